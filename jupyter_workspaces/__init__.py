@@ -1,0 +1,60 @@
+"""Browse, spawn, pause, resume and manage workspaces of a Kubernetes cluster from inside Jupyter.
+
+Importing this costs nothing: every public name is fetched when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "Client": "client",
+    "AsyncClient": "client",
+    "Workspace": "client",
+    "WorkspaceError": "client",
+    "connect": "client",
+    "kinds": "client",
+    "list": "client",
+    "get": "client",
+    "spawn": "client",
+    "claims": "client",
+    "create_claim": "client",
+    "panel": "panel",
+}
+
+__all__ = [*_PUBLIC, "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_PUBLIC[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PUBLIC})
+
+
+def _jupyter_server_extension_points() -> list[dict[str, Any]]:
+    from .app import JupyterWorkspaces
+
+    return [{"module": "jupyter_workspaces", "app": JupyterWorkspaces}]
+
+
+def _jupyter_labextension_paths() -> list[dict[str, str]]:
+    return [{"src": "labextension", "dest": "jupyter-workspaces"}]
+
+
+def load_ipython_extension(shell: InteractiveShell) -> None:
+    """Register `%workspaces` and `%workspace` (`%load_ext jupyter_workspaces`)."""
+    from .magics import register
+
+    register(shell)

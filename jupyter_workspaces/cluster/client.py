@@ -1,0 +1,241 @@
+"""A small asynchronous client of the Kubernetes API: plain dicts in, plain dicts out, errors as exceptions.
+
+Not the official package: its objects cost nine times the memory and its watches do not survive an outage (research/embedded-kubernetes.md §2).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from ..resources.catalog import Resource
+from .endpoint import Endpoint
+from .errors import Unreachable, from_status
+
+Object = dict[str, Any]
+
+PAGE = 500
+REQUEST_SECONDS = 30
+WATCH_SECONDS = 290
+WATCH_LINE_BYTES = 8 * 2**20
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A list as of one revision: watch from `resource_version` to learn what came after."""
+
+    items: list[Object]
+    resource_version: str
+
+
+@dataclass(frozen=True)
+class WatchEvent:
+    """`type` is ADDED, MODIFIED, DELETED or BOOKMARK."""
+
+    type: str
+    object: Object
+
+
+class Cluster:
+    """One Kubernetes API. Every call raises a `ClusterError`; `Unreachable` when there was no answer. Close it when done."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Cluster:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object:
+        """Raises `NotFound`."""
+        return await self._json("GET", resource.path(namespace, name))
+
+    async def list(
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        label_selector: str | None = None,
+        field_selector: str | None = None,
+    ) -> Listing:
+        """All objects, fetched in pages of 500 so that nobody's event loop stalls."""
+        items: list[Object] = []
+        query = _selectors(label_selector, field_selector) | {"limit": str(PAGE)}
+        while True:
+            page = await self._json("GET", resource.path(namespace), query=query)
+            items += page.get("items") or ()
+            metadata = page.get("metadata") or {}
+            if not metadata.get("continue"):
+                break
+            query["continue"] = metadata["continue"]
+        for item in items:  # a typed list leaves these out of its items
+            item.setdefault("apiVersion", resource.api_version)
+            item.setdefault("kind", resource.kind)
+        return Listing(items, metadata.get("resourceVersion", ""))
+
+    async def create(self, resource: Resource, body: Mapping[str, Any], namespace: str | None = None, *, dry_run: bool = False) -> Object:
+        """Raises `AlreadyExists`, `Invalid`."""
+        return await self._json("POST", resource.path(namespace), body=body, query=_dry_run(dry_run))
+
+    async def replace(
+        self, resource: Resource, body: Mapping[str, Any], *, subresource: str | None = None, dry_run: bool = False
+    ) -> Object:
+        """Full update of the object that `body.metadata` names; its `resourceVersion`, if any, must still hold (`Conflict`)."""
+        metadata = body["metadata"]
+        path = resource.path(metadata.get("namespace"), metadata["name"], subresource)
+        return await self._json("PUT", path, body=body, query=_dry_run(dry_run))
+
+    async def patch(
+        self,
+        resource: Resource,
+        name: str,
+        patch: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+        namespace: str | None = None,
+        *,
+        subresource: str | None = None,
+        dry_run: bool = False,
+    ) -> Object:
+        """A mapping is a merge patch (RFC 7386), a sequence a JSON patch (RFC 6902)."""
+        media = "application/merge-patch+json" if isinstance(patch, Mapping) else "application/json-patch+json"
+        path = resource.path(namespace, name, subresource)
+        return await self._json("PATCH", path, body=patch, content_type=media, query=_dry_run(dry_run))
+
+    async def delete(
+        self,
+        resource: Resource,
+        name: str,
+        namespace: str | None = None,
+        *,
+        propagation: str | None = None,
+        grace_seconds: int | None = None,
+        uid: str | None = None,
+        resource_version: str | None = None,
+    ) -> Object:
+        """Raises `NotFound`; `Conflict` when `uid` or `resource_version` no longer hold."""
+        preconditions = {key: value for key, value in (("uid", uid), ("resourceVersion", resource_version)) if value is not None}
+        options: Object = {"kind": "DeleteOptions", "apiVersion": "v1"}
+        if propagation is not None:
+            options["propagationPolicy"] = propagation
+        if grace_seconds is not None:
+            options["gracePeriodSeconds"] = grace_seconds
+        if preconditions:
+            options["preconditions"] = preconditions
+        return await self._json("DELETE", resource.path(namespace, name), body=options)
+
+    async def watch(
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        resource_version: str,
+        label_selector: str | None = None,
+        field_selector: str | None = None,
+        seconds: int = WATCH_SECONDS,
+    ) -> AsyncIterator[WatchEvent]:
+        """Changes after `resource_version` until the server ends the stream. Raises `Expired` when that version is too old."""
+        query = _selectors(label_selector, field_selector)
+        query |= {"watch": "true", "allowWatchBookmarks": "true", "resourceVersion": resource_version, "timeoutSeconds": str(seconds)}
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_SECONDS, sock_read=seconds + REQUEST_SECONDS)
+        async with self._request("GET", resource.path(namespace), query=query, timeout=timeout) as response:
+            async for line in _lines(response):
+                event = msgspec.json.decode(line, type=dict[str, Any])
+                if event["type"] == "ERROR":
+                    raise from_status(event["object"].get("code", 500), event["object"])
+                yield WatchEvent(event["type"], event["object"])
+
+    @asynccontextmanager
+    async def stream(
+        self, path: str, *, query: Mapping[str, str] | None = None, read_seconds: float | None = REQUEST_SECONDS
+    ) -> AsyncIterator[aiohttp.StreamReader]:
+        """The body of a GET as it comes (a pod's log). `read_seconds` bounds the silence between two pieces; None waits for ever."""
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_SECONDS, sock_read=read_seconds)
+        async with self._request("GET", path, query=query, timeout=timeout) as response:
+            yield response.content
+
+    async def raw(self, method: str, path: str, *, body: Any = None, query: Mapping[str, str] | None = None) -> Object:
+        """Any other request that speaks JSON, by its path below the server's root (`/version`)."""
+        return await self._json(method, path, body=body, query=query)
+
+    async def _json(
+        self, method: str, path: str, *, body: Any = None, content_type: str = "application/json", query: Mapping[str, str] | None = None
+    ) -> Object:
+        timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
+        async with self._request(method, path, body=body, content_type=content_type, query=query, timeout=timeout) as response:
+            data = await response.read()
+            return msgspec.json.decode(data, type=dict[str, Any]) if data else {}
+
+    @asynccontextmanager
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        timeout: aiohttp.ClientTimeout,
+        body: Any = None,
+        content_type: str = "application/json",
+        query: Mapping[str, str] | None = None,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        if self._session is None:
+            connector = aiohttp.TCPConnector(limit=0, ssl=self.endpoint.ssl_context or True)
+            self._session = aiohttp.ClientSession(connector=connector, read_bufsize=2**20, trust_env=not self.endpoint.embedded)
+        headers = {"Accept": "application/json", "User-Agent": "jupyter-workspaces", **await self.endpoint.headers()}
+        data = None
+        if body is not None:
+            data = msgspec.json.encode(body)
+            headers["Content-Type"] = content_type
+        try:
+            async with self._session.request(
+                method, self.endpoint.url + path, params=query, data=data, headers=headers, timeout=timeout, allow_redirects=False
+            ) as response:
+                if response.status >= 300:
+                    raise await _refusal(response)
+                yield response
+        except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, asyncio.TimeoutError) as error:
+            raise Unreachable(f"{self.endpoint.name} at {self.endpoint.url} does not answer: {str(error) or type(error).__name__}") from error
+
+
+async def _refusal(response: aiohttp.ClientResponse) -> Exception:
+    text = await response.text(errors="replace")
+    try:
+        body = msgspec.json.decode(text, type=dict[str, Any])
+    except msgspec.DecodeError:
+        body = None
+    return from_status(response.status, body, text)
+
+
+async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """Whole lines; a pod's object can be longer than aiohttp's own line limit."""
+    rest = bytearray()
+    async for chunk in response.content.iter_any():
+        *whole, tail = chunk.split(b"\n")
+        for line in whole:
+            rest += line
+            if rest:
+                yield bytes(rest)
+            rest.clear()
+        rest += tail
+        if len(rest) > WATCH_LINE_BYTES:
+            raise Unreachable(f"a watch event is longer than {WATCH_LINE_BYTES} bytes")
+
+
+def _selectors(label_selector: str | None, field_selector: str | None) -> dict[str, str]:
+    pairs = (("labelSelector", label_selector), ("fieldSelector", field_selector))
+    return {key: value for key, value in pairs if value}
+
+
+def _dry_run(dry_run: bool) -> dict[str, str]:
+    return {"dryRun": "All"} if dry_run else {}

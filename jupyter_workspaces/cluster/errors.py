@@ -1,0 +1,90 @@
+"""What a Kubernetes API can refuse, as exceptions that carry its own words (Kubernetes API conventions, `Status`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Cause:
+    """One entry of `Status.details.causes`."""
+
+    reason: str
+    message: str
+    field: str = ""
+
+
+class ClusterError(Exception):
+    """The cluster answered, and the answer is no. `status` is the HTTP status, `reason` Kubernetes' machine word."""
+
+    status = 500
+    reason = "InternalError"
+
+    def __init__(self, message: str, *, status: int | None = None, reason: str | None = None, causes: tuple[Cause, ...] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = type(self).status if status is None else status
+        self.reason = type(self).reason if reason is None else reason
+        self.causes = causes
+
+
+class BadRequest(ClusterError):
+    status, reason = 400, "BadRequest"
+
+
+class Unauthorized(ClusterError):
+    status, reason = 401, "Unauthorized"
+
+
+class Forbidden(ClusterError):
+    status, reason = 403, "Forbidden"
+
+
+class NotFound(ClusterError):
+    status, reason = 404, "NotFound"
+
+
+class Conflict(ClusterError):
+    """The object changed since it was read, or a precondition does not hold."""
+
+    status, reason = 409, "Conflict"
+
+
+class AlreadyExists(ClusterError):
+    status, reason = 409, "AlreadyExists"
+
+
+class Expired(ClusterError):
+    """A watch or a continue token is too old; list again."""
+
+    status, reason = 410, "Expired"
+
+
+class Invalid(ClusterError):
+    status, reason = 422, "Invalid"
+
+
+class Unreachable(ClusterError):
+    """No answer: nobody listens, the connection broke, or the answer took too long. Trying again may help."""
+
+    status, reason = 503, "ServiceUnavailable"
+
+
+_BY_REASON = {kind.reason: kind for kind in (Unauthorized, Forbidden, NotFound, Conflict, AlreadyExists, Expired, Invalid, BadRequest)}
+_BY_STATUS = {kind.status: kind for kind in (BadRequest, Unauthorized, Forbidden, NotFound, Conflict, Expired, Invalid, Unreachable)}
+
+
+def from_status(http_status: int, body: Mapping[str, Any] | None, text: str = "") -> ClusterError:
+    """The exception for a failed answer; `body` is the `Status` object if it was one."""
+    if not body or body.get("kind") != "Status":
+        return _BY_STATUS.get(http_status, ClusterError)(text.strip()[:500] or f"HTTP {http_status}", status=http_status)
+    reason = body.get("reason") or ""
+    code = body.get("code") or http_status
+    kind = _BY_REASON.get(reason) or ({"Gone": Expired}.get(reason)) or _BY_STATUS.get(code, ClusterError)
+    causes = tuple(
+        Cause(cause.get("reason", ""), cause.get("message", ""), cause.get("field", ""))
+        for cause in (body.get("details") or {}).get("causes") or ()
+    )
+    return kind(body.get("message") or reason or f"HTTP {code}", status=code, reason=reason or None, causes=causes)

@@ -1,0 +1,165 @@
+"""A cache of one resource, kept true by list and watch."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ..resources.catalog import Resource
+from .client import Cluster
+from .errors import ClusterError, Expired
+
+log = logging.getLogger(__name__)
+
+Object = dict[str, Any]
+Key = tuple[str, str]
+Listener = Callable[[str, Object, Object | None], None]
+
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 30.0
+
+
+def key_of(obj: Object) -> Key:
+    """(namespace, name); the namespace of a cluster-scoped object is empty."""
+    metadata = obj["metadata"]
+    return metadata.get("namespace") or "", metadata["name"]
+
+
+class Reflector:
+    """All objects of a resource as last heard.
+
+    Lists in pages, watches from there, relists on 410, backs off with jitter while the server is away. Objects in it are shared:
+    never change one. Listeners are called on the event loop as `(type, object, previous)` with type ADDED, MODIFIED or DELETED,
+    also for what a relist finds changed; they must return at once. One task owns it, from `start` to `stop`.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        label_selector: str | None = None,
+        field_selector: str | None = None,
+    ) -> None:
+        self.resource = resource
+        self.namespace = namespace
+        self.error: ClusterError | None = None
+        self.resource_version = ""
+        self._cluster = cluster
+        self._selectors = {"label_selector": label_selector, "field_selector": field_selector}
+        self._objects: dict[Key, Object] = {}
+        self._listeners: list[Listener] = []
+        self._synced = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to list and watch. Does nothing if it runs already."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name=f"reflector {self.resource.plural}")
+
+    async def stop(self) -> None:
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def synced(self, seconds: float = 30) -> None:
+        """Return once the first list is in. Raises the last `ClusterError`, or `TimeoutError`, when it takes longer."""
+        try:
+            await asyncio.wait_for(self._synced.wait(), seconds)
+        except asyncio.TimeoutError:
+            raise self.error or TimeoutError(f"{self.resource.plural} were not listed within {seconds:g} s") from None
+
+    @property
+    def ready(self) -> bool:
+        return self._synced.is_set()
+
+    def get(self, name: str, namespace: str = "") -> Object | None:
+        return self._objects.get((namespace, name))
+
+    def items(self) -> Iterable[Object]:
+        """A snapshot, in no order."""
+        return list(self._objects.values())
+
+    def __len__(self) -> int:
+        return len(self._objects)
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Hear of every change from now on; call what comes back to stop."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def apply(self, obj: Object) -> None:
+        """Take in the answer of a write of our own, so that the next read sees it. What the watch has passed already is ignored."""
+        seen = int(self.resource_version) if self.resource_version.isdigit() else 0
+        if _revision(obj) > seen:
+            self._put(obj)
+
+    async def _run(self) -> None:
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                if not self.resource_version:
+                    await self._list()
+                pause = FIRST_PAUSE
+                await self._watch()
+            except Expired:
+                self.resource_version = ""
+            except ClusterError as error:
+                if self.error is None or str(error) != str(self.error):
+                    log.warning("Watching %s: %s", self.resource.plural, error)
+                self.error = error
+                await asyncio.sleep(pause * random.uniform(0.5, 1.5))
+                pause = min(pause * 2, LONGEST_PAUSE)
+                if not self._synced.is_set():
+                    self.resource_version = ""
+
+    async def _list(self) -> None:
+        listing = await self._cluster.list(self.resource, self.namespace, **self._selectors)
+        fresh = {key_of(obj): obj for obj in listing.items}
+        for key in self._objects.keys() - fresh.keys():
+            self._drop(self._objects[key])
+        for obj in fresh.values():
+            self._put(obj)
+        self.resource_version, self.error = listing.resource_version, None
+        self._synced.set()
+
+    async def _watch(self) -> None:
+        async for event in self._cluster.watch(
+            self.resource, self.namespace, resource_version=self.resource_version, **self._selectors
+        ):
+            self.error = None
+            if event.type == "DELETED":
+                self._drop(event.object)
+            elif event.type != "BOOKMARK":
+                self._put(event.object)
+            self.resource_version = event.object["metadata"]["resourceVersion"]
+
+    def _put(self, obj: Object) -> None:
+        known = self._objects.get(key_of(obj))
+        if known is not None and _revision(known) >= _revision(obj) and known["metadata"].get("uid") == obj["metadata"].get("uid"):
+            return
+        self._objects[key_of(obj)] = obj
+        self._tell("ADDED" if known is None else "MODIFIED", obj, known)
+
+    def _drop(self, obj: Object) -> None:
+        known = self._objects.pop(key_of(obj), None)
+        if known is not None:
+            self._tell("DELETED", obj, known)
+
+    def _tell(self, change: str, obj: Object, previous: Object | None) -> None:
+        for listener in list(self._listeners):
+            try:
+                listener(change, obj, previous)
+            except Exception:  # one listener's fault must not end the watch for the others
+                log.exception("A listener of %s failed", self.resource.plural)
+
+
+def _revision(obj: Object) -> int:
+    """Kubernetes 1.35 made resource versions of built-in and custom resources comparable integers; they were so before in fact."""
+    version = obj["metadata"].get("resourceVersion", "0")
+    return int(version) if version.isdigit() else 0
