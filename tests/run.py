@@ -36,6 +36,12 @@ def browser() -> str | None:
     return named or next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
 
 
+def pytest_command() -> list[str]:
+    """Pytest by its script: `python -m pytest` would put the source tree before the installed package that is to be tested."""
+    script = shutil.which("pytest", path=str(Path(sys.executable).parent))
+    return [script] if script else [sys.executable, "-m", "pytest"]
+
+
 def sessions(quick: bool) -> list[Session]:
     """The sessions in order: the fastest answer first."""
     found = [Session("quick suite", ["tests", "-m", "not slow"])]
@@ -72,7 +78,7 @@ def main() -> int:
                 continue
             print(f"\n=== {session.name} ===", flush=True)
             began = time.monotonic()
-            status = subprocess.run([sys.executable, "-m", "pytest", *session.arguments, *extra], cwd=ROOT, env=environment).returncode
+            status = subprocess.run([*pytest_command(), *session.arguments, *extra], cwd=ROOT, env=environment).returncode
             failed |= status != 0
             rows.append((session.name, "passed" if status == 0 else f"FAILED (pytest exit {status})", time.monotonic() - began))
     if shutil.which("node") is None:

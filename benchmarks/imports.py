@@ -1,0 +1,59 @@
+"""What the package costs a kernel that imports it and a server that loads it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+from measure import Figure, at_most, median
+
+REPEATS = 7
+
+
+def import_milliseconds(statement: str) -> float:
+    """Wall time of the statement in a new interpreter, median of several."""
+    code = f"import time; began = time.perf_counter(); {statement}; print(1000 * (time.perf_counter() - began))"
+    runs = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True) for _ in range(REPEATS)]
+    return median([float(run.stdout) for run in runs])
+
+
+def extension_milliseconds() -> float:
+    """Importing the extension after jupyter_server, plus what loading it takes in a server, median of several."""
+    code = (
+        "import time, jupyter_server.serverapp as s, jupyter_workspaces\n"
+        "app = s.ServerApp(); began = time.perf_counter()\n"
+        "from jupyter_workspaces.app import JupyterWorkspaces\n"
+        "imported = time.perf_counter()\n"
+        "app.initialize(['--no-browser', '--allow-root', '--ServerApp.jpserver_extensions={}', '--port=0'], new_httpserver=False)\n"
+        "app.extension_manager.add_extension('jupyter_workspaces'); ready = time.perf_counter()\n"
+        "app.extension_manager.link_extension('jupyter_workspaces'); app.extension_manager.load_extension('jupyter_workspaces')\n"
+        "print('TOTAL', 1000 * (imported - began + time.perf_counter() - ready))\n"
+    )
+    values = []
+    for _ in range(REPEATS):
+        with tempfile.TemporaryDirectory() as home:
+            run = subprocess.run(
+                [sys.executable, "-W", "ignore", "-c", code],
+                capture_output=True,
+                text=True,
+                check=True,
+                env={**os.environ, "HOME": home, "JUPYTER_WORKSPACES_HOME": f"{home}/cluster", "JUPYTER_RUNTIME_DIR": f"{home}/runtime"},
+            )
+        found = re.search(r"TOTAL ([\d.]+)", run.stdout)
+        if found is None:
+            raise RuntimeError(f"the extension did not load: {run.stderr[-2000:]}")
+        values.append(float(found[1]))
+    return median(values)
+
+
+def measure() -> list[Figure]:
+    kernel = import_milliseconds("import jupyter_workspaces")
+    widgets = import_milliseconds("import ipywidgets")
+    server = import_milliseconds("import jupyter_server.serverapp")
+    return [
+        at_most("extension's share of the server's start", extension_milliseconds(), 150, "ms", f"import jupyter_server.serverapp: {server:.0f} ms"),
+        at_most("importing `jupyter_workspaces` in a kernel", kernel, 20, "ms", f"import ipywidgets: {widgets:.0f} ms"),
+    ]
