@@ -3,17 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-
-@dataclass(frozen=True)
-class Cause:
-    """One entry of `Status.details.causes`."""
-
-    reason: str
-    message: str
-    field: str = ""
+from ..resources.causes import Cause
 
 
 class ClusterError(Exception):

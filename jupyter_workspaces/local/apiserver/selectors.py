@@ -1,0 +1,113 @@
+"""Label and field selectors, parsed once and then asked many times (Kubernetes docs, “Labels and Selectors”)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from .status import bad_request
+from .store import Stored
+
+Predicate = Callable[[Stored], bool]
+_KEY = r"[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?(?:/[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?)?"
+_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
+_SET = re.compile(rf"^\s*({_KEY})\s+(in|notin)\s*\(([^()]*)\)\s*$")
+_EQUALS = re.compile(rf"^\s*({_KEY})\s*(==|=|!=)\s*([^=!,()\s]*)\s*$")
+_EXISTS = re.compile(rf"^\s*(!?)\s*({_KEY})\s*$")
+
+SELECTABLE = {
+    "pods": {"spec.nodeName", "spec.restartPolicy", "spec.serviceAccountName", "status.phase", "status.podIP"},
+    "events": {
+        "involvedObject.kind", "involvedObject.namespace", "involvedObject.name", "involvedObject.uid", "involvedObject.apiVersion",
+        "involvedObject.resourceVersion", "involvedObject.fieldPath", "reason", "reportingComponent", "source", "type",
+    },
+    "namespaces": {"status.phase"},
+    "secrets": {"type"},
+    "nodes": {"spec.unschedulable"},
+}  # fmt: skip
+"""Fields that may be selected beside `metadata.name` and `metadata.namespace`, by plural."""
+
+
+def split(selector: str) -> list[str]:
+    """Cut at commas outside parentheses."""
+    parts, depth, current = [], 0, ""
+    for letter in selector:
+        depth += (letter == "(") - (letter == ")")
+        if letter == "," and depth == 0:
+            parts.append(current)
+            current = ""
+        else:
+            current += letter
+    return [*parts, current]
+
+
+def labels(selector: str | None) -> Callable[[dict[str, str]], bool] | None:
+    """What a label selector asks of labels; None when it asks nothing. Raises `Refusal` 400."""
+    if not selector or not selector.strip():
+        return None
+    tests: list[Callable[[dict[str, str]], bool]] = []
+    for part in split(selector):
+        if found := _SET.match(part):
+            key, wanted = found[1], frozenset(value.strip() for value in found[3].split(","))
+            tests.append(
+                (lambda held, key=key, wanted=wanted: held.get(key) in wanted)
+                if found[2] == "in"
+                else (lambda held, key=key, wanted=wanted: held.get(key) not in wanted)
+            )
+        elif (found := _EQUALS.match(part)) and _VALUE.fullmatch(found[3]):
+            key, value = found[1], found[3]
+            tests.append(
+                (lambda held, key=key, value=value: held.get(key) != value)
+                if found[2] == "!="
+                else (lambda held, key=key, value=value: held.get(key) == value)
+            )
+        elif found := _EXISTS.match(part):
+            key, absent = found[2], bool(found[1])
+            tests.append(lambda held, key=key, absent=absent: (key in held) is not absent)
+        else:
+            raise bad_request(f"unable to parse requirement: {part.strip()!r} is not a label requirement")
+    return lambda held: all(test(held) for test in tests)
+
+
+def read(obj: dict[str, Any], path: str) -> str:
+    """A selectable field as text; absent is empty."""
+    value: Any = obj
+    for part in path.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    if path == "source":
+        return (value or {}).get("component", "") if isinstance(value, dict) or value is None else str(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else str(value)
+
+
+def fields(selector: str | None, plural: str) -> Predicate | None:
+    """What a field selector asks of an object; None when it asks nothing. Raises `Refusal` 400 for a field that cannot be selected."""
+    if not selector or not selector.strip():
+        return None
+    tests: list[Predicate] = []
+    for part in selector.split(","):
+        found = re.match(r"^\s*([A-Za-z.]+)\s*(==|=|!=)\s*(.*?)\s*$", part)
+        if found is None:
+            raise bad_request(f"invalid selector: {part.strip()!r}; can't understand it")
+        name, negated, value = found[1], found[2] == "!=", found[3]
+        if name == "metadata.name":
+            tests.append(lambda held, value=value, negated=negated: (held.name == value) is not negated)
+        elif name == "metadata.namespace":
+            tests.append(lambda held, value=value, negated=negated: (held.namespace == value) is not negated)
+        elif name in SELECTABLE.get(plural, ()):
+            tests.append(lambda held, name=name, value=value, negated=negated: (read(held.decode(), name) == value) is not negated)
+        else:
+            raise bad_request(f"field label not supported: {name}")
+    return lambda held: all(test(held) for test in tests)
+
+
+def both(label_selector: str | None, field_selector: str | None, plural: str) -> Predicate | None:
+    """One predicate for both selectors, the cheap test first; None when neither asks anything."""
+    by_label, by_field = labels(label_selector), fields(field_selector, plural)
+    if by_label is None:
+        return by_field
+    if by_field is None:
+        return lambda held: by_label(held.labels)
+    return lambda held: by_label(held.labels) and by_field(held)

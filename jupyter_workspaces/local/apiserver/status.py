@@ -1,0 +1,112 @@
+"""Refusals as Kubernetes words them: an exception that becomes a `Status` object."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...resources.catalog import Resource
+from ...resources.causes import Cause
+
+
+class Refusal(Exception):
+    """An answer other than success; `document()` is its body."""
+
+    def __init__(
+        self, code: int, reason: str, message: str, *, details: dict[str, Any] | None = None, causes: tuple[Cause, ...] = (), retry: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.code, self.reason, self.message, self.causes = code, reason, message, causes
+        self._details = dict(details or {})
+        if retry is not None:
+            self._details["retryAfterSeconds"] = retry
+
+    def document(self) -> dict[str, Any]:
+        details = dict(self._details)
+        if self.causes:
+            details["causes"] = [
+                {key: value for key, value in (("reason", cause.reason), ("message", cause.message), ("field", cause.field)) if value}
+                for cause in self.causes
+            ]
+        body: dict[str, Any] = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": self.message}
+        if self.reason:
+            body["reason"] = self.reason
+        if details:
+            body["details"] = details
+        body["code"] = self.code
+        return body
+
+
+def success(resource: Resource, name: str, uid: str) -> dict[str, Any]:
+    """What a finished deletion answers."""
+    details = _details(resource, name) | {"uid": uid}
+    return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
+
+
+def _details(resource: Resource, name: str) -> dict[str, Any]:
+    details: dict[str, Any] = {"name": name, "kind": resource.plural}
+    if resource.group:
+        details["group"] = resource.group
+    return details
+
+
+def _title(resource: Resource) -> str:
+    return f"{resource.plural}.{resource.group}" if resource.group else resource.plural
+
+
+def not_found(resource: Resource, name: str) -> Refusal:
+    return Refusal(404, "NotFound", f'{_title(resource)} "{name}" not found', details=_details(resource, name))
+
+
+def already_exists(resource: Resource, name: str) -> Refusal:
+    return Refusal(409, "AlreadyExists", f'{_title(resource)} "{name}" already exists', details=_details(resource, name))
+
+
+def conflict(resource: Resource, name: str, why: str) -> Refusal:
+    return Refusal(409, "Conflict", f'Operation cannot be fulfilled on {_title(resource)} "{name}": {why}', details=_details(resource, name))
+
+
+def invalid(resource: Resource, name: str, causes: list[Cause]) -> Refusal:
+    texts = [f"{cause.field}: {cause.message}" for cause in causes]
+    text = texts[0] if len(texts) == 1 else "[" + ", ".join(texts) + "]"
+    kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
+    details: dict[str, Any] = {"name": name, "kind": resource.kind}
+    if resource.group:
+        details["group"] = resource.group
+    return Refusal(422, "Invalid", f'{kind} "{name}" is invalid: {text}', details=details, causes=tuple(causes))
+
+
+def forbidden(resource: Resource, name: str, why: str, causes: tuple[Cause, ...] = ()) -> Refusal:
+    return Refusal(403, "Forbidden", f'{_title(resource)} "{name}" is forbidden: {why}', details=_details(resource, name), causes=causes)
+
+
+def bad_request(message: str) -> Refusal:
+    return Refusal(400, "BadRequest", message)
+
+
+def expired(message: str = "The provided continue parameter is too old; list again") -> Refusal:
+    return Refusal(410, "Expired", message)
+
+
+def gone(asked: int, oldest: int) -> Refusal:
+    return Refusal(410, "Expired", f"too old resource version: {asked} ({oldest})")
+
+
+def unauthorized() -> Refusal:
+    return Refusal(401, "Unauthorized", "Unauthorized")
+
+
+def page_not_found() -> Refusal:
+    return Refusal(404, "NotFound", "the server could not find the requested resource")
+
+
+def method_not_allowed() -> Refusal:
+    return Refusal(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+
+
+def unsupported_media(accepted: list[str]) -> Refusal:
+    text = "the body of the request was in an unknown format - accepted media types include: " + ", ".join(accepted)
+    return Refusal(415, "UnsupportedMediaType", text)
+
+
+def too_large(limit: int) -> Refusal:
+    return Refusal(413, "RequestEntityTooLarge", f"Request entity too large: limit is {limit}")

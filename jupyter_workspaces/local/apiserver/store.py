@@ -1,0 +1,237 @@
+"""Where objects are kept: SQLite for what must survive, memory for what must be fast.
+
+An answered write is committed before it is answered and survives `kill -9` of the process (WAL). The log of changes lives in memory only:
+after a restart old watches are told to list again. One process, one writer.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+Object = dict[str, Any]
+Key = tuple[str, str]
+
+LOG_EVENTS = 20_000
+LOG_BYTES = 64 * 2**20
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS objects (
+  id INTEGER PRIMARY KEY, resource TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, revision INTEGER NOT NULL, body BLOB NOT NULL,
+  UNIQUE (resource, namespace, name));
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL);
+"""
+
+
+class StorageError(Exception):
+    """The store cannot be opened or written; nothing that was answered is lost. The text says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One version of an object: its encoded body and the little that is looked up without decoding it."""
+
+    namespace: str
+    name: str
+    uid: str
+    revision: int
+    labels: dict[str, str]
+    owners: tuple[str, ...]
+    body: bytes
+
+    @property
+    def key(self) -> Key:
+        return (self.namespace, self.name)
+
+    def decode(self) -> Object:
+        """A fresh object, the caller's to change."""
+        return msgspec.json.decode(self.body, type=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One entry of the log: `old` is None for a creation, `new` carries the last state of a deleted object when `deleted`."""
+
+    resource: str
+    revision: int
+    old: Stored | None
+    new: Stored
+    deleted: bool
+
+
+Listener = Callable[[Change], None]
+
+
+def index(body: Object, encoded: bytes) -> Stored:
+    metadata = body["metadata"]
+    owners = tuple(owner["uid"] for owner in metadata.get("ownerReferences") or ())
+    return Stored(
+        metadata.get("namespace") or "",
+        metadata["name"],
+        metadata["uid"],
+        int(metadata["resourceVersion"]),
+        metadata.get("labels") or {},
+        owners,
+        encoded,
+    )
+
+
+class Store:
+    """Objects of all resources by (namespace, name). Resource names are `plural.group`. Reads never wait."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._connection = connection
+        self._path = path
+        self._objects: dict[str, dict[Key, Stored]] = {}
+        self._owned: dict[str, set[tuple[str, Key]]] = {}
+        self._log: deque[Change] = deque()
+        self._log_bytes = 0
+        self._listeners: dict[str, list[Listener]] = {}
+        row = connection.execute("SELECT value FROM meta WHERE key = 'revision'").fetchone()
+        self.revision: int = row[0] if row else 1
+        self.oldest = self.revision
+        for resource, body in connection.execute("SELECT resource, body FROM objects ORDER BY id"):
+            self._remember(resource, index(msgspec.json.decode(body, type=dict[str, Any]), body))
+
+    @classmethod
+    def open(cls, path: Path) -> Store:
+        """Open or create the database file. Raises `StorageError` when it is damaged or cannot be written."""
+        try:
+            connection = sqlite3.connect(path, isolation_level=None, timeout=5)
+            try:
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute("PRAGMA synchronous=NORMAL")
+                problem = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+                if problem != "ok":
+                    raise sqlite3.DatabaseError(problem)
+                connection.executescript(_TABLES)
+                connection.execute("INSERT OR IGNORE INTO meta VALUES ('revision', 1)")
+                return cls(connection, path)
+            except BaseException:
+                connection.close()
+                raise
+        except sqlite3.OperationalError as error:
+            raise StorageError(f"The database {path} cannot be opened for writing ({error}). Check the free space and the rights of its folder.") from error
+        except (sqlite3.DatabaseError, msgspec.DecodeError, LookupError, ValueError) as error:
+            raise StorageError(
+                f"The database {path} is damaged ({error}). Nothing was changed. Put a copy of the file back, or move it away "
+                "(or run `jupyter workspaces local reset`) to begin with an empty cluster; the volumes' files are beside it and stay."
+            ) from error
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def get(self, resource: str, namespace: str, name: str) -> Stored | None:
+        return self._objects.get(resource, {}).get((namespace, name))
+
+    def count(self, resource: str) -> int:
+        return len(self._objects.get(resource, ()))
+
+    def list(self, resource: str, namespace: str | None = None) -> list[Stored]:
+        """All of a resource, or those of one namespace, by namespace and name."""
+        found = self._objects.get(resource, {})
+        keys = sorted(found) if namespace is None else sorted(key for key in found if key[0] == namespace)
+        return [found[key] for key in keys]
+
+    def owned_by(self, uid: str) -> list[tuple[str, Stored]]:
+        """What names this owner, as (resource, object)."""
+        return [(resource, self._objects[resource][key]) for resource, key in sorted(self._owned.get(uid, ()))]
+
+    def put(self, resource: str, body: Object) -> Stored:
+        """Commit a new version of an object and tell everybody. Sets its resourceVersion. Raises `StorageError`."""
+        revision = self.revision + 1
+        body["metadata"]["resourceVersion"] = str(revision)
+        stored = index(body, msgspec.json.encode(body))
+        with self._commit(revision):
+            self._connection.execute(
+                "INSERT INTO objects (resource, namespace, name, revision, body) VALUES (?, ?, ?, ?, ?) "
+                "ON CONFLICT (resource, namespace, name) DO UPDATE SET revision = excluded.revision, body = excluded.body",
+                (resource, stored.namespace, stored.name, revision, stored.body),
+            )
+        old = self._objects.get(resource, {}).get(stored.key)
+        if old is not None:
+            self._disown(resource, old)
+        self._remember(resource, stored)
+        self._tell(Change(resource, revision, old, stored, deleted=False))
+        return stored
+
+    def delete(self, resource: str, namespace: str, name: str, last: Object | None = None) -> Stored:
+        """Commit the removal and tell everybody; what is told is the last state (`last`, else as stored) with the deletion's revision."""
+        old = self._objects[resource][(namespace, name)]
+        revision = self.revision + 1
+        body = old.decode() if last is None else last
+        body["metadata"]["resourceVersion"] = str(revision)
+        stored = index(body, msgspec.json.encode(body))
+        with self._commit(revision):
+            self._connection.execute("DELETE FROM objects WHERE resource = ? AND namespace = ? AND name = ?", (resource, namespace, name))
+        del self._objects[resource][old.key]
+        self._disown(resource, old)
+        self._tell(Change(resource, revision, old, stored, deleted=True))
+        return stored
+
+    def since(self, resource: str, revision: int) -> list[Change] | None:
+        """Changes of a resource after a revision, oldest first; None when the log no longer reaches back that far."""
+        if revision < self.oldest:
+            return None
+        found: deque[Change] = deque()
+        for change in reversed(self._log):
+            if change.revision <= revision:
+                break
+            if change.resource == resource:
+                found.appendleft(change)
+        return list(found)
+
+    def listen(self, resource: str, listener: Listener) -> Callable[[], None]:
+        """Hear of each change of a resource, after it is committed; call what comes back to stop."""
+        listeners = self._listeners.setdefault(resource, [])
+        listeners.append(listener)
+        return lambda: listeners.remove(listener)
+
+    @contextmanager
+    def _commit(self, revision: int) -> Iterator[None]:
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._connection.execute("UPDATE meta SET value = ? WHERE key = 'revision'", (revision,))
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+        except sqlite3.Error as error:
+            raise StorageError(
+                f"The change could not be stored in {self._path.name}: {error}. Nothing was lost; free some space or mend the rights, then try again."
+            ) from error
+        self.revision = revision
+
+    def _remember(self, resource: str, stored: Stored) -> None:
+        self._objects.setdefault(resource, {})[stored.key] = stored
+        for owner in stored.owners:
+            self._owned.setdefault(owner, set()).add((resource, stored.key))
+
+    def _disown(self, resource: str, stored: Stored) -> None:
+        for owner in stored.owners:
+            held = self._owned.get(owner, set())
+            held.discard((resource, stored.key))
+            if not held:
+                self._owned.pop(owner, None)
+
+    def _tell(self, change: Change) -> None:
+        self._log.append(change)
+        self._log_bytes += len(change.new.body)
+        while len(self._log) > LOG_EVENTS or self._log_bytes > LOG_BYTES:
+            dropped = self._log.popleft()
+            self._log_bytes -= len(dropped.new.body)
+            self.oldest = dropped.revision
+        for listener in list(self._listeners.get(change.resource, ())):
+            listener(change)
+
+

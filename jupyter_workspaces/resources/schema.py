@@ -1,0 +1,196 @@
+"""Structural schemas as Kubernetes applies them to custom resources: prune, default, validate. Pure functions over JSON values.
+
+Source: Kubernetes docs, “Extend the Kubernetes API with CustomResourceDefinitions”; field notations by recording.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from .causes import Cause, duplicate, invalid, not_supported, required, too_long, too_many, wrong_type
+
+Schema = dict[str, Any]
+
+# What stands at the root of every object and is not the schema's business.
+_ROOT = ("apiVersion", "kind", "metadata")
+_BLOCKS_FURTHER_RULES = {"FieldValueTooLong", "FieldValueTooMany", "FieldValueNotSupported", "FieldValueRequired"}
+_PYTHON_TYPES: dict[str, tuple[type, ...]] = {
+    "object": (dict,),
+    "array": (list,),
+    "string": (str,),
+    "boolean": (bool,),
+    "integer": (int,),
+    "number": (int, float),
+}
+
+
+def prune(schema: Schema, value: Any, *, root: bool = True) -> Any:
+    """The value without fields that the schema does not know. The value itself is not changed."""
+    if isinstance(value, dict):
+        properties: Schema = schema.get("properties", {})
+        additional = schema.get("additionalProperties")
+        keep = schema.get("x-kubernetes-preserve-unknown-fields", False)
+        pruned = {}
+        for key, child in value.items():
+            if root and key in _ROOT:
+                pruned[key] = child
+            elif key in properties:
+                pruned[key] = prune(properties[key], child, root=False)
+            elif isinstance(additional, dict):
+                pruned[key] = prune(additional, child, root=False)
+            elif keep or additional is True:
+                pruned[key] = child
+        return pruned
+    if isinstance(value, list) and isinstance(items := schema.get("items"), dict):
+        return [prune(items, child, root=False) for child in value]
+    return value
+
+
+def default(schema: Schema, value: Any) -> Any:
+    """The value with absent fields set to their defaults, and nulls dropped where a default stands. The value itself is not changed."""
+    if isinstance(value, dict):
+        filled = dict(value)
+        for key, child in schema.get("properties", {}).items():
+            if "default" in child and (key not in filled or (filled[key] is None and not child.get("nullable"))):
+                filled[key] = msgspec.json.decode(msgspec.json.encode(child["default"]))
+            if key in filled:
+                filled[key] = default(child, filled[key])
+        if isinstance(additional := schema.get("additionalProperties"), dict):
+            known = schema.get("properties", {})
+            filled = {key: child if key in known else default(additional, child) for key, child in filled.items()}
+        return filled
+    if isinstance(value, list) and isinstance(items := schema.get("items"), dict):
+        return [default(items, child) for child in value]
+    return value
+
+
+def unknown_fields(schema: Schema, value: Any, path: str = "", *, root: bool = True) -> list[str]:
+    """Paths of what `prune` would drop, in document order."""
+    return list(_unknown(schema, value, path, root))
+
+
+def _unknown(schema: Schema, value: Any, path: str, root: bool) -> Iterator[str]:
+    if isinstance(value, dict):
+        properties: Schema = schema.get("properties", {})
+        additional = schema.get("additionalProperties")
+        keep = schema.get("x-kubernetes-preserve-unknown-fields", False) or additional is True
+        for key, child in value.items():
+            if root and key in _ROOT:
+                continue
+            if key in properties:
+                yield from _unknown(properties[key], child, _join(path, key), False)
+            elif isinstance(additional, dict):
+                yield from _unknown(additional, child, f"{path}[{key}]", False)
+            elif not keep:
+                yield _join(path, key)
+    elif isinstance(value, list) and isinstance(items := schema.get("items"), dict):
+        for index, child in enumerate(value):
+            yield from _unknown(items, child, f"{path}[{index}]", False)
+
+
+def validate(schema: Schema, value: Any, path: str = "") -> list[Cause]:
+    """All that the schema holds against the value.
+
+    Where a length, a number of items, an enumeration or a required field is broken, one more entry for the field `<nil>` says
+    that further rules were not looked at (contracts/kubeflow-workspaces.md §1.2, as recorded).
+    """
+    causes = list(_validate(schema, value, path))
+    if any(cause.reason in _BLOCKS_FURTHER_RULES for cause in causes):
+        causes.append(Cause("FieldValueInvalid", "Invalid value: null: further rules were not checked; mend the other errors first", "<nil>"))
+    return causes
+
+
+def _validate(schema: Schema, value: Any, path: str) -> Iterator[Cause]:
+    if value is None:
+        if not schema.get("nullable") and "type" in schema:
+            yield wrong_type(path, "null", schema["type"])
+        return
+    if schema.get("x-kubernetes-int-or-string"):
+        if isinstance(value, bool) or not isinstance(value, (int, str)):
+            yield wrong_type(path, value, "integer or string")
+        return
+    kind = schema.get("type")
+    if kind is not None and (not isinstance(value, _PYTHON_TYPES[kind]) or (isinstance(value, bool) and kind in ("integer", "number"))):
+        if not (kind == "integer" and isinstance(value, float) and value.is_integer()):
+            yield wrong_type(path, value, kind)
+            return
+    if "enum" in schema and value not in schema["enum"]:
+        yield not_supported(path, value, schema["enum"])
+    if isinstance(value, dict):
+        yield from _validate_object(schema, value, path)
+    elif isinstance(value, list):
+        yield from _validate_list(schema, value, path)
+    elif isinstance(value, str):
+        yield from _validate_text(schema, value, path)
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        yield from _validate_number(schema, value, path)
+
+
+def _validate_object(schema: Schema, value: dict[str, Any], path: str) -> Iterator[Cause]:
+    for name in schema.get("required", ()):
+        if name not in value:
+            yield required(_join(path, name))
+    properties: Schema = schema.get("properties", {})
+    additional = schema.get("additionalProperties")
+    for key, child in value.items():
+        if key in properties:
+            if not (path == "" and key in _ROOT):
+                yield from _validate(properties[key], child, _join(path, key))
+        elif isinstance(additional, dict):
+            yield from _validate(additional, child, f"{path}.{key}" if path else key)
+    if "maxProperties" in schema and len(value) > schema["maxProperties"]:
+        yield too_many(path, len(value), schema["maxProperties"])
+    if len(value) < schema.get("minProperties", 0):
+        yield invalid(path, value, f"must have at least {schema['minProperties']} entries")
+
+
+def _validate_list(schema: Schema, value: list[Any], path: str) -> Iterator[Cause]:
+    if "maxItems" in schema and len(value) > schema["maxItems"]:
+        yield too_many(path, len(value), schema["maxItems"])
+    if len(value) < schema.get("minItems", 0):
+        yield invalid(path, value, f"must have at least {schema['minItems']} items")
+    if isinstance(items := schema.get("items"), dict):
+        for index, child in enumerate(value):
+            yield from _validate(items, child, f"{path}[{index}]")
+    kind = schema.get("x-kubernetes-list-type")
+    if kind not in ("map", "set"):
+        return
+    keys: list[str] = schema.get("x-kubernetes-list-map-keys", [])
+    seen: set[bytes] = set()
+    for index, child in enumerate(value):
+        identity = {key: child.get(key) for key in keys} if kind == "map" and isinstance(child, dict) else child
+        encoded = msgspec.json.encode(identity)
+        if encoded in seen:
+            yield duplicate(f"{path}[{index}]", identity)
+        seen.add(encoded)
+
+
+def _validate_text(schema: Schema, value: str, path: str) -> Iterator[Cause]:
+    if "maxLength" in schema and len(value) > schema["maxLength"]:
+        yield too_long(path, schema["maxLength"])
+    if len(value) < schema.get("minLength", 0):
+        yield invalid(path, value, f"must be at least {schema['minLength']} characters long")
+    if "pattern" in schema and not _pattern(schema["pattern"]).search(value):
+        yield invalid(path, value, f"must match {schema['pattern']}")
+
+
+def _validate_number(schema: Schema, value: float, path: str) -> Iterator[Cause]:
+    if "minimum" in schema and value < schema["minimum"]:
+        yield invalid(path, value, f"must be at least {schema['minimum']}")
+    if "maximum" in schema and value > schema["maximum"]:
+        yield invalid(path, value, f"must be at most {schema['maximum']}")
+
+
+@lru_cache(maxsize=512)
+def _pattern(text: str) -> re.Pattern[str]:
+    # Go's `$` means the very end; Python's also stops before a last newline.
+    return re.compile(text[:-1] + r"\Z" if text.endswith("$") and not text.endswith(r"\$") else text)
+
+
+def _join(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key
