@@ -42,7 +42,7 @@ class WorkQueue(Generic[Key]):
         return len(self._ready)
 
     def add(self, key: Key, after: float = 0.0) -> None:
-        """Reconcile `key` in `after` seconds; the soonest of several requests counts. One that comes while the key is worked on runs after it."""
+        """Reconcile `key` in `after` seconds, the soonest request counts. While the key is being worked on: right after that."""
         if self._closed:
             return
         timer = self._timers.get(key)
