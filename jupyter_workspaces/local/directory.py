@@ -71,7 +71,7 @@ class Directory:
 
     @property
     def process(self) -> Path:
-        """`{"pid", "createTime", "url", "version"}` while the process is ready. A clean stop removes it: one without a process tells of a crash."""
+        """`{"pid", "createTime", "url", "version"}` while the process is ready. A clean stop removes it: left over, it tells of a crash."""
         return self.path / "process.json"
 
     @property
@@ -133,7 +133,7 @@ def refused(path: Path, error: OSError) -> LocalClusterError:
     """What to tell a person whose directory or disk does not let us write."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return LocalClusterError(
-            f"The disk that holds {path} is full: the local cluster cannot keep its data. Nothing was lost. Free some space, then try again."
+            f"The disk that holds {path} is full: the local cluster cannot write there. Nothing was lost. Free some space, then try again."
         )
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         return LocalClusterError(

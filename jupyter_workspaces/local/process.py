@@ -1,0 +1,199 @@
+"""The embedded cluster as one process: API server, controllers and node, started in order and stopped in the reverse one."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import logging
+import os
+import random
+import signal
+import socket
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from types import FrameType
+
+from .. import __version__
+from ..cluster.client import Cluster
+from ..cluster.endpoint import from_embedded
+from . import certificates, kubeconfig
+from .apiserver import ApiServer, StorageError, Store
+from .directory import Directory, LocalClusterError, refused, write
+from .install import install
+from .lock import Held, Lock
+from .processes import identity, listener
+
+log = logging.getLogger(__name__)
+
+HOST = "127.0.0.1"
+PORTS = range(16000, 32000)
+"""Below the ports that systems give to outgoing connections, so that ours is still free after a pause."""
+
+LOCK_SECONDS = 0.5
+STOP_SECONDS = 10.0
+CERTIFICATE_CHECK_SECONDS = 12 * 3600.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+
+Component = Callable[[], Awaitable[None]]
+
+
+async def run(directory: Directory, port: int | None = None, ready: Callable[[str], None] = lambda url: None) -> None:
+    """Run the cluster of a directory until SIGTERM or SIGINT; `ready` is called with its URL once it answers. Workspaces outlive it.
+
+    Raises `Held` when another process has the directory, and `LocalClusterError` when the cluster cannot run.
+    """
+    stopped = _stop_signal()
+    directory.prepare()
+    with await _lock(directory):
+        certificates.ensure(directory)
+        context = certificates.server_context(directory)
+        async with _server(directory, port, context) as url, Cluster(from_embedded(directory.kubeconfig)) as cluster:
+            await install(cluster)
+            tasks = [asyncio.create_task(_kept(name, component), name=name) for name, component in _components(cluster, directory)]
+            tasks.append(asyncio.create_task(_kept("certificates", lambda: _renew(directory, context)), name="certificates"))
+            try:
+                record = {**identity(os.getpid()), "url": url, "version": __version__}
+                write(directory.process, json.dumps(record).encode())
+                log.info("Ready at %s (pid %d)", url, os.getpid())
+                ready(url)
+                await stopped.wait()
+                log.info("Stopping; workspaces keep running")
+            finally:
+                # First, so that nobody takes a cluster that is about to go for one that died.
+                directory.process.unlink(missing_ok=True)
+                for task in tasks:
+                    task.cancel()
+                _, slow = await asyncio.wait(tasks, timeout=STOP_SECONDS)
+                for task in slow:
+                    log.warning("%s did not stop within %g s", task.get_name(), STOP_SECONDS)
+
+
+def _components(cluster: Cluster, directory: Directory) -> list[tuple[str, Component]]:
+    from .. import controller
+    from . import controllers, node
+
+    return [
+        ("built-in controllers", lambda: controllers.run(cluster, directory.path)),
+        ("workspace controller", lambda: controller.run(cluster)),
+        ("node", lambda: node.run(cluster, directory.path)),
+    ]
+
+
+async def _kept(name: str, component: Component) -> None:
+    """Run a component until cancelled; one that fails is started again after a pause."""
+    pause = FIRST_PAUSE
+    loop = asyncio.get_running_loop()
+    while True:
+        began = loop.time()
+        try:
+            await component()
+            log.error("The %s ended by itself; it is started again", name)
+        except Exception:  # the outermost edge of a component: the others must go on, and this one comes back
+            log.exception("The %s failed; it is started again in %.1f s", name, pause)
+        await asyncio.sleep(pause)
+        pause = FIRST_PAUSE if loop.time() - began > LONGEST_PAUSE * 2 else min(pause * 2, LONGEST_PAUSE)
+
+
+async def _renew(directory: Directory, context: ssl.SSLContext) -> None:
+    while True:
+        await asyncio.sleep(CERTIFICATE_CHECK_SECONDS)
+        if certificates.ensure(directory):
+            context.load_cert_chain(directory.certificate, directory.key)
+            log.info("The server's certificate was renewed")
+
+
+async def _lock(directory: Directory) -> Lock:
+    """The lock, taken. Someone may hold it for a moment just to look, so this tries for a moment."""
+    deadline = asyncio.get_running_loop().time() + LOCK_SECONDS
+    while True:
+        lock = Lock(directory.lock)
+        try:
+            lock.acquire()
+            return lock
+        except Held:
+            if asyncio.get_running_loop().time() > deadline:
+                raise
+        await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def _server(directory: Directory, port: int | None, context: ssl.SSLContext) -> AsyncIterator[str]:
+    """The API server, listening, and the kubeconfig that names it. Gives its URL."""
+    from ..resources.admission import review
+
+    token = kubeconfig.token(directory)
+    store = _store(directory)
+    try:
+        server = ApiServer(store, token=token, admission=review)
+        number = port or _kept_port(directory) or _free_port()
+        try:
+            await server.start(HOST, number, context)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise _taken(number, directory) from error
+            raise LocalClusterError(f"The local cluster cannot listen on {HOST}:{number}: {error.strerror}.") from error
+        try:
+            if number != _kept_port(directory):
+                write(directory.port, str(number).encode())
+            url = f"https://{HOST}:{number}"
+            kubeconfig.save(directory, url, token)
+            yield url
+        finally:
+            await server.stop()
+    finally:
+        store.close()
+
+
+def _store(directory: Directory) -> Store:
+    try:
+        # SQLite gives its side files the mode of the first one.
+        os.close(os.open(directory.database, os.O_RDWR | os.O_CREAT, 0o600))
+        return Store.open(directory.database)
+    except StorageError as error:
+        raise LocalClusterError(str(error)) from error
+    except OSError as error:
+        raise refused(directory.database, error) from error
+
+
+def _kept_port(directory: Directory) -> int | None:
+    try:
+        found = int(directory.port.read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None
+    return found if 0 < found < 65536 else None
+
+
+def _free_port() -> int:
+    for number in random.sample(PORTS, 50):
+        with socket.socket() as probe:
+            try:
+                probe.bind((HOST, number))
+                return number
+            except OSError:
+                continue
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def _taken(port: int, directory: Directory) -> LocalClusterError:
+    holder = listener(port)
+    return LocalClusterError(
+        f"The local cluster's port {port} is taken by {holder or 'another program'}. "
+        f"Stop that, then try again; or delete {directory.port} to let the cluster take another port "
+        "(kubeconfigs copied elsewhere then need the new one)."
+    )
+
+
+def _stop_signal() -> asyncio.Event:
+    """An event that SIGTERM and SIGINT set."""
+    loop, stopped = asyncio.get_running_loop(), asyncio.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(stopped.set)
+
+    for wanted in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(wanted, stop)
+    return stopped
