@@ -1,0 +1,134 @@
+"""What an HTTP request means to the API: its path, its query, its body. Everything wrong with them is a `Refusal`, never a fault."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import yaml
+
+from . import patches, status
+from .engine import DeleteOptions, WriteOptions
+
+Object = dict[str, Any]
+
+BODY_LIMIT = 3 * 2**20
+_JSON_TYPES = ("application/json", "", "application/octet-stream")
+_YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml")
+PATCH_TYPES = [patches.JSON, patches.MERGE, patches.STRATEGIC]
+
+
+@dataclass(frozen=True)
+class Target:
+    """The resource that a path names. Without a name it is the collection; without a namespace, all of them."""
+
+    group: str
+    version: str
+    plural: str
+    namespace: str | None
+    name: str | None
+    subresource: str | None
+
+
+def target(parts: list[str]) -> Target | None:
+    """Segments of a path below `/api/v1` or `/apis/{group}/{version}`; None when they name nothing (discovery)."""
+    if parts[0] == "api":
+        group, version, rest = "", parts[1], parts[2:]
+    else:
+        group, version, rest = parts[1], parts[2], parts[3:]
+    namespace = None
+    if len(rest) >= 3 and rest[0] == "namespaces" and not (group == "" and len(rest) == 3 and rest[2] in ("status", "finalize")):
+        namespace, rest = rest[1], rest[2:]
+    if not rest or len(rest) > 3 or not all(rest):
+        return None
+    return Target(group, version, rest[0], namespace, rest[1] if len(rest) > 1 else None, rest[2] if len(rest) > 2 else None)
+
+
+def media_type(header: str | None) -> str:
+    return (header or "").partition(";")[0].strip().lower()
+
+
+def body(data: bytes, content_type: str | None) -> Object:
+    """The object in a request's body. Raises `Refusal` 415 for another language than JSON or YAML, 400 for what is no object."""
+    media = media_type(content_type)
+    try:
+        if media in _JSON_TYPES:
+            decoded = msgspec.json.decode(data)
+        elif media in _YAML_TYPES:
+            decoded = yaml.safe_load(data)
+        else:
+            raise status.unsupported_media(["application/json", "application/yaml"])
+    except (msgspec.DecodeError, yaml.YAMLError, RecursionError, ValueError) as error:
+        raise status.bad_request(f"the body cannot be read: {error}") from error
+    if not isinstance(decoded, dict):
+        raise status.bad_request("the body must be an object")
+    return decoded
+
+
+def duplicates(data: bytes) -> list[str]:
+    """Names that stand twice in one object of a JSON body, for strict validation."""
+    found: list[str] = []
+
+    def pairs(items: list[tuple[str, Any]]) -> Object:
+        seen: set[str] = set()
+        for key, _ in items:
+            if key in seen:
+                found.append(f'duplicate field "{key}"')
+            seen.add(key)
+        return dict(items)
+
+    try:
+        json.loads(data, object_pairs_hook=pairs)
+    except (ValueError, RecursionError):
+        return []
+    return found
+
+
+def write_options(query: Mapping[str, str]) -> WriteOptions:
+    """Raises `Refusal` 400 for values that Kubernetes does not know."""
+    if query.get("dryRun", "All") != "All":
+        raise status.bad_request(f"invalid dryRun: {query['dryRun']}; only All is known")
+    validation = query.get("fieldValidation", "Warn")
+    if validation not in ("Strict", "Warn", "Ignore"):
+        raise status.bad_request(f"invalid fieldValidation: {validation}; use Strict, Warn or Ignore")
+    return WriteOptions("dryRun" in query, validation)
+
+
+def delete_options(query: Mapping[str, str], data: bytes, content_type: str | None) -> DeleteOptions:
+    """From the body (DeleteOptions), else the query. Raises `Refusal` 400."""
+    given = body(data, content_type) if data.strip() else {}
+    preconditions = given.get("preconditions") or {}
+    grace = given.get("gracePeriodSeconds", query.get("gracePeriodSeconds"))
+    dry = given.get("dryRun") or ([query["dryRun"]] if "dryRun" in query else [])
+    propagation = given.get("propagationPolicy", query.get("propagationPolicy"))
+    if propagation is None and (given.get("orphanDependents") is True or query.get("orphanDependents") == "true"):
+        propagation = "Orphan"
+    if propagation not in (None, "Orphan", "Background", "Foreground"):
+        raise status.bad_request(f"invalid propagationPolicy: {propagation}")
+    if not isinstance(preconditions, dict) or dry not in ([], ["All"]):
+        raise status.bad_request("preconditions must be an object and dryRun All")
+    for name in ("uid", "resourceVersion"):
+        if preconditions.get(name) is not None and not isinstance(preconditions[name], str):
+            raise status.bad_request(f"preconditions.{name} must be text")
+    try:
+        seconds = None if grace is None else int(grace)
+    except (TypeError, ValueError) as error:
+        raise status.bad_request("gracePeriodSeconds must be a whole number") from error
+    return DeleteOptions(seconds, propagation, preconditions.get("uid"), preconditions.get("resourceVersion"), bool(dry))
+
+
+def number(query: Mapping[str, str], name: str) -> int | None:
+    """A whole number that is not negative; None when absent or empty. Raises `Refusal` 400."""
+    text = query.get(name, "")
+    if not text:
+        return None
+    if not text.isascii() or not text.isdigit() or len(text) > 18:
+        raise status.bad_request(f"{name} must be a whole number, not {text[:40]!r}")
+    return int(text)
+
+
+def flag(query: Mapping[str, str], name: str) -> bool:
+    return query.get(name, "").lower() in ("1", "t", "true")

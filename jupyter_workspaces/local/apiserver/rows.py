@@ -1,0 +1,286 @@
+"""The table of resources that the API serves. A kind is a row; a stored CRD becomes one more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...resources import catalog
+from ...resources.catalog import Resource
+from . import strategies as kinds
+from .strategies import Strategy
+
+Object = dict[str, Any]
+READ_WRITE = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+CREATE_ONLY = ("create",)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A printer column of a Table. `read` gives the cell; `type` is integer, number, string, boolean or date."""
+
+    name: str
+    read: Callable[[Object], Any]
+    type: str = "string"
+    description: str = ""
+    priority: int = 0
+
+
+@dataclass(frozen=True)
+class Row:
+    """One kind that the API serves."""
+
+    resource: Resource
+    short_names: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    verbs: tuple[str, ...] = READ_WRITE
+    subresources: tuple[str, ...] = ()
+    strategy: Strategy = field(default_factory=Strategy)
+    columns: tuple[Column, ...] = ()
+    custom: bool = False
+
+    @property
+    def name(self) -> str:
+        """As stored and as admins write it: `workspaces.kubeflow.org`."""
+        return f"{self.resource.plural}.{self.resource.group}" if self.resource.group else self.resource.plural
+
+    @property
+    def singular(self) -> str:
+        return self.resource.kind.lower()
+
+    @property
+    def has_status(self) -> bool:
+        return "status" in self.subresources
+
+
+class Registry:
+    """All rows by group, version and plural. CRDs add and remove theirs while the server runs."""
+
+    def __init__(self, rows: Iterator[Row] | tuple[Row, ...]) -> None:
+        self._rows = {self._key(row): row for row in rows}
+
+    @staticmethod
+    def _key(row: Row) -> tuple[str, str, str]:
+        return (row.resource.group, row.resource.version, row.resource.plural)
+
+    def add(self, row: Row) -> None:
+        self._rows[self._key(row)] = row
+
+    def remove(self, group: str, plural: str) -> None:
+        for key in [key for key in self._rows if key[0] == group and key[2] == plural]:
+            del self._rows[key]
+
+    def get(self, group: str, version: str, plural: str) -> Row | None:
+        return self._rows.get((group, version, plural))
+
+    def of(self, resource: Resource) -> Row | None:
+        return self._rows.get((resource.group, resource.version, resource.plural))
+
+    def by_kind(self, api_version: str, kind: str) -> Row | None:
+        return next((row for row in self if row.resource.api_version == api_version and row.resource.kind == kind), None)
+
+    def group_versions(self) -> dict[str, list[str]]:
+        """Versions by group, in the order of the table; the core group is empty."""
+        found: dict[str, list[str]] = {}
+        for group, version, _ in self._rows:
+            if version not in found.setdefault(group, []):
+                found[group].append(version)
+        return found
+
+    def of_version(self, group: str, version: str) -> list[Row]:
+        return [row for key, row in self._rows.items() if key[:2] == (group, version)]
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(list(self._rows.values()))
+
+
+def at(*path: str | int) -> Callable[[Object], Any]:
+    """A cell that stands at a path of the object; None where there is nothing."""
+
+    def read(obj: Object) -> Any:
+        value: Any = obj
+        for part in path:
+            if isinstance(value, dict):
+                value = value.get(part)
+            elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+                value = value[part]
+            else:
+                return None
+        return value
+
+    return read
+
+
+def text(*path: str | int, otherwise: str = "<none>") -> Callable[[Object], Any]:
+    read = at(*path)
+    return lambda obj: otherwise if (value := read(obj)) in (None, "", [], {}) else str(value)
+
+
+def _pod_ready(pod: Object) -> str:
+    statuses = at("status", "containerStatuses")(pod) or []
+    return f"{sum(bool(one.get('ready')) for one in statuses)}/{len(at('spec', 'containers')(pod) or [])}"
+
+
+def _pod_status(pod: Object) -> str:
+    if at("metadata", "deletionTimestamp")(pod):
+        return "Terminating"
+    for status in at("status", "containerStatuses")(pod) or []:
+        state = status.get("state") or {}
+        reason = (state.get("waiting") or state.get("terminated") or {}).get("reason")
+        if reason:
+            return str(reason)
+    return str(at("status", "reason")(pod) or at("status", "phase")(pod) or "Unknown")
+
+
+def _node_status(node: Object) -> str:
+    for condition in at("status", "conditions")(node) or []:
+        if condition.get("type") == "Ready":
+            return "Ready" if condition.get("status") == "True" else "NotReady"
+    return "Unknown"
+
+
+def _ports(service: Object) -> str:
+    return ",".join(f"{port.get('port')}/{port.get('protocol', 'TCP')}" for port in at("spec", "ports")(service) or []) or "<none>"
+
+
+def _modes(path: tuple[str, ...]) -> Callable[[Object], str]:
+    short = {"ReadWriteOnce": "RWO", "ReadOnlyMany": "ROX", "ReadWriteMany": "RWX", "ReadWriteOncePod": "RWOP"}
+    return lambda obj: ",".join(short.get(mode, mode) for mode in at(*path)(obj) or [])
+
+
+def _claim_of(volume: Object) -> str:
+    reference = at("spec", "claimRef")(volume)
+    return f"{reference.get('namespace')}/{reference.get('name')}" if reference else ""
+
+
+def built_in() -> tuple[Row, ...]:
+    """Every kind that Kubernetes itself brings and that a workspace user, our controllers or the node need."""
+    return (
+        Row(
+            catalog.NAMESPACES,
+            ("ns",),
+            verbs=tuple(verb for verb in READ_WRITE if verb != "deletecollection"),
+            subresources=("finalize", "status"),
+            strategy=kinds.NamespaceStrategy(),
+            columns=(Column("Status", text("status", "phase")),),
+        ),
+        Row(
+            catalog.PODS,
+            ("po",),
+            ("all",),
+            subresources=("binding", "log", "status"),
+            strategy=kinds.PodStrategy(),
+            columns=(
+                Column("Ready", _pod_ready),
+                Column("Status", _pod_status),
+                Column("Restarts", lambda pod: sum(one.get("restartCount", 0) for one in at("status", "containerStatuses")(pod) or []), "integer"),
+                Column("IP", text("status", "podIP"), priority=1),
+                Column("Node", text("spec", "nodeName"), priority=1),
+            ),
+        ),
+        Row(
+            catalog.SERVICES,
+            ("svc",),
+            ("all",),
+            subresources=("status",),
+            strategy=kinds.ServiceStrategy(),
+            columns=(Column("Type", text("spec", "type")), Column("Cluster-IP", text("spec", "clusterIP")), Column("Port(s)", _ports)),
+        ),
+        Row(
+            catalog.PERSISTENT_VOLUMES,
+            ("pv",),
+            subresources=("status",),
+            strategy=kinds.VolumeStrategy(),
+            columns=(
+                Column("Capacity", text("spec", "capacity", "storage")),
+                Column("Access Modes", _modes(("spec", "accessModes"))),
+                Column("Reclaim Policy", text("spec", "persistentVolumeReclaimPolicy")),
+                Column("Status", text("status", "phase")),
+                Column("Claim", _claim_of),
+                Column("StorageClass", text("spec", "storageClassName", otherwise="")),
+            ),
+        ),
+        Row(
+            catalog.PERSISTENT_VOLUME_CLAIMS,
+            ("pvc",),
+            subresources=("status",),
+            strategy=kinds.ClaimStrategy(),
+            columns=(
+                Column("Status", lambda claim: "Terminating" if at("metadata", "deletionTimestamp")(claim) else text("status", "phase")(claim)),
+                Column("Volume", text("spec", "volumeName", otherwise="")),
+                Column("Capacity", text("status", "capacity", "storage", otherwise="")),
+                Column("Access Modes", _modes(("status", "accessModes"))),
+                Column("StorageClass", text("spec", "storageClassName", otherwise="")),
+            ),
+        ),
+        Row(
+            catalog.SECRETS,
+            strategy=kinds.SecretStrategy(),
+            columns=(Column("Type", text("type")), Column("Data", lambda secret: len(secret.get("data") or {}), "integer")),
+        ),
+        Row(
+            catalog.CONFIG_MAPS,
+            ("cm",),
+            strategy=kinds.ConfigMapStrategy(),
+            columns=(Column("Data", lambda found: len(found.get("data") or {}) + len(found.get("binaryData") or {}), "integer"),),
+        ),
+        Row(catalog.SERVICE_ACCOUNTS, ("sa",), columns=(Column("Secrets", lambda account: len(account.get("secrets") or []), "integer"),)),
+        Row(
+            catalog.EVENTS,
+            ("ev",),
+            strategy=kinds.EventStrategy(),
+            columns=(
+                Column("Last Seen", lambda event: event.get("lastTimestamp") or event.get("eventTime"), "date"),
+                Column("Type", text("type", otherwise="")),
+                Column("Reason", text("reason", otherwise="")),
+                Column("Object", lambda event: f"{at('involvedObject', 'kind')(event)}/{at('involvedObject', 'name')(event)}".lower()),
+                Column("Message", text("message", otherwise="")),
+            ),
+        ),
+        Row(
+            catalog.NODES,
+            ("no",),
+            subresources=("status",),
+            columns=(Column("Status", _node_status), Column("Version", text("status", "nodeInfo", "kubeletVersion"))),
+        ),
+        Row(
+            catalog.STATEFUL_SETS,
+            ("sts",),
+            ("all",),
+            subresources=("status",),
+            strategy=kinds.StatefulSetStrategy(),
+            columns=(Column("Ready", lambda found: f"{at('status', 'readyReplicas')(found) or 0}/{at('spec', 'replicas')(found) or 0}"),),
+        ),
+        Row(
+            catalog.STORAGE_CLASSES,
+            ("sc",),
+            strategy=kinds.StorageClassStrategy(),
+            columns=(
+                Column("Provisioner", text("provisioner")),
+                Column("ReclaimPolicy", text("reclaimPolicy")),
+                Column("VolumeBindingMode", text("volumeBindingMode")),
+            ),
+        ),
+        Row(catalog.ROLES, strategy=kinds.PathNamed()),
+        Row(catalog.ROLE_BINDINGS, strategy=kinds.PathNamed(), columns=(Column("Role", _role),)),
+        Row(catalog.CLUSTER_ROLES, strategy=kinds.PathNamed()),
+        Row(catalog.CLUSTER_ROLE_BINDINGS, strategy=kinds.PathNamed(), columns=(Column("Role", _role),)),
+        Row(catalog.LEASES, columns=(Column("Holder", text("spec", "holderIdentity", otherwise="")),)),
+        Row(
+            catalog.CUSTOM_RESOURCE_DEFINITIONS,
+            ("crd", "crds"),
+            ("api-extensions",),
+            subresources=("status",),
+            columns=(Column("Created At", text("metadata", "creationTimestamp"), "date"),),
+        ),
+        Row(catalog.SELF_SUBJECT_ACCESS_REVIEWS, verbs=CREATE_ONLY),
+        Row(catalog.SUBJECT_ACCESS_REVIEWS, verbs=CREATE_ONLY),
+        Row(Resource("authorization.k8s.io", "v1", "selfsubjectrulesreviews", "SelfSubjectRulesReview", namespaced=False), verbs=CREATE_ONLY),
+        Row(Resource("authorization.k8s.io", "v1", "localsubjectaccessreviews", "LocalSubjectAccessReview"), verbs=CREATE_ONLY),
+        Row(catalog.SELF_SUBJECT_REVIEWS, verbs=CREATE_ONLY),
+    )
+
+
+def _role(binding: Object) -> str:
+    return f"{at('roleRef', 'kind')(binding)}/{at('roleRef', 'name')(binding)}"
