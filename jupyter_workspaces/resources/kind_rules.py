@@ -1,0 +1,230 @@
+"""Rules for a WorkspaceKind beyond its schema: the CEL rules of the CRD and the semantic ones (contracts/kubeflow-workspaces.md §3.2, §4.7)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from .admission import Lookup
+from .causes import Cause, invalid
+from .templates import TemplateError, render
+from .workspace_rules import check_pod_metadata
+
+Object = Mapping[str, Any]
+
+_SHEBANG = re.compile(r"#![ \t]*([^ \t]+)(?:[ \t]+.+)?")
+_OPERATORS = {"In", "NotIn", "Exists", "DoesNotExist"}
+DIMENSIONS = ("imageConfig", "podConfig")
+
+
+def in_use(kind: Object, lookup: Lookup) -> str | None:
+    """Why a kind cannot be deleted, or None."""
+    users = list(lookup.workspaces_of_kind(kind["metadata"]["name"]))
+    if not users:
+        return None
+    names = ", ".join(f"{found['metadata']['namespace']}/{found['metadata']['name']}" for found in users[:3])
+    more = f" and {len(users) - 3} more" if len(users) > 3 else ""
+    count = "1 workspace uses" if len(users) == 1 else f"{len(users)} workspaces use"
+    return f"{count} this kind: {names}{more}. Delete them first, or hide the kind (spec.spawner.hidden)."
+
+
+def check(old: Object | None, new: Object, lookup: Lookup) -> tuple[list[Cause], list[str]]:
+    """Causes and warnings."""
+    spec = new.get("spec")
+    if new["metadata"].get("deletionTimestamp"):
+        return [], []
+    if not isinstance(spec, Mapping) or not isinstance(spec.get("podTemplate"), Mapping) or not isinstance(spec.get("spawner"), Mapping):
+        return [Cause("FieldValueRequired", "Required value", "spec")], []
+    causes = list(_schema_rules(spec, (old or {}).get("spec")))
+    if causes:
+        return causes, []
+    template = spec["podTemplate"]
+    causes = check_pod_metadata(template.get("podMetadata") or {}, "spec.podTemplate.podMetadata")
+    causes += _templates(template)
+    for dimension in DIMENSIONS:
+        causes += _options(template["options"][dimension], f"spec.podTemplate.options.{dimension}")
+    causes += _ports(template)
+    causes += _probe(template)
+    rules, warnings = _activity_rules(spec)
+    causes += rules + _filter_rules(spec)
+    if old is not None:
+        causes += _used_options(old, new, lookup)
+    return causes, warnings
+
+
+def _schema_rules(spec: Object, before: Object | None) -> Iterator[Cause]:
+    """What the CRD says in CEL."""
+    for name in ("icon", "logo"):
+        asset = spec["spawner"][name]
+        if ("url" in asset) == ("configMap" in asset):
+            yield invalid(f"spec.spawner.{name}", asset, "name exactly one of url and configMap")
+    probe = spec["podTemplate"].get("activityProbe")
+    if probe is not None:
+        at = "spec.podTemplate.activityProbe"
+        if ("podExec" in probe) == ("jupyter" in probe):
+            yield invalid(at, probe, "name exactly one of podExec and jupyter")
+        elif "jupyter" in probe and not probe["jupyter"]["lastActivity"]:
+            yield invalid(f"{at}.jupyter.lastActivity", False, "must be true")
+        if probe["minProbeIntervalSeconds"] > probe["probeIntervalSeconds"]:
+            yield invalid(at, probe, "minProbeIntervalSeconds may not exceed probeIntervalSeconds")
+    home = spec["podTemplate"]["volumeMounts"]["home"]
+    if before is not None and home != before["podTemplate"]["volumeMounts"]["home"]:
+        yield invalid("spec.podTemplate.volumeMounts.home", home, "the home path of a kind cannot be changed")
+    for index, rule in enumerate(spec.get("activityRules") or ()):
+        if "pauseWorkspace" not in rule["effect"]:
+            yield invalid(f"spec.activityRules[{index}].effect", rule["effect"], "an effect is needed: pauseWorkspace")
+    for index, rule in enumerate(spec.get("filterRules") or ()):
+        at, effect = f"spec.filterRules[{index}]", rule["effect"]
+        if "ui" not in effect and "api" not in effect:
+            yield invalid(f"{at}.effect", effect, "an effect is needed: ui or api")
+        if "denyMessage" in effect.get("api", {}) and not effect["api"].get("deny"):
+            yield invalid(f"{at}.effect.api", effect["api"], "denyMessage needs deny: true")
+        for position, match in enumerate(rule["match"]):
+            if sum(name in match for name in ("matchNamespace", "matchImageConfig", "matchPodConfig")) != 1:
+                yield invalid(f"{at}.match[{position}]", match, "name exactly one of matchNamespace, matchImageConfig and matchPodConfig")
+
+
+def _templates(template: Object) -> list[Cause]:
+    causes = []
+
+    def rendered(text: str, field: str) -> None:
+        try:
+            render(text, lambda port_id: f"/{port_id}/")
+        except TemplateError as error:
+            causes.append(invalid(field, text, str(error)))
+
+    for entry in template.get("extraEnv") or ():
+        rendered(entry.get("value") or "", f"spec.podTemplate.extraEnv[{entry['name']}].value")
+    for port in template["ports"]:
+        headers = (port.get("httpProxy") or {}).get("requestHeaders") or {}
+        for action in ("set", "add"):
+            for name, value in (headers.get(action) or {}).items():
+                rendered(value, f"spec.podTemplate.ports[{port['id']}].httpProxy.requestHeaders.{action}[{name}]")
+    return causes
+
+
+def _options(options: Object, at: str) -> list[Cause]:
+    values = {value["id"]: value for value in options["values"]}
+    causes = []
+    if options["spawner"]["default"] not in values:
+        causes.append(invalid(f"{at}.spawner.default", options["spawner"]["default"], f"no such option; there is {', '.join(values)}"))
+    looped: set[str] = set()
+    for start, value in values.items():
+        target = (value.get("redirect") or {}).get("to")
+        if target is not None and target not in values:
+            causes.append(invalid(f"{at}.values[{start}].redirect.to", target, f"no such option; there is {', '.join(values)}"))
+            continue
+        seen: list[str] = []
+        current: str | None = start
+        while current in values and current not in seen:
+            seen.append(current)
+            current = (values[current].get("redirect") or {}).get("to")
+        # One cycle is one mistake, told at the first of its members.
+        if current == start and start not in looped:
+            looped.update(seen)
+            causes.append(invalid(f"{at}.values[{start}].redirect.to", target, f"the redirects run in a circle: {' → '.join([*seen, start])}"))
+    return causes
+
+
+def _ports(template: Object) -> list[Cause]:
+    declared = {port["id"] for port in template["ports"]}
+    causes = []
+    for value in template["options"]["imageConfig"]["values"]:
+        at, numbers = f"spec.podTemplate.options.imageConfig.values[{value['id']}].spec.ports", set()
+        for port in value["spec"]["ports"]:
+            if port["id"] not in declared:
+                causes.append(invalid(f"{at}[{port['id']}].id", port["id"], "not declared in spec.podTemplate.ports"))
+            if port["port"] in numbers:
+                causes.append(invalid(f"{at}[{port['id']}].port", port["port"], "another port of this image has the same number"))
+            numbers.add(port["port"])
+    return causes
+
+
+def _probe(template: Object) -> list[Cause]:
+    probe = template.get("activityProbe") or {}
+    causes = []
+    if "podExec" in probe:
+        first = probe["podExec"]["script"].split("\n", 1)[0]
+        if not _SHEBANG.fullmatch(first) or len(first) > 255:
+            field = "spec.podTemplate.activityProbe.podExec.script"
+            causes.append(invalid(field, first, "the first line must name an interpreter (#!/bin/sh) in at most 255 characters"))
+    if "jupyter" in probe and probe["jupyter"]["portId"] not in {port["id"] for port in template["ports"]}:
+        causes.append(invalid("spec.podTemplate.activityProbe.jupyter.portId", probe["jupyter"]["portId"], "not declared in spec.podTemplate.ports"))
+    return causes
+
+
+def _activity_rules(spec: Object) -> tuple[list[Cause], list[str]]:
+    causes, warnings = [], []
+    rules = spec.get("activityRules") or []
+    probe = spec["podTemplate"].get("activityProbe")
+    general = [index for index, rule in enumerate(rules) if not (rule.get("match") or {})]
+    for index, rule in enumerate(rules):
+        at = f"spec.activityRules[{index}]"
+        for name, found in (rule.get("match") or {}).items():
+            causes += _selector(found["selector"], f"{at}.match.{name}.selector")
+        if index in general and (len(general) > 1 or index != len(rules) - 1):
+            detail = "only one rule may stand without match" if len(general) > 1 else "a rule without match must be the last"
+            causes.append(invalid(f"{at}.match", rule.get("match"), detail))
+        if rule["effect"].get("pauseWorkspace") and probe is None:
+            causes.append(invalid(f"{at}.effect.pauseWorkspace", True, "pausing needs spec.podTemplate.activityProbe"))
+        if probe is not None and rule["config"]["secondsSinceActive"] < 2 * probe["probeIntervalSeconds"]:
+            warnings.append(f"{at}.config.secondsSinceActive is less than twice the probe's interval: pauses will come late")
+    return causes, warnings
+
+
+def _filter_rules(spec: Object) -> list[Cause]:
+    causes = []
+    for index, rule in enumerate(spec.get("filterRules") or ()):
+        at, effect = f"spec.filterRules[{index}]", rule["effect"]
+        api = effect.get("api") or {}
+        if not ((effect.get("ui") or {}).get("hide") or api.get("hide") or api.get("deny")):
+            causes.append(invalid(f"{at}.effect", effect, "at least one of ui.hide, api.hide and api.deny must be true"))
+        for position, match in enumerate(rule["match"]):
+            for name, found in match.items():
+                if rule["scope"] == "WORKSPACE_KIND" and name != "matchNamespace":
+                    causes.append(invalid(f"{at}.match[{position}].{name}", found, "a rule for the whole kind can only match the namespace"))
+                causes += _selector(found["selector"], f"{at}.match[{position}].{name}.selector")
+    return causes
+
+
+def _selector(selector: Object, at: str) -> list[Cause]:
+    causes = []
+    for index, expression in enumerate(selector.get("matchExpressions") or ()):
+        where, operator, values = f"{at}.matchExpressions[{index}]", expression["operator"], expression.get("values") or []
+        if operator not in _OPERATORS:
+            causes.append(invalid(f"{where}.operator", operator, "not a valid selector operator"))
+        elif operator in ("In", "NotIn") and not values:
+            causes.append(invalid(f"{where}.values", values, "must be given when `operator` is In or NotIn"))
+        elif operator in ("Exists", "DoesNotExist") and values:
+            causes.append(invalid(f"{where}.values", values, "may not be given when `operator` is Exists or DoesNotExist"))
+    return causes
+
+
+def _used_options(old: Object, new: Object, lookup: Lookup) -> list[Cause]:
+    """An option's content may not change, and it may not go, while a workspace uses it."""
+    changed: dict[tuple[str, str], str] = {}
+    for dimension in DIMENSIONS:
+        before = {value["id"]: value["spec"] for value in old["spec"]["podTemplate"]["options"][dimension]["values"]}
+        after = {value["id"]: value["spec"] for value in new["spec"]["podTemplate"]["options"][dimension]["values"]}
+        for option, content in before.items():
+            if option not in after:
+                changed[dimension, option] = "it may not be removed"
+            elif after[option] != content:
+                changed[dimension, option] = "its spec may not be changed"
+    if not changed:
+        return []
+    used: dict[tuple[str, str], int] = {}
+    for workspace in lookup.workspaces_of_kind(new["metadata"]["name"]):
+        for dimension in DIMENSIONS:
+            key = (dimension, workspace["spec"]["podTemplate"]["options"][dimension])
+            used[key] = used.get(key, 0) + 1
+    return [
+        invalid(
+            f"spec.podTemplate.options.{dimension}.values[{option}]",
+            option,
+            f"{used[dimension, option]} workspace(s) use this option, so {detail}; add a new option and redirect to it",
+        )
+        for (dimension, option), detail in changed.items()
+        if (dimension, option) in used
+    ]

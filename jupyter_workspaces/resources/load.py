@@ -1,0 +1,29 @@
+"""The manifests that come with the package."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+Object = dict[str, Any]
+
+
+def crds() -> list[Object]:
+    """The CustomResourceDefinitions of Workspace and WorkspaceKind."""
+    return _manifests("crds")
+
+
+def samples() -> list[Object]:
+    """The sample kinds, each after the ConfigMap with its pictures."""
+    return sorted(_manifests("kinds"), key=lambda manifest: (manifest["kind"] != "ConfigMap", manifest["metadata"]["name"]))
+
+
+def _manifests(folder: str) -> list[Object]:
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    found: list[Object] = []
+    for file in sorted(files(__package__).joinpath(folder).iterdir(), key=lambda entry: entry.name):
+        if file.name.endswith(".yaml"):
+            found += [document for document in yaml.load_all(file.read_text(encoding="utf-8"), Loader=loader) if document]
+    return found
