@@ -8,7 +8,8 @@ from typing import Any
 from ...resources import schema as structural
 from ...resources.catalog import Resource
 from ...resources.causes import Cause, invalid, required
-from .rows import Column, Row, at
+from .jsonpath import compile_path
+from .rows import Column, Row
 from .strategies import Strategy
 
 Object = dict[str, Any]
@@ -107,7 +108,5 @@ def prepare_definition(definition: Object) -> None:
 
 
 def _column(column: Object) -> Column:
-    """`additionalPrinterColumns` with a plain JSONPath (`.status.state`, `.metadata.labels['a/b']` is not supported and stays empty)."""
-    path = [part for part in column["jsonPath"].replace("\\.", "\0").split(".") if part]
-    read = at(*(part.replace("\0", ".") for part in path))
+    read = compile_path(column["jsonPath"])
     return Column(column["name"], read, column.get("type", "string"), column.get("description", ""), column.get("priority", 0))

@@ -208,8 +208,9 @@ async def test_a_reflector_follows(api: Any) -> None:
     async with api.cluster() as cluster:
         await cluster.create(WIDGETS, widget("a"), "default")
         reflector = Reflector(cluster, WIDGETS)
-        await reflector.start()
+        reflector.start()
         try:
+            await reflector.synced(5)
             assert [item["metadata"]["name"] for item in reflector.items()] == ["a"]
             await cluster.create(WIDGETS, widget("b"), "other")
             await cluster.delete(WIDGETS, "a", "default")
