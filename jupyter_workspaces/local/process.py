@@ -19,7 +19,9 @@ from .. import __version__
 from ..cluster.client import Cluster
 from ..cluster.endpoint import from_embedded
 from . import certificates, kubeconfig
-from .apiserver import ApiServer, StorageError, Store
+from .admission import Admission
+from .apiserver.server import ApiServer
+from .apiserver.store import StorageError, Store
 from .directory import Directory, LocalClusterError, refused, write
 from .install import install
 from .lock import Held, Lock
@@ -121,12 +123,10 @@ async def _lock(directory: Directory) -> Lock:
 @asynccontextmanager
 async def _server(directory: Directory, port: int | None, context: ssl.SSLContext) -> AsyncIterator[str]:
     """The API server, listening, and the kubeconfig that names it. Gives its URL."""
-    from ..resources.admission import review
-
     token = kubeconfig.token(directory)
     store = _store(directory)
     try:
-        server = ApiServer(store, token=token, admission=review)
+        server = ApiServer(store, token=token, admission=Admission(store))
         number = port or _kept_port(directory) or _free_port()
         try:
             await server.start(HOST, number, context)
