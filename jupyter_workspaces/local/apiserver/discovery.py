@@ -25,7 +25,11 @@ VERSION: Object = {
 
 def api_versions(address: str) -> Object:
     """`/api`."""
-    return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": address}]}
+    return {
+        "kind": "APIVersions",
+        "versions": ["v1"],
+        "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": address}],
+    }
 
 
 def group_list(registry: Registry) -> Object:
@@ -80,7 +84,9 @@ def aggregated(registry: Registry, core: bool, api_version: str) -> Object:
             {"version": version, "freshness": "Current", "resources": [_described(row) for row in registry.of_version(name, version)]}
             for version in versions
         ]
-        items.append({"metadata": {"name": name, "creationTimestamp": None} if name else {"creationTimestamp": None}, "versions": described})
+        items.append(
+            {"metadata": {"name": name, "creationTimestamp": None} if name else {"creationTimestamp": None}, "versions": described}
+        )
     return {"kind": "APIGroupDiscoveryList", "apiVersion": f"apidiscovery.k8s.io/{api_version}", "metadata": {}, "items": items}
 
 
@@ -104,7 +110,9 @@ def _described(row: Row) -> Object:
     if row.categories:
         described["categories"] = list(row.categories)
     if row.subresources:
-        described["subresources"] = [{"subresource": name, "responseKind": kind, "verbs": _subresource_verbs(name)} for name in row.subresources]
+        described["subresources"] = [
+            {"subresource": name, "responseKind": kind, "verbs": _subresource_verbs(name)} for name in row.subresources
+        ]
     return described
 
 

@@ -21,7 +21,7 @@ from . import custom, status
 from .custom import CustomStrategy
 from .rows import Registry, Row, built_in
 from .status import Refusal
-from .store import Store, Stored, StorageError
+from .store import StorageError, Store, Stored
 
 Object = dict[str, Any]
 Operation = Literal["CREATE", "UPDATE", "DELETE"]
@@ -124,8 +124,6 @@ class Engine:
         metadata |= {"uid": str(uuid.uuid4()), "creationTimestamp": now()}
         if row.strategy.has_generation:
             metadata["generation"] = 1
-        if row.resource == catalog.CUSTOM_RESOURCE_DEFINITIONS:
-            body["status"] = custom.established(body)
         if not options.dry_run:
             self._put(row, body)
             self._definition_changed(row, body)
@@ -167,9 +165,13 @@ class Engine:
         obj = stored.decode()
         metadata = obj["metadata"]
         if options.uid is not None and options.uid != stored.uid:
-            raise status.conflict(row.resource, name, f"the UID in the precondition ({options.uid}) does not match the UID in record ({stored.uid})")
+            raise status.conflict(
+                row.resource, name, f"the UID in the precondition ({options.uid}) does not match the UID in record ({stored.uid})"
+            )
         if options.resource_version is not None and options.resource_version != metadata["resourceVersion"]:
-            raise status.conflict(row.resource, name, "the ResourceVersion in the precondition does not match the ResourceVersion in record")
+            raise status.conflict(
+                row.resource, name, "the ResourceVersion in the precondition does not match the ResourceVersion in record"
+            )
         warnings = self._admit(row, "DELETE", obj, None)
         finalizers = [held for held in metadata.get("finalizers") or () if held not in ("orphan", "foregroundDeletion")]
         if options.propagation == "Orphan":
@@ -223,7 +225,9 @@ class Engine:
         body.setdefault("apiVersion", row.resource.api_version)
         if (kind is not None and kind != row.resource.kind) or (version is not None and version != row.resource.api_version):
             wanted = f"{row.resource.api_version}, Kind={row.resource.kind}"
-            raise status.bad_request(f"the object provided is unrecognized or does not fit the path: got {version}, Kind={kind}, expected {wanted}")
+            raise status.bad_request(
+                f"the object provided is unrecognized or does not fit the path: got {version}, Kind={kind}, expected {wanted}"
+            )
         metadata = body.setdefault("metadata", {})
         if not isinstance(metadata, dict):
             raise status.bad_request("metadata must be an object")
@@ -254,10 +258,10 @@ class Engine:
             unknown = [f'unknown field "{path}"' for path in row.strategy.unknown_fields(body)]
             if unknown and options.field_validation == "Strict":
                 kind = row.resource.kind
-                raise status.bad_request(f"{kind} in version \"{row.resource.version}\" cannot be handled as a {kind}: strict decoding error: {', '.join(unknown)}")
+                raise status.bad_request(
+                    f'{kind} in version "{row.resource.version}" cannot be handled as a {kind}: strict decoding error: {", ".join(unknown)}'
+                )
             warnings = unknown
-        if row.resource == catalog.CUSTOM_RESOURCE_DEFINITIONS:
-            custom.prepare_definition(body)
         try:
             row.strategy.prepare(body, old)
         except (AttributeError, TypeError, KeyError, ValueError) as error:
@@ -270,7 +274,7 @@ class Engine:
         if old is None and (problem := row.strategy.name_problem(metadata["name"])):
             causes.append(invalid("metadata.name", metadata["name"], problem))
         try:
-            causes += custom.check_definition(body) if row.resource == catalog.CUSTOM_RESOURCE_DEFINITIONS else row.strategy.check(body, old)
+            causes += row.strategy.check(body, old)
         except (AttributeError, TypeError, KeyError, ValueError) as error:
             raise status.bad_request(f"{row.resource.kind} cannot be read: a field has the wrong type ({error})") from error
         if causes:
@@ -294,7 +298,9 @@ class Engine:
         if metadata.get("uid") and metadata["uid"] != before["uid"]:
             raise status.conflict(row.resource, name, f"the UID {metadata['uid']} does not match the UID in record ({before['uid']})")
         if metadata.get("resourceVersion") and metadata["resourceVersion"] != before["resourceVersion"]:
-            raise status.conflict(row.resource, name, "the object has been modified; please apply your changes to the latest version and try again")
+            raise status.conflict(
+                row.resource, name, "the object has been modified; please apply your changes to the latest version and try again"
+            )
         if subresource == "status":
             body = old | ({"status": body["status"]} if "status" in body else {})
             body["metadata"] = metadata = dict(before)
@@ -403,7 +409,9 @@ def _check_metadata(metadata: Object) -> list[Cause]:
     for field in ("labels", "annotations"):
         for key, value in (metadata.get(field) or {}).items():
             if not _QUALIFIED.fullmatch(key):
-                causes.append(invalid(f"metadata.{field}", key, "name part must consist of letters, digits, '-', '_' or '.', at most 63 characters"))
+                causes.append(
+                    invalid(f"metadata.{field}", key, "name part must consist of letters, digits, '-', '_' or '.', at most 63 characters")
+                )
             elif field == "labels" and not _LABEL_VALUE.fullmatch(value):
                 causes.append(invalid("metadata.labels", value, "a label's value has at most 63 letters, digits, '-', '_' or '.'"))
     return causes

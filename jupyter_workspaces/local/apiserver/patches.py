@@ -43,14 +43,18 @@ def apply_operations(target: dict[str, Any], operations: Any) -> dict[str, Any]:
     if not isinstance(operations, list) or not all(isinstance(one, dict) and isinstance(one.get("path"), str) for one in operations):
         raise bad_request("a JSON patch is a list of operations, each with op and path (RFC 6902)")
     if len(operations) > _OPERATIONS:
-        raise Refusal(413, "RequestEntityTooLarge", f"The allowed maximum operations in a JSON patch is {_OPERATIONS}, got {len(operations)}")
+        raise Refusal(
+            413, "RequestEntityTooLarge", f"The allowed maximum operations in a JSON patch is {_OPERATIONS}, got {len(operations)}"
+        )
     try:
         patched = jsonpatch.apply_patch(target, operations)
     except jsonpatch.InvalidJsonPatch as error:
         raise bad_request(f"not a JSON patch: {error}") from error
     except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, TypeError, KeyError, IndexError, ValueError) as error:
         cause = Cause("FieldValueInvalid", f"the patch does not fit the object: {error}", "patch")
-        raise Refusal(422, "Invalid", f"the server rejected our request due to an error in our request: {error}", causes=(cause,)) from error
+        raise Refusal(
+            422, "Invalid", f"the server rejected our request due to an error in our request: {error}", causes=(cause,)
+        ) from error
     if not isinstance(patched, dict):
         raise bad_request("the patch leaves no object")
     return patched

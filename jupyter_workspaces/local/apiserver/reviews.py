@@ -20,12 +20,18 @@ def answer(row: Row, body: Object, user: str) -> Object:
             body["status"] = {"userInfo": {"username": user, "groups": list(ADMIN_GROUPS)}}
         case "SelfSubjectRulesReview":
             everything = [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]
-            body["status"] = {"resourceRules": everything, "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}], "incomplete": False}
+            body["status"] = {
+                "resourceRules": everything,
+                "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}],
+                "incomplete": False,
+            }
         case "SelfSubjectAccessReview":
             body["status"] = {"allowed": True, "reason": f"{user} may do everything in this cluster"}
         case _:
             asked = (spec or {}).get("user")
             allowed = asked == user or "system:masters" in ((spec or {}).get("groups") or ())
-            reason = f"{asked} may do everything in this cluster" if allowed else "only the holder of the local cluster's token has rights in it"
+            reason = (
+                f"{asked} may do everything in this cluster" if allowed else "only the holder of the local cluster's token has rights in it"
+            )
             body["status"] = {"allowed": allowed, "reason": reason}
     return body

@@ -9,6 +9,7 @@ from typing import Any
 from ...resources import catalog
 from ...resources.catalog import Resource
 from . import strategies as kinds
+from .definitions import DefinitionStrategy
 from .strategies import Strategy
 
 Object = dict[str, Any]
@@ -65,11 +66,16 @@ class Registry:
         return (row.resource.group, row.resource.version, row.resource.plural)
 
     def add(self, row: Row) -> None:
-        self._rows[self._key(row)] = row
+        """A row of a CRD; one that would hide a built-in kind is not served."""
+        held = self._rows.get(self._key(row))
+        if held is None or held.custom:
+            self._rows[self._key(row)] = row
 
     def remove(self, group: str, plural: str) -> None:
-        for key in [key for key in self._rows if key[0] == group and key[2] == plural]:
-            del self._rows[key]
+        """All versions of a CRD's kind."""
+        for key, row in list(self._rows.items()):
+            if row.custom and key[0] == group and key[2] == plural:
+                del self._rows[key]
 
     def get(self, group: str, version: str, plural: str) -> Row | None:
         return self._rows.get((group, version, plural))
@@ -174,7 +180,11 @@ def built_in() -> tuple[Row, ...]:
             columns=(
                 Column("Ready", _pod_ready),
                 Column("Status", _pod_status),
-                Column("Restarts", lambda pod: sum(one.get("restartCount", 0) for one in at("status", "containerStatuses")(pod) or []), "integer"),
+                Column(
+                    "Restarts",
+                    lambda pod: sum(one.get("restartCount", 0) for one in at("status", "containerStatuses")(pod) or []),
+                    "integer",
+                ),
                 Column("IP", text("status", "podIP"), priority=1),
                 Column("Node", text("spec", "nodeName"), priority=1),
             ),
@@ -207,7 +217,9 @@ def built_in() -> tuple[Row, ...]:
             subresources=("status",),
             strategy=kinds.ClaimStrategy(),
             columns=(
-                Column("Status", lambda claim: "Terminating" if at("metadata", "deletionTimestamp")(claim) else text("status", "phase")(claim)),
+                Column(
+                    "Status", lambda claim: "Terminating" if at("metadata", "deletionTimestamp")(claim) else text("status", "phase")(claim)
+                ),
                 Column("Volume", text("spec", "volumeName", otherwise="")),
                 Column("Capacity", text("status", "capacity", "storage", otherwise="")),
                 Column("Access Modes", _modes(("status", "accessModes"))),
@@ -272,11 +284,14 @@ def built_in() -> tuple[Row, ...]:
             ("crd", "crds"),
             ("api-extensions",),
             subresources=("status",),
+            strategy=DefinitionStrategy(),
             columns=(Column("Created At", text("metadata", "creationTimestamp"), "date"),),
         ),
         Row(catalog.SELF_SUBJECT_ACCESS_REVIEWS, verbs=CREATE_ONLY),
         Row(catalog.SUBJECT_ACCESS_REVIEWS, verbs=CREATE_ONLY),
-        Row(Resource("authorization.k8s.io", "v1", "selfsubjectrulesreviews", "SelfSubjectRulesReview", namespaced=False), verbs=CREATE_ONLY),
+        Row(
+            Resource("authorization.k8s.io", "v1", "selfsubjectrulesreviews", "SelfSubjectRulesReview", namespaced=False), verbs=CREATE_ONLY
+        ),
         Row(Resource("authorization.k8s.io", "v1", "localsubjectaccessreviews", "LocalSubjectAccessReview"), verbs=CREATE_ONLY),
         Row(catalog.SELF_SUBJECT_REVIEWS, verbs=CREATE_ONLY),
     )

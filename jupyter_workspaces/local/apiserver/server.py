@@ -57,7 +57,9 @@ class ApiServer:
 
     async def start(self, host: str, port: int, ssl_context: ssl.SSLContext | None = None) -> int:
         """Listen; port 0 chooses a free one. The port that it is. Raises `OSError`."""
-        application = web.Application(client_max_size=requests.BODY_LIMIT, handler_args={"max_line_size": 16 * 2**10, "max_field_size": 16 * 2**10})
+        application = web.Application(
+            client_max_size=requests.BODY_LIMIT, handler_args={"max_line_size": 16 * 2**10, "max_field_size": 16 * 2**10}
+        )
         application.router.add_route("*", "/{path:.*}", self._handle)
         self._runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=STOP_SECONDS)
         await self._runner.setup()
@@ -270,7 +272,7 @@ class ApiServer:
         container = request.query.get("container") or containers[0]
         known = [*containers, *(found["name"] for found in pod["spec"].get("initContainers") or ())]
         if container not in known:
-            raise status.bad_request(f'container {container} is not valid for pod {pod["metadata"]["name"]}; it has {", ".join(known)}')
+            raise status.bad_request(f"container {container} is not valid for pod {pod['metadata']['name']}; it has {', '.join(known)}")
         if self.logs is None:
             raise status.bad_request(f'container "{container}" in pod "{pod["metadata"]["name"]}" has no log yet: no node runs here')
         pieces = self.logs(pod, container, options)
@@ -339,7 +341,9 @@ class ApiServer:
                 await asyncio.sleep(0)
         metadata = {"resourceVersion": str(self.engine.store.revision)}
         kind = f"{row.resource.kind}List"
-        return _json({"kind": kind, "apiVersion": row.resource.api_version, "metadata": metadata, "items": [stored.decode() for stored in items]})
+        return _json(
+            {"kind": kind, "apiVersion": row.resource.api_version, "metadata": metadata, "items": [stored.decode() for stored in items]}
+        )
 
     async def _watch(self, request: web.Request, row: Row, target: Target, predicate: selectors.Predicate | None) -> web.StreamResponse:
         query = request.query
@@ -431,7 +435,9 @@ def _repeated(request: web.Request, row: Row, data: bytes, options: WriteOptions
 def _json(document: Object, code: int = 200, warnings: list[str] | None = None) -> web.Response:
     response = web.Response(body=msgspec.json.encode(document), status=code, content_type="application/json")
     for warning in warnings or ():
-        printable = "".join(letter if letter.isprintable() and letter not in '"\\' else " " if letter not in '"' else "'" for letter in warning)
+        printable = "".join(
+            letter if letter.isprintable() and letter not in '"\\' else " " if letter not in '"' else "'" for letter in warning
+        )
         response.headers.add("Warning", f'299 - "{printable}"')
     return response
 

@@ -12,7 +12,14 @@ class Refusal(Exception):
     """An answer other than success; `document()` is its body."""
 
     def __init__(
-        self, code: int, reason: str, message: str, *, details: dict[str, Any] | None = None, causes: tuple[Cause, ...] = (), retry: int | None = None
+        self,
+        code: int,
+        reason: str,
+        message: str,
+        *,
+        details: dict[str, Any] | None = None,
+        causes: tuple[Cause, ...] = (),
+        retry: int | None = None,
     ) -> None:
         super().__init__(message)
         self.code, self.reason, self.message, self.causes = code, reason, message, causes
@@ -62,7 +69,9 @@ def already_exists(resource: Resource, name: str) -> Refusal:
 
 
 def conflict(resource: Resource, name: str, why: str) -> Refusal:
-    return Refusal(409, "Conflict", f'Operation cannot be fulfilled on {_title(resource)} "{name}": {why}', details=_details(resource, name))
+    return Refusal(
+        409, "Conflict", f'Operation cannot be fulfilled on {_title(resource)} "{name}": {why}', details=_details(resource, name)
+    )
 
 
 def invalid(resource: Resource, name: str, causes: list[Cause]) -> Refusal:

@@ -118,7 +118,9 @@ class Store:
                 connection.close()
                 raise
         except sqlite3.OperationalError as error:
-            raise StorageError(f"The database {path} cannot be opened for writing ({error}). Check the free space and the rights of its folder.") from error
+            raise StorageError(
+                f"The database {path} cannot be opened for writing ({error}). Check the free space and the rights of its folder."
+            ) from error
         except (sqlite3.DatabaseError, msgspec.DecodeError, LookupError, ValueError) as error:
             raise StorageError(
                 f"The database {path} is damaged ({error}). Nothing was changed. Put a copy of the file back, or move it away "
@@ -233,5 +235,3 @@ class Store:
             self.oldest = dropped.revision
         for listener in list(self._listeners.get(change.resource, ())):
             listener(change)
-
-

@@ -63,7 +63,11 @@ class PathNamed(Strategy):
 class NamespaceStrategy(Strategy):
     def name_problem(self, name: str) -> str | None:
         ok = len(name) <= 63 and _LABEL.fullmatch(name)
-        return None if ok else "must be a DNS-1123 label: at most 63 lower-case letters, digits and '-', beginning and ending with a letter or digit"
+        return (
+            None
+            if ok
+            else "must be a DNS-1123 label: at most 63 lower-case letters, digits and '-', beginning and ending with a letter or digit"
+        )
 
     def prepare(self, obj: Object, old: Object | None) -> None:
         if old is None:
@@ -88,7 +92,15 @@ class PodStrategy(Strategy):
         spec = _mapping(obj.get("spec"))
         if old is not None:
             before = dict(old["spec"])
-            allowed = ("nodeName", "tolerations", "activeDeadlineSeconds", "terminationGracePeriodSeconds", "containers", "initContainers", "schedulingGates")
+            allowed = (
+                "nodeName",
+                "tolerations",
+                "activeDeadlineSeconds",
+                "terminationGracePeriodSeconds",
+                "containers",
+                "initContainers",
+                "schedulingGates",
+            )
             changed = [key for key in spec.keys() | before.keys() if spec.get(key) != before.get(key)]
             if any(key not in allowed for key in changed) or ("nodeName" in changed and before.get("nodeName")):
                 return [forbidden("spec", "pod updates may not change fields other than container images and tolerations")]

@@ -22,7 +22,10 @@ def widget_definition() -> Object:
             "paused": {"type": "boolean", "default": False},
             "note": {"type": "string", "maxLength": 20, "pattern": "^[a-z ]*$"},
             "anything": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
-            "parts": {"type": "array", "items": {"type": "object", "properties": {"name": {"type": "string"}, "count": {"type": "integer", "default": 1}}}},
+            "parts": {
+                "type": "array",
+                "items": {"type": "object", "properties": {"name": {"type": "string"}, "count": {"type": "integer", "default": 1}}},
+            },
         },
     }
     status_schema = {
@@ -39,7 +42,9 @@ def widget_definition() -> Object:
         "name": "v1",
         "served": True,
         "storage": True,
-        "schema": {"openAPIV3Schema": {"type": "object", "required": ["spec"], "properties": {"spec": spec_schema, "status": status_schema}}},
+        "schema": {
+            "openAPIV3Schema": {"type": "object", "required": ["spec"], "properties": {"spec": spec_schema, "status": status_schema}}
+        },
         "subresources": {"status": {}},
         "additionalPrinterColumns": [
             {"name": "Size", "type": "integer", "jsonPath": ".spec.size"},
@@ -66,4 +71,9 @@ def widget(name: str, size: int = 3, **spec: Any) -> Object:
 
 
 def pod(name: str, **spec: Any) -> Object:
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": {"containers": [{"name": "main", "image": "lab"}], **spec}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name},
+        "spec": {"containers": [{"name": "main", "image": "lab"}], **spec},
+    }

@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 import aiohttp
 import pytest
 import yaml
-
 from api_objects import widget_definition
 
 from jupyter_workspaces.cluster.client import Cluster
@@ -172,7 +171,14 @@ class Kubectl:
 
     def __call__(self, *arguments: str, stdin: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            [self._program, *arguments], input=stdin, env=self._environment, cwd=self._home, capture_output=True, text=True, timeout=60, check=False
+            [self._program, *arguments],
+            input=stdin,
+            env=self._environment,
+            cwd=self._home,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
         assert not check or done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stdout}{done.stderr}"
         return done

@@ -124,7 +124,11 @@ async def test_a_watch_goes_on_from_a_revision(api: Any) -> None:
         await cluster.create(WIDGETS, widget("b"), "other")
 
         told = await events(cluster, {"resourceVersion": since})
-        assert [(event["type"], event["object"]["metadata"]["name"]) for event in told] == [("ADDED", "a"), ("MODIFIED", "a"), ("DELETED", "a")]
+        assert [(event["type"], event["object"]["metadata"]["name"]) for event in told] == [
+            ("ADDED", "a"),
+            ("MODIFIED", "a"),
+            ("DELETED", "a"),
+        ]
         versions = [int(event["object"]["metadata"]["resourceVersion"]) for event in told]
         assert versions == sorted(set(versions))
 
@@ -230,7 +234,13 @@ async def test_tables_have_the_columns_of_the_definition(api: Any) -> None:
         body = widget("a")
         body["metadata"]["labels"] = {"example.org/team": "red"}
         await cluster.create(WIDGETS, body, "default")
-        await cluster.patch(WIDGETS, "a", {"status": {"conditions": [{"type": "Other", "status": "False"}, {"type": "Ready", "status": "True"}]}}, "default", subresource="status")
+        await cluster.patch(
+            WIDGETS,
+            "a",
+            {"status": {"conditions": [{"type": "Other", "status": "False"}, {"type": "Ready", "status": "True"}]}},
+            "default",
+            subresource="status",
+        )
 
         async with session.get(PATH) as response:
             table = await response.json()

@@ -132,7 +132,10 @@ async def test_json_patches_test_and_change(api: Any) -> None:
         version = created["metadata"]["resourceVersion"]
 
         changed = await cluster.patch(
-            WIDGETS, "a", [{"op": "test", "path": "/metadata/resourceVersion", "value": version}, {"op": "replace", "path": "/spec/size", "value": 7}], "default"
+            WIDGETS,
+            "a",
+            [{"op": "test", "path": "/metadata/resourceVersion", "value": version}, {"op": "replace", "path": "/spec/size", "value": 7}],
+            "default",
         )
         assert changed["spec"]["size"] == 7
         with pytest.raises(errors.Invalid):
