@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import importlib
 import json
 import logging
 import os
@@ -13,12 +14,13 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from types import FrameType
 
 from .. import __version__
 from ..cluster.client import Cluster
 from ..cluster.endpoint import from_embedded
-from . import certificates, kubeconfig
+from . import certificates, controllers, kubeconfig
 from .admission import Admission
 from .apiserver.server import ApiServer
 from .apiserver.store import StorageError, Store
@@ -73,14 +75,15 @@ async def run(directory: Directory, port: int | None = None, ready: Callable[[st
 
 
 def _components(cluster: Cluster, directory: Directory) -> list[tuple[str, Component]]:
-    from .. import controller
-    from . import controllers, node
-
-    return [
-        ("built-in controllers", lambda: controllers.run(cluster, directory.path)),
-        ("workspace controller", lambda: controller.run(cluster)),
-        ("node", lambda: node.run(cluster, directory.path)),
-    ]
+    found: list[tuple[str, Component]] = [("built-in controllers", lambda: controllers.run(cluster, directory.path))]
+    for name, module, arguments in (
+        ("workspace controller", "jupyter_workspaces.controller", (cluster,)),
+        ("node", "jupyter_workspaces.local.node", (cluster, directory.path)),
+    ):
+        start = getattr(importlib.import_module(module), "run", None)
+        if start is not None:
+            found.append((name, partial(start, *arguments)))
+    return found
 
 
 async def _kept(name: str, component: Component) -> None:
