@@ -123,7 +123,9 @@ def _options(options: Object, at: str) -> list[Cause]:
         # One cycle is one mistake, told at the first of its members.
         if current == start and start not in looped:
             looped.update(seen)
-            causes.append(invalid(f"{at}.values[{start}].redirect.to", target, f"the redirects run in a circle: {' → '.join([*seen, start])}"))
+            causes.append(
+                invalid(f"{at}.values[{start}].redirect.to", target, f"the redirects run in a circle: {' → '.join([*seen, start])}")
+            )
     return causes
 
 
@@ -150,7 +152,9 @@ def _probe(template: Object) -> list[Cause]:
             field = "spec.podTemplate.activityProbe.podExec.script"
             causes.append(invalid(field, first, "the first line must name an interpreter (#!/bin/sh) in at most 255 characters"))
     if "jupyter" in probe and probe["jupyter"]["portId"] not in {port["id"] for port in template["ports"]}:
-        causes.append(invalid("spec.podTemplate.activityProbe.jupyter.portId", probe["jupyter"]["portId"], "not declared in spec.podTemplate.ports"))
+        causes.append(
+            invalid("spec.podTemplate.activityProbe.jupyter.portId", probe["jupyter"]["portId"], "not declared in spec.podTemplate.ports")
+        )
     return causes
 
 
@@ -183,7 +187,9 @@ def _filter_rules(spec: Object) -> list[Cause]:
         for position, match in enumerate(rule["match"]):
             for name, found in match.items():
                 if rule["scope"] == "WORKSPACE_KIND" and name != "matchNamespace":
-                    causes.append(invalid(f"{at}.match[{position}].{name}", found, "a rule for the whole kind can only match the namespace"))
+                    causes.append(
+                        invalid(f"{at}.match[{position}].{name}", found, "a rule for the whole kind can only match the namespace")
+                    )
                 causes += _selector(found["selector"], f"{at}.match[{position}].{name}.selector")
     return causes
 

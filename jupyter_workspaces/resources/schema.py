@@ -101,7 +101,9 @@ def validate(schema: Schema, value: Any, path: str = "") -> list[Cause]:
     """
     causes = list(_validate(schema, value, path))
     if any(cause.reason in _BLOCKS_FURTHER_RULES for cause in causes):
-        causes.append(Cause("FieldValueInvalid", "Invalid value: null: further rules were not checked; mend the other errors first", "<nil>"))
+        causes.append(
+            Cause("FieldValueInvalid", "Invalid value: null: further rules were not checked; mend the other errors first", "<nil>")
+        )
     return causes
 
 
@@ -115,10 +117,9 @@ def _validate(schema: Schema, value: Any, path: str) -> Iterator[Cause]:
             yield wrong_type(path, value, "integer or string")
         return
     kind = schema.get("type")
-    if kind is not None and (not isinstance(value, _PYTHON_TYPES[kind]) or (isinstance(value, bool) and kind in ("integer", "number"))):
-        if not (kind == "integer" and isinstance(value, float) and value.is_integer()):
-            yield wrong_type(path, value, kind)
-            return
+    if kind is not None and not _is_of(kind, value):
+        yield wrong_type(path, value, kind)
+        return
     if "enum" in schema and value not in schema["enum"]:
         yield not_supported(path, value, schema["enum"])
     if isinstance(value, dict):
@@ -129,6 +130,14 @@ def _validate(schema: Schema, value: Any, path: str) -> Iterator[Cause]:
         yield from _validate_text(schema, value, path)
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
         yield from _validate_number(schema, value, path)
+
+
+def _is_of(kind: str, value: Any) -> bool:
+    if isinstance(value, bool):
+        return kind == "boolean"
+    if kind == "integer" and isinstance(value, float):
+        return value.is_integer()
+    return isinstance(value, _PYTHON_TYPES[kind])
 
 
 def _validate_object(schema: Schema, value: dict[str, Any], path: str) -> Iterator[Cause]:

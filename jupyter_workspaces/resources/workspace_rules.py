@@ -31,7 +31,9 @@ def check(old: Object | None, new: Object, lookup: Lookup) -> list[Cause]:
     if before is None:
         causes += _check_name(new["metadata"]["name"])
     elif spec["kind"] != before.get("kind"):
-        causes.append(invalid("spec.kind", spec["kind"], "the kind of a workspace cannot be changed; make a new workspace with the same volumes"))
+        causes.append(
+            invalid("spec.kind", spec["kind"], "the kind of a workspace cannot be changed; make a new workspace with the same volumes")
+        )
     if template.get("podMetadata") != template_before.get("podMetadata"):
         causes += check_pod_metadata(template.get("podMetadata") or {}, "spec.podTemplate.podMetadata")
     options, options_before = template["options"], template_before.get("options") or {}
@@ -54,7 +56,11 @@ def check_pod_metadata(metadata: Object, path: str) -> list[Cause]:
     causes = []
     for key, value in (metadata.get("labels") or {}).items():
         if not _QUALIFIED.fullmatch(key):
-            causes.append(invalid(f"{path}.labels", key, "a label's name has at most 63 letters, digits, '-', '_' or '.', and may have a domain before it"))
+            causes.append(
+                invalid(
+                    f"{path}.labels", key, "a label's name has at most 63 letters, digits, '-', '_' or '.', and may have a domain before it"
+                )
+            )
         elif not _LABEL_VALUE.fullmatch(value):
             causes.append(invalid(f"{path}.labels", value, "a label's value has at most 63 letters, digits, '-', '_' or '.'"))
     size = 0

@@ -1,0 +1,177 @@
+"""When was a workspace last used, and when is that long enough ago to pause it (contracts/kubeflow-workspaces.md §4.6)."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from ..cluster.client import Cluster
+from ..cluster.errors import ClusterError
+from ..cluster.reflector import Key
+from ..cluster.workqueue import WorkQueue
+from ..resources import names
+from ..resources.catalog import SECRETS
+from ..resources.templates import connect_path
+from .status import milliseconds
+
+Object = Mapping[str, Any]
+
+PROBE_SECONDS = 10
+PROBES_AT_ONCE = 8
+ANSWER_BYTES = 2**20
+NEVER_USED = {"lastActivity": 0, "lastUpdate": 0}
+
+
+class ProbeFailed(Exception):
+    """The workspace did not tell; the text says why."""
+
+
+def matches(selector: Object, labels: Mapping[str, str]) -> bool:
+    """A Kubernetes LabelSelector; an empty one fits everything."""
+    for key, value in (selector.get("matchLabels") or {}).items():
+        if labels.get(key) != value:
+            return False
+    for expression in selector.get("matchExpressions") or ():
+        key, operator, values = expression["key"], expression["operator"], expression.get("values") or ()
+        held = labels.get(key)
+        fits = {"In": held in values, "NotIn": held not in values, "Exists": held is not None, "DoesNotExist": held is None}
+        if not fits.get(operator, False):
+            return False
+    return True
+
+
+def pause_rule(kind: Object, size: Object, namespace_labels: Mapping[str, str]) -> Object | None:
+    """The rule that decides about pausing: the first that fits and says anything about it. None: nothing pauses this workspace."""
+    labels = {label["key"]: label["value"] for label in (size.get("spawner") or {}).get("labels") or ()}
+    for rule in kind["spec"].get("activityRules") or ():
+        match, effect = rule.get("match") or {}, rule["effect"]
+        if "pauseWorkspace" not in effect:
+            continue
+        if "matchNamespace" in match and not matches(match["matchNamespace"]["selector"], namespace_labels):
+            continue
+        if "matchPodConfig" in match and not matches(match["matchPodConfig"]["selector"], labels):
+            continue
+        found: Object = rule
+        return found if effect["pauseWorkspace"] else None
+    return None
+
+
+def with_rule(activity: Object, rule: Object | None) -> dict[str, Any]:
+    """The activity with `rules.pauseWorkspace.eligibleAfter`: 0 as long as no activity is known, no `rules` when nothing would pause."""
+    found = {key: value for key, value in activity.items() if key != "rules"}
+    if rule is not None:
+        last = activity.get("lastActivity", 0)
+        found["rules"] = {"pauseWorkspace": {"eligibleAfter": last + 1000 * rule["config"]["secondsSinceActive"] if last > 0 else 0}}
+    return found
+
+
+def is_due(activity: Object, rule: Object | None, last_running: int, now: int) -> bool:
+    """Whether a workspace whose probe has just succeeded should be paused."""
+    if rule is None or not last_running:
+        return False
+    eligible = ((activity.get("rules") or {}).get("pauseWorkspace") or {}).get("eligibleAfter", 0)
+    return bool(0 < eligible <= now and now - last_running >= 1000 * rule["config"].get("minRunningSeconds", 0))
+
+
+def next_probe(activity: Object, probe: Object, now: int) -> float:
+    """Seconds until the next probe is due: the long interval after a success, the short one after anything else."""
+    last = activity.get("lastProbe")
+    if last is None:
+        return 0.0
+    interval = probe["probeIntervalSeconds"] if last["result"] == "Success" else probe["minProbeIntervalSeconds"]
+    return max(0.0, float(last["startTime"] + 1000 * interval - now) / 1000)
+
+
+class Prober:
+    """Asks running workspaces when they were last used, off the reconcile workers, at most eight at once.
+
+    What it learned is in `results` until a reconcile takes it with `take`; `learned` is called for each.
+    """
+
+    def __init__(
+        self, cluster: Cluster, find: Callable[[Key], tuple[Object, Object, Object] | None], learned: Callable[[Key], None]
+    ) -> None:
+        self._cluster, self._find, self._learned = cluster, find, learned
+        self._queue: WorkQueue[Key] = WorkQueue("activity probe")
+        self._results: dict[Key, dict[str, Any]] = {}
+
+    def schedule(self, key: Key, seconds: float) -> None:
+        self._queue.add(key, max(seconds, 0.001))
+
+    def take(self, key: Key) -> dict[str, Any] | None:
+        """The activity as of the last probe, once."""
+        return self._results.pop(key, None)
+
+    def forget(self, key: Key) -> None:
+        self._results.pop(key, None)
+
+    async def run(self) -> None:
+        timeout = aiohttp.ClientTimeout(total=PROBE_SECONDS)
+        async with aiohttp.ClientSession(timeout=timeout) as session:
+
+            async def probe(key: Key) -> None:
+                found = self._find(key)
+                if found is not None:
+                    self._results[key] = await self._probe(session, *found)
+                    self._learned(key)
+
+            await self._queue.run(probe, PROBES_AT_ONCE)
+
+    async def _probe(self, session: aiohttp.ClientSession, workspace: Object, kind: Object, pod: Object) -> dict[str, Any]:
+        probe = kind["spec"]["podTemplate"]["activityProbe"]
+        before = (workspace.get("status") or {}).get("activity") or NEVER_USED
+        start = _now()
+        last_activity, last_update = before.get("lastActivity", 0), before.get("lastUpdate", 0)
+        try:
+            if "jupyter" not in probe:
+                raise ProbeFailed("this controller does not run scripts in pods; use the jupyter probe")
+            last_activity = max(last_activity, await self._ask_jupyter(session, workspace, kind, pod, probe["jupyter"]["portId"]))
+            result, message, last_update = "Success", "The workspace told when it was last used.", _now()
+        except asyncio.TimeoutError:
+            result, message = "Timeout", f"No answer within {PROBE_SECONDS} s."
+        except (ProbeFailed, aiohttp.ClientError, ClusterError) as error:
+            result, message = "Failure", str(error)[:500] or type(error).__name__
+        told = {"startTime": start, "endTime": _now(), "result": result, "message": message}
+        return {"lastActivity": last_activity, "lastUpdate": last_update, "lastProbe": told}
+
+    async def _ask_jupyter(self, session: aiohttp.ClientSession, workspace: Object, kind: Object, pod: Object, port_id: str) -> int:
+        metadata, address = workspace["metadata"], (pod.get("status") or {}).get("podIP")
+        port = _container_port(workspace, kind, port_id)
+        if not address or port is None:
+            raise ProbeFailed(f"the port {port_id} of this image has no address yet")
+        annotations = pod["metadata"].get("annotations") or {}
+        port = int(annotations.get(f"{names.LOCAL_PORT}{port}", port))
+        declared: Object = next((found for found in kind["spec"]["podTemplate"]["ports"] if found["id"] == port_id), {})
+        stripped = (declared.get("httpProxy") or {}).get("removePathPrefix")
+        path = "/" if stripped else connect_path(metadata["namespace"], metadata["name"], port_id)
+        headers = {}
+        if (secret := annotations.get(names.TOKEN_SECRET)) is not None:
+            data = (await self._cluster.get(SECRETS, secret, metadata["namespace"])).get("data") or {}
+            headers["Authorization"] = f"token {base64.b64decode(data.get(names.TOKEN_KEY, '')).decode()}"
+        host = f"[{address}]" if ":" in address else address
+        async with session.get(f"http://{host}:{port}{path}api/status", headers=headers, allow_redirects=False) as answer:
+            if not 200 <= answer.status < 300:
+                raise ProbeFailed(f"api/status answered {answer.status}")
+            body = await answer.content.read(ANSWER_BYTES)
+        try:
+            return milliseconds(msgspec.json.decode(body)["last_activity"])
+        except (ValueError, LookupError, TypeError) as error:
+            raise ProbeFailed("api/status does not say last_activity") from error
+
+
+def _container_port(workspace: Object, kind: Object, port_id: str) -> int | None:
+    image = workspace["spec"]["podTemplate"]["options"]["imageConfig"]
+    for value in kind["spec"]["podTemplate"]["options"]["imageConfig"]["values"]:
+        if value["id"] == image:
+            return next((port["port"] for port in value["spec"]["ports"] if port["id"] == port_id), None)
+    return None
+
+
+def _now() -> int:
+    return int(time.time() * 1000)

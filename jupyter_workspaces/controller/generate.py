@@ -1,0 +1,201 @@
+"""What a Workspace becomes in the cluster (contracts/kubeflow-workspaces.md §4.3, §4.4). Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from ..resources import names
+from ..resources.templates import connect_path, render
+from .options import Option
+
+Object = dict[str, Any]
+
+CONTAINER = "main"
+HOME_VOLUME = "home-volume"
+WORKSPACE_HASH = "jupyter-workspaces/workspace-hash"
+"""On a pod template: which version of the workspace's own wishes it was made from."""
+
+_STATEFUL_SET_NAME = 52
+_SERVICE_NAME = 63
+_SUFFIX = 5
+
+
+def service_account(workspace: Mapping[str, Any]) -> Object:
+    name = workspace["metadata"]["name"]
+    full = f"ws-{name}"
+    if len(full) > 253:
+        full = f"{full[:244]}-{_digest(name)[:8]}"
+    return _owned(workspace, "v1", "ServiceAccount", {"name": full})
+
+
+def role_bindings(workspace: Mapping[str, Any], kind: Mapping[str, Any]) -> list[Object]:
+    """One for each ClusterRole that the kind grants to its workspaces."""
+    name = workspace["metadata"]["name"]
+    account = service_account(workspace)["metadata"]
+    bindings = []
+    for role in (kind["spec"]["podTemplate"].get("serviceAccount") or {}).get("clusterRoles") or ():
+        binding = _owned(
+            workspace, "rbac.authorization.k8s.io/v1", "RoleBinding", {"name": f"ws-{name}-{_digest(f'{name}/{role["name"]}')[:8]}"}
+        )
+        binding["roleRef"] = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role["name"]}
+        binding["subjects"] = [{"kind": "ServiceAccount", "name": account["name"], "namespace": account["namespace"]}]
+        bindings.append(binding)
+    return bindings
+
+
+def token_secret(workspace: Mapping[str, Any]) -> Object:
+    """A new random token that opens this workspace and no other."""
+    secret = _owned(workspace, "v1", "Secret", {"generateName": f"ws-{workspace['metadata']['name']}-token-"})
+    return secret | {"type": "Opaque", "stringData": {names.TOKEN_KEY: secrets.token_urlsafe(32)}}
+
+
+def service(workspace: Mapping[str, Any], image: Option) -> Object:
+    """One TCP port for each port of the image. Raises `ValueError` when two have the same number."""
+    ports = image.current["spec"]["ports"]
+    if len({port["port"] for port in ports}) != len(ports):
+        raise ValueError(f"two ports of the image “{image.current['id']}” have the same number")
+    found = _owned(workspace, "v1", "Service", {"generateName": _prefix(workspace, _SERVICE_NAME)})
+    found["spec"] = {
+        "type": "ClusterIP",
+        "selector": selector(workspace),
+        "ports": [{"name": f"http-{port['port']}", "port": port["port"], "targetPort": port["port"], "protocol": "TCP"} for port in ports],
+    }
+    return found
+
+
+def stateful_set(
+    workspace: Mapping[str, Any], kind: Mapping[str, Any], image: Option, size: Option, token_secret_name: str | None
+) -> Object:
+    """Raises `TemplateError` for a kind whose values cannot be rendered, `ValueError` for ports that clash."""
+    found = _owned(workspace, "apps/v1", "StatefulSet", {"generateName": _prefix(workspace, _STATEFUL_SET_NAME)})
+    found["spec"] = {
+        "replicas": 0 if workspace["spec"]["paused"] else 1,
+        "selector": {"matchLabels": selector(workspace)},
+        "template": pod_template(workspace, kind, image, size, token_secret_name),
+    }
+    return found
+
+
+def pod_template(
+    workspace: Mapping[str, Any], kind: Mapping[str, Any], image: Option, size: Option, token_secret_name: str | None
+) -> Object:
+    template, wishes = kind["spec"]["podTemplate"], workspace["spec"]["podTemplate"]
+    labels, annotations = _pod_metadata(template, wishes)
+    annotations |= {names.KIND_TEMPLATE_HASH: kind_hash(kind), WORKSPACE_HASH: _hash(wishes)}
+    if token_secret_name is not None:
+        annotations[names.TOKEN_SECRET] = token_secret_name
+    volumes, mounts = _volumes(workspace, template)
+    image_spec, size_spec = image.current["spec"], size.current["spec"]
+    container: Object = {
+        "name": CONTAINER,
+        "image": image_spec["image"],
+        "imagePullPolicy": image_spec.get("imagePullPolicy", "IfNotPresent"),
+        "ports": [{"name": f"http-{port['port']}", "containerPort": port["port"], "protocol": "TCP"} for port in image_spec["ports"]],
+        "env": _environment(workspace, kind, image, token_secret_name),
+        "volumeMounts": mounts,
+        **(template.get("probes") or {}),
+    }
+    if template.get("containerSecurityContext"):
+        container["securityContext"] = template["containerSecurityContext"]
+    if size_spec.get("resources"):
+        container["resources"] = size_spec["resources"]
+    spec: Object = {
+        "serviceAccountName": service_account(workspace)["metadata"]["name"],
+        "containers": [container],
+        "volumes": volumes,
+    }
+    spec |= {name: size_spec[name] for name in ("affinity", "nodeSelector", "tolerations") if size_spec.get(name)}
+    if template.get("securityContext"):
+        spec["securityContext"] = template["securityContext"]
+    return {"metadata": {"labels": labels | selector(workspace), "annotations": annotations}, "spec": spec}
+
+
+def kind_hash(kind: Mapping[str, Any]) -> str:
+    """Of everything in a kind that shapes pods and can change while workspaces run: all but the options, which cannot."""
+    template = {key: value for key, value in kind["spec"]["podTemplate"].items() if key not in ("options", "activityProbe")}
+    return _hash([template, (kind["metadata"].get("annotations") or {}).get(names.TOKEN_ENV)])
+
+
+def selector(workspace: Mapping[str, Any]) -> dict[str, str]:
+    name = workspace["metadata"]["name"]
+    return {names.WORKSPACE_NAME: name, names.STATEFUL_SET: name}
+
+
+def _environment(workspace: Mapping[str, Any], kind: Mapping[str, Any], image: Option, token_secret_name: str | None) -> list[Object]:
+    metadata = workspace["metadata"]
+    served = {port["id"] for port in image.current["spec"]["ports"]}
+
+    def prefix(port_id: str) -> str:
+        return connect_path(metadata["namespace"], metadata["name"], port_id) if port_id in served else ""
+
+    environment = []
+    for entry in kind["spec"]["podTemplate"].get("extraEnv") or ():
+        environment.append(entry | {"value": render(entry["value"], prefix)} if entry.get("value") else dict(entry))
+    variable = (kind["metadata"].get("annotations") or {}).get(names.TOKEN_ENV)
+    if token_secret_name is not None and variable and all(entry["name"] != variable for entry in environment):
+        reference = {"secretKeyRef": {"name": token_secret_name, "key": names.TOKEN_KEY}}
+        environment.append({"name": variable, "valueFrom": reference})
+    return environment
+
+
+def _pod_metadata(template: Mapping[str, Any], wishes: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
+    both = [found.get("podMetadata") or {} for found in (template, wishes)]
+    labels, annotations = ({} | (both[0].get(name) or {}) | (both[1].get(name) or {}) for name in ("labels", "annotations"))
+    return labels, annotations
+
+
+def _volumes(workspace: Mapping[str, Any], template: Mapping[str, Any]) -> tuple[list[Object], list[Object]]:
+    """Volumes and mounts in the order of the contract; what would clash with an earlier one is left out."""
+    wished = workspace["spec"]["podTemplate"]["volumes"]
+    volumes: list[Object] = []
+    mounts: list[Object] = []
+    if wished.get("home"):
+        volumes.append({"name": HOME_VOLUME, "persistentVolumeClaim": {"claimName": wished["home"]}})
+        mounts.append({"name": HOME_VOLUME, "mountPath": template["volumeMounts"]["home"]})
+    for index, data in enumerate(wished.get("data") or ()):
+        name, read_only = f"data-volume-{index}", bool(data.get("readOnly"))
+        volumes.append({"name": name, "persistentVolumeClaim": {"claimName": data["pvcName"]} | ({"readOnly": True} if read_only else {})})
+        mounts.append({"name": name, "mountPath": data["mountPath"]} | ({"readOnly": True} if read_only else {}))
+    for index, secret in enumerate(wished.get("secrets") or ()):
+        name = f"secret-volume-{index}"
+        volumes.append({"name": name, "secret": {"secretName": secret["secretName"], "defaultMode": secret.get("defaultMode", 420)}})
+        mounts.append({"name": name, "mountPath": secret["mountPath"]})
+    for volume in template.get("extraVolumes") or ():
+        if all(volume["name"] != known["name"] for known in volumes):
+            volumes.append(dict(volume))
+    for mount in template.get("extraVolumeMounts") or ():
+        taken = {known["mountPath"] for known in mounts}
+        if mount["mountPath"] not in taken and any(mount["name"] == known["name"] for known in volumes):
+            mounts.append(dict(mount))
+    return volumes, mounts
+
+
+def _owned(workspace: Mapping[str, Any], api_version: str, kind: str, metadata: Object) -> Object:
+    owner = workspace["metadata"]
+    reference = {
+        "apiVersion": workspace["apiVersion"],
+        "kind": workspace["kind"],
+        "name": owner["name"],
+        "uid": owner["uid"],
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+    metadata |= {"namespace": owner["namespace"], "labels": {names.WORKSPACE_NAME: owner["name"]}, "ownerReferences": [reference]}
+    return {"apiVersion": api_version, "kind": kind, "metadata": metadata}
+
+
+def _prefix(workspace: Mapping[str, Any], longest: int) -> str:
+    return f"ws-{workspace['metadata']['name']}"[: longest - _SUFFIX - 1].rstrip("-") + "-"
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(msgspec.json.encode(value, order="sorted")).hexdigest()[:16]
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

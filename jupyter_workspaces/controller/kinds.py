@@ -1,0 +1,71 @@
+"""Counts the workspaces of each kind, lets go of kinds that nobody uses, and hashes their pictures (contracts/kubeflow-workspaces.md §4.9)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections import Counter
+from typing import Any
+
+from ..cluster.client import Cluster
+from ..cluster.reflector import Key
+from ..resources import names
+from ..resources.catalog import WORKSPACE_KINDS
+from .options import DIMENSIONS
+from .views import View
+
+Object = dict[str, Any]
+
+
+class KindReconciler:
+    """One call of `reconcile` for one kind at a time."""
+
+    def __init__(self, cluster: Cluster, view: View) -> None:
+        self._cluster, self._view = cluster, view
+
+    async def reconcile(self, key: Key) -> float | None:
+        """Raises `ClusterError`."""
+        kind = self._view.kinds.get(key[1])
+        if kind is None:
+            return None
+        workspaces = list(self._view.of_kind(key[1]))
+        used = {dimension: Counter(one["spec"]["podTemplate"]["options"][dimension] for one in workspaces) for dimension in DIMENSIONS}
+        spawner, options = kind["spec"]["spawner"], kind["spec"]["podTemplate"]["options"]
+        status = {
+            "workspaces": len(workspaces),
+            "podTemplateOptions": {
+                dimension: [{"id": value["id"], "workspaces": used[dimension][value["id"]]} for value in options[dimension]["values"]]
+                for dimension in DIMENSIONS
+            },
+            "spawnerIcon": self._picture(spawner["icon"]),
+            "spawnerLogo": self._picture(spawner["logo"]),
+        }
+        if status != kind.get("status"):
+            kind = await self._cluster.replace(WORKSPACE_KINDS, kind | {"status": status}, subresource="status")
+            self._view.kinds.apply(kind)
+        finalizers = kind["metadata"].get("finalizers") or []
+        if not workspaces and names.KIND_PROTECTION in finalizers:
+            left = [held for held in finalizers if held != names.KIND_PROTECTION]
+            patch = {"metadata": {"finalizers": left, "resourceVersion": kind["metadata"]["resourceVersion"]}}
+            self._view.kinds.apply(await self._cluster.patch(WORKSPACE_KINDS, key[1], patch))
+        return None
+
+    def _picture(self, asset: Object) -> Object:
+        """The hash of an SVG in a ConfigMap, or why there is none; nothing for a URL."""
+        reference = asset.get("configMap")
+        if reference is None:
+            return {}
+        where = f"{reference['namespace']}/{reference['name']}"
+        config_map = self._view.pictures.get(reference["name"], reference["namespace"])
+        if config_map is None:
+            text = f"There is no ConfigMap {where} with the label {names.IMAGE_SOURCE}=true."
+            return {"configMap": {"errorType": "NotFound", "errorMessage": text}}
+        if (content := (config_map.get("data") or {}).get(reference["key"])) is not None:
+            return {"sha256": hashlib.sha256(content.encode()).hexdigest()}
+        if (encoded := (config_map.get("binaryData") or {}).get(reference["key"])) is not None:
+            try:
+                return {"sha256": hashlib.sha256(base64.b64decode(encoded, validate=True)).hexdigest()}
+            except binascii.Error:
+                return {"configMap": {"errorType": "Other", "errorMessage": f"The key {reference['key']} of {where} is not base64."}}
+        return {"configMap": {"errorType": "KeyNotFound", "errorMessage": f"The ConfigMap {where} has no key {reference['key']}."}}
