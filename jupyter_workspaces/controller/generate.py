@@ -39,9 +39,8 @@ def role_bindings(workspace: Mapping[str, Any], kind: Mapping[str, Any]) -> list
     account = service_account(workspace)["metadata"]
     bindings = []
     for role in (kind["spec"]["podTemplate"].get("serviceAccount") or {}).get("clusterRoles") or ():
-        binding = _owned(
-            workspace, "rbac.authorization.k8s.io/v1", "RoleBinding", {"name": f"ws-{name}-{_digest(f'{name}/{role["name"]}')[:8]}"}
-        )
+        digest = _digest(f"{name}/{role['name']}")[:8]
+        binding = _owned(workspace, "rbac.authorization.k8s.io/v1", "RoleBinding", {"name": f"ws-{name}-{digest}"})
         binding["roleRef"] = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role["name"]}
         binding["subjects"] = [{"kind": "ServiceAccount", "name": account["name"], "namespace": account["namespace"]}]
         bindings.append(binding)
