@@ -1,0 +1,93 @@
+"""The one private thread with the one private event loop, on which all of the kernel's I/O happens.
+
+A kernel runs its callbacks on threads that differ by version, some with a running loop; from each of them this works the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import concurrent.futures
+import os
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+STOP_LIMIT = 3.0  # seconds that open work gets to end when Python ends
+
+_lock = threading.Lock()
+_loop: asyncio.AbstractEventLoop | None = None
+_thread: threading.Thread | None = None
+_pid = 0
+
+
+def loop() -> asyncio.AbstractEventLoop:
+    """The private loop; thread and loop are made on first use, and again in a forked child."""
+    global _loop, _thread, _pid
+    with _lock:
+        if _loop is None or _pid != os.getpid():
+            started = threading.Event()
+            _loop, _pid = asyncio.new_event_loop(), os.getpid()
+            _thread = threading.Thread(target=_serve, args=(_loop, started), name="jupyter-workspaces", daemon=True)
+            _thread.start()
+            started.wait()
+            atexit.register(_stop, _loop, _thread)
+        return _loop
+
+
+def submit(coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+    """Start it there and go on."""
+    return asyncio.run_coroutine_threadsafe(coroutine, loop())
+
+
+def run(coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
+    """Run it there and wait. Raises what it raises, and `TimeoutError` after `timeout` seconds.
+
+    Called on the private thread itself it would wait for ever: that is a `RuntimeError`.
+    """
+    if inside():
+        coroutine.close()
+        raise RuntimeError("This waits for the thread it runs on: await the AsyncClient's method instead.")
+    future = submit(coroutine)
+    try:
+        return future.result(timeout)
+    except concurrent.futures.TimeoutError as error:  # an own class before Python 3.11
+        if future.done():  # what the coroutine itself raised
+            raise
+        future.cancel()
+        raise TimeoutError(f"No answer within {timeout:g} s.") from error
+    except BaseException:
+        future.cancel()  # the person pressed Stop, or waited long enough: the request must not go on behind their back
+        raise
+
+
+def call(function: Callable[..., object], *arguments: object) -> None:
+    """Have a plain function called there, soon; in the order of the calls."""
+    loop().call_soon_threadsafe(function, *arguments)
+
+
+def inside() -> bool:
+    """Whether this is the private thread."""
+    return _thread is not None and threading.current_thread() is _thread
+
+
+def _serve(serving: asyncio.AbstractEventLoop, started: threading.Event) -> None:
+    asyncio.set_event_loop(serving)
+    serving.call_soon(started.set)
+    serving.run_forever()
+
+
+def _stop(serving: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
+    async def end() -> None:
+        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=STOP_LIMIT) if tasks else None
+        serving.stop()
+
+    if thread.is_alive() and serving.is_running():
+        asyncio.run_coroutine_threadsafe(end(), serving)
+        thread.join(STOP_LIMIT + 1)

@@ -1,0 +1,63 @@
+"""The words for people, the same in panel, cards, tables and command line: states, sizes, ages."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..resources import quantities
+
+
+@dataclass(frozen=True)
+class StateWords:
+    """How a state is shown. `sign` names the drawn sign, `glyph` is its stand-in in plain text."""
+
+    sign: str
+    glyph: str
+    word: str
+
+
+STATES: Mapping[str, StateWords] = {
+    "Running": StateWords("running", "●", "Running"),
+    "Pending": StateWords("starting", "◐", "Starting"),
+    "Paused": StateWords("paused", "❙❙", "Paused"),
+    "Error": StateWords("error", "▲", "Needs attention"),
+    "Terminating": StateWords("leaving", "○", "Being deleted"),
+    "Unknown": StateWords("unknown", "○", "Unknown"),
+}
+
+_LABELS = {"cpu": "cpu", "memory": "memory", "gpu": "nvidia.com/gpu"}
+_SPANS = ((1, 60, "s"), (60, 3600, "min"), (3600, 86_400, "h"), (86_400, 14 * 86_400, "day"), (7 * 86_400, 60 * 86_400, "week"))
+_MONTH = 30 * 86_400
+
+
+def state(name: str) -> StateWords:
+    """The words of a state; what is not known (also the empty state before the first status) is Unknown."""
+    return STATES.get(name, STATES["Unknown"])
+
+
+def size(labels: Iterable[Mapping[str, str]] | None, otherwise: str = "") -> str:
+    """A pod option's `cpu`, `memory` and `gpu` labels as `2 CPU · 4 GiB · 1 GPU`, or `otherwise` where it has none."""
+    known = {_LABELS[label["key"]]: label["value"] for label in labels or () if label.get("key") in _LABELS}
+    return quantities.words({name: text for name, text in known.items() if text not in ("", "0")}) or otherwise
+
+
+def option(info: Mapping[str, Any]) -> str:
+    """An option's name; its id where the kind no longer knows it (contract §1.4)."""
+    shown = str(info.get("displayName") or "")
+    return str(info.get("id", "")) if not shown or shown.startswith("__UNKNOWN_") else shown
+
+
+def age(since: float, now: float | None = None) -> str:
+    """`40 s`, `12 min`, `5 h`, `2 days` from a time in ms; empty where there is none."""
+    if not since:
+        return ""
+    seconds = max(0.0, (time.time() * 1000 if now is None else now) - since) / 1000
+    for unit, below, word in _SPANS:
+        if seconds < below:
+            count = int(seconds // unit)
+            return f"{count} {word}{'s' if word in ('day', 'week') and count != 1 else ''}"
+    months = int(seconds // _MONTH)
+    return f"{months} month{'s' if months != 1 else ''}"

@@ -1,0 +1,494 @@
+// The panel's table: rows by key, fed by messages of the kernel; pointer, keyboard and screen reader.
+
+const ROWS_A_FRAME = 60;
+const KERNEL_LIMIT = 8000; // ms after which a silent kernel is called busy
+const AGE_EVERY = 10000;
+
+class Table {
+  constructor(model, el) {
+    this.model = model;
+    this.el = el;
+    this.id = Math.random().toString(36).slice(2);
+    this.entries = new Map();
+    this.waiting = new Map();
+    this.terms = [];
+    this.shift = 0;
+    this.where = { page: false, url: '' };
+    this.many = false;
+    this.state = {};
+    this.current = null;
+    this.over = null;
+    this.frame = 0;
+    this.build();
+    const first = model.get('first') ?? {};
+    this.take({ type: 'snapshot', ...first });
+    this.listen();
+    this.send({ type: 'mount', view: this.id });
+  }
+
+  build() {
+    this.namespace = make('select', '', { 'aria-label': 'Namespace' });
+    this.cluster = make('span', 'cw-cluster');
+    this.count = make('span', 'cw-count cw-muted');
+    this.filter = make('input', '', { type: 'search', placeholder: 'filter…', 'aria-label': 'Filter the workspaces', spellcheck: 'false' });
+    this.liveSign = make('span', 'cw-sign');
+    this.liveWord = make('span');
+    this.live = make('span', 'cw-live', {}, this.liveSign, this.liveWord);
+    this.heading = make('h3', 'cw-title', {}, 'Cluster Workspaces');
+    const head = make('header', 'cw-head', {}, this.heading, this.cluster, this.namespace, this.count, this.filter, this.live);
+    this.noticeText = make('p', '');
+    this.noticeHint = make('p', 'cw-muted');
+    this.retry = make('button', 'cw-button cw-strong', { type: 'button' }, 'Retry');
+    this.notice = make('div', 'cw-notice', { hidden: true }, make('div', '', {}, this.noticeText, this.noticeHint), this.retry);
+    const titles = ['State', 'Name', 'Kind, image and size', 'Age', 'Activity', 'Actions', 'Message'];
+    const columns = make('div', 'cw-hidden', { role: 'row' }, ...titles.map(title => make('span', '', { role: 'columnheader' }, title)));
+    this.body = make('div', 'cw-body', { role: 'rowgroup' });
+    this.grid = make('div', 'cw-grid', { role: 'grid', 'aria-label': 'Workspaces', 'data-lm-suppress-shortcuts': 'true' }, columns, this.body);
+    this.empty = make('p', 'cw-empty cw-muted');
+    this.status = make('div', 'cw-hidden', { role: 'status', 'aria-live': 'polite' });
+    this.menu = make('div', 'cw-menu', { role: 'menu', popover: 'manual', 'data-lm-suppress-shortcuts': 'true' });
+    this.root = make('section', 'jp-ClusterWorkspaces', { 'aria-label': 'Cluster Workspaces' });
+    this.root.append(head, this.notice, this.grid, this.empty, this.status, this.menu);
+    this.el.replaceChildren(this.root);
+    // The plain table in the next output stands in where no widget lives; while this one does, it is not shown.
+    const fallback = this.model.get('fallback');
+    this.hiding = make('style');
+    if (/^[\w-]+$/.test(fallback ?? '')) {
+      const outputs = ['.jp-OutputArea-child', '.output_area', '.cell-output'].map(name => `${name}:has(> * .${fallback})`);
+      this.hiding.textContent = `.${fallback}{display:none}${outputs.join(',')}{display:none}`;
+      document.head.append(this.hiding);
+    }
+  }
+
+  listen() {
+    const signal = (this.stopping = new AbortController()).signal;
+    const on = (node, type, handler, options = {}) => node.addEventListener(type, handler, { signal, ...options });
+    this.onMessage = message => this.take(message);
+    this.onComm = () => this.commChanged();
+    this.model.on('msg:custom', this.onMessage);
+    this.model.on('comm_live_update', this.onComm);
+    on(this.namespace, 'change', () => this.send({ type: 'namespace', name: this.namespace.value }));
+    on(this.filter, 'input', () => this.applyFilter());
+    on(this.filter, 'keydown', event => event.key === 'Escape' && this.clearFilter(event));
+    on(this.retry, 'click', () => this.send({ type: 'retry' }));
+    on(this.body, 'click', event => this.clicked(event));
+    on(this.body, 'keydown', event => this.keyed(event));
+    on(this.body, 'focusin', event => this.focused(event));
+    on(this.body, 'contextmenu', event => this.contextMenu(event));
+    on(this.body, 'pointerover', event => (this.over = event.target.closest('.cw-entry')));
+    on(this.body, 'pointerleave', () => this.release());
+    on(this.menu, 'keydown', event => this.menuKeyed(event));
+    on(this.menu, 'click', event => this.menuClicked(event));
+    on(document, 'pointerdown', event => this.menu.contains(event.target) || this.closeMenu(false), { capture: true });
+    on(document, 'scroll', () => this.closeMenu(false), { capture: true, passive: true });
+    // JupyterLab takes keys in the capture phase, before any row could: plain keys are the table's, those with a modifier stay Lab's.
+    on(window, 'keydown', event => this.shareKeys(event), { capture: true });
+    this.ticking = setInterval(() => document.hidden || this.tick(), AGE_EVERY);
+  }
+
+  dispose() {
+    this.send({ type: 'unmount', view: this.id });
+    this.stopping.abort();
+    clearInterval(this.ticking);
+    cancelAnimationFrame(this.frame);
+    this.hiding.remove();
+    this.model.off('msg:custom', this.onMessage);
+    this.model.off('comm_live_update', this.onComm);
+    this.el.replaceChildren();
+  }
+
+  // --- what rows ask of their table
+
+  now() {
+    return Date.now() + this.shift;
+  }
+
+  base() {
+    return this.where;
+  }
+
+  manyNamespaces() {
+    return this.many;
+  }
+
+  say(text) {
+    this.status.textContent = '';
+    this.status.textContent = text;
+  }
+
+  send(message) {
+    this.model.send(message);
+  }
+
+  // --- messages of the kernel
+
+  take(message) {
+    if (message.now) {
+      this.shift = message.now - Date.now();
+    }
+    const known = message.key && this.entries.get(message.key);
+    switch (message.type) {
+      case 'snapshot':
+        this.takeSnapshot(message);
+        break;
+      case 'delta':
+        message.upsert.forEach(row => this.waiting.set(row.key, row));
+        message.remove.forEach(key => this.waiting.set(key, null));
+        this.schedule();
+        break;
+      case 'live':
+        this.showLive(message);
+        break;
+      case 'details':
+        known?.details?.show(message);
+        break;
+      case 'log':
+        known?.details?.showLog(message);
+        break;
+      case 'ask':
+        known?.question?.explain(message.text);
+        break;
+      case 'say':
+        this.say(message.text);
+        break;
+    }
+  }
+
+  takeSnapshot({ rows = [], cluster, namespaces, namespace, base, live }) {
+    this.where = base ?? this.where;
+    const many = namespace === '*';
+    const redraw = many !== this.many;
+    this.many = many;
+    this.showPlace(cluster, namespaces ?? [], namespace);
+    const keys = new Set(rows.map(row => row.key));
+    for (const key of this.entries.keys()) {
+      if (!keys.has(key)) {
+        this.waiting.set(key, null);
+      }
+    }
+    this.settling = !this.entries.size; // the first answer does not fade in row by row
+    for (const row of rows) {
+      const known = this.entries.get(row.key);
+      if (redraw || !known || JSON.stringify(known.row.data) !== JSON.stringify(row)) {
+        this.waiting.set(row.key, row);
+      }
+    }
+    if (live) {
+      this.showLive(live);
+    }
+    this.work();
+  }
+
+  showPlace(cluster, namespaces, namespace) {
+    if (cluster !== undefined) {
+      setText(this.cluster, cluster);
+    }
+    if (!namespace) {
+      return;
+    }
+    const names = [...new Set([...namespaces, namespace])].filter(name => name !== '*').sort();
+    const options = names.map(name => make('option', '', { value: name }, name));
+    if (names.length > 1 || namespace === '*') {
+      options.push(make('option', '', { value: '*' }, 'all namespaces'));
+    }
+    this.namespace.replaceChildren(...options);
+    this.namespace.value = namespace;
+    this.namespace.disabled = options.length < 2;
+  }
+
+  showLive({ state, since, message, hint }) {
+    this.state = { state, since, message, hint };
+    drawSign(this.liveSign, { live: 'running', connecting: 'starting', lost: 'error', failed: 'error' }[state]);
+    this.live.dataset.state = state;
+    this.live.title = message ?? '';
+    this.notice.hidden = !['failed', 'lost'].includes(state) || !message;
+    setText(this.noticeText, message ?? '');
+    setText(this.noticeHint, hint ?? '');
+    this.retry.hidden = state === 'lost' && this.dead;
+    this.drawLive();
+    this.drawCount();
+  }
+
+  drawLive() {
+    const { state, since } = this.state;
+    const ago = since ? ` for ${span(this.now() - since)}` : '';
+    setText(this.liveWord, { live: 'live', connecting: 'connecting', lost: `lost${ago}`, failed: 'not connected' }[state] ?? '');
+  }
+
+  commChanged() {
+    // A comm only ever changes from living to closed; the model of a new one is a new model.
+    this.dead = true;
+    this.showLive({ state: 'lost', since: this.now(), message: 'The kernel of this panel has gone.', hint: 'Run its cell again.' });
+  }
+
+  // --- rows
+
+  schedule() {
+    this.frame ||= requestAnimationFrame(() => {
+      this.frame = 0;
+      this.work();
+    });
+  }
+
+  /** Draw what waits, as much as one frame holds. */
+  work() {
+    let left = ROWS_A_FRAME;
+    const fresh = [];
+    for (const [key, row] of this.waiting) {
+      if (!left--) {
+        this.schedule();
+        break;
+      }
+      this.waiting.delete(key);
+      if (row === null) {
+        this.remove(key);
+      } else if (this.entries.has(key)) {
+        this.redraw(this.entries.get(key), row);
+      } else {
+        fresh.push(this.add(row));
+      }
+    }
+    this.place(fresh);
+    if (!this.waiting.size) {
+      this.settling = false;
+    }
+    this.drawCount();
+    if (!this.current) {
+      this.stand(this.body.firstElementChild);
+    }
+  }
+
+  add(data) {
+    const row = new WorkspaceRow(data, this);
+    const { entry } = row;
+    entry.dataset.key = data.key;
+    entry.classList.toggle('cw-new', !this.settling);
+    entry.hidden = !this.matches(row);
+    this.entries.set(data.key, entry);
+    return entry;
+  }
+
+  /** New rows go where they belong; below all others while the pointer is on the table, so that nothing moves under it. */
+  place(fresh) {
+    if (!fresh.length) {
+      return;
+    }
+    if (this.over && !this.settling) {
+      this.body.append(...fresh);
+      this.unordered = true;
+      return;
+    }
+    fresh.sort((one, other) => this.order(one, other));
+    let next = this.body.firstElementChild;
+    for (const entry of fresh) {
+      while (next && this.order(next, entry) < 0) {
+        next = next.nextElementSibling;
+      }
+      this.body.insertBefore(entry, next);
+    }
+  }
+
+  order(one, other) {
+    const [a, b] = [one.row.data, other.row.data];
+    return b.created - a.created || (a.key < b.key ? -1 : 1);
+  }
+
+  redraw(entry, data) {
+    const { row } = entry;
+    const before = row.data;
+    clearTimeout(row.patience);
+    row.asked = null;
+    const hadFocus = entry.contains(this.active());
+    const still = Boolean(this.over) && entry !== this.over && this.order(entry, this.over) < 0;
+    row.draw(data, still);
+    this.unsettled ||= still;
+    row.reachable(entry === this.current);
+    entry.hidden = !this.matches(row);
+    if (hadFocus && !entry.contains(this.active())) {
+      row.node.focus({ preventScroll: true });
+    }
+    if (before.word !== data.word || before.note !== data.note) {
+      this.say(`${data.title}: ${data.note || data.word}${!data.note && data.message ? `, ${data.message}` : ''}`);
+    }
+  }
+
+  remove(key) {
+    const entry = this.entries.get(key);
+    if (!entry) {
+      return;
+    }
+    this.entries.delete(key);
+    this.say(`${entry.row.data.title} is gone`);
+    if (this.over && this.over !== entry ? this.order(entry, this.over) < 0 : this.over === entry) {
+      entry.classList.add('cw-gone');
+      entry.inert = true;
+      this.unordered = true;
+    } else {
+      this.takeOut(entry);
+    }
+  }
+
+  takeOut(entry) {
+    const hadFocus = entry.contains(this.active());
+    const next = this.neighbour(entry, 1) ?? this.neighbour(entry, -1);
+    if (this.current === entry) {
+      this.current = null;
+      this.stand(next);
+    }
+    entry.remove();
+    if (hadFocus) {
+      (next?.row.node ?? this.filter).focus({ preventScroll: true });
+    }
+  }
+
+  /** The pointer has left: what was held back may move now. */
+  release() {
+    this.over = null;
+    if (this.unsettled) {
+      this.unsettled = false;
+      this.entries.forEach(entry => entry.row.settle());
+    }
+    if (this.unordered) {
+      this.unordered = false;
+      [...this.body.querySelectorAll('.cw-gone')].forEach(entry => this.takeOut(entry));
+      const wanted = [...this.body.children].sort((one, other) => this.order(one, other));
+      wanted.forEach((entry, index) => {
+        if (this.body.children[index] !== entry) {
+          const focus = entry.contains(this.active()) ? this.active() : null;
+          this.body.insertBefore(entry, this.body.children[index]);
+          focus?.focus({ preventScroll: true });
+        }
+      });
+    }
+  }
+
+  matches(row) {
+    return this.terms.every(term => row.text.includes(term));
+  }
+
+  applyFilter() {
+    this.terms = this.filter.value.toLowerCase().split(/\s+/).filter(Boolean);
+    this.entries.forEach(entry => (entry.hidden = !this.matches(entry.row)));
+    this.drawCount();
+    this.say(this.count.textContent);
+    if (!this.current || this.current.hidden) {
+      this.stand([...this.body.children].find(entry => !entry.hidden) ?? null);
+    }
+  }
+
+  clearFilter(event) {
+    event.preventDefault();
+    this.filter.value = '';
+    this.applyFilter();
+  }
+
+  drawCount() {
+    const all = this.entries.size;
+    const shown = this.terms.length ? [...this.entries.values()].filter(entry => !entry.hidden).length : all;
+    setText(this.count, shown === all ? (all === 1 ? '1 workspace' : `${all} workspaces`) : `${shown} of ${all}`);
+    this.grid.hidden = !shown;
+    const nothing = this.state.state === 'live' ? 'No workspaces yet. Pick a kind below to make the first.' : '';
+    setText(this.empty, shown ? '' : all ? 'No workspace matches the filter.' : nothing);
+    this.empty.hidden = !this.empty.textContent;
+  }
+
+  tick() {
+    this.entries.forEach(entry => entry.row.drawTimes());
+    this.drawLive();
+  }
+
+  // --- actions
+
+  clicked(event) {
+    const entry = event.target.closest('.cw-entry');
+    const act = event.target.closest('[data-act]')?.dataset.act;
+    if (entry && act) {
+      this.act(entry, act, event);
+    }
+  }
+
+  act(entry, id, event) {
+    const { data } = entry.row;
+    if (id === 'menu') {
+      this.menuOf === entry ? this.closeMenu() : this.openMenu(entry);
+    } else if (id === 'open') {
+      if (!event) {
+        entry.row.buttons.get('open')?.click();
+      }
+    } else if (id === 'details' || id === 'why') {
+      this.toggleDetails(entry);
+    } else if (id === 'fold') {
+      this.fold(entry);
+    } else if (id === 'dismiss') {
+      entry.row.node.focus({ preventScroll: true });
+      this.send({ type: 'dismiss', key: data.key });
+    } else if (id === 'delete') {
+      this.askDelete(entry);
+    } else {
+      this.request(entry, id);
+    }
+  }
+
+  /** Ask the kernel, and show it at once. */
+  request(entry, id) {
+    const hadFocus = entry.contains(this.active());
+    entry.row.ask(id);
+    if (hadFocus && !entry.contains(this.active())) {
+      entry.row.node.focus({ preventScroll: true });
+    }
+    entry.row.patience = setTimeout(() => {
+      const note = 'The kernel has not answered yet. It may be busy with a cell; this happens when it is free.';
+      entry.row.draw({ ...entry.row.data, note });
+      this.say(note);
+    }, KERNEL_LIMIT);
+    this.send({ type: 'action', key: entry.row.data.key, id });
+  }
+
+  toggleDetails(entry) {
+    if (entry.details) {
+      this.fold(entry);
+      return;
+    }
+    entry.details = new Details(entry.row.data, this);
+    this.unfold(entry, entry.details.node);
+    this.send({ type: 'details', key: entry.row.data.key, open: true });
+  }
+
+  askDelete(entry) {
+    this.fold(entry, false);
+    entry.question = new Question(entry.row.data, yes => {
+      this.fold(entry);
+      if (yes) {
+        this.request(entry, 'delete');
+      }
+    });
+    this.unfold(entry, entry.question.node);
+    entry.question.focus();
+    this.send({ type: 'ask', key: entry.row.data.key });
+  }
+
+  unfold(entry, node) {
+    entry.unfolded = make('div', 'cw-unfolded', { role: 'row' }, make('div', '', { role: 'gridcell', 'aria-colspan': 7 }, node));
+    entry.append(entry.unfolded);
+    entry.classList.add('cw-open');
+    entry.row.node.setAttribute('aria-expanded', 'true');
+    entry.scrollIntoView({ block: 'nearest' });
+  }
+
+  fold(entry, focus = true) {
+    if (!entry.unfolded) {
+      return;
+    }
+    const hadFocus = entry.unfolded.contains(this.active());
+    entry.unfolded.remove();
+    entry.classList.remove('cw-open');
+    entry.row.node.removeAttribute('aria-expanded');
+    if (entry.details) {
+      this.send({ type: 'details', key: entry.row.data.key, open: false });
+    }
+    entry.unfolded = entry.details = entry.question = null;
+    if (focus && hadFocus) {
+      entry.row.node.focus({ preventScroll: true });
+    }
+  }
+}
