@@ -44,6 +44,11 @@ def size(labels: Iterable[Mapping[str, str]] | None, otherwise: str = "") -> str
     return quantities.words({name: text for name, text in known.items() if text not in ("", "0")}) or otherwise
 
 
+def storage(quantity: str) -> str:
+    """`10Gi` as `10 GiB`; empty for empty."""
+    return quantities.words({"storage": quantity}) if quantity else ""
+
+
 def option(info: Mapping[str, Any]) -> str:
     """An option's name; its id where the kind no longer knows it (contract §1.4)."""
     shown = str(info.get("displayName") or "")

@@ -1,0 +1,220 @@
+"""The spawn form without its widgets: choices from a kind, a free name, the request, the same in Python, and whose fault an error is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..client import words
+
+Kind = Mapping[str, Any]  # a WorkspaceKindListItem (contract §1.5 no. 13)
+
+NAME_LIMIT = 50  # a workspace's name goes into others that end at 63 (contract §9)
+DEFAULT_CLAIM_SIZE = "5Gi"
+
+_DOORS = (
+    (re.compile(r"(?:data\.)?podTemplate\.volumes\.data\[(\d+)\]"), "data"),
+    (re.compile(r"spec\.podTemplate\.volumes\.data\[(\d+)\]"), "data"),
+)
+_PLACES = {
+    "name": ("metadata.name", "name"),
+    "kind": ("spec.kind", "kind"),
+    "image": ("spec.podTemplate.options.imageConfig", "podTemplate.options.imageConfig"),
+    "size": ("spec.podTemplate.options.podConfig", "podTemplate.options.podConfig"),
+    "home": ("spec.podTemplate.volumes.home", "podTemplate.volumes.home"),
+}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One option of a kind as the form offers it."""
+
+    id: str
+    label: str
+    description: str
+    hidden: bool = False
+    denied: str = ""  # why it may not be chosen; empty when it may
+    target: str = ""  # the option that it now points to
+
+
+@dataclass
+class Mount:
+    """A data volume of the new workspace. `create` is the size of a claim to be made first, empty when it is there."""
+
+    claim: str
+    path: str
+    read_only: bool = False
+    create: str = ""
+
+
+@dataclass
+class Draft:
+    """What the form holds."""
+
+    kind: str
+    name: str
+    image: str
+    size: str
+    home: str = ""
+    home_create: str = ""
+    data: list[Mount] = field(default_factory=list)
+
+    def body(self) -> dict[str, Any]:
+        """As `POST workspaces/{namespace}` wants it, inside of `data` (contract §1.5 no. 6)."""
+        volumes: dict[str, Any] = {
+            "data": [{"pvcName": mount.claim, "mountPath": mount.path, "readOnly": mount.read_only} for mount in self.data],
+        }
+        if self.home:
+            volumes["home"] = self.home
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "paused": False,
+            "podTemplate": {
+                "podMetadata": {"labels": {}, "annotations": {}},
+                "volumes": volumes,
+                "options": {"imageConfig": self.image, "podConfig": self.size},
+            },
+        }
+
+    def python(self, namespace: str, usual: str) -> str:
+        """The same as a line for a cell. The namespace is only named where it is not the client's usual one."""
+        lines = [f'jw.create_claim("{name}", size="{size}")' for name, size in self.new_claims()]
+        said = [repr(self.kind), f"name={self.name!r}", f"image={self.image!r}", f"size={self.size!r}"]
+        if self.home:
+            said.append(f"home={self.home!r}")
+        if self.data:
+            mounts = [f"{mount.claim!r}: " + (f"({mount.path!r}, 'ro')" if mount.read_only else repr(mount.path)) for mount in self.data]
+            said.append(f"data={{{', '.join(mounts)}}}")
+        if namespace != usual:
+            said.append(f"namespace={namespace!r}")
+        return "\n".join([*lines, f"ws = jw.spawn({', '.join(said)})"]).replace("'", '"')
+
+    def new_claims(self) -> list[tuple[str, str]]:
+        """Claims to be made before the workspace: name and size."""
+        wanted = [(self.home, self.home_create), *((mount.claim, mount.create) for mount in self.data)]
+        return [(name, size) for name, size in wanted if name and size]
+
+    def wrong(self) -> dict[str, str]:
+        """What can be seen to be wrong before the server is asked."""
+        found = {}
+        if (why := wrong_name(self.name)) is not None:
+            found["name"] = why
+        paths = [mount.path for mount in self.data]
+        for index, mount in enumerate(self.data):
+            if not mount.claim:
+                found[f"data[{index}]"] = "Choose a volume, or take this line away."
+            elif not re.fullmatch(r"/[^/].*", mount.path):
+                found[f"data[{index}]"] = "The path starts with one “/” and names a folder, like /data/sales."
+            elif paths.index(mount.path) < index:
+                found[f"data[{index}]"] = "Another volume is at this path already."
+        return found
+
+
+def wrong_name(name: str) -> str | None:
+    """What is wrong with a workspace's name, or None."""
+    if not name:
+        return "Give it a name."
+    if len(name) > NAME_LIMIT:
+        return f"Use at most {NAME_LIMIT} characters."
+    if not re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", name):
+        return "Use small letters, digits and “-”, with a letter or digit at both ends."
+    return None
+
+
+def choices(kind: Kind, dimension: str) -> list[Choice]:
+    """The options of `imageConfig` or `podConfig`, in the kind's order."""
+    values = _values(kind, dimension)
+    titles = {str(value["id"]): words.option(value) for value in values}
+    default = _options(kind, dimension).get("default")
+    found = []
+    for value in values:
+        restrictions = value.get("restrictions") or {}
+        target = str((value.get("redirect") or {}).get("to", ""))
+        size = words.size(value.get("labels")) if dimension == "podConfig" else ""
+        label = " · ".join(part for part in (titles[str(value["id"])], size) if part)
+        if value["id"] == default:
+            label += " (recommended)"
+        if target:
+            label += f" → {titles.get(target, target)}"
+        said = [str(value.get("description") or ""), str(((value.get("redirect") or {}).get("message") or {}).get("text", ""))]
+        if dimension == "imageConfig":
+            said.append(", ".join(f"{tag['key']} {tag['value']}" for tag in value.get("labels") or ()))
+        denied = str((restrictions.get("denyMessage") or {}).get("text") or "not allowed here") if restrictions.get("deny") else ""
+        found.append(
+            Choice(str(value["id"]), label, ". ".join(text.rstrip(".") for text in said if text), bool(value.get("hidden")), denied, target)
+        )
+    return found
+
+
+def preselected(kind: Kind, dimension: str) -> str:
+    """The kind's default; where it moved on, what it points to; where it is denied, the first that is not."""
+    offered = {choice.id: choice for choice in choices(kind, dimension)}
+    chosen = offered.get(str(_options(kind, dimension).get("default", "")))
+    seen: set[str] = set()
+    while chosen is not None and chosen.target in offered and chosen.id not in seen:
+        seen.add(chosen.id)
+        chosen = offered[chosen.target]
+    if chosen is not None and not chosen.denied:
+        return chosen.id
+    return next((choice.id for choice in offered.values() if not choice.denied and not choice.hidden), "")
+
+
+def free_name(wanted: str, taken: Iterable[str]) -> str:
+    """`wanted` made a name, with a number where it is taken."""
+    base = re.sub(r"[^a-z0-9]+", "-", wanted.lower()).strip("-")[: NAME_LIMIT - 4] or "workspace"
+    known = set(taken)
+    number = 1
+    while (name := base if number == 1 else f"{base}-{number}") in known:
+        number += 1
+    return name
+
+
+def suggested_path(claim: str, taken: Iterable[str]) -> str:
+    """A mount path for a data claim: `/data/<claim>`, free of the others."""
+    known, number, path = set(taken), 1, f"/data/{claim}"
+    while path in known:
+        number += 1
+        path = f"/data/{claim}-{number}"
+    return path
+
+
+def claim_label(claim: Mapping[str, Any]) -> str:
+    """A claim with what a chooser wants to know: its size and who uses it."""
+    spec = claim.get("pvcSpec") or {}
+    size = words.storage(str((spec.get("requests") or {}).get("storage", "")))
+    users = [str(workspace["name"]) for workspace in claim.get("workspaces") or ()]
+    used = f"used by {users[0]}" if len(users) == 1 else f"used by {len(users)}" if users else ""
+    return " · ".join(part for part in (str(claim["name"]), size, used) if part)
+
+
+def by_field(errors: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """Server-side errors (contract §1.2) sorted to the form's fields; what belongs to none comes as sentences."""
+    placed: dict[str, str] = {}
+    rest: list[str] = []
+    for path, message in errors.items():
+        place = _place(path)
+        if place is None:
+            rest.append(f"{path}: {message}" if path not in ("", "<nil>") else message)
+        else:
+            placed[place] = f"{placed[place]} {message}" if place in placed else message
+    return placed, rest
+
+
+def _place(path: str) -> str | None:
+    for pattern, place in _DOORS:
+        if found := pattern.match(path):
+            return f"{place}[{found[1]}]"
+    path = path.removeprefix("data.")
+    return next((place for place, paths in _PLACES.items() if path in paths), None)
+
+
+def _options(kind: Kind, dimension: str) -> Mapping[str, Any]:
+    options: Mapping[str, Any] = kind["podTemplate"]["options"][dimension]
+    return options
+
+
+def _values(kind: Kind, dimension: str) -> Sequence[Mapping[str, Any]]:
+    return _options(kind, dimension).get("values") or ()

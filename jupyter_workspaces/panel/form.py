@@ -1,0 +1,350 @@
+"""The spawn form, made from the chosen kind with core widgets. Its callbacks only enqueue; the private thread reads and writes the widgets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from html import escape
+from typing import Any
+
+import ipywidgets as widgets
+
+from ..client import portal
+from ..client.errors import WorkspaceError
+from .fields import (
+    DEFAULT_CLAIM_SIZE,
+    Choice,
+    Draft,
+    Kind,
+    Mount,
+    by_field,
+    choices,
+    claim_label,
+    free_name,
+    preselected,
+    suggested_path,
+)
+from .kinds import Kinds, cards, data_uri
+from .session import ALL, Session, sentence
+
+NEW, NONE = "\x00new", ""  # values of a volume chooser that no claim can have as its name
+SIZES = (("1 GiB", "1Gi"), ("5 GiB", "5Gi"), ("10 GiB", "10Gi"), ("50 GiB", "50Gi"), ("100 GiB", "100Gi"))
+MOUNTS_AT_MOST = 12
+
+Options = list[tuple[str, str]]
+
+
+class Field:
+    """One control with the line below it that explains, or says what is wrong."""
+
+    def __init__(self, control: Any, on_change: Callable[[], None]) -> None:
+        self.control = control
+        self.below = widgets.HTML()
+        self.box = widgets.VBox([control, self.below])
+        self.box.add_class("cw-field")
+        self._hint = self._wrong = ""
+        control.observe(lambda _change: portal.call(on_change), "value")
+
+    @property
+    def value(self) -> str:
+        return str(self.control.value if self.control.value is not None else "")
+
+    def offer(self, options: Options, value: str) -> None:
+        """New choices, `value` among them chosen."""
+        if list(self.control.options) != options:
+            self.control.options = options
+        self.control.value = value if any(value == known for _, known in options) else None
+
+    def hint(self, text: str) -> None:
+        self._hint = text
+        self._draw()
+
+    def wrong(self, text: str) -> None:
+        self._wrong = text
+        self._draw()
+
+    def _draw(self) -> None:
+        shown = f'<span class="cw-wrong" role="alert">{escape(self._wrong)}</span>' if self._wrong else escape(self._hint)
+        if self.below.value != shown:
+            self.below.value = shown
+            (self.box.add_class if self._wrong else self.box.remove_class)("cw-wrongField")
+
+
+class Volume:
+    """A chooser of one claim: one that is there, or a new one with name and size."""
+
+    def __init__(self, title: str, on_change: Callable[[], None]) -> None:
+        style = {"description_width": "54px"}
+        self.claim = Field(widgets.Dropdown(description=title, style=style), on_change)
+        self.name = Field(widgets.Text(description="New", style=style), on_change)
+        self.size = Field(widgets.Dropdown(description="Size", options=SIZES, value=DEFAULT_CLAIM_SIZE, style=style), on_change)
+        self.new = [self.name.box, self.size.box]
+
+    def chosen(self) -> tuple[str, str]:
+        """The claim's name, and the size to make it with (empty when it is there)."""
+        if self.claim.value == NEW:
+            return self.name.value.strip(), self.size.value
+        return self.claim.value, ""
+
+    def unfold(self) -> None:
+        shown = None if self.claim.value == NEW else "none"
+        for box in self.new:
+            if box.layout.display != shown:
+                box.layout.display = shown
+
+
+class MountLine(Volume):
+    """A data volume: a claim, where it appears, whether it may be written."""
+
+    def __init__(self, on_change: Callable[[], None], on_remove: Callable[[MountLine], None]) -> None:
+        super().__init__("Volume", on_change)
+        self.path = Field(widgets.Text(description="Path", style={"description_width": "54px"}), on_change)
+        self.read_only = widgets.Checkbox(description="read-only", indent=False, layout={"width": "auto"})
+        self.read_only.observe(lambda _change: portal.call(on_change), "value")
+        self.remove = widgets.Button(description="Remove", layout={"width": "auto"})
+        self.remove.on_click(lambda _button: portal.call(on_remove, self))
+        self.box = widgets.Box([self.claim.box, *self.new, self.path.box, widgets.HBox([self.read_only, self.remove])])
+        self.box.add_class("cw-formFields")
+
+    def mount(self) -> Mount:
+        claim, create = self.chosen()
+        return Mount(claim, self.path.value.strip(), bool(self.read_only.value), create)
+
+
+class Form:
+    """Cards and form as two widgets: `cards`, and `box` which is empty until a kind is chosen."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._pictures: dict[str, str] = {}
+        self._claims: list[Mapping[str, Any]] = []
+        self._suggested = ""
+        self._mounts: list[MountLine] = []
+        self._busy = self._home_chosen = False
+        style = {"description_width": "54px"}
+        self.cards = Kinds()
+        self.cards.layout.width = "100%"
+        self.cards.observe(lambda _change: portal.call(self.choose), "chosen")
+        self.name = Field(widgets.Text(description="Name", style=style, continuous_update=False), self.changed)
+        self.image = Field(widgets.Dropdown(description="Image", style=style), self.changed)
+        self.size = Field(widgets.Dropdown(description="Size", style=style), self.changed)
+        self.home = Volume("Home", self.changed)
+        self.hidden = widgets.Checkbox(description="show hidden options", indent=False, layout={"width": "auto"})
+        self.hidden.observe(lambda _change: portal.call(self.offer_options), "value")
+        self.add = widgets.Button(description="Add volume", layout={"width": "auto"})
+        self.add.on_click(lambda _button: portal.call(self.add_mount))
+        self.create = widgets.Button(description="Create", button_style="primary", layout={"width": "auto"})
+        self.create.on_click(lambda _button: portal.call(self.submit))
+        self.python = widgets.ToggleButton(description="Show as Python", layout={"width": "auto"})
+        self.python.observe(lambda _change: portal.call(self.changed), "value")
+        self.status = widgets.HTML()
+        self.code = widgets.HTML()
+        self._main = widgets.Box([self.name.box, self.image.box, self.size.box, self.home.claim.box, *self.home.new])
+        self._main.add_class("cw-formFields")
+        self._lines = widgets.VBox([])
+        self._foot = widgets.HBox([self.create, self.add, self.python, self.hidden, self.status])
+        self.box = widgets.VBox([self._main, self._lines, self._foot, self.code], layout={"display": "none"})
+        self.box.add_class("jp-ClusterWorkspacesForm")
+
+    # --- from here on the private thread
+
+    def kinds_changed(self) -> None:
+        """The server's kinds are new: cards, pictures, and the open form's choices."""
+        self._draw_cards()
+        self._session.spawn(self._fetch_pictures())
+        if self.kind is not None:
+            self.offer_options()
+
+    @property
+    def kind(self) -> Kind | None:
+        return next((kind for kind in self._session.model.kinds() if kind["name"] == self.cards.chosen), None)
+
+    @property
+    def namespace(self) -> str:
+        """Where a new workspace goes."""
+        session = self._session
+        usual = session.source.namespace if session.source else "default"
+        return usual if session.namespace in (ALL, None) else str(session.namespace)
+
+    def choose(self) -> None:
+        """A card was chosen or closed."""
+        kind = self.kind
+        if kind is None:
+            self.box.layout.display = "none"
+            return
+        self._clear_errors()
+        self._say("")
+        self._suggest_name()
+        for field in (self.image, self.size):
+            field.control.options, field.control.value = [], None
+        self.offer_options()
+        self._offer_claims()
+        self.box.layout.display = None
+        self._session.spawn(self._fetch_claims())
+
+    def offer_options(self) -> None:
+        """Images and sizes of the kind; those that are denied are named below, not offered."""
+        kind = self.kind
+        if kind is None:
+            return
+        every = {field: choices(kind, dimension) for field, dimension in ((self.image, "imageConfig"), (self.size, "podConfig"))}
+        self.hidden.layout.display = None if any(choice.hidden for found in every.values() for choice in found) else "none"
+        for field, found in every.items():
+            dimension = "imageConfig" if field is self.image else "podConfig"
+            shown = [
+                choice for choice in found if not choice.denied and (self.hidden.value or not choice.hidden or choice.id == field.value)
+            ]
+            known = {choice.id for choice in shown}
+            field.offer(
+                [(choice.label, choice.id) for choice in shown], field.value if field.value in known else preselected(kind, dimension)
+            )
+        self.changed()
+
+    def add_mount(self) -> None:
+        if len(self._mounts) < MOUNTS_AT_MOST:
+            line = MountLine(self.changed, self.remove_mount)
+            self._mounts.append(line)
+            self._offer_claims()
+            self._lines.children = tuple(line.box for line in self._mounts)
+            self.changed()
+
+    def remove_mount(self, line: MountLine) -> None:
+        if line in self._mounts:
+            self._mounts.remove(line)
+            self._lines.children = tuple(line.box for line in self._mounts)
+            line.box.close()
+            self.changed()
+
+    def changed(self) -> None:
+        """Something in the form changed: explain the choices, unfold what belongs to them, take errors back."""
+        kind = self.kind
+        if kind is None or self._busy:
+            return
+        self._clear_errors()
+        for field, dimension in ((self.image, "imageConfig"), (self.size, "podConfig")):
+            field.hint(_explain(choices(kind, dimension), field.value))
+        self.home.unfold()
+        for line in self._mounts:
+            line.unfold()
+            claim, taken = line.chosen()[0], [other.path.value for other in self._mounts if other is not line]
+            if claim and not line.path.value:
+                line.path.control.value = suggested_path(claim, taken)
+        usual = self._session.source.namespace if self._session.source else self.namespace
+        code = f"<pre>{escape(self.draft().python(self.namespace, usual))}</pre>" if self.python.value else ""
+        if self.code.value != code:
+            self.code.value = code
+
+    def draft(self) -> Draft:
+        home, create = self.home.chosen()
+        mounts = [line.mount() for line in self._mounts]
+        return Draft(self.cards.chosen, self.name.value.strip(), self.image.value, self.size.value, home, create, mounts)
+
+    def submit(self) -> None:
+        if not self._busy and self.kind is not None:
+            self._session.spawn(self._create())
+
+    async def _create(self) -> None:
+        source, draft, namespace = self._session.source, self.draft(), self.namespace
+        self._clear_errors()
+        if (wrong := draft.wrong()) or source is None:
+            self._show_errors(wrong)
+            self._say("Not created yet: see above." if wrong else "There is no connection to the server.", wrong=True)
+            return
+        self._busy, self.create.disabled, self.create.description = True, True, "Creating…"
+        try:
+            for claim, size in draft.new_claims():
+                self._say(f"Making the volume {claim}…")
+                await source.create_claim(namespace, claim, size)
+            self._say(f"Asking the cluster for {draft.name}…")
+            await source.create(namespace, draft.body())
+        except WorkspaceError as error:
+            placed, rest = by_field(error.fields)
+            self._show_errors(placed)
+            self._say(" ".join(["Not created.", *(rest or ([] if placed else [sentence(error)]))]), wrong=True)
+        else:
+            self._say(f"{draft.name} is accepted and stands in the table above.")
+            self._suggest_name(besides=draft.name)
+        finally:
+            self._busy, self.create.disabled, self.create.description = False, False, "Create"
+        await self._fetch_claims()
+
+    def _suggest_name(self, besides: str = "") -> None:
+        """A free name, unless the person wrote one."""
+        if self.kind is not None and (besides or self.name.value in ("", self._suggested)):
+            taken = [row["name"] for row in self._session.model.rows() if row["namespace"] == self.namespace]
+            self._suggested = free_name(str(self.kind.get("displayName") or self.kind["name"]), [*taken, besides])
+            self.name.control.value = self._suggested
+
+    async def _fetch_claims(self) -> None:
+        if self._session.source is not None:
+            try:
+                self._claims = [claim for claim in await self._session.source.claims(self.namespace) if claim.get("canMount")]
+            except WorkspaceError as error:
+                self.home.claim.hint(f"Volumes could not be listed: {error}")
+            self._offer_claims()
+            self._home_chosen = True
+            self.changed()
+
+    def _offer_claims(self) -> None:
+        known: Options = [(claim_label(claim), str(claim["name"])) for claim in self._claims]
+        new: Options = [("New volume…", NEW)]
+        chosen = self.home.claim.value if self._home_chosen else usual_home(self._claims)
+        self.home.claim.offer([*known, *new, ("none: its files go with it", NONE)], chosen)
+        taken = [str(claim["name"]) for claim in self._claims]
+        if not self.home.name.value:
+            self.home.name.control.value = free_name(f"home-{self.name.value}", taken)
+        for index, line in enumerate(self._mounts):
+            line.claim.offer([("choose…", NONE), *known, *new], line.claim.value)
+            if not line.name.value:
+                line.name.control.value = free_name(
+                    f"data-{self.name.value}", [*taken, *(other.name.value for other in self._mounts[:index])]
+                )
+
+    async def _fetch_pictures(self) -> None:
+        source = self._session.source
+        urls = {str((kind.get("logo") or {}).get("url", "")) for kind in self._session.model.kinds()}
+        wanted = [url for url in urls if url and url not in self._pictures]
+        if source is None or not wanted:
+            return
+        answers = await asyncio.gather(*(source.picture(url) for url in wanted), return_exceptions=True)
+        for url, answer in zip(wanted, answers, strict=True):
+            if isinstance(answer, WorkspaceError):
+                self._pictures[url] = ""  # a letter stands in
+            elif isinstance(answer, BaseException):
+                raise answer
+            else:
+                self._pictures[url] = data_uri(*answer)
+        self._draw_cards()
+
+    def _draw_cards(self) -> None:
+        drawn = cards(self._session.model.kinds(), self._pictures)
+        if self.cards.kinds != drawn:
+            self.cards.kinds = drawn
+
+    def _show_errors(self, wrong: Mapping[str, str]) -> None:
+        for place, field in self._places().items():
+            field.wrong(wrong.get(place, ""))
+
+    def _clear_errors(self) -> None:
+        self._show_errors({})
+
+    def _places(self) -> dict[str, Field]:
+        places = {"name": self.name, "image": self.image, "size": self.size, "home": self.home.claim, "kind": self.image}
+        return {**places, **{f"data[{index}]": line.claim for index, line in enumerate(self._mounts)}}
+
+    def _say(self, text: str, wrong: bool = False) -> None:
+        said = f'<span role="status"{" class=cw-wrong" if wrong else ""}>{escape(text)}</span>'
+        if self.status.value != said:
+            self.status.value = said
+
+
+def usual_home(claims: list[Mapping[str, Any]]) -> str:
+    """A claim called a home that nobody uses, else a new one: work should outlive its workspace unless somebody says otherwise."""
+    return next((str(claim["name"]) for claim in claims if "home" in claim["name"] and not claim.get("workspaces")), NEW)
+
+
+def _explain(found: list[Choice], chosen: str) -> str:
+    choice = next((choice for choice in found if choice.id == chosen), None)
+    said = [choice.description] if choice is not None and choice.description else []
+    said += [f"Not for you now: {denied.label} ({denied.denied})." for denied in found if denied.denied and not denied.hidden]
+    return " ".join(text if text.endswith((".", ")")) else f"{text}." for text in said)

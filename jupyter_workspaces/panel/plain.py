@@ -1,0 +1,63 @@
+"""The panel where no widget lives (a saved notebook, GitHub, a terminal): a plain table, everything in it escaped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+from ..client import words
+from .rows import Row
+
+SHOWN = 200  # rows; a notebook file is not the place for more
+
+_CELL = "text-align:left;padding:2px 12px 2px 0;vertical-align:top"
+
+
+def html(rows: Sequence[Row], first: dict[str, Any], mark: str) -> str:
+    """A table with a caption that says when it was true. `mark` is the class by which a living widget hides it."""
+    at = time.strftime("%Y-%m-%d %H:%M", time.localtime(first["now"] / 1000))
+    live = first["live"]
+    if live["state"] == "failed":
+        return f'<div class="{escape(mark)}"><p>{escape(live["message"])} {escape(live["hint"])}</p></div>'
+    head = "".join(f'<th scope="col" style="{_CELL}">{title}</th>' for title in ("State", "Name", "Kind", "Image", "Size", "Age"))
+    body = "".join(f"<tr>{''.join(_cells(row, first['now']))}</tr>" for row in rows[:SHOWN])
+    more = f"<p>… and {len(rows) - SHOWN} more.</p>" if len(rows) > SHOWN else ""
+    caption = f"Cluster Workspaces in {escape(_where(first))}, as of {at}"
+    if not rows:
+        return f'<div class="{escape(mark)}"><p>{caption}: none.</p></div>'
+    return (
+        f'<div class="{escape(mark)}"><table><caption style="text-align:left">{caption}</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}</div>"
+    )
+
+
+def text(rows: Sequence[Row], first: dict[str, Any]) -> str:
+    """The same in aligned columns."""
+    live = first["live"]
+    if live["state"] == "failed":
+        return f"Cluster Workspaces: {live['message']} {live['hint']}".strip()
+    title = f"Cluster Workspaces in {_where(first)}: {len(rows) or 'none'}"
+    table = [
+        (_glyph(row), row["title"], row["kind"], row["image"], row["size"], words.age(row["created"], first["now"])) for row in rows[:SHOWN]
+    ]
+    widths = [max(len(line[column]) for line in table) for column in range(6)] if table else []
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in table]
+    return "\n".join([title, *lines, *([f"… and {len(rows) - SHOWN} more"] if len(rows) > SHOWN else [])])
+
+
+def _cells(row: Row, now: int) -> list[str]:
+    said = [_glyph(row) + (f": {row['message']}" if row["message"] else ""), row["title"], row["kind"], row["image"], row["size"]]
+    cells = [f'<td style="{_CELL}">{escape(str(value))}</td>' for value in (*said, words.age(row["created"], now))]
+    cells[1] = cells[1].replace("<td", '<th scope="row"', 1).replace("</td>", "</th>")
+    return cells
+
+
+def _glyph(row: Row) -> str:
+    return f"{words.state(row['state']).glyph} {row['word']}"
+
+
+def _where(first: dict[str, Any]) -> str:
+    namespace = "all namespaces" if first["namespace"] == "*" else first["namespace"]
+    return " · ".join(part for part in (first["cluster"], namespace) if part) or "the cluster"

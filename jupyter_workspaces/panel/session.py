@@ -1,0 +1,298 @@
+"""The live side of a panel: it hears the stream, asks for what people ask, and tells the front end. All of it on the private thread."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import threading
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from ..client.errors import WorkspaceError
+from . import rows
+from .model import Model
+from .source import Change, Source
+from .unfolded import Unfolded
+
+Message = dict[str, Any]
+Tell = Callable[[Message], None]
+
+FLUSH = 0.05  # seconds: changes that come closer together travel together
+RETRY_FIRST, RETRY_LONGEST = 1.0, 30.0  # seconds between attempts to connect
+UNSEEN_LIMIT = 600.0  # seconds a panel that no page ever showed stays connected
+LEFT_LIMIT = 60.0  # seconds after the last page closed it
+ACTIONS_AT_ONCE = 16
+STARTS_FOLLOWED = 4  # starting workspaces whose steps are shown on their rows
+STEP_EVERY = 1.0  # seconds
+ALL = "*"
+
+
+class Session:
+    """One panel's connection. Made anywhere; every method but `start`, `receive` and `first` belongs to the private thread."""
+
+    def __init__(self, connect: Callable[[], Awaitable[Source]], namespace: str | None, tell: Tell) -> None:
+        self._connect, self._tell = connect, tell
+        self.model = Model()
+        self.namespace = namespace
+        self.source: Source | None = None
+        self.answered = threading.Event()  # the first answer or the first failure is there
+        self.on_kinds: Callable[[], None] = lambda: None
+        self.on_place: Callable[[], None] = lambda: None
+        self._place: Message = {"cluster": "", "namespaces": []}
+        self._live: Message = {"type": "live", "state": "connecting", "since": 0, "message": "", "hint": ""}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stream: asyncio.Task[None] | None = None
+        self._starts: asyncio.Task[None] | None = None
+        self._views: set[str] = set()
+        self._leave: asyncio.TimerHandle | None = None
+        self._flush: asyncio.TimerHandle | None = None
+        self._flushed = 0.0
+        self._room = asyncio.Semaphore(ACTIONS_AT_ONCE)
+        self._unfolded = Unfolded(self)
+
+    # --- from any thread
+
+    def first(self) -> Message:
+        """The whole answer as it is now: rows, place, whether it is live."""
+        return {
+            "rows": self.model.rows(),
+            "now": int(time.time() * 1000),
+            "namespace": self.namespace or "",
+            "base": {"page": self.source.same_page, "url": self.source.root} if self.source else {"page": True, "url": ""},
+            "live": self._live,
+            **self._place,
+        }
+
+    # --- on the private thread
+
+    def open(self) -> None:
+        """Connect and stay connected, until `close` or until nobody looks any more."""
+        if self._stream is None or self._stream.done():
+            self._stream = asyncio.get_running_loop().create_task(self._follow())
+        if not self._views:
+            self._leave_in(UNSEEN_LIMIT)
+
+    async def close(self) -> None:
+        """Stop everything and wait for it."""
+        self._stay()
+        if self._flush is not None:
+            self._flush.cancel()
+        self._unfolded.close()
+        tasks = [task for task in (self._stream, self._starts, *self._tasks) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self.source is not None:
+            await self.source.close()
+
+    def handle(self, message: Message) -> None:
+        """One message of the front end. What is not understood is left alone: another version of the page may have sent it."""
+        kind, key = message["type"], str(message.get("key", ""))
+        if kind == "mount":
+            self._mount(str(message.get("view", "")))
+        elif kind == "unmount":
+            self._views.discard(str(message.get("view", "")))
+            if not self._views:
+                self._leave_in(LEFT_LIMIT)
+        elif kind == "retry":
+            self.reconnect()
+        elif kind == "namespace":
+            self.go_to(str(message.get("name", "")))
+        elif kind == "action":
+            self.spawn(self.act(key, str(message.get("id", ""))))
+        elif kind == "dismiss":
+            self.model.note(key, "")
+            self.changed()
+        elif kind == "ask":
+            self.spawn(self._unfolded.losses(key))
+        elif kind == "details":
+            self._unfolded.toggle(key, bool(message.get("open")))
+        elif kind == "logs":
+            self._unfolded.follow(key, bool(message.get("follow")))
+
+    def tell(self, message: Message) -> None:
+        self._tell(message)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do it beside everything else; ended with the panel."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def changed(self) -> None:
+        """Something in the model is new: tell it soon, at once after a quiet time."""
+        if self._flush is None:
+            loop = asyncio.get_running_loop()
+            self._flush = loop.call_at(max(loop.time(), self._flushed + FLUSH), self._send_delta)
+
+    def reconnect(self) -> None:
+        """Now, without waiting for the next attempt."""
+        if self._stream is not None:
+            self._stream.cancel()
+        self._say_live("connecting")
+        self._stream = asyncio.get_running_loop().create_task(self._follow())
+
+    def go_to(self, namespace: str) -> None:
+        """Show another namespace, or all (`*`)."""
+        if namespace and namespace != self.namespace and namespace in (ALL, *self._place["namespaces"]):
+            self.namespace = namespace
+            self._unfolded.close()
+            self.model.snapshot([])
+            self.model.take()
+            self.reconnect()
+            self.on_place()
+
+    async def act(self, key: str, action: str) -> None:
+        """Do it, show it at once, take it back with the reason when it is refused."""
+        item, source = self.model.item(key), self.source
+        if item is None or source is None or action not in (rows.PAUSE, rows.RESUME, rows.RESTART, rows.DELETE):
+            return
+        namespace, name = item["namespace"], item["name"]
+        if not self.model.expect(key, action):
+            self._resend(key)
+            return
+        self.changed()
+        try:
+            async with self._room:
+                if action == rows.DELETE:
+                    await source.delete(namespace, name)
+                elif action == rows.RESTART:
+                    await source.restart(namespace, name)
+                else:
+                    await source.pause(namespace, name, action == rows.PAUSE)
+        except WorkspaceError as error:
+            self.model.refused(key, f"Not done: {sentence(error)}")
+        else:
+            self.model.accepted(key)
+            asyncio.get_running_loop().call_later(12.0, self._expire)
+        self.changed()
+
+    # --- the stream
+
+    async def _follow(self) -> None:
+        wait = RETRY_FIRST
+        while True:
+            try:
+                if self.source is None:
+                    self.source = await self._connect()
+                await self._learn_place(self.source)
+                async with contextlib.aclosing(self.source.changes(None if self.namespace == ALL else self.namespace)) as changes:  # type: ignore[type-var]
+                    async for change in changes:
+                        self._hear(change)
+                        wait = RETRY_FIRST
+                self._say_live("lost", WorkspaceError("The server ended the connection.", "It is tried again by itself."))
+            except WorkspaceError as error:
+                self._say_live("lost" if self.model.rows() else "failed", error)
+            finally:
+                self.answered.set()
+            await asyncio.sleep(wait * random.uniform(0.7, 1.0))
+            wait = min(RETRY_LONGEST, wait * 2)
+
+    async def _learn_place(self, source: Source) -> None:
+        cluster = await source.cluster()
+        try:
+            names = await source.namespaces()
+        except WorkspaceError:  # not everybody may list them; their own is known
+            names = []
+        if self.namespace is None:
+            self.namespace = source.namespace or str(cluster.get("namespace") or "default")
+        self._place = {"cluster": str(cluster.get("name") or ""), "namespaces": sorted({*names, self.namespace} - {ALL})}
+        self.on_place()
+
+    def _hear(self, change: Change) -> None:
+        if change.event == "snapshot":
+            self.model.snapshot(change.data["workspaces"], change.data.get("workspaceKinds"))
+            self.model.take()
+            self._say_live("live", tell=False)
+            self.answered.set()
+            self.tell({"type": "snapshot", **self.first()})
+            self.on_kinds()
+        elif change.event == "workspace":
+            self.model.workspace(change.data["type"], change.data["object"])
+            self._unfolded.moved(rows.key(change.data["object"]))
+        elif change.event == "workspacekind":
+            self.model.kind(change.data["type"], change.data["object"])
+            self.on_kinds()
+        else:
+            return
+        self.changed()
+        self._follow_starts()
+
+    def _say_live(self, state: str, error: WorkspaceError | None = None, tell: bool = True) -> None:
+        same = self._live["state"] == state
+        self._live = {
+            "type": "live",
+            "state": state,
+            "since": self._live["since"] if same else int(time.time() * 1000),
+            "message": str(error) if error else "",
+            "hint": error.hint if error else "",
+        }
+        if tell:
+            self.tell(self._live)
+
+    # --- telling
+
+    def _send_delta(self) -> None:
+        self._flush = None
+        self._flushed = asyncio.get_running_loop().time()
+        if delta := self.model.take():
+            self.tell({"type": "delta", "upsert": list(delta.upsert.values()), "remove": delta.remove, "now": int(time.time() * 1000)})
+
+    def _resend(self, key: str) -> None:
+        known = [row for row in self.model.rows() if row["key"] == key]
+        self.tell({"type": "delta", "upsert": known, "remove": []})
+
+    def _expire(self) -> None:
+        self.model.expire()
+        self.changed()
+
+    def _follow_starts(self) -> None:
+        if (self._starts is None or self._starts.done()) and self._starting():
+            self._starts = asyncio.get_running_loop().create_task(self._tell_steps())
+
+    def _starting(self) -> list[str]:
+        return [row["key"] for row in self.model.rows() if row["state"] == "Pending"][:STARTS_FOLLOWED]
+
+    async def _tell_steps(self) -> None:
+        while (keys := self._starting()) and self.source is not None:
+            for key in keys:
+                namespace, _, name = key.partition("/")
+                with contextlib.suppress(WorkspaceError):  # the stream tells when it is gone
+                    progress = await self.source.progress(namespace, name)
+                    now = next((step for step in progress["steps"] if step["state"] in ("current", "failed")), None)
+                    self.model.step(key, str(now["name"]) if now else "")
+                    self._unfolded.stepped(key, progress)
+            self.changed()
+            await asyncio.sleep(STEP_EVERY)
+
+    # --- who looks
+
+    def _mount(self, view: str) -> None:
+        self._views.add(view)
+        self._stay()
+        if self._stream is None or self._stream.done():
+            self.reconnect()
+        self.tell({"type": "snapshot", **self.first()})
+
+    def _leave_in(self, seconds: float) -> None:
+        self._stay()
+        self._leave = asyncio.get_running_loop().call_later(seconds, self._left)
+
+    def _stay(self) -> None:
+        if self._leave is not None:
+            self._leave.cancel()
+            self._leave = None
+
+    def _left(self) -> None:
+        self._unfolded.close()
+        for task in (self._stream, self._starts):
+            if task is not None:
+                task.cancel()
+        self._stream = None
+
+
+def sentence(error: WorkspaceError) -> str:
+    """What happened and what to do, in one line."""
+    return f"{error} {error.hint}".strip()

@@ -1,0 +1,190 @@
+"""What stands below an unfolded row, kept fresh while it is open: steps, events, facts, commands and the end of the log."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..client import words
+from ..client.errors import WorkspaceError
+
+if TYPE_CHECKING:
+    from .session import Session
+
+OPEN_AT_ONCE = 6  # rows that are kept fresh; the one opened first stops being so
+EVENTS_SHOWN = 30
+LOG_TAIL = 200  # lines
+LOG_EVERY = 0.1  # seconds: lines that come closer together travel together
+LOG_BATCH = 200  # lines a message
+SETTLE = 0.3  # seconds between a change of the workspace and asking again
+
+
+class Unfolded:
+    """The open rows of one panel, a task for each and one more for its log."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._open: dict[str, asyncio.Task[None]] = {}
+        self._logs: dict[str, asyncio.Task[None]] = {}
+        self._moved: dict[str, asyncio.Event] = {}
+
+    def toggle(self, key: str, wanted: bool) -> None:
+        self._stop(key)
+        if not wanted or self._session.model.item(key) is None:
+            return
+        while len(self._open) >= OPEN_AT_ONCE:
+            self._stop(next(iter(self._open)))
+        self._moved[key] = asyncio.Event()
+        self._open[key] = asyncio.get_running_loop().create_task(self._keep_fresh(key))
+        self.follow(key, True)
+
+    def follow(self, key: str, wanted: bool) -> None:
+        """The log goes on, or stands still so that one can read."""
+        if (task := self._logs.pop(key, None)) is not None:
+            task.cancel()
+        if wanted and key in self._open:
+            self._logs[key] = asyncio.get_running_loop().create_task(self._read_log(key))
+
+    def moved(self, key: str) -> None:
+        """The workspace changed: events and steps are asked for again, and a log that had ended."""
+        if key in self._moved:
+            self._moved[key].set()
+
+    def stepped(self, key: str, progress: Mapping[str, Any]) -> None:
+        """Steps that somebody asked for anyway."""
+        if key in self._open:
+            self._session.tell({"type": "details", "key": key, "steps": progress["steps"]})
+
+    def close(self) -> None:
+        for key in list(self._open):
+            self._stop(key)
+
+    async def losses(self, key: str) -> None:
+        """What is lost with this workspace and what stays, in words."""
+        namespace, _, name = key.partition("/")
+        if self._session.source is None:
+            return
+        with contextlib.suppress(WorkspaceError):  # the general sentence stands already
+            details = await self._session.source.details(namespace, name)
+            names = [volume["pvcName"] for volume in _volumes(details)]
+            stays = "" if not names else f" The volume {names[0]} stays." if len(names) == 1 else f" The volumes {_and(names)} stay."
+            lost = (
+                "What runs in it ends, and files outside of its volumes are lost."
+                if names
+                else "It has no volume: all files in it are lost."
+            )
+            self._session.tell({"type": "ask", "key": key, "text": lost + stays})
+
+    def _stop(self, key: str) -> None:
+        self.follow(key, False)
+        self._moved.pop(key, None)
+        if (task := self._open.pop(key, None)) is not None:
+            task.cancel()
+
+    async def _keep_fresh(self, key: str) -> None:
+        moved = self._moved[key]
+        while True:
+            moved.clear()
+            await self._tell_all(key)
+            await moved.wait()
+            await asyncio.sleep(SETTLE)
+            if key not in self._logs or self._logs[key].done():
+                self.follow(key, key in self._logs)
+
+    async def _tell_all(self, key: str) -> None:
+        session, (namespace, _, name) = self._session, key.partition("/")
+        item, source = session.model.item(key), session.source
+        if item is None or source is None:
+            return
+        session.tell({"type": "details", "key": key, "commands": commands(namespace, name), "raw": json.dumps(item, indent=2)})
+        for part, ask in (("steps", source.progress), ("events", source.events), ("facts", source.details)):
+            try:
+                answer: Any = await ask(namespace, name)
+            except WorkspaceError as error:
+                session.tell({"type": "details", "key": key, **_unknown(part, str(error))})
+                continue
+            if part == "steps":
+                answer = answer["steps"]
+            elif part == "events":
+                answer = list(reversed(answer[-EVENTS_SHOWN:]))
+            else:
+                answer = facts(item, answer)
+            session.tell({"type": "details", "key": key, part: answer})
+
+    async def _read_log(self, key: str) -> None:
+        session, (namespace, _, name) = self._session, key.partition("/")
+        if session.source is None:
+            return
+        loop, first, sent = asyncio.get_running_loop(), True, 0.0
+        lines: list[str] = []
+        ended = "It has ended."
+        later: asyncio.TimerHandle | None = None
+
+        def send() -> None:
+            nonlocal first, sent, later
+            session.tell({"type": "log", "key": key, "lines": lines[:], "reset": first, "ended": ""})
+            lines.clear()
+            first, sent, later = False, loop.time(), None
+
+        try:
+            async with contextlib.aclosing(session.source.logs(namespace, name, LOG_TAIL)) as read:  # type: ignore[type-var]
+                async for line in read:
+                    lines.append(line)
+                    if len(lines) >= LOG_BATCH:
+                        send()
+                        await asyncio.sleep(LOG_EVERY)  # a program that talks fast must not fill the page's inbox
+                    elif later is None:
+                        later = loop.call_at(max(loop.time(), sent + LOG_EVERY), send)
+        except WorkspaceError as error:
+            ended = str(error)
+        finally:
+            if later is not None:
+                later.cancel()
+        session.tell({"type": "log", "key": key, "lines": lines, "reset": first, "ended": ended})
+
+
+def commands(namespace: str, name: str) -> list[dict[str, str]]:
+    """The same workspace from a cell, a shell and kubectl. Names are DNS names: nothing in them needs quoting."""
+    return [
+        {"label": "Python", "text": f'jw.get("{name}", namespace="{namespace}")'},
+        {"label": "Shell", "text": f"jupyter workspaces open {name} --namespace {namespace}"},
+        {"label": "kubectl", "text": f"kubectl describe workspace {name} --namespace {namespace}"},
+    ]
+
+
+def facts(item: Mapping[str, Any], details: Mapping[str, Any]) -> list[list[str]]:
+    """Terms and values about a workspace."""
+    options, pod = item["podTemplate"]["options"], details.get("pod") or {}
+    size = options["podConfig"]["current"]
+    told = [
+        ["Kind", item["workspaceKind"]["name"]],
+        ["Image", words.option(options["imageConfig"]["current"])],
+        ["Size", " · ".join(part for part in (words.option(size), words.size(size.get("labels"))) if part)],
+    ]
+    told += [
+        ["Volume", f"{volume['pvcName']} at {volume['mountPath']}{', read-only' if volume.get('readOnly') else ''}"]
+        for volume in _volumes(details)
+    ]
+    if creator := (item.get("audit") or {}).get("createdBy"):
+        told.append(["Made by", str(creator)])
+    if pod.get("name"):
+        told.append(["Pod", f"{pod['name']}" + (f" on {pod['nodeName']}" if pod.get("nodeName") else "")])
+    return told
+
+
+def _volumes(details: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    volumes = details.get("volumes") or {}
+    return [volume for volume in (volumes.get("home"), *(volumes.get("data") or ())) if volume]
+
+
+def _unknown(part: str, why: str) -> dict[str, Any]:
+    if part == "steps":
+        return {"steps": [{"name": why, "state": "waiting", "seconds": None, "message": ""}]}
+    return {"facts": [["Unknown", why]]} if part == "facts" else {"events": []}
+
+
+def _and(names: list[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}"

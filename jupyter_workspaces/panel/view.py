@@ -1,0 +1,72 @@
+"""The panel itself: cards, form and table put together, and how it stands in a notebook, alive or saved."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import ipywidgets as widgets
+from IPython.display import publish_display_data
+
+from ..client import portal
+from . import plain
+from .form import Form
+from .session import Message, Session
+from .source import Source
+from .table import Table
+
+FIRST_ANSWER_LIMIT = 3.0  # seconds that a cell waits for the rows; later they come by themselves
+CLOSE_LIMIT = 5.0  # seconds
+
+
+class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
+    """Workspaces of a namespace, live: look, open, pause, resume, delete, and make new ones."""
+
+    def __init__(self, connect: Callable[[], Awaitable[Source]], namespace: str | None = None) -> None:
+        """Comes with its rows when the server answers soon, else without them and says what it waits for."""
+        here = weakref.ref(self)
+
+        def tell(message: Message) -> None:
+            panel = here()
+            if panel is None or panel.comm is None:
+                session._left()
+            elif hasattr(panel, "table"):
+                panel.table.send(message)
+
+        self._session = session = Session(connect, namespace, tell)
+        portal.call(session.open)
+        session.answered.wait(FIRST_ANSWER_LIMIT)
+        self.table = Table(lambda message: portal.call(session.handle, message), session.first)
+        self.form = Form(session)
+        super().__init__([self.table, self.form.cards, self.form.box], layout={"width": "100%"})
+        portal.call(self._wire)
+
+    def _wire(self) -> None:
+        # From here on the stream may write to the widgets: they are there.
+        self._session.on_kinds = self.form.kinds_changed
+        self.form.kinds_changed()
+        self.table.send({"type": "snapshot", **self._session.first()})
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """What the table shows now."""
+        return self._session.model.rows()
+
+    def close(self) -> None:
+        """Stop listening and take the panel off the page."""
+        asyncio.run_coroutine_threadsafe(self._session.close(), portal.loop())
+        for part in (self.table, self.form.cards, self.form.box):
+            part.close()
+        super().close()
+
+    def __repr__(self) -> str:
+        return plain.text(self.rows, self._session.first())
+
+    def _ipython_display_(self) -> None:
+        """Two outputs: the widget, and for pages without one a plain table, which the living widget hides."""
+        first = self._session.first()
+        view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
+        publish_display_data({"application/vnd.jupyter.widget-view+json": view, "text/plain": "Cluster Workspaces"})
+        publish_display_data({"text/html": plain.html(self.rows, first, self.table.fallback), "text/plain": plain.text(self.rows, first)})
