@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -26,7 +26,7 @@ class LogsUnavailable(Exception):
     """There is no such log; the text says why (`container "main" is waiting to start: …`)."""
 
 
-PodLogReader = Callable[[Mapping[str, Any], str, LogOptions], AsyncIterator[bytes]]
+PodLogReader = Callable[[Mapping[str, Any], str, LogOptions], AsyncGenerator[bytes, None]]
 """`(pod, container, options)` → pieces of the log. Raises `LogsUnavailable` before the first piece."""
 
 

@@ -8,7 +8,10 @@ import jsonpatch
 import jsonpointer
 
 from ...resources.causes import Cause
+from ...resources.merge import merge
 from .status import Refusal, bad_request
+
+__all__ = ["APPLY", "JSON", "MERGE", "STRATEGIC", "apply_operations", "merge", "strategic"]
 
 MERGE = "application/merge-patch+json"
 JSON = "application/json-patch+json"
@@ -23,19 +26,6 @@ _MERGE_KEYS = {
 }  # fmt: skip
 """Lists that merge by a key of their items (patchMergeKey in the Kubernetes API reference); `ports` depends on where it stands."""
 _MERGED_SETS = {"finalizers"}
-
-
-def merge(target: Any, patch: Any) -> Any:
-    """RFC 7386. Neither argument is changed."""
-    if not isinstance(patch, dict):
-        return patch
-    merged = dict(target) if isinstance(target, dict) else {}
-    for key, value in patch.items():
-        if value is None:
-            merged.pop(key, None)
-        else:
-            merged[key] = merge(merged.get(key), value)
-    return merged
 
 
 def apply_operations(target: dict[str, Any], operations: Any) -> dict[str, Any]:
@@ -68,13 +58,15 @@ def strategic(target: Any, patch: Any, parent: str = "") -> Any:
         return {key: value for key, value in patch.items() if key != "$patch"}
     merged = dict(target) if isinstance(target, dict) else {}
     for key, value in patch.items():
-        if key == "$retainKeys":
+        if key == "$retainKeys" and isinstance(value, list):
             merged = {name: held for name, held in merged.items() if name in value}
     for key, value in patch.items():
         if key.startswith("$setElementOrder/") or key in ("$retainKeys", "$patch"):
             continue
         if key.startswith("$deleteFromPrimitiveList/"):
             field = key.partition("/")[2]
+            if not isinstance(value, list) or not isinstance(merged.get(field) or [], list):
+                raise bad_request(f"{key} must be a list, and so must what it names")
             merged[field] = [item for item in merged.get(field) or () if item not in value]
         elif value is None:
             merged.pop(key, None)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import yaml
@@ -16,9 +16,9 @@ from .engine import DeleteOptions, WriteOptions
 Object = dict[str, Any]
 
 BODY_LIMIT = 3 * 2**20
-_JSON_TYPES = ("application/json", "", "application/octet-stream")
+_JSON_TYPES = ("application/json", "")
 _YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml")
-PATCH_TYPES = [patches.JSON, patches.MERGE, patches.STRATEGIC]
+_LONGEST_GRACE = 10**9
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,24 @@ def body(data: bytes, content_type: str | None) -> Object:
     return decoded
 
 
+def patch(data: bytes, content_type: str | None, *, strategic: bool) -> Callable[[Object], Object]:
+    """The change that a patch asks for, as a function of the object. Raises `Refusal` 415 for another form, 400 for what is no patch."""
+    media = media_type(content_type)
+    accepted = [patches.JSON, patches.MERGE, *([patches.STRATEGIC] if strategic else [])]
+    if media not in accepted:
+        raise status.unsupported_media(accepted)
+    try:
+        given = msgspec.json.decode(data)
+    except (msgspec.DecodeError, RecursionError, ValueError) as error:
+        raise status.bad_request(f"the patch cannot be read: {error}") from error
+    if media == patches.JSON:
+        return lambda held: patches.apply_operations(held, given)
+    if not isinstance(given, dict):
+        raise status.bad_request("the patch must be an object")
+    change = patches.merge if media == patches.MERGE else patches.strategic
+    return lambda held: cast(Object, change(held, given))
+
+
 def duplicates(data: bytes) -> list[str]:
     """Names that stand twice in one object of a JSON body, for strict validation."""
     found: list[str] = []
@@ -115,8 +133,10 @@ def delete_options(query: Mapping[str, str], data: bytes, content_type: str | No
             raise status.bad_request(f"preconditions.{name} must be text")
     try:
         seconds = None if grace is None else int(grace)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise status.bad_request("gracePeriodSeconds must be a whole number") from error
+    if seconds is not None and seconds > _LONGEST_GRACE:
+        raise status.bad_request(f"gracePeriodSeconds must be at most {_LONGEST_GRACE}")
     return DeleteOptions(seconds, propagation, preconditions.get("uid"), preconditions.get("resourceVersion"), bool(dry))
 
 

@@ -10,6 +10,7 @@ from .status import bad_request
 from .store import Stored
 
 Predicate = Callable[[Stored], bool]
+Labels = Callable[[dict[str, str]], bool]
 _KEY = r"[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?(?:/[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?)?"
 _VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 _SET = re.compile(rf"^\s*({_KEY})\s+(in|notin)\s*\(([^()]*)\)\s*$")
@@ -42,32 +43,25 @@ def split(selector: str) -> list[str]:
     return [*parts, current]
 
 
-def labels(selector: str | None) -> Callable[[dict[str, str]], bool] | None:
+def labels(selector: str | None) -> Labels | None:
     """What a label selector asks of labels; None when it asks nothing. Raises `Refusal` 400."""
     if not selector or not selector.strip():
         return None
-    tests: list[Callable[[dict[str, str]], bool]] = []
-    for part in split(selector):
-        if found := _SET.match(part):
-            key, wanted = found[1], frozenset(value.strip() for value in found[3].split(","))
-            tests.append(
-                (lambda held, key=key, wanted=wanted: held.get(key) in wanted)
-                if found[2] == "in"
-                else (lambda held, key=key, wanted=wanted: held.get(key) not in wanted)
-            )
-        elif (found := _EQUALS.match(part)) and _VALUE.fullmatch(found[3]):
-            key, value = found[1], found[3]
-            tests.append(
-                (lambda held, key=key, value=value: held.get(key) != value)
-                if found[2] == "!="
-                else (lambda held, key=key, value=value: held.get(key) == value)
-            )
-        elif found := _EXISTS.match(part):
-            key, absent = found[2], bool(found[1])
-            tests.append(lambda held, key=key, absent=absent: (key in held) is not absent)
-        else:
-            raise bad_request(f"unable to parse requirement: {part.strip()!r} is not a label requirement")
+    tests = [_label_test(part) for part in split(selector)]
     return lambda held: all(test(held) for test in tests)
+
+
+def _label_test(part: str) -> Labels:
+    if found := _SET.match(part):
+        key, wanted, negated = found[1], frozenset(value.strip() for value in found[3].split(",")), found[2] == "notin"
+        return lambda held: (held.get(key) in wanted) is not negated
+    if (found := _EQUALS.match(part)) and _VALUE.fullmatch(found[3]):
+        key, value, negated = found[1], found[3], found[2] == "!="
+        return lambda held: (held.get(key) == value) is not negated
+    if found := _EXISTS.match(part):
+        key, absent = found[2], bool(found[1])
+        return lambda held: (key in held) is not absent
+    raise bad_request(f"unable to parse requirement: {part.strip()!r} is not a label requirement")
 
 
 def read(obj: dict[str, Any], path: str) -> str:
@@ -86,21 +80,22 @@ def fields(selector: str | None, plural: str) -> Predicate | None:
     """What a field selector asks of an object; None when it asks nothing. Raises `Refusal` 400 for a field that cannot be selected."""
     if not selector or not selector.strip():
         return None
-    tests: list[Predicate] = []
-    for part in selector.split(","):
-        found = re.match(r"^\s*([A-Za-z.]+)\s*(==|=|!=)\s*(.*?)\s*$", part)
-        if found is None:
-            raise bad_request(f"invalid selector: {part.strip()!r}; can't understand it")
-        name, negated, value = found[1], found[2] == "!=", found[3]
-        if name == "metadata.name":
-            tests.append(lambda held, value=value, negated=negated: (held.name == value) is not negated)
-        elif name == "metadata.namespace":
-            tests.append(lambda held, value=value, negated=negated: (held.namespace == value) is not negated)
-        elif name in SELECTABLE.get(plural, ()):
-            tests.append(lambda held, name=name, value=value, negated=negated: (read(held.decode(), name) == value) is not negated)
-        else:
-            raise bad_request(f"field label not supported: {name}")
+    tests = [_field_test(part, plural) for part in selector.split(",")]
     return lambda held: all(test(held) for test in tests)
+
+
+def _field_test(part: str, plural: str) -> Predicate:
+    found = re.match(r"^\s*([A-Za-z.]+)\s*(==|=|!=)\s*(.*?)\s*$", part)
+    if found is None:
+        raise bad_request(f"invalid selector: {part.strip()!r}; can't understand it")
+    name, negated, value = found[1], found[2] == "!=", found[3]
+    if name == "metadata.name":
+        return lambda held: (held.name == value) is not negated
+    if name == "metadata.namespace":
+        return lambda held: (held.namespace == value) is not negated
+    if name in SELECTABLE.get(plural, ()):
+        return lambda held: (read(held.decode(), name) == value) is not negated
+    raise bad_request(f"field label not supported: {name}")
 
 
 def both(label_selector: str | None, field_selector: str | None, plural: str) -> Predicate | None:

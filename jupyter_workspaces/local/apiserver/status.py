@@ -104,6 +104,10 @@ def unauthorized() -> Refusal:
     return Refusal(401, "Unauthorized", "Unauthorized")
 
 
+def internal() -> Refusal:
+    return Refusal(500, "InternalError", "Internal error occurred: the API server's own log tells more")
+
+
 def page_not_found() -> Refusal:
     return Refusal(404, "NotFound", "the server could not find the requested resource")
 

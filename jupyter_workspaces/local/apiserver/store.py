@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,7 +142,7 @@ class Store:
         keys = sorted(found) if namespace is None else sorted(key for key in found if key[0] == namespace)
         return [found[key] for key in keys]
 
-    def owned_by(self, uid: str) -> list[tuple[str, Stored]]:
+    def owned_by(self, uid: str) -> Sequence[tuple[str, Stored]]:
         """What names this owner, as (resource, object)."""
         return [(resource, self._objects[resource][key]) for resource, key in sorted(self._owned.get(uid, ()))]
 
@@ -178,7 +178,7 @@ class Store:
         self._tell(Change(resource, revision, old, stored, deleted=True))
         return stored
 
-    def since(self, resource: str, revision: int) -> list[Change] | None:
+    def since(self, resource: str, revision: int) -> Sequence[Change] | None:
         """Changes of a resource after a revision, oldest first; None when the log no longer reaches back that far."""
         if revision < self.oldest:
             return None

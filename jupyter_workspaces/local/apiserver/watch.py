@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
 from . import status
@@ -35,7 +35,7 @@ async def watch(
     seconds: float,
     bookmarks: bool,
     initial_events: bool,
-) -> AsyncIterator[Event]:
+) -> AsyncGenerator[Event, None]:
     """Events until `seconds` are over or the watcher is too slow for its queue.
 
     Without a revision (or 0, or with `initial_events`) the present objects come first, oldest revision first, as ADDED.
@@ -64,7 +64,7 @@ async def watch(
 
     known = store.revision
     from_start = initial_events or not revision
-    missed: list[Change] = []
+    missed: Sequence[Change] = ()
     if not from_start and revision is not None:
         found = store.since(row.name, revision)
         if found is None:

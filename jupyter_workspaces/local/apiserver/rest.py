@@ -1,0 +1,194 @@
+"""HTTP on resources: which verb does what to which path. The same for every row."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from . import patches, replies, requests, reviews, selectors, status, tables
+from .engine import Engine, WriteOptions
+from .logs import PodLogReader
+from .pages import Page, Pages
+from .requests import Target
+from .rows import Row
+from .streams import Streams
+
+Object = dict[str, Any]
+
+FLUSH_OBJECTS = 250
+
+
+class Rest:
+    """Answers requests for one row's objects. `logs` is set by whoever runs pods."""
+
+    def __init__(self, engine: Engine, user: str) -> None:
+        self.logs: PodLogReader | None = None
+        self.streams = Streams()
+        self._engine = engine
+        self._user = user
+        self._pages = Pages()
+
+    async def answer(self, request: web.Request, row: Row, target: Target) -> web.StreamResponse:
+        """Raises `Refusal`."""
+        method = request.method
+        if row.verbs == ("create",):
+            if method != "POST" or target.name:
+                raise status.method_not_allowed()
+            return replies.answer(reviews.answer(row, await _body(request), self._user), 201)
+        if target.namespace is not None and not row.resource.namespaced:
+            raise status.page_not_found()
+        if target.subresource is not None:
+            if target.subresource not in row.subresources:
+                raise status.page_not_found()
+            return await self._subresource(request, row, target)
+        if target.name is None:
+            match method:
+                case "GET" | "HEAD":
+                    return await self._collection(request, row, target)
+                case "POST":
+                    return await self._create(request, row, target)
+                case "DELETE" if "deletecollection" in row.verbs:
+                    return await self._delete_collection(request, row, target)
+            raise status.method_not_allowed()
+        match method:
+            case "GET" | "HEAD":
+                return replies.one(request, row, self._engine.get(row, _namespace(row, target), target.name))
+            case "PUT" | "PATCH":
+                return await self._change(request, row, target, None)
+            case "DELETE":
+                return await self._delete(request, row, target)
+        raise status.method_not_allowed()
+
+    # One object
+
+    async def _create(self, request: web.Request, row: Row, target: Target) -> web.Response:
+        namespace = _namespace(row, target)
+        options = requests.write_options(request.query)
+        data = await request.read()
+        body = requests.body(data, request.headers.get("Content-Type"))
+        warnings = _repeated(request, data, options)
+        return replies.written(request, row, self._engine.create(row, namespace, body, options), warnings)
+
+    async def _change(self, request: web.Request, row: Row, target: Target, subresource: str | None) -> web.Response:
+        namespace, name = _namespace(row, target), target.name or ""
+        options = requests.write_options(request.query)
+        media = request.headers.get("Content-Type")
+        if request.method == "PUT":
+            data = await request.read()
+            body = requests.body(data, media)
+            warnings = _repeated(request, data, options)
+            return replies.written(request, row, self._engine.update(row, namespace, name, body, subresource, options), warnings)
+        if request.method != "PATCH":
+            raise status.method_not_allowed()
+        change = requests.patch(await request.read(), media, strategic=not row.custom)
+        return replies.written(request, row, self._engine.patch(row, namespace, name, change, subresource, options), [])
+
+    async def _delete(self, request: web.Request, row: Row, target: Target) -> web.Response:
+        namespace, name = _namespace(row, target), target.name or ""
+        options = requests.delete_options(request.query, await request.read(), request.headers.get("Content-Type"))
+        outcome = self._engine.delete(row, namespace, name, options)
+        if outcome.removed and not row.strategy.returns_deleted:
+            return replies.answer(status.success(row.resource, name, outcome.object["metadata"]["uid"]), warnings=outcome.warnings)
+        return replies.answer(outcome.object, warnings=outcome.warnings)
+
+    async def _subresource(self, request: web.Request, row: Row, target: Target) -> web.StreamResponse:
+        namespace, name = _namespace(row, target), target.name or ""
+        match target.subresource, request.method:
+            case "status", "GET" | "HEAD":
+                return replies.one(request, row, self._engine.get(row, namespace, name))
+            case "status", _:
+                return await self._change(request, row, target, "status")
+            case "log", "GET":
+                return await self.streams.log(request, self._engine.get(row, namespace, name).decode(), self.logs)
+            case "finalize", "PUT":
+                return replies.answer(self._engine.finalize_namespace(name, await _body(request)).object)
+            case "binding", "POST":
+                return self._bind(row, namespace, name, await _body(request))
+        raise status.method_not_allowed()
+
+    def _bind(self, row: Row, namespace: str, name: str, body: Object) -> web.Response:
+        wanted = body.get("target")
+        node = wanted.get("name") if isinstance(wanted, dict) else None
+        if not isinstance(node, str) or not node:
+            raise status.bad_request("target.name must name a node")
+        pod = self._engine.get(row, namespace, name).decode()
+        if pod["spec"].get("nodeName"):
+            raise status.conflict(row.resource, name, f"pod {name} is already assigned to node {pod['spec']['nodeName']}")
+        self._engine.patch(row, namespace, name, lambda held: patches.merge(held, {"spec": {"nodeName": node}}))
+        return replies.answer({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}, 201)
+
+    # Collections
+
+    async def _collection(self, request: web.Request, row: Row, target: Target) -> web.StreamResponse:
+        query = request.query
+        predicate = selectors.both(query.get("labelSelector"), query.get("fieldSelector"), row.resource.plural)
+        if requests.flag(query, "watch"):
+            return await self.streams.watch(request, self._engine, row, target, predicate)
+        collection = f"{row.name}/{target.namespace or ''}?{query.get('labelSelector', '')}&{query.get('fieldSelector', '')}"
+        limit = requests.number(query, "limit")
+        if token := query.get("continue"):
+            page = self._pages.next(collection, token, limit)
+        else:
+            items = self._engine.store.list(row.name, target.namespace)
+            if predicate is not None:
+                items = [stored for stored in items if predicate(stored)]
+            page = self._pages.first(collection, items, self._engine.store.revision, limit)
+        metadata: Object = {"resourceVersion": str(page.revision)}
+        if page.token is not None:
+            metadata |= {"continue": page.token, "remainingItemCount": page.remaining}
+        if replies.wants_table(request):
+            objects = [stored.decode() for stored in page.items]
+            return replies.answer(tables.table(row, objects, metadata, replies.include(request)))
+        return await _list(request, row, page, metadata)
+
+    async def _delete_collection(self, request: web.Request, row: Row, target: Target) -> web.StreamResponse:
+        options = requests.delete_options(request.query, await request.read(), request.headers.get("Content-Type"))
+        namespace = _namespace(row, target) if row.resource.namespaced else None
+        predicate = selectors.both(request.query.get("labelSelector"), request.query.get("fieldSelector"), row.resource.plural)
+        items = [stored for stored in self._engine.store.list(row.name, namespace) if predicate is None or predicate(stored)]
+        for number, stored in enumerate(items):
+            if self._engine.store.get(row.name, stored.namespace, stored.name) is not None:
+                self._engine.delete(row, stored.namespace, stored.name, options)
+            if number % 100 == 99:
+                await asyncio.sleep(0)
+        metadata = {"resourceVersion": str(self._engine.store.revision)}
+        return await _list(request, row, Page(items, self._engine.store.revision, None, 0), metadata)
+
+
+async def _list(request: web.Request, row: Row, page: Page, metadata: Object) -> web.StreamResponse:
+    head = msgspec.json.encode({"kind": f"{row.resource.kind}List", "apiVersion": row.resource.api_version, "metadata": metadata})
+    head = head[:-1] + b',"items":['
+    if len(page.items) <= FLUSH_OBJECTS:
+        return web.Response(body=head + b",".join([stored.body for stored in page.items]) + b"]}", content_type=replies.JSON)
+    response = web.StreamResponse(headers={"Content-Type": replies.JSON})
+    await response.prepare(request)
+    for start in range(0, len(page.items), FLUSH_OBJECTS):
+        chunk = b",".join([stored.body for stored in page.items[start : start + FLUSH_OBJECTS]])
+        await response.write((head if start == 0 else b",") + chunk)
+        await asyncio.sleep(0)  # others want their turn between two pieces of a long list
+    await response.write(b"]}")
+    await response.write_eof()
+    return response
+
+
+def _namespace(row: Row, target: Target) -> str:
+    if row.resource.namespaced and target.namespace is None:
+        raise status.page_not_found()
+    return target.namespace or ""
+
+
+async def _body(request: web.Request) -> Object:
+    return requests.body(await request.read(), request.headers.get("Content-Type"))
+
+
+def _repeated(request: web.Request, data: bytes, options: WriteOptions) -> list[str]:
+    """Fields that stand twice, for those who asked for strict or warning validation by name."""
+    if "fieldValidation" not in request.query or options.field_validation == "Ignore":
+        return []
+    found = requests.duplicates(data)
+    if found and options.field_validation == "Strict":
+        raise status.bad_request("strict decoding error: " + ", ".join(found))
+    return found

@@ -1,0 +1,140 @@
+"""Answers that go on for a while: watches and logs. A client that leaves ends its own; a server that stops ends them all."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import AbstractAsyncContextManager, aclosing
+from types import TracebackType
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from . import replies, requests, status, tables
+from .engine import Engine
+from .logs import LogsUnavailable, PodLogReader, log_options
+from .requests import Target
+from .rows import Row
+from .selectors import Predicate
+from .status import Refusal
+from .watch import Event, watch
+
+Object = dict[str, Any]
+
+WATCH_SECONDS = 1800.0
+
+
+class Streams:
+    """The streams that run now."""
+
+    def __init__(self) -> None:
+        self._running: set[asyncio.Task[Any]] = set()
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    def end(self) -> None:
+        for task in list(self._running):
+            task.cancel()
+
+    async def watch(
+        self, request: web.Request, engine: Engine, row: Row, target: Target, predicate: Predicate | None
+    ) -> web.StreamResponse:
+        """Changes as lines of JSON. Raises `Refusal` 400; a revision that is too old is told in the stream, as Kubernetes does."""
+        query = request.query
+        as_table, include = replies.wants_table(request), replies.include(request)
+        events = watch(
+            engine.store,
+            row,
+            target.namespace if row.resource.namespaced else None,
+            predicate,
+            revision=requests.number(query, "resourceVersion"),
+            seconds=float(requests.number(query, "timeoutSeconds") or WATCH_SECONDS),
+            bookmarks=requests.flag(query, "allowWatchBookmarks"),
+            initial_events=requests.flag(query, "sendInitialEvents"),
+        )
+        _no_delay(request)
+        response = web.StreamResponse(headers={"Content-Type": replies.JSON})
+        async with self._running_one(), aclosing(events):
+            await response.prepare(request)
+            first = True
+            try:
+                async for event in events:
+                    await response.write(_line(row, event, as_table, include, first))
+                    first = False
+            except Refusal as refusal:
+                await response.write(msgspec.json.encode({"type": "ERROR", "object": refusal.document()}) + b"\n")
+            await response.write_eof()
+        return response
+
+    async def log(self, request: web.Request, pod: Object, reader: PodLogReader | None) -> web.StreamResponse:
+        """A container's log, followed if asked. Raises `Refusal` 400 when there is none."""
+        options = log_options(request.query)
+        name = pod["metadata"]["name"]
+        containers = [container["name"] for container in pod["spec"]["containers"]]
+        container = request.query.get("container") or containers[0]
+        known = [*containers, *(found["name"] for found in pod["spec"].get("initContainers") or ())]
+        if container not in known:
+            raise status.bad_request(f"container {container} is not valid for pod {name}; it has {', '.join(known)}")
+        if reader is None:
+            raise status.bad_request(f'container "{container}" in pod "{name}" has no log yet: no node runs here')
+        _no_delay(request)
+        response = web.StreamResponse(headers={"Content-Type": "text/plain; charset=utf-8"})
+        async with self._running_one(), aclosing(reader(pod, container, options)) as pieces:
+            try:
+                first = await anext(pieces, None)
+            except LogsUnavailable as error:
+                raise status.bad_request(str(error)) from error
+            await response.prepare(request)
+            if first is not None:
+                await response.write(first)
+                async for piece in pieces:
+                    await response.write(piece)
+            await response.write_eof()
+        return response
+
+    def _running_one(self) -> AbstractAsyncContextManager[None]:
+        return _Stream(self._running)
+
+
+class _Stream(AbstractAsyncContextManager[None]):
+    """Marks the running request as one that `end` ends; a connection that broke is no fault."""
+
+    def __init__(self, streams: set[asyncio.Task[Any]]) -> None:
+        self._streams = streams
+        self._task: asyncio.Task[Any] | None = None
+
+    async def __aenter__(self) -> None:
+        self._task = asyncio.current_task()
+        if self._task is not None:
+            self._streams.add(self._task)
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> bool:
+        if self._task is not None:
+            self._streams.discard(self._task)
+        return isinstance(error, ConnectionError)
+
+
+def _line(row: Row, event: Event, as_table: bool, include: str, first: bool) -> bytes:
+    if event.object is None:
+        metadata: Object = {"resourceVersion": str(event.revision)}
+        if event.initial_end:
+            metadata["annotations"] = {"k8s.io/initial-events-end": "true"}
+        if as_table:
+            bookmark = tables.table(row, [], metadata, include, definitions=first)
+        else:
+            bookmark = {"kind": row.resource.kind, "apiVersion": row.resource.api_version, "metadata": metadata}
+        return msgspec.json.encode({"type": "BOOKMARK", "object": bookmark}) + b"\n"
+    if as_table:
+        document = tables.table(row, [event.object.decode()], {"resourceVersion": str(event.revision)}, include, definitions=first)
+        return msgspec.json.encode({"type": event.type, "object": document}) + b"\n"
+    return b'{"type":"' + event.type.encode() + b'","object":' + event.object.body + b"}\n"
+
+
+def _no_delay(request: web.Request) -> None:
+    """A stream's small pieces must not wait for each other (39 ms by Nagle's algorithm)."""
+    if request.transport is not None:
+        connection = request.transport.get_extra_info("socket")
+        if connection is not None:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
