@@ -1,0 +1,161 @@
+"""Who asks, may they, and does the request come from our own pages: the same for HTTP, WebSockets and the status behind the pages."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from jupyter_server.base.handlers import JupyterHandler
+from jupyter_server.utils import ensure_async
+from tornado import web
+
+from ..cluster.errors import ClusterError, NotFound
+from .credentials import Guard
+from .pages import page
+from .progress import Step, steps
+from .rewriting import PublicPath
+from .target import Place, Target, Unavailable, View, pod_of
+from .transfer import Upstreams, upstreams
+
+PORT = r"(?P<namespace>[a-z0-9.-]+)/(?P<name>[a-z0-9.-]+)/(?P<port>[a-z0-9_-]+)"
+_READS = frozenset(("GET", "HEAD", "OPTIONS"))
+
+
+class Refused(web.HTTPError):
+    """A refusal in words for a person; `kind` is the machine's word."""
+
+    def __init__(self, status: int, message: str, kind: str) -> None:
+        super().__init__(status)
+        self.message, self.kind = message, kind
+
+
+class ConnectHandler(JupyterHandler):
+    """Asks everything before a body is read. Errors are a page for a person who navigates, JSON for everybody else."""
+
+    auth_resource = "workspaces"
+    action = ""
+    _track_activity = False  # a workspace that is used does not keep the server in front of it alive
+    place: Place
+    user_authenticated_by_token = False
+
+    async def prepare(self) -> None:  # type: ignore[override]
+        named = self.path_kwargs
+        self.place = Place(named["namespace"], named["name"], named["port"])
+        await super().prepare(_redirect_to_login=self.navigates and "login_url" in self.settings)
+        if self._finished:
+            return
+        if not self.current_user:
+            if self.navigates and "login_url" in self.settings:
+                web.authenticated(lambda _: None)(self)
+                return
+            raise Refused(403, "You are not signed in to this server, or no longer. Sign in and try again.", "NotSignedIn")
+        action = self.action or ("read" if self.request.method in _READS else "write")
+        allowed = await ensure_async(self.authorizer.is_authorized(self, self.current_user, action, self.auth_resource))
+        if not allowed:
+            raise Refused(403, f"You may not {action} workspaces on this server. Ask whoever manages it.", "NotAllowed")
+        if action != "read" and not self.from_our_pages():
+            raise Refused(403, "This request comes from a page of another site, so it was not passed on.", "CrossOrigin")
+
+    def check_xsrf_cookie(self) -> None:
+        """Not asked: the apps in workspaces do not know our `_xsrf`. `from_our_pages` guards writes instead."""
+
+    def from_our_pages(self) -> bool:
+        """Whether a write or a WebSocket may be meant: same origin, or no browser. A login cookie without any word of origin is not enough."""
+        if self.token_authenticated:
+            return True
+        site, origin = self.request.headers.get("Sec-Fetch-Site"), self.request.headers.get("Origin")
+        if origin is not None:
+            return urlsplit(origin).netloc.lower() == self.request.host.lower() or self._trusted(origin)
+        if site is not None:
+            return site == "same-origin"
+        return not self.identity_provider.auth_enabled
+
+    def _trusted(self, origin: str) -> bool:
+        """Origins that the server's administrator named (`allow_origin`, `allow_origin_pat`); `null` is never one."""
+        return origin != "null" and bool(self.allow_origin or self.allow_origin_pat) and bool(self.check_origin())
+
+    @property
+    def navigates(self) -> bool:
+        """Whether a person looks at the answer as a page."""
+        if self.request.method not in ("GET", "HEAD"):
+            return False
+        mode = self.request.headers.get("Sec-Fetch-Mode")
+        return mode == "navigate" if mode else "text/html" in self.request.headers.get("Accept", "")
+
+    @property
+    def view(self) -> View:
+        return cast(View, self.settings["jupyter_workspaces"].cluster)
+
+    @property
+    def upstreams(self) -> Upstreams:
+        return upstreams(self.settings)
+
+    @property
+    def guard(self) -> Guard:
+        tokens = {self.token, self.identity_provider.get_token(self) if self.token_authenticated else ""}
+        return Guard(self.identity_provider.get_cookie_name(self), frozenset(token for token in tokens if token))
+
+    @property
+    def status_url(self) -> str:
+        return f"{self.base_url}workspace/status/{self.place.namespace}/{self.place.name}/{self.place.port_id}"
+
+    def public_path(self, target: Target) -> PublicPath:
+        return PublicPath(self.base_url, self.place.path, target.remove_prefix, target.netloc, self.request.host)
+
+    def silent(self, message: str) -> Unavailable:
+        """Its pod is said to be ready, yet nothing answers."""
+        workspace = self.view.workspaces.get(self.place.name, self.place.namespace)
+        return Unavailable("starting", message, workspace, pod_of(self.view, workspace) if workspace is not None else None)
+
+    def refuse(self, refusal: Unavailable) -> None:
+        """Answer that the workspace cannot be reached, in the form that the asker reads. Ends the request."""
+        self.set_status(refusal.status)
+        self.set_header("Cache-Control", "no-store")
+        if refusal.status == 503:
+            self.set_header("Retry-After", "2" if refusal.state in ("starting", "stopping") else "30")
+        if self.navigates:
+            shown = progress(refusal)
+            text, policy = page(refusal, self.place, shown, self.status_url)
+            self.set_header("Content-Type", "text/html; charset=utf-8")
+            self.set_header("Content-Security-Policy", policy)
+            self.finish(text)
+        else:
+            self.answer({"message": f"{self.place.name}: {refusal.message}", "reason": refusal.state.capitalize()})
+
+    def answer(self, data: Any) -> None:
+        self.set_header("Content-Type", "application/json")
+        self.finish(json.dumps(data))
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        error = kwargs.get("exc_info", (None, None, None))[1]
+        message, kind = HTTPStatus(status_code).phrase, "Error"
+        if isinstance(error, Refused):
+            message, kind = error.message, error.kind
+        if self.navigates and hasattr(self, "place"):
+            state = "refused" if status_code == 403 else "error"
+            text, policy = page(Unavailable(state, message), self.place, [], self.status_url)
+            self.set_header("Content-Type", "text/html; charset=utf-8")
+            self.set_header("Content-Security-Policy", policy)
+            self.finish(text)
+        else:
+            self.answer({"message": message, "reason": kind})
+
+    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
+        if not isinstance(value, Refused):  # a refusal is an answer, not a fault
+            super().log_exception(typ, value, tb)
+
+
+def progress(refusal: Unavailable) -> list[Step]:
+    """The steps to show beside a refusal; none where nothing starts."""
+    if refusal.state not in ("starting", "failed"):
+        return []
+    return steps(refusal.pod, refusal.message, failed=refusal.state == "failed")
+
+
+def unreadable_token(target: Target, error: ClusterError) -> Refused:
+    """The answer when the workspace's Secret cannot be had."""
+    if isinstance(error, NotFound):
+        return Refused(502, "Its token is missing: restart the workspace to have a new one made.", "NoToken")
+    return Refused(502, f"Its token cannot be read ({error.reason}): this server must be allowed to get Secret {target.secret}.", "NoToken")

@@ -1,0 +1,231 @@
+"""HTTP into a workspace: streamed both ways, with back-pressure, cut off together."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import zlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+from tornado import httputil, iostream, web
+from tornado.routing import PathMatches
+
+from ..cluster.errors import ClusterError
+from .asking import PORT, ConnectHandler, Refused, unreadable_token
+from .credentials import has_token
+from .html import HtmlRewriter, decoder
+from .rewriting import PublicPath
+from .status import StatusHandler
+from .target import Target, Unavailable, resolve
+from .transfer import Body, request_headers, response_headers, upstream_url
+from .websocket import SocketHandler
+
+PAUSES = (0.1, 0.3, 0.6)
+"""Seconds before a read is tried again whose connection was refused: the pod may be ready a moment before its port is."""
+
+NO_LIMIT = 2**62
+
+
+class Upgrades(PathMatches):
+    """Matches only requests that want to become a WebSocket."""
+
+    def match(self, request: httputil.HTTPServerRequest) -> dict[str, Any] | None:
+        if request.headers.get("Upgrade", "").lower() != "websocket":
+            return None
+        return super().match(request)
+
+
+@web.stream_request_body
+class HttpHandler(ConnectHandler):
+    """One request. Its exchange with the workspace is a task of its own, so that the answer may begin before the body has ended."""
+
+    _body: Body | None = None
+    _exchange: asyncio.Task[None] | None = None
+    _limit: int | None = None
+
+    async def prepare(self) -> None:  # type: ignore[override]
+        await super().prepare()
+        if self._finished:
+            return
+        if not self.path_kwargs["rest"]:
+            self._redirect_to(self.request.uri, slash=True)
+            return
+        if self.navigates and has_token(self.request.query, self.guard.tokens):
+            self._redirect_to(
+                self.guard.query_inward(self.request.uri or "", {})
+            )  # the token stays out of the workspace's page and history
+            return
+        try:
+            target = resolve(self.view, self.place)
+        except Unavailable as refusal:
+            self.refuse(refusal)
+            return
+        if self._has_body():
+            self._body = Body()
+            self._lift_limit()
+        self._exchange = asyncio.create_task(self._transfer(target), name=f"connect {self.place.path}")
+        self._exchange.add_done_callback(self._exchanged)
+
+    async def data_received(self, chunk: bytes) -> None:
+        if self._body is not None:
+            await self._body.put(chunk)
+
+    async def _answer(self, **_: str) -> None:
+        assert self._exchange is not None
+        if self._body is not None:
+            await self._body.put(None)
+        await asyncio.wait((self._exchange,))
+        if not self._exchange.cancelled():
+            self._exchange.result()
+
+    get = head = post = put = patch = delete = options = _answer
+
+    def on_connection_close(self) -> None:
+        """The browser went away: so does the request into the workspace."""
+        if self._exchange is not None:
+            self._exchange.cancel()
+
+    def on_finish(self) -> None:
+        if self._exchange is not None and self._exchange is not asyncio.current_task():
+            self._exchange.cancel()
+        if self._limit is not None and (setter := getattr(self.request.connection, "set_max_body_size", None)):
+            setter(self._limit)  # the connection lives on and may next ask another part of the server
+
+    def _exchanged(self, exchange: asyncio.Task[None]) -> None:
+        if self._body is not None:
+            self._body.abandon()
+        if not exchange.cancelled():
+            exchange.exception()  # `_answer` raises it; where the browser went away nobody is left to hear it
+
+    def _redirect_to(self, uri: str | None, *, slash: bool = False) -> None:
+        path, mark, query = (uri or "").partition("?")
+        self.redirect(f"{path}{'/' if slash else ''}{mark}{query}", status=302 if self.request.method in ("GET", "HEAD") else 307)
+
+    def _has_body(self) -> bool:
+        headers = self.request.headers
+        return "Transfer-Encoding" in headers or headers.get("Content-Length", "0") != "0"
+
+    def _lift_limit(self) -> None:
+        """Uploads into a workspace are its own matter; nothing of them is kept here."""
+        connection = self.request.connection
+        if (setter := getattr(connection, "set_max_body_size", None)) is not None:
+            parameters = getattr(connection, "params", None)
+            stream = getattr(connection, "stream", None)
+            self._limit = getattr(parameters, "max_body_size", None) or getattr(stream, "max_buffer_size", 100 * 2**20)
+            setter(NO_LIMIT)
+
+    async def _transfer(self, target: Target) -> None:
+        """Raises `Refused`; a workspace that does not answer is a page or 503."""
+        path = self.public_path(target)
+        try:
+            token = await self.upstreams.token(self.view.cluster, self.place.namespace, target)
+        except ClusterError as error:
+            raise unreadable_token(target, error) from error
+        try:
+            async with await self._open(target, path, token) as response:
+                if response.status in (401, 403):
+                    self.upstreams.forget(self.place.namespace, target)
+                await self._pass_on(response, path)
+        except iostream.StreamClosedError:
+            return
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            self._begin_anew()
+            reason = "does not take connections yet" if isinstance(error, aiohttp.ClientConnectorError) else "did not answer within 10 s"
+            self.refuse(self.silent(f"Its program {reason}; trying again."))
+        except (aiohttp.ClientError, zlib.error, asyncio.TimeoutError) as error:
+            if self._headers_written:
+                self._break_off()
+                return
+            self._begin_anew()
+            raise Refused(
+                502, f"The program in {self.place.name} broke off before it answered. Try again; its log may say why.", "BrokenOff"
+            ) from error
+
+    async def _open(self, target: Target, path: PublicPath, token: str | None) -> aiohttp.ClientResponse:
+        """The response, begun. A read whose connection is refused is tried again a few times."""
+        headers = request_headers(
+            self.request.headers.get_all(),
+            path=path,
+            target=target,
+            guard=self.guard,
+            token=token,
+            token_authenticated=self.token_authenticated,
+            remote=self.request.remote_ip or "",
+            scheme=self.request.protocol,
+        )
+        length = self.request.headers.get("Content-Length")
+        if length is not None and "Transfer-Encoding" not in self.request.headers:
+            headers["Content-Length"] = length
+        url = upstream_url("http", target, path, self.request, self.guard)
+        method = self.request.method or "GET"
+        pauses = list(PAUSES) if self._body is None and method in ("GET", "HEAD", "OPTIONS") else []
+        while True:
+            data = self._body.chunks() if self._body is not None else None
+            try:
+                return await self.upstreams.session.request(method, url, headers=headers, data=data, allow_redirects=False)
+            except aiohttp.ClientConnectorError:
+                if not pauses:
+                    raise
+                await asyncio.sleep(pauses.pop(0))
+
+    async def _pass_on(self, response: aiohttp.ClientResponse, path: PublicPath) -> None:
+        rewriter, read = _rewriting(response, path, self.request.method or "")
+        self._begin_anew()
+        self.set_status(response.status, response.reason or None)
+        for name, value in response_headers(response.headers, path, self.guard, rewritten=rewriter is not None):
+            self.add_header(name, value)
+        await self.flush()
+        if self.request.method != "HEAD":
+            async for chunk in _pieces(response, rewriter, read):
+                self.write(chunk)
+                await self.flush()
+        await self.finish()
+
+    def _begin_anew(self) -> None:
+        """Our own default headers are for our own pages; what Jupyter wrote to sign somebody in stays."""
+        cors = {name: self._headers[name] for name in self._headers if name.lower().startswith("access-control-")}
+        cookies = self._headers.get_list("Set-Cookie")
+        self._headers = httputil.HTTPHeaders(cors)
+        for cookie in cookies:
+            self._headers.add("Set-Cookie", cookie)
+        self._transforms = []  # the workspace compresses, or nobody does
+
+    def _break_off(self) -> None:
+        """The workspace stopped in the middle: the browser must not take what it has for the whole."""
+        self._auto_finish = False
+        self.detach().close()
+
+
+def routes(base_url: str) -> list[tuple[str | PathMatches, type[web.RequestHandler], dict[str, Any]]]:
+    """For `Application.add_handlers`. A WebSocket and a plain request have the same address and different handlers."""
+    room = re.escape(base_url) + "workspace/"
+    inside = rf"{room}connect/{PORT}(?P<rest>/.*)?"
+    return [
+        (Upgrades(inside), SocketHandler, {}),
+        (inside, HttpHandler, {}),
+        (rf"{room}status/{PORT}", StatusHandler, {}),
+    ]
+
+
+def _rewriting(response: aiohttp.ClientResponse, path: PublicPath, method: str) -> tuple[HtmlRewriter | None, Any]:
+    """What changes this body, if anything, and what reads it."""
+    if path.same or response.content_type != "text/html" or response.status in (204, 206, 304) or method == "HEAD":
+        return None, None
+    read = decoder(response.headers.get("Content-Encoding", ""))
+    if read is None or (response.charset or "").lower().startswith(("utf-16", "utf-32")):
+        return None, None
+    return HtmlRewriter(path), read
+
+
+async def _pieces(response: aiohttp.ClientResponse, rewriter: HtmlRewriter | None, read: Any) -> AsyncIterator[bytes]:
+    async for chunk in response.content.iter_any():
+        if rewriter is None:
+            yield chunk
+            continue
+        for piece in read.feed(chunk):
+            if changed := rewriter.feed(piece):
+                yield changed
+    if rewriter is not None and (rest := rewriter.finish()):
+        yield rest

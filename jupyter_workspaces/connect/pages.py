@@ -1,0 +1,209 @@
+"""The small pages that stand in for a workspace that cannot be reached: what happens, the one thing to do, and on by itself when ready.
+
+Nothing outside the page is loaded. Colours are JupyterLab's; light and dark follow the browser.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import dataclass
+from html import escape
+
+from .progress import Step
+from .target import Place, Unavailable
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a state shows: a sign beside a word (colour never speaks alone), a title, the one action if there is one."""
+
+    sign: str
+    word: str
+    title: str
+    colour: str
+    action: str = ""
+    label: str = ""
+
+
+LOOKS = {
+    "starting": Look("half", "Starting", "{name} is starting", "brand"),
+    "stopping": Look("hollow", "Stopping", "{name} is being paused", "muted", "resume", "Resume"),
+    "paused": Look("pause", "Paused", "{name} is paused", "muted", "resume", "Resume"),
+    "failed": Look("triangle", "Needs attention", "{name} needs attention", "error", "restart", "Restart"),
+    "gone": Look("hollow", "Gone", "{name} is not here", "muted"),
+    "port": Look("hollow", "No such page", "{name} has no such page", "muted"),
+    "unreachable": Look("triangle", "Out of reach", "{name} cannot be reached from here", "error"),
+    "refused": Look("triangle", "Not allowed", "You may not open {name}", "error"),
+    "error": Look("triangle", "Broken off", "{name} did not answer", "error"),
+}
+
+_SIGNS = {
+    "half": '<circle cx="8" cy="8" r="6" fill="none" stroke="currentColor" stroke-width="2"/><path d="M8 2a6 6 0 0 1 0 12z" fill="currentColor"/>',
+    "hollow": '<circle cx="8" cy="8" r="6" fill="none" stroke="currentColor" stroke-width="2"/>',
+    "pause": '<path d="M4 3h3v10H4zM9 3h3v10H9z" fill="currentColor"/>',
+    "triangle": '<path d="M8 1.500 15.200 14H.8z" fill="none" stroke="currentColor" stroke-width="1.600" stroke-linejoin="round"/>'
+    '<path d="M7.200 5.500h1.600v4.500H7.200zM7.200 11h1.600v1.600H7.200z" fill="currentColor"/>',
+}
+_MARKS = {"done": ("✓", "done"), "current": ("◐", "now"), "failed": ("▲", "failed"), "waiting": ("○", "to come")}
+# States in which time alone changes something.
+_GOES_ON = frozenset(("starting", "stopping", "paused", "failed"))
+
+
+def page(refusal: Unavailable, place: Place, steps: list[Step], status_url: str) -> tuple[str, str]:
+    """The page and its Content-Security-Policy. `status_url` answers `{"state", "message", "steps", "ready"}` and takes the action by POST."""
+    look = LOOKS[refusal.state]
+    nonce = secrets.token_urlsafe(16)
+    policy = (
+        f"default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; "
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'self'"
+    )
+    title = escape(look.title.format(name=place.name))
+    form = ""
+    if look.action:
+        form = f'<form id="act" method="post" action="{escape(status_url)}"><button name="action" value="{look.action}">{look.label}</button></form>'
+    shown = "".join(_step(step) for step in steps)
+    live = refusal.state in _GOES_ON
+    script = _SCRIPT.replace("STATE", json.dumps(refusal.state)) if live else ""
+    refresh = (
+        f'<noscript><meta http-equiv="refresh" content="{3 if refusal.state in ("starting", "stopping") else 15}"></noscript>'
+        if live
+        else ""
+    )
+    text = f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{title}</title>
+{refresh}
+<style nonce="{nonce}">{_STYLE}</style>
+</head>
+<body>
+<main>
+<p class="state {look.colour}"><svg class="{look.sign}" viewBox="0 0 16 16" width="16" height="16" aria-hidden="true">{_SIGNS[look.sign]}</svg> {look.word}</p>
+<h1>{title}</h1>
+<p id="message" role="status">{escape(refusal.message)}</p>
+<ol id="steps" aria-label="Steps of its start"{"" if shown else " hidden"}>{shown}</ol>
+{form}
+<p id="problem" role="alert"></p>
+<footer>Cluster Workspaces · {escape(place.namespace)} / {escape(place.name)}</footer>
+</main>
+{f'<script nonce="{nonce}" data-status="{escape(status_url)}">{script}</script>' if script else ""}
+</body>
+</html>
+"""
+    return text, policy
+
+
+def _step(step: Step) -> str:
+    mark, said = _MARKS[step.state]
+    current = ' aria-current="step"' if step.state in ("current", "failed") else ""
+    return (
+        f'<li class="{step.state}"{current}><span class="mark" aria-hidden="true">{mark}</span>'
+        f'<span>{escape(step.name)}<span class="said"> ({said})</span></span></li>'
+    )
+
+
+_STYLE = """
+:root { --text: rgba(0,0,0,.87); --soft: rgba(0,0,0,.6); --page: #eee; --card: #fff; --line: #bdbdbd;
+  --brand: #1976d2; --on: #fff; --error: #c62828; --done: #2e7d32 }
+@media (prefers-color-scheme: dark) {
+  :root { --text: rgba(255,255,255,.87); --soft: rgba(255,255,255,.6); --page: #111; --card: #212121; --line: #616161;
+    --brand: #64b5f6; --on: #0d1b2a; --error: #ef9a9a; --done: #81c784 }
+}
+* { box-sizing: border-box }
+body { margin: 0; min-height: 100vh; display: grid; place-items: center; background: var(--page); color: var(--text);
+  font: 13px/1.5 system-ui, -apple-system, "Segoe UI", Helvetica, Arial, sans-serif }
+main { width: min(440px, calc(100vw - 32px)); margin: 16px; padding: 24px; background: var(--card); border: 1px solid var(--line); border-radius: 4px }
+.state { display: flex; align-items: center; gap: 8px; margin: 0; color: var(--soft) }
+.state.brand { color: var(--brand) }
+.state.error { color: var(--error) }
+h1 { margin: 4px 0 8px; font-size: 20px; font-weight: 500; line-height: 1.3; overflow-wrap: anywhere }
+p { margin: 0 0 12px; overflow-wrap: anywhere }
+ol { margin: 16px 0; padding: 0; list-style: none }
+ol[hidden] { display: none }
+li { display: flex; gap: 8px; padding: 2px 0; color: var(--soft) }
+li .mark { flex: none; width: 16px; text-align: center }
+li.done .mark { color: var(--done) }
+li.current { color: var(--text); font-weight: 500 }
+li.current .mark { color: var(--brand) }
+li.failed, li.failed .mark { color: var(--error) }
+.said { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%) }
+button { min-height: 32px; padding: 0 16px; border: 0; border-radius: 3px; background: var(--brand); color: var(--on);
+  font: inherit; font-weight: 500; cursor: pointer }
+button:focus-visible { outline: 2px solid var(--brand); outline-offset: 2px }
+button[disabled] { opacity: .6; cursor: default }
+#problem { margin: 12px 0 0; color: var(--error) }
+#problem:empty { display: none }
+footer { margin-top: 20px; padding-top: 12px; border-top: 1px solid var(--line); color: var(--soft); font-size: 12px; overflow-wrap: anywhere }
+svg.half { animation: pulse 2s ease-in-out infinite }
+@keyframes pulse { 50% { opacity: .4 } }
+@media (prefers-reduced-motion: reduce) { svg.half { animation: none } }
+"""
+
+_SCRIPT = """
+const url = document.currentScript.dataset.status;
+const byId = id => document.getElementById(id);
+const marks = {done: ['✓', 'done'], current: ['◐', 'now'], failed: ['▲', 'failed'], waiting: ['○', 'to come']};
+let shown = '';
+function show(status) {
+  const text = JSON.stringify([status.message, status.steps]);
+  if (text === shown) return;
+  shown = text;
+  if (byId('message').textContent !== status.message) byId('message').textContent = status.message;
+  byId('steps').hidden = !status.steps.length;
+  byId('steps').replaceChildren(...status.steps.map(step => {
+    const item = document.createElement('li');
+    item.className = step.state;
+    if (step.state === 'current' || step.state === 'failed') item.setAttribute('aria-current', 'step');
+    const mark = document.createElement('span');
+    mark.className = 'mark';
+    mark.setAttribute('aria-hidden', 'true');
+    mark.textContent = marks[step.state][0];
+    const name = document.createElement('span');
+    name.textContent = step.name;
+    const said = document.createElement('span');
+    said.className = 'said';
+    said.textContent = ' (' + marks[step.state][1] + ')';
+    name.append(said);
+    item.append(mark, name);
+    return item;
+  }));
+}
+let wait = 1000;
+async function look() {
+  try {
+    const answer = await fetch(url, {headers: {Accept: 'application/json'}, cache: 'no-store'});
+    if (answer.status === 403) { location.reload(); return; }
+    const status = await answer.json();
+    if (status.ready || status.state !== STATE) { location.reload(); return; }
+    show(status);
+    byId('problem').textContent = '';
+    wait = 1000;
+  } catch {
+    byId('problem').textContent = 'The server does not answer; trying again.';
+    wait = Math.min(wait * 2, 15000);
+  }
+  setTimeout(look, document.hidden ? Math.max(wait, 5000) : wait);
+}
+setTimeout(look, wait);
+const form = byId('act');
+if (form) form.addEventListener('submit', async event => {
+  event.preventDefault();
+  const button = form.querySelector('button');
+  button.disabled = true;
+  byId('problem').textContent = '';
+  try {
+    const body = new URLSearchParams({action: button.value});
+    const answer = await fetch(url, {method: 'POST', body, headers: {Accept: 'application/json'}});
+    if (!answer.ok) throw new Error((await answer.json()).message);
+    location.reload();
+  } catch (error) {
+    button.disabled = false;
+    byId('problem').textContent = error.message || 'That did not work; try again.';
+    button.focus();
+  }
+});
+"""

@@ -1,0 +1,189 @@
+"""Where a workspace answers, by what workspace, kind, pod and Service say; or why it does not answer now."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ..cluster.client import Cluster
+from ..resources import names
+from ..resources.templates import TemplateError, connect_path, render
+
+Object = Mapping[str, Any]
+
+DOMAIN = os.environ.get("CLUSTER_DOMAIN", "cluster.local")
+
+
+class Known(Protocol):
+    """All objects of one resource as last heard (`cluster.reflector.Reflector`)."""
+
+    def get(self, name: str, namespace: str = "") -> dict[str, Any] | None: ...
+    def items(self) -> Iterable[dict[str, Any]]: ...
+
+
+class View(Protocol):
+    """What of the cluster the proxy reads (`cluster.cache.Cache`)."""
+
+    @property
+    def cluster(self) -> Cluster: ...
+    @property
+    def workspaces(self) -> Known: ...
+    @property
+    def kinds(self) -> Known: ...
+    @property
+    def pods(self) -> Known: ...
+    @property
+    def services(self) -> Known: ...
+
+
+@dataclass(frozen=True)
+class Place:
+    """A port of a workspace, as an address names it."""
+
+    namespace: str
+    name: str
+    port_id: str
+
+    @property
+    def path(self) -> str:
+        return connect_path(self.namespace, self.name, self.port_id)
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where to connect, and what the kind wants of a request (contracts/kubeflow-workspaces.md §3.2 `httpProxy`)."""
+
+    host: str
+    port: int
+    secret: str | None = None
+    remove_prefix: bool = False
+    set_headers: Mapping[str, str] = field(default_factory=dict)
+    add_headers: Mapping[str, str] = field(default_factory=dict)
+    drop_headers: frozenset[str] = frozenset()
+
+    @property
+    def netloc(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == 80 else f"{host}:{self.port}"
+
+
+_STATUS = {"gone": 404, "port": 404, "unreachable": 502}
+
+
+class Unavailable(Exception):
+    """The workspace cannot be reached now. `state` is gone, port, stopping, paused, starting, failed or unreachable; the text is for a person."""
+
+    def __init__(self, state: str, message: str, workspace: Object | None = None, pod: Object | None = None) -> None:
+        super().__init__(message)
+        self.state, self.message, self.workspace, self.pod = state, message, workspace, pod
+
+    @property
+    def status(self) -> int:
+        """The HTTP status to answer with."""
+        return _STATUS.get(self.state, 503)
+
+
+def resolve(view: View, place: Place) -> Target:
+    """Where `place` answers. Raises `Unavailable`."""
+    workspace = view.workspaces.get(place.name, place.namespace)
+    if workspace is None:
+        raise Unavailable("gone", f"There is no workspace {place.name} in {place.namespace}. It may have been deleted.")
+    if workspace["metadata"].get("deletionTimestamp"):
+        raise Unavailable("gone", f"{place.name} is being deleted.", workspace)
+    pod = pod_of(view, workspace)
+    status = workspace.get("status") or {}
+    message = status.get("stateMessage") or ""
+    if workspace["spec"].get("paused"):
+        if pod is not None:
+            raise Unavailable("stopping", "Its programs are asked to end; the files in its volumes stay.", workspace, pod)
+        raise Unavailable("paused", "Its programs are stopped; the files in its volumes stay.", workspace)
+    kind = view.kinds.get(workspace["spec"]["kind"])
+    if kind is None:
+        raise Unavailable(
+            "failed", f"Its kind {workspace['spec']['kind']} does not exist any more. Ask who manages the kinds.", workspace, pod
+        )
+    ports = _ports(workspace, kind)
+    if place.port_id not in ports:
+        known = ", ".join(sorted(ports)) or "none"
+        raise Unavailable("port", f"{place.name} has no port {place.port_id}. Its ports: {known}.", workspace, pod)
+    if pod is None or not _answers(workspace, pod):
+        if status.get("state") == "Error":
+            raise Unavailable("failed", message or "It needs attention; look at its events and its log.", workspace, pod)
+        raise Unavailable("starting", message or "Waiting for its pod to be made.", workspace, pod)
+    return _target(view, place, kind, workspace, pod, ports)
+
+
+def pod_of(view: View, workspace: Object) -> Object | None:
+    """The workspace's pod: the one that its status names, else any that wears its label."""
+    namespace, name = workspace["metadata"]["namespace"], workspace["metadata"]["name"]
+    named = ((workspace.get("status") or {}).get("podTemplatePod") or {}).get("name")
+    pod = view.pods.get(named, namespace) if named else None
+    if pod is not None and _belongs(pod, namespace, name):
+        return pod
+    return next((pod for pod in view.pods.items() if _belongs(pod, namespace, name)), None)
+
+
+def _belongs(obj: Object, namespace: str, name: str) -> bool:
+    metadata = obj["metadata"]
+    return metadata.get("namespace") == namespace and (metadata.get("labels") or {}).get(names.WORKSPACE_NAME) == name
+
+
+def _ports(workspace: Object, kind: Object) -> dict[str, int]:
+    """Port id → container port of the image that the workspace uses."""
+    chosen = workspace["spec"]["podTemplate"]["options"]["imageConfig"]
+    images = kind["spec"]["podTemplate"]["options"]["imageConfig"]["values"]
+    return {port["id"]: port["port"] for image in images if image["id"] == chosen for port in image["spec"]["ports"]}
+
+
+def _answers(workspace: Object, pod: Object) -> bool:
+    if pod["metadata"].get("deletionTimestamp"):
+        return False
+    status = pod.get("status") or {}
+    if status.get("phase") != "Running" or not status.get("podIP"):
+        return False
+    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in status.get("conditions") or ())
+
+
+def _target(view: View, place: Place, kind: Object, workspace: Object, pod: Object, ports: Mapping[str, int]) -> Target:
+    port = ports[place.port_id]
+    annotations = pod["metadata"].get("annotations") or {}
+    endpoint = view.cluster.endpoint
+    if endpoint.embedded:
+        host, port = pod["status"]["podIP"], int(annotations.get(f"{names.LOCAL_PORT}{port}", port))
+    elif endpoint.in_cluster:
+        host = _service(view, place, port, workspace, pod)
+    else:
+        text = f"{place.name} runs in {endpoint.name}, whose pods cannot be dialled from here. Open it from inside that cluster."
+        raise Unavailable("unreachable", text, workspace, pod)
+    declared = kind["spec"]["podTemplate"].get("ports") or ()
+    proxy = next((entry.get("httpProxy") or {} for entry in declared if entry["id"] == place.port_id), {})
+    headers = proxy.get("requestHeaders") or {}
+
+    def prefix(port_id: str) -> str:
+        return connect_path(place.namespace, place.name, port_id) if port_id in ports else ""
+
+    try:
+        set_headers = {name: render(value, prefix) for name, value in (headers.get("set") or {}).items()}
+        add_headers = {name: render(value, prefix) for name, value in (headers.get("add") or {}).items()}
+    except TemplateError as error:
+        text = f"The headers of its kind {workspace['spec']['kind']} are wrong: {error}. Ask who manages the kinds."
+        raise Unavailable("failed", text, workspace, pod) from error
+    return Target(
+        host,
+        port,
+        annotations.get(names.TOKEN_SECRET),
+        bool(proxy.get("removePathPrefix")),
+        set_headers,
+        add_headers,
+        frozenset(name.lower() for name in headers.get("remove") or ()),
+    )
+
+
+def _service(view: View, place: Place, port: int, workspace: Object, pod: Object) -> str:
+    """The DNS name of the workspace's Service, which must have the port."""
+    for service in view.services.items():
+        if _belongs(service, place.namespace, place.name) and any(entry["port"] == port for entry in service["spec"].get("ports") or ()):
+            return f"{service['metadata']['name']}.{place.namespace}.svc.{DOMAIN}"
+    raise Unavailable("starting", f"Waiting for its Service to have port {port}.", workspace, pod)

@@ -1,0 +1,272 @@
+"""Carrying requests into workspaces: pooled connections, tokens, headers both ways, a body that waits for its reader."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import re
+import socket
+import time
+from collections.abc import AsyncIterator, Iterable, MutableMapping
+from typing import Any
+
+import aiohttp
+from multidict import CIMultiDict, CIMultiDictProxy
+from tornado.httputil import HTTPServerRequest
+from yarl import URL
+
+from ..cluster.client import Cluster
+from ..cluster.errors import NotFound
+from ..resources.catalog import SECRETS
+from ..resources.names import TOKEN_KEY
+from .credentials import XSRF, Guard
+from .rewriting import PublicPath
+from .target import Target
+
+CONNECT_SECONDS = 10
+CONNECTIONS = 2048
+CONNECTIONS_OF_A_WORKSPACE = 512
+IDLE_SECONDS = 4  # below the 5 s after which common Python servers close an idle connection themselves
+READ_BYTES = 256 * 2**10
+HEADER_BYTES = 64 * 2**10
+TOKEN_SECONDS = 30
+TOKENS = 1024
+SETTING = "jupyter_workspaces_connect"
+
+# RFC 9110 §7.6.1, and what HTTP/1.1 hops used before it.
+HOP_BY_HOP = frozenset(
+    (
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    )
+)
+# Said anew by us (RFC 9110 §10.1.1 for Expect: the web server has answered it).
+OURS = frozenset(("host", "content-length", "expect", "cookie", "forwarded", "x-real-ip", "x-scheme", "x-xsrftoken"))
+# They tell of the bytes that were, and the body is another now.
+OF_THE_BODY = frozenset(("content-length", "content-encoding", "content-md5", "content-digest", "repr-digest", "digest", "accept-ranges"))
+
+_TOKEN_SCHEME = re.compile(r"\s*token\s", re.IGNORECASE)
+
+
+class Upstreams:
+    """The way into all workspaces: one pool of connections, and their tokens for a short while."""
+
+    def __init__(self) -> None:
+        self._session: aiohttp.ClientSession | None = None
+        self._tokens: dict[tuple[str, str], tuple[str | None, float]] = {}
+
+    @property
+    def session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            connector = aiohttp.TCPConnector(
+                limit=CONNECTIONS, limit_per_host=CONNECTIONS_OF_A_WORKSPACE, keepalive_timeout=IDLE_SECONDS, socket_factory=_socket
+            )
+            self._session = aiohttp.ClientSession(
+                connector=connector,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                read_bufsize=READ_BYTES,
+                max_line_size=HEADER_BYTES,
+                max_field_size=HEADER_BYTES,
+                skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+                timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS, sock_connect=CONNECT_SECONDS),
+            )
+        return self._session
+
+    async def token(self, cluster: Cluster, namespace: str, target: Target) -> str | None:
+        """What opens the workspace; None where its kind has no token. Raises `ClusterError` when the Secret cannot be read."""
+        if target.secret is None:
+            return None
+        key = (namespace, target.secret)
+        known = self._tokens.get(key)
+        if known is not None and known[1] > time.monotonic():
+            return known[0]
+        secret = await cluster.get(SECRETS, target.secret, namespace)
+        value = (secret.get("data") or {}).get(TOKEN_KEY)
+        if value is None:
+            raise NotFound(f"the Secret {target.secret} has no key {TOKEN_KEY}")
+        token = base64.b64decode(value).decode()
+        while len(self._tokens) >= TOKENS:
+            del self._tokens[next(iter(self._tokens))]
+        self._tokens[key] = (token, time.monotonic() + TOKEN_SECONDS)
+        return token
+
+    def forget(self, namespace: str, target: Target) -> None:
+        """The workspace did not take its token: read it again next time."""
+        if target.secret is not None:
+            self._tokens.pop((namespace, target.secret), None)
+
+    async def close(self) -> None:
+        session, self._session = self._session, None
+        self._tokens.clear()
+        if session is not None:
+            await session.close()
+
+
+def upstreams(settings: MutableMapping[str, Any]) -> Upstreams:
+    """The web application's one."""
+    found = settings.get(SETTING)
+    if found is None:
+        found = settings[SETTING] = Upstreams()
+    assert isinstance(found, Upstreams)
+    return found
+
+
+async def close(settings: MutableMapping[str, Any]) -> None:
+    """Close all connections into workspaces. Call it when the server ends."""
+    found = settings.get(SETTING)
+    if found is not None:
+        await found.close()
+
+
+class Body:
+    """A request's body on its way in: four chunks at most wait, then the sender does. Nobody waits once it is abandoned."""
+
+    def __init__(self) -> None:
+        self._chunks: asyncio.Queue[bytes | None] = asyncio.Queue(4)
+        self._abandoned = False
+
+    async def put(self, chunk: bytes | None) -> None:
+        """None ends it."""
+        if not self._abandoned:
+            await self._chunks.put(chunk)
+
+    def abandon(self) -> None:
+        """Nobody reads on: whatever else comes is dropped."""
+        self._abandoned = True
+        while not self._chunks.empty():
+            self._chunks.get_nowait()
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        while (chunk := await self._chunks.get()) is not None:
+            yield chunk
+
+
+def request_headers(
+    received: Iterable[tuple[str, str]],
+    *,
+    path: PublicPath,
+    target: Target,
+    guard: Guard,
+    token: str | None,
+    token_authenticated: bool,
+    remote: str,
+    scheme: str,
+) -> CIMultiDict[str]:
+    """What goes in: no credential of ours, the workspace's own, where the request truly came from, and what the kind asks for."""
+    pairs = list(received)
+    cookie_headers = [value for name, value in pairs if name.lower() == "cookie"]
+    cookies = guard.cookies_inward(cookie_headers)
+    dropped = HOP_BY_HOP | OURS | _connection_options(pairs)
+    headers: CIMultiDict[str] = CIMultiDict()
+    for name, value in pairs:
+        lower = name.lower()
+        if lower in dropped or lower.startswith(("x-forwarded-", "sec-websocket-")):
+            continue
+        if lower == "authorization" and (token is not None or token_authenticated or _TOKEN_SCHEME.match(value)):
+            continue
+        if lower == "accept-encoding" and not path.same:
+            value = "gzip, deflate" if "gzip" in value else "identity"  # what we could read, should it be HTML
+        headers.add(name, _text(value))
+    headers["Host"] = path.upstream
+    for name in ("Origin", "Referer"):
+        if name in headers:
+            headers[name] = _inward_reference(headers[name], path)
+            if not headers[name]:
+                del headers[name]
+    if cookies:
+        headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in cookies.items())
+    if token is not None:
+        headers["Authorization"] = f"token {token}"
+    given = next((value for name, value in pairs if name.lower() == "x-xsrftoken"), None)
+    if given is not None:
+        inner = inner_xsrf(guard, cookie_headers).get(given, given)
+        if inner:
+            headers["X-XSRFToken"] = inner
+    headers["X-Forwarded-For"] = remote
+    headers["X-Forwarded-Host"] = path.public
+    headers["X-Forwarded-Proto"] = scheme
+    if path.prefix:
+        headers["X-Forwarded-Prefix"] = path.prefix
+    for name in target.drop_headers:
+        headers.popall(name, None)
+    for name, value in target.set_headers.items():
+        headers[name] = value
+    for name, value in target.add_headers.items():
+        headers.add(name, value)
+    return headers
+
+
+def upstream_url(scheme: str, target: Target, path: PublicPath, request: HTTPServerRequest, guard: Guard) -> URL:
+    """The address in the workspace: exactly the bytes that were asked for, without our base URL and our token."""
+    asked = guard.query_inward(request.uri or "", inner_xsrf(guard, request.headers.get_list("Cookie")))
+    return URL(f"{scheme}://{target.netloc}{path.inward(asked)}", encoded=True)
+
+
+def inner_xsrf(guard: Guard, cookie_headers: Iterable[str]) -> dict[str, str]:
+    """The server's XSRF value → the workspace's ("" when it has none). A page in a workspace may read either: they share an origin."""
+    lines = list(cookie_headers)
+    inner = guard.cookies_inward(lines).get(XSRF, "")
+    return dict.fromkeys(guard.outer_xsrf(lines), inner)
+
+
+def response_headers(received: CIMultiDictProxy[str], path: PublicPath, guard: Guard, *, rewritten: bool) -> list[tuple[str, str]]:
+    """What comes out, as Latin-1 text like Tornado wants it."""
+    dropped = HOP_BY_HOP | _connection_options(received.items())
+    found = []
+    for name, value in received.items():
+        lower = name.lower()
+        if lower in dropped or (rewritten and lower in OF_THE_BODY):
+            continue
+        if lower == "set-cookie":
+            value = guard.cookie_outward(value, path)
+        elif lower in ("location", "content-location"):
+            value = path.outward(value)
+        elif lower == "access-control-allow-origin" and value.partition("://")[2] == path.upstream:
+            continue  # the workspace means itself, and its pages are of our origin
+        elif lower == "etag" and rewritten and not value.startswith("W/"):
+            value = f"W/{value}"
+        found.append((name, value.encode("utf-8", "surrogateescape").decode("latin-1")))
+    return found
+
+
+def _inward_reference(url: str, path: PublicPath) -> str:
+    """`Origin` or `Referer` as the workspace must see it: its own pages are its own, other pages of ours are nobody's business ("")."""
+    _, mark, rest = url.partition("://")
+    host, slash, target = rest.partition("/")
+    if not mark or host.lower() != path.public.lower():
+        return url
+    if not slash:
+        return f"http://{path.upstream}"
+    page = (slash + target).partition("?")[0]
+    return f"http://{path.upstream}{path.inward(page)}" if page.startswith(path.outer) else ""
+
+
+def _connection_options(pairs: Iterable[tuple[str, str]]) -> frozenset[str]:
+    return frozenset(option.strip().lower() for name, value in pairs if name.lower() == "connection" for option in value.split(","))
+
+
+def _text(value: str) -> str:
+    """Tornado reads header bytes as Latin-1, aiohttp writes UTF-8: the same bytes where they are UTF-8."""
+    try:
+        return value.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return value
+
+
+def _socket(address: tuple[Any, ...]) -> socket.socket:
+    """Streams may be silent for hours, so the system asks whether the other side still lives: half a minute, then gone after a minute."""
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family=family, type=kind, proto=protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, seconds in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
+        if hasattr(socket, option):
+            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), seconds)
+    return made
