@@ -17,7 +17,7 @@ from ...resources import catalog
 from ...resources.admission import Review
 from ...resources.catalog import Resource
 from ...resources.causes import Cause, forbidden, invalid
-from . import custom, status
+from . import custom, shapes, status
 from .custom import CustomStrategy
 from .rows import Registry, Row, built_in
 from .status import Refusal
@@ -31,6 +31,8 @@ _SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 _SERVER_FIELDS = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink")
 _QUALIFIED = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9.]{0,251}[A-Za-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
+
+MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
 
 
 @dataclass(frozen=True)
@@ -209,7 +211,11 @@ class Engine:
         assert row is not None
         stored = self.get(row, "", name)
         obj = stored.decode()
-        obj["spec"] = {"finalizers": list((body.get("spec") or {}).get("finalizers") or ())}
+        metadata = self._fitting(row, "", body)
+        _fit(row, body)
+        if metadata.get("resourceVersion", obj["metadata"]["resourceVersion"]) != obj["metadata"]["resourceVersion"]:
+            raise status.conflict(row.resource, name, MODIFIED)
+        obj["spec"] = {"finalizers": list(body.get("spec", {}).get("finalizers", ()))}
         if obj["metadata"].get("deletionTimestamp") and not obj["spec"]["finalizers"] and not obj["metadata"].get("finalizers"):
             self._remove(row, stored, obj)
             return Written(obj, [], removed=True)
@@ -262,6 +268,8 @@ class Engine:
                     f'{kind} in version "{row.resource.version}" cannot be handled as a {kind}: strict decoding error: {", ".join(unknown)}'
                 )
             warnings = unknown
+        if row.shape is not None:
+            _fit(row, body)
         try:
             row.strategy.prepare(body, old)
         except (AttributeError, TypeError, KeyError, ValueError) as error:
@@ -298,9 +306,7 @@ class Engine:
         if metadata.get("uid") and metadata["uid"] != before["uid"]:
             raise status.conflict(row.resource, name, f"the UID {metadata['uid']} does not match the UID in record ({before['uid']})")
         if metadata.get("resourceVersion") and metadata["resourceVersion"] != before["resourceVersion"]:
-            raise status.conflict(
-                row.resource, name, "the object has been modified; please apply your changes to the latest version and try again"
-            )
+            raise status.conflict(row.resource, name, MODIFIED)
         if subresource == "status":
             body = old | ({"status": body["status"]} if "status" in body else {})
             body["metadata"] = metadata = dict(before)
@@ -373,6 +379,16 @@ def _grace(row: Row, obj: Object, asked: int | None) -> int:
     if not (obj.get("spec") or {}).get("nodeName") or (obj.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
         return 0
     return max(0, obj["spec"].get("terminationGracePeriodSeconds", 30) if asked is None else asked)
+
+
+def _fit(row: Row, body: Object) -> None:
+    """Leave out nulls of a built-in kind's body, in place. Raises `Refusal` 400 for a field that has another type than it should."""
+    clean = shapes.without_nulls(body)
+    body.clear()
+    body.update(clean)
+    if found := shapes.problem(row.shape, body):
+        kind = row.resource.kind
+        raise status.bad_request(f'{kind} in version "{row.resource.version}" cannot be handled as a {kind}: {found}')
 
 
 def _content(row: Row, obj: Object) -> Object:

@@ -8,8 +8,10 @@ from typing import Any
 
 from ...resources import catalog
 from ...resources.catalog import Resource
+from . import shapes
 from . import strategies as kinds
 from .definitions import DefinitionStrategy
+from .shapes import Shape
 from .strategies import Strategy
 
 Object = dict[str, Any]
@@ -39,6 +41,7 @@ class Row:
     subresources: tuple[str, ...] = ()
     strategy: Strategy = field(default_factory=Strategy)
     columns: tuple[Column, ...] = ()
+    shape: Shape | None = None
     custom: bool = False
 
     @property
@@ -166,6 +169,7 @@ def built_in() -> tuple[Row, ...]:
         Row(
             catalog.NAMESPACES,
             ("ns",),
+            shape=shapes.NAMESPACE,
             verbs=tuple(verb for verb in READ_WRITE if verb != "deletecollection"),
             subresources=("finalize", "status"),
             strategy=kinds.NamespaceStrategy(),
@@ -175,6 +179,7 @@ def built_in() -> tuple[Row, ...]:
             catalog.PODS,
             ("po",),
             ("all",),
+            shape=shapes.POD,
             subresources=("binding", "log", "status"),
             strategy=kinds.PodStrategy(),
             columns=(
@@ -193,6 +198,7 @@ def built_in() -> tuple[Row, ...]:
             catalog.SERVICES,
             ("svc",),
             ("all",),
+            shape=shapes.SERVICE,
             subresources=("status",),
             strategy=kinds.ServiceStrategy(),
             columns=(Column("Type", text("spec", "type")), Column("Cluster-IP", text("spec", "clusterIP")), Column("Port(s)", _ports)),
@@ -200,6 +206,7 @@ def built_in() -> tuple[Row, ...]:
         Row(
             catalog.PERSISTENT_VOLUMES,
             ("pv",),
+            shape=shapes.VOLUME,
             subresources=("status",),
             strategy=kinds.VolumeStrategy(),
             columns=(
@@ -214,6 +221,7 @@ def built_in() -> tuple[Row, ...]:
         Row(
             catalog.PERSISTENT_VOLUME_CLAIMS,
             ("pvc",),
+            shape=shapes.CLAIM,
             subresources=("status",),
             strategy=kinds.ClaimStrategy(),
             columns=(
@@ -228,19 +236,27 @@ def built_in() -> tuple[Row, ...]:
         ),
         Row(
             catalog.SECRETS,
+            shape=shapes.SECRET,
             strategy=kinds.SecretStrategy(),
             columns=(Column("Type", text("type")), Column("Data", lambda secret: len(secret.get("data") or {}), "integer")),
         ),
         Row(
             catalog.CONFIG_MAPS,
             ("cm",),
+            shape=shapes.CONFIG_MAP,
             strategy=kinds.ConfigMapStrategy(),
             columns=(Column("Data", lambda found: len(found.get("data") or {}) + len(found.get("binaryData") or {}), "integer"),),
         ),
-        Row(catalog.SERVICE_ACCOUNTS, ("sa",), columns=(Column("Secrets", lambda account: len(account.get("secrets") or []), "integer"),)),
+        Row(
+            catalog.SERVICE_ACCOUNTS,
+            ("sa",),
+            shape=shapes.SERVICE_ACCOUNT,
+            columns=(Column("Secrets", lambda account: len(account.get("secrets") or []), "integer"),),
+        ),
         Row(
             catalog.EVENTS,
             ("ev",),
+            shape=shapes.EVENT,
             strategy=kinds.EventStrategy(),
             columns=(
                 Column("Last Seen", lambda event: event.get("lastTimestamp") or event.get("eventTime"), "date"),
@@ -253,6 +269,7 @@ def built_in() -> tuple[Row, ...]:
         Row(
             catalog.NODES,
             ("no",),
+            shape=shapes.NODE,
             subresources=("status",),
             columns=(Column("Status", _node_status), Column("Version", text("status", "nodeInfo", "kubeletVersion"))),
         ),
@@ -260,6 +277,7 @@ def built_in() -> tuple[Row, ...]:
             catalog.STATEFUL_SETS,
             ("sts",),
             ("all",),
+            shape=shapes.STATEFUL_SET,
             subresources=("status",),
             strategy=kinds.StatefulSetStrategy(),
             columns=(Column("Ready", lambda found: f"{at('status', 'readyReplicas')(found) or 0}/{at('spec', 'replicas')(found) or 0}"),),
@@ -267,6 +285,7 @@ def built_in() -> tuple[Row, ...]:
         Row(
             catalog.STORAGE_CLASSES,
             ("sc",),
+            shape=shapes.STORAGE_CLASS,
             strategy=kinds.StorageClassStrategy(),
             columns=(
                 Column("Provisioner", text("provisioner")),
@@ -274,11 +293,11 @@ def built_in() -> tuple[Row, ...]:
                 Column("VolumeBindingMode", text("volumeBindingMode")),
             ),
         ),
-        Row(catalog.ROLES, strategy=kinds.PathNamed()),
-        Row(catalog.ROLE_BINDINGS, strategy=kinds.PathNamed(), columns=(Column("Role", _role),)),
-        Row(catalog.CLUSTER_ROLES, strategy=kinds.PathNamed()),
-        Row(catalog.CLUSTER_ROLE_BINDINGS, strategy=kinds.PathNamed(), columns=(Column("Role", _role),)),
-        Row(catalog.LEASES, columns=(Column("Holder", text("spec", "holderIdentity", otherwise="")),)),
+        Row(catalog.ROLES, shape=shapes.ROLE, strategy=kinds.PathNamed()),
+        Row(catalog.ROLE_BINDINGS, shape=shapes.ROLE_BINDING, strategy=kinds.PathNamed(), columns=(Column("Role", _role),)),
+        Row(catalog.CLUSTER_ROLES, shape=shapes.ROLE, strategy=kinds.PathNamed()),
+        Row(catalog.CLUSTER_ROLE_BINDINGS, shape=shapes.ROLE_BINDING, strategy=kinds.PathNamed(), columns=(Column("Role", _role),)),
+        Row(catalog.LEASES, shape=shapes.LEASE, columns=(Column("Holder", text("spec", "holderIdentity", otherwise="")),)),
         Row(
             catalog.CUSTOM_RESOURCE_DEFINITIONS,
             ("crd", "crds"),

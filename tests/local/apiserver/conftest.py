@@ -41,6 +41,7 @@ class Running:
         self._thread = threading.Thread(target=self._loop.run_forever, name="api-server", daemon=True)
         self._thread.start()
         self.port = 0
+        self._session: aiohttp.ClientSession | None = None
 
     def call(self, coroutine: Coroutine[Any, Any, Answer]) -> Answer:
         """Run something on the server's own loop."""
@@ -60,8 +61,20 @@ class Running:
 
         self.call(start())
 
+    async def kept_session(self) -> aiohttp.ClientSession:
+        """Raw HTTP on the server's own loop, connected once; for `call`."""
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=self.trust),
+                timeout=aiohttp.ClientTimeout(total=LIMIT_SECONDS),
+                headers={"Authorization": f"Bearer {TOKEN}"},
+            )
+        return self._session
+
     def stop(self) -> None:
         async def stop() -> None:
+            if self._session is not None:
+                await self._session.close()
             await self.server.stop()
             self.store.close()
 

@@ -216,14 +216,13 @@ async def test_a_reflector_follows(api: Any) -> None:
         try:
             await reflector.synced(5)
             assert [item["metadata"]["name"] for item in reflector.items()] == ["a"]
+            followed = asyncio.Event()
+            reflector.listen(lambda *_: followed.set() if [item["metadata"]["name"] for item in reflector.items()] == ["b"] else None)
+
             await cluster.create(WIDGETS, widget("b"), "other")
             await cluster.delete(WIDGETS, "a", "default")
 
-            async def followed() -> None:
-                while [item["metadata"]["name"] for item in reflector.items()] != ["b"]:
-                    await asyncio.sleep(0.01)
-
-            await asyncio.wait_for(followed(), 5)
+            await asyncio.wait_for(followed.wait(), 5)
         finally:
             await reflector.stop()
 
