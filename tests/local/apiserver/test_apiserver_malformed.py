@@ -276,7 +276,7 @@ MEDIA = [
     "multipart/form-data",
     "nonsense",
     "application/",
-    ";;;",
+    "text/;;;",
     "a/b;c=" + "d" * 500,
 ]
 
