@@ -125,7 +125,14 @@ const Keys = {
     const below = at ? at.y : anchor.bottom + 2;
     const top = below + height > innerHeight ? (at ? at.y : anchor.top - 2) - height : below;
     Object.assign(this.menu.style, { left: `${Math.max(4, Math.min(left, innerWidth - width - 4))}px`, top: `${Math.max(4, top)}px` });
+    this.menuAt = anchor;
     items[0]?.focus({ preventScroll: true });
+  },
+
+  /** Whether the row has scrolled away from its open menu. */
+  menuMoved() {
+    const dots = this.menuOf?.row.buttons.get('menu');
+    return Boolean(dots) && Math.abs(dots.getBoundingClientRect().top - this.menuAt.top) > 4;
   },
 
   closeMenu(focus = true) {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import random
 import threading
 import time
@@ -15,6 +16,8 @@ from . import rows
 from .model import Model
 from .source import Change, Source
 from .unfolded import Unfolded
+
+log = logging.getLogger(__name__)
 
 Message = dict[str, Any]
 Tell = Callable[[Message], None]
@@ -70,7 +73,7 @@ class Session:
     def open(self) -> None:
         """Connect and stay connected, until `close` or until nobody looks any more."""
         if self._stream is None or self._stream.done():
-            self._stream = asyncio.get_running_loop().create_task(self._follow())
+            self._listen()
         if not self._views:
             self._leave_in(UNSEEN_LIMIT)
 
@@ -79,8 +82,8 @@ class Session:
         self._stay()
         if self._flush is not None:
             self._flush.cancel()
-        self._unfolded.close()
         tasks = [task for task in (self._stream, self._starts, *self._tasks) if task is not None]
+        self.stop()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -120,6 +123,7 @@ class Session:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(_report)
 
     def changed(self) -> None:
         """Something in the model is new: tell it soon, at once after a quiet time."""
@@ -132,7 +136,7 @@ class Session:
         if self._stream is not None:
             self._stream.cancel()
         self._say_live("connecting")
-        self._stream = asyncio.get_running_loop().create_task(self._follow())
+        self._listen()
 
     def go_to(self, namespace: str) -> None:
         """Show another namespace, or all (`*`)."""
@@ -169,7 +173,24 @@ class Session:
             asyncio.get_running_loop().call_later(12.0, self._expire)
         self.changed()
 
+    def stop(self) -> None:
+        """Listen no more; a page that comes back starts it again."""
+        self._unfolded.close()
+        for task in (self._stream, self._starts):
+            if task is not None:
+                task.cancel()
+        self._stream = None
+
     # --- the stream
+
+    def _listen(self) -> None:
+        self._stream = asyncio.get_running_loop().create_task(self._follow())
+        self._stream.add_done_callback(self._fell_silent)
+
+    def _fell_silent(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task is self._stream:  # only a fault of ours ends it by itself
+            _report(task)
+            self._say_live("lost", WorkspaceError("The panel stopped listening because of a fault in it.", "The kernel's log tells more."))
 
     async def _follow(self) -> None:
         wait = RETRY_FIRST
@@ -251,6 +272,7 @@ class Session:
     def _follow_starts(self) -> None:
         if (self._starts is None or self._starts.done()) and self._starting():
             self._starts = asyncio.get_running_loop().create_task(self._tell_steps())
+            self._starts.add_done_callback(_report)
 
     def _starting(self) -> list[str]:
         return [row["key"] for row in self.model.rows() if row["state"] == "Pending"][:STARTS_FOLLOWED]
@@ -278,21 +300,19 @@ class Session:
 
     def _leave_in(self, seconds: float) -> None:
         self._stay()
-        self._leave = asyncio.get_running_loop().call_later(seconds, self._left)
+        self._leave = asyncio.get_running_loop().call_later(seconds, self.stop)
 
     def _stay(self) -> None:
         if self._leave is not None:
             self._leave.cancel()
             self._leave = None
 
-    def _left(self) -> None:
-        self._unfolded.close()
-        for task in (self._stream, self._starts):
-            if task is not None:
-                task.cancel()
-        self._stream = None
-
 
 def sentence(error: WorkspaceError) -> str:
     """What happened and what to do, in one line."""
     return f"{error} {error.hint}".strip()
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (fault := task.exception()) is not None:
+        log.error("A task of the panel failed", exc_info=fault)

@@ -30,7 +30,7 @@ class Table {
     this.namespace = make('select', '', { 'aria-label': 'Namespace' });
     this.cluster = make('span', 'cw-cluster');
     this.count = make('span', 'cw-count cw-muted');
-    this.filter = make('input', '', { type: 'search', placeholder: 'filter…', 'aria-label': 'Filter the workspaces', spellcheck: 'false' });
+    this.filter = make('input', 'cw-filter', { type: 'search', placeholder: 'filter…', 'aria-label': 'Filter the workspaces', spellcheck: 'false' });
     this.liveSign = make('span', 'cw-sign');
     this.liveWord = make('span');
     this.live = make('span', 'cw-live', {}, this.liveSign, this.liveWord);
@@ -80,7 +80,7 @@ class Table {
     on(this.menu, 'keydown', event => this.menuKeyed(event));
     on(this.menu, 'click', event => this.menuClicked(event));
     on(document, 'pointerdown', event => this.menu.contains(event.target) || this.closeMenu(false), { capture: true });
-    on(document, 'scroll', () => this.closeMenu(false), { capture: true, passive: true });
+    on(document, 'scroll', () => this.menuMoved() && this.closeMenu(false), { capture: true, passive: true });
     // JupyterLab takes keys in the capture phase, before any row could: plain keys are the table's, those with a modifier stay Lab's.
     on(window, 'keydown', event => this.shareKeys(event), { capture: true });
     this.ticking = setInterval(() => document.hidden || this.tick(), AGE_EVERY);
@@ -472,6 +472,7 @@ class Table {
     entry.append(entry.unfolded);
     entry.classList.add('cw-open');
     entry.row.node.setAttribute('aria-expanded', 'true');
+    this.body.classList.toggle('cw-tall', Boolean(this.body.querySelector('.cw-details')));
     entry.scrollIntoView({ block: 'nearest' });
   }
 
@@ -487,6 +488,7 @@ class Table {
       this.send({ type: 'details', key: entry.row.data.key, open: false });
     }
     entry.unfolded = entry.details = entry.question = null;
+    this.body.classList.toggle('cw-tall', Boolean(this.body.querySelector('.cw-details')));
     if (focus && hadFocus) {
       entry.row.node.focus({ preventScroll: true });
     }

@@ -30,8 +30,8 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
 
         def tell(message: Message) -> None:
             panel = here()
-            if panel is None or panel.comm is None:
-                session._left()
+            if panel is None:
+                session.stop()
             elif hasattr(panel, "table"):
                 panel.table.send(message)
 

@@ -1,0 +1,77 @@
+"""Panels on a recorded server, without a browser: what they send is kept, what a page would send is handed in."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from recorded import RecordedServer
+
+from jupyter_workspaces.client import portal
+from jupyter_workspaces.panel.view import Panel
+
+LIMIT = 5.0  # seconds
+
+
+def until(condition: Callable[[], Any], what: str = "") -> Any:
+    """Wait for something to become true."""
+    deadline = time.monotonic() + LIMIT
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"not within {LIMIT:g} s: {what or condition}"
+        time.sleep(0.005)
+    return found
+
+
+class Page:
+    """A panel as a page sees it."""
+
+    def __init__(self, server: RecordedServer, panel: Panel) -> None:
+        self.server, self.panel = server, panel
+        self.sent: list[dict[str, Any]] = []
+        tell = panel.table.send
+        panel.table.send = lambda message, *rest: (self.sent.append(message), tell(message, *rest))
+
+    def say(self, **message: Any) -> None:
+        """What the front end sends."""
+        self.panel.table._on_message(self.panel.table, message, [])
+
+    def row(self, key: str) -> dict[str, Any] | None:
+        return next((row for row in self.panel.rows if row["key"] == key), None)
+
+    def told(self, kind: str) -> list[dict[str, Any]]:
+        return [message for message in self.sent if message["type"] == kind]
+
+    def on_thread(self, function: Callable[..., Any], *arguments: Any) -> None:
+        """Call where the stream is heard."""
+
+        async def run() -> None:
+            function(*arguments)
+
+        portal.run(run(), LIMIT)
+
+
+@pytest.fixture
+def server() -> RecordedServer:
+    return RecordedServer()
+
+
+@pytest.fixture
+def open_panel(server: RecordedServer) -> Iterator[Callable[..., Page]]:
+    """Open a panel on the recorded server."""
+    opened: list[Panel] = []
+
+    def start(namespace: str | None = None) -> Page:
+        async def connect() -> RecordedServer:
+            if (error := server.refuse.get("connect")) is not None:
+                raise error
+            return server
+
+        opened.append(Panel(connect, namespace))
+        return Page(server, opened[-1])
+
+    yield start
+    for panel in opened:
+        portal.run(panel._session.close(), LIMIT)
+        panel.close()
