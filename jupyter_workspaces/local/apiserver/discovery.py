@@ -17,7 +17,10 @@ VERSION: Object = {
     "major": "1",
     "minor": "36",
     "gitVersion": f"v1.36.0+jupyter-workspaces.{__version__}",
+    "gitCommit": "",
     "gitTreeState": "clean",
+    "buildDate": "1970-01-01T00:00:00Z",
+    "goVersion": "",
     "compiler": "python",
     "platform": f"{platform.system().lower()}/{platform.machine()}",
 }

@@ -110,7 +110,7 @@ class Engine:
         metadata.pop("managedFields", None)
         if metadata.pop("resourceVersion", None):
             raise Refusal(400, "BadRequest", "resourceVersion should not be set on objects to be created")
-        if row.has_status:
+        if row.has_status and not row.strategy.status_at_creation:
             body.pop("status", None)
         warnings = self._prepare(row, body, None, options)
         metadata = body["metadata"]
@@ -238,7 +238,7 @@ class Engine:
         if not isinstance(metadata, dict):
             raise status.bad_request("metadata must be an object")
         _check_shapes(metadata)
-        if row.resource.namespaced and metadata.get("namespace", namespace) != namespace:
+        if row.resource.namespaced and (metadata.get("namespace") or namespace) != namespace:
             raise status.bad_request(
                 f"the namespace of the provided object does not match the namespace sent on the request ({metadata['namespace']} and {namespace})"
             )

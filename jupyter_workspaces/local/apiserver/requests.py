@@ -10,7 +10,7 @@ from typing import Any, cast
 import msgspec
 import yaml
 
-from . import patches, status
+from . import patches, protobuf, status
 from .engine import DeleteOptions, WriteOptions
 
 Object = dict[str, Any]
@@ -18,6 +18,7 @@ Object = dict[str, Any]
 BODY_LIMIT = 3 * 2**20
 _JSON_TYPES = ("application/json", "")
 _YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml")
+_ACCEPTED = ["application/json", "application/yaml", protobuf.MEDIA]
 _LONGEST_GRACE = 10**9
 
 
@@ -52,15 +53,19 @@ def media_type(header: str | None) -> str:
 
 
 def body(data: bytes, content_type: str | None) -> Object:
-    """The object in a request's body. Raises `Refusal` 415 for another language than JSON or YAML, 400 for what is no object."""
+    """The object in a request's body. Raises `Refusal` 415 for another language than JSON, YAML or Kubernetes' protobuf, 400 for what is no object."""
     media = media_type(content_type)
     try:
         if media in _JSON_TYPES:
             decoded = msgspec.json.decode(data)
         elif media in _YAML_TYPES:
             decoded = yaml.safe_load(data)
+        elif media == protobuf.MEDIA:
+            decoded = protobuf.decode(data)
         else:
-            raise status.unsupported_media(["application/json", "application/yaml"])
+            raise status.unsupported_media(_ACCEPTED)
+    except protobuf.UnknownKind as error:
+        raise status.unsupported_media(_ACCEPTED[:2]) from error
     except (msgspec.DecodeError, yaml.YAMLError, RecursionError, ValueError) as error:
         raise status.bad_request(f"the body cannot be read: {error}") from error
     if not isinstance(decoded, dict):

@@ -270,6 +270,7 @@ def built_in() -> tuple[Row, ...]:
             catalog.NODES,
             ("no",),
             shape=shapes.NODE,
+            strategy=kinds.NodeStrategy(),
             subresources=("status",),
             columns=(Column("Status", _node_status), Column("Version", text("status", "nodeInfo", "kubeletVersion"))),
         ),

@@ -35,6 +35,7 @@ class Strategy:
     has_generation = False
     returns_deleted = False
     unconditional_update = True
+    status_at_creation = False
 
     def name_problem(self, name: str) -> str | None:
         if len(name) <= 253 and _SUBDOMAIN.fullmatch(name):
@@ -105,6 +106,12 @@ class PodStrategy(Strategy):
             if any(key not in allowed for key in changed) or ("nodeName" in changed and before.get("nodeName")):
                 return [forbidden("spec", "pod updates may not change fields other than container images and tolerations")]
         return check_pod_spec(spec, "spec")
+
+
+class NodeStrategy(Strategy):
+    """A node tells of itself when it joins."""
+
+    status_at_creation = True
 
 
 class ServiceStrategy(Strategy):

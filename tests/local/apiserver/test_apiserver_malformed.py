@@ -272,13 +272,31 @@ def test_bodies_of_creations(shared: Running, media: str, body: bytes) -> None:
 MEDIA = [
     "text/plain",
     "application/xml",
-    "application/vnd.kubernetes.protobuf",
     "multipart/form-data",
     "nonsense",
     "application/",
     "text/;;;",
     "a/b;c=" + "d" * 500,
 ]
+
+
+PROTOBUF = [
+    b"",
+    b"k8s",
+    b"k8s\0",
+    b"k8s\0\xff",
+    b"k8s\0" + b"\xff" * 40,
+    b"k8s\0\x0a\x02",
+    b"k8s\0\x0a\x0c\x0a\x02v1\x12\x06Secret\x12\x02\x08\x01",
+    b"k8s\0\x0a\x09\x0a\x02v1\x12\x03Pod",
+    b"k8s\0\x0b\x0c\x0d",
+]
+
+
+@pytest.mark.parametrize("body", PROTOBUF, ids=repr)
+@pytest.mark.parametrize("path", [WIDGET_LIST, "/api/v1/namespaces/default/secrets"])
+def test_bodies_in_protobuf(shared: Running, path: str, body: bytes) -> None:
+    assert answered(shared, "POST", path, body, Content_Type="application/vnd.kubernetes.protobuf") in (400, 415, 422)
 
 
 @pytest.mark.parametrize("media", MEDIA, ids=lambda media: media[:40])
