@@ -54,6 +54,7 @@ class Reflector:
         self._objects: dict[Key, Object] = {}
         self._listeners: list[Listener] = []
         self._synced = asyncio.Event()
+        self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -69,10 +70,18 @@ class Reflector:
 
     async def synced(self, seconds: float = 30) -> None:
         """Return once the first list is in. Raises the last `ClusterError`, or `TimeoutError`, when it takes longer."""
+        # Not `wait_for`: before Python 3.12 it loses a cancellation that comes together with the event.
+        waiter = asyncio.ensure_future(self._synced.wait())
         try:
-            await asyncio.wait_for(self._synced.wait(), seconds)
-        except asyncio.TimeoutError:
-            raise self.error or TimeoutError(f"{self.resource.plural} were not listed within {seconds:g} s") from None
+            done, _ = await asyncio.wait({waiter}, timeout=seconds)
+        finally:
+            waiter.cancel()
+        if not done:
+            raise self.error or TimeoutError(f"{self.resource.plural} were not listed within {seconds:g} s")
+
+    def wake(self) -> None:
+        """End the pause after a failure: there is reason to believe that the server is back."""
+        self._woken.set()
 
     @property
     def ready(self) -> bool:
@@ -113,7 +122,11 @@ class Reflector:
                 if self.error is None or str(error) != str(self.error):
                     log.warning("Watching %s: %s", self.resource.plural, error)
                 self.error = error
-                await asyncio.sleep(pause * random.uniform(0.5, 1.5))
+                self._woken.clear()
+                try:
+                    await asyncio.wait_for(self._woken.wait(), pause * random.uniform(0.5, 1.5))
+                except asyncio.TimeoutError:
+                    pass
                 pause = min(pause * 2, LONGEST_PAUSE)
                 if not self._synced.is_set():
                     self.resource_version = ""
@@ -129,9 +142,7 @@ class Reflector:
         self._synced.set()
 
     async def _watch(self) -> None:
-        async for event in self._cluster.watch(
-            self.resource, self.namespace, resource_version=self.resource_version, **self._selectors
-        ):
+        async for event in self._cluster.watch(self.resource, self.namespace, resource_version=self.resource_version, **self._selectors):
             self.error = None
             if event.type == "DELETED":
                 self._drop(event.object)
