@@ -205,7 +205,9 @@ class Cluster:
                     raise await _refusal(response)
                 yield response
         except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, asyncio.TimeoutError) as error:
-            raise Unreachable(f"{self.endpoint.name} at {self.endpoint.url} does not answer: {str(error) or type(error).__name__}") from error
+            raise Unreachable(
+                f"{self.endpoint.name} at {self.endpoint.url} does not answer: {str(error) or type(error).__name__}"
+            ) from error
 
 
 async def _refusal(response: aiohttp.ClientResponse) -> Exception:

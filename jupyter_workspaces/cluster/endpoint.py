@@ -93,9 +93,7 @@ def from_service_account() -> Endpoint:
     return Endpoint(f"https://{host}:{port}", "this cluster", trust, token, namespace, in_cluster=True)
 
 
-def choose(
-    kubeconfig: str | None, context: str | None, start_embedded: Callable[[], Path], *, embedded: bool = False
-) -> Endpoint:
+def choose(kubeconfig: str | None, context: str | None, start_embedded: Callable[[], Path], *, embedded: bool = False) -> Endpoint:
     """The endpoint by the order above. `start_embedded` starts or finds the embedded cluster and gives its kubeconfig; it may block
     for seconds, so call this off the event loop. Raises `NoEndpoint`, and what `start_embedded` raises.
     """

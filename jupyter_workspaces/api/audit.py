@@ -1,0 +1,43 @@
+"""Who made and changed an object, and when: annotations in, wire out (contract §1.4 `Audit`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+from ..resources import names
+from .workspaces.workspaces.models import Audit
+
+
+def audit(metadata: Mapping[str, Any]) -> Audit:
+    """An unreadable time is null; another zone becomes UTC, fractions of seconds are cut."""
+    annotations = metadata.get("annotations") or {}
+    return Audit(
+        created_at=metadata.get("creationTimestamp"),
+        created_by=annotations.get(names.CREATED_BY),
+        updated_at=_utc(annotations.get(names.UPDATED_AT)),
+        updated_by=annotations.get(names.UPDATED_BY),
+        deleted_at=metadata.get("deletionTimestamp"),
+    )
+
+
+def created(user: str | None) -> dict[str, str]:
+    """Annotations of a new object."""
+    return {} if user is None else {names.CREATED_BY: user, names.UPDATED_BY: user}
+
+
+def updated(user: str | None) -> dict[str, str]:
+    """Annotations of a changed object."""
+    now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {names.UPDATED_AT: now} | ({} if user is None else {names.UPDATED_BY: user})
+
+
+def _utc(text: str | None) -> str | None:
+    try:
+        found = datetime.fromisoformat((text or "").replace("Z", "+00:00"))
+    except ValueError:
+        return None
+    if found.tzinfo is None:
+        return None
+    return found.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

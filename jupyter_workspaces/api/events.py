@@ -1,0 +1,169 @@
+"""Live changes as Server-Sent Events: each change is encoded once for all who listen, and can be taken up again where one left off.
+
+Source: WHATWG HTML, “Server-sent events”. The wire is described in docs/api.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from ..cluster.cache import Cache
+from ..cluster.reflector import Key, key_of
+from .workspaces.kinds.service import Kinds
+from .workspaces.kinds.views import list_item as kind_item
+from .workspaces.workspaces.service import Workspaces
+
+Object = dict[str, Any]
+
+COALESCE_SECONDS = 0.02
+KEEP_ALIVE_SECONDS = 15.0
+KEPT_EVENTS = 2_000
+QUEUE = 1_000
+SUBSCRIBERS = 2_000
+
+
+class TooManySubscribers(Exception):
+    """The bound on open streams is reached."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """One encoded event; the namespace is empty where everybody may hear it."""
+
+    number: int
+    namespace: str
+    body: bytes
+
+
+class Feed:
+    """Turns changes of the caches into events, a burst of changes of one object into one."""
+
+    def __init__(
+        self, cache: Cache, workspaces: Workspaces, kinds: Kinds, prefix: str, hint: Callable[[Object], None] | None = None
+    ) -> None:
+        self.epoch = secrets.token_hex(4)
+        self.revision = 0
+        self._cache, self._workspaces, self._kinds, self._prefix, self._hint = cache, workspaces, kinds, prefix, hint
+        self._dirty: dict[tuple[str, Key], tuple[str, Object]] = {}
+        self._kept: deque[Told] = deque(maxlen=KEPT_EVENTS)
+        self._queues: set[asyncio.Queue[Told | None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._stops = [cache.workspaces.listen(self._workspace_changed), cache.kinds.listen(self._kind_changed)]
+
+    @property
+    def listeners(self) -> int:
+        """How many streams are open."""
+        return len(self._queues)
+
+    def stop(self) -> None:
+        """Tell nobody any more, and end all streams."""
+        for stop in self._stops:
+            stop()
+        if self._timer is not None:
+            self._timer.cancel()
+        for queue in list(self._queues):
+            _end(queue)
+
+    async def subscribe(self, namespace: str | None, last: str | None) -> AsyncGenerator[bytes, None]:
+        """Encoded events for one listener: a snapshot (unless `last` can be taken up), then changes, with comments to keep it alive.
+
+        Raises `TooManySubscribers`. A listener that is too slow gets `resync` and the end; it comes back without an id.
+        """
+        if len(self._queues) >= SUBSCRIBERS:
+            raise TooManySubscribers(f"{SUBSCRIBERS} streams are open already; close some.")
+        queue: asyncio.Queue[Told | None] = asyncio.Queue(QUEUE)
+        self._queues.add(queue)
+        try:
+            number = self.revision
+            missed = self._missed(last)
+            if missed is None:
+                yield self._snapshot(namespace)
+            else:
+                for told in missed:
+                    if _concerns(told, namespace):
+                        yield told.body
+            while True:
+                try:
+                    next_told = await asyncio.wait_for(queue.get(), KEEP_ALIVE_SECONDS)
+                except asyncio.TimeoutError:
+                    yield b": still here\n\n"
+                    continue
+                if next_told is None:
+                    yield b"event: resync\ndata: {}\n\n"
+                    return
+                if next_told.number > number and _concerns(next_told, namespace):
+                    yield next_told.body
+        finally:
+            self._queues.discard(queue)
+
+    def _snapshot(self, namespace: str | None) -> bytes:
+        items = b",".join(self._workspaces.list(namespace))
+        kinds = msgspec.json.encode(self._kinds.list())
+        head = f"id: {self.epoch}-{self.revision}\nevent: snapshot\ndata: ".encode()
+        return head + b'{"workspaces":[' + items + b'],"workspaceKinds":' + kinds + b"}\n\n"
+
+    def _missed(self, last: str | None) -> list[Told] | None:
+        """What was told after an id; None when it is not one of ours or too old."""
+        epoch, _, text = (last or "").rpartition("-")
+        if epoch != self.epoch or not text.isascii() or not text.isdigit() or len(text) > 18:
+            return None
+        number = int(text)
+        oldest = self._kept[0].number if self._kept else self.revision + 1
+        if number > self.revision or number < oldest - 1:
+            return None
+        return [told for told in self._kept if told.number > number]
+
+    def _workspace_changed(self, change: str, obj: Object, previous: Object | None) -> None:
+        self._mark("workspace", change, obj)
+
+    def _kind_changed(self, change: str, obj: Object, previous: Object | None) -> None:
+        self._mark("workspacekind", change, obj)
+        if previous is not None and change == "MODIFIED" and previous["metadata"].get("generation") == obj["metadata"].get("generation"):
+            return  # its counts changed, not what workspaces show of it
+        for workspace in self._cache.workspaces.items():
+            if workspace["spec"]["kind"] == obj["metadata"]["name"]:
+                self._mark("workspace", "MODIFIED", workspace)
+
+    def _mark(self, what: str, change: str, obj: Object) -> None:
+        key = (what, key_of(obj))
+        known = self._dirty.get(key)
+        if known is not None and known[0] == "ADDED" and change == "MODIFIED":
+            change = "ADDED"
+        self._dirty[key] = (change, obj)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(COALESCE_SECONDS, self._flush)
+
+    def _flush(self) -> None:
+        self._timer = None
+        dirty, self._dirty = self._dirty, {}
+        for (what, key), (change, obj) in dirty.items():
+            self.revision += 1
+            item = self._workspaces.encoded(obj) if what == "workspace" else msgspec.json.encode(kind_item(obj, self._prefix))
+            head = f'id: {self.epoch}-{self.revision}\nevent: {what}\ndata: {{"type":"{change}","object":'.encode()
+            told = Told(self.revision, key[0], head + item + b"}\n\n")
+            self._kept.append(told)
+            for queue in list(self._queues):
+                if queue.full():
+                    _end(queue)
+                    self._queues.discard(queue)
+                else:
+                    queue.put_nowait(told)
+            if self._hint is not None:
+                self._hint({"change": change, "kind": what, "namespace": key[0], "name": key[1]})
+
+
+def _concerns(told: Told, namespace: str | None) -> bool:
+    return namespace is None or told.namespace in ("", namespace)
+
+
+def _end(queue: asyncio.Queue[Told | None]) -> None:
+    while not queue.empty():
+        queue.get_nowait()
+    queue.put_nowait(None)

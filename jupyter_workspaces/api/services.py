@@ -1,0 +1,126 @@
+"""All services over one cluster: brought up in the background, waited for by the first request, brought up again when the cluster went away."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+from ..cluster.cache import Cache
+from ..cluster.client import Cluster
+from ..cluster.endpoint import Endpoint, NoEndpoint
+from ..cluster.errors import ClusterError, Unreachable
+from .events import Feed
+from .problems import Problem
+from .workspaces.about.service import About
+from .workspaces.kinds.service import Kinds
+from .workspaces.pods.service import Pods
+from .workspaces.volumes.service import Volumes
+from .workspaces.workspaces.service import Workspaces
+
+log = logging.getLogger(__name__)
+
+READY_SECONDS = 20.0
+AGAIN_SECONDS = 5.0
+
+
+class Services:
+    """What handlers ask.
+
+    `choose` finds the endpoint and may start the embedded cluster; it blocks, so it runs in a thread. `prefix` is where the API is served.
+    Every request passes `ready`: it waits for the first start, and starts a dead embedded cluster again, once for all who wait.
+    """
+
+    def __init__(self, choose: Callable[[], Endpoint], prefix: str, hint: Callable[[dict[str, Any]], None] | None = None) -> None:
+        self.prefix = prefix
+        self._choose, self._hint = choose, hint
+        self._starting: asyncio.Task[None] | None = None
+        self._not_before = 0.0
+        self._up = False
+
+    cluster: Cache
+    workspaces: Workspaces
+    kinds: Kinds
+    volumes: Volumes
+    pods: Pods
+    about: About
+    feed: Feed
+
+    def start(self) -> None:
+        """Bring everything up in the background; who needs it waits in `ready`."""
+        if self._starting is None:
+            self._starting = asyncio.create_task(self._start(), name="workspaces services")
+
+    async def stop(self) -> None:
+        task, self._starting = self._starting, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        if self._up:
+            self._up = False
+            self.feed.stop()
+            await self.workspaces.stop()
+            await self.cluster.stop()
+
+    async def ready(self, seconds: float = READY_SECONDS) -> Services:
+        """Itself, once the caches are filled. Raises `Problem` 503 saying why not."""
+        if self._up and not self._is_down():
+            return self
+        if self._starting is None or (self._starting.done() and asyncio.get_running_loop().time() >= self._not_before):
+            self._starting = asyncio.create_task(self._start(), name="workspaces services")
+        try:
+            await asyncio.wait_for(asyncio.shield(self._starting), seconds)
+        except asyncio.TimeoutError:
+            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "The cluster is not ready yet. Try again in a moment.") from None
+        except Exception as error:  # whatever kept the cluster from starting is told to the one who asked
+            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error) or type(error).__name__) from error
+        return self
+
+    def writer(self, user: str | None) -> str | None:
+        """Who is written down as the one who changed an object: a vouched-for user, else the name by which the cluster knows us."""
+        return user or self.about.user
+
+    def _is_down(self) -> bool:
+        return self.cluster.endpoint.embedded and isinstance(self.cluster.workspaces.error, Unreachable)
+
+    async def _start(self) -> None:
+        try:
+            endpoint = await asyncio.to_thread(self._choose)
+            if self._up:
+                # The embedded cluster came back: same address, same token; the caches take up by themselves.
+                await self._heard_again()
+                return
+            await self._fill(Cache(Cluster(endpoint)))
+        except BaseException as error:
+            self._not_before = asyncio.get_running_loop().time() + AGAIN_SECONDS
+            if not isinstance(error, (asyncio.CancelledError, ClusterError, NoEndpoint)):
+                log.warning("The cluster of the workspaces could not be reached: %s", error)
+            raise
+
+    async def _fill(self, cache: Cache) -> None:
+        try:
+            await cache.start()
+        except BaseException:
+            await cache.stop()
+            raise
+        self.cluster = cache
+        self.workspaces = Workspaces(cache, self.prefix)
+        self.kinds = Kinds(cache, self.prefix)
+        self.volumes = Volumes(cache)
+        self.pods = Pods(cache, self.workspaces)
+        self.about = About(cache)
+        await self.about.identify()
+        self.feed = Feed(cache, self.workspaces, self.kinds, self.prefix, self._hint)
+        self._up = True
+        log.info("Workspaces of %s at %s", cache.endpoint.name, cache.endpoint.url)
+
+    async def _heard_again(self) -> None:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + READY_SECONDS
+        while self._is_down() and loop.time() < end:
+            self.cluster.workspaces.wake()
+            await asyncio.sleep(0.05)
+        for reflector in self.cluster.reflectors.values():
+            reflector.wake()

@@ -1,0 +1,53 @@
+"""HTTP for live changes."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from http import HTTPStatus
+
+from jupyter_server.auth.decorator import authorized
+from tornado import web
+from tornado.iostream import StreamClosedError
+
+from .checks import dns_label
+from .events import TooManySubscribers
+from .http import DataHandler
+from .problems import Problem
+
+
+class EventStreamHandler(DataHandler):
+    """GET events[?namespace=]: Server-Sent Events, taken up again by `Last-Event-ID`."""
+
+    _task: asyncio.Task[None] | None = None
+
+    @web.authenticated
+    @authorized
+    async def get(self) -> None:
+        namespace = self.parameter("namespace", dns_label)
+        feed = (await self.services.ready()).feed
+        self._task = asyncio.current_task()
+        self.set_header("Cache-Control", "no-cache")
+        self.set_header("X-Accel-Buffering", "no")
+        self.set_header("Content-Type", "text/event-stream")
+        if self.request.connection is not None:
+            self.request.connection.stream.set_nodelay(True)  # type: ignore[attr-defined]
+        try:
+            async with aclosing(feed.subscribe(namespace, self.request.headers.get("Last-Event-ID"))) as events:
+                async for event in events:
+                    self.write(event)
+                    await self.flush()
+        except StreamClosedError:
+            return
+        except TooManySubscribers as error:
+            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from error
+        except asyncio.CancelledError:
+            if self.request.connection is not None and not self.request.connection.stream.closed():  # type: ignore[attr-defined]
+                raise
+            return
+        await self.finish(set_content_type="text/event-stream")
+
+    def on_connection_close(self) -> None:
+        super().on_connection_close()
+        if self._task is not None:
+            self._task.cancel()  # a silent stream would notice only at its next keep-alive

@@ -1,0 +1,24 @@
+"""The server and its cluster to what goes over the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .... import __version__
+from ....cluster.endpoint import Endpoint
+from . import models
+
+Object = Mapping[str, Any]
+
+
+def health() -> dict[str, Any]:
+    return {"status": "Healthy", "systemInfo": {"version": __version__}}
+
+
+def namespace(obj: Object) -> models.Namespace:
+    return models.Namespace(obj["metadata"]["name"])
+
+
+def cluster(endpoint: Endpoint, user: str, version: str) -> models.ClusterInfo:
+    return models.ClusterInfo(endpoint.name, endpoint.embedded, user, endpoint.namespace, version)

@@ -1,0 +1,91 @@
+"""The start of a workspace as named steps, each with its time and, while it lasts, its reason. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from .models import Progress, Step
+
+Object = Mapping[str, Any]
+
+CONTAINER = "main"
+STEPS = (
+    ("accepted", "Accepted"),
+    ("scheduled", "Scheduled"),
+    ("volumes", "Volumes"),
+    ("image", "Image"),
+    ("started", "Started"),
+    ("ready", "Ready"),
+)
+_IMAGE_REASONS = {"ErrImagePull", "ImagePullBackOff", "ImageNotAvailable", "InvalidImageName", "ImageInspectError", "ErrImageNeverPull"}
+_VOLUME_REASONS = {"ReadOnlyVolumeNotPossible", "FailedMount", "VolumeNotReady"}
+
+
+def progress(workspace: Object, pod: Object | None, claims: Iterable[Object], events: Iterable[Object], now: int) -> Progress:
+    """`claims` are those that the workspace names, `events` those of its pod; `now` in ms."""
+    status = workspace.get("status") or {}
+    state, message = status.get("state", ""), status.get("stateMessage", "")
+    paused = bool(workspace["spec"].get("paused"))
+    if paused:
+        return Progress([Step(step, name, "waiting", 0, None, "") for step, name in STEPS], state, message)
+    ends = _ends(workspace, pod, claims, events)
+    steps: list[Step] = []
+    began, open_step = _begin(workspace, pod), False
+    for step, name in STEPS:
+        end = ends[step]
+        if open_step:
+            steps.append(Step(step, name, "waiting", 0, None, ""))
+        elif end is not None:
+            end = max(end, began)
+            steps.append(Step(step, name, "done", began, round((end - began) / 1000, 1), ""))
+            began = end
+        else:
+            failed = state == "Error"
+            steps.append(Step(step, name, "failed" if failed else "current", min(began, now), None, message))
+            open_step = True
+    return Progress(steps, state, message)
+
+
+def _begin(workspace: Object, pod: Object | None) -> int:
+    """When this start was asked for: its pod is made right after, whether the workspace is new or resumed."""
+    created = milliseconds(workspace["metadata"].get("creationTimestamp"))
+    if pod is None:
+        return created
+    return max(created, milliseconds(pod["metadata"].get("creationTimestamp")))
+
+
+def _ends(workspace: Object, pod: Object | None, claims: Iterable[Object], events: Iterable[Object]) -> dict[str, int | None]:
+    """When each step was over, in ms; None while it is not."""
+    ends: dict[str, int | None] = dict.fromkeys((step for step, _ in STEPS), None)
+    if pod is None:
+        return ends
+    ends["accepted"] = milliseconds(pod["metadata"].get("creationTimestamp"))
+    status = pod.get("status") or {}
+    conditions = {condition["type"]: condition for condition in status.get("conditions") or ()}
+    if conditions.get("PodScheduled", {}).get("status") == "True":
+        ends["scheduled"] = milliseconds(conditions["PodScheduled"].get("lastTransitionTime"))
+    elif pod["spec"].get("nodeName"):
+        ends["scheduled"] = ends["accepted"]
+    if ends["scheduled"] is None:
+        return ends
+    main: Object = next((one for one in status.get("containerStatuses") or () if one["name"] == CONTAINER), {})
+    waiting = ((main.get("state") or {}).get("waiting") or {}).get("reason")
+    running = (main.get("state") or {}).get("running") or {}
+    told = {event.get("reason"): milliseconds(event.get("lastTimestamp")) for event in events}
+    bound = all((claim.get("status") or {}).get("phase") == "Bound" for claim in claims)
+    if bound and waiting not in _VOLUME_REASONS:
+        ends["volumes"] = ends["scheduled"]
+    if running or main.get("ready") or ("Pulled" in told and waiting not in _IMAGE_REASONS):
+        ends["image"] = told.get("Pulled") or milliseconds(running.get("startedAt")) or ends["volumes"]
+    if running:
+        ends["started"] = milliseconds(running.get("startedAt"))
+        if conditions.get("Ready", {}).get("status") == "True":
+            ends["ready"] = milliseconds(conditions["Ready"].get("lastTransitionTime"))
+    return ends
+
+
+def milliseconds(timestamp: str | None) -> int:
+    """Of an RFC 3339 time; 0 for none."""
+    return int(datetime.fromisoformat(timestamp.replace("Z", "+00:00")).timestamp() * 1000) if timestamp else 0

@@ -1,0 +1,115 @@
+"""What can be asked about what runs for a workspace. Knows the cluster, not HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+from ....cluster.cache import Cache
+from ....cluster.client import REQUEST_SECONDS
+from ....cluster.errors import ClusterError
+from ....resources import names
+from ....resources.catalog import EVENTS, PODS
+from ... import problems
+from ..volumes.views import claims_of_workspace
+from ..workspaces.service import Workspaces
+from . import models, views
+from .progress import CONTAINER, progress
+
+Object = dict[str, Any]
+
+DEFAULT_LINES = 1000
+LIMIT_BYTES = 100 * 2**20
+
+
+@dataclass(frozen=True)
+class LogQuery:
+    """What of a log is wanted; `since` is an RFC 3339 time."""
+
+    container: str = CONTAINER
+    tail_lines: int = DEFAULT_LINES
+    previous: bool = False
+    since: str | None = None
+    follow: bool = False
+
+
+class Pods:
+    """Pods of workspaces."""
+
+    def __init__(self, cache: Cache, workspaces: Workspaces) -> None:
+        self._cache, self._workspaces = cache, workspaces
+
+    async def details(self, namespace: str, name: str) -> models.Details:
+        """Raises `Problem` 404."""
+        workspace = await self._workspaces.find(namespace, name)
+        return views.details(workspace, self._cache.kind_of(workspace))
+
+    async def events(self, namespace: str, name: str) -> list[models.Event]:
+        """Of the workspace and of everything that it owns, newest last. Raises `Problem` 404."""
+        workspace = await self._workspaces.find(namespace, name)
+        found = [views.event(event) for event in await self._events(workspace)]
+        return sorted(found, key=lambda event: event.time)
+
+    async def progress(self, namespace: str, name: str) -> models.Progress:
+        """Raises `Problem` 404."""
+        workspace = await self._workspaces.find(namespace, name)
+        pod = self._cache.pod_of(workspace)
+        claims = [claim for one in claims_of_workspace(workspace) if (claim := self._cache.claims.get(one, namespace))]
+        told = await self._events_of(namespace, [pod["metadata"]["uid"]]) if pod is not None else []
+        return progress(workspace, pod, claims, told, int(time.time() * 1000))
+
+    @asynccontextmanager
+    async def log(self, namespace: str, name: str, query: LogQuery) -> AsyncIterator[aiohttp.StreamReader]:
+        """The log as it comes. Raises `Problem` 404, 400 when there is no such log."""
+        workspace = await self._workspaces.find(namespace, name)
+        recorded = (workspace.get("status") or {}).get("podTemplatePod") or {}
+        known = [one["name"] for kind in ("containers", "initContainers") for one in recorded.get(kind) or ()]
+        if not recorded.get("name"):
+            raise problems.bad_request(f"{name} has no pod now, so it has no log. Resume it first.")
+        if query.container not in known:
+            raise problems.bad_request(f"{name} has no container {query.container}; it has {', '.join(known) or 'none yet'}.")
+        asked = {
+            "container": query.container,
+            "tailLines": str(query.tail_lines),
+            "timestamps": "true",
+            "limitBytes": str(LIMIT_BYTES),
+            "previous": str(query.previous).lower(),
+            "follow": str(query.follow).lower(),
+        }
+        if query.since is not None:
+            asked["sinceTime"] = query.since
+        path = PODS.path(namespace, recorded["name"], "log")
+        try:
+            async with self._cache.cluster.stream(path, query=asked, read_seconds=None if query.follow else REQUEST_SECONDS) as content:
+                yield content
+        except ClusterError as error:
+            if error.status in (400, 404):
+                raise problems.bad_request(f"There is no such log: {error.message}") from error
+            raise problems.from_cluster(error, "log", name) from error
+
+    async def _events(self, workspace: Object) -> list[Object]:
+        metadata = workspace["metadata"]
+        uids = [metadata["uid"]]
+        for reflector in (self._cache.pods, self._cache.services):
+            for obj in reflector.items():
+                found = obj["metadata"]
+                if (
+                    found.get("namespace") == metadata["namespace"]
+                    and (found.get("labels") or {}).get(names.WORKSPACE_NAME) == metadata["name"]
+                ):
+                    uids += [
+                        found["uid"],
+                        *(owner["uid"] for owner in found.get("ownerReferences") or () if owner["kind"] == "StatefulSet"),
+                    ]
+        return await self._events_of(metadata["namespace"], list(dict.fromkeys(uids)))
+
+    async def _events_of(self, namespace: str, uids: list[str]) -> list[Object]:
+        cluster = self._cache.cluster
+        lists = await asyncio.gather(*(cluster.list(EVENTS, namespace, field_selector=f"involvedObject.uid={uid}") for uid in uids))
+        return [event for found in lists for event in found.items]

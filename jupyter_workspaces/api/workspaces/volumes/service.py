@@ -1,0 +1,97 @@
+"""What can be done with claims and storage classes. Knows the cluster, not HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ....cluster.cache import Cache
+from ....cluster.errors import ClusterError, NotFound
+from ....cluster.reflector import key_of
+from ....resources import names
+from ....resources.catalog import PERSISTENT_VOLUME_CLAIMS, STORAGE_CLASSES
+from ....resources.causes import forbidden, invalid
+from ... import audit, problems
+from . import models, views
+
+Object = dict[str, Any]
+
+
+class Volumes:
+    """Claims and storage classes of the cluster."""
+
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+
+    def storage_classes(self) -> list[models.StorageClass]:
+        """By name."""
+        return sorted(map(views.storage_class, self._cache.storage_classes.items()), key=lambda found: found.name)
+
+    def claims(self, namespace: str) -> list[models.Claim]:
+        """By name, each with the pods and workspaces that use it."""
+        cache = self._cache
+        claims = [claim for claim in cache.claims.items() if claim["metadata"]["namespace"] == namespace]
+        pods = [pod for pod in cache.pods.items() if pod["metadata"]["namespace"] == namespace]
+        workspaces = [workspace for workspace in cache.workspaces.items() if workspace["metadata"]["namespace"] == namespace]
+        found = []
+        for claim in sorted(claims, key=key_of):
+            name = claim["metadata"]["name"]
+            volume = cache.volumes.get(claim["spec"].get("volumeName") or "")
+            volume_class = None if volume is None else cache.storage_classes.get(volume["spec"].get("storageClassName") or "")
+            using = [pod for pod in sorted(pods, key=key_of) if name in views.claims_of(pod)]
+            named = [workspace for workspace in sorted(workspaces, key=key_of) if name in views.claims_of_workspace(workspace)]
+            found.append(views.claim(claim, volume, volume_class, using, named))
+        return found
+
+    async def create(self, user: str | None, namespace: str, model: models.ClaimCreate) -> models.ClaimCreate:
+        """Raises `Problem` 409 when the name is taken, 422 for a class that may not be used and for what the cluster has against it."""
+        field, name = "storageClassName", model.storage_class_name
+        chosen = self._cache.storage_classes.get(name)
+        if chosen is None:
+            try:
+                chosen = await self._cache.cluster.get(STORAGE_CLASSES, name)
+            except NotFound:
+                known = ", ".join(found.name for found in self.storage_classes() if found.can_use) or "none"
+                raise problems.invalid([invalid(field, name, f"there is no such storage class; there is: {known}")]) from None
+        if not views.storage_class(chosen).can_use:
+            text = (
+                f"the storage class {name} may not be used: it lacks the label {names.CAN_USE}=true; who manages the cluster can set that"
+            )
+            raise problems.invalid([forbidden(field, text)])
+        body = {
+            "apiVersion": "v1",
+            "kind": PERSISTENT_VOLUME_CLAIMS.kind,
+            "metadata": {
+                "name": model.name,
+                "namespace": namespace,
+                "labels": {names.CAN_MOUNT: "true", names.CAN_UPDATE: "true"},
+                "annotations": audit.created(user),
+            },
+            "spec": {
+                "accessModes": model.access_modes,
+                "storageClassName": name,
+                "resources": {"requests": {"storage": model.requests.storage}},
+            },
+        }
+        try:
+            made = await self._cache.cluster.create(PERSISTENT_VOLUME_CLAIMS, body, namespace)
+        except NotFound as error:
+            raise problems.not_found(f"There is no namespace {namespace}.") from error
+        except ClusterError as error:
+            raise problems.from_cluster(error, "claim", model.name) from error
+        self._cache.claims.apply(made)
+        return views.created(made)
+
+    async def delete(self, namespace: str, name: str) -> None:
+        """A claim in use goes when its last pod has gone. Raises `Problem` 404, 403 without the label can-update."""
+        try:
+            held = await self._cache.cluster.get(PERSISTENT_VOLUME_CLAIMS, name, namespace)
+        except NotFound:
+            raise problems.not_found(f"There is no claim {name} in {namespace}.") from None
+        if (held["metadata"].get("labels") or {}).get(names.CAN_UPDATE) != "true":
+            raise problems.forbidden(f"The claim {name} may not be deleted here: it lacks the label {names.CAN_UPDATE}=true.")
+        try:
+            gone = await self._cache.cluster.delete(PERSISTENT_VOLUME_CLAIMS, name, namespace)
+        except ClusterError as error:
+            raise problems.from_cluster(error, "claim", name) from error
+        if gone.get("kind") == PERSISTENT_VOLUME_CLAIMS.kind and gone["metadata"].get("deletionTimestamp"):
+            self._cache.claims.apply(gone)

@@ -1,0 +1,1 @@
+"""Workspaces: list, create, read, change, pause, restart, delete (contract operations 4 to 10, and PATCH)."""

@@ -1,0 +1,274 @@
+"""What can be done with workspaces. Knows the cluster, not HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+import jsonpatch
+import jsonpointer
+import msgspec
+from msgspec import UNSET
+
+from ....cluster.cache import Cache
+from ....cluster.errors import ClusterError, Conflict, Invalid, NotFound
+from ....cluster.reflector import Key, key_of
+from ....resources import names
+from ....resources.catalog import SECRETS, WORKSPACES
+from ....resources.causes import Cause, forbidden, invalid
+from ....resources.merge import merge
+from ... import audit, problems
+from ...http import converted
+from . import models, views
+
+log = logging.getLogger(__name__)
+
+Object = dict[str, Any]
+
+WRITE_ATTEMPTS = 5
+RESTART_SECONDS = 120.0
+RESTARTS_AT_ONCE = 100
+
+
+class Workspaces:
+    """Workspaces of the cluster."""
+
+    def __init__(self, cache: Cache, prefix: str) -> None:
+        self._cache, self._prefix = cache, prefix
+        self._items: dict[Key, tuple[Object, Object | None, bytes]] = {}
+        self._restarts: dict[Key, asyncio.Task[None]] = {}
+
+    async def stop(self) -> None:
+        """End the restarts that still wait."""
+        tasks = list(self._restarts.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # Reading
+
+    def encoded(self, workspace: Object) -> bytes:
+        """The list item as JSON, encoded once for each version of the workspace and of its kind."""
+        key, kind = key_of(workspace), self._cache.kind_of(workspace)
+        known = self._items.get(key)
+        if known is not None and known[0] is workspace and known[1] is kind:
+            return known[2]
+        encoded = msgspec.json.encode(views.list_item(workspace, kind, self._prefix))
+        self._items[key] = (workspace, kind, encoded)
+        return encoded
+
+    def list(self, namespace: str | None = None) -> list[bytes]:
+        """Encoded list items by namespace and name."""
+        found = [one for one in self._cache.workspaces.items() if namespace is None or one["metadata"]["namespace"] == namespace]
+        if len(self._items) > len(self._cache.workspaces) + 1000:
+            self._items = {key: item for key, item in self._items.items() if self._cache.workspaces.get(key[1], key[0]) is not None}
+        return [self.encoded(one) for one in sorted(found, key=key_of)]
+
+    async def get(self, namespace: str, name: str) -> models.WorkspaceUpdate:
+        """Raises `Problem` 404."""
+        return views.update_model(await self.find(namespace, name))
+
+    async def find(self, namespace: str, name: str) -> Object:
+        """As stored. Raises `Problem` 404."""
+        found = self._cache.workspace(namespace, name)
+        if found is None:
+            try:
+                found = await self._cache.cluster.get(WORKSPACES, name, namespace)
+            except NotFound:
+                raise problems.not_found(f"There is no workspace {name} in {namespace}.") from None
+        return found
+
+    # Writing
+
+    async def create(self, user: str | None, namespace: str, model: models.WorkspaceCreate) -> models.WorkspaceCreate:
+        """Raises `Problem` 409 when the name is taken, 422 for what the cluster or the mounts have against it."""
+        await self._check_mounts(namespace, model.pod_template)
+        body = {
+            "apiVersion": WORKSPACES.api_version,
+            "kind": WORKSPACES.kind,
+            "metadata": {"name": model.name, "namespace": namespace, "annotations": audit.created(user)},
+            "spec": views.spec_of(model, model.kind),
+        }
+        try:
+            made = await self._cache.cluster.create(WORKSPACES, body, namespace)
+        except NotFound as error:
+            raise problems.not_found(f"There is no namespace {namespace}.") from error
+        except ClusterError as error:
+            raise problems.from_cluster(error, "workspace", model.name) from error
+        self._cache.workspaces.apply(made)
+        return views.create_model(made)
+
+    async def update(self, user: str | None, namespace: str, name: str, model: models.WorkspaceUpdate) -> models.WorkspaceUpdate:
+        """Replace what the owner chooses. Raises `Problem` 409 for a stale revision, 404, 422."""
+        held = await self._cluster_get(namespace, name)
+        if model.revision != views.revision(held):
+            raise problems.stale()
+        await self._check_mounts(namespace, model.pod_template)
+
+        def change(workspace: Object) -> Object:
+            if model.revision != views.revision(workspace):
+                raise problems.stale()
+            return workspace | {"spec": views.spec_of(model, workspace["spec"]["kind"])}
+
+        return views.update_model(await self._write(user, held, change))
+
+    async def patch(self, user: str | None, namespace: str, name: str, patch: Any) -> models.WorkspaceUpdate:
+        """Change the update model: a mapping is a merge patch, a list a JSON patch. A `revision` in it must hold.
+
+        Raises `Problem` 400 for what is no patch, 404, 409, 422.
+        """
+
+        def change(workspace: Object) -> Object:
+            present = msgspec.to_builtins(views.update_model(workspace))
+            model = converted(patched(present, patch), models.WorkspaceUpdate)
+            if model.revision != present["revision"]:
+                raise problems.stale()
+            if causes := model.causes():
+                raise problems.invalid(causes)
+            return workspace | {"spec": views.spec_of(model, workspace["spec"]["kind"])}
+
+        held = await self._cluster_get(namespace, name)
+        changed = converted(msgspec.to_builtins(change(held)["spec"]["podTemplate"]), models.PodTemplate)
+        await self._check_mounts(namespace, changed)
+        return views.update_model(await self._write(user, held, change))
+
+    async def delete(self, namespace: str, name: str) -> None:
+        """Volumes stay. Raises `Problem` 404."""
+        try:
+            gone = await self._cache.cluster.delete(WORKSPACES, name, namespace)
+        except ClusterError as error:
+            raise problems.from_cluster(error, "workspace", f"{name}") from error
+        if gone.get("kind") == WORKSPACES.kind:
+            self._cache.workspaces.apply(gone)
+
+    async def pause(self, namespace: str, name: str, paused: bool) -> models.Pause:
+        """Raises `Problem` 404, and 409 when it is so already or, to start it, when it is not Paused."""
+        tests: list[Object] = [{"op": "test", "path": "/spec/paused", "value": not paused}]
+        if not paused:
+            tests.append({"op": "test", "path": "/status/state", "value": "Paused"})
+        patch = [*tests, {"op": "replace", "path": "/spec/paused", "value": paused}]
+        try:
+            changed = await self._cache.cluster.patch(WORKSPACES, name, patch, namespace)
+        except Invalid as error:
+            wanted = "is not running any more" if paused else "is not paused"
+            state = ((await self.find(namespace, name)).get("status") or {}).get("state") or "Unknown"
+            raise problems.conflict(f"{name} {wanted} (its state is {state}); look at it again.") from error
+        except ClusterError as error:
+            raise problems.from_cluster(error, "workspace", name) from error
+        self._cache.workspaces.apply(changed)
+        return models.Pause(changed["spec"]["paused"])
+
+    async def restart(self, namespace: str, name: str) -> None:
+        """Pause, wait until it has stopped, start: from any state, on its own. Raises `Problem` 404, 409 while one is under way."""
+        held = await self._cluster_get(namespace, name)
+        key = key_of(held)
+        if key in self._restarts:
+            raise problems.conflict(f"{name} is being restarted already.")
+        if len(self._restarts) >= RESTARTS_AT_ONCE:
+            raise problems.conflict("Too many workspaces are being restarted; try again in a moment.")
+        await self._set_paused(namespace, name, True)
+        task = asyncio.create_task(self._start_again(key), name=f"restart {namespace}/{name}")
+        self._restarts[key] = task
+        task.add_done_callback(lambda _: self._restarts.pop(key, None))
+
+    async def _start_again(self, key: Key) -> None:
+        """The second half of a restart. However long stopping takes, the workspace is started in the end."""
+        stopped = asyncio.Event()
+
+        def look(change: str = "", obj: Object | None = None, previous: Object | None = None) -> None:
+            workspace = self._cache.workspace(*key)
+            state = ((workspace or {}).get("status") or {}).get("state")
+            if workspace is None or (state in ("Paused", "Error") and self._cache.pod_of(workspace) is None):
+                stopped.set()
+
+        stops = [reflector.listen(look) for reflector in (self._cache.workspaces, self._cache.pods)]
+        try:
+            look()
+            await asyncio.wait_for(stopped.wait(), RESTART_SECONDS)
+        except asyncio.TimeoutError:
+            log.warning("Workspace %s/%s did not stop within %g s; it is started again all the same", *key, RESTART_SECONDS)
+        finally:
+            for stop in stops:
+                stop()
+        try:
+            await self._set_paused(*key, False)
+        except ClusterError as error:
+            log.warning("Workspace %s/%s could not be started again: %s", *key, error)
+
+    async def _set_paused(self, namespace: str, name: str, paused: bool) -> None:
+        try:
+            changed = await self._cache.cluster.patch(WORKSPACES, name, {"spec": {"paused": paused}}, namespace)
+        except NotFound:
+            return
+        self._cache.workspaces.apply(changed)
+
+    async def _cluster_get(self, namespace: str, name: str) -> Object:
+        try:
+            return await self._cache.cluster.get(WORKSPACES, name, namespace)
+        except NotFound:
+            raise problems.not_found(f"There is no workspace {name} in {namespace}.") from None
+
+    async def _write(self, user: str | None, held: Object, change: Any) -> Object:
+        """Store a change of a workspace; a write in between (the controller's status) is no conflict for the user."""
+        for attempt in range(WRITE_ATTEMPTS):
+            wanted = change(held)
+            if wanted["spec"] == held["spec"]:
+                return held
+            metadata = dict(held["metadata"])
+            metadata["annotations"] = (metadata.get("annotations") or {}) | audit.updated(user)
+            try:
+                stored = await self._cache.cluster.replace(WORKSPACES, wanted | {"metadata": metadata})
+            except Conflict as error:
+                if attempt == WRITE_ATTEMPTS - 1:
+                    raise problems.from_cluster(error) from error
+                held = await self._cluster_get(metadata["namespace"], metadata["name"])
+                continue
+            except ClusterError as error:
+                raise problems.from_cluster(error, "workspace", metadata["name"]) from error
+            self._cache.workspaces.apply(stored)
+            return stored
+        raise AssertionError("unreachable")
+
+    async def _check_mounts(self, namespace: str, template: models.PodTemplate) -> None:
+        """Claims and secrets must be there and carry the label that allows to mount them. Raises `Problem` 422."""
+        causes: list[Cause] = []
+        claims = [("podTemplate.volumes.home", template.volumes.home)] if template.volumes.home else []
+        claims += [(f"podTemplate.volumes.data[{index}].pvcName", data.pvc_name) for index, data in enumerate(template.volumes.data)]
+        for field, claim in claims:
+            causes += _mountable(field, str(claim), "claim", self._cache.claims.get(str(claim), namespace))
+        for index, secret in enumerate(template.volumes.secrets if template.volumes.secrets is not UNSET else ()):
+            try:
+                found: Object | None = await self._cache.cluster.get(SECRETS, secret.secret_name, namespace)
+            except NotFound:
+                found = None
+            causes += _mountable(f"podTemplate.volumes.secrets[{index}].secretName", secret.secret_name, "secret", found)
+        if causes:
+            raise problems.invalid(causes)
+
+
+def patched(present: Object, patch: Any) -> Object:
+    """A model with a patch applied. Raises `Problem` 400, 422."""
+    if isinstance(patch, dict):
+        merged: Object = merge(present, patch)
+        return merged
+    if not isinstance(patch, list):
+        raise problems.bad_request("A patch is an object (merge patch, RFC 7386) or a list of operations (JSON patch, RFC 6902).")
+    try:
+        result = jsonpatch.apply_patch(present, patch)
+    except jsonpatch.InvalidJsonPatch as error:
+        raise problems.bad_request(f"This is not a JSON patch: {error}") from error
+    except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, TypeError, KeyError, IndexError, ValueError) as error:
+        raise problems.invalid([invalid("patch", "…", f"it does not fit: {error}")]) from error
+    if not isinstance(result, dict):
+        raise problems.bad_request("The patch leaves no object.")
+    return result
+
+
+def _mountable(field: str, name: str, what: str, found: Object | None) -> Iterable[Cause]:
+    if found is None:
+        yield invalid(field, name, f"there is no such {what} in this namespace")
+    elif (found["metadata"].get("labels") or {}).get(names.CAN_MOUNT) != "true":
+        text = f"the {what} {name} may not be mounted: it lacks the label {names.CAN_MOUNT}=true; whoever owns it can set that"
+        yield forbidden(field, text)

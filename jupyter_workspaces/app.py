@@ -1,0 +1,91 @@
+"""The server extension: settings, start and stop. Importing it must stay cheap; what it wires is imported when it is loaded."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jupyter_server.auth.identity import IdentityProvider, PasswordIdentityProvider
+from jupyter_server.extension.application import ExtensionApp
+from jupyter_server.utils import url_path_join
+from traitlets import Bool, Unicode
+
+if TYPE_CHECKING:
+    from .api.services import Services
+    from .cluster.endpoint import Endpoint
+
+SETTING = "jupyter_workspaces"
+
+
+class JupyterWorkspaces(ExtensionApp):
+    """Workspaces of a Kubernetes cluster, inside a Jupyter server."""
+
+    name = "jupyter_workspaces"
+    extension_url = "/workspaces/api/v1/healthcheck"
+    load_other_extensions = True
+
+    kubeconfig = Unicode(
+        "", config=True, help="Kubeconfig of the cluster to use. Empty: KUBECONFIG, the pod's own cluster, else the local cluster."
+    )
+    context = Unicode("", config=True, help="Context of the kubeconfig. Empty: its current one.")
+    embedded = Bool(False, config=True, help="Use the local cluster whatever KUBECONFIG says.")
+    directory = Unicode(
+        "", config=True, help="Where the local cluster keeps its data. Empty: JUPYTER_WORKSPACES_HOME, else Jupyter's data directory."
+    )
+    api_path = Unicode("workspaces/api/v1", help="Where the API is served, below the server's base URL.")
+
+    services: Services
+
+    def initialize_settings(self) -> None:
+        from .api.services import Services
+
+        serverapp = self.serverapp
+        assert serverapp is not None
+        prefix = url_path_join(serverapp.base_url, self.api_path)
+        self.services = Services(self.choose_endpoint, prefix, self._hint)
+        self.settings[SETTING] = self.services
+        provider = serverapp.identity_provider
+        # Jupyter's own providers hand out random names; any other one vouches for its users.
+        vouches = type(provider) not in (IdentityProvider, PasswordIdentityProvider)
+        self.settings["jupyter_workspaces_trusted_identity"] = vouches
+        schema = Path(__file__).parent / "api" / "change.yaml"
+        if serverapp.event_logger is not None:
+            serverapp.event_logger.register_event_schema(schema)
+
+    def initialize_handlers(self) -> None:
+        from .api.routes import routes
+        from .connect.handlers import routes as connect_routes
+
+        assert self.serverapp is not None
+        base_url = self.serverapp.base_url
+        # Not `self.handlers`: those must be plain patterns, and the proxy's routes tell WebSockets from pages.
+        self.serverapp.web_app.add_handlers(".*$", [*routes(url_path_join(base_url, self.api_path)), *connect_routes(base_url)])
+
+    async def _start_jupyter_server_extension(self, serverapp: Any) -> None:
+        """Called when the server's loop runs. Nothing here is waited for: the server is there before the cluster is."""
+        if not os.environ.get("JUPYTER_WORKSPACE"):
+            self.services.start()
+
+    async def stop_extension(self) -> None:
+        from .connect.transfer import close
+
+        await close(self.settings)
+        if SETTING in self.settings:
+            await self.settings[SETTING].stop()
+
+    def choose_endpoint(self) -> Endpoint:
+        """Blocking. Raises `NoEndpoint`, `LocalClusterError`."""
+        from .cluster.endpoint import choose
+
+        return choose(self.kubeconfig or None, self.context or None, self._start_embedded, embedded=self.embedded)
+
+    def _start_embedded(self) -> Path:
+        from .local import launch
+
+        return launch.start(self.directory or None)
+
+    def _hint(self, change: dict[str, Any]) -> None:
+        """JupyterLab's tabs listen on the server's event bus and read again what a hint names."""
+        if self.serverapp is not None and self.serverapp.event_logger is not None:
+            self.serverapp.event_logger.emit(schema_id="https://events.jupyter.org/jupyter_workspaces/change", data=change)

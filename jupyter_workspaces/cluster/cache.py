@@ -1,0 +1,90 @@
+"""What the server knows of the cluster without asking: one shared cache for each resource."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from ..resources import names
+from ..resources.catalog import (
+    CONFIG_MAPS,
+    NAMESPACES,
+    PERSISTENT_VOLUME_CLAIMS,
+    PERSISTENT_VOLUMES,
+    PODS,
+    SERVICES,
+    STORAGE_CLASSES,
+    WORKSPACE_KINDS,
+    WORKSPACES,
+    Resource,
+)
+from .client import Cluster
+from .reflector import Key, Reflector, key_of
+
+Object = dict[str, Any]
+
+
+class Cache:
+    """Shared reflectors, and the client behind them for everything else. Secrets and events are read when asked for, never watched."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.endpoint = cluster.endpoint
+        self.workspaces = Reflector(cluster, WORKSPACES)
+        self.kinds = Reflector(cluster, WORKSPACE_KINDS)
+        self.pods = Reflector(cluster, PODS)
+        self.services = Reflector(cluster, SERVICES, label_selector=names.WORKSPACE_NAME)
+        self.claims = Reflector(cluster, PERSISTENT_VOLUME_CLAIMS)
+        self.volumes = Reflector(cluster, PERSISTENT_VOLUMES)
+        self.storage_classes = Reflector(cluster, STORAGE_CLASSES)
+        self.namespaces = Reflector(cluster, NAMESPACES)
+        self.pictures = Reflector(cluster, CONFIG_MAPS, label_selector=f"{names.IMAGE_SOURCE}=true")
+        self.reflectors: dict[Resource, Reflector] = {
+            found.resource: found for found in vars(self).values() if isinstance(found, Reflector)
+        }
+        self._pods_of: dict[Key, set[Key]] = {}
+        self.pods.listen(self._index_pod)
+
+    async def start(self, seconds: float = 20) -> None:
+        """Start all caches and wait until each has its first list. Raises `ClusterError`, `TimeoutError`."""
+        for reflector in self.reflectors.values():
+            reflector.start()
+        await asyncio.gather(*(reflector.synced(seconds) for reflector in self.reflectors.values()))
+
+    async def stop(self) -> None:
+        await asyncio.gather(*(reflector.stop() for reflector in self.reflectors.values()))
+        await self.cluster.close()
+
+    @property
+    def ready(self) -> bool:
+        return all(reflector.ready for reflector in self.reflectors.values())
+
+    def workspace(self, namespace: str, name: str) -> Object | None:
+        return self.workspaces.get(name, namespace)
+
+    def kind_of(self, workspace: Object) -> Object | None:
+        return self.kinds.get(workspace["spec"]["kind"])
+
+    def pod_of(self, workspace: Object) -> Object | None:
+        """The workspace's pod; while one goes and another comes, the younger."""
+        metadata = workspace["metadata"]
+        found = [pod for key in self._pods_of.get((metadata["namespace"], metadata["name"]), ()) if (pod := self.pods.get(key[1], key[0]))]
+        return max(found, key=lambda pod: str(pod["metadata"]["creationTimestamp"]), default=None)
+
+    def service_of(self, workspace: Object) -> Object | None:
+        """The Service that the workspace controls."""
+        for service in self.services.items():
+            owners = service["metadata"].get("ownerReferences") or ()
+            if any(owner["uid"] == workspace["metadata"]["uid"] for owner in owners):
+                return service
+        return None
+
+    def _index_pod(self, change: str, pod: Object, previous: Object | None) -> None:
+        name = (pod["metadata"].get("labels") or {}).get(names.WORKSPACE_NAME)
+        if name is None:
+            return
+        held = self._pods_of.setdefault((pod["metadata"]["namespace"], name), set())
+        if change == "DELETED":
+            held.discard(key_of(pod))
+        else:
+            held.add(key_of(pod))

@@ -1,0 +1,160 @@
+"""`jupyter workspaces serve`: the API and the proxy alone, without kernels, contents or a front end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any, ClassVar
+
+from jupyter_server.serverapp import ServerApp
+from tornado import web
+from traitlets import Bool, Float, Unicode, default
+from traitlets.config import Config
+
+from .app import JupyterWorkspaces
+
+IDLE_LOOK_SECONDS = 5.0
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class StandaloneWorkspaces(JupyterWorkspaces):
+    """The extension, served at `/api/v1/` as the original backend serves it."""
+
+    api_path = Unicode("api/v1")
+    extension_url = "/api/v1/healthcheck"
+
+
+class ServeApp(ServerApp):
+    """A server with nothing but our own routes."""
+
+    name = "jupyter-workspaces-serve"
+    description = __doc__ or ""
+    # Signing in and the refusal of other origins are Jupyter's; its kernels, files and settings are not served.
+    default_services: ClassVar[tuple[str, ...]] = ("auth", "security")  # type: ignore[misc]
+
+    no_auth = Bool(
+        False, config=True, help="Ask nobody who they are. Binds loopback only; foreign origins and hosts are refused all the same."
+    )
+    runtime_file = Unicode("", config=True, help="Where to write url, token and pid once it listens (mode 0600).")
+    idle_minutes = Float(0, config=True, help="End after so many minutes without a request or an open stream. 0: never.")
+
+    last_request = 0.0
+    _idle: asyncio.Task[None] | None = None
+
+    @default("open_browser")
+    def _open_browser(self) -> bool:
+        return False
+
+    def init_webapp(self) -> None:
+        if self.no_auth:
+            if self.ip not in _LOOPBACK:
+                self.log.critical("--no-auth serves this machine only: use --ip 127.0.0.1, not %s.", self.ip or "all addresses")
+                self.exit(2)
+            self.tornado_settings = {**self.tornado_settings, "disable_check_xsrf": True}
+            self.allow_remote_access = False
+        super().init_webapp()
+        log_request = self.web_app.settings["log_function"]
+
+        def note(handler: web.RequestHandler) -> None:
+            self.last_request = time.monotonic()
+            log_request(handler)
+
+        self.web_app.settings["log_function"] = note
+        self.last_request = time.monotonic()
+
+    def running_server_info(self, kernel_count: bool = True) -> str:
+        if self.no_auth:
+            return (
+                f"Workspaces API at {self.connection_url}api/v1/\n"
+                "It asks nobody who they are: every user of this machine may use it. Leave out --no-auth to ask for a token."
+            )
+        return f"Workspaces API at {self.display_url}"
+
+    async def _post_start(self) -> None:
+        await super()._post_start()
+        if self.runtime_file:
+            self._write_runtime_file(Path(self.runtime_file))
+        if self.idle_minutes:
+            self._idle = asyncio.create_task(self._end_when_idle(), name="idle")
+
+    async def _cleanup(self) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
+            await asyncio.gather(self._idle, return_exceptions=True)
+        if self.runtime_file:
+            _remove_own(Path(self.runtime_file))
+        await super()._cleanup()
+
+    async def _end_when_idle(self) -> None:
+        limit = 60 * self.idle_minutes
+        while True:
+            await asyncio.sleep(min(IDLE_LOOK_SECONDS, max(limit / 4, 0.05)))
+            if self._in_use():
+                self.last_request = time.monotonic()
+            elif time.monotonic() - self.last_request > limit:
+                self.log.info("Nobody asked for %g minutes; this server ends.", self.idle_minutes)
+                self.stop(from_signal=False)
+                return
+
+    def _in_use(self) -> bool:
+        services = self.web_app.settings.get("jupyter_workspaces")
+        feed = getattr(services, "feed", None)
+        return feed is not None and feed.listeners > 0
+
+    def _write_runtime_file(self, path: Path) -> None:
+        told = {"url": self.local_url.partition("?")[0], "token": "" if self.no_auth else self.identity_provider.token, "pid": os.getpid()}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f"{path.name}.{os.getpid()}")
+        with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            json.dump(told, file)
+        partial.replace(path)
+
+
+def main(
+    *,
+    port: int = 4000,
+    ip: str = "127.0.0.1",
+    no_auth: bool = False,
+    kubeconfig: str = "",
+    context: str = "",
+    embedded: bool = False,
+    directory: str = "",
+    idle_minutes: float = 0,
+    runtime_file: str = "",
+    quiet: bool = False,
+) -> None:
+    """Serve until stopped. Port 0 chooses a free one; a taken port ends with its name."""
+    settings: dict[str, dict[str, Any]] = {
+        "ServeApp": {
+            "ip": ip,
+            "port": port,
+            "port_retries": 0,  # clients know the server by its port: a taken one is an error, not a reason to move
+            "no_auth": no_auth,
+            "idle_minutes": idle_minutes,
+            "runtime_file": runtime_file,
+            "allow_root": True,
+            "jpserver_extensions": {__name__: True},
+            "log_level": "WARN" if quiet else "INFO",
+        },
+        "StandaloneWorkspaces": {"kubeconfig": kubeconfig, "context": context, "embedded": embedded, "directory": directory},
+    }
+    if no_auth:
+        settings["IdentityProvider"] = {"token": ""}  # who may ask at all is decided by Host and Origin
+    server = ServeApp.instance(config=Config(settings))
+    server.initialize([], find_extensions=False)
+    server.start()
+
+
+def _jupyter_server_extension_points() -> list[dict[str, Any]]:
+    return [{"module": __name__, "app": StandaloneWorkspaces}]
+
+
+def _remove_own(path: Path) -> None:
+    try:
+        if json.loads(path.read_text(encoding="utf-8")).get("pid") == os.getpid():
+            path.unlink()
+    except (OSError, ValueError):
+        pass
