@@ -121,7 +121,7 @@ class Store:
             raise StorageError(
                 f"The database {path} cannot be opened for writing ({error}). Check the free space and the rights of its folder."
             ) from error
-        except (sqlite3.DatabaseError, msgspec.DecodeError, LookupError, ValueError) as error:
+        except (sqlite3.DatabaseError, msgspec.DecodeError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise StorageError(
                 f"The database {path} is damaged ({error}). Nothing was changed. Put a copy of the file back, or move it away "
                 "(or run `jupyter workspaces local reset`) to begin with an empty cluster; the volumes' files are beside it and stay."
