@@ -33,6 +33,7 @@ class Details {
   /** `panel` gives: send(message), say(text), now(), base(). */
   constructor(data, panel) {
     this.key = data.key;
+    this.links = data.links;
     this.panel = panel;
     this.steps = make('ol', 'cw-steps', {}, make('li', 'cw-muted', {}, 'Asking the cluster…'));
     this.events = make('div', 'cw-events', {}, make('span', 'cw-muted', {}, 'Asking the cluster…'));
@@ -79,7 +80,8 @@ class Details {
       this.facts.replaceChildren(...message.facts.flatMap(([term, value]) => [make('dt', '', {}, term), make('dd', '', {}, value)]));
     }
     if (message.commands) {
-      this.copies.replaceChildren(...message.commands.map(command => this.command(command)));
+      const links = this.links.map(({ label, path }) => ({ label, text: address(path, this.panel.base()) })).filter(({ text }) => text);
+      this.copies.replaceChildren(...[...links, ...message.commands].map(command => this.command(command)));
     }
     if (message.raw) {
       setText(this.raw, message.raw);

@@ -103,7 +103,9 @@ class MountLine(Volume):
         self.read_only.observe(lambda _change: portal.call(on_change), "value")
         self.remove = widgets.Button(description="Remove", layout={"width": "auto"})
         self.remove.on_click(lambda _button: portal.call(on_remove, self))
-        self.box = widgets.Box([self.claim.box, *self.new, self.path.box, widgets.HBox([self.read_only, self.remove])])
+        tools = widgets.HBox([self.read_only, self.remove])
+        tools.add_class("cw-formFoot")
+        self.box = widgets.Box([self.claim.box, *self.new, self.path.box, tools])
         self.box.add_class("cw-formFields")
 
     def mount(self) -> Mount:
@@ -143,6 +145,7 @@ class Form:
         self._main.add_class("cw-formFields")
         self._lines = widgets.VBox([])
         self._foot = widgets.HBox([self.create, self.add, self.python, self.hidden, self.status])
+        self._foot.add_class("cw-formFoot")
         self.box = widgets.VBox([self._main, self._lines, self._foot, self.code], layout={"display": "none"})
         self.box.add_class("jp-ClusterWorkspacesForm")
 

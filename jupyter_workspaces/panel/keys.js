@@ -88,10 +88,11 @@ const Keys = {
     return key in moves;
   },
 
-  /** While a row has the focus, plain keys must not be the notebook's (“d d” deletes a cell); those with a modifier are. */
+  /** Plain keys are not the notebook's while something here has the focus (“d d” deletes a cell); those with a modifier are. */
   shareKeys(event) {
-    for (const node of [this.grid, this.menu]) {
-      node.toggleAttribute('data-lm-suppress-shortcuts', !(event.ctrlKey || event.metaKey || event.altKey));
+    const { target } = event;
+    if (target instanceof Element && this.root.contains(target)) {
+      target.toggleAttribute('data-lm-suppress-shortcuts', !(event.ctrlKey || event.metaKey || event.altKey));
     }
   },
 

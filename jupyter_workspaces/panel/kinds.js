@@ -6,6 +6,7 @@ function drawCard({ name, title, description, note, picture, denied }, chosen) {
   card.className = 'cw-card';
   card.disabled = denied;
   card.dataset.kind = name;
+  card.dataset.lmSuppressShortcuts = 'true'; // Enter is the card's, not the notebook's
   card.setAttribute('aria-expanded', String(name === chosen));
   const logo = document.createElement(picture ? 'img' : 'span');
   logo.className = 'cw-logo';

@@ -28,7 +28,7 @@ class Kinds(anywidget.AnyWidget):
 
 def cards(kinds: Iterable[Kind], pictures: Mapping[str, str]) -> list[dict[str, Any]]:
     """What the cards show. Hidden kinds are left out, deprecated ones stand last."""
-    shown = sorted((kind for kind in kinds if not kind.get("hidden")), key=lambda kind: (bool(kind.get("deprecated")), str(kind["name"])))
+    shown = sorted((kind for kind in kinds if not kind.get("hidden")), key=lambda kind: (bool(kind.get("deprecated")), _title(kind)))
     return [_card(kind, pictures) for kind in shown]
 
 
@@ -40,6 +40,10 @@ def data_uri(media_type: str, picture: bytes) -> str:
     return f"data:{media_type};base64,{base64.b64encode(picture).decode()}"
 
 
+def _title(kind: Kind) -> str:
+    return str(kind.get("displayName") or kind["name"])
+
+
 def _card(kind: Kind, pictures: Mapping[str, str]) -> dict[str, Any]:
     restrictions = kind.get("restrictions") or {}
     denied = bool(restrictions.get("deny"))
@@ -48,7 +52,7 @@ def _card(kind: Kind, pictures: Mapping[str, str]) -> dict[str, Any]:
         note = str((restrictions.get("denyMessage") or {}).get("text") or "Not allowed here")
     return {
         "name": str(kind["name"]),
-        "title": str(kind.get("displayName") or kind["name"]),
+        "title": _title(kind),
         "description": str(kind.get("description") or ""),
         "note": note,
         "denied": denied,

@@ -31,6 +31,9 @@ STARTS_FOLLOWED = 4  # starting workspaces whose steps are shown on their rows
 STEP_EVERY = 1.0  # seconds
 ALL = "*"
 
+# What a starting workspace is doing while a step is not done yet.
+DOING = {"accepted": "accepting", "scheduled": "placing", "volumes": "volumes", "image": "image", "started": "launching", "ready": "getting ready"}
+
 
 class Session:
     """One panel's connection. Made anywhere; every method but `start`, `receive` and `first` belongs to the private thread."""
@@ -284,7 +287,7 @@ class Session:
                 with contextlib.suppress(WorkspaceError):  # the stream tells when it is gone
                     progress = await self.source.progress(namespace, name)
                     now = next((step for step in progress["steps"] if step["state"] in ("current", "failed")), None)
-                    self.model.step(key, str(now["name"]) if now else "")
+                    self.model.step(key, DOING.get(str(now["name"]).lower(), str(now["name"])) if now else "")
                     self._unfolded.stepped(key, progress)
             self.changed()
             await asyncio.sleep(STEP_EVERY)

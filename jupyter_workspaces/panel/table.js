@@ -43,10 +43,10 @@ class Table {
     const titles = ['State', 'Name', 'Kind, image and size', 'Age', 'Activity', 'Actions', 'Message'];
     const columns = make('div', 'cw-hidden', { role: 'row' }, ...titles.map(title => make('span', '', { role: 'columnheader' }, title)));
     this.body = make('div', 'cw-body', { role: 'rowgroup' });
-    this.grid = make('div', 'cw-grid', { role: 'grid', 'aria-label': 'Workspaces', 'data-lm-suppress-shortcuts': 'true' }, columns, this.body);
+    this.grid = make('div', 'cw-grid', { role: 'grid', 'aria-label': 'Workspaces' }, columns, this.body);
     this.empty = make('p', 'cw-empty cw-muted');
     this.status = make('div', 'cw-hidden', { role: 'status', 'aria-live': 'polite' });
-    this.menu = make('div', 'cw-menu', { role: 'menu', popover: 'manual', 'data-lm-suppress-shortcuts': 'true' });
+    this.menu = make('div', 'cw-menu', { role: 'menu', popover: 'manual' });
     this.root = make('section', 'jp-ClusterWorkspaces', { 'aria-label': 'Cluster Workspaces' });
     this.root.append(head, this.notice, this.grid, this.empty, this.status, this.menu);
     this.el.replaceChildren(this.root);
@@ -81,7 +81,7 @@ class Table {
     on(this.menu, 'click', event => this.menuClicked(event));
     on(document, 'pointerdown', event => this.menu.contains(event.target) || this.closeMenu(false), { capture: true });
     on(document, 'scroll', () => this.menuMoved() && this.closeMenu(false), { capture: true, passive: true });
-    // JupyterLab takes keys in the capture phase, before any row could: plain keys are the table's, those with a modifier stay Lab's.
+    // JupyterLab takes keys on the document in the capture phase, before any row could; the window comes before it.
     on(window, 'keydown', event => this.shareKeys(event), { capture: true });
     this.ticking = setInterval(() => document.hidden || this.tick(), AGE_EVERY);
   }

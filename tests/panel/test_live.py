@@ -144,7 +144,7 @@ def test_a_starting_workspace_tells_its_step(server, open_panel):
 
     page = open_panel()
 
-    until(lambda: page.row("default/dora")["step"] == "Image")
+    until(lambda: page.row("default/dora")["step"] == "image")
 
 
 def test_details_unfold_with_steps_events_facts_and_log(server, open_panel):
