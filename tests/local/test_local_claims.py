@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,7 @@ async def test_a_claim_of_the_default_class_gets_a_folder_only_its_owner_may_ent
         volume = await small.cluster.get(PERSISTENT_VOLUMES, claim["spec"]["volumeName"])
         folder = Path(volume["spec"]["hostPath"]["path"])
         assert folder.parent == tmp_path / "volumes"
-        assert folder.is_dir()
-        assert folder.stat().st_mode & 0o777 == 0o700
+        assert stat.filemode(os.stat(folder).st_mode) == "drwx------"
         assert claim["status"]["capacity"] == {"storage": "1Gi"}
         assert claim["status"]["accessModes"] == ["ReadWriteOnce"]
         assert volume["spec"]["claimRef"]["uid"] == claim["metadata"]["uid"]

@@ -72,10 +72,12 @@ class GarbageCollector:
                 await self._informers.drop(resource)
             for resource in found - self._watched.keys():
                 self._watch(resource)
+            # Not `wait_for`: before Python 3.12 it loses a cancellation that comes together with the event.
+            timer = asyncio.get_running_loop().call_later(DISCOVER_SECONDS, self._discover.set)
             try:
-                await asyncio.wait_for(self._discover.wait(), DISCOVER_SECONDS)
-            except asyncio.TimeoutError:
-                continue
+                await self._discover.wait()
+            finally:
+                timer.cancel()
 
     def _watch(self, resource: Resource) -> None:
         reflector = self._informers.of(resource)

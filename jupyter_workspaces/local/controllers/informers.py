@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...cluster.client import Cluster
+from ...cluster.errors import ClusterError
 from ...cluster.reflector import Reflector
 from ...resources.catalog import Resource
 
@@ -44,8 +45,8 @@ async def listed(*reflectors: Reflector) -> None:
         while not reflector.ready:
             try:
                 await reflector.synced(60)
-            except Exception:  # noqa: BLE001 - the reflector itself logs each fault and tries on; here only its success counts
-                continue
+            except (ClusterError, TimeoutError):
+                continue  # the reflector tells of each fault itself, and tries on
 
 
 def controller_of(obj: Object) -> Object | None:
