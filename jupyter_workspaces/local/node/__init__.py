@@ -1,0 +1,9 @@
+"""The embedded cluster's one node: pods are ordinary processes of this computer, which outlive ours."""
+
+from __future__ import annotations
+
+from .agent import Agent, run
+from .logs import PodLogs
+from .trees import stop_pods
+
+__all__ = ["Agent", "PodLogs", "run", "stop_pods"]

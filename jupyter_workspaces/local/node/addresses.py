@@ -1,0 +1,56 @@
+"""An address for each pod: a loopback address of its own where the system has many, else 127.0.0.1 and free ports."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import socket
+from collections.abc import Iterable
+
+ONE_ADDRESS = "JUPYTER_WORKSPACES_ONE_ADDRESS"
+"""Set to 1, pods share 127.0.0.1 here too, as on macOS and Windows."""
+
+LOOPBACK = "127.0.0.1"
+FIRST, LAST = 64, 127
+"""Second number of the addresses that we give: away from 127.0.x.y, where systems put their own services."""
+
+
+def many_addresses() -> bool:
+    """Whether every 127.x.y.z is this machine (Linux)."""
+    return os.environ.get(ONE_ADDRESS) != "1" and _can_bind("127.99.99.99", 0)
+
+
+def allocate(uid: str, ports: Iterable[int], taken: set[str]) -> tuple[str, dict[str, int]]:
+    """An address and, for each container port, the port that shall listen there. The same pod gets the same address if it is free.
+
+    `taken` are the addresses of other pods. Raises `OSError` when no port is free.
+    """
+    wanted = list(ports)
+    if not many_addresses():
+        return LOOPBACK, {str(port): _free_port(LOOPBACK) for port in wanted}
+    for attempt in range(64):
+        digest = hashlib.sha256(f"{uid} {attempt}".encode()).digest()
+        address = f"127.{FIRST + digest[0] % (LAST - FIRST + 1)}.{digest[1]}.{1 + digest[2] % 254}"
+        if address not in taken:
+            break
+    else:
+        raise OSError(errno.EADDRNOTAVAIL, "no loopback address is free")
+    # A program that listens on all addresses keeps its port from us on each of them.
+    return address, {str(port): port if _can_bind(address, port) else _free_port(address) for port in wanted}
+
+
+def _can_bind(address: str, port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+            return True
+        except OSError:
+            return False
+
+
+def _free_port(address: str) -> int:
+    with socket.socket() as probe:
+        probe.bind((address, 0))
+        return int(probe.getsockname()[1])

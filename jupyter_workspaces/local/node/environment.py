@@ -1,0 +1,129 @@
+"""The environment of a container's program: built from what the pod says and what a program needs, never inherited from ours."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ...cluster.client import Cluster
+from ...cluster.errors import NotFound
+from ...resources.catalog import CONFIG_MAPS, SECRETS
+from ...resources.names import WORKSPACE_NAME
+from .references import field_value
+from .trees import MARK
+from .volumes import content_of
+from .waiting import CONFIG, Waiting
+
+Object = Mapping[str, Any]
+
+WORKSPACE = "JUPYTER_WORKSPACE"
+VOLUMES_ROOT = "JUPYTER_WORKSPACE_ROOT"
+"""Put before a volume's path it is where the volume really is: empty with mount namespaces, the directory of links without."""
+
+FIXED = (WORKSPACE, VOLUMES_ROOT, MARK)
+"""What a container's own `env` cannot change: others rely on it."""
+
+_SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+_MACOS_PATH = ("/opt/homebrew/bin", "/opt/local/bin")
+_REFERENCE = re.compile(r"\$(\$|\(([-._a-zA-Z][-._a-zA-Z0-9]*)\))")
+_NAME = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
+
+
+def base(pod: Object, home: str, root: str, private: Path, programs: tuple[str, ...]) -> dict[str, str]:
+    """What every program gets. `private` is a directory of the pod's own, `programs` are directories that come first in PATH."""
+    metadata = pod["metadata"]
+    name = (metadata.get("labels") or {}).get(WORKSPACE_NAME) or metadata["name"]
+    language = _language()
+    found = {
+        "PATH": os.pathsep.join(dict.fromkeys((*programs, *_SYSTEM_PATH, *(_MACOS_PATH if sys.platform == "darwin" else ())))),
+        "LANG": language,
+        "TERM": "xterm-256color",
+        "HOME": home,
+        "USER": (user := _user()),
+        "LOGNAME": user,
+        "SHELL": next((shell for shell in ("/bin/bash", "/bin/sh") if os.access(shell, os.X_OK)), "/bin/sh"),
+        "TMPDIR": str(private / "tmp"),
+        # Connection files are of this run and hold keys; settings and data stay where users expect them, below HOME.
+        "JUPYTER_RUNTIME_DIR": str(private / "run"),
+        "HOSTNAME": pod["spec"].get("hostname") or metadata["name"],
+        WORKSPACE: f"{metadata['namespace']}/{name}",
+        VOLUMES_ROOT: root,
+        MARK: metadata["uid"],
+    }
+    if zone := os.environ.get("TZ"):
+        found["TZ"] = zone
+    return found
+
+
+async def variables(cluster: Cluster, pod: Object, container: Object, address: str) -> dict[str, str]:
+    """`envFrom` and `env` of a container, references resolved and `$(NAME)` replaced. Raises `Waiting` when something is not there."""
+    namespace = pod["metadata"]["namespace"]
+    held: dict[tuple[str, str], dict[str, bytes] | None] = {}
+
+    async def content(resource: Any, name: str) -> dict[str, bytes] | None:
+        key = (resource.kind, name)
+        if key not in held:
+            try:
+                held[key] = content_of(await cluster.get(resource, name, namespace))
+            except NotFound:
+                held[key] = None
+        return held[key]
+
+    found: dict[str, str] = {}
+    for source in container.get("envFrom") or ():
+        for field, resource in (("configMapRef", CONFIG_MAPS), ("secretRef", SECRETS)):
+            if (reference := source.get(field)) is None:
+                continue
+            values = await content(resource, reference.get("name", ""))
+            if values is None and not reference.get("optional"):
+                raise Waiting(CONFIG, f"The {resource.kind} {reference.get('name')} does not exist in {namespace}.", 2.0)
+            for key, value in (values or {}).items():
+                if _NAME.fullmatch(name := source.get("prefix", "") + key):
+                    found[name] = value.decode(errors="replace")
+    for entry in container.get("env") or ():
+        origin = entry.get("valueFrom")
+        if not origin:
+            found[entry["name"]] = expand(entry.get("value") or "", found)
+            continue
+        for field, resource in (("configMapKeyRef", CONFIG_MAPS), ("secretKeyRef", SECRETS)):
+            if (reference := origin.get(field)) is None:
+                continue
+            chosen = (await content(resource, reference.get("name", "")) or {}).get(reference["key"])
+            if chosen is not None:
+                found[entry["name"]] = chosen.decode(errors="replace")
+            elif not reference.get("optional"):
+                raise Waiting(CONFIG, f"The {resource.kind} {reference.get('name')} with key {reference['key']} does not exist.", 2.0)
+            break
+        else:
+            found[entry["name"]] = field_value(pod, origin, address, container)
+    return found
+
+
+def expand(text: str, known: Mapping[str, str]) -> str:
+    """`$(NAME)` by its value, `$$` by `$`; an unknown name stays as it stands (Kubernetes API reference, EnvVar.value)."""
+
+    def replaced(match: re.Match[str]) -> str:
+        if match[1] == "$":
+            return "$"
+        return known.get(match[2], match[0])
+
+    return _REFERENCE.sub(replaced, text)
+
+
+def _language() -> str:
+    """The user's own language if it is Unicode; it is no secret, and files named in it should be readable."""
+    language = os.environ.get("LANG", "")
+    return language if re.fullmatch(r"[\w@-]+\.(UTF-8|utf8)", language) else "C.UTF-8"
+
+
+def _user() -> str:
+    try:
+        import pwd
+
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except (ImportError, KeyError):
+        return "jovyan"

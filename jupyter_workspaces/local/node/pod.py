@@ -1,0 +1,234 @@
+"""One pod: its address, its containers in order, its status as it changes, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal
+
+import psutil
+
+from ...cluster.errors import ClusterError, Conflict, NotFound
+from ...cluster.recorder import record as record_event
+from ...resources.catalog import PODS
+from ...resources.names import LOCAL_PORT
+from . import addresses, programs, status, trees
+from .container import DEFAULT_PORT, GRACE_SECONDS, Container, Node
+from .mounts import clear_points
+from .records import PodFiles, PodRecord
+
+log = logging.getLogger(__name__)
+
+Object = Mapping[str, Any]
+
+COMPONENT = "node"
+AGAIN_SECONDS = 5.0
+LOST_GRACE_SECONDS = 5.0
+"""For a pod whose object is gone already: nobody waits for it, but its files should get written."""
+
+GATHER_SECONDS = 0.02
+EVENTS_WAITING = 100
+
+
+class Pod:
+    """One task runs it, from taking it over until it is gone. Cancelling the task leaves its programs running."""
+
+    def __init__(self, node: Node, pod: Object, taken: dict[str, str]) -> None:
+        self.pod = pod
+        self._node = node
+        self._taken = taken
+        metadata = pod["metadata"]
+        self.uid: str = metadata["uid"]
+        self.files = PodFiles(node.directory, self.uid)
+        self.record = self.files.load() or PodRecord(self.uid, metadata["namespace"], metadata["name"])
+        self._containers: list[Container] = []
+        self._init_containers: list[Container] = []
+        self._going = asyncio.Event()
+        self._gone = False
+        self._dirty = asyncio.Event()
+        self._events: asyncio.Queue[tuple[Literal["Normal", "Warning"], str, str]] = asyncio.Queue(EVENTS_WAITING)
+        self.update(pod)
+
+    def update(self, pod: Object) -> None:
+        """Hear of a newer object of the same pod."""
+        self.pod = pod
+        if pod["metadata"].get("deletionTimestamp"):
+            self._going.set()
+
+    def vanish(self) -> None:
+        """Its object is gone; end what it left."""
+        self._gone = True
+        self._going.set()
+
+    def changed(self) -> None:
+        self._dirty.set()
+
+    def tell(self, type: str, reason: str, message: str) -> None:
+        kind: Literal["Normal", "Warning"] = "Warning" if type == "Warning" else "Normal"
+        with contextlib.suppress(asyncio.QueueFull):
+            self._events.put_nowait((kind, reason, message))
+
+    async def run(self) -> None:
+        """Until it is gone from this computer and from the API."""
+        helpers = [asyncio.create_task(self._publish()), asyncio.create_task(self._record_events())]
+        work = asyncio.create_task(self._work())
+        going = asyncio.create_task(self._going.wait())
+        try:
+            await asyncio.wait({going}, return_when=asyncio.FIRST_COMPLETED)
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+            await self._end()
+        finally:
+            for task in (work, going, *helpers):
+                task.cancel()
+            await asyncio.gather(work, going, *helpers, return_exceptions=True)
+
+    # Living
+
+    async def _work(self) -> None:
+        while True:
+            try:
+                return await self._live()
+            except (ClusterError, OSError) as error:
+                log.warning("Pod %s: %s", self.record.name, error)
+            except Exception:  # the outermost edge of one pod's work: it is taken up again, and the other pods go on
+                log.exception("Pod %s failed and is taken up again in %g s", self.record.name, AGAIN_SECONDS)
+            await asyncio.sleep(AGAIN_SECONDS)
+
+    async def _live(self) -> None:
+        spec = self.pod["spec"]
+        if (self.pod.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
+            return
+        await self._settle()
+        self._init_containers = [Container(self._node, self, found, init=True) for found in spec.get("initContainers") or ()]
+        self._containers = [Container(self._node, self, found) for found in spec["containers"]]
+        self.changed()
+        for container in self._init_containers:
+            ended = await container.run()
+            container.state.ready = ended.exit_code == 0
+            if ended.exit_code != 0:
+                return
+        tasks = [asyncio.create_task(container.run()) for container in self._containers]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _settle(self) -> None:
+        """Address and ports, kept for the pod's whole life; ports that differ are written on the pod for who wants to connect."""
+        self.files.prepare()
+        if not self.record.address:
+            wanted = [
+                port["containerPort"]
+                for container in self.pod["spec"]["containers"]
+                for port in container.get("ports") or ({"containerPort": DEFAULT_PORT},)
+            ]
+            others = {address for uid, address in self._taken.items() if uid != self.uid}
+            self.record.address, self.record.ports = addresses.allocate(self.uid, dict.fromkeys(wanted), others)
+            self.record.started_at = time.time()
+            self.files.save(self.record)
+        self._taken[self.uid] = self.record.address
+        moved = {f"{LOCAL_PORT}{port}": str(real) for port, real in self.record.ports.items() if int(port) != real}
+        held = self.pod["metadata"].get("annotations") or {}
+        if any(held.get(name) != value for name, value in moved.items()):
+            await self._patch({"metadata": {"uid": self.uid, "annotations": moved}})
+
+    # Telling
+
+    async def _publish(self) -> None:
+        """Write the status whenever it has changed; what changes at once is written once."""
+        written: Object = {}
+        while True:
+            await self._dirty.wait()
+            await asyncio.sleep(GATHER_SECONDS)
+            self._dirty.clear()
+            current = self._status()
+            if current == written:
+                continue
+            try:
+                await self._patch({"metadata": {"uid": self.uid}, "status": current}, "status")
+                written = current
+            except (NotFound, Conflict):
+                continue  # it is gone or another has its name: the watch tells
+            except ClusterError as error:
+                log.debug("Status of pod %s: %s", self.record.name, error)
+                self._dirty.set()
+                await asyncio.sleep(1.0)
+
+    def _status(self) -> dict[str, Any]:
+        return status.build(
+            self.pod,
+            self.record.address,
+            self.record.started_at or time.time(),
+            [container.state for container in self._containers],
+            [container.state for container in self._init_containers],
+            ending=self._going.is_set(),
+        )
+
+    async def _record_events(self) -> None:
+        while True:
+            kind, reason, message = await self._events.get()
+            await record_event(self._node.cluster, dict(self.pod), kind, reason, message, component=COMPONENT)
+
+    async def _patch(self, patch: Object, subresource: str | None = None) -> None:
+        await self._node.cluster.patch(PODS, self.record.name, patch, self.record.namespace, subresource=subresource)
+
+    # Ending
+
+    async def _end(self) -> None:
+        """Ask its programs to end, wait as long as they have, kill what is left, and let the object go."""
+        shims = await asyncio.to_thread(trees.shims, self.files)
+        if shims:
+            if not self._gone:
+                self.tell("Normal", "Killing", "Stopping the pod's programs")
+                if self._containers:
+                    for container in self._containers:
+                        container.state.ready = False
+                    self.changed()
+            await self._stop(shims)
+        for name, kept in self.record.containers.items():
+            self._node.metrics.remove((self.uid, name))
+            clear_points(kept.made)
+        self._taken.pop(self.uid, None)
+        await asyncio.to_thread(self.files.remove)
+        while not self._gone:
+            try:
+                await self._node.cluster.delete(PODS, self.record.name, self.record.namespace, grace_seconds=0, uid=self.uid)
+                return
+            except (NotFound, Conflict):
+                return
+            except ClusterError as error:
+                log.warning("Pod %s has ended but could not be deleted yet: %s", self.record.name, error)
+                await asyncio.sleep(AGAIN_SECONDS)
+
+    async def _stop(self, shims: list[psutil.Process]) -> None:
+        lost_until = time.time() + LOST_GRACE_SECONDS
+        for shim in shims:
+            with contextlib.suppress(psutil.Error):
+                shim.terminate()
+        waiting = asyncio.gather(*(programs.ended(shim) for shim in shims))
+        try:
+            # Looked at anew each time: whoever waits may shorten the grace meanwhile.
+            while not waiting.done() and (left := self._deadline(lost_until) - time.time()) > 0:
+                await asyncio.wait({waiting}, timeout=min(left, 1.0))
+        finally:
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+        for shim in shims:
+            if not await asyncio.to_thread(trees.kill, shim):
+                log.error("Process %d of pod %s cannot be killed", shim.pid, self.record.name)
+        await asyncio.to_thread(trees.kill_marked, self.uid)
+
+    def _deadline(self, lost_until: float) -> float:
+        going = self.pod["metadata"].get("deletionTimestamp")
+        if self._gone or not going:
+            return lost_until
+        grace = self.pod["metadata"].get("deletionGracePeriodSeconds", GRACE_SECONDS)
+        # The time in the object is in whole seconds, rounded down.
+        return datetime.fromisoformat(going.replace("Z", "+00:00")).timestamp() + (1.0 if grace else 0.0)

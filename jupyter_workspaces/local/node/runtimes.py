@@ -1,0 +1,250 @@
+"""From an image's name to a program of this computer that does the same."""
+
+from __future__ import annotations
+
+import fnmatch
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .environment import expand
+from .waiting import IMAGE, Waiting
+
+Object = Mapping[str, Any]
+
+MAPPING = "images.yaml"
+"""In the cluster's directory, the administrator's own answers: `images: [{image: PATTERN, runtime: … | command: […]}]`, first match wins."""
+
+LOCAL = "local"
+"""The image of a container that names a program of this computer itself, by `command`."""
+
+ENVIRONMENT = "env:"
+"""Before a path: the image is the Python environment there."""
+
+CHECK_SECONDS = 20.0
+_JUPYTER = re.compile(r"jupyter.*|.*-notebook|.*jupyter.*|base-lab")
+_CODE_SERVER = re.compile(r"code-?server.*")
+_RSTUDIO = re.compile(r"rstudio.*|.*-rstudio")
+_FIND_LAB = "import importlib.util as u, sys; s = u.find_spec('jupyterlab'); print(s.origin if s else ''); print(sys.prefix); print(sys.base_prefix)"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a program shall serve. `prefix` is its public path, with a slash at the end."""
+
+    address: str
+    port: int
+    prefix: str
+    home: str
+
+    def fill(self, text: str) -> str:
+        for name, value in (("address", self.address), ("port", str(self.port)), ("prefix", self.prefix), ("home", self.home)):
+            text = text.replace("{" + name + "}", value)
+        return text
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A program that stands for an image. `{address}`, `{port}`, `{prefix}`, `{home}` in its command are filled in at the start.
+
+    `needs` must stay visible whatever is mounted; `check` is the path that answers when it is ready.
+    """
+
+    sentence: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    programs: tuple[str, ...] = ()
+    needs: tuple[Path, ...] = ()
+    check: str | None = None
+
+    def line(self, place: Place) -> list[str]:
+        return [place.fill(part) for part in self.command]
+
+
+def resolve(image: str, container: Object, variables: Mapping[str, str], directory: Path) -> Runtime:
+    """The program for a container. Raises `Waiting` saying what to install or what to take instead. May block for 0.1 s."""
+    mapped = _mapped(image, directory)
+    if mapped is not None:
+        return _from_mapping(image, mapped, directory / MAPPING) or _own_command(image, container, variables)
+    name = image.rpartition("/")[2].partition("@")[0].partition(":")[0].lower()
+    if image.startswith(ENVIRONMENT):
+        return jupyterlab(image, image[len(ENVIRONMENT) :])
+    if image.partition(":")[0] == LOCAL:
+        return _own_command(image, container, variables)
+    if _CODE_SERVER.fullmatch(name):
+        return code_server(image)
+    if _RSTUDIO.fullmatch(name):
+        return rstudio(image)
+    if _JUPYTER.fullmatch(name):
+        return jupyterlab(image)
+    raise Waiting(
+        IMAGE,
+        f"The image {image} stands for no program of this computer. The local cluster runs JupyterLab, code-server and RStudio images "
+        f"with what is installed here: take another kind or image, or name a program for this image in {directory / MAPPING}.",
+        30.0,
+    )
+
+
+def jupyterlab(image: str, environment: str | None = None) -> Runtime:
+    """JupyterLab of this Python, or of the environment at a path."""
+    if environment is None:
+        python, words = sys.executable, "this Python environment"
+        importlib.invalidate_caches()
+        spec = importlib.util.find_spec("jupyterlab")
+        origin = spec.origin if spec is not None else None
+        prefixes = (sys.prefix, sys.base_prefix)
+    else:
+        python, words = _python(image, environment), f"the environment {environment}"
+        origin, *prefixes_found = _ask(image, python)
+        prefixes = (prefixes_found[0], prefixes_found[1])
+    if not origin:
+        raise Waiting(
+            IMAGE,
+            f"The image {image} stands for JupyterLab, which is not installed in {words}. "
+            f"Install it with `{python} -m pip install jupyterlab`; the workspace then starts by itself.",
+            10.0,
+        )
+    package = Path(origin).parent
+    extra: dict[str, str] = {}
+    if not any(_below(package, Path(prefix)) for prefix in prefixes):
+        extra["PYTHONPATH"] = str(package.parent)  # installed for the user alone, below a HOME that the workspace does not have
+    command = [
+        *(python, "-m", "jupyterlab", "--no-browser"),
+        *("--ServerApp.ip={address}", "--ServerApp.port={port}", "--ServerApp.port_retries=0"),
+        *("--ServerApp.base_url={prefix}", "--ServerApp.root_dir={home}", "--ServerApp.allow_remote_access=True"),
+    ]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        command.append("--allow-root")
+    return Runtime(
+        f'Image "{image}" stands for JupyterLab of {words}',
+        tuple(command),
+        extra,
+        (str(Path(python).parent),),
+        (Path(python), *(Path(prefix) for prefix in prefixes), package),
+        "{prefix}api",
+    )
+
+
+def code_server(image: str) -> Runtime:
+    program = _program(image, "code-server", "code-server", "https://coder.com/docs/code-server/install")
+    command = (program, "--bind-addr", "{address}:{port}", "--auth", "none", "--disable-telemetry", "--disable-update-check", "{home}")
+    return Runtime(f'Image "{image}" stands for {program}', command, needs=(Path(program),), check="/healthz")
+
+
+def rstudio(image: str) -> Runtime:
+    program = _program(image, "rserver", "RStudio Server", "https://posit.co/download/rstudio-server/", ("/usr/lib/rstudio-server/bin",))
+    command = (
+        *(program, "--server-daemonize=0", "--auth-none=1", "--www-address={address}", "--www-port={port}"),
+        *("--www-root-path={prefix}", "--server-user=" + _user_name(), "--server-data-dir={home}/.local/share/rstudio-server"),
+    )
+    return Runtime(f'Image "{image}" stands for {program}', command, needs=(Path(program),))
+
+
+def _program(image: str, name: str, title: str, where: str, beside: Sequence[str] = ()) -> str:
+    found = shutil.which(name) or shutil.which(name, path=os.pathsep.join(beside))
+    if found is None:
+        raise Waiting(
+            IMAGE,
+            f"The image {image} stands for {title}, which is not installed on this computer ({name} is not on the PATH). "
+            f"Install it ({where}) and the workspace starts by itself, or take the kind jupyterlab.",
+            10.0,
+        )
+    return os.path.realpath(found)
+
+
+def _python(image: str, environment: str) -> str:
+    root = Path(environment).expanduser()
+    for python in (root / "bin" / "python", root / "python.exe", root / "Scripts" / "python.exe"):
+        if python.exists():
+            return str(python)
+    raise Waiting(
+        IMAGE, f"The image {image} names a Python environment, and there is none at {root}. Make it, or take another image.", 10.0
+    )
+
+
+def _ask(image: str, python: str) -> list[str]:
+    """Where JupyterLab is in another environment, that environment's prefix and its base."""
+    try:
+        answer = subprocess.run(
+            [python, "-I", "-c", _FIND_LAB], capture_output=True, text=True, timeout=CHECK_SECONDS, check=True, stdin=subprocess.DEVNULL
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise Waiting(IMAGE, f"The Python environment of the image {image} does not work: {error}", 30.0) from error
+    return answer.stdout.split("\n")[:3]
+
+
+def _mapped(image: str, directory: Path) -> Object | None:
+    path = directory / MAPPING
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise Waiting(IMAGE, f"{path} cannot be read: {error.strerror}", 30.0) from error
+    try:
+        found = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        raise Waiting(IMAGE, f"{path} is not YAML: {error}", 30.0) from error
+    entries = found.get("images") if isinstance(found, dict) else None
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) and isinstance(entry.get("image"), str) for entry in entries):
+        raise Waiting(IMAGE, f"{path} must hold a list `images` of entries with `image` and either `runtime` or `command`.", 30.0)
+    return next((entry for entry in entries if fnmatch.fnmatchcase(image, entry["image"])), None)
+
+
+def _from_mapping(image: str, entry: Object, path: Path) -> Runtime | None:
+    """None when the entry lets the container's own command run."""
+    command, runtime = entry.get("command"), entry.get("runtime")
+    if command is not None:
+        if not isinstance(command, list) or not command or not all(isinstance(part, str) for part in command):
+            raise Waiting(IMAGE, f"In {path} the command for {entry['image']} must be a list of texts.", 30.0)
+        program = shutil.which(command[0])
+        if program is None:
+            raise Waiting(IMAGE, f"The program {command[0]}, which {path} names for the image {image}, is not there.", 10.0)
+        return Runtime(
+            f'Image "{image}" stands for {program} ({MAPPING})', (program, *command[1:]), needs=(Path(program),), check=entry.get("check")
+        )
+    if runtime == "jupyterlab":
+        return jupyterlab(image, entry.get("environment"))
+    if runtime == "code-server":
+        return code_server(image)
+    if runtime == "rstudio":
+        return rstudio(image)
+    if runtime == LOCAL:
+        return None
+    raise Waiting(
+        IMAGE, f"In {path} the runtime of {entry['image']} must be jupyterlab, code-server, rstudio or local, not {runtime!r}.", 30.0
+    )
+
+
+def _own_command(image: str, container: Object, variables: Mapping[str, str]) -> Runtime:
+    """The container's own command and arguments, if there is such a program here."""
+    command = [expand(part, variables) for part in (*(container.get("command") or ()), *(container.get("args") or ()))]
+    if not container.get("command"):
+        raise Waiting(IMAGE, f"The image {image} runs the container's own command, and the container names none.", 60.0)
+    program = command[0] if os.path.isabs(command[0]) and os.access(command[0], os.X_OK) else shutil.which(command[0])
+    if program is None:
+        raise Waiting(IMAGE, f"The program {command[0]} of this container is not installed on this computer.", 10.0)
+    return Runtime(f'Image "{image}" runs {program} of this computer', (program, *command[1:]), needs=(Path(program),))
+
+
+def _below(path: Path, parent: Path) -> bool:
+    real, above = Path(os.path.realpath(path)), Path(os.path.realpath(parent))
+    return real == above or above in real.parents
+
+
+def _user_name() -> str:
+    try:
+        import pwd
+
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except (ImportError, KeyError):
+        return "rstudio"

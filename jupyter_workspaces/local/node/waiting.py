@@ -1,0 +1,20 @@
+"""Why a container is not started now, in words for the person who waits."""
+
+from __future__ import annotations
+
+
+class Waiting(Exception):
+    """The container stays in state waiting with this reason and message, and is tried again after `seconds`."""
+
+    def __init__(self, reason: str, message: str, seconds: float = 10.0) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.seconds = seconds
+
+
+CONFIG = "CreateContainerConfigError"
+IMAGE = "ImageNotAvailable"
+READ_ONLY = "ReadOnlyVolumeNotPossible"
+ROOM = "WaitingForRoom"
+VOLUME = "VolumeNotPossible"
