@@ -27,6 +27,7 @@ from .apiserver.store import StorageError, Store
 from .directory import Directory, LocalClusterError, refused, write
 from .install import install
 from .lock import Held, Lock
+from .node import PodLogs
 from .processes import identity, listener
 
 log = logging.getLogger(__name__)
@@ -130,6 +131,7 @@ async def _server(directory: Directory, port: int | None, context: ssl.SSLContex
     store = _store(directory)
     try:
         server = ApiServer(store, token=token, admission=Admission(store))
+        server.logs = PodLogs(directory.path)
         number = port or _kept_port(directory) or _free_port()
         try:
             await server.start(HOST, number, context)

@@ -65,6 +65,7 @@ class Agent:
         self._node: Node | None = None
 
     async def run(self) -> None:
+        await self._register()  # first, so that no pod hears meanwhile that there is no node
         kind = await asyncio.to_thread(mounts.namespaces) if self._allowed else None
         log.info("Volumes are %s", f"mounted in a namespace ({kind})" if kind else "links: no mount namespace can be made here")
         connector = aiohttp.TCPConnector(force_close=True, limit=100)
@@ -77,12 +78,11 @@ class Agent:
             reflector = Reflector(self._cluster, PODS, field_selector=f"spec.nodeName={NAME}")
             tasks = [asyncio.create_task(self.metrics.run(), name="pods' usage")]
             try:
-                await self._register(kind)
                 stop_listening = reflector.listen(self._changed)
                 reflector.start()
                 await reflector.synced(LIST_SECONDS)
                 await self._clear({pod["metadata"]["uid"] for pod in reflector.items()})
-                tasks.append(asyncio.create_task(self._beat(kind), name="node heartbeat"))
+                tasks.append(asyncio.create_task(self._beat(), name="node heartbeat"))
                 await asyncio.gather(*tasks)
                 stop_listening()
             finally:
@@ -137,25 +137,25 @@ class Agent:
 
     # The node's own object
 
-    async def _register(self, namespaces: str | None) -> None:
+    async def _register(self) -> None:
         metadata = {"name": NAME, "labels": _labels()}
         try:
             await self._cluster.create(NODES, {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": {}})
         except AlreadyExists:
             await self._cluster.patch(NODES, NAME, {"metadata": {"labels": metadata["labels"]}})
-        await self._report(namespaces)
+        await self._report()
 
-    async def _beat(self, namespaces: str | None) -> None:
+    async def _beat(self) -> None:
         while True:
             await asyncio.sleep(HEARTBEAT_SECONDS)
             try:
-                await self._report(namespaces)
+                await self._report()
             except NotFound:
-                await self._register(namespaces)
+                await self._register()
             except ClusterError as error:
                 log.warning("The node's heartbeat was not taken: %s", error)
 
-    async def _report(self, namespaces: str | None) -> None:
+    async def _report(self) -> None:
         try:
             held = (await self._cluster.get(NODES, NAME)).get("status") or {}
         except NotFound:
@@ -166,7 +166,7 @@ class Agent:
             "type": "Ready",
             "status": "True",
             "reason": "NodeReady",
-            "message": f"pods are processes of this computer; volumes are {'mounted' if namespaces else 'links'}",
+            "message": "pods are processes of this computer",
             "lastHeartbeatTime": now,
             "lastTransitionTime": before.get("lastTransitionTime", now) if before.get("status") == "True" else now,
         }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -26,10 +26,10 @@ class PodLogs:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
-    def __call__(self, pod: Object, container: str, options: LogOptions) -> AsyncIterator[bytes]:
+    def __call__(self, pod: Object, container: str, options: LogOptions) -> AsyncGenerator[bytes, None]:
         return self._pieces(pod, container, options)
 
-    async def _pieces(self, pod: Object, container: str, options: LogOptions) -> AsyncIterator[bytes]:
+    async def _pieces(self, pod: Object, container: str, options: LogOptions) -> AsyncGenerator[bytes, None]:
         files = PodFiles(self._directory, pod["metadata"]["uid"])
         record = files.load()
         kept = record.containers.get(container) if record is not None else None
@@ -49,7 +49,7 @@ class PodLogs:
                 return
 
 
-async def _lines(files: PodFiles, container: str, attempt: int, options: LogOptions) -> AsyncIterator[list[bytes]]:
+async def _lines(files: PodFiles, container: str, attempt: int, options: LogOptions) -> AsyncGenerator[list[bytes], None]:
     path = files.log(container, attempt)
     reading = _Reading(path, options)
     for lines in await asyncio.to_thread(lambda: list(reading.whole())):
