@@ -32,6 +32,7 @@ _SERVER_FIELDS = ("uid", "creationTimestamp", "generation", "deletionTimestamp",
 _QUALIFIED = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9.]{0,251}[A-Za-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 
+IMMORTAL = ("default", "kube-system")
 MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
 
 
@@ -119,10 +120,9 @@ class Engine:
         else:
             metadata.pop("namespace", None)
         self._check(row, body, None)
-        existing = self.store.get(row.name, namespace, name)
-        if existing is not None:
-            raise status.already_exists(row.resource, name)
         warnings += self._admit(row, "CREATE", None, body)
+        if self.store.get(row.name, namespace, name) is not None:
+            raise status.already_exists(row.resource, name)
         metadata |= {"uid": str(uuid.uuid4()), "creationTimestamp": now()}
         if row.strategy.has_generation:
             metadata["generation"] = 1
@@ -174,6 +174,8 @@ class Engine:
             raise status.conflict(
                 row.resource, name, "the ResourceVersion in the precondition does not match the ResourceVersion in record"
             )
+        if row.resource == catalog.NAMESPACES and name in IMMORTAL:
+            raise status.forbidden(row.resource, name, "this namespace may not be deleted")
         warnings = self._admit(row, "DELETE", obj, None)
         finalizers = [held for held in metadata.get("finalizers") or () if held not in ("orphan", "foregroundDeletion")]
         if options.propagation == "Orphan":
@@ -285,6 +287,10 @@ class Engine:
             causes += row.strategy.check(body, old)
         except (AttributeError, TypeError, KeyError, ValueError) as error:
             raise status.bad_request(f"{row.resource.kind} cannot be read: a field has the wrong type ({error})") from error
+        if not causes and row.resource == catalog.CUSTOM_RESOURCE_DEFINITIONS:
+            spec = body["spec"]
+            if self.registry.is_built_in(spec["group"], spec["names"]["plural"]):
+                causes.append(invalid("spec.names.plural", spec["names"]["plural"], "is the name of a built-in kind"))
         if causes:
             raise status.invalid(row.resource, metadata["name"], causes)
 

@@ -12,6 +12,7 @@ from aiohttp import web
 from . import discovery, tables
 from .engine import Written
 from .rows import Row
+from .status import Refusal
 from .store import Stored
 
 Object = dict[str, Any]
@@ -33,6 +34,13 @@ def answer(document: Object, code: int = 200, warnings: Iterable[str] = ()) -> w
     response = web.Response(body=msgspec.json.encode(document), status=code, content_type=JSON)
     for warning in warnings:
         response.headers.add("Warning", f'299 - "{_printable(warning)}"')
+    return response
+
+
+def refused(refusal: Refusal) -> web.Response:
+    response = answer(refusal.document(), refusal.code)
+    if refusal.retry is not None:
+        response.headers["Retry-After"] = str(refusal.retry)
     return response
 
 

@@ -69,19 +69,18 @@ class Registry:
         return (row.resource.group, row.resource.version, row.resource.plural)
 
     def add(self, row: Row) -> None:
-        """A row of a CRD; one that would hide a built-in kind is not served."""
-        held = self._rows.get(self._key(row))
-        if held is None or held.custom:
-            self._rows[self._key(row)] = row
+        self._rows[self._key(row)] = row
 
     def remove(self, group: str, plural: str) -> None:
         """All versions of a CRD's kind."""
-        for key, row in list(self._rows.items()):
-            if row.custom and key[0] == group and key[2] == plural:
-                del self._rows[key]
+        for key in [key for key in self._rows if key[0] == group and key[2] == plural]:
+            del self._rows[key]
 
     def get(self, group: str, version: str, plural: str) -> Row | None:
         return self._rows.get((group, version, plural))
+
+    def is_built_in(self, group: str, plural: str) -> bool:
+        return any(not row.custom and key[0] == group and key[2] == plural for key, row in self._rows.items())
 
     def of(self, resource: Resource) -> Row | None:
         return self._rows.get((resource.group, resource.version, resource.plural))

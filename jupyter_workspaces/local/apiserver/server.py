@@ -12,6 +12,7 @@ from urllib.parse import unquote
 import msgspec
 from aiohttp import web
 
+from ...resources import catalog
 from . import discovery, patches, replies, requests, status
 from .engine import Admission, Engine
 from .logs import PodLogReader
@@ -85,6 +86,9 @@ class ApiServer:
         name = body["metadata"]["name"]
         if self.engine.store.get(row.name, namespace, name) is None:
             return self.engine.create(row, namespace, body).object
+        if row.resource == catalog.CUSTOM_RESOURCE_DEFINITIONS:
+            # What a newer schema no longer has must go, which a merge would keep.
+            return self.engine.patch(row, namespace, name, lambda held: patches.merge(held | {"spec": {}}, body)).object
         return self.engine.patch(row, namespace, name, lambda held: patches.merge(held, body)).object
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
@@ -99,7 +103,7 @@ class ApiServer:
         except Exception:  # the edge of a request: a fault of ours is told as a Status, and the traceback kept
             log.exception("%s %s failed", request.method, request.rel_url.raw_path)
             refused = status.internal()
-        return replies.answer(refused.document(), refused.code)
+        return replies.refused(refused)
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         path = request.rel_url.raw_path

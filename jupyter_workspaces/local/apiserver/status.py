@@ -9,7 +9,7 @@ from ...resources.causes import Cause
 
 
 class Refusal(Exception):
-    """An answer other than success; `document()` is its body."""
+    """An answer other than success; `document()` is its body. `retry` is in seconds."""
 
     def __init__(
         self,
@@ -22,7 +22,7 @@ class Refusal(Exception):
         retry: int | None = None,
     ) -> None:
         super().__init__(message)
-        self.code, self.reason, self.message, self.causes = code, reason, message, causes
+        self.code, self.reason, self.message, self.causes, self.retry = code, reason, message, causes, retry
         self._details = dict(details or {})
         if retry is not None:
             self._details["retryAfterSeconds"] = retry
@@ -119,6 +119,10 @@ def method_not_allowed() -> Refusal:
 def unsupported_media(accepted: list[str]) -> Refusal:
     text = "the body of the request was in an unknown format - accepted media types include: " + ", ".join(accepted)
     return Refusal(415, "UnsupportedMediaType", text)
+
+
+def too_many_requests(limit: int) -> Refusal:
+    return Refusal(429, "TooManyRequests", f"More than {limit} watches and logs are open; close some, then try again", retry=1)
 
 
 def too_large(limit: int) -> Refusal:

@@ -23,6 +23,8 @@ from .watch import Event, watch
 Object = dict[str, Any]
 
 WATCH_SECONDS = 1800.0
+OPEN = 2_000
+"""Streams at once; one user's servers, kernels and controllers need some dozens."""
 
 
 class Streams:
@@ -95,6 +97,8 @@ class Streams:
         return response
 
     def _running_one(self) -> AbstractAsyncContextManager[None]:
+        if len(self._running) >= OPEN:
+            raise status.too_many_requests(OPEN)
         return _Stream(self._running)
 
 

@@ -112,6 +112,16 @@ async def test_a_watch_that_its_client_left_ends(api: Running) -> None:
         await until(lambda: len(api.server._rest.streams) == 0)
 
 
+async def test_streams_are_bounded(api: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    from jupyter_workspaces.local.apiserver import streams
+
+    monkeypatch.setattr(streams, "OPEN", 1)
+    path, query = WIDGETS.path("default"), {"watch": "true"}
+    async with api.session() as session, session.get(path, params=query), session.get(path, params=query) as refused:
+        assert refused.status == 429
+        assert refused.headers["Retry-After"] == "1"
+
+
 async def test_a_watcher_that_does_not_read_is_cut_off_and_the_others_are_not(api: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     from jupyter_workspaces.local.apiserver import watch
 

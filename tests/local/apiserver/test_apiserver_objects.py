@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from api_objects import WIDGETS, pod, widget
+from api_objects import WIDGETS, pod, widget, widget_definition
 
 from jupyter_workspaces.cluster import errors
 from jupyter_workspaces.resources import catalog
@@ -234,6 +234,12 @@ async def test_a_namespace_must_be_there_and_open(api: Any) -> None:
             await cluster.get(catalog.NAMESPACES, "other")
 
 
+async def test_the_default_namespace_stays(api: Any) -> None:
+    async with api.cluster() as cluster:
+        with pytest.raises(errors.Forbidden, match="this namespace may not be deleted"):
+            await cluster.delete(catalog.NAMESPACES, "default")
+
+
 async def test_texts_of_a_secret_are_stored_as_data(api: Any) -> None:
     async with api.cluster() as cluster:
         body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}, "stringData": {"token": "ä"}, "data": {"other": "eA=="}}
@@ -293,3 +299,43 @@ async def test_a_definition_can_change_its_schema(api: Any) -> None:
         await cluster.replace(catalog.CUSTOM_RESOURCE_DEFINITIONS, definition)
 
         assert (await cluster.create(WIDGETS, widget("a"), "default"))["spec"]["weight"] == 5
+
+
+async def test_what_a_newer_definition_no_longer_has_goes_when_it_is_installed(api: Any) -> None:
+    newer = widget_definition()
+    schema = newer["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    del schema["properties"]["color"]
+
+    async def install() -> Any:
+        return api.server.apply_manifest(newer)
+
+    installed = api.call(install())
+    assert installed["metadata"]["generation"] == 2
+    async with api.cluster() as cluster:
+        assert "color" not in (await cluster.create(WIDGETS, widget("a"), "default"))["spec"]
+
+
+async def test_a_definition_must_say_enough(api: Any) -> None:
+    async with api.cluster() as cluster:
+        wrong = widget_definition()
+        wrong["metadata"]["name"] = "gadgets.example.org"
+        wrong["spec"]["versions"][0]["additionalPrinterColumns"][0]["jsonPath"] = ".spec[?(@.x=~/y/)]"
+        wrong["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["note"]["pattern"] = "("
+        with pytest.raises(errors.Invalid) as refused:
+            await cluster.create(catalog.CUSTOM_RESOURCE_DEFINITIONS, wrong)
+
+        fields = {cause.field.rpartition(".")[2] for cause in refused.value.causes}
+        assert fields == {"name", "jsonPath", "pattern"}
+
+
+async def test_a_definition_cannot_take_the_place_of_a_built_in_kind(api: Any) -> None:
+    async with api.cluster() as cluster:
+        taking = widget_definition()
+        taking["metadata"] = {"name": "storageclasses.storage.k8s.io"}
+        taking["spec"] |= {"group": "storage.k8s.io", "names": {"plural": "storageclasses", "kind": "Widget"}}
+        with pytest.raises(errors.Invalid, match="protected groups must have approval"):
+            await cluster.create(catalog.CUSTOM_RESOURCE_DEFINITIONS, taking)
+
+        taking["metadata"]["annotations"] = {"api-approved.kubernetes.io": "unapproved"}
+        with pytest.raises(errors.Invalid, match="is the name of a built-in kind"):
+            await cluster.create(catalog.CUSTOM_RESOURCE_DEFINITIONS, taking)
