@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import importlib
 import json
 import logging
 import os
@@ -17,10 +16,10 @@ from contextlib import asynccontextmanager
 from functools import partial
 from types import FrameType
 
-from .. import __version__
+from .. import __version__, controller
 from ..cluster.client import Cluster
 from ..cluster.endpoint import from_embedded
-from . import certificates, controllers, kubeconfig
+from . import certificates, controllers, kubeconfig, node
 from .admission import Admission
 from .apiserver.server import ApiServer
 from .apiserver.store import StorageError, Store
@@ -76,15 +75,11 @@ async def run(directory: Directory, port: int | None = None, ready: Callable[[st
 
 
 def _components(cluster: Cluster, directory: Directory) -> list[tuple[str, Component]]:
-    found: list[tuple[str, Component]] = [("built-in controllers", lambda: controllers.run(cluster, directory.path))]
-    for name, module, arguments in (
-        ("workspace controller", "jupyter_workspaces.controller", (cluster,)),
-        ("node", "jupyter_workspaces.local.node", (cluster, directory.path)),
-    ):
-        start = getattr(importlib.import_module(module), "run", None)
-        if start is not None:
-            found.append((name, partial(start, *arguments)))
-    return found
+    return [
+        ("built-in controllers", partial(controllers.run, cluster, directory.path)),
+        ("workspace controller", partial(controller.run, cluster)),
+        ("node", partial(node.run, cluster, directory.path)),
+    ]
 
 
 async def _kept(name: str, component: Component) -> None:
