@@ -158,3 +158,24 @@ def _remove_own(path: Path) -> None:
             path.unlink()
     except (OSError, ValueError):
         pass
+
+
+def _from_command_line() -> None:
+    """`python -m jupyter_workspaces.serve`: how a client starts the one server that all clients of a user share."""
+    import argparse
+
+    from .local.lock import Held, Lock
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runtime-file", type=Path, required=True)
+    parser.add_argument("--idle-minutes", type=float, default=0)
+    chosen = parser.parse_args()
+    try:
+        with Lock(chosen.runtime_file.with_name("serve.lock")):
+            main(port=0, runtime_file=str(chosen.runtime_file), idle_minutes=chosen.idle_minutes, quiet=True)
+    except Held:
+        return  # another client was faster; its server serves this one too
+
+
+if __name__ == "__main__":
+    _from_command_line()

@@ -11,20 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..paths import home
+
+__all__ = ["Directory", "LocalClusterError", "home"]
+
 PRIVATE = 0o600
 
 
 class LocalClusterError(Exception):
     """The local cluster cannot do what was asked. The text tells a person what happened and what to do next."""
-
-
-def home() -> Path:
-    """Where the user's embedded cluster lives: `$JUPYTER_WORKSPACES_HOME`, else `workspaces` in Jupyter's data directory."""
-    if named := os.environ.get("JUPYTER_WORKSPACES_HOME"):
-        return Path(named).expanduser().absolute()
-    from jupyter_core.paths import jupyter_data_dir
-
-    return Path(jupyter_data_dir()) / "workspaces"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,86 @@
+"""The Python client over HTTP: an asynchronous core, and what cells and scripts use."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Mapping
+from typing import Any
+
+from .asynchronous import AsyncClient, ServerEvent
+from .errors import WorkspaceError
+from .kinds import Kind, Option
+from .lists import KindList, WorkspaceList
+from .synchronous import Client
+from .workspace import Workspace
+
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "Kind",
+    "KindList",
+    "Option",
+    "ServerEvent",
+    "Workspace",
+    "WorkspaceError",
+    "WorkspaceList",
+    "claims",
+    "connect",
+    "create_claim",
+    "default",
+    "get",
+    "kinds",
+    "list",
+    "spawn",
+]
+
+_default: Client | None = None
+
+
+def connect(url: str | None = None, token: str | None = None, *, namespace: str = "default") -> Client:
+    """Use this server from now on in `jw.list()` and its like; without `url` the one that is found. Gives the client."""
+    global _default
+    _default = Client(url, token, namespace=namespace)
+    return _default
+
+
+def default() -> Client:
+    """The client behind the functions of this package."""
+    return _default if _default is not None else connect()
+
+
+def kinds() -> KindList:
+    """Kinds of workspaces that are offered."""
+    return default().kinds()
+
+
+def list(namespace: str | None = None) -> WorkspaceList:
+    """Workspaces of your namespace, or of another; `"*"` for all."""
+    return default().list(namespace)
+
+
+def get(name: str, namespace: str | None = None) -> Workspace:
+    """One workspace by name."""
+    return default().get(name, namespace)
+
+
+def claims(namespace: str | None = None) -> builtins.list[dict[str, Any]]:
+    """Volumes to be used as home or for data."""
+    return default().claims(namespace)
+
+
+def create_claim(name: str, size: str = "1Gi", namespace: str | None = None) -> None:
+    """Make a volume. `size` as a quantity: `10Gi`."""
+    default().create_claim(name, size, namespace)
+
+
+def spawn(
+    kind: str,
+    name: str | None = None,
+    image: str | None = None,
+    size: str | None = None,
+    home: str | None = None,
+    data: Mapping[str, str] | None = None,
+    **more: Any,
+) -> Workspace:
+    """Make a workspace and start it; see `Client.spawn`."""
+    return default().spawn(kind, name, image, size, home, data, **more)

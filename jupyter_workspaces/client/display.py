@@ -1,0 +1,118 @@
+"""How workspaces look in a cell: cards and tables as plain, escaped HTML that needs no kernel, and the same as text."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
+from . import words
+
+if TYPE_CHECKING:
+    from .kinds import Kind
+    from .workspace import Workspace
+
+COLOURS = {
+    "running": "var(--jp-success-color1, #2e7d32)",
+    "starting": "var(--jp-brand-color1, #1976d2)",
+    "paused": "var(--jp-ui-font-color2, #616161)",
+    "error": "var(--jp-error-color1, #c62828)",
+}
+_MUTED = "var(--jp-ui-font-color2, #616161)"
+_LINE = "var(--jp-border-color2, #e0e0e0)"
+
+
+def sign(state: str) -> str:
+    """Sign and word of a state; colour never speaks alone."""
+    said = words.state(state)
+    colour = COLOURS.get(said.sign, _MUTED)
+    return f'<span style="color:{colour};white-space:nowrap"><span aria-hidden="true">{said.glyph}</span> {escape(said.word)}</span>'
+
+
+def card(workspace: Workspace) -> str:
+    rows = [("what", escape(workspace.summary))]
+    if workspace.message and workspace.state != "Running":
+        rows.append(("now", escape(workspace.message)))
+    if workspace.home:
+        rows.append(("home", escape(workspace.home)))
+    if workspace.state == "Running" and workspace.url:
+        rows.append(("open", f'<a href="{escape(workspace.url)}" target="_blank" rel="noopener">{escape(workspace.url)}</a>'))
+    lines = "".join(
+        f'<tr style="background:none"><td style="text-align:left;color:{_MUTED};padding:0 12px 0 0">{name}</td>'
+        f'<td style="text-align:left;padding:0">{text}</td></tr>'
+        for name, text in rows
+    )
+    return (
+        f'<div style="border:1px solid {_LINE};border-radius:4px;padding:8px 12px;display:inline-block;min-width:280px">'
+        f'<div style="margin-bottom:4px">{sign(workspace.state)} &nbsp;<b>{escape(workspace.name)}</b>'
+        f' <span style="color:{_MUTED}">in {escape(workspace.namespace)}</span></div>'
+        f'<table style="border:none;margin:0;border-collapse:collapse">{lines}</table></div>'
+    )
+
+
+def card_text(workspace: Workspace) -> str:
+    said = words.state(workspace.state)
+    message = f" – {workspace.message}" if workspace.message and workspace.state != "Running" else ""
+    return f"{said.glyph} {said.word}  {workspace.name}  {workspace.summary}{message}"
+
+
+def workspaces_rows(workspaces: Sequence[Workspace]) -> tuple[list[str], list[list[str]]]:
+    """Headings and cells, the same for HTML, text and the command line."""
+    now = time.time() * 1000
+    headings = ["state", "name", "kind", "image", "size", "age", "used", "message"]
+    rows = []
+    for one in workspaces:
+        message = one.message if one.state != "Running" else ""
+        used = words.age(one.last_activity, now)
+        rows.append(
+            [words.state(one.state).word, one.name, one.kind, one.image_name, one.size_words, words.age(one.created, now), used, message]
+        )
+    return headings, rows
+
+
+def workspaces_table(workspaces: Sequence[Workspace]) -> str:
+    if not workspaces:
+        return f'<div style="color:{_MUTED}">No workspaces yet. <code>jw.spawn("jupyterlab")</code> makes one.</div>'
+    headings, rows = workspaces_rows(workspaces)
+    body = []
+    for one, row in zip(workspaces, rows, strict=True):
+        cells = [sign(one.state), *(escape(cell) for cell in row[1:])]
+        if one.state == "Running" and one.url:
+            cells[1] = f'<a href="{escape(one.url)}" target="_blank" rel="noopener">{cells[1]}</a>'
+        body.append("".join(f'<td style="text-align:left">{cell}</td>' for cell in cells))
+    return _table("Workspaces", headings, body)
+
+
+def kinds_rows(kinds: Sequence[Kind]) -> tuple[list[str], list[list[str]]]:
+    rows = []
+    for kind in kinds:
+        images = ", ".join(_option(one.id, one.is_default) for one in kind.images if not one.hidden)
+        sizes = ", ".join(_option(one.id, one.is_default) for one in kind.sizes if not one.hidden)
+        rows.append([kind.name, kind.display_name, images, sizes, kind.description])
+    return ["name", "title", "images", "sizes", "what it is"], rows
+
+
+def kinds_table(kinds: Sequence[Kind]) -> str:
+    if not kinds:
+        return f'<div style="color:{_MUTED}">No kinds of workspaces are offered yet. Ask whoever manages the cluster.</div>'
+    headings, rows = kinds_rows(kinds)
+    return _table(
+        "Workspace kinds", headings, ["".join(f'<td style="text-align:left">{escape(cell)}</td>' for cell in row) for row in rows]
+    )
+
+
+def plain(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Aligned columns."""
+    table = [[heading.upper() for heading in headings], *rows]
+    widths = [max(len(row[index]) for row in table) for index in range(len(headings))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table)
+
+
+def _option(option: str, is_default: bool) -> str:
+    return f"{option} (default)" if is_default else option
+
+
+def _table(caption: str, headings: Sequence[str], rows: Sequence[str]) -> str:
+    head = "".join(f'<th scope="col" style="text-align:left">{escape(heading)}</th>' for heading in headings)
+    return f'<table aria-label="{escape(caption)}"><thead><tr>{head}</tr></thead><tbody>{"".join(f"<tr>{row}</tr>" for row in rows)}</tbody></table>'

@@ -1,0 +1,73 @@
+"""The user's own `serve`, shared by all kernels and shells: found by its file, else started. It ends by itself after 15 idle minutes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from ..paths import serve_file
+from .errors import WorkspaceError
+
+START_SECONDS = 45.0
+PAUSE_SECONDS = 0.1
+IDLE_MINUTES = 15
+ANSWER_SECONDS = 2.0
+
+
+async def shared_server() -> tuple[str, str]:
+    """Its root (ending in a slash) and token. Raises `WorkspaceError`."""
+    if workspace := os.environ.get("JUPYTER_WORKSPACE"):
+        text = f"This kernel runs inside the workspace {workspace}, from where workspaces are not managed."
+        raise WorkspaceError(text, "Use the notebook server that started it, or name a server by JUPYTER_WORKSPACES_URL.")
+    file = serve_file()
+    if (known := await _running(file)) is not None:
+        return known
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    log_path = file.with_name("serve.log")
+    with open(os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as log:
+        command = [sys.executable, "-m", "jupyter_workspaces.serve", "--runtime-file", str(file), "--idle-minutes", str(IDLE_MINUTES)]
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=file.parent)
+    loop = asyncio.get_running_loop()
+    end = loop.time() + START_SECONDS
+    while loop.time() < end:
+        if (known := await _running(file)) is not None:
+            return known
+        code = process.poll()
+        if code not in (None, 0):
+            # Somebody else's may be coming up just now, then ours ends with 0; anything else is a failure.
+            raise WorkspaceError(f"The local server of workspaces ended at once: {_last_line(log_path)}", f"Its log is {log_path}.")
+        await asyncio.sleep(PAUSE_SECONDS)
+    raise WorkspaceError(f"The local server of workspaces did not answer within {START_SECONDS:g} s.", f"Its log is {log_path}.")
+
+
+async def _running(file: Path) -> tuple[str, str] | None:
+    """Root and token of the one that the file tells of, if it answers."""
+    import aiohttp
+
+    try:
+        told = json.loads(file.read_text(encoding="utf-8"))
+        root, token = str(told["url"]), str(told["token"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
+    headers = {"Authorization": f"token {token}"}
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.get(f"{root}api/v1/swagger/doc.json", headers=headers, allow_redirects=False) as answer,
+        ):
+            return (root, token) if answer.status == 200 else None
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        return None
+
+
+def _last_line(path: Path) -> str:
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    except OSError:
+        return "no log was written"
+    return lines[-1][-300:] if lines else "it said nothing"

@@ -1,0 +1,262 @@
+"""One workspace, as an object to work with."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from . import display, portal, words
+from .asynchronous import AsyncClient
+from .errors import WorkspaceError
+from .opening import open_page
+from .waiting import ProgressDisplay
+
+if TYPE_CHECKING:
+    from .asynchronous import Object
+
+POLL_SECONDS = 0.25
+SLOW_POLL_SECONDS = 1.0
+REQUEST_LIMIT = 60.0
+
+
+class Workspace:
+    """A workspace as last seen; actions ask the server and look again. Everything may raise `WorkspaceError`."""
+
+    def __init__(self, client: AsyncClient, item: Object) -> None:
+        self._client, self._item = client, item
+
+    # What it is
+
+    @property
+    def name(self) -> str:
+        return str(self._item["name"])
+
+    @property
+    def namespace(self) -> str:
+        return str(self._item["namespace"])
+
+    @property
+    def state(self) -> str:
+        """Running, Pending, Paused, Error, Terminating or Unknown."""
+        return str(self._item["state"] or "Unknown")
+
+    @property
+    def message(self) -> str:
+        """Why it is so, in one sentence."""
+        return str(self._item["stateMessage"])
+
+    @property
+    def kind(self) -> str:
+        return str(self._item["workspaceKind"]["name"])
+
+    @property
+    def image(self) -> str:
+        """The image option's id."""
+        return str(self._option("imageConfig")["id"])
+
+    @property
+    def size(self) -> str:
+        """The size option's id."""
+        return str(self._option("podConfig")["id"])
+
+    @property
+    def image_name(self) -> str:
+        return words.option(self._option("imageConfig"))
+
+    @property
+    def size_words(self) -> str:
+        """`2 CPU · 4 GiB`, or the size's name."""
+        info = self._option("podConfig")
+        return words.size(info.get("labels"), words.option(info))
+
+    @property
+    def paused(self) -> bool:
+        return bool(self._item["paused"])
+
+    @property
+    def last_activity(self) -> float:
+        """When it was last used, in ms since 1970; 0 when that is not known."""
+        return float(self._item["activity"]["lastActivity"])
+
+    @property
+    def created(self) -> float:
+        """In ms since 1970."""
+        from datetime import datetime
+
+        text = self._item["audit"]["createdAt"]
+        return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp() * 1000 if text else 0
+
+    @property
+    def home(self) -> str:
+        """The claim of its home, once that was asked for (`volumes`)."""
+        return str((self._item.get("volumes") or {}).get("home") or "")
+
+    @property
+    def path(self) -> str:
+        """The public path of its first port; empty when its image is not known."""
+        services = self._item["services"] or ()
+        return str(services[0]["httpService"]["httpPath"]) if services else ""
+
+    @property
+    def url(self) -> str:
+        """Where it opens; a path on the page's own server, else a whole address."""
+        if not self.path:
+            return ""
+        from urllib.parse import urlsplit
+
+        root = self._client.root or "/"
+        return (urlsplit(root).path if self._client.same_page else root).rstrip("/") + self.path
+
+    @property
+    def summary(self) -> str:
+        return " · ".join(part for part in (self.kind, self.image_name, self.size_words) if part)
+
+    def __repr__(self) -> str:
+        return display.card_text(self)
+
+    def _repr_html_(self) -> str:
+        return display.card(self)
+
+    # What can be done
+
+    def refresh(self) -> Workspace:
+        """Look again."""
+        self._item = portal.run(self._client.get(self.namespace, self.name), REQUEST_LIMIT)
+        return self
+
+    def wait(self, state: str = "Running", timeout: float | None = 120, quiet: bool = False) -> Workspace:
+        """Wait until it is in a state, showing the steps and their reasons. `timeout` in seconds, None waits for ever.
+
+        Raises `WorkspaceError` when it needs attention, when it was deleted, and when the time is over.
+        """
+        shown = ProgressDisplay(self.name, quiet)
+        try:
+            portal.run(self._wait(state, timeout, shown))
+        except WorkspaceError:
+            shown.finish(self.state, self.message)
+            raise
+        shown.finish(self.state, self.message)
+        return self
+
+    async def _wait(self, state: str, timeout: float | None, shown: ProgressDisplay) -> None:
+        end = None if timeout is None else time.monotonic() + timeout
+        pause = POLL_SECONDS
+        while True:
+            self._item = await self._client.get(self.namespace, self.name)
+            if self.state == state:
+                return
+            if self.state == "Error" and state == "Running":
+                raise WorkspaceError(
+                    f"{self.name} did not start: {self.message}", "ws.events() and ws.logs() tell more; ws.restart() tries again."
+                )
+            if self.paused and state == "Running":
+                raise WorkspaceError(f"{self.name} is paused.", "ws.resume() starts it.")
+            if end is not None and time.monotonic() > end:
+                text = f"{self.name} is not {words.state(state).word.lower()} after {timeout:g} s: {self.message or self.state}"
+                raise WorkspaceError(text, "ws.wait(timeout=None) waits as long as it takes; ws.progress() shows the steps.")
+            shown.show(self.state, await self._client.progress(self.namespace, self.name))
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.1, SLOW_POLL_SECONDS)
+
+    def open(self) -> str:
+        """Open it: in a notebook a link that opens it in a new tab, elsewhere the system's browser. Gives its address."""
+        if self.state != "Running":
+            self.refresh()
+        if not self.path:
+            raise WorkspaceError(f"{self.name} has nothing to open: its image is not known any more.", "Choose another image.")
+        server = portal.run(self._client.connect(), REQUEST_LIMIT)
+        open_page(self.name, self.url, server)
+        return self.url
+
+    def pause(self, wait: bool = True, timeout: float | None = 60) -> Workspace:
+        """Stop its programs; the volumes keep their files."""
+        portal.run(self._client.pause(self.namespace, self.name, True), REQUEST_LIMIT)
+        return self.wait("Paused", timeout) if wait else self.refresh()
+
+    def resume(self, wait: bool = True, timeout: float | None = 120) -> Workspace:
+        """Start it again."""
+        portal.run(self._resume(), REQUEST_LIMIT)
+        return self.wait("Running", timeout) if wait else self.refresh()
+
+    async def _resume(self) -> None:
+        """Start it; one that is still stopping is waited for, because only a paused one can be started."""
+        for _ in range(int(30 / POLL_SECONDS)):
+            item = await self._client.get(self.namespace, self.name)
+            if item["state"] != "Terminating":
+                break
+            await asyncio.sleep(POLL_SECONDS)
+        await self._client.pause(self.namespace, self.name, False)
+
+    def restart(self, wait: bool = True, timeout: float | None = 180) -> Workspace:
+        """Pause, wait, start; from any state."""
+        before = self._item["lastRunningTime"]
+        portal.run(self._client.restart(self.namespace, self.name), REQUEST_LIMIT)
+        if wait:
+            portal.run(self._left(before), 60)
+            return self.wait("Running", timeout)
+        return self.refresh()
+
+    async def _left(self, before: int) -> None:
+        """Until the old run has ended, so that waiting for the new one does not meet the old."""
+        for _ in range(int(60 / POLL_SECONDS)):
+            item = await self._client.get(self.namespace, self.name)
+            if item["state"] != "Running" and not item["paused"]:
+                return
+            if item["lastRunningTime"] != before:
+                return
+            await asyncio.sleep(POLL_SECONDS)
+
+    def delete(self, wait: bool = True) -> None:
+        """Delete it; its volumes stay."""
+        portal.run(self._delete(wait), REQUEST_LIMIT)
+
+    async def _delete(self, wait: bool) -> None:
+        await self._client.delete(self.namespace, self.name)
+        while wait:
+            if all(item["name"] != self.name for item in await self._client.list(self.namespace)):
+                return
+            await asyncio.sleep(POLL_SECONDS)
+
+    def logs(self, tail: int = 100, follow: bool = False, previous: bool = False) -> str:
+        """The last lines of its log. With `follow` they are printed as they come, until interrupted."""
+        if not follow:
+            return portal.run(self._client.log(self.namespace, self.name, tail, previous), REQUEST_LIMIT)
+        for line in self._follow(tail):
+            print(line, flush=True)
+        return ""
+
+    def _follow(self, tail: int) -> Iterator[str]:
+        lines = self._client.logs(self.namespace, self.name, tail)
+        try:
+            while True:
+                try:
+                    yield portal.run(anext(lines))  # type: ignore[arg-type]
+                except StopAsyncIteration:
+                    return
+        finally:
+            portal.run(lines.aclose(), REQUEST_LIMIT)  # type: ignore[attr-defined]
+
+    def events(self) -> list[dict[str, Any]]:
+        """What happened to it, newest last: time (ms), type, reason, message, object, count."""
+        return portal.run(self._client.events(self.namespace, self.name), REQUEST_LIMIT)
+
+    def progress(self) -> dict[str, Any]:
+        """The steps of its start, each with its time and, while it lasts, its reason."""
+        return portal.run(self._client.progress(self.namespace, self.name), REQUEST_LIMIT)
+
+    def request(self, method: str, path: str, json: Any = None) -> Any:
+        """Ask the program in the workspace itself, through the server: `ws.request("GET", "api/status")`. JSON comes back decoded."""
+        status, media, body = portal.run(self._client.connect_request(method, self.path + path.lstrip("/"), json), REQUEST_LIMIT)
+        if status >= 300:
+            raise WorkspaceError(f"{self.name} answered {status} to {method} {path}.", "Is it running?", status=status)
+        if media == "application/json" and body:
+            import json as codec
+
+            return codec.loads(body)
+        return body.decode(errors="replace")
+
+    def _option(self, dimension: str) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self._item["podTemplate"]["options"][dimension]["current"]
+        return found
