@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import re
 import secrets
 from collections.abc import Mapping
@@ -46,6 +47,8 @@ class Client:
 
     def __init__(self, url: str | None = None, token: str | None = None, *, namespace: str = "default") -> None:
         self.asynchronous = AsyncClient(url, token, namespace=namespace)
+        portal.loop()  # before `atexit`: what is registered last ends first
+        atexit.register(self.close)
 
     def __repr__(self) -> str:
         return f"Client({self.asynchronous.root or 'not connected yet'!r}, namespace={self.namespace!r})"
