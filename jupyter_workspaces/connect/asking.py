@@ -16,7 +16,7 @@ from .credentials import Guard
 from .pages import page
 from .progress import Step, steps
 from .rewriting import PublicPath
-from .target import Place, Target, Unavailable, View, pod_of
+from .target import Place, Target, Unavailable, View
 from .transfer import Upstreams, upstreams
 
 PORT = r"(?P<namespace>[a-z0-9.-]+)/(?P<name>[a-z0-9.-]+)/(?P<port>[a-z0-9_-]+)"
@@ -106,8 +106,8 @@ class ConnectHandler(JupyterHandler):
 
     def silent(self, message: str) -> Unavailable:
         """Its pod is said to be ready, yet nothing answers."""
-        workspace = self.view.workspaces.get(self.place.name, self.place.namespace)
-        return Unavailable("starting", message, workspace, pod_of(self.view, workspace) if workspace is not None else None)
+        workspace = self.view.workspace(self.place.namespace, self.place.name)
+        return Unavailable("starting", message, workspace, self.view.pod_of(workspace) if workspace is not None else None)
 
     def refuse(self, refusal: Unavailable) -> None:
         """Answer that the workspace cannot be reached, in the form that the asker reads. Ends the request."""

@@ -72,6 +72,7 @@ class HttpHandler(ConnectHandler):
         if self._body is not None:
             await self._body.put(chunk)
 
+    @web.authenticated
     async def _answer(self, **_: str) -> None:
         assert self._exchange is not None
         if self._body is not None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from http import HTTPStatus
 
+from tornado import web
+
 from ..cluster.errors import ClusterError, NotFound
 from ..resources.catalog import PODS, WORKSPACES
 from .asking import ConnectHandler, Refused, progress
-from .target import Target, Unavailable, pod_of, resolve
+from .target import Target, Unavailable, resolve
 
 DIAL_SECONDS = 2
 
@@ -16,6 +18,7 @@ DIAL_SECONDS = 2
 class StatusHandler(ConnectHandler):
     """GET: `{"state", "message", "steps": [{"name", "state", "message"}], "ready"}`. POST `action=resume` or `restart`: 202, the same."""
 
+    @web.authenticated
     async def get(self, **_: str) -> None:
         self.set_header("Cache-Control", "no-store")
         try:
@@ -28,8 +31,9 @@ class StatusHandler(ConnectHandler):
         else:
             self._tell(self.silent("Its program does not take connections yet."))
 
+    @web.authenticated
     async def post(self, **_: str) -> None:
-        workspace = self.view.workspaces.get(self.place.name, self.place.namespace)
+        workspace = self.view.workspace(self.place.namespace, self.place.name)
         if workspace is None:
             raise Refused(404, f"There is no workspace {self.place.name} in {self.place.namespace}.", "NotFound")
         action = self.get_body_argument("action", "")
@@ -39,7 +43,7 @@ class StatusHandler(ConnectHandler):
         try:
             if workspace["spec"].get("paused"):
                 await cluster.patch(WORKSPACES, self.place.name, {"spec": {"paused": False}}, self.place.namespace)
-            elif action == "restart" and (pod := pod_of(self.view, workspace)) is not None:
+            elif action == "restart" and (pod := self.view.pod_of(workspace)) is not None:
                 metadata = pod["metadata"]
                 await cluster.delete(PODS, metadata["name"], self.place.namespace, uid=metadata["uid"])
         except NotFound:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -16,26 +16,15 @@ Object = Mapping[str, Any]
 DOMAIN = os.environ.get("CLUSTER_DOMAIN", "cluster.local")
 
 
-class Known(Protocol):
-    """All objects of one resource as last heard (`cluster.reflector.Reflector`)."""
-
-    def get(self, name: str, namespace: str = "") -> dict[str, Any] | None: ...
-    def items(self) -> Iterable[dict[str, Any]]: ...
-
-
 class View(Protocol):
     """What of the cluster the proxy reads (`cluster.cache.Cache`)."""
 
     @property
     def cluster(self) -> Cluster: ...
-    @property
-    def workspaces(self) -> Known: ...
-    @property
-    def kinds(self) -> Known: ...
-    @property
-    def pods(self) -> Known: ...
-    @property
-    def services(self) -> Known: ...
+    def workspace(self, namespace: str, name: str) -> dict[str, Any] | None: ...
+    def kind_of(self, workspace: dict[str, Any]) -> dict[str, Any] | None: ...
+    def pod_of(self, workspace: dict[str, Any]) -> dict[str, Any] | None: ...
+    def service_of(self, workspace: dict[str, Any]) -> dict[str, Any] | None: ...
 
 
 @dataclass(frozen=True)
@@ -87,19 +76,19 @@ class Unavailable(Exception):
 
 def resolve(view: View, place: Place) -> Target:
     """Where `place` answers. Raises `Unavailable`."""
-    workspace = view.workspaces.get(place.name, place.namespace)
+    workspace = view.workspace(place.namespace, place.name)
     if workspace is None:
         raise Unavailable("gone", f"There is no workspace {place.name} in {place.namespace}. It may have been deleted.")
     if workspace["metadata"].get("deletionTimestamp"):
         raise Unavailable("gone", f"{place.name} is being deleted.", workspace)
-    pod = pod_of(view, workspace)
+    pod = view.pod_of(workspace)
     status = workspace.get("status") or {}
     message = status.get("stateMessage") or ""
     if workspace["spec"].get("paused"):
         if pod is not None:
             raise Unavailable("stopping", "Its programs are asked to end; the files in its volumes stay.", workspace, pod)
         raise Unavailable("paused", "Its programs are stopped; the files in its volumes stay.", workspace)
-    kind = view.kinds.get(workspace["spec"]["kind"])
+    kind = view.kind_of(workspace)
     if kind is None:
         raise Unavailable(
             "failed", f"Its kind {workspace['spec']['kind']} does not exist any more. Ask who manages the kinds.", workspace, pod
@@ -108,26 +97,11 @@ def resolve(view: View, place: Place) -> Target:
     if place.port_id not in ports:
         known = ", ".join(sorted(ports)) or "none"
         raise Unavailable("port", f"{place.name} has no port {place.port_id}. Its ports: {known}.", workspace, pod)
-    if pod is None or not _answers(workspace, pod):
+    if pod is None or not _answers(pod):
         if status.get("state") == "Error":
             raise Unavailable("failed", message or "It needs attention; look at its events and its log.", workspace, pod)
         raise Unavailable("starting", message or "Waiting for its pod to be made.", workspace, pod)
     return _target(view, place, kind, workspace, pod, ports)
-
-
-def pod_of(view: View, workspace: Object) -> Object | None:
-    """The workspace's pod: the one that its status names, else any that wears its label."""
-    namespace, name = workspace["metadata"]["namespace"], workspace["metadata"]["name"]
-    named = ((workspace.get("status") or {}).get("podTemplatePod") or {}).get("name")
-    pod = view.pods.get(named, namespace) if named else None
-    if pod is not None and _belongs(pod, namespace, name):
-        return pod
-    return next((pod for pod in view.pods.items() if _belongs(pod, namespace, name)), None)
-
-
-def _belongs(obj: Object, namespace: str, name: str) -> bool:
-    metadata = obj["metadata"]
-    return metadata.get("namespace") == namespace and (metadata.get("labels") or {}).get(names.WORKSPACE_NAME) == name
 
 
 def _ports(workspace: Object, kind: Object) -> dict[str, int]:
@@ -137,7 +111,7 @@ def _ports(workspace: Object, kind: Object) -> dict[str, int]:
     return {port["id"]: port["port"] for image in images if image["id"] == chosen for port in image["spec"]["ports"]}
 
 
-def _answers(workspace: Object, pod: Object) -> bool:
+def _answers(pod: Object) -> bool:
     if pod["metadata"].get("deletionTimestamp"):
         return False
     status = pod.get("status") or {}
@@ -146,7 +120,7 @@ def _answers(workspace: Object, pod: Object) -> bool:
     return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in status.get("conditions") or ())
 
 
-def _target(view: View, place: Place, kind: Object, workspace: Object, pod: Object, ports: Mapping[str, int]) -> Target:
+def _target(view: View, place: Place, kind: Object, workspace: dict[str, Any], pod: Object, ports: Mapping[str, int]) -> Target:
     port = ports[place.port_id]
     annotations = pod["metadata"].get("annotations") or {}
     endpoint = view.cluster.endpoint
@@ -181,9 +155,9 @@ def _target(view: View, place: Place, kind: Object, workspace: Object, pod: Obje
     )
 
 
-def _service(view: View, place: Place, port: int, workspace: Object, pod: Object) -> str:
+def _service(view: View, place: Place, port: int, workspace: dict[str, Any], pod: Object) -> str:
     """The DNS name of the workspace's Service, which must have the port."""
-    for service in view.services.items():
-        if _belongs(service, place.namespace, place.name) and any(entry["port"] == port for entry in service["spec"].get("ports") or ()):
-            return f"{service['metadata']['name']}.{place.namespace}.svc.{DOMAIN}"
+    service = view.service_of(workspace)
+    if service is not None and any(entry["port"] == port for entry in service["spec"].get("ports") or ()):
+        return f"{service['metadata']['name']}.{place.namespace}.svc.{DOMAIN}"
     raise Unavailable("starting", f"Waiting for its Service to have port {port}.", workspace, pod)

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import aiohttp
+from jupyter_server.auth.decorator import ws_authenticated
 from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
@@ -42,6 +43,7 @@ class SocketHandler(ConnectHandler, WebSocketHandler):
         """`prepare` has checked."""
         return True
 
+    @ws_authenticated
     async def get(self, *args: Any, **kwargs: Any) -> None:
         try:
             target = resolve(self.view, self.place)
