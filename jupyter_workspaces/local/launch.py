@@ -188,13 +188,14 @@ class Keeper:
                 raise LocalClusterError(
                     f"The local cluster died again{reason}. It is started again in {wait:.0f} s; see {self._files.log}."
                 )
-            self._started = now
             self._pause = min(max(self._pause * 2, self.FIRST_PAUSE), self.LONGEST_PAUSE)
             try:
                 found = start(self._files.path)
             except LocalClusterError as error:
                 self._last = error
                 raise
+            finally:
+                self._started = time.monotonic()
             self._last = None
             return found
 

@@ -1,64 +1,25 @@
 from __future__ import annotations
 
 import concurrent.futures
-import http.client
 import json
 import os
 import shutil
 import signal
 import socket
-import ssl
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import psutil
 import pytest
 import yaml
+from running_cluster import LIMIT_SECONDS, ask, kill, until
 
 from jupyter_workspaces.local import launch
 from jupyter_workspaces.local.launch import Keeper, LocalClusterError
 
 pytestmark = pytest.mark.slow
-
-LIMIT_SECONDS = 20.0
-
-
-@pytest.fixture
-def directory(tmp_path: Path) -> Iterator[Path]:
-    """Where a cluster may run; it is stopped afterwards."""
-    path = tmp_path / "cluster"
-    yield path
-    launch.stop(path)
-
-
-def until(condition: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + LIMIT_SECONDS
-    while time.monotonic() < deadline:
-        if answer := condition():
-            return answer
-        time.sleep(0.02)
-    raise AssertionError(f"{what} did not come about within {LIMIT_SECONDS:g} s")
-
-
-def ask(directory: Path, method: str, path: str, body: Any = None, *, token: str | None = "") -> tuple[int, Any]:
-    """One request as the kubeconfig says, or with another token, or none."""
-    document = yaml.safe_load((directory / "kubeconfig").read_text())
-    address = urlsplit(document["clusters"][0]["cluster"]["server"])
-    bearer = document["users"][0]["user"]["token"] if token == "" else token
-    trust = ssl.create_default_context(cafile=str(directory / "ca.crt"))
-    connection = http.client.HTTPSConnection(str(address.hostname), address.port, timeout=10, context=trust)
-    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {bearer}"} if bearer else {})
-    try:
-        connection.request(method, path, None if body is None else json.dumps(body), headers)
-        answer = connection.getresponse()
-        return answer.status, json.loads(answer.read())
-    finally:
-        connection.close()
 
 
 def config_map(name: str) -> dict[str, Any]:
@@ -68,107 +29,107 @@ def config_map(name: str) -> dict[str, Any]:
 CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
 
 
-def test_what_start_gives_signs_in(directory: Path) -> None:
-    kubeconfig = launch.start(directory)
+def test_what_start_gives_signs_in(home: Path) -> None:
+    kubeconfig = launch.start(home)
 
-    assert kubeconfig == directory / "kubeconfig"
-    assert ask(directory, "GET", "/api/v1/namespaces/default")[0] == 200
-    found = launch.status(directory)
+    assert kubeconfig == home / "kubeconfig"
+    assert ask(home, "GET", "/api/v1/namespaces/default")[0] == 200
+    found = launch.status(home)
     assert (found.running, found.pods) == (True, 0)
     assert found.url == yaml.safe_load(kubeconfig.read_text())["clusters"][0]["cluster"]["server"]
 
 
-def test_who_has_no_token_gets_nothing(directory: Path) -> None:
-    launch.start(directory)
+def test_who_has_no_token_gets_nothing(home: Path) -> None:
+    launch.start(home)
 
-    assert ask(directory, "GET", CONFIG_MAPS, token=None)[0] == 401
-    assert ask(directory, "GET", CONFIG_MAPS, token="guessed")[0] == 401
-    assert ask(directory, "GET", "/apis", token="guessed")[1]["reason"] == "Unauthorized"
+    assert ask(home, "GET", CONFIG_MAPS, token=None)[0] == 401
+    assert ask(home, "GET", CONFIG_MAPS, token="guessed")[0] == 401
+    assert ask(home, "GET", "/apis", token="guessed")[1]["reason"] == "Unauthorized"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no file modes")
-def test_nobody_else_can_read_what_opens_the_cluster(directory: Path) -> None:
+def test_nobody_else_can_read_what_opens_the_cluster(home: Path) -> None:
     previous = os.umask(0)
     try:
-        launch.start(directory)
+        launch.start(home)
     finally:
         os.umask(previous)
 
-    assert directory.stat().st_mode & 0o777 == 0o700
+    assert home.stat().st_mode & 0o777 == 0o700
     for name in ("kubeconfig", "token", "server.key", "ca.key", "cluster.db"):
-        assert (directory / name).stat().st_mode & 0o777 == 0o600, name
+        assert (home / name).stat().st_mode & 0o777 == 0o600, name
 
 
-def test_a_second_start_finds_the_first(directory: Path) -> None:
-    launch.start(directory)
-    pid = launch.status(directory).pid
+def test_a_second_start_finds_the_first(home: Path) -> None:
+    launch.start(home)
+    pid = launch.status(home).pid
 
-    launch.start(directory)
+    launch.start(home)
 
-    assert launch.status(directory).pid == pid
+    assert launch.status(home).pid == pid
 
 
-def test_starts_that_race_end_with_one_process(directory: Path) -> None:
+def test_starts_that_race_end_with_one_process(home: Path) -> None:
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda _: launch.start(directory), range(4)))
+        found = list(pool.map(lambda _: launch.start(home), range(4)))
 
-    assert set(found) == {directory / "kubeconfig"}
-    winner = launch.status(directory).pid
-    until(lambda: _processes_of(directory) == [winner], "the end of all others")
-
-
-def test_port_token_and_authority_stay_over_a_restart(directory: Path) -> None:
-    launch.start(directory)
-    before = (directory / "kubeconfig").read_bytes()
-
-    assert launch.stop(directory) is True
-    launch.start(directory)
-
-    assert (directory / "kubeconfig").read_bytes() == before
+    assert set(found) == {home / "kubeconfig"}
+    winner = launch.status(home).pid
+    until(lambda: _processes_of(home) == [winner], "the end of all others")
 
 
-def test_stop_says_whether_there_was_something_to_stop(directory: Path) -> None:
-    launch.start(directory)
+def test_port_token_and_authority_stay_over_a_restart(home: Path) -> None:
+    launch.start(home)
+    before = (home / "kubeconfig").read_bytes()
 
-    assert launch.stop(directory) is True
-    assert launch.stop(directory) is False
-    assert launch.status(directory).running is False
+    assert launch.stop(home) is True
+    launch.start(home)
+
+    assert (home / "kubeconfig").read_bytes() == before
 
 
-def test_after_kill_9_every_answered_write_is_there(directory: Path) -> None:
-    launch.start(directory)
+def test_stop_says_whether_there_was_something_to_stop(home: Path) -> None:
+    launch.start(home)
+
+    assert launch.stop(home) is True
+    assert launch.stop(home) is False
+    assert launch.status(home).running is False
+
+
+def test_after_kill_9_every_answered_write_is_there(home: Path) -> None:
+    launch.start(home)
     names = [f"written-{number}" for number in range(50)]
     for name in names:
-        assert ask(directory, "POST", CONFIG_MAPS, config_map(name))[0] == 201
+        assert ask(home, "POST", CONFIG_MAPS, config_map(name))[0] == 201
 
-    _kill(directory)
-    launch.start(directory)
+    kill(home)
+    launch.start(home)
 
-    there = {found["metadata"]["name"] for found in ask(directory, "GET", CONFIG_MAPS)[1]["items"]}
+    there = {found["metadata"]["name"] for found in ask(home, "GET", CONFIG_MAPS)[1]["items"]}
     assert set(names) <= there
 
 
-def test_a_stale_lock_and_record_do_not_hinder_a_start(directory: Path) -> None:
-    directory.mkdir(mode=0o700)
+def test_a_stale_lock_and_record_do_not_hinder_a_start(home: Path) -> None:
+    home.mkdir(mode=0o700)
     somebody = psutil.Process()  # alive, but not the one that was recorded
     stale = {"pid": somebody.pid, "createTime": somebody.create_time() - 1000, "url": "https://127.0.0.1:1", "version": "0"}
-    (directory / "lock").write_text(json.dumps(stale))
-    (directory / "process.json").write_text(json.dumps(stale))
+    (home / "lock").write_text(json.dumps(stale))
+    (home / "process.json").write_text(json.dumps(stale))
 
-    assert launch.stop(directory) is False
-    launch.start(directory)
+    assert launch.stop(home) is False
+    launch.start(home)
 
-    assert launch.status(directory).pid != somebody.pid
+    assert launch.status(home).pid != somebody.pid
 
 
-def test_a_record_of_another_program_is_never_signalled(directory: Path) -> None:
-    directory.mkdir(mode=0o700)
+def test_a_record_of_another_program_is_never_signalled(home: Path) -> None:
+    home.mkdir(mode=0o700)
     bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     try:
         created = psutil.Process(bystander.pid).create_time()
-        (directory / "process.json").write_text(json.dumps({"pid": bystander.pid, "createTime": created, "url": ""}))
+        (home / "process.json").write_text(json.dumps({"pid": bystander.pid, "createTime": created, "url": ""}))
 
-        assert launch.stop(directory) is False
+        assert launch.stop(home) is False
 
         assert bystander.poll() is None
     finally:
@@ -176,100 +137,100 @@ def test_a_record_of_another_program_is_never_signalled(directory: Path) -> None
         bystander.wait()
 
 
-def test_a_taken_port_is_told_with_its_holder(directory: Path) -> None:
-    launch.start(directory)
-    launch.stop(directory)
-    port = int((directory / "port").read_text())
+def test_a_taken_port_is_told_with_its_holder(home: Path) -> None:
+    launch.start(home)
+    launch.stop(home)
+    port = int((home / "port").read_text())
     with socket.create_server(("127.0.0.1", port)), pytest.raises(LocalClusterError) as told:
-        launch.start(directory)
+        launch.start(home)
 
     assert f"port {port} is taken by" in str(told.value)
     assert f"pid {os.getpid()}" in str(told.value)
-    launch.start(directory)
+    launch.start(home)
 
 
-def test_a_damaged_database_is_told_and_left_as_it_is(directory: Path) -> None:
-    launch.start(directory)
-    launch.stop(directory)
+def test_a_damaged_database_is_told_and_left_as_it_is(home: Path) -> None:
+    launch.start(home)
+    launch.stop(home)
     damaged = b"this is not a database" * 1000
-    (directory / "cluster.db").write_bytes(damaged)
+    (home / "cluster.db").write_bytes(damaged)
 
     with pytest.raises(LocalClusterError, match="damaged"):
-        launch.start(directory)
+        launch.start(home)
 
-    assert (directory / "cluster.db").read_bytes() == damaged
+    assert (home / "cluster.db").read_bytes() == damaged
 
 
-def test_inside_a_workspace_no_cluster_is_started(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_inside_a_workspace_no_cluster_is_started(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JUPYTER_WORKSPACE", "default/dora")
 
     with pytest.raises(LocalClusterError, match="default/dora"):
-        launch.start(directory)
+        launch.start(home)
 
-    assert not directory.exists()
+    assert not home.exists()
 
 
-def test_the_process_does_not_inherit_secrets(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_process_does_not_inherit_secrets(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush")
     monkeypatch.setenv("JUPYTER_WORKSPACES_TOKEN", "hush")
-    launch.start(directory)
+    launch.start(home)
 
-    inherited = psutil.Process(launch.status(directory).pid).environ()
+    inherited = psutil.Process(launch.status(home).pid).environ()
 
     assert "hush" not in inherited.values()
     assert inherited["PATH"] == os.environ["PATH"]
 
 
-def test_the_process_has_a_session_of_its_own(directory: Path) -> None:
-    launch.start(directory)
-    pid = launch.status(directory).pid
+def test_the_process_has_a_session_of_its_own(home: Path) -> None:
+    launch.start(home)
+    pid = launch.status(home).pid
     assert pid is not None
 
     assert os.getsid(pid) == pid != os.getsid(0)
 
 
-def test_a_dead_cluster_is_brought_back_once_and_then_after_a_pause(directory: Path) -> None:
-    launch.start(directory)
-    keeper = Keeper(directory)
-    first = launch.status(directory).pid
+def test_a_dead_cluster_is_brought_back_once_and_then_after_a_pause(home: Path) -> None:
+    launch.start(home)
+    keeper = Keeper(home)
+    first = launch.status(home).pid
 
-    _kill(directory)
+    kill(home)
     keeper.ensure()
-    assert launch.status(directory).pid not in (first, None)
-    _kill(directory)
+    assert launch.status(home).pid not in (first, None)
+    kill(home)
 
     with pytest.raises(LocalClusterError, match="died again"):
         keeper.ensure()
 
 
-def test_a_cluster_that_was_stopped_stays_stopped(directory: Path) -> None:
-    launch.start(directory)
-    launch.stop(directory)
+def test_a_cluster_that_was_stopped_stays_stopped(home: Path) -> None:
+    launch.start(home)
+    launch.stop(home)
 
     with pytest.raises(LocalClusterError, match="was stopped"):
-        Keeper(directory).ensure()
+        Keeper(home).ensure()
 
 
-def test_reset_leaves_nothing_and_the_next_start_is_a_new_cluster(directory: Path) -> None:
-    launch.start(directory)
-    token = (directory / "token").read_text()
-    (directory / "volumes" / "pvc-1").mkdir(parents=True)
-    (directory / "mine").write_text("not the cluster's")
+def test_reset_leaves_nothing_and_the_next_start_is_a_new_cluster(home: Path) -> None:
+    launch.start(home)
+    token = (home / "token").read_text()
+    (home / "volumes" / "pvc-1").mkdir(parents=True)
+    (home / "mine").write_text("not the cluster's")
 
-    launch.reset(directory)
+    launch.reset(home)
 
-    assert sorted(found.name for found in directory.iterdir()) == ["lock", "mine"]
-    launch.start(directory)
-    assert (directory / "token").read_text() != token
+    assert sorted(found.name for found in home.iterdir()) == ["lock", "mine"]
+    launch.start(home)
+    assert (home / "token").read_text() != token
 
 
-def test_in_the_foreground_it_says_where_it_is_and_stops_at_a_signal(directory: Path) -> None:
-    command = [sys.executable, "-m", "jupyter_workspaces.local", "--directory", str(directory)]
+def test_in_the_foreground_it_says_where_it_is_and_stops_at_a_signal(home: Path) -> None:
+    command = [sys.executable, "-m", "jupyter_workspaces.local", "--directory", str(home)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("The local cluster answers at https://127.0.0.1:")
-        assert launch.status(directory).pid == process.pid
+        assert launch.status(home).pid == process.pid
 
         process.send_signal(signal.SIGINT)
 
@@ -277,7 +238,7 @@ def test_in_the_foreground_it_says_where_it_is_and_stops_at_a_signal(directory: 
     finally:
         process.kill()
         process.communicate()
-    assert not (directory / "process.json").exists()
+    assert not (home / "process.json").exists()
 
 
 def test_a_read_only_directory_is_told(tmp_path: Path) -> None:
@@ -310,7 +271,7 @@ def test_a_disk_that_fills_up_loses_nothing_that_was_answered(tmp_path: Path) ->
             assert (status, answer["kind"]) == (507, "Status") or status >= 500, answer
             assert ask(place, "GET", f"{CONFIG_MAPS}/big-0")[0] == 200
 
-            _kill(place)
+            kill(place)
             subprocess.run(["mount", "-o", "remount,size=64m", str(place)], check=True)
             launch.start(place)
 
@@ -320,15 +281,8 @@ def test_a_disk_that_fills_up_loses_nothing_that_was_answered(tmp_path: Path) ->
             launch.stop(place)
 
 
-def _processes_of(directory: Path) -> list[int]:
-    return [process.pid for process in psutil.process_iter(["cmdline"]) if str(directory) in (process.info["cmdline"] or ())]
-
-
-def _kill(directory: Path) -> None:
-    pid = launch.status(directory).pid
-    assert pid is not None
-    os.kill(pid, signal.SIGKILL)
-    until(lambda: not launch.status(directory).running, "the end of the process")
+def _processes_of(home: Path) -> list[int]:
+    return [process.pid for process in psutil.process_iter(["cmdline"]) if str(home) in (process.info["cmdline"] or ())]
 
 
 class mounted:
