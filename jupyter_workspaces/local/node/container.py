@@ -120,8 +120,8 @@ class Container:
             return
         wait = ended.finished_at + self._kept.pause - time.time()
         if wait > 0:
-            self._waits("CrashLoopBackOff", f"back-off {self._kept.pause:.0f}s restarting failed container={self._name}")
-            self._owner.tell("Warning", "BackOff", f"Container {self._name} ended and is started again after {self._kept.pause:.0f} s")
+            self._waits("CrashLoopBackOff", f"back-off {self._kept.pause:g}s restarting failed container={self._name}")
+            self._owner.tell("Warning", "BackOff", f"Container {self._name} ended and is started again after {self._kept.pause:g} s")
             await asyncio.sleep(min(wait, LONGEST_PAUSE))
 
     def _conclude(self) -> None:
@@ -163,7 +163,7 @@ class Container:
                 return await self._try_to_start()
             except Waiting as waiting:
                 self._waits(waiting.reason, waiting.message)
-                if waiting.message != told and waiting.seconds >= 2.0:
+                if waiting.message != told and waiting.seconds >= 1.0:
                     told = waiting.message
                     self._owner.tell("Warning", "Failed", waiting.message)
                 await asyncio.sleep(waiting.seconds)
@@ -221,6 +221,8 @@ class Container:
             "steps": plan.steps,
             "staging": str(files.below("staging")),
         }
+
+        files.log(self._name, attempt).touch(mode=0o600)  # so that whoever asks for the log of this run finds it from now on
 
         def remember(process: psutil.Process) -> None:
             kept.restarts += 1 if kept.ended is not None else 0

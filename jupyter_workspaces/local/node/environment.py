@@ -80,7 +80,7 @@ async def variables(cluster: Cluster, pod: Object, container: Object, address: s
                 continue
             values = await content(resource, reference.get("name", ""))
             if values is None and not reference.get("optional"):
-                raise Waiting(CONFIG, f"The {resource.kind} {reference.get('name')} does not exist in {namespace}.", 2.0)
+                raise Waiting(CONFIG, f"The {resource.kind} {reference.get('name')} does not exist in {namespace}.", 1.0)
             for key, value in (values or {}).items():
                 if _NAME.fullmatch(name := source.get("prefix", "") + key):
                     found[name] = value.decode(errors="replace")
@@ -96,7 +96,7 @@ async def variables(cluster: Cluster, pod: Object, container: Object, address: s
             if chosen is not None:
                 found[entry["name"]] = chosen.decode(errors="replace")
             elif not reference.get("optional"):
-                raise Waiting(CONFIG, f"The {resource.kind} {reference.get('name')} with key {reference['key']} does not exist.", 2.0)
+                raise Waiting(CONFIG, f"The {resource.kind} {reference.get('name')} with key {reference['key']} does not exist.", 1.0)
             break
         else:
             found[entry["name"]] = field_value(pod, origin, address, container)

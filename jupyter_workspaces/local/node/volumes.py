@@ -77,7 +77,7 @@ class Volumes:
         try:
             claim = await self._cluster.get(PERSISTENT_VOLUME_CLAIMS, name, self._namespace)
         except NotFound:
-            raise Waiting(VOLUME, f"The volume claim {name} does not exist. Make it, or take another one.", 2.0) from None
+            raise Waiting(VOLUME, f"The volume claim {name} does not exist. Make it, or take another one.", 1.0) from None
         bound = (claim.get("status") or {}).get("phase") == "Bound" and claim["spec"].get("volumeName")
         if not bound:
             raise Waiting(VOLUME, f"The volume claim {name} has no volume yet.", 0.2)
@@ -119,7 +119,7 @@ class Volumes:
         except NotFound:
             if wanted.get("optional"):
                 return {}
-            raise Waiting(CONFIG, f"The {resource.kind} {name} does not exist in {self._namespace}.", 2.0) from None
+            raise Waiting(CONFIG, f"The {resource.kind} {name} does not exist in {self._namespace}.", 1.0) from None
         content = content_of(held)
         if not wanted.get("items"):
             return {key: (value, mode) for key, value in content.items()}
@@ -128,7 +128,7 @@ class Volumes:
             if item["key"] in content:
                 found[item["path"]] = (content[item["key"]], item.get("mode", mode))
             elif not wanted.get("optional"):
-                raise Waiting(CONFIG, f"The {resource.kind} {name} has no key {item['key']}.", 2.0)
+                raise Waiting(CONFIG, f"The {resource.kind} {name} has no key {item['key']}.", 1.0)
         return found
 
     async def _token(self, wanted: Object, mode: int) -> dict[str, tuple[bytes, int]]:
