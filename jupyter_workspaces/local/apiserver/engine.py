@@ -6,7 +6,6 @@ Rules are those of the Kubernetes API conventions; each refusal is a `Refusal`.
 from __future__ import annotations
 
 import random
-import re
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from ...resources.catalog import Resource
 from ...resources.causes import Cause, forbidden, invalid
 from . import custom, shapes, status
 from .custom import CustomStrategy
+from .metadata import check_names, check_types
 from .rows import Registry, Row, built_in
 from .status import Refusal
 from .store import StorageError, Store, Stored
@@ -29,8 +29,6 @@ Admission = Callable[[Resource, Operation, Object | None, Object | None], Review
 
 _SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 _SERVER_FIELDS = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink")
-_QUALIFIED = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9.]{0,251}[A-Za-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
-_LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 
 IMMORTAL = ("default", "kube-system")
 MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
@@ -239,7 +237,7 @@ class Engine:
         metadata = body.setdefault("metadata", {})
         if not isinstance(metadata, dict):
             raise status.bad_request("metadata must be an object")
-        _check_shapes(metadata)
+        check_types(metadata)
         if row.resource.namespaced and (metadata.get("namespace") or namespace) != namespace:
             raise status.bad_request(
                 f"the namespace of the provided object does not match the namespace sent on the request ({metadata['namespace']} and {namespace})"
@@ -280,7 +278,7 @@ class Engine:
 
     def _check(self, row: Row, body: Object, old: Object | None) -> None:
         metadata = body["metadata"]
-        causes = _check_metadata(metadata)
+        causes = check_names(metadata)
         if old is None and (problem := row.strategy.name_problem(metadata["name"])):
             causes.append(invalid("metadata.name", metadata["name"], problem))
         try:
@@ -401,39 +399,3 @@ def _content(row: Row, obj: Object) -> Object:
     if row.custom:
         return {key: value for key, value in obj.items() if key not in ("metadata", "status")}
     return {"spec": obj.get("spec")}
-
-
-def _check_shapes(metadata: Object) -> None:
-    """Types of metadata that everything relies on. Raises `Refusal` 400."""
-    for field in ("name", "generateName", "namespace", "uid", "resourceVersion"):
-        if metadata.get(field) is not None and not isinstance(metadata[field], str):
-            raise status.bad_request(f"metadata.{field} must be text")
-    for field in ("labels", "annotations"):
-        held = metadata.get(field)
-        if held is None:
-            metadata.pop(field, None)
-        elif not isinstance(held, dict) or not all(isinstance(value, str) for value in held.values()):
-            raise status.bad_request(f"metadata.{field} must be an object of texts")
-    held = metadata.get("finalizers")
-    if held is not None and (not isinstance(held, list) or not all(isinstance(value, str) for value in held)):
-        raise status.bad_request("metadata.finalizers must be a list of texts")
-    if not held:
-        metadata.pop("finalizers", None)
-    owners = metadata.get("ownerReferences")
-    if owners is None:
-        metadata.pop("ownerReferences", None)
-    elif not isinstance(owners, list) or not all(isinstance(owner, dict) and isinstance(owner.get("uid"), str) for owner in owners):
-        raise status.bad_request("metadata.ownerReferences must be a list of objects with a uid")
-
-
-def _check_metadata(metadata: Object) -> list[Cause]:
-    causes = []
-    for field in ("labels", "annotations"):
-        for key, value in (metadata.get(field) or {}).items():
-            if not _QUALIFIED.fullmatch(key):
-                causes.append(
-                    invalid(f"metadata.{field}", key, "name part must consist of letters, digits, '-', '_' or '.', at most 63 characters")
-                )
-            elif field == "labels" and not _LABEL_VALUE.fullmatch(value):
-                causes.append(invalid("metadata.labels", value, "a label's value has at most 63 letters, digits, '-', '_' or '.'"))
-    return causes

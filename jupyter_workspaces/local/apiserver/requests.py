@@ -10,7 +10,7 @@ from typing import Any, cast
 import msgspec
 import yaml
 
-from . import patches, protobuf, status
+from . import patches, protobuf, status, yaml_bodies
 from .engine import DeleteOptions, WriteOptions
 
 Object = dict[str, Any]
@@ -59,14 +59,16 @@ def body(data: bytes, content_type: str | None) -> Object:
         if media in _JSON_TYPES:
             decoded = msgspec.json.decode(data)
         elif media in _YAML_TYPES:
-            decoded = yaml.safe_load(data)
+            if len(data) > yaml_bodies.LIMIT:
+                raise status.too_large(yaml_bodies.LIMIT)
+            decoded = yaml_bodies.decode(data)
         elif media == protobuf.MEDIA:
             decoded = protobuf.decode(data)
         else:
             raise status.unsupported_media(_ACCEPTED)
     except protobuf.UnknownKind as error:
         raise status.unsupported_media(_ACCEPTED[:2]) from error
-    except (msgspec.DecodeError, yaml.YAMLError, RecursionError, ValueError) as error:
+    except (msgspec.DecodeError, yaml.YAMLError, RecursionError, TypeError, ValueError) as error:
         raise status.bad_request(f"the body cannot be read: {error}") from error
     if not isinstance(decoded, dict):
         raise status.bad_request("the body must be an object")

@@ -280,6 +280,28 @@ MEDIA = [
 ]
 
 
+YAML = [
+    "a: &a [x]\nb: *a",
+    "a: &a [&b [&c [x, x], *c], *b]",
+    "{1: 2, null: 3, true: 4, 1.5: 5}",
+    "? [a, b]\n: c",
+    "a: !!python/object/apply:os.system [true]",
+    "a: !!binary nonsense",
+    "--- {}\n--- {}",
+    "a: .nan\nb: .inf",
+    "\t",
+    "metadata: {name: 2026-01-01}\nspec: {size: 1}",
+    "a: " + "x" * 600_000,
+    "%YAML 9.9\n---\na: b",
+    "\0",
+]
+
+
+@pytest.mark.parametrize("body", YAML, ids=lambda body: repr(body[:40]))
+def test_bodies_in_yaml(shared: Running, body: str) -> None:
+    answered(shared, "POST", WIDGET_LIST + "?dryRun=All", body, Content_Type="application/yaml")
+
+
 PROTOBUF = [
     b"",
     b"k8s",

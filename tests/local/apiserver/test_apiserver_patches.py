@@ -1,0 +1,130 @@
+"""Strategic merge, JSON paths and protobuf bodies: the small languages that kubectl speaks, by themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from jupyter_workspaces.local.apiserver import patches, protobuf
+from jupyter_workspaces.local.apiserver.jsonpath import PathError, compile_path
+from jupyter_workspaces.local.apiserver.status import Refusal
+
+
+def test_a_merge_patch_removes_by_null_and_changes_neither_side() -> None:
+    target, patch = {"a": {"b": 1, "c": 2}, "l": [1, 2]}, {"a": {"b": None, "d": {"e": None}}, "l": [3]}
+
+    assert patches.merge(target, patch) == {"a": {"c": 2, "d": {}}, "l": [3]}
+    assert target == {"a": {"b": 1, "c": 2}, "l": [1, 2]}
+
+
+POD = {
+    "metadata": {"finalizers": ["a", "b"], "labels": {"x": "y"}},
+    "spec": {
+        "containers": [
+            {"name": "main", "image": "one", "env": [{"name": "A", "value": "1"}], "ports": [{"containerPort": 80}], "args": ["x", "y"]},
+            {"name": "side", "image": "two"},
+        ]
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("patch", "path", "expected"),
+    [
+        ({"spec": {"containers": [{"name": "side", "image": "new"}]}}, ".spec.containers[1].image", "new"),
+        ({"spec": {"containers": [{"name": "side", "image": "new"}]}}, ".spec.containers[0].image", "one"),
+        ({"spec": {"containers": [{"name": "third"}]}}, ".spec.containers[2].name", "third"),
+        ({"spec": {"containers": [{"name": "main", "$patch": "delete"}]}}, ".spec.containers[0].name", "side"),
+        ({"spec": {"containers": [{"$patch": "replace"}, {"name": "only"}]}}, ".spec.containers", [{"name": "only"}]),
+        ({"spec": {"containers": [{"name": "main", "env": [{"name": "B", "value": "2"}]}]}}, ".spec.containers[0].env[1].name", "B"),
+        ({"spec": {"containers": [{"name": "main", "ports": [{"containerPort": 81}]}]}}, ".spec.containers[0].ports[1].containerPort", 81),
+        ({"spec": {"containers": [{"name": "main", "args": ["z"]}]}}, ".spec.containers[0].args", ["z"]),
+        ({"metadata": {"finalizers": ["c"]}}, ".metadata.finalizers", ["a", "b", "c"]),
+        ({"metadata": {"$deleteFromPrimitiveList/finalizers": ["a"]}}, ".metadata.finalizers", ["b"]),
+        ({"metadata": {"labels": {"x": None, "z": "1"}}}, ".metadata.labels", {"z": "1"}),
+        ({"metadata": {"labels": {"$patch": "replace", "z": "1"}}}, ".metadata.labels", {"z": "1"}),
+        ({"metadata": {"$retainKeys": ["labels"], "labels": {"z": "1"}}}, ".metadata", {"labels": {"x": "y", "z": "1"}}),
+        ({"spec": {"$setElementOrder/containers": [{"name": "side"}]}}, ".spec.containers[0].name", "main"),
+    ],
+)
+def test_strategic_merge(patch: dict[str, Any], path: str, expected: Any) -> None:
+    assert compile_path(path)(patches.strategic(POD, patch)) == expected
+
+
+def test_ports_of_a_service_merge_by_their_port() -> None:
+    merged = patches.strategic(
+        {"spec": {"ports": [{"port": 80, "name": "a"}]}}, {"spec": {"ports": [{"port": 80, "name": "b"}, {"port": 81}]}}
+    )
+
+    assert merged["spec"]["ports"] == [{"port": 80, "name": "b"}, {"port": 81}]
+
+
+def test_an_item_without_its_merge_key_is_refused() -> None:
+    with pytest.raises(Refusal, match="does not contain declared merge key: name"):
+        patches.strategic(POD, {"spec": {"containers": [{"image": "x"}]}})
+
+
+OBJECT = {"a": {"b.c": 1, "list": [{"t": "x", "v": 1}, {"t": "y", "v": 2}], "d": "e"}}
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        (".a.d", "e"),
+        ("{.a.d}", "e"),
+        ("$.a.d", "e"),
+        (".a.b\\.c", 1),
+        (".a['b.c']", 1),
+        ('.a["b.c"]', 1),
+        (".a.list[1].v", 2),
+        (".a.list[-1].v", 2),
+        (".a.list[9].v", None),
+        (".a.list[*].v", 1),
+        ('.a.list[?(@.t=="y")].v', 2),
+        (".a.list[?(@.t != 'x')].v", 2),
+        (".a.list[?(@.v==2)].t", "y"),
+        (".none.deeper", None),
+    ],
+)
+def test_paths_of_printer_columns(path: str, expected: Any) -> None:
+    assert compile_path(path)(OBJECT) == expected
+
+
+@pytest.mark.parametrize("path", ["a.b", ".a[", ".a[?(@.x=~/y/)]", ".a..b", ".a[x]", "]"])
+def test_other_paths_are_refused(path: str) -> None:
+    with pytest.raises(PathError):
+        compile_path(path)
+
+
+def field(number: int, value: bytes | int) -> bytes:
+    if isinstance(value, int):
+        return bytes([number << 3, value])
+    assert len(value) < 128
+    return bytes([number << 3 | 2, len(value)]) + value
+
+
+def test_a_secret_in_protobuf_is_the_same_as_in_json() -> None:
+    metadata = field(1, b"made") + field(3, b"") + field(11, field(1, b"app") + field(2, b"x")) + field(8, b"")
+    raw = (
+        field(1, metadata)
+        + field(2, field(1, b"key") + field(2, b"\xff\x00"))
+        + field(3, b"Opaque")
+        + field(5, 1)
+        + field(15, b"unknown")
+    )
+    message = b"k8s\0" + field(1, field(1, b"v1") + field(2, b"Secret")) + field(2, raw) + field(3, b"") + field(4, b"")
+
+    assert protobuf.decode(message) == {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "made", "labels": {"app": "x"}},
+        "data": {"key": "/wA="},
+        "type": "Opaque",
+        "immutable": True,
+    }
+
+
+def test_a_kind_that_is_not_decoded_is_named() -> None:
+    with pytest.raises(protobuf.UnknownKind, match="Deployment"):
+        protobuf.decode(b"k8s\0" + field(1, field(2, b"Deployment")) + field(2, b""))
