@@ -85,8 +85,8 @@ class Draft:
         said = [repr(self.kind), f"name={self.name!r}", f"image={self.image!r}", f"size={self.size!r}"]
         if self.home:
             said.append(f"home={self.home!r}")
-        if self.data:
-            mounts = [f"{mount.claim!r}: " + (f"({mount.path!r}, 'ro')" if mount.read_only else repr(mount.path)) for mount in self.data]
+        if mounted := [mount for mount in self.data if mount.claim and mount.path]:
+            mounts = [f"{mount.claim!r}: " + (f"({mount.path!r}, 'ro')" if mount.read_only else repr(mount.path)) for mount in mounted]
             said.append(f"data={{{', '.join(mounts)}}}")
         if namespace != usual:
             said.append(f"namespace={namespace!r}")

@@ -27,6 +27,7 @@ from .fields import (
 from .kinds import Kinds, cards, data_uri
 from .session import ALL, Session, sentence
 
+LABEL_WIDTH = "60px"
 NEW, NONE = "\x00new", ""  # values of a volume chooser that no claim can have as its name
 SIZES = (("1 GiB", "1Gi"), ("5 GiB", "5Gi"), ("10 GiB", "10Gi"), ("50 GiB", "50Gi"), ("100 GiB", "100Gi"))
 MOUNTS_AT_MOST = 12
@@ -74,7 +75,7 @@ class Volume:
     """A chooser of one claim: one that is there, or a new one with name and size."""
 
     def __init__(self, title: str, on_change: Callable[[], None]) -> None:
-        style = {"description_width": "54px"}
+        style = {"description_width": LABEL_WIDTH}
         self.claim = Field(widgets.Dropdown(description=title, style=style), on_change)
         self.name = Field(widgets.Text(description="New", style=style), on_change)
         self.size = Field(widgets.Dropdown(description="Size", options=SIZES, value=DEFAULT_CLAIM_SIZE, style=style), on_change)
@@ -98,7 +99,7 @@ class MountLine(Volume):
 
     def __init__(self, on_change: Callable[[], None], on_remove: Callable[[MountLine], None]) -> None:
         super().__init__("Volume", on_change)
-        self.path = Field(widgets.Text(description="Path", style={"description_width": "54px"}), on_change)
+        self.path = Field(widgets.Text(description="Path", style={"description_width": LABEL_WIDTH}), on_change)
         self.read_only = widgets.Checkbox(description="read-only", indent=False, layout={"width": "auto"})
         self.read_only.observe(lambda _change: portal.call(on_change), "value")
         self.remove = widgets.Button(description="Remove", layout={"width": "auto"})
@@ -123,7 +124,7 @@ class Form:
         self._suggested = ""
         self._mounts: list[MountLine] = []
         self._busy = self._home_chosen = False
-        style = {"description_width": "54px"}
+        style = {"description_width": LABEL_WIDTH}
         self.cards = Kinds()
         self.cards.layout.width = "100%"
         self.cards.observe(lambda _change: portal.call(self.choose), "chosen")

@@ -32,7 +32,14 @@ STEP_EVERY = 1.0  # seconds
 ALL = "*"
 
 # What a starting workspace is doing while a step is not done yet.
-DOING = {"accepted": "accepting", "scheduled": "placing", "volumes": "volumes", "image": "image", "started": "launching", "ready": "getting ready"}
+DOING = {
+    "accepted": "accepting",
+    "scheduled": "placing",
+    "volumes": "volumes",
+    "image": "image",
+    "started": "launching",
+    "ready": "getting ready",
+}
 
 
 class Session:

@@ -12,6 +12,7 @@ class Table {
     this.entries = new Map();
     this.waiting = new Map();
     this.terms = [];
+    this.said = [];
     this.shift = 0;
     this.where = { page: false, url: '' };
     this.many = false;
@@ -50,13 +51,15 @@ class Table {
     this.root = make('section', 'jp-ClusterWorkspaces', { 'aria-label': 'Cluster Workspaces' });
     this.root.append(head, this.notice, this.grid, this.empty, this.status, this.menu);
     this.el.replaceChildren(this.root);
-    // The plain table in the next output stands in where no widget lives; while this one does, it is not shown.
-    const fallback = this.model.get('fallback');
-    this.hiding = make('style');
-    if (/^[\w-]+$/.test(fallback ?? '')) {
-      const outputs = ['.jp-OutputArea-child', '.output_area', '.cell-output'].map(name => `${name}:has(> * .${fallback})`);
-      this.hiding.textContent = `.${fallback}{display:none}${outputs.join(',')}{display:none}`;
-      document.head.append(this.hiding);
+    this.hidePlain(true);
+  }
+
+  /** The plain table in the next output stands in where no widget lives; while this one does, it is not shown. */
+  hidePlain(hide) {
+    const mark = this.model.get('fallback');
+    for (const plain of mark ? document.getElementsByClassName(mark) : []) {
+      const output = plain.closest('.jp-OutputArea-child, .output_area, .cell-output') ?? plain;
+      (output.contains(this.root) ? plain : output).style.display = hide ? 'none' : '';
     }
   }
 
@@ -91,7 +94,8 @@ class Table {
     this.stopping.abort();
     clearInterval(this.ticking);
     cancelAnimationFrame(this.frame);
-    this.hiding.remove();
+    cancelAnimationFrame(this.speaking);
+    this.hidePlain(false);
     this.model.off('msg:custom', this.onMessage);
     this.model.off('comm_live_update', this.onComm);
     this.el.replaceChildren();
@@ -111,9 +115,14 @@ class Table {
     return this.many;
   }
 
+  /** Told to who cannot see it, once a frame; many changes at once only as their number. */
   say(text) {
-    this.status.textContent = '';
-    this.status.textContent = text;
+    this.said.push(text);
+    this.speaking ||= requestAnimationFrame(() => {
+      this.speaking = 0;
+      const said = this.said.splice(0);
+      this.status.textContent = said.length > 3 ? `${said.length} changes` : said.join('. ');
+    });
   }
 
   send(message) {
@@ -155,6 +164,7 @@ class Table {
   }
 
   takeSnapshot({ rows = [], cluster, namespaces, namespace, base, live }) {
+    this.hidePlain(true); // its output comes after this one
     this.where = base ?? this.where;
     const many = namespace === '*';
     const redraw = many !== this.many;

@@ -109,9 +109,13 @@ def _load(page: Page, module: Any, state: dict[str, Any], theme: str) -> None:
     sheet = THEMES / f"theme-{theme}-extension" / "index.css"
     style = "".join((files("jupyter_workspaces.panel") / name).read_text(encoding="utf-8") for name in ("table.css", "kinds.css"))
     variables = sheet.read_text(encoding="utf-8") if sheet.exists() else ""
-    html = PAGE % {"theme": variables, "style": style, "state": json.dumps(state), "module": json.dumps(str(module)).replace("</", "<\\/")}
+    html = PAGE % {"theme": variables, "style": style, "state": _script(state), "module": _script(str(module))}
     page.set_content(html)
     page.wait_for_function("window.mounted !== undefined")
+
+
+def _script(value: Any) -> str:
+    return json.dumps(value).replace("<", "\\u003c")
 
 
 @pytest.fixture
