@@ -123,10 +123,11 @@ class Reflector:
                     log.warning("Watching %s: %s", self.resource.plural, error)
                 self.error = error
                 self._woken.clear()
+                timer = asyncio.get_running_loop().call_later(pause * random.uniform(0.5, 1.5), self._woken.set)
                 try:
-                    await asyncio.wait_for(self._woken.wait(), pause * random.uniform(0.5, 1.5))
-                except asyncio.TimeoutError:
-                    pass
+                    await self._woken.wait()
+                finally:
+                    timer.cancel()
                 pause = min(pause * 2, LONGEST_PAUSE)
                 if not self._synced.is_set():
                     self.resource_version = ""

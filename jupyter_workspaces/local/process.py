@@ -65,8 +65,9 @@ async def run(directory: Directory, port: int | None = None, ready: Callable[[st
                 await stopped.wait()
                 log.info("Stopping; workspaces keep running")
             finally:
-                # First, so that nobody takes a cluster that is about to go for one that died.
-                directory.process.unlink(missing_ok=True)
+                if stopped.is_set():
+                    # First, so that nobody takes a cluster that is about to go for one that died.
+                    directory.process.unlink(missing_ok=True)
                 for task in tasks:
                     task.cancel()
                 _, slow = await asyncio.wait(tasks, timeout=STOP_SECONDS)

@@ -40,6 +40,7 @@ async def test_a_claim_of_the_default_class_gets_a_folder_only_its_owner_may_ent
         assert stat.filemode(os.stat(folder).st_mode) == "drwx------"
         assert claim["status"]["capacity"] == {"storage": "1Gi"}
         assert claim["status"]["accessModes"] == ["ReadWriteOnce"]
+        assert claim["spec"]["storageClassName"] == "standard"
         assert volume["spec"]["claimRef"]["uid"] == claim["metadata"]["uid"]
         assert volume["spec"]["storageClassName"] == "standard"
         assert volume["status"]["phase"] == "Bound"

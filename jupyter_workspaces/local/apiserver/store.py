@@ -124,7 +124,7 @@ class Store:
         except (sqlite3.DatabaseError, msgspec.DecodeError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise StorageError(
                 f"The database {path} is damaged ({error}). Nothing was changed. Put a copy of the file back, or move it away "
-                "(or run `jupyter workspaces local reset`) to begin with an empty cluster; the volumes' files are beside it and stay."
+                "to begin with an empty cluster; the files of all claims are beside it in `volumes` and stay."
             ) from error
 
     def close(self) -> None:

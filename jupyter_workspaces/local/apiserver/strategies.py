@@ -165,6 +165,8 @@ class ClaimStrategy(Strategy):
             before.pop("resources", None), after.pop("resources", None)
             if not before.get("volumeName"):
                 before.pop("volumeName", None), after.pop("volumeName", None)
+            if "storageClassName" not in before:  # the default class is written in when the claim is bound (Kubernetes 1.28)
+                after.pop("storageClassName", None)
             if before != after:
                 causes.append(forbidden("spec", "spec is immutable after creation except resources.requests"))
         modes = spec.get("accessModes") or []

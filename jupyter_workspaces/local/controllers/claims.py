@@ -207,10 +207,12 @@ class Claims:
             volume = await self._cluster.patch(PERSISTENT_VOLUMES, name, {"status": {"phase": "Bound"}}, subresource="status")
         self._volumes.apply(volume)
         if claim["spec"].get("volumeName") != name:
-            patch = {
-                "metadata": {"annotations": {BOUND: "yes"}, "resourceVersion": metadata["resourceVersion"]},
-                "spec": {"volumeName": name},
+            # A claim that named no class is told which one it got (Kubernetes does so too).
+            spec = {
+                "volumeName": name,
+                "storageClassName": claim["spec"].get("storageClassName", volume["spec"].get("storageClassName", "")),
             }
+            patch = {"metadata": {"annotations": {BOUND: "yes"}, "resourceVersion": metadata["resourceVersion"]}, "spec": spec}
             claim = await self._cluster.patch(PERSISTENT_VOLUME_CLAIMS, metadata["name"], patch, metadata["namespace"])
         await self._write_status(claim, "Bound", accessModes=volume["spec"]["accessModes"], capacity=volume["spec"]["capacity"])
 
