@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from .errors import WorkspaceError
+from .errors import Unreachable, WorkspaceError
 from .find import Server, find
 
 if TYPE_CHECKING:
     import aiohttp
 
 Object = dict[str, Any]
+Objects = list[Object]  # `list` is a method of the clients
+Names = list[str]
 
 REQUEST_SECONDS = 30.0
 STREAM_SILENCE_SECONDS = 45.0
@@ -87,10 +89,10 @@ class AsyncClient:
 
     # Workspaces
 
-    async def list(self, namespace: str | None = None) -> list[Object]:
+    async def list(self, namespace: str | None = None) -> Objects:
         """List items (contract §1.5 operation 4); of all namespaces with `"*"`."""
         where = "" if namespace == "*" else f"/{_part(namespace or self.namespace)}"
-        found: list[Object] = await self._data("GET", f"workspaces{where}")
+        found: Objects = await self._data("GET", f"workspaces{where}")
         return found
 
     async def get(self, namespace: str, name: str) -> Object:
@@ -142,8 +144,8 @@ class AsyncClient:
         found: Object = await self._data("GET", f"workspaces/{_part(namespace)}/{_part(name)}/progress")
         return found
 
-    async def events(self, namespace: str, name: str) -> list[Object]:
-        found: list[Object] = await self._data("GET", f"workspaces/{_part(namespace)}/{_part(name)}/events")
+    async def events(self, namespace: str, name: str) -> Objects:
+        found: Objects = await self._data("GET", f"workspaces/{_part(namespace)}/{_part(name)}/events")
         return found
 
     async def details(self, namespace: str, name: str) -> Object:
@@ -165,12 +167,12 @@ class AsyncClient:
 
     # Kinds, claims, the server
 
-    async def kinds(self) -> list[Object]:
-        found: list[Object] = await self._data("GET", "workspacekinds")
+    async def kinds(self) -> Objects:
+        found: Objects = await self._data("GET", "workspacekinds")
         return found
 
-    async def claims(self, namespace: str | None = None) -> list[Object]:
-        found: list[Object] = await self._data("GET", f"persistentvolumeclaims/{_part(namespace or self.namespace)}")
+    async def claims(self, namespace: str | None = None) -> Objects:
+        found: Objects = await self._data("GET", f"persistentvolumeclaims/{_part(namespace or self.namespace)}")
         return found
 
     async def create_claim(self, namespace: str, name: str, size: str = "1Gi", storage_class: str | None = None) -> None:
@@ -188,11 +190,11 @@ class AsyncClient:
     async def delete_claim(self, namespace: str, name: str) -> None:
         await self._data("DELETE", f"persistentvolumeclaims/{_part(namespace)}/{_part(name)}")
 
-    async def storage_classes(self) -> list[Object]:
-        found: list[Object] = await self._data("GET", "storageclasses")
+    async def storage_classes(self) -> Objects:
+        found: Objects = await self._data("GET", "storageclasses")
         return found
 
-    async def namespaces(self) -> list[str]:
+    async def namespaces(self) -> Names:
         return [found["name"] for found in await self._data("GET", "namespaces")]
 
     async def cluster(self) -> Object:
@@ -313,7 +315,7 @@ class AsyncClient:
         except (aiohttp.ClientError, asyncio.TimeoutError) as error:
             self._server = None  # it may come back elsewhere: a `serve` that ended is started again
             text = f"The server of workspaces does not answer: {str(error) or type(error).__name__}."
-            raise WorkspaceError(text, "Try again in a moment.") from error
+            raise Unreachable(text, "Try again in a moment.") from error
 
     def _open(self) -> aiohttp.ClientSession:
         import aiohttp
@@ -354,7 +356,8 @@ def _refused(status: int, body: bytes, root: str) -> WorkspaceError:
     except (ValueError, AttributeError, TypeError):
         if status in (301, 302, 303):
             message, status = f"The server at {root} asks you to sign in.", 401
-    return WorkspaceError(message, HINTS.get(status, ""), fields, status)
+    kind = Unreachable if status == 503 else WorkspaceError
+    return kind(message, HINTS.get(status, ""), fields, status)
 
 
 def _part(text: str) -> str:

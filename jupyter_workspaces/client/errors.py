@@ -20,3 +20,11 @@ class WorkspaceError(Exception):
         lines = [f"{type(self).__name__}: {self.message}"]
         lines += [f"  {field}: {wrong}" for field, wrong in self.fields.items()]
         return [*lines, self.hint] if self.hint else lines
+
+
+class Unreachable(WorkspaceError):
+    """The server, or the cluster behind it, does not answer."""
+
+
+class TimedOut(WorkspaceError):
+    """Something takes longer than one was ready to wait; it goes on all the same."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .errors import WorkspaceError
+from .errors import Unreachable, WorkspaceError
 
 if TYPE_CHECKING:
     import aiohttp
@@ -92,7 +92,7 @@ async def _probe(session: aiohttp.ClientSession, candidate: Candidate) -> Server
                     return Server(candidate.root, candidate.root + path, candidate.token, candidate.same_page)
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
         text = f"The server at {candidate.root} does not answer: {str(error) or type(error).__name__}."
-        raise WorkspaceError(text, "Check that it runs and that its address is right.") from error
+        raise Unreachable(text, "Check that it runs and that its address is right.") from error
     return None
 
 

@@ -10,7 +10,7 @@ import atexit
 import concurrent.futures
 import os
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -62,6 +62,26 @@ def run(coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
     except BaseException:
         future.cancel()  # the person pressed Stop, or waited long enough: the request must not go on behind their back
         raise
+
+
+def iterate(values: AsyncIterator[T]) -> Iterator[T]:
+    """What an async generator yields there, one by one here; it is closed when nobody asks for more."""
+
+    async def step() -> tuple[T] | None:
+        try:
+            return (await values.__anext__(),)
+        except StopAsyncIteration:
+            return None
+
+    async def close() -> None:
+        if isinstance(values, AsyncGenerator):
+            await values.aclose()
+
+    try:
+        while (found := run(step())) is not None:
+            yield found[0]
+    finally:
+        run(close(), STOP_LIMIT)
 
 
 def call(function: Callable[..., object], *arguments: object) -> None:

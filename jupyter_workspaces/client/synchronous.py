@@ -10,7 +10,7 @@ from typing import Any
 
 from . import kinds as kinds_
 from . import portal
-from .asynchronous import AsyncClient, Object
+from .asynchronous import AsyncClient, Objects
 from .errors import WorkspaceError
 from .kinds import Kind
 from .lists import KindList, WorkspaceList
@@ -78,7 +78,7 @@ class Client:
     def get(self, name: str, namespace: str | None = None) -> Workspace:
         return Workspace(self.asynchronous, portal.run(self.asynchronous.get(namespace or self.namespace, name), CONNECT_LIMIT))
 
-    def claims(self, namespace: str | None = None) -> list[Object]:
+    def claims(self, namespace: str | None = None) -> Objects:
         """Claims: name, size, who uses them."""
         return portal.run(self.asynchronous.claims(namespace), CONNECT_LIMIT)
 

@@ -113,6 +113,16 @@ class Workspace:
     def summary(self) -> str:
         return " · ".join(part for part in (self.kind, self.image_name, self.size_words) if part)
 
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON, YAML and scripts."""
+        names = ("name", "namespace", "state", "message", "kind", "image", "size", "paused")
+        return {name: getattr(self, name) for name in names} | {"url": self.url}
+
+    def volumes(self) -> list[str]:
+        """Names of the claims that it mounts."""
+        model = portal.run(self._client.model(self.namespace, self.name), REQUEST_LIMIT)["podTemplate"]["volumes"]
+        return [*([model["home"]] if model.get("home") else []), *(data["pvcName"] for data in model["data"])]
+
     def __repr__(self) -> str:
         return display.card_text(self)
 
