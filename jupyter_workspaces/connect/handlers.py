@@ -140,6 +140,7 @@ class HttpHandler(ConnectHandler):
                 self._break_off()
                 return
             self._begin_anew()
+            self.log.warning("%s broke off: %s", self.place.path, str(error) or type(error).__name__)
             raise Refused(
                 502, f"The program in {self.place.name} broke off before it answered. Try again; its log may say why.", "BrokenOff"
             ) from error

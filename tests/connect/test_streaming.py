@@ -149,9 +149,8 @@ async def test_an_answer_before_the_end_of_the_upload_comes_through(browser):
         pytest.fail("the answer was lost")
 
 
-async def test_only_the_workspace_decides_how_large_an_upload_is(browser, jp_serverapp):
-    jp_serverapp.web_app.settings["max_body_size"] = 1
-    jp_serverapp.http_server.conn_params.max_body_size = 1000
+async def test_only_the_workspace_decides_how_large_an_upload_is(browser, http_server):
+    http_server.conn_params.max_body_size = 1000
 
     async with browser.request("POST", "upload", data=bytes(100_000)) as answer:
         assert (await told(answer))["length"] == 100_000

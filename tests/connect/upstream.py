@@ -44,7 +44,7 @@ async def download(request: web.Request) -> web.StreamResponse:
     if "chunked" not in request.query:
         answer.content_length = size
     await answer.prepare(request)
-    while size > 0:
+    while size > 0 and request.method != "HEAD":
         await answer.write(piece[:size])
         size -= len(piece)
     return answer
