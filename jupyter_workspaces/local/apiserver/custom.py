@@ -38,6 +38,8 @@ class CustomStrategy(Strategy):
 def rows(definition: Object) -> list[Row]:
     """One row for each served version of a stored CustomResourceDefinition."""
     spec = definition["spec"]
+    stored = next(version["name"] for version in spec["versions"] if version["storage"])
+    ever = {version["name"] for version in spec["versions"]} | set((definition.get("status") or {}).get("storedVersions") or ())
     found = []
     for version in spec["versions"]:
         if not version.get("served"):
@@ -54,6 +56,7 @@ def rows(definition: Object) -> list[Row]:
                 ),
                 columns=tuple(_column(column) for column in version.get("additionalPrinterColumns") or ()),
                 custom=True,
+                stored_version=stored if len(ever) > 1 else None,
             )
         )
     return found

@@ -153,7 +153,7 @@ class Engine:
     ) -> Written:
         """Change the current object by a function of it. Raises `Refusal`."""
         stored = self.get(row, namespace, name)
-        body = change(stored.decode())
+        body = change(row.decode(stored))
         metadata = self._fitting(row, namespace, body)
         if metadata.get("name") != name:
             raise status.invalid(row.resource, name, [invalid("metadata.name", metadata.get("name"), "field is immutable")])
@@ -162,7 +162,7 @@ class Engine:
     def delete(self, row: Row, namespace: str, name: str, options: DeleteOptions = DeleteOptions()) -> Written:
         """Remove an object, or begin to: finalizers and a pod's grace keep it for a while. Raises `Refusal`."""
         stored = self.get(row, namespace, name)
-        obj = stored.decode()
+        obj = row.decode(stored)
         metadata = obj["metadata"]
         if options.uid is not None and options.uid != stored.uid:
             raise status.conflict(
@@ -184,7 +184,7 @@ class Engine:
             finalizers = list(metadata.get("finalizers") or ())
         grace = _grace(row, obj, options.grace_seconds)
         ending = row.resource == catalog.NAMESPACES and bool((obj.get("spec") or {}).get("finalizers"))
-        before = stored.decode()
+        before = row.decode(stored)
         if finalizers:
             metadata["finalizers"] = finalizers
         else:
@@ -210,7 +210,7 @@ class Engine:
         row = self.registry.of(catalog.NAMESPACES)
         assert row is not None
         stored = self.get(row, "", name)
-        obj = stored.decode()
+        obj = row.decode(stored)
         metadata = self._fitting(row, "", body)
         _fit(row, body)
         if metadata.get("resourceVersion", obj["metadata"]["resourceVersion"]) != obj["metadata"]["resourceVersion"]:
@@ -304,7 +304,7 @@ class Engine:
         return list(review.warnings)
 
     def _replace(self, row: Row, stored: Stored, body: Object, subresource: str | None, options: WriteOptions) -> Written:
-        old = stored.decode()
+        old = row.decode(stored)
         metadata, before = body["metadata"], old["metadata"]
         name = before["name"]
         if metadata.get("uid") and metadata["uid"] != before["uid"]:
@@ -353,13 +353,13 @@ class Engine:
 
     def _put(self, row: Row, body: Object) -> None:
         try:
-            self.store.put(row.name, body)
+            self.store.put(row.name, row.to_store(body))
         except StorageError as error:
             raise Refusal(507, "InsufficientStorage", str(error)) from error
 
     def _remove(self, row: Row, stored: Stored, last: Object) -> None:
         try:
-            self.store.delete(row.name, stored.namespace, stored.name, last)
+            self.store.delete(row.name, stored.namespace, stored.name, row.to_store(last))
         except StorageError as error:
             raise Refusal(507, "InsufficientStorage", str(error)) from error
         if row.resource == catalog.CUSTOM_RESOURCE_DEFINITIONS:

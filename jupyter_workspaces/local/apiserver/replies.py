@@ -47,8 +47,8 @@ def refused(refusal: Refusal) -> web.Response:
 def one(request: web.Request, row: Row, stored: Stored) -> web.Response:
     """A stored object, its bytes as they are."""
     if wants_table(request):
-        return answer(tables.table(row, [stored.decode()], {"resourceVersion": str(stored.revision)}, include(request)))
-    return web.Response(body=stored.body, content_type=JSON)
+        return answer(tables.table(row, [row.decode(stored)], {"resourceVersion": str(stored.revision)}, include(request)))
+    return web.Response(body=row.body(stored), content_type=JSON)
 
 
 def written(request: web.Request, row: Row, outcome: Written, warnings: list[str]) -> web.Response:

@@ -140,7 +140,7 @@ class Rest:
         if page.token is not None:
             metadata |= {"continue": page.token, "remainingItemCount": page.remaining}
         if replies.wants_table(request):
-            objects = [stored.decode() for stored in page.items]
+            objects = [row.decode(stored) for stored in page.items]
             return replies.answer(tables.table(row, objects, metadata, replies.include(request)))
         return await _list(request, row, page, metadata)
 
@@ -162,11 +162,11 @@ async def _list(request: web.Request, row: Row, page: Page, metadata: Object) ->
     head = msgspec.json.encode({"kind": f"{row.resource.kind}List", "apiVersion": row.resource.api_version, "metadata": metadata})
     head = head[:-1] + b',"items":['
     if len(page.items) <= FLUSH_OBJECTS:
-        return web.Response(body=head + b",".join([stored.body for stored in page.items]) + b"]}", content_type=replies.JSON)
+        return web.Response(body=head + b",".join([row.body(stored) for stored in page.items]) + b"]}", content_type=replies.JSON)
     response = web.StreamResponse(headers={"Content-Type": replies.JSON})
     await response.prepare(request)
     for start in range(0, len(page.items), FLUSH_OBJECTS):
-        chunk = b",".join([stored.body for stored in page.items[start : start + FLUSH_OBJECTS]])
+        chunk = b",".join([row.body(stored) for stored in page.items[start : start + FLUSH_OBJECTS]])
         await response.write((head if start == 0 else b",") + chunk)
         await asyncio.sleep(0)  # others want their turn between two pieces of a long list
     await response.write(b"]}")

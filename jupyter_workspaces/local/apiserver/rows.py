@@ -6,12 +6,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from ...resources import catalog
 from ...resources.catalog import Resource
 from . import shapes
 from . import strategies as kinds
 from .definitions import DefinitionStrategy
 from .shapes import Shape
+from .store import Stored
 from .strategies import Strategy
 
 Object = dict[str, Any]
@@ -43,6 +46,8 @@ class Row:
     columns: tuple[Column, ...] = ()
     shape: Shape | None = None
     custom: bool = False
+    stored_version: str | None = None
+    """Of a CRD with several versions: the one that its objects are written in. None: there is only this one."""
 
     @property
     def name(self) -> str:
@@ -56,6 +61,19 @@ class Row:
     @property
     def has_status(self) -> bool:
         return "status" in self.subresources
+
+    def decode(self, stored: Stored) -> Object:
+        """The object in this row's version (conversion strategy `None`: only `apiVersion` differs); the caller's to change."""
+        obj = stored.decode()
+        if self.stored_version is not None:
+            obj["apiVersion"] = self.resource.api_version
+        return obj
+
+    def body(self, stored: Stored) -> bytes:
+        return stored.body if self.stored_version is None else msgspec.json.encode(self.decode(stored))
+
+    def to_store(self, obj: Object) -> Object:
+        return obj if self.stored_version is None else obj | {"apiVersion": f"{self.resource.group}/{self.stored_version}"}
 
 
 class Registry:

@@ -131,9 +131,9 @@ def _line(row: Row, event: Event, as_table: bool, include: str, first: bool) -> 
             bookmark = {"kind": row.resource.kind, "apiVersion": row.resource.api_version, "metadata": metadata}
         return msgspec.json.encode({"type": "BOOKMARK", "object": bookmark}) + b"\n"
     if as_table:
-        document = tables.table(row, [event.object.decode()], {"resourceVersion": str(event.revision)}, include, definitions=first)
+        document = tables.table(row, [row.decode(event.object)], {"resourceVersion": str(event.revision)}, include, definitions=first)
         return msgspec.json.encode({"type": event.type, "object": document}) + b"\n"
-    return b'{"type":"' + event.type.encode() + b'","object":' + event.object.body + b"}\n"
+    return b'{"type":"' + event.type.encode() + b'","object":' + row.body(event.object) + b"}\n"
 
 
 def _no_delay(request: web.Request) -> None:

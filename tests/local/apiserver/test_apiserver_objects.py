@@ -10,6 +10,7 @@ from api_objects import WIDGETS, pod, widget, widget_definition
 
 from jupyter_workspaces.cluster import errors
 from jupyter_workspaces.resources import catalog
+from jupyter_workspaces.resources.catalog import Resource
 
 
 async def test_a_created_object_has_what_the_server_gives_it(api: Any) -> None:
@@ -339,3 +340,22 @@ async def test_a_definition_cannot_take_the_place_of_a_built_in_kind(api: Any) -
         taking["metadata"]["annotations"] = {"api-approved.kubernetes.io": "unapproved"}
         with pytest.raises(errors.Invalid, match="is the name of a built-in kind"):
             await cluster.create(catalog.CUSTOM_RESOURCE_DEFINITIONS, taking)
+
+
+async def test_an_object_is_served_in_each_version_of_its_definition(api: Any) -> None:
+    newer = Resource("example.org", "v2", "widgets", "Widget")
+    async with api.cluster() as cluster:
+        await cluster.create(WIDGETS, widget("a"), "default")
+        definition = await cluster.get(catalog.CUSTOM_RESOURCE_DEFINITIONS, "widgets.example.org")
+        (version,) = definition["spec"]["versions"]
+        definition["spec"]["versions"] = [version | {"name": "v2"}, version | {"storage": False}]
+        changed = await cluster.replace(catalog.CUSTOM_RESOURCE_DEFINITIONS, definition)
+        assert changed["status"]["storedVersions"] == ["v1", "v2"]
+
+        assert (await cluster.get(newer, "a", "default"))["apiVersion"] == "example.org/v2"
+        assert (await cluster.get(WIDGETS, "a", "default"))["apiVersion"] == "example.org/v1"
+        patched = await cluster.patch(newer, "a", {"spec": {"size": 5}}, "default")
+        assert patched["apiVersion"] == "example.org/v2"
+        assert patched == await cluster.replace(newer, patched)
+        found = (await cluster.raw("GET", WIDGETS.path("default")))["items"]
+        assert [(item["apiVersion"], item["spec"]["size"]) for item in found] == [("example.org/v1", 5)]

@@ -107,11 +107,7 @@ def field(number: int, value: bytes | int) -> bytes:
 def test_a_secret_in_protobuf_is_the_same_as_in_json() -> None:
     metadata = field(1, b"made") + field(3, b"") + field(11, field(1, b"app") + field(2, b"x")) + field(8, b"")
     raw = (
-        field(1, metadata)
-        + field(2, field(1, b"key") + field(2, b"\xff\x00"))
-        + field(3, b"Opaque")
-        + field(5, 1)
-        + field(15, b"unknown")
+        field(1, metadata) + field(2, field(1, b"key") + field(2, b"\xff\x00")) + field(3, b"Opaque") + field(5, 1) + field(15, b"unknown")
     )
     message = b"k8s\0" + field(1, field(1, b"v1") + field(2, b"Secret")) + field(2, raw) + field(3, b"") + field(4, b"")
 

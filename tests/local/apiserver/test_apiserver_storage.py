@@ -174,7 +174,7 @@ def test_a_damaged_database_is_named_and_left_as_it_is(tmp_path: Path, damage: b
 
     with pytest.raises(StorageError, match=r"cluster\.db is damaged") as refused:
         Store.open(path)
-    assert "jupyter workspaces local reset" in str(refused.value)
+    assert "move it away" in str(refused.value)
     assert path.read_bytes() == damage
 
 
