@@ -1,0 +1,5 @@
+"""`python -m jupyter_workspaces.cli`."""
+
+from . import main
+
+main()

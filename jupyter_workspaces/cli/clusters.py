@@ -1,0 +1,153 @@
+"""The commands that start things: the demo, the server, the local cluster."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from ..paths import home
+from .output import REFUSED, output_option, told, write
+
+
+def add_to(cli: click.Group) -> None:
+    for command in (demo, serve, local, kubeconfig):
+        cli.add_command(command)
+
+
+@click.command()
+@click.option(
+    "--headless", is_flag=True, help="Run the notebook to its end on a throw-away cluster, print each step with its time, and clean up."
+)
+@click.option(
+    "--directory", type=click.Path(path_type=Path, file_okay=False), help="Where to put the notebook. Default: jupyter-workspaces-demo."
+)
+@told
+def demo(headless: bool, directory: Path | None) -> None:
+    """Open JupyterLab on the tour, with a cluster of its own on this machine."""
+    from ..demo import run, run_headless
+
+    sys.exit(run_headless() if headless else run(directory or Path("jupyter-workspaces-demo")))
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=4000, show_default=True, help="Port; 0 takes a free one.")
+@click.option("--ip", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--no-auth", is_flag=True, help="Ask nobody who they are. This machine only, and open to all of its users.")
+@click.option("--kubeconfig", default="", help="Cluster to serve. Default: KUBECONFIG, the pod's own cluster, else the local one.")
+@click.option("--context", default="", help="Context of the kubeconfig.")
+@click.option("--embedded", is_flag=True, help="Serve the local cluster whatever KUBECONFIG says.")
+@click.option("--directory", default="", help="Where the local cluster keeps its data.")
+@click.option("--idle-minutes", type=float, default=0, help="End after so long without a request. 0: never.")
+@click.option("--runtime-file", default="", help="Write url, token and pid there (mode 0600) once it listens.")
+@told
+def serve(
+    port: int,
+    ip: str,
+    no_auth: bool,
+    kubeconfig: str,
+    context: str,
+    embedded: bool,
+    directory: str,
+    idle_minutes: float,
+    runtime_file: str,
+) -> None:
+    """Serve the Workspaces API at /api/v1/, without a front end."""
+    from ..serve import main
+
+    main(
+        port=port,
+        ip=ip,
+        no_auth=no_auth,
+        kubeconfig=kubeconfig,
+        context=context,
+        embedded=embedded,
+        directory=directory,
+        idle_minutes=idle_minutes,
+        runtime_file=runtime_file,
+    )
+
+
+@click.group()
+def local() -> None:
+    """The cluster on this machine."""
+
+
+@local.command("start")
+@output_option
+@told
+def local_start(output: str) -> None:
+    """Start it, or find that it runs."""
+    from ..local import launch
+
+    launch.start()
+    _show_status(output)
+
+
+@local.command("stop")
+@click.option("--pods", is_flag=True, help="Stop the workspaces' programs too.")
+@output_option
+@told
+def local_stop(pods: bool, output: str) -> None:
+    """Stop it; workspaces keep running."""
+    from ..local import launch
+
+    stopped = launch.stop(pods=pods)
+    if output == "table":
+        click.echo("Stopped." if stopped else "It does not run.")
+    else:
+        _show_status(output)
+
+
+@local.command("status")
+@output_option
+@told
+def local_status(output: str) -> None:
+    """Say what there is. Exit code 1 when it does not run."""
+    sys.exit(0 if _show_status(output) else REFUSED)
+
+
+@local.command("reset")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@told
+def local_reset(yes: bool) -> None:
+    """Stop it and delete all it holds, the files in its volumes too."""
+    from ..local import launch
+
+    if not yes:
+        click.confirm(f"Delete the local cluster with all workspaces, volumes and files in {home()}?", abort=True, err=True)
+    launch.reset()
+    click.echo("Deleted. The next start begins with an empty cluster.")
+
+
+@click.command()
+@output_option
+@told
+def kubeconfig(output: str) -> None:
+    """Write the path of the local cluster's kubeconfig, for kubectl and other clients."""
+    from ..local import launch
+
+    path = str(launch.start())
+    if output in ("table", "name"):
+        click.echo(path)
+    else:
+        write(output, {"kubeconfig": path}, [path], lambda: ((), ()))
+
+
+def _show_status(output: str) -> bool:
+    from ..local import launch
+
+    status = launch.status()
+    data = {
+        "running": status.running,
+        "directory": str(status.directory),
+        "pid": status.pid,
+        "url": status.url,
+        "version": status.version,
+        "pods": status.pods,
+        "memoryMiB": None if status.memory is None else round(status.memory / 2**20),
+    }
+    rows = [[name, "-" if value is None else str(value)] for name, value in data.items()]
+    write(output, data, [str(status.directory)], lambda: (("what", "value"), rows))
+    return status.running

@@ -1,0 +1,105 @@
+"""How results and errors are written: tables for people, JSON, YAML and names for scripts; exit codes that scripts can use."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ParamSpec, TypeVar
+
+import click
+
+from ..client import WorkspaceError
+from ..client.display import plain
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+REFUSED, NOT_FOUND, UNREACHABLE, TIMEOUT = 1, 3, 4, 5
+"""Exit codes beside 0 (done) and 2 (wrong use)."""
+
+FORMATS = ("table", "json", "yaml", "name")
+_COLOURS = {"Running": "green", "Starting": "blue", "Needs attention": "red", "Paused": "bright_black"}
+
+
+def output_option(command: Callable[P, T]) -> Callable[P, T]:
+    """`-o/--output`."""
+    return click.option("-o", "--output", type=click.Choice(FORMATS), default="table", show_default=True, help="How to write the result.")(
+        command
+    )
+
+
+def write(output: str, data: Any, names: Sequence[str], table: Callable[[], tuple[Sequence[str], Sequence[Sequence[str]]]]) -> None:
+    """Write a result. `data` for JSON and YAML, `names` for name, `table` gives headings and rows."""
+    if output == "json":
+        click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+    elif output == "yaml":
+        import yaml
+
+        click.echo(yaml.safe_dump(data, sort_keys=False, allow_unicode=True).rstrip())
+    elif output == "name":
+        for name in names:
+            click.echo(name)
+    else:
+        headings, rows = table()
+        text = plain(headings, rows)
+        click.echo(_coloured(text) if sys.stdout.isatty() else text)
+
+
+def done(output: str, word: str, data: Mapping[str, Any]) -> None:
+    """What a finished action says."""
+    name = str(data["name"])
+    if output == "table":
+        click.echo(f"{word} {name}")
+    else:
+        write(output, dict(data), [name], lambda: ((), ()))
+
+
+def _coloured(text: str) -> str:
+    lines = []
+    for line in text.splitlines():
+        word = next((word for word in _COLOURS if line.startswith(word)), None)
+        lines.append(click.style(word, fg=_COLOURS[word]) + line[len(word) :] if word else line)
+    return "\n".join(lines)
+
+
+def told(command: Callable[P, T]) -> Callable[P, T]:
+    """Run a command; what goes wrong becomes a sentence, a hint and an exit code."""
+
+    @functools.wraps(command)
+    def run(*arguments: P.args, **options: P.kwargs) -> T:
+        from ..local.directory import LocalClusterError
+
+        try:
+            return command(*arguments, **options)
+        except WorkspaceError as error:
+            _complain(error.message, error.hint, error.fields)
+            sys.exit(_code(error))
+        except LocalClusterError as error:
+            _complain(str(error))
+            sys.exit(REFUSED)
+        except TimeoutError as error:
+            _complain(str(error) or "It took too long.")
+            sys.exit(TIMEOUT)
+        except KeyboardInterrupt:
+            sys.exit(130)
+
+    return run
+
+
+def _complain(message: str, hint: str = "", fields: Mapping[str, str] | None = None) -> None:
+    click.echo(f"Error: {message}", err=True)
+    for field, wrong in (fields or {}).items():
+        if wrong not in message:
+            click.echo(f"  {field}: {wrong}", err=True)
+    if hint:
+        click.echo(hint, err=True)
+
+
+def _code(error: WorkspaceError) -> int:
+    if error.status == 404 or error.message.startswith("There is no "):
+        return NOT_FOUND
+    if error.status is None and "does not answer" in error.message or error.status == 503:
+        return UNREACHABLE
+    return TIMEOUT if " after " in error.message and " is not " in error.message else REFUSED
