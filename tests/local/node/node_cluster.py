@@ -75,7 +75,9 @@ class NodeCluster:
         body = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata, **fields}
         return await self.cluster.create(resource, body, "default" if resource.namespaced else None)
 
-    async def program(self, name: str, script: str, *, container: Object | None = None, metadata: Object | None = None, **spec: Any) -> Object:
+    async def program(
+        self, name: str, script: str, *, container: Object | None = None, metadata: Object | None = None, **spec: Any
+    ) -> Object:
         """A pod that runs a shell script."""
         main = {"name": "main", "image": "local", "command": ["/bin/sh", "-c", script], **(container or {})}
         made = {"nodeName": "local", "terminationGracePeriodSeconds": 5, "containers": [main], **spec}

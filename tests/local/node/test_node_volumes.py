@@ -106,7 +106,7 @@ async def test_a_claim_inside_the_home_appears_there_and_its_mount_point_goes_ag
         assert (data / "made").exists()
         assert os.listdir(home) == ["data"]
 
-        await nodes.delete("pod", grace_seconds=0)
+        await nodes.delete("pod", grace_seconds=1)
         await nodes.gone("pod")
 
         assert os.listdir(home) == []
