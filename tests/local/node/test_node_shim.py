@@ -22,7 +22,7 @@ class Shim:
     """One run of the shim in a directory of its own."""
 
     def __init__(
-        self, directory: Path, script: str, *, prefix: tuple[str, ...] = (), shim: Path = SHIM, python: str = sys.executable, **plan: Any
+        self, work: Path, script: str, *, prefix: tuple[str, ...] = (), shim: Path = SHIM, python: str = sys.executable, **plan: Any
     ):
         self.directory = work
         self.process = subprocess.Popen(
