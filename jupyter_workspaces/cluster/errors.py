@@ -64,8 +64,12 @@ class Unreachable(ClusterError):
     status, reason = 503, "ServiceUnavailable"
 
 
-_BY_REASON = {kind.reason: kind for kind in (Unauthorized, Forbidden, NotFound, Conflict, AlreadyExists, Expired, Invalid, BadRequest)}
-_BY_STATUS = {kind.status: kind for kind in (BadRequest, Unauthorized, Forbidden, NotFound, Conflict, Expired, Invalid, Unreachable)}
+_BY_REASON: dict[str, type[ClusterError]] = {
+    kind.reason: kind for kind in (Unauthorized, Forbidden, NotFound, Conflict, AlreadyExists, Expired, Invalid, BadRequest)
+}
+_BY_STATUS: dict[int, type[ClusterError]] = {
+    kind.status: kind for kind in (BadRequest, Unauthorized, Forbidden, NotFound, Conflict, Expired, Invalid, Unreachable)
+}
 
 
 def from_status(http_status: int, body: Mapping[str, Any] | None, text: str = "") -> ClusterError:

@@ -50,7 +50,7 @@ class Reflector:
         self.error: ClusterError | None = None
         self.resource_version = ""
         self._cluster = cluster
-        self._selectors = {"label_selector": label_selector, "field_selector": field_selector}
+        self._labels, self._fields = label_selector, field_selector
         self._objects: dict[Key, Object] = {}
         self._listeners: list[Listener] = []
         self._synced = asyncio.Event()
@@ -133,7 +133,7 @@ class Reflector:
                     self.resource_version = ""
 
     async def _list(self) -> None:
-        listing = await self._cluster.list(self.resource, self.namespace, **self._selectors)
+        listing = await self._cluster.list(self.resource, self.namespace, label_selector=self._labels, field_selector=self._fields)
         fresh = {key_of(obj): obj for obj in listing.items}
         for key in self._objects.keys() - fresh.keys():
             self._drop(self._objects[key])
@@ -143,7 +143,13 @@ class Reflector:
         self._synced.set()
 
     async def _watch(self) -> None:
-        async for event in self._cluster.watch(self.resource, self.namespace, resource_version=self.resource_version, **self._selectors):
+        async for event in self._cluster.watch(
+            self.resource,
+            self.namespace,
+            resource_version=self.resource_version,
+            label_selector=self._labels,
+            field_selector=self._fields,
+        ):
             self.error = None
             if event.type == "DELETED":
                 self._drop(event.object)
