@@ -23,6 +23,7 @@ from .watch import Event, watch
 Object = dict[str, Any]
 
 WATCH_SECONDS = 1800.0
+STALL_SECONDS = 10.0
 OPEN = 2_000
 """Streams at once; one user's servers, kernels and controllers need some dozens."""
 
@@ -46,6 +47,7 @@ class Streams:
         """Changes as lines of JSON. Raises `Refusal` 400; a revision that is too old is told in the stream, as Kubernetes does."""
         query = request.query
         as_table, include = replies.wants_table(request), replies.include(request)
+        stall = _Stall(request)
         events = watch(
             engine.store,
             row,
@@ -55,10 +57,11 @@ class Streams:
             seconds=float(requests.number(query, "timeoutSeconds") or WATCH_SECONDS),
             bookmarks=requests.flag(query, "allowWatchBookmarks"),
             initial_events=requests.flag(query, "sendInitialEvents"),
+            overflowed=stall.begin,
         )
         _no_delay(request)
         response = web.StreamResponse(headers={"Content-Type": replies.JSON})
-        async with self._running_one(), aclosing(events):
+        async with self._running_one(), aclosing(events), stall:
             await response.prepare(request)
             first = True
             try:
@@ -118,6 +121,22 @@ class _Stream(AbstractAsyncContextManager[None]):
         if self._task is not None:
             self._streams.discard(self._task)
         return isinstance(error, ConnectionError)
+
+
+class _Stall(AbstractAsyncContextManager[None]):
+    """Cuts the connection of a watcher that fell behind and still does not read."""
+
+    def __init__(self, request: web.Request) -> None:
+        self._transport = request.transport
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self) -> None:
+        if self._timer is None and self._transport is not None:
+            self._timer = asyncio.get_running_loop().call_later(STALL_SECONDS, self._transport.abort)
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
 
 
 def _line(row: Row, event: Event, as_table: bool, include: str, first: bool) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 
 from . import status
@@ -35,11 +35,13 @@ async def watch(
     seconds: float,
     bookmarks: bool,
     initial_events: bool,
+    overflowed: Callable[[], None] = lambda: None,
 ) -> AsyncGenerator[Event, None]:
     """Events until `seconds` are over or the watcher is too slow for its queue.
 
     Without a revision (or 0, or with `initial_events`) the present objects come first, oldest revision first, as ADDED.
-    An object that begins or ceases to match the selectors is ADDED or DELETED. Raises `Refusal` 410 when the revision is too old.
+    An object that begins or ceases to match the selectors is ADDED or DELETED. `overflowed` is called when the queue was full.
+    Raises `Refusal` 410 when the revision is too old.
     """
     queue: asyncio.Queue[Change | None] = asyncio.Queue(QUEUE)
 
@@ -48,6 +50,7 @@ async def watch(
             while not queue.empty():
                 queue.get_nowait()
             queue.put_nowait(None)  # the stream ends; the client takes up again from what it has seen
+            overflowed()
         else:
             queue.put_nowait(change)
 

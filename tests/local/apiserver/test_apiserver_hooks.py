@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from api_objects import WIDGETS, pod, widget
-from conftest import Running
+from conftest import TOKEN, Running
 
 from jupyter_workspaces.cluster import errors
 from jupyter_workspaces.local.apiserver.logs import LogOptions, LogsUnavailable
@@ -137,3 +137,21 @@ async def test_a_watcher_that_does_not_read_is_cut_off_and_the_others_are_not(ap
             told = (await asyncio.wait_for(slow.content.read(), 15)).count(b"\n")
             assert told < 81
             await until(lambda: len(api.server._rest.streams) == 0)
+
+
+async def test_a_watcher_that_never_reads_is_cut_off(api: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    from jupyter_workspaces.local.apiserver import streams, watch
+
+    monkeypatch.setattr(watch, "QUEUE", 5)
+    monkeypatch.setattr(streams, "STALL_SECONDS", 0.1)
+    _, writer = await asyncio.open_connection("127.0.0.1", api.port, ssl=api.trust, server_hostname="127.0.0.1", limit=2**10)
+    path = f"{WIDGETS.path('default')}?watch=true"
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n\r\n".encode())
+    await until(lambda: len(api.server._rest.streams) == 1)
+    async with api.cluster() as cluster:
+        await cluster.create(WIDGETS, widget("a", anything={"text": "x" * 500_000}), "default")
+        for number in range(40):
+            await cluster.patch(WIDGETS, "a", {"spec": {"size": number % 2 + 1}}, "default")
+
+    await until(lambda: len(api.server._rest.streams) == 0)
+    writer.transport.abort()
