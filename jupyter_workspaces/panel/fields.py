@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from ..client import words
 Kind = Mapping[str, Any]  # a WorkspaceKindListItem (contract §1.5 no. 13)
 
 NAME_LIMIT = 50  # a workspace's name goes into others that end at 63 (contract §9)
-DEFAULT_CLAIM_SIZE = "5Gi"
+HOME_SIZE = "10Gi"  # as `jw.spawn` makes one
 
 _DOORS = (
     (re.compile(r"(?:data\.)?podTemplate\.volumes\.data\[(\d+)\]"), "data"),
@@ -80,17 +81,24 @@ class Draft:
         }
 
     def python(self, namespace: str, usual: str) -> str:
-        """The same as a line for a cell. The namespace is only named where it is not the client's usual one."""
-        lines = [f'jw.create_claim("{name}", size="{size}")' for name, size in self.new_claims()]
-        said = [repr(self.kind), f"name={self.name!r}", f"image={self.image!r}", f"size={self.size!r}"]
+        """The same for a cell. The namespace is only named where it is not the client's usual one; `spawn` makes a missing home itself."""
+        where = [] if namespace == usual else [f"namespace={_quoted(namespace)}"]
+        lines = [
+            f"jw.create_claim({', '.join([_quoted(name), f'size={_quoted(size)}', *where])})"
+            for name, size in self.new_claims()
+            if (name, size) != (self.home, HOME_SIZE)
+        ]
+        said = [
+            _quoted(self.kind),
+            *(f"{key}={_quoted(value)}" for key, value in (("name", self.name), ("image", self.image), ("size", self.size))),
+        ]
         if self.home:
-            said.append(f"home={self.home!r}")
+            said.append(f"home={_quoted(self.home)}")
         if mounted := [mount for mount in self.data if mount.claim and mount.path]:
-            mounts = [f"{mount.claim!r}: " + (f"({mount.path!r}, 'ro')" if mount.read_only else repr(mount.path)) for mount in mounted]
-            said.append(f"data={{{', '.join(mounts)}}}")
-        if namespace != usual:
-            said.append(f"namespace={namespace!r}")
-        return "\n".join([*lines, f"ws = jw.spawn({', '.join(said)})"]).replace("'", '"')
+            said.append(f"data={{{', '.join(f'{_quoted(mount.claim)}: {_quoted(mount.path)}' for mount in mounted)}}}")
+        if fixed := [_quoted(mount.claim) for mount in mounted if mount.read_only]:
+            said.append(f"read_only=[{', '.join(fixed)}]")
+        return "\n".join([*lines, f"ws = jw.spawn({', '.join([*said, *where])})"])
 
     def new_claims(self) -> list[tuple[str, str]]:
         """Claims to be made before the workspace: name and size."""
@@ -209,6 +217,10 @@ def _place(path: str) -> str | None:
             return f"{place}[{found[1]}]"
     path = path.removeprefix("data.")
     return next((place for place, paths in _PLACES.items() if path in paths), None)
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _options(kind: Kind, dimension: str) -> Mapping[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -12,7 +12,7 @@ import ipywidgets as widgets
 from ..client import portal
 from ..client.errors import WorkspaceError
 from .fields import (
-    DEFAULT_CLAIM_SIZE,
+    HOME_SIZE,
     Choice,
     Draft,
     Kind,
@@ -78,7 +78,7 @@ class Volume:
         style = {"description_width": LABEL_WIDTH}
         self.claim = Field(widgets.Dropdown(description=title, style=style), on_change)
         self.name = Field(widgets.Text(description="New", style=style), on_change)
-        self.size = Field(widgets.Dropdown(description="Size", options=SIZES, value=DEFAULT_CLAIM_SIZE, style=style), on_change)
+        self.size = Field(widgets.Dropdown(description="Size", options=SIZES, value=HOME_SIZE, style=style), on_change)
         self.new = [self.name.box, self.size.box]
 
     def chosen(self) -> tuple[str, str]:
@@ -120,8 +120,9 @@ class Form:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._pictures: dict[str, str] = {}
-        self._claims: list[Mapping[str, Any]] = []
+        self._claims: Sequence[Mapping[str, Any]] = []
         self._suggested = ""
+        self._seen: Draft | None = None
         self._mounts: list[MountLine] = []
         self._busy = self._home_chosen = False
         style = {"description_width": LABEL_WIDTH}
@@ -224,7 +225,9 @@ class Form:
         kind = self.kind
         if kind is None or self._busy:
             return
-        self._clear_errors()
+        if (draft := self.draft()) != self._seen:
+            self._seen = draft
+            self._clear_errors()
         for field, dimension in ((self.image, "imageConfig"), (self.size, "podConfig")):
             field.hint(_explain(choices(kind, dimension), field.value))
         self.home.unfold()
@@ -250,6 +253,7 @@ class Form:
     async def _create(self) -> None:
         source, draft, namespace = self._session.source, self.draft(), self.namespace
         self._clear_errors()
+        self._seen = draft
         if (wrong := draft.wrong()) or source is None:
             self._show_errors(wrong)
             self._say("Not created yet: see above." if wrong else "There is no connection to the server.", wrong=True)
@@ -293,7 +297,7 @@ class Form:
         known: Options = [(claim_label(claim), str(claim["name"])) for claim in self._claims]
         new: Options = [("New volume…", NEW)]
         chosen = self.home.claim.value if self._home_chosen else usual_home(self._claims)
-        self.home.claim.offer([*known, *new, ("none: its files go with it", NONE)], chosen)
+        self.home.claim.offer([*known, *new], chosen)
         taken = [str(claim["name"]) for claim in self._claims]
         if not self.home.name.value:
             self.home.name.control.value = free_name(f"home-{self.name.value}", taken)
@@ -327,13 +331,16 @@ class Form:
 
     def _show_errors(self, wrong: Mapping[str, str]) -> None:
         for place, field in self._places().items():
-            field.wrong(wrong.get(place, ""))
+            said = [wrong[place]] if place in wrong else []
+            if field is self.image and "kind" in wrong:  # the kind is chosen by its card; the image stands nearest to it
+                said.append(wrong["kind"])
+            field.wrong(" ".join(said))
 
     def _clear_errors(self) -> None:
         self._show_errors({})
 
     def _places(self) -> dict[str, Field]:
-        places = {"name": self.name, "image": self.image, "size": self.size, "home": self.home.claim, "kind": self.image}
+        places = {"name": self.name, "image": self.image, "size": self.size, "home": self.home.claim}
         return {**places, **{f"data[{index}]": line.claim for index, line in enumerate(self._mounts)}}
 
     def _say(self, text: str, wrong: bool = False) -> None:
@@ -342,7 +349,7 @@ class Form:
             self.status.value = said
 
 
-def usual_home(claims: list[Mapping[str, Any]]) -> str:
+def usual_home(claims: Sequence[Mapping[str, Any]]) -> str:
     """A claim called a home that nobody uses, else a new one: work should outlive its workspace unless somebody says otherwise."""
     return next((str(claim["name"]) for claim in claims if "home" in claim["name"] and not claim.get("workspaces")), NEW)
 

@@ -106,10 +106,11 @@ class Model:
                 self._draw(key)
 
     def expect(self, key: str, action: str) -> bool:
-        """Show an action at once. False when there is no such row, or it already waits for something."""
-        if key not in self._items or key in self._expected:
+        """Show an action at once. False when there is no such row, it already waits for something, or it is so already."""
+        expected = Expectation(action, self._clock() + CONFIRM_LIMIT)
+        if key not in self._items or key in self._expected or expected.met_by(self._items[key]):
             return False
-        self._expected[key] = Expectation(action, self._clock() + CONFIRM_LIMIT)
+        self._expected[key] = expected
         self._notes.pop(key, None)
         self._draw(key)
         return True

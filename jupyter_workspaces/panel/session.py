@@ -23,7 +23,7 @@ Message = dict[str, Any]
 Tell = Callable[[Message], None]
 
 FLUSH = 0.05  # seconds: changes that come closer together travel together
-RETRY_FIRST, RETRY_LONGEST = 1.0, 30.0  # seconds between attempts to connect
+RETRY_FIRST, RETRY_LONGEST = 0.5, 30.0  # seconds between attempts to connect
 UNSEEN_LIMIT = 600.0  # seconds a panel that no page ever showed stays connected
 LEFT_LIMIT = 60.0  # seconds after the last page closed it
 ACTIONS_AT_ONCE = 16
@@ -97,8 +97,6 @@ class Session:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if self.source is not None:
-            await self.source.close()
 
     def handle(self, message: Message) -> None:
         """One message of the front end. What is not understood is left alone: another version of the page may have sent it."""
@@ -209,10 +207,11 @@ class Session:
                 if self.source is None:
                     self.source = await self._connect()
                 await self._learn_place(self.source)
-                async with contextlib.aclosing(self.source.changes(None if self.namespace == ALL else self.namespace)) as changes:  # type: ignore[type-var]
-                    async for change in changes:
-                        self._hear(change)
-                        wait = RETRY_FIRST
+                began = time.monotonic()
+                if await self._hear_all(self.source):
+                    continue
+                if time.monotonic() - began > RETRY_LONGEST:
+                    wait = RETRY_FIRST
                 self._say_live("lost", WorkspaceError("The server ended the connection.", "It is tried again by itself."))
             except WorkspaceError as error:
                 self._say_live("lost" if self.model.rows() else "failed", error)
@@ -220,6 +219,15 @@ class Session:
                 self.answered.set()
             await asyncio.sleep(wait * random.uniform(0.7, 1.0))
             wait = min(RETRY_LONGEST, wait * 2)
+
+    async def _hear_all(self, source: Source) -> bool:
+        """One connection to its end. True when the server asks for a new one because we were too slow for it."""
+        async with contextlib.aclosing(source.changes(None if self.namespace == ALL else self.namespace)) as changes:  # type: ignore[type-var]
+            async for change in changes:
+                if change.event == "resync":
+                    return True
+                self._hear(change)
+        return False
 
     async def _learn_place(self, source: Source) -> None:
         cluster = await source.cluster()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Protocol
 
 Object = Mapping[str, Any]
 
 
 class Change(Protocol):
-    """One event of the stream: `snapshot`, `workspace` or `workspacekind`, and its decoded data."""
+    """One event of the stream: `snapshot`, `workspace`, `workspacekind` or `resync` (ask again), and its decoded data."""
 
     @property
     def event(self) -> str: ...
@@ -48,18 +48,16 @@ class Source(Protocol):
 
     async def progress(self, namespace: str, name: str) -> Object: ...
 
-    async def events(self, namespace: str, name: str) -> list[Object]: ...
+    async def events(self, namespace: str, name: str) -> Sequence[Object]: ...
 
     async def details(self, namespace: str, name: str) -> Object: ...
 
     def logs(self, namespace: str, name: str, tail: int) -> AsyncIterator[str]:
         """The last `tail` lines, then the new ones as they come."""
 
-    async def claims(self, namespace: str) -> list[Object]: ...
+    async def claims(self, namespace: str) -> Sequence[Object]: ...
 
     async def create_claim(self, namespace: str, name: str, size: str) -> None: ...
 
     async def picture(self, url: str) -> tuple[str, bytes]:
         """Media type and bytes of a kind's logo; only from the server itself."""
-
-    async def close(self) -> None: ...

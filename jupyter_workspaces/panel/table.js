@@ -397,8 +397,11 @@ class Table {
     const shown = this.terms.length ? [...this.entries.values()].filter(entry => !entry.hidden).length : all;
     setText(this.count, shown === all ? (all === 1 ? '1 workspace' : `${all} workspaces`) : `${shown} of ${all}`);
     this.grid.hidden = !shown;
-    const nothing = this.state.state === 'live' ? 'No workspaces yet. Pick a kind below to make the first.' : '';
-    setText(this.empty, shown ? '' : all ? 'No workspace matches the filter.' : nothing);
+    const nothing = {
+      live: 'No workspaces yet. Pick a kind below to make the first.',
+      connecting: 'Looking for the server of workspaces. Where there is none, one is started on this machine.'
+    }[this.state.state];
+    setText(this.empty, shown ? '' : all ? 'No workspace matches the filter.' : nothing ?? '');
     this.empty.hidden = !this.empty.textContent;
   }
 

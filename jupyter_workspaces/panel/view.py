@@ -68,5 +68,6 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         """Two outputs: the widget, and for pages without one a plain table, which the living widget hides."""
         first = self._session.first()
         view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
-        publish_display_data({"application/vnd.jupyter.widget-view+json": view, "text/plain": "Cluster Workspaces"})
-        publish_display_data({"text/html": plain.html(self.rows, first, self.table.fallback), "text/plain": plain.text(self.rows, first)})
+        table = {"text/html": plain.html(self.rows, first, self.table.fallback), "text/plain": plain.text(self.rows, first)}
+        for bundle in ({"application/vnd.jupyter.widget-view+json": view, "text/plain": "Cluster Workspaces"}, table):
+            publish_display_data(bundle)  # type: ignore[no-untyped-call]

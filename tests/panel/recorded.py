@@ -94,7 +94,6 @@ class RecordedServer:
     known_claims: list[dict[str, Any]] = field(default_factory=list)
     steps: list[dict[str, Any]] = field(default_factory=list)
     listeners: list[asyncio.Queue[Change | None]] = field(default_factory=list)
-    closed: bool = False
 
     def add(self, *items: dict[str, Any]) -> RecordedServer:
         self.items.update({f"{item['namespace']}/{item['name']}": item for item in items})
@@ -109,6 +108,11 @@ class RecordedServer:
             self.items[key] = item
         for listener in self.listeners:
             listener.put_nowait(Change("workspace", {"type": change, "object": item}))
+
+    def resync(self) -> None:
+        """This listener was too slow."""
+        for listener in self.listeners:
+            listener.put_nowait(Change("resync", {}))
 
     def lose(self) -> None:
         """The connection breaks."""
@@ -180,9 +184,6 @@ class RecordedServer:
     async def picture(self, url: str) -> tuple[str, bytes]:
         self._note("picture", url)
         return "image/svg+xml", LOGO
-
-    async def close(self) -> None:
-        self.closed = True
 
     def _note(self, operation: str, *arguments: Any) -> None:
         self.asked.append((operation, *arguments))

@@ -55,6 +55,8 @@ def test_pause_shows_at_once_and_is_asked_once(server, open_panel):
     page.say(type="action", key="default/dora", id="pause")
 
     until(lambda: page.row("default/dora")["word"] == "Pausing")
+    page.say(type="mount", view="v")
+    until(lambda: page.told("snapshot"))  # by then all that was said before is dealt with
     assert [asked for asked in server.asked if asked[0] == "pause"] == [("pause", "default", "dora", True)]
 
 
@@ -105,6 +107,17 @@ def test_a_lost_connection_is_said_and_mended(server, open_panel):
     assert lost["message"] == "The server ended the connection."
     until(lambda: page.panel.table.get_state()["first"]["live"]["state"] == "live")
     until(lambda: page.row("default/dora")["state"] == "Error")
+
+
+def test_a_server_that_finds_us_slow_is_asked_again_without_alarm(server, open_panel):
+    server.add(workspace("dora"))
+    page = open_panel()
+    server.add(workspace("missed"))
+
+    page.on_thread(server.resync)
+
+    until(lambda: page.row("default/missed"))
+    assert not page.told("live")
 
 
 def test_without_a_server_it_says_what_to_do(server, open_panel):
@@ -177,7 +190,7 @@ def test_a_closed_panel_hears_nothing_more(server, open_panel):
 
     page.panel.close()
 
-    until(lambda: not server.listeners and server.closed)
+    until(lambda: not server.listeners)
 
 
 @pytest.mark.parametrize("limit", ["UNSEEN_LIMIT", "LEFT_LIMIT"])

@@ -1,0 +1,208 @@
+"""The spawn form: what it offers for a kind, what it sends, and where it puts what was wrong."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import until
+from recorded import claim, kind, workspace
+
+from jupyter_workspaces.client.errors import WorkspaceError
+from jupyter_workspaces.panel.fields import Draft, Mount, by_field, choices, free_name, preselected, suggested_path
+from jupyter_workspaces.panel.form import NEW
+
+
+@pytest.fixture
+def opened(server, open_panel):
+    """The form of the kind `jupyterlab`, opened."""
+    server.add(workspace("jupyterlab"))
+    server.known_claims = [claim("home-bella"), claim("sales", "50Gi", workspaces=[{"name": "dora"}]), claim("locked", canMount=False)]
+    page = open_panel()
+    until(lambda: page.panel.form.cards.kinds)
+    page.panel.form.cards.chosen = "jupyterlab"
+    until(lambda: page.panel.form.home.claim.value == "home-bella")
+    return page
+
+
+def labels(field):
+    return [label for label, _ in field.control.options]
+
+
+def test_the_cards_show_logo_and_text_and_no_hidden_kind(server, open_panel):
+    server.kinds = [
+        kind("rstudio", displayName="RStudio", deprecated=True, deprecationMessage="Take VS Code"),
+        kind(),
+        kind("secret", hidden=True),
+    ]
+
+    page = open_panel()
+
+    cards = until(lambda: [card for card in page.panel.form.cards.kinds if card["picture"]] and page.panel.form.cards.kinds)
+    assert [(card["title"], card["note"]) for card in cards] == [("JupyterLab", ""), ("RStudio", "Take VS Code")]
+    assert cards[0]["picture"].startswith("data:image/svg+xml;base64,")
+
+
+def test_a_logo_that_cannot_be_had_leaves_a_letter(server, open_panel):
+    server.refuse["picture"] = WorkspaceError("No such picture.")
+
+    page = open_panel()
+
+    until(lambda: ("picture", "/workspaces/api/v1/workspacekinds/jupyterlab/assets/logo") in server.asked and page.panel.form.cards.kinds)
+    assert page.panel.form.cards.kinds[0]["picture"] == ""
+
+
+def test_the_form_comes_filled_in(opened):
+    form = opened.panel.form
+
+    assert form.name.value == "jupyterlab-2"
+    assert labels(form.image) == ["SciPy 1.8 (recommended) → SciPy 1.9", "SciPy 1.9"]
+    assert (form.image.value, form.size.value, form.home.claim.value) == ("scipy_190", "tiny_cpu", "home-bella")
+    assert labels(form.size) == ["Tiny · 0.1 CPU · 512 MiB (recommended)", "Small · 2 CPU · 4 GiB"]
+    assert "Big · 8 CPU · 1 GPU (ask for GPU access)" in form.size.below.value
+    assert labels(form.home.claim) == ["home-bella · 5 GiB", "sales · 50 GiB · used by dora", "New volume…"]
+
+
+def test_hidden_options_come_when_asked_for(opened):
+    form = opened.panel.form
+
+    form.hidden.value = True
+
+    until(lambda: "Nightly" in labels(form.image))
+
+
+def test_create_sends_the_whole_request(opened):
+    form = opened.panel.form
+    form.name.control.value = "dora"
+    form.add.click()
+    line = until(lambda: form._mounts and form._mounts[0])
+    line.claim.control.value = "sales"
+    until(lambda: line.path.value == "/data/sales")
+    line.read_only.value = True
+
+    form.create.click()
+
+    asked = until(lambda: [asked for asked in opened.server.asked if asked[0] == "create"])
+    volumes = {"home": "home-bella", "data": [{"pvcName": "sales", "mountPath": "/data/sales", "readOnly": True}]}
+    assert asked[0][1:] == ("default", {**asked[0][2], "name": "dora", "kind": "jupyterlab", "paused": False})
+    assert asked[0][2]["podTemplate"]["volumes"] == volumes
+    assert asked[0][2]["podTemplate"]["options"] == {"imageConfig": "scipy_190", "podConfig": "tiny_cpu"}
+    until(lambda: opened.row("default/dora"))
+    until(lambda: "dora is accepted" in form.status.value)
+
+
+def test_a_new_volume_is_made_first(opened):
+    form = opened.panel.form
+    form.home.claim.control.value = NEW
+    until(lambda: form.home.new[0].layout.display is None)
+
+    form.create.click()
+
+    until(lambda: any(asked[0] == "create" for asked in opened.server.asked))
+    writes = [asked for asked in opened.server.asked if asked[0].startswith("create")]
+    assert writes[0] == ("create_claim", "default", "home-jupyterlab-2", "10Gi")
+    assert writes[1][2]["podTemplate"]["volumes"]["home"] == "home-jupyterlab-2"
+
+
+def test_the_servers_errors_stand_beside_their_fields(opened):
+    form = opened.panel.form
+    wrong = {
+        "data.podTemplate.options.imageConfig": "not an option of this kind",
+        "podTemplate.volumes.home": "the claim needs the label can-mount",
+        "spec.somewhere.else": "what is this",
+    }
+    opened.server.refuse["create"] = WorkspaceError("The cluster refused it.", fields=wrong)
+
+    form.create.click()
+
+    until(lambda: "not an option of this kind" in form.image.below.value)
+    assert "can-mount" in form.home.claim.below.value
+    assert "spec.somewhere.else: what is this" in form.status.value
+    assert not form.create.disabled
+
+
+def test_a_bad_name_is_seen_before_the_server_is_asked(opened):
+    form = opened.panel.form
+    form.name.control.value = "Dora!"
+
+    form.create.click()
+
+    until(lambda: "small letters" in form.name.below.value)
+    assert not any(asked[0] == "create" for asked in opened.server.asked)
+
+
+def test_texts_of_the_cluster_are_never_markup(opened):
+    opened.server.refuse["create"] = WorkspaceError("<script>alert(1)</script>")
+
+    opened.panel.form.create.click()
+
+    until(lambda: "&lt;script&gt;" in opened.panel.form.status.value)
+
+
+def test_the_same_in_python(opened):
+    form = opened.panel.form
+
+    form.python.value = True
+
+    code = until(lambda: form.code.value)
+    assert "ws = jw.spawn(&quot;jupyterlab&quot;, name=&quot;jupyterlab-2&quot;, image=&quot;scipy_190&quot;" in code
+
+
+def test_python_with_new_claims_and_another_namespace():
+    draft = Draft("lab", "dora", "a", "b", "home-x", "5Gi", [Mount("sales", "/data/sales", True), Mount("", "")])
+
+    lines = draft.python("team", "default").splitlines()
+
+    assert lines[0] == 'jw.create_claim("home-x", size="5Gi", namespace="team")'
+    assert lines[1] == (
+        'ws = jw.spawn("lab", name="dora", image="a", size="b", home="home-x", data={"sales": "/data/sales"}, '
+        'read_only=["sales"], namespace="team")'
+    )
+
+
+def test_python_leaves_a_usual_home_to_spawn():
+    assert "create_claim" not in Draft("lab", "dora", "a", "b", "home-dora", "10Gi").python("default", "default")
+
+
+def test_errors_find_their_fields():
+    placed, rest = by_field(
+        {
+            "data.name": "a",
+            "metadata.name": "b",
+            "spec.kind": "c",
+            "podTemplate.volumes.data[1].pvcName": "d",
+            "data.podTemplate.volumes.data[0].mountPath": "e",
+            "spec.podTemplate.options.podConfig": "f",
+            "<nil>": "g",
+        }
+    )
+
+    assert placed == {"name": "a b", "kind": "c", "data[1]": "d", "data[0]": "e", "size": "f"}
+    assert rest == ["g"]
+
+
+@pytest.mark.parametrize(
+    ("mount", "said"),
+    [(Mount("", "/data/x"), "Choose a volume"), (Mount("x", "data"), "starts with one"), (Mount("x", "//data"), "starts with one")],
+)
+def test_a_mount_that_cannot_be(mount, said):
+    assert said in Draft("lab", "dora", "a", "b", data=[mount]).wrong()["data[0]"]
+
+
+def test_two_volumes_at_one_path():
+    draft = Draft("lab", "dora", "a", "b", data=[Mount("x", "/data/x"), Mount("y", "/data/x")])
+
+    assert list(draft.wrong()) == ["data[1]"]
+
+
+def test_a_default_that_moved_on_or_is_denied_is_not_preselected():
+    one = kind()
+    one["podTemplate"]["options"]["podConfig"]["default"] = "big_gpu"
+
+    assert preselected(one, "imageConfig") == "scipy_190"
+    assert preselected(one, "podConfig") == "tiny_cpu"
+    assert choices(one, "imageConfig")[0].description == "1.8 goes in May"
+
+
+def test_names_and_paths_are_free():
+    assert free_name("JupyterLab", ["jupyterlab", "jupyterlab-2"]) == "jupyterlab-3"
+    assert free_name("R & Studio", []) == "r-studio"
+    assert suggested_path("sales", ["/data/sales"]) == "/data/sales-2"
