@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.utils import ensure_async
 from tornado import web
+from tornado.httputil import url_concat
 
 from ..cluster.errors import ClusterError, NotFound
 from .credentials import Guard
@@ -31,6 +32,22 @@ class Refused(web.HTTPError):
         self.message, self.kind = message, kind
 
 
+class Elsewhere(web.HTTPError):
+    """Not here: `url` is where to go."""
+
+    def __init__(self, url: str, status: int = 302) -> None:
+        super().__init__(status)
+        self.url = url
+
+
+class Absent(web.HTTPError):
+    """The workspace cannot be reached now."""
+
+    def __init__(self, why: Unavailable) -> None:
+        super().__init__(why.status)
+        self.why = why
+
+
 class ConnectHandler(JupyterHandler):
     """Asks everything before a body is read. Errors are a page for a person who navigates, JSON for everybody else."""
 
@@ -38,18 +55,18 @@ class ConnectHandler(JupyterHandler):
     action = ""
     _track_activity = False  # a workspace that is used does not keep the server in front of it alive
     place: Place
-    user_authenticated_by_token = False
 
     async def prepare(self) -> None:  # type: ignore[override]
         named = self.path_kwargs
         self.place = Place(named["namespace"], named["name"], named["port"])
-        await super().prepare(_redirect_to_login=self.navigates and "login_url" in self.settings)
-        if self._finished:
-            return
+        try:
+            await super().prepare(_redirect_to_login=False)
+        except web.HTTPError:
+            if not self.check_host():
+                raise Refused(403, f"This server is not known as {self.request.host}.", "UnknownHost") from None
         if not self.current_user:
             if self.navigates and "login_url" in self.settings:
-                web.authenticated(lambda _: None)(self)
-                return
+                raise Elsewhere(url_concat(self.settings["login_url"], {"next": self.request.uri or ""}))
             raise Refused(403, "You are not signed in to this server, or no longer. Sign in and try again.", "NotSignedIn")
         action = self.action or ("read" if self.request.method in _READS else "write")
         allowed = await ensure_async(self.authorizer.is_authorized(self, self.current_user, action, self.auth_resource))
@@ -109,41 +126,38 @@ class ConnectHandler(JupyterHandler):
         workspace = self.view.workspace(self.place.namespace, self.place.name)
         return Unavailable("starting", message, workspace, self.view.pod_of(workspace) if workspace is not None else None)
 
-    def refuse(self, refusal: Unavailable) -> None:
-        """Answer that the workspace cannot be reached, in the form that the asker reads. Ends the request."""
-        self.set_status(refusal.status)
-        self.set_header("Cache-Control", "no-store")
-        if refusal.status == 503:
-            self.set_header("Retry-After", "2" if refusal.state in ("starting", "stopping") else "30")
-        if self.navigates:
-            shown = progress(refusal)
-            text, policy = page(refusal, self.place, shown, self.status_url)
-            self.set_header("Content-Type", "text/html; charset=utf-8")
-            self.set_header("Content-Security-Policy", policy)
-            self.finish(text)
-        else:
-            self.answer({"message": f"{self.place.name}: {refusal.message}", "reason": refusal.state.capitalize()})
-
     def answer(self, data: Any) -> None:
         self.set_header("Content-Type", "application/json")
         self.finish(json.dumps(data))
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """A page for whom it is shown to, JSON `{"message", "reason"}` for everybody else."""
         error = kwargs.get("exc_info", (None, None, None))[1]
-        message, kind = HTTPStatus(status_code).phrase, "Error"
+        self.set_header("Cache-Control", "no-store")
+        if isinstance(error, Elsewhere):
+            self.set_header("Location", error.url)
+            self.finish()
+            return
+        message, reason = HTTPStatus(status_code).phrase, "Error"
+        shown = Unavailable("refused" if status_code == 403 else "error", message)
         if isinstance(error, Refused):
-            message, kind = error.message, error.kind
+            message, reason = error.message, error.kind
+            shown = Unavailable(shown.state, message)
+        elif isinstance(error, Absent):
+            shown = error.why
+            message, reason = f"{self.place.name}: {shown.message}", shown.state.capitalize()
+        if status_code == 503:
+            self.set_header("Retry-After", "2" if shown.state in ("starting", "stopping") else "30")
         if self.navigates and hasattr(self, "place"):
-            state = "refused" if status_code == 403 else "error"
-            text, policy = page(Unavailable(state, message), self.place, [], self.status_url)
+            text, policy = page(shown, self.place, progress(shown), self.status_url)
             self.set_header("Content-Type", "text/html; charset=utf-8")
             self.set_header("Content-Security-Policy", policy)
             self.finish(text)
         else:
-            self.answer({"message": message, "reason": kind})
+            self.answer({"message": message, "reason": reason})
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
-        if not isinstance(value, Refused):  # a refusal is an answer, not a fault
+        if not isinstance(value, Refused | Elsewhere | Absent):  # a refusal is an answer, not a fault
             super().log_exception(typ, value, tb)
 
 

@@ -13,7 +13,7 @@ from tornado import httputil, iostream, web
 from tornado.routing import PathMatches
 
 from ..cluster.errors import ClusterError
-from .asking import PORT, ConnectHandler, Refused, unreadable_token
+from .asking import PORT, Absent, ConnectHandler, Elsewhere, Refused, unreadable_token
 from .credentials import has_token
 from .html import HtmlRewriter, decoder
 from .rewriting import PublicPath
@@ -43,24 +43,17 @@ class HttpHandler(ConnectHandler):
 
     _body: Body | None = None
     _exchange: asyncio.Task[None] | None = None
+    _refusal: web.HTTPError | None = None
     _limit: int | None = None
 
     async def prepare(self) -> None:  # type: ignore[override]
-        await super().prepare()
-        if self._finished:
-            return
-        if not self.path_kwargs["rest"]:
-            self._redirect_to(self.request.uri, slash=True)
-            return
-        if self.navigates and has_token(self.request.query, self.guard.tokens):
-            self._redirect_to(
-                self.guard.query_inward(self.request.uri or "", {})
-            )  # the token stays out of the workspace's page and history
-            return
         try:
-            target = resolve(self.view, self.place)
-        except Unavailable as refusal:
-            self.refuse(refusal)
+            await super().prepare()
+            target = self._resolve()
+        except web.HTTPError as refusal:
+            if self._has_body():
+                raise
+            self._refusal = refusal  # said by `_answer`: tornado closes a connection on which is answered before all is read
             return
         if self._has_body():
             self._body = Body()
@@ -68,12 +61,27 @@ class HttpHandler(ConnectHandler):
         self._exchange = asyncio.create_task(self._transfer(target), name=f"connect {self.place.path}")
         self._exchange.add_done_callback(self._exchanged)
 
+    def _resolve(self) -> Target:
+        """Raises `Elsewhere` for an address that is not quite right, `Absent`."""
+        uri = self.request.uri or ""
+        if not self.path_kwargs["rest"]:
+            path, mark, query = uri.partition("?")
+            raise Elsewhere(f"{path}/{mark}{query}", 302 if self.request.method in ("GET", "HEAD") else 307)
+        guard = self.guard
+        if self.navigates and has_token(self.request.query, guard.tokens):
+            raise Elsewhere(guard.query_inward(uri, {}))  # the token stays out of the workspace's page and of the history
+        try:
+            return resolve(self.view, self.place)
+        except Unavailable as why:
+            raise Absent(why) from why
+
     async def data_received(self, chunk: bytes) -> None:
         if self._body is not None:
             await self._body.put(chunk)
 
-    @web.authenticated
     async def _answer(self, **_: str) -> None:
+        if self._refusal is not None:
+            raise self._refusal
         assert self._exchange is not None
         if self._body is not None:
             await self._body.put(None)
@@ -81,6 +89,8 @@ class HttpHandler(ConnectHandler):
         if not self._exchange.cancelled():
             self._exchange.result()
 
+    # `prepare` has asked who it is; by this Jupyter knows (`jupyter_server.auth.decorator.ws_authenticated` sets the same).
+    setattr(_answer, "__allow_unauthenticated", False)
     get = head = post = put = patch = delete = options = _answer
 
     def on_connection_close(self) -> None:
@@ -100,9 +110,10 @@ class HttpHandler(ConnectHandler):
         if not exchange.cancelled():
             exchange.exception()  # `_answer` raises it; where the browser went away nobody is left to hear it
 
-    def _redirect_to(self, uri: str | None, *, slash: bool = False) -> None:
-        path, mark, query = (uri or "").partition("?")
-        self.redirect(f"{path}{'/' if slash else ''}{mark}{query}", status=302 if self.request.method in ("GET", "HEAD") else 307)
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        if self._has_body():
+            self.set_header("Connection", "close")  # what is left of the body is not read
+        super().write_error(status_code, **kwargs)
 
     def _has_body(self) -> bool:
         headers = self.request.headers
@@ -134,7 +145,7 @@ class HttpHandler(ConnectHandler):
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             self._begin_anew()
             reason = "does not take connections yet" if isinstance(error, aiohttp.ClientConnectorError) else "did not answer within 10 s"
-            self.refuse(self.silent(f"Its program {reason}; trying again."))
+            raise Absent(self.silent(f"Its program {reason}; trying again.")) from error
         except (aiohttp.ClientError, zlib.error, asyncio.TimeoutError) as error:
             if self._headers_written:
                 self._break_off()

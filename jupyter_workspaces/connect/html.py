@@ -69,14 +69,8 @@ class HtmlRewriter:
     def feed(self, data: bytes) -> bytes:
         self._rest += data
         out = bytearray()
-        while self._rest:
-            before = len(self._rest)
-            if self._until is not None:
-                self._inside(out)
-            else:
-                self._markup(out)
-            if len(self._rest) == before:
-                break
+        while self._rest and (self._markup(out) if self._until is None else self._inside(out)):
+            pass
         return bytes(out)
 
     def finish(self) -> bytes:
@@ -85,8 +79,8 @@ class HtmlRewriter:
         self._config = None
         return rest
 
-    def _inside(self, out: bytearray) -> None:
-        """Pass on what cannot be part of the end mark."""
+    def _inside(self, out: bytearray) -> bool:
+        """Pass on what cannot be part of the end mark. False: wait for more."""
         assert self._until is not None
         end = self._rest.lower().find(self._until)
         length = end if end >= 0 else max(0, len(self._rest) - len(self._until) + 1)
@@ -103,33 +97,38 @@ class HtmlRewriter:
             if not self._rest.startswith(b"<"):  # a comment's end mark is no tag of its own
                 out += self._rest[:3]
                 self._rest = self._rest[3:]
+        return end >= 0
 
-    def _markup(self, out: bytearray) -> None:
+    def _markup(self, out: bytearray) -> bool:
+        """Pass on text up to a tag, or one tag. False: wait for more."""
         start = self._rest.find(b"<")
         if start != 0:
             length = start if start > 0 else len(self._rest)
             out += self._rest[:length]
             self._rest = self._rest[length:]
-            return
-        if b"<!--".startswith(self._rest[:4]) and len(self._rest) < 4:
-            return
+            return True
+        if len(self._rest) < 4 and b"<!--".startswith(self._rest):
+            return False
         if self._rest.startswith(b"<!--"):
             self._until = b"-->"
             out += self._rest[:4]
             self._rest = self._rest[4:]
-            return
+            return True
         opening = _OPENING.match(self._rest)
-        end = tag_end(self._rest) if opening is not None or len(self._rest) == 1 else 1
-        if end is None:
-            if len(self._rest) <= LONGEST_TAG:
-                return
-            end = 1
+        end = tag_end(self._rest) if opening is not None else 1
+        if end is None and len(self._rest) <= LONGEST_TAG:
+            return False
+        if opening is None or end is None:
+            out += b"<"
+            self._rest = self._rest[1:]
+            return True
         tag, self._rest = self._rest[:end], self._rest[end:]
-        out += self._tag(tag) if opening is not None and end > 1 else tag
-        if opening is not None and end > 1 and (name := opening[1].lower()) in _RAW:
+        out += self._tag(tag)
+        if (name := opening[1].lower()) in _RAW:
             self._until = b"</" + name
             if name == b"script" and _CONFIG.search(tag):
                 self._config = bytearray()
+        return True
 
     def _tag(self, tag: bytes) -> bytes:
         def replace(found: re.Match[bytes]) -> bytes:

@@ -11,7 +11,7 @@ from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from ..cluster.errors import ClusterError
-from .asking import ConnectHandler, Refused, unreadable_token
+from .asking import Absent, ConnectHandler, Refused, unreadable_token
 from .target import Unavailable, resolve
 from .transfer import request_headers, upstream_url
 
@@ -48,8 +48,7 @@ class SocketHandler(ConnectHandler, WebSocketHandler):
         try:
             target = resolve(self.view, self.place)
         except Unavailable as refusal:
-            self.refuse(refusal)
-            return
+            raise Absent(refusal) from refusal
         try:
             token = await self.upstreams.token(self.view.cluster, self.place.namespace, target)
         except ClusterError as error:
