@@ -14,7 +14,7 @@ from pathlib import Path
 
 from .directory import Directory, LocalClusterError, home, refused
 from .launch import ANOTHER_RUNS, FAILED
-from .lock import Held
+from .lock import Held, Lock
 
 LOG_BYTES = 2 * 2**20
 LOG_FILES = 3
@@ -32,9 +32,10 @@ def main() -> int:
     try:
         directory.prepare()
         _log(directory, chosen.detached)
-        from .process import run
+        with Lock(directory.lock):  # before the heavy imports: one that comes second is gone at once
+            from .process import run
 
-        asyncio.run(run(directory, chosen.port, _hush if chosen.detached else lambda url: _tell(directory, url)))
+            asyncio.run(run(directory, chosen.port, _hush if chosen.detached else lambda url: _tell(directory, url)))
     except LocalClusterError as error:
         logging.getLogger(__name__).log(logging.INFO if isinstance(error, Held) else logging.ERROR, "%s", error)
         print(error, file=sys.stderr)

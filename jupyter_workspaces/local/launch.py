@@ -14,7 +14,7 @@ from typing import Any
 
 from . import environment
 from .directory import Directory, LocalClusterError, home, refused
-from .lock import Held, Lock
+from .lock import Lock
 from .processes import alive
 
 __all__ = ["Keeper", "LocalClusterError", "Status", "home", "reset", "start", "status", "stop"]
@@ -26,6 +26,7 @@ FAILED = 70
 """Exit status of a process that said on its standard error why it cannot run."""
 
 PAUSE = 0.02
+AGAIN_SECONDS = 0.5
 ANSWER_SECONDS = 2.0
 
 _children: dict[int, subprocess.Popen[bytes]] = {}
@@ -57,7 +58,7 @@ def start(directory: str | Path | None = None, timeout: float = 30, port: int | 
     if _answers(files):
         return files.kubeconfig
     child: subprocess.Popen[bytes] | None = _spawn(files, port)
-    retried = False
+    again = 0.0
     try:
         while time.monotonic() < deadline:
             if _answers(files):
@@ -67,10 +68,10 @@ def start(directory: str | Path | None = None, timeout: float = 30, port: int | 
                 complaint = _complaint(child)
                 if code != ANOTHER_RUNS:
                     raise LocalClusterError(complaint or f"The local cluster ended at once (exit status {code}); see {files.log}.")
-                child = None
-            if child is None and not retried and _is_free(files):
-                # The one that was there before us went away without getting ready.
-                child, retried = _spawn(files, port), True
+                child, again = None, time.monotonic() + AGAIN_SECONDS
+            if child is None and time.monotonic() > again:
+                # The one that was there may have gone without getting ready.
+                child = _spawn(files, port)
             time.sleep(PAUSE)
     finally:
         if child is not None and child.stderr is not None:
@@ -258,14 +259,6 @@ def _ask(files: Directory, path: str) -> Any:
         connection.close()
 
 
-def _is_free(files: Directory) -> bool:
-    try:
-        with Lock(files.lock):
-            return True
-    except Held:
-        return False
-
-
 def _spawn(files: Directory, port: int | None) -> subprocess.Popen[bytes]:
     """Start the process in a session of its own. Its standard error is a pipe only until it is ready or has said why not."""
     arguments = ["--detached"] if port is None else ["--detached", "--port", str(port)]
@@ -293,5 +286,6 @@ def _complaint(child: subprocess.Popen[bytes]) -> str:
     """What a process that ended said last: its own sentence, or the last line of a traceback."""
     if child.stderr is None:
         return ""
-    lines = child.stderr.read(65536).decode(errors="replace").strip().splitlines()
+    with child.stderr as pipe:
+        lines = pipe.read(65536).decode(errors="replace").strip().splitlines()
     return "\n".join(lines if child.returncode == FAILED else lines[-1:])

@@ -25,7 +25,7 @@ class Held(LocalClusterError):
 
 
 class Lock:
-    """`with Lock(path):` holds it, or raises `Held`; so does `acquire`, until `release`.
+    """`with Lock(path):` holds it, or raises `Held`.
 
     The file names its holder too: on file systems that cannot lock (some NFS) the name counts.
     """
@@ -35,14 +35,6 @@ class Lock:
         self._descriptor: int | None = None
 
     def __enter__(self) -> Lock:
-        if self._descriptor is None:
-            self.acquire()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.release()
-
-    def acquire(self) -> None:
         """Raises `Held`, and `LocalClusterError` when the file cannot be written."""
         try:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), PRIVATE)
@@ -65,8 +57,9 @@ class Lock:
             os.close(descriptor)
             raise
         self._descriptor = descriptor
+        return self
 
-    def release(self) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         # The file stays: to remove it would let two processes hold two files of one name.
         if self._descriptor is not None:
             try:

@@ -19,13 +19,13 @@ from types import FrameType
 from .. import __version__, controller
 from ..cluster.client import Cluster
 from ..cluster.endpoint import from_embedded
+from ..cluster.errors import ClusterError
 from . import certificates, controllers, kubeconfig, node
 from .admission import Admission
 from .apiserver.server import ApiServer
 from .apiserver.store import StorageError, Store
 from .directory import Directory, LocalClusterError, refused, write
 from .install import install
-from .lock import Held, Lock
 from .node import PodLogs
 from .processes import identity, listener
 
@@ -35,7 +35,6 @@ HOST = "127.0.0.1"
 PORTS = range(16000, 32000)
 """Below the ports that systems give to outgoing connections, so that ours is still free after a pause."""
 
-LOCK_SECONDS = 0.5
 STOP_SECONDS = 10.0
 CERTIFICATE_CHECK_SECONDS = 12 * 3600.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
@@ -46,33 +45,34 @@ Component = Callable[[], Awaitable[None]]
 async def run(directory: Directory, port: int | None = None, ready: Callable[[str], None] = lambda url: None) -> None:
     """Run the cluster of a directory until SIGTERM or SIGINT; `ready` is called with its URL once it answers. Workspaces outlive it.
 
-    Raises `Held` when another process has the directory, and `LocalClusterError` when the cluster cannot run.
+    Whoever calls holds the directory's lock. Raises `LocalClusterError` when the cluster cannot run.
     """
     stopped = _stop_signal()
-    directory.prepare()
-    with await _lock(directory):
-        certificates.ensure(directory)
-        context = certificates.server_context(directory)
-        async with _server(directory, port, context) as url, Cluster(from_embedded(directory.kubeconfig)) as cluster:
+    certificates.ensure(directory)
+    context = certificates.server_context(directory)
+    async with _server(directory, port, context) as url, Cluster(from_embedded(directory.kubeconfig)) as cluster:
+        try:
             await install(cluster)
-            tasks = [asyncio.create_task(_kept(name, component), name=name) for name, component in _components(cluster, directory)]
-            tasks.append(asyncio.create_task(_kept("certificates", lambda: _renew(directory, context)), name="certificates"))
-            try:
-                record = {**identity(os.getpid()), "url": url, "version": __version__}
-                write(directory.process, json.dumps(record).encode())
-                log.info("Ready at %s (pid %d)", url, os.getpid())
-                ready(url)
-                await stopped.wait()
-                log.info("Stopping; workspaces keep running")
-            finally:
-                if stopped.is_set():
-                    # First, so that nobody takes a cluster that is about to go for one that died.
-                    directory.process.unlink(missing_ok=True)
-                for task in tasks:
-                    task.cancel()
-                _, slow = await asyncio.wait(tasks, timeout=STOP_SECONDS)
-                for task in slow:
-                    log.warning("%s did not stop within %g s", task.get_name(), STOP_SECONDS)
+        except ClusterError as error:
+            raise LocalClusterError(f"The local cluster could not be set up in {directory.path}: {error}") from error
+        tasks = [asyncio.create_task(_kept(name, component), name=name) for name, component in _components(cluster, directory)]
+        tasks.append(asyncio.create_task(_kept("certificates", lambda: _renew(directory, context)), name="certificates"))
+        try:
+            record = {**identity(os.getpid()), "url": url, "version": __version__}
+            write(directory.process, json.dumps(record).encode())
+            log.info("Ready at %s (pid %d)", url, os.getpid())
+            ready(url)
+            await stopped.wait()
+            log.info("Stopping; workspaces keep running")
+        finally:
+            if stopped.is_set():
+                # First, so that nobody takes a cluster that is about to go for one that died.
+                directory.process.unlink(missing_ok=True)
+            for task in tasks:
+                task.cancel()
+            _, slow = await asyncio.wait(tasks, timeout=STOP_SECONDS)
+            for task in slow:
+                log.warning("%s did not stop within %g s", task.get_name(), STOP_SECONDS)
 
 
 def _components(cluster: Cluster, directory: Directory) -> list[tuple[str, Component]]:
@@ -104,20 +104,6 @@ async def _renew(directory: Directory, context: ssl.SSLContext) -> None:
         if certificates.ensure(directory):
             context.load_cert_chain(directory.certificate, directory.key)
             log.info("The server's certificate was renewed")
-
-
-async def _lock(directory: Directory) -> Lock:
-    """The lock, taken. Someone may hold it for a moment just to look, so this tries for a moment."""
-    deadline = asyncio.get_running_loop().time() + LOCK_SECONDS
-    while True:
-        lock = Lock(directory.lock)
-        try:
-            lock.acquire()
-            return lock
-        except Held:
-            if asyncio.get_running_loop().time() > deadline:
-                raise
-        await asyncio.sleep(0.05)
 
 
 @asynccontextmanager
