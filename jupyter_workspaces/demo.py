@@ -83,7 +83,6 @@ def _execute(scratch: Path) -> bool:
     import nbformat
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
-    from traitlets.config import Config
 
     from .local import launch
 
@@ -105,11 +104,11 @@ def _execute(scratch: Path) -> bool:
         resources={"metadata": {"path": str(scratch)}},
         on_cell_start=begins,
         on_cell_executed=ended,
-        config=Config({} if sys.platform == "win32" else {"KernelManager": {"transport": "ipc"}}),
+        extra_arguments=["--log-level=ERROR"],
     )
     try:
         tour.execute()
-    except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+    except (CellExecutionError, CellTimeoutError, DeadKernelError, RuntimeError) as error:  # RuntimeError: no kernel answered
         print(f"\nA step of the tour failed:\n{error}", file=sys.stderr)
         return True
     return False
