@@ -222,7 +222,7 @@ def _process(files: Directory) -> Any:
 def _reap() -> None:
     for pid, child in list(_children.items()):
         if child.poll() is not None:
-            del _children[pid]
+            _children.pop(pid, None)
 
 
 def _answers(files: Directory) -> bool:
