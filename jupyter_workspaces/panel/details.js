@@ -29,6 +29,13 @@ class Question {
   }
 }
 
+/** A line of the log with the time that its node wrote before it as the time of day here. */
+function clock(line) {
+  const found = /^(\d{4}-\d\d-\d\dT\S+Z) (.*)$/.exec(line);
+  const time = found && new Date(found[1].replace(/(\.\d{3})\d+/, '$1'));
+  return time && !isNaN(time) ? `${time.toLocaleTimeString(undefined, { hour12: false })}  ${found[2]}` : line;
+}
+
 class Details {
   /** `panel` gives: send(message), say(text), now(), base(). */
   constructor(data, panel) {
@@ -91,7 +98,7 @@ class Details {
   step({ name, state, seconds, message }) {
     const sign = make('span', 'cw-sign');
     drawSign(sign, { done: 'done', current: 'starting', failed: 'error' }[state] ?? 'waiting');
-    const took = typeof seconds === 'number' ? `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s` : '';
+    const took = seconds ? `${seconds < 10 ? Number(seconds.toFixed(1)) : Math.round(seconds)} s` : '';
     const spoken = { done: 'done', current: 'now', failed: 'failed', waiting: 'to come' }[state] ?? state;
     const line = make('li', `cw-step cw-step-${state}`, {}, sign, make('span', 'cw-stepName', {}, name), make('span', 'cw-muted', {}, took));
     line.append(make('span', 'cw-hidden', {}, spoken));
@@ -135,7 +142,7 @@ class Details {
       this.log.textContent = '';
     }
     if (lines?.length) {
-      const kept = this.log.textContent.split('\n').concat(lines).filter((line, index) => index || line);
+      const kept = this.log.textContent.split('\n').concat(lines.map(clock)).filter((line, index) => index || line);
       this.log.textContent = kept.slice(-LOG_LINES).join('\n');
       if (atEnd && this.following.checked) {
         this.log.scrollTop = this.log.scrollHeight;

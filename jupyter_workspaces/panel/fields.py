@@ -143,7 +143,7 @@ def choices(kind: Kind, dimension: str) -> list[Choice]:
         target = str((value.get("redirect") or {}).get("to", ""))
         size = words.size(value.get("labels")) if dimension == "podConfig" else ""
         label = " · ".join(part for part in (titles[str(value["id"])], size) if part)
-        if value["id"] == default:
+        if value["id"] == default and dimension == "imageConfig":
             label += " (recommended)"
         if target:
             label += f" → {titles.get(target, target)}"

@@ -80,12 +80,18 @@ class Volume:
         self.name = Field(widgets.Text(description="New", style=style), on_change)
         self.size = Field(widgets.Dropdown(description="Size", options=SIZES, value=HOME_SIZE, style=style), on_change)
         self.new = [self.name.box, self.size.box]
+        self._suggested = ""
 
     def chosen(self) -> tuple[str, str]:
         """The claim's name, and the size to make it with (empty when it is there)."""
         if self.claim.value == NEW:
             return self.name.value.strip(), self.size.value
         return self.claim.value, ""
+
+    def suggest(self, name: str, taken: list[str]) -> None:
+        """A free name for a new one, unless the person wrote one."""
+        if self.name.value in ("", self._suggested):
+            self._suggested = self.name.control.value = free_name(name, taken)
 
     def unfold(self) -> None:
         shown = None if self.claim.value == NEW else "none"
@@ -230,6 +236,7 @@ class Form:
             self._clear_errors()
         for field, dimension in ((self.image, "imageConfig"), (self.size, "podConfig")):
             field.hint(_explain(choices(kind, dimension), field.value))
+        self.home.suggest(f"home-{self.name.value}", [str(claim["name"]) for claim in self._claims])
         self.home.unfold()
         for line in self._mounts:
             line.unfold()
@@ -299,8 +306,7 @@ class Form:
         chosen = self.home.claim.value if self._home_chosen else usual_home(self._claims)
         self.home.claim.offer([*known, *new], chosen)
         taken = [str(claim["name"]) for claim in self._claims]
-        if not self.home.name.value:
-            self.home.name.control.value = free_name(f"home-{self.name.value}", taken)
+        self.home.suggest(f"home-{self.name.value}", taken)
         for index, line in enumerate(self._mounts):
             line.claim.offer([("choose…", NONE), *known, *new], line.claim.value)
             if not line.name.value:

@@ -38,7 +38,7 @@ DOING = {
     "volumes": "volumes",
     "image": "image",
     "started": "launching",
-    "ready": "getting ready",
+    "ready": "warming up",
 }
 
 

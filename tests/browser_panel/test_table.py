@@ -255,6 +255,17 @@ def test_nothing_is_cut_off_at_any_width(show, row, page, width):
     page.set_viewport_size({"width": width, "height": 800})
     show([row("fraud-model"), row("c", "Error", message="Out of memory " * 20), row("x" * 63, "Pending", step="getting ready")])
 
+    page.get_by_role("button", name="Why? c").click()
+    event = {"time": 1, "type": "Normal", "reason": "x", "message": "long/" * 80, "object": "", "count": 1}
+    deliver(
+        page,
+        type="details",
+        key="default/c",
+        events=[event],
+        facts=[["Pod", "long-" * 40]],
+        commands=[{"label": "Shell", "text": "long " * 80}],
+    )
+    deliver(page, type="log", key="default/c", lines=["long " * 80], reset=True, ended="")
     beyond = page.evaluate("""() => [...document.querySelectorAll('.jp-ClusterWorkspaces *')].filter(node => node.checkVisibility()
         && !node.closest('.cw-hidden') && node.getBoundingClientRect().right > innerWidth).map(node => node.className)""")
 

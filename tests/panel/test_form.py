@@ -56,7 +56,7 @@ def test_the_form_comes_filled_in(opened):
     assert form.name.value == "jupyterlab-2"
     assert labels(form.image) == ["SciPy 1.8 (recommended) → SciPy 1.9", "SciPy 1.9"]
     assert (form.image.value, form.size.value, form.home.claim.value) == ("scipy_190", "tiny_cpu", "home-bella")
-    assert labels(form.size) == ["Tiny · 0.1 CPU · 512 MiB (recommended)", "Small · 2 CPU · 4 GiB"]
+    assert labels(form.size) == ["Tiny · 0.1 CPU · 512 MiB", "Small · 2 CPU · 4 GiB"]
     assert "Big · 8 CPU · 1 GPU (ask for GPU access)" in form.size.below.value
     assert labels(form.home.claim) == ["home-bella · 5 GiB", "sales · 50 GiB · used by dora", "New volume…"]
 
@@ -100,6 +100,7 @@ def test_a_new_volume_is_made_first(opened):
     writes = [asked for asked in opened.server.asked if asked[0].startswith("create")]
     assert writes[0] == ("create_claim", "default", "home-jupyterlab-2", "10Gi")
     assert writes[1][2]["podTemplate"]["volumes"]["home"] == "home-jupyterlab-2"
+    until(lambda: form.name.value == "jupyterlab-3" and form.home.name.value == "home-jupyterlab-3")
 
 
 def test_the_servers_errors_stand_beside_their_fields(opened):
