@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Mapping
 from typing import Any
 
 from .asynchronous import AsyncClient, ServerEvent
-from .errors import WorkspaceError
+from .errors import TimedOut, Unreachable, WorkspaceError
 from .kinds import Kind, Option
 from .lists import KindList, WorkspaceList
+from .spawning import Mounts
 from .synchronous import Client
 from .workspace import Workspace
 
@@ -20,6 +20,8 @@ __all__ = [
     "KindList",
     "Option",
     "ServerEvent",
+    "TimedOut",
+    "Unreachable",
     "Workspace",
     "WorkspaceError",
     "WorkspaceList",
@@ -27,6 +29,7 @@ __all__ = [
     "connect",
     "create_claim",
     "default",
+    "delete_claim",
     "get",
     "kinds",
     "list",
@@ -36,7 +39,7 @@ __all__ = [
 _default: Client | None = None
 
 
-def connect(url: str | None = None, token: str | None = None, *, namespace: str = "default") -> Client:
+def connect(url: str | None = None, token: str | None = None, *, namespace: str | None = None) -> Client:
     """Use this server from now on in `jw.list()` and its like; without `url` the one that is found. Gives the client."""
     global _default
     _default = Client(url, token, namespace=namespace)
@@ -73,13 +76,18 @@ def create_claim(name: str, size: str = "1Gi", namespace: str | None = None) -> 
     default().create_claim(name, size, namespace)
 
 
+def delete_claim(name: str, namespace: str | None = None) -> None:
+    """Delete a volume and the files in it."""
+    default().delete_claim(name, namespace)
+
+
 def spawn(
     kind: str,
     name: str | None = None,
     image: str | None = None,
     size: str | None = None,
     home: str | None = None,
-    data: Mapping[str, str] | None = None,
+    data: Mounts | None = None,
     **more: Any,
 ) -> Workspace:
     """Make a workspace and start it; see `Client.spawn`."""

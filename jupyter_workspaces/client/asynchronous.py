@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -40,14 +41,19 @@ class ServerEvent:
     id: str
 
 
+class NotReached(Unreachable):
+    """The server could not even be asked."""
+
+
 class AsyncClient:
     """Asks one server. Made anywhere, used on one event loop. Every method raises `WorkspaceError`.
 
     Without `url` the server is found on the first request: JUPYTER_WORKSPACES_URL, JupyterHub, the Jupyter server of this kernel, else a local one.
     """
 
-    def __init__(self, url: str | None = None, token: str | None = None, *, namespace: str = "default") -> None:
-        self.namespace = namespace
+    def __init__(self, url: str | None = None, token: str | None = None, *, namespace: str | None = None) -> None:
+        """`namespace` is the usual one, empty until the server is known; then JUPYTER_WORKSPACES_NAMESPACE, else the server's own."""
+        self.namespace = namespace or os.environ.get("JUPYTER_WORKSPACES_NAMESPACE", "")
         self._url, self._token = url, token
         self._server: Server | None = None
         self._session: aiohttp.ClientSession | None = None
@@ -80,7 +86,24 @@ class AsyncClient:
         async with self._finding:
             if self._server is None:
                 self._server = await find(self._open(), self._url, self._token)
+            if not self.namespace:
+                self.namespace = await self._own_namespace(self._server)
             return self._server
+
+    async def _own_namespace(self, server: Server) -> str:
+        """The one that the server's credentials are for."""
+        async with await self._ask(server, "GET", f"{server.api}/cluster") as answer:
+            if answer.status == 404:
+                return "default"  # a server of the original kind does not tell
+            if answer.status >= 300:
+                raise _refused(answer.status, await answer.read(), server.root)
+            return str((await answer.json())["data"].get("namespace") or "default")
+
+    async def usual_namespace(self) -> str:
+        """The one that is meant where none is named."""
+        if not self.namespace:
+            await self.connect()
+        return self.namespace
 
     async def close(self) -> None:
         if self._session is not None:
@@ -91,7 +114,7 @@ class AsyncClient:
 
     async def list(self, namespace: str | None = None) -> Objects:
         """List items (contract §1.5 operation 4); of all namespaces with `"*"`."""
-        where = "" if namespace == "*" else f"/{_part(namespace or self.namespace)}"
+        where = "" if namespace == "*" else f"/{_part(namespace or await self.usual_namespace())}"
         found: Objects = await self._data("GET", f"workspaces{where}")
         return found
 
@@ -122,8 +145,9 @@ class AsyncClient:
 
     async def _is_ours(self, namespace: str, body: Mapping[str, Any]) -> bool:
         """Whether what stands there is what an attempt of ours, whose answer was lost, would have made."""
-        held = await self.model(namespace, body["name"])
-        return bool(held["podTemplate"]["options"] == body["podTemplate"]["options"] and held["paused"] == body.get("paused", False))
+        held, wanted = (await self.model(namespace, body["name"]))["podTemplate"], body["podTemplate"]
+        same_home = held["volumes"].get("home", "") == wanted["volumes"].get("home", "")
+        return bool(same_home and held["options"] == wanted["options"] and held["podMetadata"]["labels"] == wanted["podMetadata"]["labels"])
 
     async def pause(self, namespace: str, name: str, paused: bool = True) -> None:
         await self._data("POST", f"workspaces/{_part(namespace)}/{_part(name)}/actions/pause", {"data": {"paused": paused}})
@@ -172,7 +196,7 @@ class AsyncClient:
         return found
 
     async def claims(self, namespace: str | None = None) -> Objects:
-        found: Objects = await self._data("GET", f"persistentvolumeclaims/{_part(namespace or self.namespace)}")
+        found: Objects = await self._data("GET", f"persistentvolumeclaims/{_part(namespace or await self.usual_namespace())}")
         return found
 
     async def create_claim(self, namespace: str, name: str, size: str = "1Gi", storage_class: str | None = None) -> None:
@@ -259,10 +283,9 @@ class AsyncClient:
 
     async def connect_request(self, method: str, path: str, body: Any = None) -> tuple[int, str, bytes]:
         """A request into a workspace by its connect path, through the server. Status, media type and body; JSON goes in for `body`."""
-        server = await self.connect()
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"} if data is not None else None
-        async with self._send(method, server.root + path.lstrip("/"), data=data, headers=headers) as answer:
+        async with self._request(method, path.lstrip("/"), data=data, headers=headers, into_workspace=True) as answer:
             return answer.status, answer.content_type, await answer.read()
 
     # How it asks
@@ -272,7 +295,12 @@ class AsyncClient:
         headers = {"Content-Type": media} if data is not None else None
         async with self._request(method, path, data=data, headers=headers) as answer:
             raw = await answer.read()
-        return json.loads(raw)["data"] if raw else None
+        try:
+            return json.loads(raw)["data"] if raw else None
+        except (ValueError, KeyError, TypeError) as error:
+            raise WorkspaceError(
+                f"The server's answer to {method} {path} cannot be understood.", "Is it a server of workspaces?"
+            ) from error
 
     @asynccontextmanager
     async def _request(
@@ -284,16 +312,31 @@ class AsyncClient:
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         silence: float | None = REQUEST_SECONDS,
+        into_workspace: bool = False,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        server = await self.connect()
-        async with self._send(method, f"{server.api}/{path}", data=data, query=query, headers=headers, silence=silence) as answer:
-            if answer.status >= 300:
-                raise _refused(answer.status, await answer.read(), server.root)
-            yield answer
+        """The answer to a request to the API, or into a workspace. Raises `WorkspaceError` for what the API refuses."""
+        import aiohttp
 
-    @asynccontextmanager
-    async def _send(
+        async def ask(server: Server) -> aiohttp.ClientResponse:
+            url = server.root + path if into_workspace else f"{server.api}/{path}"
+            return await self._ask(server, method, url, data=data, query=query, headers=headers, silence=silence)
+
+        try:
+            answer = await ask(await self.connect())
+        except NotReached:
+            # Nothing was asked yet. A `serve` that ended is started again, and may stand at another address.
+            answer = await ask(await self.connect())
+        async with answer:
+            try:
+                if answer.status >= 300 and not into_workspace:
+                    raise _refused(answer.status, await answer.read(), str(answer.url.origin()))
+                yield answer
+            except (aiohttp.ClientError, asyncio.TimeoutError) as error:
+                raise _silent(error) from error
+
+    async def _ask(
         self,
+        server: Server,
         method: str,
         url: str,
         *,
@@ -301,21 +344,19 @@ class AsyncClient:
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         silence: float | None = REQUEST_SECONDS,
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+    ) -> aiohttp.ClientResponse:
+        """Raises `NotReached` when nothing can have been asked, `Unreachable` when the answer was lost."""
         import aiohttp
 
-        token = self._server.token if self._server is not None else ""
-        sent = dict(headers or {}) | ({"Authorization": f"token {token}"} if token else {})
+        sent = dict(headers or {}) | ({"Authorization": f"token {server.token}"} if server.token else {})
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_SECONDS, sock_read=silence)
         try:
-            async with self._open().request(
-                method, url, data=data, params=query, headers=sent, timeout=timeout, allow_redirects=False
-            ) as answer:
-                yield answer
+            return await self._open().request(method, url, data=data, params=query, headers=sent, timeout=timeout, allow_redirects=False)
         except (aiohttp.ClientError, asyncio.TimeoutError) as error:
-            self._server = None  # it may come back elsewhere: a `serve` that ended is started again
-            text = f"The server of workspaces does not answer: {str(error) or type(error).__name__}."
-            raise Unreachable(text, "Try again in a moment.") from error
+            self._server = None  # it may come back elsewhere
+            if isinstance(error, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)):
+                raise NotReached(_silent(error).message, _silent(error).hint) from error
+            raise _silent(error) from error
 
     def _open(self) -> aiohttp.ClientSession:
         import aiohttp
@@ -358,6 +399,10 @@ def _refused(status: int, body: bytes, root: str) -> WorkspaceError:
             message, status = f"The server at {root} asks you to sign in.", 401
     kind = Unreachable if status == 503 else WorkspaceError
     return kind(message, HINTS.get(status, ""), fields, status)
+
+
+def _silent(error: Exception) -> Unreachable:
+    return Unreachable(f"The server of workspaces does not answer: {str(error) or type(error).__name__}.", "Try again in a moment.")
 
 
 def _part(text: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from . import words
 
 if TYPE_CHECKING:
-    from .kinds import Kind
+    from .kinds import Kind, Option
     from .workspace import Workspace
 
 COLOURS = {
@@ -19,14 +19,14 @@ COLOURS = {
     "paused": "var(--jp-ui-font-color2, #616161)",
     "error": "var(--jp-error-color1, #c62828)",
 }
-_MUTED = "var(--jp-ui-font-color2, #616161)"
+MUTED = "var(--jp-ui-font-color2, #616161)"
 _LINE = "var(--jp-border-color2, #e0e0e0)"
 
 
 def sign(state: str) -> str:
     """Sign and word of a state; colour never speaks alone."""
     said = words.state(state)
-    colour = COLOURS.get(said.sign, _MUTED)
+    colour = COLOURS.get(said.sign, MUTED)
     return f'<span style="color:{colour};white-space:nowrap"><span aria-hidden="true">{said.glyph}</span> {escape(said.word)}</span>'
 
 
@@ -39,14 +39,14 @@ def card(workspace: Workspace) -> str:
     if workspace.state == "Running" and workspace.url:
         rows.append(("open", f'<a href="{escape(workspace.url)}" target="_blank" rel="noopener">{escape(workspace.url)}</a>'))
     lines = "".join(
-        f'<tr style="background:none"><td style="text-align:left;color:{_MUTED};padding:0 12px 0 0">{name}</td>'
+        f'<tr style="background:none"><td style="text-align:left;color:{MUTED};padding:0 12px 0 0">{name}</td>'
         f'<td style="text-align:left;padding:0">{text}</td></tr>'
         for name, text in rows
     )
     return (
         f'<div style="border:1px solid {_LINE};border-radius:4px;padding:8px 12px;display:inline-block;min-width:280px">'
         f'<div style="margin-bottom:4px">{sign(workspace.state)} &nbsp;<b>{escape(workspace.name)}</b>'
-        f' <span style="color:{_MUTED}">in {escape(workspace.namespace)}</span></div>'
+        f' <span style="color:{MUTED}">in {escape(workspace.namespace)}</span></div>'
         f'<table style="border:none;margin:0;border-collapse:collapse">{lines}</table></div>'
     )
 
@@ -55,6 +55,19 @@ def card_text(workspace: Workspace) -> str:
     said = words.state(workspace.state)
     message = f" – {workspace.message}" if workspace.message and workspace.state != "Running" else ""
     return f"{said.glyph} {said.word}  {workspace.name}  {workspace.summary}{message}"
+
+
+def kind_card(kind: Kind) -> str:
+    options = [
+        (what, ", ".join(_named(one) for one in found if not one.hidden))
+        for what, found in (("images", kind.images), ("sizes", kind.sizes))
+    ]
+    lines = "".join(f'<div><span style="color:{MUTED}">{what}</span> {escape(text)}</div>' for what, text in options)
+    return (
+        f'<div style="border:1px solid {_LINE};border-radius:4px;padding:8px 12px;display:inline-block;min-width:280px">'
+        f'<div><b>{escape(kind.display_name)}</b> <span style="color:{MUTED}">{escape(kind.name)}</span></div>'
+        f'<div style="margin-bottom:4px">{escape(kind.description)}</div>{lines}</div>'
+    )
 
 
 def workspaces_rows(workspaces: Sequence[Workspace]) -> tuple[list[str], list[list[str]]]:
@@ -73,7 +86,7 @@ def workspaces_rows(workspaces: Sequence[Workspace]) -> tuple[list[str], list[li
 
 def workspaces_table(workspaces: Sequence[Workspace]) -> str:
     if not workspaces:
-        return f'<div style="color:{_MUTED}">No workspaces yet. <code>jw.spawn("jupyterlab")</code> makes one.</div>'
+        return f'<div style="color:{MUTED}">No workspaces yet. <code>jw.spawn("jupyterlab")</code> makes one.</div>'
     headings, rows = workspaces_rows(workspaces)
     body = []
     for one, row in zip(workspaces, rows, strict=True):
@@ -95,7 +108,7 @@ def kinds_rows(kinds: Sequence[Kind]) -> tuple[list[str], list[list[str]]]:
 
 def kinds_table(kinds: Sequence[Kind]) -> str:
     if not kinds:
-        return f'<div style="color:{_MUTED}">No kinds of workspaces are offered yet. Ask whoever manages the cluster.</div>'
+        return f'<div style="color:{MUTED}">No kinds of workspaces are offered yet. Ask whoever manages the cluster.</div>'
     headings, rows = kinds_rows(kinds)
     return _table(
         "Workspace kinds", headings, ["".join(f'<td style="text-align:left">{escape(cell)}</td>' for cell in row) for row in rows]
@@ -107,6 +120,11 @@ def plain(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     table = [[heading.upper() for heading in headings], *rows]
     widths = [max(len(row[index]) for row in table) for index in range(len(headings))]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table)
+
+
+def _named(option: Option) -> str:
+    words_ = " · ".join(part for part in (option.name, option.size) if part)
+    return _option(f"{words_} ({option.id})", option.is_default)
 
 
 def _option(option: str, is_default: bool) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from collections.abc import Iterator
@@ -90,7 +91,7 @@ async def _probe(session: aiohttp.ClientSession, candidate: Candidate) -> Server
             async with session.get(f"{candidate.root}{path}/healthcheck", timeout=timeout, allow_redirects=False) as answer:
                 if answer.status == 200 and answer.content_type == "application/json" and "systemInfo" in await answer.json():
                     return Server(candidate.root, candidate.root + path, candidate.token, candidate.same_page)
-    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+    except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError) as error:
         text = f"The server at {candidate.root} does not answer: {str(error) or type(error).__name__}."
         raise Unreachable(text, "Check that it runs and that its address is right.") from error
     return None

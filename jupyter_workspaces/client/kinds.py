@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from . import words
+from . import display, words
 from .errors import WorkspaceError
 
 
 @dataclass(frozen=True)
 class Option:
-    """An image or a size of a kind. `redirects_to` names the option that takes its place."""
+    """An image or a size of a kind. `redirects_to` names the option that takes its place, `denied` says why it is not for you."""
 
     id: str
     name: str
@@ -22,6 +22,7 @@ class Option:
     hidden: bool
     redirects_to: str | None
     is_default: bool
+    denied: str = ""
 
     @property
     def size(self) -> str:
@@ -31,7 +32,7 @@ class Option:
 
 @dataclass(frozen=True)
 class Kind:
-    """A template for workspaces: what it is, and which images and sizes it offers."""
+    """A template for workspaces: what it is, and which images and sizes it offers. `home` is the path of the home volume."""
 
     name: str
     display_name: str
@@ -52,64 +53,109 @@ class Kind:
         """By id or name; the default without one. Raises `WorkspaceError`."""
         return _choose(self.sizes, wanted, "size", self)
 
+    def _repr_html_(self) -> str:
+        return display.kind_card(self)
+
 
 def from_item(item: Mapping[str, Any]) -> Kind:
     """From a list item (contract §1.5 operation 13)."""
     template = item["podTemplate"]
     return Kind(
         name=item["name"],
-        display_name=item["displayName"],
-        description=item["description"],
-        deprecated=item["deprecated"],
-        hidden=item["hidden"],
-        home=template["volumeMounts"]["home"],
+        display_name=item.get("displayName") or item["name"],
+        description=item.get("description") or "",
+        deprecated=bool(item.get("deprecated")),
+        hidden=bool(item.get("hidden")),
+        home=(template.get("volumeMounts") or {}).get("home") or "/home/jovyan",
         images=_options(template["options"]["imageConfig"]),
         sizes=_options(template["options"]["podConfig"]),
-        logo_url=item["logo"]["url"],
-        workspaces=item["clusterMetrics"]["workspacesCount"],
+        logo_url=(item.get("logo") or {}).get("url") or "",
+        workspaces=(item.get("clusterMetrics") or {}).get("workspacesCount") or 0,
     )
 
 
 def choose(kinds: Sequence[Kind], wanted: str) -> Kind:
-    """By name or display name. Raises `WorkspaceError` naming what there is."""
+    """By name or display name, in any case. Raises `WorkspaceError` naming what there is."""
     for kind in kinds:
-        if wanted in (kind.name, kind.display_name):
+        if wanted == kind.name:
             return kind
-    raise _unknown("kind of workspace", wanted, [kind.name for kind in kinds], "jw.kinds() shows them.")
+    matching = [kind for kind in kinds if wanted.casefold() in (kind.name.casefold(), kind.display_name.casefold())]
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        names = ", ".join(kind.name for kind in matching)
+        raise WorkspaceError(f"“{wanted}” names {len(matching)} kinds.", f"Use a name: {names}.", {"kind": names})
+    raise _unknown("kind of workspace", wanted, [kind.name for kind in kinds], "kind", "jw.kinds() shows them.", status=404)
+
+
+def closest(wanted: str, known: Collection[str]) -> str:
+    """` Did you mean …?`, or nothing."""
+    found = get_close_matches(wanted, known, 1)
+    return f" Did you mean {found[0]}?" if found else ""
 
 
 def _options(options: Mapping[str, Any]) -> tuple[Option, ...]:
     return tuple(
         Option(
             id=value["id"],
-            name=value["displayName"],
-            description=value["description"],
+            name=words.option(value),
+            description=value.get("description") or "",
             labels={label["key"]: label["value"] for label in value.get("labels") or ()},
-            hidden=value["hidden"],
+            hidden=bool(value.get("hidden")),
             redirects_to=(value.get("redirect") or {}).get("to"),
-            is_default=value["id"] == options["default"],
+            is_default=value["id"] == options.get("default"),
+            denied=_denied(value.get("restrictions") or {}),
         )
         for value in options.get("values") or ()
     )
 
 
+def _denied(restrictions: Mapping[str, Any]) -> str:
+    if not restrictions.get("deny"):
+        return ""
+    return str((restrictions.get("denyMessage") or {}).get("text") or "it is not allowed here")
+
+
 def _choose(options: Sequence[Option], wanted: str | None, what: str, kind: Kind) -> Option:
     if wanted is None:
-        found = next((option for option in options if option.is_default), None) or (options[0] if options else None)
+        found = _usual(options)
         if found is None:
-            raise WorkspaceError(f"The kind {kind.name} offers no {what} to you.", "Ask whoever manages the kinds.")
+            raise WorkspaceError(
+                f"The kind {kind.name} offers no {what} to you.", "Ask whoever manages the kinds.", {what: "none is offered"}
+            )
         return found
-    matching = [option for option in options if wanted == option.id] or [option for option in options if wanted == option.name]
+    matching = [option for option in options if wanted == option.id] or [
+        option for option in options if wanted.casefold() in (option.id.casefold(), option.name.casefold())
+    ]
     if len(matching) == 1:
+        if matching[0].denied:
+            text = f"The {what} {matching[0].name} is not for you: {matching[0].denied}."
+            raise WorkspaceError(text, f"There is: {_offered(options)}.", {what: matching[0].denied}, 403)
         return matching[0]
     if matching:
-        raise WorkspaceError(
-            f"“{wanted}” names {len(matching)} {what}s of {kind.name}.", f"Use an id: {', '.join(one.id for one in matching)}."
-        )
-    raise _unknown(f"{what} of {kind.name}", wanted, [option.id for option in options if not option.hidden])
+        ids = ", ".join(one.id for one in matching)
+        raise WorkspaceError(f"“{wanted}” names {len(matching)} {what}s of {kind.name}.", f"Use an id: {ids}.", {what: ids})
+    raise _unknown(f"{what} of {kind.name}", wanted, [option.id for option in options if not option.hidden and not option.denied], what)
 
 
-def _unknown(what: str, wanted: str, known: Sequence[str], hint: str = "") -> WorkspaceError:
-    close = get_close_matches(wanted, known, 1)
-    suggestion = f"Did you mean {close[0]}?" if close else f"There is: {', '.join(known) or 'none'}."
-    return WorkspaceError(f"There is no {what} named “{wanted}”.", f"{suggestion} {hint}".strip())
+def _usual(options: Sequence[Option]) -> Option | None:
+    """The default; where it moved on, what it points to; where it is denied, the first that is not."""
+    known = {option.id: option for option in options}
+    found = next((option for option in options if option.is_default), None)
+    seen: set[str] = set()
+    while found is not None and found.redirects_to in known and found.id not in seen:
+        seen.add(found.id)
+        found = known[found.redirects_to]
+    if found is not None and not found.denied:
+        return found
+    return next((option for option in options if not option.denied and not option.hidden), None)
+
+
+def _offered(options: Sequence[Option]) -> str:
+    return ", ".join(option.id for option in options if not option.hidden and not option.denied) or "none"
+
+
+def _unknown(what: str, wanted: str, known: Sequence[str], field: str, hint: str = "", status: int | None = None) -> WorkspaceError:
+    suggestion = closest(wanted, known).strip() or f"There is: {', '.join(known) or 'none'}."
+    text = f"There is no {what} named “{wanted}”."
+    return WorkspaceError(text, f"{suggestion} {hint}".strip(), {field: text}, status)

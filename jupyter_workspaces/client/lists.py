@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar, overload
 
 from . import display
 from .errors import WorkspaceError
-
-if TYPE_CHECKING:
-    from .kinds import Kind
-    from .workspace import Workspace
+from .kinds import Kind
+from .workspace import Workspace
 
 T = TypeVar("T")
 
 
-class Table(Sequence[T], ABC, Generic[T]):
+class Table(Sequence[T]):
     """An unchanging list with a table's face."""
 
     def __init__(self, items: Iterable[T]) -> None:
@@ -34,39 +31,76 @@ class Table(Sequence[T], ABC, Generic[T]):
     def __len__(self) -> int:
         return len(self._items)
 
-    @abstractmethod
     def rows(self) -> tuple[list[str], list[list[str]]]:
         """Headings and cells as texts."""
+        raise NotImplementedError
+
+    def records(self) -> list[Mapping[str, Any]]:
+        """Each item as plain values."""
+        raise NotImplementedError
 
     def __repr__(self) -> str:
         headings, rows = self.rows()
         return display.plain(headings, rows) if rows else "(none)"
 
     def to_dataframe(self) -> Any:
-        """A pandas DataFrame. Raises `WorkspaceError` when pandas is not installed."""
+        """A pandas DataFrame, a row for each item. Raises `WorkspaceError` when pandas is not installed."""
         try:
             import pandas
         except ImportError as error:
             raise WorkspaceError("A data frame needs pandas, which is not installed here.", "Install it: %pip install pandas") from error
-        headings, rows = self.rows()
-        return pandas.DataFrame(rows, columns=headings)
+        records = self.records()
+        return pandas.DataFrame(records, columns=list(records[0]) if records else self.rows()[0])
 
 
-class WorkspaceList(Table["Workspace"]):
+class WorkspaceList(Table[Workspace]):
     """What `jw.list()` gives."""
 
     def rows(self) -> tuple[list[str], list[list[str]]]:
         return display.workspaces_rows(self)
 
+    def records(self) -> list[Mapping[str, Any]]:
+        """With times as aware datetimes, None where there is none."""
+        return [
+            {
+                **one.to_dict(),
+                "image_name": one.image_name,
+                "size_words": one.size_words,
+                "created": _time(one.created),
+                "last_activity": _time(one.last_activity),
+            }
+            for one in self
+        ]
+
     def _repr_html_(self) -> str:
         return display.workspaces_table(self)
 
 
-class KindList(Table["Kind"]):
+class KindList(Table[Kind]):
     """What `jw.kinds()` gives."""
 
     def rows(self) -> tuple[list[str], list[list[str]]]:
         return display.kinds_rows(self)
 
+    def records(self) -> list[Mapping[str, Any]]:
+        return [
+            {
+                "name": kind.name,
+                "display_name": kind.display_name,
+                "description": kind.description,
+                "deprecated": kind.deprecated,
+                "images": [option.id for option in kind.images if not option.hidden],
+                "sizes": [option.id for option in kind.sizes if not option.hidden],
+                "workspaces": kind.workspaces,
+            }
+            for kind in self
+        ]
+
     def _repr_html_(self) -> str:
         return display.kinds_table(self)
+
+
+def _time(milliseconds: float) -> Any:
+    from datetime import datetime, timezone
+
+    return datetime.fromtimestamp(milliseconds / 1000, timezone.utc) if milliseconds else None

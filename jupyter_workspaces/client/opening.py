@@ -2,32 +2,58 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
+import sys
+import time
 import webbrowser
 from html import escape
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from .errors import WorkspaceError
 from .find import Server
 from .waiting import in_notebook
 
+OPEN_AT_ONCE_MS = 15_000
+
 
 def open_page(name: str, url: str, server: Server) -> None:
     """Raises `WorkspaceError` when there is no browser to open."""
-    if in_notebook():
-        from IPython.display import HTML, display
-
-        link = f'<a href="{escape(url)}" target="_blank" rel="noopener">Open <b>{escape(name)}</b> in a new tab</a>'
-        display(HTML(f"<div>{link}</div>"))  # type: ignore[no-untyped-call]
+    if not in_notebook():
+        if not webbrowser.open(_signed_in(url, server)):
+            raise WorkspaceError("No browser could be started here.", f"Open this address yourself: {url}")
         return
-    if not webbrowser.open(_signed_in(url, server)):
-        raise WorkspaceError("No browser could be started here.", f"Open this address yourself: {url}")
+    from IPython.display import display
+
+    script = ""
+    if server.same_page:
+        # Only now, not each time somebody looks at the saved notebook. Where the browser blocks it, the link stays.
+        now = int(time.time() * 1000)
+        script = (
+            f"<script>if (Math.abs(Date.now() - {now}) < {OPEN_AT_ONCE_MS}) window.open({_in_script(url)}, '_blank', 'noopener')</script>"
+        )
+    elif _has_screen():
+        webbrowser.open(_signed_in(url, server))
+    link = f'<a href="{escape(url)}" target="_blank" rel="noopener">Open <b>{escape(name)}</b> in a new tab</a>'
+    display({"text/html": f"<div>{link}</div>{script}", "text/plain": f"{name} is at {url}"}, raw=True)  # type: ignore[no-untyped-call]
+
+
+def _in_script(text: str) -> str:
+    return json.dumps(text).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _has_screen() -> bool:
+    """Whether this machine is likely the one that somebody sits at."""
+    return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 def _signed_in(url: str, server: Server) -> str:
-    """A file, readable by its owner only, whose page goes on with the token: as Jupyter itself starts browsers."""
+    """A file, readable by its owner only, whose page goes on with the token: as Jupyter itself starts browsers.
+
+    It goes by way of the sign-in page, so that the token reaches nobody but the server.
+    """
     from jupyter_core.paths import jupyter_runtime_dir
 
     if not server.token:
@@ -37,7 +63,7 @@ def _signed_in(url: str, server: Server) -> str:
     for old in folder.glob("jupyter-workspaces-open-*.html"):
         old.unlink(missing_ok=True)
     file = folder / f"jupyter-workspaces-open-{secrets.token_hex(8)}.html"
-    target = escape(f"{url}?token={quote(server.token)}")
+    target = escape(f"{server.root}login?next={quote(urlsplit(url).path)}&token={quote(server.token)}")
     page = f'<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0;url={target}"><title>Opening…</title>'
     with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as opened:
         opened.write(page)

@@ -10,12 +10,15 @@ import sys
 from pathlib import Path
 
 from ..paths import serve_file
-from .errors import WorkspaceError
+from .errors import Unreachable, WorkspaceError
 
 START_SECONDS = 45.0
 PAUSE_SECONDS = 0.1
 IDLE_MINUTES = 15
 ANSWER_SECONDS = 2.0
+
+# What names the server of a kernel is not for a server: it would take itself for that kernel.
+_NOT_FOR_SERVE = ("JPY_PARENT_PID", "JPY_SESSION_NAME", "JUPYTER_WORKSPACES_URL", "JUPYTER_WORKSPACES_TOKEN")
 
 
 async def shared_server() -> tuple[str, str]:
@@ -26,22 +29,33 @@ async def shared_server() -> tuple[str, str]:
     file = serve_file()
     if (known := await _running(file)) is not None:
         return known
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     log_path = file.with_name("serve.log")
-    with open(os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as log:
-        command = [sys.executable, "-m", "jupyter_workspaces.serve", "--runtime-file", str(file), "--idle-minutes", str(IDLE_MINUTES)]
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=file.parent)
+    try:
+        process = await asyncio.to_thread(_launch, file, log_path)
+    except OSError as error:
+        text = f"The local server of workspaces cannot be started: {error}."
+        raise WorkspaceError(text, f"It needs to write into {file.parent}.") from error
     loop = asyncio.get_running_loop()
     end = loop.time() + START_SECONDS
     while loop.time() < end:
         if (known := await _running(file)) is not None:
             return known
-        code = process.poll()
-        if code not in (None, 0):
-            # Somebody else's may be coming up just now, then ours ends with 0; anything else is a failure.
-            raise WorkspaceError(f"The local server of workspaces ended at once: {_last_line(log_path)}", f"Its log is {log_path}.")
+        if process.poll() not in (None, 0):  # 0: another kernel was faster, and its server comes up just now
+            said = await asyncio.to_thread(_last_line, log_path)
+            raise WorkspaceError(f"The local server of workspaces ended at once: {said}", f"Its log is {log_path}.")
         await asyncio.sleep(PAUSE_SECONDS)
-    raise WorkspaceError(f"The local server of workspaces did not answer within {START_SECONDS:g} s.", f"Its log is {log_path}.")
+    raise Unreachable(f"The local server of workspaces did not answer within {START_SECONDS:g} s.", f"Its log is {log_path}.")
+
+
+def _launch(file: Path, log_path: Path) -> subprocess.Popen[bytes]:
+    """Raises `OSError`."""
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    command = [sys.executable, "-m", "jupyter_workspaces.serve", "--runtime-file", str(file), "--idle-minutes", str(IDLE_MINUTES)]
+    environment = {name: value for name, value in os.environ.items() if name not in _NOT_FOR_SERVE}
+    with open(os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as log:
+        return subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=file.parent, env=environment
+        )
 
 
 async def _running(file: Path) -> tuple[str, str] | None:
@@ -49,19 +63,20 @@ async def _running(file: Path) -> tuple[str, str] | None:
     import aiohttp
 
     try:
-        told = json.loads(file.read_text(encoding="utf-8"))
+        told = json.loads(await asyncio.to_thread(file.read_text, "utf-8"))
         root, token = str(told["url"]), str(told["token"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
     timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
     headers = {"Authorization": f"token {token}"}
     try:
+        # The description asks who one is, so it also tells whether the token is right.
         async with (
             aiohttp.ClientSession(timeout=timeout) as session,
             session.get(f"{root}api/v1/swagger/doc.json", headers=headers, allow_redirects=False) as answer,
         ):
             return (root, token) if answer.status == 200 else None
-    except (aiohttp.ClientError, TimeoutError, OSError):
+    except (aiohttp.ClientError, asyncio.TimeoutError, OSError):
         return None
 
 

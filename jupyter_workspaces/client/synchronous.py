@@ -3,40 +3,21 @@
 from __future__ import annotations
 
 import atexit
-import re
-import secrets
-from collections.abc import Mapping
-from typing import Any
+import functools
+import weakref
+from collections.abc import Collection, Mapping
 
-from . import kinds as kinds_
-from . import portal
-from .asynchronous import AsyncClient, Objects
-from .errors import WorkspaceError
-from .kinds import Kind
+from . import portal, spawning
+from .asynchronous import AsyncClient, Names, Object, Objects
+from .kinds import Kind, choose, from_item
 from .lists import KindList, WorkspaceList
+from .spawning import Mounts, Wish
 from .workspace import REQUEST_LIMIT, Workspace
 
 CONNECT_LIMIT = 60.0
-HOME_SIZE = "10Gi"
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
-_WORDS = (
-    "amber",
-    "birch",
-    "cedar",
-    "coral",
-    "delta",
-    "ember",
-    "fjord",
-    "grove",
-    "hazel",
-    "iris",
-    "juniper",
-    "kelp",
-    "lark",
-    "maple",
-    "north",
-    "olive",
-)
+Kinds = list[Kind]  # `list` is a method below
+
+_open: weakref.WeakSet[AsyncClient] = weakref.WeakSet()
 
 
 class Client:
@@ -45,13 +26,12 @@ class Client:
     Without `url` the server is found: JUPYTER_WORKSPACES_URL, JupyterHub, the Jupyter server of this kernel, else a local one is started.
     """
 
-    def __init__(self, url: str | None = None, token: str | None = None, *, namespace: str = "default") -> None:
+    def __init__(self, url: str | None = None, token: str | None = None, *, namespace: str | None = None) -> None:
         self.asynchronous = AsyncClient(url, token, namespace=namespace)
-        portal.loop()  # before `atexit`: what is registered last ends first
-        atexit.register(self.close)
+        _close_at_exit(self.asynchronous)
 
     def __repr__(self) -> str:
-        return f"Client({self.asynchronous.root or 'not connected yet'!r}, namespace={self.namespace!r})"
+        return f"Client({self.asynchronous.root or 'not connected yet'!r})"
 
     def __enter__(self) -> Client:
         return self
@@ -64,7 +44,20 @@ class Client:
 
     @property
     def namespace(self) -> str:
-        return self.asynchronous.namespace
+        """The usual one: as given, else the one that the server's credentials are for."""
+        return self.asynchronous.namespace or portal.run(self.asynchronous.usual_namespace(), CONNECT_LIMIT)
+
+    @property
+    def url(self) -> str:
+        """Where the server stands; it is found, or started, now if it was not yet."""
+        return portal.run(self.asynchronous.connect(), CONNECT_LIMIT).root
+
+    def cluster(self) -> Object:
+        """Which cluster it is, and as whom it is used: name, embedded, user, namespace, version."""
+        return portal.run(self.asynchronous.cluster(), CONNECT_LIMIT)
+
+    def namespaces(self) -> Names:
+        return portal.run(self.asynchronous.namespaces(), CONNECT_LIMIT)
 
     def kinds(self) -> KindList:
         """Kinds of workspaces, hidden ones left out."""
@@ -97,83 +90,51 @@ class Client:
         image: str | None = None,
         size: str | None = None,
         home: str | None = None,
-        data: Mapping[str, str] | None = None,
+        data: Mounts | None = None,
         *,
-        read_only: tuple[str, ...] | list[str] = (),
+        read_only: Collection[str] = (),
         labels: Mapping[str, str] | None = None,
         namespace: str | None = None,
         paused: bool = False,
+        wait: bool = False,
     ) -> Workspace:
-        """Make a workspace and start it; `ws.wait()` waits until it runs.
+        """Make a workspace and start it; `ws.wait()`, or `wait=True`, waits until it runs.
 
         `kind`, `image`, `size`: ids or names, `jw.kinds()` shows them; without image and size the kind's defaults. `name`: a free one
-        is found without it. `home`: the claim for its files, made when it does not exist; without it `home-<name>`. `data`: claims and
-        where they appear, `{"measurements": "/data/measurements"}`; those must exist (`jw.create_claim`). `read_only` names some of them.
+        is found without it. `home`: the claim for its files; without it `home-<name>`, which is made when it does not exist; `""` for none.
+        `data`: claims and where they appear, `{"sales": "/data/sales"}`, or `{"sales": ("/data/sales", "ro")}` to read only; `read_only`
+        names some of them too. Claims that are named must exist (`jw.create_claim`). `labels` go onto its pod.
         """
-        where = namespace or self.namespace
-        chosen = kinds_.choose(self._kinds(), kind)
-        image_id, size_id = chosen.image(image).id, chosen.size(size).id
-        if name is not None and (len(name) > 63 or not _NAME.fullmatch(name)):
-            text = f"“{name}” cannot be a workspace's name."
-            raise WorkspaceError(text, "Use at most 63 lower-case letters, digits and '-', beginning and ending with a letter or digit.")
-        return portal.run(
-            self._spawn(where, chosen, name, image_id, size_id, home, data or {}, read_only, labels or {}, paused), CONNECT_LIMIT
+        chosen = choose(self._kinds(), kind)
+        wish = Wish(
+            kind=chosen,
+            image=chosen.image(image).id,
+            size=chosen.size(size).id,
+            name=name,
+            home=home,
+            data=data or {},
+            read_only=read_only,
+            labels=labels or {},
+            paused=paused,
         )
+        made = Workspace(self.asynchronous, portal.run(spawning.spawn(self.asynchronous, namespace or self.namespace, wish), CONNECT_LIMIT))
+        return made.wait() if wait and not paused else made
 
-    async def _spawn(
-        self,
-        namespace: str,
-        kind: Kind,
-        name: str | None,
-        image: str,
-        size: str,
-        home: str | None,
-        data: Mapping[str, str],
-        read_only: tuple[str, ...] | list[str],
-        labels: Mapping[str, str],
-        paused: bool,
-    ) -> Workspace:
-        client = self.asynchronous
-        if name is None:
-            taken = {item["name"] for item in await client.list(namespace)}
-            name = _free_name(kind.name, taken)
-        held = {claim["name"] for claim in await client.claims(namespace)}
-        for claim in data:
-            if claim not in held:
-                raise WorkspaceError(f"There is no claim {claim} in {namespace}.", f'jw.create_claim("{claim}") makes it.')
-        home = home or f"home-{name}"
-        if home not in held:
-            await client.create_claim(namespace, home, HOME_SIZE)
-        mounts = [
-            {"pvcName": claim, "mountPath": _mount_path(path, kind), **({"readOnly": True} if claim in read_only else {})}
-            for claim, path in data.items()
-        ]
-        body: dict[str, Any] = {
-            "name": name,
-            "kind": kind.name,
-            "paused": paused,
-            "podTemplate": {
-                "podMetadata": {"labels": dict(labels), "annotations": {}},
-                "volumes": {"home": home, "data": mounts},
-                "options": {"imageConfig": image, "podConfig": size},
-            },
-        }
-        await client.create(namespace, body)
-        item = await client.get(namespace, name)
-        return Workspace(client, {**item, "volumes": {"home": home}})
-
-    def _kinds(self) -> list[Kind]:
-        return [kinds_.from_item(item) for item in portal.run(self.asynchronous.kinds(), CONNECT_LIMIT)]
+    def _kinds(self) -> Kinds:
+        return [from_item(item) for item in portal.run(self.asynchronous.kinds(), CONNECT_LIMIT)]
 
 
-def _mount_path(path: str, kind: Kind) -> str:
-    """An absolute path as it is; another one lies in the home."""
-    return path if path.startswith("/") else f"{kind.home.rstrip('/')}/{path.strip('/')}"
+@functools.cache
+def _at_exit() -> None:
+    portal.loop()  # before `atexit`: what is registered last ends first
+    atexit.register(_close_all)
 
 
-def _free_name(kind: str, taken: set[str]) -> str:
-    for _ in range(100):
-        name = f"{kind}-{secrets.choice(_WORDS)}-{secrets.randbelow(90) + 10}"
-        if name not in taken:
-            return name
-    return f"{kind}-{secrets.token_hex(4)}"
+def _close_at_exit(client: AsyncClient) -> None:
+    _at_exit()
+    _open.add(client)
+
+
+def _close_all() -> None:
+    for client in list(_open):
+        portal.run(client.close(), REQUEST_LIMIT)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
 from . import words
-from .display import COLOURS, sign
+from .display import COLOURS, MUTED, sign
 
 Object = Mapping[str, Any]
 
-_MUTED = "var(--jp-ui-font-color2, #616161)"
 _GLYPHS = {"done": "✓", "current": "◐", "waiting": "○", "failed": "▲"}
+_STARTING = ("", "Pending", "Error", "Unknown")  # states in which the steps of a start tell something
 
 
 class ProgressDisplay:
@@ -26,65 +26,84 @@ class ProgressDisplay:
         self._handle: Any = None
         self._shown = ""
         self._told: set[str] = set()
+        self._steps: Sequence[Object] = ()
         self._notebook = in_notebook()
 
     def show(self, state: str, progress: Object) -> None:
         """The steps as they are now."""
         if self._quiet:
             return
+        if progress["state"] in _STARTING:
+            self._steps = progress["steps"]
         if self._notebook:
-            self._draw(self._html(state, progress))
+            head = f"{self._head(state)} <span style='color:{MUTED}'>{int(self._seconds)} s</span>"
+            self._draw(f'<div role="status">{head}{_list(self._steps)}</div>', f"{words.state(state).word}  {self._name}")
             return
-        for step in progress.get("steps") or ():
+        for step in self._steps:
             if step["state"] == "done" and step["id"] not in self._told:
                 self._told.add(step["id"])
-                seconds = f" {step['seconds']:.1f} s" if step.get("seconds") else ""
-                print(f"  {_GLYPHS['done']} {step['name']}{seconds}", file=sys.stderr, flush=True)
+                self._print(f"  {_GLYPHS['done']} {step['name']}{_took(step)}")
             elif step["state"] in ("current", "failed") and step["message"] and step["message"] not in self._told:
                 self._told.add(step["message"])
-                print(f"  {_GLYPHS[step['state']]} {step['name']}: {step['message']}", file=sys.stderr, flush=True)
+                self._print(f"  {_GLYPHS[step['state']]} {step['name']}: {step['message']}")
 
     def finish(self, state: str, message: str = "") -> None:
-        """The one line that stays."""
+        """The one line that stays; in a notebook the steps fold below it."""
         if self._quiet:
             return
-        seconds = time.monotonic() - self._began
-        if self._notebook:
-            note = f" – {escape(message)}" if message and state != "Running" else ""
-            self._draw(
-                f"<div>{sign(state)} &nbsp;<b>{escape(self._name)}</b> <span style='color:{_MUTED}'>after {seconds:.1f} s</span>{note}</div>"
-            )
+        said = words.state(state)
+        text = f"{said.glyph} {said.word}  {self._name}  after {self._seconds:.1f} s"
+        if not self._notebook:
+            self._print(text)
+            return
+        note = f"<div>{escape(message)}</div>" if message and state not in ("Running", "Paused") else ""
+        head = f"{self._head(state)} <span style='color:{MUTED}'>after {self._seconds:.1f} s</span>"
+        if self._steps and state in ("Running", "Error", "Pending"):
+            self._draw(f"<details><summary>{head}</summary>{_list(self._steps)}</details>{note}", text)
         else:
-            said = words.state(state)
-            print(f"{said.glyph} {said.word}  {self._name}  after {seconds:.1f} s", file=sys.stderr, flush=True)
+            self._draw(f"<div>{head}{note}</div>", text)
 
-    def _html(self, state: str, progress: Object) -> str:
-        seconds = int(time.monotonic() - self._began)
-        lines = []
-        for step in progress.get("steps") or ():
-            colour = {"done": COLOURS["running"], "current": COLOURS["starting"], "failed": COLOURS["error"]}.get(step["state"], _MUTED)
-            took = f"{step['seconds']:.1f} s" if step.get("seconds") else ""
-            reason = escape(step["message"]) if step["state"] in ("current", "failed") else took
-            lines.append(
-                f'<li style="list-style:none"><span aria-hidden="true" style="color:{colour}">{_GLYPHS[step["state"]]}</span> '
-                f'{escape(step["name"])} <span style="color:{_MUTED}">{reason}</span></li>'
-            )
-        head = f"{sign(state)} &nbsp;<b>{escape(self._name)}</b> <span style='color:{_MUTED}'>{seconds} s</span>"
-        return f'<div role="status">{head}<ul style="margin:4px 0 0;padding:0">{"".join(lines)}</ul></div>'
+    @property
+    def _seconds(self) -> float:
+        return time.monotonic() - self._began
 
-    def _draw(self, html: str) -> None:
+    def _head(self, state: str) -> str:
+        return f"{sign(state)} &nbsp;<b>{escape(self._name)}</b>"
+
+    def _print(self, line: str) -> None:
+        print(line, file=sys.stderr, flush=True)  # results go to standard output
+
+    def _draw(self, html: str, text: str) -> None:
         if html == self._shown:
             return
         self._shown = html
-        from IPython.display import HTML, display
+        from IPython.display import display
 
+        bundle = {"text/html": html, "text/plain": text}
         if self._handle is None:
-            self._handle = display(HTML(html), display_id=True)  # type: ignore[no-untyped-call]
-        elif self._handle is not None:
-            self._handle.update(HTML(html))
+            self._handle = display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        else:
+            self._handle.update(bundle, raw=True)
 
 
 def in_notebook() -> bool:
+    """Whether this Python is a kernel, so that somebody looks at rich output."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return shell is not None and hasattr(shell, "kernel")
+
+
+def _took(step: Object) -> str:
+    return f" {step['seconds']:.1f} s" if step.get("seconds") else ""
+
+
+def _list(steps: Sequence[Object]) -> str:
+    lines = []
+    for step in steps:
+        colour = {"done": COLOURS["running"], "current": COLOURS["starting"], "failed": COLOURS["error"]}.get(step["state"], MUTED)
+        note = step["message"] if step["state"] in ("current", "failed") else _took(step).strip()
+        lines.append(
+            f'<li style="list-style:none"><span aria-hidden="true" style="color:{colour}">{_GLYPHS.get(step["state"], "○")}</span> '
+            f'{escape(step["name"])} <span style="color:{MUTED}">{escape(note)}</span></li>'
+        )
+    return f'<ul style="margin:4px 0 0;padding:0">{"".join(lines)}</ul>' if lines else ""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Iterator, Mapping
+import json as codec
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from . import display, portal, words
 from .asynchronous import AsyncClient
-from .errors import WorkspaceError
+from .errors import TimedOut, WorkspaceError
 from .opening import open_page
 from .waiting import ProgressDisplay
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.25
 SLOW_POLL_SECONDS = 1.0
+SETTLE_SECONDS = 1.0  # after an action the old state may still stand for a moment
 REQUEST_LIMIT = 60.0
 
 
@@ -40,12 +41,12 @@ class Workspace:
     @property
     def state(self) -> str:
         """Running, Pending, Paused, Error, Terminating or Unknown."""
-        return str(self._item["state"] or "Unknown")
+        return _state(self._item)
 
     @property
     def message(self) -> str:
         """Why it is so, in one sentence."""
-        return str(self._item["stateMessage"])
+        return str(self._item.get("stateMessage") or "")
 
     @property
     def kind(self) -> str:
@@ -78,14 +79,14 @@ class Workspace:
     @property
     def last_activity(self) -> float:
         """When it was last used, in ms since 1970; 0 when that is not known."""
-        return float(self._item["activity"]["lastActivity"])
+        return float((self._item.get("activity") or {}).get("lastActivity") or 0)
 
     @property
     def created(self) -> float:
         """In ms since 1970."""
         from datetime import datetime
 
-        text = self._item["audit"]["createdAt"]
+        text = (self._item.get("audit") or {}).get("createdAt")
         return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp() * 1000 if text else 0
 
     @property
@@ -96,8 +97,8 @@ class Workspace:
     @property
     def path(self) -> str:
         """The public path of its first port; empty when its image is not known."""
-        services = self._item["services"] or ()
-        return str(services[0]["httpService"]["httpPath"]) if services else ""
+        paths = [(one.get("httpService") or {}).get("httpPath") for one in self._item.get("services") or ()]
+        return next((str(path) for path in paths if path), "")
 
     @property
     def url(self) -> str:
@@ -151,24 +152,36 @@ class Workspace:
         return self
 
     async def _wait(self, state: str, timeout: float | None, shown: ProgressDisplay) -> None:
-        end = None if timeout is None else time.monotonic() + timeout
-        pause = POLL_SECONDS
+        loop = asyncio.get_running_loop()
+        began, pause = loop.time(), POLL_SECONDS
         while True:
-            self._item = await self._client.get(self.namespace, self.name)
+            # The steps are one workspace's, the list is everybody's: the list is only asked for what the steps do not tell.
+            progress = await self._progress_or_gone()
+            if progress["state"] in (state, "Error", "") or progress["state"] != self._item["state"] or self._item["paused"]:
+                self._item = await self._client.get(self.namespace, self.name)
             if self.state == state:
                 return
-            if self.state == "Error" and state == "Running":
-                raise WorkspaceError(
-                    f"{self.name} did not start: {self.message}", "ws.events() and ws.logs() tell more; ws.restart() tries again."
-                )
-            if self.paused and state == "Running":
-                raise WorkspaceError(f"{self.name} is paused.", "ws.resume() starts it.")
-            if end is not None and time.monotonic() > end:
+            waited = loop.time() - began
+            if state == "Running" and waited > SETTLE_SECONDS:
+                if self.state == "Error":
+                    hint = "ws.events() and ws.logs() tell more; ws.restart() tries again."
+                    raise WorkspaceError(f"{self.name} did not start: {self.message}", hint)
+                if self.paused:
+                    raise WorkspaceError(f"{self.name} is paused.", "ws.resume() starts it.")
+            if timeout is not None and waited > timeout:
                 text = f"{self.name} is not {words.state(state).word.lower()} after {timeout:g} s: {self.message or self.state}"
-                raise WorkspaceError(text, "ws.wait(timeout=None) waits as long as it takes; ws.progress() shows the steps.")
-            shown.show(self.state, await self._client.progress(self.namespace, self.name))
+                raise TimedOut(text, "ws.wait(timeout=None) waits as long as it takes; ws.progress() shows the steps.")
+            shown.show(self.state, progress)
             await asyncio.sleep(pause)
             pause = min(pause * 1.1, SLOW_POLL_SECONDS)
+
+    async def _progress_or_gone(self) -> Object:
+        try:
+            return await self._client.progress(self.namespace, self.name)
+        except WorkspaceError as error:
+            if error.status == 404:
+                raise WorkspaceError(f"{self.name} was deleted.", "jw.list() shows what there is.", status=404) from error
+            raise
 
     def open(self) -> str:
         """Open it: in a notebook a link that opens it in a new tab, elsewhere the system's browser. Gives its address."""
@@ -233,20 +246,9 @@ class Workspace:
         """The last lines of its log. With `follow` they are printed as they come, until interrupted."""
         if not follow:
             return portal.run(self._client.log(self.namespace, self.name, tail, previous), REQUEST_LIMIT)
-        for line in self._follow(tail):
+        for line in portal.iterate(self._client.logs(self.namespace, self.name, tail)):
             print(line, flush=True)
         return ""
-
-    def _follow(self, tail: int) -> Iterator[str]:
-        lines = self._client.logs(self.namespace, self.name, tail)
-        try:
-            while True:
-                try:
-                    yield portal.run(anext(lines))  # type: ignore[arg-type]
-                except StopAsyncIteration:
-                    return
-        finally:
-            portal.run(lines.aclose(), REQUEST_LIMIT)  # type: ignore[attr-defined]
 
     def events(self) -> list[dict[str, Any]]:
         """What happened to it, newest last: time (ms), type, reason, message, object, count."""
@@ -259,14 +261,23 @@ class Workspace:
     def request(self, method: str, path: str, json: Any = None) -> Any:
         """Ask the program in the workspace itself, through the server: `ws.request("GET", "api/status")`. JSON comes back decoded."""
         status, media, body = portal.run(self._client.connect_request(method, self.path + path.lstrip("/"), json), REQUEST_LIMIT)
+        answer = codec.loads(body) if media == "application/json" and body else body.decode(errors="replace")
         if status >= 300:
-            raise WorkspaceError(f"{self.name} answered {status} to {method} {path}.", "Is it running?", status=status)
-        if media == "application/json" and body:
-            import json as codec
-
-            return codec.loads(body)
-        return body.decode(errors="replace")
+            said = str(answer.get("message") or "") if isinstance(answer, dict) else ""
+            text = f"{self.name} answered {status} to {method} {path}" + (f": {said}" if said else ".")
+            raise WorkspaceError(
+                text, "" if self.state == "Running" else f"{self.name} is not running; ws.resume() starts it.", status=status
+            )
+        return answer
 
     def _option(self, dimension: str) -> Mapping[str, Any]:
         found: Mapping[str, Any] = self._item["podTemplate"]["options"][dimension]["current"]
         return found
+
+
+def _state(item: Mapping[str, Any]) -> str:
+    """As people see it: one that is being deleted says so, one that was told to start is starting."""
+    if (item.get("audit") or {}).get("deletedAt"):
+        return "Terminating"
+    state = str(item.get("state") or "Pending")
+    return "Pending" if state == "Paused" and not item["paused"] else state
