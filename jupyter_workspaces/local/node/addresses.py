@@ -37,7 +37,12 @@ def allocate(uid: str, ports: Iterable[int], taken: set[str]) -> tuple[str, dict
     else:
         raise OSError(errno.EADDRNOTAVAIL, "no loopback address is free")
     # A program that listens on all addresses keeps its port from us on each of them.
-    return address, {str(port): port if _can_bind(address, port) else _free_port(address) for port in wanted}
+    return address, {str(port): usable(address, port) for port in wanted}
+
+
+def usable(address: str, port: int) -> int:
+    """The port itself if nobody listens there, else one that is free."""
+    return port if _can_bind(address, port) else _free_port(address)
 
 
 def _can_bind(address: str, port: int) -> bool:

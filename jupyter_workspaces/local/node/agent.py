@@ -22,9 +22,10 @@ from ...cluster.errors import AlreadyExists, ClusterError, NotFound
 from ...cluster.reflector import Reflector
 from ...resources.catalog import NODES, PODS
 from . import mounts, trees
-from .container import FIRST_PAUSE, LOG_BYTES, LOG_FILES, Node
+from .container import FIRST_PAUSE, Node
 from .limits import NodeMetrics
 from .pod import Pod
+from .preparation import Place
 from .records import all_pods
 from .room import Room
 from .status import text
@@ -36,6 +37,7 @@ Object = Mapping[str, Any]
 NAME = "local"
 MOST_PODS = 110
 HEARTBEAT_SECONDS = 300.0
+LOG_BYTES, LOG_FILES = 10 * 2**20, 3
 LIST_SECONDS = 60.0
 
 
@@ -58,7 +60,8 @@ class Agent:
         self._cluster = cluster
         self._directory = directory
         self._allowed = namespaces is not False
-        self._settings: dict[str, Any] = {"log_bytes": log_bytes, "log_files": log_files, "first_pause": first_pause}
+        self._logs = (log_bytes, log_files)
+        self._first_pause = first_pause
         self._starts = starts
         self._pods: dict[str, tuple[Pod, asyncio.Task[None]]] = {}
         self._taken: dict[str, str] = {}
@@ -70,8 +73,8 @@ class Agent:
         log.info("Volumes are %s", f"mounted in a namespace ({kind})" if kind else "links: no mount namespace can be made here")
         connector = aiohttp.TCPConnector(force_close=True, limit=100)
         async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session:
-            room = Room(self._starts)
-            self._node = Node(self._cluster, self._directory, kind, room, self.metrics, session, **self._settings)
+            place = Place(self._directory, kind, *self._logs)
+            self._node = Node(self._cluster, place, Room(self._starts), self.metrics, session, self._first_pause)
             for files in all_pods(self._directory):
                 if (kept := files.load()) is not None and kept.address:
                     self._taken[kept.uid] = kept.address

@@ -5,39 +5,31 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import aiohttp
 import psutil
 
 from ...cluster.client import Cluster
-from ..processes import alive
-from . import environment, limits, mounts, programs, readiness, runtimes, trees
+from . import limits, mounts, programs, readiness, trees
 from .logs import tail
-from .mounts import Mount
+from .preparation import Place, Prepared, prepare
 from .records import ENDED, OUT_OF_MEMORY, ContainerRecord, Ended, PodFiles, PodRecord
 from .room import Room, Slot
 from .status import ContainerState
-from .volumes import Volumes
 from .waiting import ROOM, VOLUME, Waiting
 
 log = logging.getLogger(__name__)
 
 Object = Mapping[str, Any]
 
-LOG_BYTES = 10 * 2**20
-LOG_FILES = 3
 FIRST_PAUSE, LONGEST_PAUSE = 10.0, 300.0
 HEALTHY_SECONDS = 600.0
 """After running this long a program that ends is started again at once."""
 
-HOME_VOLUME = "home-volume"
-DEFAULT_PORT = 8888
 MESSAGE_BYTES = 2048
 GRACE_SECONDS = 30
 
@@ -47,13 +39,10 @@ class Node:
     """What all containers of this node share."""
 
     cluster: Cluster
-    directory: Path
-    namespaces: str | None
+    place: Place
     room: Room
     metrics: limits.NodeMetrics
     session: aiohttp.ClientSession
-    log_bytes: int = LOG_BYTES
-    log_files: int = LOG_FILES
     first_pause: float = FIRST_PAUSE
 
 
@@ -63,6 +52,9 @@ class Owner(Protocol):
     pod: Object
     record: PodRecord
     files: PodFiles
+
+    async def keep_ports(self, ports: Sequence[int]) -> None:
+        """Take other ports for those that somebody else has taken meanwhile."""
 
     def changed(self) -> None:
         """Write the status soon."""
@@ -81,11 +73,14 @@ class Container:
         self._init = init
         self._name: str = spec["name"]
         self._kept = owner.record.containers.setdefault(self._name, ContainerRecord())
+        self._slot: Slot | None = None
+        self._launching: asyncio.Future[psutil.Process] | None = None
         self.state = ContainerState(self._name, spec["image"], ended=self._kept.ended, restarts=self._kept.restarts)
 
     async def run(self) -> Ended:
         """How it ended for good."""
-        process = self._adopt()
+        process = self.process
+        adopted = process is not None
         if process is None and self._kept.pid:
             self._conclude()
         while True:
@@ -94,14 +89,14 @@ class Container:
                     return over
                 await self._back_off()
                 process = await self._start()
-            await self._attend(process)
-            process = None
+            await self._attend(process, adopted)
+            process, adopted = None, False
             self._conclude()
 
     @property
     def process(self) -> psutil.Process | None:
         """Its shim, while it lives."""
-        return alive({"pid": self._kept.pid, "createTime": self._kept.create_time}) if self._kept.pid else None
+        return programs.find(self._kept.pid, self._kept.birth)
 
     # Between two runs
 
@@ -174,126 +169,61 @@ class Container:
 
     async def _try_to_start(self) -> psutil.Process:
         node, owner = self._node, self._owner
-        pod, record = owner.pod, owner.record
-        variables = await environment.variables(node.cluster, pod, self._spec, record.address)
-        runtime = await asyncio.to_thread(runtimes.resolve, self._spec["image"], self._spec, variables, node.directory)
-        volumes = await Volumes(node.cluster, pod, owner.files, node.directory).mounts(self._spec)
-        if node.room.full and not self._init:
+        prepared = await prepare(node.cluster, node.place, owner.pod, self._spec, owner.files, owner.record.address)
+        if node.room.full:
             self._waits(ROOM, "Waiting for its turn: as many workspaces are starting as this computer has cores.")
         slot = await node.room.enter()
         try:
-            process = await self._launch(runtime, variables, volumes, slot)
+            await owner.keep_ports([port["containerPort"] for port in self._spec.get("ports") or ()])
+            process = await self._launch(prepared)
         except BaseException:
             slot.release()
             raise
-        owner.tell("Normal", "Pulled", runtime.sentence)
+        self._slot = slot
+        owner.tell("Normal", "Pulled", prepared.sentence)
         owner.tell("Normal", "Created", f"Created container {self._name}")
         owner.tell("Normal", "Started", f"Started container {self._name}")
         return process
 
-    async def _launch(self, runtime: runtimes.Runtime, variables: dict[str, str], volumes: list[Mount], slot: Slot) -> psutil.Process:
-        node, owner, kept = self._node, self._owner, self._kept
-        files, record = owner.files, owner.record
-        private = files.path
-        for name in ("tmp", "run"):
-            files.below(name)
-        files.below("containers", self._name)
-        place, plan = self._place(runtime, volumes)
-        root = str(files.path / "root") if node.namespaces is None else ""
-        needed = environment.base(owner.pod, place.home, root, private, runtime.programs)
-        built = needed | dict(runtime.environment) | variables | {name: needed[name] for name in environment.FIXED}
-        check = None
-        if runtime.check is not None and not self._spec.get("readinessProbe"):
-            check = f"http://{place.address}:{place.port}{place.fill(runtime.check)}"
+    async def _launch(self, prepared: Prepared) -> psutil.Process:
+        files, record, kept = self._owner.files, self._owner.record, self._kept
         files.forget(self._name, kept.attempt - 1)
         attempt = kept.attempt + 1
-        # In a mount namespace its home does not exist outside; the shim goes there after it has mounted it.
-        directory = self._spec.get("workingDir") or place.home
-        job = {
-            "command": runtime.line(place),
-            "environment": built,
-            "directory": directory,
-            "log": str(files.log(self._name, attempt)),
-            "logBytes": node.log_bytes,
-            "logFiles": node.log_files,
-            "exit": str(files.run(self._name, attempt, ENDED)),
-            "namespace": node.namespaces if volumes else None,
-            "steps": plan.steps,
-            "staging": str(files.below("staging")),
-        }
-
-        files.log(self._name, attempt).touch(mode=0o600)  # so that whoever asks for the log of this run finds it from now on
+        job = await asyncio.to_thread(prepared.job, record, files, attempt)
 
         def remember(process: psutil.Process) -> None:
-            kept.restarts += 1 if kept.ended is not None else 0
             if kept.ended is not None:
-                kept.pause = min(max(kept.pause * 2, node.first_pause), LONGEST_PAUSE)
-            kept.attempt, kept.pid, kept.create_time = attempt, process.pid, process.create_time()
-            kept.started_at, kept.made, kept.check = time.time(), plan.made, check
+                kept.restarts += 1
+                kept.pause = min(max(kept.pause * 2, self._node.first_pause), LONGEST_PAUSE)
+            kept.attempt, kept.pid, kept.birth = attempt, process.pid, programs.birth(process)
+            kept.started_at, kept.made, kept.check = time.time(), job.made, job.check
             files.save(record)
 
-        bound = limits.cores(self._spec, node.metrics.processes())
-        process = await asyncio.shield(asyncio.to_thread(programs.launch, job, remember, bound))
-        self._slot = slot
-        return process
+        cores = limits.cores(self._spec, self._node.metrics.processes())
+        # It cannot be called back half way; whoever ends the pod waits for it with `launched`.
+        self._launching = asyncio.ensure_future(asyncio.to_thread(programs.launch, job.plan, remember, cores))
+        return await asyncio.shield(self._launching)
 
-    def _place(self, runtime: runtimes.Runtime, volumes: list[Mount]) -> tuple[runtimes.Place, mounts.Plan]:
-        """Where it serves and where its home is, with the steps that bring its volumes there."""
-        files, record = self._owner.files, self._owner.record
-        port = next((found["containerPort"] for found in self._spec.get("ports") or ()), DEFAULT_PORT)
-        prefix = "/"
-        for entry in self._spec.get("env") or ():
-            if entry["name"] == "NB_PREFIX" and entry.get("value"):
-                prefix = "/" + entry["value"].strip("/") + "/"
-        home = self._home(volumes)
-        plan = mounts.Plan()
-        if self._node.namespaces is None:
-            root = files.path / "root"
-            shutil.rmtree(root, ignore_errors=True)
-            root.mkdir(mode=0o700)
-            mounts.link(volumes, root, home)
-            directory = str(home.source) if home is not None else str(files.below("home"))
-        else:
-            needed = [self._node.directory, files.path, mounts.SHIM, *runtime.needs]
-            try:
-                plan = mounts.plan(volumes, needed)
-                directory = home.path if home is not None else str(files.below("home"))
-            except mounts.Hides as hides:
-                if hides.mount is not home:
-                    raise Waiting(VOLUME, f"{hides}. Give the volume another path.", 60.0) from hides
-                # What runs the workspace lies where its home should appear: the home is used where it is instead.
-                plan = mounts.plan([mount for mount in volumes if mount is not home], needed)
-                directory = str(home.source)
-        return runtimes.Place(record.address, record.ports.get(str(port), port), prefix, directory), plan
-
-    def _home(self, volumes: list[Mount]) -> Mount | None:
-        """The home claim: by its volume's name, else what is mounted as somebody's home."""
-        mounted = list(zip(self._spec.get("volumeMounts") or (), volumes, strict=True))
-        for described, mount in mounted:
-            if described["name"] == HOME_VOLUME and mount.source.is_dir():
-                return mount
-        for _, mount in mounted:
-            if mount.path.startswith("/home/") and mount.path.strip("/").count("/") == 1 and not mount.read_only:
-                return mount
-        return None
+    async def launched(self) -> None:
+        """Return once no start is under way. Call it after cancelling `run`."""
+        if self._launching is not None:
+            await asyncio.wait({self._launching})
 
     # Running
 
-    def _adopt(self) -> psutil.Process | None:
-        process = self.process
-        return None if process is None or programs.is_over(process) else process
-
-    async def _attend(self, process: psutil.Process) -> None:
-        """Until the program has ended."""
+    async def _attend(self, process: psutil.Process, adopted: bool) -> None:
+        """Until the program has ended. One that was adopted is as ready as it was, until its probes say otherwise."""
         kept = self._kept
         self.state.started_at = kept.started_at
         self.state.restarts = kept.restarts
         self.state.container_id = f"process://{self._owner.record.uid}/{self._name}/{kept.attempt}"
         self.state.reason, self.state.message = "", ""
+        if adopted:
+            self.state.ready, self.state.started = self._was()
         limit = limits.memory_limit(self._spec)
         loop = asyncio.get_running_loop()
         ended = asyncio.create_task(programs.ended(process))
-        probes = asyncio.create_task(self._probe(process))
+        probes = asyncio.create_task(self._probe())
         killers: list[asyncio.Task[Any]] = []
 
         def exceeded(used: int) -> None:
@@ -315,9 +245,19 @@ class Container:
                 task.cancel()
             await asyncio.gather(probes, ended, *killers, return_exceptions=True)
 
-    async def _probe(self, process: psutil.Process) -> None:
+    def _was(self) -> tuple[bool, bool]:
+        """Ready and started, as last written of this run."""
+        for found in (self._owner.pod.get("status") or {}).get("containerStatuses") or ():
+            if found["name"] == self._name and found.get("containerID") == self.state.container_id:
+                return bool(found.get("ready")), bool(found.get("started"))
+        return False, False
+
+    async def _probe(self) -> None:
         """Returns when the container is to be killed for what its probes say."""
         node, spec, record = self._node, self._spec, self._owner.record
+        for name in ("startupProbe", "livenessProbe", "readinessProbe"):
+            if (probe := spec.get(name)) and not {"httpGet", "tcpSocket"} & probe.keys():
+                self._owner.tell("Warning", "ProbeNotPossible", f"The {name} is left out: only HTTP and TCP can be asked here")
         startup, live, ready = (
             readiness.check_of(spec.get(name), spec, record.address, record.ports)
             for name in ("startupProbe", "livenessProbe", "readinessProbe")
@@ -335,7 +275,8 @@ class Container:
                 self.state.ready = good
                 self._owner.changed()
             if good:
-                self._settled(process)
+                self._free_slot()
+                self._node.metrics.settle(self._key, limits.niceness(self._spec))
             else:
                 self._owner.tell("Warning", "Unhealthy", f"Readiness probe failed: {problem}")
 
@@ -358,11 +299,6 @@ class Container:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _settled(self, process: psutil.Process) -> None:
-        """It started at full speed; from now on it has its share, and others may start."""
-        self._free_slot()
-        limits.share(process, limits.niceness(self._spec))
-
     async def _terminate(self, process: psutil.Process) -> None:
         self._owner.tell("Normal", "Killing", f"Container {self._name} is stopped because a probe failed")
         grace = self._owner.pod["spec"].get("terminationGracePeriodSeconds", GRACE_SECONDS)
@@ -372,8 +308,6 @@ class Container:
             await asyncio.wait_for(programs.ended(process), max(grace, 1))
             return
         await asyncio.to_thread(trees.kill, process)
-
-    _slot: Slot | None = None
 
     def _free_slot(self) -> None:
         slot, self._slot = self._slot, None

@@ -33,8 +33,8 @@ _REFERENCE = re.compile(r"\$(\$|\(([-._a-zA-Z][-._a-zA-Z0-9]*)\))")
 _NAME = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
 
 
-def base(pod: Object, home: str, root: str, private: Path, programs: tuple[str, ...]) -> dict[str, str]:
-    """What every program gets. `private` is a directory of the pod's own, `programs` are directories that come first in PATH."""
+def base(pod: Object, home: str, root: str, private: Path, temporary: Path, programs: tuple[str, ...]) -> dict[str, str]:
+    """What every program gets. `private` and `temporary` are directories of the pod's own, `programs` directories that come first in PATH."""
     metadata = pod["metadata"]
     name = (metadata.get("labels") or {}).get(WORKSPACE_NAME) or metadata["name"]
     language = _language()
@@ -43,12 +43,12 @@ def base(pod: Object, home: str, root: str, private: Path, programs: tuple[str, 
         "LANG": language,
         "TERM": "xterm-256color",
         "HOME": home,
-        "USER": (user := _user()),
-        "LOGNAME": user,
+        "USER": (name_of_user := user()),
+        "LOGNAME": name_of_user,
         "SHELL": next((shell for shell in ("/bin/bash", "/bin/sh") if os.access(shell, os.X_OK)), "/bin/sh"),
-        "TMPDIR": str(private / "tmp"),
+        "TMPDIR": str(temporary),
         # Connection files are of this run and hold keys; settings and data stay where users expect them, below HOME.
-        "JUPYTER_RUNTIME_DIR": str(private / "run"),
+        "JUPYTER_RUNTIME_DIR": str(private),
         "HOSTNAME": pod["spec"].get("hostname") or metadata["name"],
         WORKSPACE: f"{metadata['namespace']}/{name}",
         VOLUMES_ROOT: root,
@@ -120,7 +120,8 @@ def _language() -> str:
     return language if re.fullmatch(r"[\w@-]+\.(UTF-8|utf8)", language) else "C.UTF-8"
 
 
-def _user() -> str:
+def user() -> str:
+    """The name of whoever runs this."""
     try:
         import pwd
 

@@ -44,6 +44,7 @@ class _Watched:
     memory_limit: int | None
     exceeded: Callable[[int], None]
     told: bool = False
+    nice: int = 0
 
 
 class NodeMetrics:
@@ -61,6 +62,11 @@ class NodeMetrics:
     def remove(self, key: tuple[str, str]) -> None:
         for kept in (self._watched, self.usage, self._times):
             kept.pop(key, None)
+
+    def settle(self, key: tuple[str, str], nice: int) -> None:
+        """From now on the container has only its share of the CPU: it was let start at full speed."""
+        if (held := self._watched.get(key)) is not None:
+            held.nice = nice
 
     def processes(self) -> list[psutil.Process]:
         """The shims that are watched."""
@@ -93,6 +99,9 @@ class NodeMetrics:
         for key, held in watched.items():
             processes = _processes(trees.get(held.process.pid, ()))
             memory, times = 0, {}
+            if held.nice:
+                _share(processes, held.nice)
+                held.nice = 0  # later ones inherit it
             for process in processes:
                 with contextlib.suppress(psutil.Error), process.oneshot():
                     spent = process.cpu_times()
@@ -144,11 +153,8 @@ def niceness(container: Object) -> int:
     return min(NICEST, round(math.log(1 / max(request, 0.01)) / math.log(1.25)))
 
 
-def share(shim: psutil.Process, nice: int) -> None:
-    """Give a container's programs their weight. Later ones inherit it."""
-    if nice == 0:
-        return
-    for process in [shim, *_processes(descendants([shim.pid])[shim.pid])]:
+def _share(processes: Iterable[psutil.Process], nice: int) -> None:
+    for process in processes:
         with contextlib.suppress(psutil.Error, OSError):
             if process.nice() < nice:
                 process.nice(nice)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -17,8 +17,9 @@ from ...cluster.recorder import record as record_event
 from ...resources.catalog import PODS
 from ...resources.names import LOCAL_PORT
 from . import addresses, programs, status, trees
-from .container import DEFAULT_PORT, GRACE_SECONDS, Container, Node
+from .container import GRACE_SECONDS, Container, Node
 from .mounts import clear_points
+from .preparation import DEFAULT_PORT
 from .records import PodFiles, PodRecord
 
 log = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ class Pod:
         self._taken = taken
         metadata = pod["metadata"]
         self.uid: str = metadata["uid"]
-        self.files = PodFiles(node.directory, self.uid)
+        self.files = PodFiles(node.place.directory, self.uid)
         self.record = self.files.load() or PodRecord(self.uid, metadata["namespace"], metadata["name"])
         self._containers: list[Container] = []
         self._init_containers: list[Container] = []
@@ -54,7 +55,9 @@ class Pod:
         self.update(pod)
 
     def update(self, pod: Object) -> None:
-        """Hear of a newer object of the same pod."""
+        """Hear of an object of the same pod; an older one than is known is left aside."""
+        if int(pod["metadata"]["resourceVersion"]) < int(self.pod["metadata"]["resourceVersion"]):
+            return
         self.pod = pod
         if pod["metadata"].get("deletionTimestamp"):
             self._going.set()
@@ -93,8 +96,11 @@ class Pod:
         while True:
             try:
                 return await self._live()
-            except (ClusterError, OSError) as error:
+            except ClusterError as error:
                 log.warning("Pod %s: %s", self.record.name, error)
+            except OSError as error:
+                log.warning("Pod %s: %s", self.record.name, error)
+                self.tell("Warning", "Failed", f"This computer did not let the pod start: {error}. It is tried again.")
             except Exception:  # the outermost edge of one pod's work: it is taken up again, and the other pods go on
                 log.exception("Pod %s failed and is taken up again in %g s", self.record.name, AGAIN_SECONDS)
             await asyncio.sleep(AGAIN_SECONDS)
@@ -134,6 +140,18 @@ class Pod:
             self.record.started_at = time.time()
             self.files.save(self.record)
         self._taken[self.uid] = self.record.address
+        await self._write_ports()
+
+    async def keep_ports(self, ports: Sequence[int]) -> None:
+        """Take other ports for those that somebody else has taken meanwhile."""
+        real = {str(port): self.record.ports.get(str(port), port) for port in ports}
+        kept = {name: addresses.usable(self.record.address, port) for name, port in real.items()}
+        if kept != real:
+            self.record.ports |= kept
+            self.files.save(self.record)
+            await self._write_ports()
+
+    async def _write_ports(self) -> None:
         moved = {f"{LOCAL_PORT}{port}": str(real) for port, real in self.record.ports.items() if int(port) != real}
         held = self.pod["metadata"].get("annotations") or {}
         if any(held.get(name) != value for name, value in moved.items()):
@@ -177,12 +195,15 @@ class Pod:
             await record_event(self._node.cluster, dict(self.pod), kind, reason, message, component=COMPONENT)
 
     async def _patch(self, patch: Object, subresource: str | None = None) -> None:
-        await self._node.cluster.patch(PODS, self.record.name, patch, self.record.namespace, subresource=subresource)
+        answer = await self._node.cluster.patch(PODS, self.record.name, patch, self.record.namespace, subresource=subresource)
+        self.update(answer)  # the next status is reckoned from it, though the watch may not have told of it yet
 
     # Ending
 
     async def _end(self) -> None:
         """Ask its programs to end, wait as long as they have, kill what is left, and let the object go."""
+        for container in (*self._init_containers, *self._containers):
+            await container.launched()
         shims = await asyncio.to_thread(trees.shims, self.files)
         if shims:
             if not self._gone:

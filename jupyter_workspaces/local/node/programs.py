@@ -38,9 +38,14 @@ def launch(plan: dict[str, Any], record: Callable[[psutil.Process], None], cores
     )
     _children[child.pid] = child
     process = psutil.Process(child.pid)
-    if cores:
-        process.cpu_affinity(list(cores))
-    record(process)
+    try:
+        if cores:
+            process.cpu_affinity(list(cores))
+        record(process)
+    except (OSError, psutil.Error):
+        child.kill()
+        child.communicate()
+        raise
     impatient = threading.Timer(ANSWER_SECONDS, child.kill)
     impatient.start()
     try:
@@ -55,6 +60,29 @@ def launch(plan: dict[str, Any], record: Callable[[psutil.Process], None], cores
     finally:
         impatient.cancel()
     return process
+
+
+def birth(process: psutil.Process) -> str:
+    """What tells a process from a later one of the same pid.
+
+    Linux: boot and clock ticks since then, which stay when somebody sets the clock; elsewhere the time of creation.
+    """
+    try:
+        with open("/proc/sys/kernel/random/boot_id") as boot, open(f"/proc/{process.pid}/stat", "rb") as stat:
+            return f"{boot.read().strip()} {stat.read().rpartition(b')')[2].split()[19].decode()}"
+    except OSError:
+        return f"{process.create_time():.1f}"
+
+
+def find(pid: int, born: str) -> psutil.Process | None:
+    """The process that a record means, if it still runs."""
+    if not pid:
+        return None
+    try:
+        process = psutil.Process(pid)
+        return process if birth(process) == born and not is_over(process) else None
+    except psutil.Error:
+        return None
 
 
 async def ended(process: psutil.Process) -> None:

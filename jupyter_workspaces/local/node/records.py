@@ -29,14 +29,14 @@ class Ended:
 
 @dataclass
 class ContainerRecord:
-    """One container: its present or last run. `pid` and `create_time` name its shim; `pid` is 0 when none runs.
+    """One container: its present or last run. `pid` and `birth` name its shim; `pid` is 0 when none runs.
 
     `check` is the URL that tells readiness where the pod's spec has no probe; `pause` the back-off before the next start, in seconds.
     """
 
     attempt: int = 0
     pid: int = 0
-    create_time: float = 0.0
+    birth: str = ""
     started_at: float = 0.0
     restarts: int = 0
     pause: float = 0.0
@@ -71,13 +71,24 @@ class PodFiles:
 
     def remove(self) -> None:
         """Never follows a link out of the directory, so what was mounted or linked stays."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        for path in (self._temporary, self.path):
+            shutil.rmtree(path, ignore_errors=True)
 
     def below(self, *names: str) -> Path:
         """A directory in it, made."""
         path = self.path.joinpath(*names)
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         return path
+
+    def temporary(self) -> Path:
+        """For sockets and scratch files, made. Its name is short: a socket's whole path may have 107 bytes (unix(7))."""
+        path = self._temporary
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return path
+
+    @property
+    def _temporary(self) -> Path:
+        return self.path.parent / f".{self.path.name[:8]}"
 
     def log(self, container: str, attempt: int) -> Path:
         return self.path / "containers" / container / f"{attempt}.log"
@@ -128,7 +139,9 @@ class PodFiles:
 def all_pods(directory: Path) -> Iterator[PodFiles]:
     """Every pod that has a directory here."""
     try:
-        names = sorted(entry.name for entry in os.scandir(directory / "pods") if entry.is_dir(follow_symlinks=False))
+        names = sorted(
+            entry.name for entry in os.scandir(directory / "pods") if entry.is_dir(follow_symlinks=False) and not entry.name.startswith(".")
+        )
     except OSError:
         return
     for name in names:

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from .environment import expand
+from .environment import expand, user
 from .waiting import IMAGE, Waiting
 
 Object = Mapping[str, Any]
@@ -39,22 +39,23 @@ _FIND_LAB = "import importlib.util as u, sys; s = u.find_spec('jupyterlab'); pri
 
 @dataclass(frozen=True)
 class Place:
-    """Where a program shall serve. `prefix` is its public path, with a slash at the end."""
+    """Where a program shall serve. `prefix` is its public path, with a slash at the end; `private` a directory of the pod's own."""
 
     address: str
     port: int
     prefix: str
     home: str
+    private: str = ""
 
     def fill(self, text: str) -> str:
-        for name, value in (("address", self.address), ("port", str(self.port)), ("prefix", self.prefix), ("home", self.home)):
-            text = text.replace("{" + name + "}", value)
+        for name in ("address", "port", "prefix", "home", "private"):
+            text = text.replace("{" + name + "}", str(getattr(self, name)))
         return text
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """A program that stands for an image. `{address}`, `{port}`, `{prefix}`, `{home}` in its command are filled in at the start.
+    """A program that stands for an image. `{address}`, `{port}`, `{prefix}`, `{home}`, `{private}` in its command and `files` are filled in at the start.
 
     `needs` must stay visible whatever is mounted; `check` is the path that answers when it is ready.
     """
@@ -65,6 +66,7 @@ class Runtime:
     programs: tuple[str, ...] = ()
     needs: tuple[Path, ...] = ()
     check: str | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
 
     def line(self, place: Place) -> list[str]:
         return [place.fill(part) for part in self.command]
@@ -144,9 +146,12 @@ def rstudio(image: str) -> Runtime:
     program = _program(image, "rserver", "RStudio Server", "https://posit.co/download/rstudio-server/", ("/usr/lib/rstudio-server/bin",))
     command = (
         *(program, "--server-daemonize=0", "--auth-none=1", "--www-address={address}", "--www-port={port}"),
-        *("--www-root-path={prefix}", "--server-user=" + _user_name(), "--server-data-dir={home}/.local/share/rstudio-server"),
+        *("--www-root-path={prefix}", f"--server-user={user()}", "--www-frame-origin=same", "--www-verify-user-agent=0"),
+        *("--server-working-dir={home}", "--server-data-dir={private}", "--database-config-file={private}/rstudio-database.conf"),
+        *("--secure-cookie-key-file={private}/rstudio-cookie-key", "--server-pid-file={private}/rstudio.pid"),
     )
-    return Runtime(f'Image "{image}" stands for {program}', command, needs=(Path(program),))
+    database = "provider=sqlite\ndirectory={private}\n"  # its default is a directory of the system's
+    return Runtime(f'Image "{image}" stands for {program}', command, needs=(Path(program),), files={"rstudio-database.conf": database})
 
 
 def _program(image: str, name: str, title: str, where: str, beside: Sequence[str] = ()) -> str:
@@ -239,12 +244,3 @@ def _own_command(image: str, container: Object, variables: Mapping[str, str]) ->
 def _below(path: Path, parent: Path) -> bool:
     real, above = Path(os.path.realpath(path)), Path(os.path.realpath(parent))
     return real == above or above in real.parents
-
-
-def _user_name() -> str:
-    try:
-        import pwd
-
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except (ImportError, KeyError):
-        return "rstudio"

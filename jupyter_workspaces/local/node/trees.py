@@ -9,13 +9,14 @@ from pathlib import Path
 
 import psutil
 
-from ..processes import alive
+from .programs import find, is_over
 from .records import PodFiles, all_pods
 
 MARK = "JUPYTER_WORKSPACE_POD"
 """Environment variable with the pod's uid: finds a pod's processes that lost their shim."""
 
 KILL_SECONDS = 5.0
+STOP_SECONDS = 5.0
 
 
 def parents() -> dict[int, int]:
@@ -47,7 +48,7 @@ def kill(shim: psutil.Process, seconds: float = KILL_SECONDS) -> bool:
     """End all that a shim holds; the shim itself follows by itself, having written the exit code. True when nothing is left."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if not _lives(shim):
+        if is_over(shim):
             return True
         for pid in descendants([shim.pid])[shim.pid]:
             _signal_kill(pid)
@@ -61,7 +62,7 @@ def kill(shim: psutil.Process, seconds: float = KILL_SECONDS) -> bool:
         shim.wait(1.0)
     except (psutil.NoSuchProcess, psutil.TimeoutExpired):
         pass
-    return not _lives(shim)
+    return is_over(shim)
 
 
 def kill_marked(uid: str) -> int:
@@ -80,10 +81,21 @@ def kill_marked(uid: str) -> int:
 
 
 def stop_pods(directory: Path) -> None:
-    """Kill all processes of the pods recorded in a cluster's directory, found by pid and time of creation only. Blocks until they are gone."""
-    for files in all_pods(directory):
-        for shim in shims(files):
-            kill(shim)
+    """End all processes of the pods recorded in a cluster's directory, found by pid and time of birth only.
+
+    Blocks until they are gone: they get some seconds to save their files, then they are killed.
+    """
+    found = [shim for files in all_pods(directory) for shim in shims(files)]
+    for shim in found:
+        try:
+            shim.terminate()
+        except psutil.Error:
+            continue
+    deadline = time.monotonic() + STOP_SECONDS
+    while time.monotonic() < deadline and not all(is_over(shim) for shim in found):
+        time.sleep(0.02)
+    for shim in found:
+        kill(shim)
 
 
 def shims(files: PodFiles) -> list[psutil.Process]:
@@ -91,15 +103,8 @@ def shims(files: PodFiles) -> list[psutil.Process]:
     record = files.load()
     if record is None:
         return []
-    found = (alive({"pid": kept.pid, "createTime": kept.create_time}) for kept in record.containers.values() if kept.pid)
+    found = (find(kept.pid, kept.birth) for kept in record.containers.values())
     return [process for process in found if process is not None]
-
-
-def _lives(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False
 
 
 def _signal_kill(pid: int) -> None:

@@ -137,7 +137,7 @@ async def test_a_record_whose_pid_is_somebody_elses_now_harms_nobody(tmp_path: P
             await asyncio.to_thread(stop_pods, tmp_path)
             path = next(tmp_path.glob("pods/*/record.json"))
             record = json.loads(path.read_text())
-            record["containers"]["main"] |= {"pid": bystander.pid, "create_time": psutil.Process(bystander.pid).create_time() - 100}
+            record["containers"]["main"] |= {"pid": bystander.pid, "birth": "another boot 1"}
             path.write_text(json.dumps(record))
 
             await asyncio.to_thread(stop_pods, tmp_path)
