@@ -21,6 +21,7 @@ LABELS = {
     DETAILS: "Details",
     WHY: "Why?",
 }
+STOPPING = "Stopping"
 _CANCEL = {"id": PAUSE, "label": "Cancel the start"}
 _SHOWN_ACTIVITY = 300_000  # ms; activity is told in steps of five minutes, or an open panel would keep the kernel from ever being idle
 
@@ -32,7 +33,7 @@ def key(item: Item) -> str:
 def row(item: Item, kind_titles: Mapping[str, str], *, busy: str = "", note: str = "", step: str = "") -> Row:
     """The row of an item. `busy` names what was asked for and is not yet confirmed, `note` is why the last thing was refused."""
     state = state_of(item)
-    said = words.state(state)
+    said = words.state("Pending" if state == STOPPING else state)
     options = item["podTemplate"]["options"]
     image, size = options["imageConfig"]["current"], options["podConfig"]["current"]
     kind = item["workspaceKind"]
@@ -65,10 +66,15 @@ def row(item: Item, kind_titles: Mapping[str, str], *, busy: str = "", note: str
 
 
 def state_of(item: Item) -> str:
-    """The state as people see it: one that is being deleted says so, one that was told to start is starting."""
+    """The state as people see it: one that is being deleted says so, one that was told to start is starting.
+
+    The cluster's Terminating is about the pod (contract §4.2): of a workspace that stays it means that it stops, to pause or to restart.
+    """
     if (item.get("audit") or {}).get("deletedAt"):
         return "Terminating"
     state = item.get("state") or "Unknown"
+    if state == "Terminating":
+        return STOPPING
     if state == "Paused" and not item.get("paused"):
         return "Pending"
     return state if state in words.STATES else "Unknown"
@@ -81,6 +87,7 @@ def actions(state: str, links: list[dict[str, str]]) -> dict[str, Any]:
         "Pending": (WHY, None, [DETAILS, _CANCEL, DELETE]),
         "Paused": (RESUME, None, [DETAILS, DELETE]),
         "Error": (WHY, None, [RESTART, DETAILS, PAUSE, DELETE]),
+        STOPPING: (None, None, [DETAILS, DELETE]),
         "Terminating": (None, None, [DETAILS]),
         "Unknown": (DETAILS, None, [RESTART, DELETE]),
     }
@@ -115,7 +122,9 @@ def _action(entry: str | dict[str, str] | None) -> dict[str, str] | None:
 
 
 def _transition(item: Item, state: str) -> str:
-    return "Pausing" if item.get("paused") and state in ("Running", "Pending") else ""
+    if item.get("paused") and state in ("Running", "Pending", STOPPING):
+        return "Pausing"
+    return "Restarting" if state == STOPPING else ""
 
 
 def _since(item: Item, state: str) -> int:

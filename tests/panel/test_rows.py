@@ -26,7 +26,7 @@ def offered(item):
         ("Pending", "Starting", "Why?", None, ["Details", "Cancel the start", "Delete…"]),
         ("Paused", "Paused", "Resume", None, ["Details", "Delete…"]),
         ("Error", "Needs attention", "Why?", None, ["Restart", "Details", "Pause", "Delete…"]),
-        ("Terminating", "Being deleted", None, None, ["Details"]),
+        ("Terminating", "Restarting", None, None, ["Details", "Delete…"]),
         ("", "Unknown", "Details", None, ["Restart", "Delete…"]),
     ],
 )
@@ -56,8 +56,9 @@ def test_what_the_kind_no_longer_knows_is_named_by_its_id():
 
 def test_a_running_one_that_was_told_to_pause_says_so():
     assert drawn(workspace("dora", "Running", paused=True))["word"] == "Pausing"
+    assert drawn(workspace("dora", "Terminating", paused=True))["word"] == "Pausing"
     assert drawn(workspace("dora", "Paused", paused=False))["word"] == "Starting"
-    assert drawn(workspace("dora", audit={"createdAt": None, "deletedAt": "2026-09-21T14:00:00Z"}))["state"] == "Terminating"
+    assert drawn(workspace("dora", audit={"createdAt": None, "deletedAt": "2026-09-21T14:00:00Z"}))["word"] == "Being deleted"
 
 
 def test_only_the_proxys_own_paths_become_links():
