@@ -23,7 +23,7 @@ from ...cluster.reflector import Reflector
 from ...resources.catalog import NODES, PODS
 from . import mounts, trees
 from .container import FIRST_PAUSE, Node
-from .limits import NodeMetrics
+from .limits import SCAN_SECONDS, NodeMetrics
 from .pod import Pod
 from .preparation import Place
 from .records import all_pods
@@ -54,9 +54,10 @@ class Agent:
         log_files: int = LOG_FILES,
         first_pause: float = FIRST_PAUSE,
         starts: int | None = None,
+        scan_seconds: float = SCAN_SECONDS,
     ) -> None:
         """`namespaces=False` shows volumes as links even where mount namespaces could be made."""
-        self.metrics = NodeMetrics()
+        self.metrics = NodeMetrics(scan_seconds)
         self._cluster = cluster
         self._directory = directory
         self._allowed = namespaces is not False

@@ -50,7 +50,8 @@ class _Watched:
 class NodeMetrics:
     """Watches containers by their shims. One task owns it; `usage` may be read any time."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float = SCAN_SECONDS) -> None:
+        self._seconds = seconds
         self.usage: dict[tuple[str, str], Usage] = {}
         self._watched: dict[tuple[str, str], _Watched] = {}
         self._times: dict[tuple[str, str], tuple[float, dict[int, float]]] = {}
@@ -73,9 +74,9 @@ class NodeMetrics:
         return [held.process for held in self._watched.values()]
 
     async def run(self) -> None:
-        """Look every two seconds, more often while something is close to its limit, until cancelled."""
+        """Look every `seconds`, more often while something is close to its limit, until cancelled."""
         while True:
-            pause = SCAN_SECONDS
+            pause = self._seconds
             if self._watched:
                 watched = dict(self._watched)
                 found = await asyncio.to_thread(self._scan, watched)
@@ -90,7 +91,7 @@ class NodeMetrics:
                         held.told = True
                         held.exceeded(usage.memory)
                     elif usage.memory > held.memory_limit * CLOSE:
-                        pause = CLOSE_SECONDS
+                        pause = min(CLOSE_SECONDS, self._seconds)
             await asyncio.sleep(pause)
 
     def _scan(self, watched: Mapping[tuple[str, str], _Watched]) -> dict[tuple[str, str], Usage]:

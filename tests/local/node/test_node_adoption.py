@@ -9,11 +9,14 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 from node_cluster import TOKEN, NodeCluster, node_cluster
 
+from jupyter_workspaces.cluster.reflector import Reflector
 from jupyter_workspaces.local.node import stop_pods
+from jupyter_workspaces.resources.catalog import PODS
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -52,6 +55,27 @@ async def test_a_pod_lives_on_when_its_node_is_killed_and_is_adopted_by_the_next
         await nodes.delete("lasting", grace_seconds=1)
         await nodes.gone("lasting")
         assert not program.is_running() or program.status() == psutil.STATUS_ZOMBIE
+
+
+async def test_being_adopted_is_not_seen_from_outside(tmp_path: Path) -> None:
+    async with node_cluster(tmp_path) as nodes:
+        container = {"readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1, "initialDelaySeconds": 1}}
+        container |= {"env": [{"name": "ADDRESS", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}]}
+        await nodes.program("web", f"cd {tmp_path}; exec {sys.executable} -m http.server --bind $ADDRESS 8080", container=container)
+        before = await nodes.ready("web")
+        await nodes.stop_agent()
+        seen: list[dict[str, Any]] = []
+        pods = Reflector(nodes.cluster, PODS)
+        pods.listen(lambda change, pod, previous: seen.append(pod["status"]))
+        pods.start()
+
+        nodes.start_agent()
+        await nodes.until(lambda: watched(nodes))
+        await nodes.program("marker", "exec sleep 60")
+        await nodes.ready("marker")
+        await pods.stop()
+
+        assert [status for status in seen if status.get("podIP") == before["status"]["podIP"]] == [before["status"]]
 
 
 async def watched(nodes: NodeCluster) -> bool:
@@ -118,7 +142,7 @@ async def test_a_supervisor_that_is_killed_takes_its_program_with_it_and_the_pod
 async def test_all_pods_of_a_directory_can_be_stopped_without_a_node(tmp_path: Path) -> None:
     async with node_cluster(tmp_path, agent=False) as nodes:
         async with agent_process(nodes):
-            await nodes.program("one", f"echo $$$$ > {tmp_path}/pid; trap '' TERM; sleep 300")
+            await nodes.program("one", f"echo $$$$ > {tmp_path}/pid; exec sleep 300")
             await nodes.ready("one")
         program = psutil.Process(int((tmp_path / "pid").read_text()))
 

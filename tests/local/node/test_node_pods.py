@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+import socket
 import sys
 import time
 from pathlib import Path
@@ -184,9 +186,8 @@ async def test_starts_at_once_are_bounded(tmp_path: Path) -> None:
         assert "Waiting for its turn" in waiting["message"]
 
 
-@pytest.mark.slow
 async def test_a_program_that_needs_more_memory_than_it_may_is_killed_and_the_reason_told(tmp_path: Path) -> None:
-    async with node_cluster(tmp_path) as nodes:
+    async with node_cluster(tmp_path, scan_seconds=0.2) as nodes:
         script = f"exec {sys.executable} -c 'import time; kept = bytearray(200_000_000); time.sleep(60)'"
         await nodes.program("hungry", script, container={"resources": {"limits": {"memory": "100Mi"}}})
 
@@ -197,7 +198,7 @@ async def test_a_program_that_needs_more_memory_than_it_may_is_killed_and_the_re
 
 
 async def test_usage_is_known(tmp_path: Path) -> None:
-    async with node_cluster(tmp_path) as nodes:
+    async with node_cluster(tmp_path, scan_seconds=0.2) as nodes:
         await nodes.program("busy", f"exec {sys.executable} -c 'while True: pass'")
         uid = (await nodes.ready("busy"))["metadata"]["uid"]
         assert nodes.agent is not None
@@ -307,6 +308,47 @@ async def test_pods_share_one_address_where_there_is_only_one(tmp_path: Path, mo
         ports = {pod["metadata"]["annotations"]["jupyter-workspaces/local-port.8888"] for pod in pods}
         assert [pod["status"]["podIP"] for pod in pods] == ["127.0.0.1", "127.0.0.1"]
         assert len(ports) == 2
+
+
+async def test_a_port_that_somebody_else_took_is_replaced_by_another(tmp_path: Path) -> None:
+    async with node_cluster(tmp_path, first_pause=0.1) as nodes:
+        container = {"ports": [{"containerPort": 8888}]}
+        await nodes.program("lab", f"while ! test -e {tmp_path}/end; do sleep 0.05; done", container=container)
+        pod = await nodes.ready("lab")
+        with socket.create_server((pod["status"]["podIP"], 8888)):
+            (tmp_path / "end").touch()
+            await nodes.state("lab", "terminated", last=True)
+            (tmp_path / "end").unlink()
+
+            async def moved() -> str | None:
+                held: dict[str, str] = (await nodes.pod("lab"))["metadata"].get("annotations") or {}
+                return held.get("jupyter-workspaces/local-port.8888")
+
+            assert int(await nodes.until(moved) or 0) not in (0, 8888)
+
+
+async def test_a_pod_deleted_while_it_starts_leaves_nothing(tmp_path: Path) -> None:
+    async with node_cluster(tmp_path) as nodes:
+        for number in range(5):
+            await nodes.program(f"short-{number}", f"echo $$$$ >> {tmp_path}/pids; exec sleep 300")
+            await asyncio.sleep(0.02 * number)
+            await nodes.delete(f"short-{number}", grace_seconds=1)
+        for number in range(5):
+            await nodes.gone(f"short-{number}")
+
+        started = (tmp_path / "pids").read_text().split() if (tmp_path / "pids").exists() else []
+        assert not [pid for pid in started if psutil.pid_exists(int(pid)) and psutil.Process(int(pid)).status() != psutil.STATUS_ZOMBIE]
+        assert not list((tmp_path / "pods").glob("*"))
+
+
+async def test_sockets_can_be_made_in_the_temporary_directory(tmp_path: Path) -> None:
+    async with node_cluster(tmp_path) as nodes:
+        await nodes.program("sockets", 'echo "$TMPDIR"; echo done; sleep 60')
+
+        temporary = (await nodes.says("sockets", "done")).splitlines()[0]
+
+        assert len(temporary) - len(str(tmp_path)) < 20
+        assert Path(temporary).is_dir()
 
 
 async def test_a_pod_whose_object_is_torn_away_ends_too(tmp_path: Path) -> None:
