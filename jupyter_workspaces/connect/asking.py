@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -12,12 +13,12 @@ from jupyter_server.utils import ensure_async
 from tornado import web
 from tornado.httputil import url_concat
 
+from ..api.problems import Problem
 from ..cluster.errors import ClusterError, NotFound
 from .credentials import Guard
-from .pages import page
-from .progress import Step, steps
+from .pages import Step, page
 from .rewriting import PublicPath
-from .target import Place, Target, Unavailable, View
+from .target import Place, Services, Target, Unavailable, resolve
 from .transfer import Upstreams, upstreams
 
 PORT = r"(?P<namespace>[a-z0-9.-]+)/(?P<name>[a-z0-9.-]+)/(?P<port>[a-z0-9_-]+)"
@@ -41,11 +42,11 @@ class Elsewhere(web.HTTPError):
 
 
 class Absent(web.HTTPError):
-    """The workspace cannot be reached now."""
+    """The workspace cannot be reached now; `steps` tell how far its start is, where it starts."""
 
-    def __init__(self, why: Unavailable) -> None:
+    def __init__(self, why: Unavailable, steps: Sequence[Step] = ()) -> None:
         super().__init__(why.status)
-        self.why = why
+        self.why, self.steps = why, steps
 
 
 class ConnectHandler(JupyterHandler):
@@ -55,6 +56,8 @@ class ConnectHandler(JupyterHandler):
     action = ""
     _track_activity = False  # a workspace that is used does not keep the server in front of it alive
     place: Place
+    services: Services
+    shows_steps = False
 
     async def prepare(self) -> None:  # type: ignore[override]
         named = self.path_kwargs
@@ -74,6 +77,10 @@ class ConnectHandler(JupyterHandler):
             raise Refused(403, f"You may not {action} workspaces on this server. Ask whoever manages it.", "NotAllowed")
         if action != "read" and not self.from_our_pages():
             raise Refused(403, "This request comes from a page of another site, so it was not passed on.", "CrossOrigin")
+        try:
+            self.services = await cast(Services, self.settings["jupyter_workspaces"]).ready()
+        except Problem as problem:
+            raise Absent(Unavailable("cluster", problem.message)) from problem
 
     def check_xsrf_cookie(self) -> None:
         """Not asked: the apps in workspaces do not know our `_xsrf`. `from_our_pages` guards writes instead."""
@@ -102,10 +109,6 @@ class ConnectHandler(JupyterHandler):
         return mode == "navigate" if mode else "text/html" in self.request.headers.get("Accept", "")
 
     @property
-    def view(self) -> View:
-        return cast(View, self.settings["jupyter_workspaces"].cluster)
-
-    @property
     def upstreams(self) -> Upstreams:
         return upstreams(self.settings)
 
@@ -121,10 +124,25 @@ class ConnectHandler(JupyterHandler):
     def public_path(self, target: Target) -> PublicPath:
         return PublicPath(self.base_url, self.place.path, target.remove_prefix, target.netloc, self.request.host)
 
-    def silent(self, message: str) -> Unavailable:
-        """Its pod is said to be ready, yet nothing answers."""
-        workspace = self.view.workspace(self.place.namespace, self.place.name)
-        return Unavailable("starting", message, workspace, self.view.pod_of(workspace) if workspace is not None else None)
+    async def find(self) -> Target:
+        """Where the workspace answers. Raises `Absent`."""
+        try:
+            return resolve(self.services.cluster, self.place)
+        except Unavailable as why:
+            raise await self.absent(why) from why
+
+    async def absent(self, why: Unavailable) -> Absent:
+        """With the steps of its start, for those who look at them."""
+        if why.state not in ("starting", "failed") or not (self.navigates or self.shows_steps):
+            return Absent(why)
+        try:
+            progress = await self.services.pods.progress(self.place.namespace, self.place.name)
+        except (Problem, ClusterError):
+            return Absent(why)  # the page says what it knows without them
+        steps = [Step(step.name, step.state, step.seconds) for step in progress.steps]
+        if steps and all(step.state == "done" for step in steps):  # ready, says the cluster, yet nothing answers
+            steps[-1] = Step(steps[-1].name, "current")
+        return Absent(why, steps)
 
     def answer(self, data: Any) -> None:
         self.set_header("Content-Type", "application/json")
@@ -139,17 +157,18 @@ class ConnectHandler(JupyterHandler):
             self.finish()
             return
         message, reason = HTTPStatus(status_code).phrase, "Error"
+        steps: Sequence[Step] = ()
         shown = Unavailable("refused" if status_code == 403 else "error", message)
         if isinstance(error, Refused):
             message, reason = error.message, error.kind
             shown = Unavailable(shown.state, message)
         elif isinstance(error, Absent):
-            shown = error.why
+            shown, steps = error.why, error.steps
             message, reason = f"{self.place.name}: {shown.message}", shown.state.capitalize()
         if status_code == 503:
-            self.set_header("Retry-After", "2" if shown.state in ("starting", "stopping") else "30")
+            self.set_header("Retry-After", "2" if shown.state in ("starting", "stopping", "cluster") else "30")
         if self.navigates and hasattr(self, "place"):
-            text, policy = page(shown, self.place, progress(shown), self.status_url)
+            text, policy = page(shown, self.place, steps, self.status_url)
             self.set_header("Content-Type", "text/html; charset=utf-8")
             self.set_header("Content-Security-Policy", policy)
             self.finish(text)
@@ -159,13 +178,6 @@ class ConnectHandler(JupyterHandler):
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         if not isinstance(value, Refused | Elsewhere | Absent):  # a refusal is an answer, not a fault
             super().log_exception(typ, value, tb)
-
-
-def progress(refusal: Unavailable) -> list[Step]:
-    """The steps to show beside a refusal; none where nothing starts."""
-    if refusal.state not in ("starting", "failed"):
-        return []
-    return steps(refusal.pod, refusal.message, failed=refusal.state == "failed")
 
 
 def unreadable_token(target: Target, error: ClusterError) -> Refused:

@@ -13,12 +13,12 @@ from tornado import httputil, iostream, web
 from tornado.routing import PathMatches
 
 from ..cluster.errors import ClusterError
-from .asking import PORT, Absent, ConnectHandler, Elsewhere, Refused, unreadable_token
+from .asking import PORT, ConnectHandler, Elsewhere, Refused, unreadable_token
 from .credentials import has_token
 from .html import HtmlRewriter, decoder
 from .rewriting import PublicPath
 from .status import StatusHandler
-from .target import Target, Unavailable, resolve
+from .target import Target, Unavailable
 from .transfer import Body, request_headers, response_headers, upstream_url
 from .websocket import SocketHandler
 
@@ -49,7 +49,8 @@ class HttpHandler(ConnectHandler):
     async def prepare(self) -> None:  # type: ignore[override]
         try:
             await super().prepare()
-            target = self._resolve()
+            self._check_address()
+            target = await self.find()
         except web.HTTPError as refusal:
             if self._has_body():
                 raise
@@ -61,8 +62,8 @@ class HttpHandler(ConnectHandler):
         self._exchange = asyncio.create_task(self._transfer(target), name=f"connect {self.place.path}")
         self._exchange.add_done_callback(self._exchanged)
 
-    def _resolve(self) -> Target:
-        """Raises `Elsewhere` for an address that is not quite right, `Absent`."""
+    def _check_address(self) -> None:
+        """Raises `Elsewhere` for one that is not quite right."""
         uri = self.request.uri or ""
         if not self.path_kwargs["rest"]:
             path, mark, query = uri.partition("?")
@@ -70,10 +71,6 @@ class HttpHandler(ConnectHandler):
         guard = self.guard
         if self.navigates and has_token(self.request.query, guard.tokens):
             raise Elsewhere(guard.query_inward(uri, {}))  # the token stays out of the workspace's page and of the history
-        try:
-            return resolve(self.view, self.place)
-        except Unavailable as why:
-            raise Absent(why) from why
 
     async def data_received(self, chunk: bytes) -> None:
         if self._body is not None:
@@ -132,7 +129,7 @@ class HttpHandler(ConnectHandler):
         """Raises `Refused`; a workspace that does not answer is a page or 503."""
         path = self.public_path(target)
         try:
-            token = await self.upstreams.token(self.view.cluster, self.place.namespace, target)
+            token = await self.upstreams.token(self.services.cluster.cluster, self.place.namespace, target)
         except ClusterError as error:
             raise unreadable_token(target, error) from error
         try:
@@ -145,7 +142,7 @@ class HttpHandler(ConnectHandler):
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             self._begin_anew()
             reason = "does not take connections yet" if isinstance(error, aiohttp.ClientConnectorError) else "did not answer within 10 s"
-            raise Absent(self.silent(f"Its program {reason}; trying again.")) from error
+            raise await self.absent(Unavailable("starting", f"Its program {reason}; trying again.")) from error
         except (aiohttp.ClientError, zlib.error, asyncio.TimeoutError) as error:
             if self._headers_written:
                 self._break_off()

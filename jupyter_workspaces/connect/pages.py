@@ -7,11 +7,20 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from .progress import Step
 from .target import Place, Unavailable
+
+
+@dataclass(frozen=True)
+class Step:
+    """One of a start. `state` is done, current, waiting or failed; `seconds` as long as it took, None while it lasts."""
+
+    name: str
+    state: str
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -28,7 +37,8 @@ class Look:
 
 LOOKS = {
     "starting": Look("half", "Starting", "{name} is starting", "brand"),
-    "stopping": Look("hollow", "Stopping", "{name} is being paused", "muted", "resume", "Resume"),
+    "stopping": Look("hollow", "Stopping", "{name} is stopping", "muted"),
+    "cluster": Look("half", "Waiting", "{name} waits for its cluster", "brand"),
     "paused": Look("pause", "Paused", "{name} is paused", "muted", "resume", "Resume"),
     "failed": Look("triangle", "Needs attention", "{name} needs attention", "error", "restart", "Restart"),
     "gone": Look("hollow", "Gone", "{name} is not here", "muted"),
@@ -47,10 +57,10 @@ _SIGNS = {
 }
 _MARKS = {"done": ("✓", "done"), "current": ("◐", "now"), "failed": ("▲", "failed"), "waiting": ("○", "to come")}
 # States in which time alone changes something.
-_GOES_ON = frozenset(("starting", "stopping", "paused", "failed"))
+_GOES_ON = frozenset(("cluster", "starting", "stopping", "paused", "failed"))
 
 
-def page(refusal: Unavailable, place: Place, steps: list[Step], status_url: str) -> tuple[str, str]:
+def page(refusal: Unavailable, place: Place, steps: Sequence[Step], status_url: str) -> tuple[str, str]:
     """The page and its Content-Security-Policy. `status_url` answers `{"state", "message", "steps", "ready"}` and takes the action by POST."""
     look = LOOKS[refusal.state]
     nonce = secrets.token_urlsafe(16)
@@ -65,11 +75,7 @@ def page(refusal: Unavailable, place: Place, steps: list[Step], status_url: str)
     shown = "".join(_step(step) for step in steps)
     live = refusal.state in _GOES_ON
     script = _SCRIPT.replace("STATE", json.dumps(refusal.state)) if live else ""
-    refresh = (
-        f'<noscript><meta http-equiv="refresh" content="{3 if refusal.state in ("starting", "stopping") else 15}"></noscript>'
-        if live
-        else ""
-    )
+    refresh = f'<noscript><meta http-equiv="refresh" content="{15 if look.action else 3}"></noscript>' if live else ""
     text = f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -102,8 +108,12 @@ def _step(step: Step) -> str:
     current = ' aria-current="step"' if step.state in ("current", "failed") else ""
     return (
         f'<li class="{step.state}"{current}><span class="mark" aria-hidden="true">{mark}</span>'
-        f'<span>{escape(step.name)}<span class="said"> ({said})</span></span></li>'
+        f'<span>{escape(step.name)}<span class="said"> ({said})</span></span><span class="time">{_time(step.seconds)}</span></li>'
     )
+
+
+def _time(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds:.1f} s" if seconds < 60 else f"{seconds / 60:.0f} min"
 
 
 _STYLE = """
@@ -126,6 +136,7 @@ ol { margin: 16px 0; padding: 0; list-style: none }
 ol[hidden] { display: none }
 li { display: flex; gap: 8px; padding: 2px 0; color: var(--soft) }
 li .mark { flex: none; width: 16px; text-align: center }
+li .time { margin-left: auto; font-variant-numeric: tabular-nums; font-weight: 400 }
 li.done .mark { color: var(--done) }
 li.current { color: var(--text); font-weight: 500 }
 li.current .mark { color: var(--brand) }
@@ -168,7 +179,11 @@ function show(status) {
     said.className = 'said';
     said.textContent = ' (' + marks[step.state][1] + ')';
     name.append(said);
-    item.append(mark, name);
+    const time = document.createElement('span');
+    time.className = 'time';
+    const seconds = step.seconds;
+    time.textContent = seconds === null ? '' : seconds < 60 ? seconds.toFixed(1) + ' s' : Math.round(seconds / 60) + ' min';
+    item.append(mark, name, time);
     return item;
   }));
 }

@@ -3,62 +3,60 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from http import HTTPStatus
 
 from tornado import web
 
-from ..cluster.errors import ClusterError, NotFound
-from ..resources.catalog import PODS, WORKSPACES
-from .asking import ConnectHandler, Refused, progress
-from .target import Target, Unavailable, resolve
+from ..api.problems import Problem
+from .asking import Absent, ConnectHandler, Refused
+from .target import Target, Unavailable
 
 DIAL_SECONDS = 2
 
 
 class StatusHandler(ConnectHandler):
-    """GET: `{"state", "message", "steps": [{"name", "state", "message"}], "ready"}`. POST `action=resume` or `restart`: 202, the same."""
+    """GET: `{"state", "message", "steps": [{"name", "state", "seconds"}], "ready"}`. POST `action=resume` or `restart`: 202, the same."""
+
+    shows_steps = True
 
     @web.authenticated
     async def get(self, **_: str) -> None:
         self.set_header("Cache-Control", "no-store")
         try:
-            target = resolve(self.view, self.place)
-        except Unavailable as refusal:
-            self._tell(refusal)
-            return
-        if await _listens(target):
-            self.answer({"state": "running", "message": "It is ready.", "steps": [], "ready": True})
+            target = await self.find()
+            if not await _listens(target):
+                raise await self.absent(Unavailable("starting", "Its program does not take connections yet; trying again."))
+        except Absent as refusal:
+            steps = [asdict(step) for step in refusal.steps]
+            self.answer({"state": refusal.why.state, "message": refusal.why.message, "steps": steps, "ready": False})
         else:
-            self._tell(self.silent("Its program does not take connections yet."))
+            self.answer({"state": "running", "message": "It is ready.", "steps": [], "ready": True})
 
     @web.authenticated
     async def post(self, **_: str) -> None:
-        workspace = self.view.workspace(self.place.namespace, self.place.name)
-        if workspace is None:
-            raise Refused(404, f"There is no workspace {self.place.name} in {self.place.namespace}.", "NotFound")
         action = self.get_body_argument("action", "")
-        if action not in ("resume", "restart"):
-            raise Refused(422, "The action must be resume or restart.", "Invalid")
-        cluster = self.view.cluster
+        workspaces, namespace, name = self.services.workspaces, self.place.namespace, self.place.name
         try:
-            if workspace["spec"].get("paused"):
-                await cluster.patch(WORKSPACES, self.place.name, {"spec": {"paused": False}}, self.place.namespace)
-            elif action == "restart" and (pod := self.view.pod_of(workspace)) is not None:
-                metadata = pod["metadata"]
-                await cluster.delete(PODS, metadata["name"], self.place.namespace, uid=metadata["uid"])
-        except NotFound:
-            pass  # its pod went by itself, and a new one is made
-        except ClusterError as error:
-            raise Refused(error.status, f"The cluster did not take it: {error.message}", error.reason) from error
+            if action == "resume":
+                await workspaces.pause(namespace, name, False)
+            elif action == "restart":
+                await workspaces.restart(namespace, name)
+            else:
+                raise Refused(422, "The action must be resume or restart.", "Invalid")
+        except Problem as problem:
+            raise Refused(problem.status, _said(problem), problem.status.phrase.replace(" ", "")) from problem
         if "text/html" in self.request.headers.get("Accept", ""):  # the form without scripts
             self.redirect(f"{self.base_url}{self.place.path[1:]}", status=HTTPStatus.SEE_OTHER)
             return
         self.set_status(HTTPStatus.ACCEPTED)
         self.answer({"state": "starting", "message": "It starts.", "steps": [], "ready": False})
 
-    def _tell(self, refusal: Unavailable) -> None:
-        shown = [{"name": step.name, "state": step.state, "message": step.message} for step in progress(refusal)]
-        self.answer({"state": refusal.state, "message": refusal.message, "steps": shown, "ready": False})
+
+def _said(problem: Problem) -> str:
+    """In one sentence: the cluster's own reason where there is one."""
+    causes = (problem.cause or {}).get("conflict_cause") or ()
+    return " ".join(cause["message"] for cause in causes) or problem.message
 
 
 async def _listens(target: Target) -> bool:

@@ -27,6 +27,31 @@ class View(Protocol):
     def service_of(self, workspace: dict[str, Any]) -> dict[str, Any] | None: ...
 
 
+class Workspaces(Protocol):
+    """What the pages can do (`api.workspaces.workspaces.service.Workspaces`). Both raise `api.problems.Problem`."""
+
+    async def pause(self, namespace: str, name: str, paused: bool) -> object: ...
+    async def restart(self, namespace: str, name: str) -> None: ...
+
+
+class Pods(Protocol):
+    """How far a start is: an object whose `steps` have `name`, `state`, `seconds` (`api.workspaces.pods.service.Pods`)."""
+
+    async def progress(self, namespace: str, name: str) -> Any: ...
+
+
+class Services(Protocol):
+    """What of `api.services.Services` the proxy uses. `ready` waits for the cluster and raises `api.problems.Problem` 503."""
+
+    async def ready(self) -> Services: ...
+    @property
+    def cluster(self) -> View: ...
+    @property
+    def workspaces(self) -> Workspaces: ...
+    @property
+    def pods(self) -> Pods: ...
+
+
 @dataclass(frozen=True)
 class Place:
     """A port of a workspace, as an address names it."""
@@ -62,11 +87,14 @@ _STATUS = {"gone": 404, "port": 404, "unreachable": 502}
 
 
 class Unavailable(Exception):
-    """The workspace cannot be reached now. `state` is gone, port, stopping, paused, starting, failed or unreachable; the text is for a person."""
+    """The workspace cannot be reached now; `message` is for a person.
 
-    def __init__(self, state: str, message: str, workspace: Object | None = None, pod: Object | None = None) -> None:
+    `state` is cluster (which is not there yet), gone, port, stopping, paused, starting, failed or unreachable.
+    """
+
+    def __init__(self, state: str, message: str) -> None:
         super().__init__(message)
-        self.state, self.message, self.workspace, self.pod = state, message, workspace, pod
+        self.state, self.message = state, message
 
     @property
     def status(self) -> int:
@@ -80,27 +108,25 @@ def resolve(view: View, place: Place) -> Target:
     if workspace is None:
         raise Unavailable("gone", f"There is no workspace {place.name} in {place.namespace}. It may have been deleted.")
     if workspace["metadata"].get("deletionTimestamp"):
-        raise Unavailable("gone", f"{place.name} is being deleted.", workspace)
+        raise Unavailable("gone", f"{place.name} is being deleted.")
     pod = view.pod_of(workspace)
     status = workspace.get("status") or {}
     message = status.get("stateMessage") or ""
     if workspace["spec"].get("paused"):
-        if pod is not None:
-            raise Unavailable("stopping", "Its programs are asked to end; the files in its volumes stay.", workspace, pod)
-        raise Unavailable("paused", "Its programs are stopped; the files in its volumes stay.", workspace)
+        if pod is None and status.get("state") == "Paused":
+            raise Unavailable("paused", "Its programs are stopped; the files in its volumes stay.")
+        raise Unavailable("stopping", "Its programs are asked to end; the files in its volumes stay.")
     kind = view.kind_of(workspace)
     if kind is None:
-        raise Unavailable(
-            "failed", f"Its kind {workspace['spec']['kind']} does not exist any more. Ask who manages the kinds.", workspace, pod
-        )
+        raise Unavailable("failed", f"Its kind {workspace['spec']['kind']} does not exist any more. Ask who manages the kinds.")
     ports = _ports(workspace, kind)
     if place.port_id not in ports:
         known = ", ".join(sorted(ports)) or "none"
-        raise Unavailable("port", f"{place.name} has no port {place.port_id}. Its ports: {known}.", workspace, pod)
+        raise Unavailable("port", f"{place.name} has no port {place.port_id}. Its ports: {known}.")
     if pod is None or not _answers(pod):
         if status.get("state") == "Error":
-            raise Unavailable("failed", message or "It needs attention; look at its events and its log.", workspace, pod)
-        raise Unavailable("starting", message or "Waiting for its pod to be made.", workspace, pod)
+            raise Unavailable("failed", message or "It needs attention; look at its events and its log.")
+        raise Unavailable("starting", message or "Waiting for its pod to be made.")
     return _target(view, place, kind, workspace, pod, ports)
 
 
@@ -125,12 +151,14 @@ def _target(view: View, place: Place, kind: Object, workspace: dict[str, Any], p
     annotations = pod["metadata"].get("annotations") or {}
     endpoint = view.cluster.endpoint
     if endpoint.embedded:
-        host, port = pod["status"]["podIP"], int(annotations.get(f"{names.LOCAL_PORT}{port}", port))
+        host = pod["status"]["podIP"]
+        local = annotations.get(f"{names.LOCAL_PORT}{port}", "")
+        port = int(local) if local.isdecimal() else port
     elif endpoint.in_cluster:
-        host = _service(view, place, port, workspace, pod)
+        host = _service(view, place, port, workspace)
     else:
         text = f"{place.name} runs in {endpoint.name}, whose pods cannot be dialled from here. Open it from inside that cluster."
-        raise Unavailable("unreachable", text, workspace, pod)
+        raise Unavailable("unreachable", text)
     declared = kind["spec"]["podTemplate"].get("ports") or ()
     proxy = next((entry.get("httpProxy") or {} for entry in declared if entry["id"] == place.port_id), {})
     headers = proxy.get("requestHeaders") or {}
@@ -143,7 +171,7 @@ def _target(view: View, place: Place, kind: Object, workspace: dict[str, Any], p
         add_headers = {name: render(value, prefix) for name, value in (headers.get("add") or {}).items()}
     except TemplateError as error:
         text = f"The headers of its kind {workspace['spec']['kind']} are wrong: {error}. Ask who manages the kinds."
-        raise Unavailable("failed", text, workspace, pod) from error
+        raise Unavailable("failed", text) from error
     return Target(
         host,
         port,
@@ -155,9 +183,9 @@ def _target(view: View, place: Place, kind: Object, workspace: dict[str, Any], p
     )
 
 
-def _service(view: View, place: Place, port: int, workspace: dict[str, Any], pod: Object) -> str:
+def _service(view: View, place: Place, port: int, workspace: dict[str, Any]) -> str:
     """The DNS name of the workspace's Service, which must have the port."""
     service = view.service_of(workspace)
     if service is not None and any(entry["port"] == port for entry in service["spec"].get("ports") or ()):
         return f"{service['metadata']['name']}.{place.namespace}.svc.{DOMAIN}"
-    raise Unavailable("starting", f"Waiting for its Service to have port {port}.", workspace, pod)
+    raise Unavailable("starting", f"Waiting for its Service to have port {port}.")

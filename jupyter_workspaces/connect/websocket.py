@@ -11,8 +11,7 @@ from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from ..cluster.errors import ClusterError
-from .asking import Absent, ConnectHandler, Refused, unreadable_token
-from .target import Unavailable, resolve
+from .asking import ConnectHandler, Refused, unreadable_token
 from .transfer import request_headers, upstream_url
 
 LONGEST_MESSAGE = 256 * 2**20
@@ -45,12 +44,9 @@ class SocketHandler(ConnectHandler, WebSocketHandler):
 
     @ws_authenticated
     async def get(self, *args: Any, **kwargs: Any) -> None:
+        target = await self.find()
         try:
-            target = resolve(self.view, self.place)
-        except Unavailable as refusal:
-            raise Absent(refusal) from refusal
-        try:
-            token = await self.upstreams.token(self.view.cluster, self.place.namespace, target)
+            token = await self.upstreams.token(self.services.cluster.cluster, self.place.namespace, target)
         except ClusterError as error:
             raise unreadable_token(target, error) from error
         path = self.public_path(target)

@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from jupyter_workspaces.api.problems import conflict
 from jupyter_workspaces.cluster.errors import NotFound
 from jupyter_workspaces.connect import close, routes
 
@@ -23,11 +24,11 @@ PORT = 8888
 
 
 class Cluster:
-    """The writes and the one read that the proxy makes itself."""
+    """The one read that the proxy makes itself."""
 
     def __init__(self, view: View) -> None:
         self.endpoint = SimpleNamespace(embedded=True, in_cluster=False, name="local cluster")
-        self.view, self.tokens, self.asked, self.deleted = view, {"small-token": INNER_TOKEN}, 0, []
+        self.view, self.tokens, self.asked = view, {"small-token": INNER_TOKEN}, 0
 
     async def get(self, resource: Any, name: str, namespace: str) -> dict[str, Any]:
         self.asked += 1
@@ -35,18 +36,15 @@ class Cluster:
             raise NotFound(f'secrets "{name}" not found')
         return {"data": {"token": base64.b64encode(self.tokens[name].encode()).decode()}}
 
-    async def patch(self, resource: Any, name: str, patch: dict[str, Any], namespace: str) -> None:
-        self.view.workspace(namespace, name)["spec"].update(patch["spec"])
-
-    async def delete(self, resource: Any, name: str, namespace: str, *, uid: str) -> None:
-        self.deleted.append(name)
-
 
 class View:
     """What is known of one workspace `small` in `team-a` whose pod answers at the small app."""
 
     def __init__(self, port: int) -> None:
         self.cluster = Cluster(self)
+        self.problem: Exception | None = None
+        self.restarted: list[str] = []
+        self.steps = [SimpleNamespace(name=name, state="done", seconds=0.5) for name in ("Accepted", "Scheduled", "Started", "Ready")]
         self.service: dict[str, Any] | None = None
         self.there: dict[str, Any] | None = {
             "metadata": {"namespace": "team-a", "name": "small"},
@@ -82,12 +80,34 @@ class View:
     def service_of(self, workspace: dict[str, Any]) -> dict[str, Any] | None:
         return self.service
 
+    async def ready(self) -> SimpleNamespace:
+        if self.problem is not None:
+            raise self.problem
+        return SimpleNamespace(cluster=self, workspaces=self, pods=self)
+
+    async def pause(self, namespace: str, name: str, paused: bool) -> None:
+        if self.there["status"]["state"] != "Paused":
+            raise conflict(f"{name} is not paused.")
+        self.there["spec"]["paused"] = paused
+        self.unready()
+
+    async def restart(self, namespace: str, name: str) -> None:
+        self.restarted.append(name)
+
+    async def progress(self, namespace: str, name: str) -> SimpleNamespace:
+        return SimpleNamespace(steps=self.steps)
+
+    def paused(self) -> None:
+        self.there["spec"]["paused"], self.pod = True, None
+        self.there["status"].update(state="Paused", stateMessage="Paused.")
+
     def without_token(self) -> None:
         del self.pod["metadata"]["annotations"]["jupyter-workspaces/token-secret"]
 
     def unready(self) -> None:
         self.there["status"].update(state="Pending", stateMessage="Started; waiting until it answers.")
-        self.pod["status"]["conditions"] = []
+        if self.pod is not None:
+            self.pod["status"]["conditions"] = []
 
 
 @pytest.fixture(scope="session")
@@ -117,7 +137,7 @@ def server(jp_serverapp: Any, http_server: Any, view: View, jp_asyncio_loop: Any
     """The server with the proxy in it."""
     web_app = jp_serverapp.web_app
     web_app.settings["allow_unauthenticated_access"] = False  # then a route that anybody may use is an error
-    web_app.settings["jupyter_workspaces"] = SimpleNamespace(cluster=view)
+    web_app.settings["jupyter_workspaces"] = SimpleNamespace(ready=view.ready)
     web_app.add_handlers(".*$", routes(jp_serverapp.base_url))
     yield jp_serverapp
     jp_asyncio_loop.run_until_complete(close(web_app.settings))

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from http import HTTPStatus
 from types import SimpleNamespace
 
 import pytest
+
+from jupyter_workspaces.api.problems import Problem
 
 STATUS = "workspace/status/team-a/small/web"
 
@@ -25,7 +28,7 @@ async def refusal(browser):
 
 
 async def test_a_paused_workspace_offers_resume(page, browser, view):
-    view.there["spec"]["paused"], view.pod = True, None
+    view.paused()
 
     status, headers, text = await page()
 
@@ -37,7 +40,7 @@ async def test_a_paused_workspace_offers_resume(page, browser, view):
 
 
 async def test_resume_resumes_and_shows_the_start(page, browser, view):
-    view.there["spec"]["paused"], view.pod = True, None
+    view.paused()
 
     async with browser.request(
         "POST", path=STATUS, data={"action": "resume"}, headers={"Cookie": await browser.cookie(), "Origin": browser.origin}
@@ -49,7 +52,7 @@ async def test_resume_resumes_and_shows_the_start(page, browser, view):
 
 
 async def test_resume_works_without_scripts(browser, view):
-    view.there["spec"]["paused"] = True
+    view.paused()
     headers = {**browser.signed, "Accept": "text/html"}
     async with browser.request("POST", path=STATUS, data={"action": "resume"}, headers=headers) as answer:
         assert answer.status == 303
@@ -57,7 +60,7 @@ async def test_resume_works_without_scripts(browser, view):
 
 
 async def test_resume_from_another_site_is_refused(browser, view):
-    view.there["spec"]["paused"] = True
+    view.paused()
     headers = {"Cookie": await browser.cookie(), "Origin": "https://evil.example"}
     async with browser.request("POST", path=STATUS, data={"action": "resume"}, headers=headers) as answer:
         assert answer.status == 403
@@ -66,7 +69,7 @@ async def test_resume_from_another_site_is_refused(browser, view):
 
 async def test_a_starting_workspace_names_its_steps_and_the_reason(page, browser, view):
     view.unready()
-    view.pod["status"]["containerStatuses"] = [{"name": "main", "state": {"running": {}}}]
+    view.steps[-1] = SimpleNamespace(name="Ready", state="current", seconds=None)
 
     status, headers, text = await page()
 
@@ -76,7 +79,8 @@ async def test_a_starting_workspace_names_its_steps_and_the_reason(page, browser
     async with browser.request("GET", path=STATUS) as answer:
         told = json.loads(await answer.read())
     assert (told["state"], told["ready"]) == ("starting", False)
-    assert [step["state"] for step in told["steps"]] == ["done", "done", "done", "done", "current"]
+    assert [step["state"] for step in told["steps"]] == ["done", "done", "done", "current"]
+    assert told["steps"][0]["seconds"] == 0.5
 
 
 async def test_the_page_is_told_when_the_workspace_is_ready(browser):
@@ -94,7 +98,7 @@ async def test_a_failed_workspace_says_why_and_offers_restart(page, browser, vie
     assert "keeps ending (exit code 1)" in text
     async with browser.request("POST", path=STATUS, data={"action": "restart"}) as answer:
         assert answer.status == 202
-    assert view.cluster.deleted == ["ws-small-0"]
+    assert view.restarted == ["small"]
 
 
 async def test_a_workspace_that_is_gone_is_not_found(page, view):
@@ -145,6 +149,38 @@ async def test_what_the_cluster_says_is_text_not_markup(page, view):
 
 
 async def test_a_write_to_a_paused_workspace_is_refused_before_its_body(browser, view):
-    view.there["spec"]["paused"], view.pod = True, None
+    view.paused()
     async with browser.request("POST", "x", data=b"1", headers={**browser.signed, "Expect": "100-continue"}) as answer:
         assert answer.status == 503
+
+
+async def test_a_workspace_that_still_stops_cannot_be_resumed_yet(page, browser, view):
+    view.there["spec"]["paused"] = True
+
+    status, _, text = await page()
+
+    assert status == 503
+    assert "small is stopping" in text
+    assert "<form" not in text
+    async with browser.request("POST", path=STATUS, data={"action": "resume"}) as answer:
+        assert answer.status == 409
+        assert json.loads(await answer.read())["message"] == "small is not paused."
+
+
+async def test_a_cluster_that_is_not_there_yet_is_waited_for(page, browser, view):
+    view.problem = Problem(HTTPStatus.SERVICE_UNAVAILABLE, "The cluster is not ready yet. Try again in a moment.")
+
+    status, headers, text = await page()
+
+    assert (status, headers["Retry-After"]) == (503, "2")
+    assert "small waits for its cluster" in text
+    assert (await refusal(browser))[0] == 503
+
+
+async def test_steps_that_cannot_be_read_are_left_out(page, view):
+    async def progress(namespace, name):
+        raise Problem(HTTPStatus.FORBIDDEN, "no")
+
+    view.unready()
+    view.progress = progress
+    assert (await page())[0] == 503

@@ -123,7 +123,7 @@ async def test_a_refusal_of_the_workspace_is_the_answer(browser):
 
 
 async def test_a_paused_workspace_refuses_the_socket(browser, view):
-    view.there["spec"]["paused"], view.pod = True, None
+    view.paused()
     with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
         await browser.socket()
     assert refused.value.status == 503
