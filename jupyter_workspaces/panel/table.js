@@ -228,6 +228,7 @@ class Table {
   commChanged() {
     // A comm only ever changes from living to closed; the model of a new one is a new model.
     this.dead = true;
+    (this.el.closest('.jp-ClusterWorkspacesPanel') ?? this.root).classList.add('cw-dead');
     this.showLive({ state: 'lost', since: this.now(), message: 'The kernel of this panel has gone.', hint: 'Run its cell again.' });
   }
 

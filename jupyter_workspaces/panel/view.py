@@ -41,6 +41,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         self.table = Table(lambda message: portal.call(session.handle, message), session.first)
         self.form = Form(session)
         super().__init__([self.table, self.form.cards, self.form.box], layout={"width": "100%"})
+        self.add_class("jp-ClusterWorkspacesPanel")
         portal.call(self._wire)
 
     def _wire(self) -> None:

@@ -43,6 +43,10 @@ class Page:
     def told(self, kind: str) -> list[dict[str, Any]]:
         return [message for message in self.sent if message["type"] == kind]
 
+    def settle(self) -> None:
+        """Until the private thread has done what it is at."""
+        self.on_thread(lambda: None)
+
     def on_thread(self, function: Callable[..., Any], *arguments: Any) -> None:
         """Call where the stream is heard."""
 

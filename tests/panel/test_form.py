@@ -20,6 +20,7 @@ def opened(server, open_panel):
     until(lambda: page.panel.form.cards.kinds)
     page.panel.form.cards.chosen = "jupyterlab"
     until(lambda: page.panel.form.home.claim.value == "home-bella")
+    page.settle()
     return page
 
 
@@ -93,6 +94,7 @@ def test_a_new_volume_is_made_first(opened):
     form = opened.panel.form
     form.home.claim.control.value = NEW
     until(lambda: form.home.new[0].layout.display is None)
+    opened.settle()
 
     form.create.click()
 
