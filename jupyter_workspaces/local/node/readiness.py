@@ -12,8 +12,8 @@ import aiohttp
 
 Object = Mapping[str, Any]
 
-EAGER_SECONDS = 0.1
-"""How soon a program that starts is asked again; the pause grows to the probe's own period, and failures count once a period."""
+EAGER_SECONDS, EAGER_UNTIL = 0.1, 20.0
+"""A program that starts is asked this often, for so long: a person waits for it. Failures still count once a period."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ async def watch(session: aiohttp.ClientSession, check: Check, changed: Callable[
     await asyncio.sleep(check.delay)
     state: bool | None = None
     good = bad = 0
-    counted, pause = loop.time(), EAGER_SECONDS
+    began = counted = loop.time()
     while True:
         problem = await attempt(session, check)
         if problem is None:
@@ -90,8 +90,8 @@ async def watch(session: aiohttp.ClientSession, check: Check, changed: Callable[
             if bad >= check.failures and state is not False:
                 state = False
                 changed(False, problem)
-        pause = check.period if state is not None else min(pause * 1.3, check.period)
-        await asyncio.sleep(pause)
+        eager = state is None and loop.time() - began < EAGER_UNTIL
+        await asyncio.sleep(min(EAGER_SECONDS, check.period) if eager else check.period)
 
 
 async def succeeded(session: aiohttp.ClientSession, check: Check) -> str | None:
