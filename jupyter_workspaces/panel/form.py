@@ -27,7 +27,7 @@ from .fields import (
 from .kinds import Kinds, cards, data_uri
 from .session import ALL, Session, sentence
 
-LABEL_WIDTH = "60px"
+LABEL_WIDTH = "64px"
 NEW, NONE = "\x00new", ""  # values of a volume chooser that no claim can have as its name
 SIZES = (("1 GiB", "1Gi"), ("5 GiB", "5Gi"), ("10 GiB", "10Gi"), ("50 GiB", "50Gi"), ("100 GiB", "100Gi"))
 MOUNTS_AT_MOST = 12
@@ -77,8 +77,8 @@ class Volume:
     def __init__(self, title: str, on_change: Callable[[], None]) -> None:
         style = {"description_width": LABEL_WIDTH}
         self.claim = Field(widgets.Dropdown(description=title, style=style), on_change)
-        self.name = Field(widgets.Text(description="New", style=style), on_change)
-        self.size = Field(widgets.Dropdown(description="Size", options=SIZES, value=HOME_SIZE, style=style), on_change)
+        self.name = Field(widgets.Text(description="Called", style=style), on_change)
+        self.size = Field(widgets.Dropdown(description="Capacity", options=SIZES, value=HOME_SIZE, style=style), on_change)
         self.new = [self.name.box, self.size.box]
         self._suggested = ""
 

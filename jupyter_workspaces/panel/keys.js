@@ -187,12 +187,3 @@ const Keys = {
     }
   }
 };
-
-Object.assign(Table.prototype, Keys);
-
-export default {
-  render({ model, el }) {
-    const table = new Table(model, el);
-    return () => table.dispose();
-  }
-};

@@ -279,31 +279,6 @@ class Table {
     return entry;
   }
 
-  /** New rows go where they belong; below all others while the pointer is on the table, so that nothing moves under it. */
-  place(fresh) {
-    if (!fresh.length) {
-      return;
-    }
-    if (this.over && !this.settling) {
-      this.body.append(...fresh);
-      this.unordered = true;
-      return;
-    }
-    fresh.sort((one, other) => this.order(one, other));
-    let next = this.body.firstElementChild;
-    for (const entry of fresh) {
-      while (next && this.order(next, entry) < 0) {
-        next = next.nextElementSibling;
-      }
-      this.body.insertBefore(entry, next);
-    }
-  }
-
-  order(one, other) {
-    const [a, b] = [one.row.data, other.row.data];
-    return b.created - a.created || (a.key < b.key ? -1 : 1);
-  }
-
   redraw(entry, data) {
     const { row } = entry;
     const before = row.data;
@@ -320,56 +295,6 @@ class Table {
     }
     if (before.word !== data.word || before.note !== data.note) {
       this.say(`${data.title}: ${data.note || data.word}${!data.note && data.message ? `, ${data.message}` : ''}`);
-    }
-  }
-
-  remove(key) {
-    const entry = this.entries.get(key);
-    if (!entry) {
-      return;
-    }
-    this.entries.delete(key);
-    this.say(`${entry.row.data.title} is gone`);
-    if (this.over && this.over !== entry ? this.order(entry, this.over) < 0 : this.over === entry) {
-      entry.classList.add('cw-gone');
-      entry.inert = true;
-      this.unordered = true;
-    } else {
-      this.takeOut(entry);
-    }
-  }
-
-  takeOut(entry) {
-    const hadFocus = entry.contains(this.active());
-    const next = this.neighbour(entry, 1) ?? this.neighbour(entry, -1);
-    if (this.current === entry) {
-      this.current = null;
-      this.stand(next);
-    }
-    entry.remove();
-    if (hadFocus) {
-      (next?.row.node ?? this.filter).focus({ preventScroll: true });
-    }
-  }
-
-  /** The pointer has left: what was held back may move now. */
-  release() {
-    this.over = null;
-    if (this.unsettled) {
-      this.unsettled = false;
-      this.entries.forEach(entry => entry.row.settle());
-    }
-    if (this.unordered) {
-      this.unordered = false;
-      [...this.body.querySelectorAll('.cw-gone')].forEach(entry => this.takeOut(entry));
-      const wanted = [...this.body.children].sort((one, other) => this.order(one, other));
-      wanted.forEach((entry, index) => {
-        if (this.body.children[index] !== entry) {
-          const focus = entry.contains(this.active()) ? this.active() : null;
-          this.body.insertBefore(entry, this.body.children[index]);
-          focus?.focus({ preventScroll: true });
-        }
-      });
     }
   }
 
@@ -409,102 +334,5 @@ class Table {
   tick() {
     this.entries.forEach(entry => entry.row.drawTimes());
     this.drawLive();
-  }
-
-  // --- actions
-
-  clicked(event) {
-    const entry = event.target.closest('.cw-entry');
-    const act = event.target.closest('[data-act]')?.dataset.act;
-    if (entry && act) {
-      this.act(entry, act, event);
-    }
-  }
-
-  act(entry, id, event) {
-    const { data } = entry.row;
-    if (id === 'menu') {
-      this.menuOf === entry ? this.closeMenu() : this.openMenu(entry);
-    } else if (id === 'open') {
-      if (!event) {
-        entry.row.buttons.get('open')?.click();
-      }
-    } else if (id === 'details' || id === 'why') {
-      this.toggleDetails(entry);
-    } else if (id === 'fold') {
-      this.fold(entry);
-    } else if (id === 'dismiss') {
-      entry.row.node.focus({ preventScroll: true });
-      this.send({ type: 'dismiss', key: data.key });
-    } else if (id === 'delete') {
-      this.askDelete(entry);
-    } else {
-      this.request(entry, id);
-    }
-  }
-
-  /** Ask the kernel, and show it at once. */
-  request(entry, id) {
-    const hadFocus = entry.contains(this.active());
-    entry.row.ask(id);
-    if (hadFocus && !entry.contains(this.active())) {
-      entry.row.node.focus({ preventScroll: true });
-    }
-    entry.row.patience = setTimeout(() => {
-      const note = 'The kernel has not answered yet. It may be busy with a cell; this happens when it is free.';
-      entry.row.draw({ ...entry.row.data, note });
-      this.say(note);
-    }, KERNEL_LIMIT);
-    this.send({ type: 'action', key: entry.row.data.key, id });
-  }
-
-  toggleDetails(entry) {
-    if (entry.details) {
-      this.fold(entry);
-      return;
-    }
-    entry.details = new Details(entry.row.data, this);
-    this.unfold(entry, entry.details.node);
-    this.send({ type: 'details', key: entry.row.data.key, open: true });
-  }
-
-  askDelete(entry) {
-    this.fold(entry, false);
-    entry.question = new Question(entry.row.data, yes => {
-      this.fold(entry);
-      if (yes) {
-        this.request(entry, 'delete');
-      }
-    });
-    this.unfold(entry, entry.question.node);
-    entry.question.focus();
-    this.send({ type: 'ask', key: entry.row.data.key });
-  }
-
-  unfold(entry, node) {
-    entry.unfolded = make('div', 'cw-unfolded', { role: 'row' }, make('div', '', { role: 'gridcell', 'aria-colspan': 7 }, node));
-    entry.append(entry.unfolded);
-    entry.classList.add('cw-open');
-    entry.row.node.setAttribute('aria-expanded', 'true');
-    this.body.classList.toggle('cw-tall', Boolean(this.body.querySelector('.cw-details')));
-    entry.scrollIntoView({ block: 'nearest' });
-  }
-
-  fold(entry, focus = true) {
-    if (!entry.unfolded) {
-      return;
-    }
-    const hadFocus = entry.unfolded.contains(this.active());
-    entry.unfolded.remove();
-    entry.classList.remove('cw-open');
-    entry.row.node.removeAttribute('aria-expanded');
-    if (entry.details) {
-      this.send({ type: 'details', key: entry.row.data.key, open: false });
-    }
-    entry.unfolded = entry.details = entry.question = null;
-    this.body.classList.toggle('cw-tall', Boolean(this.body.querySelector('.cw-details')));
-    if (focus && hadFocus) {
-      entry.row.node.focus({ preventScroll: true });
-    }
   }
 }

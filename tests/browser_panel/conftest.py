@@ -107,7 +107,9 @@ def show_kinds(page: Page) -> Callable[..., Page]:
 
 def _load(page: Page, module: Any, state: dict[str, Any], theme: str) -> None:
     sheet = THEMES / f"theme-{theme}-extension" / "index.css"
-    style = "".join((files("jupyter_workspaces.panel") / name).read_text(encoding="utf-8") for name in ("table.css", "kinds.css"))
+    style = "".join(
+        (files("jupyter_workspaces.panel") / name).read_text(encoding="utf-8") for name in ("table.css", "details.css", "kinds.css")
+    )
     variables = sheet.read_text(encoding="utf-8") if sheet.exists() else ""
     html = PAGE % {"theme": variables, "style": style, "state": _script(state), "module": _script(str(module))}
     page.set_content(html)

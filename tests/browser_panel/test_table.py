@@ -106,6 +106,17 @@ def test_keys_move_act_and_close(show, row):
     assert page.evaluate(FOCUS) == "default/a pause"
 
 
+def test_plain_keys_are_kept_from_the_notebook_and_those_with_a_modifier_are_not(show, row):
+    page = show([row("dora")])
+    page.evaluate("document.addEventListener('keydown', event => (window.kept = 'lmSuppressShortcuts' in event.target.dataset), true)")
+    page.locator(".cw-row").focus()
+
+    page.keyboard.press("d")
+    assert page.evaluate("window.kept") is True
+    page.keyboard.press("Control+s")
+    assert page.evaluate("window.kept") is False
+
+
 def test_one_tab_stop_leads_into_the_rows_and_one_row_out(show, row):
     page = show([row(name) for name in "abcdef"])
     stops = []
@@ -225,6 +236,8 @@ def test_a_dead_kernel_is_said(show, row):
 
     expect(page.get_by_text("The kernel of this panel has gone.")).to_be_visible()
     expect(page.get_by_role("button", name="Retry")).to_be_hidden()
+    expect(page.get_by_role("link", name="Open dora")).to_be_visible()
+    expect(page.get_by_role("button", name="Pause dora")).to_be_hidden()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -1,0 +1,10 @@
+// The widget: the table with all that it can do.
+
+Object.assign(Table.prototype, Placing, Actions, Keys);
+
+export default {
+  render({ model, el }) {
+    const table = new Table(model, el);
+    return () => table.dispose();
+  }
+};
