@@ -26,6 +26,8 @@ PAUSES = (0.1, 0.3, 0.6)
 """Seconds before a read is tried again whose connection was refused: the pod may be ready a moment before its port is."""
 
 NO_LIMIT = 2**62
+SMALL_BODY = 2**20
+LINGER_SECONDS = 10
 
 
 class Upgrades(PathMatches):
@@ -46,15 +48,18 @@ class HttpHandler(ConnectHandler):
     _refusal: web.HTTPError | None = None
     _limit: int | None = None
 
+    def initialize(self) -> None:
+        self._whole = asyncio.Event()  # set when all of the request has been read
+
     async def prepare(self) -> None:  # type: ignore[override]
         try:
             await super().prepare()
             self._check_address()
             target = await self.find()
         except web.HTTPError as refusal:
-            if self._has_body():
+            if not self._is_soon_read():
                 raise
-            self._refusal = refusal  # said by `_answer`: tornado closes a connection on which is answered before all is read
+            self._refusal = refusal  # said by `_answer`: a connection that is closed while the other side sends may lose what was said
             return
         if self._has_body():
             self._body = Body()
@@ -77,6 +82,7 @@ class HttpHandler(ConnectHandler):
             await self._body.put(chunk)
 
     async def _answer(self, **_: str) -> None:
+        self._whole.set()
         if self._refusal is not None:
             raise self._refusal
         assert self._exchange is not None
@@ -108,13 +114,20 @@ class HttpHandler(ConnectHandler):
             exchange.exception()  # `_answer` raises it; where the browser went away nobody is left to hear it
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
-        if self._has_body():
+        if not self._whole.is_set() and self._has_body():
             self.set_header("Connection", "close")  # what is left of the body is not read
         super().write_error(status_code, **kwargs)
 
     def _has_body(self) -> bool:
         headers = self.request.headers
         return "Transfer-Encoding" in headers or headers.get("Content-Length", "0") != "0"
+
+    def _is_soon_read(self) -> bool:
+        """Whether there is no body, or so little that it is sent already."""
+        if not self._has_body():
+            return True
+        length = self.request.headers.get("Content-Length", "")
+        return length.isdecimal() and int(length) <= SMALL_BODY and "Expect" not in self.request.headers
 
     def _lift_limit(self) -> None:
         """Uploads into a workspace are its own matter; nothing of them is kept here."""
@@ -191,7 +204,17 @@ class HttpHandler(ConnectHandler):
             async for chunk in _pieces(response, rewriter, read):
                 self.write(chunk)
                 await self.flush()
+        if self._body is not None and not self._whole.is_set():
+            await self._drain(self._body)
         await self.finish()
+
+    async def _drain(self, body: Body) -> None:
+        """The answer came before the body had ended: let the browser read it before its connection is closed under it (RFC 9112 §9.6)."""
+        body.abandon()
+        try:
+            await asyncio.wait_for(self._whole.wait(), LINGER_SECONDS)
+        except asyncio.TimeoutError:
+            self.log.debug("%s answered an upload before its end", self.place.path)
 
     def _begin_anew(self) -> None:
         """Our own default headers are for our own pages; what Jupyter wrote to sign somebody in stays."""

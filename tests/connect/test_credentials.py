@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from .conftest import at_both_bases
+
 INNER = "token the-token-of-the-workspace"
 
 
@@ -47,6 +49,7 @@ async def test_another_token_in_a_query_is_the_apps_own(browser):
         assert (await arrived(answer))["target"].endswith("/x?token=mine")
 
 
+@at_both_bases
 async def test_a_page_opened_with_the_token_goes_on_without_it(browser):
     headers = {"Accept": "text/html"}
     async with browser.request("GET", f"lab?token={browser.token}&x=1", headers=headers) as answer:
@@ -64,6 +67,7 @@ async def test_jupyters_and_jupyterhubs_cookies_stay_out(browser):
         assert cookies_in(await arrived(answer)) == {"app": "f"}
 
 
+@at_both_bases
 async def test_the_workspaces_cookies_live_on_its_path_under_names_of_their_own(browser):
     async with browser.request("GET", "cookies") as answer:
         set_cookies = [
@@ -157,6 +161,7 @@ async def test_who_is_not_signed_in_is_asked_before_the_body(browser):
         assert (await arrived(answer))["reason"] == "NotSignedIn"
 
 
+@at_both_bases
 async def test_a_page_asks_to_sign_in_and_a_script_is_told(browser):
     async with browser.request("GET", "lab", headers={"Accept": "text/html"}) as answer:
         assert answer.status == 302

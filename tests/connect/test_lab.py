@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from .conftest import ADDRESS, INNER_TOKEN, PATH, View
+from .conftest import ADDRESS, INNER_TOKEN, PATH, View, at_both_bases
 
 pytestmark = pytest.mark.slow
 
@@ -88,6 +88,7 @@ class Tab:
         return found[1] if found else ""
 
 
+@at_both_bases
 async def test_a_person_works_in_the_lab(browser, lab):
     public = f"{browser.base}{PATH}"
     tab = Tab(browser)

@@ -11,6 +11,8 @@ import pytest
 from jupyter_workspaces.connect.html import HtmlRewriter, decoder
 from jupyter_workspaces.connect.rewriting import PublicPath
 
+from .conftest import at_both_bases
+
 INNER = "/workspace/connect/team-a/small/web/"
 HERE = PublicPath("/user/x%40y/", INNER, False, "127.0.0.9:1", "hub.example")
 AT_ROOT = PublicPath("/", INNER, False, "127.0.0.9:1", "hub.example")
@@ -56,6 +58,7 @@ def test_a_cookies_path_is_never_wider_than_the_workspace(path):
     assert AT_ROOT.confined(path) == INNER
 
 
+@at_both_bases
 async def test_redirects_stay_in_the_workspace(browser):
     async with browser.request("GET", f"redirect?to={INNER}next%3Fa=1") as answer:
         assert answer.headers["Location"] == f"{browser.base}{INNER[1:]}next?a=1"
@@ -63,6 +66,7 @@ async def test_redirects_stay_in_the_workspace(browser):
         assert answer.headers["Location"] == "https://elsewhere.example/"
 
 
+@at_both_bases
 async def test_a_missing_slash_is_added(browser):
     async with browser.request("GET", path=INNER[1:-1], rest="?a=b") as answer:
         assert (answer.status, answer.headers["Location"]) == (302, f"{browser.base}{INNER[1:]}?a=b")
@@ -70,6 +74,7 @@ async def test_a_missing_slash_is_added(browser):
         assert answer.status == 307
 
 
+@at_both_bases
 @pytest.mark.parametrize("how", ["", "?pieces=1", "?gzip", "?gzip&pieces=7"])
 async def test_a_page_names_addresses_that_the_browser_can_use(browser, how):
     encodings = {"Accept-Encoding": "gzip, br"}
@@ -111,6 +116,7 @@ async def test_a_page_names_addresses_that_the_browser_can_use(browser, how):
     }
 
 
+@at_both_bases
 async def test_where_the_kind_removes_the_prefix_the_app_stands_at_the_root(browser, view):
     view.proxy["removePathPrefix"] = True
     async with browser.request("GET", "some/path?x=1") as answer:
@@ -121,6 +127,7 @@ async def test_where_the_kind_removes_the_prefix_the_app_stands_at_the_root(brow
         assert answer.headers["Location"] == f"{browser.base}{INNER[1:]}login"
 
 
+@at_both_bases
 async def test_the_kinds_headers_are_set_added_and_removed(browser, view):
     view.proxy["requestHeaders"] = {
         "set": {"X-Path": '{{ httpPathPrefix "web" }}', "X-None": '{{ httpPathPrefix "other" }}', "X-Own": "kind"},

@@ -10,6 +10,8 @@ import aiohttp
 import psutil
 import pytest
 
+from .conftest import at_both_bases
+
 LARGE = 300 * 2**20
 
 
@@ -17,6 +19,7 @@ async def told(answer):
     return json.loads(await answer.read())
 
 
+@at_both_bases
 async def test_a_request_arrives_as_it_was_sent(browser):
     async with browser.request("PUT", "a%20b/%2Fc/../d;e?x=%26&y&z=ü", data=b"body", headers={**browser.signed, "X-Own": "1"}) as answer:
         arrived = await told(answer)
@@ -27,6 +30,7 @@ async def test_a_request_arrives_as_it_was_sent(browser):
     assert ["X-Own", "1"] in arrived["headers"]
 
 
+@at_both_bases
 async def test_the_server_and_its_base_are_told_honestly(browser):
     forged = {**browser.signed, "X-Forwarded-For": "6.6.6.6", "Forwarded": "for=6.6.6.6", "X-Forwarded-Prefix": "/evil"}
     async with browser.request("GET", "x", headers=forged) as answer:
@@ -57,6 +61,7 @@ async def test_head_has_the_length_and_no_body(browser):
         assert await answer.read() == b""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["", "&chunked"])
 async def test_a_large_download_streams_with_flat_memory(browser, kind):
     process, peak, length = psutil.Process(), 0, 0
@@ -71,6 +76,7 @@ async def test_a_large_download_streams_with_flat_memory(browser, kind):
     assert peak - before < 40 * 2**20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sized", [True, False])
 async def test_a_large_upload_streams_with_flat_memory(browser, sized):
     process, peak, digest = psutil.Process(), 0, hashlib.sha256()
