@@ -61,6 +61,8 @@ class Upstreams:
     def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None
         self._tokens: dict[tuple[str, str], tuple[str | None, float]] = {}
+        self.sockets = 0
+        """WebSockets that are open now."""
 
     @property
     def session(self) -> aiohttp.ClientSession:
@@ -117,6 +119,12 @@ def upstreams(settings: MutableMapping[str, Any]) -> Upstreams:
         found = settings[SETTING] = Upstreams()
     assert isinstance(found, Upstreams)
     return found
+
+
+def in_use(settings: MutableMapping[str, Any]) -> bool:
+    """Whether somebody has a workspace open: a server that ends when it is idle must not then."""
+    found = settings.get(SETTING)
+    return found is not None and found.sockets > 0
 
 
 async def close(settings: MutableMapping[str, Any]) -> None:

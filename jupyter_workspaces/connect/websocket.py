@@ -123,6 +123,7 @@ class SocketHandler(ConnectHandler, WebSocketHandler):
         """Owns the workspace's side: reads it to its end, and closes it."""
         upstream = self._upstream
         assert upstream is not None
+        self.upstreams.sockets += 1
         try:
             while True:
                 message = await upstream.receive()
@@ -139,6 +140,7 @@ class SocketHandler(ConnectHandler, WebSocketHandler):
         except (WebSocketClosedError, StreamClosedError):
             return
         finally:
+            self.upstreams.sockets -= 1
             code = self.close_code or aiohttp.WSCloseCode.GOING_AWAY
             reason = (self.close_reason or "").encode()
             await upstream.close(code=aiohttp.WSCloseCode.OK if code in _UNSPOKEN else code, message=reason)

@@ -9,6 +9,8 @@ import aiohttp
 import psutil
 import pytest
 
+from jupyter_workspaces.connect.transfer import in_use
+
 ENDS = (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.CLOSING)
 
 
@@ -127,3 +129,18 @@ async def test_a_paused_workspace_refuses_the_socket(browser, view):
     with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
         await browser.socket()
     assert refused.value.status == 503
+
+
+async def test_an_open_socket_is_use_of_the_server(browser, jp_serverapp):
+    settings = jp_serverapp.web_app.settings
+    assert not in_use(settings)
+    async with browser.socket() as socket:
+        await socket.send_str("x")
+        await receive(socket)
+        assert in_use(settings)
+        await socket.close()
+    for _ in range(100):
+        if not in_use(settings):
+            return
+        await asyncio.sleep(0.05)
+    pytest.fail("the socket still counts")
