@@ -100,9 +100,11 @@ class ServeApp(ServerApp):
                 return
 
     def _in_use(self) -> bool:
+        from .connect.transfer import in_use
+
         services = self.web_app.settings.get("jupyter_workspaces")
         feed = getattr(services, "feed", None)
-        return feed is not None and feed.listeners > 0
+        return (feed is not None and feed.listeners > 0) or in_use(self.web_app.settings)
 
     def _write_runtime_file(self, path: Path) -> None:
         told = {"url": self.local_url.partition("?")[0], "token": "" if self.no_auth else self.identity_provider.token, "pid": os.getpid()}
