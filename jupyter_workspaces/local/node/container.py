@@ -102,7 +102,9 @@ class Container:
 
     def _over(self) -> Ended | None:
         ended = self._kept.ended
-        policy = "OnFailure" if self._init else self._owner.pod["spec"].get("restartPolicy", "Always")
+        policy = self._owner.pod["spec"].get("restartPolicy", "Always")
+        if self._init and policy == "Always":
+            policy = "OnFailure"
         if ended is None or policy == "Always" or (policy == "OnFailure" and ended.exit_code != 0):
             return None
         self.state.over, self.state.started_at = True, None

@@ -78,7 +78,7 @@ class Prepared:
             "command": self.runtime.line(where),
             "environment": {**needed, **self.runtime.environment, **self.variables, **{kept: needed[kept] for kept in environment.FIXED}},
             # In a mount namespace its home does not exist outside; the shim goes there after it has mounted it.
-            "directory": self.spec.get("workingDir") or home,
+            "directory": self.spec.get("workingDir") or where.fill(self.runtime.directory),
             "log": str(files.log(name, attempt)),
             "logBytes": self.place.log_bytes,
             "logFiles": self.place.log_files,

@@ -67,6 +67,7 @@ class Runtime:
     needs: tuple[Path, ...] = ()
     check: str | None = None
     files: Mapping[str, str] = field(default_factory=dict)
+    directory: str = "{home}"
 
     def line(self, place: Place) -> list[str]:
         return [place.fill(part) for part in self.command]
@@ -133,6 +134,8 @@ def jupyterlab(image: str, environment: str | None = None) -> Runtime:
         (str(Path(python).parent),),
         (Path(python), *(Path(prefix) for prefix in prefixes), package),
         "{prefix}api",
+        # `-m` looks for modules in the working directory first: a user's own `random.py` must not keep the Lab from starting.
+        directory="{private}",
     )
 
 

@@ -28,6 +28,7 @@ async def test_a_lab_serves_at_its_prefix_to_who_has_the_token(tmp_path: Path, n
         await nodes.secret("token", token="open-sesame")
         home = await nodes.claim("home")
         (home / "notes.txt").write_text("mine")
+        (home / "tornado.py").write_text("raise SystemExit('a file of the user that is called like a module')")
         volumes = [{"name": "home-volume", "persistentVolumeClaim": {"claimName": "home"}}]
         await nodes.program("dora", "", container=container, volumes=volumes, terminationGracePeriodSeconds=15)
 

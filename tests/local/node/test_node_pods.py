@@ -5,6 +5,7 @@ import socket
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -77,7 +78,7 @@ async def test_a_pod_that_is_not_to_be_restarted_ends(tmp_path: Path, code: int,
         assert condition(pod, "Ready") == "False"
 
 
-async def in_phase(nodes: NodeCluster, name: str, phase: str) -> dict[str, object] | None:
+async def in_phase(nodes: NodeCluster, name: str, phase: str) -> dict[str, Any] | None:
     pod = await nodes.pod(name)
     return pod if pod["status"]["phase"] == phase else None
 
@@ -267,6 +268,16 @@ async def test_init_containers_run_first_and_in_order(tmp_path: Path) -> None:
         assert await nodes.says("prepared", "done") == "first\nsecond\ndone\n"
         pod = await nodes.ready("prepared")
         assert [found["state"]["terminated"]["exitCode"] for found in pod["status"]["initContainerStatuses"]] == [0, 0]
+
+
+async def test_a_pod_that_is_not_to_be_restarted_fails_with_its_init_container(tmp_path: Path) -> None:
+    async with node_cluster(tmp_path) as nodes:
+        step = {"name": "first", "image": "local", "command": ["/bin/sh", "-c", "exit 4"]}
+        await nodes.program("unprepared", "sleep 60", restartPolicy="Never", initContainers=[step])
+
+        pod = await nodes.until(lambda: in_phase(nodes, "unprepared", "Failed"))
+
+        assert condition(pod, "Initialized") == "False"
 
 
 @pytest.mark.parametrize("namespaces", [None, False])

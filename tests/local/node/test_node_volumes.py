@@ -125,6 +125,17 @@ async def test_a_part_of_a_claim_can_be_mounted_over_a_directory_that_is_there(t
         assert not Path("/media/made").exists()
 
 
+@needs_namespaces
+async def test_a_home_that_would_hide_the_cluster_itself_is_used_where_it_is(tmp_path: Path) -> None:
+    async with node_cluster(tmp_path) as nodes:
+        home = await nodes.claim("home")
+
+        log = await run(nodes, "pwd; touch made", home=str(tmp_path))
+
+        assert log.splitlines()[0] == str(home)
+        assert (home / "made").exists()
+
+
 async def test_a_claim_that_does_not_exist_is_waited_for(tmp_path: Path) -> None:
     async with node_cluster(tmp_path) as nodes:
         container, volumes = claims(data="/data-of-test")
