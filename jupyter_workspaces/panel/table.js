@@ -321,7 +321,7 @@ class Table {
   drawCount() {
     const all = this.entries.size;
     const shown = this.terms.length ? [...this.entries.values()].filter(entry => !entry.hidden).length : all;
-    setText(this.count, shown === all ? (all === 1 ? '1 workspace' : `${all} workspaces`) : `${shown} of ${all}`);
+    setText(this.count, !all ? '' : shown === all ? (all === 1 ? '1 workspace' : `${all} workspaces`) : `${shown} of ${all}`);
     this.grid.hidden = !shown;
     const nothing = {
       live: 'No workspaces yet. Pick a kind below to make the first.',
