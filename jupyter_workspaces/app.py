@@ -14,6 +14,7 @@ from traitlets import Bool, Unicode
 if TYPE_CHECKING:
     from .api.services import Services
     from .cluster.endpoint import Endpoint
+    from .local.launch import Keeper
 
 SETTING = "jupyter_workspaces"
 
@@ -36,6 +37,7 @@ class JupyterWorkspaces(ExtensionApp):
     api_path = Unicode("workspaces/api/v1", help="Where the API is served, below the server's base URL.")
 
     services: Services
+    _keeper: Keeper | None = None
 
     def initialize_settings(self) -> None:
         from .api.services import Services
@@ -81,9 +83,14 @@ class JupyterWorkspaces(ExtensionApp):
         return choose(self.kubeconfig or None, self.context or None, self._start_embedded, embedded=self.embedded)
 
     def _start_embedded(self) -> Path:
-        from .local import launch
+        """The first request starts it; after that it is only brought back when it died, not when somebody stopped it."""
+        from .local.launch import Keeper, start
 
-        return launch.start(self.directory or None)
+        if self._keeper is None:
+            kubeconfig = start(self.directory or None)
+            self._keeper = Keeper(self.directory or None)
+            return kubeconfig
+        return self._keeper.ensure()
 
     def _hint(self, change: dict[str, Any]) -> None:
         """JupyterLab's tabs listen on the server's event bus and read again what a hint names."""

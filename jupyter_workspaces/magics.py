@@ -103,9 +103,10 @@ def complete(shell: Any, event: Any) -> list[str]:
 
 def register(shell: InteractiveShell) -> None:
     """Make both magics known to an IPython shell."""
-    shell.register_magic_function(workspaces, "line", "workspaces")
-    shell.register_magic_function(workspace, "line", "workspace")
-    shell.set_hook("complete_command", complete, str_key="%workspace")
+    manager: Any = shell  # IPython types these methods for subclasses only
+    manager.register_magic_function(workspaces, "line", "workspaces")
+    manager.register_magic_function(workspace, "line", "workspace")
+    manager.set_hook("complete_command", complete, str_key="%workspace")
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -33,7 +33,7 @@ class ServeApp(ServerApp):
     name = "jupyter-workspaces-serve"
     description = __doc__ or ""
     # Signing in and the refusal of other origins are Jupyter's; its kernels, files and settings are not served.
-    default_services: ClassVar[tuple[str, ...]] = ("auth", "security")  # type: ignore[misc]
+    default_services: ClassVar[tuple[str, ...]] = ("auth", "security")  # type: ignore[assignment, misc]
 
     no_auth = Bool(
         False, config=True, help="Ask nobody who they are. Binds loopback only; foreign origins and hosts are refused all the same."
@@ -74,7 +74,7 @@ class ServeApp(ServerApp):
         return f"Workspaces API at {self.display_url}"
 
     async def _post_start(self) -> None:
-        await super()._post_start()
+        await super()._post_start()  # type: ignore[no-untyped-call]
         if self.runtime_file:
             self._write_runtime_file(Path(self.runtime_file))
         if self.idle_minutes:

@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from ..paths import home
-from .output import REFUSED, output_option, told, write
+from .output import NOT_FOUND, flat, output_option, told, write
+from .session import Session
 
 
 def add_to(cli: click.Group) -> None:
@@ -104,8 +105,8 @@ def local_stop(pods: bool, output: str) -> None:
 @output_option
 @told
 def local_status(output: str) -> None:
-    """Say what there is. Exit code 1 when it does not run."""
-    sys.exit(0 if _show_status(output) else REFUSED)
+    """Say what there is. Exit code 3 when it does not run."""
+    sys.exit(0 if _show_status(output) else NOT_FOUND)
 
 
 @local.command("reset")
@@ -116,7 +117,9 @@ def local_reset(yes: bool) -> None:
     from ..local import launch
 
     if not yes:
-        click.confirm(f"Delete the local cluster with all workspaces, volumes and files in {home()}?", abort=True, err=True)
+        Session().confirm(
+            f"Delete the local cluster with all its workspaces, volumes and the files in them ({home()})? Nothing of it stays."
+        )
     launch.reset()
     click.echo("Deleted. The next start begins with an empty cluster.")
 
@@ -132,7 +135,7 @@ def kubeconfig(output: str) -> None:
     if output in ("table", "name"):
         click.echo(path)
     else:
-        write(output, {"kubeconfig": path}, [path], lambda: ((), ()))
+        write(output, {"kubeconfig": path}, [path], flat)
 
 
 def _show_status(output: str) -> bool:

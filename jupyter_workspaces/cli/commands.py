@@ -1,54 +1,22 @@
-"""The commands on workspaces, kinds and claims."""
+"""The commands on workspaces and kinds, and how all commands hang together."""
 
 from __future__ import annotations
 
+import os
+import re
 import sys
-import time
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NoReturn
 
 import click
 
-from ..client import Client, Workspace, WorkspaceError
-from . import clusters
-from .output import done, output_option, told, write
+from ..client import Workspace
+from . import claims, clusters
+from .output import done, flat, output_option, told, write
+from .session import Session, namespace_option, pass_session, workspace_argument
+from .watch import watch
 
-WATCH_SECONDS = 1.0
-
-
-class Session:
-    """What all commands share: which server and which namespace."""
-
-    def __init__(self, url: str | None, namespace: str) -> None:
-        self.url, self.namespace = url, namespace
-        self._client: Client | None = None
-
-    @property
-    def client(self) -> Client:
-        if self._client is None:
-            self._client = Client(self.url, namespace=self.namespace)
-        return self._client
-
-    def workspace(self, name: str) -> Workspace:
-        try:
-            return self.client.get(name)
-        except WorkspaceError as error:
-            if error.status == 404:
-                raise WorkspaceError(error.message, "`jupyter workspaces list` shows what there is.", status=404) from error
-            raise
-
-
-pass_session = click.make_pass_decorator(Session)
-
-
-def _complete_workspace(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    found = context.find_object(Session) or Session(None, "default")
-    try:
-        return [one.name for one in found.client.list() if one.name.startswith(incomplete)]
-    except WorkspaceError:
-        return []  # a completion that cannot be made stays silent
-
-
-name_argument = click.argument("name", shell_complete=_complete_workspace)
+_STAMP = re.compile(r"^\d{4}-\d\d-\d\dT[\d:.]+Z ")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -56,42 +24,42 @@ name_argument = click.argument("name", shell_complete=_complete_workspace)
 @click.option(
     "--url", envvar="JUPYTER_WORKSPACES_URL", help="Server to ask. Its token comes from JUPYTER_WORKSPACES_TOKEN, never from here."
 )
-@click.option("-n", "--namespace", default="default", show_default=True, help="Namespace of the workspaces.")
 @click.pass_context
-def cli(context: click.Context, url: str | None, namespace: str) -> None:
+def cli(context: click.Context, url: str | None) -> None:
     """Browse, spawn, pause, resume and manage workspaces of a cluster.
+
+    A NAME may be written NAMESPACE/NAME. Without a server in JUPYTER_WORKSPACES_URL one of your own is started, and ends by itself.
 
     \b
     Exit codes: 0 done, 1 refused or failed, 2 wrong use, 3 not found, 4 no answer, 5 took too long.
+    Completion for bash (zsh, fish alike): eval "$(_JUPYTER_WORKSPACES_COMPLETE=bash_source jupyter-workspaces)"
     """
-    context.obj = Session(url, namespace)
+    context.obj = Session(url)
 
 
 @cli.command("list")
 @click.option("-A", "--all-namespaces", is_flag=True, help="Of all namespaces.")
-@click.option("-w", "--watch", is_flag=True, help="Go on, and write again what changed.")
+@click.option("-w", "--watch", "go_on", is_flag=True, help="Go on with what changes, until Ctrl-C; JSON is one object a line.")
+@namespace_option
 @output_option
 @pass_session
 @told
-def list_(session: Session, all_namespaces: bool, watch: bool, output: str) -> None:
+def list_(session: Session, all_namespaces: bool, go_on: bool, output: str) -> None:
     """List workspaces."""
-    shown = None
-    while True:
-        found = session.client.list("*" if all_namespaces else None)
-        headings, rows = found.rows()
-        stable = [row[:5] + row[7:] for row in rows]  # ages change by themselves
-        if stable != shown:
-            if shown is not None and output == "table":
-                click.echo()
-            shown = stable
-            if not rows and output == "table":
-                click.echo("No workspaces yet. `jupyter workspaces spawn jupyterlab` makes one.")
-            else:
-                write(output, [one.to_dict() for one in found], [one.name for one in found], lambda: (headings, rows))
-        if not watch:
-            return
-        sys.stdout.flush()
-        time.sleep(WATCH_SECONDS)
+    where = "*" if all_namespaces else session.namespace
+    if go_on:
+        watch(session.client, where, output)
+        return
+    found = session.client.list(where)
+    if not found and output == "table":
+        click.echo("No workspaces yet. `jupyter workspaces spawn jupyterlab` makes one.", err=True)
+        return
+    headings, rows = found.rows()
+    if all_namespaces:
+        headings = ["namespace", *headings]
+        rows = [[one.namespace, *row] for one, row in zip(found, rows, strict=True)]
+    names = [f"{one.namespace}/{one.name}" if all_namespaces else one.name for one in found]
+    write(output, [one.to_dict() for one in found], names, lambda: (headings, rows))
 
 
 @cli.command()
@@ -101,29 +69,22 @@ def list_(session: Session, all_namespaces: bool, watch: bool, output: str) -> N
 def kinds(session: Session, output: str) -> None:
     """List kinds of workspaces, with their images and sizes."""
     found = session.client.kinds()
-    data = [
-        {
-            "name": kind.name,
-            "displayName": kind.display_name,
-            "description": kind.description,
-            "images": [option.id for option in kind.images if not option.hidden],
-            "sizes": [option.id for option in kind.sizes if not option.hidden],
-        }
-        for kind in found
-    ]
     headings, rows = found.rows()
-    write(output, data, [kind.name for kind in found], lambda: (headings[:4], [row[:4] for row in rows]))
+    write(output, found.records(), [kind.name for kind in found], lambda: (headings[:4], [row[:4] for row in rows]))
 
 
 @cli.command()
-@click.argument("kind")
+@click.argument("kind", shell_complete=lambda context, _, incomplete: Session.of(context).kind_names(incomplete))
 @click.argument("name", required=False)
 @click.option("--image", help="Image option, by id or name. Default: the kind's.")
 @click.option("--size", help="Size option, by id or name. Default: the kind's.")
-@click.option("--home", help="Claim for its files; made when it does not exist. Default: home-NAME.")
+@click.option("--home", help="Claim for its files. Default: home-NAME, made when it does not exist; '' for none.")
 @click.option("--data", multiple=True, metavar="CLAIM:PATH[:ro]", help="A claim and where it appears; may be given again.")
+@click.option("--label", multiple=True, metavar="KEY=VALUE", help="A label for its pod; may be given again.")
 @click.option("--wait/--no-wait", default=True, help="Wait until it runs.")
-@click.option("--timeout", type=float, default=120, show_default=True, help="Seconds to wait.")
+@click.option("--timeout", type=click.FloatRange(0), default=120, show_default=True, help="Seconds to wait.")
+@click.option("--open", "then_open", is_flag=True, help="Open it in the browser when it runs.")
+@namespace_option
 @output_option
 @pass_session
 @told
@@ -135,147 +96,165 @@ def spawn(
     size: str | None,
     home: str | None,
     data: tuple[str, ...],
+    label: tuple[str, ...],
     wait: bool,
     timeout: float,
+    then_open: bool,
     output: str,
 ) -> None:
-    """Make a workspace of a KIND and start it."""
-    mounts, read_only = _mounts(data)
-    made = session.client.spawn(kind, name, image, size, home, mounts, read_only=read_only)
-    if wait:
+    """Make a workspace of a KIND and start it; without NAME it gets one."""
+    labels = dict(_pair("--label", text, "=", "KEY=VALUE") for text in label)
+    mounts = dict(_mount(text) for text in data)
+    made = session.client.spawn(kind, name, image, size, home, mounts, labels=labels, namespace=session.namespace)
+    if wait or then_open:
         made.wait(timeout=timeout, quiet=output != "table")
+    if then_open:
+        made.open()
     done(output, "Started" if wait else "Made", made.to_dict())
-    if output == "table" and wait:
-        click.echo(f"`jupyter workspaces open {made.name}` opens it.")
+    if output == "table" and not then_open:
+        click.echo(f"`jupyter workspaces open {session.address(made)}` opens it.", err=True)
 
 
 @cli.command("open")
 @click.option("--print", "only_print", is_flag=True, help="Write the address, start no browser.")
-@name_argument
+@click.option("--timeout", type=click.FloatRange(0), default=120, show_default=True, help="Seconds to wait until it runs.")
+@workspace_argument
+@namespace_option
 @output_option
 @pass_session
 @told
-def open_(session: Session, name: str, only_print: bool, output: str) -> None:
+def open_(session: Session, name: str, only_print: bool, timeout: float, output: str) -> None:
     """Open a workspace in the browser; a paused one is resumed first."""
     found = session.workspace(name)
     if found.paused:
-        found.resume()
-    elif found.state != "Running":
-        found.wait()
+        found.resume(wait=False)
+    if found.state != "Running":
+        found.wait(timeout=timeout, quiet=output != "table")
     if not only_print:
         found.open()
-    if output == "table":
-        click.echo(found.url)
-    else:
-        done(output, "Opened", {**found.to_dict(), "url": found.url})
-
-
-@cli.command()
-@name_argument
-@click.option("--wait/--no-wait", default=True, help="Wait until it has stopped.")
-@output_option
-@pass_session
-@told
-def pause(session: Session, name: str, wait: bool, output: str) -> None:
-    """Stop a workspace's programs; its files stay."""
-    found = session.workspace(name)
-    found.pause(wait=False)
-    done(output, "Paused" if wait else "Pausing", (found.wait("Paused", 60, quiet=True) if wait else found).to_dict())
-
-
-@cli.command()
-@name_argument
-@click.option("--wait/--no-wait", default=True, help="Wait until it runs.")
-@output_option
-@pass_session
-@told
-def resume(session: Session, name: str, wait: bool, output: str) -> None:
-    """Start a paused workspace."""
-    found = session.workspace(name)
-    found.resume(wait=False)
-    done(output, "Resumed" if wait else "Resuming", (found.wait("Running", 120, quiet=output != "table") if wait else found).to_dict())
-
-
-@cli.command()
-@name_argument
-@click.option("--wait/--no-wait", default=True, help="Wait until it runs again.")
-@output_option
-@pass_session
-@told
-def restart(session: Session, name: str, wait: bool, output: str) -> None:
-    """Stop a workspace and start it again, from any state."""
-    done(output, "Restarted" if wait else "Restarting", session.workspace(name).restart(wait=wait).to_dict())
-
-
-@cli.command()
-@name_argument
-@click.option("--tail", type=click.IntRange(min=1), default=100, show_default=True, help="How many lines.")
-@click.option("-f", "--follow", is_flag=True, help="Go on with new lines as they come.")
-@click.option("--previous", is_flag=True, help="Of the run before the last restart.")
-@output_option
-@pass_session
-@told
-def logs(session: Session, name: str, tail: int, follow: bool, previous: bool, output: str) -> None:
-    """Write a workspace's log."""
-    found = session.workspace(name)
-    if follow:
-        found.logs(tail, follow=True)
-        return
-    text = found.logs(tail, previous=previous)
     if output in ("json", "yaml"):
-        write(output, {"name": name, "lines": text.splitlines()}, [name], lambda: ((), ()))
+        write(output, found.to_dict(), [], flat)
     else:
-        click.echo(name if output == "name" else text.rstrip("\n"))
+        click.echo(found.name if output == "name" else found.url)
 
 
 @cli.command()
-@click.argument("names", nargs=-1, required=True, shell_complete=_complete_workspace)
+@workspace_argument
+@click.option("--wait/--no-wait", default=True, help="Wait until it has stopped.")
+@click.option("--timeout", type=click.FloatRange(0), default=60, show_default=True, help="Seconds to wait.")
+@namespace_option
+@output_option
+@pass_session
+@told
+def pause(session: Session, name: str, wait: bool, timeout: float, output: str) -> None:
+    """Stop a workspace's programs; its files stay."""
+    found = session.workspace(name).pause(wait=False)
+    done(output, "Paused" if wait else "Pausing", _after(found, "Paused", wait, timeout, output))
+
+
+@cli.command()
+@workspace_argument
+@click.option("--wait/--no-wait", default=True, help="Wait until it runs.")
+@click.option("--timeout", type=click.FloatRange(0), default=120, show_default=True, help="Seconds to wait.")
+@namespace_option
+@output_option
+@pass_session
+@told
+def resume(session: Session, name: str, wait: bool, timeout: float, output: str) -> None:
+    """Start a paused workspace."""
+    found = session.workspace(name).resume(wait=False)
+    done(output, "Resumed" if wait else "Resuming", _after(found, "Running", wait, timeout, output))
+
+
+@cli.command()
+@workspace_argument
+@click.option("--wait/--no-wait", default=True, help="Wait until it runs again.")
+@click.option("--timeout", type=click.FloatRange(0), default=180, show_default=True, help="Seconds to wait.")
+@namespace_option
+@output_option
+@pass_session
+@told
+def restart(session: Session, name: str, wait: bool, timeout: float, output: str) -> None:
+    """Stop a workspace and start it again, from any state."""
+    done(output, "Restarted" if wait else "Restarting", session.workspace(name).restart(wait=wait, timeout=timeout).to_dict())
+
+
+@cli.command()
+@workspace_argument
+@click.option("--tail", type=click.IntRange(min=1), default=100, show_default=True, help="How many lines.")
+@click.option("-f", "--follow", is_flag=True, help="Go on with new lines as they come, until Ctrl-C.")
+@click.option("--previous", is_flag=True, help="Of the run before the last restart.")
+@click.option("--timestamps", is_flag=True, help="With the time in front of each line.")
+@namespace_option
+@output_option
+@pass_session
+@told
+def logs(session: Session, name: str, tail: int, follow: bool, previous: bool, timestamps: bool, output: str) -> None:
+    """Write a workspace's log."""
+    if follow and previous:
+        raise click.UsageError("--previous is over, so there is nothing to follow.")
+    found = session.workspace(name)
+    lines: Iterable[str] = found.follow(tail) if follow else found.logs(tail, previous=previous).splitlines()
+    if not timestamps:
+        lines = (_STAMP.sub("", line) for line in lines)
+    if output in ("json", "yaml") and not follow:
+        write(output, {"name": found.name, "namespace": found.namespace, "lines": list(lines)}, [], flat)
+        return
+    for line in lines:
+        click.echo(line)
+        if follow:
+            sys.stdout.flush()
+
+
+@cli.command()
+@click.argument("names", nargs=-1, required=True, shell_complete=lambda context, _, incomplete: Session.of(context).names(incomplete))
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@namespace_option
 @output_option
 @pass_session
 @told
 def delete(session: Session, names: tuple[str, ...], yes: bool, output: str) -> None:
     """Delete workspaces; their volumes stay."""
-    found = [session.workspace(name) for name in names]
-    for one in found:
+    for one in [session.workspace(name) for name in names]:  # all must be there before the first goes
         if not yes:
-            homes = ", ".join(one.volumes()) or "none"
-            click.confirm(f"Delete {one.name}? Its volumes stay: {homes}.", abort=True, err=True)
+            stay = ", ".join(one.volumes())
+            session.confirm(f"Delete {one.name}? Its programs end. " + (f"The volumes {stay} stay." if stay else "It has no volumes."))
         one.delete()
         done(output, "Deleted", {"name": one.name, "namespace": one.namespace})
 
 
-@cli.command()
-@output_option
-@pass_session
-@told
-def claims(session: Session, output: str) -> None:
-    """List volumes and who uses them."""
-    found = session.client.claims()
-    rows = [
-        [one["name"], one["pvcSpec"]["requests"]["storage"], ", ".join(user["name"] for user in one["workspaces"]) or "-"] for one in found
-    ]
-    write(output, found, [one["name"] for one in found], lambda: (("name", "size", "used by"), rows))
+def _after(found: Workspace, state: str, wait: bool, timeout: float, output: str) -> dict[str, Any]:
+    return (found.wait(state, timeout, quiet=output != "table") if wait else found).to_dict()
 
 
-def _mounts(data: tuple[str, ...]) -> tuple[dict[str, str], list[str]]:
-    """`CLAIM:PATH[:ro]` to claims and their paths, and which are read-only."""
-    mounts: dict[str, str] = {}
-    read_only = []
-    for text in data:
-        claim, _, rest = text.partition(":")
-        path, _, mode = rest.partition(":")
-        if not claim or not path or mode not in ("", "ro", "rw"):
-            raise click.UsageError(f"--data {text!r}: write CLAIM:PATH or CLAIM:PATH:ro.")
-        mounts[claim] = path
-        if mode == "ro":
-            read_only.append(claim)
-    return mounts, read_only
+def _mount(text: str) -> tuple[str, tuple[str, str]]:
+    claim, path = _pair("--data", text, ":", "CLAIM:PATH or CLAIM:PATH:ro")
+    path, separator, mode = path.rpartition(":")
+    if not separator:
+        path, mode = mode, "rw"
+    if not path or mode not in ("ro", "rw"):
+        raise click.UsageError(f"--data {text}: write CLAIM:PATH or CLAIM:PATH:ro.")
+    return claim, (path, mode)
 
 
+def _pair(option: str, text: str, separator: str, form: str) -> tuple[str, str]:
+    key, found, value = text.partition(separator)
+    if not key or not found:
+        raise click.UsageError(f"{option} {text}: write {form}.")
+    return key, value
+
+
+claims.add_to(cli)
 clusters.add_to(cli)
 
 
-def main(arguments: list[str] | None = None) -> Any:
+def main(arguments: list[str] | None = None) -> NoReturn:
     """Entry point of `jupyter workspaces`."""
-    return cli.main(args=arguments, prog_name="jupyter workspaces")
+    # The shell knows the program by its file's name, people by the words that they type.
+    completing = "_JUPYTER_WORKSPACES_COMPLETE" in os.environ
+    cli.main(
+        args=arguments,
+        prog_name="jupyter-workspaces" if completing else "jupyter workspaces",
+        complete_var="_JUPYTER_WORKSPACES_COMPLETE",
+    )
+    raise SystemExit(0)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 import click
 
-from ..client import WorkspaceError
+from ..client import TimedOut, Unreachable, WorkspaceError
 from ..client.display import plain
 
 P = ParamSpec("P")
@@ -18,6 +19,8 @@ T = TypeVar("T")
 
 REFUSED, NOT_FOUND, UNREACHABLE, TIMEOUT = 1, 3, 4, 5
 """Exit codes beside 0 (done) and 2 (wrong use)."""
+
+INTERRUPTED = 130
 
 FORMATS = ("table", "json", "yaml", "name")
 _COLOURS = {"Running": "green", "Starting": "blue", "Needs attention": "red", "Paused": "bright_black"}
@@ -44,7 +47,12 @@ def write(output: str, data: Any, names: Sequence[str], table: Callable[[], tupl
     else:
         headings, rows = table()
         text = plain(headings, rows)
-        click.echo(_coloured(text) if sys.stdout.isatty() else text)
+        click.echo(coloured(text))
+
+
+def flat() -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+    """No table, for results that are written another way."""
+    return (), ()
 
 
 def done(output: str, word: str, data: Mapping[str, Any]) -> None:
@@ -53,10 +61,13 @@ def done(output: str, word: str, data: Mapping[str, Any]) -> None:
     if output == "table":
         click.echo(f"{word} {name}")
     else:
-        write(output, dict(data), [name], lambda: ((), ()))
+        write(output, dict(data), [name], flat)
 
 
-def _coloured(text: str) -> str:
+def coloured(text: str) -> str:
+    """Lines of a table whose first word is a state, in colour where a terminal shows it."""
+    if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
+        return text
     lines = []
     for line in text.splitlines():
         word = next((word for word in _COLOURS if line.startswith(word)), None)
@@ -83,7 +94,7 @@ def told(command: Callable[P, T]) -> Callable[P, T]:
             _complain(str(error) or "It took too long.")
             sys.exit(TIMEOUT)
         except KeyboardInterrupt:
-            sys.exit(130)
+            sys.exit(INTERRUPTED)
 
     return run
 
@@ -98,8 +109,8 @@ def _complain(message: str, hint: str = "", fields: Mapping[str, str] | None = N
 
 
 def _code(error: WorkspaceError) -> int:
-    if error.status == 404 or error.message.startswith("There is no "):
+    if error.status == 404:
         return NOT_FOUND
-    if error.status is None and "does not answer" in error.message or error.status == 503:
+    if isinstance(error, Unreachable):
         return UNREACHABLE
-    return TIMEOUT if " after " in error.message and " is not " in error.message else REFUSED
+    return TIMEOUT if isinstance(error, TimedOut) else REFUSED

@@ -37,7 +37,7 @@ def open_page(name: str, url: str, server: Server) -> None:
     elif _has_screen():
         webbrowser.open(_signed_in(url, server))
     link = f'<a href="{escape(url)}" target="_blank" rel="noopener">Open <b>{escape(name)}</b> in a new tab</a>'
-    display({"text/html": f"<div>{link}</div>{script}", "text/plain": f"{name} is at {url}"}, raw=True)  # type: ignore[no-untyped-call]
+    display({"text/html": f"<div>{link}</div>{script}", "text/plain": f"{name} is at {url}"}, raw=True)
 
 
 def _in_script(text: str) -> str:

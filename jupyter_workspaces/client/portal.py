@@ -14,6 +14,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, 
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from .errors import Unreachable
+
 T = TypeVar("T")
 
 STOP_LIMIT = 3.0  # seconds that open work gets to end when Python ends
@@ -62,6 +64,14 @@ def run(coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
     except BaseException:
         future.cancel()  # the person pressed Stop, or waited long enough: the request must not go on behind their back
         raise
+
+
+def ask(coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
+    """`run` for what a server answers: no answer in time is `Unreachable`, a `WorkspaceError`."""
+    try:
+        return run(coroutine, timeout)
+    except TimeoutError as error:
+        raise Unreachable(str(error) or "The server of workspaces did not answer in time.", "Try again in a moment.") from error
 
 
 def iterate(values: AsyncIterator[T]) -> Iterator[T]:

@@ -40,24 +40,24 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        portal.run(self.asynchronous.close(), REQUEST_LIMIT)
+        portal.ask(self.asynchronous.close(), REQUEST_LIMIT)
 
     @property
     def namespace(self) -> str:
         """The usual one: as given, else the one that the server's credentials are for."""
-        return self.asynchronous.namespace or portal.run(self.asynchronous.usual_namespace(), CONNECT_LIMIT)
+        return self.asynchronous.namespace or portal.ask(self.asynchronous.usual_namespace(), CONNECT_LIMIT)
 
     @property
     def url(self) -> str:
         """Where the server stands; it is found, or started, now if it was not yet."""
-        return portal.run(self.asynchronous.connect(), CONNECT_LIMIT).root
+        return portal.ask(self.asynchronous.connect(), CONNECT_LIMIT).root
 
     def cluster(self) -> Object:
         """Which cluster it is, and as whom it is used: name, embedded, user, namespace, version."""
-        return portal.run(self.asynchronous.cluster(), CONNECT_LIMIT)
+        return portal.ask(self.asynchronous.cluster(), CONNECT_LIMIT)
 
     def namespaces(self) -> Names:
-        return portal.run(self.asynchronous.namespaces(), CONNECT_LIMIT)
+        return portal.ask(self.asynchronous.namespaces(), CONNECT_LIMIT)
 
     def kinds(self) -> KindList:
         """Kinds of workspaces, hidden ones left out."""
@@ -65,23 +65,23 @@ class Client:
 
     def list(self, namespace: str | None = None) -> WorkspaceList:
         """Workspaces of a namespace; `"*"` for all."""
-        items = portal.run(self.asynchronous.list(namespace), CONNECT_LIMIT)
+        items = portal.ask(self.asynchronous.list(namespace), CONNECT_LIMIT)
         return WorkspaceList(Workspace(self.asynchronous, item) for item in items)
 
     def get(self, name: str, namespace: str | None = None) -> Workspace:
-        return Workspace(self.asynchronous, portal.run(self.asynchronous.get(namespace or self.namespace, name), CONNECT_LIMIT))
+        return Workspace(self.asynchronous, portal.ask(self.asynchronous.get(namespace or self.namespace, name), CONNECT_LIMIT))
 
     def claims(self, namespace: str | None = None) -> Objects:
         """Claims: name, size, who uses them."""
-        return portal.run(self.asynchronous.claims(namespace), CONNECT_LIMIT)
+        return portal.ask(self.asynchronous.claims(namespace), CONNECT_LIMIT)
 
     def create_claim(self, name: str, size: str = "1Gi", namespace: str | None = None) -> None:
         """Make a volume to be used as home or for data. `size` as a quantity: `10Gi`."""
-        portal.run(self.asynchronous.create_claim(namespace or self.namespace, name, size), CONNECT_LIMIT)
+        portal.ask(self.asynchronous.create_claim(namespace or self.namespace, name, size), CONNECT_LIMIT)
 
     def delete_claim(self, name: str, namespace: str | None = None) -> None:
         """Delete a volume and the files in it."""
-        portal.run(self.asynchronous.delete_claim(namespace or self.namespace, name), CONNECT_LIMIT)
+        portal.ask(self.asynchronous.delete_claim(namespace or self.namespace, name), CONNECT_LIMIT)
 
     def spawn(
         self,
@@ -117,11 +117,11 @@ class Client:
             labels=labels or {},
             paused=paused,
         )
-        made = Workspace(self.asynchronous, portal.run(spawning.spawn(self.asynchronous, namespace or self.namespace, wish), CONNECT_LIMIT))
+        made = Workspace(self.asynchronous, portal.ask(spawning.spawn(self.asynchronous, namespace or self.namespace, wish), CONNECT_LIMIT))
         return made.wait() if wait and not paused else made
 
     def _kinds(self) -> Kinds:
-        return [from_item(item) for item in portal.run(self.asynchronous.kinds(), CONNECT_LIMIT)]
+        return [from_item(item) for item in portal.ask(self.asynchronous.kinds(), CONNECT_LIMIT)]
 
 
 @functools.cache

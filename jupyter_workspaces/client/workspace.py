@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json as codec
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from . import display, portal, words
@@ -121,7 +121,7 @@ class Workspace:
 
     def volumes(self) -> list[str]:
         """Names of the claims that it mounts."""
-        model = portal.run(self._client.model(self.namespace, self.name), REQUEST_LIMIT)["podTemplate"]["volumes"]
+        model = portal.ask(self._client.model(self.namespace, self.name), REQUEST_LIMIT)["podTemplate"]["volumes"]
         return [*([model["home"]] if model.get("home") else []), *(data["pvcName"] for data in model["data"])]
 
     def __repr__(self) -> str:
@@ -134,7 +134,7 @@ class Workspace:
 
     def refresh(self) -> Workspace:
         """Look again."""
-        self._item = portal.run(self._client.get(self.namespace, self.name), REQUEST_LIMIT)
+        self._item = portal.ask(self._client.get(self.namespace, self.name), REQUEST_LIMIT)
         return self
 
     def wait(self, state: str = "Running", timeout: float | None = 120, quiet: bool = False) -> Workspace:
@@ -144,7 +144,7 @@ class Workspace:
         """
         shown = ProgressDisplay(self.name, quiet)
         try:
-            portal.run(self._wait(state, timeout, shown))
+            portal.ask(self._wait(state, timeout, shown))
         except WorkspaceError:
             shown.finish(self.state, self.message)
             raise
@@ -189,18 +189,18 @@ class Workspace:
             self.refresh()
         if not self.path:
             raise WorkspaceError(f"{self.name} has nothing to open: its image is not known any more.", "Choose another image.")
-        server = portal.run(self._client.connect(), REQUEST_LIMIT)
+        server = portal.ask(self._client.connect(), REQUEST_LIMIT)
         open_page(self.name, self.url, server)
         return self.url
 
     def pause(self, wait: bool = True, timeout: float | None = 60) -> Workspace:
         """Stop its programs; the volumes keep their files."""
-        portal.run(self._client.pause(self.namespace, self.name, True), REQUEST_LIMIT)
+        portal.ask(self._client.pause(self.namespace, self.name, True), REQUEST_LIMIT)
         return self.wait("Paused", timeout) if wait else self.refresh()
 
     def resume(self, wait: bool = True, timeout: float | None = 120) -> Workspace:
         """Start it again."""
-        portal.run(self._resume(), REQUEST_LIMIT)
+        portal.ask(self._resume(), REQUEST_LIMIT)
         return self.wait("Running", timeout) if wait else self.refresh()
 
     async def _resume(self) -> None:
@@ -215,9 +215,9 @@ class Workspace:
     def restart(self, wait: bool = True, timeout: float | None = 180) -> Workspace:
         """Pause, wait, start; from any state."""
         before = self._item["lastRunningTime"]
-        portal.run(self._client.restart(self.namespace, self.name), REQUEST_LIMIT)
+        portal.ask(self._client.restart(self.namespace, self.name), REQUEST_LIMIT)
         if wait:
-            portal.run(self._left(before), 60)
+            portal.ask(self._left(before), 60)
             return self.wait("Running", timeout)
         return self.refresh()
 
@@ -233,7 +233,7 @@ class Workspace:
 
     def delete(self, wait: bool = True) -> None:
         """Delete it; its volumes stay."""
-        portal.run(self._delete(wait), REQUEST_LIMIT)
+        portal.ask(self._delete(wait), REQUEST_LIMIT)
 
     async def _delete(self, wait: bool) -> None:
         await self._client.delete(self.namespace, self.name)
@@ -245,22 +245,26 @@ class Workspace:
     def logs(self, tail: int = 100, follow: bool = False, previous: bool = False) -> str:
         """The last lines of its log. With `follow` they are printed as they come, until interrupted."""
         if not follow:
-            return portal.run(self._client.log(self.namespace, self.name, tail, previous), REQUEST_LIMIT)
-        for line in portal.iterate(self._client.logs(self.namespace, self.name, tail)):
+            return portal.ask(self._client.log(self.namespace, self.name, tail, previous), REQUEST_LIMIT)
+        for line in self.follow(tail):
             print(line, flush=True)
         return ""
 
+    def follow(self, tail: int = 100) -> Iterator[str]:
+        """The last lines of its log, then the new ones as they come."""
+        return portal.iterate(self._client.logs(self.namespace, self.name, tail))
+
     def events(self) -> list[dict[str, Any]]:
         """What happened to it, newest last: time (ms), type, reason, message, object, count."""
-        return portal.run(self._client.events(self.namespace, self.name), REQUEST_LIMIT)
+        return portal.ask(self._client.events(self.namespace, self.name), REQUEST_LIMIT)
 
     def progress(self) -> dict[str, Any]:
         """The steps of its start, each with its time and, while it lasts, its reason."""
-        return portal.run(self._client.progress(self.namespace, self.name), REQUEST_LIMIT)
+        return portal.ask(self._client.progress(self.namespace, self.name), REQUEST_LIMIT)
 
     def request(self, method: str, path: str, json: Any = None) -> Any:
         """Ask the program in the workspace itself, through the server: `ws.request("GET", "api/status")`. JSON comes back decoded."""
-        status, media, body = portal.run(self._client.connect_request(method, self.path + path.lstrip("/"), json), REQUEST_LIMIT)
+        status, media, body = portal.ask(self._client.connect_request(method, self.path + path.lstrip("/"), json), REQUEST_LIMIT)
         answer = codec.loads(body) if media == "application/json" and body else body.decode(errors="replace")
         if status >= 300:
             said = str(answer.get("message") or "") if isinstance(answer, dict) else ""

@@ -16,7 +16,8 @@ from contextlib import asynccontextmanager
 from functools import partial
 from types import FrameType
 
-from .. import __version__, controller
+from .. import controller
+from .._version import __version__
 from ..cluster.client import Cluster
 from ..cluster.endpoint import from_embedded
 from ..cluster.errors import ClusterError

@@ -71,4 +71,4 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
         table = {"text/html": plain.html(self.rows, first, self.table.fallback), "text/plain": plain.text(self.rows, first)}
         for bundle in ({"application/vnd.jupyter.widget-view+json": view, "text/plain": "Cluster Workspaces"}, table):
-            publish_display_data(bundle)  # type: ignore[no-untyped-call]
+            publish_display_data(bundle)

@@ -117,7 +117,7 @@ def _options(options: Object, at: str) -> list[Cause]:
             continue
         seen: list[str] = []
         current: str | None = start
-        while current in values and current not in seen:
+        while current is not None and current in values and current not in seen:
             seen.append(current)
             current = (values[current].get("redirect") or {}).get("to")
         # One cycle is one mistake, told at the first of its members.

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from ... import __version__
+from ..._version import __version__
 from .rows import Registry, Row
 
 Object = dict[str, Any]

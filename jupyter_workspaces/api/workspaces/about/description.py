@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from .... import __version__
+from ...._version import __version__
 from ..kinds import models as kinds
 from ..pods import models as pods
 from ..volumes import models as volumes

@@ -1,0 +1,67 @@
+"""The commands on claims: the volumes of workspaces."""
+
+from __future__ import annotations
+
+import click
+
+from .output import done, output_option, told, write
+from .session import Session, namespace_option, pass_session
+
+
+def add_to(cli: click.Group) -> None:
+    cli.add_command(claims)
+
+
+@click.group(invoke_without_command=True)
+@namespace_option
+@output_option
+@click.pass_context
+def claims(context: click.Context, output: str) -> None:
+    """List volumes and who uses them; make and delete them."""
+    if context.invoked_subcommand is None:
+        context.invoke(list_, output=output)
+
+
+@claims.command("list", hidden=True)
+@namespace_option
+@output_option
+@pass_session
+@told
+def list_(session: Session, output: str) -> None:
+    """List volumes and who uses them."""
+    found = session.client.claims(session.namespace)
+    if not found and output == "table":
+        click.echo("No volumes yet. `jupyter workspaces claims create NAME` makes one.", err=True)
+        return
+    rows = [
+        [one["name"], one["pvcSpec"]["requests"]["storage"], ", ".join(user["name"] for user in one["workspaces"]) or "-"] for one in found
+    ]
+    write(output, found, [one["name"] for one in found], lambda: (("name", "size", "used by"), rows))
+
+
+@claims.command()
+@click.argument("name")
+@click.option("--size", default="1Gi", show_default=True, help="How much it holds, such as 10Gi.")
+@namespace_option
+@output_option
+@pass_session
+@told
+def create(session: Session, name: str, size: str, output: str) -> None:
+    """Make a volume."""
+    session.client.create_claim(name, size, session.namespace)
+    done(output, "Made", {"name": name, "namespace": session.namespace or session.client.namespace, "size": size})
+
+
+@claims.command()
+@click.argument("name")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@namespace_option
+@output_option
+@pass_session
+@told
+def delete(session: Session, name: str, yes: bool, output: str) -> None:
+    """Delete a volume and the files in it."""
+    if not yes:
+        session.confirm(f"Delete the volume {name}? The files in it are lost.")
+    session.client.delete_claim(name, session.namespace)
+    done(output, "Deleted", {"name": name, "namespace": session.namespace or session.client.namespace})

@@ -1,0 +1,84 @@
+"""What all commands share: which server, which namespace, names on the command line, and asking before something is lost."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from ..client import Client, Workspace, WorkspaceError
+
+C = TypeVar("C", bound=Callable[..., Any])
+
+
+class Session:
+    """One run of the command line."""
+
+    def __init__(self, url: str | None = None) -> None:
+        self.url, self.namespace = url, None
+        self._client: Client | None = None
+
+    namespace: str | None
+
+    @classmethod
+    def of(cls, context: click.Context) -> Session:
+        """That of a context; a new one while a command line is being completed."""
+        return context.find_object(cls) or cls()
+
+    @property
+    def client(self) -> Client:
+        if self._client is None:
+            self._client = Client(self.url, namespace=self.namespace)
+        return self._client
+
+    def workspace(self, name: str) -> Workspace:
+        """By `NAME` or `NAMESPACE/NAME`. Raises `WorkspaceError`."""
+        namespace, _, name = name.rpartition("/")
+        try:
+            return self.client.get(name, namespace or None)
+        except WorkspaceError as error:
+            if error.status == 404:
+                error.hint = "`jupyter workspaces list` shows what there is."
+            raise
+
+    def address(self, workspace: Workspace) -> str:
+        """How to name it on the next command line."""
+        return workspace.name if workspace.namespace == self.client.namespace else f"{workspace.namespace}/{workspace.name}"
+
+    def confirm(self, question: str) -> None:
+        """Ask; no is the end. Raises `click.UsageError` where nobody can be asked."""
+        if not sys.stdin.isatty():
+            raise click.UsageError(f"{question} Nobody can be asked here; --yes says yes.")
+        click.confirm(question, abort=True, err=True)
+
+    # For completion: what cannot be asked is silently no suggestion.
+
+    def names(self, incomplete: str) -> list[str]:
+        try:
+            return [one.name for one in self.client.list() if one.name.startswith(incomplete)]
+        except WorkspaceError:
+            return []
+
+    def kind_names(self, incomplete: str) -> list[str]:
+        try:
+            return [kind.name for kind in self.client.kinds() if kind.name.startswith(incomplete)]
+        except WorkspaceError:
+            return []
+
+
+pass_session = click.make_pass_decorator(Session)
+
+workspace_argument = click.argument("name", shell_complete=lambda context, _, incomplete: Session.of(context).names(incomplete))
+
+
+def namespace_option(command: C) -> C:
+    """`-n/--namespace`."""
+
+    def set_namespace(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+        if value is not None:  # said before a subcommand, it also holds for that
+            Session.of(context).namespace = value
+
+    help_ = "Namespace. Default: JUPYTER_WORKSPACES_NAMESPACE, else the server's own."
+    return click.option("-n", "--namespace", expose_value=False, callback=set_namespace, help=help_)(command)

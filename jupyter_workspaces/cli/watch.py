@@ -1,0 +1,60 @@
+"""`jupyter workspaces list --watch`: what there is, then a line for each change."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from ..client import Client, Workspace, portal, words
+from ..client.display import workspaces_rows
+from .output import FORMATS, coloured
+
+WIDTHS = (15, 24, 12, 16, 22, 8, 8, 0)
+"""Columns of a table that grows cannot be fitted to what is not there yet."""
+
+
+def watch(client: Client, namespace: str | None, output: str) -> None:
+    """Until Ctrl-C. Raises `WorkspaceError`, `click.UsageError`."""
+    if output not in ("table", "json", "name"):
+        raise click.UsageError(f"--watch writes {', '.join(form for form in FORMATS if form != 'yaml')}.")
+    where = None if namespace == "*" else namespace or client.namespace
+    shown: dict[tuple[str, str], str] = {}
+    if output == "table":
+        click.echo(_line([heading.upper() for heading in workspaces_rows([])[0]]))
+    for event in portal.iterate(client.asynchronous.stream(where)):
+        if event.event == "snapshot":
+            changes = [("ADDED", item) for item in event.data["workspaces"]]
+        elif event.event == "workspace":
+            changes = [(event.data["type"], event.data["object"])]
+        else:
+            continue
+        for change, item in changes:
+            one = Workspace(client.asynchronous, item)
+            key, text = (one.namespace, one.name), _text(one, change, output)
+            # What only repeats itself (a snapshot after a lost connection, a probe's time) is no news.
+            if change == "DELETED":
+                shown.pop(key, None)
+            elif shown.get(key) == (told := _told(one)):
+                continue
+            else:
+                shown[key] = told
+            click.echo(text)
+
+
+def _told(one: Workspace) -> str:
+    return json.dumps([one.state, one.message, one.image, one.size, one.paused])
+
+
+def _text(one: Workspace, change: str, output: str) -> str:
+    if output == "json":
+        return json.dumps({"type": change, "object": one.to_dict()}, ensure_ascii=False)
+    if output == "name":
+        return one.name
+    row = workspaces_rows([one])[1][0]
+    word = "Deleted" if change == "DELETED" else words.state(one.state).word
+    return coloured(_line([word, *row[1:]]))
+
+
+def _line(cells: list[str]) -> str:
+    return " ".join(cell.ljust(width) for cell, width in zip(cells, WIDTHS, strict=True)).rstrip()

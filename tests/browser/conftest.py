@@ -1,0 +1,154 @@
+"""Real JupyterLab servers on a throw-away cluster, and a real browser to look at them. A session of its own: see tests/run.py."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+START_SECONDS = 90
+TOKEN = "browser-test-token"
+PANEL_CELL = "import jupyter_workspaces as jw\n\njw.panel()"
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A running JupyterLab with the extension. `url` ends in a slash."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    log: Path
+    home: Path
+
+    def page(self, path: str) -> str:
+        return f"{self.url}{path}?token={TOKEN}&reset"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    found = os.environ.get("JUPYTER_WORKSPACES_CHROMIUM") or next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+    if found is None:
+        pytest.skip("there is no Chromium: install Debian's package chromium, or set JUPYTER_WORKSPACES_CHROMIUM")
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=found)
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="session")
+def cluster_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The directory of a cluster that all servers of the session share; stopped and deleted at the end."""
+    from jupyter_workspaces.local import launch
+
+    home = tmp_path_factory.mktemp("cluster") / "home"
+    yield home
+    if home.exists():
+        launch.reset(home)
+
+
+@pytest.fixture(scope="session")
+def start_lab(cluster_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Lab]]:
+    started: list[Lab] = []
+
+    def start(base_url: str) -> Lab:
+        folder = tmp_path_factory.mktemp("lab")
+        notebook = {
+            "cells": [{"cell_type": "code", "id": "panel", "metadata": {}, "outputs": [], "execution_count": None, "source": PANEL_CELL}],
+            "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}},
+            "nbformat": 4,
+            "nbformat_minor": 5,
+        }
+        (folder / "work").mkdir()
+        (folder / "work" / "panel.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        environment = {name: value for name, value in os.environ.items() if name not in ("KUBECONFIG", "JUPYTER_WORKSPACES_URL")}
+        environment |= {f"JUPYTER_{name}_DIR": str(folder / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
+        environment |= {
+            "JUPYTER_WORKSPACES_HOME": str(cluster_home),
+            "JUPYTER_PREFER_ENV_PATH": "1",
+            "JUPYTERLAB_SETTINGS_DIR": str(_settings(folder)),
+        }
+        command = [
+            *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}", "--ServerApp.port_retries=0"),
+            *(f"--IdentityProvider.token={TOKEN}", f"--ServerApp.base_url={base_url}", f"--ServerApp.root_dir={folder / 'work'}"),
+            *("--LabApp.expose_app_in_browser=True", "--ServerApp.ip=127.0.0.1"),
+        ]
+        log = folder / "log"
+        with log.open("wb") as written:
+            process = subprocess.Popen(command, env=environment, cwd=folder, stdin=subprocess.DEVNULL, stdout=written, stderr=written)
+        lab = Lab(f"http://127.0.0.1:{port}{base_url}", process, log, cluster_home)
+        started.append(lab)
+        _until_it_answers(lab)
+        return lab
+
+    yield start
+    for lab in started:
+        lab.process.send_signal(signal.SIGTERM)
+        try:
+            lab.process.wait(20)
+        except subprocess.TimeoutExpired:
+            lab.process.kill()
+            lab.process.wait(20)
+
+
+@pytest.fixture(scope="session")
+def lab(start_lab: Callable[[str], Lab]) -> Lab:
+    """The server at `/`."""
+    return start_lab("/")
+
+
+@pytest.fixture(scope="session")
+def hub_lab(start_lab: Callable[[str], Lab], lab: Lab) -> Lab:
+    """A second server as a JupyterHub would place it, on the same cluster."""
+    return start_lab("/user/x%40y/")
+
+
+@pytest.fixture
+def picture() -> Callable[[Page, str], None]:
+    """Keep a screenshot where `JUPYTER_WORKSPACES_SCREENSHOTS` says."""
+    folder = os.environ.get("JUPYTER_WORKSPACES_SCREENSHOTS")
+
+    def take(page: Page, name: str, **options: Any) -> None:
+        if folder:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            page.screenshot(path=str(Path(folder) / f"{name}.png"), **options)
+
+    return take
+
+
+def _settings(folder: Path) -> Path:
+    """No question about news in front of what is tested."""
+    settings = folder / "settings"
+    notification = settings / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
+    notification.parent.mkdir(parents=True)
+    notification.write_text(json.dumps({"fetchNews": "false", "checkForUpdates": False}), encoding="utf-8")
+    return settings
+
+
+def _until_it_answers(lab: Lab) -> None:
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end:
+        if lab.process.poll() is not None:
+            raise RuntimeError(f"JupyterLab ended:\n{lab.log.read_text(errors='replace')[-3000:]}")
+        try:
+            with urllib.request.urlopen(f"{lab.url}api", timeout=2):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    raise TimeoutError(f"JupyterLab did not answer:\n{lab.log.read_text(errors='replace')[-3000:]}")
