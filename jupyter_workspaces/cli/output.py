@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar
@@ -21,6 +22,20 @@ REFUSED, NOT_FOUND, UNREACHABLE, TIMEOUT = 1, 3, 4, 5
 """Exit codes beside 0 (done) and 2 (wrong use)."""
 
 INTERRUPTED = 130
+
+_WORDS = tuple(
+    (re.compile(pattern), words)
+    for pattern, words in (
+        (r'jw\.create_claim\("([^"]*)"\)', r"`jupyter workspaces claims create \1`"),
+        (r"jw\.(list|kinds|claims)\(\)", r"`jupyter workspaces \1`"),
+        (
+            r"ws\.wait\(timeout=None\) waits as long as it takes; ws\.progress\(\) shows the steps\.",
+            "It goes on all the same; --timeout waits longer.",
+        ),
+        (r"ws\.events\(\) and ws\.logs\(\) tell more", "`jupyter workspaces logs NAME` tells more"),
+        (r"ws\.(\w+)\(\)", r"`jupyter workspaces \1 NAME`"),
+    )
+)
 
 FORMATS = ("table", "json", "yaml", "name")
 _COLOURS = {"Running": "green", "Starting": "blue", "Needs attention": "red", "Paused": "bright_black"}
@@ -99,13 +114,20 @@ def told(command: Callable[P, T]) -> Callable[P, T]:
     return run
 
 
+def _for_shells(hint: str) -> str:
+    """A hint of the Python client in the words of the command line."""
+    for pattern, words in _WORDS:
+        hint = pattern.sub(words, hint)
+    return hint
+
+
 def _complain(message: str, hint: str = "", fields: Mapping[str, str] | None = None) -> None:
     click.echo(f"Error: {message}", err=True)
     for field, wrong in (fields or {}).items():
         if wrong not in message:
             click.echo(f"  {field}: {wrong}", err=True)
     if hint:
-        click.echo(hint, err=True)
+        click.echo(_for_shells(hint), err=True)
 
 
 def _code(error: WorkspaceError) -> int:

@@ -52,8 +52,9 @@ def _text(one: Workspace, change: str, output: str) -> str:
     if output == "name":
         return one.name
     row = workspaces_rows([one])[1][0]
-    word = "Deleted" if change == "DELETED" else words.state(one.state).word
-    return coloured(_line([word, *row[1:]]))
+    if change == "DELETED":
+        return _line(["Deleted", *row[1:-1], ""])
+    return coloured(_line([words.state(one.state).word, *row[1:]]))
 
 
 def _line(cells: list[str]) -> str:

@@ -74,7 +74,10 @@ async def spawn(client: AsyncClient, namespace: str, wish: Wish) -> Object:
         if claim not in held:
             text = f"There is no claim {claim} in {namespace}."
             raise WorkspaceError(
-                text, f'jw.create_claim("{claim}") makes it.{closest(claim, held)}', {"home" if claim == wish.home else "data": text}
+                text,
+                f'jw.create_claim("{claim}") makes it.{closest(claim, held)}',
+                {"home" if claim == wish.home else "data": text},
+                404,
             )
     if wish.name is not None:
         return await _make(client, namespace, wish, wish.name, held)

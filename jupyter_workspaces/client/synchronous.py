@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import functools
-import weakref
 from collections.abc import Collection, Mapping
 
 from . import portal, spawning
@@ -17,7 +16,7 @@ from .workspace import REQUEST_LIMIT, Workspace
 CONNECT_LIMIT = 60.0
 Kinds = list[Kind]  # `list` is a method below
 
-_open: weakref.WeakSet[AsyncClient] = weakref.WeakSet()
+_open: set[AsyncClient] = set()  # until they are closed: Python's end must not meet open connections
 
 
 class Client:
@@ -40,6 +39,8 @@ class Client:
         self.close()
 
     def close(self) -> None:
+        """Let go of its connections; the next request opens new ones."""
+        _open.discard(self.asynchronous)
         portal.ask(self.asynchronous.close(), REQUEST_LIMIT)
 
     @property
@@ -136,5 +137,5 @@ def _close_at_exit(client: AsyncClient) -> None:
 
 
 def _close_all() -> None:
-    for client in list(_open):
+    for client in tuple(_open):
         portal.run(client.close(), REQUEST_LIMIT)
