@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -124,8 +125,10 @@ class Container:
     def _conclude(self) -> None:
         """Take down how the run ended, and how long to wait before the next."""
         kept, files = self._kept, self._owner.files
-        # With several containers nobody could tell whose they are; the pod's end takes them.
-        if not self._ended_cleanly() and self._alone() and trees.kill_marked(self._owner.record.uid):
+        # A shim that is killed leaves what its program started, and systems without subreapers leave it anyhow. With several
+        # containers nobody could tell whose they are; the pod's end takes them.
+        left = not self._ended_cleanly() or not sys.platform.startswith("linux")
+        if left and self._alone() and trees.kill_marked(self._owner.record.uid):
             log.info("Processes of %s outlived their supervisor and were killed", self._owner.record.name)
         ended = files.ended(self._name, kept.attempt, kept.started_at, time.time())
         if ended.reason == "OOMKilled":

@@ -58,6 +58,8 @@ def build(
         "conditions": _conditions(before.get("conditions") or (), conditions, now or datetime.now(timezone.utc)),
         "containerStatuses": [_container(state) for state in containers],
     }
+    if status["phase"] == "Failed":
+        status["message"] = _failure([*init_containers, *containers])
     if address:
         status |= {"podIP": address, "podIPs": [{"ip": address}]}
     if init_containers:
@@ -79,6 +81,14 @@ def _phase(policy: str, containers: Sequence[ContainerState], init_containers: S
     if all(state.started_at is not None or state.over or state.ended is not None for state in containers):
         return "Running"
     return "Pending"
+
+
+def _failure(states: Sequence[ContainerState]) -> str:
+    for state in states:
+        if state.over and state.ended is not None and state.ended.exit_code != 0:
+            last = state.ended.message.rpartition("\n")[2]
+            return f"{state.name} ended with exit code {state.ended.exit_code}" + (f": {last}" if last else "")
+    return ""
 
 
 def _unready(states: Sequence[ContainerState]) -> tuple[str, str]:

@@ -28,7 +28,7 @@ from jupyter_workspaces.resources.catalog import (
 Object = dict[str, Any]
 Answer = TypeVar("Answer")
 
-LIMIT_SECONDS = 20.0
+LIMIT_SECONDS = 40.0
 TOKEN = "a-token-for-tests"
 
 

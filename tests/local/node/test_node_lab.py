@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import psutil
 import pytest
 from node_cluster import node_cluster
 
@@ -44,6 +45,8 @@ async def test_a_lab_serves_at_its_prefix_to_who_has_the_token(tmp_path: Path, n
         async with aiohttp.ClientSession(f"http://{address}:8888") as stranger, stranger.get(f"{PREFIX}/api/contents") as answer:
             assert answer.status == 403
 
+        assert "open-sesame" not in await nodes.log("dora")
+        assert not [process for process in psutil.process_iter(["cmdline"]) if "open-sesame" in " ".join(process.info["cmdline"] or ())]
         await nodes.delete("dora")
         await nodes.gone("dora")
         assert (home / "notes.txt").read_text() == "mine"

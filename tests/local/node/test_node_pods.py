@@ -69,12 +69,13 @@ async def test_a_program_that_ends_is_started_again_and_its_exit_code_and_log_ar
 @pytest.mark.parametrize(("code", "phase", "reason"), [(0, "Succeeded", "Completed"), (7, "Failed", "Error")])
 async def test_a_pod_that_is_not_to_be_restarted_ends(tmp_path: Path, code: int, phase: str, reason: str) -> None:
     async with node_cluster(tmp_path) as nodes:
-        await nodes.program("once", f"exit {code}", restartPolicy="Never")
+        await nodes.program("once", f"echo oh no; exit {code}", restartPolicy="Never")
 
         ended = await nodes.state("once", "terminated")
         pod = await nodes.until(lambda: in_phase(nodes, "once", phase))
 
         assert (ended["exitCode"], ended["reason"]) == (code, reason)
+        assert pod["status"].get("message", "") == ("main ended with exit code 7: oh no" if code else "")
         assert condition(pod, "Ready") == "False"
 
 
