@@ -89,6 +89,7 @@ class Pod:
             for task in (work, going, *helpers):
                 task.cancel()
             await asyncio.gather(work, going, *helpers, return_exceptions=True)
+            await self._launched()  # so that whoever comes next finds in the record what was being started
 
     # Living
 
@@ -202,8 +203,7 @@ class Pod:
 
     async def _end(self) -> None:
         """Ask its programs to end, wait as long as they have, kill what is left, and let the object go."""
-        for container in (*self._init_containers, *self._containers):
-            await container.launched()
+        await self._launched()
         shims = await asyncio.to_thread(trees.shims, self.files)
         if shims:
             if not self._gone:
@@ -227,6 +227,10 @@ class Pod:
             except ClusterError as error:
                 log.warning("Pod %s has ended but could not be deleted yet: %s", self.record.name, error)
                 await asyncio.sleep(AGAIN_SECONDS)
+
+    async def _launched(self) -> None:
+        for container in (*self._init_containers, *self._containers):
+            await container.launched()
 
     async def _stop(self, shims: list[psutil.Process]) -> None:
         lost_until = time.time() + LOST_GRACE_SECONDS
