@@ -6,7 +6,7 @@ import asyncio
 import re
 import zlib
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 from tornado import httputil, iostream, web
@@ -15,7 +15,8 @@ from tornado.routing import PathMatches
 from ..cluster.errors import ClusterError
 from .asking import PORT, ConnectHandler, Elsewhere, Refused, unreadable_token
 from .credentials import has_token
-from .html import HtmlRewriter, decoder
+from .html import Decoder, HtmlRewriter, decoder
+from .kernelspecs import KernelspecsRewriter, is_kernelspecs
 from .rewriting import PublicPath
 from .status import StatusHandler
 from .target import Target, Unavailable
@@ -194,14 +195,14 @@ class HttpHandler(ConnectHandler):
                 await asyncio.sleep(pauses.pop(0))
 
     async def _pass_on(self, response: aiohttp.ClientResponse, path: PublicPath) -> None:
-        rewriter, read = _rewriting(response, path, self.request.method or "")
+        changing = _rewriting(response, path)
         self._begin_anew()
         self.set_status(response.status, response.reason or None)
-        for name, value in response_headers(response.headers, path, self.guard, rewritten=rewriter is not None):
+        for name, value in response_headers(response.headers, path, self.guard, rewritten=changing is not None):
             self.add_header(name, value)
         await self.flush()
         if self.request.method != "HEAD":
-            async for chunk in _pieces(response, rewriter, read):
+            async for chunk in _pieces(response, changing):
                 self.write(chunk)
                 await self.flush()
         if self._body is not None and not self._whole.is_set():
@@ -242,23 +243,38 @@ def routes(base_url: str) -> list[tuple[str | PathMatches, type[web.RequestHandl
     ]
 
 
-def _rewriting(response: aiohttp.ClientResponse, path: PublicPath, method: str) -> tuple[HtmlRewriter | None, Any]:
-    """What changes this body, if anything, and what reads it."""
-    if path.same or response.content_type != "text/html" or response.status in (204, 206, 304) or method == "HEAD":
-        return None, None
+class Rewriter(Protocol):
+    """Changes a body as it passes."""
+
+    def feed(self, data: bytes) -> bytes: ...
+    def finish(self) -> bytes: ...
+
+
+def _rewriting(response: aiohttp.ClientResponse, path: PublicPath) -> tuple[Rewriter, Decoder] | None:
+    """What changes this body and what reads it; None for nearly all."""
+    if path.same or response.status in (204, 206, 304) or response.method == "HEAD":
+        return None
+    rewriter: Rewriter
+    if response.content_type == "text/html":
+        rewriter = HtmlRewriter(path)
+    elif response.content_type == "application/json" and is_kernelspecs(path, response.url.raw_path):
+        rewriter = KernelspecsRewriter(path)
+    else:
+        return None
     read = decoder(response.headers.get("Content-Encoding", ""))
     if read is None or (response.charset or "").lower().startswith(("utf-16", "utf-32")):
-        return None, None
-    return HtmlRewriter(path), read
+        return None
+    return rewriter, read
 
 
-async def _pieces(response: aiohttp.ClientResponse, rewriter: HtmlRewriter | None, read: Any) -> AsyncIterator[bytes]:
+async def _pieces(response: aiohttp.ClientResponse, changing: tuple[Rewriter, Decoder] | None) -> AsyncIterator[bytes]:
     async for chunk in response.content.iter_any():
-        if rewriter is None:
+        if changing is None:
             yield chunk
             continue
+        rewriter, read = changing
         for piece in read.feed(chunk):
             if changed := rewriter.feed(piece):
                 yield changed
-    if rewriter is not None and (rest := rewriter.finish()):
+    if changing is not None and (rest := changing[0].finish()):
         yield rest

@@ -211,3 +211,17 @@ async def test_using_a_workspace_is_not_activity_of_the_server(browser, jp_serve
     async with browser.request("GET", "x"):
         pass
     assert jp_serverapp.web_app.settings.get("api_last_activity") is None
+
+
+async def test_a_server_that_asks_nobody_still_refuses_other_sites(browser, jp_serverapp):
+    jp_serverapp.identity_provider.token = ""
+    for headers, status in (
+        ({}, 200),
+        ({"Origin": browser.origin}, 200),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+    ):
+        async with browser.request("POST", "x", data=b"1", headers=headers) as answer:
+            assert answer.status == status
+    async with browser.request("GET", "x", headers={"Host": "evil.example"}) as answer:
+        assert answer.status == 403

@@ -173,10 +173,9 @@ async def run(browser, tab, kernel, protocols):
             await socket.send_bytes(b"".join(number.to_bytes(8, "little") for number in numbers) + b"".join(parts))
         else:
             await socket.send_str(json.dumps({**message, "channel": "shell", "buffers": []}))
-        async with asyncio.timeout(30):
-            while True:
-                got = await socket.receive()
-                assert got.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY), got
-                said = got.data if isinstance(got.data, bytes) else got.data.encode()
-                if found := re.search(rb'"name": ?"stdout", ?"text": ?"(\d+)', said) or re.search(rb'"text": ?"(\d+)\\n"', said):
-                    return found[1].decode()
+        while True:
+            got = await asyncio.wait_for(socket.receive(), 30)
+            assert got.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY), got
+            said = got.data if isinstance(got.data, bytes) else got.data.encode()
+            if found := re.search(rb'"name": ?"stdout", ?"text": ?"(\d+)', said) or re.search(rb'"text": ?"(\d+)\\n"', said):
+                return found[1].decode()

@@ -144,6 +144,15 @@ async def test_the_kinds_headers_are_set_added_and_removed(browser, view):
     assert "X-Secret" not in dict(headers)
 
 
+@at_both_bases
+async def test_kernels_keep_their_pictures_and_other_json_stays_as_it_is(browser):
+    async with browser.request("GET", "api/kernelspecs") as answer:
+        resources = json.loads(await answer.read())["kernelspecs"]["python3"]["resources"]
+    assert resources == {"logo-svg": f"{browser.base}{INNER[1:]}kernelspecs/python3/logo.svg"}
+    async with browser.request("GET", "elsewhere/kernelspecs") as answer:
+        assert f'"{INNER}kernelspecs' in await answer.text()
+
+
 def test_any_bytes_pass_through_in_any_pieces():
     chance = random.Random(7)
     parts = [

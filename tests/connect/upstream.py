@@ -146,6 +146,11 @@ async def socket(request: web.Request) -> web.WebSocketResponse:
     return answer
 
 
+async def kernelspecs(request: web.Request) -> web.Response:
+    spec = {"name": "python3", "spec": {"display_name": "Python"}, "resources": {"logo-svg": f"{PREFIX}kernelspecs/python3/logo.svg"}}
+    return web.json_response({"default": "python3", "kernelspecs": {"python3": spec}})
+
+
 async def state(request: web.Request) -> web.Response:
     return web.json_response({**counts, "closed": request.app["closed"]})
 
