@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import cached_property
 from http import HTTPStatus
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -112,7 +113,7 @@ class ConnectHandler(JupyterHandler):
     def upstreams(self) -> Upstreams:
         return upstreams(self.settings)
 
-    @property
+    @cached_property
     def guard(self) -> Guard:
         tokens = {self.token, self.identity_provider.get_token(self) if self.token_authenticated else ""}
         return Guard(self.identity_provider.get_cookie_name(self), frozenset(token for token in tokens if token))
