@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import secrets
 import time
 from pathlib import Path
 from typing import Any, ClassVar
@@ -145,6 +146,8 @@ def main(
     }
     if no_auth:
         settings["IdentityProvider"] = {"token": ""}  # who may ask at all is decided by Host and Origin
+    elif runtime_file:
+        settings["IdentityProvider"] = {"token": secrets.token_urlsafe(32)}  # told by the file alone; a token of Jupyter's own is logged
     server = ServeApp.instance(config=Config(settings))
     server.initialize([], find_extensions=False)
     server.start()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from .errors import Unreachable, WorkspaceError
-from .find import Server, find
+from .find import Server, as_written, find
 
 if TYPE_CHECKING:
     import aiohttp
@@ -25,6 +25,7 @@ REQUEST_SECONDS = 30.0
 STREAM_SILENCE_SECONDS = 45.0
 CREATE_ATTEMPTS = 3
 LOG_LINE_BYTES = 2**20
+_IN_A_TARGET = "/%?#=&:@+,;~!$'()*[]"  # what people write escaped stays so, what they forgot to escape is
 HINTS = {
     401: "Sign in again, or set JUPYTER_WORKSPACES_TOKEN.",
     403: "Sign in again, or ask whoever manages the server.",
@@ -285,7 +286,8 @@ class AsyncClient:
         """A request into a workspace by its connect path, through the server. Status, media type and body; JSON goes in for `body`."""
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"} if data is not None else None
-        async with self._request(method, path.lstrip("/"), data=data, headers=headers, into_workspace=True) as answer:
+        target = quote(path.lstrip("/"), safe=_IN_A_TARGET)
+        async with self._request(method, target, data=data, headers=headers, into_workspace=True) as answer:
             return answer.status, answer.content_type, await answer.read()
 
     # How it asks
@@ -351,7 +353,9 @@ class AsyncClient:
         sent = dict(headers or {}) | ({"Authorization": f"token {server.token}"} if server.token else {})
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_SECONDS, sock_read=silence)
         try:
-            return await self._open().request(method, url, data=data, params=query, headers=sent, timeout=timeout, allow_redirects=False)
+            return await self._open().request(
+                method, as_written(url), data=data, params=query, headers=sent, timeout=timeout, allow_redirects=False
+            )
         except (aiohttp.ClientError, asyncio.TimeoutError) as error:
             self._server = None  # it may come back elsewhere
             if isinstance(error, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)):

@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
 
 from .errors import Unreachable, WorkspaceError
 
 if TYPE_CHECKING:
     import aiohttp
+    from yarl import URL
 
 ANSWER_SECONDS = 3.0
 API_PATHS = ("workspaces/api/v1", "api/v1")
@@ -60,12 +62,11 @@ async def find(session: aiohttp.ClientSession, url: str | None = None, token: st
 
 
 def _candidates(url: str | None, token: str | None) -> Iterator[Candidate]:
-    if url:
-        yield Candidate(_slashed(url), token or os.environ.get("JUPYTER_WORKSPACES_TOKEN", ""), False, "The address")
-        return
-    if named := os.environ.get("JUPYTER_WORKSPACES_URL"):
-        yield Candidate(_slashed(named), token or os.environ.get("JUPYTER_WORKSPACES_TOKEN", ""), False, "JUPYTER_WORKSPACES_URL")
-        return
+    for named, named_by in ((url, "The address"), (os.environ.get("JUPYTER_WORKSPACES_URL"), "JUPYTER_WORKSPACES_URL")):
+        if named:
+            secret = token or os.environ.get("JUPYTER_WORKSPACES_TOKEN") or _token_of(named)
+            yield Candidate(_slashed(named), secret, False, named_by)
+            return
     hub_url, hub_token = os.environ.get("JUPYTERHUB_SERVICE_URL"), os.environ.get("JUPYTERHUB_API_TOKEN")
     if hub_url and hub_token:
         # The hub says where the server listens; 0.0.0.0 is where it binds, not where it can be reached.
@@ -88,13 +89,25 @@ async def _probe(session: aiohttp.ClientSession, candidate: Candidate) -> Server
     timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
     try:
         for path in API_PATHS:
-            async with session.get(f"{candidate.root}{path}/healthcheck", timeout=timeout, allow_redirects=False) as answer:
+            async with session.get(as_written(f"{candidate.root}{path}/healthcheck"), timeout=timeout, allow_redirects=False) as answer:
                 if answer.status == 200 and answer.content_type == "application/json" and "systemInfo" in await answer.json():
                     return Server(candidate.root, candidate.root + path, candidate.token, candidate.same_page)
     except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError) as error:
         text = f"The server at {candidate.root} does not answer: {str(error) or type(error).__name__}."
         raise Unreachable(text, "Check that it runs and that its address is right.") from error
     return None
+
+
+def as_written(url: str) -> URL:
+    """The URL with its escapes as they are: `/user/x%40y/` is not `/user/x@y/` to a Jupyter server."""
+    from yarl import URL
+
+    return URL(url, encoded=True)
+
+
+def _token_of(url: str) -> str:
+    """Of an address as Jupyter prints it, `…?token=…`."""
+    return (parse_qs(urlsplit(url).query).get("token") or [""])[0]
 
 
 def _slashed(url: str) -> str:

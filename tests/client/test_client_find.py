@@ -1,0 +1,136 @@
+"""Which server is asked: one that is named, the one this kernel belongs to, else the user's own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from served_workspaces import TOKEN, Served, workspace
+
+from jupyter_workspaces.client import Client, WorkspaceError
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Served]]:
+    started: list[Served] = []
+
+    def start(**options: str) -> Served:
+        started.append(Served(**options).start())  # type: ignore[arg-type]
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.stop()
+
+
+def test_an_argument_comes_first(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JUPYTER_WORKSPACES_URL", "http://127.0.0.1:1/")
+    with Client(server.url, TOKEN) as client:
+        assert client.url == server.url
+
+
+@pytest.mark.parametrize("ending", ["", "api/v1", "api/v1/", "?token=abc"])
+def test_the_address_of_the_api_names_its_server(server: Served, monkeypatch: pytest.MonkeyPatch, ending: str) -> None:
+    monkeypatch.setenv("JUPYTER_WORKSPACES_TOKEN", TOKEN)
+    with Client(server.url + ending) as client:
+        assert client.url == server.url
+        assert client.list() is not None
+
+
+def test_a_token_in_a_pasted_address_is_used(server: Served) -> None:
+    with Client(f"{server.url}?token={TOKEN}") as client:
+        client.list()
+        assert TOKEN not in repr(client)
+
+
+def test_the_environment_names_one(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JUPYTER_WORKSPACES_URL", server.url)
+    monkeypatch.setenv("JUPYTER_WORKSPACES_TOKEN", TOKEN)
+    server.add(workspace("dora"))
+    with Client() as client:
+        assert [one.name for one in client.list()] == ["dora"]
+
+
+def test_a_named_server_without_workspaces_is_an_error(serve: Callable[..., Served], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JUPYTER_WORKSPACES_URL", serve(api="/elsewhere").url)
+    with (
+        Client() as client,
+        pytest.raises(WorkspaceError, match=r"JUPYTER_WORKSPACES_URL names .*, where no workspaces are served") as raised,
+    ):
+        client.list()
+    assert "enabled" in raised.value.hint
+
+
+def test_the_jupyter_server_of_this_kernel(serve: Callable[..., Served], alone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parent = serve(api="/workspaces/api/v1", base="/user/x%40y/".replace("%40", "@"))
+    parent.add(workspace("dora"))
+    monkeypatch.setenv("JPY_PARENT_PID", "4711")
+    (alone / "runtime").mkdir()
+    (alone / "runtime" / "jpserver-4711.json").write_text(json.dumps({"url": parent.url, "token": TOKEN}))
+    with Client() as client:
+        ws = client.get("dora")
+        assert client.asynchronous.same_page
+        assert ws.url == "/user/x@y/workspace/connect/default/dora/jupyterlab/"  # the page knows the rest better
+
+
+def test_a_hub_names_its_server(serve: Callable[..., Served], monkeypatch: pytest.MonkeyPatch) -> None:
+    single = serve(api="/workspaces/api/v1", base="/user/anna/")
+    monkeypatch.setenv("JUPYTERHUB_SERVICE_URL", single.url.replace("127.0.0.1", "0.0.0.0"))
+    monkeypatch.setenv("JUPYTERHUB_API_TOKEN", TOKEN)
+    with Client() as client:
+        assert client.url == single.url
+        assert client.asynchronous.same_page
+
+
+def test_a_running_serve_is_found_by_its_file(server: Served, alone: Path) -> None:
+    # What the search asks to see whether the token is right.
+    server.refuse["GET swagger/doc.json"] = (200, {})
+    (alone / "home").mkdir()
+    (alone / "home" / "serve.json").write_text(json.dumps({"url": server.url, "token": TOKEN, "pid": 1}))
+    server.add(workspace("dora"))
+    with Client() as client:
+        assert [one.name for one in client.list()] == ["dora"]
+        assert client.url == server.url
+
+
+def test_inside_a_workspace_nothing_is_started(alone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JUPYTER_WORKSPACE", "default/dora")
+    with Client() as client, pytest.raises(WorkspaceError, match="inside the workspace default/dora") as raised:
+        client.list()
+    assert "JUPYTER_WORKSPACES_URL" in raised.value.hint
+    assert not (alone / "home").exists()
+
+
+def test_a_home_that_cannot_be_written_is_told(alone: Path) -> None:
+    (alone / "home").write_text("in the way")
+    with Client() as client, pytest.raises(WorkspaceError, match="cannot be started"):
+        client.list()
+
+
+@pytest.mark.slow
+def test_kernels_share_one_server_that_starts_by_itself(alone: Path) -> None:
+    code = "import jupyter_workspaces as jw; jw.kinds(); print(jw.client.default().url)"
+    asking = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=os.environ.copy()) for _ in range(3)]
+    told = {one.communicate(timeout=90)[0].strip() for one in asking}
+    file = alone / "home" / "serve.json"
+    server = psutil.Process(json.loads(file.read_text())["pid"])
+    try:
+        assert len(told) == 1
+        assert next(iter(told)).startswith("http://127.0.0.1:")
+        assert all(one.returncode == 0 for one in asking)
+        assert file.stat().st_mode & 0o777 == 0o600
+        token = json.loads(file.read_text())["token"]
+        assert token not in (alone / "home" / "serve.log").read_text()
+    finally:
+        from jupyter_workspaces.local import launch
+
+        server.terminate()
+        server.wait(15)
+        launch.reset(alone / "home")
+    assert not file.exists()
