@@ -18,7 +18,7 @@ _PUBLIC = {
     "AsyncClient": "client",
     "Workspace": "client",
     "WorkspaceError": "client",
-    "connect": "client",
+    "use_server": "client",
     "kinds": "client",
     "list": "client",
     "get": "client",

@@ -26,7 +26,7 @@ __all__ = [
     "WorkspaceError",
     "WorkspaceList",
     "claims",
-    "connect",
+    "use_server",
     "create_claim",
     "default",
     "delete_claim",
@@ -39,7 +39,7 @@ __all__ = [
 _default: Client | None = None
 
 
-def connect(url: str | None = None, token: str | None = None, *, namespace: str | None = None) -> Client:
+def use_server(url: str | None = None, token: str | None = None, *, namespace: str | None = None) -> Client:
     """Use this server from now on in `jw.list()` and its like; without `url` the one that is found. Gives the client."""
     global _default
     _default = Client(url, token, namespace=namespace)
@@ -48,7 +48,7 @@ def connect(url: str | None = None, token: str | None = None, *, namespace: str 
 
 def default() -> Client:
     """The client behind the functions of this package."""
-    return _default if _default is not None else connect()
+    return _default if _default is not None else use_server()
 
 
 def kinds() -> KindList:

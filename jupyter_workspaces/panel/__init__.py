@@ -16,7 +16,7 @@ __all__ = ["panel"]
 def panel(namespace: str | None = None, client: Client | AsyncClient | None = None) -> Panel:
     """Show workspaces and make new ones, live, in a notebook.
 
-    `namespace`: whose workspaces; by default the client's, `"*"` for all. `client`: a connection made by `jw.connect(…)`; by default the
+    `namespace`: whose workspaces; by default the client's, `"*"` for all. `client`: a connection made by `jw.use_server(…)`; by default the
     server that is found, else a local one is started. An `AsyncClient` must not be in use on a loop of your own.
     """
     from .remote import connector
