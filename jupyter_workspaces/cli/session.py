@@ -53,17 +53,20 @@ class Session:
             raise click.UsageError(f"{question} Nobody can be asked here; --yes says yes.")
         click.confirm(question, abort=True, err=True)
 
-    # For completion: what cannot be asked is silently no suggestion.
+    # For completion: nothing is started for it, and what cannot be asked is silently no suggestion.
+
+    def _asked_only(self) -> Client:
+        return Client(self.url, namespace=self.namespace, start=False)
 
     def names(self, incomplete: str) -> list[str]:
         try:
-            return [one.name for one in self.client.list() if one.name.startswith(incomplete)]
+            return [one.name for one in self._asked_only().list() if one.name.startswith(incomplete)]
         except WorkspaceError:
             return []
 
     def kind_names(self, incomplete: str) -> list[str]:
         try:
-            return [kind.name for kind in self.client.kinds() if kind.name.startswith(incomplete)]
+            return [kind.name for kind in self._asked_only().kinds() if kind.name.startswith(incomplete)]
         except WorkspaceError:
             return []
 

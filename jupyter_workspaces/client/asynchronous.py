@@ -52,10 +52,13 @@ class AsyncClient:
     Without `url` the server is found on the first request: JUPYTER_WORKSPACES_URL, JupyterHub, the Jupyter server of this kernel, else a local one.
     """
 
-    def __init__(self, url: str | None = None, token: str | None = None, *, namespace: str | None = None) -> None:
-        """`namespace` is the usual one, empty until the server is known; then JUPYTER_WORKSPACES_NAMESPACE, else the server's own."""
+    def __init__(self, url: str | None = None, token: str | None = None, *, namespace: str | None = None, start: bool = True) -> None:
+        """`namespace` is the usual one, empty until the server is known; then JUPYTER_WORKSPACES_NAMESPACE, else the server's own.
+
+        Without `start` no local server is started where none is found.
+        """
         self.namespace = namespace or os.environ.get("JUPYTER_WORKSPACES_NAMESPACE", "")
-        self._url, self._token = url, token
+        self._url, self._token, self._start = url, token, start
         self._server: Server | None = None
         self._session: aiohttp.ClientSession | None = None
         self._finding: asyncio.Lock | None = None
@@ -86,7 +89,7 @@ class AsyncClient:
             self._finding = asyncio.Lock()
         async with self._finding:
             if self._server is None:
-                self._server = await find(self._open(), self._url, self._token)
+                self._server = await find(self._open(), self._url, self._token, start=self._start)
             if not self.namespace:
                 self.namespace = await self._own_namespace(self._server)
             return self._server

@@ -41,8 +41,8 @@ class Candidate:
     named_by: str | None = None
 
 
-async def find(session: aiohttp.ClientSession, url: str | None = None, token: str | None = None) -> Server:
-    """The server by the order above. Raises `WorkspaceError`."""
+async def find(session: aiohttp.ClientSession, url: str | None = None, token: str | None = None, *, start: bool = True) -> Server:
+    """The server by the order above; one is only started with `start`. Raises `WorkspaceError`."""
     for candidate in _candidates(url, token):
         try:
             found = await _probe(session, candidate)
@@ -57,7 +57,7 @@ async def find(session: aiohttp.ClientSession, url: str | None = None, token: st
             raise WorkspaceError(text, "Check the address, and that jupyter-workspaces is installed and enabled in that server.")
     from .start import shared_server
 
-    root, secret = await shared_server()
+    root, secret = await shared_server(start)
     return Server(root, root + API_PATHS[1], secret)
 
 

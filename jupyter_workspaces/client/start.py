@@ -21,7 +21,7 @@ ANSWER_SECONDS = 2.0
 _NOT_FOR_SERVE = ("JPY_PARENT_PID", "JPY_SESSION_NAME", "JUPYTER_WORKSPACES_URL", "JUPYTER_WORKSPACES_TOKEN")
 
 
-async def shared_server() -> tuple[str, str]:
+async def shared_server(start: bool = True) -> tuple[str, str]:
     """Its root (ending in a slash) and token. Raises `WorkspaceError`."""
     if workspace := os.environ.get("JUPYTER_WORKSPACE"):
         text = f"This kernel runs inside the workspace {workspace}, from where workspaces are not managed."
@@ -29,6 +29,8 @@ async def shared_server() -> tuple[str, str]:
     file = serve_file()
     if (known := await _running(file)) is not None:
         return known
+    if not start:
+        raise Unreachable("No server of workspaces runs.", "`jupyter workspaces list` starts one.")
     log_path = file.with_name("serve.log")
     try:
         process = await asyncio.to_thread(_launch, file, log_path)

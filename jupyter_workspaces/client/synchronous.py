@@ -25,8 +25,8 @@ class Client:
     Without `url` the server is found: JUPYTER_WORKSPACES_URL, JupyterHub, the Jupyter server of this kernel, else a local one is started.
     """
 
-    def __init__(self, url: str | None = None, token: str | None = None, *, namespace: str | None = None) -> None:
-        self.asynchronous = AsyncClient(url, token, namespace=namespace)
+    def __init__(self, url: str | None = None, token: str | None = None, *, namespace: str | None = None, start: bool = True) -> None:
+        self.asynchronous = AsyncClient(url, token, namespace=namespace, start=start)
         _close_at_exit(self.asynchronous)
 
     def __repr__(self) -> str:

@@ -164,6 +164,8 @@ class Served:
         key = f"{request.method} {path}"
         if key in self.refuse:
             status, error = self.refuse[key]
+            if status < 300:
+                return self._data(error, status)  # it says yes and does nothing
             return web.json_response({"error": {"code": str(status), **error}}, status=status)
         answer = await self._route(request, path.split("/"), body)
         if self.lose.get(key, 0) > 0:
