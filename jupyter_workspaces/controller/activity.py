@@ -6,6 +6,7 @@ import asyncio
 import base64
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 import aiohttp
@@ -18,18 +19,24 @@ from ..cluster.workqueue import WorkQueue
 from ..resources import names
 from ..resources.catalog import SECRETS
 from ..resources.templates import connect_path
-from .status import milliseconds
 
 Object = Mapping[str, Any]
 
 PROBE_SECONDS = 10
 PROBES_AT_ONCE = 8
 ANSWER_BYTES = 2**20
+EARLY_SECONDS = 0.5
 NEVER_USED = {"lastActivity": 0, "lastUpdate": 0}
 
 
 class ProbeFailed(Exception):
     """The workspace did not tell; the text says why."""
+
+
+class JupyterStatus(msgspec.Struct):
+    """The part of a Jupyter server's `api/status` that counts here."""
+
+    last_activity: datetime
 
 
 def matches(selector: Object, labels: Mapping[str, str]) -> bool:
@@ -71,9 +78,10 @@ def with_rule(activity: Object, rule: Object | None) -> dict[str, Any]:
     return found
 
 
-def is_due(activity: Object, rule: Object | None, last_running: int, now: int) -> bool:
-    """Whether a workspace whose probe has just succeeded should be paused."""
-    if rule is None or not last_running:
+def is_due(status: Object, rule: Object | None, now: int) -> bool:
+    """Whether a running workspace whose probe has just succeeded should be paused."""
+    activity, last_running = status["activity"], status["lastRunningTime"]
+    if rule is None or not last_running or (activity.get("lastProbe") or {}).get("result") != "Success":
         return False
     eligible = ((activity.get("rules") or {}).get("pauseWorkspace") or {}).get("eligibleAfter", 0)
     return bool(0 < eligible <= now and now - last_running >= 1000 * rule["config"].get("minRunningSeconds", 0))
@@ -86,6 +94,16 @@ def next_probe(activity: Object, probe: Object, now: int) -> float:
         return 0.0
     interval = probe["probeIntervalSeconds"] if last["result"] == "Success" else probe["minProbeIntervalSeconds"]
     return max(0.0, float(last["startTime"] + 1000 * interval - now) / 1000)
+
+
+def duration(seconds: float) -> str:
+    """As people say it, to the nearest full unit: `45 seconds`, `24 hours`, `3 days`."""
+    amount, unit = max(0, round(seconds)), "second"
+    for size, larger, worth in ((60, "minute", 120), (60, "hour", 120), (24, "day", 72)):
+        if amount < worth:
+            break
+        amount, unit = round(amount / size), larger
+    return f"{amount} {unit}" + ("" if amount == 1 else "s")
 
 
 class Prober:
@@ -108,6 +126,11 @@ class Prober:
         """The activity as of the last probe, once."""
         return self._results.pop(key, None)
 
+    def give_back(self, key: Key, result: dict[str, Any] | None) -> None:
+        """What was taken could not be written; the next `take` gets it unless there is a newer one."""
+        if result is not None:
+            self._results.setdefault(key, result)
+
     def forget(self, key: Key) -> None:
         self._results.pop(key, None)
 
@@ -117,9 +140,16 @@ class Prober:
 
             async def probe(key: Key) -> None:
                 found = self._find(key)
-                if found is not None:
-                    self._results[key] = await self._probe(session, *found)
-                    self._learned(key)
+                if found is None:
+                    return
+                workspace, kind, _ = found
+                known = (workspace.get("status") or {}).get("activity") or NEVER_USED
+                # A timer of an earlier run, or one from before the interval grew, may come too soon.
+                if (early := next_probe(known, kind["spec"]["podTemplate"]["activityProbe"], _now())) > EARLY_SECONDS:
+                    self.schedule(key, early)
+                    return
+                self._results[key] = await self._probe(session, *found)
+                self._learned(key)
 
             await self._queue.run(probe, PROBES_AT_ONCE)
 
@@ -152,17 +182,30 @@ class Prober:
         path = "/" if stripped else connect_path(metadata["namespace"], metadata["name"], port_id)
         headers = {}
         if (secret := annotations.get(names.TOKEN_SECRET)) is not None:
-            data = (await self._cluster.get(SECRETS, secret, metadata["namespace"])).get("data") or {}
-            headers["Authorization"] = f"token {base64.b64decode(data.get(names.TOKEN_KEY, '')).decode()}"
+            headers["Authorization"] = f"token {await self._token(secret, metadata['namespace'])}"
         host = f"[{address}]" if ":" in address else address
         async with session.get(f"http://{host}:{port}{path}api/status", headers=headers, allow_redirects=False) as answer:
             if not 200 <= answer.status < 300:
                 raise ProbeFailed(f"api/status answered {answer.status}")
-            body = await answer.content.read(ANSWER_BYTES)
+            body = bytearray()
+            async for chunk in answer.content.iter_any():
+                body += chunk
+                if len(body) > ANSWER_BYTES:
+                    raise ProbeFailed("api/status answers more than a status")
         try:
-            return milliseconds(msgspec.json.decode(body)["last_activity"])
-        except (ValueError, LookupError, TypeError) as error:
+            last_activity = msgspec.json.decode(body, type=JupyterStatus).last_activity
+        except (msgspec.DecodeError, ValueError) as error:
             raise ProbeFailed("api/status does not say last_activity") from error
+        if last_activity.tzinfo is None:
+            raise ProbeFailed("api/status says last_activity without a time zone")
+        return min(int(last_activity.timestamp() * 1000), _now())
+
+    async def _token(self, secret: str, namespace: str) -> str:
+        data = (await self._cluster.get(SECRETS, secret, namespace)).get("data") or {}
+        try:
+            return base64.b64decode(data[names.TOKEN_KEY], validate=True).decode("ascii")
+        except (LookupError, ValueError) as error:  # binascii.Error and UnicodeDecodeError are ValueErrors
+            raise ProbeFailed(f"the Secret {secret} holds no usable token") from error
 
 
 def _container_port(workspace: Object, kind: Object, port_id: str) -> int | None:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from ..resources import names
-from ..resources.templates import connect_path, render
+from ..resources.templates import TemplateError, connect_path, render
 from .options import Option
 
 Object = dict[str, Any]
@@ -20,9 +20,24 @@ HOME_VOLUME = "home-volume"
 WORKSPACE_HASH = "jupyter-workspaces/workspace-hash"
 """On a pod template: which version of the workspace's own wishes it was made from."""
 
+# What of a kind's pod template goes into pods, and can change while workspaces run. The rest is for the proxy, the probe and rights.
+_SHAPING = (
+    "podMetadata",
+    "probes",
+    "volumeMounts",
+    "extraEnv",
+    "extraVolumeMounts",
+    "extraVolumes",
+    "securityContext",
+    "containerSecurityContext",
+)
 _STATEFUL_SET_NAME = 52
 _SERVICE_NAME = 63
 _SUFFIX = 5
+
+
+class GenerateError(Exception):
+    """No pod can be made of this kind and these options; the text says why and who can mend it."""
 
 
 def service_account(workspace: Mapping[str, Any]) -> Object:
@@ -54,10 +69,10 @@ def token_secret(workspace: Mapping[str, Any]) -> Object:
 
 
 def service(workspace: Mapping[str, Any], image: Option) -> Object:
-    """One TCP port for each port of the image. Raises `ValueError` when two have the same number."""
+    """One TCP port for each port of the image. Raises `GenerateError` when two have the same number."""
     ports = image.current["spec"]["ports"]
     if len({port["port"] for port in ports}) != len(ports):
-        raise ValueError(f"two ports of the image “{image.current['id']}” have the same number")
+        raise GenerateError(f"Two ports of the image “{image.current['id']}” have the same number. Ask who manages the kind to mend it.")
     found = _owned(workspace, "v1", "Service", {"generateName": _prefix(workspace, _SERVICE_NAME)})
     found["spec"] = {
         "type": "ClusterIP",
@@ -70,7 +85,7 @@ def service(workspace: Mapping[str, Any], image: Option) -> Object:
 def stateful_set(
     workspace: Mapping[str, Any], kind: Mapping[str, Any], image: Option, size: Option, token_secret_name: str | None
 ) -> Object:
-    """Raises `TemplateError` for a kind whose values cannot be rendered, `ValueError` for ports that clash."""
+    """Raises `GenerateError` for a kind whose values cannot be rendered."""
     found = _owned(workspace, "apps/v1", "StatefulSet", {"generateName": _prefix(workspace, _STATEFUL_SET_NAME)})
     found["spec"] = {
         "replicas": 0 if workspace["spec"]["paused"] else 1,
@@ -85,7 +100,7 @@ def pod_template(
 ) -> Object:
     template, wishes = kind["spec"]["podTemplate"], workspace["spec"]["podTemplate"]
     labels, annotations = _pod_metadata(template, wishes)
-    annotations |= {names.KIND_TEMPLATE_HASH: kind_hash(kind), WORKSPACE_HASH: _hash(wishes)}
+    annotations |= {names.KIND_TEMPLATE_HASH: kind_hash(kind, image, size), WORKSPACE_HASH: _hash(wishes)}
     if token_secret_name is not None:
         annotations[names.TOKEN_SECRET] = token_secret_name
     volumes, mounts = _volumes(workspace, template)
@@ -114,10 +129,12 @@ def pod_template(
     return {"metadata": {"labels": labels | selector(workspace), "annotations": annotations}, "spec": spec}
 
 
-def kind_hash(kind: Mapping[str, Any]) -> str:
-    """Of everything in a kind that shapes pods and can change while workspaces run: all but the options, which cannot."""
-    template = {key: value for key, value in kind["spec"]["podTemplate"].items() if key not in ("options", "activityProbe")}
-    return _hash([template, (kind["metadata"].get("annotations") or {}).get(names.TOKEN_ENV)])
+def kind_hash(kind: Mapping[str, Any], image: Option, size: Option) -> str:
+    """Of everything in a kind that shapes the pods of these two options."""
+    template = kind["spec"]["podTemplate"]
+    shaping = [template.get(name) or None for name in _SHAPING]
+    token = (kind["metadata"].get("annotations") or {}).get(names.TOKEN_ENV)
+    return _hash([shaping, image.current["spec"], size.current["spec"], token])
 
 
 def selector(workspace: Mapping[str, Any]) -> dict[str, str]:
@@ -134,7 +151,11 @@ def _environment(workspace: Mapping[str, Any], kind: Mapping[str, Any], image: O
 
     environment = []
     for entry in kind["spec"]["podTemplate"].get("extraEnv") or ():
-        environment.append(entry | {"value": render(entry["value"], prefix)} if entry.get("value") else dict(entry))
+        try:
+            environment.append(entry | {"value": render(entry["value"], prefix)} if entry.get("value") else dict(entry))
+        except TemplateError as error:
+            text = f"The kind {kind['metadata']['name']} has a wrong value for {entry['name']}: {error}. Ask who manages it to mend it."
+            raise GenerateError(text) from error
     variable = (kind["metadata"].get("annotations") or {}).get(names.TOKEN_ENV)
     if token_secret_name is not None and variable and all(entry["name"] != variable for entry in environment):
         reference = {"secretKeyRef": {"name": token_secret_name, "key": names.TOKEN_KEY}}

@@ -5,15 +5,19 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import logging
 from collections import Counter
 from typing import Any
 
 from ..cluster.client import Cluster
+from ..cluster.errors import NotFound
 from ..cluster.reflector import Key
 from ..resources import names
 from ..resources.catalog import WORKSPACE_KINDS
 from .options import DIMENSIONS
 from .views import View
+
+log = logging.getLogger(__name__)
 
 Object = dict[str, Any]
 
@@ -27,9 +31,17 @@ class KindReconciler:
     async def reconcile(self, key: Key) -> float | None:
         """Raises `ClusterError`."""
         kind = self._view.kinds.get(key[1])
-        if kind is None:
+        if kind is None or not kind.get("spec"):
             return None
-        workspaces = list(self._view.of_kind(key[1]))
+        try:
+            await self._reconcile(kind)
+        except NotFound as error:  # deleted while we looked
+            log.debug("Kind %s: %s", key[1], error)
+        return None
+
+    async def _reconcile(self, kind: Object) -> None:
+        name = kind["metadata"]["name"]
+        workspaces = [one for one in self._view.of_kind(name) if one.get("spec")]
         used = {dimension: Counter(one["spec"]["podTemplate"]["options"][dimension] for one in workspaces) for dimension in DIMENSIONS}
         spawner, options = kind["spec"]["spawner"], kind["spec"]["podTemplate"]["options"]
         status = {
@@ -48,8 +60,7 @@ class KindReconciler:
         if not workspaces and names.KIND_PROTECTION in finalizers:
             left = [held for held in finalizers if held != names.KIND_PROTECTION]
             patch = {"metadata": {"finalizers": left, "resourceVersion": kind["metadata"]["resourceVersion"]}}
-            self._view.kinds.apply(await self._cluster.patch(WORKSPACE_KINDS, key[1], patch))
-        return None
+            self._view.kinds.apply(await self._cluster.patch(WORKSPACE_KINDS, name, patch))
 
     def _picture(self, asset: Object) -> Object:
         """The hash of an SVG in a ConfigMap, or why there is none; nothing for a URL."""

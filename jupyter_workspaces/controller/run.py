@@ -14,7 +14,7 @@ from ..cluster.workqueue import WorkQueue
 from ..resources import names
 from .activity import Prober
 from .kinds import KindReconciler
-from .views import View
+from .views import View, kind_of
 from .workspaces import WorkspaceReconciler
 
 log = logging.getLogger(__name__)
@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 Object = dict[str, Any]
 
 WORKERS = 8
+KIND_WORKERS = 2
+COUNT_SECONDS = 0.05
+"""A kind is counted this long after a change of its workspaces, so that many changes cost one count."""
 RETRY_SECONDS = 2.0
 
 
@@ -33,7 +36,7 @@ async def run(cluster: Cluster) -> None:
 
     def to_probe(key: Key) -> tuple[Object, Object, Object] | None:
         workspace = view.workspaces.get(key[1], key[0])
-        kind = view.kinds.get(workspace["spec"]["kind"]) if workspace is not None else None
+        kind = view.kinds.get(kind_of(workspace)) if workspace is not None else None
         pod = view.pod_of(workspace) if workspace is not None else None
         if workspace is None or kind is None or pod is None or (workspace.get("status") or {}).get("state") != "Running":
             return None
@@ -43,11 +46,17 @@ async def run(cluster: Cluster) -> None:
     _connect(view, workspaces, kinds)
     try:
         await _synced(view)
-        await asyncio.gather(
-            workspaces.run(WorkspaceReconciler(cluster, view, prober).reconcile, WORKERS),
-            kinds.run(KindReconciler(cluster, view).reconcile, 2),
-            prober.run(),
-        )
+        tasks = [
+            asyncio.create_task(workspaces.run(WorkspaceReconciler(cluster, view, prober).reconcile, WORKERS), name="workspaces"),
+            asyncio.create_task(kinds.run(KindReconciler(cluster, view).reconcile, KIND_WORKERS), name="workspace kinds"),
+            asyncio.create_task(prober.run(), name="activity probes"),
+        ]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
     finally:
         await view.stop()
 
@@ -66,12 +75,12 @@ def _connect(view: View, workspaces: WorkQueue[Key], kinds: WorkQueue[Key]) -> N
 
     def workspace_changed(change: str, obj: Object, previous: Object | None) -> None:
         workspaces.add(key_of(obj))
-        if previous is None or change == "DELETED" or previous["spec"] != obj["spec"]:
-            kinds.add(("", obj["spec"]["kind"]))
+        if previous is None or change == "DELETED" or previous.get("spec") != obj.get("spec"):
+            kinds.add(("", kind_of(obj)), COUNT_SECONDS)
 
     def kind_changed(change: str, obj: Object, previous: Object | None) -> None:
         kinds.add(key_of(obj))
-        if previous is None or change == "DELETED" or previous["metadata"].get("generation") != obj["metadata"].get("generation"):
+        if previous is None or change == "DELETED" or _shape(previous) != _shape(obj):
             for workspace in view.of_kind(obj["metadata"]["name"]):
                 workspaces.add(key_of(workspace))
 
@@ -83,8 +92,9 @@ def _connect(view: View, workspaces: WorkQueue[Key], kinds: WorkQueue[Key]) -> N
     def picture_changed(change: str, obj: Object, previous: Object | None) -> None:
         key = key_of(obj)
         for kind in view.kinds.items():
-            for asset in (kind["spec"]["spawner"]["icon"], kind["spec"]["spawner"]["logo"]):
-                reference = asset.get("configMap") or {}
+            spawner = (kind.get("spec") or {}).get("spawner") or {}
+            for asset in ("icon", "logo"):
+                reference = (spawner.get(asset) or {}).get("configMap") or {}
                 if (reference.get("namespace"), reference.get("name")) == key:
                     kinds.add(key_of(kind))
 
@@ -106,3 +116,8 @@ def _connect(view: View, workspaces: WorkQueue[Key], kinds: WorkQueue[Key]) -> N
     ]
     for reflector, listener in listeners:
         reflector.listen(listener)
+
+
+def _shape(kind: Object) -> tuple[Any, Any]:
+    """What of a kind its workspaces are made from."""
+    return kind["metadata"].get("generation"), (kind["metadata"].get("annotations") or {}).get(names.TOKEN_ENV)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ..resources import names
 from .generate import CONTAINER
 
 Object = Mapping[str, Any]
@@ -24,12 +25,16 @@ def decide(workspace: Object, pod: Object | None, trouble: str | None = None) ->
     paused = bool(workspace["spec"].get("paused"))
     if pod is None:
         if paused:
-            return "Paused", "Paused. The files in its volumes stay."
+            because = (workspace["metadata"].get("annotations") or {}).get(names.PAUSED_BECAUSE)
+            return (
+                "Paused",
+                f"Paused. {_one_line(because)} The files in its volumes stay." if because else "Paused. The files in its volumes stay.",
+            )
         if trouble:
             return "Pending", f"Its pod could not be made yet: {trouble}"
         return "Pending", "Waiting for its pod to be made."
     if pod["metadata"].get("deletionTimestamp") or paused:
-        return "Terminating", "Stopping: its programs are asked to end." if paused else "Stopping, to start again with what was changed."
+        return "Terminating", "Stopping: its programs are asked to end." if paused else "Stopping, to start again."
     return _of_pod(pod)
 
 

@@ -6,47 +6,55 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from ..resources import names
 from . import generate
+from .activity import NEVER_USED, with_rule
 from .options import DIMENSIONS, Option
 
 Object = Mapping[str, Any]
 
-NO_ACTIVITY = {"lastActivity": 0, "lastUpdate": 0}
-
 
 def build(
     workspace: Object,
-    kind: Object | None,
-    options: dict[str, Option] | None,
-    pod: Object | None,
     state: str,
     message: str,
-    activity: Object | None,
+    *,
+    pod: Object | None,
+    options: Mapping[str, Option] | None,
+    pending_restart: bool,
     now: int,
+    probed: Object | None = None,
+    rule: Object | None = None,
 ) -> dict[str, Any]:
-    """A complete status; what cannot be known now is kept from the present one."""
+    """A complete status; what cannot be known now is kept from the present one.
+
+    `probed` is the activity as a probe has just found it, `rule` the rule that would pause this workspace.
+    """
     before = workspace.get("status") or {}
-    paused = bool(workspace["spec"].get("paused"))
-    started = _started(pod)
+    paused = bool((workspace.get("spec") or {}).get("paused"))
     last_running = before.get("lastRunningTime", 0)
-    kept = activity if activity is not None else before.get("activity") or NO_ACTIVITY
-    # A readiness that flaps is the same run; only a program that started after the last run began is a new one.
-    if state == "Running" and (before.get("state") != "Running" or last_running == 0) and started > last_running:
-        last_running, kept = now, NO_ACTIVITY
-    known = before.get("podTemplateOptions") or {}
+    known = probed or before.get("activity") or NEVER_USED
+    # A readiness that flaps is the same run; only a program that started after the last run began is a new one, and starts idle.
+    if state == "Running" and (before.get("state") != "Running" or last_running == 0) and _started(pod) > last_running:
+        last_running, known = now, NEVER_USED
+    shown = before.get("podTemplateOptions") or {}
     return {
-        "activity": dict(kept),
+        "activity": with_rule(known, rule if state == "Running" else None),
         "lastRunningTime": last_running,
         "pauseTime": (before.get("pauseTime") or now) if paused else 0,
-        "pendingRestart": _pending_restart(kind, options, pod),
+        "pendingRestart": pending_restart,
         "podTemplateOptions": {
-            dimension: options[dimension].status() if options is not None else known.get(dimension) or {} for dimension in DIMENSIONS
+            dimension: options[dimension].status() if options is not None else shown.get(dimension) or {} for dimension in DIMENSIONS
         },
         "podTemplatePod": _pod(workspace, pod),
         "state": state,
         "stateMessage": message,
     }
+
+
+def ending(workspace: Object) -> dict[str, Any]:
+    """The status of a workspace that is deleted and waits for what it owns."""
+    before = workspace.get("status") or build(workspace, "Unknown", "", pod=None, options=None, pending_restart=False, now=0)
+    return {**before, "state": "Terminating", "stateMessage": "Being deleted; its volumes stay."}
 
 
 def milliseconds(timestamp: str | None) -> int:
@@ -63,15 +71,6 @@ def _started(pod: Object | None) -> int:
             running = (container.get("state") or {}).get("running") or {}
             return max(1, milliseconds(running.get("startedAt")))
     return 1
-
-
-def _pending_restart(kind: Object | None, options: dict[str, Option] | None, pod: Object | None) -> bool:
-    if options is not None and any(option.chain for option in options.values()):
-        return True
-    if pod is None or kind is None:
-        return False
-    made_from = (pod["metadata"].get("annotations") or {}).get(names.KIND_TEMPLATE_HASH)
-    return made_from is not None and made_from != generate.kind_hash(kind)
 
 
 def _pod(workspace: Object, pod: Object | None) -> dict[str, Any]:

@@ -80,18 +80,26 @@ class View:
 
     def _index_kind(self, change: str, obj: Object, previous: Object | None) -> None:
         if previous is not None:
-            self._of_kind.get(previous["spec"]["kind"], set()).discard(key_of(previous))
+            self._of_kind.get(kind_of(previous), set()).discard(key_of(previous))
         if change != "DELETED":
-            self._of_kind.setdefault(obj["spec"]["kind"], set()).add(key_of(obj))
+            self._of_kind.setdefault(kind_of(obj), set()).add(key_of(obj))
 
     def _index_owner(self, plural: str, change: str, obj: Object, previous: Object | None) -> None:
-        for owner in obj["metadata"].get("ownerReferences") or ():
-            if not owner.get("controller"):
-                continue
-            held = self._owned.setdefault((plural, owner["uid"]), {})
-            if change == "DELETED":
-                held.pop(key_of(obj), None)
-                if not held:
-                    del self._owned[plural, owner["uid"]]
-            else:
-                held[key_of(obj)] = obj
+        key = key_of(obj)
+        for owner in _controllers(previous or obj):
+            held = self._owned.get((plural, owner), {})
+            held.pop(key, None)
+            if not held:
+                self._owned.pop((plural, owner), None)
+        if change != "DELETED":
+            for owner in _controllers(obj):
+                self._owned.setdefault((plural, owner), {})[key] = obj
+
+
+def kind_of(workspace: Object) -> str:
+    """The name of its kind; empty for an object without spec, which no admission kept out."""
+    return (workspace.get("spec") or {}).get("kind") or ""
+
+
+def _controllers(obj: Object) -> list[str]:
+    return [owner["uid"] for owner in obj["metadata"].get("ownerReferences") or () if owner.get("controller")]

@@ -8,260 +8,198 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..cluster.client import Cluster
-from ..cluster.errors import AlreadyExists, BadRequest, Forbidden, Invalid, NotFound
+from ..cluster.errors import Conflict, NotFound
 from ..cluster.recorder import record
-from ..cluster.reflector import Key, Reflector
+from ..cluster.reflector import Key
 from ..resources import names
-from ..resources.catalog import (
-    EVENTS,
-    ROLE_BINDINGS,
-    SECRETS,
-    SERVICE_ACCOUNTS,
-    SERVICES,
-    STATEFUL_SETS,
-    WORKSPACE_KINDS,
-    WORKSPACES,
-    Resource,
-)
-from ..resources.templates import TemplateError
+from ..resources.catalog import EVENTS, WORKSPACE_KINDS, WORKSPACES
 from . import activity, generate, states, status
 from .activity import Prober
+from .generate import GenerateError
 from .options import Option, OptionError, resolve
+from .owned import Owned, Refused, Stuck
 from .views import View
 
 log = logging.getLogger(__name__)
 
 Object = dict[str, Any]
 
-# How long a pod may be missing before its StatefulSet's events are asked why.
+# How long a pod may be missing before its StatefulSet's events are asked why; then it is asked ever more rarely.
 PATIENCE_SECONDS = 3.0
-
-
-class Stuck(Exception):
-    """This workspace cannot go on before somebody changes something; the text says what."""
+LONGEST_PAUSE_SECONDS = 120.0
 
 
 class WorkspaceReconciler:
-    """One call of `reconcile` for one workspace at a time; all it remembers is what the cluster says."""
+    """One call of `reconcile` for one workspace at a time. What it remembers beside the cluster may be lost at any time."""
 
     def __init__(self, cluster: Cluster, view: View, prober: Prober) -> None:
         self._cluster, self._view, self._prober = cluster, view, prober
+        self._owned = Owned(cluster, view)
+        self._missing: dict[Key, float] = {}
+        self._refused: dict[Key, float] = {}
 
     async def reconcile(self, key: Key) -> float | None:
         """Seconds until it should look again, None when only a change matters. Raises `ClusterError`."""
         namespace, name = key
         workspace = self._view.workspaces.get(name, namespace)
         if workspace is None or workspace["metadata"].get("deletionTimestamp"):
-            self._prober.forget(key)
+            self._forget(key)
+            if workspace is not None:
+                await self._write(workspace, status.ending(workspace))
             return None
-        kind = self._view.kinds.get(workspace["spec"]["kind"])
+        try:
+            return await self._reconcile(key, workspace)
+        except NotFound as error:  # the workspace, its kind or its namespace went while we looked; the watch tells what holds now
+            log.debug("Workspace %s/%s: %s", namespace, name, error)
+            return PATIENCE_SECONDS
+
+    async def _reconcile(self, key: Key, workspace: Object) -> float | None:
         pod = self._view.pod_of(workspace)
         options: dict[str, Option] | None = None
+        kind: Object | None = None
         trouble: str | None = None
         try:
-            if kind is None:
-                raise Stuck(
-                    f"Its kind “{workspace['spec']['kind']}” is gone. Ask for it back, or make a new workspace with the same volumes."
-                )
+            kind = self._kind(workspace)
             await self._protect(kind)
             options = resolve(kind, workspace)
             if await self._apply_redirects(workspace, options):
                 return None  # the change brings this workspace back at once
-            trouble = await self._generate(workspace, kind, options, pod)
-        except (Stuck, OptionError, TemplateError, ValueError) as error:
-            await self._write_status(workspace, kind, options, pod, "Error", str(error), None)
+            workspace = await self._forget_old_reason(workspace)
+            await self._owned.make(workspace, kind, options, pod)
+            self._refused.pop(key, None)
+            trouble = await self._why_no_pod(key, workspace, pod)
+        except Refused as refused:
+            trouble = str(refused)
+            self._refused.setdefault(key, time.monotonic())
+            if pod is not None:
+                await record(self._cluster, workspace, "Warning", "NotUpToDate", f"It could not be brought up to date: {trouble}")
+        except (Stuck, OptionError, GenerateError) as error:
+            self._forget(key)
+            if (workspace.get("spec") or {}).get("paused"):
+                await self._owned.stop(workspace)
+            pending = _pending_restart(kind, options, pod)
+            built = status.build(workspace, "Error", str(error), pod=pod, options=options, pending_restart=pending, now=_now())
+            await self._write(workspace, built)
             return None
-        state, message = states.decide(workspace, pod, trouble)
-        return await self._settle(key, workspace, kind, options, pod, state, message)
+        await self._settle(key, workspace, kind, options or {}, pod, trouble)
+        since = self._refused.get(key) or self._missing.get(key)
+        return None if since is None else min(max(PATIENCE_SECONDS, time.monotonic() - since), LONGEST_PAUSE_SECONDS)
+
+    def _forget(self, key: Key) -> None:
+        self._prober.forget(key)
+        self._missing.pop(key, None)
+        self._refused.pop(key, None)
+
+    def _kind(self, workspace: Object) -> Object:
+        spec = workspace.get("spec")
+        if not spec:
+            raise Stuck("It has no spec. Delete it and make it again.")
+        kind = self._view.kinds.get(spec["kind"])
+        if kind is None or not kind.get("spec"):
+            raise Stuck(f"Its kind “{spec['kind']}” is gone. Ask for it back, or make a new workspace with the same volumes.")
+        return kind
 
     async def _protect(self, kind: Object) -> None:
         """The kind stays while a workspace is of it."""
         finalizers = kind["metadata"].get("finalizers") or []
         if names.KIND_PROTECTION not in finalizers and not kind["metadata"].get("deletionTimestamp"):
-            patch = {
-                "metadata": {"finalizers": [*finalizers, names.KIND_PROTECTION], "resourceVersion": kind["metadata"]["resourceVersion"]}
-            }
-            self._view.kinds.apply(await self._cluster.patch(WORKSPACE_KINDS, kind["metadata"]["name"], patch))
+            metadata = {"finalizers": [*finalizers, names.KIND_PROTECTION], "resourceVersion": kind["metadata"]["resourceVersion"]}
+            self._view.kinds.apply(await self._cluster.patch(WORKSPACE_KINDS, kind["metadata"]["name"], {"metadata": metadata}))
 
-    async def _apply_redirects(self, workspace: Object, options: dict[str, Option]) -> bool:
+    async def _apply_redirects(self, workspace: Object, options: Mapping[str, Option]) -> bool:
         """A paused workspace that says `deferUpdates: false` moves to where its redirects lead."""
         if workspace["spec"].get("deferUpdates") is not False or not workspace["spec"].get("paused"):
             return False
         moved = {dimension: option.desired for dimension, option in options.items() if option.chain}
         if not moved:
             return False
-        metadata = workspace["metadata"]
-        patch = {"metadata": {"resourceVersion": metadata["resourceVersion"]}, "spec": {"podTemplate": {"options": moved}}}
-        changed = await self._cluster.patch(WORKSPACES, metadata["name"], patch, metadata["namespace"])
-        self._view.workspaces.apply(changed)
+        await self._patch(workspace, {"spec": {"podTemplate": {"options": moved}}})
         await record(self._cluster, workspace, "Normal", "Redirected", f"Moved to {', '.join(moved.values())}, as its kind asks.")
         return True
 
-    async def _generate(self, workspace: Object, kind: Object, options: dict[str, Option], pod: Object | None) -> str | None:
-        """Make and update the owned objects. Why the cluster refused, if it did."""
-        image, size = options["imageConfig"], options["podConfig"]
-        try:
-            await self._only(workspace, self._view.accounts, generate.service_account(workspace), SERVICE_ACCOUNTS)
-            for binding in generate.role_bindings(workspace, kind):
-                await self._bind(binding)
-            token = await self._token(workspace, kind)
-            await self._service(workspace, image)
-            wanted = generate.stateful_set(workspace, kind, image, size, token)
-            held = await self._only(workspace, self._view.stateful_sets, wanted, STATEFUL_SETS)
-        except (Invalid, Forbidden, BadRequest, AlreadyExists) as error:
-            return str(error)
-        if held is None:
+    async def _forget_old_reason(self, workspace: Object) -> Object:
+        """A workspace that is wanted again is not paused because of anything."""
+        if workspace["spec"].get("paused") or names.PAUSED_BECAUSE not in (workspace["metadata"].get("annotations") or {}):
+            return workspace
+        return await self._patch(workspace, {"metadata": {"annotations": {names.PAUSED_BECAUSE: None}}})
+
+    async def _patch(self, workspace: Object, patch: Object) -> Object:
+        """Merge a change into the very version that we know. Raises `Conflict`."""
+        metadata = workspace["metadata"]
+        patch = patch | {"metadata": {**patch.get("metadata", {}), "resourceVersion": metadata["resourceVersion"]}}
+        changed = await self._cluster.patch(WORKSPACES, metadata["name"], patch, metadata["namespace"])
+        self._view.workspaces.apply(changed)
+        return changed
+
+    async def _why_no_pod(self, key: Key, workspace: Object, pod: Object | None) -> str | None:
+        """What the StatefulSet's latest warning says, if its pod has been missing for a while. Warnings of earlier starts do not count."""
+        if pod is not None or workspace["spec"].get("paused"):
+            self._missing.pop(key, None)
             return None
-        replicas, template = wanted["spec"]["replicas"], wanted["spec"]["template"]
-        if _only_kind_changed(held, template) and replicas == 1 == held["spec"].get("replicas"):
-            template = held["spec"]["template"]  # a running workspace keeps what it was started with until it is restarted
-        patch = _stateful_set_patch(held, replicas, template)
-        if patch is not None:
-            namespace = workspace["metadata"]["namespace"]
-            self._view.stateful_sets.apply(await self._cluster.replace(STATEFUL_SETS, patch))
-            log.debug("StatefulSet of %s/%s updated", namespace, workspace["metadata"]["name"])
-        if pod is None and replicas == 1:
-            return await self._why_no_pod(held)
-        return None
-
-    async def _only(self, workspace: Object, view: Reflector, wanted: Object, resource: Resource) -> Object | None:
-        """The one owned object of a resource, made when there is none (then None)."""
-        owned = self._view.owned(view, workspace)
-        if len(owned) > 1:
-            found = ", ".join(sorted(one["metadata"]["name"] for one in owned))
-            raise Stuck(f"It has more than one {resource.kind} ({found}). Delete the wrong one.")
-        if owned:
-            return owned[0]
-        name = wanted["metadata"].get("name")
-        if name and view.get(name, workspace["metadata"]["namespace"]) is not None:
-            raise Stuck(f"A {resource.kind} named {name} is there already and belongs to something else. Delete it, or take another name.")
-        view.apply(await self._cluster.create(resource, wanted, workspace["metadata"]["namespace"]))
-        return None
-
-    async def _service(self, workspace: Object, image: Option) -> None:
-        wanted = generate.service(workspace, image)
-        held = await self._only(workspace, self._view.services, wanted, SERVICES)
-        if held is None:
-            return
-        ports = [{key: port.get(key) for key in ("name", "port", "targetPort", "protocol")} for port in held["spec"].get("ports") or ()]
-        if ports != wanted["spec"]["ports"]:
-            changed = held | {"spec": held["spec"] | {"ports": wanted["spec"]["ports"]}}
-            self._view.services.apply(await self._cluster.replace(SERVICES, changed))
-
-    async def _token(self, workspace: Object, kind: Object) -> str | None:
-        """The name of the Secret with the workspace's token, made when its kind wants one."""
-        if names.TOKEN_ENV not in (kind["metadata"].get("annotations") or {}):
+        missing = time.monotonic() - self._missing.setdefault(key, time.monotonic())
+        if missing < PATIENCE_SECONDS:
             return None
+        since = _now() - 1000 * missing - 1000  # an event's time has whole seconds
+        warnings = []
         for held in self._view.owned(self._view.stateful_sets, workspace):
-            name: str | None = (held["spec"]["template"]["metadata"].get("annotations") or {}).get(names.TOKEN_SECRET)
-            if name is not None and self._view.secrets.get(name, workspace["metadata"]["namespace"]) is not None:
-                return name
-        owned = self._view.owned(self._view.secrets, workspace)
-        if owned:
-            found: str = sorted(one["metadata"]["name"] for one in owned)[0]
-            return found
-        secret = await self._cluster.create(SECRETS, generate.token_secret(workspace), workspace["metadata"]["namespace"])
-        self._view.secrets.apply(secret)
-        made: str = secret["metadata"]["name"]
-        return made
-
-    async def _bind(self, wanted: Object) -> None:
-        metadata = wanted["metadata"]
-        held = self._view.bindings.get(metadata["name"], metadata["namespace"])
-        if held is None:
-            self._view.bindings.apply(await self._cluster.create(ROLE_BINDINGS, wanted, metadata["namespace"]))
-
-    async def _why_no_pod(self, stateful_set: Object) -> str | None:
-        """What the StatefulSet's latest warning says, if its pod has been missing for a while."""
-        metadata = stateful_set["metadata"]
-        made = status.milliseconds(metadata["creationTimestamp"])
-        if time.time() * 1000 - made < PATIENCE_SECONDS * 1000:
-            return None
-        selector = f"involvedObject.uid={metadata['uid']},type=Warning"
-        events = (await self._cluster.list(EVENTS, metadata["namespace"], field_selector=selector)).items
-        recent = [event for event in events if time.time() * 1000 - status.milliseconds(event.get("lastTimestamp")) < 120_000]
-        return max(recent, key=lambda event: event["lastTimestamp"])["message"] if recent else None
+            selector = f"involvedObject.uid={held['metadata']['uid']},type=Warning"
+            warnings += (await self._cluster.list(EVENTS, key[0], field_selector=selector)).items
+        recent = [event for event in warnings if status.milliseconds(event.get("lastTimestamp")) >= since]
+        return str(max(recent, key=lambda event: event["lastTimestamp"])["message"]) if recent else None
 
     async def _settle(
-        self,
-        key: Key,
-        workspace: Object,
-        kind: Object | None,
-        options: dict[str, Option] | None,
-        pod: Object | None,
-        state: str,
-        message: str,
-    ) -> float | None:
+        self, key: Key, workspace: Object, kind: Object | None, options: Mapping[str, Option], pod: Object | None, trouble: str | None
+    ) -> None:
         """Write the status, plan the next probe, pause what has been idle for long enough."""
-        probe = ((kind or {}).get("spec") or {}).get("podTemplate", {}).get("activityProbe")
-        if state != "Running" or kind is None or options is None or probe is None:
+        state, message = states.decide(workspace, pod, trouble)
+        pending, now = _pending_restart(kind, options, pod), _now()
+        probe = kind["spec"]["podTemplate"].get("activityProbe") if kind is not None else None
+        if state != "Running" or kind is None or probe is None:
             self._prober.forget(key)
-            await self._write_status(workspace, kind, options, pod, state, message, None)
-            return PATIENCE_SECONDS if state == "Pending" and pod is None else None
+            built = status.build(workspace, state, message, pod=pod, options=options or None, pending_restart=pending, now=now)
+            await self._write(workspace, built)
+            return
         namespace = self._view.namespaces.get(key[0]) or {}
         labels = (namespace.get("metadata") or {}).get("labels") or {}
         rule = activity.pause_rule(kind, options["podConfig"].current, labels)
         fresh = self._prober.take(key)
-        known = fresh or (workspace.get("status") or {}).get("activity") or activity.NEVER_USED
-        if fresh is None and (workspace.get("status") or {}).get("state") != "Running":
-            known = activity.NEVER_USED if not workspace["status"].get("lastRunningTime") else known
-        now = int(time.time() * 1000)
-        known = activity.with_rule(known, rule)
-        written = await self._write_status(workspace, kind, options, pod, state, message, known)
-        if (
-            fresh is not None
-            and fresh["lastProbe"]["result"] == "Success"
-            and activity.is_due(known, rule, written["lastRunningTime"], now)
-        ):
-            await self._pause(workspace, known, rule)
-            return None
-        self._prober.schedule(key, activity.next_probe(written["activity"], probe, now))
-        return None
+        built = status.build(workspace, state, message, pod=pod, options=options, pending_restart=pending, now=now, probed=fresh, rule=rule)
+        try:
+            written = await self._write(workspace, built)
+            if fresh is not None and activity.is_due(built, rule, now):
+                await self._pause(written, built["activity"]["lastActivity"], rule or {})
+                return
+        except Conflict:
+            self._prober.give_back(key, fresh)
+            raise
+        self._prober.schedule(key, activity.next_probe(built["activity"], probe, now))
 
-    async def _pause(self, workspace: Object, known: Mapping[str, Any], rule: Mapping[str, Any] | None) -> None:
-        metadata = workspace["metadata"]
-        self._view.workspaces.apply(
-            await self._cluster.patch(WORKSPACES, metadata["name"], {"spec": {"paused": True}}, metadata["namespace"])
-        )
-        idle = int(time.time() - known["lastActivity"] / 1000)
-        limit = (rule or {}).get("config", {}).get("secondsSinceActive")
-        text = f"Paused by its kind's rule: not used for {idle} s (the limit is {limit} s). Resume it to go on; the files stay."
-        await record(self._cluster, workspace, "Normal", "PausedWhenIdle", text)
+    async def _pause(self, workspace: Object, last_activity: int, rule: Mapping[str, Any]) -> None:
+        idle, limit = _now() / 1000 - last_activity / 1000, rule["config"]["secondsSinceActive"]
+        because = f"It was not used for {activity.duration(idle)}; its kind pauses workspaces after {activity.duration(limit)}."
+        await self._patch(workspace, {"spec": {"paused": True}, "metadata": {"annotations": {names.PAUSED_BECAUSE: because}}})
+        await record(self._cluster, workspace, "Normal", "PausedWhenIdle", f"{because} Resume it to go on; the files stay.")
 
-    async def _write_status(
-        self,
-        workspace: Object,
-        kind: Object | None,
-        options: dict[str, Option] | None,
-        pod: Object | None,
-        state: str,
-        message: str,
-        known: Mapping[str, Any] | None,
-    ) -> Object:
-        built = status.build(workspace, kind, options, pod, state, message, known, int(time.time() * 1000))
-        if built != workspace.get("status"):
-            try:
-                answer = await self._cluster.replace(WORKSPACES, workspace | {"status": built}, subresource="status")
-            except NotFound:
-                return built  # deleted meanwhile
-            self._view.workspaces.apply(answer)
-        return built
+    async def _write(self, workspace: Object, built: Object) -> Object:
+        """Only when it says something new. The workspace as it then is."""
+        if built == workspace.get("status"):
+            return workspace
+        answer = await self._cluster.replace(WORKSPACES, workspace | {"status": built}, subresource="status")
+        self._view.workspaces.apply(answer)
+        return answer
 
 
-def _only_kind_changed(held: Object, template: Object) -> bool:
-    before, after = ((found["metadata"].get("annotations") or {}) for found in (held["spec"]["template"], template))
-    return before.get(generate.WORKSPACE_HASH) == after.get(generate.WORKSPACE_HASH) and before.get(names.KIND_TEMPLATE_HASH) != after.get(
-        names.KIND_TEMPLATE_HASH
-    )
+def _pending_restart(kind: Object | None, options: Mapping[str, Option] | None, pod: Object | None) -> bool:
+    """Whether the next start gives something else than what runs: another option, or another template of the kind."""
+    if not options:
+        return False
+    if any(option.chain for option in options.values()):
+        return True
+    if pod is None or kind is None:
+        return False
+    made_from = (pod["metadata"].get("annotations") or {}).get(names.KIND_TEMPLATE_HASH)
+    return made_from is not None and made_from != generate.kind_hash(kind, options["imageConfig"], options["podConfig"])
 
 
-def _stateful_set_patch(held: Object, replicas: int, template: Object) -> Object | None:
-    """The StatefulSet as it should be, or None when it is so.
-
-    The API server adds defaults to a template; what we made it from stands in two hashes, so these are compared and not the template.
-    """
-    before, after = (found["metadata"].get("annotations") or {} for found in (held["spec"]["template"], template))
-    keys = (generate.WORKSPACE_HASH, names.KIND_TEMPLATE_HASH, names.TOKEN_SECRET)
-    if held["spec"].get("replicas") == replicas and all(before.get(key) == after.get(key) for key in keys):
-        return None
-    return held | {"spec": held["spec"] | {"replicas": replicas, "template": template}}
+def _now() -> int:
+    return int(time.time() * 1000)

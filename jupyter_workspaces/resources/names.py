@@ -31,4 +31,7 @@ LOCAL_PORT = "jupyter-workspaces/local-port."
 KIND_TEMPLATE_HASH = "jupyter-workspaces/kind-template-hash"
 """On a StatefulSet's pod template: which version of the kind's pod template the pod was made from."""
 
+PAUSED_BECAUSE = "jupyter-workspaces/paused-because"
+"""On a Workspace that the controller paused: the reason as a sentence. Gone once the workspace is resumed."""
+
 DEFAULT_STORAGE_CLASS = "storageclass.kubernetes.io/is-default-class"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-_ACTION = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
 _CALL = re.compile(r'httpPathPrefix\s+(?:"([^"\\]*)"|`([^`]*)`)')
 
 
@@ -20,14 +19,27 @@ def connect_path(namespace: str, workspace: str, port_id: str) -> str:
 
 def render(text: str, http_path_prefix: Callable[[str], str]) -> str:
     """The text with each action replaced by what `http_path_prefix` gives for its port id. Raises `TemplateError`."""
-
-    def replace(action: re.Match[str]) -> str:
-        call = _CALL.fullmatch(action[1])
+    parts: list[str] = []
+    at = 0
+    while (start := text.find("{{", at)) >= 0:
+        end = text.find("}}", start + 2)
+        if end < 0:
+            raise TemplateError(f"{_short(text[start:])} does not end")
+        before, action, after = text[at:start], text[start + 2 : end], end + 2
+        # `{{- ` and ` -}}` also take the blanks beside them.
+        if action[:1] == "-" and action[1:2].isspace():
+            before, action = before.rstrip(), action[1:]
+        if action[-1:] == "-" and action[-2:-1].isspace():
+            action = action[:-1]
+            while text[after : after + 1].isspace():
+                after += 1
+        call = _CALL.fullmatch(action.strip())
         if call is None:
-            raise TemplateError(f'{action[0]!r} is not known: only {{{{ httpPathPrefix "port id" }}}} is')
-        return http_path_prefix(call[1] if call[1] is not None else call[2])
+            raise TemplateError(f'{_short(text[start : end + 2])} is not known: only {{{{ httpPathPrefix "port id" }}}} is')
+        parts += (before, http_path_prefix(call[1] if call[1] is not None else call[2]))
+        at = after
+    return "".join((*parts, text[at:]))
 
-    rendered = _ACTION.sub(replace, text)
-    if "{{" in rendered or "}}" in rendered:
-        raise TemplateError(f"{text!r} has an action that does not end")
-    return rendered
+
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else text[:59] + "…"

@@ -1,0 +1,221 @@
+"""An API server with all controllers in the test's own process; what a node would say of pods, the test says."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, TypeVar
+
+from jupyter_workspaces import controller
+from jupyter_workspaces.cluster.client import Cluster, Listing
+from jupyter_workspaces.cluster.endpoint import Endpoint
+from jupyter_workspaces.cluster.errors import NotFound
+from jupyter_workspaces.local import controllers
+from jupyter_workspaces.local.admission import Admission
+from jupyter_workspaces.local.apiserver.server import ApiServer
+from jupyter_workspaces.local.apiserver.store import Store
+from jupyter_workspaces.local.install import install
+from jupyter_workspaces.resources.catalog import NODES, PODS, WORKSPACE_KINDS, WORKSPACES, Resource
+
+Object = dict[str, Any]
+Answer = TypeVar("Answer")
+
+LIMIT_SECONDS = 15.0
+TOKEN = "a-token-for-tests"
+
+
+class CountingCluster(Cluster):
+    """Counts what the controller asks for, by verb and resource."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        super().__init__(endpoint)
+        self.asked: Counter[tuple[str, str]] = Counter()
+
+    @property
+    def writes(self) -> int:
+        return sum(count for (verb, _), count in self.asked.items() if verb != "list")
+
+    async def create(self, resource: Resource, body: Mapping[str, Any], namespace: str | None = None, *, dry_run: bool = False) -> Object:
+        self.asked["create", resource.plural] += 1
+        return await super().create(resource, body, namespace, dry_run=dry_run)
+
+    async def replace(
+        self, resource: Resource, body: Mapping[str, Any], *, subresource: str | None = None, dry_run: bool = False
+    ) -> Object:
+        self.asked["replace", resource.plural] += 1
+        return await super().replace(resource, body, subresource=subresource, dry_run=dry_run)
+
+    async def patch(
+        self,
+        resource: Resource,
+        name: str,
+        patch: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+        namespace: str | None = None,
+        *,
+        subresource: str | None = None,
+        dry_run: bool = False,
+    ) -> Object:
+        self.asked["patch", resource.plural] += 1
+        return await super().patch(resource, name, patch, namespace, subresource=subresource, dry_run=dry_run)
+
+    async def list(
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        label_selector: str | None = None,
+        field_selector: str | None = None,
+    ) -> Listing:
+        self.asked["list", resource.plural] += 1
+        return await super().list(resource, namespace, label_selector=label_selector, field_selector=field_selector)
+
+
+class PlayedCluster:
+    """`cluster` is for the test, `counted` what the Workspace controller uses."""
+
+    def __init__(self, cluster: Cluster, counted: CountingCluster) -> None:
+        self.cluster, self.counted = cluster, counted
+        self._controller: asyncio.Task[None] | None = None
+
+    def start_controller(self) -> None:
+        self._controller = asyncio.create_task(controller.run(self.counted))
+
+    async def stop_controller(self) -> None:
+        if self._controller is not None:
+            self._controller.cancel()
+            ended = (await asyncio.gather(self._controller, return_exceptions=True))[0]
+            assert isinstance(ended, asyncio.CancelledError), ended
+            self._controller = None
+
+    async def until(self, condition: Callable[[], Awaitable[Answer]], what: str) -> Answer:
+        """Its first true answer; a `NotFound` counts as not yet."""
+        deadline = time.monotonic() + LIMIT_SECONDS
+        answer: Any = None
+        while time.monotonic() < deadline:
+            try:
+                answer = await condition()
+            except NotFound:
+                answer = None
+            if answer:
+                return answer
+            await asyncio.sleep(0.01)
+        raise AssertionError(f"{what} did not come about within {LIMIT_SECONDS:g} s; last seen: {answer}")
+
+    async def make_kind(self, kind: Object) -> Object:
+        return await self.cluster.create(WORKSPACE_KINDS, kind)
+
+    async def make(self, name: str = "dora", kind: str = "jupyterlab", **spec: Any) -> Object:
+        return await self.cluster.create(WORKSPACES, workspace(name, kind, **spec), "default")
+
+    async def change(self, name: str, spec: Object) -> Object:
+        return await self.cluster.patch(WORKSPACES, name, {"spec": spec}, "default")
+
+    async def workspace(self, name: str = "dora") -> Object:
+        return await self.cluster.get(WORKSPACES, name, "default")
+
+    async def status(self, name: str = "dora") -> Object:
+        return dict((await self.workspace(name)).get("status") or {})
+
+    async def state(self, wanted: str, name: str = "dora", message: str = "") -> Object:
+        """The status once the state is this and the message has that in it."""
+
+        async def reached() -> Object | None:
+            found = await self.status(name)
+            return found if found.get("state") == wanted and message in found["stateMessage"] else None
+
+        try:
+            return await self.until(reached, f"{name} to be {wanted} ({message})")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; its status: {await self.status(name)}") from None
+
+    async def kinds_counted(self) -> None:
+        """The controller has seen every kind."""
+
+        async def counted() -> bool:
+            return all(kind.get("status") for kind in (await self.cluster.list(WORKSPACE_KINDS)).items)
+
+        await self.until(counted, "a status of every kind")
+
+    async def pod(self, name: str = "dora") -> Object:
+        """The workspace's pod, waited for."""
+
+        async def found() -> Object | None:
+            pods = await self.cluster.list(PODS, "default", label_selector=f"notebooks.kubeflow.org/workspace-name={name}")
+            return next((pod for pod in pods.items if not pod["metadata"].get("deletionTimestamp")), None)
+
+        return await self.until(found, f"a pod of {name}")
+
+    async def owned(self, resource: Resource, name: str = "dora") -> list[Object]:
+        return (await self.cluster.list(resource, "default", label_selector=f"notebooks.kubeflow.org/workspace-name={name}")).items
+
+    async def say(self, pod: Object, **status: Any) -> None:
+        await self.cluster.patch(PODS, pod["metadata"]["name"], {"status": status}, "default", subresource="status")
+
+    async def run_pod(self, name: str = "dora", address: str = "127.0.0.1") -> Object:
+        """The pod's program runs and answers."""
+        pod = await self.pod(name)
+        main = {"name": "main", "ready": True, "restartCount": 0, "image": "i", "imageID": "", "state": {"running": {"startedAt": now()}}}
+        conditions = [{"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": "True"}]
+        await self.say(pod, phase="Running", podIP=address, conditions=conditions, containerStatuses=[main])
+        return pod
+
+    async def end_pods(self, name: str = "dora") -> None:
+        """What a node does with pods that are being deleted, once there are some."""
+
+        async def deleting() -> list[Object]:
+            return [pod for pod in await self.owned(PODS, name) if pod["metadata"].get("deletionTimestamp")]
+
+        for pod in await self.until(deleting, "a pod that is being deleted"):
+            await self.cluster.delete(PODS, pod["metadata"]["name"], "default", grace_seconds=0, uid=pod["metadata"]["uid"])
+
+
+def now() -> str:
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def workspace(
+    name: str = "dora", kind: str = "jupyterlab", image: str = "jupyterlab_scipy_190", size: str = "tiny_cpu", **spec: Any
+) -> Object:
+    template = {"volumes": {"data": []}, "options": {"imageConfig": image, "podConfig": size}}
+    return {
+        "apiVersion": WORKSPACES.api_version,
+        "kind": WORKSPACES.kind,
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {"kind": kind, "podTemplate": template, **spec},
+    }
+
+
+@asynccontextmanager
+async def played_cluster(directory: Path) -> AsyncIterator[PlayedCluster]:
+    async def token() -> str:
+        return TOKEN
+
+    store = Store.open(directory / "cluster.db")
+    server = ApiServer(store, TOKEN, admission=Admission(store))
+    port = await server.start("127.0.0.1", 0)
+    endpoint = Endpoint(f"http://127.0.0.1:{port}", "test", None, token, embedded=True)
+    try:
+        async with Cluster(endpoint) as cluster, CountingCluster(endpoint) as counted:
+            await install(cluster)
+            node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "local"}}
+            allocatable = {"cpu": "4", "memory": "8Gi", "pods": "50"}
+            await cluster.create(NODES, node)
+            ready = [{"type": "Ready", "status": "True"}]
+            await cluster.patch(NODES, "local", {"status": {"allocatable": allocatable, "conditions": ready}}, subresource="status")
+            built_in = asyncio.create_task(controllers.run(cluster, directory))
+            played = PlayedCluster(cluster, counted)
+            played.start_controller()
+            try:
+                yield played
+            finally:
+                await played.stop_controller()
+                built_in.cancel()
+                await asyncio.gather(built_in, return_exceptions=True)
+    finally:
+        await server.stop()
+        store.close()
