@@ -18,6 +18,7 @@ _PUBLIC = {
     "AsyncClient": "client",
     "Workspace": "client",
     "WorkspaceError": "client",
+    "TimedOut": "client",
     "use_server": "client",
     "kinds": "client",
     "list": "client",
@@ -25,6 +26,7 @@ _PUBLIC = {
     "spawn": "client",
     "claims": "client",
     "create_claim": "client",
+    "delete_claim": "client",
     "panel": "panel",
 }
 

@@ -3,44 +3,131 @@
 from __future__ import annotations
 
 import shlex
-from argparse import ArgumentParser
+from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from .client import WorkspaceError, default
+from .client import Client, Workspace, WorkspaceError, default
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 ACTIONS = ("status", "open", "pause", "resume", "restart", "logs", "events", "delete")
+LISTS = ("list", "panel", "kinds", "claims")
+USAGE = {
+    "workspaces": f"%workspaces [{'|'.join(LISTS)}] [-n NAMESPACE]",
+    "workspace": (
+        "%workspace spawn KIND [NAME] [--image I] [--size S] [--home CLAIM] [--data CLAIM:PATH[:ro]] [--no-wait] [-n NAMESPACE], "
+        f"or %workspace {'|'.join(ACTIONS)} NAME [-n NAMESPACE]"
+    ),
+}
 
 
 class _Parser(ArgumentParser):
-    """Wrong words become a readable error instead of an exit."""
+    """Wrong words become a readable error instead of the end of the kernel."""
 
     def error(self, message: str) -> NoReturn:
-        raise WorkspaceError(f"%{self.prog}: {message}", self.format_usage().strip())
+        magic = self.prog.partition(" ")[0]
+        raise WorkspaceError(f"%{self.prog}: {message}.", USAGE[magic])
+
+
+def workspaces(line: str) -> Any:
+    """`%workspaces [list|panel|kinds|claims] [-n NAMESPACE]`: the list, the panel, the kinds, or the volumes."""
+    chosen = _workspaces_parser().parse_args(_words(line))
+    if chosen.what == "panel":
+        from .panel import panel
+
+        return panel(chosen.namespace, default())
+    if chosen.what == "kinds":
+        return default().kinds()
+    return default().claims(chosen.namespace) if chosen.what == "claims" else default().list(chosen.namespace)
+
+
+def workspace(line: str) -> Any:
+    """`%workspace spawn KIND [NAME] [--image I] [--size S] [--home CLAIM] [--data CLAIM:PATH[:ro]] [--no-wait] [-n NAMESPACE]`, or
+    `%workspace status|open|pause|resume|restart|logs|events|delete NAME [-n NAMESPACE]`."""
+    words = _words(line)
+    if not words:
+        raise WorkspaceError("%workspace does something with one workspace, so it needs to know what.", USAGE["workspace"])
+    chosen = _workspace_parser().parse_args(words)
+    if chosen.action == "spawn":
+        data = dict(_mount(text) for text in chosen.data)
+        client = default()
+        made = client.spawn(chosen.kind, chosen.name, chosen.image, chosen.size, chosen.home, data, namespace=chosen.namespace)
+        return made if chosen.no_wait else made.wait()
+    return _act(default().get(chosen.name, chosen.namespace), chosen)
+
+
+def complete(shell: Any, event: Any) -> list[str]:
+    """Actions, kinds and names of workspaces behind `%workspace`, lists behind `%workspaces`. Starts nothing."""
+    words = event.line.split()
+    if words[0].lstrip("%") == "workspaces":
+        return list(LISTS)
+    beginning = 1 if event.line.endswith(" ") else 0
+    if len(words) + beginning <= 2:
+        return ["spawn", *ACTIONS]
+    known = default()
+    client = known if known.asynchronous.is_chosen else Client(start=False)
+    try:
+        return [kind.name for kind in client.kinds()] if words[1] == "spawn" else [one.name for one in client.list()]
+    except WorkspaceError:
+        return []
+
+
+def register(shell: InteractiveShell) -> None:
+    """Make both magics known to an IPython shell."""
+    for magic in (workspaces, workspace):
+        shell.register_magic_function(magic, "line", magic.__name__)  # type: ignore[arg-type]  # typed as if it were a method
+        shell.set_hook("complete_command", complete, str_key=f"%{magic.__name__}")
+
+
+def _act(found: Workspace, chosen: Namespace) -> Any:
+    match chosen.action:
+        case "status":
+            return found
+        case "pause":
+            return found.pause()
+        case "resume":
+            return found.resume()
+        case "restart":
+            return found.restart()
+        case "events":
+            return found.events()
+        case "logs":
+            print(found.logs(chosen.tail).rstrip("\n"))
+        case "open":
+            found.open()
+        case "delete":
+            if not chosen.yes:
+                stay = ", ".join(found.volumes())
+                text = f"This would delete {found.name}" + (f"; the volumes {stay} stay." if stay else ", which has no volumes.")
+                raise WorkspaceError(text, f"Add -y to do it: %workspace delete {found.name} -y")
+            found.delete()
+            print(f"Deleted {found.name}.")
+    return None
 
 
 def _workspaces_parser() -> _Parser:
-    parser = _Parser("workspaces", description="List workspaces, or show the panel.", add_help=False)
-    parser.add_argument("what", nargs="?", choices=("list", "panel", "kinds"), default="list")
+    parser = _Parser("workspaces", add_help=False)
+    parser.add_argument("what", nargs="?", choices=LISTS, default="list")
     parser.add_argument("-n", "--namespace")
     return parser
 
 
 def _workspace_parser() -> _Parser:
-    parser = _Parser("workspace", description="Do something with one workspace.", add_help=False)
-    actions = parser.add_subparsers(dest="action", required=True, metavar="{spawn," + ",".join(ACTIONS) + "}", parser_class=_Parser)
+    parser = _Parser("workspace", add_help=False)
+    actions = parser.add_subparsers(dest="action", required=True, parser_class=_Parser)
     spawn = actions.add_parser("spawn", add_help=False)
     spawn.add_argument("kind")
     spawn.add_argument("name", nargs="?")
     for option in ("image", "size", "home"):
         spawn.add_argument(f"--{option}")
-    spawn.add_argument("--data", action="append", default=[], metavar="CLAIM:PATH")
+    spawn.add_argument("--data", action="append", default=[])
     spawn.add_argument("--no-wait", action="store_true")
+    spawn.add_argument("-n", "--namespace")
     for action in ACTIONS:
         other = actions.add_parser(action, add_help=False)
         other.add_argument("name")
+        other.add_argument("-n", "--namespace")
         if action == "logs":
             other.add_argument("--tail", type=int, default=100)
         if action == "delete":
@@ -48,69 +135,16 @@ def _workspace_parser() -> _Parser:
     return parser
 
 
-def workspaces(line: str) -> Any:
-    """`%workspaces [list|panel|kinds] [-n NAMESPACE]`: the list, the panel, or the kinds."""
-    chosen = _workspaces_parser().parse_args(shlex.split(line))
-    if chosen.what == "panel":
-        from .panel import panel
-
-        return panel(chosen.namespace, default())
-    return default().kinds() if chosen.what == "kinds" else default().list(chosen.namespace)
-
-
-def workspace(line: str) -> Any:
-    """`%workspace spawn KIND [NAME] [--image I] [--size S] [--home CLAIM] [--data CLAIM:PATH] [--no-wait]`, or
-    `%workspace status|open|pause|resume|restart|logs|events|delete NAME`."""
-    chosen = _workspace_parser().parse_args(shlex.split(line))
-    if chosen.action == "spawn":
-        data = dict(_pair(text) for text in chosen.data)
-        made = default().spawn(chosen.kind, chosen.name, chosen.image, chosen.size, chosen.home, data)
-        return made if chosen.no_wait else made.wait()
-    found = default().get(chosen.name)
-    match chosen.action:
-        case "status":
-            return found
-        case "logs":
-            print(found.logs(chosen.tail))
-            return None
-        case "events":
-            return found.events()
-        case "open":
-            found.open()
-            return None
-        case "delete":
-            if not chosen.yes:
-                text = f"This would delete {found.name}; its volumes stay."
-                raise WorkspaceError(text, f"Add -y to do it: %workspace delete {found.name} -y")
-            found.delete()
-            print(f"Deleted {found.name}. Its volumes stay.")
-            return None
-    return getattr(found, chosen.action)()
-
-
-def complete(shell: Any, event: Any) -> list[str]:
-    """Actions, kinds and names of workspaces behind `%workspace`."""
-    words = event.line.split()
+def _words(line: str) -> list[str]:
     try:
-        if len(words) <= 1 or (len(words) == 2 and not event.line.endswith(" ")):
-            return ["spawn", *ACTIONS]
-        if words[1] == "spawn":
-            return [kind.name for kind in default().kinds()]
-        return [one.name for one in default().list()]
-    except WorkspaceError:
-        return []
+        return shlex.split(line)
+    except ValueError as error:
+        raise WorkspaceError(f"The line cannot be read: {error}.", "Close the quotes.") from error
 
 
-def register(shell: InteractiveShell) -> None:
-    """Make both magics known to an IPython shell."""
-    manager: Any = shell  # IPython types these methods for subclasses only
-    manager.register_magic_function(workspaces, "line", "workspaces")
-    manager.register_magic_function(workspace, "line", "workspace")
-    manager.set_hook("complete_command", complete, str_key="%workspace")
-
-
-def _pair(text: str) -> tuple[str, str]:
-    claim, separator, path = text.partition(":")
-    if not separator or not claim or not path:
-        raise WorkspaceError(f"--data {text}: write CLAIM:PATH.")
-    return claim, path
+def _mount(text: str) -> tuple[str, tuple[str, str]]:
+    claim, _, rest = text.partition(":")
+    path, _, mode = rest.partition(":")
+    if not claim or not path or mode not in ("", "ro", "rw"):
+        raise WorkspaceError(f"--data {text} cannot be understood.", "Write CLAIM:PATH, or CLAIM:PATH:ro to read only.")
+    return claim, (path, mode or "rw")

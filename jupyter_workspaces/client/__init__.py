@@ -26,7 +26,6 @@ __all__ = [
     "WorkspaceError",
     "WorkspaceList",
     "claims",
-    "use_server",
     "create_claim",
     "default",
     "delete_claim",
@@ -34,6 +33,7 @@ __all__ = [
     "kinds",
     "list",
     "spawn",
+    "use_server",
 ]
 
 _default: Client | None = None

@@ -79,6 +79,11 @@ class AsyncClient:
         return self._server.root if self._server is not None else ""
 
     @property
+    def is_chosen(self) -> bool:
+        """Whether it is known which server to ask, so that none will be started."""
+        return self._server is not None or self._url is not None
+
+    @property
     def same_page(self) -> bool:
         """Whether it is the Jupyter server that serves this notebook's page too."""
         return self._server is not None and self._server.same_page
