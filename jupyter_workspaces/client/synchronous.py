@@ -30,7 +30,7 @@ class Client:
         _close_at_exit(self.asynchronous)
 
     def __repr__(self) -> str:
-        return f"Client({self.asynchronous.root or 'not connected yet'!r})"
+        return repr(self.asynchronous).replace("AsyncClient", "Client", 1)
 
     def __enter__(self) -> Client:
         return self

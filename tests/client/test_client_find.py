@@ -45,6 +45,7 @@ def test_the_address_of_the_api_names_its_server(server: Served, monkeypatch: py
 
 def test_a_token_in_a_pasted_address_is_used(server: Served) -> None:
     with Client(f"{server.url}?token={TOKEN}") as client:
+        assert TOKEN not in repr(client)
         client.list()
         assert TOKEN not in repr(client)
 

@@ -1,0 +1,203 @@
+"""How the client asks its server: which one it is, one session of connections, and what is raised when there is no answer or a refusal."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .errors import Unreachable, WorkspaceError
+from .find import Server, as_written, find
+
+if TYPE_CHECKING:
+    import aiohttp
+
+REQUEST_SECONDS = 30.0
+HINTS = {
+    401: "Sign in again, or set JUPYTER_WORKSPACES_TOKEN.",
+    403: "Sign in again, or ask whoever manages the server.",
+    503: "Try again in a moment.",
+}
+
+
+T = TypeVar("T", bound="Transport")
+
+
+class NotReached(Unreachable):
+    """The server could not even be asked."""
+
+
+class Transport:
+    """One server, found on the first request. Made anywhere, used on one event loop."""
+
+    def __init__(self, url: str | None = None, token: str | None = None, *, namespace: str | None = None, start: bool = True) -> None:
+        """`namespace` is the usual one, empty until the server is known; then JUPYTER_WORKSPACES_NAMESPACE, else the server's own.
+
+        Without `start` no local server is started where none is found.
+        """
+        self.namespace = namespace or os.environ.get("JUPYTER_WORKSPACES_NAMESPACE", "")
+        self._url, self._token, self._start = url, token, start
+        self._server: Server | None = None
+        self._session: aiohttp.ClientSession | None = None
+        self._finding: asyncio.Lock | None = None
+
+    def __repr__(self) -> str:
+        named = (self._url or "").partition("?")[0]  # what follows may be a token
+        return f"{type(self).__name__}({self.root or named or 'not connected yet'!r})"
+
+    async def __aenter__(self: T) -> T:
+        await self.connect()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @property
+    def root(self) -> str:
+        """Where the server stands, ending in `/`; empty before the first request."""
+        return self._server.root if self._server is not None else ""
+
+    @property
+    def is_chosen(self) -> bool:
+        """Whether it is known which server to ask, so that none will be started."""
+        return self._server is not None or self._url is not None
+
+    @property
+    def same_page(self) -> bool:
+        """Whether it is the Jupyter server that serves this notebook's page too."""
+        return self._server is not None and self._server.same_page
+
+    async def connect(self) -> Server:
+        """Find the server now."""
+        if self._finding is None:
+            self._finding = asyncio.Lock()
+        async with self._finding:
+            if self._server is None:
+                self._server = await find(self._open(), self._url, self._token, start=self._start)
+            if not self.namespace:
+                self.namespace = await self._own_namespace(self._server)
+            return self._server
+
+    async def _own_namespace(self, server: Server) -> str:
+        """The one that the server's credentials are for."""
+        async with await self._ask(server, "GET", f"{server.api}/cluster") as answer:
+            if answer.status == 404:
+                return "default"  # a server of the original kind does not tell
+            if answer.status >= 300:
+                raise _refused(answer.status, await answer.read(), server.root)
+            return str((await answer.json())["data"].get("namespace") or "default")
+
+    async def usual_namespace(self) -> str:
+        """The one that is meant where none is named."""
+        if not self.namespace:
+            await self.connect()
+        return self.namespace
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def _data(self, method: str, path: str, body: Any = None, *, media: str = "application/json") -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": media} if data is not None else None
+        async with self._request(method, path, data=data, headers=headers) as answer:
+            raw = await answer.read()
+        try:
+            return json.loads(raw)["data"] if raw else None
+        except (ValueError, KeyError, TypeError) as error:
+            raise WorkspaceError(
+                f"The server's answer to {method} {path} cannot be understood.", "Is it a server of workspaces?"
+            ) from error
+
+    @asynccontextmanager
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        data: bytes | None = None,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        silence: float | None = REQUEST_SECONDS,
+        into_workspace: bool = False,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The answer to a request to the API, or into a workspace. Raises `WorkspaceError` for what the API refuses."""
+        import aiohttp
+
+        async def ask(server: Server) -> aiohttp.ClientResponse:
+            url = server.root + path if into_workspace else f"{server.api}/{path}"
+            return await self._ask(server, method, url, data=data, query=query, headers=headers, silence=silence)
+
+        try:
+            answer = await ask(await self.connect())
+        except NotReached:
+            # Nothing was asked yet. A `serve` that ended is started again, and may stand at another address.
+            answer = await ask(await self.connect())
+        async with answer:
+            try:
+                if answer.status >= 300 and not into_workspace:
+                    raise _refused(answer.status, await answer.read(), str(answer.url.origin()))
+                yield answer
+            except (aiohttp.ClientError, asyncio.TimeoutError) as error:
+                raise silent(error) from error
+
+    async def _ask(
+        self,
+        server: Server,
+        method: str,
+        url: str,
+        *,
+        data: bytes | None = None,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        silence: float | None = REQUEST_SECONDS,
+    ) -> aiohttp.ClientResponse:
+        """Raises `NotReached` when nothing can have been asked, `Unreachable` when the answer was lost."""
+        import aiohttp
+
+        sent = dict(headers or {}) | ({"Authorization": f"token {server.token}"} if server.token else {})
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_SECONDS, sock_read=silence)
+        try:
+            return await self._open().request(
+                method, as_written(url), data=data, params=query, headers=sent, timeout=timeout, allow_redirects=False
+            )
+        except (aiohttp.ClientError, asyncio.TimeoutError) as error:
+            self._server = None  # it may come back elsewhere
+            if isinstance(error, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)):
+                raise NotReached(silent(error).message, silent(error).hint) from error
+            raise silent(error) from error
+
+    def _open(self) -> aiohttp.ClientSession:
+        import aiohttp
+
+        if self._session is None or self._session.closed:
+            # Cookies would make a token's request a browser's one, which XSRF rules then refuse.
+            self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), read_bufsize=2**20)
+        return self._session
+
+
+def _refused(status: int, body: bytes, root: str) -> WorkspaceError:
+    fields: dict[str, str] = {}
+    message = f"The server answered {status}."
+    try:
+        error = json.loads(body).get("error") or {}
+        message = str(error.get("message") or message)
+        cause = error.get("cause") or {}
+        for found in cause.get("validation_errors") or ():
+            fields[str(found.get("field", ""))] = str(found.get("message", ""))
+        conflicts = [str(found.get("message", "")) for found in cause.get("conflict_cause") or ()]
+        if conflicts:
+            message = conflicts[0]
+    except (ValueError, AttributeError, TypeError):
+        if status in (301, 302, 303):
+            message, status = f"The server at {root} asks you to sign in.", 401
+    kind = Unreachable if status == 503 else WorkspaceError
+    return kind(message, HINTS.get(status, ""), fields, status)
+
+
+def silent(error: Exception) -> Unreachable:
+    return Unreachable(f"The server of workspaces does not answer: {str(error) or type(error).__name__}.", "Try again in a moment.")
