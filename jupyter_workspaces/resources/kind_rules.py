@@ -1,9 +1,9 @@
-"""Rules for a WorkspaceKind beyond its schema: the CEL rules of the CRD and the semantic ones (contracts/kubeflow-workspaces.md §3.2, §4.7)."""
+"""Rules for a WorkspaceKind that fits its schema: templates, options, ports, probes, what is in use (contracts/kubeflow-workspaces.md §4.7)."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from .admission import Lookup
@@ -36,9 +36,6 @@ def check(old: Object | None, new: Object, lookup: Lookup) -> tuple[list[Cause],
         return [], []
     if not isinstance(spec, Mapping) or not isinstance(spec.get("podTemplate"), Mapping) or not isinstance(spec.get("spawner"), Mapping):
         return [Cause("FieldValueRequired", "Required value", "spec")], []
-    causes = list(_schema_rules(spec, (old or {}).get("spec")))
-    if causes:
-        return causes, []
     template = spec["podTemplate"]
     causes = check_pod_metadata(template.get("podMetadata") or {}, "spec.podTemplate.podMetadata")
     causes += _templates(template)
@@ -51,38 +48,6 @@ def check(old: Object | None, new: Object, lookup: Lookup) -> tuple[list[Cause],
     if old is not None:
         causes += _used_options(old, new, lookup)
     return causes, warnings
-
-
-def _schema_rules(spec: Object, before: Object | None) -> Iterator[Cause]:
-    """What the CRD says in CEL."""
-    for name in ("icon", "logo"):
-        asset = spec["spawner"][name]
-        if ("url" in asset) == ("configMap" in asset):
-            yield invalid(f"spec.spawner.{name}", asset, "name exactly one of url and configMap")
-    probe = spec["podTemplate"].get("activityProbe")
-    if probe is not None:
-        at = "spec.podTemplate.activityProbe"
-        if ("podExec" in probe) == ("jupyter" in probe):
-            yield invalid(at, probe, "name exactly one of podExec and jupyter")
-        elif "jupyter" in probe and not probe["jupyter"]["lastActivity"]:
-            yield invalid(f"{at}.jupyter.lastActivity", False, "must be true")
-        if probe["minProbeIntervalSeconds"] > probe["probeIntervalSeconds"]:
-            yield invalid(at, probe, "minProbeIntervalSeconds may not exceed probeIntervalSeconds")
-    home = spec["podTemplate"]["volumeMounts"]["home"]
-    if before is not None and home != before["podTemplate"]["volumeMounts"]["home"]:
-        yield invalid("spec.podTemplate.volumeMounts.home", home, "the home path of a kind cannot be changed")
-    for index, rule in enumerate(spec.get("activityRules") or ()):
-        if "pauseWorkspace" not in rule["effect"]:
-            yield invalid(f"spec.activityRules[{index}].effect", rule["effect"], "an effect is needed: pauseWorkspace")
-    for index, rule in enumerate(spec.get("filterRules") or ()):
-        at, effect = f"spec.filterRules[{index}]", rule["effect"]
-        if "ui" not in effect and "api" not in effect:
-            yield invalid(f"{at}.effect", effect, "an effect is needed: ui or api")
-        if "denyMessage" in effect.get("api", {}) and not effect["api"].get("deny"):
-            yield invalid(f"{at}.effect.api", effect["api"], "denyMessage needs deny: true")
-        for position, match in enumerate(rule["match"]):
-            if sum(name in match for name in ("matchNamespace", "matchImageConfig", "matchPodConfig")) != 1:
-                yield invalid(f"{at}.match[{position}]", match, "name exactly one of matchNamespace, matchImageConfig and matchPodConfig")
 
 
 def _templates(template: Object) -> list[Cause]:

@@ -13,12 +13,17 @@ from typing import Any
 import msgspec
 
 from .causes import Cause, duplicate, invalid, not_supported, required, too_long, too_many, wrong_type
+from .rules import RULES
 
 Schema = dict[str, Any]
 
-# What stands at the root of every object and is not the schema's business.
+# What stands at the root of every object, and of one embedded in another, and is not the schema's business.
 _ROOT = ("apiVersion", "kind", "metadata")
-_BLOCKS_FURTHER_RULES = {"FieldValueTooLong", "FieldValueTooMany", "FieldValueNotSupported", "FieldValueRequired"}
+_EMBEDDED = "x-kubernetes-embedded-resource"
+_PRESERVE = "x-kubernetes-preserve-unknown-fields"
+_INTEGER_BITS = {"int32": 31, "int64": 63, None: 63}
+_VALIDATIONS = "x-kubernetes-validations"
+_BLOCKS_RULES = {"FieldValueTooLong", "FieldValueTooMany", "FieldValueNotSupported", "FieldValueRequired", "FieldValueTypeInvalid"}
 _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "object": (dict,),
     "array": (list,),
@@ -34,7 +39,7 @@ def prune(schema: Schema, value: Any, *, root: bool = True) -> Any:
     if isinstance(value, dict):
         properties: Schema = schema.get("properties", {})
         additional = schema.get("additionalProperties")
-        keep = schema.get("x-kubernetes-preserve-unknown-fields", False)
+        keep, root = schema.get(_PRESERVE, False), root or schema.get(_EMBEDDED, False)
         pruned = {}
         for key, child in value.items():
             if root and key in _ROOT:
@@ -78,7 +83,7 @@ def _unknown(schema: Schema, value: Any, path: str, root: bool) -> Iterator[str]
     if isinstance(value, dict):
         properties: Schema = schema.get("properties", {})
         additional = schema.get("additionalProperties")
-        keep = schema.get("x-kubernetes-preserve-unknown-fields", False) or additional is True
+        keep, root = schema.get(_PRESERVE, False) or additional is True, root or schema.get(_EMBEDDED, False)
         for key, child in value.items():
             if root and key in _ROOT:
                 continue
@@ -93,21 +98,25 @@ def _unknown(schema: Schema, value: Any, path: str, root: bool) -> Iterator[str]
             yield from _unknown(items, child, f"{path}[{index}]", False)
 
 
-def validate(schema: Schema, value: Any, path: str = "") -> list[Cause]:
-    """All that the schema holds against the value.
+def validate(schema: Schema, value: Any, path: str = "", old: Any = None) -> list[Cause]:
+    """All that the schema, and those of its CEL rules that we know, hold against the value. `old` is the value before an update.
 
-    Where a length, a number of items, an enumeration or a required field is broken, one more entry for the field `<nil>` says
-    that further rules were not looked at (contracts/kubeflow-workspaces.md §1.2, as recorded).
+    Where a type, a length, a number of items, an enumeration or a required field is broken, one more entry for the field `<nil>` says
+    that the rules were not looked at (contracts/kubeflow-workspaces.md §1.2, as recorded).
     """
-    causes = list(_validate(schema, value, path))
-    if any(cause.reason in _BLOCKS_FURTHER_RULES for cause in causes):
-        causes.append(
-            Cause("FieldValueInvalid", "Invalid value: null: further rules were not checked; mend the other errors first", "<nil>")
-        )
+    rules: list[tuple[Schema, Any, Any, str]] = []
+    causes = list(_validate(schema, value, path, old, rules))
+    if any(cause.reason in _BLOCKS_RULES for cause in causes):
+        causes.append(Cause("FieldValueInvalid", "Invalid value: null: rules were not checked; mend the other errors first", "<nil>"))
+        return causes
+    for rule, held, before, where in rules:
+        known = RULES.get(rule.get("rule", ""))
+        if known is not None and not known(held, before):
+            causes.append(invalid(where, held, rule.get("message") or f"failed rule: {rule['rule']}"))
     return causes
 
 
-def _validate(schema: Schema, value: Any, path: str) -> Iterator[Cause]:
+def _validate(schema: Schema, value: Any, path: str, old: Any, rules: list[tuple[Schema, Any, Any, str]]) -> Iterator[Cause]:
     if value is None:
         if not schema.get("nullable") and "type" in schema:
             yield wrong_type(path, "null", schema["type"])
@@ -115,6 +124,8 @@ def _validate(schema: Schema, value: Any, path: str) -> Iterator[Cause]:
     if schema.get("x-kubernetes-int-or-string"):
         if isinstance(value, bool) or not isinstance(value, (int, str)):
             yield wrong_type(path, value, "integer or string")
+        elif isinstance(value, str):
+            yield from _validate_text(schema, value, path)
         return
     kind = schema.get("type")
     if kind is not None and not _is_of(kind, value):
@@ -122,10 +133,13 @@ def _validate(schema: Schema, value: Any, path: str) -> Iterator[Cause]:
         return
     if "enum" in schema and value not in schema["enum"]:
         yield not_supported(path, value, schema["enum"])
+    if _VALIDATIONS in schema:
+        rules += [(rule, value, old, path) for rule in schema[_VALIDATIONS] if old is not None or "oldSelf" not in rule.get("rule", "")]
+    yield from _validate_junctors(schema, value, path)
     if isinstance(value, dict):
-        yield from _validate_object(schema, value, path)
+        yield from _validate_object(schema, value, path, old, rules)
     elif isinstance(value, list):
-        yield from _validate_list(schema, value, path)
+        yield from _validate_list(schema, value, path, rules)
     elif isinstance(value, str):
         yield from _validate_text(schema, value, path)
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -140,32 +154,35 @@ def _is_of(kind: str, value: Any) -> bool:
     return isinstance(value, _PYTHON_TYPES[kind])
 
 
-def _validate_object(schema: Schema, value: dict[str, Any], path: str) -> Iterator[Cause]:
+def _validate_object(
+    schema: Schema, value: dict[str, Any], path: str, old: Any, rules: list[tuple[Schema, Any, Any, str]]
+) -> Iterator[Cause]:
     for name in schema.get("required", ()):
         if name not in value:
             yield required(_join(path, name))
     properties: Schema = schema.get("properties", {})
     additional = schema.get("additionalProperties")
+    before = old if isinstance(old, dict) else {}
     for key, child in value.items():
         if key in properties:
             if not (path == "" and key in _ROOT):
-                yield from _validate(properties[key], child, _join(path, key))
+                yield from _validate(properties[key], child, _join(path, key), before.get(key), rules)
         elif isinstance(additional, dict):
-            yield from _validate(additional, child, f"{path}.{key}" if path else key)
+            yield from _validate(additional, child, _join(path, key), before.get(key), rules)
     if "maxProperties" in schema and len(value) > schema["maxProperties"]:
         yield too_many(path, len(value), schema["maxProperties"])
     if len(value) < schema.get("minProperties", 0):
         yield invalid(path, value, f"must have at least {schema['minProperties']} entries")
 
 
-def _validate_list(schema: Schema, value: list[Any], path: str) -> Iterator[Cause]:
+def _validate_list(schema: Schema, value: list[Any], path: str, rules: list[tuple[Schema, Any, Any, str]]) -> Iterator[Cause]:
     if "maxItems" in schema and len(value) > schema["maxItems"]:
         yield too_many(path, len(value), schema["maxItems"])
     if len(value) < schema.get("minItems", 0):
         yield invalid(path, value, f"must have at least {schema['minItems']} items")
     if isinstance(items := schema.get("items"), dict):
         for index, child in enumerate(value):
-            yield from _validate(items, child, f"{path}[{index}]")
+            yield from _validate(items, child, f"{path}[{index}]", None, rules)
     kind = schema.get("x-kubernetes-list-type")
     if kind not in ("map", "set"):
         return
@@ -179,26 +196,51 @@ def _validate_list(schema: Schema, value: list[Any], path: str) -> Iterator[Caus
         seen.add(encoded)
 
 
+def _validate_junctors(schema: Schema, value: Any, path: str) -> Iterator[Cause]:
+    for branch in schema.get("allOf", ()):
+        yield from _validate(branch, value, path, None, [])
+    if "anyOf" in schema and not any(_fits(branch, value) for branch in schema["anyOf"]):
+        yield invalid(path, value, "must fit at least one of the schemas of anyOf")
+    if "oneOf" in schema and sum(_fits(branch, value) for branch in schema["oneOf"]) != 1:
+        yield invalid(path, value, "must fit exactly one of the schemas of oneOf")
+    if "not" in schema and _fits(schema["not"], value):
+        yield invalid(path, value, "must not fit the schema of not")
+
+
+def _fits(schema: Schema, value: Any) -> bool:
+    return next(_validate(schema, value, "", None, []), None) is None
+
+
 def _validate_text(schema: Schema, value: str, path: str) -> Iterator[Cause]:
+    """Only the first rule that is broken is told, as the API server does."""
     if "maxLength" in schema and len(value) > schema["maxLength"]:
         yield too_long(path, schema["maxLength"])
-    if len(value) < schema.get("minLength", 0):
+    elif len(value) < schema.get("minLength", 0):
         yield invalid(path, value, f"must be at least {schema['minLength']} characters long")
-    if "pattern" in schema and not _pattern(schema["pattern"]).search(value):
+    elif "pattern" in schema and not _pattern(schema["pattern"]).search(value):
         yield invalid(path, value, f"must match {schema['pattern']}")
 
 
 def _validate_number(schema: Schema, value: float, path: str) -> Iterator[Cause]:
-    if "minimum" in schema and value < schema["minimum"]:
-        yield invalid(path, value, f"must be at least {schema['minimum']}")
-    if "maximum" in schema and value > schema["maximum"]:
-        yield invalid(path, value, f"must be at most {schema['maximum']}")
+    if schema.get("type") == "integer":
+        limit = 2 ** _INTEGER_BITS.get(schema.get("format"), 63)
+        if not -limit <= value < limit:
+            yield invalid(path, value, f"must be an integer of format {schema.get('format', 'int64')}")
+    if "minimum" in schema and (value < schema["minimum"] or (schema.get("exclusiveMinimum") and value == schema["minimum"])):
+        yield invalid(path, value, f"must be {'more than' if schema.get('exclusiveMinimum') else 'at least'} {schema['minimum']}")
+    if "maximum" in schema and (value > schema["maximum"] or (schema.get("exclusiveMaximum") and value == schema["maximum"])):
+        yield invalid(path, value, f"must be {'less than' if schema.get('exclusiveMaximum') else 'at most'} {schema['maximum']}")
+    if schema.get("multipleOf") and value % schema["multipleOf"]:
+        yield invalid(path, value, f"must be a multiple of {schema['multipleOf']}")
 
 
 @lru_cache(maxsize=512)
 def _pattern(text: str) -> re.Pattern[str]:
-    # Go's `$` means the very end; Python's also stops before a last newline.
-    return re.compile(text[:-1] + r"\Z" if text.endswith("$") and not text.endswith(r"\$") else text)
+    # Go's `$` means the very end; Python's also stops before a last newline. One that is escaped or within […] is a letter.
+    return re.compile(_END.sub(lambda found: r"\Z" if found[0] == "$" else found[0], text))
+
+
+_END = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\$", re.DOTALL)
 
 
 def _join(path: str, key: str) -> str:

@@ -1,4 +1,4 @@
-"""Rules for a Workspace beyond its schema (contracts/kubeflow-workspaces.md §3.1, §4.7)."""
+"""Rules for a Workspace that fits its schema (contracts/kubeflow-workspaces.md §3.1, §4.7)."""
 
 from __future__ import annotations
 
@@ -30,10 +30,6 @@ def check(old: Object | None, new: Object, lookup: Lookup) -> list[Cause]:
     template_before = (before or {}).get("podTemplate") or {}
     if before is None:
         causes += _check_name(new["metadata"]["name"])
-    elif spec["kind"] != before.get("kind"):
-        causes.append(
-            invalid("spec.kind", spec["kind"], "the kind of a workspace cannot be changed; make a new workspace with the same volumes")
-        )
     if template.get("podMetadata") != template_before.get("podMetadata"):
         causes += check_pod_metadata(template.get("podMetadata") or {}, "spec.podTemplate.podMetadata")
     options, options_before = template["options"], template_before.get("options") or {}

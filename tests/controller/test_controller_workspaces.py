@@ -8,14 +8,10 @@ from pathlib import Path
 from played_cluster import played_cluster
 
 from jupyter_workspaces.resources.catalog import (
-    PODS,
-    ROLE_BINDINGS,
     SECRETS,
     SERVICE_ACCOUNTS,
     SERVICES,
     STATEFUL_SETS,
-    WORKSPACE_KINDS,
-    WORKSPACES,
 )
 
 

@@ -1,0 +1,170 @@
+"""What may not stand in a WorkspaceKind. Types and fields as recorded from a real API server and the original's webhook."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from kind_objects import ABSENT, Lookup, bench, changed, image, judge, pairs, workspace
+
+from jupyter_workspaces.resources.admission import review
+from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS
+
+IMAGES = "spec.podTemplate.options.imageConfig"
+SIZES = "spec.podTemplate.options.podConfig"
+NIL = ("Invalid", "<nil>")
+PICTURE = {"name": "pictures", "namespace": "default", "key": "i.svg", "mediaType": "image/svg+xml"}
+JUPYTER = {"jupyter": {"lastActivity": True, "portId": "web"}}
+PAUSE = {"config": {"secondsSinceActive": 7200}, "effect": {"pauseWorkspace": True}}
+GPU = {"selector": {"matchLabels": {"gpu": "yes"}}}
+HIDE = {"ui": {"hide": True}}
+PROBE = "spec.podTemplate.activityProbe"
+
+
+def idle(effect: Any, seconds: int = 7200) -> list[Any]:
+    return [{"config": {"secondsSinceActive": seconds}, "effect": effect}]
+
+
+def filtered(match: Any, effect: Any, scope: str = "POD_CONFIG") -> list[Any]:
+    return [{"scope": scope, "match": [match], "effect": effect}]
+
+
+BREAKS = [
+    ("spec", ABSENT, {("Required", "spec")}),
+    ("spec.spawner.displayName", "x", {("Invalid", "spec.spawner.displayName")}),
+    ("spec.spawner.displayName", "d" * 129, {("TooLong", "spec.spawner.displayName"), NIL}),
+    ("spec.spawner.description", ABSENT, {("Required", "spec.spawner.description"), NIL}),
+    ("spec.spawner.description", "", {("Invalid", "spec.spawner.description")}),
+    ("spec.spawner.description", 7, {("TypeInvalid", "spec.spawner.description"), NIL}),
+    ("spec.spawner.icon", {}, {("Invalid", "spec.spawner.icon")}),
+    ("spec.spawner.icon", {"url": "x", "configMap": PICTURE}, {("Invalid", "spec.spawner.icon")}),
+    ("spec.spawner.icon", {"configMap": {**PICTURE, "mediaType": "image/png"}}, {("NotSupported", "spec.spawner.icon.configMap.mediaType"), NIL}),
+    ("spec.podTemplate.volumeMounts.home", "home", {("Invalid", "spec.podTemplate.volumeMounts.home")}),
+    ("spec.podTemplate.volumeMounts.home", "/", {("Invalid", "spec.podTemplate.volumeMounts.home")}),
+    ("spec.podTemplate.volumeMounts.home", "/home\n", {("Invalid", "spec.podTemplate.volumeMounts.home")}),
+    ("spec.podTemplate.ports", [], {("Invalid", "spec.podTemplate.ports")}),
+    ("spec.podTemplate.ports.0.id", "WEB", {("Invalid", "spec.podTemplate.ports[0].id")}),
+    ("spec.podTemplate.ports.0.protocol", "TCP", {("NotSupported", "spec.podTemplate.ports[0].protocol"), NIL}),
+    (f"{IMAGES}.values", [], {("Invalid", f"{IMAGES}.values")}),
+    (f"{IMAGES}.values.0.spec.image", "x", {("Invalid", f"{IMAGES}.values[0].spec.image")}),
+    (f"{IMAGES}.values.0.spec.imagePullPolicy", "Now", {("NotSupported", f"{IMAGES}.values[0].spec.imagePullPolicy"), NIL}),
+    (f"{IMAGES}.values.0.spec.ports.0.port", 0, {("Invalid", f"{IMAGES}.values[0].spec.ports[0].port")}),
+    (f"{IMAGES}.values.0.spec.ports.0.port", 65536, {("Invalid", f"{IMAGES}.values[0].spec.ports[0].port")}),
+    (f"{IMAGES}.values.1.id", "a", {("Duplicate", f"{IMAGES}.values[1]")}),
+    (f"{IMAGES}.values.0.spawner.labels", [{"key": f"k{n}", "value": "v"} for n in range(33)], {("TooMany", f"{IMAGES}.values[0].spawner.labels"), NIL}),
+    (f"{SIZES}.spawner.default", "", {("Invalid", f"{SIZES}.spawner.default")}),
+    (f"{SIZES}.values.0.spec.resources.requests.cpu", "lots", {("Invalid", f"{SIZES}.values[0].spec.resources.requests.cpu")}),
+    (PROBE, {}, {("Invalid", PROBE)}),
+    (PROBE, {**JUPYTER, "minProbeIntervalSeconds": 9, "probeIntervalSeconds": 8}, {("Invalid", PROBE)}),
+    (PROBE, {"jupyter": {"lastActivity": False, "portId": "web"}}, {("Invalid", f"{PROBE}.jupyter.lastActivity")}),
+    ("spec.activityRules", idle({"pauseWorkspace": False}, 15), {("Invalid", "spec.activityRules[0].config.secondsSinceActive")}),
+    ("spec.activityRules", idle({"pauseWorkspace": False}, 2**31), {("Invalid", "spec.activityRules[0].config.secondsSinceActive")}),
+    ("spec.activityRules", idle({}, 16), {("Invalid", "spec.activityRules[0].effect")}),
+    ("spec.filterRules", filtered({"matchNamespace": GPU}, HIDE, "ALL"), {("NotSupported", "spec.filterRules[0].scope"), NIL}),
+    ("spec.filterRules", filtered({}, HIDE), {("Invalid", "spec.filterRules[0].match[0]")}),
+    ("spec.filterRules", filtered({"matchPodConfig": GPU}, {}), {("Invalid", "spec.filterRules[0].effect")}),
+    ("spec.filterRules", filtered({"matchPodConfig": GPU}, {"api": {"denyMessage": {"text": "no!"}}}), {("Invalid", "spec.filterRules[0].effect.api")}),
+    # The rules beyond the schema name entries of lists by id.
+    ("spec.podTemplate.podMetadata.labels", {"no label!": "x"}, {("Invalid", "spec.podTemplate.podMetadata.labels")}),
+    ("spec.podTemplate.podMetadata.labels", {"team": "a b"}, {("Invalid", "spec.podTemplate.podMetadata.labels")}),
+    ("spec.podTemplate.podMetadata.annotations", {"-x": "y"}, {("Invalid", "spec.podTemplate.podMetadata.annotations")}),
+    ("spec.podTemplate.extraEnv", [{"name": "P", "value": "{{ nothing }}"}], {("Invalid", "spec.podTemplate.extraEnv[P].value")}),
+    ("spec.podTemplate.extraEnv", [{"name": "P", "value": '{{ httpPathPrefix "web"'}], {("Invalid", "spec.podTemplate.extraEnv[P].value")}),
+    (f"{IMAGES}.spawner.default", "lost", {("Invalid", f"{IMAGES}.spawner.default")}),
+    (f"{SIZES}.spawner.default", "lost", {("Invalid", f"{SIZES}.spawner.default")}),
+    (f"{IMAGES}.values.0.redirect", {"to": "lost"}, {("Invalid", f"{IMAGES}.values[a].redirect.to")}),
+    (f"{IMAGES}.values.0.redirect", {"to": "a"}, {("Invalid", f"{IMAGES}.values[a].redirect.to")}),
+    (f"{IMAGES}.values.0.spec.ports.1", {"id": "other", "port": 1}, {("Invalid", f"{IMAGES}.values[a].spec.ports[other].id")}),
+    (PROBE, {"podExec": {"script": "echo"}}, {("Invalid", f"{PROBE}.podExec.script")}),
+    (PROBE, {"jupyter": {"lastActivity": True, "portId": "lost"}}, {("Invalid", f"{PROBE}.jupyter.portId")}),
+    ("spec.activityRules", [PAUSE], {("Invalid", "spec.activityRules[0].effect.pauseWorkspace")}),
+    ("spec.filterRules", filtered({"matchPodConfig": GPU}, {"ui": {"hide": False}}), {("Invalid", "spec.filterRules[0].effect")}),
+    ("spec.filterRules", filtered({"matchPodConfig": GPU}, HIDE, "WORKSPACE_KIND"), {("Invalid", "spec.filterRules[0].match[0].matchPodConfig")}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "value", "wanted"), BREAKS)
+def test_a_break_is_named_by_its_type_and_field(path: str, value: Any, wanted: set[tuple[str, str]]) -> None:
+    assert pairs(judge(changed(bench(), path, value))) == wanted
+
+
+def test_all_breaks_are_told_at_once() -> None:
+    kind = changed(changed(bench(), "spec.spawner.displayName", ""), "spec.spawner.logo", {})
+    assert pairs(judge(kind)) == {("Invalid", "spec.spawner.displayName"), ("Invalid", "spec.spawner.logo")}
+    kind = changed(changed(bench(), f"{IMAGES}.spawner.default", "lost"), f"{SIZES}.spawner.default", "lost")
+    assert len(judge(kind).causes) == 2
+
+
+def test_a_good_kind_is_let_through_and_keeps_what_is_given() -> None:
+    kind = changed(
+        bench(), "spec.podTemplate.extraEnv", [{"name": "P", "value": '{{ httpPathPrefix "web" }}'}, {"name": "J", "value": '{"a":{}}'}]
+    )
+    kind = changed(kind, PROBE, JUPYTER)
+    kind = changed(kind, "spec.activityRules", [PAUSE])
+    result = judge(kind)
+    assert not result.causes
+    assert not result.warnings
+
+
+def test_redirects_in_a_circle_are_one_mistake() -> None:
+    kind = changed(changed(bench(), f"{IMAGES}.values.0.redirect", {"to": "b"}), f"{IMAGES}.values.1.redirect", {"to": "a"})
+    assert pairs(judge(kind)) <= {("Invalid", f"{IMAGES}.values[{one}].redirect.to") for one in "ab"}
+    assert len(judge(kind).causes) == 1
+
+
+def test_two_ports_of_an_image_may_not_have_one_number() -> None:
+    kind = changed(bench(), "spec.podTemplate.ports.1", {"id": "other", "protocol": "HTTP", "defaultDisplayName": "Other"})
+    kind = changed(kind, f"{IMAGES}.values.0.spec.ports.1", {"id": "other", "port": 8888})
+    assert pairs(judge(kind)) == {("Invalid", f"{IMAGES}.values[a].spec.ports[other].port")}
+
+
+def test_only_the_last_activity_rule_may_stand_without_match() -> None:
+    probed = changed(bench(), PROBE, {**JUPYTER, "probeIntervalSeconds": 60, "minProbeIntervalSeconds": 60})
+    matched = {**PAUSE, "match": {"matchPodConfig": GPU}}
+    assert not judge(changed(probed, "spec.activityRules", [matched, PAUSE])).causes
+    assert pairs(judge(changed(probed, "spec.activityRules", [PAUSE, matched]))) == {("Invalid", "spec.activityRules[0].match")}
+    twice = pairs(judge(changed(probed, "spec.activityRules", [PAUSE, PAUSE])))
+    assert twice == {("Invalid", "spec.activityRules[0].match"), ("Invalid", "spec.activityRules[1].match")}
+
+
+def test_a_rule_that_is_quicker_than_its_probe_is_warned_of() -> None:
+    kind = changed(bench(), PROBE, JUPYTER)
+    result = judge(changed(kind, "spec.activityRules", [{**PAUSE, "config": {"secondsSinceActive": 7199}}]))
+    assert not result.causes
+    assert len(result.warnings) == 1
+
+
+def test_the_home_path_of_a_kind_stays() -> None:
+    assert pairs(judge(changed(bench(), "spec.podTemplate.volumeMounts.home", "/home/you"), bench())) == {
+        ("Invalid", "spec.podTemplate.volumeMounts.home")
+    }
+
+
+def test_an_option_in_use_keeps_its_content_but_not_its_texts() -> None:
+    used = Lookup([bench()], [workspace()])
+    assert not judge(changed(bench(), f"{IMAGES}.values.0.spawner.displayName", "Another name"), bench(), used).causes
+    assert not judge(changed(bench(), f"{IMAGES}.values.0.redirect", {"to": "b"}), bench(), used).causes
+    assert not judge(changed(bench(), f"{IMAGES}.values.1.spec.image", "registry.example/std:2"), bench(), used).causes
+    for value in ("registry.example/std:2",):
+        found = judge(changed(bench(), f"{IMAGES}.values.0.spec.image", value), bench(), used)
+        assert pairs(found) == {("Invalid", f"{IMAGES}.values[a]")}
+        assert "redirect" in found.causes[0].message
+    removed = changed(changed(bench(), f"{IMAGES}.values", [image("b")]), f"{IMAGES}.spawner.default", "b")
+    assert pairs(judge(removed, bench(), used)) == {("Invalid", f"{IMAGES}.values[a]")}
+    assert not judge(removed, bench(), Lookup([bench()])).causes
+
+
+def test_a_kind_in_use_cannot_be_deleted_and_says_by_whom() -> None:
+    refused = review(WORKSPACE_KINDS, "DELETE", bench(), None, Lookup([bench()], [workspace("dora"), workspace("emil")]))
+    assert refused.conflict is not None
+    assert "default/dora" in refused.conflict
+    assert "2 workspaces" in refused.conflict
+    assert review(WORKSPACE_KINDS, "DELETE", bench(), None, Lookup([bench()])).conflict is None
+
+
+def test_a_kind_that_is_going_can_still_lose_its_finalizer() -> None:
+    going = copy.deepcopy(bench())
+    going["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    going["spec"]["podTemplate"]["options"]["imageConfig"]["spawner"]["default"] = "lost"
+    assert not judge(going, bench()).causes
