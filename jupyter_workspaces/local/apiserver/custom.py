@@ -32,7 +32,7 @@ class CustomStrategy(Strategy):
         obj.update(pruned)
 
     def check(self, obj: Object, old: Object | None) -> list[Cause]:
-        return structural.validate(self.schema, obj)
+        return structural.validate(self.schema, obj, old=old)
 
 
 def rows(definition: Object) -> list[Row]:

@@ -24,7 +24,7 @@ _PROTECTED = ("k8s.io", "kubernetes.io")
 _APPROVAL = "api-approved.kubernetes.io"
 _TYPES = ["array", "boolean", "integer", "number", "object", "string"]
 _COLUMN_TYPES = ["boolean", "date", "integer", "number", "string"]
-_NUMBERS = ("maximum", "minimum", "maxLength", "minLength", "maxItems", "minItems", "maxProperties", "minProperties")
+_NUMBERS = ("maximum", "minimum", "maxLength", "minLength", "maxItems", "minItems", "maxProperties", "minProperties", "multipleOf")
 _DEPTH = 64
 
 
@@ -179,8 +179,16 @@ def _check_schema(schema: Any, path: str, depth: int) -> Iterator[Cause]:
         properties = {}
     for name, child in properties.items():
         yield from _check_schema(child, f"{path}.properties[{name}]", depth + 1)
-    if "items" in schema:
-        yield from _check_schema(schema["items"], f"{path}.items", depth + 1)
+    for field in ("allOf", "anyOf", "oneOf"):
+        branches = schema.get(field, [])
+        if not isinstance(branches, list):
+            yield invalid(f"{path}.{field}", branches, "must be a list of schemas")
+            continue
+        for index, branch in enumerate(branches):
+            yield from _check_schema(branch, f"{path}.{field}[{index}]", depth + 1)
+    for field in ("items", "not"):
+        if field in schema:
+            yield from _check_schema(schema[field], f"{path}.{field}", depth + 1)
     if "additionalProperties" in schema and not isinstance(schema["additionalProperties"], bool):
         yield from _check_schema(schema["additionalProperties"], f"{path}.additionalProperties", depth + 1)
 
