@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-import json
+import importlib.util
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from .client.errors import WorkspaceError
 
 NOTEBOOK = "quickstart.ipynb"
-STOP_SECONDS = 15.0
+STOP_SECONDS = 10.0
 CELL_SECONDS = 300
+TITLE_CHARACTERS = 90
+
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_SETTING_UP = re.compile(r"(import|from|for|if|with|try|except|else|finally|assert|#|%load_ext)\b|\s|\w+$|$")
 
 
 def notebook() -> Path:
@@ -40,13 +47,15 @@ def run(directory: Path) -> int:
     print(f"  it runs after {time.monotonic() - began:.1f} s; its data is in {launch.home()}")
     directory.mkdir(parents=True, exist_ok=True)
     copy = directory / NOTEBOOK
-    if not copy.exists():
+    if not copy.exists():  # somebody's own changes are never written over
         shutil.copyfile(notebook(), copy)
     print(f"  the tour is {copy.resolve()}\nOpening JupyterLab; Ctrl-C ends it.", flush=True)
     command = [sys.executable, "-m", "jupyterlab", NOTEBOOK, "--JupyterWorkspaces.embedded=True"]
+    command.append("--ServerApp.jpserver_extensions=jupyter_workspaces=True")
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")
-    lab = subprocess.Popen(command, cwd=directory)
+    with _environment():
+        lab = subprocess.Popen(command, cwd=directory)
     # Ctrl-C reaches JupyterLab by itself, which asks; we wait for what it decides.
     held = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
@@ -57,37 +66,41 @@ def run(directory: Path) -> int:
     return status
 
 
-def run_headless() -> int:
+def run_headless(tour: Path | None = None) -> int:
     """Run the tour to its end on a throw-away cluster, print each step with its time, stop what was started. 0, or 1 when a step failed."""
     _needs("nbclient", "nbclient")
+    path = tour or notebook()
     scratch = Path(tempfile.mkdtemp(prefix="jupyter-workspaces-demo-"))
     home = scratch / "cluster"
     began = time.monotonic()
     print(f"The tour runs on a throw-away cluster in {scratch}", flush=True)
     held = signal.signal(signal.SIGTERM, _interrupt)
+    succeeded = False
     try:
         with _environment(JUPYTER_WORKSPACES_HOME=str(home)):
-            failed = _execute(scratch)
+            _start_cluster()
+            succeeded = play(path, scratch)
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
-        failed = True
     finally:
-        signal.signal(signal.SIGTERM, held)
-        _stop(home)
+        # A second Ctrl-C must not leave processes behind.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        stop(home)
         shutil.rmtree(scratch, ignore_errors=True)
-    print(f"{'FAILED' if failed else 'Done'} after {time.monotonic() - began:.1f} s; what was started is stopped and deleted.", flush=True)
-    return 1 if failed else 0
+        signal.signal(signal.SIGTERM, held)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    word = "Done" if succeeded else "FAILED"
+    print(f"{word} after {time.monotonic() - began:.1f} s; what was started is stopped and deleted.", flush=True)
+    return 0 if succeeded else 1
 
 
-def _execute(scratch: Path) -> bool:
+def play(path: Path, directory: Path) -> bool:
+    """Run a notebook in `directory`, print each cell with its time, and the error of one that fails. Whether all went well."""
     import nbformat
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
-    from .local import launch
-
-    _step("the local cluster starts", lambda: launch.start())
-    document = nbformat.read(notebook(), as_version=4)
     started: dict[int, float] = {}
 
     def begins(cell: Any, cell_index: int, **_: Any) -> None:
@@ -95,13 +108,13 @@ def _execute(scratch: Path) -> bool:
 
     def ended(cell: Any, cell_index: int, **_: Any) -> None:
         if cell.cell_type == "code":
-            print(f"  {time.monotonic() - started.get(cell_index, time.monotonic()):6.1f} s  {_title(cell)}", flush=True)
+            print(f"  {time.monotonic() - started.get(cell_index, time.monotonic()):6.1f} s  {_title(cell.source)}", flush=True)
 
     tour = NotebookClient(
-        document,
+        nbformat.read(path, as_version=4),
         timeout=CELL_SECONDS,
         kernel_name="python3",
-        resources={"metadata": {"path": str(scratch)}},
+        resources={"metadata": {"path": str(directory)}},
         on_cell_start=begins,
         on_cell_executed=ended,
         extra_arguments=["--log-level=ERROR"],
@@ -109,63 +122,70 @@ def _execute(scratch: Path) -> bool:
     try:
         tour.execute()
     except (CellExecutionError, CellTimeoutError, DeadKernelError, RuntimeError) as error:  # RuntimeError: no kernel answered
-        print(f"\nA step of the tour failed:\n{error}", file=sys.stderr)
-        return True
-    return False
+        said = str(error) if sys.stderr.isatty() else _ANSI.sub("", str(error))
+        print(f"\nA step of the tour failed:\n{said}", file=sys.stderr)
+        return False
+    return True
 
 
-def _title(cell: Any) -> str:
-    """What a cell is about: its first line of code, without what only sets it up."""
-    lines = [line.strip() for line in cell.source.splitlines() if line.strip() and not line.strip().startswith("#")]
-    text = lines[-1] if lines and lines[0].startswith("import ") else (lines[0] if lines else "")
-    return text if len(text) <= 90 else text[:89] + "…"
-
-
-def _step(name: str, action: Any) -> None:
-    began = time.monotonic()
-    action()
-    print(f"  {time.monotonic() - began:6.1f} s  {name}", flush=True)
-
-
-def _stop(home: Path) -> None:
-    """End the `serve` and the cluster of this directory, and nothing else."""
+def stop(home: Path) -> None:
+    """End the `serve` and the cluster of this directory with its workspaces, delete its data, and touch nothing else."""
     import psutil
 
     from .local import launch
 
-    try:
-        server = psutil.Process(json.loads((home / "serve.json").read_text(encoding="utf-8"))["pid"])
-        if str(home) in " ".join(server.cmdline()):
-            server.terminate()
-            server.wait(STOP_SECONDS)
-    except (OSError, ValueError, KeyError, psutil.Error):
-        pass  # none was started, or it has ended
+    servers = [process for process in psutil.process_iter() if _serves(process, home)]
+    for process in servers:
+        process.terminate()
+    for process in psutil.wait_procs(servers, STOP_SECONDS)[1]:
+        process.kill()
     if home.exists():
         launch.reset(home)
 
 
-class _environment:
-    """The variables that decide which cluster is used, for the time of the tour: ours, and no one else's."""
+def _serves(process: Any, home: Path) -> bool:
+    """Whether it is a `serve` whose file lies in `home`: one that was only just started has not written that file yet."""
+    import psutil
 
-    def __init__(self, **variables: str) -> None:
-        self._variables = variables
-        self._held: dict[str, str] = {}
+    try:
+        command: list[str] = process.cmdline()
+    except psutil.Error:
+        return False
+    return "jupyter_workspaces.serve" in command and str(home / "serve.json") in command
 
-    def __enter__(self) -> None:
-        self._held = dict(os.environ)
-        for name in list(os.environ):
-            if name.startswith(("JUPYTER_WORKSPACES_", "JUPYTERHUB_")) or name in ("KUBECONFIG", "JUPYTER_WORKSPACE"):
-                del os.environ[name]
-        os.environ.update(self._variables)
 
-    def __exit__(self, *_: object) -> None:
+def _start_cluster() -> None:
+    from .local import launch
+
+    began = time.monotonic()
+    launch.start()
+    print(f"  {time.monotonic() - began:6.1f} s  the local cluster starts", flush=True)
+
+
+def _title(source: str) -> str:
+    """What a cell does: its first line that is not there to set something up."""
+    lines = source.splitlines()
+    text = next((line for line in lines if not _SETTING_UP.match(line)), lines[0] if lines else "")
+    return text if len(text) <= TITLE_CHARACTERS else text[: TITLE_CHARACTERS - 1] + "…"
+
+
+@contextmanager
+def _environment(**variables: str) -> Iterator[None]:
+    """The variables that decide which cluster is used, for what is started meanwhile: ours, and no one else's."""
+    held = dict(os.environ)
+    for name in held:
+        ours = name.startswith("JUPYTER_WORKSPACES_") and name != "JUPYTER_WORKSPACES_HOME"
+        if ours or name.startswith("JUPYTERHUB_") or name in ("KUBECONFIG", "JUPYTER_WORKSPACE"):
+            del os.environ[name]
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
         os.environ.clear()
-        os.environ.update(self._held)
+        os.environ.update(held)
 
 
 def _needs(module: str, title: str) -> None:
-    import importlib.util
-
     if importlib.util.find_spec(module) is None:
         raise WorkspaceError(f"The demo needs {title}, which is not installed.", "Install the extra: pip install 'jupyter-workspaces[lab]'")
 
