@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import Literal
 
-_QUANTITY = re.compile(r"([+-]?(?:\d+(?:\.\d*)?|\.\d+))(?:(Ki|Mi|Gi|Ti|Pi|Ei)|([numkMGTPE])|[eE]([+-]?\d{1,2}))?")
+_QUANTITY = re.compile(r"([+-]?(?:\d+(?:\.\d*)?|\.\d+))(?:(Ki|Mi|Gi|Ti|Pi|Ei)|([numkMGTPE])|[eE]([+-]?\d{1,2}))?", re.ASCII)
 _BINARY = {name: Decimal(1024) ** power for power, name in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), 1)}
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 
@@ -24,9 +25,9 @@ def parse(text: str) -> Decimal:
 
 
 def canonical(text: str) -> str:
-    """As the API server writes it back: `1.5Gi` is `1536Mi`, `1000m` is `1`. Raises `QuantityError`."""
-    value, binary = _parse(text)
-    if binary:
+    """As the API server writes it back: `1.5Gi` is `1536Mi`, `1000m` is `1`, `1e3` stays. Raises `QuantityError`."""
+    value, form = _parse(text)
+    if form == "binary":
         for name, unit in reversed(_BINARY.items()):
             if value and value % unit == 0:
                 return f"{_plain(value / unit)}{name}"
@@ -35,7 +36,8 @@ def canonical(text: str) -> str:
     for name, power in reversed(_DECIMAL.items()):
         unit = Decimal(10) ** power
         if value and value % unit == 0:
-            return f"{_plain(value / unit)}{name}"
+            suffix = name if form != "exponent" else f"e{power}" if power else ""
+            return f"{_plain(value / unit)}{suffix}"
     return "0"
 
 
@@ -67,16 +69,16 @@ def size(value: Decimal) -> str:
     return f"{_short(value)} B"
 
 
-def _parse(text: str) -> tuple[Decimal, bool]:
+def _parse(text: str) -> tuple[Decimal, Literal["binary", "decimal", "exponent"]]:
     found = _QUANTITY.fullmatch(text)
     if found is None:
         raise QuantityError(f"{text!r} is not a quantity: write a number with a unit such as m, k, M, G, Ki, Mi or Gi")
     number = Decimal(found[1])
     if found[2]:
-        return number * _BINARY[found[2]], True
+        return number * _BINARY[found[2]], "binary"
     if found[3]:
-        return number.scaleb(_DECIMAL[found[3]]), False
-    return number.scaleb(int(found[4])) if found[4] else number, False
+        return number.scaleb(_DECIMAL[found[3]]), "decimal"
+    return (number.scaleb(int(found[4])), "exponent") if found[4] else (number, "decimal")
 
 
 def _plain(value: Decimal) -> str:
