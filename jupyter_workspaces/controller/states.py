@@ -16,7 +16,7 @@ from .generate import CONTAINER
 Object = Mapping[str, Any]
 
 _IMAGE_WAITS = {"ErrImagePull", "ImagePullBackOff", "ImageNotAvailable", "ImageInspectError", "RegistryUnavailable", "ErrImageNeverPull"}
-_INSUFFICIENT = re.compile(r"Insufficient ([\w./-]+)")
+_INSUFFICIENT = re.compile(r"Insufficient ([\w/-]+(?:\.[\w/-]+)*)")
 _RESOURCES = {"cpu": "CPU", "memory": "memory", "nvidia.com/gpu": "GPUs", "ephemeral-storage": "disk"}
 
 

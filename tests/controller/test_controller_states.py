@@ -1,0 +1,95 @@
+"""State and message from a pod, as a table: what heals by waiting is Pending and says why, only what does not is Error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from jupyter_workspaces.controller.states import decide
+from jupyter_workspaces.resources import names
+
+Object = dict[str, Any]
+
+
+def workspace(paused: bool = False, because: str = "") -> Object:
+    return {"metadata": {"name": "dora", "annotations": {names.PAUSED_BECAUSE: because} if because else {}}, "spec": {"paused": paused}}
+
+
+def pod(phase: str = "Pending", *, main: Object | None = None, node: str = "local", going: bool = False, **status: Any) -> Object:
+    """`main` is the container's state; conditions by type in `status`, as (status, reason, message)."""
+    conditions = [
+        {"type": name, "status": value[0], "reason": value[1], "message": value[2]} for name, value in status.pop("conditions", {}).items()
+    ]
+    if main is not None:
+        last = main.pop("lastState", {})
+        status["containerStatuses"] = [{"name": "main", "image": "registry.example/std:1", "state": main, "lastState": last}]
+    metadata = {"name": "ws-dora-0"} | ({"deletionTimestamp": "2026-01-01T00:00:00Z"} if going else {})
+    return {"metadata": metadata, "spec": {"nodeName": node}, "status": {"phase": phase, "conditions": conditions, **status}}
+
+
+def waiting(reason: str, message: str = "", **more: Any) -> Object:
+    return pod(main={"waiting": {"reason": reason, "message": message}, **more}, conditions=PLACED)
+
+
+PLACED = {"PodScheduled": ("True", "", "")}
+READY = {**PLACED, "Ready": ("True", "", "")}
+UNREADY = {**PLACED, "Ready": ("False", "ContainersNotReady", "")}
+RUNS = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
+KILLED = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
+FAILED = {"terminated": {"exitCode": 3, "reason": "Error"}}
+
+
+def unscheduled(message: str, reason: str = "Unschedulable") -> Object:
+    return pod(node="", conditions={"PodScheduled": ("False", reason, message)})
+
+
+@pytest.mark.parametrize(
+    ("given", "found", "trouble", "state", "words"),
+    [
+        (workspace(), None, None, "Pending", "Waiting for its pod"),
+        (workspace(), None, "exceeded quota: gpus", "Pending", "exceeded quota: gpus"),
+        (workspace(paused=True), None, None, "Paused", "files"),
+        (workspace(paused=True), None, "exceeded quota", "Paused", "files"),
+        (workspace(paused=True, because="It was not used for 24 hours."), None, None, "Paused", "not used for 24 hours"),
+        (workspace(paused=True), pod("Running", main=RUNS, conditions=READY), None, "Terminating", "asked to end"),
+        (workspace(paused=True), pod("Running", main=RUNS, conditions=READY, going=True), None, "Terminating", "asked to end"),
+        (workspace(), pod("Running", main=RUNS, conditions=READY, going=True), None, "Terminating", "start again"),
+        (workspace(), pod(node=""), None, "Pending", "place on a node"),
+        (workspace(), unscheduled("0/1 nodes are available: 1 Insufficient cpu."), None, "Pending", "enough free CPU"),
+        (workspace(), unscheduled("1 Insufficient memory, 1 Insufficient nvidia.com/gpu."), None, "Pending", "GPUs and memory"),
+        (workspace(), unscheduled("1 node(s) had untolerated taint"), None, "Pending", "untolerated taint"),
+        (workspace(), unscheduled("", "SchedulingGated"), None, "Pending", "gate"),
+        (workspace(), unscheduled("the scheduler stumbled", "SchedulerError"), None, "Pending", "stumbled"),
+        (workspace(), pod(conditions=PLACED), None, "Pending", "volumes and image"),
+        (workspace(), waiting("ContainerCreating"), None, "Pending", "volumes and image"),
+        (workspace(), waiting("ContainerCreating", "mounting home"), None, "Pending", "mounting home"),
+        (workspace(), waiting("PodInitializing"), None, "Pending", "volumes and image"),
+        (workspace(), waiting("WaitingForRoom", "2 others start first"), None, "Pending", "2 others start first"),
+        (workspace(), waiting("ImageNotAvailable", "Install code-server."), None, "Pending", "Install code-server."),
+        (workspace(), waiting("ErrImagePull"), None, "Pending", "registry.example/std:1"),
+        (workspace(), waiting("ImagePullBackOff", "Back-off pulling"), None, "Pending", "Back-off pulling"),
+        (workspace(), waiting("CreateContainerConfigError", "secret “x” not found"), None, "Pending", "secret “x” not found"),
+        (workspace(), waiting("ReadOnlyVolumeNotPossible", "cannot be read-only here"), None, "Pending", "cannot be read-only here"),
+        (workspace(), waiting("InvalidImageName", "no/such//name"), None, "Error", "who manages this kind"),
+        (workspace(), waiting("CrashLoopBackOff", lastState=FAILED), None, "Error", "exit code 3"),
+        (workspace(), waiting("CrashLoopBackOff", lastState=KILLED), None, "Error", "more memory"),
+        (workspace(), pod("Running", main=RUNS, conditions=UNREADY), None, "Pending", "until it answers"),
+        (workspace(), pod("Running", main=RUNS, conditions=READY), None, "Running", "Running."),
+        (workspace(), pod("Running", main={**RUNS, "lastState": KILLED}, conditions=READY), None, "Running", "more memory"),
+        (workspace(), pod("Running", main=dict(FAILED), conditions=UNREADY), None, "Pending", "exit code 3"),
+        (workspace(), pod("Failed", conditions=PLACED, message="evicted: disk"), None, "Pending", "evicted: disk"),
+        (workspace(), pod("Succeeded", conditions=PLACED), None, "Pending", "made again"),
+        (workspace(), pod("Unknown", conditions=PLACED), None, "Pending", "Getting ready"),
+    ],
+)  # fmt: skip
+def test_state_and_message(given: Object, found: Object | None, trouble: str | None, state: str, words: str) -> None:
+    decided, message = decide(given, found, trouble)
+    assert decided == state
+    assert words in message
+
+
+def test_a_message_is_one_line_of_a_bearable_length() -> None:
+    _, message = decide(workspace(), waiting("ImagePullBackOff", "line\n" * 1000))
+    assert "\n" not in message
+    assert len(message) <= 400
