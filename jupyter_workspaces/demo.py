@@ -125,6 +125,8 @@ def play(path: Path, directory: Path) -> bool:
         said = str(error) if sys.stderr.isatty() else _ANSI.sub("", str(error))
         print(f"\nA step of the tour failed:\n{said}", file=sys.stderr)
         return False
+    except AssertionError as error:  # nbclient's own: interrupted, it may end its kernel twice
+        raise KeyboardInterrupt from error
     return True
 
 
