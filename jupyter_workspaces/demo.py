@@ -50,8 +50,12 @@ def run(directory: Path) -> int:
     if not copy.exists():  # somebody's own changes are never written over
         shutil.copyfile(notebook(), copy)
     print(f"  the tour is {copy.resolve()}\nOpening JupyterLab; Ctrl-C ends it.", flush=True)
-    command = [sys.executable, "-m", "jupyterlab", NOTEBOOK, "--JupyterWorkspaces.embedded=True"]
-    command.append("--ServerApp.jpserver_extensions=jupyter_workspaces=True")
+    command = [
+        *(sys.executable, "-m", "jupyterlab"),
+        f"--LabApp.default_url=/lab/tree/{NOTEBOOK}",  # so that the address that is printed leads there too
+        "--ServerApp.jpserver_extensions=jupyter_workspaces=True",
+        "--JupyterWorkspaces.embedded=True",
+    ]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")
     with _environment():

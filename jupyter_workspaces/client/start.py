@@ -17,6 +17,8 @@ PAUSE_SECONDS = 0.1
 IDLE_MINUTES = 15
 ANSWER_SECONDS = 2.0
 
+_started: list[subprocess.Popen[bytes]] = []  # they outlive us; until then somebody must take note when one ends
+
 # What names the server of a kernel is not for a server: it would take itself for that kernel.
 _NOT_FOR_SERVE = ("JPY_PARENT_PID", "JPY_SESSION_NAME", "JUPYTER_WORKSPACES_URL", "JUPYTER_WORKSPACES_TOKEN")
 
@@ -54,10 +56,14 @@ def _launch(file: Path, log_path: Path) -> subprocess.Popen[bytes]:
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     command = [sys.executable, "-m", "jupyter_workspaces.serve", "--runtime-file", str(file), "--idle-minutes", str(IDLE_MINUTES)]
     environment = {name: value for name, value in os.environ.items() if name not in _NOT_FOR_SERVE}
+    for ended in [process for process in _started if process.poll() is not None]:
+        _started.remove(ended)
     with open(os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as log:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=file.parent, env=environment
         )
+    _started.append(process)
+    return process
 
 
 async def _running(file: Path) -> tuple[str, str] | None:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 
 from . import portal, spawning
 from .asynchronous import AsyncClient, Names, Object, Objects
+from .errors import WorkspaceError
 from .kinds import Kind, choose, from_item
 from .lists import KindList, WorkspaceList
 from .spawning import Mounts, Wish
@@ -81,7 +82,11 @@ class Client:
         portal.ask(self.asynchronous.create_claim(namespace or self.namespace, name, size), CONNECT_LIMIT)
 
     def delete_claim(self, name: str, namespace: str | None = None) -> None:
-        """Delete a volume and the files in it."""
+        """Delete a volume and the files in it. Raises `WorkspaceError` 409 when a workspace mounts it."""
+        for claim in self.claims(namespace):
+            if claim["name"] == name and (users := [str(user["name"]) for user in claim.get("workspaces") or ()]):
+                text = f"The volume {name} is used by {', '.join(users)}."
+                raise WorkspaceError(text, "Delete that first, or give it another volume.", status=409)
         portal.ask(self.asynchronous.delete_claim(namespace or self.namespace, name), CONNECT_LIMIT)
 
     def spawn(

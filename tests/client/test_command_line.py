@@ -134,6 +134,9 @@ def test_claims(server: Served) -> None:
     assert run("claims", "-o", "name").stdout == "sales\n"
     assert run("claims").stdout.splitlines()[1].split() == ["sales", "1Gi", "-"]
     assert run("claims", "delete", "sales").exit_code == 2
+    server.claims["sales"]["workspaces"] = [{"name": "dora"}]
+    assert "used by dora" in run("claims", "delete", "sales", "-y").stderr
+    server.claims["sales"]["workspaces"] = []
     assert run("claims", "delete", "sales", "-y").exit_code == 0
     assert server.claims == {}
 
