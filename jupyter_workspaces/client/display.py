@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Sequence
 from html import escape
@@ -20,6 +21,31 @@ COLOURS = {
     "error": "var(--jp-error-color1, #c62828)",
 }
 MUTED = "var(--jp-ui-font-color2, #616161)"
+# A click on a heading, or Enter, sorts by it; a page that runs no scripts shows the same table without that.
+_SORTING = """
+(() => {
+  const table = document.getElementById("TABLE");
+  if (!table) return;
+  const body = table.tBodies[0];
+  const key = (row, column) => row.cells[column].dataset.key ?? row.cells[column].textContent.trim();
+  [...table.tHead.rows[0].cells].forEach((heading, column) => {
+    const sort = () => {
+      const down = heading.getAttribute("aria-sort") === "ascending";
+      const compare = (a, b) => key(a, column).localeCompare(key(b, column), undefined, {numeric: true});
+      const number = (a, b) => key(a, column) - key(b, column);
+      const rows = [...body.rows].sort(body.rows[0].cells[column].dataset.key === undefined ? compare : number);
+      body.append(...(down ? rows.reverse() : rows));
+      for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
+      heading.setAttribute("aria-sort", down ? "descending" : "ascending");
+    };
+    heading.tabIndex = 0;
+    heading.style.cursor = "pointer";
+    heading.title = "Sort";
+    heading.addEventListener("click", sort);
+    heading.addEventListener("keydown", (event) => event.key === "Enter" && sort());
+  });
+})();
+""".strip()
 _LINE = "var(--jp-border-color2, #e0e0e0)"
 
 
@@ -93,7 +119,9 @@ def workspaces_table(workspaces: Sequence[Workspace]) -> str:
         cells = [sign(one.state), *(escape(cell) for cell in row[1:])]
         if one.state == "Running" and one.url:
             cells[1] = f'<a href="{escape(one.url)}" target="_blank" rel="noopener">{cells[1]}</a>'
-        body.append("".join(f'<td style="text-align:left">{cell}</td>' for cell in cells))
+        # Ages sort by their times, the newest first.
+        keys = {headings.index("age"): -one.created, headings.index("used"): -one.last_activity}
+        body.append([(cell, keys.get(column)) for column, cell in enumerate(cells)])
     return _table("Workspaces", headings, body)
 
 
@@ -110,9 +138,7 @@ def kinds_table(kinds: Sequence[Kind]) -> str:
     if not kinds:
         return f'<div style="color:{MUTED}">No kinds of workspaces are offered yet. Ask whoever manages the cluster.</div>'
     headings, rows = kinds_rows(kinds)
-    return _table(
-        "Workspace kinds", headings, ["".join(f'<td style="text-align:left">{escape(cell)}</td>' for cell in row) for row in rows]
-    )
+    return _table("Workspace kinds", headings, [[(escape(cell), None) for cell in row] for row in rows])
 
 
 def plain(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -131,6 +157,15 @@ def _option(option: str, is_default: bool) -> str:
     return f"{option} (default)" if is_default else option
 
 
-def _table(caption: str, headings: Sequence[str], rows: Sequence[str]) -> str:
+def _table(caption: str, headings: Sequence[str], rows: Sequence[Sequence[tuple[str, float | None]]]) -> str:
+    """Cells as HTML, each with the number it sorts by where its text does not do."""
+    ident = f"jw-{secrets.token_hex(6)}"
     head = "".join(f'<th scope="col" style="text-align:left">{escape(heading)}</th>' for heading in headings)
-    return f'<table aria-label="{escape(caption)}"><thead><tr>{head}</tr></thead><tbody>{"".join(f"<tr>{row}</tr>" for row in rows)}</tbody></table>'
+    body = "".join(f"<tr>{''.join(_cell(html, key) for html, key in row)}</tr>" for row in rows)
+    table = f'<table id="{ident}" aria-label="{escape(caption)}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    return table + (f"<script>{_SORTING.replace('TABLE', ident)}</script>" if len(rows) > 1 else "")
+
+
+def _cell(html: str, key: float | None) -> str:
+    number = "" if key is None else f' data-key="{key:.0f}"'
+    return f'<td style="text-align:left"{number}>{html}</td>'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json as codec
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ POLL_SECONDS = 0.25
 SLOW_POLL_SECONDS = 1.0
 SETTLE_SECONDS = 1.0  # after an action the old state may still stand for a moment
 REQUEST_LIMIT = 60.0
+GLANCE_LIMIT = 2.0
 
 
 class Workspace:
@@ -128,6 +130,10 @@ class Workspace:
         return display.card_text(self)
 
     def _repr_html_(self) -> str:
+        """A card of how it is now; of how it was, where the server does not answer soon."""
+        if not portal.inside():
+            with contextlib.suppress(WorkspaceError):
+                self._item = portal.ask(self._client.get(self.namespace, self.name), GLANCE_LIMIT)
         return display.card(self)
 
     # What can be done

@@ -64,8 +64,17 @@ def test_nothing_from_the_cluster_becomes_html(client: Client, server: Served) -
         client.kinds()._repr_html_(),
         client.kinds()[0]._repr_html_(),
     ):
-        assert "<script>" not in html
+        assert "<script>alert" not in html
         assert "<b>and</b>" not in html
+
+
+def test_a_card_shows_how_it_is_now(client: Client, server: Served) -> None:
+    server.add(workspace("dora", "Pending"))
+    ws = client.get("dora")
+    server.change("dora", state="Running")
+    assert "Running" in ws._repr_html_()
+    del server.items[("default", "dora")]
+    assert "dora" in ws._repr_html_()  # it was; a card is no place for a traceback
 
 
 def test_wait_shows_each_step_once_and_its_reason(client: Client, server: Served, capsys: pytest.CaptureFixture[str]) -> None:
