@@ -80,7 +80,8 @@ class WorkspaceReconciler:
             pending = _pending_restart(kind, options, pod)
             built = status.build(workspace, "Error", str(error), pod=pod, options=options, pending_restart=pending, now=_now())
             await self._write(workspace, built)
-            return None
+            # What stands in the way may lie outside of what we watch; a wrong kind or option does not.
+            return LONGEST_PAUSE_SECONDS if options is not None else None
         await self._settle(key, workspace, kind, options or {}, pod, trouble)
         since = self._refused.get(key) or self._missing.get(key)
         return None if since is None else min(max(PATIENCE_SECONDS, time.monotonic() - since), LONGEST_PAUSE_SECONDS)

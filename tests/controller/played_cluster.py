@@ -20,7 +20,8 @@ from jupyter_workspaces.local.admission import Admission
 from jupyter_workspaces.local.apiserver.server import ApiServer
 from jupyter_workspaces.local.apiserver.store import Store
 from jupyter_workspaces.local.install import install
-from jupyter_workspaces.resources.catalog import NODES, PODS, WORKSPACE_KINDS, WORKSPACES, Resource
+from jupyter_workspaces.resources import names
+from jupyter_workspaces.resources.catalog import NODES, PODS, STATEFUL_SETS, WORKSPACE_KINDS, WORKSPACES, Resource
 
 Object = dict[str, Any]
 Answer = TypeVar("Answer")
@@ -81,6 +82,17 @@ class PlayedCluster:
     def __init__(self, cluster: Cluster, counted: CountingCluster) -> None:
         self.cluster, self.counted = cluster, counted
         self._controller: asyncio.Task[None] | None = None
+        self._built_in: asyncio.Task[None] | None = None
+
+    def start_built_in(self, directory: Path) -> None:
+        """Pods for StatefulSets, a scheduler, garbage collection."""
+        self._built_in = asyncio.create_task(controllers.run(self.cluster, directory))
+
+    async def stop_built_in(self) -> None:
+        task, self._built_in = self._built_in, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     def start_controller(self) -> None:
         self._controller = asyncio.create_task(controller.run(self.counted))
@@ -106,8 +118,24 @@ class PlayedCluster:
             await asyncio.sleep(0.01)
         raise AssertionError(f"{what} did not come about within {LIMIT_SECONDS:g} s; last seen: {answer}")
 
-    async def make_kind(self, kind: Object) -> Object:
-        return await self.cluster.create(WORKSPACE_KINDS, kind)
+    async def make_kind(self, name: str, **pod_template: Any) -> Object:
+        """The JupyterLab kind by another name, with parts of its pod template or, by `activityRules`, its rules changed."""
+        kind = await self.cluster.get(WORKSPACE_KINDS, "jupyterlab")
+        rules = pod_template.pop("activityRules", [])
+        spec = kind["spec"] | {"podTemplate": kind["spec"]["podTemplate"] | pod_template, "activityRules": rules}
+        metadata = {"name": name, "annotations": kind["metadata"]["annotations"]}
+        return await self.cluster.create(
+            WORKSPACE_KINDS, {"apiVersion": kind["apiVersion"], "kind": kind["kind"], "metadata": metadata, "spec": spec}
+        )
+
+    async def change_kind(self, name: str, **pod_template: Any) -> Object:
+        return await self.cluster.patch(WORKSPACE_KINDS, name, {"spec": {"podTemplate": pod_template}})
+
+    async def stateful_set(self, name: str = "dora") -> Object:
+        async def found() -> Object | None:
+            return next(iter(await self.owned(STATEFUL_SETS, name)), None)
+
+        return await self.until(found, f"a StatefulSet of {name}")
 
     async def make(self, name: str = "dora", kind: str = "jupyterlab", **spec: Any) -> Object:
         return await self.cluster.create(WORKSPACES, workspace(name, kind, **spec), "default")
@@ -156,9 +184,12 @@ class PlayedCluster:
     async def say(self, pod: Object, **status: Any) -> None:
         await self.cluster.patch(PODS, pod["metadata"]["name"], {"status": status}, "default", subresource="status")
 
-    async def run_pod(self, name: str = "dora", address: str = "127.0.0.1") -> Object:
-        """The pod's program runs and answers."""
+    async def run_pod(self, name: str = "dora", address: str = "127.0.0.1", port: int | None = None) -> Object:
+        """The pod's program runs and answers, on another port than it was told if one is given."""
         pod = await self.pod(name)
+        if port is not None:
+            annotations = {f"{names.LOCAL_PORT}8888": str(port)}
+            pod = await self.cluster.patch(PODS, pod["metadata"]["name"], {"metadata": {"annotations": annotations}}, "default")
         main = {"name": "main", "ready": True, "restartCount": 0, "image": "i", "imageID": "", "state": {"running": {"startedAt": now()}}}
         conditions = [{"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": "True"}]
         await self.say(pod, phase="Running", podIP=address, conditions=conditions, containerStatuses=[main])
@@ -191,12 +222,14 @@ def workspace(
 
 
 @asynccontextmanager
-async def played_cluster(directory: Path) -> AsyncIterator[PlayedCluster]:
+async def played_cluster(directory: Path, *, admission: bool = True) -> AsyncIterator[PlayedCluster]:
+    """Without admission it is as a real cluster without our webhook: kinds may change and go under their workspaces."""
+
     async def token() -> str:
         return TOKEN
 
     store = Store.open(directory / "cluster.db")
-    server = ApiServer(store, TOKEN, admission=Admission(store))
+    server = ApiServer(store, TOKEN, admission=Admission(store) if admission else None)
     port = await server.start("127.0.0.1", 0)
     endpoint = Endpoint(f"http://127.0.0.1:{port}", "test", None, token, embedded=True)
     try:
@@ -207,15 +240,14 @@ async def played_cluster(directory: Path) -> AsyncIterator[PlayedCluster]:
             await cluster.create(NODES, node)
             ready = [{"type": "Ready", "status": "True"}]
             await cluster.patch(NODES, "local", {"status": {"allocatable": allocatable, "conditions": ready}}, subresource="status")
-            built_in = asyncio.create_task(controllers.run(cluster, directory))
             played = PlayedCluster(cluster, counted)
+            played.start_built_in(directory)
             played.start_controller()
             try:
                 yield played
             finally:
                 await played.stop_controller()
-                built_in.cancel()
-                await asyncio.gather(built_in, return_exceptions=True)
+                await played.stop_built_in()
     finally:
         await server.stop()
         store.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
 from played_cluster import played_cluster
 
 from jupyter_workspaces.resources.catalog import (
@@ -46,6 +47,7 @@ async def test_a_workspace_gets_its_objects_runs_pauses_and_resumes(tmp_path: Pa
         assert len(await played.owned(SECRETS)) == 1
 
 
+@pytest.mark.slow
 async def test_a_quiet_cluster_is_not_asked_anything(tmp_path: Path) -> None:
     async with played_cluster(tmp_path) as played:
         await played.make(

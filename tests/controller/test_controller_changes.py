@@ -1,0 +1,296 @@
+"""Kinds and workspaces that change while workspaces run, pause and wait."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from played_cluster import PlayedCluster, played_cluster
+
+from jupyter_workspaces.cluster.errors import Conflict, NotFound
+from jupyter_workspaces.resources import names
+from jupyter_workspaces.resources.catalog import (
+    CONFIG_MAPS,
+    PODS,
+    ROLE_BINDINGS,
+    SECRETS,
+    SERVICE_ACCOUNTS,
+    SERVICES,
+    STATEFUL_SETS,
+    WORKSPACE_KINDS,
+    WORKSPACES,
+)
+
+PREFIX = {"name": "NB_PREFIX", "value": '{{ httpPathPrefix "jupyterlab" }}'}
+
+
+def variables(pod: dict[str, Any]) -> dict[str, str]:
+    return {entry["name"]: entry.get("value", "") for entry in pod["spec"]["containers"][0]["env"]}
+
+
+@pytest.mark.parametrize(("defer", "moves"), [(False, True), (True, False), (None, False)])
+async def test_only_an_explicit_false_applies_redirects_while_paused(tmp_path: Path, defer: bool | None, moves: bool) -> None:
+    async with played_cluster(tmp_path) as played:
+        said = {} if defer is None else {"deferUpdates": defer}
+        await played.make(image="jupyterlab_scipy_180", paused=True, **said)
+        status = await played.state("Paused")
+        options = (await played.workspace())["spec"]["podTemplate"]["options"]
+        if moves:
+            assert options["imageConfig"] == "jupyterlab_scipy_190"
+            assert status["podTemplateOptions"]["imageConfig"] == {}
+            assert not status["pendingRestart"]
+        else:
+            step = {"source": "jupyterlab_scipy_180", "target": "jupyterlab_scipy_190"}
+            assert options["imageConfig"] == "jupyterlab_scipy_180"
+            assert status["podTemplateOptions"]["imageConfig"] == {"desired": "jupyterlab_scipy_190", "redirectChain": [step]}
+            assert status["pendingRestart"]
+
+
+async def test_a_running_workspace_moves_only_when_it_is_paused(tmp_path: Path) -> None:
+    async with played_cluster(tmp_path) as played:
+        await played.make(image="jupyterlab_scipy_180", deferUpdates=False)
+        pod = await played.run_pod()
+        assert pod["spec"]["containers"][0]["image"].endswith(":v1.8.0")
+        assert (await played.state("Running"))["pendingRestart"]
+        await played.change("dora", {"paused": True})
+        await played.end_pods()
+        await played.state("Paused")
+        await played.change("dora", {"paused": False})
+        assert (await played.run_pod())["spec"]["containers"][0]["image"].endswith(":v1.9.0")
+        assert not (await played.state("Running"))["pendingRestart"]
+
+
+async def test_a_kind_that_changes_leaves_running_programs_alone_and_says_that_a_restart_is_pending(tmp_path: Path) -> None:
+    async with played_cluster(tmp_path) as played:
+        await played.make_kind("lab")
+        await played.make(kind="lab")
+        uid = (await played.run_pod())["metadata"]["uid"]
+        await played.state("Running")
+        await played.change_kind("lab", extraEnv=[PREFIX, {"name": "NEW", "value": "yes"}])
+
+        async def pending() -> bool:
+            return bool((await played.status())["pendingRestart"])
+
+        await played.until(pending, "a pending restart")
+        assert (await played.pod())["metadata"]["uid"] == uid
+
+        await played.change("dora", {"paused": True})
+        await played.end_pods()
+        await played.state("Paused")
+        await played.change("dora", {"paused": False})
+        assert variables(await played.run_pod())["NEW"] == "yes"
+        assert not (await played.state("Running"))["pendingRestart"]
+
+
+async def test_a_kind_that_is_mended_helps_a_workspace_that_could_not_start(tmp_path: Path) -> None:
+    async with played_cluster(tmp_path) as played:
+        await played.make_kind("lab", extraEnv=[PREFIX, {"name": "MODE", "value": "wrong"}])
+        await played.make(kind="lab")
+        pod = await played.pod()
+        waits = {"waiting": {"reason": "CrashLoopBackOff"}}
+        ended = {"terminated": {"exitCode": 3, "reason": "Error"}}
+        main = {"name": "main", "ready": False, "restartCount": 4, "image": "i", "imageID": "", "state": waits, "lastState": ended}
+        await played.say(pod, phase="Running", containerStatuses=[main])
+        await played.state("Error", message="exit code 3")
+        await played.change_kind("lab", extraEnv=[PREFIX, {"name": "MODE", "value": "right"}])
+        await played.end_pods()
+        assert variables(await played.run_pod())["MODE"] == "right"
+        await played.state("Running")
+
+
+async def test_texts_of_a_kind_restart_nothing(tmp_path: Path) -> None:
+    async with played_cluster(tmp_path) as played:
+        await played.make_kind("lab")
+        await played.make(kind="lab")
+        await played.run_pod()
+        await played.state("Running")
+        version = (await played.stateful_set())["metadata"]["resourceVersion"]
+        ports = [{"id": "jupyterlab", "protocol": "HTTP", "defaultDisplayName": "My Lab"}]
+        await played.change_kind("lab", ports=ports)
+        await played.change("dora", {"displayName": "Dora's"})
+        await played.make("emil", kind="lab")
+        await played.run_pod("emil")
+        await played.state("Running", "emil")
+        assert not (await played.status())["pendingRestart"]
+        held = await played.stateful_set()
+        assert int(held["metadata"]["generation"]) == 1
+        assert version
+
+
+async def test_a_kind_that_is_gone_or_lacks_the_option_is_an_error_and_pausing_still_works(tmp_path: Path) -> None:
+    async with played_cluster(tmp_path, admission=False) as played:
+        await played.make("lost", kind="never-was")
+        await played.state("Error", "lost", "never-was")
+        kind = await played.make_kind("lab")
+        await played.make(kind="lab")
+        await played.run_pod()
+        await played.state("Running")
+        values = kind["spec"]["podTemplate"]["options"]["imageConfig"]["values"][:1]
+        redirectless = [{key: value for key, value in values[0].items() if key != "redirect"}]
+        await played.change_kind("lab", options={"imageConfig": {"values": redirectless}})
+        await played.state("Error", message="no longer offers the image “jupyterlab_scipy_190”")
+        await played.change("dora", {"paused": True})
+        await played.end_pods()
+
+        async def gone() -> bool:
+            return not await played.owned(PODS)
+
+        await played.until(gone, "no pod")
+        assert (await played.stateful_set())["spec"]["replicas"] == 0
+
+
+async def test_rights_come_with_the_kind_and_go_with_it(tmp_path: Path) -> None:
+    async with played_cluster(tmp_path) as played:
+        await played.make_kind("lab", serviceAccount={"clusterRoles": [{"name": "view"}, {"name": "edit"}]})
+        await played.make(kind="lab")
+        await played.run_pod()
+        await played.state("Running")
+
+        async def granted() -> set[str]:
+            return {binding["roleRef"]["name"] for binding in await played.owned(ROLE_BINDINGS)}
+
+        assert await granted() == {"view", "edit"}
+        await played.change_kind("lab", serviceAccount={"clusterRoles": [{"name": "view"}]})
+
+        async def fewer() -> bool:
+            return await granted() == {"view"}
+
+        await played.until(fewer, "one right less")
+        subject = (await played.owned(ROLE_BINDINGS))[0]["subjects"][0]
+        assert subject == {"kind": "ServiceAccount", "name": "ws-dora", "namespace": "default"}
+
+
+async def test_a_service_account_of_somebody_else_is_told_and_waited_for(tmp_path: Path) -> None:
+    async with played_cluster(tmp_path) as played:
+        foreign = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "ws-dora"}}
+        await played.cluster.create(SERVICE_ACCOUNTS, foreign, "default")
+        await played.make()
+        await played.state("Error", message="belongs to something else")
+        await played.cluster.delete(SERVICE_ACCOUNTS, "ws-dora", "default")
+        await played.change("dora", {"displayName": "again"})
+        await played.run_pod()
+        await played.state("Running")
+
+
+async def test_what_is_deleted_or_bent_by_hand_is_made_again(tmp_path: Path) -> None:
+    async with played_cluster(tmp_path) as played:
+        await played.make()
+        await played.run_pod()
+        await played.state("Running")
+        service = (await played.owned(SERVICES))[0]
+        await played.cluster.patch(SERVICES, service["metadata"]["name"], {"spec": {"ports": [{"name": "x", "port": 1}]}}, "default")
+
+        async def mended() -> bool:
+            return [port["port"] for port in (await played.owned(SERVICES))[0]["spec"]["ports"]] == [8888]
+
+        await played.until(mended, "the Service's ports")
+        await played.cluster.delete(SERVICES, service["metadata"]["name"], "default")
+        await played.cluster.delete(SERVICE_ACCOUNTS, "ws-dora", "default")
+
+        async def there() -> bool:
+            return bool(await played.owned(SERVICES) and await played.owned(SERVICE_ACCOUNTS))
+
+        await played.until(there, "a new Service and ServiceAccount")
+
+
+async def test_a_token_that_was_deleted_is_replaced_together_with_the_program_that_knew_it(tmp_path: Path) -> None:
+    async with played_cluster(tmp_path) as played:
+        await played.make()
+        pod = await played.run_pod()
+        await played.state("Running")
+        secret = (await played.owned(SECRETS))[0]["metadata"]["name"]
+        assert pod["metadata"]["annotations"][names.TOKEN_SECRET] == secret
+        await played.cluster.delete(SECRETS, secret, "default")
+        await played.end_pods()
+        again = await played.run_pod()
+        new = (await played.owned(SECRETS))[0]["metadata"]["name"]
+        assert new != secret
+        assert again["metadata"]["annotations"][names.TOKEN_SECRET] == new
+
+
+async def test_a_second_workspace_of_a_former_ones_name_waits_for_its_remains(tmp_path: Path) -> None:
+    async with played_cluster(tmp_path) as played:
+        await played.make()
+        await played.run_pod()
+        await played.state("Running")
+        await played.cluster.delete(WORKSPACES, "dora", "default")
+        await played.make()
+        await played.end_pods()
+        await played.run_pod()
+        await played.state("Running")
+        owners = {secret["metadata"]["ownerReferences"][0]["uid"] for secret in await played.owned(STATEFUL_SETS)}
+        assert (await played.workspace())["metadata"]["uid"] in owners
+
+
+async def test_a_workspace_that_waits_for_its_end_says_so(tmp_path: Path) -> None:
+    async with played_cluster(tmp_path) as played:
+        await played.make(paused=True)
+        await played.state("Paused")
+        await played.cluster.patch(WORKSPACES, "dora", {"metadata": {"finalizers": ["example.com/wait"]}}, "default")
+        await played.cluster.delete(WORKSPACES, "dora", "default")
+        await played.state("Terminating", message="deleted")
+        await played.cluster.patch(WORKSPACES, "dora", {"metadata": {"finalizers": []}}, "default")
+
+
+async def counted(played: PlayedCluster, kind: str, wanted: int) -> dict[str, Any]:
+    async def found() -> dict[str, Any] | None:
+        held = await played.cluster.get(WORKSPACE_KINDS, kind)
+        return held if (held.get("status") or {}).get("workspaces") == wanted else None
+
+    return await played.until(found, f"{wanted} workspaces of {kind}")
+
+
+async def test_kinds_know_how_many_use_them_and_stay_as_long(tmp_path: Path) -> None:
+    async with played_cluster(tmp_path) as played:
+        await played.make_kind("lab")
+        await played.make("one", kind="lab", paused=True)
+        await played.make("two", kind="lab", image="jupyterlab_scipy_180", paused=True)
+        held = await counted(played, "lab", 2)
+        images = {option["id"]: option["workspaces"] for option in held["status"]["podTemplateOptions"]["imageConfig"]}
+        assert images == {"jupyterlab_scipy_180": 1, "jupyterlab_scipy_190": 1}
+
+        async def protected() -> bool:
+            return names.KIND_PROTECTION in ((await played.cluster.get(WORKSPACE_KINDS, "lab"))["metadata"].get("finalizers") or ())
+
+        await played.until(protected, "the finalizer")
+        with pytest.raises(Conflict, match="default/one"):
+            await played.cluster.delete(WORKSPACE_KINDS, "lab")
+        await played.cluster.delete(WORKSPACES, "one", "default")
+        await played.cluster.delete(WORKSPACES, "two", "default")
+        await counted(played, "lab", 0)
+        await played.cluster.delete(WORKSPACE_KINDS, "lab")
+
+        async def gone() -> bool:
+            try:
+                await played.cluster.get(WORKSPACE_KINDS, "lab")
+            except NotFound:
+                return True
+            return False
+
+        await played.until(gone, "the end of the kind")
+
+
+async def test_pictures_are_hashed_or_missed_by_name(tmp_path: Path) -> None:
+    async with played_cluster(tmp_path) as played:
+        reference = {"name": "later", "namespace": "default", "key": "i.svg", "mediaType": "image/svg+xml"}
+        kind = await played.make_kind("lab")
+        spawner = {"icon": {"configMap": reference}, "logo": {"configMap": reference | {"key": "l.svg"}}}
+        await played.cluster.patch(WORKSPACE_KINDS, kind["metadata"]["name"], {"spec": {"spawner": spawner}})
+
+        async def told(which: str, wanted: str) -> None:
+            async def found() -> bool:
+                status = (await played.cluster.get(WORKSPACE_KINDS, "lab")).get("status") or {}
+                shown = status.get(which) or {}
+                return bool(shown.get("sha256") if wanted == "sha256" else (shown.get("configMap") or {}).get("errorType") == wanted)
+
+            await played.until(found, f"{which} {wanted}")
+
+        await told("spawnerIcon", "NotFound")
+        metadata = {"name": "later", "labels": {names.IMAGE_SOURCE: "true"}}
+        made = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"i.svg": "<svg/>"}}
+        await played.cluster.create(CONFIG_MAPS, made, "default")
+        await told("spawnerIcon", "sha256")
+        await told("spawnerLogo", "KeyNotFound")
+        await played.cluster.patch(CONFIG_MAPS, "later", {"binaryData": {"l.svg": "PHN2Zy8+"}}, "default")
+        await told("spawnerLogo", "sha256")
