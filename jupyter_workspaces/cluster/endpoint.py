@@ -119,7 +119,9 @@ def _from_configuration(configuration: Any, name: str, namespace: str) -> Endpoi
             trust.load_cert_chain(configuration.cert_file, configuration.key_file)
 
     async def token() -> str | None:
-        value: str | None = await asyncio.to_thread(configuration.get_api_key_with_prefix, "authorization")
+        # By its settings, not by the key's name: that changed between versions of the client. Asking refreshes a token that expired.
+        settings = await asyncio.to_thread(configuration.auth_settings)
+        value: str | None = (settings.get("BearerToken") or {}).get("value")
         return value.removeprefix("Bearer ") if value else None
 
     return Endpoint(configuration.host.rstrip("/"), name, trust, token, namespace)
