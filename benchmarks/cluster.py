@@ -93,7 +93,9 @@ def measure() -> list[Figure]:
             launch.stop(directory, pods=True)
     reference = f"one connection asking /version: {one:.0f}/s"
     return [
-        at_most("embedded cluster: start to ready", median(starts), 1.5, "s", "the first start, with its certificates: " + f"{starts[0]:.2f} s"),
+        at_most(
+            "embedded cluster: start to ready", median(starts), 1.5, "s", "the first start, with its certificates: " + f"{starts[0]:.2f} s"
+        ),
         at_most("embedded cluster: memory when idle", idle, 120, "MB", f"this benchmark's process: {bare:.0f} MB"),
         at_least("embedded API over TLS, four connections: GET", gets, 1000, "/s", reference),
         at_least("embedded API over TLS, four connections: create", creates, 300, "/s", reference),

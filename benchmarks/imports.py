@@ -54,6 +54,12 @@ def measure() -> list[Figure]:
     widgets = import_milliseconds("import ipywidgets")
     server = import_milliseconds("import jupyter_server.serverapp")
     return [
-        at_most("extension's share of the server's start", extension_milliseconds(), 150, "ms", f"import jupyter_server.serverapp: {server:.0f} ms"),
+        at_most(
+            "extension's share of the server's start",
+            extension_milliseconds(),
+            150,
+            "ms",
+            f"import jupyter_server.serverapp: {server:.0f} ms",
+        ),
         at_most("importing `jupyter_workspaces` in a kernel", kernel, 20, "ms", f"import ipywidgets: {widgets:.0f} ms"),
     ]

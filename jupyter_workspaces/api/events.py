@@ -79,6 +79,9 @@ class Feed:
         if len(self._queues) >= SUBSCRIBERS:
             raise TooManySubscribers(f"{SUBSCRIBERS} streams are open already; close some.")
         queue: asyncio.Queue[Told | None] = asyncio.Queue(QUEUE)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._flush()  # what is in the snapshot must not be told again as new
         self._queues.add(queue)
         try:
             number = self.revision

@@ -114,7 +114,7 @@ def test_spawn_work_pause_resume_and_the_file_is_there(context: BrowserContext, 
 
     page.evaluate("window.jupyterapp.commands.execute('apputils:change-theme', { theme: 'JupyterLab Dark' })")
     page.wait_for_function("document.body.dataset.jpThemeLight === 'false'")
-    expect(page.locator('#jupyterlab-splash')).to_have_count(0, timeout=SLOW)
+    expect(page.locator("#jupyterlab-splash")).to_have_count(0, timeout=SLOW)
     picture(page, "panel-running-dark")
     delete(page, "first-try")
 
