@@ -2,8 +2,8 @@
 
 const Actions = {
   clicked(event) {
-    const entry = event.target.closest('.cw-entry');
-    const act = event.target.closest('[data-act]')?.dataset.act;
+    const entry = event.target.closest(".cw-entry");
+    const act = event.target.closest("[data-act]")?.dataset.act;
     if (entry && act) {
       this.act(entry, act, event);
     }
@@ -11,20 +11,20 @@ const Actions = {
 
   act(entry, id, event) {
     const { data } = entry.row;
-    if (id === 'menu') {
+    if (id === "menu") {
       this.menuOf === entry ? this.closeMenu() : this.openMenu(entry);
-    } else if (id === 'open') {
+    } else if (id === "open") {
       if (!event) {
-        entry.row.buttons.get('open')?.click();
+        entry.row.buttons.get("open")?.click();
       }
-    } else if (id === 'details' || id === 'why') {
+    } else if (id === "details" || id === "why") {
       this.toggleDetails(entry);
-    } else if (id === 'fold') {
+    } else if (id === "fold") {
       this.fold(entry);
-    } else if (id === 'dismiss') {
+    } else if (id === "dismiss") {
       entry.row.node.focus({ preventScroll: true });
-      this.send({ type: 'dismiss', key: data.key });
-    } else if (id === 'delete') {
+      this.send({ type: "dismiss", key: data.key });
+    } else if (id === "delete") {
       this.askDelete(entry);
     } else {
       this.request(entry, id);
@@ -39,11 +39,12 @@ const Actions = {
       entry.row.node.focus({ preventScroll: true });
     }
     entry.row.patience = setTimeout(() => {
-      const note = 'The kernel has not answered yet. It may be busy with a cell; this happens when it is free.';
+      const note =
+        "The kernel has not answered yet. It may be busy with a cell; this happens when it is free.";
       entry.row.draw({ ...entry.row.data, note });
       this.say(note);
     }, KERNEL_LIMIT);
-    this.send({ type: 'action', key: entry.row.data.key, id });
+    this.send({ type: "action", key: entry.row.data.key, id });
   },
 
   toggleDetails(entry) {
@@ -53,29 +54,37 @@ const Actions = {
     }
     entry.details = new Details(entry.row.data, this);
     this.unfold(entry, entry.details.node);
-    this.send({ type: 'details', key: entry.row.data.key, open: true });
+    this.send({ type: "details", key: entry.row.data.key, open: true });
   },
 
   askDelete(entry) {
     this.fold(entry, false);
-    entry.question = new Question(entry.row.data, yes => {
+    entry.question = new Question(entry.row.data, (yes) => {
       this.fold(entry);
       if (yes) {
-        this.request(entry, 'delete');
+        this.request(entry, "delete");
       }
     });
     this.unfold(entry, entry.question.node);
     entry.question.focus();
-    this.send({ type: 'ask', key: entry.row.data.key });
+    this.send({ type: "ask", key: entry.row.data.key });
   },
 
   unfold(entry, node) {
-    entry.unfolded = make('div', 'cw-unfolded', { role: 'row' }, make('div', '', { role: 'gridcell', 'aria-colspan': 7 }, node));
+    entry.unfolded = make(
+      "div",
+      "cw-unfolded",
+      { role: "row" },
+      make("div", "", { role: "gridcell", "aria-colspan": 7 }, node),
+    );
     entry.append(entry.unfolded);
-    entry.classList.add('cw-open');
-    entry.row.node.setAttribute('aria-expanded', 'true');
-    this.body.classList.toggle('cw-tall', Boolean(this.body.querySelector('.cw-details')));
-    entry.scrollIntoView({ block: 'nearest' });
+    entry.classList.add("cw-open");
+    entry.row.node.setAttribute("aria-expanded", "true");
+    this.body.classList.toggle(
+      "cw-tall",
+      Boolean(this.body.querySelector(".cw-details")),
+    );
+    entry.scrollIntoView({ block: "nearest" });
   },
 
   fold(entry, focus = true) {
@@ -84,15 +93,18 @@ const Actions = {
     }
     const hadFocus = entry.unfolded.contains(this.active());
     entry.unfolded.remove();
-    entry.classList.remove('cw-open');
-    entry.row.node.removeAttribute('aria-expanded');
+    entry.classList.remove("cw-open");
+    entry.row.node.removeAttribute("aria-expanded");
     if (entry.details) {
-      this.send({ type: 'details', key: entry.row.data.key, open: false });
+      this.send({ type: "details", key: entry.row.data.key, open: false });
     }
     entry.unfolded = entry.details = entry.question = null;
-    this.body.classList.toggle('cw-tall', Boolean(this.body.querySelector('.cw-details')));
+    this.body.classList.toggle(
+      "cw-tall",
+      Boolean(this.body.querySelector(".cw-details")),
+    );
     if (focus && hadFocus) {
       entry.row.node.focus({ preventScroll: true });
     }
-  }
+  },
 };

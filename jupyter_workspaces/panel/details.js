@@ -3,20 +3,45 @@
 const LOG_LINES = 500;
 
 function section(title, ...children) {
-  return make('section', 'cw-section', {}, make('h4', '', {}, title), ...children);
+  return make(
+    "section",
+    "cw-section",
+    {},
+    make("h4", "", {}, title),
+    ...children,
+  );
 }
 
 /** The question before something is lost. `answer(true)` for yes. */
 class Question {
   constructor(data, answer) {
-    const ask = make('p', 'cw-question', {}, 'Delete ', make('em', '', {}, data.title), '? ');
-    this.lost = make('span', '', {}, 'What runs in it ends. Its volumes stay.');
+    const ask = make(
+      "p",
+      "cw-question",
+      {},
+      "Delete ",
+      make("em", "", {}, data.title),
+      "? ",
+    );
+    this.lost = make("span", "", {}, "What runs in it ends. Its volumes stay.");
     ask.append(this.lost);
-    this.yes = make('button', 'cw-button cw-danger', { type: 'button' }, 'Delete');
-    this.no = make('button', 'cw-button', { type: 'button' }, 'Keep');
-    this.yes.addEventListener('click', () => answer(true));
-    this.no.addEventListener('click', () => answer(false));
-    this.node = make('div', 'cw-ask', { role: 'alertdialog', 'aria-label': `Delete ${data.title}?` }, ask, this.yes, this.no);
+    this.yes = make(
+      "button",
+      "cw-button cw-danger",
+      { type: "button" },
+      "Delete",
+    );
+    this.no = make("button", "cw-button", { type: "button" }, "Keep");
+    this.yes.addEventListener("click", () => answer(true));
+    this.no.addEventListener("click", () => answer(false));
+    this.node = make(
+      "div",
+      "cw-ask",
+      { role: "alertdialog", "aria-label": `Delete ${data.title}?` },
+      ask,
+      this.yes,
+      this.no,
+    );
   }
 
   /** What exactly is lost, once the kernel looked it up. */
@@ -32,8 +57,10 @@ class Question {
 /** A line of the log with the time that its node wrote before it as the time of day here. */
 function clock(line) {
   const found = /^(\d{4}-\d\d-\d\dT\S+Z) (.*)$/.exec(line);
-  const time = found && new Date(found[1].replace(/(\.\d{3})\d+/, '$1'));
-  return time && !isNaN(time) ? `${time.toLocaleTimeString(undefined, { hour12: false })}  ${found[2]}` : line;
+  const time = found && new Date(found[1].replace(/(\.\d{3})\d+/, "$1"));
+  return time && !isNaN(time)
+    ? `${time.toLocaleTimeString(undefined, { hour12: false })}  ${found[2]}`
+    : line;
 }
 
 class Details {
@@ -42,32 +69,68 @@ class Details {
     this.key = data.key;
     this.links = data.links;
     this.panel = panel;
-    this.steps = make('ol', 'cw-steps', {}, make('li', 'cw-muted', {}, 'Asking the cluster…'));
-    this.events = make('div', 'cw-events', {}, make('span', 'cw-muted', {}, 'Asking the cluster…'));
-    this.log = make('pre', 'cw-log', { tabindex: 0, 'aria-label': `Log of ${data.title}` });
-    this.logEnd = make('span', 'cw-muted');
-    this.following = make('input', '', { type: 'checkbox', checked: true });
-    this.following.addEventListener('change', () => this.follow());
-    this.facts = make('dl', 'cw-facts');
-    this.copies = make('div', 'cw-copies');
-    this.raw = make('pre', 'cw-log');
-    const head = make('div', 'cw-logHead', {}, this.logEnd, make('label', '', {}, this.following, ' follow'));
-    const close = make('button', 'cw-button cw-dots cw-close', { type: 'button', 'data-act': 'fold', 'aria-label': 'Close the details' }, '×');
+    this.steps = make(
+      "ol",
+      "cw-steps",
+      {},
+      make("li", "cw-muted", {}, "Asking the cluster…"),
+    );
+    this.events = make(
+      "div",
+      "cw-events",
+      {},
+      make("span", "cw-muted", {}, "Asking the cluster…"),
+    );
+    this.log = make("pre", "cw-log", {
+      tabindex: 0,
+      "aria-label": `Log of ${data.title}`,
+    });
+    this.logEnd = make("span", "cw-muted");
+    this.following = make("input", "", { type: "checkbox", checked: true });
+    this.following.addEventListener("change", () => this.follow());
+    this.facts = make("dl", "cw-facts");
+    this.copies = make("div", "cw-copies");
+    this.raw = make("pre", "cw-log");
+    const head = make(
+      "div",
+      "cw-logHead",
+      {},
+      this.logEnd,
+      make("label", "", {}, this.following, " follow"),
+    );
+    const close = make(
+      "button",
+      "cw-button cw-dots cw-close",
+      { type: "button", "data-act": "fold", "aria-label": "Close the details" },
+      "×",
+    );
     this.node = make(
-      'div',
-      'cw-details',
-      { role: 'group', 'aria-label': `Details of ${data.title}` },
-      make('div', 'cw-side', {}, section('Timeline', this.steps), section('About', this.facts)),
+      "div",
+      "cw-details",
+      { role: "group", "aria-label": `Details of ${data.title}` },
       make(
-        'div',
-        'cw-main',
+        "div",
+        "cw-side",
         {},
-        section('Events', this.events),
-        section('Log', head, this.log),
-        section('Use it from elsewhere', this.copies),
-        make('details', 'cw-raw', {}, make('summary', '', {}, 'What the cluster says, word for word'), this.raw)
+        section("Timeline", this.steps),
+        section("About", this.facts),
       ),
-      close
+      make(
+        "div",
+        "cw-main",
+        {},
+        section("Events", this.events),
+        section("Log", head, this.log),
+        section("Use it from elsewhere", this.copies),
+        make(
+          "details",
+          "cw-raw",
+          {},
+          make("summary", "", {}, "What the cluster says, word for word"),
+          this.raw,
+        ),
+      ),
+      close,
     );
   }
 
@@ -78,17 +141,33 @@ class Details {
   /** Take what the kernel found; each part comes when it is there. */
   show(message) {
     if (message.steps) {
-      this.steps.replaceChildren(...message.steps.map(step => this.step(step)));
+      this.steps.replaceChildren(
+        ...message.steps.map((step) => this.step(step)),
+      );
     }
     if (message.events) {
       this.showEvents(message.events);
     }
     if (message.facts) {
-      this.facts.replaceChildren(...message.facts.flatMap(([term, value]) => [make('dt', '', {}, term), make('dd', '', {}, value)]));
+      this.facts.replaceChildren(
+        ...message.facts.flatMap(([term, value]) => [
+          make("dt", "", {}, term),
+          make("dd", "", {}, value),
+        ]),
+      );
     }
     if (message.commands) {
-      const links = this.links.map(({ label, path }) => ({ label, text: address(path, this.panel.base()) })).filter(({ text }) => text);
-      this.copies.replaceChildren(...[...links, ...message.commands].map(command => this.command(command)));
+      const links = this.links
+        .map(({ label, path }) => ({
+          label,
+          text: address(path, this.panel.base()),
+        }))
+        .filter(({ text }) => text);
+      this.copies.replaceChildren(
+        ...[...links, ...message.commands].map((command) =>
+          this.command(command),
+        ),
+      );
     }
     if (message.raw) {
       setText(this.raw, message.raw);
@@ -96,63 +175,103 @@ class Details {
   }
 
   step({ name, state, seconds, message }) {
-    const sign = make('span', 'cw-sign');
-    drawSign(sign, { done: 'done', current: 'starting', failed: 'error' }[state] ?? 'waiting');
-    const took = seconds ? `${seconds < 10 ? Number(seconds.toFixed(1)) : Math.round(seconds)} s` : '';
-    const spoken = { done: 'done', current: 'now', failed: 'failed', waiting: 'to come' }[state] ?? state;
-    const line = make('li', `cw-step cw-step-${state}`, {}, sign, make('span', 'cw-stepName', {}, name), make('span', 'cw-muted', {}, took));
-    line.append(make('span', 'cw-hidden', {}, spoken));
-    if (message && state !== 'done') {
-      line.append(make('div', 'cw-stepWhy', {}, message));
+    const sign = make("span", "cw-sign");
+    drawSign(
+      sign,
+      { done: "done", current: "starting", failed: "error" }[state] ??
+        "waiting",
+    );
+    const took = seconds
+      ? `${seconds < 10 ? Number(seconds.toFixed(1)) : Math.round(seconds)} s`
+      : "";
+    const spoken =
+      { done: "done", current: "now", failed: "failed", waiting: "to come" }[
+        state
+      ] ?? state;
+    const line = make(
+      "li",
+      `cw-step cw-step-${state}`,
+      {},
+      sign,
+      make("span", "cw-stepName", {}, name),
+      make("span", "cw-muted", {}, took),
+    );
+    line.append(make("span", "cw-hidden", {}, spoken));
+    if (message && state !== "done") {
+      line.append(make("div", "cw-stepWhy", {}, message));
     }
-    if (state === 'current') {
-      line.setAttribute('aria-current', 'step');
+    if (state === "current") {
+      line.setAttribute("aria-current", "step");
     }
     return line;
   }
 
   showEvents(events) {
     if (!events.length) {
-      this.events.replaceChildren(make('span', 'cw-muted', {}, 'None in the last hour.'));
+      this.events.replaceChildren(
+        make("span", "cw-muted", {}, "None in the last hour."),
+      );
       return;
     }
     const now = this.panel.now();
-    const lines = events.map(event =>
+    const lines = events.map((event) =>
       make(
-        'div',
-        `cw-event${event.type === 'Warning' ? ' cw-warning' : ''}`,
-        { title: `${event.reason} · ${event.object}${event.count > 1 ? ` · ${event.count} times` : ''}\n${exactTime(event.time)}` },
-        make('span', 'cw-muted', {}, span(now - event.time)),
-        make('span', '', {}, event.message || event.reason)
-      )
+        "div",
+        `cw-event${event.type === "Warning" ? " cw-warning" : ""}`,
+        {
+          title: `${event.reason} · ${event.object}${event.count > 1 ? ` · ${event.count} times` : ""}\n${exactTime(event.time)}`,
+        },
+        make("span", "cw-muted", {}, span(now - event.time)),
+        make("span", "", {}, event.message || event.reason),
+      ),
     );
     this.events.replaceChildren(...lines);
   }
 
   command({ label, text }) {
-    const copy = make('button', 'cw-button', { type: 'button', 'aria-label': `Copy: ${label}` }, 'Copy');
-    copy.addEventListener('click', () => copyText(text, copy, this.panel));
-    return make('div', 'cw-copy', {}, make('span', 'cw-muted', {}, label), make('code', '', { title: text }, text), copy);
+    const copy = make(
+      "button",
+      "cw-button",
+      { type: "button", "aria-label": `Copy: ${label}` },
+      "Copy",
+    );
+    copy.addEventListener("click", () => copyText(text, copy, this.panel));
+    return make(
+      "div",
+      "cw-copy",
+      {},
+      make("span", "cw-muted", {}, label),
+      make("code", "", { title: text }, text),
+      copy,
+    );
   }
 
   /** Lines of the log, the newest last; the oldest go when there are too many. */
   showLog({ lines, reset, ended }) {
-    const atEnd = this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < 24;
+    const atEnd =
+      this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < 24;
     if (reset) {
-      this.log.textContent = '';
+      this.log.textContent = "";
     }
     if (lines?.length) {
-      const kept = this.log.textContent.split('\n').concat(lines.map(clock)).filter((line, index) => index || line);
-      this.log.textContent = kept.slice(-LOG_LINES).join('\n');
+      const kept = this.log.textContent
+        .split("\n")
+        .concat(lines.map(clock))
+        .filter((line, index) => index || line);
+      this.log.textContent = kept.slice(-LOG_LINES).join("\n");
       if (atEnd && this.following.checked) {
         this.log.scrollTop = this.log.scrollHeight;
       }
     }
-    setText(this.logEnd, ended ?? '');
+    setText(this.logEnd, ended ?? "");
   }
 
   follow() {
-    this.panel.send({ type: 'logs', key: this.key, follow: this.following.checked });
+    this.panel.send({
+      type: "logs",
+      key: this.key,
+      follow: this.following.checked,
+    });
   }
 }
 
@@ -160,10 +279,10 @@ class Details {
 async function copyText(text, button, panel) {
   try {
     await navigator.clipboard.writeText(text);
-    setText(button, 'Copied');
-    panel.say('Copied');
+    setText(button, "Copied");
+    panel.say("Copied");
   } catch {
-    setText(button, 'Not allowed here');
+    setText(button, "Not allowed here");
   }
-  setTimeout(() => setText(button, 'Copy'), 1500);
+  setTimeout(() => setText(button, "Copy"), 1500);
 }

@@ -16,7 +16,7 @@ const Keys = {
   },
 
   focused(event) {
-    const entry = event.target.closest('.cw-entry');
+    const entry = event.target.closest(".cw-entry");
     if (entry) {
       this.stand(entry);
     }
@@ -25,7 +25,8 @@ const Keys = {
   neighbour(entry, step) {
     let found = entry;
     do {
-      found = step > 0 ? found.nextElementSibling : found.previousElementSibling;
+      found =
+        step > 0 ? found.nextElementSibling : found.previousElementSibling;
     } while (found && (found.hidden || found.inert));
     return found;
   },
@@ -34,7 +35,7 @@ const Keys = {
     if (entry) {
       this.stand(entry);
       entry.row.node.focus({ preventScroll: true });
-      entry.row.node.scrollIntoView({ block: 'nearest' });
+      entry.row.node.scrollIntoView({ block: "nearest" });
     }
   },
 
@@ -48,16 +49,22 @@ const Keys = {
   },
 
   keyed(event) {
-    const entry = event.target.closest('.cw-entry');
+    const entry = event.target.closest(".cw-entry");
     if (!entry || event.ctrlKey || event.metaKey || event.altKey) {
       return;
     }
-    if (event.key === 'Escape' && entry.unfolded) {
+    if (event.key === "Escape" && entry.unfolded) {
       this.fold(entry);
       entry.row.node.focus({ preventScroll: true });
-    } else if (event.key === 'ContextMenu' || (event.shiftKey && event.key === 'F10')) {
+    } else if (
+      event.key === "ContextMenu" ||
+      (event.shiftKey && event.key === "F10")
+    ) {
       this.openMenu(entry);
-    } else if (entry.unfolded?.contains(event.target) || !this.move(entry, event)) {
+    } else if (
+      entry.unfolded?.contains(event.target) ||
+      !this.move(entry, event)
+    ) {
       return;
     }
     event.preventDefault();
@@ -67,7 +74,9 @@ const Keys = {
   /** Whether the key meant something on a row. */
   move(entry, { key, target }) {
     const { row } = entry;
-    const stops = [row.node, ...row.actions.children, row.putAway].filter(node => !node.disabled && !node.hidden && node.offsetParent);
+    const stops = [row.node, ...row.actions.children, row.putAway].filter(
+      (node) => !node.disabled && !node.hidden && node.offsetParent,
+    );
     const at = stops.indexOf(target);
     const moves = {
       ArrowDown: () => this.go(this.neighbour(entry, 1)),
@@ -77,12 +86,17 @@ const Keys = {
       Home: () => this.go(this.far(entry, -this.entries.size)),
       End: () => this.go(this.far(entry, this.entries.size)),
       ArrowRight: () => stops[Math.min(at + 1, stops.length - 1)]?.focus(),
-      ArrowLeft: () => stops[Math.max(at - 1, 0)]?.focus()
+      ArrowLeft: () => stops[Math.max(at - 1, 0)]?.focus(),
     };
     if (target === row.node) {
-      moves.Enter = () => row.data.primary && !row.data.busy && this.act(entry, row.data.primary.id);
-      moves[' '] = () => this.toggleDetails(entry);
-      moves.Delete = () => row.data.menu.some(({ id }) => id === 'delete') && this.askDelete(entry);
+      moves.Enter = () =>
+        row.data.primary &&
+        !row.data.busy &&
+        this.act(entry, row.data.primary.id);
+      moves[" "] = () => this.toggleDetails(entry);
+      moves.Delete = () =>
+        row.data.menu.some(({ id }) => id === "delete") &&
+        this.askDelete(entry);
     }
     moves[key]?.();
     return key in moves;
@@ -92,12 +106,15 @@ const Keys = {
   shareKeys(event) {
     const { target } = event;
     if (target instanceof Element && this.root.contains(target)) {
-      target.toggleAttribute('data-lm-suppress-shortcuts', !(event.ctrlKey || event.metaKey || event.altKey));
+      target.toggleAttribute(
+        "data-lm-suppress-shortcuts",
+        !(event.ctrlKey || event.metaKey || event.altKey),
+      );
     }
   },
 
   contextMenu(event) {
-    const entry = event.target.closest('.cw-entry');
+    const entry = event.target.closest(".cw-entry");
     if (entry && !entry.unfolded?.contains(event.target)) {
       event.preventDefault();
       event.stopPropagation();
@@ -110,30 +127,52 @@ const Keys = {
     this.stand(entry);
     this.menuOf = entry;
     const { data } = entry.row;
-    const links = data.links.slice(1).map((target, index) => ({ id: `link:${index + 1}`, label: `Open ${target.label}` }));
+    const links = data.links
+      .slice(1)
+      .map((target, index) => ({
+        id: `link:${index + 1}`,
+        label: `Open ${target.label}`,
+      }));
     const items = [...links, ...data.menu].map(({ id, label }) => {
-      const shown = id === 'details' && entry.details ? 'Close the details' : label;
-      return make('button', `cw-item${id === 'delete' ? ' cw-danger' : ''}`, { role: 'menuitem', type: 'button', tabindex: -1, 'data-id': id }, shown);
+      const shown =
+        id === "details" && entry.details ? "Close the details" : label;
+      return make(
+        "button",
+        `cw-item${id === "delete" ? " cw-danger" : ""}`,
+        { role: "menuitem", type: "button", tabindex: -1, "data-id": id },
+        shown,
+      );
     });
     this.menu.replaceChildren(...items);
-    this.menu.setAttribute('aria-label', `Actions of ${data.title}`);
-    const dots = entry.row.buttons.get('menu');
-    dots.setAttribute('aria-expanded', 'true');
-    this.menu.showPopover ? this.menu.showPopover() : this.menu.classList.add('cw-shown');
+    this.menu.setAttribute("aria-label", `Actions of ${data.title}`);
+    const dots = entry.row.buttons.get("menu");
+    dots.setAttribute("aria-expanded", "true");
+    this.menu.showPopover
+      ? this.menu.showPopover()
+      : this.menu.classList.add("cw-shown");
     const anchor = dots.getBoundingClientRect();
     const { width, height } = this.menu.getBoundingClientRect();
     const left = at ? at.x : anchor.right - width;
     const below = at ? at.y : anchor.bottom + 2;
-    const top = below + height > innerHeight ? (at ? at.y : anchor.top - 2) - height : below;
-    Object.assign(this.menu.style, { left: `${Math.max(4, Math.min(left, innerWidth - width - 4))}px`, top: `${Math.max(4, top)}px` });
+    const top =
+      below + height > innerHeight
+        ? (at ? at.y : anchor.top - 2) - height
+        : below;
+    Object.assign(this.menu.style, {
+      left: `${Math.max(4, Math.min(left, innerWidth - width - 4))}px`,
+      top: `${Math.max(4, top)}px`,
+    });
     this.menuAt = anchor;
     items[0]?.focus({ preventScroll: true });
   },
 
   /** Whether the row has scrolled away from its open menu. */
   menuMoved() {
-    const dots = this.menuOf?.row.buttons.get('menu');
-    return Boolean(dots) && Math.abs(dots.getBoundingClientRect().top - this.menuAt.top) > 4;
+    const dots = this.menuOf?.row.buttons.get("menu");
+    return (
+      Boolean(dots) &&
+      Math.abs(dots.getBoundingClientRect().top - this.menuAt.top) > 4
+    );
   },
 
   closeMenu(focus = true) {
@@ -143,11 +182,15 @@ const Keys = {
     }
     this.menuOf = null;
     const hadFocus = this.menu.contains(this.active());
-    this.menu.hidePopover ? this.menu.hidePopover() : this.menu.classList.remove('cw-shown');
-    const dots = entry.row.buttons.get('menu');
-    dots?.setAttribute('aria-expanded', 'false');
+    this.menu.hidePopover
+      ? this.menu.hidePopover()
+      : this.menu.classList.remove("cw-shown");
+    const dots = entry.row.buttons.get("menu");
+    dots?.setAttribute("aria-expanded", "false");
     if (focus || hadFocus) {
-      (dots?.isConnected ? dots : entry.row.node).focus({ preventScroll: true });
+      (dots?.isConnected ? dots : entry.row.node).focus({
+        preventScroll: true,
+      });
     }
   },
 
@@ -160,10 +203,14 @@ const Keys = {
       Home: () => items[0].focus(),
       End: () => items.at(-1).focus(),
       Escape: () => this.closeMenu(),
-      Tab: () => this.closeMenu()
+      Tab: () => this.closeMenu(),
     };
-    const letter = event.key.length === 1 && items.find(item => item.textContent.toLowerCase().startsWith(event.key.toLowerCase()));
-    if (moves[event.key] || (letter && event.key !== ' ')) {
+    const letter =
+      event.key.length === 1 &&
+      items.find((item) =>
+        item.textContent.toLowerCase().startsWith(event.key.toLowerCase()),
+      );
+    if (moves[event.key] || (letter && event.key !== " ")) {
       event.preventDefault();
       event.stopPropagation();
       moves[event.key] ? moves[event.key]() : letter.focus();
@@ -171,19 +218,22 @@ const Keys = {
   },
 
   menuClicked(event) {
-    const id = event.target.closest('[data-id]')?.dataset.id;
+    const id = event.target.closest("[data-id]")?.dataset.id;
     const entry = this.menuOf;
     if (!id || !entry) {
       return;
     }
     this.closeMenu();
-    if (id.startsWith('link:')) {
-      const href = address(entry.row.data.links[Number(id.slice(5))].path, this.where);
+    if (id.startsWith("link:")) {
+      const href = address(
+        entry.row.data.links[Number(id.slice(5))].path,
+        this.where,
+      );
       if (href) {
-        window.open(href, '_blank', 'noopener,noreferrer');
+        window.open(href, "_blank", "noopener,noreferrer");
       }
     } else {
       this.act(entry, id);
     }
-  }
+  },
 };

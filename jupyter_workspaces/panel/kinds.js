@@ -1,72 +1,80 @@
 // The kinds as cards; choosing one opens the form below, choosing it again closes it.
 
 function drawCard({ name, title, description, note, picture, denied }, chosen) {
-  const card = document.createElement('button');
-  card.type = 'button';
-  card.className = 'cw-card';
+  const card = document.createElement("button");
+  card.type = "button";
+  card.className = "cw-card";
   card.disabled = denied;
   card.dataset.kind = name;
-  card.dataset.lmSuppressShortcuts = 'true'; // Enter is the card's, not the notebook's
-  card.setAttribute('aria-expanded', String(name === chosen));
-  const logo = document.createElement(picture ? 'img' : 'span');
-  logo.className = 'cw-logo';
+  card.dataset.lmSuppressShortcuts = "true"; // Enter is the card's, not the notebook's
+  card.setAttribute("aria-expanded", String(name === chosen));
+  const logo = document.createElement(picture ? "img" : "span");
+  logo.className = "cw-logo";
   if (picture) {
-    Object.assign(logo, { src: picture, alt: '', draggable: false });
+    Object.assign(logo, { src: picture, alt: "", draggable: false });
   } else {
     logo.textContent = title.slice(0, 1).toUpperCase();
-    logo.setAttribute('aria-hidden', 'true');
+    logo.setAttribute("aria-hidden", "true");
   }
-  const text = document.createElement('span');
-  text.className = 'cw-cardText';
+  const text = document.createElement("span");
+  text.className = "cw-cardText";
   for (const [className, said] of [
-    ['cw-cardTitle', title],
-    ['cw-cardAbout', description],
-    ['cw-cardNote', note]
+    ["cw-cardTitle", title],
+    ["cw-cardAbout", description],
+    ["cw-cardNote", note],
   ]) {
     if (said) {
-      const line = document.createElement('span');
+      const line = document.createElement("span");
       line.className = className;
       line.textContent = said;
       text.append(line);
     }
   }
-  card.title = [title, description, note].filter(Boolean).join('\n');
+  card.title = [title, description, note].filter(Boolean).join("\n");
   card.append(logo, text);
   return card;
 }
 
 export default {
   render({ model, el }) {
-    const root = document.createElement('section');
-    root.className = 'jp-ClusterWorkspacesKinds';
-    root.setAttribute('aria-label', 'New workspace');
+    const root = document.createElement("section");
+    root.className = "jp-ClusterWorkspacesKinds";
+    root.setAttribute("aria-label", "New workspace");
     el.append(root);
     const draw = () => {
-      const focused = root.contains(document.activeElement) ? document.activeElement.dataset.kind : null;
-      const title = document.createElement('h4');
-      title.textContent = model.get('kinds').length ? 'New workspace' : '';
-      const cards = document.createElement('div');
-      cards.className = 'cw-cards';
-      cards.append(...model.get('kinds').map(kind => drawCard(kind, model.get('chosen'))));
+      const focused = root.contains(document.activeElement)
+        ? document.activeElement.dataset.kind
+        : null;
+      const title = document.createElement("h4");
+      title.textContent = model.get("kinds").length ? "New workspace" : "";
+      const cards = document.createElement("div");
+      cards.className = "cw-cards";
+      cards.append(
+        ...model
+          .get("kinds")
+          .map((kind) => drawCard(kind, model.get("chosen"))),
+      );
       root.replaceChildren(title, cards);
       if (focused) {
-        [...cards.children].find(card => card.dataset.kind === focused)?.focus();
+        [...cards.children]
+          .find((card) => card.dataset.kind === focused)
+          ?.focus();
       }
     };
-    const choose = event => {
-      const name = event.target.closest('.cw-card')?.dataset.kind;
+    const choose = (event) => {
+      const name = event.target.closest(".cw-card")?.dataset.kind;
       if (name) {
-        model.set('chosen', model.get('chosen') === name ? '' : name);
+        model.set("chosen", model.get("chosen") === name ? "" : name);
         model.save_changes();
       }
     };
-    root.addEventListener('click', choose);
-    model.on('change:kinds', draw);
-    model.on('change:chosen', draw);
+    root.addEventListener("click", choose);
+    model.on("change:kinds", draw);
+    model.on("change:chosen", draw);
     draw();
     return () => {
-      model.off('change:kinds', draw);
-      model.off('change:chosen', draw);
+      model.off("change:kinds", draw);
+      model.off("change:chosen", draw);
     };
-  }
+  },
 };

@@ -33,8 +33,12 @@ const Placing = {
     }
     this.entries.delete(key);
     this.say(`${entry.row.data.title} is gone`);
-    if (this.over && this.over !== entry ? this.order(entry, this.over) < 0 : this.over === entry) {
-      entry.classList.add('cw-gone');
+    if (
+      this.over && this.over !== entry
+        ? this.order(entry, this.over) < 0
+        : this.over === entry
+    ) {
+      entry.classList.add("cw-gone");
       entry.inert = true;
       this.unordered = true;
     } else {
@@ -60,12 +64,16 @@ const Placing = {
     this.over = null;
     if (this.unsettled) {
       this.unsettled = false;
-      this.entries.forEach(entry => entry.row.settle());
+      this.entries.forEach((entry) => entry.row.settle());
     }
     if (this.unordered) {
       this.unordered = false;
-      [...this.body.querySelectorAll('.cw-gone')].forEach(entry => this.takeOut(entry));
-      const wanted = [...this.body.children].sort((one, other) => this.order(one, other));
+      [...this.body.querySelectorAll(".cw-gone")].forEach((entry) =>
+        this.takeOut(entry),
+      );
+      const wanted = [...this.body.children].sort((one, other) =>
+        this.order(one, other),
+      );
       wanted.forEach((entry, index) => {
         if (this.body.children[index] !== entry) {
           const focus = entry.contains(this.active()) ? this.active() : null;
@@ -74,5 +82,5 @@ const Placing = {
         }
       });
     }
-  }
+  },
 };

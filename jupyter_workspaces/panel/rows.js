@@ -6,24 +6,26 @@ const SIGNS = {
     '<circle cx="6" cy="6" r="4" fill="none" stroke="currentColor" stroke-width="1.4"/><path d="M6 2a4 4 0 0 1 0 8z" fill="currentColor"/>',
   paused: '<path d="M3 2h2v8H3zM7 2h2v8H7z" fill="currentColor"/>',
   error: '<path d="M6 1 11.5 11H.5z" fill="currentColor"/>',
-  leaving: '<circle cx="6" cy="6" r="4" fill="none" stroke="currentColor" stroke-width="1.4" stroke-dasharray="2 1.6"/>',
-  unknown: '<circle cx="6" cy="6" r="4" fill="none" stroke="currentColor" stroke-width="1.4"/>',
+  leaving:
+    '<circle cx="6" cy="6" r="4" fill="none" stroke="currentColor" stroke-width="1.4" stroke-dasharray="2 1.6"/>',
+  unknown:
+    '<circle cx="6" cy="6" r="4" fill="none" stroke="currentColor" stroke-width="1.4"/>',
   done: '<path d="M2 6.5 5 9l5-6" fill="none" stroke="currentColor" stroke-width="1.6"/>',
-  waiting: '<circle cx="6" cy="6" r="2" fill="currentColor"/>'
+  waiting: '<circle cx="6" cy="6" r="2" fill="currentColor"/>',
 };
 const ASKED = {
-  pause: 'Pausing…',
-  resume: 'Starting…',
-  restart: 'Restarting…',
-  delete: 'Deleting…'
+  pause: "Pausing…",
+  resume: "Starting…",
+  restart: "Restarting…",
+  delete: "Deleting…",
 };
 const SPANS = [
-  [60, 1, 's'],
-  [3600, 60, 'min'],
-  [86400, 3600, 'h'],
-  [14 * 86400, 86400, 'day'],
-  [60 * 86400, 7 * 86400, 'week'],
-  [Infinity, 30 * 86400, 'month']
+  [60, 1, "s"],
+  [3600, 60, "min"],
+  [86400, 3600, "h"],
+  [14 * 86400, 86400, "day"],
+  [60 * 86400, 7 * 86400, "week"],
+  [Infinity, 30 * 86400, "month"],
 ];
 
 /** An element with its class, attributes and children. Text is only ever set as text. */
@@ -34,7 +36,7 @@ function make(tag, className, attributes = {}, ...children) {
   }
   for (const [name, value] of Object.entries(attributes)) {
     if (value !== null && value !== undefined && value !== false) {
-      node.setAttribute(name, value === true ? '' : value);
+      node.setAttribute(name, value === true ? "" : value);
     }
   }
   node.append(...children);
@@ -60,27 +62,34 @@ function span(milliseconds) {
   const seconds = Math.max(0, milliseconds / 1000);
   const [, unit, word] = SPANS.find(([below]) => seconds < below);
   const count = Math.floor(seconds / unit);
-  return `${count} ${word}${count !== 1 && ['day', 'week', 'month'].includes(word) ? 's' : ''}`;
+  return `${count} ${word}${count !== 1 && ["day", "week", "month"].includes(word) ? "s" : ""}`;
 }
 
 function exactTime(milliseconds) {
-  return new Date(milliseconds).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
+  return new Date(milliseconds).toLocaleString(undefined, {
+    dateStyle: "medium",
+    timeStyle: "medium",
+  });
 }
 
 /** The address in this browser of a path that a workspace is served at, or null when it is not a web address. */
 function address(path, base) {
   let root = base.url;
-  const config = base.page && document.getElementById('jupyter-config-data');
+  const config = base.page && document.getElementById("jupyter-config-data");
   if (config) {
     try {
-      root = new URL(JSON.parse(config.textContent).baseUrl, location.href).href;
+      root = new URL(JSON.parse(config.textContent).baseUrl, location.href)
+        .href;
     } catch {
       // A page that says it wrongly: what the kernel knows stands.
     }
   }
   try {
-    const url = new URL(path.replace(/^\/+/, ''), new URL(root || '/', location.href));
-    return ['http:', 'https:'].includes(url.protocol) ? url.href : null;
+    const url = new URL(
+      path.replace(/^\/+/, ""),
+      new URL(root || "/", location.href),
+    );
+    return ["http:", "https:"].includes(url.protocol) ? url.href : null;
   } catch {
     return null;
   }
@@ -93,38 +102,53 @@ function drawName(node, text) {
   }
   node.title = text;
   const cut = text.length > 16 ? text.length - 7 : text.length;
-  node.replaceChildren(make('span', 'cw-nameHead', {}, text.slice(0, cut)), text.slice(cut));
+  node.replaceChildren(
+    make("span", "cw-nameHead", {}, text.slice(0, cut)),
+    text.slice(cut),
+  );
 }
 
 class WorkspaceRow {
   /** `panel` gives: act(row, id, button), now(), base(), manyNamespaces(). */
   constructor(data, panel) {
     this.panel = panel;
-    this.sign = make('span', 'cw-sign');
-    this.word = make('span', 'cw-word');
-    this.name = make('span', 'cw-name');
-    this.space = make('span', 'cw-space');
-    this.what = make('div', 'cw-what', { role: 'gridcell' });
-    this.age = make('div', 'cw-age', { role: 'gridcell' });
-    this.activity = make('div', 'cw-activity', { role: 'gridcell' });
-    this.actions = make('div', 'cw-actions', { role: 'gridcell' });
-    this.why = make('span', 'cw-message');
-    this.note = make('span', 'cw-note');
-    this.putAway = make('button', 'cw-button cw-putAway', { type: 'button', 'data-act': 'dismiss', tabindex: -1 }, 'OK');
-    this.line = make('div', 'cw-line', { role: 'gridcell', hidden: true }, this.why, this.note, this.putAway);
+    this.sign = make("span", "cw-sign");
+    this.word = make("span", "cw-word");
+    this.name = make("span", "cw-name");
+    this.space = make("span", "cw-space");
+    this.what = make("div", "cw-what", { role: "gridcell" });
+    this.age = make("div", "cw-age", { role: "gridcell" });
+    this.activity = make("div", "cw-activity", { role: "gridcell" });
+    this.actions = make("div", "cw-actions", { role: "gridcell" });
+    this.why = make("span", "cw-message");
+    this.note = make("span", "cw-note");
+    this.putAway = make(
+      "button",
+      "cw-button cw-putAway",
+      { type: "button", "data-act": "dismiss", tabindex: -1 },
+      "OK",
+    );
+    this.line = make(
+      "div",
+      "cw-line",
+      { role: "gridcell", hidden: true },
+      this.why,
+      this.note,
+      this.putAway,
+    );
     this.node = make(
-      'div',
-      'cw-row',
-      { role: 'row', tabindex: -1 },
-      make('div', 'cw-state', { role: 'gridcell' }, this.sign, this.word),
-      make('div', 'cw-nameCell', { role: 'rowheader' }, this.name, this.space),
+      "div",
+      "cw-row",
+      { role: "row", tabindex: -1 },
+      make("div", "cw-state", { role: "gridcell" }, this.sign, this.word),
+      make("div", "cw-nameCell", { role: "rowheader" }, this.name, this.space),
       this.what,
       this.age,
       this.activity,
       this.actions,
-      this.line
+      this.line,
     );
-    this.entry = make('div', 'cw-entry', { role: 'none' }, this.node);
+    this.entry = make("div", "cw-entry", { role: "none" }, this.node);
     this.entry.row = this;
     this.unfolded = null;
     this.asked = null;
@@ -137,11 +161,18 @@ class WorkspaceRow {
     this.data = data;
     drawSign(this.sign, data.sign);
     this.entry.dataset.sign = data.sign;
-    setText(this.word, data.word + (data.step ? ` · ${data.step}` : data.busy ? '…' : ''));
+    setText(
+      this.word,
+      data.word + (data.step ? ` · ${data.step}` : data.busy ? "…" : ""),
+    );
     drawName(this.name, data.title);
-    setText(this.space, this.panel.manyNamespaces() ? data.namespace : '');
-    setText(this.what, [data.kind, data.image, data.size].filter(Boolean).join(' · '));
-    this.what.title = this.what.textContent + (data.moved ? `\n${data.moved}` : '');
+    setText(this.space, this.panel.manyNamespaces() ? data.namespace : "");
+    setText(
+      this.what,
+      [data.kind, data.image, data.size].filter(Boolean).join(" · "),
+    );
+    this.what.title =
+      this.what.textContent + (data.moved ? `\n${data.moved}` : "");
     setText(this.why, data.message);
     setText(this.note, data.note);
     this.putAway.hidden = !data.note;
@@ -151,7 +182,8 @@ class WorkspaceRow {
     }
     this.drawButtons();
     this.drawTimes();
-    this.text = `${data.title} ${data.name} ${data.namespace} ${data.kind} ${data.image} ${data.size} ${data.word} ${data.message}`.toLowerCase();
+    this.text =
+      `${data.title} ${data.name} ${data.namespace} ${data.kind} ${data.image} ${data.size} ${data.word} ${data.message}`.toLowerCase();
   }
 
   settle() {
@@ -163,25 +195,28 @@ class WorkspaceRow {
   drawTimes() {
     const now = this.panel.now();
     const { created, since, activity, state } = this.data;
-    setText(this.age, created ? span(now - created) : '');
+    setText(this.age, created ? span(now - created) : "");
     const told = [];
     if (created) {
       told.push(`Created ${exactTime(created)}`);
     }
     if (since) {
-      told.push(`${state === 'Paused' ? 'Paused' : 'Running'} since ${exactTime(since)}`);
+      told.push(
+        `${state === "Paused" ? "Paused" : "Running"} since ${exactTime(since)}`,
+      );
     }
     if (activity) {
       told.push(`Last used ${exactTime(activity)}`);
     }
-    const title = told.join('\n');
+    const title = told.join("\n");
     if (this.age.title !== title) {
       this.age.title = this.activity.title = title;
     }
-    let used = '';
-    if (state === 'Running' && activity) {
-      used = now - activity < 360000 ? 'in use' : `idle ${span(now - activity)}`;
-    } else if (state === 'Paused' && since) {
+    let used = "";
+    if (state === "Running" && activity) {
+      used =
+        now - activity < 360000 ? "in use" : `idle ${span(now - activity)}`;
+    } else if (state === "Paused" && since) {
       used = `for ${span(now - since)}`;
     }
     setText(this.activity, used);
@@ -198,12 +233,15 @@ class WorkspaceRow {
       wanted.push(data.secondary);
     }
     if (this.asked && ASKED[this.asked]) {
-      wanted.splice(0, wanted.length, { id: 'asked', label: ASKED[this.asked] });
+      wanted.splice(0, wanted.length, {
+        id: "asked",
+        label: ASKED[this.asked],
+      });
     } else if (data.busy) {
       wanted.length = 0;
     }
-    wanted.push({ id: 'menu', label: '⋯' });
-    const ids = wanted.map(action => action.id);
+    wanted.push({ id: "menu", label: "⋯" });
+    const ids = wanted.map((action) => action.id);
     for (const [id, node] of this.buttons) {
       if (!ids.includes(id)) {
         node.remove();
@@ -212,10 +250,10 @@ class WorkspaceRow {
     }
     wanted.forEach((action, index) => {
       const node = this.buttons.get(action.id) ?? this.makeButton(action);
-      if (action.id === 'open') {
+      if (action.id === "open") {
         this.link(node, data.links[0]);
       }
-      node.classList.toggle('cw-strong', Boolean(action.strong));
+      node.classList.toggle("cw-strong", Boolean(action.strong));
       if (this.actions.children[index] !== node) {
         this.actions.insertBefore(node, this.actions.children[index] ?? null);
       }
@@ -223,20 +261,25 @@ class WorkspaceRow {
   }
 
   makeButton({ id, label }) {
-    const node = make(id === 'open' ? 'a' : 'button', 'cw-button', { tabindex: this.node.tabIndex, 'data-act': id }, label);
+    const node = make(
+      id === "open" ? "a" : "button",
+      "cw-button",
+      { tabindex: this.node.tabIndex, "data-act": id },
+      label,
+    );
     const title = this.data.title;
-    if (id === 'menu') {
-      node.classList.add('cw-dots');
-      node.setAttribute('aria-haspopup', 'menu');
-      node.setAttribute('aria-expanded', 'false');
-      node.setAttribute('aria-label', `More for ${title}`);
-    } else if (id !== 'asked') {
-      node.setAttribute('aria-label', `${label.replace('…', '')} ${title}`);
+    if (id === "menu") {
+      node.classList.add("cw-dots");
+      node.setAttribute("aria-haspopup", "menu");
+      node.setAttribute("aria-expanded", "false");
+      node.setAttribute("aria-label", `More for ${title}`);
+    } else if (id !== "asked") {
+      node.setAttribute("aria-label", `${label.replace("…", "")} ${title}`);
     }
-    if (id !== 'open') {
-      node.type = 'button';
+    if (id !== "open") {
+      node.type = "button";
     }
-    node.disabled = id === 'asked';
+    node.disabled = id === "asked";
     this.buttons.set(id, node);
     return node;
   }
@@ -244,11 +287,15 @@ class WorkspaceRow {
   link(node, target) {
     const href = target && address(target.path, this.panel.base());
     if (!href) {
-      node.removeAttribute('href');
-      node.setAttribute('aria-disabled', 'true');
-    } else if (node.getAttribute('href') !== href) {
-      node.removeAttribute('aria-disabled');
-      Object.assign(node, { href, target: '_blank', rel: 'noopener noreferrer' });
+      node.removeAttribute("href");
+      node.setAttribute("aria-disabled", "true");
+    } else if (node.getAttribute("href") !== href) {
+      node.removeAttribute("aria-disabled");
+      Object.assign(node, {
+        href,
+        target: "_blank",
+        rel: "noopener noreferrer",
+      });
       node.title = target.label;
     }
   }

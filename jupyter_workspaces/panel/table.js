@@ -14,90 +14,172 @@ class Table {
     this.terms = [];
     this.said = [];
     this.shift = 0;
-    this.where = { page: false, url: '' };
+    this.where = { page: false, url: "" };
     this.many = false;
     this.state = {};
     this.current = null;
     this.over = null;
     this.frame = 0;
     this.build();
-    const first = model.get('first') ?? {};
-    this.take({ type: 'snapshot', ...first });
+    const first = model.get("first") ?? {};
+    this.take({ type: "snapshot", ...first });
     this.listen();
-    this.send({ type: 'mount', view: this.id });
+    this.send({ type: "mount", view: this.id });
   }
 
   build() {
-    this.namespace = make('select', '', { 'aria-label': 'Namespace' });
-    this.cluster = make('span', 'cw-cluster');
-    this.count = make('span', 'cw-count cw-muted');
-    this.filter = make('input', 'cw-filter', { type: 'search', placeholder: 'filter…', 'aria-label': 'Filter the workspaces', spellcheck: 'false' });
-    this.liveSign = make('span', 'cw-sign');
-    this.liveWord = make('span');
-    this.live = make('span', 'cw-live', {}, this.liveSign, this.liveWord);
-    this.heading = make('h3', 'cw-title', {}, 'Cluster Workspaces');
-    const head = make('header', 'cw-head', {}, this.heading, this.cluster, this.namespace, this.count, this.filter, this.live);
-    this.noticeText = make('p', '');
-    this.noticeHint = make('p', 'cw-muted');
-    this.retry = make('button', 'cw-button cw-strong', { type: 'button' }, 'Retry');
-    this.notice = make('div', 'cw-notice', { hidden: true }, make('div', '', {}, this.noticeText, this.noticeHint), this.retry);
-    const titles = ['State', 'Name', 'Kind, image and size', 'Age', 'Activity', 'Actions', 'Message'];
-    const columns = make('div', 'cw-hidden', { role: 'row' }, ...titles.map(title => make('span', '', { role: 'columnheader' }, title)));
-    this.body = make('div', 'cw-body', { role: 'rowgroup' });
-    this.grid = make('div', 'cw-grid', { role: 'grid', 'aria-label': 'Workspaces' }, columns, this.body);
-    this.empty = make('p', 'cw-empty cw-muted');
-    this.status = make('div', 'cw-hidden', { role: 'status', 'aria-live': 'polite' });
-    this.menu = make('div', 'cw-menu', { role: 'menu', popover: 'manual' });
-    this.root = make('section', 'jp-ClusterWorkspaces', { 'aria-label': 'Cluster Workspaces' });
-    this.root.append(head, this.notice, this.grid, this.empty, this.status, this.menu);
+    this.namespace = make("select", "", { "aria-label": "Namespace" });
+    this.cluster = make("span", "cw-cluster");
+    this.count = make("span", "cw-count cw-muted");
+    this.filter = make("input", "cw-filter", {
+      type: "search",
+      placeholder: "filter…",
+      "aria-label": "Filter the workspaces",
+      spellcheck: "false",
+    });
+    this.liveSign = make("span", "cw-sign");
+    this.liveWord = make("span");
+    this.live = make("span", "cw-live", {}, this.liveSign, this.liveWord);
+    this.heading = make("h3", "cw-title", {}, "Cluster Workspaces");
+    const head = make(
+      "header",
+      "cw-head",
+      {},
+      this.heading,
+      this.cluster,
+      this.namespace,
+      this.count,
+      this.filter,
+      this.live,
+    );
+    this.noticeText = make("p", "");
+    this.noticeHint = make("p", "cw-muted");
+    this.retry = make(
+      "button",
+      "cw-button cw-strong",
+      { type: "button" },
+      "Retry",
+    );
+    this.notice = make(
+      "div",
+      "cw-notice",
+      { hidden: true },
+      make("div", "", {}, this.noticeText, this.noticeHint),
+      this.retry,
+    );
+    const titles = [
+      "State",
+      "Name",
+      "Kind, image and size",
+      "Age",
+      "Activity",
+      "Actions",
+      "Message",
+    ];
+    const columns = make(
+      "div",
+      "cw-hidden",
+      { role: "row" },
+      ...titles.map((title) =>
+        make("span", "", { role: "columnheader" }, title),
+      ),
+    );
+    this.body = make("div", "cw-body", { role: "rowgroup" });
+    this.grid = make(
+      "div",
+      "cw-grid",
+      { role: "grid", "aria-label": "Workspaces" },
+      columns,
+      this.body,
+    );
+    this.empty = make("p", "cw-empty cw-muted");
+    this.status = make("div", "cw-hidden", {
+      role: "status",
+      "aria-live": "polite",
+    });
+    this.menu = make("div", "cw-menu", { role: "menu", popover: "manual" });
+    this.root = make("section", "jp-ClusterWorkspaces", {
+      "aria-label": "Cluster Workspaces",
+    });
+    this.root.append(
+      head,
+      this.notice,
+      this.grid,
+      this.empty,
+      this.status,
+      this.menu,
+    );
     this.el.replaceChildren(this.root);
     this.hidePlain(true);
   }
 
   /** The plain table in the next output stands in where no widget lives; while this one does, it is not shown. */
   hidePlain(hide) {
-    const mark = this.model.get('fallback');
+    const mark = this.model.get("fallback");
     for (const plain of mark ? document.getElementsByClassName(mark) : []) {
-      const output = plain.closest('.jp-OutputArea-child, .output_area, .cell-output') ?? plain;
-      (output.contains(this.root) ? plain : output).style.display = hide ? 'none' : '';
+      const output =
+        plain.closest(".jp-OutputArea-child, .output_area, .cell-output") ??
+        plain;
+      (output.contains(this.root) ? plain : output).style.display = hide
+        ? "none"
+        : "";
     }
   }
 
   listen() {
     const signal = (this.stopping = new AbortController()).signal;
-    const on = (node, type, handler, options = {}) => node.addEventListener(type, handler, { signal, ...options });
-    this.onMessage = message => this.take(message);
+    const on = (node, type, handler, options = {}) =>
+      node.addEventListener(type, handler, { signal, ...options });
+    this.onMessage = (message) => this.take(message);
     this.onComm = () => this.commChanged();
-    this.model.on('msg:custom', this.onMessage);
-    this.model.on('comm_live_update', this.onComm);
-    on(this.namespace, 'change', () => this.send({ type: 'namespace', name: this.namespace.value }));
-    on(this.filter, 'input', () => this.applyFilter());
-    on(this.filter, 'keydown', event => event.key === 'Escape' && this.clearFilter(event));
-    on(this.retry, 'click', () => this.send({ type: 'retry' }));
-    on(this.body, 'click', event => this.clicked(event));
-    on(this.body, 'keydown', event => this.keyed(event));
-    on(this.body, 'focusin', event => this.focused(event));
-    on(this.body, 'contextmenu', event => this.contextMenu(event));
-    on(this.body, 'pointerover', event => (this.over = event.target.closest('.cw-entry')));
-    on(this.body, 'pointerleave', () => this.release());
-    on(this.menu, 'keydown', event => this.menuKeyed(event));
-    on(this.menu, 'click', event => this.menuClicked(event));
-    on(document, 'pointerdown', event => this.menu.contains(event.target) || this.closeMenu(false), { capture: true });
-    on(document, 'scroll', () => this.menuMoved() && this.closeMenu(false), { capture: true, passive: true });
+    this.model.on("msg:custom", this.onMessage);
+    this.model.on("comm_live_update", this.onComm);
+    on(this.namespace, "change", () =>
+      this.send({ type: "namespace", name: this.namespace.value }),
+    );
+    on(this.filter, "input", () => this.applyFilter());
+    on(
+      this.filter,
+      "keydown",
+      (event) => event.key === "Escape" && this.clearFilter(event),
+    );
+    on(this.retry, "click", () => this.send({ type: "retry" }));
+    on(this.body, "click", (event) => this.clicked(event));
+    on(this.body, "keydown", (event) => this.keyed(event));
+    on(this.body, "focusin", (event) => this.focused(event));
+    on(this.body, "contextmenu", (event) => this.contextMenu(event));
+    on(
+      this.body,
+      "pointerover",
+      (event) => (this.over = event.target.closest(".cw-entry")),
+    );
+    on(this.body, "pointerleave", () => this.release());
+    on(this.menu, "keydown", (event) => this.menuKeyed(event));
+    on(this.menu, "click", (event) => this.menuClicked(event));
+    on(
+      document,
+      "pointerdown",
+      (event) => this.menu.contains(event.target) || this.closeMenu(false),
+      { capture: true },
+    );
+    on(document, "scroll", () => this.menuMoved() && this.closeMenu(false), {
+      capture: true,
+      passive: true,
+    });
     // JupyterLab takes keys on the document in the capture phase, before any row could; the window comes before it.
-    on(window, 'keydown', event => this.shareKeys(event), { capture: true });
+    on(window, "keydown", (event) => this.shareKeys(event), { capture: true });
     this.ticking = setInterval(() => document.hidden || this.tick(), AGE_EVERY);
   }
 
   dispose() {
-    this.send({ type: 'unmount', view: this.id });
+    this.send({ type: "unmount", view: this.id });
     this.stopping.abort();
     clearInterval(this.ticking);
     cancelAnimationFrame(this.frame);
     cancelAnimationFrame(this.speaking);
     this.hidePlain(false);
-    this.model.off('msg:custom', this.onMessage);
-    this.model.off('comm_live_update', this.onComm);
+    this.model.off("msg:custom", this.onMessage);
+    this.model.off("comm_live_update", this.onComm);
     this.el.replaceChildren();
   }
 
@@ -121,7 +203,8 @@ class Table {
     this.speaking ||= requestAnimationFrame(() => {
       this.speaking = 0;
       const said = this.said.splice(0);
-      this.status.textContent = said.length > 3 ? `${said.length} changes` : said.join('. ');
+      this.status.textContent =
+        said.length > 3 ? `${said.length} changes` : said.join(". ");
     });
   }
 
@@ -137,27 +220,27 @@ class Table {
     }
     const known = message.key && this.entries.get(message.key);
     switch (message.type) {
-      case 'snapshot':
+      case "snapshot":
         this.takeSnapshot(message);
         break;
-      case 'delta':
-        message.upsert.forEach(row => this.waiting.set(row.key, row));
-        message.remove.forEach(key => this.waiting.set(key, null));
+      case "delta":
+        message.upsert.forEach((row) => this.waiting.set(row.key, row));
+        message.remove.forEach((key) => this.waiting.set(key, null));
         this.schedule();
         break;
-      case 'live':
+      case "live":
         this.showLive(message);
         break;
-      case 'details':
+      case "details":
         known?.details?.show(message);
         break;
-      case 'log':
+      case "log":
         known?.details?.showLog(message);
         break;
-      case 'ask':
+      case "ask":
         known?.question?.explain(message.text);
         break;
-      case 'say':
+      case "say":
         this.say(message.text);
         break;
     }
@@ -166,11 +249,11 @@ class Table {
   takeSnapshot({ rows = [], cluster, namespaces, namespace, base, live }) {
     this.hidePlain(true); // its output comes after this one
     this.where = base ?? this.where;
-    const many = namespace === '*';
+    const many = namespace === "*";
     const redraw = many !== this.many;
     this.many = many;
     this.showPlace(cluster, namespaces ?? [], namespace);
-    const keys = new Set(rows.map(row => row.key));
+    const keys = new Set(rows.map((row) => row.key));
     for (const key of this.entries.keys()) {
       if (!keys.has(key)) {
         this.waiting.set(key, null);
@@ -179,7 +262,11 @@ class Table {
     this.settling = !this.entries.size; // the first answer does not fade in row by row
     for (const row of rows) {
       const known = this.entries.get(row.key);
-      if (redraw || !known || JSON.stringify(known.row.data) !== JSON.stringify(row)) {
+      if (
+        redraw ||
+        !known ||
+        JSON.stringify(known.row.data) !== JSON.stringify(row)
+      ) {
         this.waiting.set(row.key, row);
       }
     }
@@ -196,10 +283,14 @@ class Table {
     if (!namespace) {
       return;
     }
-    const names = [...new Set([...namespaces, namespace])].filter(name => name !== '*').sort();
-    const options = names.map(name => make('option', '', { value: name }, name));
-    if (names.length > 1 || namespace === '*') {
-      options.push(make('option', '', { value: '*' }, 'all namespaces'));
+    const names = [...new Set([...namespaces, namespace])]
+      .filter((name) => name !== "*")
+      .sort();
+    const options = names.map((name) =>
+      make("option", "", { value: name }, name),
+    );
+    if (names.length > 1 || namespace === "*") {
+      options.push(make("option", "", { value: "*" }, "all namespaces"));
     }
     this.namespace.replaceChildren(...options);
     this.namespace.value = namespace;
@@ -208,28 +299,51 @@ class Table {
 
   showLive({ state, since, message, hint }) {
     this.state = { state, since, message, hint };
-    drawSign(this.liveSign, { live: 'running', connecting: 'starting', lost: 'error', failed: 'error' }[state]);
+    drawSign(
+      this.liveSign,
+      {
+        live: "running",
+        connecting: "starting",
+        lost: "error",
+        failed: "error",
+      }[state],
+    );
     this.live.dataset.state = state;
-    this.live.title = message ?? '';
-    this.notice.hidden = !['failed', 'lost'].includes(state) || !message;
-    setText(this.noticeText, message ?? '');
-    setText(this.noticeHint, hint ?? '');
-    this.retry.hidden = state === 'lost' && this.dead;
+    this.live.title = message ?? "";
+    this.notice.hidden = !["failed", "lost"].includes(state) || !message;
+    setText(this.noticeText, message ?? "");
+    setText(this.noticeHint, hint ?? "");
+    this.retry.hidden = state === "lost" && this.dead;
     this.drawLive();
     this.drawCount();
   }
 
   drawLive() {
     const { state, since } = this.state;
-    const ago = since ? ` for ${span(this.now() - since)}` : '';
-    setText(this.liveWord, { live: 'live', connecting: 'connecting', lost: `lost${ago}`, failed: 'not connected' }[state] ?? '');
+    const ago = since ? ` for ${span(this.now() - since)}` : "";
+    setText(
+      this.liveWord,
+      {
+        live: "live",
+        connecting: "connecting",
+        lost: `lost${ago}`,
+        failed: "not connected",
+      }[state] ?? "",
+    );
   }
 
   commChanged() {
     // A comm only ever changes from living to closed; the model of a new one is a new model.
     this.dead = true;
-    (this.el.closest('.jp-ClusterWorkspacesPanel') ?? this.root).classList.add('cw-dead');
-    this.showLive({ state: 'lost', since: this.now(), message: 'The kernel of this panel has gone.', hint: 'Run its cell again.' });
+    (this.el.closest(".jp-ClusterWorkspacesPanel") ?? this.root).classList.add(
+      "cw-dead",
+    );
+    this.showLive({
+      state: "lost",
+      since: this.now(),
+      message: "The kernel of this panel has gone.",
+      hint: "Run its cell again.",
+    });
   }
 
   // --- rows
@@ -273,7 +387,7 @@ class Table {
     const row = new WorkspaceRow(data, this);
     const { entry } = row;
     entry.dataset.key = data.key;
-    entry.classList.toggle('cw-new', !this.settling);
+    entry.classList.toggle("cw-new", !this.settling);
     entry.hidden = !this.matches(row);
     this.entries.set(data.key, entry);
     return entry;
@@ -285,7 +399,10 @@ class Table {
     clearTimeout(row.patience);
     row.asked = null;
     const hadFocus = entry.contains(this.active());
-    const still = Boolean(this.over) && entry !== this.over && this.order(entry, this.over) < 0;
+    const still =
+      Boolean(this.over) &&
+      entry !== this.over &&
+      this.order(entry, this.over) < 0;
     row.draw(data, still);
     this.unsettled ||= still;
     row.reachable(entry === this.current);
@@ -294,45 +411,64 @@ class Table {
       row.node.focus({ preventScroll: true });
     }
     if (before.word !== data.word || before.note !== data.note) {
-      this.say(`${data.title}: ${data.note || data.word}${!data.note && data.message ? `, ${data.message}` : ''}`);
+      this.say(
+        `${data.title}: ${data.note || data.word}${!data.note && data.message ? `, ${data.message}` : ""}`,
+      );
     }
   }
 
   matches(row) {
-    return this.terms.every(term => row.text.includes(term));
+    return this.terms.every((term) => row.text.includes(term));
   }
 
   applyFilter() {
     this.terms = this.filter.value.toLowerCase().split(/\s+/).filter(Boolean);
-    this.entries.forEach(entry => (entry.hidden = !this.matches(entry.row)));
+    this.entries.forEach((entry) => (entry.hidden = !this.matches(entry.row)));
     this.drawCount();
     this.say(this.count.textContent);
     if (!this.current || this.current.hidden) {
-      this.stand([...this.body.children].find(entry => !entry.hidden) ?? null);
+      this.stand(
+        [...this.body.children].find((entry) => !entry.hidden) ?? null,
+      );
     }
   }
 
   clearFilter(event) {
     event.preventDefault();
-    this.filter.value = '';
+    this.filter.value = "";
     this.applyFilter();
   }
 
   drawCount() {
     const all = this.entries.size;
-    const shown = this.terms.length ? [...this.entries.values()].filter(entry => !entry.hidden).length : all;
-    setText(this.count, !all ? '' : shown === all ? (all === 1 ? '1 workspace' : `${all} workspaces`) : `${shown} of ${all}`);
+    const shown = this.terms.length
+      ? [...this.entries.values()].filter((entry) => !entry.hidden).length
+      : all;
+    setText(
+      this.count,
+      !all
+        ? ""
+        : shown === all
+          ? all === 1
+            ? "1 workspace"
+            : `${all} workspaces`
+          : `${shown} of ${all}`,
+    );
     this.grid.hidden = !shown;
     const nothing = {
-      live: 'No workspaces yet. Pick a kind below to make the first.',
-      connecting: 'Looking for the server of workspaces. Where there is none, one is started on this machine.'
+      live: "No workspaces yet. Pick a kind below to make the first.",
+      connecting:
+        "Looking for the server of workspaces. Where there is none, one is started on this machine.",
     }[this.state.state];
-    setText(this.empty, shown ? '' : all ? 'No workspace matches the filter.' : nothing ?? '');
+    setText(
+      this.empty,
+      shown ? "" : all ? "No workspace matches the filter." : (nothing ?? ""),
+    );
     this.empty.hidden = !this.empty.textContent;
   }
 
   tick() {
-    this.entries.forEach(entry => entry.row.drawTimes());
+    this.entries.forEach((entry) => entry.row.drawTimes());
     this.drawLive();
   }
 }

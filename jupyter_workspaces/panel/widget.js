@@ -6,5 +6,5 @@ export default {
   render({ model, el }) {
     const table = new Table(model, el);
     return () => table.dispose();
-  }
+  },
 };

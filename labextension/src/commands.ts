@@ -45,9 +45,7 @@ export function addCommands(
         properties: {
           newNotebook: {
             type: 'boolean',
-            description: trans.__(
-              'Use a new notebook even if one is in front'
-            )
+            description: trans.__('Use a new notebook even if one is in front')
           },
           cwd: {
             type: 'string',

@@ -1,0 +1,30 @@
+"""`python benchmarks/run.py [name …]`: measure, and print a table of figures with their goals and what they were compared with.
+
+Names: install, imports, cluster, workspace, panel. Each uses a throw-away cluster; yours is not touched.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from measure import Figure, show
+
+NAMES = ("install", "imports", "cluster", "workspace", "panel")
+
+
+def main() -> int:
+    chosen = sys.argv[1:] or list(NAMES)
+    if unknown := [name for name in chosen if name not in NAMES]:
+        print(f"No such benchmark: {', '.join(unknown)}. There is: {', '.join(NAMES)}.", file=sys.stderr)
+        return 2
+    figures: list[Figure] = []
+    for name in chosen:
+        print(f"measuring {name} …", file=sys.stderr, flush=True)
+        figures += importlib.import_module(name).measure()
+    show(figures)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
