@@ -127,12 +127,10 @@ const Keys = {
     this.stand(entry);
     this.menuOf = entry;
     const { data } = entry.row;
-    const links = data.links
-      .slice(1)
-      .map((target, index) => ({
-        id: `link:${index + 1}`,
-        label: `Open ${target.label}`,
-      }));
+    const links = data.links.slice(1).map((target, index) => ({
+      id: `link:${index + 1}`,
+      label: `Open ${target.label}`,
+    }));
     const items = [...links, ...data.menu].map(({ id, label }) => {
       const shown =
         id === "details" && entry.details ? "Close the details" : label;
