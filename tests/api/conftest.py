@@ -10,15 +10,13 @@ from typing import Any
 
 import pytest
 import yaml
+from requests_and_objects import API, Ask, Object, claim
 from tornado.httpclient import HTTPClientError, HTTPResponse
 
 from jupyter_workspaces.local.admission import Admission
 from jupyter_workspaces.local.apiserver.server import ApiServer
 from jupyter_workspaces.local.apiserver.store import Store
 from jupyter_workspaces.resources import load, names
-
-API = ("workspaces", "api", "v1")
-Object = dict[str, Any]
 
 
 @pytest.fixture
@@ -69,9 +67,6 @@ def jp_server_config(cluster: ApiServer, tmp_path: Path) -> Object:
     }
 
 
-Ask = Callable[..., Awaitable[Any]]
-
-
 @pytest.fixture
 def raw(jp_fetch: Any) -> Callable[..., Awaitable[HTTPResponse]]:
     """Ask the API and get the whole answer, whatever its status."""
@@ -104,51 +99,3 @@ def ask(raw: Callable[..., Awaitable[HTTPResponse]]) -> Ask:
         return answer.code, json.loads(answer.body) if answer.body else None
 
     return asked
-
-
-def claim(name: str, labels: dict[str, str]) -> Object:
-    spec = {"accessModes": ["ReadWriteOnce"], "storageClassName": "standard", "resources": {"requests": {"storage": "1Gi"}}}
-    return {
-        "apiVersion": "v1",
-        "kind": "PersistentVolumeClaim",
-        "metadata": {"name": name, "namespace": "default", "labels": labels},
-        "spec": spec,
-    }
-
-
-def workspace(name: str = "desk", **changes: Any) -> Object:
-    """A create body."""
-    return {
-        "data": {
-            "name": name,
-            "kind": "jupyterlab",
-            "paused": False,
-            "podTemplate": {
-                "podMetadata": {"labels": {}, "annotations": {}},
-                "volumes": {"home": "home", "data": []},
-                "options": {"imageConfig": "jupyterlab_scipy_190", "podConfig": "tiny_cpu"},
-            },
-        }
-        | changes
-    }
-
-
-def status(state: str, **changes: Any) -> Object:
-    """A whole status of a Workspace."""
-    return {
-        "activity": {"lastActivity": 0, "lastUpdate": 0},
-        "lastRunningTime": 0,
-        "pauseTime": 0,
-        "pendingRestart": False,
-        "podTemplateOptions": {"imageConfig": {}, "podConfig": {}},
-        "podTemplatePod": {"name": "", "nodeName": ""},
-        "state": state,
-        "stateMessage": "so it is",
-    } | changes
-
-
-def set_status(cluster: ApiServer, name: str, state: str, **changes: Any) -> None:
-    """Write a Workspace's status as the controller would."""
-    row = cluster.engine.registry.get("kubeflow.org", "v1beta1", "workspaces")
-    assert row is not None
-    cluster.engine.patch(row, "default", name, lambda held: held | {"status": status(state, **changes)}, "status")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import Ask, workspace
+from requests_and_objects import Ask, workspace
 
 from jupyter_workspaces.resources import load
 

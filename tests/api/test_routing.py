@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from conftest import API, Ask
+from requests_and_objects import API, Ask
 from tornado.httpclient import HTTPClientError
 
 

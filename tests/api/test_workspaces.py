@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from conftest import Ask, set_status, workspace
+from requests_and_objects import Ask, set_status, workspace
 
 from jupyter_workspaces.local.apiserver.server import ApiServer
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 from typing import Any
 
-from conftest import API, Ask, set_status, workspace
+from requests_and_objects import API, Ask, set_status, workspace
 
 from jupyter_workspaces.api.workspaces.pods.progress import progress
 from jupyter_workspaces.local.apiserver.server import ApiServer
