@@ -67,7 +67,10 @@ def main() -> int:
     failed = False
     # Each run keeps its clusters, settings and kernels to itself, whatever the person who runs it has at home.
     with tempfile.TemporaryDirectory(prefix="jw-tests-") as scratch:
-        environment = {key: value for key, value in os.environ.items() if not key.startswith(("JUPYTER_WORKSPACES_", "KUBE"))}
+        kept = ("JUPYTER_WORKSPACES_CHROMIUM", "JUPYTER_WORKSPACES_SCREENSHOTS", "JUPYTER_WORKSPACES_KUBECTL")
+        environment = {
+            key: value for key, value in os.environ.items() if key in kept or not key.startswith(("JUPYTER_WORKSPACES_", "KUBE"))
+        }
         environment |= {f"JUPYTER_{name}_DIR": str(Path(scratch) / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
         environment |= {"JUPYTER_WORKSPACES_HOME": str(Path(scratch) / "cluster"), "PYTHONUNBUFFERED": "1"}
         if (chromium := browser()) is not None:
