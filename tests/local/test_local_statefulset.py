@@ -105,7 +105,8 @@ async def test_a_failed_pod_is_made_again_after_a_pause(tmp_path: Path) -> None:
         await small.end_pod("web-0")
 
         async def is_another() -> bool:
-            return (await small.pods())["web-0"]["metadata"]["uid"] != first if await small.pods() else False
+            pods = await small.pods()
+            return "web-0" in pods and pods["web-0"]["metadata"]["uid"] != first
 
         await small.until(is_another)
         assert asyncio.get_running_loop().time() - began >= 0.9

@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 Object = dict[str, Any]
 
 FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
+SETTLE_SECONDS = 0.3
 IGNORED = {EVENTS, LEASES}
 DISCOVER_SECONDS = 600.0
 
@@ -42,6 +43,7 @@ class GarbageCollector:
         self._watched: dict[Resource, Callable[[], None]] = {}
         self._dependents: dict[str, set[Item]] = {}
         self._uids: dict[str, Item] = {}
+        self._ending: dict[str, float] = {}
         self._discover = asyncio.Event()
         self._queue: WorkQueue[Item] = WorkQueue("garbage collector")
 
@@ -94,6 +96,7 @@ class GarbageCollector:
             if previous is not None:
                 self._uids.pop(previous["metadata"]["uid"], None)
             if change == "DELETED":
+                self._ending.pop(obj["metadata"]["uid"], None)
                 for dependent in self._dependents.get(obj["metadata"]["uid"], ()):
                     self._queue.add(dependent)
             else:
@@ -124,12 +127,22 @@ class GarbageCollector:
             return None
         finalizers = obj["metadata"].get("finalizers") or ()
         if obj["metadata"].get("deletionTimestamp"):
+            if (ORPHAN in finalizers or FOREGROUND in finalizers) and (wait := self._settling(obj)) > 0:
+                return wait
             if ORPHAN in finalizers:
                 return await self._set_free(item, obj)
             if FOREGROUND in finalizers:
                 return await self._delete_dependents(item, obj)
             return None
         return await self._check_owners(item, obj)
+
+    def _settling(self, obj: Object) -> float:
+        """Seconds until the watches can be trusted to have told of all that the owner has: each resource has a watch of its own."""
+        now = asyncio.get_running_loop().time()
+        began = self._ending.setdefault(obj["metadata"]["uid"], now)
+        if not all(self._informers.of(resource).ready for resource in self._watched):
+            return SETTLE_SECONDS
+        return began + SETTLE_SECONDS - now
 
     async def _check_owners(self, item: Item, obj: Object) -> float | None:
         """Delete an object all of whose owners are gone; forget those that are gone when others are left."""
