@@ -13,6 +13,7 @@ from ..cluster.client import Cluster
 from ..cluster.endpoint import Endpoint, NoEndpoint
 from ..cluster.errors import ClusterError, Unreachable
 from .events import Feed
+from .identity import Access
 from .problems import Problem
 from .workspaces.about.service import About
 from .workspaces.kinds.service import Kinds
@@ -41,6 +42,7 @@ class Services:
         self._up = False
 
     cluster: Cache
+    access: Access
     workspaces: Workspaces
     kinds: Kinds
     volumes: Volumes
@@ -106,6 +108,7 @@ class Services:
             await cache.stop()
             raise
         self.cluster = cache
+        self.access = Access(cache.cluster)
         self.workspaces = Workspaces(cache, self.prefix)
         self.kinds = Kinds(cache, self.prefix)
         self.volumes = Volumes(cache)
