@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -39,6 +40,9 @@ class ServeApp(ServerApp):
     no_auth = Bool(
         False, config=True, help="Ask nobody who they are. Binds loopback only; foreign origins and hosts are refused all the same."
     )
+    trusted_header_auth = Bool(
+        False, config=True, help="Believe the headers that name user and groups, and ask the cluster what they may. Only behind a proxy."
+    )
     runtime_file = Unicode("", config=True, help="Where to write url, token and pid once it listens (mode 0600).")
     idle_minutes = Float(0, config=True, help="End after so many minutes without a request or an open stream. 0: never.")
 
@@ -56,6 +60,12 @@ class ServeApp(ServerApp):
                 self.exit(2)
             self.tornado_settings = {**self.tornado_settings, "disable_check_xsrf": True}
             self.allow_remote_access = False
+        if self.trusted_header_auth:
+            if self.no_auth:
+                self.log.critical("Choose one: --no-auth asks nobody who they are, --trusted-header-auth lets a proxy say it.")
+                self.exit(2)
+            # No cookie signs anybody in here, so there is none that another site could use.
+            self.tornado_settings = {**self.tornado_settings, "disable_check_xsrf": True}
         super().init_webapp()
         log_request = self.web_app.settings["log_function"]
 
@@ -72,6 +82,8 @@ class ServeApp(ServerApp):
                 f"Workspaces API at {self.connection_url}api/v1/\n"
                 "It asks nobody who they are: every user of this machine may use it. Leave out --no-auth to ask for a token."
             )
+        if self.trusted_header_auth:
+            return f"Workspaces API at {self.connection_url}api/v1/\nIt believes the headers that a proxy sets; let nobody else reach it."
         return f"Workspaces API at {self.display_url}"
 
     async def _post_start(self) -> None:
@@ -108,7 +120,11 @@ class ServeApp(ServerApp):
         return (feed is not None and feed.listeners > 0) or in_use(self.web_app.settings)
 
     def _write_runtime_file(self, path: Path) -> None:
-        told = {"url": self.local_url.partition("?")[0], "token": "" if self.no_auth else self.identity_provider.token, "pid": os.getpid()}
+        told = {
+            "url": self.local_url.partition("?")[0],
+            "token": "" if self.no_auth or self.trusted_header_auth else self.identity_provider.token,
+            "pid": os.getpid(),
+        }
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f"{path.name}.{os.getpid()}")
         with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
@@ -128,14 +144,20 @@ def main(
     idle_minutes: float = 0,
     runtime_file: str = "",
     quiet: bool = False,
+    trusted_header_auth: bool = False,
+    header_names: Mapping[str, str] | None = None,
 ) -> None:
-    """Serve until stopped. Port 0 chooses a free one; a taken port ends with its name."""
+    """Serve until stopped. Port 0 chooses a free one; a taken port ends with its name.
+
+    `header_names` are settings of `HeaderIdentities` (user_header, user_prefix, groups_header, groups_prefix).
+    """
     settings: dict[str, dict[str, Any]] = {
         "ServeApp": {
             "ip": ip,
             "port": port,
             "port_retries": 0,  # clients know the server by its port: a taken one is an error, not a reason to move
             "no_auth": no_auth,
+            "trusted_header_auth": trusted_header_auth,
             "idle_minutes": idle_minutes,
             "runtime_file": runtime_file,
             "allow_root": True,
@@ -146,6 +168,9 @@ def main(
     }
     if no_auth:
         settings["IdentityProvider"] = {"token": ""}  # who may ask at all is decided by Host and Origin
+    elif trusted_header_auth:
+        settings["ServeApp"]["identity_provider_class"] = "jupyter_workspaces.api.identity.HeaderIdentities"
+        settings["HeaderIdentities"] = dict(header_names or {})
     elif runtime_file:
         settings["IdentityProvider"] = {"token": secrets.token_urlsafe(32)}  # told by the file alone; a token of Jupyter's own is logged
     server = ServeApp.instance(config=Config(settings))

@@ -71,10 +71,11 @@ class Feed:
         for queue in list(self._queues):
             _end(queue)
 
-    async def subscribe(self, namespace: str | None, last: str | None) -> AsyncGenerator[bytes, None]:
+    async def subscribe(self, namespace: str | None, last: str | None, *, kinds: bool = True) -> AsyncGenerator[bytes, None]:
         """Encoded events for one listener: a snapshot (unless `last` can be taken up), then changes, with comments to keep it alive.
 
-        Raises `TooManySubscribers`. A listener that is too slow gets `resync` and the end; it comes back without an id.
+        `kinds` is false for who may not see them. Raises `TooManySubscribers`.
+        A listener that is too slow gets `resync` and the end; it comes back without an id.
         """
         if len(self._queues) >= SUBSCRIBERS:
             raise TooManySubscribers(f"{SUBSCRIBERS} streams are open already; close some.")
@@ -87,10 +88,10 @@ class Feed:
             number = self.revision
             missed = self._missed(last)
             if missed is None:
-                yield self._snapshot(namespace)
+                yield self._snapshot(namespace, kinds)
             else:
                 for told in missed:
-                    if _concerns(told, namespace):
+                    if _concerns(told, namespace, kinds):
                         yield told.body
             while True:
                 try:
@@ -101,14 +102,14 @@ class Feed:
                 if next_told is None:
                     yield b"event: resync\ndata: {}\n\n"
                     return
-                if next_told.number > number and _concerns(next_told, namespace):
+                if next_told.number > number and _concerns(next_told, namespace, kinds):
                     yield next_told.body
         finally:
             self._queues.discard(queue)
 
-    def _snapshot(self, namespace: str | None) -> bytes:
+    def _snapshot(self, namespace: str | None, with_kinds: bool) -> bytes:
         items = b",".join(self._workspaces.list(namespace))
-        kinds = msgspec.json.encode(self._kinds.list())
+        kinds = msgspec.json.encode(self._kinds.list() if with_kinds else [])
         head = f"id: {self.epoch}-{self.revision}\nevent: snapshot\ndata: ".encode()
         return head + b'{"workspaces":[' + items + b'],"workspaceKinds":' + kinds + b"}\n\n"
 
@@ -162,8 +163,8 @@ class Feed:
                 self._hint({"change": change, "kind": what, "namespace": key[0], "name": key[1]})
 
 
-def _concerns(told: Told, namespace: str | None) -> bool:
-    return namespace is None or told.namespace in ("", namespace)
+def _concerns(told: Told, namespace: str | None, kinds: bool) -> bool:
+    return kinds if not told.namespace else namespace in (None, told.namespace)
 
 
 def _end(queue: asyncio.Queue[Told | None]) -> None:

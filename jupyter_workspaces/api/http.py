@@ -15,9 +15,11 @@ from tornado import web
 from ..cluster.errors import ClusterError
 from . import problems
 from .checks import dns_label
+from .identity import CannotAsk, HeaderIdentities, Identity, refusal, signed_in
 from .problems import Problem
 
 if TYPE_CHECKING:
+    from ..resources.catalog import Resource
     from .services import Services
 
 Model = TypeVar("Model", bound=msgspec.Struct)
@@ -32,11 +34,60 @@ class DataHandler(APIHandler):
 
     auth_resource = "workspaces"
     _track_activity = False  # a panel that looks must not keep an idle server alive
+    _permitted = False
 
     @property
     def services(self) -> Services:
+        """With trusted headers only for a handler that has asked `permit`: one that forgot to ask reaches nothing."""
+        if self.trusts_headers and not self._permitted:
+            raise RuntimeError(f"{type(self).__name__} reached for the cluster before it asked `permit`")
+        return self._services
+
+    @property
+    def prefix(self) -> str:
+        """Where the API is served."""
+        return self._services.prefix
+
+    @property
+    def _services(self) -> Services:
         found: Services = self.settings["jupyter_workspaces"]
         return found
+
+    # Who asks
+
+    @property
+    def trusts_headers(self) -> bool:
+        """Whether `--trusted-header-auth` was given."""
+        return isinstance(self.identity_provider, HeaderIdentities)
+
+    @property
+    def identity(self) -> Identity | None:
+        """Who the trusted headers name; None without them."""
+        provider = self.identity_provider
+        return provider.identity(self.request.headers) if isinstance(provider, HeaderIdentities) else None
+
+    async def permit(self, verb: str, resource: Resource, namespace: str = "", name: str = "", subresource: str = "") -> None:
+        """With trusted headers: whether the cluster lets who is named; an empty namespace means all. Otherwise `signed_in` has decided.
+
+        Raises `Problem` 401 when nobody is named, 403 in Kubernetes' own words, 500 when the server may not ask, 503 when nobody answers.
+        """
+        if not await self.may(verb, resource, namespace, name, subresource):
+            assert self.identity is not None
+            why = refusal(self.identity, verb, resource, namespace, name, subresource)
+            raise problems.forbidden(f"You may not do this: {why}. Ask whoever manages the cluster.")
+        self._permitted = True
+
+    async def may(self, verb: str, resource: Resource, namespace: str = "", name: str = "", subresource: str = "") -> bool:
+        """The answer to `permit`'s question for what only changes an answer. Raises `Problem` 401, 500, 503."""
+        if not self.trusts_headers:
+            return True
+        if self.identity is None:
+            raise Problem(HTTPStatus.UNAUTHORIZED, "Nobody is named as the user of this request. Reach this server through its sign-in.")
+        services = await self._services.ready()
+        try:
+            return await services.access.allowed(self.identity, verb, resource, namespace, name, subresource)
+        except CannotAsk as why:
+            raise Problem(HTTPStatus.INTERNAL_SERVER_ERROR, str(why)) from why
 
     @property
     def user(self) -> str | None:
@@ -181,7 +232,7 @@ class DataHandler(APIHandler):
 class NoSuchRoute(DataHandler):
     """Everything below the API that is not routed: 404 in the envelope."""
 
-    @web.authenticated
+    @signed_in
     async def get(self) -> None:
         raise problems.not_found("There is nothing at this address.")
 

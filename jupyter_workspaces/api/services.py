@@ -14,6 +14,7 @@ from ..cluster.client import Cluster
 from ..cluster.endpoint import Endpoint, NoEndpoint
 from ..cluster.errors import ClusterError, Unreachable
 from .events import Feed
+from .identity import Access
 from .problems import Problem
 from .workspaces.about.service import About
 from .workspaces.kinds.service import Kinds
@@ -42,6 +43,7 @@ class Services:
         self._up = False
 
     cluster: Cache
+    access: Access
     workspaces: Workspaces
     kinds: Kinds
     volumes: Volumes
@@ -108,6 +110,7 @@ class Services:
             await cache.stop()
             raise
         self.cluster = cache
+        self.access = Access(cache.cluster)
         self.workspaces = Workspaces(cache, self.prefix)
         self.kinds = Kinds(cache, self.prefix)
         self.volumes = Volumes(cache)

@@ -6,13 +6,13 @@ import asyncio
 from contextlib import aclosing
 from http import HTTPStatus
 
-from jupyter_server.auth.decorator import authorized
-from tornado import web
 from tornado.iostream import StreamClosedError
 
+from ..resources.catalog import WORKSPACE_KINDS, WORKSPACES
 from .checks import dns_label
 from .events import TooManySubscribers
 from .http import DataHandler
+from .identity import signed_in
 from .problems import Problem
 
 
@@ -21,10 +21,12 @@ class EventStreamHandler(DataHandler):
 
     _task: asyncio.Task[None] | None = None
 
-    @web.authenticated
-    @authorized
+    @signed_in
     async def get(self) -> None:
         namespace = self.parameter("namespace", dns_label)
+        await self.permit("watch", WORKSPACES, namespace or "")
+        # Who may make workspaces somewhere may see what they can be made of (contract §5.2, `namespaceFilter`).
+        kinds = await self.may("list", WORKSPACE_KINDS) or await self.may("create", WORKSPACES, namespace or "")
         feed = (await self.services.ready()).feed
         self._task = asyncio.current_task()
         self.set_header("Cache-Control", "no-cache")
@@ -33,7 +35,7 @@ class EventStreamHandler(DataHandler):
         if self.request.connection is not None:
             self.request.connection.stream.set_nodelay(True)  # type: ignore[attr-defined]
         try:
-            async with aclosing(feed.subscribe(namespace, self.request.headers.get("Last-Event-ID"))) as events:
+            async with aclosing(feed.subscribe(namespace, self.request.headers.get("Last-Event-ID"), kinds=kinds)) as events:
                 async for event in events:
                     self.write(event)
                     await self.flush()

@@ -36,6 +36,11 @@ def demo(headless: bool, directory: Path | None) -> None:
 @click.option("--port", type=click.IntRange(0, 65535), default=4000, show_default=True, help="Port; 0 takes a free one.")
 @click.option("--ip", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--no-auth", is_flag=True, help="Ask nobody who they are. This machine only, and open to all of its users.")
+@click.option("--trusted-header-auth", is_flag=True, help="Believe a proxy's headers; each request is checked by the cluster's RBAC.")
+@click.option("--user-header", default="kubeflow-userid", show_default=True, envvar="USERID_HEADER", help="Header that names the user.")
+@click.option("--user-prefix", default=":", show_default=True, envvar="USERID_PREFIX", help="Cut once from the front of the user's name.")
+@click.option("--groups-header", default="kubeflow-groups", show_default=True, envvar="GROUPS_HEADER", help="Header of the user's groups.")
+@click.option("--groups-prefix", default="", envvar="GROUPS_PREFIX", help="Cut once from the front of each group's name.")
 @click.option("--kubeconfig", default="", help="Cluster to serve. Default: KUBECONFIG, the pod's own cluster, else the local one.")
 @click.option("--context", default="", help="Context of the kubeconfig.")
 @click.option("--embedded", is_flag=True, help="Serve the local cluster whatever KUBECONFIG says.")
@@ -47,6 +52,11 @@ def serve(
     port: int,
     ip: str,
     no_auth: bool,
+    trusted_header_auth: bool,
+    user_header: str,
+    user_prefix: str,
+    groups_header: str,
+    groups_prefix: str,
     kubeconfig: str,
     context: str,
     embedded: bool,
@@ -61,6 +71,13 @@ def serve(
         port=port,
         ip=ip,
         no_auth=no_auth,
+        trusted_header_auth=trusted_header_auth,
+        header_names={
+            "user_header": user_header,
+            "user_prefix": user_prefix,
+            "groups_header": groups_header,
+            "groups_prefix": groups_prefix,
+        },
         kubeconfig=kubeconfig,
         context=context,
         embedded=embedded,

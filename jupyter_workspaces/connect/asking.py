@@ -14,8 +14,10 @@ from jupyter_server.utils import ensure_async
 from tornado import web
 from tornado.httputil import url_concat
 
+from ..api.identity import CannotAsk, HeaderIdentities, refusal
 from ..api.problems import Problem
 from ..cluster.errors import ClusterError, NotFound
+from ..resources.catalog import WORKSPACES
 from .credentials import Guard
 from .pages import Step, page
 from .rewriting import PublicPath
@@ -59,6 +61,7 @@ class ConnectHandler(JupyterHandler):
     place: Place
     services: Services
     shows_steps = False
+    reads_only = False  # whoever uses the programs in a workspace changes what is in it: that is `update`, not `get`
 
     async def prepare(self) -> None:  # type: ignore[override]
         named = self.path_kwargs
@@ -69,9 +72,10 @@ class ConnectHandler(JupyterHandler):
             if not self.check_host():
                 raise Refused(403, f"This server is not known as {self.request.host}.", "UnknownHost") from None
         if not self.current_user:
-            if self.navigates and "login_url" in self.settings:
+            if self.navigates and "login_url" in self.settings and not isinstance(self.identity_provider, HeaderIdentities):
                 raise Elsewhere(url_concat(self.settings["login_url"], {"next": self.request.uri or ""}))
-            raise Refused(403, "You are not signed in to this server, or no longer. Sign in and try again.", "NotSignedIn")
+            status = 401 if isinstance(self.identity_provider, HeaderIdentities) else 403
+            raise Refused(status, "You are not signed in to this server, or no longer. Sign in and try again.", "NotSignedIn")
         action = self.action or ("read" if self.request.method in _READS else "write")
         allowed = await ensure_async(self.authorizer.is_authorized(self, self.current_user, action, self.auth_resource))
         if not allowed:
@@ -82,6 +86,23 @@ class ConnectHandler(JupyterHandler):
             self.services = await cast(Services, self.settings["jupyter_workspaces"]).ready()
         except Problem as problem:
             raise Absent(Unavailable("cluster", problem.message)) from problem
+        if isinstance(self.identity_provider, HeaderIdentities):
+            await self._ask_cluster(self.identity_provider)
+
+    async def _ask_cluster(self, provider: HeaderIdentities) -> None:
+        """Whether the cluster lets who the headers name. Raises `Refused`, `Absent`."""
+        identity = provider.identity(self.request.headers)
+        verb = "get" if self.reads_only and self.request.method in _READS else "update"
+        try:
+            if identity and await self.services.access.allowed(identity, verb, WORKSPACES, self.place.namespace, self.place.name):
+                return
+        except CannotAsk as why:
+            raise Refused(500, str(why), "CannotAsk") from why
+        except ClusterError as error:
+            raise Absent(Unavailable("cluster", error.message)) from error
+        assert identity is not None  # `prepare` has refused nobody
+        why_not = refusal(identity, verb, WORKSPACES, self.place.namespace, self.place.name)
+        raise Refused(403, f"You may not open this workspace: {why_not}. Ask whoever manages the cluster.", "NotAllowed")
 
     def check_xsrf_cookie(self) -> None:
         """Not asked: the apps in workspaces do not know our `_xsrf`. `from_our_pages` guards writes instead."""

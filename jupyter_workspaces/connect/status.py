@@ -19,6 +19,7 @@ class StatusHandler(ConnectHandler):
     """GET: `{"state", "message", "steps": [{"name", "state", "seconds"}], "ready"}`. POST `action=resume` or `restart`: 202, the same."""
 
     shows_steps = True
+    reads_only = True
 
     @web.authenticated
     async def get(self, **_: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from ..api.identity import Access
 from ..cluster.client import Cluster
 from ..resources import names
 from ..resources.templates import TemplateError, connect_path, render
@@ -44,6 +45,8 @@ class Services(Protocol):
     """What of `api.services.Services` the proxy uses. `ready` waits for the cluster and raises `api.problems.Problem` 503."""
 
     async def ready(self) -> Services: ...
+    @property
+    def access(self) -> Access: ...
     @property
     def cluster(self) -> View: ...
     @property
