@@ -56,13 +56,16 @@ class JupyterWorkspaces(ExtensionApp):
             serverapp.event_logger.register_event_schema(schema)
 
     def initialize_handlers(self) -> None:
-        from .api.routes import routes
+        from .api.identity import HeaderIdentities
+        from .api.routes import add_routes
         from .connect.handlers import routes as connect_routes
 
         assert self.serverapp is not None
-        base_url = self.serverapp.base_url
-        # Not `self.handlers`: those must be plain patterns, and the proxy's routes tell WebSockets from pages.
-        self.serverapp.web_app.add_handlers(".*$", [*routes(url_path_join(base_url, self.api_path)), *connect_routes(base_url)])
+        base_url, application = self.serverapp.base_url, self.serverapp.web_app
+        to_the_letter = isinstance(self.serverapp.identity_provider, HeaderIdentities)
+        # Not `self.handlers`: those must be plain patterns, and ours tell methods, WebSockets and pages from each other.
+        application.add_handlers(".*$", connect_routes(base_url))
+        add_routes(application, url_path_join(base_url, self.api_path), to_the_letter=to_the_letter)
 
     async def _start_jupyter_server_extension(self, serverapp: Any) -> None:
         """Called when the server's loop runs. Nothing here is waited for: the server is there before the cluster is."""

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from ..resources.causes import Cause, invalid, required
 from ..resources.workspace_rules import check_pod_metadata
 
+TRUE, FALSE = ("1", "t", "T", "TRUE", "true", "True"), ("0", "f", "F", "FALSE", "false", "False")
+
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
@@ -26,11 +28,24 @@ def dns_subdomain(value: str) -> str | None:
     return "use at most 253 lower-case letters, digits, '-' and '.', each part beginning and ending with a letter or digit"
 
 
+def boolean(value: str) -> str | None:
+    """As Go reads one in a query."""
+    return None if value in TRUE + FALSE else "must be true or false"
+
+
 def name(field: str, value: str) -> Iterator[Cause]:
     """A name that must be there and be a subdomain."""
     if not value:
         yield required(field)
     elif problem := dns_subdomain(value):
+        yield invalid(field, value, problem)
+
+
+def label(field: str, value: str) -> Iterator[Cause]:
+    """A name that must be there and be a label."""
+    if not value:
+        yield required(field)
+    elif problem := dns_label(value):
         yield invalid(field, value, problem)
 
 

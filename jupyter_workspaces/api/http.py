@@ -1,22 +1,24 @@
-"""What all handlers of the dialect share: envelopes, errors, bodies, who asks, conditional and compressed answers."""
+"""What all handlers of the dialect share: who asks, what is asked, what is answered, what goes wrong."""
 
 from __future__ import annotations
 
 import asyncio
-import zlib
-from collections.abc import Callable
+from collections.abc import AsyncIterable, Callable, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlencode
 
 import msgspec
 from jupyter_server.base.handlers import APIHandler
 from tornado import web
 
 from ..cluster.errors import ClusterError
-from . import problems
-from .checks import dns_label
-from .identity import CannotAsk, HeaderIdentities, Identity, refusal, signed_in
-from .problems import Problem
+from ..resources.causes import Cause, invalid
+from . import bodies, packing, problems
+from .checks import dns_label, dns_subdomain
+from .identity import CannotAsk, HeaderIdentities, Identity, refusal
+from .problems import Problem, Stale
+from .selection import Selection, selection
 
 if TYPE_CHECKING:
     from ..resources.catalog import Resource
@@ -24,9 +26,9 @@ if TYPE_CHECKING:
 
 Model = TypeVar("Model", bound=msgspec.Struct)
 
-BODY_LIMIT = 4 * 2**20
-COMPRESS_BYTES = 1024
-_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+JSON = "application/json"
+OUR_HEADERS = ("If-None-Match", "If-Match")
+OUR_PARAMETERS = frozenset({"revision", "limit", "continue", "sort", "filter", "fields", "watch", "follow"})
 
 
 class DataHandler(APIHandler):
@@ -58,12 +60,12 @@ class DataHandler(APIHandler):
     @property
     def trusts_headers(self) -> bool:
         """Whether `--trusted-header-auth` was given."""
-        return isinstance(self.identity_provider, HeaderIdentities)
+        return isinstance(self.settings["identity_provider"], HeaderIdentities)
 
     @property
     def identity(self) -> Identity | None:
         """Who the trusted headers name; None without them."""
-        provider = self.identity_provider
+        provider = self.settings["identity_provider"]
         return provider.identity(self.request.headers) if isinstance(provider, HeaderIdentities) else None
 
     async def permit(self, verb: str, resource: Resource, namespace: str = "", name: str = "", subresource: str = "") -> None:
@@ -96,67 +98,76 @@ class DataHandler(APIHandler):
             return str(self.current_user.username)
         return None
 
-    async def prepare(self) -> None:  # type: ignore[override]
-        await super().prepare()
-        if not self._finished:
+    # Which dialect
+
+    @property
+    def to_the_letter(self) -> bool:
+        """Whether this request gets the original's headers: it came with trusted headers and asks for nothing of ours (docs/dialects.md)."""
+        asks_ours = any(name in self.request.headers for name in OUR_HEADERS) or OUR_PARAMETERS & self.request.query_arguments.keys()
+        return self.trusts_headers and not asks_ours
+
+    def set_default_headers(self) -> None:
+        super().set_default_headers()
+        self.set_header("Vary", "Accept-Encoding")
+        if self.to_the_letter:
+            self.clear_header("X-Content-Type-Options")
+            self.set_header("Access-Control-Allow-Origin", "*")
+        else:
             self.set_header("X-Content-Type-Options", "nosniff")
 
+    def set_cors_headers(self) -> None:
+        if not self.trusts_headers:
+            super().set_cors_headers()
+
     def check_origin(self, origin_to_satisfy_tornado: str = "") -> bool:
-        allowed: bool = super().check_origin(origin_to_satisfy_tornado)
+        # With trusted headers the proxy decides which pages reach it; it must know them to name the user.
+        allowed: bool = self.trusts_headers or super().check_origin(origin_to_satisfy_tornado)
         if not allowed:
             raise problems.forbidden("This page's origin may not use the API of this server.")
         return allowed
 
     # What is asked
 
+    def named(self, **parts: str) -> None:
+        """Parts of the path: a `namespace` is a DNS label, any other a subdomain. Raises `Problem` 422 naming all that are not."""
+        causes: list[Cause] = []
+        for field, value in parts.items():
+            if (why := (dns_label if field == "namespace" else dns_subdomain)(value)) is not None:
+                causes.append(invalid(field, value, why))
+        if causes:
+            raise problems.invalid(causes)
+
     def parameter(self, name: str, wrong: Callable[[str], str | None]) -> str | None:
-        """A checked query parameter, None when absent or empty. Raises `Problem` 422 naming it."""
-        value = self.get_query_argument(name, "", strip=False) or None
-        return value if value is None else self.checked(name, value, wrong)
-
-    def checked(self, name: str, value: str, wrong: Callable[[str], str | None] = dns_label) -> str:
-        """A part of the path that passes a rule. Raises `Problem` 422 naming it."""
-        from ..resources.causes import invalid
-
-        if (why := wrong(value)) is not None:
+        """A checked query parameter, the first of its name; None when absent or empty. Raises `Problem` 422 naming it."""
+        value = next(iter(self.get_query_arguments(name, strip=False)), "")
+        if value and (why := wrong(value)) is not None:
             raise problems.invalid([invalid(name, value, why)])
-        return value
+        return value or None
 
     def media(self, *wanted: str) -> str:
-        """The body's media type. Raises `Problem` 415 for another one."""
-        given = self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        if given not in wanted:
-            raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Send the body as {' or '.join(wanted)}.")
-        return given
-
-    def json(self) -> Any:
-        """The decoded JSON body. Raises `Problem` 400, 413."""
-        body = self.request.body
-        if len(body) > BODY_LIMIT:
-            raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is larger than {BODY_LIMIT} bytes.")
-        try:
-            return msgspec.json.decode(body)
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise problems.bad_request(f"The body is not JSON: {error}") from error
+        """The body's media type. Raises `Problem` 415 for another one, 400 for none that can be read."""
+        return bodies.media_type(self.request.headers.get("Content-Type", ""), *wanted)
 
     def data(self, model: type[Model]) -> Model:
-        """The `data` of the body's envelope as a model; absent and null fields have their zero values.
+        """The `data` of the body's envelope as a model that holds. Raises `Problem` 415, 400, 413, and 422 naming the fields."""
+        self.media(JSON)
+        found = bodies.enveloped(self.request.body, model)
+        causes: Callable[[], list[Cause]] | None = getattr(found, "causes", None)
+        if causes is not None and (wrong := causes()):
+            raise problems.invalid(wrong)
+        return found
 
-        Raises `Problem` 415, 400 (no JSON, a wrong type, an unknown field), 413, and 422 at `data` when there is none.
-        """
-        from ..resources.causes import required
+    def selection(self) -> Selection | None:
+        """What of a list is wanted, None for all of it. Raises `Problem` 422."""
+        return selection(lambda name: self.get_query_arguments(name, strip=False))
 
-        self.media("application/json")
-        body = self.json()
-        if not isinstance(body, dict):
-            raise problems.bad_request('The body must be an object {"data": …}.')
-        unknown = [key for key in body if key.lower() != "data"]
-        if unknown:
-            raise problems.bad_request(f"The body has an unknown field: {unknown[0]}")
-        data = next(iter(body.values()), None)
-        if data is None:
-            raise problems.invalid([required("data")])
-        return converted(data, model)
+    @property
+    def expected(self) -> str | None:
+        """The revision that a write must find: of If-Match, else of `?revision`. None for any."""
+        tag = self.request.headers.get("If-Match", "").strip()
+        if tag and tag != "*":
+            return tag.removeprefix("W/").strip('"')
+        return next(iter(self.get_query_arguments("revision")), "") or None
 
     # What is answered
 
@@ -166,26 +177,57 @@ class DataHandler(APIHandler):
         self.set_status(status)
         self.send(msgspec.json.encode({"data": data}))
 
-    def send(self, body: bytes) -> None:
-        """A JSON body, compressed where the client takes gzip and it pays."""
-        self.set_header("Vary", "Accept-Encoding")
-        if len(body) >= COMPRESS_BYTES and self._takes_gzip():
-            packer = zlib.compressobj(1, zlib.DEFLATED, 31)
-            body = packer.compress(body) + packer.flush()
-            self.set_header("Content-Encoding", "gzip")
-        self.finish(body)
+    def answer_list(self, items: Sequence[Any], chosen: Selection | None) -> None:
+        """A list of models, or what was chosen of it; a further page is named in `Link` (RFC 8288)."""
+        if chosen is None:
+            return self.answer(items)
+        page, token = chosen.apply(msgspec.to_builtins(items))
+        if token is not None:
+            query = [
+                (name, value) for name in self.request.query_arguments for value in self.get_query_arguments(name) if name != "continue"
+            ]
+            self.set_header("Link", f'<{self.request.path}?{urlencode([*query, ("continue", token)])}>; rel="next"')
+        self.answer(page)
+
+    def send(self, body: bytes, media: str = JSON) -> None:
+        """A whole body, compressed where the client takes it and it pays."""
+        name = packing.encoding(self.request.headers.get("Accept-Encoding", ""))
+        if name is not None and len(body) >= packing.COMPRESS_BYTES:
+            body = packing.packed(name, body)
+            self.set_header("Content-Encoding", name)
+        self.finish(body, set_content_type=media)
+
+    async def pour(self, pieces: AsyncIterable[bytes], media: str, *, at_once: bool = False) -> None:
+        """A body as it comes, compressed as `send` would; `at_once` passes each piece on the moment that it is there."""
+        name = None if at_once else packing.encoding(self.request.headers.get("Accept-Encoding", ""))
+        self.set_header("Content-Type", media)
+        if at_once:
+            await self.flush()
+        held, packer = b"", None
+        async for piece in pieces:
+            held += piece
+            if packer is None and name is not None:
+                if len(held) < packing.COMPRESS_BYTES:
+                    continue
+                packer = packing.packer(name)
+                self.set_header("Content-Encoding", name)
+            self.write(held if packer is None else packer.compress(held))
+            held = b""
+            await self.flush()
+        self.finish(held if packer is None else packer.flush(), set_content_type=media)
 
     def none(self) -> None:
         """204."""
         self.set_status(HTTPStatus.NO_CONTENT)
-        self.finish(set_content_type="application/json")
+        self.finish(set_content_type=JSON)
 
-    def unchanged(self, revision: str) -> bool:
+    def unchanged(self, revision: str, *, weak: bool = False) -> bool:
         """Set the ETag of a revision; whether the client has that revision already (then 304 is answered)."""
-        tag = f'W/"{revision}"'
-        self.set_header("ETag", tag)
-        asked = [part.strip() for part in self.request.headers.get("If-None-Match", "").split(",")]
-        if tag not in asked and "*" not in asked:
+        if self.to_the_letter:
+            return False
+        self.set_header("ETag", f'W/"{revision}"' if weak else f'"{revision}"')
+        asked = [part.strip().removeprefix("W/") for part in self.request.headers.get("If-None-Match", "").split(",")]
+        if f'"{revision}"' not in asked and "*" not in asked:
             return False
         self.set_status(HTTPStatus.NOT_MODIFIED)
         self.finish()
@@ -194,13 +236,6 @@ class DataHandler(APIHandler):
     def compute_etag(self) -> str | None:
         """None: hashing every body costs more than it saves; revisions are compared instead (`unchanged`)."""
         return None
-
-    def _takes_gzip(self) -> bool:
-        for part in self.request.headers.get("Accept-Encoding", "").lower().split(","):
-            coding, _, weight = part.strip().partition(";")
-            if coding.strip() == "gzip":
-                return weight.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
-        return False
 
     # What goes wrong
 
@@ -214,40 +249,11 @@ class DataHandler(APIHandler):
             status = HTTPStatus(status_code)
             text = error.log_message if isinstance(error, web.HTTPError) and error.log_message and status < 500 else status.phrase
             error = Problem(status, text.replace("%%", "%"))
-        if error.status == HTTPStatus.METHOD_NOT_ALLOWED:
-            self.set_header("Allow", ", ".join(method for method in _METHODS if method in self._implemented()))
+        if isinstance(error, Stale) and "If-Match" in self.request.headers:
+            error = error.as_precondition()
         self.set_status(error.status)
-        self.set_header("Content-Type", "application/json")
-        self.finish(msgspec.json.encode(error.document()))
+        self.send(msgspec.json.encode(error.document()))
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         if not isinstance(value, (Problem, ClusterError)):  # a refusal is an answer, not a fault
             super().log_exception(typ, value, tb)
-
-    @classmethod
-    def _implemented(cls) -> list[str]:
-        return [method for method in _METHODS if method.lower() in vars(cls)]
-
-
-class NoSuchRoute(DataHandler):
-    """Everything below the API that is not routed: 404 in the envelope."""
-
-    @signed_in
-    async def get(self) -> None:
-        raise problems.not_found("There is nothing at this address.")
-
-    head = post = put = patch = delete = options = get  # type: ignore[assignment]
-
-
-def converted(data: Any, model: type[Model]) -> Model:
-    """A model from decoded JSON; nulls count as absent. Raises `Problem` 400."""
-    try:
-        return msgspec.convert(_without_nulls(data), model)
-    except (msgspec.ValidationError, RecursionError) as error:
-        raise problems.bad_request(f"The body cannot be understood: {error}") from error
-
-
-def _without_nulls(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nulls(child) for key, child in value.items() if child is not None}
-    return [_without_nulls(child) for child in value] if isinstance(value, list) else value

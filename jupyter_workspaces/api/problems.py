@@ -24,6 +24,17 @@ class Problem(Exception):
         return {"error": error}
 
 
+class Stale(Problem):
+    """What was read has changed since. 409 by a body's revision, 412 by If-Match."""
+
+    def __init__(self) -> None:
+        text = "It was changed since you read it. Read it again, make your change, and send it with the new revision."
+        super().__init__(HTTPStatus.CONFLICT, text, {})
+
+    def as_precondition(self) -> Problem:
+        return Problem(HTTPStatus.PRECONDITION_FAILED, self.message, self.cause)
+
+
 def bad_request(message: str) -> Problem:
     return Problem(HTTPStatus.BAD_REQUEST, message)
 
@@ -41,9 +52,7 @@ def taken(what: str, name: str) -> Problem:
 
 
 def stale() -> Problem:
-    return Problem(
-        HTTPStatus.CONFLICT, "It was changed since you read it. Read it again, make your change, and send it with the new revision.", {}
-    )
+    return Stale()
 
 
 def conflict(message: str) -> Problem:

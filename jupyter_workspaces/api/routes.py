@@ -2,47 +2,64 @@
 
 from __future__ import annotations
 
-import re
-from typing import Any
+from tornado.routing import AnyMatches, Rule
+from tornado.web import Application
 
-from .http import NoSuchRoute
+from .misses import NotAllowedHandler, NotFoundHandler, OptionsHandler, RedirectedHandler
+from .routing import ApiRouter, Others, Route
 from .stream import EventStreamHandler
-from .workspaces.about.handlers import ClusterHandler, DescriptionHandler, HealthHandler, NamespacesHandler
-from .workspaces.kinds.handlers import IconHandler, KindHandler, KindsHandler, LogoHandler
-from .workspaces.pods.handlers import DetailsHandler, EventsHandler, LogHandler, ProgressHandler
+from .workspaces.about.handlers import (
+    ClusterHandler,
+    DescriptionHandler,
+    DescriptionPageHandler,
+    HealthHandler,
+    NamespacesHandler,
+    PageHandler,
+)
+from .workspaces.kinds.handlers import IconHandler, KindHandler, KindsHandler, LogoHandler, ValuesHandler
+from .workspaces.pods.handlers import DetailsHandler, EventsHandler, LogHandler, LogStreamHandler, ProgressHandler, ResourcesHandler
+from .workspaces.secrets.handlers import SecretHandler, SecretsHandler
 from .workspaces.volumes.handlers import ClaimHandler, ClaimsHandler, StorageClassesHandler
 from .workspaces.workspaces.handlers import AllWorkspacesHandler, PauseHandler, RestartHandler, WorkspaceHandler, WorkspacesHandler
 
-_SEGMENT = "([^/]+)"
+_READ, _LIST, _ONE = ("GET",), ("GET", "POST"), ("DELETE", "GET", "PUT")
 
-_ROUTES: tuple[tuple[str, type], ...] = (
-    ("healthcheck", HealthHandler),
-    ("swagger/doc.json", DescriptionHandler),
-    ("swagger/?", DescriptionHandler),
-    ("cluster", ClusterHandler),
-    ("events", EventStreamHandler),
-    ("namespaces", NamespacesHandler),
-    ("workspaces", AllWorkspacesHandler),
-    ("workspaces/{}", WorkspacesHandler),
-    ("workspaces/{}/{}", WorkspaceHandler),
-    ("workspaces/{}/{}/actions/pause", PauseHandler),
-    ("workspaces/{}/{}/actions/restart", RestartHandler),
-    ("workspaces/{}/{}/events", EventsHandler),
-    ("workspaces/{}/{}/progress", ProgressHandler),
-    ("workspaces/{}/{}/podtemplate/details", DetailsHandler),
-    ("workspaces/{}/{}/podtemplate/logs/batch", LogHandler),
-    ("workspacekinds", KindsHandler),
-    ("workspacekinds/{}", KindHandler),
-    ("workspacekinds/{}/assets/icon", IconHandler),
-    ("workspacekinds/{}/assets/logo", LogoHandler),
-    ("storageclasses", StorageClassesHandler),
-    ("persistentvolumeclaims/{}", ClaimsHandler),
-    ("persistentvolumeclaims/{}/{}", ClaimHandler),
+ROUTES: tuple[Route, ...] = (
+    Route("healthcheck", HealthHandler, _READ),
+    Route("swagger/doc.json", DescriptionHandler, _READ),
+    Route("swagger/index.html", DescriptionPageHandler, _READ),
+    Route("swagger/", PageHandler, _READ),
+    Route("cluster", ClusterHandler, ours=_READ),
+    Route("events", EventStreamHandler, ours=_READ),
+    Route("namespaces", NamespacesHandler, _READ),
+    Route("workspaces", AllWorkspacesHandler, _READ),
+    Route("workspaces/{}", WorkspacesHandler, _LIST),
+    Route("workspaces/{}/{}", WorkspaceHandler, _ONE, ours=("PATCH",)),
+    Route("workspaces/{}/{}/actions/pause", PauseHandler, ("POST",)),
+    Route("workspaces/{}/{}/actions/restart", RestartHandler, ours=("POST",)),
+    Route("workspaces/{}/{}/events", EventsHandler, ours=_READ),
+    Route("workspaces/{}/{}/progress", ProgressHandler, ours=_READ),
+    Route("workspaces/{}/{}/podtemplate/details", DetailsHandler, _READ),
+    Route("workspaces/{}/{}/podtemplate/logs/batch", LogHandler, _READ),
+    Route("workspaces/{}/{}/podtemplate/logs/stream", LogStreamHandler, ours=_READ),
+    Route("workspaces/{}/{}/podtemplate/resources", ResourcesHandler, ours=_READ),
+    Route("workspacekinds", KindsHandler, _LIST),
+    Route("workspacekinds/{}", KindHandler, _ONE, ours=("PATCH",)),
+    Route("workspacekinds/{}/podtemplate/options/listvalues", ValuesHandler, ("POST",)),
+    Route("workspacekinds/{}/assets/icon", IconHandler, _READ),
+    Route("workspacekinds/{}/assets/logo", LogoHandler, _READ),
+    Route("storageclasses", StorageClassesHandler, _READ),
+    Route("persistentvolumeclaims/{}", ClaimsHandler, _LIST),
+    Route("persistentvolumeclaims/{}/{}", ClaimHandler, ("DELETE",)),
+    Route("secrets/{}", SecretsHandler, _LIST),
+    Route("secrets/{}/{}", SecretHandler, _ONE),
 )
 
+_OTHERS = Others(RedirectedHandler, OptionsHandler, NotAllowedHandler, NotFoundHandler)
 
-def routes(prefix: str) -> list[tuple[str, type[Any]]]:
-    """Patterns below `prefix` (such as `/api/v1`), the most general last."""
-    root = re.escape(prefix)
-    found: list[tuple[str, type[Any]]] = [(f"{root}/{path.replace('{}', _SEGMENT)}", handler) for path, handler in _ROUTES]
-    return [*found, (f"{root}(?:/.*)?", NoSuchRoute)]
+
+def add_routes(application: Application, prefix: str, *, to_the_letter: bool = False) -> None:
+    """Serve everything below `prefix` (such as `/api/v1`); to the letter, everything that no handler takes that is there already."""
+    router = ApiRouter(application, prefix, ROUTES, _OTHERS, to_the_letter=to_the_letter, whole=to_the_letter)
+    # Not `add_handlers`: Jupyter's own looks into each rule for a handler's class, and this one has many.
+    application.default_router.rules.insert(-1, Rule(AnyMatches(), router))

@@ -19,6 +19,7 @@ from .problems import Problem
 from .workspaces.about.service import About
 from .workspaces.kinds.service import Kinds
 from .workspaces.pods.service import Pods
+from .workspaces.secrets.service import Secrets
 from .workspaces.volumes.service import Volumes
 from .workspaces.workspaces.service import Workspaces
 
@@ -47,6 +48,7 @@ class Services:
     workspaces: Workspaces
     kinds: Kinds
     volumes: Volumes
+    secrets: Secrets
     pods: Pods
     about: About
     feed: Feed
@@ -114,6 +116,7 @@ class Services:
         self.workspaces = Workspaces(cache, self.prefix)
         self.kinds = Kinds(cache, self.prefix)
         self.volumes = Volumes(cache)
+        self.secrets = Secrets(cache)
         self.pods = Pods(cache, self.workspaces)
         self.about = About(cache)
         await self.about.identify()

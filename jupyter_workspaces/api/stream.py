@@ -9,24 +9,25 @@ from http import HTTPStatus
 from tornado.iostream import StreamClosedError
 
 from ..resources.catalog import WORKSPACE_KINDS, WORKSPACES
-from .checks import dns_label
+from .checks import TRUE, boolean, dns_label
 from .events import TooManySubscribers
 from .http import DataHandler
 from .identity import signed_in
 from .problems import Problem
 
 
-class EventStreamHandler(DataHandler):
-    """GET events[?namespace=]: Server-Sent Events, taken up again by `Last-Event-ID`."""
+class StreamHandler(DataHandler):
+    """Can answer with Server-Sent Events instead of a list (`?watch=true`), taken up again by `Last-Event-ID`."""
 
     _task: asyncio.Task[None] | None = None
 
-    @signed_in
-    async def get(self) -> None:
-        namespace = self.parameter("namespace", dns_label)
-        await self.permit("watch", WORKSPACES, namespace or "")
-        # Who may make workspaces somewhere may see what they can be made of (contract §5.2, `namespaceFilter`).
-        kinds = await self.may("list", WORKSPACE_KINDS) or await self.may("create", WORKSPACES, namespace or "")
+    @property
+    def watches(self) -> bool:
+        """Whether changes are asked for. Raises `Problem` 422 for what is neither true nor false."""
+        return self.parameter("watch", boolean) in TRUE
+
+    async def stream(self, namespace: str | None, *, kinds: bool) -> None:
+        """Until the client leaves; `kinds` tells of workspace kinds too, an empty `namespace` of nothing else."""
         feed = (await self.services.ready()).feed
         self._task = asyncio.current_task()
         self.set_header("Cache-Control", "no-cache")
@@ -53,3 +54,15 @@ class EventStreamHandler(DataHandler):
         super().on_connection_close()
         if self._task is not None:
             self._task.cancel()  # a silent stream would notice only at its next keep-alive
+
+
+class EventStreamHandler(StreamHandler):
+    """GET events[?namespace=]: workspaces and kinds."""
+
+    @signed_in
+    async def get(self) -> None:
+        namespace = self.parameter("namespace", dns_label)
+        await self.permit("watch", WORKSPACES, namespace or "")
+        # Who may make workspaces somewhere may see what they can be made of (contract §5.2, `namespaceFilter`).
+        kinds = await self.may("list", WORKSPACE_KINDS) or await self.may("create", WORKSPACES, namespace or "")
+        await self.stream(namespace, kinds=kinds)

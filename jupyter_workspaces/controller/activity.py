@@ -18,6 +18,7 @@ from ..cluster.reflector import Key
 from ..cluster.workqueue import WorkQueue
 from ..resources import names
 from ..resources.catalog import SECRETS
+from ..resources.selectors import matches
 from ..resources.templates import connect_path
 
 Object = Mapping[str, Any]
@@ -37,20 +38,6 @@ class JupyterStatus(msgspec.Struct):
     """The part of a Jupyter server's `api/status` that counts here."""
 
     last_activity: datetime
-
-
-def matches(selector: Object, labels: Mapping[str, str]) -> bool:
-    """A Kubernetes LabelSelector; an empty one fits everything."""
-    for key, value in (selector.get("matchLabels") or {}).items():
-        if labels.get(key) != value:
-            return False
-    for expression in selector.get("matchExpressions") or ():
-        key, operator, values = expression["key"], expression["operator"], expression.get("values") or ()
-        held = labels.get(key)
-        fits = {"In": held in values, "NotIn": held not in values, "Exists": held is not None, "DoesNotExist": held is None}
-        if not fits.get(operator, False):
-            return False
-    return True
 
 
 def pause_rule(kind: Object, size: Object, namespace_labels: Mapping[str, str]) -> Object | None:

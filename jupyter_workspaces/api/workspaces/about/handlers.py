@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import msgspec
-from jupyter_server.auth.decorator import allow_unauthenticated, authorized
-from tornado import web
+from jupyter_server.auth.decorator import allow_unauthenticated
 
+from ....resources.catalog import NAMESPACES
 from ...http import DataHandler
+from ...identity import signed_in
+from ...misses import RedirectedHandler
 from . import views
 from .description import description
+from .page import page
+
+HTML = "text/html; charset=utf-8"
 
 
 class HealthHandler(DataHandler):
@@ -16,31 +21,47 @@ class HealthHandler(DataHandler):
 
     @allow_unauthenticated
     async def get(self) -> None:
-        self.finish(msgspec.json.encode(views.health()))
+        self.send(msgspec.json.encode(views.health(to_the_letter=self.to_the_letter)))
 
 
 class DescriptionHandler(DataHandler):
     """GET swagger/doc.json: the API as an OpenAPI document."""
 
-    @web.authenticated
-    @authorized
+    @signed_in
     async def get(self) -> None:
-        self.send(msgspec.json.encode(description(self.services.prefix)))
+        self.send(msgspec.json.encode(description(self.prefix)), "application/json; charset=utf-8")
+
+
+class DescriptionPageHandler(DataHandler):
+    """GET swagger/index.html: the same for people."""
+
+    @signed_in
+    async def get(self) -> None:
+        self.set_header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'")
+        self.send(page(description(self.prefix)).encode(), HTML)
+
+
+class PageHandler(RedirectedHandler):
+    """GET swagger/."""
+
+    def initialize(self, location: str = "") -> None:
+        super().initialize(location or f"{self.prefix}/swagger/index.html")
 
 
 class NamespacesHandler(DataHandler):
     """GET namespaces."""
 
-    @web.authenticated
-    @authorized
+    @signed_in
     async def get(self) -> None:
-        self.answer((await self.services.ready()).about.namespaces())
+        chosen = self.selection()
+        await self.permit("list", NAMESPACES)
+        self.answer_list((await self.services.ready()).about.namespaces(), chosen)
 
 
 class ClusterHandler(DataHandler):
     """GET cluster."""
 
-    @web.authenticated
-    @authorized
+    @signed_in
     async def get(self) -> None:
+        await self.permit("list", NAMESPACES)
         self.answer(await (await self.services.ready()).about.cluster())

@@ -12,8 +12,12 @@ from . import models
 Object = Mapping[str, Any]
 
 
-def health() -> dict[str, Any]:
-    return {"status": "Healthy", "systemInfo": {"version": __version__}}
+ORIGINAL_VERSION = "1.0.0"
+"""What the original has said of itself in all its versions."""
+
+
+def health(*, to_the_letter: bool) -> dict[str, Any]:
+    return {"status": "Healthy", "systemInfo": {"version": ORIGINAL_VERSION if to_the_letter else __version__}}
 
 
 def namespace(obj: Object) -> models.Namespace:

@@ -5,90 +5,118 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Literal
 
-from jupyter_server.auth.decorator import authorized
-from tornado import web
-
-from ... import problems
-from ...checks import dns_label, dns_subdomain
-from ...http import BODY_LIMIT, DataHandler
+from ....resources.catalog import WORKSPACE_KINDS, WORKSPACES
+from ... import bodies
+from ...checks import dns_label
+from ...http import DataHandler
+from ...identity import signed_in
+from ...stream import StreamHandler
 from ..workspaces.handlers import patch_of
 from . import models
+from .manifest import read_manifest
 
 YAML = "application/yaml"
 
 
-class KindsHandler(DataHandler):
-    """GET, POST workspacekinds."""
+class KindsHandler(StreamHandler):
+    """GET, POST workspacekinds; with `namespaceFilter` the list is for whoever may make workspaces there."""
 
-    @web.authenticated
-    @authorized
+    @signed_in
     async def get(self) -> None:
-        self.parameter("namespaceFilter", dns_label)
-        self.answer((await self.services.ready()).kinds.list())
+        namespace, chosen = self.parameter("namespaceFilter", dns_label), self.selection()
+        if namespace is None:
+            await self.permit("list", WORKSPACE_KINDS)
+        else:
+            await self.permit("create", WORKSPACES, namespace)
+        if self.watches:
+            await self.permit("watch", WORKSPACE_KINDS)
+            return await self.stream("", kinds=True)
+        self.answer_list((await self.services.ready()).kinds.list(), chosen)
 
-    @web.authenticated
-    @authorized
+    @signed_in
     async def post(self) -> None:
         self.media(YAML)
-        if len(self.request.body) > BODY_LIMIT:
-            raise problems.Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is larger than {BODY_LIMIT} bytes.")
+        manifest = read_manifest(bodies.within_limit(self.request.body))
+        name = manifest["metadata"]["name"]
+        await self.permit("create", WORKSPACE_KINDS, name=name)
         services = await self.services.ready()
-        made = await services.kinds.create(services.writer(self.user), self.request.body)
-        self.answer(made, HTTPStatus.CREATED, location=f"{self.services.prefix}/workspacekinds/{made.name}")
+        made = await services.kinds.create(services.writer(self.user), manifest)
+        self.answer(made, HTTPStatus.CREATED, location=f"{self.prefix}/workspacekinds/{made.name}")
 
 
 class KindHandler(DataHandler):
     """GET, PUT, PATCH, DELETE workspacekinds/{name}."""
 
-    @web.authenticated
-    @authorized
+    @signed_in
     async def get(self, name: str) -> None:
-        self.checked("name", name, dns_subdomain)
-        model = await (await self.services.ready()).kinds.get(name)
+        self.named(name=name)
+        await self.permit("get", WORKSPACE_KINDS, name=name)
+        self._send(await (await self.services.ready()).kinds.get(name))
+
+    @signed_in
+    async def put(self, name: str) -> None:
+        self.named(name=name)
+        await self.permit("update", WORKSPACE_KINDS, name=name)
+        model = self.data(models.KindWrite)
+        services = await self.services.ready()
+        self._send(await services.kinds.update(services.writer(self.user), name, model, self.expected))
+
+    @signed_in
+    async def patch(self, name: str) -> None:
+        self.named(name=name)
+        await self.permit("update", WORKSPACE_KINDS, name=name)
+        patch = patch_of(self)
+        services = await self.services.ready()
+        self._send(await services.kinds.patch(services.writer(self.user), name, patch, self.expected))
+
+    @signed_in
+    async def delete(self, name: str) -> None:
+        self.named(name=name)
+        await self.permit("delete", WORKSPACE_KINDS, name=name)
+        await (await self.services.ready()).kinds.delete(name, self.expected)
+        self.none()
+
+    def _send(self, model: models.KindUpdate) -> None:
         if not self.unchanged(model.revision):
             self.answer(model)
 
-    @web.authenticated
-    @authorized
-    async def put(self, name: str) -> None:
-        self.checked("name", name, dns_subdomain)
-        services = await self.services.ready()
-        model = self.data(models.KindUpdate)
-        if causes := model.causes():
-            raise problems.invalid(causes)
-        self.answer(await services.kinds.update(services.writer(self.user), name, model))
 
-    @web.authenticated
-    @authorized
-    async def patch(self, name: str) -> None:
-        self.checked("name", name, dns_subdomain)
-        services = await self.services.ready()
-        self.answer(await services.kinds.patch(services.writer(self.user), name, patch_of(self)))
+class ValuesHandler(DataHandler):
+    """POST workspacekinds/{name}/podtemplate/options/listvalues."""
 
-    @web.authenticated
-    @authorized
-    async def delete(self, name: str) -> None:
-        self.checked("name", name, dns_subdomain)
-        await (await self.services.ready()).kinds.delete(name)
-        self.none()
+    @signed_in
+    async def post(self, name: str) -> None:
+        self.named(name=name)
+        model = self.data(models.ListValues)
+        if model.context.namespace:
+            await self.permit("create", WORKSPACES, model.context.namespace.name)
+        else:
+            await self.permit("get", WORKSPACE_KINDS, name=name)
+        self.answer(await (await self.services.ready()).kinds.values(name, model.context))
 
 
 class _PictureHandler(DataHandler):
     async def send_picture(self, name: str, which: Literal["icon", "logo"]) -> None:
-        self.checked("name", name, dns_subdomain)
-        self.parameter("namespace", dns_label)
+        self.named(name=name)
+        namespace = self.parameter("namespace", dns_label)
+        if namespace is None:
+            await self.permit("get", WORKSPACE_KINDS, name=name)
+        else:
+            await self.permit("list", WORKSPACES, namespace)
         picture = await (await self.services.ready()).kinds.picture(name, which)
-        # An SVG can carry scripts: shown as a picture it cannot run them, opened as a page it must not.
-        self.set_header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; sandbox")
-        self.set_header("Cache-Control", "private, max-age=86400" if self.get_query_argument("sha256", "") else "no-cache")
-        self.finish(picture, set_content_type="image/svg+xml")
+        if self.to_the_letter:
+            self.clear_header("Content-Security-Policy")
+        else:
+            # An SVG can carry scripts: shown as a picture it cannot run them, opened as a page it must not.
+            self.set_header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; sandbox")
+            self.set_header("Cache-Control", "private, max-age=86400" if self.get_query_argument("sha256", "") else "no-cache")
+        self.send(picture, "image/svg+xml")
 
 
 class IconHandler(_PictureHandler):
     """GET workspacekinds/{name}/assets/icon."""
 
-    @web.authenticated
-    @authorized
+    @signed_in
     async def get(self, name: str) -> None:
         await self.send_picture(name, "icon")
 
@@ -96,7 +124,6 @@ class IconHandler(_PictureHandler):
 class LogoHandler(_PictureHandler):
     """GET workspacekinds/{name}/assets/logo."""
 
-    @web.authenticated
-    @authorized
+    @signed_in
     async def get(self, name: str) -> None:
         await self.send_picture(name, "logo")

@@ -10,6 +10,7 @@ from msgspec import UNSET, UnsetType
 from ....resources.causes import Cause
 from ... import checks
 from ..workspaces.models import ImageRef
+from .typed import Reading, part
 
 
 class KindUpdate(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
@@ -24,6 +25,52 @@ class KindUpdate(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
         return list(checks.present("data.revision", self.revision))
 
 
+class KindWrite(KindUpdate, rename="camel", forbid_unknown_fields=True):
+    """The update model as a body: its parts are read by the CRD's schema, in any case. Unknown fields and wrong types are a `ValueError`."""
+
+    def __post_init__(self) -> None:
+        reading = Reading(any_case=True)
+        self.spawner = reading.read(part("spec", "spawner"), self.spawner, "spawner")
+        self.pod_template = reading.read(part("spec", "podTemplate"), self.pod_template, "podTemplate")
+        if self.activity_rules is not UNSET:
+            self.activity_rules = reading.read(part("spec", "activityRules"), self.activity_rules, "activityRules")
+        if problems := [*reading.wrong, *reading.unknown]:
+            raise ValueError("; ".join(problems[:5]))
+
+
+class NamespaceRef(msgspec.Struct, forbid_unknown_fields=True):
+    name: str = ""
+
+
+class OptionRef(msgspec.Struct, forbid_unknown_fields=True):
+    id: str = ""
+
+
+class ValuesContext(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """For whom, and with which options chosen, the values are wanted."""
+
+    namespace: NamespaceRef | UnsetType = UNSET
+    pod_config: OptionRef | UnsetType = UNSET
+    image_config: OptionRef | UnsetType = UNSET
+
+
+class ListValues(msgspec.Struct, forbid_unknown_fields=True):
+    """Body of listvalues."""
+
+    context: ValuesContext = msgspec.field(default_factory=ValuesContext)
+
+    def causes(self) -> list[Cause]:
+        context = self.context
+        found: list[Cause] = []
+        if context.namespace is not UNSET:
+            found += checks.label("data.context.namespace.name", context.namespace.name)
+        if context.pod_config is not UNSET:
+            found += checks.present("data.context.podConfig.id", context.pod_config.id)
+        if context.image_config is not UNSET:
+            found += checks.present("data.context.imageConfig.id", context.image_config.id)
+        return found
+
+
 class KindCreated(msgspec.Struct, rename="camel"):
     name: str
     spawner: dict[str, Any]
@@ -34,8 +81,9 @@ class Count(msgspec.Struct, rename="camel"):
     workspaces_count: int
 
 
-class Restrictions(msgspec.Struct):
+class Restrictions(msgspec.Struct, rename="camel"):
     deny: bool = False
+    deny_message: dict[str, str] | UnsetType = UNSET
 
 
 class Option(msgspec.Struct, rename="camel"):

@@ -9,19 +9,18 @@ from http import HTTPStatus
 from typing import Any, Literal
 
 import msgspec
-import yaml
 from msgspec import UNSET
 
 from ....cluster.cache import Cache
 from ....cluster.errors import ClusterError, Conflict, Invalid, NotFound
 from ....cluster.reflector import key_of
 from ....resources.catalog import WORKSPACE_KINDS
-from ....resources.causes import Cause, invalid, required
+from ....resources.causes import invalid
 from ... import audit, problems
-from ...checks import dns_subdomain
-from ...http import converted
+from ...bodies import converted
 from ..workspaces.service import patched
-from . import models, views
+from . import filtering, models, views
+from .typed import part, written
 
 Object = dict[str, Any]
 
@@ -42,16 +41,25 @@ class Kinds:
         """Raises `Problem` 404."""
         return views.update_model(await self._find(name))
 
-    async def create(self, user: str | None, manifest: bytes) -> models.KindCreated:
-        """From a manifest in YAML or JSON. Raises `Problem` 400 for what is no kind, 409, 422."""
-        body = read_manifest(manifest)
-        metadata = body["metadata"]
+    async def values(self, name: str, context: models.ValuesContext) -> models.KindOptions:
+        """Images and sizes as the kind's filter rules leave them. Raises `Problem` 404, 422 for options that the kind does not have."""
+        kind = await self._find(name)
+        chosen = filtering.Context(
+            namespace=self._cache.namespaces.get(context.namespace.name) if context.namespace else None,
+            image_config=context.image_config.id if context.image_config else None,
+            pod_config=context.pod_config.id if context.pod_config else None,
+        )
+        if causes := filtering.unknown_options(kind, chosen):
+            raise problems.invalid(causes)
+        return views.options(kind, filtering.effects(kind, chosen))
+
+    async def create(self, user: str | None, manifest: Object) -> models.KindCreated:
+        """From a manifest that `read_manifest` gave. Raises `Problem` 409, 422."""
+        metadata = manifest["metadata"]
         metadata["annotations"] = (metadata.get("annotations") or {}) | audit.created(user)
-        body.setdefault("spec", {})
-        body.pop("status", None)
         query = {"fieldValidation": "Strict"}
         try:
-            made = await self._cache.cluster.raw("POST", WORKSPACE_KINDS.path(), body=body, query=query)
+            made = await self._cache.cluster.raw("POST", WORKSPACE_KINDS.path(), body=manifest, query=query)
         except ClusterError as error:
             if error.status == 400 and "unknown field" in error.message:
                 raise problems.invalid([invalid("<nil>", "…", error.message)]) from error
@@ -59,32 +67,38 @@ class Kinds:
         self._cache.kinds.apply(made)
         return views.created_model(made)
 
-    async def update(self, user: str | None, name: str, model: models.KindUpdate) -> models.KindUpdate:
-        """Raises `Problem` 404, 409 for a stale revision, 422."""
+    async def update(self, user: str | None, name: str, model: models.KindUpdate, expected: str | None = None) -> models.KindUpdate:
+        """`expected` is a second revision that must hold. Raises `Problem` 404, 409 for a stale revision, 422."""
 
         def change(kind: Object) -> Object:
-            if model.revision != views.revision(kind):
+            if {model.revision, expected or model.revision} != {views.revision(kind)}:
                 raise problems.stale()
             return _with(kind, model)
 
         return views.update_model(await self._write(user, name, change))
 
-    async def patch(self, user: str | None, name: str, patch: Any) -> models.KindUpdate:
+    async def patch(self, user: str | None, name: str, patch: Any, expected: str | None = None) -> models.KindUpdate:
         """Change the update model: a mapping is a merge patch, a list a JSON patch. Raises `Problem` 400, 404, 409, 422."""
 
         def change(kind: Object) -> Object:
             present = msgspec.to_builtins(views.update_model(kind))
-            model = converted(patched(present, patch), models.KindUpdate)
-            if model.revision != present["revision"]:
+            model = converted(patched(present, patch), models.KindWrite)
+            if {model.revision, expected or model.revision} != {present["revision"]}:
                 raise problems.stale()
             return _with(kind, model)
 
         return views.update_model(await self._write(user, name, change))
 
-    async def delete(self, name: str) -> None:
-        """Raises `Problem` 404, 409 while a workspace is of this kind."""
+    async def delete(self, name: str, expected: str | None = None) -> None:
+        """Raises `Problem` 404, 409 while a workspace is of this kind or for a stale `expected`."""
+        version = None
         try:
-            await self._cache.cluster.delete(WORKSPACE_KINDS, name)
+            if expected is not None:
+                held = await self._cache.cluster.get(WORKSPACE_KINDS, name)
+                if views.revision(held) != expected:
+                    raise problems.stale()
+                version = held["metadata"]["resourceVersion"]
+            await self._cache.cluster.delete(WORKSPACE_KINDS, name, resource_version=version)
         except ClusterError as error:
             raise problems.from_cluster(error, "workspace kind", name) from error
 
@@ -136,74 +150,10 @@ class Kinds:
         raise AssertionError("unreachable")
 
 
-def read_manifest(text: bytes) -> Object:
-    """The first document of a manifest, checked as far as a WorkspaceKind goes. Raises `Problem` 400, 422."""
-    try:
-        document = next(iter(yaml.load_all(text, Loader=_StrictLoader)), None)
-    except _Repeated as error:
-        raise problems.invalid([invalid("<nil>", error.key, "this key stands twice")]) from error
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise problems.bad_request(f"The body is not YAML: {error}") from error
-    if document is None:
-        document = {}
-    if not isinstance(document, dict):
-        raise problems.bad_request("The body must be a manifest: an object with apiVersion, kind, metadata and spec.")
-    metadata = document.get("metadata") if document.get("metadata") is not None else {}
-    if not isinstance(metadata, dict) or not all(isinstance(document.get(key) or "", str) for key in ("apiVersion", "kind")):
-        raise problems.bad_request("apiVersion and kind must be texts, metadata an object.")
-    causes: list[Cause] = [required(key) for key in ("apiVersion", "kind") if not document.get(key)]
-    name = metadata.get("name") or ""
-    if not isinstance(name, str):
-        raise problems.bad_request("metadata.name must be a text.")
-    if not name:
-        causes.append(required("metadata.name"))
-    elif problem := dns_subdomain(name):
-        causes.append(invalid("metadata.name", name, problem))
-    if not causes and (document["apiVersion"], document["kind"]) != (WORKSPACE_KINDS.api_version, WORKSPACE_KINDS.kind):
-        wanted = f"{WORKSPACE_KINDS.kind} of {WORKSPACE_KINDS.api_version}"
-        raise problems.bad_request(f"The manifest must be a {wanted}, not a {document['kind']} of {document['apiVersion']}.")
-    if causes:
-        raise problems.invalid(causes)
-    spec = document.get("spec")
-    if spec is not None and not isinstance(spec, dict):
-        raise problems.bad_request("spec must be an object.")
-    return (
-        {**document, "metadata": dict(metadata)}
-        if spec is not None
-        else {key: value for key, value in document.items() if key != "spec"} | {"metadata": dict(metadata)}
-    )
-
-
-class _Repeated(Exception):
-    def __init__(self, key: str) -> None:
-        super().__init__(key)
-        self.key = key
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """Refuses keys that stand twice, and keeps what looks like a date a text, as JSON would."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, str):
-                raise yaml.constructor.ConstructorError(None, None, f"a key must be a text, not {key!r}", key_node.start_mark)
-            if key in seen:
-                raise _Repeated(key)
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-_StrictLoader.yaml_implicit_resolvers = {
-    letter: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
 def _with(kind: Object, model: models.KindUpdate) -> Object:
+    """The kind with what an update replaces; `filterRules` stay."""
     spec = {**kind["spec"], "spawner": model.spawner, "podTemplate": model.pod_template}
     spec.pop("activityRules", None)
     if model.activity_rules is not UNSET and model.activity_rules:
         spec["activityRules"] = model.activity_rules
-    return kind | {"spec": spec}
+    return kind | {"spec": written(part("spec"), spec)}

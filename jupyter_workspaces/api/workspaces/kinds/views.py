@@ -10,6 +10,7 @@ from msgspec import UNSET
 
 from ..workspaces.models import ImageRef
 from . import models
+from .filtering import Context, Effect, effects
 
 Object = Mapping[str, Any]
 
@@ -60,32 +61,45 @@ def list_item(kind: Object, prefix: str) -> models.KindListItem:
         pod_template=models.KindTemplate(
             pod_metadata={"labels": dict(metadata.get("labels") or {}), "annotations": dict(metadata.get("annotations") or {})},
             volume_mounts={"home": template["volumeMounts"]["home"]},
-            options=models.KindOptions(_options(kind, "imageConfig"), _options(kind, "podConfig")),
+            options=options(kind, effects(kind, Context())),
             activity_probe=_probe(template.get("activityProbe")),
         ),
         restrictions=models.Restrictions(),
-        activity_rules=kind["spec"].get("activityRules") or UNSET,
+        activity_rules=[_rule(rule) for rule in kind["spec"].get("activityRules") or ()] or UNSET,
     )
 
 
-def _options(kind: Object, dimension: str) -> models.OptionList:
-    options = kind["spec"]["podTemplate"]["options"][dimension]
+def options(kind: Object, effects: Mapping[tuple[str, str], Effect] | None = None) -> models.KindOptions:
+    """Images and sizes; with `effects` only those in it, by dimension and id, as their filter rules show them."""
+    return models.KindOptions(_options(kind, "imageConfig", effects), _options(kind, "podConfig", effects))
+
+
+def _options(kind: Object, dimension: str, effects: Mapping[tuple[str, str], Effect] | None) -> models.OptionList:
+    found = kind["spec"]["podTemplate"]["options"][dimension]
     counted = ((kind.get("status") or {}).get("podTemplateOptions") or {}).get(dimension) or ()
     counts = {entry["id"]: entry["workspaces"] for entry in counted}
-    values = [
-        models.Option(
+    values = []
+    for value in found["values"]:
+        effect = Effect() if effects is None else effects.get((dimension, value["id"]))
+        if effect is None:
+            continue
+        shown = models.Option(
             id=value["id"],
             display_name=value["spawner"]["displayName"],
             description=value["spawner"].get("description", ""),
             labels=list(value["spawner"].get("labels") or ()) or UNSET,
-            hidden=bool(value["spawner"].get("hidden")),
+            hidden=bool(value["spawner"].get("hidden")) or effect.hide,
             redirect=value.get("redirect") or UNSET,
             cluster_metrics=models.Count(counts.get(value["id"], 0)),
-            restrictions=models.Restrictions(),
+            restrictions=models.Restrictions(effect.deny, {"text": effect.deny_message} if effect.deny_message else UNSET),
         )
-        for value in options["values"]
-    ]
-    return models.OptionList(options["spawner"]["default"], values or UNSET)
+        values.append(shown)
+    return models.OptionList(found["spawner"]["default"], values or UNSET)
+
+
+def _rule(rule: Object) -> dict[str, Any]:
+    """Lists leave out what is zero."""
+    return {**rule, "config": {name: value for name, value in rule["config"].items() if value or name != "minRunningSeconds"}}
 
 
 def _probe(probe: Object | None) -> Any:

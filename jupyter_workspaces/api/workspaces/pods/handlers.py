@@ -5,87 +5,95 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
-from jupyter_server.auth.decorator import authorized
-from tornado import web
 from tornado.iostream import StreamClosedError
 
-from ...checks import dns_label, dns_subdomain
+from ....resources.catalog import WORKSPACES
+from ...checks import TRUE, boolean, dns_label
 from ...http import DataHandler
+from ...identity import signed_in
 from .progress import CONTAINER
-from .service import DEFAULT_LINES, LogQuery
+from .service import DEFAULT_LINES, LogQuery, Pods
 
 CHUNK_BYTES = 64 * 2**10
-_TRUE, _FALSE = ("1", "t", "T", "TRUE", "true", "True"), ("0", "f", "F", "FALSE", "false", "False")
+PLAIN = "text/plain"
 
 
 class _WorkspacePart(DataHandler):
-    def named(self, namespace: str, name: str) -> tuple[str, str]:
-        return self.checked("namespace", namespace), self.checked("name", name, dns_subdomain)
+    """What may be seen of a workspace by whoever may see it."""
+
+    async def pods(self, namespace: str, name: str) -> Pods:
+        await self.permit("get", WORKSPACES, namespace, name)
+        return (await self.services.ready()).pods
 
 
 class DetailsHandler(_WorkspacePart):
     """GET workspaces/{namespace}/{name}/podtemplate/details."""
 
-    @web.authenticated
-    @authorized
+    @signed_in
     async def get(self, namespace: str, name: str) -> None:
-        self.answer(await (await self.services.ready()).pods.details(*self.named(namespace, name)))
+        self.named(namespace=namespace, name=name)
+        self.answer(await (await self.pods(namespace, name)).details(namespace, name))
+
+
+class ResourcesHandler(_WorkspacePart):
+    """GET workspaces/{namespace}/{name}/podtemplate/resources."""
+
+    @signed_in
+    async def get(self, namespace: str, name: str) -> None:
+        self.named(namespace=namespace, name=name)
+        self.answer(await (await self.pods(namespace, name)).resources(namespace, name))
 
 
 class EventsHandler(_WorkspacePart):
     """GET workspaces/{namespace}/{name}/events."""
 
-    @web.authenticated
-    @authorized
+    @signed_in
     async def get(self, namespace: str, name: str) -> None:
-        self.answer(await (await self.services.ready()).pods.events(*self.named(namespace, name)))
+        self.named(namespace=namespace, name=name)
+        self.answer(await (await self.pods(namespace, name)).events(namespace, name))
 
 
 class ProgressHandler(_WorkspacePart):
     """GET workspaces/{namespace}/{name}/progress."""
 
-    @web.authenticated
-    @authorized
+    @signed_in
     async def get(self, namespace: str, name: str) -> None:
-        self.answer(await (await self.services.ready()).pods.progress(*self.named(namespace, name)))
+        self.named(namespace=namespace, name=name)
+        self.answer(await (await self.pods(namespace, name)).progress(namespace, name))
 
 
 class LogHandler(_WorkspacePart):
     """GET workspaces/{namespace}/{name}/podtemplate/logs/batch; with `follow=true` it goes on as long as the client listens."""
 
-    @web.authenticated
-    @authorized
+    follows = False
+
+    @signed_in
     async def get(self, namespace: str, name: str) -> None:
-        place = self.named(namespace, name)
+        self.named(namespace=namespace, name=name)
         query = LogQuery(
             container=self.parameter("container", dns_label) or CONTAINER,
             tail_lines=int(self.parameter("tailLines", _lines) or DEFAULT_LINES),
-            previous=self.parameter("previous", _boolean) in _TRUE,
+            previous=self.parameter("previous", boolean) in TRUE,
             since=self.parameter("sinceTime", _time),
-            follow=self.parameter("follow", _boolean) in _TRUE,
+            follow=self.follows or self.parameter("follow", boolean) in TRUE,
         )
-        async with (await self.services.ready()).pods.log(*place, query) as content:
-            self.set_header("Content-Type", "text/plain; charset=utf-8")
+        async with (await self.pods(namespace, name)).log(namespace, name, query) as content:
             try:
-                if query.follow:
-                    await self.flush()
-                async for chunk in content.iter_any():
-                    for start in range(0, len(chunk), CHUNK_BYTES):
-                        self.write(chunk[start : start + CHUNK_BYTES])
-                        await self.flush()
+                await self.pour(content.iter_chunked(CHUNK_BYTES) if not query.follow else content.iter_any(), PLAIN, at_once=query.follow)
             except StreamClosedError:
                 return
-        await self.finish(set_content_type="text/plain; charset=utf-8")
+
+
+class LogStreamHandler(LogHandler):
+    """GET workspaces/{namespace}/{name}/podtemplate/logs/stream: the log as it is written."""
+
+    follows = True
 
 
 def _lines(text: str) -> str | None:
     if re.fullmatch(r"\+?\d{1,18}", text) and int(text) > 0:
         return None
     return "must be a whole number above 0"
-
-
-def _boolean(text: str) -> str | None:
-    return None if text in _TRUE + _FALSE else "must be true or false"
 
 
 def _time(text: str) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 from msgspec import UNSET, UnsetType
 
@@ -35,6 +37,25 @@ class Details(msgspec.Struct, rename="camel"):
     pod_metadata: dict[str, dict[str, str]]
     volumes: MountedVolumes
     pod: Pod | UnsetType = UNSET
+
+
+class Measured(msgspec.Struct):
+    """As metrics.k8s.io tells it: `usage` by resource, as quantities."""
+
+    timestamp: str
+    usage: dict[str, str]
+
+
+class ContainerResources(msgspec.Struct, rename="camel"):
+    resources: dict[str, Any]
+    metrics_from_metrics_server: Measured | UnsetType = UNSET
+
+
+class Resources(msgspec.Struct):
+    """Either the containers by name, or why there are none to tell of."""
+
+    containers: dict[str, ContainerResources] | UnsetType = UNSET
+    error: str | UnsetType = UNSET
 
 
 class Event(msgspec.Struct):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ....cluster.cache import Cache
 from ....cluster.client import REQUEST_SECONDS
-from ....cluster.errors import ClusterError
+from ....cluster.errors import ClusterError, NotFound
 from ....resources import names
 from ....resources.catalog import EVENTS, PODS
 from ... import problems
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 
+METRICS = "/apis/metrics.k8s.io/v1beta1"
+NOT_RUNNING, NOT_MEASURED = "WORKSPACE_NOT_RUNNING", "METRICS_API_NOT_AVAILABLE"
 DEFAULT_LINES = 1000
 LIMIT_BYTES = 100 * 2**20
 
@@ -64,6 +66,32 @@ class Pods:
         claims = [claim for one in claims_of_workspace(workspace) if (claim := self._cache.claims.get(one, namespace))]
         told = await self._events_of(namespace, [pod["metadata"]["uid"]]) if pod is not None else []
         return progress(workspace, pod, claims, told, int(time.time() * 1000))
+
+    async def resources(self, namespace: str, name: str) -> models.Resources:
+        """What its containers ask for and use now, as far as the cluster measures it. Raises `Problem` 404."""
+        workspace = await self._workspaces.find(namespace, name)
+        pod = self._cache.pod_of(workspace)
+        if pod is None or (workspace.get("status") or {}).get("state") != "Running":
+            return models.Resources(error=NOT_RUNNING)
+        try:
+            measured = await self._cache.cluster.raw("GET", f"{METRICS}/namespaces/{namespace}/pods/{pod['metadata']['name']}")
+        except NotFound:
+            if not await self._measures():
+                return models.Resources(error=NOT_MEASURED)
+            measured = {}  # too young to have been measured
+        except ClusterError as error:
+            if error.status == 503:
+                return models.Resources(error=NOT_MEASURED)
+            raise
+        return views.resources(pod, measured)
+
+    async def _measures(self) -> bool:
+        """Whether the cluster has the metrics API."""
+        try:
+            await self._cache.cluster.raw("GET", METRICS)
+        except ClusterError:
+            return False
+        return True
 
     @asynccontextmanager
     async def log(self, namespace: str, name: str, query: LogQuery) -> AsyncIterator[aiohttp.StreamReader]:

@@ -41,6 +41,17 @@ def details(workspace: Object, kind: Object | None) -> models.Details:
     )
 
 
+def resources(pod: Object, measured: Object) -> models.Resources:
+    """`measured` is a PodMetrics of metrics.k8s.io, empty for none."""
+    usage = {container["name"]: container.get("usage") or {} for container in measured.get("containers") or ()}
+    found = {}
+    for container in pod["spec"]["containers"]:
+        name = container["name"]
+        told = models.Measured(measured.get("timestamp", ""), dict(usage[name])) if name in usage else UNSET
+        found[name] = models.ContainerResources(dict(container.get("resources") or {}), told)
+    return models.Resources(found)
+
+
 def event(obj: Object) -> models.Event:
     involved = obj["involvedObject"]
     time = obj.get("lastTimestamp") or obj.get("eventTime") or obj["metadata"].get("creationTimestamp")

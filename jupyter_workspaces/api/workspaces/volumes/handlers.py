@@ -4,41 +4,41 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from jupyter_server.auth.decorator import authorized
-from tornado import web
-
-from ... import problems
-from ...checks import dns_label, dns_subdomain
+from ....resources.catalog import PERSISTENT_VOLUME_CLAIMS, STORAGE_CLASSES
+from ...checks import dns_label
 from ...http import DataHandler
+from ...identity import signed_in
 from . import models
 
 
 class StorageClassesHandler(DataHandler):
-    """GET storageclasses."""
+    """GET storageclasses; with `namespace` for whoever may make claims there."""
 
-    @web.authenticated
-    @authorized
+    @signed_in
     async def get(self) -> None:
-        self.parameter("namespace", dns_label)
-        self.answer((await self.services.ready()).volumes.storage_classes())
+        namespace, chosen = self.parameter("namespace", dns_label), self.selection()
+        if namespace is None:
+            await self.permit("list", STORAGE_CLASSES)
+        else:
+            await self.permit("create", PERSISTENT_VOLUME_CLAIMS, namespace)
+        self.answer_list((await self.services.ready()).volumes.storage_classes(), chosen)
 
 
 class ClaimsHandler(DataHandler):
     """GET, POST persistentvolumeclaims/{namespace}."""
 
-    @web.authenticated
-    @authorized
+    @signed_in
     async def get(self, namespace: str) -> None:
-        self.checked("namespace", namespace)
-        self.answer((await self.services.ready()).volumes.claims(namespace))
+        self.named(namespace=namespace)
+        chosen = self.selection()
+        await self.permit("list", PERSISTENT_VOLUME_CLAIMS, namespace)
+        self.answer_list((await self.services.ready()).volumes.claims(namespace), chosen)
 
-    @web.authenticated
-    @authorized
+    @signed_in
     async def post(self, namespace: str) -> None:
-        self.checked("namespace", namespace)
+        self.named(namespace=namespace)
         model = self.data(models.ClaimCreate)
-        if causes := model.causes():
-            raise problems.invalid(causes)
+        await self.permit("create", PERSISTENT_VOLUME_CLAIMS, namespace, model.name)
         services = await self.services.ready()
         self.answer(await services.volumes.create(services.writer(self.user), namespace, model), HTTPStatus.CREATED, location="")
 
@@ -46,10 +46,9 @@ class ClaimsHandler(DataHandler):
 class ClaimHandler(DataHandler):
     """DELETE persistentvolumeclaims/{namespace}/{name}."""
 
-    @web.authenticated
-    @authorized
+    @signed_in
     async def delete(self, namespace: str, name: str) -> None:
-        self.checked("namespace", namespace)
-        self.checked("name", name, dns_subdomain)
+        self.named(namespace=namespace, name=name)
+        await self.permit("delete", PERSISTENT_VOLUME_CLAIMS, namespace, name)
         await (await self.services.ready()).volumes.delete(namespace, name)
         self.none()

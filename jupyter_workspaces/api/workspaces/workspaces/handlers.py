@@ -2,43 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from jupyter_server.auth.decorator import authorized
-from tornado import web
+import msgspec
 
-from ... import problems
-from ...checks import dns_subdomain
-from ...http import DataHandler
+from ....resources.catalog import WORKSPACES
+from ... import bodies, problems
+from ...http import JSON, DataHandler
+from ...identity import signed_in
+from ...stream import StreamHandler
 from . import models
 
 FLUSH_ITEMS = 250
 MERGE_PATCH, JSON_PATCH = "application/merge-patch+json", "application/json-patch+json"
 
 
-class _ListHandler(DataHandler):
+class _ListHandler(StreamHandler):
     async def send_list(self, namespace: str | None) -> None:
         """Cached pieces, streamed 250 a flush, so that a long list stalls nobody; 304 while nothing changed."""
-        feed = (await self.services.ready()).feed
-        if self.unchanged(f"{feed.epoch}.{feed.revision}.{namespace or '*'}"):
-            return
-        items = self.services.workspaces.list(namespace)
+        chosen = self.selection()
+        await self.permit("list", WORKSPACES, namespace or "")
+        if self.watches:
+            await self.permit("watch", WORKSPACES, namespace or "")
+            return await self.stream(namespace, kinds=False)
+        services = await self.services.ready()
+        if self.unchanged(f"{services.feed.epoch}.{services.feed.revision}.{namespace or '*'}", weak=True):
+            return None
+        items = services.workspaces.list(namespace)
+        if chosen is not None:
+            return self.answer_list([msgspec.json.decode(item) for item in items], chosen)
         if len(items) <= FLUSH_ITEMS:
             return self.send(b'{"data":[' + b",".join(items) + b"]}")
-        self.set_header("Vary", "Accept-Encoding")
-        self.set_header("Content-Type", "application/json")
-        for start in range(0, len(items), FLUSH_ITEMS):
-            self.write((b'{"data":[' if start == 0 else b",") + b",".join(items[start : start + FLUSH_ITEMS]))
-            await self.flush()
-        self.finish(b"]}")
+        await self.pour(_pieces(items), JSON)
+
+
+async def _pieces(items: Sequence[bytes]) -> AsyncIterator[bytes]:
+    for start in range(0, len(items), FLUSH_ITEMS):
+        yield (b'{"data":[' if start == 0 else b",") + b",".join(items[start : start + FLUSH_ITEMS])
+    yield b"]}"
 
 
 class AllWorkspacesHandler(_ListHandler):
     """GET workspaces."""
 
-    @web.authenticated
-    @authorized
+    @signed_in
     async def get(self) -> None:
         await self.send_list(None)
 
@@ -46,85 +55,77 @@ class AllWorkspacesHandler(_ListHandler):
 class WorkspacesHandler(_ListHandler):
     """GET, POST workspaces/{namespace}."""
 
-    @web.authenticated
-    @authorized
+    @signed_in
     async def get(self, namespace: str) -> None:
-        await self.send_list(self.checked("namespace", namespace))
+        self.named(namespace=namespace)
+        await self.send_list(namespace)
 
-    @web.authenticated
-    @authorized
+    @signed_in
     async def post(self, namespace: str) -> None:
-        self.checked("namespace", namespace)
+        self.named(namespace=namespace)
         model = self.data(models.WorkspaceCreate)
-        if causes := model.causes():
-            raise problems.invalid(causes)
+        await self.permit("create", WORKSPACES, namespace, model.name)
         services = await self.services.ready()
         made = await services.workspaces.create(services.writer(self.user), namespace, model)
-        self.answer(made, HTTPStatus.CREATED, location=f"{self.services.prefix}/workspaces/{namespace}/{made.name}")
+        self.answer(made, HTTPStatus.CREATED, location=f"{self.prefix}/workspaces/{namespace}/{made.name}")
 
 
 class WorkspaceHandler(DataHandler):
     """GET, PUT, PATCH, DELETE workspaces/{namespace}/{name}."""
 
-    @web.authenticated
-    @authorized
+    @signed_in
     async def get(self, namespace: str, name: str) -> None:
-        self._named(namespace, name)
-        model = await (await self.services.ready()).workspaces.get(namespace, name)
-        if not self.unchanged(model.revision):
-            self.answer(model)
+        self.named(namespace=namespace, name=name)
+        await self.permit("get", WORKSPACES, namespace, name)
+        self._send(await (await self.services.ready()).workspaces.get(namespace, name))
 
-    @web.authenticated
-    @authorized
+    @signed_in
     async def put(self, namespace: str, name: str) -> None:
-        self._named(namespace, name)
-        services = await self.services.ready()
+        self.named(namespace=namespace, name=name)
+        await self.permit("update", WORKSPACES, namespace, name)
         model = self.data(models.WorkspaceUpdate)
-        if causes := model.causes():
-            raise problems.invalid(causes)
-        self.answer(await services.workspaces.update(services.writer(self.user), namespace, name, model))
-
-    @web.authenticated
-    @authorized
-    async def patch(self, namespace: str, name: str) -> None:
-        self._named(namespace, name)
         services = await self.services.ready()
-        patch = patch_of(self)
-        self.answer(await services.workspaces.patch(services.writer(self.user), namespace, name, patch))
+        self._send(await services.workspaces.update(services.writer(self.user), namespace, name, model, self.expected))
 
-    @web.authenticated
-    @authorized
+    @signed_in
+    async def patch(self, namespace: str, name: str) -> None:
+        self.named(namespace=namespace, name=name)
+        await self.permit("update", WORKSPACES, namespace, name)
+        patch = patch_of(self)
+        services = await self.services.ready()
+        self._send(await services.workspaces.patch(services.writer(self.user), namespace, name, patch, self.expected))
+
+    @signed_in
     async def delete(self, namespace: str, name: str) -> None:
-        self._named(namespace, name)
-        await (await self.services.ready()).workspaces.delete(namespace, name)
+        self.named(namespace=namespace, name=name)
+        await self.permit("delete", WORKSPACES, namespace, name)
+        await (await self.services.ready()).workspaces.delete(namespace, name, self.expected)
         self.none()
 
-    def _named(self, namespace: str, name: str) -> None:
-        self.checked("namespace", namespace)
-        self.checked("name", name, dns_subdomain)
+    def _send(self, model: models.WorkspaceUpdate) -> None:
+        if not self.unchanged(model.revision):
+            self.answer(model)
 
 
 class PauseHandler(DataHandler):
     """POST workspaces/{namespace}/{name}/actions/pause."""
 
-    @web.authenticated
-    @authorized
+    @signed_in
     async def post(self, namespace: str, name: str) -> None:
-        self.checked("namespace", namespace)
-        self.checked("name", name, dns_subdomain)
+        self.named(namespace=namespace, name=name)
         wanted = self.data(models.Pause)
+        await self.permit("update", WORKSPACES, namespace, name)
         self.answer(await (await self.services.ready()).workspaces.pause(namespace, name, wanted.paused))
 
 
 class RestartHandler(DataHandler):
     """POST workspaces/{namespace}/{name}/actions/restart."""
 
-    @web.authenticated
-    @authorized
+    @signed_in
     async def post(self, namespace: str, name: str) -> None:
-        self.checked("namespace", namespace)
-        self.checked("name", name, dns_subdomain)
+        self.named(namespace=namespace, name=name)
         self.data(models.Restart)
+        await self.permit("update", WORKSPACES, namespace, name)
         await (await self.services.ready()).workspaces.restart(namespace, name)
         self.answer({}, HTTPStatus.ACCEPTED)
 
@@ -132,7 +133,7 @@ class RestartHandler(DataHandler):
 def patch_of(handler: DataHandler) -> Any:
     """The patch in a body: `data` of an envelope for a merge patch that has one, else the body itself. Raises `Problem` 415, 400."""
     media = handler.media(MERGE_PATCH, JSON_PATCH)
-    patch = handler.json()
+    patch = bodies.first_value(handler.request.body)
     if media == JSON_PATCH:
         if not isinstance(patch, list):
             raise problems.bad_request("A JSON patch is a list of operations (RFC 6902).")

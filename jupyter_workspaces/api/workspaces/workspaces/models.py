@@ -50,7 +50,7 @@ class PodTemplate(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     def causes(self, at: str) -> Iterator[Cause]:
         """What is wrong before the cluster is asked, in document order."""
         yield from checks.pod_metadata(f"{at}.podMetadata", self.pod_metadata.labels, self.pod_metadata.annotations)
-        if self.volumes.home:
+        if self.volumes.home is not UNSET:
             yield from checks.name(f"{at}.volumes.home", self.volumes.home)
         for index, volume in enumerate(self.volumes.data):
             yield from checks.name(f"{at}.volumes.data[{index}].pvcName", volume.pvc_name)

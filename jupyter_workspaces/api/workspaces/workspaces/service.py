@@ -20,7 +20,7 @@ from ....resources.catalog import SECRETS, WORKSPACES
 from ....resources.causes import Cause, forbidden, invalid
 from ....resources.merge import merge
 from ... import audit, problems
-from ...http import converted
+from ...bodies import converted
 from . import models, views
 
 log = logging.getLogger(__name__)
@@ -100,10 +100,12 @@ class Workspaces:
         self._cache.workspaces.apply(made)
         return views.create_model(made)
 
-    async def update(self, user: str | None, namespace: str, name: str, model: models.WorkspaceUpdate) -> models.WorkspaceUpdate:
-        """Replace what the owner chooses. Raises `Problem` 409 for a stale revision, 404, 422."""
+    async def update(
+        self, user: str | None, namespace: str, name: str, model: models.WorkspaceUpdate, expected: str | None = None
+    ) -> models.WorkspaceUpdate:
+        """Replace what the owner chooses; `expected` is a second revision that must hold. Raises `Problem` 409 for a stale one, 404, 422."""
         held = await self._cluster_get(namespace, name)
-        if model.revision != views.revision(held):
+        if {model.revision, expected or model.revision} != {views.revision(held)}:
             raise problems.stale()
         await self._check_mounts(namespace, model.pod_template)
 
@@ -114,8 +116,8 @@ class Workspaces:
 
         return views.update_model(await self._write(user, held, change))
 
-    async def patch(self, user: str | None, namespace: str, name: str, patch: Any) -> models.WorkspaceUpdate:
-        """Change the update model: a mapping is a merge patch, a list a JSON patch. A `revision` in it must hold.
+    async def patch(self, user: str | None, namespace: str, name: str, patch: Any, expected: str | None = None) -> models.WorkspaceUpdate:
+        """Change the update model: a mapping is a merge patch, a list a JSON patch. A `revision` in it, and `expected`, must hold.
 
         Raises `Problem` 400 for what is no patch, 404, 409, 422.
         """
@@ -123,7 +125,7 @@ class Workspaces:
         def change(workspace: Object) -> Object:
             present = msgspec.to_builtins(views.update_model(workspace))
             model = converted(patched(present, patch), models.WorkspaceUpdate)
-            if model.revision != present["revision"]:
+            if {model.revision, expected or model.revision} != {present["revision"]}:
                 raise problems.stale()
             if causes := model.causes():
                 raise problems.invalid(causes)
@@ -134,10 +136,16 @@ class Workspaces:
         await self._check_mounts(namespace, changed)
         return views.update_model(await self._write(user, held, change))
 
-    async def delete(self, namespace: str, name: str) -> None:
-        """Volumes stay. Raises `Problem` 404."""
+    async def delete(self, namespace: str, name: str, expected: str | None = None) -> None:
+        """Volumes stay. Raises `Problem` 404, 409 when the revision is not the `expected` one."""
+        version = None
+        if expected is not None:
+            held = await self._cluster_get(namespace, name)
+            if views.revision(held) != expected:
+                raise problems.stale()
+            version = held["metadata"]["resourceVersion"]
         try:
-            gone = await self._cache.cluster.delete(WORKSPACES, name, namespace)
+            gone = await self._cache.cluster.delete(WORKSPACES, name, namespace, resource_version=version)
         except ClusterError as error:
             raise problems.from_cluster(error, "workspace", f"{name}") from error
         if gone.get("kind") == WORKSPACES.kind:

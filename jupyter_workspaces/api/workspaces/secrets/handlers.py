@@ -1,0 +1,55 @@
+"""HTTP for secrets: decode, ask the service, encode."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from ....resources.catalog import SECRETS
+from ...http import DataHandler
+from ...identity import signed_in
+from . import models
+
+
+class SecretsHandler(DataHandler):
+    """GET, POST secrets/{namespace}."""
+
+    @signed_in
+    async def get(self, namespace: str) -> None:
+        self.named(namespace=namespace)
+        chosen = self.selection()
+        await self.permit("list", SECRETS, namespace)
+        self.answer_list(await (await self.services.ready()).secrets.list(namespace), chosen)
+
+    @signed_in
+    async def post(self, namespace: str) -> None:
+        self.named(namespace=namespace)
+        model = self.data(models.SecretCreate)
+        await self.permit("create", SECRETS, namespace, model.name)
+        services = await self.services.ready()
+        made = await services.secrets.create(services.writer(self.user), namespace, model)
+        self.answer(made, HTTPStatus.CREATED, location=f"{self.prefix}/secrets/{namespace}/{made.name}")
+
+
+class SecretHandler(DataHandler):
+    """GET, PUT, DELETE secrets/{namespace}/{name}."""
+
+    @signed_in
+    async def get(self, namespace: str, name: str) -> None:
+        self.named(namespace=namespace, name=name)
+        await self.permit("get", SECRETS, namespace, name)
+        self.answer(await (await self.services.ready()).secrets.get(namespace, name))
+
+    @signed_in
+    async def put(self, namespace: str, name: str) -> None:
+        self.named(namespace=namespace, name=name)
+        await self.permit("update", SECRETS, namespace, name)
+        model = self.data(models.SecretUpdate)
+        services = await self.services.ready()
+        self.answer(await services.secrets.update(services.writer(self.user), namespace, name, model))
+
+    @signed_in
+    async def delete(self, namespace: str, name: str) -> None:
+        self.named(namespace=namespace, name=name)
+        await self.permit("delete", SECRETS, namespace, name)
+        await (await self.services.ready()).secrets.delete(namespace, name)
+        self.none()

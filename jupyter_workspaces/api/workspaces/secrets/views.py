@@ -1,0 +1,43 @@
+"""Secrets of the cluster to what goes over the wire: everything but their values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from msgspec import UNSET
+
+from ....resources import names
+from ....resources.catalog import WORKSPACES
+from ...audit import audit
+from . import models
+
+Object = Mapping[str, Any]
+
+
+def list_item(secret: Object, mounted_by: Iterable[Object]) -> models.SecretListItem:
+    metadata = secret["metadata"]
+    labels = metadata.get("labels") or {}
+    mounts = [models.Mount(WORKSPACES.group, WORKSPACES.kind, workspace["metadata"]["name"]) for workspace in mounted_by]
+    return models.SecretListItem(
+        name=metadata["name"],
+        can_update=labels.get(names.CAN_UPDATE) == "true",
+        can_mount=labels.get(names.CAN_MOUNT) == "true",
+        audit=audit(metadata),
+        mounts=mounts or UNSET,
+    )
+
+
+def update_model(secret: Object) -> models.SecretUpdate:
+    contents = {key: models.Value() for key in sorted(secret.get("data") or {})}
+    return models.SecretUpdate(secret.get("type", ""), bool(secret.get("immutable")), contents)
+
+
+def created(secret: Object) -> models.SecretCreate:
+    model = update_model(secret)
+    return models.SecretCreate(secret["metadata"]["name"], model.type, model.immutable, model.contents)
+
+
+def secrets_of(workspace: Object) -> set[str]:
+    """Names of the secrets that a workspace mounts."""
+    return {one["secretName"] for one in workspace["spec"]["podTemplate"]["volumes"].get("secrets") or ()}
