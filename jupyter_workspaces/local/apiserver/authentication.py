@@ -11,7 +11,7 @@ from hashlib import sha256
 
 from ...resources.catalog import NODES, PODS, SECRETS, SERVICE_ACCOUNTS, Resource
 from .store import Store, Stored
-from .tokens import ISSUER, SECRET_TYPE, Bound, Claims, InvalidToken, Keys
+from .tokens import ISSUER, SECRET_TYPE, Bound, Claims, InvalidToken, Keys, wrong_audience
 from .users import AUTHENTICATED, User, account_groups, account_name
 
 KNOWN_TOKENS = 1_024
@@ -43,14 +43,14 @@ class Authenticator:
         digest = _digest(token)
         if (user := self._identities.get(digest)) is not None:
             if ISSUER not in audiences:
-                raise InvalidToken("it is for the API alone")
+                raise InvalidToken
             return user, (ISSUER,)
         key = (digest, tuple(audiences))
         claims = self._known.get(key)
         if claims is None:
             claims = self._keys.read(token, audiences)
             if claims.legacy_secret and ISSUER not in audiences:
-                raise InvalidToken("it is for the API alone")
+                raise InvalidToken(wrong_audience((ISSUER,), audiences))
             self._known[key] = claims
             if len(self._known) > KNOWN_TOKENS:
                 self._known.popitem(last=False)

@@ -12,12 +12,13 @@ from . import rules
 from .authorization import Attributes, Authorizer, refusal
 from .rbac import RoleNotFound
 from .rules import Rule, quoted
-from .status import Refusal
+from .status import not_found
 from .users import MASTERS, User
 
 Object = dict[str, Any]
 
 _ROLES = {ROLES, CLUSTER_ROLES}
+_EVERYTHING = (Rule(("*",), ("*",), ("*",)), Rule(("*",), urls=("*",)))
 _BINDINGS = {ROLE_BINDINGS, CLUSTER_ROLE_BINDINGS}
 _FOR_THE_COLLECTOR = ("ownerReferences", "finalizers", "managedFields", "resourceVersion")
 
@@ -33,9 +34,9 @@ def check(authorizer: Authorizer, user: User | None, resource: Resource, old: Ob
     asked = Attributes("", resource.group, resource.plural, namespace=namespace, name=name)
     if resource in _ROLES:
         if not _may(authorizer, user, "escalate", resource, namespace, name):
+            if new.get("aggregationRule") and rules.missing(_EVERYTHING, authorizer.rbac.held(user, "").rules):
+                raise refusal(asked, "must have cluster-admin privileges to use the aggregationRule")
             _confirm(authorizer, user, rules.read(new.get("rules")), namespace, asked)
-            if resource == CLUSTER_ROLES and new.get("aggregationRule") and (old or {}).get("aggregationRule") != new["aggregationRule"]:
-                _confirm(authorizer, user, (Rule(("*",), ("*",), ("*",)), Rule(("*",), urls=("*",))), "", asked)
         return
     reference = new.get("roleRef") or {}
     bound = CLUSTER_ROLES if reference.get("kind") == CLUSTER_ROLES.kind else ROLES
@@ -45,8 +46,7 @@ def check(authorizer: Authorizer, user: User | None, resource: Resource, old: Ob
     try:
         wanted = authorizer.rbac.role(bound.kind, role, namespace)
     except RoleNotFound as error:
-        details = {"name": role, "group": bound.group, "kind": bound.plural}
-        raise Refusal(404, "NotFound", f'{bound.plural}.{bound.group} "{role}" not found', details=details) from error
+        raise not_found(resource, role) from error
     _confirm(authorizer, user, wanted, namespace, asked)
 
 

@@ -7,7 +7,7 @@ from typing import Protocol
 from urllib.parse import unquote
 
 from .authorization import Attributes, Authorizer
-from .status import Refusal
+from .status import bad_request
 from .users import ANONYMOUS, AUTHENTICATED, UNAUTHENTICATED, User, account_groups
 
 USER, GROUP, UID, EXTRA = "Impersonate-User", "Impersonate-Group", "Impersonate-Uid", "impersonate-extra-"
@@ -23,7 +23,7 @@ class Headers(Protocol):
 
 
 def impersonated(user: User, headers: Headers, authorizer: Authorizer) -> User:
-    """Who the request is to be answered for: whom it names, else who sent it. Raises `Refusal` 403 when the sender may not, 500 without a name."""
+    """Who the request is to be answered for: whom it names, else who sent it. Raises `Refusal` 403 when the sender may not, 400 without a name."""
     if not any(name.lower().startswith("impersonate-") for name in headers):
         return user
     name = headers.getall(USER)[0] if USER in headers else ""
@@ -33,7 +33,7 @@ def impersonated(user: User, headers: Headers, authorizer: Authorizer) -> User:
     if not name:
         if not (groups or uid or extra):
             return user
-        raise Refusal(500, "InternalError", "Internal error occurred: a group, uid or extra cannot be impersonated without a user")
+        raise bad_request("a group, uid or extra was to be impersonated without impersonating a user name")
     other = User(name, groups, uid, extra)
     for asked in _asked(other):
         authorizer.check(user, asked)

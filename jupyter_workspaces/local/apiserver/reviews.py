@@ -10,10 +10,11 @@ from ...resources.causes import Cause
 from . import status
 from .authentication import Authenticator
 from .authorization import Attributes, Authorizer, aggregate
+from .engine import now
 from .rows import Row
-from .rules import Rule
+from .rules import quoted
 from .tokens import ISSUER, InvalidToken
-from .users import MASTERS, User
+from .users import User
 
 Object = dict[str, Any]
 
@@ -66,13 +67,17 @@ class Reviews:
         metadata = body.get("metadata") or {}
         if not isinstance(metadata, dict):
             raise status.bad_request(f"{kind} cannot be read: metadata must be an object")
-        body["metadata"] = metadata | {"creationTimestamp": None}
+        if row.resource.group == "authorization.k8s.io" and (causes := _wrong(kind, spec, metadata, namespace)):
+            raise _invalid(row, causes)
+        body["metadata"] = {key: value for key, value in metadata.items() if value is not None}
         body.setdefault("spec", {})
         match kind:
             case "SelfSubjectReview":
                 body.pop("spec")
+                body["metadata"]["creationTimestamp"] = now()
                 body["status"] = {"userInfo": user.document()}
             case "SelfSubjectRulesReview":
+                body["spec"] = {}
                 body["status"] = self._rules(row, spec, user)
             case "TokenReview":
                 body["status"] = self._token(row, spec)
@@ -81,21 +86,12 @@ class Reviews:
             case _:
                 extra = tuple((key, tuple(values)) for key, values in sorted(spec.extra.items()))
                 if kind == "LocalSubjectAccessReview":
-                    _check_namespace(row, spec, namespace)
-                if not spec.user and not spec.groups:
-                    text = "at least one of user or group must be specified"
-                    raise _invalid(row, [Cause("FieldValueInvalid", f'Invalid value: "": {text}', "spec.user")])
+                    body["metadata"].setdefault("namespace", namespace)
                 body["status"] = self._access(row, spec, User(spec.user, tuple(spec.groups), spec.uid, extra))
         return body
 
     def _access(self, row: Row, spec: _Spec, user: User) -> Object:
         resource, path = spec.resource_attributes, spec.non_resource_attributes
-        if (resource is None) == (path is None):
-            text = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
-            if resource is None:
-                raise _invalid(row, [Cause("FieldValueInvalid", f"Invalid value: null: {text}", "spec.resourceAttributes")])
-            text = "cannot be specified in combination with resourceAttributes"
-            raise _invalid(row, [Cause("FieldValueInvalid", f"Invalid value: {text}", "spec.nonResourceAttributes")])
         if path is not None:
             asked = Attributes(path.verb, path=path.path or "/")
         else:
@@ -109,13 +105,13 @@ class Reviews:
             raise status.bad_request("no namespace on request")
         held = self._authorizer.rbac.held(user, spec.namespace)
         resources, paths = [], []
-        for rule in _everything(user) + held.rules:
+        for rule in held.rules:
             document = rule.document()
             if rule.urls:
                 paths.append(document)
             if rule.resources or rule.groups:
                 resources.append(document)
-        found: Object = {"resourceRules": resources, "nonResourceRules": paths, "incomplete": bool(held.errors)}
+        found: Object = {"resourceRules": resources, "nonResourceRules": paths, "incomplete": False}
         return found | ({"evaluationError": aggregate(held.errors)} if held.errors else {})
 
     def _token(self, row: Row, spec: _Spec) -> Object:
@@ -124,12 +120,8 @@ class Reviews:
         try:
             user, audiences = self._authenticator.identify(spec.token, spec.audiences or (ISSUER,))
         except InvalidToken as why:
-            return {"user": {}, "error": f"[invalid bearer token, {why}]"}
+            return {"user": {}, "error": f"[invalid bearer token, {why}]" if str(why) else "invalid bearer token"}
         return {"authenticated": True, "user": user.document(), "audiences": list(audiences)}
-
-
-def _everything(user: User) -> list[Rule]:
-    return [Rule(("*",), ("*",), ("*",)), Rule(("*",), urls=("*",))] if MASTERS in user.groups else []
 
 
 def _read(row: Row, body: Object) -> _Spec:
@@ -146,13 +138,40 @@ def _without_nulls(value: Any) -> Any:
     return {key: _without_nulls(child) for key, child in value.items() if child is not None} if isinstance(value, dict) else value
 
 
-def _check_namespace(row: Row, spec: _Spec, namespace: str | None) -> None:
-    asked = spec.resource_attributes
-    if asked is None or asked.namespace != namespace:
-        value = asked.namespace if asked is not None else ""
-        text = f'Invalid value: "{value}": must match metadata.namespace'
-        raise _invalid(row, [Cause("FieldValueInvalid", text, "spec.resourceAttributes.namespace")])
+def _wrong(kind: str, spec: _Spec, metadata: Object, namespace: str | None) -> list[Cause]:
+    """What is invalid about a review of the authorization group, in Kubernetes' order."""
+    if kind == "SelfSubjectRulesReview":
+        return []
+    causes: list[Cause] = []
+    resource, path = spec.resource_attributes, spec.non_resource_attributes
+    if resource is None and path is None:
+        text = "null: exactly one of nonResourceAttributes or resourceAttributes must be specified"
+        causes.append(_cause("spec.resourceAttributes", text))
+    elif resource is not None and path is not None:
+        causes.append(_cause("spec.nonResourceAttributes", f"{_shown(path)}: cannot be specified in combination with resourceAttributes"))
+    if not kind.startswith("Self") and not spec.user and not spec.groups:
+        causes.append(_cause("spec.user", '"": at least one of user or group must be specified'))
+    local = kind == "LocalSubjectAccessReview"
+    if given := {key: value for key, value in metadata.items() if value and not (local and key == "namespace")}:
+        causes.append(_cause("metadata", f"{msgspec.json.encode(given).decode()}: must be empty"))
+    if local and resource is not None and resource.namespace != namespace:
+        causes.append(_cause("spec.resourceAttributes.namespace", f"{quoted(resource.namespace)}: must match metadata.namespace"))
+    if local and path is not None:
+        causes.append(_cause("spec.nonResourceAttributes", f"{_shown(path)}: disallowed on this kind of request"))
+    return causes
+
+
+def _shown(path: _Path) -> str:
+    return msgspec.json.encode({"Path": path.path, "Verb": path.verb}).decode()
+
+
+def _cause(field: str, text: str) -> Cause:
+    return Cause("FieldValueInvalid", f"Invalid value: {text}", field)
 
 
 def _invalid(row: Row, causes: list[Cause]) -> status.Refusal:
-    return status.invalid(row.resource, "", causes)
+    """422 as the real API server answers it: it names no kind."""
+    texts = [f"{cause.field}: {cause.message}" for cause in causes]
+    text = texts[0] if len(texts) == 1 else "[" + ", ".join(texts) + "]"
+    group = row.resource.group
+    return status.Refusal(422, "Invalid", f'.{group} "" is invalid: {text}', details={"group": group}, causes=tuple(causes))

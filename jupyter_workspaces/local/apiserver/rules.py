@@ -83,9 +83,12 @@ def missing(wanted: Iterable[Rule], held: Sequence[Rule]) -> list[Rule]:
 
 
 def compact(parts: Iterable[Rule]) -> list[Rule]:
-    """Rules that differ in their one verb only, put together."""
+    """Rules on resources that differ in their verbs only, put together; those on paths stay as they are."""
     found: dict[Rule, list[str]] = {}
     for part in parts:
+        if part.urls:
+            found[part] = list(part.verbs)
+            continue
         verbs = found.setdefault(replace(part, verbs=()), [])
         verbs += [verb for verb in part.verbs if verb not in verbs]
     return [replace(rule, verbs=tuple(verbs)) for rule, verbs in found.items()]

@@ -15,7 +15,7 @@ from aiohttp import web
 from ...resources import catalog
 from ...resources.admission import Operation, Review
 from ...resources.catalog import Resource
-from . import authorization, discovery, escalation, impersonation, patches, replies, requests, status, token_requests
+from . import authorization, default_roles, discovery, escalation, impersonation, patches, replies, requests, status, token_requests
 from .authentication import Authenticator, bearer
 from .authorization import Authorizer
 from .engine import Admission, Engine
@@ -80,7 +80,8 @@ class ApiServer:
         self._rest.logs = reader
 
     async def start(self, host: str, port: int, ssl_context: ssl.SSLContext | None = None) -> int:
-        """Listen; port 0 chooses a free one. The port that it is. Raises `OSError`."""
+        """Listen; port 0 chooses a free one. The port that it is. Raises `OSError`, `Refusal` when the default roles cannot be stored."""
+        default_roles.ensure(self.engine)
         lines = {"max_line_size": HEADER_BYTES, "max_field_size": HEADER_BYTES}
         application = web.Application(client_max_size=requests.BODY_LIMIT, handler_args=lines)
         application.router.add_route("*", "/{path:.*}", self._handle)
@@ -159,18 +160,24 @@ class ApiServer:
         self.authorizer.check(user, authorization.of_resource(request.method, target, request.query))
         row = self.engine.registry.get(target.group, target.version, target.plural)
         if row is None:
-            raise status.page_not_found()
+            return self._nothing_there(target)
         if row.verbs == CREATE_ONLY:
             return await self._review(request, user, row, target)
         if row.resource == catalog.SERVICE_ACCOUNTS and target.subresource == "token":
             return await self._token(request, target)
         return await self._rest.answer(request, row, target)
 
-    async def _review(self, request: web.Request, user: User, row: Row, target: Target) -> web.StreamResponse:
-        if request.method != "POST" or target.name:
-            raise status.method_not_allowed()
-        if row.resource.namespaced is not (target.namespace is not None):
+    def _nothing_there(self, target: Target) -> web.Response:
+        """404: a `Status` in a built-in group that has no such resource, else what serves no API at all."""
+        if any(row.resource.group == target.group and not row.custom for row in self.engine.registry):
             raise status.page_not_found()
+        return _no_page()
+
+    async def _review(self, request: web.Request, user: User, row: Row, target: Target) -> web.StreamResponse:
+        if target.name or row.resource.namespaced is not (target.namespace is not None):
+            raise status.page_not_found()
+        if request.method != "POST":
+            raise status.method_not_allowed()
         return replies.answer(self._reviews.answer(row, await _body(request), user, target.namespace), 201)
 
     async def _token(self, request: web.Request, target: Target) -> web.StreamResponse:
@@ -217,7 +224,13 @@ class ApiServer:
                 return replies.answer(
                     {"swagger": "2.0", "info": {"title": "jupyter-workspaces", "version": "v1"}, "paths": {}, "definitions": {}}
                 )
-        raise status.page_not_found()
+        if parts[0] == "apis" and len(parts) == 3 and any(row.resource.group == parts[1] and not row.custom for row in registry):
+            raise status.page_not_found()
+        return _no_page()
+
+
+def _no_page() -> web.Response:
+    return web.Response(status=404, text="404 page not found\n", headers={"X-Content-Type-Options": "nosniff"})
 
 
 async def _body(request: web.Request) -> Object:

@@ -11,6 +11,7 @@ import msgspec
 from ...resources import catalog
 from ...resources.causes import Cause
 from . import status
+from .rules import quoted
 from .store import Store, Stored
 from .tokens import DEFAULT_SECONDS, ISSUER, LEAST_SECONDS, MOST_SECONDS, Bound, Keys
 
@@ -38,19 +39,25 @@ def answer(store: Store, keys: Keys, namespace: str, name: str, body: Object) ->
     kind, version = body.get("kind", RESOURCE.kind), body.get("apiVersion", RESOURCE.api_version)
     if (kind, version) != (RESOURCE.kind, RESOURCE.api_version):
         raise status.bad_request(
-            f"the object provided is unrecognized: got {version}, Kind={kind}, expected {RESOURCE.api_version}, Kind=TokenRequest"
+            f'{kind} in version "{version}" cannot be handled as a TokenRequest: it must be {RESOURCE.api_version}, Kind=TokenRequest'
         )
     account = store.get(catalog.SERVICE_ACCOUNTS.plural, namespace, name)
     if account is None:
         raise status.not_found(catalog.SERVICE_ACCOUNTS, name)
-    spec = _read(body)
+    spec, metadata = _read(body), _metadata(body)
+    for field, wanted in (("name", name), ("namespace", namespace)):
+        if (given := metadata.get(field)) not in (None, "", wanted):
+            noun = "service account name" if field == "name" else "service account namespace"
+            cause = Cause(
+                "FieldValueInvalid", f"Invalid value: {quoted(str(given))}: must match the {noun} if specified", f"metadata.{field}"
+            )
+            raise status.invalid(RESOURCE, name, [cause])
     seconds = DEFAULT_SECONDS if spec.expiration_seconds is None else spec.expiration_seconds
     _check(seconds)
     audiences = spec.audiences or [ISSUER]
     bound = [] if spec.bound_object_ref is None else _bound(store, account, spec.bound_object_ref)
     token, end = keys.issue(namespace, name, account.uid, audiences=audiences, seconds=seconds, bound=bound)
     asked = body.get("spec") or {}
-    metadata = {key: value for key, value in (body.get("metadata") or {}).items() if key not in ("managedFields",)}
     return {
         "kind": RESOURCE.kind,
         "apiVersion": RESOURCE.api_version,
@@ -80,6 +87,13 @@ def fill_secret(store: Store, keys: Keys, authority: bytes, secret: Object) -> O
     return secret | {"metadata": metadata | {"annotations": annotations}, "data": data}
 
 
+def _metadata(body: Object) -> Object:
+    metadata = body.get("metadata") or {}
+    if not isinstance(metadata, dict):
+        raise status.bad_request("TokenRequest cannot be read: metadata must be an object")
+    return {key: value for key, value in metadata.items() if key != "managedFields" and value is not None}
+
+
 def _read(body: Object) -> _Spec:
     try:
         spec = {key: value for key, value in (body.get("spec") or {}).items() if value is not None}
@@ -102,18 +116,19 @@ def _check(seconds: int) -> None:
 def _bound(store: Store, account: Stored, reference: _Reference) -> list[Bound]:
     resource = _HOLDERS.get((reference.api_version, reference.kind))
     if resource is None:
-        raise status.bad_request(
-            f"cannot bind token for serviceaccount {account.name!r} to type {reference.api_version}, Kind={reference.kind}"
-        )
+        group, _, version = reference.api_version.rpartition("/")
+        raise status.bad_request(f"cannot bind token to object of type {group}/{version}, Kind={reference.kind}")
+    if not reference.name:
+        raise status.bad_request("Name parameter required.")
     found = store.get(resource.plural, account.namespace if resource.namespaced else "", reference.name)
     if found is None:
         raise status.not_found(resource, reference.name)
     if reference.uid and reference.uid != found.uid:
-        raise status.conflict(
-            resource,
-            reference.name,
-            f"the UID in the bound object reference ({reference.uid}) does not match the UID in record ({found.uid})",
+        text = (
+            f'Operation cannot be fulfilled on {reference.kind} "{reference.name}": the UID in the bound object reference ({reference.uid}) '
+            "does not match the UID in record. The object might have been deleted and then recreated"
         )
+        raise status.Refusal(409, "Conflict", text, details={"name": reference.name, "kind": reference.kind})
     bound = [Bound(reference.kind.lower(), found.name, found.uid)]
     if resource == catalog.PODS:
         spec = found.decode().get("spec") or {}

@@ -125,6 +125,12 @@ class Keys:
                 options={"require": required, "verify_aud": issuer == ISSUER},
             )
             return _legacy(found) if issuer == LEGACY_ISSUER else _claims(found, audiences)
+        except jwt.InvalidAudienceError as error:
+            raise InvalidToken(
+                wrong_audience(_strings(jwt.decode(token, options={"verify_signature": False}).get("aud")), audiences)
+            ) from error
+        except jwt.DecodeError as error:
+            raise InvalidToken("" if token.count(".") != 2 else str(error)) from error
         except jwt.PyJWTError as error:
             raise InvalidToken(str(error)) from error
         except (KeyError, TypeError, AttributeError) as error:
@@ -139,11 +145,20 @@ class Keys:
         return jwt.encode(claims, self._private, ALGORITHM, headers={"kid": self._id})
 
 
+def wrong_audience(meant: Sequence[str], wanted: Sequence[str]) -> str:
+    lists = ("[" + " ".join(f'"{audience}"' for audience in found) + "]" for found in (meant, wanted))
+    return "token audiences {} is invalid for the target audiences {}".format(*lists)
+
+
+def _strings(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else [str(one) for one in value or ()]
+
+
 def _claims(found: Mapping[str, Any], audiences: Sequence[str]) -> Claims:
     about = found["kubernetes.io"]
     account = about["serviceaccount"]
     bound = tuple(Bound(key, about[key]["name"], about[key]["uid"]) for key in ("pod", "secret", "node") if key in about)
-    meant = tuple(audience for audience in audiences if audience in found["aud"])
+    meant = tuple(audience for audience in audiences if audience in _strings(found["aud"]))
     return Claims(about["namespace"], account["name"], account["uid"], meant, found.get("jti", ""), found["exp"], bound)
 
 
