@@ -15,6 +15,7 @@ from .tokens import ISSUER, SECRET_TYPE, Bound, Claims, InvalidToken, Keys, wron
 from .users import AUTHENTICATED, User, account_groups, account_name
 
 KNOWN_TOKENS = 1_024
+INVALIDATED = "service account token has been invalidated"
 _WEBSOCKET = "base64url.bearer.authorization.k8s.io."
 _HOLDERS: Mapping[str, Resource] = {"pod": PODS, "secret": SECRETS, "node": NODES}
 _EXTRA = "authentication.kubernetes.io/"
@@ -58,7 +59,7 @@ class Authenticator:
 
     def _account(self, claims: Claims, token: str) -> User:
         if claims.expires is not None and claims.expires <= time.time():
-            raise InvalidToken("it has expired")
+            raise InvalidToken("service account token has expired")
         self._same(SERVICE_ACCOUNTS, claims.namespace, claims.account, claims.account_uid)
         extra: list[tuple[str, tuple[str, ...]]] = []
         if claims.identifier:
@@ -80,8 +81,10 @@ class Authenticator:
 
     def _same(self, resource: Resource, namespace: str, name: str, uid: str) -> Stored:
         stored = self._store.get(resource.plural, namespace, name)
+        if stored is None and resource == SERVICE_ACCOUNTS:
+            raise InvalidToken(f'serviceaccounts "{name}" not found')
         if stored is None or stored.uid != uid:
-            raise InvalidToken(f"its {resource.kind} {name} is gone")
+            raise InvalidToken(INVALIDATED)
         return stored
 
     def _still_in_secret(self, claims: Claims, token: str) -> None:
@@ -89,7 +92,7 @@ class Authenticator:
         held = {} if stored is None else stored.decode()
         kept = (held.get("data") or {}).get("token", "")
         if held.get("type") != SECRET_TYPE or kept != base64.b64encode(token.encode()).decode():
-            raise InvalidToken(f"its Secret {claims.legacy_secret} no longer holds it")
+            raise InvalidToken(INVALIDATED)
 
 
 def bearer(authorization: str, protocols: str = "") -> str | None:

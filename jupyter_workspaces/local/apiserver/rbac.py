@@ -112,12 +112,12 @@ class Rbac:
 
     def collected(self, name: str, seen: frozenset[str] = frozenset()) -> Iterator[Rule]:
         """The rules of a ClusterRole: its own, or of those that its aggregationRule selects, in their names' order."""
-        selects = self._aggregated.get(name)
-        if selects is None:
+        selectors = self._aggregated.get(name)
+        if selectors is None:
             yield from self._roles.get(("", name), ())
             return
         for other in sorted(self._labels):
-            if other != name and other not in seen and any(_selects(selector, self._labels[other]) for selector in selects):
+            if other != name and other not in seen and any(selects(selector, self._labels[other]) for selector in selectors):
                 yield from self.collected(other, seen | {name})
 
     def _resolve(self, user: User, namespace: str) -> Held:
@@ -189,7 +189,7 @@ def _subjects(subjects: Iterable[Object], namespace: str) -> Iterator[tuple[tupl
             yield (kind, name), f'{kind} "{name}"'
 
 
-def _selects(selector: Object, labels: Mapping[str, str]) -> bool:
+def selects(selector: Object, labels: Mapping[str, str]) -> bool:
     """A LabelSelector; an empty one selects everything."""
     if any(labels.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):
         return False

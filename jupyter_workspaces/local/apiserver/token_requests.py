@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from datetime import datetime, timezone
 from typing import Any
 
@@ -65,26 +64,6 @@ def answer(store: Store, keys: Keys, namespace: str, name: str, body: Object) ->
         "spec": {"audiences": audiences, "expirationSeconds": seconds, "boundObjectRef": asked.get("boundObjectRef")},
         "status": {"token": token, "expirationTimestamp": _time(end)},
     }
-
-
-def fill_secret(store: Store, keys: Keys, authority: bytes, secret: Object) -> Object | None:
-    """A Secret of the type for tokens with what it lacks; None when it lacks nothing or its account is not there."""
-    metadata = secret["metadata"]
-    annotations = metadata.get("annotations") or {}
-    namespace, name = metadata["namespace"], annotations.get("kubernetes.io/service-account.name", "")
-    account = store.get(catalog.SERVICE_ACCOUNTS.plural, namespace, name)
-    if account is None:
-        return None
-    data = dict(secret.get("data") or {})
-    wanted = {"ca.crt": authority, "namespace": namespace.encode()}
-    for key, value in wanted.items():
-        data.setdefault(key, base64.b64encode(value).decode())
-    if not data.get("token"):
-        data["token"] = base64.b64encode(keys.issue_legacy(namespace, name, account.uid, metadata["name"]).encode()).decode()
-    if data == secret.get("data"):
-        return None
-    annotations = annotations | {"kubernetes.io/service-account.uid": account.uid}
-    return secret | {"metadata": metadata | {"annotations": annotations}, "data": data}
 
 
 def _metadata(body: Object) -> Object:

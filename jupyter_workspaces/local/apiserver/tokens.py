@@ -28,7 +28,7 @@ _LEGACY = "kubernetes.io/serviceaccount/"
 
 
 class InvalidToken(Exception):
-    """No token of ours, or no longer one. The text says why and never holds the token."""
+    """No token of ours, or no longer one. The text says why, as Kubernetes does, if it can be told; it never holds the token."""
 
 
 @dataclass(frozen=True)
@@ -129,8 +129,10 @@ class Keys:
             raise InvalidToken(
                 wrong_audience(_strings(jwt.decode(token, options={"verify_signature": False}).get("aud")), audiences)
             ) from error
+        except jwt.ExpiredSignatureError as error:
+            raise InvalidToken("service account token has expired") from error
         except jwt.DecodeError as error:
-            raise InvalidToken("" if token.count(".") != 2 else str(error)) from error
+            raise InvalidToken(str(error) if isinstance(error, jwt.InvalidSignatureError) else "") from error
         except jwt.PyJWTError as error:
             raise InvalidToken(str(error)) from error
         except (KeyError, TypeError, AttributeError) as error:
