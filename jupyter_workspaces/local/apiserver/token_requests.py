@@ -44,13 +44,11 @@ def answer(store: Store, keys: Keys, namespace: str, name: str, body: Object) ->
     if account is None:
         raise status.not_found(catalog.SERVICE_ACCOUNTS, name)
     spec, metadata = _read(body), _metadata(body)
-    for field, wanted in (("name", name), ("namespace", namespace)):
-        if (given := metadata.get(field)) not in (None, "", wanted):
-            noun = "service account name" if field == "name" else "service account namespace"
-            cause = Cause(
-                "FieldValueInvalid", f"Invalid value: {quoted(str(given))}: must match the {noun} if specified", f"metadata.{field}"
-            )
-            raise status.invalid(RESOURCE, name, [cause])
+    if metadata.get("namespace") not in (None, "", namespace):
+        raise status.bad_request("the namespace of the provided object does not match the namespace sent on the request")
+    if metadata.get("name") not in (None, "", name):
+        text = f"Invalid value: {quoted(str(metadata['name']))}: must match the service account name if specified"
+        raise status.invalid(RESOURCE, name, [Cause("FieldValueInvalid", text, "metadata.name")])
     seconds = DEFAULT_SECONDS if spec.expiration_seconds is None else spec.expiration_seconds
     _check(seconds)
     audiences = spec.audiences or [ISSUER]
@@ -60,7 +58,13 @@ def answer(store: Store, keys: Keys, namespace: str, name: str, body: Object) ->
     return {
         "kind": RESOURCE.kind,
         "apiVersion": RESOURCE.api_version,
-        "metadata": {**metadata, "name": name, "namespace": namespace, "creationTimestamp": _time(datetime.now(timezone.utc).timestamp())},
+        "metadata": {
+            **metadata,
+            "name": name,
+            "namespace": namespace,
+            "uid": account.uid,
+            "creationTimestamp": _time(datetime.now(timezone.utc).timestamp()),
+        },
         "spec": {"audiences": audiences, "expirationSeconds": seconds, "boundObjectRef": asked.get("boundObjectRef")},
         "status": {"token": token, "expirationTimestamp": _time(end)},
     }
@@ -113,7 +117,7 @@ def _bound(store: Store, account: Stored, reference: _Reference) -> list[Bound]:
         spec = found.decode().get("spec") or {}
         if spec.get("serviceAccountName", "default") != account.name:
             raise status.bad_request(
-                f"cannot bind token for serviceaccount {account.name!r} to pod running with different serviceaccount name."
+                f"cannot bind token for serviceaccount {quoted(account.name)} to pod running with different serviceaccount name."
             )
         node = store.get(catalog.NODES.plural, "", spec.get("nodeName", ""))
         if node is not None:
