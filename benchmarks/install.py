@@ -20,7 +20,7 @@ def path_without_node(folder: Path) -> Path:
     for source in (Path("/usr/bin"), Path("/bin")):
         for tool in source.iterdir():
             link = folder / tool.name
-            if tool.name not in NODE_TOOLS and not link.exists():
+            if tool.name not in NODE_TOOLS and not os.path.lexists(link):
                 link.symlink_to(tool)
     return folder
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 from collections.abc import Callable
 from http import HTTPStatus
@@ -90,6 +91,7 @@ class Services:
     async def _start(self) -> None:
         try:
             endpoint = await asyncio.to_thread(self._choose)
+            await asyncio.to_thread(importlib.import_module, "aiohttp")  # a tenth of a second that the event loop need not stand still
             if self._up:
                 # The embedded cluster came back: same address, same token; the caches take up by themselves.
                 await self._heard_again()

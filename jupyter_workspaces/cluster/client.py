@@ -9,14 +9,16 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import aiohttp
 import msgspec
 
 from ..resources.catalog import Resource
 from .endpoint import Endpoint
 from .errors import Unreachable, from_status
+
+if TYPE_CHECKING:
+    import aiohttp
 
 Object = dict[str, Any]
 
@@ -149,8 +151,7 @@ class Cluster:
         """Changes after `resource_version` until the server ends the stream. Raises `Expired` when that version is too old."""
         query = _selectors(label_selector, field_selector)
         query |= {"watch": "true", "allowWatchBookmarks": "true", "resourceVersion": resource_version, "timeoutSeconds": str(seconds)}
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_SECONDS, sock_read=seconds + REQUEST_SECONDS)
-        async with self._request("GET", resource.path(namespace), query=query, timeout=timeout) as response:
+        async with self._request("GET", resource.path(namespace), query=query, silence=seconds + REQUEST_SECONDS) as response:
             async for line in _lines(response):
                 event = msgspec.json.decode(line, type=dict[str, Any])
                 if event["type"] == "ERROR":
@@ -162,8 +163,7 @@ class Cluster:
         self, path: str, *, query: Mapping[str, str] | None = None, read_seconds: float | None = REQUEST_SECONDS
     ) -> AsyncIterator[aiohttp.StreamReader]:
         """The body of a GET as it comes (a pod's log). `read_seconds` bounds the silence between two pieces; None waits for ever."""
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_SECONDS, sock_read=read_seconds)
-        async with self._request("GET", path, query=query, timeout=timeout) as response:
+        async with self._request("GET", path, query=query, silence=read_seconds) as response:
             yield response.content
 
     async def raw(self, method: str, path: str, *, body: Any = None, query: Mapping[str, str] | None = None) -> Object:
@@ -173,8 +173,7 @@ class Cluster:
     async def _json(
         self, method: str, path: str, *, body: Any = None, content_type: str = "application/json", query: Mapping[str, str] | None = None
     ) -> Object:
-        timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
-        async with self._request(method, path, body=body, content_type=content_type, query=query, timeout=timeout) as response:
+        async with self._request(method, path, body=body, content_type=content_type, query=query, whole=REQUEST_SECONDS) as response:
             data = await response.read()
             return msgspec.json.decode(data, type=dict[str, Any]) if data else {}
 
@@ -184,11 +183,16 @@ class Cluster:
         method: str,
         path: str,
         *,
-        timeout: aiohttp.ClientTimeout,
+        whole: float | None = None,
+        silence: float | None = None,
         body: Any = None,
         content_type: str = "application/json",
         query: Mapping[str, str] | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """`whole` bounds the request in seconds, `silence` the time between two pieces of its answer."""
+        import aiohttp  # a quarter of our share of the server's start, and nobody has asked yet
+
+        timeout = aiohttp.ClientTimeout(total=whole, sock_connect=REQUEST_SECONDS, sock_read=silence)
         if self._session is None:
             connector = aiohttp.TCPConnector(limit=0, ssl=self.endpoint.ssl_context or True)
             self._session = aiohttp.ClientSession(connector=connector, read_bufsize=2**20, trust_env=not self.endpoint.embedded)

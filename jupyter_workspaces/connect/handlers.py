@@ -6,13 +6,13 @@ import asyncio
 import re
 import zlib
 from collections.abc import AsyncIterator
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import aiohttp
 from tornado import httputil, iostream, web
 from tornado.routing import PathMatches
 
 from ..cluster.errors import ClusterError
+from ..timeouts import timeout
 from .asking import PORT, ConnectHandler, Elsewhere, Refused, unreadable_token
 from .credentials import has_token
 from .html import Decoder, HtmlRewriter, decoder
@@ -22,6 +22,9 @@ from .status import StatusHandler
 from .target import Target, Unavailable
 from .transfer import Body, request_headers, response_headers, upstream_url
 from .websocket import SocketHandler
+
+if TYPE_CHECKING:
+    import aiohttp
 
 PAUSES = (0.1, 0.3, 0.6)
 """Seconds before a read is tried again whose connection was refused: the pod may be ready a moment before its port is."""
@@ -141,6 +144,8 @@ class HttpHandler(ConnectHandler):
 
     async def _transfer(self, target: Target) -> None:
         """Raises `Refused`; a workspace that does not answer is a page or 503."""
+        import aiohttp
+
         path = self.public_path(target)
         try:
             token = await self.upstreams.token(self.services.cluster.cluster, self.place.namespace, target)
@@ -169,6 +174,8 @@ class HttpHandler(ConnectHandler):
 
     async def _open(self, target: Target, path: PublicPath, token: str | None) -> aiohttp.ClientResponse:
         """The response, begun. A read whose connection is refused is tried again a few times."""
+        import aiohttp
+
         headers = request_headers(
             self.request.headers.get_all(),
             path=path,
@@ -213,7 +220,8 @@ class HttpHandler(ConnectHandler):
         """The answer came before the body had ended: let the browser read it before its connection is closed under it (RFC 9112 §9.6)."""
         body.abandon()
         try:
-            await asyncio.wait_for(self._whole.wait(), LINGER_SECONDS)
+            async with timeout(LINGER_SECONDS):
+                await self._whole.wait()
         except asyncio.TimeoutError:
             self.log.debug("%s answered an upload before its end", self.place.path)
 

@@ -8,9 +8,8 @@ import re
 import socket
 import time
 from collections.abc import AsyncIterator, Iterable, MutableMapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import aiohttp
 from multidict import CIMultiDict, CIMultiDictProxy
 from tornado.httputil import HTTPServerRequest
 from yarl import URL
@@ -22,6 +21,9 @@ from ..resources.names import TOKEN_KEY
 from .credentials import XSRF, Guard
 from .rewriting import PublicPath
 from .target import Target
+
+if TYPE_CHECKING:
+    import aiohttp
 
 CONNECT_SECONDS = 10
 CONNECTIONS = 2048
@@ -66,6 +68,8 @@ class Upstreams:
 
     @property
     def session(self) -> aiohttp.ClientSession:
+        import aiohttp  # here, so that a server that nobody asks for a workspace starts without it
+
         if self._session is None:
             connector = aiohttp.TCPConnector(
                 limit=CONNECTIONS, limit_per_host=CONNECTIONS_OF_A_WORKSPACE, keepalive_timeout=IDLE_SECONDS, socket_factory=_socket

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import aiohttp
 from jupyter_server.auth.decorator import ws_authenticated
 from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
@@ -13,6 +12,9 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler
 from ..cluster.errors import ClusterError
 from .asking import ConnectHandler, Refused, unreadable_token
 from .transfer import request_headers, upstream_url
+
+if TYPE_CHECKING:
+    import aiohttp
 
 LONGEST_MESSAGE = 256 * 2**20
 CLOSE_SECONDS = 10
@@ -44,6 +46,8 @@ class SocketHandler(ConnectHandler, WebSocketHandler):
 
     @ws_authenticated
     async def get(self, *args: Any, **kwargs: Any) -> None:
+        import aiohttp
+
         target = await self.find()
         try:
             token = await self.upstreams.token(self.services.cluster.cluster, self.place.namespace, target)
@@ -92,6 +96,8 @@ class SocketHandler(ConnectHandler, WebSocketHandler):
 
     async def on_message(self, message: str | bytes) -> None:
         """Tornado reads on only after this has returned."""
+        import aiohttp
+
         assert self._upstream is not None
         try:
             if isinstance(message, str):
@@ -113,6 +119,8 @@ class SocketHandler(ConnectHandler, WebSocketHandler):
                 task.cancel()
 
     async def _pong(self, data: bytes) -> None:
+        import aiohttp
+
         assert self._upstream is not None
         try:
             await self._upstream.pong(data)
@@ -121,6 +129,8 @@ class SocketHandler(ConnectHandler, WebSocketHandler):
 
     async def _to_browser(self) -> None:
         """Owns the workspace's side: reads it to its end, and closes it."""
+        import aiohttp
+
         upstream = self._upstream
         assert upstream is not None
         self.upstreams.sockets += 1
@@ -146,6 +156,8 @@ class SocketHandler(ConnectHandler, WebSocketHandler):
             await upstream.close(code=aiohttp.WSCloseCode.OK if code in _UNSPOKEN else code, message=reason)
 
     def _close_browser(self, last: aiohttp.WSMessage) -> None:
+        import aiohttp
+
         if last.type is aiohttp.WSMsgType.ERROR:
             self.close(1009 if getattr(last.data, "code", None) == 1009 else 1011, "The workspace sent what cannot be passed on.")
             return

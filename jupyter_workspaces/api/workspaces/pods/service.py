@@ -7,9 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
-
-import aiohttp
+from typing import TYPE_CHECKING, Any
 
 from ....cluster.cache import Cache
 from ....cluster.client import REQUEST_SECONDS
@@ -21,6 +19,9 @@ from ..volumes.views import claims_of_workspace
 from ..workspaces.service import Workspaces
 from . import models, views
 from .progress import CONTAINER, progress
+
+if TYPE_CHECKING:
+    import aiohttp
 
 Object = dict[str, Any]
 
