@@ -44,7 +44,8 @@ def pytest_command() -> list[str]:
 
 def sessions(quick: bool) -> list[Session]:
     """The sessions in order: the fastest answer first."""
-    found = [Session("quick suite", ["tests", "-m", "not slow"])]
+    side_by_side = ["-n", "auto", "--dist", "loadfile"] if importlib.util.find_spec("xdist") is not None else []
+    found = [Session("quick suite", ["tests", "-m", "not slow", *side_by_side])]
     if quick:
         return found
     found.append(Session("real processes", ["tests", "-m", "slow"]))

@@ -16,6 +16,7 @@ import msgspec
 
 from ..cluster.cache import Cache
 from ..cluster.reflector import Key, key_of
+from ..timeouts import timeout
 from .workspaces.kinds.service import Kinds
 from .workspaces.kinds.views import list_item as kind_item
 from .workspaces.workspaces.service import Workspaces
@@ -95,7 +96,8 @@ class Feed:
                         yield told.body
             while True:
                 try:
-                    next_told = await asyncio.wait_for(queue.get(), KEEP_ALIVE_SECONDS)
+                    async with timeout(KEEP_ALIVE_SECONDS):
+                        next_told = await queue.get()
                 except asyncio.TimeoutError:
                     yield b": still here\n\n"
                     continue

@@ -43,7 +43,9 @@ class Cache:
             found.resource: found for found in vars(self).values() if isinstance(found, Reflector)
         }
         self._pods_of: dict[Key, set[Key]] = {}
+        self._service_of: dict[str, Key] = {}
         self.pods.listen(self._index_pod)
+        self.services.listen(self._index_service)
 
     async def start(self, seconds: float = 20) -> None:
         """Start all caches and wait until each has its first list. Raises `ClusterError`, `TimeoutError`."""
@@ -73,11 +75,17 @@ class Cache:
 
     def service_of(self, workspace: Object) -> Object | None:
         """The Service that the workspace controls."""
-        for service in self.services.items():
-            owners = service["metadata"].get("ownerReferences") or ()
-            if any(owner["uid"] == workspace["metadata"]["uid"] for owner in owners):
-                return service
-        return None
+        key = self._service_of.get(workspace["metadata"]["uid"])
+        return self.services.get(key[1], key[0]) if key is not None else None
+
+    def _index_service(self, change: str, service: Object, previous: Object | None) -> None:
+        for owner in service["metadata"].get("ownerReferences") or ():
+            if not owner.get("controller"):
+                continue
+            if change != "DELETED":
+                self._service_of[owner["uid"]] = key_of(service)
+            elif self._service_of.get(owner["uid"]) == key_of(service):
+                del self._service_of[owner["uid"]]
 
     def _index_pod(self, change: str, pod: Object, previous: Object | None) -> None:
         name = (pod["metadata"].get("labels") or {}).get(names.WORKSPACE_NAME)

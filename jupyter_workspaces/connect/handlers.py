@@ -12,6 +12,7 @@ from tornado import httputil, iostream, web
 from tornado.routing import PathMatches
 
 from ..cluster.errors import ClusterError
+from ..timeouts import timeout
 from .asking import PORT, ConnectHandler, Elsewhere, Refused, unreadable_token
 from .credentials import has_token
 from .html import Decoder, HtmlRewriter, decoder
@@ -219,7 +220,8 @@ class HttpHandler(ConnectHandler):
         """The answer came before the body had ended: let the browser read it before its connection is closed under it (RFC 9112 §9.6)."""
         body.abandon()
         try:
-            await asyncio.wait_for(self._whole.wait(), LINGER_SECONDS)
+            async with timeout(LINGER_SECONDS):
+                await self._whole.wait()
         except asyncio.TimeoutError:
             self.log.debug("%s answered an upload before its end", self.place.path)
 

@@ -57,6 +57,11 @@ class Directory:
         return self.path / "token"
 
     @property
+    def account_key(self) -> Path:
+        """Signs service accounts' tokens."""
+        return self.path / "sa.key"
+
+    @property
     def port(self) -> Path:
         return self.path / "port"
 

@@ -146,7 +146,7 @@ def reset(directory: str | Path | None = None) -> None:
                 )
         database = [files.database.with_name(files.database.name + suffix) for suffix in ("", "-wal", "-shm", "-journal")]
         logs = files.path.glob(f"{files.log.name}*")
-        secret = (files.kubeconfig, files.token, files.authority, files.authority_key, files.certificate, files.key)
+        secret = (files.kubeconfig, files.token, files.authority, files.authority_key, files.certificate, files.key, files.account_key)
         try:
             for path in (*secret, *database, files.port, files.process, *logs):
                 path.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ import signal
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from types import FrameType
 
@@ -21,10 +21,11 @@ from .._version import __version__
 from ..cluster.client import Cluster
 from ..cluster.endpoint import from_embedded
 from ..cluster.errors import ClusterError
-from . import certificates, controllers, kubeconfig, node
+from . import accounts, certificates, controllers, kubeconfig, node
 from .admission import Admission
 from .apiserver.server import ApiServer
 from .apiserver.store import StorageError, Store
+from .apiserver.tokens import Keys
 from .directory import Directory, LocalClusterError, refused, write
 from .install import install
 from .node import PodLogs
@@ -51,12 +52,14 @@ async def run(directory: Directory, port: int | None = None, ready: Callable[[st
     stopped = _stop_signal()
     certificates.ensure(directory)
     context = certificates.server_context(directory)
-    async with _server(directory, port, context) as url, Cluster(from_embedded(directory.kubeconfig)) as cluster:
+    identities = accounts.Identities.generate()
+    keys = accounts.keys(directory)
+    async with _server(directory, port, context, identities, keys) as url, _clusters(directory, identities) as clusters:
         try:
-            await install(cluster)
+            await install(clusters[accounts.CONTROLLERS])
         except ClusterError as error:
             raise LocalClusterError(f"The local cluster could not be set up in {directory.path}: {error}") from error
-        tasks = [asyncio.create_task(_kept(name, component), name=name) for name, component in _components(cluster, directory)]
+        tasks = [asyncio.create_task(_kept(name, component), name=name) for name, component in _components(clusters, directory, keys)]
         tasks.append(asyncio.create_task(_kept("certificates", lambda: _renew(directory, context)), name="certificates"))
         try:
             record = {**identity(os.getpid()), "url": url, "version": __version__}
@@ -76,12 +79,21 @@ async def run(directory: Directory, port: int | None = None, ready: Callable[[st
                 log.warning("%s did not stop within %g s", task.get_name(), STOP_SECONDS)
 
 
-def _components(cluster: Cluster, directory: Directory) -> list[tuple[str, Component]]:
+def _components(clusters: dict[str, Cluster], directory: Directory, keys: Keys) -> list[tuple[str, Component]]:
+    signing = controllers.Signing(keys, directory.authority.read_text(encoding="ascii"))
     return [
-        ("built-in controllers", partial(controllers.run, cluster, directory.path)),
-        ("workspace controller", partial(controller.run, cluster)),
-        ("node", partial(node.run, cluster, directory.path)),
+        ("built-in controllers", partial(controllers.run, clusters[accounts.CONTROLLERS], directory.path, signing)),
+        ("workspace controller", partial(controller.run, clusters[accounts.WORKSPACES])),
+        ("node", partial(node.run, clusters[accounts.NODE], directory.path)),
     ]
+
+
+@asynccontextmanager
+async def _clusters(directory: Directory, identities: accounts.Identities) -> AsyncIterator[dict[str, Cluster]]:
+    """A client for each of our parts, signed in as itself."""
+    endpoint = from_embedded(directory.kubeconfig)
+    async with AsyncExitStack() as stack:
+        yield {name: await stack.enter_async_context(Cluster(identities.endpoint(endpoint, name))) for name in identities.tokens}
 
 
 async def _kept(name: str, component: Component) -> None:
@@ -108,12 +120,14 @@ async def _renew(directory: Directory, context: ssl.SSLContext) -> None:
 
 
 @asynccontextmanager
-async def _server(directory: Directory, port: int | None, context: ssl.SSLContext) -> AsyncIterator[str]:
+async def _server(
+    directory: Directory, port: int | None, context: ssl.SSLContext, identities: accounts.Identities, keys: Keys
+) -> AsyncIterator[str]:
     """The API server, listening, and the kubeconfig that names it. Gives its URL."""
     token = kubeconfig.token(directory)
     store = _store(directory)
     try:
-        server = ApiServer(store, token=token, admission=Admission(store))
+        server = ApiServer(store, token=token, admission=Admission(store), identities=identities.users, keys=keys)
         server.logs = PodLogs(directory.path)
         number = port or _kept_port(directory) or _free_port()
         try:

@@ -120,4 +120,4 @@ def _described(row: Row) -> Object:
 
 
 def _subresource_verbs(name: str) -> list[str]:
-    return {"status": ["get", "patch", "update"], "log": ["get"], "binding": ["create"], "finalize": ["update"]}[name]
+    return {"status": ["get", "patch", "update"], "log": ["get"], "binding": ["create"], "token": ["create"], "finalize": ["update"]}[name]

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from . import patches, replies, requests, reviews, selectors, status, tables
+from . import patches, replies, requests, selectors, status, tables
 from .engine import Engine, WriteOptions
 from .logs import PodLogReader
 from .pages import Page, Pages
@@ -24,20 +24,15 @@ FLUSH_OBJECTS = 250
 class Rest:
     """Answers requests for one row's objects. `logs` is set by whoever runs pods."""
 
-    def __init__(self, engine: Engine, user: str) -> None:
+    def __init__(self, engine: Engine) -> None:
         self.logs: PodLogReader | None = None
         self.streams = Streams()
         self._engine = engine
-        self._user = user
         self._pages = Pages()
 
     async def answer(self, request: web.Request, row: Row, target: Target) -> web.StreamResponse:
         """Raises `Refusal`."""
         method = request.method
-        if row.verbs == ("create",):
-            if method != "POST" or target.name:
-                raise status.method_not_allowed()
-            return replies.answer(reviews.answer(row, await _body(request), self._user), 201)
         if target.namespace is not None and not row.resource.namespaced:
             raise status.page_not_found()
         if target.subresource is not None:

@@ -267,6 +267,7 @@ def built_in() -> tuple[Row, ...]:
         Row(
             catalog.SERVICE_ACCOUNTS,
             ("sa",),
+            subresources=("token",),
             shape=shapes.SERVICE_ACCOUNT,
             columns=(Column("Secrets", lambda account: len(account.get("secrets") or []), "integer"),),
         ),
@@ -331,6 +332,7 @@ def built_in() -> tuple[Row, ...]:
         ),
         Row(Resource("authorization.k8s.io", "v1", "localsubjectaccessreviews", "LocalSubjectAccessReview"), verbs=CREATE_ONLY),
         Row(catalog.SELF_SUBJECT_REVIEWS, verbs=CREATE_ONLY),
+        Row(Resource("authentication.k8s.io", "v1", "tokenreviews", "TokenReview", namespaced=False), verbs=CREATE_ONLY),
     )
 
 

@@ -106,3 +106,12 @@ def both(label_selector: str | None, field_selector: str | None, plural: str) ->
     if by_field is None:
         return lambda held: by_label(held.labels)
     return lambda held: by_label(held.labels) and by_field(held)
+
+
+def exact_name(selector: str | None) -> str | None:
+    """The one name that a field selector asks for, if it does."""
+    for part in (selector or "").split(","):
+        found = re.match(r"^\s*metadata\.name\s*==?\s*(.*?)\s*$", part)
+        if found is not None:
+            return found[1]
+    return None

@@ -1,11 +1,11 @@
-"""The API server: listens, lets in who has the token, tells what it serves, hands resources to `rest`."""
+"""The API server: listens, learns who asks and whether they may, tells what it serves, hands resources to `rest`."""
 
 from __future__ import annotations
 
-import hmac
 import logging
 import re
 import ssl
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
@@ -13,12 +13,22 @@ import msgspec
 from aiohttp import web
 
 from ...resources import catalog
-from . import discovery, patches, replies, requests, status
+from ...resources.admission import Operation, Review
+from ...resources.catalog import Resource
+from . import authorization, default_roles, discovery, escalation, impersonation, patches, replies, requests, status, token_requests
+from .authentication import Authenticator, bearer
+from .authorization import Authorizer
 from .engine import Admission, Engine
 from .logs import PodLogReader
+from .rbac import Rbac
+from .requests import Target
 from .rest import Rest
+from .reviews import Reviews
+from .rows import CREATE_ONLY, Row
 from .status import Refusal
 from .store import Store
+from .tokens import ALGORITHM, ISSUER, Keys
+from .users import AUTHENTICATED, MASTERS, User, asking
 
 log = logging.getLogger(__name__)
 
@@ -35,14 +45,29 @@ _AGGREGATED = re.compile(r"application/json;\s*g=apidiscovery\.k8s\.io;\s*v=(v2|
 class ApiServer:
     """A Kubernetes API over a store.
 
-    Everybody needs the token; whoever has it is `user` and may everything.
+    Nobody comes in without a token. `token` is `user`'s, who may everything; `identities` are more of that kind, by their tokens.
+    Service accounts come in by tokens that `keys` signed; without keys, tokens last as long as this object.
     """
 
-    def __init__(self, store: Store, token: str, admission: Admission | None = None, user: str = "local-admin") -> None:
-        self.engine = Engine(store, admission)
+    def __init__(
+        self,
+        store: Store,
+        token: str,
+        admission: Admission | None = None,
+        user: str = "local-admin",
+        *,
+        identities: Mapping[str, User] | None = None,
+        keys: Keys | None = None,
+    ) -> None:
+        self._admission = admission
+        self.engine = Engine(store, self._admit)
         self.address = ""
-        self._rest = Rest(self.engine, user)
-        self._authorization = f"Bearer {token}".encode()
+        self.keys = keys or Keys.generate()
+        self.authorizer = Authorizer(Rbac(store))
+        known = {token: User(user, (MASTERS, AUTHENTICATED)), **(identities or {})}
+        self._authenticator = Authenticator(store, self.keys, known)
+        self._reviews = Reviews(self._authenticator, self.authorizer)
+        self._rest = Rest(self.engine)
         self._runner: web.AppRunner | None = None
 
     @property
@@ -55,7 +80,8 @@ class ApiServer:
         self._rest.logs = reader
 
     async def start(self, host: str, port: int, ssl_context: ssl.SSLContext | None = None) -> int:
-        """Listen; port 0 chooses a free one. The port that it is. Raises `OSError`."""
+        """Listen; port 0 chooses a free one. The port that it is. Raises `OSError`, `Refusal` when the default roles cannot be stored."""
+        default_roles.ensure(self.engine)
         lines = {"max_line_size": HEADER_BYTES, "max_field_size": HEADER_BYTES}
         application = web.Application(client_max_size=requests.BODY_LIMIT, handler_args=lines)
         application.router.add_route("*", "/{path:.*}", self._handle)
@@ -109,17 +135,61 @@ class ApiServer:
         path = request.rel_url.raw_path
         if path.rstrip("/") in _HEALTH:
             return web.Response(text="ok")
-        given = request.headers.get("Authorization", "").encode(errors="surrogateescape")
-        if not hmac.compare_digest(given, self._authorization):
-            raise status.unauthorized()
+        user = self._who(request)
         parts = _segments(path)
         if (parts[0] == "api" and len(parts) >= 3) or (parts[0] == "apis" and len(parts) >= 4):
-            target = requests.target(parts)
-            row = None if target is None else self.engine.registry.get(target.group, target.version, target.plural)
-            if target is None or row is None:
-                raise status.page_not_found()
-            return await self._rest.answer(request, row, target)
+            return await self._resource(request, user, parts)
+        self.authorizer.check(user, authorization.of_path(request.method, unquote(path)))
         return self._about(request, parts)
+
+    def _who(self, request: web.Request) -> User:
+        """Raises `Refusal` 401 without a good token, 403 for an impersonation that is not allowed."""
+        headers = request.headers
+        token = bearer(headers.get("Authorization", ""), headers.get("Sec-WebSocket-Protocol", ""))
+        user = None if token is None else self._authenticator.user(token)
+        if user is None:
+            raise status.unauthorized()
+        user = impersonation.impersonated(user, headers, self.authorizer)
+        asking.set(user)
+        return user
+
+    async def _resource(self, request: web.Request, user: User, parts: list[str]) -> web.StreamResponse:
+        target = requests.target(parts)
+        if target is None:
+            raise status.page_not_found()
+        self.authorizer.check(user, authorization.of_resource(request.method, target, request.query))
+        row = self.engine.registry.get(target.group, target.version, target.plural)
+        if row is None:
+            return self._nothing_there(target)
+        if row.verbs == CREATE_ONLY:
+            return await self._review(request, user, row, target)
+        if row.resource == catalog.SERVICE_ACCOUNTS and target.subresource == "token":
+            return await self._token(request, target)
+        return await self._rest.answer(request, row, target)
+
+    def _nothing_there(self, target: Target) -> web.Response:
+        """404: a `Status` in a built-in group that has no such resource, else what serves no API at all."""
+        if any(row.resource.group == target.group and not row.custom for row in self.engine.registry):
+            raise status.page_not_found()
+        return _no_page()
+
+    async def _review(self, request: web.Request, user: User, row: Row, target: Target) -> web.StreamResponse:
+        if target.name or row.resource.namespaced is not (target.namespace is not None):
+            raise status.page_not_found()
+        if request.method != "POST":
+            raise status.method_not_allowed()
+        return replies.answer(self._reviews.answer(row, await _body(request), user, target.namespace), 201)
+
+    async def _token(self, request: web.Request, target: Target) -> web.StreamResponse:
+        if request.method != "POST" or target.namespace is None or target.name is None:
+            raise status.method_not_allowed()
+        document = token_requests.answer(self.engine.store, self.keys, target.namespace, target.name, await _body(request))
+        return replies.answer(document, 201)
+
+    def _admit(self, resource: Resource, operation: Operation, old: Object | None, new: Object | None) -> Review:
+        if new is not None:
+            escalation.check(self.authorizer, asking.get(), resource, old, new)
+        return Review() if self._admission is None else self._admission(resource, operation, old, new)
 
     def _about(self, request: web.Request, parts: list[str]) -> web.StreamResponse:
         if request.method not in ("GET", "HEAD"):
@@ -129,6 +199,10 @@ class ApiServer:
         match parts:
             case ["version"]:
                 return replies.answer(discovery.VERSION)
+            case [".well-known", "openid-configuration"]:
+                return replies.answer(_openid(self.address))
+            case ["openid", "v1", "jwks"]:
+                return replies.answer(self.keys.public())
             case ["api"] | ["apis"] if aggregated:
                 document = discovery.aggregated(registry, parts[0] == "api", aggregated[1])
                 media = f"application/json;g=apidiscovery.k8s.io;v={aggregated[1]};as=APIGroupDiscoveryList"
@@ -150,7 +224,28 @@ class ApiServer:
                 return replies.answer(
                     {"swagger": "2.0", "info": {"title": "jupyter-workspaces", "version": "v1"}, "paths": {}, "definitions": {}}
                 )
-        raise status.page_not_found()
+        if parts[0] == "apis" and len(parts) == 3 and any(row.resource.group == parts[1] and not row.custom for row in registry):
+            raise status.page_not_found()
+        return _no_page()
+
+
+def _no_page() -> web.Response:
+    return web.Response(status=404, text="404 page not found\n", headers={"X-Content-Type-Options": "nosniff"})
+
+
+async def _body(request: web.Request) -> Object:
+    return requests.body(await request.read(), request.headers.get("Content-Type"))
+
+
+def _openid(address: str) -> Object:
+    """How to check service accounts' tokens without asking us (OpenID Connect Discovery 1.0)."""
+    return {
+        "issuer": ISSUER,
+        "jwks_uri": f"https://{address}/openid/v1/jwks",
+        "response_types_supported": ["id_token"],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": [ALGORITHM],
+    }
 
 
 def _segments(path: str) -> list[str]:

@@ -23,7 +23,7 @@ class Refusal(Exception):
     ) -> None:
         super().__init__(message)
         self.code, self.reason, self.message, self.causes, self.retry = code, reason, message, causes, retry
-        self._details = dict(details or {})
+        self._details, self._detailed = dict(details or {}), details is not None
         if retry is not None:
             self._details["retryAfterSeconds"] = retry
 
@@ -37,7 +37,7 @@ class Refusal(Exception):
         body: dict[str, Any] = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": self.message}
         if self.reason:
             body["reason"] = self.reason
-        if details:
+        if details or self._detailed:
             body["details"] = details
         body["code"] = self.code
         return body
@@ -78,9 +78,8 @@ def invalid(resource: Resource, name: str, causes: list[Cause]) -> Refusal:
     texts = [f"{cause.field}: {cause.message}" for cause in causes]
     text = texts[0] if len(texts) == 1 else "[" + ", ".join(texts) + "]"
     kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
-    details: dict[str, Any] = {"name": name, "kind": resource.kind}
-    if resource.group:
-        details["group"] = resource.group
+    pairs = (("name", name), ("group", resource.group), ("kind", resource.kind))
+    details = {key: value for key, value in pairs if value}
     return Refusal(422, "Invalid", f'{kind} "{name}" is invalid: {text}', details=details, causes=tuple(causes))
 
 
@@ -109,11 +108,11 @@ def internal() -> Refusal:
 
 
 def page_not_found() -> Refusal:
-    return Refusal(404, "NotFound", "the server could not find the requested resource")
+    return Refusal(404, "NotFound", "the server could not find the requested resource", details={})
 
 
 def method_not_allowed() -> Refusal:
-    return Refusal(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+    return Refusal(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", details={})
 
 
 def unsupported_media(accepted: list[str]) -> Refusal:

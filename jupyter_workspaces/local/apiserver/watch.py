@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 
+from ...timeouts import timeout
 from . import status
 from .rows import Row
 from .selectors import Predicate
@@ -90,7 +91,8 @@ async def watch(
         while (left := end - loop.time()) > 0:
             wait = min(left, next_bookmark - loop.time()) if bookmarks else left
             try:
-                change_or_end = await asyncio.wait_for(queue.get(), max(wait, 0.001))
+                async with timeout(max(wait, 0.001)):
+                    change_or_end = await queue.get()
             except asyncio.TimeoutError:
                 if bookmarks and loop.time() >= next_bookmark:
                     next_bookmark = loop.time() + BOOKMARK_SECONDS

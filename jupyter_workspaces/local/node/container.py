@@ -15,6 +15,7 @@ import aiohttp
 import psutil
 
 from ...cluster.client import Cluster
+from ...timeouts import timeout
 from . import limits, mounts, programs, readiness, trees
 from .logs import tail
 from .preparation import Place, Prepared, prepare
@@ -310,7 +311,8 @@ class Container:
         with contextlib.suppress(psutil.Error):
             process.terminate()
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(programs.ended(process), max(grace, 1))
+            async with timeout(max(grace, 1)):
+                await programs.ended(process)
             return
         await asyncio.to_thread(trees.kill, process)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ...cluster.client import Cluster
@@ -21,6 +22,9 @@ Object = Mapping[str, Any]
 
 HOME_VOLUME = "home-volume"
 DEFAULT_PORT = 8888
+SOCKET = "program"
+LAB_FILES = "workspace_files"
+LAB_FILES_SOURCE = Path(__file__).with_name("lab_files.py")
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,9 @@ class Prepared:
         home, plan = self._mount(files)
         port = port_of(self.spec)
         prefix = "/" + (self.variables.get("NB_PREFIX") or "").strip("/")
-        where = runtimes.Place(record.address, record.ports.get(str(port), port), prefix.rstrip("/") + "/", home, str(private))
+        socket = temporary / SOCKET
+        socket.unlink(missing_ok=True)
+        where = runtimes.Place(record.address, record.ports.get(str(port), port), prefix.rstrip("/") + "/", home, str(private), str(socket))
         for filename, text in self.runtime.files.items():
             (private / filename).write_text(where.fill(text), encoding="utf-8")
         root = str(files.path / "root") if self.place.namespaces is None else ""
@@ -75,7 +81,7 @@ class Prepared:
         if self.runtime.check is not None and not self.spec.get("readinessProbe"):
             check = f"http://{where.address}:{where.port}{where.fill(self.runtime.check)}"
         shim_plan = {
-            "command": self.runtime.line(where),
+            "command": self.runtime.line(where) + self._show_volumes(home, private),
             "environment": {**needed, **self.runtime.environment, **self.variables, **{kept: needed[kept] for kept in environment.FIXED}},
             # In a mount namespace its home does not exist outside; the shim goes there after it has mounted it.
             "directory": self.spec.get("workingDir") or where.fill(self.runtime.directory),
@@ -108,6 +114,23 @@ class Prepared:
                 raise Waiting(VOLUME, f"{hides}. Give the volume another path.", 60.0) from hides
             # What runs the workspace lies where its home should appear: the home is used where it is instead.
             return str(home.source), mounts.plan([mount for mount in self.volumes if mount is not home], needed)
+
+    def _show_volumes(self, home: str, private: Path) -> list[str]:
+        """What a Lab must be told so that its file browser shows claims that do not lie in the home; nothing for other programs."""
+        if not self.runtime.is_lab:
+            return []
+        claims = {volume["name"] for volume in self.pod["spec"].get("volumes") or () if "persistentVolumeClaim" in volume}
+        paths = self._home()
+        shown = {}
+        for described, mount in zip(self.spec.get("volumeMounts") or (), self.volumes, strict=True):
+            inside = paths is not None and (mount is paths or PurePosixPath(paths.path) in PurePosixPath(mount.path).parents)
+            if described["name"] in claims and not inside and mount.source.is_dir():
+                shown[mount.path.strip("/")] = mount.path if self.place.namespaces is not None else str(mount.source)
+        if not shown:
+            return []
+        shutil.copyfile(LAB_FILES_SOURCE, private / f"{LAB_FILES}.py")
+        (private / f"{LAB_FILES}.json").write_text(json.dumps(shown), encoding="utf-8")
+        return [f"--ServerApp.contents_manager_class={LAB_FILES}.WorkspaceFiles"]
 
     def _home(self) -> Mount | None:
         """The home claim: by its volume's name, else what is mounted as somebody's home."""

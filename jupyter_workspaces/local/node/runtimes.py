@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ LOCAL = "local"
 ENVIRONMENT = "env:"
 """Before a path: the image is the Python environment there."""
 
+GATE = Path(__file__).with_name("gate.py")
+
 CHECK_SECONDS = 20.0
 _JUPYTER = re.compile(r"jupyter.*|.*-notebook|.*jupyter.*|base-lab")
 _CODE_SERVER = re.compile(r"code-?server.*")
@@ -39,24 +41,29 @@ _FIND_LAB = "import importlib.util as u, sys; s = u.find_spec('jupyterlab'); pri
 
 @dataclass(frozen=True)
 class Place:
-    """Where a program shall serve. `prefix` is its public path, with a slash at the end; `private` a directory of the pod's own."""
+    """Where a program shall serve. `prefix` is its public path, with a slash at the end; `private` a directory of the pod's own.
+
+    `socket` is for programs that ask nobody who they are: they listen there and the gate at `address` and `port` (`gate.py`).
+    """
 
     address: str
     port: int
     prefix: str
     home: str
     private: str = ""
+    socket: str = ""
 
     def fill(self, text: str) -> str:
-        for name in ("address", "port", "prefix", "home", "private"):
+        for name in ("address", "port", "prefix", "home", "private", "socket"):
             text = text.replace("{" + name + "}", str(getattr(self, name)))
         return text
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """A program that stands for an image. `{address}`, `{port}`, `{prefix}`, `{home}`, `{private}` in its command and `files` are filled in at the start.
+    """A program that stands for an image. The names of a `Place` in its command and `files`, as `{address}`, are filled in at the start.
 
+    A command with `{socket}` gets the gate before it; one that `is_lab` can show volumes in its file browser.
     `needs` must stay visible whatever is mounted; `check` is the path that answers when it is ready.
     """
 
@@ -68,9 +75,15 @@ class Runtime:
     check: str | None = None
     files: Mapping[str, str] = field(default_factory=dict)
     directory: str = "{home}"
+    is_lab: bool = False
+
+    @property
+    def gated(self) -> bool:
+        return any("{socket}" in part for part in self.command)
 
     def line(self, place: Place) -> list[str]:
-        return [place.fill(part) for part in self.command]
+        gate = [sys.executable, "-I", "-S", str(GATE), place.address, str(place.port), place.socket] if self.gated else []
+        return gate + [place.fill(part) for part in self.command]
 
 
 def resolve(image: str, container: Object, variables: Mapping[str, str], directory: Path) -> Runtime:
@@ -136,25 +149,43 @@ def jupyterlab(image: str, environment: str | None = None) -> Runtime:
         "{prefix}api",
         # `-m` looks for modules in the working directory first: a user's own `random.py` must not keep the Lab from starting.
         directory="{private}",
+        is_lab=True,
     )
 
 
 def code_server(image: str) -> Runtime:
     program = _program(image, "code-server", "code-server", "https://coder.com/docs/code-server/install")
-    command = (program, "--bind-addr", "{address}:{port}", "--auth", "none", "--disable-telemetry", "--disable-update-check", "{home}")
-    return Runtime(f'Image "{image}" stands for {program}', command, needs=(Path(program),), check="/healthz")
+    command = (
+        *(program, "--auth", "none", "--socket", "{socket}", "--socket-mode", "600"),
+        *("--disable-telemetry", "--disable-update-check", "{home}"),
+    )
+    return _gated(Runtime(f'Image "{image}" stands for {program}', command, needs=(Path(program),), check="/healthz"))
 
 
 def rstudio(image: str) -> Runtime:
     program = _program(image, "rserver", "RStudio Server", "https://posit.co/download/rstudio-server/", ("/usr/lib/rstudio-server/bin",))
     command = (
-        *(program, "--server-daemonize=0", "--auth-none=1", "--www-address={address}", "--www-port={port}"),
+        *(program, "--server-daemonize=0", "--auth-none=1", "--www-socket={socket}"),
         *("--www-root-path={prefix}", f"--server-user={user()}", "--www-frame-origin=same", "--www-verify-user-agent=0"),
         *("--server-working-dir={home}", "--server-data-dir={private}", "--database-config-file={private}/rstudio-database.conf"),
         *("--secure-cookie-key-file={private}/rstudio-cookie-key", "--server-pid-file={private}/rstudio.pid"),
     )
     database = "provider=sqlite\ndirectory={private}\n"  # its default is a directory of the system's
-    return Runtime(f'Image "{image}" stands for {program}', command, needs=(Path(program),), files={"rstudio-database.conf": database})
+    return _gated(
+        Runtime(f'Image "{image}" stands for {program}', command, needs=(Path(program),), files={"rstudio-database.conf": database})
+    )
+
+
+def _gated(runtime: Runtime) -> Runtime:
+    """Raises `Waiting` where the gate cannot tell who connects."""
+    if runtime.gated and not sys.platform.startswith("linux"):
+        raise Waiting(
+            IMAGE,
+            f"{runtime.sentence}, which asks nobody who they are, and only on Linux can other users of this computer be kept out of it. "
+            "Take the kind jupyterlab.",
+            60.0,
+        )
+    return replace(runtime, needs=(*runtime.needs, GATE)) if runtime.gated else runtime
 
 
 def _program(image: str, name: str, title: str, where: str, beside: Sequence[str] = ()) -> str:
@@ -217,9 +248,8 @@ def _from_mapping(image: str, entry: Object, path: Path) -> Runtime | None:
         program = shutil.which(command[0])
         if program is None:
             raise Waiting(IMAGE, f"The program {command[0]}, which {path} names for the image {image}, is not there.", 10.0)
-        return Runtime(
-            f'Image "{image}" stands for {program} ({MAPPING})', (program, *command[1:]), needs=(Path(program),), check=entry.get("check")
-        )
+        sentence = f'Image "{image}" stands for {program} ({MAPPING})'
+        return _gated(Runtime(sentence, (program, *command[1:]), needs=(Path(program),), check=entry.get("check")))
     if runtime == "jupyterlab":
         return jupyterlab(image, entry.get("environment"))
     if runtime == "code-server":

@@ -59,7 +59,7 @@ def nothing_is_logged_as_a_fault(caplog: pytest.LogCaptureFixture) -> Iterator[N
 
 
 def answered(shared: Running, method: str, path: str, data: Any = None, **headers: str) -> int:
-    """The status of an answer that is no fault and, when it refuses, is a `Status`."""
+    """The status of an answer that is no fault and, when it refuses, is a `Status`; or what the real one says where no API is."""
 
     async def ask() -> tuple[int, bytes]:
         session = await shared.kept_session()
@@ -70,7 +70,7 @@ def answered(shared: Running, method: str, path: str, data: Any = None, **header
 
     status, body = shared.call(ask())
     assert status < 500, body
-    if status >= 400 and method != "HEAD":
+    if status >= 400 and method != "HEAD" and (status, body) != (404, b"404 page not found\n"):
         refused = json.loads(body)
         assert refused["kind"] == "Status"
         assert refused["code"] == status
@@ -649,7 +649,7 @@ def test_a_body_that_is_too_large(shared: Running) -> None:
 
 
 @pytest.mark.parametrize(
-    "header", ["", "Bearer", "Bearer ", "Bearer wrong", "bearer test-token", "Basic dGVzdA==", f"Bearer {TOKEN}x", "Bearer ä", "x" * 5000]
+    "header", ["", "Bearer", "Bearer ", "Bearer wrong", f"Bearer  {TOKEN}", "Basic dGVzdA==", f"Bearer {TOKEN}x", "Bearer ä", "x" * 5000]
 )
 def test_nobody_gets_in_without_the_token(shared: Running, header: str) -> None:
     for path in ("/", "/version", "/api", "/openapi/v2", POD_LIST, WIDGET, "/apis/none/v1/x"):

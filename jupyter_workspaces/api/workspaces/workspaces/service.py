@@ -19,6 +19,7 @@ from ....resources import names
 from ....resources.catalog import SECRETS, WORKSPACES
 from ....resources.causes import Cause, forbidden, invalid
 from ....resources.merge import merge
+from ....timeouts import timeout
 from ... import audit, problems
 from ...bodies import converted
 from . import models, views
@@ -194,7 +195,8 @@ class Workspaces:
         stops = [reflector.listen(look) for reflector in (self._cache.workspaces, self._cache.pods)]
         try:
             look()
-            await asyncio.wait_for(stopped.wait(), RESTART_SECONDS)
+            async with timeout(RESTART_SECONDS):
+                await stopped.wait()
         except asyncio.TimeoutError:
             log.warning("Workspace %s/%s did not stop within %g s; it is started again all the same", *key, RESTART_SECONDS)
         finally:

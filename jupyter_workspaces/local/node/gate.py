@@ -1,0 +1,112 @@
+"""Stands before a program that asks nobody who they are: lets in connections of the user who runs it, and nobody else's.
+
+Run as a script of its own (`python -I -S gate.py ADDRESS PORT SOCKET COMMAND…`): becomes the program, which shall listen at the Unix
+socket SOCKET (in a directory that only its user enters), and leaves a child that carries connections from ADDRESS:PORT to it.
+Every user of a computer can dial its loopback addresses; Linux tells in /proc/net/tcp whose socket is at the other end (proc(5)).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import signal
+import sys
+
+PR_SET_PDEATHSIG = 1
+ESTABLISHED = "01"
+PIECE_BYTES = 64 * 1024
+LOOK_SECONDS = 0.05
+CONNECTIONS = 1024
+
+
+def main() -> None:
+    address, port, socket, *command = sys.argv[1:]
+    program = os.getpid()
+    if os.fork() == 0:
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL), 0, 0, 0)
+        if os.getppid() == program:
+            asyncio.run(serve(address, int(port), socket))
+        return
+    os.execvp(command[0], command)
+
+
+async def serve(address: str, port: int, socket: str) -> None:
+    """Listens once the program does, so that whoever tries the port learns when it is ready."""
+    while not await _answers(socket):  # noqa: ASYNC110 - a program does not tell when it listens
+        await asyncio.sleep(LOOK_SECONDS)
+    open_now: set[asyncio.Task[None]] = set()
+
+    async def admit(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        open_now.add(task)
+        try:
+            if len(open_now) <= CONNECTIONS and is_of_this_user(writer.get_extra_info("peername"), writer.get_extra_info("sockname")):
+                await _carry(reader, writer, socket)
+        finally:
+            open_now.discard(task)
+            writer.close()
+
+    server = await asyncio.start_server(admit, address, port, limit=PIECE_BYTES)
+    async with server:
+        await server.serve_forever()
+
+
+def is_of_this_user(peer: tuple[str, int], here: tuple[str, int]) -> bool:
+    """Whether the socket at the other end of a connection over IPv4 belongs to our own user.
+
+    Only while it is open: the kernel says user 0 of one that is being closed.
+    """
+    wanted = (_as_written(*peer[:2]), _as_written(*here[:2]))
+    with open("/proc/net/tcp") as table:
+        for line in table:
+            fields = line.split()
+            if (fields[1], fields[2]) == wanted:
+                return fields[3] == ESTABLISHED and int(fields[7]) == os.geteuid()
+    return False
+
+
+def _as_written(host: str, port: int) -> str:
+    """As in /proc/net/tcp: the address as a number of this machine's byte order, both in hexadecimal digits."""
+    number = int.from_bytes(bytes(int(part) for part in host.split(".")), sys.byteorder)
+    return f"{number:08X}:{port:04X}"
+
+
+async def _answers(socket: str) -> bool:
+    try:
+        _, writer = await asyncio.open_unix_connection(socket)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, socket: str) -> None:
+    """Both ways until both have ended; each side is read no faster than the other takes it."""
+    try:
+        inner_reader, inner_writer = await asyncio.open_unix_connection(socket, limit=PIECE_BYTES)
+    except OSError:
+        return
+    ways = [asyncio.create_task(_copy(reader, inner_writer)), asyncio.create_task(_copy(inner_reader, writer))]
+    try:
+        await asyncio.gather(*ways)
+    except OSError:
+        pass  # one side broke off, so does the other
+    finally:
+        for way in ways:
+            way.cancel()
+        await asyncio.gather(*ways, return_exceptions=True)
+        inner_writer.close()
+
+
+async def _copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    while piece := await source.read(PIECE_BYTES):
+        sink.write(piece)
+        await sink.drain()
+    if sink.can_write_eof():
+        sink.write_eof()
+
+
+if __name__ == "__main__":
+    main()
