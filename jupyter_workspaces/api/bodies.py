@@ -25,6 +25,7 @@ Model = TypeVar("Model", bound=msgspec.Struct)
 BODY_LIMIT = 4 * 2**20
 
 _MEDIA_TYPE = re.compile(r"[\w!#$%&'*+.^`|~-]+(/[\w!#$%&'*+.^`|~-]+)?", re.ASCII)
+_SURROGATE = re.compile(r"\\u[dD][89abAB]|\\u[dD][c-fC-F]")
 _BLANKS = b" \t\r\n"
 _ZEROS: dict[Any, Any] = {str: "", int: 0, float: 0.0, bool: False}
 
@@ -61,7 +62,7 @@ def first_value(body: bytes) -> Any:
     except (ValueError, RecursionError) as error:
         within_limit(body)
         raise problems.bad_request(f"The body is not JSON: {error}" if text else "The body is empty; send JSON.") from error
-    return value
+    return _whole(value) if _SURROGATE.search(text) else value
 
 
 def enveloped(body: bytes, model: type[Model]) -> Model:
@@ -142,6 +143,15 @@ def _both(first: Any, second: Any) -> Any:
             merged[key] = _both(merged.get(key), value)
         return merged
     return first if second is None else second
+
+
+def _whole(value: Any) -> Any:
+    """The value with halves of characters replaced: no other text could hold them."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, dict):
+        return {_whole(key): _whole(child) for key, child in value.items()}
+    return [_whole(child) for child in value] if isinstance(value, list) else value
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

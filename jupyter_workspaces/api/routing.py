@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import quote, unquote, unquote_to_bytes
 
 from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest
 from tornado.routing import Router
@@ -78,7 +78,7 @@ class ApiRouter(Router):
         self, application: Application, prefix: str, routes: Sequence[Route], others: Others, *, to_the_letter: bool, whole: bool
     ) -> None:
         self._application, self._routes, self._others = application, routes, others
-        self._prefix, self._to_the_letter, self._whole = prefix.strip("/"), to_the_letter, whole
+        self._prefix, self._to_the_letter, self._whole = unquote(prefix).strip("/"), to_the_letter, whole
 
     def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> HTTPMessageDelegate | None:
         path, method = unquote_to_bytes(request.path).decode(errors="replace"), request.method or ""

@@ -27,7 +27,12 @@ async def test_an_unknown_route_is_404_in_the_envelope(ask: Ask) -> None:
 
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
-    [("PUT", "namespaces", "GET"), ("DELETE", "workspaces", "GET"), ("GET", "workspaces/default/a/actions/pause", "POST")],
+    [
+        ("PUT", "namespaces", "GET, OPTIONS"),
+        ("HEAD", "workspaces", "GET, OPTIONS"),
+        ("GET", "workspaces/default/a/actions/pause", "OPTIONS, POST"),
+        ("POST", "workspacekinds/a", "DELETE, GET, OPTIONS, PATCH, PUT"),
+    ],
 )
 async def test_a_method_that_is_not_served_is_405_with_those_that_are(raw: Any, method: str, path: str, allowed: str) -> None:
     answer = await raw(method, path, "{}" if method == "PUT" else None)

@@ -28,7 +28,7 @@ async def run(folder: Path, with_controller: bool, with_node: bool) -> None:
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     store, bearer = Store.open(folder / "cluster.db"), secrets.token_hex(8)
-    server = ApiServer(store, bearer, Admission(store) if with_controller else None, user="admin")
+    server = ApiServer(store, bearer, Admission(store) if with_controller else None)
     server.logs = played_node.logs
     url = f"http://127.0.0.1:{await server.start('127.0.0.1', 0)}"
 
