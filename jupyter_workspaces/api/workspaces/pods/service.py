@@ -103,6 +103,7 @@ class Pods:
             raise problems.bad_request(f"{name} has no pod now, so it has no log. Resume it first.")
         if query.container not in known:
             raise problems.bad_request(f"{name} has no container {query.container}; it has {', '.join(known) or 'none yet'}.")
+        await self._started(namespace, recorded["name"], query)
         asked = {
             "container": query.container,
             "tailLines": str(query.tail_lines),
@@ -121,6 +122,21 @@ class Pods:
             if error.status in (400, 404):
                 raise problems.bad_request(f"There is no such log: {error.message}") from error
             raise problems.from_cluster(error, "log", name) from error
+
+    async def _started(self, namespace: str, pod: str, query: LogQuery) -> None:
+        """Raises `Problem` 400 for a container that has no log yet: some clusters answer with an empty one."""
+        try:
+            status = (await self._cache.cluster.get(PODS, pod, namespace)).get("status") or {}
+        except NotFound:
+            raise problems.bad_request(f"The pod {pod} is gone, and its log with it.") from None
+        told = [*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ())]
+        container: Object = next((one for one in told if one["name"] == query.container), {})
+        if query.previous:
+            if "terminated" not in (container.get("lastState") or {}):
+                raise problems.bad_request(f"{query.container} has not run before, so there is no log from before.")
+        elif not {"running", "terminated"} & (container.get("state") or {}).keys():
+            why = ((container.get("state") or {}).get("waiting") or {}).get("reason") or "it has not started"
+            raise problems.bad_request(f"{query.container} has no log yet: {why}.")
 
     async def _events(self, workspace: Object) -> list[Object]:
         metadata = workspace["metadata"]
