@@ -152,6 +152,8 @@ class DataHandler(APIHandler):
         """The `data` of the body's envelope as a model that holds. Raises `Problem` 415, 400, 413, and 422 naming the fields."""
         self.media(JSON)
         found = bodies.enveloped(self.request.body, model)
+        if self.expected is not None and getattr(found, "revision", None) == "":
+            found.revision = self.expected  # type: ignore[attr-defined]
         causes: Callable[[], list[Cause]] | None = getattr(found, "causes", None)
         if causes is not None and (wrong := causes()):
             raise problems.invalid(wrong)
@@ -221,11 +223,14 @@ class DataHandler(APIHandler):
         self.set_status(HTTPStatus.NO_CONTENT)
         self.finish(set_content_type=JSON)
 
+    def tag(self, revision: str, *, weak: bool = False) -> None:
+        """Set the ETag of a revision."""
+        if not self.to_the_letter:
+            self.set_header("ETag", f'W/"{revision}"' if weak else f'"{revision}"')
+
     def unchanged(self, revision: str, *, weak: bool = False) -> bool:
-        """Set the ETag of a revision; whether the client has that revision already (then 304 is answered)."""
-        if self.to_the_letter:
-            return False
-        self.set_header("ETag", f'W/"{revision}"' if weak else f'"{revision}"')
+        """Set the ETag of what is read; whether the client has that revision already (then 304 is answered)."""
+        self.tag(revision, weak=weak)
         asked = [part.strip().removeprefix("W/") for part in self.request.headers.get("If-None-Match", "").split(",")]
         if f'"{revision}"' not in asked and "*" not in asked:
             return False

@@ -222,7 +222,7 @@ async def test_a_workspace_whose_kind_is_gone_is_still_listed(ask: Ask, cluster:
 
     assert item["workspaceKind"]["icon"]["url"] == "__UNKNOWN_ICON_URL__"
     assert item["podTemplate"]["options"]["imageConfig"]["current"]["displayName"] == "__UNKNOWN_IMAGE_CONFIG__"
-    assert item["services"] is None
+    assert item["services"] == []
 
 
 async def test_an_unchanged_list_is_304(raw: Any) -> None:

@@ -1,8 +1,18 @@
-"""What goes over the wire (contract operations 1 and 3, and ours)."""
+"""What goes over the wire (contract operations 1 and 3, and ours), and the envelope of every refusal (§1.2)."""
 
 from __future__ import annotations
 
 import msgspec
+from msgspec import UNSET, UnsetType
+
+
+class SystemInfo(msgspec.Struct):
+    version: str
+
+
+class Health(msgspec.Struct, rename="camel"):
+    status: str
+    system_info: SystemInfo
 
 
 class Namespace(msgspec.Struct):
@@ -17,3 +27,32 @@ class ClusterInfo(msgspec.Struct):
     user: str
     namespace: str
     version: str
+
+
+class ConflictCause(msgspec.Struct):
+    origin: str
+    message: str
+
+
+class ValidationError(msgspec.Struct):
+    origin: str
+    type: str
+    field: str
+    message: str
+
+
+class Causes(msgspec.Struct):
+    conflict_cause: list[ConflictCause] | UnsetType = UNSET
+    validation_errors: list[ValidationError] | UnsetType = UNSET
+
+
+class Refusal(msgspec.Struct):
+    """`code` is the HTTP status as a text."""
+
+    code: str
+    message: str
+    cause: Causes | UnsetType = UNSET
+
+
+class Error(msgspec.Struct):
+    error: Refusal

@@ -16,8 +16,8 @@ ORIGINAL_VERSION = "1.0.0"
 """What the original has said of itself in all its versions."""
 
 
-def health(*, to_the_letter: bool) -> dict[str, Any]:
-    return {"status": "Healthy", "systemInfo": {"version": ORIGINAL_VERSION if to_the_letter else __version__}}
+def health(*, to_the_letter: bool) -> models.Health:
+    return models.Health("Healthy", models.SystemInfo(ORIGINAL_VERSION if to_the_letter else __version__))
 
 
 def namespace(obj: Object) -> models.Namespace:

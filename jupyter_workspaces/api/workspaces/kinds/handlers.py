@@ -51,7 +51,9 @@ class KindHandler(DataHandler):
     async def get(self, name: str) -> None:
         self.named(name=name)
         await self.permit("get", WORKSPACE_KINDS, name=name)
-        self._send(await (await self.services.ready()).kinds.get(name))
+        model = await (await self.services.ready()).kinds.get(name)
+        if not self.unchanged(model.revision):
+            self.answer(model)
 
     @signed_in
     async def put(self, name: str) -> None:
@@ -77,8 +79,8 @@ class KindHandler(DataHandler):
         self.none()
 
     def _send(self, model: models.KindUpdate) -> None:
-        if not self.unchanged(model.revision):
-            self.answer(model)
+        self.tag(model.revision)
+        self.answer(model)
 
 
 class ValuesHandler(DataHandler):

@@ -37,7 +37,9 @@ class SecretHandler(DataHandler):
     async def get(self, namespace: str, name: str) -> None:
         self.named(namespace=namespace, name=name)
         await self.permit("get", SECRETS, namespace, name)
-        self.answer(await (await self.services.ready()).secrets.get(namespace, name))
+        model, revision = await (await self.services.ready()).secrets.get(namespace, name)
+        if not self.unchanged(revision):
+            self.answer(model)
 
     @signed_in
     async def put(self, namespace: str, name: str) -> None:
@@ -45,11 +47,13 @@ class SecretHandler(DataHandler):
         await self.permit("update", SECRETS, namespace, name)
         model = self.data(models.SecretUpdate)
         services = await self.services.ready()
-        self.answer(await services.secrets.update(services.writer(self.user), namespace, name, model))
+        changed, revision = await services.secrets.update(services.writer(self.user), namespace, name, model, self.expected)
+        self.tag(revision)
+        self.answer(changed)
 
     @signed_in
     async def delete(self, namespace: str, name: str) -> None:
         self.named(namespace=namespace, name=name)
         await self.permit("delete", SECRETS, namespace, name)
-        await (await self.services.ready()).secrets.delete(namespace, name)
+        await (await self.services.ready()).secrets.delete(namespace, name, self.expected)
         self.none()

@@ -35,9 +35,10 @@ class Secrets:
             for secret in sorted(found.items, key=key_of)
         ]
 
-    async def get(self, namespace: str, name: str) -> models.SecretUpdate:
-        """Raises `Problem` 404."""
-        return views.update_model(await self._held(namespace, name))
+    async def get(self, namespace: str, name: str) -> tuple[models.SecretUpdate, str]:
+        """And its revision. Raises `Problem` 404."""
+        held = await self._held(namespace, name)
+        return views.update_model(held), views.revision(held)
 
     async def create(self, user: str | None, namespace: str, model: models.SecretCreate) -> models.SecretCreate:
         """A key without a value is dropped. Raises `Problem` 409 when the name is taken, 422 for what the cluster has against it."""
@@ -63,13 +64,16 @@ class Secrets:
         except ClusterError as error:
             raise problems.from_cluster(error, "secret", model.name) from error
 
-    async def update(self, user: str | None, namespace: str, name: str, model: models.SecretUpdate) -> models.SecretUpdate:
-        """Keys with a value are set, those without stay, all others go. Raises `Problem` 404, 403 without the label can-update, 422.
+    async def update(
+        self, user: str | None, namespace: str, name: str, model: models.SecretUpdate, expected: str | None = None
+    ) -> tuple[models.SecretUpdate, str]:
+        """Keys with a value are set, those without stay, all others go. The answer is with its new revision.
 
-        A write in between is taken up: what it added and this one does not name goes, as if it had come before.
+        A write in between is taken up, as if it had come before; with `expected` it is a conflict.
+        Raises `Problem` 404, 403 without the label can-update, 409, 422.
         """
         for attempt in range(WRITE_ATTEMPTS):
-            held = await self._changeable(namespace, name)
+            held = await self._changeable(namespace, name, expected)
             before = held.get("data") or {}
             data = {key: before.get(key, "") if value.base64 is UNSET else value.base64 for key, value in model.contents.items()}
             data = {key: value for key, value in data.items() if key in before or model.contents[key].base64 is not UNSET}
@@ -79,7 +83,8 @@ class Secrets:
             if model.immutable or held.get("immutable"):
                 wanted["immutable"] = model.immutable
             try:
-                return views.update_model(await self._cache.cluster.replace(SECRETS, wanted))
+                stored = await self._cache.cluster.replace(SECRETS, wanted)
+                return views.update_model(stored), views.revision(stored)
             except Conflict as error:
                 if attempt == WRITE_ATTEMPTS - 1:
                     raise problems.from_cluster(error, "secret", name) from error
@@ -87,11 +92,12 @@ class Secrets:
                 raise problems.from_cluster(error, "secret", name) from error
         raise AssertionError("unreachable")
 
-    async def delete(self, namespace: str, name: str) -> None:
-        """Also one that is mounted. Raises `Problem` 404, 403 without the label can-update."""
-        await self._changeable(namespace, name)
+    async def delete(self, namespace: str, name: str, expected: str | None = None) -> None:
+        """Also one that is mounted. Raises `Problem` 404, 403 without the label can-update, 409 when it is not the `expected` revision."""
+        held = await self._changeable(namespace, name, expected)
+        version = None if expected is None else held["metadata"]["resourceVersion"]
         try:
-            await self._cache.cluster.delete(SECRETS, name, namespace)
+            await self._cache.cluster.delete(SECRETS, name, namespace, resource_version=version)
         except ClusterError as error:
             raise problems.from_cluster(error, "secret", name) from error
 
@@ -101,8 +107,10 @@ class Secrets:
         except NotFound:
             raise problems.not_found(f"There is no secret {name} in {namespace}.") from None
 
-    async def _changeable(self, namespace: str, name: str) -> Object:
+    async def _changeable(self, namespace: str, name: str, expected: str | None) -> Object:
         held = await self._held(namespace, name)
         if (held["metadata"].get("labels") or {}).get(names.CAN_UPDATE) != "true":
             raise problems.forbidden(f"The secret {name} may not be changed here: it lacks the label {names.CAN_UPDATE}=true.")
+        if expected not in (None, views.revision(held)):
+            raise problems.stale()
         return held

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -36,6 +37,12 @@ def update_model(secret: Object) -> models.SecretUpdate:
 def created(secret: Object) -> models.SecretCreate:
     model = update_model(secret)
     return models.SecretCreate(secret["metadata"]["name"], model.type, model.immutable, model.contents)
+
+
+def revision(secret: Object) -> str:
+    """Opaque; changes with every write."""
+    metadata = secret["metadata"]
+    return hashlib.sha256(f"{metadata['uid']}:{metadata['resourceVersion']}".encode()).hexdigest()
 
 
 def secrets_of(workspace: Object) -> set[str]:

@@ -40,7 +40,11 @@ class ClaimsHandler(DataHandler):
         model = self.data(models.ClaimCreate)
         await self.permit("create", PERSISTENT_VOLUME_CLAIMS, namespace, model.name)
         services = await self.services.ready()
-        self.answer(await services.volumes.create(services.writer(self.user), namespace, model), HTTPStatus.CREATED, location="")
+        self.answer(
+            await services.volumes.create(services.writer(self.user), namespace, model),
+            HTTPStatus.CREATED,
+            location="" if self.to_the_letter else None,
+        )
 
 
 class ClaimHandler(DataHandler):

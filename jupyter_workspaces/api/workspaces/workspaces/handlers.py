@@ -77,7 +77,9 @@ class WorkspaceHandler(DataHandler):
     async def get(self, namespace: str, name: str) -> None:
         self.named(namespace=namespace, name=name)
         await self.permit("get", WORKSPACES, namespace, name)
-        self._send(await (await self.services.ready()).workspaces.get(namespace, name))
+        model = await (await self.services.ready()).workspaces.get(namespace, name)
+        if not self.unchanged(model.revision):
+            self.answer(model)
 
     @signed_in
     async def put(self, namespace: str, name: str) -> None:
@@ -103,8 +105,8 @@ class WorkspaceHandler(DataHandler):
         self.none()
 
     def _send(self, model: models.WorkspaceUpdate) -> None:
-        if not self.unchanged(model.revision):
-            self.answer(model)
+        self.tag(model.revision)
+        self.answer(model)
 
 
 class PauseHandler(DataHandler):

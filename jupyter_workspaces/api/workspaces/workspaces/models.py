@@ -169,7 +169,7 @@ class Audit(msgspec.Struct, rename="camel"):
 
 
 class WorkspaceListItem(msgspec.Struct, rename="camel"):
-    """A workspace as lists and live changes show it. `services` is null when the image is unknown."""
+    """A workspace as lists and live changes show it. `services` is empty when the image is unknown."""
 
     name: str
     namespace: str
@@ -181,7 +181,7 @@ class WorkspaceListItem(msgspec.Struct, rename="camel"):
     state_message: str
     pod_template: ListedTemplate
     activity: Activity
-    services: list[Service] | None
+    services: list[Service]
     audit: Audit
     display_name: str | UnsetType = UNSET
     defer_updates: bool | UnsetType = UNSET

