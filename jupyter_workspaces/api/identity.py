@@ -151,5 +151,6 @@ def signed_in(method: Method) -> Method:
             if answer is not None:  # None: sent to the login page
                 await answer
 
-    setattr(asking, "__allow_unauthenticated", False)  # by this Jupyter knows that the handler asks
+    # By this Jupyter knows that the handler asks by itself: its own look beforehand answers 403 where the dialect has 401, or another check first.
+    setattr(asking, "__allow_unauthenticated", True)
     return asking  # type: ignore[return-value]

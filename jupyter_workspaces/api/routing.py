@@ -14,7 +14,7 @@ from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest
 from tornado.routing import Router
 from tornado.web import Application, RequestHandler
 
-_SAFE = "/:@!$&'()*+,;=~-._"
+_SAFE = "/:!$&'()*+,;=~-._"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,107 @@
+"""What of a list is wanted: filters, order, fields, pages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from requests_and_objects import Ask, workspace
+
+from jupyter_workspaces.api.problems import Problem
+from jupyter_workspaces.api.selection import Selection, selection
+
+ITEMS = [
+    {"namespace": "a", "name": "one", "state": "Running", "paused": False, "activity": {"last": 3}, "services": [{"id": "x"}]},
+    {"namespace": "a", "name": "two", "state": "Paused", "paused": True, "activity": {"last": 1}, "services": []},
+    {"namespace": "b", "name": "three", "state": "Running", "paused": False, "activity": {"last": 2}, "services": [{"id": "y"}]},
+]
+
+
+def chosen(**parameters: str | list[str]) -> Selection:
+    asked = {name.removesuffix("_"): [value] if isinstance(value, str) else value for name, value in parameters.items()}
+    found = selection(lambda name: asked.get(name, []))
+    assert found is not None
+    return found
+
+
+def names(**parameters: str | list[str]) -> list[Any]:
+    return [item.get("name") for item in chosen(**parameters).apply(ITEMS)[0]]
+
+
+def test_without_parameters_nothing_is_chosen() -> None:
+    assert selection(lambda name: [""]) is None
+
+
+@pytest.mark.parametrize(
+    ("filters", "wanted"),
+    [
+        ("state=Running", ["one", "three"]),
+        ("state!=Running", ["two"]),
+        ("name=t*", ["two", "three"]),
+        ("paused=true", ["two"]),
+        ("services.id=y", ["three"]),
+        ("services.id!=y", ["one", "two"]),
+        ("absent=x", []),
+        (["state=Running", "namespace=b"], ["three"]),
+    ],
+)
+def test_filters(filters: str | list[str], wanted: list[str]) -> None:
+    assert names(filter=filters) == wanted
+
+
+@pytest.mark.parametrize(
+    ("sort", "wanted"),
+    [
+        ("activity.last", ["two", "three", "one"]),
+        ("-activity.last", ["one", "three", "two"]),
+        ("state,-name", ["two", "three", "one"]),
+    ],
+)
+def test_order(sort: str, wanted: list[str]) -> None:
+    assert names(sort=sort) == wanted
+
+
+def test_fields_keep_their_place() -> None:
+    page, _ = chosen(fields="name,activity.last,absent.more").apply(ITEMS)
+
+    assert page[0] == {"name": "one", "activity": {"last": 3}}
+
+
+def test_pages_have_everything_once_also_when_the_last_of_a_page_goes() -> None:
+    page, token = chosen(limit="2").apply(ITEMS)
+    rest, end = chosen(limit="2", continue_=str(token)).apply([ITEMS[0], ITEMS[2]])
+
+    assert ([item["name"] for item in page], [item["name"] for item in rest], end) == (["one", "two"], [], None)
+    assert [item["name"] for item in chosen(limit="2", continue_=str(token)).apply(ITEMS)[0]] == ["three"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"limit": "0"},
+        {"limit": "many"},
+        {"limit": "99999"},
+        {"continue_": "?"},
+        {"continue_": "e30"},
+        {"filter": "state"},
+        {"filter": "=x"},
+    ],
+)
+def test_what_cannot_be_read_is_named(wrong: dict[str, str]) -> None:
+    with pytest.raises(Problem) as refused:
+        chosen(**wrong)
+
+    cause = refused.value.cause
+    assert cause is not None
+    assert [error["field"] for error in cause["validation_errors"]] == [next(iter(wrong)).removesuffix("_")]
+
+
+async def test_a_list_of_workspaces_is_paged_by_its_links(ask: Ask, raw: Any) -> None:
+    for name in ("a", "b", "c"):
+        assert (await ask("POST", "workspaces/default", workspace(name)))[0] == 201
+
+    first = await raw("GET", "workspaces/default", params={"limit": "2", "fields": "name"})
+    assert first.body == b'{"data":[{"name":"a"},{"name":"b"}]}'
+    token = first.headers["Link"].partition("continue=")[2].partition(">")[0]
+    second = await raw("GET", "workspaces/default", params={"limit": "2", "fields": "name", "continue": token})
+    assert (second.body, "Link" in second.headers) == (b'{"data":[{"name":"c"}]}', False)
