@@ -220,7 +220,10 @@ def test_kubectl_asks_and_acts_for_others(kubectl: Any) -> None:
     assert (claims["sub"], claims["exp"] - claims["iat"]) == ("system:serviceaccount:default:robot", 1200)
     refused = kubectl("--token", token, "auth", "can-i", "list", "secrets", check=False)
     assert refused.stdout == "no\n"
-    kubectl(
-        "auth", "reconcile", "-f", "-", stdin=json.dumps(access_cases.role("Role", "reconciled", access_cases.on("core", "pods", "get")))
-    )
-    assert kubectl("auth", "can-i", "get", "pods/log", "--as=rita").stdout == "yes\n"
+    reconciled = access_cases.role("Role", "reader", access_cases.on("core", "pods", "get"))
+    reconciled["metadata"]["namespace"] = "default"
+    kubectl("auth", "reconcile", "-f", "-", stdin=json.dumps(reconciled))
+    assert kubectl("auth", "can-i", "get", "pods", "--as=rita").stdout == "yes\n"
+    assert kubectl("auth", "can-i", "list", "configmaps", "--as=rita").stdout == "yes\n"  # what was there stays
+    refused = kubectl("create", "rolebinding", "more", "--clusterrole=cluster-admin", "--user=rita", "--as=rita", check=False)
+    assert 'rolebindings.rbac.authorization.k8s.io is forbidden: User "rita" cannot create resource' in refused.stderr
