@@ -118,6 +118,15 @@ async def test_live_changes_tell_only_what_the_user_may_see(jp_fetch: Any, clust
     assert len(told["workspaceKinds"]) > 1
 
 
+async def test_a_stream_ends_in_time_for_the_cluster_to_be_asked_again(
+    monkeypatch: pytest.MonkeyPatch, raw: Raw, cluster: ApiServer, grant: Callable[..., None]
+) -> None:
+    monkeypatch.setattr("jupyter_workspaces.api.stream.PERMITTED_SECONDS", 0.0)
+    grant("ada", "default", "workspaces", "watch")
+    answer = await raw("GET", "events", params={"namespace": "default"}, **as_("ada"))
+    assert answer.body.count(b"event: snapshot") == 1
+
+
 async def test_a_handler_that_forgot_to_ask_reaches_nothing(raw: Raw, jp_serverapp: Any, grant: Callable[..., None]) -> None:
     class Forgetful(DataHandler):
         @signed_in

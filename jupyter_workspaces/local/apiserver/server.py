@@ -38,6 +38,7 @@ Object = dict[str, Any]
 STOP_SECONDS = 2.0
 HEADER_BYTES = 16 * 2**10
 _HEALTH = ("/healthz", "/livez", "/readyz")
+_INTO_PODS = ("attach", "exec", "portforward")
 _APPLY = "application/apply-patch+"
 _OPENAPI_V2 = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 _OPENAPI_V2_ASKED = "com.github.proto-openapi.spec.v2"
@@ -164,7 +165,7 @@ class ApiServer:
         row = self.engine.registry.get(target.group, target.version, target.plural)
         if row is None:
             return self._nothing_there(target)
-        if asked.verb == "patch" and self._would_create(request, row, target):
+        if self._would_create(request, row, target):
             self.authorizer.check(user, replace(asked, verb="create"))
         if row.verbs == CREATE_ONLY:
             return await self._review(request, user, row, target)
@@ -173,10 +174,12 @@ class ApiServer:
         return await self._rest.answer(request, row, target)
 
     def _would_create(self, request: web.Request, row: Row, target: Target) -> bool:
-        """Whether it is a server-side apply of what is not there yet, which asks for `create` as well as `patch`."""
-        if not requests.media_type(request.headers.get("Content-Type")).startswith(_APPLY) or target.subresource or not target.name:
-            return False
-        return self.engine.store.get(row.name, target.namespace or "", target.name) is None
+        """Whether it asks for `create` besides its own verb: a server-side apply of what is not there yet, a WebSocket into a pod."""
+        if request.method == "PATCH" and target.subresource is None:
+            applies = requests.media_type(request.headers.get("Content-Type")).startswith(_APPLY)
+            return applies and self.engine.store.get(row.name, target.namespace or "", target.name or "") is None
+        into_pod = row.resource == catalog.PODS and target.subresource in _INTO_PODS
+        return into_pod and request.headers.get("Upgrade", "").lower() == "websocket"
 
     def _nothing_there(self, target: Target) -> web.Response:
         """404: a `Status` in a built-in group that has no such resource, else what serves no API at all."""

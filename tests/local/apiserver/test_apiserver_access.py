@@ -94,6 +94,25 @@ def test_applying_what_is_not_there_wants_the_right_to_create(server: Server, ap
     assert server.ask(Case("PATCH", f"{CORE}/configmaps/c?fieldManager=x", access_cases.CONFIG_MAP, as_("pat")), media=APPLY)[0] != 403
 
 
+@pytest.mark.parametrize("subresource", ["exec", "attach", "portforward"])
+def test_a_websocket_into_a_pod_wants_the_right_to_create(server: Server, subresource: str) -> None:
+    for name, verb in (("gus", "get"), ("cleo", "create")):
+        made = role("Role", name, on("core", f"pods/{subresource}", verb))
+        bound = binding("RoleBinding", name, f"Role/{name}", f"User/{name}")
+        assert server.ask(Case("POST", f"{RBAC}{access_cases.HERE}/roles", made))[0] == 201
+        assert server.ask(Case("POST", f"{RBAC}{access_cases.HERE}/rolebindings", bound))[0] == 201
+    upgrade = (
+        ("Connection", "Upgrade"),
+        ("Upgrade", "websocket"),
+        ("Sec-WebSocket-Version", "13"),
+        ("Sec-WebSocket-Key", "bm8gc2VjcmV0IGF0IGFsbA=="),
+    )
+    for name, lacking in (("gus", "create"), ("cleo", "get")):
+        status, refused = server.ask(Case("GET", f"{CORE}/pods/p/{subresource}", None, (*as_(name), *upgrade)))
+        assert status == 403
+        assert f'cannot {lacking} resource "pods/{subresource}"' in refused["message"]
+
+
 def test_an_aggregated_role_grants_what_the_roles_grant_that_it_selects(server: Server) -> None:
     bound = binding("RoleBinding", "editor", "ClusterRole/edit", "User/eddy")
     assert server.ask(Case("POST", f"{RBAC}/namespaces/access-one/rolebindings", bound))[0] == 201
