@@ -15,6 +15,9 @@ from .http import DataHandler
 from .identity import signed_in
 from .problems import Problem
 
+PERMITTED_SECONDS = 300.0
+"""How long a stream goes on by one answer of the cluster; `Last-Event-ID` takes it up again."""
+
 
 class StreamHandler(DataHandler):
     """Can answer with Server-Sent Events instead of a list (`?watch=true`), taken up again by `Last-Event-ID`."""
@@ -29,6 +32,8 @@ class StreamHandler(DataHandler):
     async def stream(self, namespace: str | None, *, kinds: bool) -> None:
         """Until the client leaves; `kinds` tells of workspace kinds too, an empty `namespace` of nothing else."""
         feed = (await self.services.ready()).feed
+        loop = asyncio.get_running_loop()
+        end = loop.time() + PERMITTED_SECONDS
         self._task = asyncio.current_task()
         self.set_header("Cache-Control", "no-cache")
         self.set_header("X-Accel-Buffering", "no")
@@ -40,6 +45,8 @@ class StreamHandler(DataHandler):
                 async for event in events:
                     self.write(event)
                     await self.flush()
+                    if self.trusts_headers and loop.time() > end:
+                        break  # whoever comes back is asked again whether they still may
         except StreamClosedError:
             return
         except TooManySubscribers as error:

@@ -15,13 +15,13 @@ from jupyter_workspaces.local.apiserver.server import ApiServer
 class Listener:
     """Reads one stream in the background."""
 
-    def __init__(self, jp_fetch: Any, namespace: str = "", last: str = "") -> None:
+    def __init__(self, jp_fetch: Any, namespace: str = "", last: str = "", path: str = "events", **query: str) -> None:
         self.events: list[tuple[str, str, Any]] = []
         self._new = asyncio.Event()
         self._rest = b""
         headers = {"Last-Event-ID": last} if last else {}
-        params = {"namespace": namespace} if namespace else {}
-        request = jp_fetch(*API, "events", params=params, headers=headers, streaming_callback=self._take, request_timeout=60)
+        params = query | ({"namespace": namespace} if namespace else {})
+        request = jp_fetch(*API, *path.split("/"), params=params, headers=headers, streaming_callback=self._take, request_timeout=60)
         self._task = asyncio.ensure_future(request)
 
     def _take(self, chunk: bytes) -> None:
@@ -61,6 +61,21 @@ async def test_a_stream_begins_with_a_snapshot_and_goes_on_with_changes(ask: Ask
     gone = (await listener.until(3))[2]
     assert (gone[2]["type"], gone[2]["object"]["name"]) == ("DELETED", "first")
     await listener.stop()
+
+
+async def test_a_list_can_be_watched_instead(ask: Ask, jp_fetch: Any, cluster: ApiServer) -> None:
+    await ask("POST", "workspaces/default", workspace("first"))
+    workspaces, kinds = Listener(jp_fetch, path="workspaces/default", watch="true"), Listener(jp_fetch, path="workspacekinds", watch="1")
+    first, second = (await workspaces.until(1))[0][2], (await kinds.until(1))[0][2]
+    assert ([item["name"] for item in first["workspaces"]], first["workspaceKinds"]) == (["first"], [])
+    assert (second["workspaces"], len(second["workspaceKinds"])) == ([], 3)
+
+    await ask("DELETE", "workspaces/default/first")
+    await ask("DELETE", "workspacekinds/rstudio")
+    assert [event[0] for event in await workspaces.until(2)] == ["snapshot", "workspace"]
+    assert [event[0] for event in await kinds.until(2)] == ["snapshot", "workspacekind"]
+    assert (await ask("GET", "workspaces", params={"watch": "perhaps"}))[0] == 422
+    await asyncio.gather(workspaces.stop(), kinds.stop())
 
 
 async def test_a_stream_is_taken_up_where_it_was_left(ask: Ask, jp_fetch: Any, cluster: ApiServer) -> None:
