@@ -12,7 +12,7 @@ from .status import bad_request
 
 @dataclass(frozen=True)
 class LogOptions:
-    """Query of `GET pods/{name}/log` (Kubernetes API reference). `since` is a point in time, whichever way it was asked."""
+    """Query of `GET pods/{name}/log` (Kubernetes API reference). `since` is a point in time, whichever way it was asked; `stream` is stdout or stderr."""
 
     follow: bool = False
     previous: bool = False
@@ -20,6 +20,7 @@ class LogOptions:
     tail_lines: int | None = None
     limit_bytes: int | None = None
     since: datetime | None = None
+    stream: str | None = None
 
 
 class LogsUnavailable(Exception):

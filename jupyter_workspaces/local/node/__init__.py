@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .agent import Agent, run
 from .logs import PodLogs
+from .simulated import SimulatedLogs, SimulatedNode, absent
 from .trees import stop_pods
 
-__all__ = ["Agent", "PodLogs", "run", "stop_pods"]
+__all__ = ["Agent", "PodLogs", "SimulatedLogs", "SimulatedNode", "absent", "run", "stop_pods"]
