@@ -29,7 +29,7 @@ from .apiserver.store import StorageError, Store
 from .apiserver.tokens import Keys
 from .directory import Directory, LocalClusterError, refused, write
 from .install import install
-from .node import PodLogs, SimulatedLogs, SimulatedNode
+from .node import PodAccess, PodLogs, SimulatedLogs, SimulatedNode
 from .node.agent import NAME as PROCESSES
 from .node.simulated import NAME as SIMULATED
 from .parts import Parts
@@ -148,7 +148,7 @@ async def _server(
             store, token=token, admission=Admission(store) if parts.controller else None, identities=identities.users, keys=keys
         )
         if parts.node == "processes":
-            server.logs = PodLogs(directory.path)
+            server.logs, server.programs = PodLogs(directory.path), PodAccess(directory.path)
         elif parts.node == "simulated":
             server.logs = SimulatedLogs(Path(parts.pod_log) if parts.pod_log else None)
         number = port or _kept_port(directory) or _free_port()

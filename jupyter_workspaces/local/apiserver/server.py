@@ -20,7 +20,9 @@ from .authentication import Authenticator, bearer
 from .authorization import Authorizer
 from .engine import Admission, Engine
 from .logs import PodLogReader
+from .pods import CONNECTIONS
 from .rbac import Rbac
+from .remote import PodPrograms
 from .requests import Target
 from .rest import Rest
 from .reviews import Reviews
@@ -73,11 +75,20 @@ class ApiServer:
     @property
     def logs(self) -> PodLogReader | None:
         """Who answers for pods' logs; a node sets it."""
-        return self._rest.logs
+        return self._rest.pods.logs
 
     @logs.setter
     def logs(self, reader: PodLogReader | None) -> None:
-        self._rest.logs = reader
+        self._rest.pods.logs = reader
+
+    @property
+    def programs(self) -> PodPrograms | None:
+        """Who runs commands in pods and reaches their ports; a node sets it."""
+        return self._rest.pods.programs
+
+    @programs.setter
+    def programs(self, programs: PodPrograms | None) -> None:
+        self._rest.pods.programs = programs
 
     async def start(self, host: str, port: int, ssl_context: ssl.SSLContext | None = None) -> int:
         """Listen; port 0 chooses a free one. The port that it is. Raises `OSError`, `Refusal` when the default roles cannot be stored."""
@@ -158,6 +169,9 @@ class ApiServer:
         if target is None:
             raise status.page_not_found()
         self.authorizer.check(user, authorization.of_resource(request.method, target, request.query))
+        if target.subresource in CONNECTIONS and request.method == "GET":
+            # Whoever may only look must not run commands, though a WebSocket begins with a GET (Kubernetes 1.35).
+            self.authorizer.check(user, authorization.of_resource("POST", target, request.query))
         row = self.engine.registry.get(target.group, target.version, target.plural)
         if row is None:
             return self._nothing_there(target)

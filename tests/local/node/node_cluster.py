@@ -15,7 +15,7 @@ from jupyter_workspaces.cluster.errors import BadRequest, NotFound
 from jupyter_workspaces.local.apiserver.logs import PodLogReader
 from jupyter_workspaces.local.apiserver.server import ApiServer
 from jupyter_workspaces.local.apiserver.store import Store
-from jupyter_workspaces.local.node import Agent, PodLogs, stop_pods
+from jupyter_workspaces.local.node import Agent, PodAccess, PodLogs, stop_pods
 from jupyter_workspaces.resources.catalog import (
     EVENTS,
     NAMESPACES,
@@ -170,7 +170,7 @@ async def node_cluster(
 
     store = Store.open(directory / "cluster.db")
     server = ApiServer(store, TOKEN)
-    server.logs = logs or PodLogs(directory)
+    server.logs, server.programs = logs or PodLogs(directory), PodAccess(directory)
     url = f"http://127.0.0.1:{await server.start('127.0.0.1', 0)}"
     try:
         async with Cluster(Endpoint(url, "test", None, token, embedded=True)) as cluster:
