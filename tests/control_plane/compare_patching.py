@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from exchange_objects import GADGETS, config_map, gadget, pod, stateful_set
-from exchange_recorder import APPLY, JSON_PATCH, MERGE, STRATEGIC, Recorder, scenario
+from exchange_recorder import APPLY, JSON_PATCH, MERGE, STRATEGIC, Recorder, scenario, settled
 
 
 @scenario
@@ -78,7 +78,7 @@ async def strategic_merge_patch(ask: Recorder) -> None:
     await ask.send("POST", sets, body)
 
     async def change(name: str, path: str, patch: Any) -> None:
-        await ask.ask(name, "PATCH", path, patch, media=STRATEGIC)
+        await ask.ask(name, "PATCH", path, patch, media=STRATEGIC, view=settled)
 
     def template(spec: Any) -> Any:
         return {"spec": {"template": {"spec": spec}}}
@@ -114,7 +114,8 @@ async def apply(ask: Recorder) -> None:
 
     async def send(name: str, path: str, body: Any, manager: str = "a", more: str = "") -> None:
         query = f"?fieldManager={manager}{more}" if manager else more
-        await ask.ask(name, "PATCH", path + query, body, media=APPLY, managed=True)
+        view = settled if "/statefulsets/" in path else None
+        await ask.ask(name, "PATCH", path + query, body, media=APPLY, managed=True, view=view)
 
     await send("created", f"{maps}/one", config_map("one", {"a": "1", "b": "2"}))
     await send("again", f"{maps}/one", config_map("one", {"a": "1", "b": "2"}))

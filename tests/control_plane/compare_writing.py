@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 from exchange_objects import GADGETS, claim, config_map, gadget, pod, service, stateful_set
@@ -73,7 +74,8 @@ async def create_invalid(ask: Recorder) -> None:
 async def field_validation(ask: Recorder) -> None:
     maps, gadgets = ask.core("configmaps"), ask.group(GADGETS, "gadgets")
     twice = '{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"%s"},"data":{"a":"1","a":"2"}}'
-    gadget_twice = '{"apiVersion":"%s","kind":"Gadget","metadata":{"name":"%%s"},"spec":{"size":1,"size":2}}' % GADGETS
+    gadget_twice = twice.replace('"v1"', f'"{GADGETS}"').replace("ConfigMap", "Gadget")
+    gadget_twice = gadget_twice.replace('"data":{"a":"1","a":"2"}', '"spec":{"size":1,"size":2}')
     for level in ("Strict", "Warn", "Ignore"):
         query, low = f"?fieldValidation={level}", level.lower()
         await ask.ask(f"{level} unknown", "POST", maps + query, config_map(f"unknown-{low}") | {"datum": {}, "mor": 1})
@@ -184,7 +186,7 @@ async def generate_name(ask: Recorder) -> None:
     )
     long = await ask.send("POST", maps, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"generateName": "a" * 300 + "-"}})
     ask.note("long", [long.status, len(long.at("metadata", "name"))])
-    await ask.ask("bad", "POST", maps, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"generateName": "Not_"}})
+    await ask.ask("bad", "POST", maps, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"generateName": "Not_"}}, view=lambda found: found["reason"])
 
 
 @scenario
@@ -237,7 +239,7 @@ async def generation_and_no_op(ask: Recorder) -> None:
     held = await ask.send("GET", f"{gadgets}/one")
     replaced = await ask.ask("same replaced", "PUT", f"{gadgets}/one", held.body, view=lambda found: found["metadata"].get("generation"))
     versions.append(replaced.at("metadata", "resourceVersion"))
-    ask.note("new versions", [later != earlier for earlier, later in zip(versions, versions[1:], strict=False)])
+    ask.note("new versions", [later != earlier for earlier, later in itertools.pairwise(versions)])
     maps = ask.core("configmaps")
     first = await ask.send("POST", maps, config_map("one"))
     same = await ask.send("PUT", f"{maps}/one", config_map("one"))

@@ -183,6 +183,16 @@ def normal(value: Any, key: str = "", *, managed: bool = False) -> Any:
     return value
 
 
+def settled(found: Any) -> Any:
+    """A view of an object without what controllers write into it at a time of their own."""
+    if found.get("kind") == "Status":
+        return found
+    metadata = dict(found["metadata"])
+    if "managedFields" in metadata:
+        metadata["managedFields"] = [entry for entry in metadata["managedFields"] if entry.get("subresource") != "status"]
+    return {key: held for key, held in found.items() if key != "status"} | {"metadata": metadata}
+
+
 def _status(body: Object) -> Object:
     """A Status without its sentences; causes in the order of their fields."""
     found = {**body, "message": "<text>"} if body.get("message") else dict(body)
