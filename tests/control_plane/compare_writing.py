@@ -186,7 +186,13 @@ async def generate_name(ask: Recorder) -> None:
     )
     long = await ask.send("POST", maps, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"generateName": "a" * 300 + "-"}})
     ask.note("long", [long.status, len(long.at("metadata", "name"))])
-    await ask.ask("bad", "POST", maps, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"generateName": "Not_"}}, view=lambda found: found["reason"])
+    await ask.ask(
+        "bad",
+        "POST",
+        maps,
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"generateName": "Not_"}},
+        view=lambda found: found["reason"],
+    )
 
 
 @scenario

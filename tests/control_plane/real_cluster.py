@@ -108,21 +108,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """A session on the real cluster alone leaves out what would only repeat the embedded one's; one without it, what needs it."""
     kinds = chosen(config)
-    needed = [item for item in items if "real_cluster" in getattr(item, "fixturenames", ()) and _kind(item) != "embedded"]
-    if "real" not in kinds:
-        dropped = [item for item in needed if _kind(item) is None]
-    elif "embedded" not in kinds:
-        dropped = [item for item in items if item not in needed]
-    else:
-        return
+    dropped = [item for item in items if ("real" if _needs_real(item) else "embedded") not in kinds]
     if dropped:
         config.hook.pytest_deselected(items=dropped)
         items[:] = [item for item in items if item not in dropped]
 
 
-def _kind(item: pytest.Item) -> str | None:
-    callspec = getattr(item, "callspec", None)
-    return None if callspec is None else callspec.params.get("cluster_kind")
+def _needs_real(item: pytest.Item) -> bool:
+    kind = item.callspec.params.get("cluster_kind") if hasattr(item, "callspec") else None
+    return kind == "real" or (kind is None and "real_cluster" in getattr(item, "fixturenames", ()))
 
 
 @pytest.fixture(scope="session")

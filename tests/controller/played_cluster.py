@@ -6,10 +6,13 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, TypeVar
+
+from cluster_cleaning import clean
+from real_cluster import RealCluster
 
 from jupyter_workspaces import controller
 from jupyter_workspaces.cluster.client import Cluster, Listing
@@ -221,9 +224,20 @@ def workspace(
     }
 
 
+Play = Callable[..., AbstractAsyncContextManager[PlayedCluster]]
+
+
+async def _node(cluster: Cluster) -> None:
+    """It runs pods only as far as a test says so."""
+    await cluster.create(NODES, {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "local"}})
+    allocatable = {"cpu": "4", "memory": "8Gi", "pods": "50"}
+    ready = [{"type": "Ready", "status": "True"}]
+    await cluster.patch(NODES, "local", {"status": {"allocatable": allocatable, "conditions": ready}}, subresource="status")
+
+
 @asynccontextmanager
 async def played_cluster(directory: Path, *, admission: bool = True) -> AsyncIterator[PlayedCluster]:
-    """Without admission it is as a real cluster without our webhook: kinds may change and go under their workspaces."""
+    """The embedded one. Without admission it is as a real cluster without our webhook: kinds may change and go under their workspaces."""
 
     async def token() -> str:
         return TOKEN
@@ -235,11 +249,7 @@ async def played_cluster(directory: Path, *, admission: bool = True) -> AsyncIte
     try:
         async with Cluster(endpoint) as cluster, CountingCluster(endpoint) as counted:
             await install(cluster)
-            node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "local"}}
-            allocatable = {"cpu": "4", "memory": "8Gi", "pods": "50"}
-            await cluster.create(NODES, node)
-            ready = [{"type": "Ready", "status": "True"}]
-            await cluster.patch(NODES, "local", {"status": {"allocatable": allocatable, "conditions": ready}}, subresource="status")
+            await _node(cluster)
             played = PlayedCluster(cluster, counted)
             played.start_built_in(directory)
             played.start_controller()
@@ -251,3 +261,20 @@ async def played_cluster(directory: Path, *, admission: bool = True) -> AsyncIte
     finally:
         await server.stop()
         store.close()
+
+
+@asynccontextmanager
+async def played_real_cluster(real: RealCluster) -> AsyncIterator[PlayedCluster]:
+    """A real one, with its own controllers and scheduler; emptied before and after."""
+    endpoint = real.endpoint()
+    async with Cluster(endpoint) as cluster, CountingCluster(endpoint) as counted:
+        await clean(cluster)
+        await install(cluster)
+        await _node(cluster)
+        played = PlayedCluster(cluster, counted)
+        played.start_controller()
+        try:
+            yield played
+        finally:
+            await played.stop_controller()
+            await clean(cluster)
