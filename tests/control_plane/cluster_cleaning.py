@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import Any
 
 from jupyter_workspaces.cluster.client import Cluster
 from jupyter_workspaces.cluster.errors import Conflict, NotFound
+from jupyter_workspaces.local.install import RECORD
 from jupyter_workspaces.resources import catalog
 from jupyter_workspaces.resources.catalog import Resource
 
@@ -35,6 +37,8 @@ KEPT = {(catalog.SERVICES, "kubernetes"), (catalog.SERVICE_ACCOUNTS, "default"),
 
 async def clean(cluster: Cluster) -> None:
     """Delete what tests may have left in `default` and beside namespaces, finalizers or not. Raises `AssertionError` when something stays."""
+    with contextlib.suppress(NotFound):  # what `install` remembers: samples that were deleted would not come back
+        await cluster.delete(catalog.CONFIG_MAPS, *RECORD)
     deadline = time.monotonic() + LIMIT_SECONDS
     for resource in (*IN_NAMESPACE, *CLUSTER_WIDE):
         while left := await _left(cluster, resource):
