@@ -63,28 +63,28 @@ def started(folder: Path) -> Iterator[RealCluster]:
 @contextmanager
 def _claim_volumes(plane: ControlPlane) -> Iterator[None]:
     """On a loop and thread of their own: tests bring their own loops, one each."""
+    loop, stop = asyncio.new_event_loop(), asyncio.Event()
 
     async def provide() -> None:
         async with Cluster(endpoint.from_kubeconfig(plane.kubeconfig)) as cluster:
-            await ClaimVolumes(cluster, plane.folder / "volumes").run()
+            running = asyncio.create_task(ClaimVolumes(cluster, plane.folder / "volumes").run())
+            stopping = asyncio.create_task(stop.wait())
+            await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            for task in (running, stopping):
+                task.cancel()
+            ended = (await asyncio.gather(running, stopping, return_exceptions=True))[0]
+            if not isinstance(ended, asyncio.CancelledError):
+                raise AssertionError("claims get no volumes any more") from ended
 
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="claim volumes", daemon=True)
+    thread = threading.Thread(target=loop.run_until_complete, args=(provide(),), name="claim volumes", daemon=True)
     thread.start()
-    running = asyncio.run_coroutine_threadsafe(provide(), loop)
     try:
         yield
     finally:
-        ended_early = running.done()
-        running.cancel()
-        loop.call_soon_threadsafe(loop.stop)
+        if thread.is_alive():
+            loop.call_soon_threadsafe(stop.set)
         thread.join(STOP_SECONDS)
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
-        loop.run_until_complete(asyncio.gather(*asyncio.all_tasks(loop), return_exceptions=True))
         loop.close()
-        if ended_early:
-            running.result()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -112,6 +112,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if dropped:
         config.hook.pytest_deselected(items=dropped)
         items[:] = [item for item in items if item not in dropped]
+    may_start = os.environ.get(KUBECONFIG) or config.getoption("--real-cluster")
+    if not may_start and any(_needs_real(item) for item in items) and (absent := control_plane_binaries.missing()) is not None:
+        raise pytest.UsageError(f"The real control plane is {absent}.")
 
 
 def _needs_real(item: pytest.Item) -> bool:
@@ -120,11 +123,7 @@ def _needs_real(item: pytest.Item) -> bool:
 
 
 @pytest.fixture(scope="session")
-def real_cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCluster]:
+def real_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCluster]:
     """One for the whole session; each test cleans up what it made."""
-    if not os.environ.get(KUBECONFIG) and not request.config.getoption("--real-cluster"):
-        absent = control_plane_binaries.missing()
-        if absent is not None:
-            pytest.fail(f"The real control plane is {absent}.")
     with started(tmp_path_factory.mktemp("real-cluster")) as cluster:
         yield cluster
