@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from jupyter_server.auth.identity import IdentityProvider, PasswordIdentityProvider
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.utils import url_path_join
-from traitlets import Bool, Unicode
+from traitlets import Bool, List, Unicode
 
 if TYPE_CHECKING:
     from .api.services import Services
@@ -33,6 +33,11 @@ class JupyterWorkspaces(ExtensionApp):
     embedded = Bool(False, config=True, help="Use the local cluster whatever KUBECONFIG says.")
     directory = Unicode(
         "", config=True, help="Where the local cluster keeps its data. Empty: JUPYTER_WORKSPACES_HOME, else Jupyter's data directory."
+    )
+    local_parts = List(
+        Unicode(),
+        config=True,
+        help="Which parts the local cluster has: options of `python -m jupyter_workspaces.local`. Empty: all of them.",
     )
     api_path = Unicode("workspaces/api/v1", help="Where the API is served, below the server's base URL.")
 
@@ -88,9 +93,10 @@ class JupyterWorkspaces(ExtensionApp):
     def _start_embedded(self) -> Path:
         """The first request starts it; after that it is only brought back when it died, not when somebody stopped it."""
         from .local.launch import Keeper, start
+        from .local.parts import parse
 
         if self._keeper is None:
-            kubeconfig = start(self.directory or None)
+            kubeconfig = start(self.directory or None, parts=parse(self.local_parts) if self.local_parts else None)
             self._keeper = Keeper(self.directory or None)
             return kubeconfig
         return self._keeper.ensure()

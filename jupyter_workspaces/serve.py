@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -147,10 +147,12 @@ def main(
     quiet: bool = False,
     trusted_header_auth: bool = False,
     header_names: Mapping[str, str] | None = None,
+    local_parts: Sequence[str] = (),
 ) -> None:
     """Serve until stopped. Port 0 chooses a free one; a taken port ends with its name.
 
     `header_names` are settings of `HeaderIdentities` (user_header, user_prefix, groups_header, groups_prefix).
+    `local_parts` are options of `python -m jupyter_workspaces.local` for a local cluster that is started for this server.
     """
     settings: dict[str, dict[str, Any]] = {
         "ServeApp": {
@@ -165,7 +167,13 @@ def main(
             "jpserver_extensions": {__name__: True},
             "log_level": "WARN" if quiet else "INFO",
         },
-        "StandaloneWorkspaces": {"kubeconfig": kubeconfig, "context": context, "embedded": embedded, "directory": directory},
+        "StandaloneWorkspaces": {
+            "kubeconfig": kubeconfig,
+            "context": context,
+            "embedded": embedded,
+            "directory": directory,
+            "local_parts": list(local_parts),
+        },
     }
     if no_auth:
         settings["IdentityProvider"] = {"token": ""}  # who may ask at all is decided by Host and Origin

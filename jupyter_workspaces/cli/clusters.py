@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,10 +14,43 @@ from ..paths import home
 from .output import NOT_FOUND, flat, output_option, told, write
 from .session import Session
 
+if TYPE_CHECKING:
+    from ..local.parts import Parts
+
 
 def add_to(cli: click.Group) -> None:
     for command in (demo, serve, local, kubeconfig):
         cli.add_command(command)
+
+
+def parts_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Options that say which parts a local cluster has; the command gets them as `parts`, None when nothing was said."""
+
+    @functools.wraps(command)
+    def with_parts(
+        controller: str | None, node: str | None, without_controller: bool, ready_after: float | None, pod_log: str | None, **others: Any
+    ) -> None:
+        from ..local.parts import chosen
+
+        parts = None
+        if any((controller, node, without_controller, ready_after, pod_log)):
+            try:
+                parts = chosen(controller or "on", node or "processes", without_controller, ready_after or 0.0, pod_log or "")
+            except ValueError as error:
+                raise click.UsageError(str(error)) from error
+        command(parts=parts, **others)
+
+    for option in reversed(
+        (
+            click.option("--controller", type=click.Choice(["on", "off"]), help="The workspace controller and its checks on write."),
+            click.option("--node", type=click.Choice(["processes", "simulated", "off"]), help="What runs pods, or only says so."),
+            click.option("--without-controller", is_flag=True, help="Short for --controller off --node off."),
+            click.option("--ready-after", type=float, metavar="SECONDS", help="Simulated node: pods get ready so long after their start."),
+            click.option("--pod-log", type=click.Path(exists=True, dir_okay=False), help="Simulated node: the log of every container."),
+        )
+    ):
+        with_parts = option(with_parts)
+    return with_parts
 
 
 @click.command()
@@ -45,6 +81,7 @@ def demo(headless: bool, directory: Path | None) -> None:
 @click.option("--context", default="", help="Context of the kubeconfig.")
 @click.option("--embedded", is_flag=True, help="Serve the local cluster whatever KUBECONFIG says.")
 @click.option("--directory", default="", help="Where the local cluster keeps its data.")
+@parts_options
 @click.option("--idle-minutes", type=float, default=0, help="End after so long without a request. 0: never.")
 @click.option("--runtime-file", default="", help="Write url, token and pid there (mode 0600) once it listens.")
 @told
@@ -63,6 +100,7 @@ def serve(
     directory: str,
     idle_minutes: float,
     runtime_file: str,
+    parts: Parts | None,
 ) -> None:
     """Serve the Workspaces API at /api/v1/, without a front end."""
     from ..serve import main
@@ -84,6 +122,7 @@ def serve(
         directory=directory,
         idle_minutes=idle_minutes,
         runtime_file=runtime_file,
+        local_parts=parts.arguments() if parts is not None else [],
     )
 
 
@@ -93,13 +132,14 @@ def local() -> None:
 
 
 @local.command("start")
+@parts_options
 @output_option
 @told
-def local_start(output: str) -> None:
+def local_start(output: str, parts: Parts | None) -> None:
     """Start it, or find that it runs."""
     from ..local import launch
 
-    launch.start()
+    launch.start(parts=parts)
     _show_status(output)
 
 

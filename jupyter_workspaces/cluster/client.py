@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..resources.catalog import Resource
+from ..timeouts import timeout as deadline
 from .endpoint import Endpoint
-from .errors import Unreachable, from_status
+from .errors import BadRequest, ClusterError, Unreachable, from_status
 
 if TYPE_CHECKING:
     import aiohttp
@@ -25,6 +26,8 @@ Object = dict[str, Any]
 PAGE = 500
 REQUEST_SECONDS = 30
 WATCH_SECONDS = 290
+CLOSE_SECONDS = 5
+USER_AGENT = "jupyter-workspaces"
 WATCH_LINE_BYTES = 8 * 2**20
 
 
@@ -166,6 +169,38 @@ class Cluster:
         async with self._request("GET", path, query=query, silence=read_seconds) as response:
             yield response.content
 
+    async def websocket(self, path: str, protocols: Sequence[str], *, query: Mapping[str, str]) -> aiohttp.ClientWebSocketResponse:
+        """A stream of a pod's (exec, port-forward), which the caller closes. Raises the API's own refusal."""
+        import aiohttp
+
+        headers = {"User-Agent": USER_AGENT, **await self.endpoint.headers()}
+        try:
+            async with deadline(REQUEST_SECONDS):
+                return await self._opened().ws_connect(
+                    self.endpoint.url + path,
+                    params=query,
+                    headers=headers,
+                    protocols=protocols,
+                    timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_SECONDS),
+                    max_msg_size=WATCH_LINE_BYTES,
+                )
+        except aiohttp.WSServerHandshakeError as error:
+            raise await self._why_no_websocket(path, query, error.status) from error
+        except (aiohttp.ClientConnectionError, asyncio.TimeoutError) as error:
+            raise self._unreachable(error) from error
+
+    async def _why_no_websocket(self, path: str, query: Mapping[str, str], status: int) -> ClusterError:
+        """A refused handshake brings no words: the same request without one does. Some servers ask for `create` too, so both verbs."""
+        for method in ("GET", "POST"):
+            try:
+                await self._json(method, path, query=query)
+            except BadRequest as error:
+                if status == 400 and "upgrade" not in error.message.lower():
+                    return error
+            except ClusterError as error:
+                return error
+        return from_status(status, None, f"{self.endpoint.name} refused the WebSocket {path} (HTTP {status})")
+
     async def raw(self, method: str, path: str, *, body: Any = None, query: Mapping[str, str] | None = None) -> Object:
         """Any other request that speaks JSON, by its path below the server's root (`/version`)."""
         return await self._json(method, path, body=body, query=query)
@@ -193,25 +228,32 @@ class Cluster:
         import aiohttp  # a quarter of our share of the server's start, and nobody has asked yet
 
         timeout = aiohttp.ClientTimeout(total=whole, sock_connect=REQUEST_SECONDS, sock_read=silence)
-        if self._session is None:
-            connector = aiohttp.TCPConnector(limit=0, ssl=self.endpoint.ssl_context or True)
-            self._session = aiohttp.ClientSession(connector=connector, read_bufsize=2**20, trust_env=not self.endpoint.embedded)
-        headers = {"Accept": "application/json", "User-Agent": "jupyter-workspaces", **await self.endpoint.headers()}
+        session = self._opened()
+        headers = {"Accept": "application/json", "User-Agent": USER_AGENT, **await self.endpoint.headers()}
         data = None
         if body is not None:
             data = msgspec.json.encode(body)
             headers["Content-Type"] = content_type
         try:
-            async with self._session.request(
+            async with session.request(
                 method, self.endpoint.url + path, params=query, data=data, headers=headers, timeout=timeout, allow_redirects=False
             ) as response:
                 if response.status >= 300:
                     raise await _refusal(response)
                 yield response
         except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, asyncio.TimeoutError) as error:
-            raise Unreachable(
-                f"{self.endpoint.name} at {self.endpoint.url} does not answer: {str(error) or type(error).__name__}"
-            ) from error
+            raise self._unreachable(error) from error
+
+    def _opened(self) -> aiohttp.ClientSession:
+        import aiohttp
+
+        if self._session is None:
+            connector = aiohttp.TCPConnector(limit=0, ssl=self.endpoint.ssl_context or True)
+            self._session = aiohttp.ClientSession(connector=connector, read_bufsize=2**20, trust_env=not self.endpoint.embedded)
+        return self._session
+
+    def _unreachable(self, error: Exception) -> Unreachable:
+        return Unreachable(f"{self.endpoint.name} at {self.endpoint.url} does not answer: {str(error) or type(error).__name__}")
 
 
 async def _refusal(response: aiohttp.ClientResponse) -> Exception:

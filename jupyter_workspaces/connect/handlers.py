@@ -146,6 +146,8 @@ class HttpHandler(ConnectHandler):
         """Raises `Refused`; a workspace that does not answer is a page or 503."""
         import aiohttp
 
+        from .forwarding import NobodyListens, NoWay
+
         path = self.public_path(target)
         try:
             token = await self.upstreams.token(self.services.cluster.cluster, self.place.namespace, target)
@@ -158,9 +160,11 @@ class HttpHandler(ConnectHandler):
                 await self._pass_on(response, path)
         except iostream.StreamClosedError:
             return
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+        except NoWay as error:
+            raise await self.absent(error.why) from error
+        except (aiohttp.ClientConnectorError, NobodyListens, aiohttp.ConnectionTimeoutError) as error:
             self._begin_anew()
-            reason = "does not take connections yet" if isinstance(error, aiohttp.ClientConnectorError) else "did not answer within 10 s"
+            reason = "did not answer within 10 s" if isinstance(error, aiohttp.ConnectionTimeoutError) else "does not take connections yet"
             raise await self.absent(Unavailable("starting", f"Its program {reason}; trying again.")) from error
         except (aiohttp.ClientError, zlib.error, asyncio.TimeoutError) as error:
             if self._headers_written:
@@ -175,6 +179,8 @@ class HttpHandler(ConnectHandler):
     async def _open(self, target: Target, path: PublicPath, token: str | None) -> aiohttp.ClientResponse:
         """The response, begun. A read whose connection is refused is tried again a few times."""
         import aiohttp
+
+        from .forwarding import NobodyListens
 
         headers = request_headers(
             self.request.headers.get_all(),
@@ -191,12 +197,13 @@ class HttpHandler(ConnectHandler):
             headers["Content-Length"] = length
         url = upstream_url("http", target, path, self.request, self.guard)
         method = self.request.method or "GET"
+        session = await self.upstreams.session(self.services.cluster.cluster, target)
         pauses = list(PAUSES) if self._body is None and method in ("GET", "HEAD", "OPTIONS") else []
         while True:
             data = self._body.chunks() if self._body is not None else None
             try:
-                return await self.upstreams.session.request(method, url, headers=headers, data=data, allow_redirects=False)
-            except aiohttp.ClientConnectorError:
+                return await session.request(method, url, headers=headers, data=data, allow_redirects=False)
+            except (aiohttp.ClientConnectorError, NobodyListens):
                 if not pauses:
                     raise
                 await asyncio.sleep(pauses.pop(0))

@@ -26,7 +26,7 @@ class StatusHandler(ConnectHandler):
         self.set_header("Cache-Control", "no-store")
         try:
             target = await self.find()
-            if not await _listens(target):
+            if not await self._listens(target):
                 raise await self.absent(Unavailable("starting", "Its program does not take connections yet; trying again."))
         except Absent as refusal:
             steps = [asdict(step) for step in refusal.steps]
@@ -53,6 +53,17 @@ class StatusHandler(ConnectHandler):
         self.set_status(HTTPStatus.ACCEPTED)
         self.answer({"state": "starting", "message": "It starts.", "steps": [], "ready": False})
 
+    async def _listens(self, target: Target) -> bool:
+        """Whether the port takes connections: Ready can be a moment early, and stays a moment after a crash. Raises `Absent`."""
+        if target.forwarded is None:
+            return await _takes_connections(target)
+        from .forwarding import listens
+
+        try:
+            return await listens(self.services.cluster.cluster, target)
+        except Unavailable as why:
+            raise await self.absent(why) from why
+
 
 def _said(problem: Problem) -> str:
     """In one sentence: the cluster's own reason where there is one."""
@@ -60,8 +71,7 @@ def _said(problem: Problem) -> str:
     return " ".join(cause["message"] for cause in causes) or problem.message
 
 
-async def _listens(target: Target) -> bool:
-    """Whether the port takes connections: Ready can be a moment early, and stays a moment after a crash."""
+async def _takes_connections(target: Target) -> bool:
     try:
         _, writer = await asyncio.wait_for(asyncio.open_connection(target.host, target.port), DIAL_SECONDS)
     except (OSError, asyncio.TimeoutError):

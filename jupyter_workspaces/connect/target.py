@@ -14,6 +14,7 @@ from ..resources.templates import TemplateError, connect_path, render
 
 Object = Mapping[str, Any]
 
+LOCALHOST = "localhost"
 DOMAIN = os.environ.get("CLUSTER_DOMAIN", "cluster.local")
 
 
@@ -69,6 +70,25 @@ class Place:
 
 
 @dataclass(frozen=True)
+class Forwarded:
+    """A pod that is reached through the API server, because its address cannot be dialled from here."""
+
+    namespace: str
+    pod: str
+    uid: str
+
+    @property
+    def host(self) -> str:
+        """A name for the pool of connections: another pod of the same name is another place."""
+        return f"{self.pod}.{self.namespace}.{self.uid}"
+
+    @classmethod
+    def of_host(cls, host: str) -> Forwarded:
+        pod, namespace, uid = host.rsplit(".", 2)
+        return cls(namespace, pod, uid)
+
+
+@dataclass(frozen=True)
 class Target:
     """Where to connect, and what the kind wants of a request (contracts/kubeflow-workspaces.md §3.2 `httpProxy`)."""
 
@@ -79,6 +99,12 @@ class Target:
     set_headers: Mapping[str, str] = field(default_factory=dict)
     add_headers: Mapping[str, str] = field(default_factory=dict)
     drop_headers: frozenset[str] = frozenset()
+    forwarded: Forwarded | None = None
+
+    @property
+    def dialled(self) -> str:
+        """What the connection is opened to; `netloc` is what the workspace is told of it."""
+        return self.netloc if self.forwarded is None else f"{self.forwarded.host}:{self.port}"
 
     @property
     def netloc(self) -> str:
@@ -153,6 +179,7 @@ def _target(view: View, place: Place, kind: Object, workspace: dict[str, Any], p
     port = ports[place.port_id]
     annotations = pod["metadata"].get("annotations") or {}
     endpoint = view.cluster.endpoint
+    forwarded = None
     if endpoint.embedded:
         host = pod["status"]["podIP"]
         local = annotations.get(f"{names.LOCAL_PORT}{port}", "")
@@ -160,8 +187,9 @@ def _target(view: View, place: Place, kind: Object, workspace: dict[str, Any], p
     elif endpoint.in_cluster:
         host = _service(view, place, port, workspace)
     else:
-        text = f"{place.name} runs in {endpoint.name}, whose pods cannot be dialled from here. Open it from inside that cluster."
-        raise Unavailable("unreachable", text)
+        host = LOCALHOST  # what a program sees that is reached by port-forward
+        metadata = pod["metadata"]
+        forwarded = Forwarded(metadata["namespace"], metadata["name"], metadata["uid"])
     declared = kind["spec"]["podTemplate"].get("ports") or ()
     proxy = next((entry.get("httpProxy") or {} for entry in declared if entry["id"] == place.port_id), {})
     headers = proxy.get("requestHeaders") or {}
@@ -183,6 +211,7 @@ def _target(view: View, place: Place, kind: Object, workspace: dict[str, Any], p
         set_headers,
         add_headers,
         frozenset(name.lower() for name in headers.get("remove") or ()),
+        forwarded,
     )
 
 

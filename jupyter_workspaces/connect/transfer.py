@@ -25,9 +25,15 @@ from .target import Target
 if TYPE_CHECKING:
     import aiohttp
 
+    from .forwarding import PodConnector
+
 CONNECT_SECONDS = 10
 CONNECTIONS = 2048
 CONNECTIONS_OF_A_WORKSPACE = 512
+FORWARDS = 512
+FORWARDS_OF_A_WORKSPACE = 128
+"""Connections through the API server, which has to carry each of them."""
+
 IDLE_SECONDS = 4  # below the 5 s after which common Python servers close an idle connection themselves
 READ_BYTES = 256 * 2**10
 HEADER_BYTES = 64 * 2**10
@@ -62,29 +68,41 @@ class Upstreams:
 
     def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None
+        self._forwarding: tuple[Cluster, PodConnector, aiohttp.ClientSession] | None = None
         self._tokens: dict[tuple[str, str], tuple[str | None, float]] = {}
         self.sockets = 0
         """WebSockets that are open now."""
 
-    @property
-    def session(self) -> aiohttp.ClientSession:
+    async def session(self, cluster: Cluster, target: Target) -> aiohttp.ClientSession:
+        """The one whose connections reach the target."""
         import aiohttp  # here, so that a server that nobody asks for a workspace starts without it
 
+        if target.forwarded is not None:
+            return await self._forwarded_session(cluster)
         if self._session is None:
-            connector = aiohttp.TCPConnector(
-                limit=CONNECTIONS, limit_per_host=CONNECTIONS_OF_A_WORKSPACE, keepalive_timeout=IDLE_SECONDS, socket_factory=_socket
-            )
-            self._session = aiohttp.ClientSession(
-                connector=connector,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,
-                read_bufsize=READ_BYTES,
-                max_line_size=HEADER_BYTES,
-                max_field_size=HEADER_BYTES,
-                skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
-                timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS, sock_connect=CONNECT_SECONDS),
+            self._session = _session(
+                aiohttp.TCPConnector(
+                    limit=CONNECTIONS, limit_per_host=CONNECTIONS_OF_A_WORKSPACE, keepalive_timeout=IDLE_SECONDS, socket_factory=_socket
+                )
             )
         return self._session
+
+    async def _forwarded_session(self, cluster: Cluster) -> aiohttp.ClientSession:
+        from .forwarding import PodConnector
+
+        if self._forwarding is not None and self._forwarding[0] is not cluster:
+            await self._end_forwarding()  # another cluster is served from now on
+        if self._forwarding is None:
+            connector = PodConnector(cluster, limit=FORWARDS, limit_per_host=FORWARDS_OF_A_WORKSPACE, keepalive_timeout=IDLE_SECONDS)
+            self._forwarding = cluster, connector, _session(connector)
+        return self._forwarding[2]
+
+    async def _end_forwarding(self) -> None:
+        forwarding, self._forwarding = self._forwarding, None
+        if forwarding is not None:
+            _, connector, session = forwarding
+            await session.close()
+            await connector.stop()
 
     async def token(self, cluster: Cluster, namespace: str, target: Target) -> str | None:
         """What opens the workspace; None where its kind has no token. Raises `ClusterError` when the Secret cannot be read."""
@@ -114,6 +132,22 @@ class Upstreams:
         self._tokens.clear()
         if session is not None:
             await session.close()
+        await self._end_forwarding()
+
+
+def _session(connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:
+    import aiohttp
+
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        read_bufsize=READ_BYTES,
+        max_line_size=HEADER_BYTES,
+        max_field_size=HEADER_BYTES,
+        skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+        timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS, sock_connect=CONNECT_SECONDS),
+    )
 
 
 def upstreams(settings: MutableMapping[str, Any]) -> Upstreams:
@@ -219,7 +253,7 @@ def request_headers(
 def upstream_url(scheme: str, target: Target, path: PublicPath, request: HTTPServerRequest, guard: Guard) -> URL:
     """The address in the workspace: exactly the bytes that were asked for, without our base URL and our token."""
     asked = guard.query_inward(request.uri or "", inner_xsrf(guard, request.headers.get_list("Cookie")))
-    return URL(f"{scheme}://{target.netloc}{path.inward(asked)}", encoded=True)
+    return URL(f"{scheme}://{target.dialled}{path.inward(asked)}", encoded=True)
 
 
 def inner_xsrf(guard: Guard, cookie_headers: Iterable[str]) -> dict[str, str]:

@@ -48,6 +48,8 @@ class SocketHandler(ConnectHandler, WebSocketHandler):
     async def get(self, *args: Any, **kwargs: Any) -> None:
         import aiohttp
 
+        from .forwarding import NoWay
+
         target = await self.find()
         try:
             token = await self.upstreams.token(self.services.cluster.cluster, self.place.namespace, target)
@@ -66,7 +68,8 @@ class SocketHandler(ConnectHandler, WebSocketHandler):
         )
         offered = [name.strip() for name in self.request.headers.get("Sec-WebSocket-Protocol", "").split(",") if name.strip()]
         try:
-            self._upstream = await self.upstreams.session.ws_connect(
+            session = await self.upstreams.session(self.services.cluster.cluster, target)
+            self._upstream = await session.ws_connect(
                 upstream_url("ws", target, path, self.request, self.guard),
                 headers=headers,
                 protocols=offered,
@@ -80,6 +83,8 @@ class SocketHandler(ConnectHandler, WebSocketHandler):
                 self.upstreams.forget(self.place.namespace, target)
             status = error.status if error.status >= 400 else 502
             raise Refused(status, f"The program in {self.place.name} refused the WebSocket ({error.status}).", "Refused") from error
+        except NoWay as error:
+            raise await self.absent(error.why) from error
         except (aiohttp.ClientConnectionError, asyncio.TimeoutError) as error:
             raise Refused(503, f"{self.place.name} does not take connections yet.", "Starting") from error
         try:

@@ -15,6 +15,7 @@ from pathlib import Path
 from .directory import Directory, LocalClusterError, home, refused
 from .launch import ANOTHER_RUNS, FAILED
 from .lock import Held, Lock
+from .parts import add_options, from_options
 
 LOG_BYTES = 2 * 2**20
 LOG_FILES = 3
@@ -25,7 +26,12 @@ def main() -> int:
     parser.add_argument("--directory", type=Path, default=None, help="where its data lies (default: JUPYTER_WORKSPACES_HOME or Jupyter's)")
     parser.add_argument("--port", type=int, default=None, help="listen here from now on (default: as last time, else a free one)")
     parser.add_argument("--detached", action="store_true", help="log to the directory's file `log`, say nothing once ready")
+    add_options(parser)
     chosen = parser.parse_args()
+    try:
+        parts = from_options(chosen)
+    except ValueError as error:
+        parser.error(str(error))
     if chosen.port is not None and not 0 < chosen.port < 65536:
         parser.error("--port must be between 1 and 65535")
     directory = Directory((chosen.directory or home()).expanduser().absolute())
@@ -35,7 +41,7 @@ def main() -> int:
         with Lock(directory.lock):  # before the heavy imports: one that comes second is gone at once
             from .process import run
 
-            asyncio.run(run(directory, chosen.port, _hush if chosen.detached else lambda url: _tell(directory, url)))
+            asyncio.run(run(directory, chosen.port, _hush if chosen.detached else lambda url: _tell(directory, url), parts))
     except LocalClusterError as error:
         logging.getLogger(__name__).log(logging.INFO if isinstance(error, Held) else logging.ERROR, "%s", error)
         print(error, file=sys.stderr)

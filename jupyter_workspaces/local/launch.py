@@ -15,9 +15,10 @@ from typing import Any
 from . import environment
 from .directory import Directory, LocalClusterError, home, refused
 from .lock import Lock
+from .parts import Parts, of_record
 from .processes import alive
 
-__all__ = ["Keeper", "LocalClusterError", "Status", "home", "reset", "start", "status", "stop"]
+__all__ = ["Keeper", "LocalClusterError", "Parts", "Status", "home", "reset", "start", "status", "stop"]
 
 ANOTHER_RUNS = 75
 """Exit status of a process that found another one in its directory (sysexits' EX_TEMPFAIL)."""
@@ -45,8 +46,11 @@ class Status:
     memory: int | None = None
 
 
-def start(directory: str | Path | None = None, timeout: float = 30, port: int | None = None) -> Path:
-    """Find the running cluster of a directory, or start one, and return its kubeconfig once it answers. Raises `LocalClusterError`."""
+def start(directory: str | Path | None = None, timeout: float = 30, port: int | None = None, parts: Parts | None = None) -> Path:
+    """Find the running cluster of a directory, or start one, and return its kubeconfig once it answers. Raises `LocalClusterError`.
+
+    Without `parts` one that runs is taken as it is, and one that died comes back as it was.
+    """
     if workspace := os.environ.get("JUPYTER_WORKSPACE"):
         raise LocalClusterError(
             f"This is inside the workspace {workspace}, where no cluster is started: it would be one of its own, out of your sight. "
@@ -56,13 +60,14 @@ def start(directory: str | Path | None = None, timeout: float = 30, port: int | 
     files.prepare()
     deadline = time.monotonic() + timeout
     if _answers(files):
-        return files.kubeconfig
-    child: subprocess.Popen[bytes] | None = _spawn(files, port)
+        return _as_asked(files, parts)
+    wanted = parts or of_record(files.record())
+    child: subprocess.Popen[bytes] | None = _spawn(files, port, wanted)
     again = 0.0
     try:
         while time.monotonic() < deadline:
             if _answers(files):
-                return files.kubeconfig
+                return _as_asked(files, parts)
             if child is not None and (code := child.poll()) is not None:
                 _children.pop(child.pid, None)
                 complaint = _complaint(child)
@@ -71,7 +76,7 @@ def start(directory: str | Path | None = None, timeout: float = 30, port: int | 
                 child, again = None, time.monotonic() + AGAIN_SECONDS
             if child is None and time.monotonic() > again:
                 # The one that was there may have gone without getting ready.
-                child = _spawn(files, port)
+                child = _spawn(files, port, wanted)
             time.sleep(PAUSE)
     finally:
         if child is not None and child.stderr is not None:
@@ -205,6 +210,16 @@ def _files(directory: str | Path | None) -> Directory:
     return Directory(home() if directory is None else Path(directory).expanduser().absolute())
 
 
+def _as_asked(files: Directory, parts: Parts | None) -> Path:
+    """The kubeconfig of the cluster that runs. Raises `LocalClusterError` when it runs with other parts than asked for."""
+    running = of_record(files.record())
+    if parts is not None and parts != running:
+        raise LocalClusterError(
+            f"The local cluster runs with {running}. Stop it (`jupyter workspaces local stop`), then start it with {parts}."
+        )
+    return files.kubeconfig
+
+
 def _process(files: Directory) -> Any:
     """The cluster's own process, or None. Only what still looks like one is ever signalled."""
     _reap()
@@ -259,9 +274,9 @@ def _ask(files: Directory, path: str) -> Any:
         connection.close()
 
 
-def _spawn(files: Directory, port: int | None) -> subprocess.Popen[bytes]:
+def _spawn(files: Directory, port: int | None, parts: Parts) -> subprocess.Popen[bytes]:
     """Start the process in a session of its own. Its standard error is a pipe only until it is ready or has said why not."""
-    arguments = ["--detached"] if port is None else ["--detached", "--port", str(port)]
+    arguments = ["--detached", *parts.arguments(), *([] if port is None else ["--port", str(port)])]
     flags = 0
     if sys.platform == "win32":
         flags = subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP

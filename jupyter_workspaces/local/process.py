@@ -14,6 +14,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from pathlib import Path
 from types import FrameType
 
 from .. import controller
@@ -28,7 +29,10 @@ from .apiserver.store import StorageError, Store
 from .apiserver.tokens import Keys
 from .directory import Directory, LocalClusterError, refused, write
 from .install import install
-from .node import PodLogs
+from .node import PodAccess, PodLogs, SimulatedLogs, SimulatedNode
+from .node.agent import NAME as PROCESSES
+from .node.simulated import NAME as SIMULATED
+from .parts import Parts
 from .processes import identity, listener
 
 log = logging.getLogger(__name__)
@@ -41,28 +45,36 @@ STOP_SECONDS = 10.0
 CERTIFICATE_CHECK_SECONDS = 12 * 3600.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 
+_NODES = {"processes": PROCESSES, "simulated": SIMULATED}
+
 Component = Callable[[], Awaitable[None]]
 
 
-async def run(directory: Directory, port: int | None = None, ready: Callable[[str], None] = lambda url: None) -> None:
+async def run(
+    directory: Directory, port: int | None = None, ready: Callable[[str], None] = lambda url: None, parts: Parts | None = None
+) -> None:
     """Run the cluster of a directory until SIGTERM or SIGINT; `ready` is called with its URL once it answers. Workspaces outlive it.
 
     Whoever calls holds the directory's lock. Raises `LocalClusterError` when the cluster cannot run.
     """
+    parts = parts or Parts()
     stopped = _stop_signal()
     certificates.ensure(directory)
     context = certificates.server_context(directory)
     identities = accounts.Identities.generate()
     keys = accounts.keys(directory)
-    async with _server(directory, port, context, identities, keys) as url, _clusters(directory, identities) as clusters:
+    async with _server(directory, port, context, identities, keys, parts) as url, _clusters(directory, identities) as clusters:
         try:
             await install(clusters[accounts.CONTROLLERS])
+            for name in {PROCESSES, SIMULATED} - {_NODES.get(parts.node)}:
+                await node.absent(clusters[accounts.NODE], name)
         except ClusterError as error:
             raise LocalClusterError(f"The local cluster could not be set up in {directory.path}: {error}") from error
-        tasks = [asyncio.create_task(_kept(name, component), name=name) for name, component in _components(clusters, directory, keys)]
+        components = _components(clusters, directory, keys, parts)
+        tasks = [asyncio.create_task(_kept(name, component), name=name) for name, component in components]
         tasks.append(asyncio.create_task(_kept("certificates", lambda: _renew(directory, context)), name="certificates"))
         try:
-            record = {**identity(os.getpid()), "url": url, "version": __version__}
+            record = {**identity(os.getpid()), "url": url, "version": __version__, "parts": parts.record()}
             write(directory.process, json.dumps(record).encode())
             log.info("Ready at %s (pid %d)", url, os.getpid())
             ready(url)
@@ -79,13 +91,18 @@ async def run(directory: Directory, port: int | None = None, ready: Callable[[st
                 log.warning("%s did not stop within %g s", task.get_name(), STOP_SECONDS)
 
 
-def _components(clusters: dict[str, Cluster], directory: Directory, keys: Keys) -> list[tuple[str, Component]]:
+def _components(clusters: dict[str, Cluster], directory: Directory, keys: Keys, parts: Parts) -> list[tuple[str, Component]]:
     signing = controllers.Signing(keys, directory.authority.read_text(encoding="ascii"))
-    return [
-        ("built-in controllers", partial(controllers.run, clusters[accounts.CONTROLLERS], directory.path, signing)),
-        ("workspace controller", partial(controller.run, clusters[accounts.WORKSPACES])),
-        ("node", partial(node.run, clusters[accounts.NODE], directory.path)),
+    found: list[tuple[str, Component]] = [
+        ("built-in controllers", partial(controllers.run, clusters[accounts.CONTROLLERS], directory.path, signing))
     ]
+    if parts.controller:
+        found.append(("workspace controller", partial(controller.run, clusters[accounts.WORKSPACES])))
+    if parts.node == "processes":
+        found.append(("node", partial(node.run, clusters[accounts.NODE], directory.path)))
+    elif parts.node == "simulated":
+        found.append(("simulated node", lambda: SimulatedNode(clusters[accounts.NODE], parts.ready_after).run()))
+    return found
 
 
 @asynccontextmanager
@@ -121,14 +138,19 @@ async def _renew(directory: Directory, context: ssl.SSLContext) -> None:
 
 @asynccontextmanager
 async def _server(
-    directory: Directory, port: int | None, context: ssl.SSLContext, identities: accounts.Identities, keys: Keys
+    directory: Directory, port: int | None, context: ssl.SSLContext, identities: accounts.Identities, keys: Keys, parts: Parts
 ) -> AsyncIterator[str]:
     """The API server, listening, and the kubeconfig that names it. Gives its URL."""
     token = kubeconfig.token(directory)
     store = _store(directory)
     try:
-        server = ApiServer(store, token=token, admission=Admission(store), identities=identities.users, keys=keys)
-        server.logs = PodLogs(directory.path)
+        server = ApiServer(
+            store, token=token, admission=Admission(store) if parts.controller else None, identities=identities.users, keys=keys
+        )
+        if parts.node == "processes":
+            server.logs, server.programs = PodLogs(directory.path), PodAccess(directory.path)
+        elif parts.node == "simulated":
+            server.logs = SimulatedLogs(Path(parts.pod_log) if parts.pod_log else None)
         number = port or _kept_port(directory) or _free_port()
         try:
             await server.start(HOST, number, context)

@@ -25,6 +25,10 @@ VERSION: Object = {
     "platform": f"{platform.system().lower()}/{platform.machine()}",
 }
 
+_VERBS = {"status": ["get", "patch", "update"], "log": ["get"], "binding": ["create"], "token": ["create"], "finalize": ["update"]}
+_KINDS = {"attach": "PodAttachOptions", "exec": "PodExecOptions", "portforward": "PodPortForwardOptions"}
+"""Subresources that are of another kind than what they belong to."""
+
 
 def api_versions(address: str) -> Object:
     """`/api`."""
@@ -69,7 +73,7 @@ def resource_list(registry: Registry, group_name: str, version: str) -> Object:
                     "name": f"{row.resource.plural}/{name}",
                     "singularName": "",
                     "namespaced": row.resource.namespaced,
-                    "kind": row.resource.kind,
+                    "kind": _KINDS.get(name, row.resource.kind),
                     "verbs": _subresource_verbs(name),
                 }
             )
@@ -114,10 +118,11 @@ def _described(row: Row) -> Object:
         described["categories"] = list(row.categories)
     if row.subresources:
         described["subresources"] = [
-            {"subresource": name, "responseKind": kind, "verbs": _subresource_verbs(name)} for name in row.subresources
+            {"subresource": name, "responseKind": kind | {"kind": _KINDS.get(name, kind["kind"])}, "verbs": _subresource_verbs(name)}
+            for name in row.subresources
         ]
     return described
 
 
 def _subresource_verbs(name: str) -> list[str]:
-    return {"status": ["get", "patch", "update"], "log": ["get"], "binding": ["create"], "token": ["create"], "finalize": ["update"]}[name]
+    return _VERBS.get(name, ["create", "get"])

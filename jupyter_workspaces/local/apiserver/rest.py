@@ -10,8 +10,8 @@ from aiohttp import web
 
 from . import patches, replies, requests, selectors, status, tables
 from .engine import Engine, WriteOptions
-from .logs import PodLogReader
 from .pages import Page, Pages
+from .pods import CONNECTIONS, Pods
 from .requests import Target
 from .rows import Row
 from .streams import Streams
@@ -22,11 +22,11 @@ FLUSH_OBJECTS = 250
 
 
 class Rest:
-    """Answers requests for one row's objects. `logs` is set by whoever runs pods."""
+    """Answers requests for one row's objects."""
 
     def __init__(self, engine: Engine) -> None:
-        self.logs: PodLogReader | None = None
         self.streams = Streams()
+        self.pods = Pods(engine, self.streams)
         self._engine = engine
         self._pages = Pages()
 
@@ -97,7 +97,9 @@ class Rest:
             case "status", _:
                 return await self._change(request, row, target, "status")
             case "log", "GET":
-                return await self.streams.log(request, self._engine.get(row, namespace, name).decode(), self.logs)
+                return await self.pods.log(request, row, namespace, name)
+            case subresource, "GET" | "POST" if subresource in CONNECTIONS:
+                return await self.pods.connect(request, row, namespace, name, subresource)
             case "finalize", "PUT":
                 return replies.answer(self._engine.finalize_namespace(name, await _body(request)).object)
             case "binding", "POST":

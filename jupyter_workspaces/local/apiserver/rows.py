@@ -197,7 +197,7 @@ def built_in() -> tuple[Row, ...]:
             ("po",),
             ("all",),
             shape=shapes.POD,
-            subresources=("binding", "log", "status"),
+            subresources=("attach", "binding", "exec", "log", "portforward", "status"),
             strategy=kinds.PodStrategy(),
             columns=(
                 Column("Ready", _pod_ready),

@@ -21,7 +21,9 @@ from .authentication import Authenticator, bearer
 from .authorization import Authorizer
 from .engine import Admission, Engine
 from .logs import PodLogReader
+from .pods import CONNECTIONS
 from .rbac import Rbac
+from .remote import PodPrograms
 from .requests import Target
 from .rest import Rest
 from .reviews import Reviews
@@ -38,7 +40,6 @@ Object = dict[str, Any]
 STOP_SECONDS = 2.0
 HEADER_BYTES = 16 * 2**10
 _HEALTH = ("/healthz", "/livez", "/readyz")
-_INTO_PODS = ("attach", "exec", "portforward")
 _APPLY = "application/apply-patch+"
 _OPENAPI_V2 = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 _OPENAPI_V2_ASKED = "com.github.proto-openapi.spec.v2"
@@ -76,11 +77,20 @@ class ApiServer:
     @property
     def logs(self) -> PodLogReader | None:
         """Who answers for pods' logs; a node sets it."""
-        return self._rest.logs
+        return self._rest.pods.logs
 
     @logs.setter
     def logs(self, reader: PodLogReader | None) -> None:
-        self._rest.logs = reader
+        self._rest.pods.logs = reader
+
+    @property
+    def programs(self) -> PodPrograms | None:
+        """Who runs commands in pods and reaches their ports; a node sets it."""
+        return self._rest.pods.programs
+
+    @programs.setter
+    def programs(self, programs: PodPrograms | None) -> None:
+        self._rest.pods.programs = programs
 
     async def start(self, host: str, port: int, ssl_context: ssl.SSLContext | None = None) -> int:
         """Listen; port 0 chooses a free one. The port that it is. Raises `OSError`, `Refusal` when the default roles cannot be stored."""
@@ -178,7 +188,7 @@ class ApiServer:
         if request.method == "PATCH" and target.subresource is None:
             applies = requests.media_type(request.headers.get("Content-Type")).startswith(_APPLY)
             return applies and self.engine.store.get(row.name, target.namespace or "", target.name or "") is None
-        into_pod = row.resource == catalog.PODS and target.subresource in _INTO_PODS
+        into_pod = row.resource == catalog.PODS and target.subresource in CONNECTIONS
         return into_pod and request.headers.get("Upgrade", "").lower() == "websocket"
 
     def _nothing_there(self, target: Target) -> web.Response:

@@ -1,4 +1,4 @@
-"""Answers that go on for a while: watches and logs. A client that leaves ends its own; a server that stops ends them all."""
+"""Answers that go on for a while: watches, and what others mark as such. A client that leaves ends its own; a server that stops ends them all."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from aiohttp import web
 
 from . import replies, requests, status, tables
 from .engine import Engine
-from .logs import LogsUnavailable, PodLogReader, log_options
 from .requests import Target
 from .rows import Row
 from .selectors import Predicate
@@ -59,9 +58,9 @@ class Streams:
             initial_events=requests.flag(query, "sendInitialEvents"),
             overflowed=stall.begin,
         )
-        _no_delay(request)
+        no_delay(request)
         response = web.StreamResponse(headers={"Content-Type": replies.JSON})
-        async with self._running_one(), aclosing(events), stall:
+        async with self.running_one(), aclosing(events), stall:
             await response.prepare(request)
             first = True
             try:
@@ -73,33 +72,8 @@ class Streams:
             await response.write_eof()
         return response
 
-    async def log(self, request: web.Request, pod: Object, reader: PodLogReader | None) -> web.StreamResponse:
-        """A container's log, followed if asked. Raises `Refusal` 400 when there is none."""
-        options = log_options(request.query)
-        name = pod["metadata"]["name"]
-        containers = [container["name"] for container in pod["spec"]["containers"]]
-        container = request.query.get("container") or containers[0]
-        known = [*containers, *(found["name"] for found in pod["spec"].get("initContainers") or ())]
-        if container not in known:
-            raise status.bad_request(f"container {container} is not valid for pod {name}; it has {', '.join(known)}")
-        if reader is None:
-            raise status.bad_request(f'container "{container}" in pod "{name}" has no log yet: no node runs here')
-        _no_delay(request)
-        response = web.StreamResponse(headers={"Content-Type": "text/plain; charset=utf-8"})
-        async with self._running_one(), aclosing(reader(pod, container, options)) as pieces:
-            try:
-                first = await anext(pieces, None)
-            except LogsUnavailable as error:
-                raise status.bad_request(str(error)) from error
-            await response.prepare(request)
-            if first is not None:
-                await response.write(first)
-                async for piece in pieces:
-                    await response.write(piece)
-            await response.write_eof()
-        return response
-
-    def _running_one(self) -> AbstractAsyncContextManager[None]:
+    def running_one(self) -> AbstractAsyncContextManager[None]:
+        """Mark the running request as a stream. Raises `Refusal` 429 when there are too many."""
         if len(self._running) >= OPEN:
             raise status.too_many_requests(OPEN)
         return _Stream(self._running)
@@ -155,7 +129,7 @@ def _line(row: Row, event: Event, as_table: bool, include: str, first: bool) -> 
     return b'{"type":"' + event.type.encode() + b'","object":' + row.body(event.object) + b"}\n"
 
 
-def _no_delay(request: web.Request) -> None:
+def no_delay(request: web.Request) -> None:
     """A stream's small pieces must not wait for each other (39 ms by Nagle's algorithm)."""
     if request.transport is not None:
         connection = request.transport.get_extra_info("socket")

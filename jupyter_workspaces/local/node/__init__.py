@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from .access import PodAccess
 from .agent import Agent, run
 from .logs import PodLogs
+from .simulated import SimulatedLogs, SimulatedNode, absent
 from .trees import stop_pods
 
-__all__ = ["Agent", "PodLogs", "run", "stop_pods"]
+__all__ = ["Agent", "PodAccess", "PodLogs", "SimulatedLogs", "SimulatedNode", "absent", "run", "stop_pods"]

@@ -30,14 +30,23 @@ def allocate(uid: str, ports: Iterable[int], taken: set[str]) -> tuple[str, dict
     if not many_addresses():
         return LOOPBACK, {str(port): _free_port(LOOPBACK) for port in wanted}
     for attempt in range(64):
-        digest = hashlib.sha256(f"{uid} {attempt}".encode()).digest()
-        address = f"127.{FIRST + digest[0] % (LAST - FIRST + 1)}.{digest[1]}.{1 + digest[2] % 254}"
+        address = _address(f"{uid} {attempt}")
         if address not in taken:
             break
     else:
         raise OSError(errno.EADDRNOTAVAIL, "no loopback address is free")
     # A program that listens on all addresses keeps its port from us on each of them.
     return address, {str(port): usable(address, port) for port in wanted}
+
+
+def of(uid: str) -> str:
+    """An address for a pod that does not listen; two pods may get the same."""
+    return _address(uid) if many_addresses() else LOOPBACK
+
+
+def _address(seed: str) -> str:
+    digest = hashlib.sha256(seed.encode()).digest()
+    return f"127.{FIRST + digest[0] % (LAST - FIRST + 1)}.{digest[1]}.{1 + digest[2] % 254}"
 
 
 def usable(address: str, port: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -36,30 +36,36 @@ class PodLogs:
         attempt = 0 if kept is None else kept.attempt - (1 if options.previous else 0)
         path = files.log(container, attempt)
         if attempt < 1 or not path.exists():
-            raise LogsUnavailable(_why_not(pod, container, options.previous))
-        left = options.limit_bytes
-        async for lines in _lines(files, container, attempt, options):
-            data = b"".join(lines)
-            if left is not None:
-                data = data[:left]
-                left -= len(data)
-            if data:
-                yield data
-            if left == 0:
-                return
+            raise LogsUnavailable(why_not(pod, container, options.previous))
+        over = files.run(container, attempt, ENDED)
+        async for piece in read(path, options, lambda: over.exists() or not path.exists()):
+            yield piece
 
 
-async def _lines(files: PodFiles, container: str, attempt: int, options: LogOptions) -> AsyncGenerator[list[bytes], None]:
-    path = files.log(container, attempt)
+async def read(path: Path, options: LogOptions, over: Callable[[], bool]) -> AsyncGenerator[bytes, None]:
+    """What `options` ask of a log in the form `time stream F text`; followed until it is `over`."""
+    left = options.limit_bytes
+    async for lines in _lines(path, options, over):
+        data = b"".join(lines)
+        if left is not None:
+            data = data[:left]
+            left -= len(data)
+        if data:
+            yield data
+        if left == 0:
+            return
+
+
+async def _lines(path: Path, options: LogOptions, over: Callable[[], bool]) -> AsyncGenerator[list[bytes], None]:
     reading = _Reading(path, options)
     for lines in await asyncio.to_thread(lambda: list(reading.whole())):
         yield lines
     while options.follow:
-        over = files.run(container, attempt, ENDED).exists() or not path.exists()
+        ended = over()
         lines = reading.more()
         if lines:
             yield lines
-        elif over:
+        elif ended:
             return
         else:
             await asyncio.sleep(FOLLOW_SECONDS)
@@ -120,8 +126,13 @@ class _Reading:
             if not line.endswith(b"\n"):
                 file.seek(start)  # still being written
                 return found
-            if self.options.since is None or _time(line) >= self.options.since:
+            if self._is_asked(line):
                 found.append(line)
+
+    def _is_asked(self, line: bytes) -> bool:
+        if self.options.stream is not None and line.split(b" ", 2)[1:2] != [self.options.stream.encode()]:
+            return False
+        return self.options.since is None or _time(line) >= self.options.since
 
 
 def tail(path: Path, limit: int) -> str:
@@ -172,7 +183,8 @@ def _time(line: bytes) -> datetime:
         return datetime.fromtimestamp(0, timezone.utc)
 
 
-def _why_not(pod: Object, container: str, previous: bool) -> str:
+def why_not(pod: Object, container: str, previous: bool) -> str:
+    """Why there is no log, in the words of Kubernetes."""
     name = pod["metadata"]["name"]
     if previous:
         return f'previous terminated container "{container}" in pod "{name}" not found'

@@ -88,7 +88,8 @@ async def test_a_log_is_read_and_followed(api: Running) -> None:
     api.server.logs = log_of_two_lines
     containers = [{"name": "main", "image": "lab"}, {"name": "waiting", "image": "lab"}]
     async with api.cluster() as cluster, api.session() as session:
-        await cluster.create(catalog.PODS, pod("a", containers=containers), "default")
+        await cluster.create(catalog.NODES, {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "here"}})
+        await cluster.create(catalog.PODS, pod("a", containers=containers, nodeName="here"), "default")
         path = catalog.PODS.path("default", "a", "log")
 
         async with session.get(path, params={"container": "main"}) as response:

@@ -630,10 +630,21 @@ def test_access_reviews(shared: Running, plural: str, body: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["tailLines=x", "tailLines=-1", "limitBytes=0", "sinceSeconds=0", "sinceTime=x", "follow=x", "container=none", "previous=5"]
+    ("query", "code"),
+    [
+        *((f"{name}=x", 400) for name in ("tailLines", "limitBytes", "sinceSeconds", "sinceTime", "container")),
+        *((f"{name}=", 400) for name in ("tailLines", "limitBytes", "sinceSeconds")),
+        *((f"sinceTime={time}", 400) for time in ("2026-01-02T03:04:05", "2026-13-02T03:04:05Z", "2026-01-02T03:04:05Zx", "1767323045")),
+        *((query, 422) for query in ("tailLines=-1", "limitBytes=0", "sinceSeconds=0", "stream=x", "stream=Stdout&tailLines=1")),
+        ("sinceSeconds=5&sinceTime=2026-01-02T03:04:05Z", 422),
+        *(
+            (query, 204)
+            for query in ("follow=x", "previous=5", "sinceTime=", "container=", "sinceTime=2026-01-02T03:04:05.123456789%2B01:00")
+        ),
+    ],
 )
-def test_logs(shared: Running, query: str) -> None:
-    assert answered(shared, "GET", f"{POD}/log?{query}") == 400
+def test_logs(shared: Running, query: str, code: int) -> None:
+    assert answered(shared, "GET", f"{POD}/log?{query}") == code
 
 
 @pytest.mark.parametrize("method", ["TRACE", "OPTIONS", "PROPFIND", "HEAD", "PUT", "PATCH", "DELETE"])

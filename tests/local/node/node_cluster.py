@@ -12,9 +12,10 @@ from typing import Any, TypeVar
 from jupyter_workspaces.cluster.client import Cluster
 from jupyter_workspaces.cluster.endpoint import Endpoint
 from jupyter_workspaces.cluster.errors import BadRequest, NotFound
+from jupyter_workspaces.local.apiserver.logs import PodLogReader
 from jupyter_workspaces.local.apiserver.server import ApiServer
 from jupyter_workspaces.local.apiserver.store import Store
-from jupyter_workspaces.local.node import Agent, PodLogs, stop_pods
+from jupyter_workspaces.local.node import Agent, PodAccess, PodLogs, stop_pods
 from jupyter_workspaces.resources.catalog import (
     EVENTS,
     NAMESPACES,
@@ -161,13 +162,15 @@ def condition(pod: Object, name: str) -> str | None:
 
 
 @asynccontextmanager
-async def node_cluster(directory: Path, *, agent: bool = True, **settings: Any) -> AsyncIterator[NodeCluster]:
+async def node_cluster(
+    directory: Path, *, agent: bool = True, logs: PodLogReader | None = None, **settings: Any
+) -> AsyncIterator[NodeCluster]:
     async def token() -> str:
         return TOKEN
 
     store = Store.open(directory / "cluster.db")
     server = ApiServer(store, TOKEN)
-    server.logs = PodLogs(directory)
+    server.logs, server.programs = logs or PodLogs(directory), PodAccess(directory)
     url = f"http://127.0.0.1:{await server.start('127.0.0.1', 0)}"
     try:
         async with Cluster(Endpoint(url, "test", None, token, embedded=True)) as cluster:
