@@ -1,6 +1,7 @@
 """Run the tests and say at the end what ran, what did not, and why.
 
 `python tests/run.py` runs everything that this machine can; `--quick` only what needs no real Lab and no browser (under 90 s).
+The tests of both clusters run on a real Kubernetes control plane, too, when its programs are built; `--real-cluster` builds them.
 The browser's tests are sessions of their own: Playwright and pytest-jupyter cannot share one event loop.
 """
 
@@ -16,6 +17,8 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+from control_plane import control_plane_binaries
 
 ROOT = Path(__file__).resolve().parent.parent
 BROWSER_SUITES = sorted(found.parent for found in (ROOT / "tests").glob("*/pytest.ini"))
@@ -42,13 +45,17 @@ def pytest_command() -> list[str]:
     return [script] if script else [sys.executable, "-m", "pytest"]
 
 
-def sessions(quick: bool) -> list[Session]:
+def sessions(quick: bool, real_cluster: bool) -> list[Session]:
     """The sessions in order: the fastest answer first."""
     side_by_side = ["-n", "auto", "--dist", "loadfile"] if importlib.util.find_spec("xdist") is not None else []
     found = [Session("quick suite", ["tests", "-m", "not slow", *side_by_side])]
     if quick:
         return found
     found.append(Session("real processes", ["tests", "-m", "slow"]))
+    may_start = real_cluster or os.environ.get("JW_TEST_KUBECONFIG")
+    absent = None if may_start else control_plane_binaries.missing()
+    asked = ["--real-cluster"] if real_cluster else []
+    found.append(Session("real cluster", ["tests", "--cluster", "real", *asked], absent))
     missing = None
     if importlib.util.find_spec("playwright") is None:
         missing = "the package playwright is not installed: pip install '.[test]'"
@@ -63,12 +70,13 @@ def sessions(quick: bool) -> list[Session]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="only the quick suite")
+    parser.add_argument("--real-cluster", action="store_true", help="build the real control plane where it is not built (about 6 minutes)")
     chosen, extra = parser.parse_known_args()
     rows: list[tuple[str, str, float]] = []
     failed = False
     # Each run keeps its clusters, settings and kernels to itself, whatever the person who runs it has at home.
     with tempfile.TemporaryDirectory(prefix="jw-tests-") as scratch:
-        kept = ("JUPYTER_WORKSPACES_CHROMIUM", "JUPYTER_WORKSPACES_SCREENSHOTS", "JUPYTER_WORKSPACES_KUBECTL")
+        kept = ("JUPYTER_WORKSPACES_CHROMIUM", "JUPYTER_WORKSPACES_SCREENSHOTS", "JUPYTER_WORKSPACES_KUBECTL", "KUBEBUILDER_ASSETS")
         environment = {
             key: value for key, value in os.environ.items() if key in kept or not key.startswith(("JUPYTER_WORKSPACES_", "KUBE"))
         }
@@ -76,7 +84,7 @@ def main() -> int:
         environment |= {"JUPYTER_WORKSPACES_HOME": str(Path(scratch) / "cluster"), "PYTHONUNBUFFERED": "1"}
         if (chromium := browser()) is not None:
             environment["JUPYTER_WORKSPACES_CHROMIUM"] = chromium
-        for session in sessions(chosen.quick):
+        for session in sessions(chosen.quick, chosen.real_cluster):
             if session.missing is not None:
                 rows.append((session.name, f"not run: {session.missing}", 0.0))
                 continue

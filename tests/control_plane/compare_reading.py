@@ -169,8 +169,8 @@ async def tables(ask: Recorder) -> None:
 
     def columns(found: Any) -> Any:
         keys = ("name", "type", "format", "priority")
-        names = [{key: column[key] for key in keys} for column in found["columnDefinitions"]]
-        return {"columns": names, "keys": sorted(found), "cells": [row["cells"][:-1] for row in found["rows"]]}
+        names = [{key: column.get(key) for key in keys} for column in found["columnDefinitions"]]
+        return {"columns": names, "keys": sorted(found), "cells": [row["cells"][:-1] for row in found["rows"] or ()]}
 
     await ask.ask("list", "GET", maps, accept=TABLE, view=columns)
     await ask.ask("rows", "GET", maps, accept=TABLE, view=lambda found: [sorted(row["object"]) for row in found["rows"]])
@@ -201,7 +201,7 @@ async def other_forms(ask: Recorder) -> None:
     ours = f"{ask.core('configmaps')}?labelSelector=ours"
     await ask.ask("list of metadata", "GET", ours, accept=PARTIAL.format("PartialObjectMetadataList"))
     await ask.ask("any", "GET", one, accept="*/*")
-    await ask.ask("protobuf or JSON", "GET", one, accept="application/vnd.kubernetes.protobuf,application/json")
+    await ask.ask("protobuf or JSON", "GET", one, accept="application/vnd.kubernetes.protobuf,application/json", view=lambda found: "")
     await ask.ask("not offered", "GET", one, accept="text/html")
     await ask.ask("table of another version", "GET", one, accept="application/json;as=Table;v=v9;g=meta.k8s.io")
     await ask.ask("pretty", "GET", f"{one}?pretty=true")

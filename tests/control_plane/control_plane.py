@@ -18,7 +18,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +117,7 @@ class ControlPlane:
             "--log-level=warn",
         )
         self._run("kube-apiserver", *self._api_server_flags(store, port))
-        self._wait(lambda: self.ask("GET", "/readyz")[0] == 200, "a ready API server")
+        self.wait(lambda: self.ask("GET", "/readyz")[0] == 200, "a ready API server")
         if not self.controllers:
             return
         connection = (f"--kubeconfig={self.kubeconfig}", "--leader-elect=false", "--kube-api-qps=500", "--kube-api-burst=1000")
@@ -134,7 +134,7 @@ class ControlPlane:
         self._run("kube-scheduler", *connection, "--secure-port=0")
         self._run_kwok()
         account = "/api/v1/namespaces/default/serviceaccounts/default"
-        self._wait(lambda: self.ask("GET", account)[0] == 200, "the first service account")
+        self.wait(lambda: self.ask("GET", account)[0] == 200, "the first service account")
 
     def _api_server_flags(self, store: str, port: int) -> list[str]:
         assert self._authority is not None
@@ -267,7 +267,8 @@ class ControlPlane:
                 preexec_fn=_end_with_parent,
             )
 
-    def _wait(self, condition: Any, what: str) -> None:
+    def wait(self, condition: Callable[[], bool], what: str) -> None:
+        """Until it is so. Raises `ControlPlaneError` when it does not come about, or one of the programs ends."""
         deadline = time.monotonic() + READY_SECONDS
         while not condition():
             for name, process in self._processes.items():
