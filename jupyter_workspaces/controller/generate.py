@@ -88,6 +88,8 @@ def stateful_set(
     """Raises `GenerateError` for a kind whose values cannot be rendered."""
     found = _owned(workspace, "apps/v1", "StatefulSet", {"generateName": _prefix(workspace, _STATEFUL_SET_NAME)})
     found["spec"] = {
+        # With one pod nothing is in parallel; but an ordered set waits for a pod of an older template that never gets ready, forever.
+        "podManagementPolicy": "Parallel",
         "replicas": 0 if workspace["spec"]["paused"] else 1,
         "selector": {"matchLabels": selector(workspace)},
         "template": pod_template(workspace, kind, image, size, token_secret_name),

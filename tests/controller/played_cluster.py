@@ -6,10 +6,14 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, TypeVar
+
+import pytest
+from cluster_cleaning import clean
+from real_cluster import RealCluster
 
 from jupyter_workspaces import controller
 from jupyter_workspaces.cluster.client import Cluster, Listing
@@ -77,10 +81,11 @@ class CountingCluster(Cluster):
 
 
 class PlayedCluster:
-    """`cluster` is for the test, `counted` what the Workspace controller uses."""
+    """`cluster` is for the test, `counted` what the Workspace controller uses; `admission` says whether our rules guard kinds."""
 
-    def __init__(self, cluster: Cluster, counted: CountingCluster) -> None:
-        self.cluster, self.counted = cluster, counted
+    def __init__(self, cluster: Cluster, counted: CountingCluster, *, real: bool, admission: bool) -> None:
+        self.cluster, self.counted, self.admission = cluster, counted, admission
+        self._real = real
         self._controller: asyncio.Task[None] | None = None
         self._built_in: asyncio.Task[None] | None = None
 
@@ -89,6 +94,8 @@ class PlayedCluster:
         self._built_in = asyncio.create_task(controllers.run(self.cluster, directory))
 
     async def stop_built_in(self) -> None:
+        if self._real:
+            pytest.skip("a test cannot stop a real cluster's own controllers")
         task, self._built_in = self._built_in, None
         if task is not None:
             task.cancel()
@@ -221,9 +228,20 @@ def workspace(
     }
 
 
+Play = Callable[..., AbstractAsyncContextManager[PlayedCluster]]
+
+
+async def _node(cluster: Cluster) -> None:
+    """It runs pods only as far as a test says so."""
+    await cluster.create(NODES, {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "local"}})
+    allocatable = {"cpu": "16", "memory": "64Gi", "pods": "50"}
+    ready = [{"type": "Ready", "status": "True"}]
+    await cluster.patch(NODES, "local", {"status": {"allocatable": allocatable, "conditions": ready}}, subresource="status")
+
+
 @asynccontextmanager
 async def played_cluster(directory: Path, *, admission: bool = True) -> AsyncIterator[PlayedCluster]:
-    """Without admission it is as a real cluster without our webhook: kinds may change and go under their workspaces."""
+    """The embedded one. Without admission it is as a real cluster without our webhook: kinds may change and go under their workspaces."""
 
     async def token() -> str:
         return TOKEN
@@ -235,12 +253,8 @@ async def played_cluster(directory: Path, *, admission: bool = True) -> AsyncIte
     try:
         async with Cluster(endpoint) as cluster, CountingCluster(endpoint) as counted:
             await install(cluster)
-            node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "local"}}
-            allocatable = {"cpu": "4", "memory": "8Gi", "pods": "50"}
-            await cluster.create(NODES, node)
-            ready = [{"type": "Ready", "status": "True"}]
-            await cluster.patch(NODES, "local", {"status": {"allocatable": allocatable, "conditions": ready}}, subresource="status")
-            played = PlayedCluster(cluster, counted)
+            await _node(cluster)
+            played = PlayedCluster(cluster, counted, real=False, admission=admission)
             played.start_built_in(directory)
             played.start_controller()
             try:
@@ -251,3 +265,20 @@ async def played_cluster(directory: Path, *, admission: bool = True) -> AsyncIte
     finally:
         await server.stop()
         store.close()
+
+
+@asynccontextmanager
+async def played_real_cluster(real: RealCluster) -> AsyncIterator[PlayedCluster]:
+    """A real one, with its own controllers and scheduler; emptied before and after."""
+    endpoint = real.endpoint()
+    async with Cluster(endpoint) as cluster, CountingCluster(endpoint) as counted:
+        await clean(cluster)
+        await install(cluster)
+        await _node(cluster)
+        played = PlayedCluster(cluster, counted, real=True, admission=False)
+        played.start_controller()
+        try:
+            yield played
+        finally:
+            await played.stop_controller()
+            await clean(cluster)

@@ -7,12 +7,11 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
-from played_cluster import PlayedCluster, played_cluster
+from played_cluster import Play, PlayedCluster
 
 from jupyter_workspaces.resources import names
 from jupyter_workspaces.resources.catalog import EVENTS, SECRETS
@@ -67,8 +66,8 @@ async def probed(played: PlayedCluster, result: str, words: str = "") -> dict[st
     return await played.until(found, f"a probe with {result} ({words})")
 
 
-async def test_a_workspace_is_asked_at_its_own_address_with_its_own_token(tmp_path: Path) -> None:
-    async with program() as lab, played_cluster(tmp_path) as played:
+async def test_a_workspace_is_asked_at_its_own_address_with_its_own_token(play: Play) -> None:
+    async with program() as lab, play() as played:
         lab.body = {"last_activity": "2026-01-02T03:04:05.678901Z", "kernels": 0}
         await played.make_kind("lab", activityProbe=PROBE)
         await played.make(kind="lab")
@@ -98,8 +97,8 @@ async def test_a_workspace_is_asked_at_its_own_address_with_its_own_token(tmp_pa
         (200, " " * (2**20 + 1), "more than a status"),
     ],
 )
-async def test_an_answer_that_tells_nothing_is_a_failure_that_says_why(tmp_path: Path, status: int, text: str, words: str) -> None:
-    async with program() as lab, played_cluster(tmp_path) as played:
+async def test_an_answer_that_tells_nothing_is_a_failure_that_says_why(play: Play, status: int, text: str, words: str) -> None:
+    async with program() as lab, play() as played:
         lab.status, lab.text = status, text
         await played.make_kind("lab", activityProbe=PROBE)
         await played.make(kind="lab")
@@ -109,8 +108,8 @@ async def test_an_answer_that_tells_nothing_is_a_failure_that_says_why(tmp_path:
         assert (await played.status())["state"] == "Running"
 
 
-async def test_a_program_that_does_not_listen_is_a_failure_and_is_asked_again(tmp_path: Path) -> None:
-    async with program() as lab, played_cluster(tmp_path) as played:
+async def test_a_program_that_does_not_listen_is_a_failure_and_is_asked_again(play: Play) -> None:
+    async with program() as lab, play() as played:
         await played.make_kind("lab", activityProbe=PROBE)
         await played.make(kind="lab")
         await played.run_pod(port=1)
@@ -119,8 +118,8 @@ async def test_a_program_that_does_not_listen_is_a_failure_and_is_asked_again(tm
         await probed(played, "Success")
 
 
-async def test_a_script_is_told_to_be_impossible_here(tmp_path: Path) -> None:
-    async with played_cluster(tmp_path) as played:
+async def test_a_script_is_told_to_be_impossible_here(play: Play) -> None:
+    async with play() as played:
         probe = {"podExec": {"script": "#!/bin/sh\ntrue"}, "probeIntervalSeconds": 1, "minProbeIntervalSeconds": 1, "jupyter": None}
         kind = await played.make_kind("lab")
         await played.change_kind(kind["metadata"]["name"], activityProbe=probe)
@@ -129,8 +128,8 @@ async def test_a_script_is_told_to_be_impossible_here(tmp_path: Path) -> None:
         await probed(played, "Failure", "jupyter probe")
 
 
-async def test_an_idle_workspace_is_paused_says_why_and_forgets_it_when_it_is_resumed(tmp_path: Path) -> None:
-    async with program() as lab, played_cluster(tmp_path) as played:
+async def test_an_idle_workspace_is_paused_says_why_and_forgets_it_when_it_is_resumed(play: Play) -> None:
+    async with program() as lab, play() as played:
         rule = {"config": {"secondsSinceActive": 16}, "effect": {"pauseWorkspace": True}}
         await played.make_kind("lab", activityProbe=PROBE, activityRules=[rule])
         await played.make(kind="lab")
@@ -154,8 +153,8 @@ async def test_an_idle_workspace_is_paused_says_why_and_forgets_it_when_it_is_re
         assert names.PAUSED_BECAUSE not in ((await played.workspace())["metadata"].get("annotations") or {})
 
 
-async def test_a_workspace_is_not_paused_before_it_ran_long_enough_or_when_it_is_exempt(tmp_path: Path) -> None:
-    async with program() as lab, played_cluster(tmp_path) as played:
+async def test_a_workspace_is_not_paused_before_it_ran_long_enough_or_when_it_is_exempt(play: Play) -> None:
+    async with program() as lab, play() as played:
         lab.body = {"last_activity": ago(3600)}
         young = {"config": {"secondsSinceActive": 16, "minRunningSeconds": 600}, "effect": {"pauseWorkspace": True}}
         exempt = {"config": {"secondsSinceActive": 16}, "effect": {"pauseWorkspace": False}}
@@ -174,8 +173,8 @@ async def test_a_workspace_is_not_paused_before_it_ran_long_enough_or_when_it_is
         assert "rules" not in (await played.status("exempt"))["activity"]
 
 
-async def test_slow_programs_do_not_hold_up_other_workspaces(tmp_path: Path) -> None:
-    async with played_cluster(tmp_path) as played:
+async def test_slow_programs_do_not_hold_up_other_workspaces(play: Play) -> None:
+    async with play() as played:
         writers: list[asyncio.StreamWriter] = []
         silent = await asyncio.start_server(lambda reader, writer: writers.append(writer), "127.0.0.1", 0)
         try:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from pathlib import Path
 
 import pytest
-from played_cluster import played_cluster
+from played_cluster import Play
 
 from jupyter_workspaces.cluster.recorder import record
 from jupyter_workspaces.resources.catalog import PODS
 
 
-async def test_a_controller_that_comes_back_finds_all_as_it_should_be_and_catches_up(tmp_path: Path) -> None:
-    async with played_cluster(tmp_path) as played:
+async def test_a_controller_that_comes_back_finds_all_as_it_should_be_and_catches_up(play: Play) -> None:
+    async with play() as played:
         await played.make()
         await played.run_pod()
         await played.make("emil", paused=True)
@@ -34,9 +33,9 @@ async def test_a_controller_that_comes_back_finds_all_as_it_should_be_and_catche
 
 
 @pytest.mark.slow
-async def test_a_crowd_starts_with_few_writes_each(tmp_path: Path) -> None:
+async def test_a_crowd_starts_with_few_writes_each(play: Play) -> None:
     crowd = 30
-    async with played_cluster(tmp_path) as played:
+    async with play() as played:
         await played.kinds_counted()
         before = played.counted.writes
         began = time.monotonic()
@@ -49,8 +48,8 @@ async def test_a_crowd_starts_with_few_writes_each(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-async def test_warnings_of_an_earlier_start_are_not_told(tmp_path: Path) -> None:
-    async with played_cluster(tmp_path) as played:
+async def test_warnings_of_an_earlier_start_are_not_told(play: Play) -> None:
+    async with play() as played:
         await played.make(paused=True)
         await played.state("Paused")
         held = await played.stateful_set()

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 import pytest
-from played_cluster import played_cluster
+from played_cluster import Play
 
 from jupyter_workspaces.resources.catalog import (
     SECRETS,
@@ -16,8 +15,8 @@ from jupyter_workspaces.resources.catalog import (
 )
 
 
-async def test_a_workspace_gets_its_objects_runs_pauses_and_resumes(tmp_path: Path) -> None:
-    async with played_cluster(tmp_path) as played:
+async def test_a_workspace_gets_its_objects_runs_pauses_and_resumes(play: Play) -> None:
+    async with play() as played:
         await played.kinds_counted()
         before = played.counted.writes
         await played.make()
@@ -48,8 +47,8 @@ async def test_a_workspace_gets_its_objects_runs_pauses_and_resumes(tmp_path: Pa
 
 
 @pytest.mark.slow
-async def test_a_quiet_cluster_is_not_asked_anything(tmp_path: Path) -> None:
-    async with played_cluster(tmp_path) as played:
+async def test_a_quiet_cluster_is_not_asked_anything(play: Play) -> None:
+    async with play() as played:
         await played.make(
             "quiet",
             kind="rstudio",

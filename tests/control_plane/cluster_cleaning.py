@@ -1,0 +1,66 @@
+"""A cluster that many tests share is as empty after each as it was before."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from typing import Any
+
+from jupyter_workspaces.cluster.client import Cluster
+from jupyter_workspaces.cluster.errors import Conflict, NotFound
+from jupyter_workspaces.local.install import RECORD
+from jupyter_workspaces.resources import catalog
+from jupyter_workspaces.resources.catalog import Resource
+
+Object = dict[str, Any]
+
+LIMIT_SECONDS = 30.0
+NAMESPACE = "default"
+# Owners before what they own, else it is made again.
+IN_NAMESPACE = (
+    catalog.WORKSPACES,
+    catalog.STATEFUL_SETS,
+    catalog.PODS,
+    catalog.PERSISTENT_VOLUME_CLAIMS,
+    catalog.SERVICES,
+    catalog.SECRETS,
+    catalog.ROLE_BINDINGS,
+    catalog.ROLES,
+    catalog.SERVICE_ACCOUNTS,
+    catalog.CONFIG_MAPS,
+    catalog.EVENTS,
+)
+CLUSTER_WIDE = (catalog.WORKSPACE_KINDS, catalog.PERSISTENT_VOLUMES, catalog.STORAGE_CLASSES, catalog.NODES)
+KEPT = {(catalog.SERVICES, "kubernetes"), (catalog.SERVICE_ACCOUNTS, "default"), (catalog.CONFIG_MAPS, "kube-root-ca.crt")}
+
+
+async def clean(cluster: Cluster) -> None:
+    """Delete what tests may have left in `default` and beside namespaces, finalizers or not. Raises `AssertionError` when something stays."""
+    with contextlib.suppress(NotFound):  # what `install` remembers: samples that were deleted would not come back
+        await cluster.delete(catalog.CONFIG_MAPS, *RECORD)
+    deadline = time.monotonic() + LIMIT_SECONDS
+    for resource in (*IN_NAMESPACE, *CLUSTER_WIDE):
+        while left := await _left(cluster, resource):
+            assert time.monotonic() < deadline, f"{resource.plural} that cannot be deleted: {[one['metadata']['name'] for one in left]}"
+            await asyncio.gather(*(_delete(cluster, resource, one["metadata"]) for one in left))
+            await asyncio.sleep(0.01)
+
+
+async def _left(cluster: Cluster, resource: Resource) -> list[Object]:
+    try:
+        found = await cluster.list(resource, NAMESPACE if resource.namespaced else None)
+    except NotFound:  # its definition is not there
+        return []
+    return [one for one in found.items if (resource, one["metadata"]["name"]) not in KEPT]
+
+
+async def _delete(cluster: Cluster, resource: Resource, metadata: Object) -> None:
+    name, namespace = metadata["name"], metadata.get("namespace")
+    try:
+        if metadata.get("finalizers"):
+            await cluster.patch(resource, name, {"metadata": {"finalizers": None}}, namespace)
+        if not metadata.get("deletionTimestamp") or resource is catalog.PODS:
+            await cluster.delete(resource, name, namespace, grace_seconds=0)
+    except (NotFound, Conflict):
+        return

@@ -1,0 +1,147 @@
+"""The programs of a real control plane: found where they are, else built once from the Go modules beside this file.
+
+`python tests/control_plane/control_plane_binaries.py` builds what is missing (about 6 minutes on two cores) and prints where all are.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+READY = "JW_TEST_BINARIES"
+ASSETS = "KUBEBUILDER_ASSETS"
+BUILD_SECONDS = 45 * 60
+KUBERNETES = "1.36.3"
+
+
+class NoBinaries(Exception):
+    """The programs are not there and cannot be built, or may not. The text says what to do."""
+
+
+@dataclass(frozen=True)
+class Module:
+    """A folder with a go.mod and the programs that are built there, by package path."""
+
+    folder: str
+    programs: dict[str, str]
+    flags: tuple[str, ...] = ()
+
+
+# Without a version the server calls itself v0.0.0, and clients complain.
+_VERSION = tuple(
+    f"-X k8s.io/component-base/version.{name}={value}"
+    for name, value in (
+        ("gitVersion", f"v{KUBERNETES}"),
+        ("gitMajor", KUBERNETES.split(".")[0]),
+        ("gitMinor", KUBERNETES.split(".")[1]),
+    )
+)
+MODULES = (
+    Module(
+        "kubernetes",
+        {name: f"k8s.io/kubernetes/cmd/{name}" for name in ("kube-apiserver", "kubectl", "kube-controller-manager", "kube-scheduler")},
+        _VERSION,
+    ),
+    Module("etcd", {"etcd": "go.etcd.io/etcd/server/v3"}),
+    Module("kwok", {"kwok": "sigs.k8s.io/kwok/cmd/kwok"}),
+)
+PROGRAMS = tuple(name for module in MODULES for name in module.programs)
+
+
+def cache() -> Path:
+    """Where this version's programs are kept; a change of any module or flag makes another folder."""
+    digest = hashlib.sha256()
+    for module in MODULES:
+        for file in ("go.mod", "go.sum"):
+            digest.update((HERE / module.folder / file).read_bytes())
+        digest.update(" ".join(module.flags).encode())
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "jupyter-workspaces" / "control-plane" / f"{KUBERNETES}-{digest.hexdigest()[:12]}"
+
+
+def find() -> dict[str, Path]:
+    """Those that are there, by name: in `JW_TEST_BINARIES`, `KUBEBUILDER_ASSETS`, the cache; the first folder that has one wins."""
+    folders = [Path(os.environ[name]).expanduser() for name in (READY, ASSETS) if os.environ.get(name)]
+    found: dict[str, Path] = {}
+    for folder in (*folders, cache()):
+        for name in PROGRAMS:
+            if name not in found and os.access(folder / name, os.X_OK):
+                found[name] = folder / name
+    return found
+
+
+def missing() -> str | None:
+    """Why a real cluster cannot be started now, and what to do; None when all is there."""
+    absent = sorted(set(PROGRAMS) - set(find()))
+    if not absent:
+        return None
+    what = f"not built: {', '.join(absent)}"
+    if shutil.which("go") is None:
+        return f"{what}; Go is not installed, so name a folder that has them by {READY}"
+    return f"{what}; ask for it with --real-cluster (builds once, about 6 minutes) or name a folder that has them by {READY}"
+
+
+def ensure() -> dict[str, Path]:
+    """All programs, the missing ones built. One build at a time on a machine. Raises `NoBinaries`."""
+    if missing() is None:
+        return find()
+    if shutil.which("go") is None:
+        raise NoBinaries(f"The control plane is {missing()}.")
+    folder = cache()
+    folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder / ".lock"):
+        there = find()
+        for module in MODULES:
+            if not set(module.programs) <= set(there):
+                _build(module, folder)
+    return find()
+
+
+def _build(module: Module, folder: Path) -> None:
+    """A program appears in the folder when it is whole."""
+    print(f"building {', '.join(module.programs)} (once; minutes)", file=sys.stderr, flush=True)
+    partial = folder / "partial"
+    partial.mkdir(exist_ok=True)
+    environment = os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -buildvcs=false"}
+    for name, package in module.programs.items():
+        command = ["go", "build", "-trimpath", "-ldflags", " ".join(("-s", "-w", *module.flags)), "-o", str(partial / name), package]
+        try:
+            done = subprocess.run(
+                command, cwd=HERE / module.folder, env=environment, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False
+            )
+        except subprocess.TimeoutExpired as error:
+            raise NoBinaries(f"{name} was not built within {BUILD_SECONDS // 60} minutes.") from error
+        if done.returncode != 0:
+            raise NoBinaries(f"{name} could not be built: {done.stderr.strip()[-2000:]}")
+        (partial / name).replace(folder / name)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def main() -> int:
+    try:
+        programs = ensure()
+    except NoBinaries as error:
+        print(error, file=sys.stderr)
+        return 1
+    for path in programs.values():
+        print(path)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

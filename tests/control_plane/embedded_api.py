@@ -1,0 +1,45 @@
+"""The embedded API server with its controllers in this process: what the real one is compared with."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from jupyter_workspaces.cluster.client import Cluster
+from jupyter_workspaces.cluster.endpoint import Endpoint
+from jupyter_workspaces.local import controllers
+from jupyter_workspaces.local.apiserver.server import ApiServer
+from jupyter_workspaces.local.apiserver.store import Store
+from jupyter_workspaces.local.install import install
+
+
+@asynccontextmanager
+async def embedded_api(folder: Path) -> AsyncIterator[Endpoint]:
+    """How to reach it. No node, no admission of ours: both belong to workspaces, not to the API."""
+    bearer = secrets.token_hex(16)
+
+    async def token() -> str:
+        return bearer
+
+    folder.mkdir(parents=True, exist_ok=True)
+    store = Store.open(folder / "cluster.db")
+    server = ApiServer(store, bearer)
+    port = await server.start("127.0.0.1", 0)
+    endpoint = Endpoint(f"http://127.0.0.1:{port}", "embedded", None, token, embedded=True)
+    try:
+        async with Cluster(endpoint) as cluster:
+            await install(cluster)
+            running = asyncio.create_task(controllers.run(cluster, folder))
+            try:
+                yield endpoint
+            finally:
+                running.cancel()
+                ended = (await asyncio.gather(running, return_exceptions=True))[0]
+            if not isinstance(ended, asyncio.CancelledError):
+                raise AssertionError("a controller ended") from ended
+    finally:
+        await server.stop()
+        store.close()

@@ -1,0 +1,217 @@
+"""Asks an API server and keeps what it answered, each exchange under a name, without what can never be equal (ids, times, revisions)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+
+from jupyter_workspaces.timeouts import timeout
+
+Object = dict[str, Any]
+View = Callable[[Any], Any]
+
+LIMIT_SECONDS = 20.0
+WATCH_SECONDS = 3.0
+HEADERS = ("Content-Type", "Warning", "Allow", "Retry-After", "Cache-Control")
+MERGE, JSON_PATCH = "application/merge-patch+json", "application/json-patch+json"
+STRATEGIC, APPLY = "application/strategic-merge-patch+json", "application/apply-patch+yaml"
+TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+_ADDRESS = re.compile(r"10\.\d+\.\d+\.\d+")
+_TOKEN_VOLUME = re.compile(r"kube-api-access-[a-z0-9]{5}")
+_GENERATED = re.compile(r"(?<=-)[bcdfghjklmnpqrstvwxz2456789]{5}$")
+_MASKED = {"uid": "<uid>", "resourceVersion": "<revision>", "continue": "<token>", "storageVersionHash": "<hash>"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back, as it was; `body` is decoded JSON, else text."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: Any
+
+    def at(self, *path: str | int) -> Any:
+        """What stands there in the body, an empty text where nothing does: scenarios go on after a refusal."""
+        value = self.body
+        for part in path:
+            try:
+                value = value[part]
+            except (LookupError, TypeError):
+                return ""
+        return value
+
+
+@dataclass
+class Recorder:
+    """One scenario on one server, in a namespace of its own. `base` is the server, `exchanges` what was asked so far, by name."""
+
+    session: aiohttp.ClientSession
+    base: str
+    namespace: str
+    scenario: str
+    exchanges: dict[str, Object] = field(default_factory=dict)
+
+    def core(self, plural: str, name: str = "", subresource: str = "") -> str:
+        """A path in this scenario's namespace."""
+        return "/".join(filter(None, (f"/api/v1/namespaces/{self.namespace}", plural, name, subresource)))
+
+    def group(self, group_version: str, plural: str, name: str = "", subresource: str = "") -> str:
+        return "/".join(filter(None, (f"/apis/{group_version}/namespaces/{self.namespace}", plural, name, subresource)))
+
+    async def ask(
+        self,
+        name: str,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        media: str = "application/json",
+        accept: str = "application/json",
+        headers: Mapping[str, str] | None = None,
+        view: View | None = None,
+        managed: bool = False,
+    ) -> Answer:
+        """Ask and record. `view` picks the part of the body to compare; `managed` keeps `managedFields` in it.
+
+        A text or bytes body is sent as it is, `None` is none.
+        """
+        answer = await self.send(method, path, body, media=media, accept=accept, headers=headers)
+        seen = answer.body if view is None else _viewed(view, answer.body)
+        kept = {header: answer.headers[header] for header in HEADERS if header in answer.headers}
+        self._keep(name, {"status": answer.status, "headers": kept, "body": normal(seen, managed=managed)})
+        return answer
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        media: str = "application/json",
+        accept: str = "application/json",
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Ask without recording: what a scenario needs before or after."""
+        sent = {"Accept": accept} | ({"Content-Type": media} if body is not None else {}) | dict(headers or {})
+        data = body if body is None or isinstance(body, (str, bytes)) else json.dumps(body)
+        async with self.session.request(method, self.base + path, data=data, headers=sent) as response:
+            text = await response.text(errors="replace")
+            repeated = {header: ", ".join(response.headers.getall(header)) for header in response.headers}
+            media_type = response.headers.get("Content-Type", "")
+            return Answer(response.status, repeated, _decoded(text) if "json" in media_type else text)
+
+    async def until(self, path: str, condition: Callable[[Answer], bool], what: str) -> Answer:
+        """Ask until it is so. Raises `AssertionError` when it does not come about."""
+        deadline = time.monotonic() + LIMIT_SECONDS
+        while True:
+            answer = await self.send("GET", path)
+            if condition(answer):
+                return answer
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{what} did not come about within {LIMIT_SECONDS:g} s; last: {str(answer.body)[:300]}")
+            await asyncio.sleep(0.05)
+
+    @asynccontextmanager
+    async def watching(self, name: str, path: str, *, events: int, accept: str = "application/json") -> AsyncIterator[None]:
+        """Watch while the block runs, and after it until so many events have come or a few seconds have passed; then record them."""
+        async with self.session.get(self.base + path, headers={"Accept": accept}) as response:
+            seen: list[Any] = []
+            yield
+            if response.status == 200:
+                try:
+                    async with timeout(WATCH_SECONDS):
+                        while len(seen) < events and (line := await response.content.readline()):
+                            seen.append(_decoded(line.decode()))
+                except asyncio.TimeoutError:
+                    seen.append("(no more)")
+            else:
+                seen.append(_decoded(await response.text()))
+            media = response.headers.get("Content-Type", "")
+            self._keep(name, {"status": response.status, "headers": {"Content-Type": media}, "body": normal(seen)})
+
+    def note(self, name: str, value: Any) -> None:
+        """Keep something that is not an answer."""
+        self._keep(name, {"note": normal(value)})
+
+    def _keep(self, name: str, exchange: Object) -> None:
+        full = f"{self.scenario}/{name}"
+        assert full not in self.exchanges, f"two exchanges are called {full}"
+        self.exchanges[full] = exchange
+
+
+Scenario = Callable[[Recorder], Awaitable[None]]
+SCENARIOS: dict[str, Scenario] = {}
+
+
+def scenario(function: Scenario) -> Scenario:
+    """Registers it by its name, with dashes."""
+    SCENARIOS[getattr(function, "__name__").replace("_", "-")] = function  # noqa: B009 a Callable has no name for mypy
+    return function
+
+
+def normal(value: Any, key: str = "", *, managed: bool = False) -> Any:
+    """The value with marks for what differs from run to run. Sentences for people are marks too: causes are compared, not words."""
+    if isinstance(value, dict):
+        if value.get("kind") == "Status" and "status" in value:
+            value = _status(value)
+        generated = value.get("generateName")
+        kept = {inner: normal(held, inner, managed=managed) for inner, held in value.items() if managed or inner != "managedFields"}
+        if generated and isinstance(kept.get("name"), str):
+            kept["name"] = _GENERATED.sub("<generated>", kept["name"])
+        return kept
+    if isinstance(value, list):
+        return [normal(inner, key, managed=managed) for inner in value]
+    if key in _MASKED and value:
+        return _MASKED[key]
+    if isinstance(value, str):
+        if _TIME.fullmatch(value):
+            return "<time>"
+        if _ADDRESS.fullmatch(value):
+            return "<address>"
+        if _TOKEN_VOLUME.fullmatch(value):
+            return "kube-api-access-<generated>"
+    return value
+
+
+def settled(found: Any) -> Any:
+    """A view of an object without what controllers write into it at a time of their own."""
+    if found.get("kind") == "Status":
+        return found
+    metadata = dict(found["metadata"])
+    if "managedFields" in metadata:
+        metadata["managedFields"] = [entry for entry in metadata["managedFields"] if entry.get("subresource") != "status"]
+    return {key: held for key, held in found.items() if key != "status"} | {"metadata": metadata}
+
+
+def _status(body: Object) -> Object:
+    """A Status without its sentences; causes in the order of their fields."""
+    found = {**body, "message": "<text>"} if body.get("message") else dict(body)
+    details = found.get("details")
+    if isinstance(details, dict) and isinstance(details.get("causes"), list):
+        causes = [{**cause, "message": "<text>"} if cause.get("message") else cause for cause in details["causes"]]
+        found["details"] = {**details, "causes": sorted(causes, key=lambda cause: (cause.get("field", ""), cause.get("reason", "")))}
+    return found
+
+
+def _viewed(view: View, body: Any) -> Any:
+    try:
+        return view(body)
+    except (LookupError, TypeError, AttributeError):
+        return {"(not as expected)": str(body)[:200]}
+
+
+def _decoded(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

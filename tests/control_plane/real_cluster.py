@@ -1,0 +1,129 @@
+"""Pytest's part of the real control plane: which clusters the tests run on, and the real one for a session.
+
+`--cluster embedded`, `--cluster real` or `--cluster embedded,real` choose what tests with the fixture `cluster_kind` run on.
+`JW_TEST_KUBECONFIG` names a cluster to use instead of one of our own; tests write and delete in its namespace `default`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import control_plane_binaries
+import pytest
+from claim_volumes import ClaimVolumes
+from control_plane import ControlPlane
+
+from jupyter_workspaces.cluster import endpoint
+from jupyter_workspaces.cluster.client import Cluster
+from jupyter_workspaces.cluster.endpoint import Endpoint
+
+KUBECONFIG = "JW_TEST_KUBECONFIG"
+KINDS = ("embedded", "real")
+STOP_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class RealCluster:
+    """`own` is the control plane that we started; None where somebody named a cluster of theirs."""
+
+    kubeconfig: Path
+    own: ControlPlane | None = None
+
+    def endpoint(self) -> Endpoint:
+        return endpoint.from_kubeconfig(self.kubeconfig)
+
+    def require_own(self) -> ControlPlane:
+        """For tests that need its nodes, logs or users; skips on anybody else's cluster."""
+        if self.own is None:
+            pytest.skip(f"needs a control plane of our own, and {KUBECONFIG} names another")
+        return self.own
+
+
+@contextmanager
+def started(folder: Path) -> Iterator[RealCluster]:
+    """The named cluster as it is, else a new one of ours, where every claim gets a volume."""
+    if named := os.environ.get(KUBECONFIG):
+        yield RealCluster(Path(named).expanduser())
+        return
+    plane = ControlPlane(folder)
+    plane.start()
+    try:
+        with _claim_volumes(plane):
+            yield RealCluster(plane.kubeconfig, plane)
+    finally:
+        plane.stop()
+
+
+@contextmanager
+def _claim_volumes(plane: ControlPlane) -> Iterator[None]:
+    """On a loop and thread of their own: tests bring their own loops, one each."""
+    loop, stop = asyncio.new_event_loop(), asyncio.Event()
+
+    async def provide() -> None:
+        async with Cluster(endpoint.from_kubeconfig(plane.kubeconfig)) as cluster:
+            running = asyncio.create_task(ClaimVolumes(cluster, plane.folder / "volumes").run())
+            stopping = asyncio.create_task(stop.wait())
+            await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            for task in (running, stopping):
+                task.cancel()
+            ended = (await asyncio.gather(running, stopping, return_exceptions=True))[0]
+            if not isinstance(ended, asyncio.CancelledError):
+                raise AssertionError("claims get no volumes any more") from ended
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(provide(),), name="claim volumes", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        if thread.is_alive():
+            loop.call_soon_threadsafe(stop.set)
+        thread.join(STOP_SECONDS)
+        loop.close()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--cluster", default="embedded", help="what tests of both clusters run on: embedded, real, or embedded,real")
+    parser.addoption("--real-cluster", action="store_true", help="build the real control plane's programs where they are missing")
+
+
+def chosen(config: pytest.Config) -> list[str]:
+    """The kinds of clusters that this session runs on."""
+    found = [kind.strip() for kind in config.getoption("--cluster").split(",")]
+    if unknown := set(found) - set(KINDS):
+        raise pytest.UsageError(f"--cluster: {', '.join(sorted(unknown))} is not one of {', '.join(KINDS)}")
+    return found
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "cluster_kind" in metafunc.fixturenames:
+        metafunc.parametrize("cluster_kind", chosen(metafunc.config), scope="session")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A session on the real cluster alone leaves out what would only repeat the embedded one's; one without it, what needs it."""
+    kinds = chosen(config)
+    dropped = [item for item in items if ("real" if _needs_real(item) else "embedded") not in kinds]
+    if dropped:
+        config.hook.pytest_deselected(items=dropped)
+        items[:] = [item for item in items if item not in dropped]
+    may_start = os.environ.get(KUBECONFIG) or config.getoption("--real-cluster")
+    if not may_start and any(_needs_real(item) for item in items) and (absent := control_plane_binaries.missing()) is not None:
+        raise pytest.UsageError(f"The real control plane is {absent}.")
+
+
+def _needs_real(item: pytest.Item) -> bool:
+    kind = item.callspec.params.get("cluster_kind") if hasattr(item, "callspec") else None
+    return kind == "real" or (kind is None and "real_cluster" in getattr(item, "fixturenames", ()))
+
+
+@pytest.fixture(scope="session")
+def real_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCluster]:
+    """One for the whole session; each test cleans up what it made."""
+    with started(tmp_path_factory.mktemp("real-cluster")) as cluster:
+        yield cluster

@@ -1,0 +1,26 @@
+"""Each test that plays a cluster runs on the embedded one and, where the session has it, on a real one."""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+import pytest
+from played_cluster import Play, PlayedCluster, played_cluster, played_real_cluster
+
+
+@pytest.fixture
+def play(cluster_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Play:
+    """`async with play() as played`; `admission=False` is what a real cluster is like without our webhook."""
+    if cluster_kind == "real":
+        real = request.getfixturevalue("real_cluster")
+
+        def on_real(*, admission: bool = False) -> AbstractAsyncContextManager[PlayedCluster]:
+            return played_real_cluster(real)
+
+        return on_real
+
+    def on_embedded(*, admission: bool = True) -> AbstractAsyncContextManager[PlayedCluster]:
+        return played_cluster(tmp_path, admission=admission)
+
+    return on_embedded
