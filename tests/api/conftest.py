@@ -1,41 +1,66 @@
-"""A Jupyter server with the extension, in front of a real embedded API server without controllers: tests write the status themselves."""
+"""A Jupyter server with the extension, in front of an API server without our controller: tests write the status themselves."""
 
 from __future__ import annotations
 
 import json
 import secrets
+import shutil
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from cluster_cleaning import clean
+from control_plane import ADMIN
+from real_api import RealApi
+from real_cluster import RealCluster
 from requests_and_objects import API, Ask, Object, claim
 from tornado.httpclient import HTTPClientError, HTTPResponse
 
+from jupyter_workspaces.cluster.client import Cluster
 from jupyter_workspaces.local.admission import Admission
 from jupyter_workspaces.local.apiserver.server import ApiServer
 from jupyter_workspaces.local.apiserver.store import Store
 from jupyter_workspaces.resources import load, names
 
 
+def set_up(cluster: ApiServer | RealApi) -> None:
+    """Both CRDs, the sample kinds, a namespace, two classes and two claims; one of them may not be mounted."""
+    for name in ("default", "jupyter-workspaces", "team-a"):
+        cluster.apply_manifest({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    for manifest in [*load.crds(), *load.samples()]:
+        cluster.apply_manifest(manifest)
+    labels = {names.CAN_USE: "true"}
+    metadata = {"name": "standard", "labels": labels, "annotations": {names.DISPLAY_NAME: "This computer"}}
+    cluster.apply_manifest({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": metadata, "provisioner": "test"})
+    cluster.apply_manifest({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "fast"}, "provisioner": "test"})
+    for name, held in (("home", {names.CAN_MOUNT: "true", names.CAN_UPDATE: "true"}), ("locked", {})):
+        cluster.apply_manifest(claim(name, held))
+
+
 @pytest.fixture
-def cluster(jp_asyncio_loop: Any, tmp_path: Path) -> Iterator[ApiServer]:
-    """The API server with both CRDs, the sample kinds, a namespace, a class and two claims; one of them may not be mounted."""
+def cluster(cluster_kind: str, request: pytest.FixtureRequest, jp_asyncio_loop: Any, tmp_path: Path) -> Iterator[ApiServer | RealApi]:
+    """The embedded API server, or a real one that is emptied before and after."""
+    if cluster_kind == "real":
+        real: RealCluster = request.getfixturevalue("real_cluster")
+
+        async def empty() -> None:
+            async with Cluster(real.endpoint()) as client:
+                await clean(client)
+
+        jp_asyncio_loop.run_until_complete(empty())
+        found = RealApi(real)
+        set_up(found)
+        shutil.copy(real.kubeconfig, tmp_path / "kubeconfig")
+        yield found
+        jp_asyncio_loop.run_until_complete(empty())
+        return
     store = Store.open(tmp_path / "cluster.db")
     token = secrets.token_hex(8)
     server = ApiServer(store, token, Admission(store))
     port = jp_asyncio_loop.run_until_complete(server.start("127.0.0.1", 0))
-    for name in ("default", "jupyter-workspaces", "team-a"):
-        server.apply_manifest({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    for manifest in [*load.crds(), *load.samples()]:
-        server.apply_manifest(manifest)
-    labels = {names.CAN_USE: "true"}
-    metadata = {"name": "standard", "labels": labels, "annotations": {names.DISPLAY_NAME: "This computer"}}
-    server.apply_manifest({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": metadata, "provisioner": "test"})
-    server.apply_manifest({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "fast"}, "provisioner": "test"})
-    for name, held in (("home", {names.CAN_MOUNT: "true", names.CAN_UPDATE: "true"}), ("locked", {})):
-        server.apply_manifest(claim(name, held))
+    set_up(server)
     kubeconfig = {
         "apiVersion": "v1",
         "kind": "Config",
@@ -51,7 +76,20 @@ def cluster(jp_asyncio_loop: Any, tmp_path: Path) -> Iterator[ApiServer]:
 
 
 @pytest.fixture
-def jp_server_config(cluster: ApiServer, tmp_path: Path) -> Object:
+def administrator(cluster_kind: str) -> str:
+    """As whom the server asks."""
+    return ADMIN if cluster_kind == "real" else "local-admin"
+
+
+@pytest.fixture
+def guarded(cluster_kind: str) -> None:
+    """For tests of rules that the embedded cluster has built in and a real one gets by our webhook."""
+    if cluster_kind == "real":
+        pytest.skip("a real cluster without our webhook does not know our rules")
+
+
+@pytest.fixture
+def jp_server_config(cluster: ApiServer | RealApi, tmp_path: Path) -> Object:
     return {
         "ServerApp": {
             "jpserver_extensions": {

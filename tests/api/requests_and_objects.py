@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from real_api import RealApi
+
 from jupyter_workspaces.local.apiserver.server import ApiServer
 
 API = ("workspaces", "api", "v1")
@@ -53,8 +55,11 @@ def status(state: str, **changes: Any) -> Object:
     } | changes
 
 
-def set_status(cluster: ApiServer, name: str, state: str, **changes: Any) -> None:
+def set_status(cluster: ApiServer | RealApi, name: str, state: str, **changes: Any) -> None:
     """Write a Workspace's status as the controller would."""
+    if isinstance(cluster, RealApi):
+        cluster.write_status(name, status(state, **changes))
+        return
     row = cluster.engine.registry.get("kubeflow.org", "v1beta1", "workspaces")
     assert row is not None
     cluster.engine.patch(row, "default", name, lambda held: held | {"status": status(state, **changes)}, "status")

@@ -52,7 +52,7 @@ async def test_a_kind_is_made_from_a_manifest_changed_and_deleted(ask: Ask) -> N
     assert (await ask("GET", "workspacekinds/mine"))[0] == 404
 
 
-async def test_a_kind_in_use_cannot_be_deleted_nor_its_used_option_changed(ask: Ask) -> None:
+async def test_a_kind_in_use_cannot_be_deleted_nor_its_used_option_changed(ask: Ask, guarded: None) -> None:
     await ask("POST", "workspaces/default", workspace())
 
     code, body = await ask("DELETE", "workspacekinds/jupyterlab")

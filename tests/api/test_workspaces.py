@@ -24,7 +24,7 @@ async def test_a_create_echoes_the_model_and_says_where_it_is(raw: Any) -> None:
     assert json.loads(answer.body)["data"] == workspace(deferUpdates=False)["data"]
 
 
-async def test_a_list_has_what_was_just_made(ask: Ask) -> None:
+async def test_a_list_has_what_was_just_made(ask: Ask, administrator: str) -> None:
     await ask("POST", "workspaces/default", workspace())
 
     code, body = await ask("GET", "workspaces/default")
@@ -34,7 +34,7 @@ async def test_a_list_has_what_was_just_made(ask: Ask) -> None:
     assert (item["name"], item["workspaceKind"]["name"], item["workspaceKind"]["missing"]) == ("desk", "jupyterlab", False)
     assert item["services"][0]["httpService"]["httpPath"] == "/workspace/connect/default/desk/jupyterlab/"
     assert item["podTemplate"]["options"]["podConfig"]["current"]["displayName"] == "Tiny"
-    assert item["audit"]["createdBy"] == "local-admin"
+    assert item["audit"]["createdBy"] == administrator
     assert (await ask("GET", "workspaces"))[1] == body
     assert (await ask("GET", "workspaces/team-a"))[1] == {"data": []}
 
@@ -119,7 +119,7 @@ async def test_what_is_wrong_is_named_before_the_cluster_is_asked(ask: Ask, chan
     assert {origin for origin, _, _ in causes(body)} == {"INTERNAL"}
 
 
-async def test_an_unknown_kind_is_refused_by_the_cluster_with_a_hint(ask: Ask) -> None:
+async def test_an_unknown_kind_is_refused_by_the_cluster_with_a_hint(ask: Ask, guarded: None) -> None:
     code, body = await ask("POST", "workspaces/default", workspace(kind="jupiterlab"))
 
     assert (code, causes(body)) == (422, [("KUBERNETES", "FieldValueInvalid", "spec.kind")])

@@ -9,7 +9,7 @@ from typing import Any
 
 from jupyter_workspaces.cluster.client import Cluster
 from jupyter_workspaces.cluster.errors import Conflict, NotFound
-from jupyter_workspaces.local.install import RECORD
+from jupyter_workspaces.local.install import PROVISIONER, RECORD
 from jupyter_workspaces.resources import catalog
 from jupyter_workspaces.resources.catalog import Resource
 
@@ -31,7 +31,9 @@ IN_NAMESPACE = (
     catalog.CONFIG_MAPS,
     catalog.EVENTS,
 )
-CLUSTER_WIDE = (catalog.WORKSPACE_KINDS, catalog.PERSISTENT_VOLUMES, catalog.STORAGE_CLASSES, catalog.NODES)
+CLUSTER_WIDE = (catalog.WORKSPACE_KINDS, catalog.STORAGE_CLASSES, catalog.NODES)
+NODE = "local"
+PROVISIONERS = (PROVISIONER, "test")
 KEPT = {(catalog.SERVICES, "kubernetes"), (catalog.SERVICE_ACCOUNTS, "default"), (catalog.CONFIG_MAPS, "kube-root-ca.crt")}
 
 
@@ -47,12 +49,30 @@ async def clean(cluster: Cluster) -> None:
             await asyncio.sleep(0.01)
 
 
+async def foreign(cluster: Cluster) -> list[str]:
+    """What `clean` would delete of somebody else's."""
+    held: list[str] = []
+    for resource in (catalog.WORKSPACES, catalog.WORKSPACE_KINDS, catalog.PODS, catalog.PERSISTENT_VOLUME_CLAIMS):
+        held += [f"{resource.kind} {one['metadata']['name']}" for one in await _left(cluster, resource)]
+    return held
+
+
 async def _left(cluster: Cluster, resource: Resource) -> list[Object]:
     try:
         found = await cluster.list(resource, NAMESPACE if resource.namespaced else None)
     except NotFound:  # its definition is not there
         return []
-    return [one for one in found.items if (resource, one["metadata"]["name"]) not in KEPT]
+    return [one for one in found.items if _of_tests(resource, one)]
+
+
+def _of_tests(resource: Resource, found: Object) -> bool:
+    """The cluster's own nodes and classes are not."""
+    name = found["metadata"]["name"]
+    if resource is catalog.NODES:
+        return bool(name == NODE)
+    if resource is catalog.STORAGE_CLASSES:
+        return found["provisioner"] in PROVISIONERS
+    return (resource, name) not in KEPT
 
 
 async def _delete(cluster: Cluster, resource: Resource, metadata: Object) -> None:

@@ -9,8 +9,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import ctypes
-import http.client
-import json
 import os
 import signal
 import socket
@@ -26,6 +24,7 @@ import control_plane_binaries
 import psutil
 import yaml
 from control_plane_certificates import HOST, Authority
+from plain_requests import request
 
 HERE = Path(__file__).resolve().parent
 READY_SECONDS = 60.0
@@ -214,20 +213,11 @@ class ControlPlane:
         return names
 
     def ask(self, method: str, path: str, body: Any = None, *, media: str = "application/json") -> tuple[int, Any]:
-        """One request as the administrator; status 0 while nobody answers. The body is decoded where it is JSON."""
+        """One request as the administrator (`plain_requests`)."""
         assert self._authority is not None
         trust = ssl.create_default_context(cafile=self._authority.certificate)
         trust.load_cert_chain(self._authority.folder / f"{ADMIN}.crt", self._authority.folder / f"{ADMIN}.key")
-        connection = http.client.HTTPSConnection(self.url.removeprefix("https://"), timeout=10, context=trust)
-        try:
-            connection.request(method, path, None if body is None else json.dumps(body), {"Content-Type": media})
-            answer = connection.getresponse()
-            text = answer.read()
-            return answer.status, json.loads(text) if "json" in answer.headers.get("Content-Type", "") else text.decode()
-        except OSError:
-            return 0, None
-        finally:
-            connection.close()
+        return request(self.url, trust, method, path, body, media=media)
 
     def kubectl(self, *arguments: str, stdin: str | None = None, kubeconfig: Path | None = None) -> subprocess.CompletedProcess[str]:
         command = [str(self.programs["kubectl"]), f"--kubeconfig={kubeconfig or self.kubeconfig}", *arguments]

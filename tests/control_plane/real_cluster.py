@@ -1,7 +1,7 @@
 """Pytest's part of the real control plane: which clusters the tests run on, and the real one for a session.
 
 `--cluster embedded`, `--cluster real` or `--cluster embedded,real` choose what tests with the fixture `cluster_kind` run on.
-`JW_TEST_KUBECONFIG` names a cluster to use instead of one of our own; tests write and delete in its namespace `default`.
+`JW_TEST_KUBECONFIG` names a cluster to use instead of one of our own, if it holds nothing that the tests would delete.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import control_plane_binaries
 import pytest
 from claim_volumes import ClaimVolumes
+from cluster_cleaning import foreign
 from control_plane import ControlPlane
+from plain_requests import request
 
 from jupyter_workspaces.cluster import endpoint
 from jupyter_workspaces.cluster.client import Cluster
@@ -28,15 +30,20 @@ KINDS = ("embedded", "real")
 STOP_SECONDS = 10.0
 
 
-@dataclass(frozen=True)
 class RealCluster:
     """`own` is the control plane that we started; None where somebody named a cluster of theirs."""
 
-    kubeconfig: Path
-    own: ControlPlane | None = None
+    def __init__(self, kubeconfig: Path, own: ControlPlane | None = None) -> None:
+        self.kubeconfig, self.own = kubeconfig, own
+        self._endpoint = endpoint.from_kubeconfig(kubeconfig)
+        self._headers = asyncio.run(self._endpoint.headers())
 
     def endpoint(self) -> Endpoint:
-        return endpoint.from_kubeconfig(self.kubeconfig)
+        return self._endpoint
+
+    def ask(self, method: str, path: str, body: Any = None, *, media: str = "application/json") -> tuple[int, Any]:
+        """One request as whom the kubeconfig names (`plain_requests`)."""
+        return request(self._endpoint.url, self._endpoint.ssl_context, method, path, body, media=media, headers=self._headers)
 
     def require_own(self) -> ControlPlane:
         """For tests that need its nodes, logs or users; skips on anybody else's cluster."""
@@ -49,7 +56,10 @@ class RealCluster:
 def started(folder: Path) -> Iterator[RealCluster]:
     """The named cluster as it is, else a new one of ours, where every claim gets a volume."""
     if named := os.environ.get(KUBECONFIG):
-        yield RealCluster(Path(named).expanduser())
+        given = RealCluster(Path(named).expanduser())
+        if held := asyncio.run(_foreign(given)):
+            pytest.exit(f"{KUBECONFIG} names a cluster that somebody uses; the tests would delete there: {', '.join(held[:10])}", 2)
+        yield given
         return
     plane = ControlPlane(folder)
     plane.start()
@@ -58,6 +68,11 @@ def started(folder: Path) -> Iterator[RealCluster]:
             yield RealCluster(plane.kubeconfig, plane)
     finally:
         plane.stop()
+
+
+async def _foreign(given: RealCluster) -> list[str]:
+    async with Cluster(given.endpoint()) as cluster:
+        return await foreign(cluster)
 
 
 @contextmanager
