@@ -199,8 +199,8 @@ class Cluster:
             raise self._unreachable(error) from error
 
     async def _why_no_websocket(self, path: str, query: Mapping[str, str], status: int) -> ClusterError:
-        """A refused handshake brings no words: the same request without one does. Some servers ask for `create` too, so both verbs."""
-        for method in ("GET", "POST"):
+        """A refused handshake brings no words: the same request without one does. Servers since 1.35 ask for `create` too, and say it here only."""
+        for method in ("POST", "GET"):
             try:
                 await self._json(method, path, query=query)
             except BadRequest as error:

@@ -63,17 +63,18 @@ async def run(
     context = certificates.server_context(directory)
     identities = accounts.Identities.generate()
     keys = accounts.keys(directory)
-    async with _server(directory, port, context, identities, keys, parts) as url, _clusters(directory, identities) as clusters:
+    async with _server(directory, port, context, identities, keys, parts) as server, _clusters(directory, identities) as clusters:
         try:
             await install(clusters[accounts.CONTROLLERS])
             for name in {PROCESSES, SIMULATED} - {_NODES.get(parts.node)}:
                 await node.absent(clusters[accounts.NODE], name)
         except ClusterError as error:
             raise LocalClusterError(f"The local cluster could not be set up in {directory.path}: {error}") from error
-        components = _components(clusters, directory, keys, parts)
+        components = _components(clusters, directory, keys, parts, server)
         tasks = [asyncio.create_task(_kept(name, component), name=name) for name, component in components]
         tasks.append(asyncio.create_task(_kept("certificates", lambda: _renew(directory, context)), name="certificates"))
         try:
+            url = _url(server)
             record = {**identity(os.getpid()), "url": url, "version": __version__, "parts": parts.record()}
             write(directory.process, json.dumps(record).encode())
             log.info("Ready at %s (pid %d)", url, os.getpid())
@@ -91,7 +92,9 @@ async def run(
                 log.warning("%s did not stop within %g s", task.get_name(), STOP_SECONDS)
 
 
-def _components(clusters: dict[str, Cluster], directory: Directory, keys: Keys, parts: Parts) -> list[tuple[str, Component]]:
+def _components(
+    clusters: dict[str, Cluster], directory: Directory, keys: Keys, parts: Parts, server: ApiServer
+) -> list[tuple[str, Component]]:
     signing = controllers.Signing(keys, directory.authority.read_text(encoding="ascii"))
     found: list[tuple[str, Component]] = [
         ("built-in controllers", partial(controllers.run, clusters[accounts.CONTROLLERS], directory.path, signing))
@@ -99,7 +102,7 @@ def _components(clusters: dict[str, Cluster], directory: Directory, keys: Keys, 
     if parts.controller:
         found.append(("workspace controller", partial(controller.run, clusters[accounts.WORKSPACES])))
     if parts.node == "processes":
-        found.append(("node", partial(node.run, clusters[accounts.NODE], directory.path)))
+        found.append(("node", partial(node.run, clusters[accounts.NODE], directory.path, server.measure)))
     elif parts.node == "simulated":
         found.append(("simulated node", lambda: SimulatedNode(clusters[accounts.NODE], parts.ready_after).run()))
     return found
@@ -139,8 +142,8 @@ async def _renew(directory: Directory, context: ssl.SSLContext) -> None:
 @asynccontextmanager
 async def _server(
     directory: Directory, port: int | None, context: ssl.SSLContext, identities: accounts.Identities, keys: Keys, parts: Parts
-) -> AsyncIterator[str]:
-    """The API server, listening, and the kubeconfig that names it. Gives its URL."""
+) -> AsyncIterator[ApiServer]:
+    """The API server, listening, and the kubeconfig that names it."""
     token = kubeconfig.token(directory)
     store = _store(directory)
     try:
@@ -161,13 +164,16 @@ async def _server(
         try:
             if number != _kept_port(directory):
                 write(directory.port, str(number).encode())
-            url = f"https://{HOST}:{number}"
-            kubeconfig.save(directory, url, token)
-            yield url
+            kubeconfig.save(directory, _url(server), token)
+            yield server
         finally:
             await server.stop()
     finally:
         store.close()
+
+
+def _url(server: ApiServer) -> str:
+    return f"https://{server.address}"
 
 
 def _store(directory: Directory) -> Store:

@@ -6,6 +6,7 @@ import base64
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -113,16 +114,22 @@ class View:
             self.pod["status"]["conditions"] = []
 
 
-@pytest.fixture(scope="session")
-def upstream() -> Iterator[int]:
-    """The small app's port, at an address of its own."""
-    command = [sys.executable, str(Path(__file__).with_name("upstream.py")), ADDRESS]
+@contextmanager
+def small_app(address: str, port: int = 0) -> Iterator[int]:
+    """The small app as a process; its port."""
+    command = [sys.executable, str(Path(__file__).with_name("upstream.py")), address, str(port)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         yield int(process.stdout.readline())
-        process.stdin.close()
-        process.wait(10)
+        process.terminate()
+
+
+@pytest.fixture(scope="session")
+def upstream() -> Iterator[int]:
+    """The small app's port, at an address of its own."""
+    with small_app(ADDRESS) as port:
+        yield port
 
 
 @pytest.fixture

@@ -115,13 +115,6 @@ async def test_an_unknown_port_names_those_that_are(browser):
         assert "Its ports: web" in json.loads(await answer.read())["message"]
 
 
-async def test_a_pod_in_a_cluster_elsewhere_is_out_of_reach(browser, view):
-    view.cluster.endpoint = SimpleNamespace(embedded=False, in_cluster=False, name="production")
-    status, told = await refusal(browser)
-    assert status == 502
-    assert "production" in told["message"]
-
-
 async def test_a_port_that_takes_no_connections_is_still_starting(page, browser, view):
     view.pod["metadata"]["annotations"]["jupyter-workspaces/local-port.8888"] = "1"
 

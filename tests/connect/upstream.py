@@ -1,4 +1,4 @@
-"""A small app as it may run in a workspace: cookies of its own, POSTs, streams, WebSockets. `python upstream.py ADDRESS` prints its port."""
+"""A small app as it may run in a workspace: cookies of its own, POSTs, streams, WebSockets. `python upstream.py ADDRESS [PORT]` prints its port."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ PAGE = f"""<!DOCTYPE html>
 """
 
 
-async def main(address: str) -> None:
+async def main(address: str, port: int = 0) -> None:
     app = web.Application(client_max_size=2**40)
     app["go"], app["sockets"], app["closed"] = asyncio.Event(), set(), []
     found = {name: handler for name, handler in globals().items() if asyncio.iscoroutinefunction(handler)}
@@ -185,7 +185,7 @@ async def main(address: str) -> None:
     app.router.add_route("*", "/{path:.*}", dispatch)
     runner = web.AppRunner(app, handler_cancellation=True, access_log=None)
     await runner.setup()
-    site = web.TCPSite(runner, address, 0)
+    site = web.TCPSite(runner, address, port)
     await site.start()
     print(runner.addresses[0][1], flush=True)
     await asyncio.to_thread(sys.stdin.read)  # our parent's end is ours
@@ -193,4 +193,4 @@ async def main(address: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1]))
+    asyncio.run(main(sys.argv[1], *map(int, sys.argv[2:])))

@@ -16,11 +16,24 @@ from aiohttp import web
 from ...resources import catalog
 from ...resources.admission import Operation, Review
 from ...resources.catalog import Resource
-from . import authorization, default_roles, discovery, escalation, impersonation, patches, replies, requests, status, token_requests
+from . import (
+    authorization,
+    default_roles,
+    discovery,
+    escalation,
+    impersonation,
+    metrics,
+    patches,
+    replies,
+    requests,
+    status,
+    token_requests,
+)
 from .authentication import Authenticator, bearer
 from .authorization import Authorizer
 from .engine import Admission, Engine
 from .logs import PodLogReader
+from .metrics import Metrics, Usage
 from .pods import CONNECTIONS
 from .rbac import Rbac
 from .remote import PodPrograms
@@ -72,6 +85,7 @@ class ApiServer:
         self._authenticator = Authenticator(store, self.keys, known)
         self._reviews = Reviews(self._authenticator, self.authorizer)
         self._rest = Rest(self.engine)
+        self._metrics = Metrics(store, self.engine.registry)
         self._runner: web.AppRunner | None = None
 
     @property
@@ -82,6 +96,10 @@ class ApiServer:
     @logs.setter
     def logs(self, reader: PodLogReader | None) -> None:
         self._rest.pods.logs = reader
+
+    def measure(self, usage: Usage | None) -> None:
+        """Serve what pods and the node use (`metrics.k8s.io`), as a node measures it; None: nobody does."""
+        self._metrics.use(usage)
 
     @property
     def programs(self) -> PodPrograms | None:
@@ -181,6 +199,8 @@ class ApiServer:
             return await self._review(request, user, row, target)
         if row.resource == catalog.SERVICE_ACCOUNTS and target.subresource == "token":
             return await self._token(request, target)
+        if row.resource.group == metrics.GROUP:
+            return self._metrics.answer(request, row, target)
         return await self._rest.answer(request, row, target)
 
     def _would_create(self, request: web.Request, row: Row, target: Target) -> bool:

@@ -10,7 +10,7 @@ import re
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,7 @@ class Agent:
         scan_seconds: float = SCAN_SECONDS,
     ) -> None:
         """`namespaces=False` shows volumes as links even where mount namespaces could be made."""
-        self.metrics = NodeMetrics(scan_seconds)
+        self.metrics = NodeMetrics(scan_seconds, NAME)
         self._cluster = cluster
         self._directory = directory
         self._allowed = namespaces is not False
@@ -191,9 +191,14 @@ class Agent:
         )
 
 
-async def run(cluster: Cluster, directory: Path) -> None:
-    """Be the node of the cluster whose files lie in `directory`, until cancelled."""
-    await Agent(cluster, directory).run()
+async def run(cluster: Cluster, directory: Path, measure: Callable[[NodeMetrics | None], None] = lambda metrics: None) -> None:
+    """Be the node of the cluster whose files lie in `directory`, until cancelled. `measure` hears who tells what pods use, None at the end."""
+    agent = Agent(cluster, directory)
+    measure(agent.metrics)
+    try:
+        await agent.run()
+    finally:
+        measure(None)
 
 
 def _labels() -> dict[str, str]:

@@ -50,11 +50,27 @@ class _Watched:
 class NodeMetrics:
     """Watches containers by their shims. One task owns it; `usage` may be read any time."""
 
-    def __init__(self, seconds: float = SCAN_SECONDS) -> None:
+    def __init__(self, seconds: float = SCAN_SECONDS, name: str = "") -> None:
+        """Of the node `name`."""
         self._seconds = seconds
+        self._name = name
         self.usage: dict[tuple[str, str], Usage] = {}
         self._watched: dict[tuple[str, str], _Watched] = {}
         self._times: dict[tuple[str, str], tuple[float, dict[int, float]]] = {}
+
+    @property
+    def window(self) -> float:
+        return self._seconds
+
+    @property
+    def containers(self) -> Mapping[tuple[str, str], Usage]:
+        return self.usage
+
+    def node(self) -> tuple[str, Usage]:
+        """The node's name, and what the whole computer uses: CPU since the last time that somebody asked."""
+        memory = psutil.virtual_memory()
+        cpu = psutil.cpu_percent() / 100 * (psutil.cpu_count() or 1)
+        return self._name, Usage(cpu, memory.total - memory.available, len(self._watched))
 
     def add(self, key: tuple[str, str], process: psutil.Process, memory_limit: int | None, exceeded: Callable[[int], None]) -> None:
         """Watch the container `key` = (pod uid, container). `exceeded` is called once with the bytes used when it passes its limit."""

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from jupyter_workspaces.cluster.client import Cluster
-from jupyter_workspaces.cluster.endpoint import Endpoint
+from jupyter_workspaces.cluster.endpoint import Endpoint, from_embedded
 from jupyter_workspaces.cluster.errors import BadRequest, NotFound
+from jupyter_workspaces.local import certificates, kubeconfig
 from jupyter_workspaces.local.apiserver.logs import PodLogReader
 from jupyter_workspaces.local.apiserver.server import ApiServer
 from jupyter_workspaces.local.apiserver.store import Store
+from jupyter_workspaces.local.directory import Directory
 from jupyter_workspaces.local.node import Agent, PodAccess, PodLogs, stop_pods
 from jupyter_workspaces.resources.catalog import (
     EVENTS,
@@ -36,10 +38,11 @@ TOKEN = "a-token-for-tests"
 class NodeCluster:
     """`cluster` speaks to the API, `directory` holds pods and volumes."""
 
-    def __init__(self, cluster: Cluster, directory: Path, url: str) -> None:
+    def __init__(self, cluster: Cluster, directory: Path, url: str, server: ApiServer) -> None:
         self.cluster = cluster
         self.directory = directory
         self.url = url
+        self.server = server
         self.agent: Agent | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -163,19 +166,29 @@ def condition(pod: Object, name: str) -> str | None:
 
 @asynccontextmanager
 async def node_cluster(
-    directory: Path, *, agent: bool = True, logs: PodLogReader | None = None, **settings: Any
+    directory: Path, *, agent: bool = True, logs: PodLogReader | None = None, secure: bool = False, **settings: Any
 ) -> AsyncIterator[NodeCluster]:
+    """`secure` speaks TLS and writes a kubeconfig into the directory, for kubectl and its like."""
+
     async def token() -> str:
         return TOKEN
 
     store = Store.open(directory / "cluster.db")
     server = ApiServer(store, TOKEN)
     server.logs, server.programs = logs or PodLogs(directory), PodAccess(directory)
-    url = f"http://127.0.0.1:{await server.start('127.0.0.1', 0)}"
+    files = Directory(directory)
+    context = None
+    if secure:
+        certificates.ensure(files)
+        context = certificates.server_context(files)
+    url = f"http{'s' if secure else ''}://127.0.0.1:{await server.start('127.0.0.1', 0, context)}"
+    if secure:
+        kubeconfig.save(files, url, TOKEN)
+    endpoint = from_embedded(files.kubeconfig) if secure else Endpoint(url, "test", None, token, embedded=True)
     try:
-        async with Cluster(Endpoint(url, "test", None, token, embedded=True)) as cluster:
+        async with Cluster(endpoint) as cluster:
             await cluster.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}})
-            nodes = NodeCluster(cluster, directory, url)
+            nodes = NodeCluster(cluster, directory, url, server)
             if agent:
                 nodes.start_agent(**settings)
             try:
