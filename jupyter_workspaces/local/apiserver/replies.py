@@ -68,6 +68,17 @@ def tagged(request: web.Request, document: Object, media: str) -> web.Response:
     return web.Response(body=msgspec.json.encode(document), headers={"ETag": tag, "Content-Type": media, "Vary": "Accept"})
 
 
+def described(request: web.Request, body: bytes, content_hash: str) -> web.Response:
+    """A document that is asked for by its hash stays true for ever (kubernetes.io, “OpenAPI V3”)."""
+    tag = f'"{content_hash}"'
+    headers = {"ETag": tag, "Vary": "Accept"}
+    if request.query.get("hash") == content_hash:
+        headers["Cache-Control"] = "public, max-age=31536000, immutable"
+    if request.headers.get("If-None-Match") == tag:
+        return web.Response(status=304, headers=headers)
+    return web.Response(body=body, headers=headers | {"Content-Type": JSON})
+
+
 def _printable(text: str) -> str:
     """Text that can stand between quotation marks in a header (RFC 7234 §5.5)."""
     return "".join(letter if letter.isprintable() else " " for letter in text).replace("\\", "\\\\").replace('"', '\\"')

@@ -34,6 +34,7 @@ from .authorization import Authorizer
 from .engine import Admission, Engine
 from .logs import PodLogReader
 from .metrics import Metrics, Usage
+from .openapi import Documents
 from .pods import CONNECTIONS
 from .rbac import Rbac
 from .remote import PodPrograms
@@ -84,6 +85,7 @@ class ApiServer:
         known = {token: User(user, (MASTERS, AUTHENTICATED)), **(identities or {})}
         self._authenticator = Authenticator(store, self.keys, known)
         self._reviews = Reviews(self._authenticator, self.authorizer)
+        self._openapi = Documents(self.engine.registry)
         self._rest = Rest(self.engine)
         self._metrics = Metrics(store, self.engine.registry)
         self._runner: web.AppRunner | None = None
@@ -265,9 +267,11 @@ class ApiServer:
                 # An empty protobuf document is a valid one; kubectl asks for it before it applies and needs nothing in it.
                 return web.Response(body=b"", content_type=_OPENAPI_V2)
             case ["openapi", "v2"]:
-                return replies.answer(
-                    {"swagger": "2.0", "info": {"title": "jupyter-workspaces", "version": "v1"}, "paths": {}, "definitions": {}}
-                )
+                return replies.tagged(request, self._openapi.v2(), replies.JSON)
+            case ["openapi", "v3"]:
+                return replies.tagged(request, self._openapi.index(), replies.JSON)
+            case ["openapi", "v3", *rest] if (described := self._openapi.document("/".join(rest))) is not None:
+                return replies.described(request, *described)
         if parts[0] == "apis" and len(parts) == 3 and any(row.resource.group == parts[1] and not row.custom for row in registry):
             raise status.page_not_found()
         return _no_page()
