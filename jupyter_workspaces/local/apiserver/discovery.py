@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import platform
 from typing import Any
@@ -13,21 +14,38 @@ from .rows import Registry, Row
 
 Object = dict[str, Any]
 
+_MACHINES = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64"}
+
 VERSION: Object = {
     "major": "1",
     "minor": "36",
+    "emulationMajor": "1",
+    "emulationMinor": "36",
+    "minCompatibilityMajor": "1",
+    "minCompatibilityMinor": "35",
     "gitVersion": f"v1.36.0+jupyter-workspaces.{__version__}",
     "gitCommit": "",
     "gitTreeState": "clean",
     "buildDate": "1970-01-01T00:00:00Z",
     "goVersion": "",
     "compiler": "python",
-    "platform": f"{platform.system().lower()}/{platform.machine()}",
+    "platform": f"{platform.system().lower()}/{_MACHINES.get(platform.machine(), platform.machine())}",
 }
 
+_CUSTOM_VERBS = ("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch")
+"""What a custom kind can, in the order in which Kubernetes says it."""
+
 _VERBS = {"status": ["get", "patch", "update"], "log": ["get"], "binding": ["create"], "token": ["create"], "finalize": ["update"]}
-_KINDS = {"attach": "PodAttachOptions", "exec": "PodExecOptions", "portforward": "PodPortForwardOptions"}
-"""Subresources that are of another kind than what they belong to."""
+_KINDS = {
+    "attach": ("", "v1", "PodAttachOptions"),
+    "binding": ("", "v1", "Binding"),
+    "eviction": ("policy", "v1", "Eviction"),
+    "exec": ("", "v1", "PodExecOptions"),
+    "portforward": ("", "v1", "PodPortForwardOptions"),
+    "scale": ("autoscaling", "v1", "Scale"),
+    "token": ("authentication.k8s.io", "v1", "TokenRequest"),
+}
+"""Subresources that are of another kind than what they belong to: group, version, kind."""
 
 
 def api_versions(address: str) -> Object:
@@ -41,14 +59,18 @@ def api_versions(address: str) -> Object:
 
 def group_list(registry: Registry) -> Object:
     """`/apis`."""
-    groups = [group(registry, name) for name in registry.group_versions() if name]
+    groups = [{"name": name, **_versions(registry, name)} for name in registry.group_versions() if name]
     return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
 
 
 def group(registry: Registry, name: str) -> Object:
-    """`/apis/{group}`, and an entry of `/apis`."""
+    """`/apis/{group}`."""
+    return {"kind": "APIGroup", "apiVersion": "v1", "name": name, **_versions(registry, name)}
+
+
+def _versions(registry: Registry, name: str) -> Object:
     versions = [{"groupVersion": f"{name}/{version}", "version": version} for version in registry.group_versions()[name]]
-    return {"kind": "APIGroup", "apiVersion": "v1", "name": name, "versions": versions, "preferredVersion": versions[0]}
+    return {"versions": versions, "preferredVersion": versions[0]}
 
 
 def resource_list(registry: Registry, group_name: str, version: str) -> Object:
@@ -60,8 +82,10 @@ def resource_list(registry: Registry, group_name: str, version: str) -> Object:
             "singularName": row.singular,
             "namespaced": row.resource.namespaced,
             "kind": row.resource.kind,
-            "verbs": list(row.verbs),
+            "verbs": _verbs(row),
         }
+        if "list" in row.verbs:
+            entry["storageVersionHash"] = _storage_hash(row)
         if row.short_names:
             entry["shortNames"] = list(row.short_names)
         if row.categories:
@@ -73,12 +97,33 @@ def resource_list(registry: Registry, group_name: str, version: str) -> Object:
                     "name": f"{row.resource.plural}/{name}",
                     "singularName": "",
                     "namespaced": row.resource.namespaced,
-                    "kind": _KINDS.get(name, row.resource.kind),
+                    **_other_kind(row, name),
                     "verbs": _subresource_verbs(name),
                 }
             )
-    api_version = f"{group_name}/{version}" if group_name else version
-    return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": api_version, "resources": resources}
+    if not group_name:
+        return {"kind": "APIResourceList", "groupVersion": version, "resources": resources}
+    return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": f"{group_name}/{version}", "resources": resources}
+
+
+def _other_kind(row: Row, subresource: str) -> Object:
+    """The kind of a subresource, with group and version where they are not those of its list."""
+    found = _KINDS.get(subresource)
+    if found is None:
+        return {"kind": row.resource.kind}
+    group, version, kind = found
+    own = group == row.resource.group
+    return {"kind": kind} if own else {"group": group, "version": version, "kind": kind}
+
+
+def _storage_hash(row: Row) -> str:
+    """Tells clients that the stored version changed; what it is made of is the server's own business."""
+    kind = f"{row.resource.group}/{row.stored_version or row.resource.version}/{row.resource.kind}"
+    return base64.b64encode(hashlib.sha256(kind.encode()).digest()[:8]).decode()
+
+
+def _verbs(row: Row) -> list[str]:
+    return [verb for verb in _CUSTOM_VERBS if verb in row.verbs] if row.custom else list(row.verbs)
 
 
 def aggregated(registry: Registry, core: bool, api_version: str) -> Object:
@@ -104,13 +149,15 @@ def etag(document: Object) -> str:
 
 def _described(row: Row) -> Object:
     resource = row.resource
-    kind = {"group": resource.group, "version": resource.version, "kind": resource.kind}
+    # Kubernetes names the group and version of its own kinds only where they are others than the list's.
+    place = {"group": resource.group, "version": resource.version} if row.custom else {"group": "", "version": ""}
+    kind = {**place, "kind": resource.kind}
     described: Object = {
         "resource": resource.plural,
         "responseKind": kind,
         "scope": "Namespaced" if resource.namespaced else "Cluster",
         "singularResource": row.singular,
-        "verbs": list(row.verbs),
+        "verbs": _verbs(row),
     }
     if row.short_names:
         described["shortNames"] = list(row.short_names)
@@ -118,7 +165,11 @@ def _described(row: Row) -> Object:
         described["categories"] = list(row.categories)
     if row.subresources:
         described["subresources"] = [
-            {"subresource": name, "responseKind": kind | {"kind": _KINDS.get(name, kind["kind"])}, "verbs": _subresource_verbs(name)}
+            {
+                "subresource": name,
+                "responseKind": {**place, **_other_kind(row, name)},
+                "verbs": _subresource_verbs(name),
+            }
             for name in row.subresources
         ]
     return described

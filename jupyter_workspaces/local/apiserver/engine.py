@@ -18,7 +18,7 @@ from ...resources.catalog import Resource
 from ...resources.causes import Cause, forbidden, invalid
 from . import custom, shapes, status
 from .custom import CustomStrategy
-from .known_fields import drop_unknown
+from .known_fields import drop_unknown, drop_unknown_of_metadata
 from .metadata import check_names, check_types
 from .rows import Registry, Row, built_in
 from .status import Refusal
@@ -261,7 +261,10 @@ class Engine:
 
     def _prepare(self, row: Row, body: Object, old: Object | None, options: WriteOptions) -> list[str]:
         warnings: list[str] = []
-        paths = row.strategy.unknown_fields(body) if isinstance(row.strategy, CustomStrategy) else drop_unknown(row.resource, body)
+        if isinstance(row.strategy, CustomStrategy):
+            paths = sorted(drop_unknown_of_metadata(body) + row.strategy.unknown_fields(body))
+        else:
+            paths = drop_unknown(row.resource, body)
         if options.field_validation != "Ignore":
             unknown = [f'unknown field "{path}"' for path in paths]
             if unknown and options.field_validation == "Strict":

@@ -20,6 +20,13 @@ def drop_unknown(resource: Resource, obj: Object) -> list[str]:
     return found
 
 
+def drop_unknown_of_metadata(obj: Object) -> list[str]:
+    """The same for what every object has; the rest of a custom kind is known by its own schema."""
+    found: list[str] = []
+    _walk(schemas.named(schemas.OBJECT_META), obj.get("metadata"), "metadata", found)
+    return found
+
+
 def _walk(schema: Schema, value: Any, path: str, found: list[str]) -> None:
     schema = _resolved(schema)
     if isinstance(value, list):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -94,22 +94,31 @@ def patch(data: bytes, content_type: str | None, *, strategic: bool) -> Callable
 
 
 def duplicates(data: bytes) -> list[str]:
-    """Names that stand twice in one object of a JSON body, for strict validation."""
-    found: list[str] = []
-
-    def pairs(items: list[tuple[str, Any]]) -> Object:
-        seen: set[str] = set()
-        for key, _ in items:
-            if key in seen:
-                found.append(f'duplicate field "{key}"')
-            seen.add(key)
-        return dict(items)
-
+    """Fields that stand twice in one object of a JSON body, by their paths, for strict validation."""
     try:
-        json.loads(data, object_pairs_hook=pairs)
+        return [f'duplicate field "{path}"' for path in _repeated(json.loads(data, object_pairs_hook=_Pairs), "")]
     except (ValueError, RecursionError):
         return []
-    return found
+
+
+class _Pairs(dict[str, Any]):
+    """A JSON object that remembers which of its names stood twice."""
+
+    def __init__(self, items: list[tuple[str, Any]]) -> None:
+        super().__init__(items)
+        seen: set[str] = set()
+        self.twice = [key for key, _ in items if key in seen or seen.add(key)]  # type: ignore[func-returns-value]
+
+
+def _repeated(value: Any, path: str) -> Iterator[str]:
+    if isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from _repeated(item, f"{path}[{number}]")
+    elif isinstance(value, _Pairs):
+        start = f"{path}." if path else ""
+        yield from (f"{start}{key}" for key in value.twice)
+        for key, child in value.items():
+            yield from _repeated(child, f"{start}{key}")
 
 
 def write_options(query: Mapping[str, str]) -> WriteOptions:
@@ -117,8 +126,8 @@ def write_options(query: Mapping[str, str]) -> WriteOptions:
     if query.get("dryRun", "All") != "All":
         raise status.bad_request(f"invalid dryRun: {query['dryRun']}; only All is known")
     validation = query.get("fieldValidation", "Warn")
-    if validation not in ("Strict", "Warn", "Ignore"):
-        raise status.bad_request(f"invalid fieldValidation: {validation}; use Strict, Warn or Ignore")
+    if validation not in ("", "Strict", "Warn", "Ignore"):
+        raise status.invalid_options("fieldValidation", validation, ["", "Ignore", "Strict", "Warn"])
     return WriteOptions("dryRun" in query, validation)
 
 

@@ -118,6 +118,7 @@ class ApiServer:
         lines = {"max_line_size": HEADER_BYTES, "max_field_size": HEADER_BYTES}
         application = web.Application(client_max_size=requests.BODY_LIMIT, handler_args=lines)
         application.router.add_route("*", "/{path:.*}", self._handle)
+        application.on_response_prepare.append(_keep_from_caches)
         self._runner = web.AppRunner(
             application, access_log=None, handle_signals=False, handler_cancellation=True, shutdown_timeout=STOP_SECONDS
         )
@@ -266,15 +267,24 @@ class ApiServer:
             case ["openapi", "v2"] if _OPENAPI_V2_ASKED in accept:
                 # An empty protobuf document is a valid one; kubectl asks for it before it applies and needs nothing in it.
                 return web.Response(body=b"", content_type=_OPENAPI_V2)
+            case ["openapi", "v2"] if accept and not any(media in accept for media in ("json", "*/*")):
+                return web.Response(status=406)
             case ["openapi", "v2"]:
-                return replies.tagged(request, self._openapi.v2(), replies.JSON)
+                return replies.answer(self._openapi.v2())
             case ["openapi", "v3"]:
-                return replies.tagged(request, self._openapi.index(), replies.JSON)
+                return replies.answer(self._openapi.index())
             case ["openapi", "v3", *rest] if (described := self._openapi.document("/".join(rest))) is not None:
-                return replies.described(request, *described)
+                return replies.document(request, *described)
+            case ["openapi", "v3", *_]:
+                return web.Response(status=404)
         if parts[0] == "apis" and len(parts) == 3 and any(row.resource.group == parts[1] and not row.custom for row in registry):
             raise status.page_not_found()
         return _no_page()
+
+
+async def _keep_from_caches(request: web.Request, response: web.StreamResponse) -> None:
+    """What one user may see is kept for nobody else."""
+    response.headers.setdefault("Cache-Control", "no-cache, private")
 
 
 def _no_page() -> web.Response:

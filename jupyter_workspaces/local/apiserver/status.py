@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...resources.catalog import Resource
-from ...resources.causes import Cause
+from ...resources.causes import Cause, not_supported
 
 
 class Refusal(Exception):
@@ -81,6 +81,13 @@ def invalid(resource: Resource, name: str, causes: list[Cause]) -> Refusal:
     pairs = (("name", name), ("group", resource.group), ("kind", resource.kind))
     details = {key: value for key, value in pairs if value}
     return Refusal(422, "Invalid", f'{kind} "{name}" is invalid: {text}', details=details, causes=tuple(causes))
+
+
+def invalid_options(field: str, value: str, known: list[str]) -> Refusal:
+    """A query parameter with a value that Kubernetes does not know."""
+    cause = not_supported(field, value, known)
+    text = f'CreateOptions.meta.k8s.io "" is invalid: {cause.field}: {cause.message}'
+    return Refusal(422, "Invalid", text, details={"group": "meta.k8s.io", "kind": "CreateOptions"}, causes=(cause,))
 
 
 def forbidden(resource: Resource, name: str, why: str, causes: tuple[Cause, ...] = ()) -> Refusal:
