@@ -84,9 +84,10 @@ class Kinds:
     async def delete(self, name: str) -> None:
         """Raises `Problem` 404, 409 while a workspace is of this kind."""
         try:
-            await self._cache.cluster.delete(WORKSPACE_KINDS, name)
+            gone = await self._cache.cluster.delete(WORKSPACE_KINDS, name)
         except ClusterError as error:
             raise problems.from_cluster(error, "workspace kind", name) from error
+        self._cache.kinds.deleted(gone, name)
 
     async def picture(self, name: str, which: Literal["icon", "logo"]) -> bytes:
         """The bytes of an SVG. Raises `Problem` 404 when the kind is not there or has a URL, 500 when its ConfigMap is wrong."""
