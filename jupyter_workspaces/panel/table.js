@@ -110,20 +110,22 @@ class Table {
       this.menu,
     );
     this.el.replaceChildren(this.root);
-    this.hidePlain(true);
+    this.hidePlain();
   }
 
-  /** The plain table in the next output stands in where no widget lives; while this one does, it is not shown. */
-  hidePlain(hide) {
+  /**
+   * The plain table in the next output stands in where no widget lives; while this one does, it is not shown.
+   * By a rule, since that output comes later, and pages take outputs out of the document while they are scrolled away.
+   */
+  hidePlain() {
     const mark = this.model.get("fallback");
-    for (const plain of mark ? document.getElementsByClassName(mark) : []) {
-      const output =
-        plain.closest(".jp-OutputArea-child, .output_area, .cell-output") ??
-        plain;
-      (output.contains(this.root) ? plain : output).style.display = hide
-        ? "none"
-        : "";
+    if (!mark) {
+      return;
     }
+    const output = ":is(.jp-OutputArea-child, .output_area, .cell-output)";
+    this.hiding = make("style", "");
+    this.hiding.textContent = `.${mark}, ${output}:has(.${mark}):not(:has(.${this.root.className.split(" ")[0]})) { display: none !important; }`;
+    document.head.append(this.hiding);
   }
 
   listen() {
@@ -177,7 +179,7 @@ class Table {
     clearInterval(this.ticking);
     cancelAnimationFrame(this.frame);
     cancelAnimationFrame(this.speaking);
-    this.hidePlain(false);
+    this.hiding?.remove();
     this.model.off("msg:custom", this.onMessage);
     this.model.off("comm_live_update", this.onComm);
     this.el.replaceChildren();
@@ -247,7 +249,6 @@ class Table {
   }
 
   takeSnapshot({ rows = [], cluster, namespaces, namespace, base, live }) {
-    this.hidePlain(true); // its output comes after this one
     this.where = base ?? this.where;
     const many = namespace === "*";
     const redraw = many !== this.many;

@@ -55,6 +55,20 @@ def test_asks_for_a_fresh_snapshot_and_hides_the_plain_table(show, row):
     assert sent(page, "unmount")[0]["view"] == sent(page, "mount")[0]["view"]
 
 
+def test_the_plain_table_stays_hidden_when_the_page_takes_it_out_and_puts_it_back(show, row):
+    page = show([row("dora")])
+
+    page.evaluate("""() => {
+        const plain = document.getElementById("plain"), place = plain.parentNode, copy = plain.cloneNode(true);
+        copy.style.display = "";
+        plain.remove();
+        place.append(copy);
+    }""")
+
+    expect(page.locator("#plain")).to_be_hidden()
+    expect(page.get_by_role("grid", name="Workspaces")).to_be_visible()
+
+
 def test_open_is_a_safe_link_below_the_kernels_server(show, row):
     page = show([row("dora")])
 
