@@ -52,6 +52,7 @@ class Reflector:
         self._cluster = cluster
         self._labels, self._fields = label_selector, field_selector
         self._objects: dict[Key, Object] = {}
+        self._gone: set[str] = set()  # deleted by us, while the watch may still bring older changes of them
         self._listeners: list[Listener] = []
         self._synced = asyncio.Event()
         self._woken = asyncio.Event()
@@ -108,6 +109,18 @@ class Reflector:
         if _revision(obj) > seen:
             self._put(obj)
 
+    def deleted(self, answer: Object, name: str, namespace: str = "") -> None:
+        """Take in the answer of a deletion of our own: the object while something holds it, else a Status or its last state."""
+        metadata = answer.get("metadata") or {}
+        if metadata.get("finalizers") or metadata.get("deletionGracePeriodSeconds"):
+            self.apply(answer)
+            return
+        known = self._objects.get((namespace, name))
+        uid = metadata.get("uid") or (answer.get("details") or {}).get("uid")
+        if known is not None and uid is not None and known["metadata"].get("uid") == uid:
+            self._gone.add(uid)
+            self._drop(known)
+
     async def _run(self) -> None:
         pause = FIRST_PAUSE
         while True:
@@ -139,6 +152,7 @@ class Reflector:
             self._drop(self._objects[key])
         for obj in fresh.values():
             self._put(obj)
+        self._gone.clear()
         self.resource_version, self.error = listing.resource_version, None
         self._synced.set()
 
@@ -152,6 +166,7 @@ class Reflector:
         ):
             self.error = None
             if event.type == "DELETED":
+                self._gone.discard(event.object["metadata"].get("uid"))
                 self._drop(event.object)
             elif event.type != "BOOKMARK":
                 self._put(event.object)
@@ -159,6 +174,8 @@ class Reflector:
 
     def _put(self, obj: Object) -> None:
         known = self._objects.get(key_of(obj))
+        if obj["metadata"].get("uid") in self._gone:
+            return
         if known is not None and _revision(known) >= _revision(obj) and known["metadata"].get("uid") == obj["metadata"].get("uid"):
             return
         self._objects[key_of(obj)] = obj

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 import yaml
-from cluster_cleaning import clean
 from control_plane import ADMIN
 from real_api import RealApi
 from real_cluster import RealCluster
 from requests_and_objects import API, Ask, Object, claim
+from shared_cluster import clean
 from tornado.httpclient import HTTPClientError, HTTPResponse
 
 from jupyter_workspaces.cluster.client import Cluster

@@ -9,7 +9,7 @@ import pytest
 from real_cluster import RealCluster
 
 from jupyter_workspaces.resources import catalog
-from jupyter_workspaces.resources.catalog import CUSTOM_RESOURCE_DEFINITIONS, WORKSPACES, Resource
+from jupyter_workspaces.resources.catalog import CUSTOM_RESOURCE_DEFINITIONS, PERSISTENT_VOLUME_CLAIMS, WORKSPACES, Resource
 
 Object = dict[str, Any]
 
@@ -35,13 +35,17 @@ class RealApi:
         """Create it, or leave what is there; a definition can be used afterwards."""
         resource, metadata = RESOURCES[(manifest["apiVersion"], manifest["kind"])], manifest["metadata"]
         namespace = metadata.get("namespace", "default") if resource.namespaced else None
+        plane = self._real.require_own()
         code, answer = self._real.ask("POST", resource.path(namespace), manifest)
         assert code in (201, 409), answer
         if resource == CUSTOM_RESOURCE_DEFINITIONS:
             names, group = manifest["spec"]["names"], manifest["spec"]["group"]
             served = Resource(group, manifest["spec"]["versions"][0]["name"], names["plural"], names["kind"])
-            plane = self._real.require_own()
             plane.wait(lambda: self._real.ask("GET", served.path())[0] == 200, f"a list of {names['plural']}")
+
+        if resource == PERSISTENT_VOLUME_CLAIMS:
+            path = resource.path(namespace, metadata["name"])
+            plane.wait(lambda: self._real.ask("GET", path)[1]["status"]["phase"] == "Bound", f"a volume for {metadata['name']}")
 
     def write_status(self, name: str, status: Object) -> None:
         """Of a Workspace in `default`."""

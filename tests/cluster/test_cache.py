@@ -2,29 +2,90 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
+
+import pytest
+from real_cluster import RealCluster
+from shared_cluster import clean, prepare
 
 from jupyter_workspaces.cluster.cache import Cache
 from jupyter_workspaces.cluster.client import Cluster
 from jupyter_workspaces.cluster.endpoint import Endpoint
+from jupyter_workspaces.cluster.reflector import Reflector
 from jupyter_workspaces.local.apiserver.server import ApiServer
 from jupyter_workspaces.local.apiserver.store import Store
+from jupyter_workspaces.local.install import install
 from jupyter_workspaces.resources import names
-from jupyter_workspaces.resources.catalog import NAMESPACES, SERVICES
+from jupyter_workspaces.resources.catalog import SERVICES, WORKSPACES
 
 Object = dict[str, Any]
 
 TOKEN = "a-token-for-tests"
-WORKSPACE: Object = {"metadata": {"name": "dora", "namespace": "default", "uid": "5cd9b4ac-7e51-4d4e-9b6c-6b1b3a3e7b0d"}}
+Reached = Callable[[], AbstractAsyncContextManager[Cluster]]
 
 
-def service(name: str) -> Object:
-    owner = WORKSPACE["metadata"]
-    reference = {"apiVersion": "kubeflow.org/v1beta1", "kind": "Workspace", "name": owner["name"], "uid": owner["uid"], "controller": True}
-    metadata = {"name": name, "labels": {names.WORKSPACE_NAME: owner["name"]}, "ownerReferences": [reference]}
+def workspace() -> Object:
+    template = {"volumes": {"data": []}, "options": {"imageConfig": "jupyterlab_scipy_190", "podConfig": "tiny_cpu"}}
+    return {
+        "apiVersion": WORKSPACES.api_version,
+        "kind": WORKSPACES.kind,
+        "metadata": {"name": "dora"},
+        "spec": {"kind": "jupyterlab", "podTemplate": template},
+    }
+
+
+def service(name: str, owner: Object) -> Object:
+    """Owned by a workspace that is there, else a garbage collector would take it."""
+    held = owner["metadata"]
+    reference = {
+        "apiVersion": WORKSPACES.api_version,
+        "kind": WORKSPACES.kind,
+        "name": held["name"],
+        "uid": held["uid"],
+        "controller": True,
+    }
+    metadata = {"name": name, "labels": {names.WORKSPACE_NAME: held["name"]}, "ownerReferences": [reference]}
     return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"ports": [{"port": 80}]}}
+
+
+@pytest.fixture
+def reached(cluster_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Reached:
+    """`async with reached() as cluster`, with our definitions in it, on each cluster of the session."""
+    return on_real(request.getfixturevalue("real_cluster")) if cluster_kind == "real" else on_embedded(tmp_path)
+
+
+def on_embedded(directory: Path) -> Reached:
+    async def token() -> str:
+        return TOKEN
+
+    @asynccontextmanager
+    async def start() -> AsyncIterator[Cluster]:
+        store = Store.open(directory / "cluster.db")
+        server = ApiServer(store, TOKEN)
+        url = f"http://127.0.0.1:{await server.start('127.0.0.1', 0)}"
+        try:
+            async with Cluster(Endpoint(url, "test", None, token, embedded=True)) as cluster:
+                await install(cluster)
+                yield cluster
+        finally:
+            await server.stop()
+            store.close()
+
+    return start
+
+
+def on_real(real: RealCluster) -> Reached:
+    @asynccontextmanager
+    async def start() -> AsyncIterator[Cluster]:
+        async with Cluster(real.endpoint()) as cluster:
+            await prepare(cluster)
+            yield cluster
+            await clean(cluster)
+
+    return start
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -34,37 +95,49 @@ async def until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0.01)
 
 
-def found(cache: Cache) -> str | None:
-    service = cache.service_of(WORKSPACE)
-    return service["metadata"]["name"] if service is not None else None
+async def test_a_workspaces_service_is_found_and_forgotten(reached: Reached) -> None:
+    async with reached() as cluster:
+        cache = Cache(cluster)
+        owner = await cluster.create(WORKSPACES, workspace(), "default")
+
+        def found() -> str | None:
+            held = cache.service_of(owner)
+            return held["metadata"]["name"] if held is not None else None
+
+        try:
+            cache.services.start()
+            await cache.services.synced()
+            assert found() is None
+
+            await cluster.create(SERVICES, service("first", owner), "default")
+            await until(lambda: found() == "first")
+            await cluster.create(SERVICES, service("second", owner), "default")
+            await until(lambda: found() == "second")
+            await cluster.delete(SERVICES, "first", "default")
+            await until(lambda: cache.services.get("first", "default") is None)
+            assert found() == "second"
+
+            await cluster.delete(SERVICES, "second", "default")
+            await until(lambda: found() is None)
+        finally:
+            await cache.stop()
 
 
-async def test_a_workspaces_service_is_found_and_forgotten(tmp_path: Path) -> None:
-    async def token() -> str:
-        return TOKEN
+async def test_what_was_deleted_by_us_is_gone_at_once_and_late_changes_do_not_bring_it_back() -> None:
+    services = Reflector(Cluster(Endpoint("http://127.0.0.1:9", "nowhere")), SERVICES)
 
-    store = Store.open(tmp_path / "cluster.db")
-    server = ApiServer(store, TOKEN)
-    url = f"http://127.0.0.1:{await server.start('127.0.0.1', 0)}"
-    cluster = Cluster(Endpoint(url, "test", None, token, embedded=True))
-    cache = Cache(cluster)
-    try:
-        await cluster.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}})
-        cache.services.start()
-        await cache.services.synced()
-        assert found(cache) is None
+    def change(uid: str, revision: int, **metadata: Any) -> Object:
+        return {"metadata": {"name": "one", "namespace": "default", "uid": uid, "resourceVersion": str(revision), **metadata}}
 
-        await cluster.create(SERVICES, service("first"), "default")
-        await until(lambda: found(cache) == "first")
-        await cluster.create(SERVICES, service("second"), "default")
-        await until(lambda: found(cache) == "second")
-        await cluster.delete(SERVICES, "first", "default")
-        await until(lambda: cache.services.get("first", "default") is None)
-        assert found(cache) == "second"
-
-        await cluster.delete(SERVICES, "second", "default")
-        await until(lambda: found(cache) is None)
-    finally:
-        await cache.stop()
-        await server.stop()
-        store.close()
+    services.apply(change("first", 1))
+    held = change("first", 2, finalizers=["example.org/hold"], deletionTimestamp="2026-01-01T00:00:00Z")
+    services.deleted(held, "one", "default")
+    assert services.get("one", "default") == held
+    services.deleted({"kind": "Status", "details": {"uid": "another"}}, "one", "default")
+    assert services.get("one", "default") == held
+    services.deleted({"kind": "Status", "details": {"uid": "first"}}, "one", "default")
+    assert services.get("one", "default") is None
+    services.apply(change("first", 3))
+    assert services.get("one", "default") is None
+    services.apply(change("second", 4))
+    assert services.get("one", "default") is not None

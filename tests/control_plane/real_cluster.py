@@ -17,9 +17,9 @@ from typing import Any
 import control_plane_binaries
 import pytest
 from claim_volumes import ClaimVolumes
-from cluster_cleaning import foreign
 from control_plane import ControlPlane
 from plain_requests import request
+from shared_cluster import foreign
 
 from jupyter_workspaces.cluster import endpoint
 from jupyter_workspaces.cluster.client import Cluster

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from cluster_cleaning import clean
 from real_cluster import RealCluster
+from shared_cluster import clean, prepare
 
 from jupyter_workspaces import controller
 from jupyter_workspaces.cluster.client import Cluster, Listing
@@ -272,8 +272,7 @@ async def played_real_cluster(real: RealCluster) -> AsyncIterator[PlayedCluster]
     """A real one, with its own controllers and scheduler; emptied before and after."""
     endpoint = real.endpoint()
     async with Cluster(endpoint) as cluster, CountingCluster(endpoint) as counted:
-        await clean(cluster)
-        await install(cluster)
+        await prepare(cluster)
         await _node(cluster)
         played = PlayedCluster(cluster, counted, real=True, admission=False)
         played.start_controller()

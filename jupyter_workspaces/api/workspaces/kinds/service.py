@@ -98,9 +98,10 @@ class Kinds:
                 if views.revision(held) != expected:
                     raise problems.stale()
                 version = held["metadata"]["resourceVersion"]
-            await self._cache.cluster.delete(WORKSPACE_KINDS, name, resource_version=version)
+            gone = await self._cache.cluster.delete(WORKSPACE_KINDS, name, resource_version=version)
         except ClusterError as error:
             raise problems.from_cluster(error, "workspace kind", name) from error
+        self._cache.kinds.deleted(gone, name)
 
     async def picture(self, name: str, which: Literal["icon", "logo"]) -> bytes:
         """The bytes of an SVG. Raises `Problem` 404 when the kind is not there or has a URL, 500 when its ConfigMap is wrong."""

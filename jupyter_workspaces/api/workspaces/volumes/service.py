@@ -93,5 +93,4 @@ class Volumes:
             gone = await self._cache.cluster.delete(PERSISTENT_VOLUME_CLAIMS, name, namespace)
         except ClusterError as error:
             raise problems.from_cluster(error, "claim", name) from error
-        if gone.get("kind") == PERSISTENT_VOLUME_CLAIMS.kind and gone["metadata"].get("deletionTimestamp"):
-            self._cache.claims.apply(gone)
+        self._cache.claims.deleted(gone, name, namespace)

@@ -149,8 +149,7 @@ class Workspaces:
             gone = await self._cache.cluster.delete(WORKSPACES, name, namespace, resource_version=version)
         except ClusterError as error:
             raise problems.from_cluster(error, "workspace", f"{name}") from error
-        if gone.get("kind") == WORKSPACES.kind:
-            self._cache.workspaces.apply(gone)
+        self._cache.workspaces.deleted(gone, name, namespace)
 
     async def pause(self, namespace: str, name: str, paused: bool) -> models.Pause:
         """Raises `Problem` 404, and 409 when it is so already or, to start it, when it is not Paused."""

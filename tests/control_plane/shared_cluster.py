@@ -1,4 +1,4 @@
-"""A cluster that many tests share is as empty after each as it was before."""
+"""A real cluster that many tests share: each finds it as a new one and leaves it empty."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import time
 from typing import Any
 
 from jupyter_workspaces.cluster.client import Cluster
-from jupyter_workspaces.cluster.errors import Conflict, NotFound
-from jupyter_workspaces.local.install import PROVISIONER, RECORD
-from jupyter_workspaces.resources import catalog
+from jupyter_workspaces.cluster.errors import AlreadyExists, Conflict, NotFound
+from jupyter_workspaces.local.install import PROVISIONER, RECORD, install
+from jupyter_workspaces.resources import catalog, load
 from jupyter_workspaces.resources.catalog import Resource
 
 Object = dict[str, Any]
@@ -47,6 +47,28 @@ async def clean(cluster: Cluster) -> None:
             assert time.monotonic() < deadline, f"{resource.plural} that cannot be deleted: {[one['metadata']['name'] for one in left]}"
             await asyncio.gather(*(_delete(cluster, resource, one["metadata"]) for one in left))
             await asyncio.sleep(0.01)
+
+
+async def prepare(cluster: Cluster) -> None:
+    """Empty it, and install our definitions and samples as on a new embedded cluster."""
+    await clean(cluster)
+    for manifest in load.crds():
+        with contextlib.suppress(AlreadyExists):
+            await cluster.create(catalog.CUSTOM_RESOURCE_DEFINITIONS, manifest)
+    deadline = time.monotonic() + LIMIT_SECONDS
+    for resource in (catalog.WORKSPACES, catalog.WORKSPACE_KINDS):
+        while not await _served(cluster, resource):
+            assert time.monotonic() < deadline, f"{resource.plural} are not served"
+            await asyncio.sleep(0.05)
+    await install(cluster)
+
+
+async def _served(cluster: Cluster, resource: Resource) -> bool:
+    try:
+        await cluster.list(resource)
+    except NotFound:
+        return False
+    return True
 
 
 async def foreign(cluster: Cluster) -> list[str]:
