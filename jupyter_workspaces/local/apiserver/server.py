@@ -34,8 +34,8 @@ from .engine import Admission, Engine
 from .logs import PodLogReader
 from .metrics import Metrics, Usage
 from .pods import CONNECTIONS
+from .programs import PodPrograms
 from .rbac import Rbac
-from .remote import PodPrograms
 from .requests import Target
 from .rest import Rest
 from .reviews import Reviews

@@ -10,7 +10,7 @@ from typing import Any
 
 import psutil
 
-from ..apiserver.remote import NotPossible
+from ..apiserver.programs import NotPossible
 from . import programs
 from .execution import Execution
 from .records import PodFiles

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..apiserver.channels import STDERR, STDOUT
-from ..apiserver.remote import NotPossible
+from ..apiserver.programs import NotPossible
 
 ENTER = Path(__file__).with_name("enter.py")
 PIECE_BYTES = 64 * 1024
