@@ -64,7 +64,8 @@ class ServeApp(ServerApp):
             if self.no_auth:
                 self.log.critical("Choose one: --no-auth asks nobody who they are, --trusted-header-auth lets a proxy say it.")
                 self.exit(2)
-            # No cookie signs anybody in here, so there is none that another site could use.
+            # No cookie signs anybody in here, so there is none that another site could use. Our handlers ask who it is when it is time.
+            self.allow_unauthenticated_access = True
             self.tornado_settings = {**self.tornado_settings, "disable_check_xsrf": True}
         super().init_webapp()
         log_request = self.web_app.settings["log_function"]

@@ -18,11 +18,11 @@ from tornado import web
 from tornado.httputil import HTTPHeaders
 from traitlets import Unicode
 
-from ..cluster.client import Cluster
 from ..cluster.errors import Forbidden
 from ..resources.catalog import SUBJECT_ACCESS_REVIEWS, Resource
 
 if TYPE_CHECKING:
+    from ..cluster.client import Cluster
     from .http import DataHandler
 
 ALLOWED_SECONDS = 10.0

@@ -15,6 +15,9 @@ from .http import DataHandler
 from .identity import signed_in
 from .problems import Problem
 
+PERMITTED_SECONDS = 300.0
+"""How long a stream goes on by one answer of the cluster; `Last-Event-ID` takes it up again."""
+
 
 class EventStreamHandler(DataHandler):
     """GET events[?namespace=]: Server-Sent Events, taken up again by `Last-Event-ID`."""
@@ -28,6 +31,8 @@ class EventStreamHandler(DataHandler):
         # Who may make workspaces somewhere may see what they can be made of (contract §5.2, `namespaceFilter`).
         kinds = await self.may("list", WORKSPACE_KINDS) or await self.may("create", WORKSPACES, namespace or "")
         feed = (await self.services.ready()).feed
+        loop = asyncio.get_running_loop()
+        end = loop.time() + PERMITTED_SECONDS
         self._task = asyncio.current_task()
         self.set_header("Cache-Control", "no-cache")
         self.set_header("X-Accel-Buffering", "no")
@@ -39,6 +44,8 @@ class EventStreamHandler(DataHandler):
                 async for event in events:
                     self.write(event)
                     await self.flush()
+                    if self.trusts_headers and loop.time() > end:
+                        break  # whoever comes back is asked again whether they still may
         except StreamClosedError:
             return
         except TooManySubscribers as error:

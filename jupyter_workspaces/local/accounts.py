@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from ..cluster.endpoint import Endpoint
 from .apiserver.tokens import Keys
@@ -24,7 +24,7 @@ _TOKEN_BYTES = 32
 class Identities:
     """Tokens by the names of those who have them; all of them may everything."""
 
-    tokens: Mapping[str, str]
+    tokens: Mapping[str, str] = field(repr=False)
 
     @classmethod
     def generate(cls) -> Identities:

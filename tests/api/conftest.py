@@ -23,7 +23,8 @@ from jupyter_workspaces.resources import load, names
 def cluster(jp_asyncio_loop: Any, tmp_path: Path) -> Iterator[ApiServer]:
     """The API server with both CRDs, the sample kinds, a namespace, a class and two claims; one of them may not be mounted."""
     store = Store.open(tmp_path / "cluster.db")
-    server = ApiServer(store, secrets.token_hex(8), Admission(store))
+    token = secrets.token_hex(8)
+    server = ApiServer(store, token, Admission(store))
     port = jp_asyncio_loop.run_until_complete(server.start("127.0.0.1", 0))
     for name in ("default", "jupyter-workspaces", "team-a"):
         server.apply_manifest({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
@@ -35,7 +36,6 @@ def cluster(jp_asyncio_loop: Any, tmp_path: Path) -> Iterator[ApiServer]:
     server.apply_manifest({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "fast"}, "provisioner": "test"})
     for name, held in (("home", {names.CAN_MOUNT: "true", names.CAN_UPDATE: "true"}), ("locked", {})):
         server.apply_manifest(claim(name, held))
-    token = server._authorization.decode().removeprefix("Bearer ")
     kubeconfig = {
         "apiVersion": "v1",
         "kind": "Config",

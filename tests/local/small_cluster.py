@@ -17,6 +17,7 @@ from jupyter_workspaces.local import controllers
 from jupyter_workspaces.local.admission import Admission
 from jupyter_workspaces.local.apiserver.server import ApiServer
 from jupyter_workspaces.local.apiserver.store import Store
+from jupyter_workspaces.local.apiserver.tokens import Keys
 from jupyter_workspaces.local.install import install
 from jupyter_workspaces.resources.catalog import EVENTS, NODES, PODS, Resource
 
@@ -25,6 +26,7 @@ Answer = TypeVar("Answer")
 
 LIMIT_SECONDS = 15.0
 TOKEN = "a-token-for-tests"
+AUTHORITY = "a certificate for tests"
 
 
 class SmallCluster:
@@ -124,14 +126,15 @@ async def small_cluster(directory: Path, *, with_node: bool = True) -> AsyncIter
         return TOKEN
 
     store = Store.open(directory / "cluster.db")
-    server = ApiServer(store, TOKEN, admission=Admission(store))
+    keys = Keys.generate()
+    server = ApiServer(store, TOKEN, admission=Admission(store), keys=keys)
     port = await server.start("127.0.0.1", 0)
     tasks = []
     try:
         async with Cluster(Endpoint(f"http://127.0.0.1:{port}", "test", None, token, embedded=True)) as cluster:
             small = SmallCluster(cluster, directory)
             await install(cluster)
-            tasks.append(asyncio.create_task(controllers.run(cluster, directory)))
+            tasks.append(asyncio.create_task(controllers.run(cluster, directory, controllers.Signing(keys, AUTHORITY))))
             if with_node:
                 made = await cluster.create(NODES, node())
                 await cluster.patch(NODES, made["metadata"]["name"], {"status": node()["status"]}, subresource="status")

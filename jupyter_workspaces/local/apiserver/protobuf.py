@@ -49,6 +49,18 @@ _SERVICE: Message = {1: ("ports", [_PORT]), 2: ("selector", {"": str}), 3: ("clu
 _REFERENCE: Message = {1: ("kind", str), 2: ("namespace", str), 3: ("name", str), 4: ("uid", str), 5: ("apiVersion", str)}
 _ROLE: Message = {1: ("metadata", _METADATA), 2: ("rules", [_RULE])}
 _BINDING: Message = {1: ("metadata", _METADATA), 2: ("subjects", [_SUBJECT]), 3: ("roleRef", _ROLE_REFERENCE)}
+_SELECTOR: Message = {
+    1: ("matchLabels", {"": str}),
+    2: ("matchExpressions", [{1: ("key", str), 2: ("operator", str), 3: ("values", [str])}]),
+}
+_ACCESS: Message = {
+    1: ("metadata", _METADATA),
+    2: ("spec", {
+        1: ("resourceAttributes", _RESOURCE), 2: ("nonResourceAttributes", _NON_RESOURCE), 3: ("user", str), 4: ("groups", [str]), 6: ("uid", str),
+    }),
+}  # fmt: skip
+_BOUND: Message = {1: ("kind", str), 2: ("apiVersion", str), 3: ("name", str), 4: ("uid", str)}
+_TOKEN: Message = {1: ("audiences", [str]), 3: ("boundObjectRef", _BOUND), 4: ("expirationSeconds", int)}
 _PRECONDITIONS: Message = {1: ("uid", str), 2: ("resourceVersion", str)}
 
 _KINDS: dict[str, Message] = {
@@ -63,17 +75,17 @@ _KINDS: dict[str, Message] = {
     },
     "Service": {1: ("metadata", _METADATA), 2: ("spec", _SERVICE)},
     "Role": _ROLE,
-    "ClusterRole": _ROLE,
+    "ClusterRole": _ROLE | {3: ("aggregationRule", {1: ("clusterRoleSelectors", [_SELECTOR])})},
     "RoleBinding": _BINDING,
     "ClusterRoleBinding": _BINDING,
     "SelfSubjectAccessReview": {
         1: ("metadata", _METADATA),
         2: ("spec", {1: ("resourceAttributes", _RESOURCE), 2: ("nonResourceAttributes", _NON_RESOURCE)}),
     },
-    "SubjectAccessReview": {
-        1: ("metadata", _METADATA),
-        2: ("spec", {1: ("resourceAttributes", _RESOURCE), 2: ("nonResourceAttributes", _NON_RESOURCE), 3: ("user", str), 4: ("groups", [str])}),
-    },
+    "SubjectAccessReview": _ACCESS,
+    "LocalSubjectAccessReview": _ACCESS,
+    "TokenReview": {1: ("metadata", _METADATA), 2: ("spec", {1: ("token", str), 2: ("audiences", [str])})},
+    "TokenRequest": {1: ("metadata", _METADATA), 2: ("spec", _TOKEN)},
     "SelfSubjectRulesReview": {1: ("metadata", _METADATA), 2: ("spec", {1: ("namespace", str)})},
     "SelfSubjectReview": {1: ("metadata", _METADATA)},
     "DeleteOptions": {

@@ -6,6 +6,7 @@ import logging
 import re
 import ssl
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
@@ -33,7 +34,6 @@ from .authorization import Authorizer
 from .engine import Admission, Engine
 from .logs import PodLogReader
 from .metrics import Metrics, Usage
-from .pods import CONNECTIONS
 from .programs import PodPrograms
 from .rbac import Rbac
 from .requests import Target
@@ -52,6 +52,8 @@ Object = dict[str, Any]
 STOP_SECONDS = 2.0
 HEADER_BYTES = 16 * 2**10
 _HEALTH = ("/healthz", "/livez", "/readyz")
+_INTO_PODS = ("attach", "exec", "portforward")
+_APPLY = "application/apply-patch+"
 _OPENAPI_V2 = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 _OPENAPI_V2_ASKED = "com.github.proto-openapi.spec.v2"
 _AGGREGATED = re.compile(r"application/json;\s*g=apidiscovery\.k8s\.io;\s*v=(v2|v2beta1);\s*as=APIGroupDiscoveryList", re.IGNORECASE)
@@ -186,13 +188,13 @@ class ApiServer:
         target = requests.target(parts)
         if target is None:
             raise status.page_not_found()
-        self.authorizer.check(user, authorization.of_resource(request.method, target, request.query))
-        if target.subresource in CONNECTIONS and request.method == "GET":
-            # Whoever may only look must not run commands, though a WebSocket begins with a GET (Kubernetes 1.35).
-            self.authorizer.check(user, authorization.of_resource("POST", target, request.query))
+        asked = authorization.of_resource(request.method, target, request.query)
+        self.authorizer.check(user, asked)
         row = self.engine.registry.get(target.group, target.version, target.plural)
         if row is None:
             return self._nothing_there(target)
+        if self._would_create(request, row, target):
+            self.authorizer.check(user, replace(asked, verb="create"))
         if row.verbs == CREATE_ONLY:
             return await self._review(request, user, row, target)
         if row.resource == catalog.SERVICE_ACCOUNTS and target.subresource == "token":
@@ -200,6 +202,14 @@ class ApiServer:
         if row.resource.group == metrics.GROUP:
             return self._metrics.answer(request, row, target)
         return await self._rest.answer(request, row, target)
+
+    def _would_create(self, request: web.Request, row: Row, target: Target) -> bool:
+        """Whether it asks for `create` besides its own verb: a server-side apply of what is not there yet, a WebSocket into a pod."""
+        if request.method == "PATCH" and target.subresource is None:
+            applies = requests.media_type(request.headers.get("Content-Type")).startswith(_APPLY)
+            return applies and self.engine.store.get(row.name, target.namespace or "", target.name or "") is None
+        into_pod = row.resource == catalog.PODS and target.subresource in _INTO_PODS
+        return into_pod and request.headers.get("Upgrade", "").lower() == "websocket"
 
     def _nothing_there(self, target: Target) -> web.Response:
         """404: a `Status` in a built-in group that has no such resource, else what serves no API at all."""

@@ -433,13 +433,13 @@ class Server:
     token: str
     trust: ssl.SSLContext = field(default_factory=ssl._create_unverified_context)
 
-    def ask(self, case: Case, token: str | None = None) -> Answer:
+    def ask(self, case: Case, token: str | None = None, media: str = "") -> Answer:
         data = None if case.body is None else json.dumps(case.body).encode()
         asked = urllib.request.Request(self.url + case.path, data, method=case.method)
         for name, value in case.headers:
             asked.add_header(name, value)
         asked.add_header("Authorization", f"Bearer {token or self.token}")
-        asked.add_header("Content-Type", MERGE if case.method == "PATCH" else "application/json")
+        asked.add_header("Content-Type", media or (MERGE if case.method == "PATCH" else "application/json"))
         try:
             with urllib.request.urlopen(asked, context=self.trust, timeout=30) as answer:
                 return answer.status, _decoded(answer.read())

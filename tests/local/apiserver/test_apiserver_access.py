@@ -13,6 +13,7 @@ from access_cases import CORE, RBAC, REQUESTS, Case, Server, as_, binding, compa
 from jupyter_workspaces.local.apiserver.rbac import selects
 
 RECORDED = json.loads(access_cases.RECORDED.read_text(encoding="utf-8"))
+APPLY = "application/apply-patch+yaml"
 SELF = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 
 
@@ -77,6 +78,39 @@ def test_rights_hold_with_the_next_request_and_end_with_the_next_request(server:
     assert server.ask(asked)[0] == 200
     assert server.ask(Case("DELETE", f"{bound}/late"))[0] == 200
     assert server.ask(asked)[0] == 403
+
+
+def test_applying_what_is_not_there_wants_the_right_to_create(server: Server, api: Any) -> None:
+    made = role("Role", "patcher", on("core", "configmaps", "patch"))
+    bound = binding("RoleBinding", "patcher", "Role/patcher", "User/pat")
+    assert server.ask(Case("POST", f"{RBAC}{access_cases.HERE}/roles", made))[0] == 201
+    assert server.ask(Case("POST", f"{RBAC}{access_cases.HERE}/rolebindings", bound))[0] == 201
+    applied = access_cases.CONFIG_MAP | {"metadata": {"name": "new"}}
+    status, refused = server.ask(Case("PATCH", f"{CORE}/configmaps/new?fieldManager=x", applied, as_("pat")), media=APPLY)
+    assert (status, refused["message"]) == (
+        403,
+        'configmaps "new" is forbidden: User "pat" cannot create resource "configmaps" in API group "" in the namespace "access-one"',
+    )
+    assert server.ask(Case("PATCH", f"{CORE}/configmaps/c?fieldManager=x", access_cases.CONFIG_MAP, as_("pat")), media=APPLY)[0] != 403
+
+
+@pytest.mark.parametrize("subresource", ["exec", "attach", "portforward"])
+def test_a_websocket_into_a_pod_wants_the_right_to_create(server: Server, subresource: str) -> None:
+    for name, verb in (("gus", "get"), ("cleo", "create")):
+        made = role("Role", name, on("core", f"pods/{subresource}", verb))
+        bound = binding("RoleBinding", name, f"Role/{name}", f"User/{name}")
+        assert server.ask(Case("POST", f"{RBAC}{access_cases.HERE}/roles", made))[0] == 201
+        assert server.ask(Case("POST", f"{RBAC}{access_cases.HERE}/rolebindings", bound))[0] == 201
+    upgrade = (
+        ("Connection", "Upgrade"),
+        ("Upgrade", "websocket"),
+        ("Sec-WebSocket-Version", "13"),
+        ("Sec-WebSocket-Key", "bm8gc2VjcmV0IGF0IGFsbA=="),
+    )
+    for name, lacking in (("gus", "create"), ("cleo", "get")):
+        status, refused = server.ask(Case("GET", f"{CORE}/pods/p/{subresource}", None, (*as_(name), *upgrade)))
+        assert status == 403
+        assert f'cannot {lacking} resource "pods/{subresource}"' in refused["message"]
 
 
 def test_an_aggregated_role_grants_what_the_roles_grant_that_it_selects(server: Server) -> None:

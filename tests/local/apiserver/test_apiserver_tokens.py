@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import time
 from typing import Any
 
@@ -197,3 +198,32 @@ def test_where_a_token_stands() -> None:
     for nothing in ("", "Bearer", "Bearer ", "Bearer  x", "Basic x", "x"):
         assert bearer(nothing) is None
     assert bearer("", "base64url.bearer.authorization.k8s.io.!!!") is None
+
+
+def test_kubectl_asks_and_acts_for_others(kubectl: Any) -> None:
+    kubectl("create", "serviceaccount", "robot")
+    kubectl("create", "role", "reader", "--verb=get,list", "--resource=configmaps,pods/log")
+    kubectl("create", "rolebinding", "reader", "--role=reader", "--serviceaccount=default:robot", "--user=rita")
+    assert kubectl("auth", "can-i", "list", "configmaps", "--as=rita").stdout == "yes\n"
+    refused = kubectl("auth", "can-i", "delete", "configmaps", "--as=rita", check=False)
+    assert (refused.returncode, refused.stdout) == (1, "no\n")
+    assert kubectl("auth", "can-i", "*", "*").stdout == "yes\n"
+    listed = kubectl("auth", "can-i", "--list", "--as=rita").stdout
+    assert ["configmaps", "[]", "[]", "[get", "list]"] in [line.split() for line in listed.splitlines()]
+    refused = kubectl("get", "secrets", "--as=rita", check=False)
+    assert refused.stderr.strip() == (
+        'Error from server (Forbidden): secrets is forbidden: User "rita" cannot list resource "secrets" in API group "" '
+        'in the namespace "default"'
+    )
+    token = kubectl("create", "token", "robot", "--duration=20m", "--audience=https://kubernetes.default.svc").stdout.strip()
+    claims = jwt.decode(token, options={"verify_signature": False})
+    assert (claims["sub"], claims["exp"] - claims["iat"]) == ("system:serviceaccount:default:robot", 1200)
+    refused = kubectl("--token", token, "auth", "can-i", "list", "secrets", check=False)
+    assert refused.stdout == "no\n"
+    reconciled = access_cases.role("Role", "reader", access_cases.on("core", "pods", "get"))
+    reconciled["metadata"]["namespace"] = "default"
+    kubectl("auth", "reconcile", "-f", "-", stdin=json.dumps(reconciled))
+    assert kubectl("auth", "can-i", "get", "pods", "--as=rita").stdout == "yes\n"
+    assert kubectl("auth", "can-i", "list", "configmaps", "--as=rita").stdout == "yes\n"  # what was there stays
+    refused = kubectl("create", "rolebinding", "more", "--clusterrole=cluster-admin", "--user=rita", "--as=rita", check=False)
+    assert 'rolebindings.rbac.authorization.k8s.io is forbidden: User "rita" cannot create resource' in refused.stderr
