@@ -39,12 +39,15 @@ class Execution:
         self._transports: list[asyncio.BaseTransport] = []
 
     @classmethod
-    async def start(cls, program: int, environment: Mapping[str, str], command: Sequence[str], *, tty: bool, stdin: bool) -> Execution:
+    async def start(
+        cls, program: int, environment: Mapping[str, str], directory: str, command: Sequence[str], *, tty: bool, stdin: bool
+    ) -> Execution:
         """Beside the process `program`. Raises `OSError`."""
         plan = {
             "program": program,
             "namespaces": _namespaces(program),
             "environment": dict(environment),
+            "directory": directory,
             "command": list(command),
             "tty": tty,
         }
