@@ -36,8 +36,8 @@ from .logs import PodLogReader
 from .metrics import Metrics, Usage
 from .openapi import Documents
 from .pods import CONNECTIONS
+from .programs import PodPrograms
 from .rbac import Rbac
-from .remote import PodPrograms
 from .requests import Target
 from .rest import Rest
 from .reviews import Reviews
