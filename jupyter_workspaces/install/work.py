@@ -8,9 +8,10 @@ from typing import Any
 
 from ..cluster.client import Cluster
 from ..cluster.errors import ClusterError, NotFound
-from ..resources.catalog import CUSTOM_RESOURCE_DEFINITIONS, DEPLOYMENTS, PODS, VALIDATING_WEBHOOKS
+from ..resources import names
+from ..resources.catalog import CUSTOM_RESOURCE_DEFINITIONS, DEPLOYMENTS, PODS, VALIDATING_WEBHOOKS, WORKSPACE_KINDS
 from ..timeouts import timeout
-from .plan import MANAGER, Plan, Step
+from .plan import MANAGER, Plan, Step, crd_name
 
 Object = dict[str, Any]
 Tell = Callable[[str], None]
@@ -24,21 +25,30 @@ class NotReady(Exception):
 
 async def apply(cluster: Cluster, plan: Plan, tell: Tell, seconds: float) -> None:
     """Raises `ClusterError` for what was refused after all (what was done before stays), and `NotReady` after `seconds` of waiting."""
-    for step in plan.changes:
-        await cluster.apply(step.resource, step.obj, manager=MANAGER)
-        tell(f"{'created' if step.action == 'create' else 'changed'} {step.title}")
-        if step.obj["kind"] == "CustomResourceDefinition":
+    kinds = [step for step in plan.changes if step.obj["kind"] == WORKSPACE_KINDS.kind]
+    for step in (step for step in plan.changes if step not in kinds):
+        await _apply(cluster, step, tell)
+        if step.obj["kind"] == CUSTOM_RESOURCE_DEFINITIONS.kind:
             await _until(cluster, step, _established, "is not served yet", seconds)
     for step in plan.steps:
         if step.action in ("create", "change", "keep") and (check := _CHECKS.get(step.obj["kind"])) is not None:
             await _until(cluster, step, check, "is not ready", seconds)
             tell(f"ready   {step.title}")
+    for step in kinds:  # the webhook must answer before it can let them pass
+        await _apply(cluster, step, tell)
+
+
+async def _apply(cluster: Cluster, step: Step, tell: Tell) -> None:
+    await cluster.apply(step.resource, step.obj, manager=MANAGER)
+    tell(f"{'created' if step.action == 'create' else 'changed'} {step.title}")
 
 
 async def delete(cluster: Cluster, plan: Plan, tell: Tell, seconds: float) -> None:
     """Raises `ClusterError`, and `NotReady` when something is still there after `seconds`."""
     for step in plan.changes:
         metadata = step.obj["metadata"]
+        if metadata["name"] == crd_name(WORKSPACE_KINDS):
+            await _let_go_of_kinds(cluster)
         try:
             await cluster.delete(step.resource, metadata["name"], metadata.get("namespace"), propagation="Foreground")
         except NotFound:
@@ -46,6 +56,20 @@ async def delete(cluster: Cluster, plan: Plan, tell: Tell, seconds: float) -> No
         if step.obj["kind"] in ("CustomResourceDefinition", "Deployment", "Namespace"):
             await _until(cluster, step, _gone, "is still there", seconds)
         tell(f"deleted {step.title}")
+
+
+async def _let_go_of_kinds(cluster: Cluster) -> None:
+    """Their finalizer is the controller's to take away, and that is gone by now; no workspace is left that needs them."""
+    try:
+        found = (await cluster.list(WORKSPACE_KINDS)).items
+    except NotFound:
+        return
+    for kind in found:
+        held = kind["metadata"].get("finalizers") or []
+        if names.KIND_PROTECTION in held:
+            left = [finalizer for finalizer in held if finalizer != names.KIND_PROTECTION]
+            metadata = {"finalizers": left, "resourceVersion": kind["metadata"]["resourceVersion"]}
+            await cluster.patch(WORKSPACE_KINDS, kind["metadata"]["name"], {"metadata": metadata})
 
 
 async def _until(
