@@ -69,7 +69,7 @@ def resource_list(registry: Registry, group_name: str, version: str) -> Object:
                     "name": f"{row.resource.plural}/{name}",
                     "singularName": "",
                     "namespaced": row.resource.namespaced,
-                    "kind": row.resource.kind,
+                    **_subresource_kind(row, name),
                     "verbs": _subresource_verbs(name),
                 }
             )
@@ -114,10 +114,22 @@ def _described(row: Row) -> Object:
         described["categories"] = list(row.categories)
     if row.subresources:
         described["subresources"] = [
-            {"subresource": name, "responseKind": kind, "verbs": _subresource_verbs(name)} for name in row.subresources
+            {"subresource": name, "responseKind": kind | _subresource_kind(row, name), "verbs": _subresource_verbs(name)}
+            for name in row.subresources
         ]
     return described
 
 
+def _subresource_kind(row: Row, name: str) -> Object:
+    return {"group": "autoscaling", "version": "v1", "kind": "Scale"} if name == "scale" else {"kind": row.resource.kind}
+
+
 def _subresource_verbs(name: str) -> list[str]:
-    return {"status": ["get", "patch", "update"], "log": ["get"], "binding": ["create"], "token": ["create"], "finalize": ["update"]}[name]
+    return {
+        "scale": ["get", "patch", "update"],
+        "status": ["get", "patch", "update"],
+        "log": ["get"],
+        "binding": ["create"],
+        "token": ["create"],
+        "finalize": ["update"],
+    }[name]
