@@ -102,18 +102,25 @@ def validate(schema: Schema, value: Any, path: str = "", old: Any = None) -> lis
     """All that the schema, and those of its CEL rules that we know, hold against the value. `old` is the value before an update.
 
     Where a type, a length, a number of items, an enumeration or a required field is broken, one more entry for the field `<nil>` says
-    that the rules were not looked at (contracts/kubeflow-workspaces.md §1.2, as recorded).
+    that the rules, if there are any, were not looked at (contracts/kubeflow-workspaces.md §1.2, as recorded).
     """
     rules: list[tuple[Schema, Any, Any, str]] = []
     causes = list(_validate(schema, value, path, old, rules))
     if any(cause.reason in _BLOCKS_RULES for cause in causes):
-        causes.append(Cause("FieldValueInvalid", "Invalid value: null: rules were not checked; mend the other errors first", "<nil>"))
+        if _has_rules(schema):
+            causes.append(Cause("FieldValueInvalid", "Invalid value: null: rules were not checked; mend the other errors first", "<nil>"))
         return causes
     for rule, held, before, where in rules:
         known = RULES.get(rule.get("rule", ""))
         if known is not None and not known(held, before):
             causes.append(invalid(where, held, rule.get("message") or f"failed rule: {rule['rule']}"))
     return causes
+
+
+def _has_rules(schema: Any) -> bool:
+    if isinstance(schema, dict):
+        return bool(schema.get(_VALIDATIONS)) or any(_has_rules(child) for child in schema.values())
+    return isinstance(schema, list) and any(_has_rules(child) for child in schema)
 
 
 def _validate(schema: Schema, value: Any, path: str, old: Any, rules: list[tuple[Schema, Any, Any, str]]) -> Iterator[Cause]:

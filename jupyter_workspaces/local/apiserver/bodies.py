@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...resources import catalog
+from ...resources.causes import invalid
 from . import shapes, status
 from .metadata import check_types
 from .rows import Row
+from .status import Refusal
+from .store import Stored
 
 Object = dict[str, Any]
 
@@ -54,6 +58,37 @@ def applied(row: Row, namespace: str, name: str, config: Any) -> Object:
     if row.resource.namespaced:
         metadata["namespace"] = namespace
     return config
+
+
+def patched(row: Row, stored: Stored, body: Object) -> Object:
+    """What a patch made of an object, if it is that object still. Raises `Refusal` 400 for another one, 422 for one of another kind."""
+    before = stored.decode()["metadata"]
+    metadata = body.get("metadata")
+    if not isinstance(metadata, dict):
+        metadata = body["metadata"] = {}
+    for field, told in (("name", "name"), ("namespace", "namespace")):
+        if metadata.setdefault(field, before.get(field)) != before.get(field):
+            raise status.bad_request(
+                f"the {told} of the object ({metadata[field]}) does not match the {told} on the URL ({before.get(field)})"
+            )
+        if metadata[field] is None:
+            del metadata[field]
+    if metadata.get("uid", before["uid"]) != before["uid"]:
+        raise status.invalid(row.resource, stored.name, [invalid("metadata.uid", metadata["uid"], "field is immutable")])
+    try:
+        fitting(row, stored.namespace, body)
+        clean(row, body)
+    except Refusal as refusal:
+        raise status.undecodable(refusal.message) from refusal
+    return body
+
+
+def status_metadata(row: Row, metadata: Object, before: Object) -> Object:
+    """The metadata of a built-in kind that a write of its status may change; a pod's owners it may not."""
+    if row.resource != catalog.PODS:
+        return metadata
+    owners = {"ownerReferences": before["ownerReferences"]} if "ownerReferences" in before else {}
+    return {key: value for key, value in metadata.items() if key != "ownerReferences"} | owners
 
 
 def clean(row: Row, body: Object) -> None:

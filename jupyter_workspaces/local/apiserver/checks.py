@@ -31,11 +31,10 @@ class Checks:
         self._registry = registry
         self._admission = admission
 
-    def open_kind(self, row: Row) -> None:
-        """405 for a kind whose definition is being deleted."""
+    def open_kind(self, row: Row, name: str) -> None:
+        """403 for a kind whose definition is being deleted."""
         if row.ending:
-            text = "create not allowed while custom resource definition is terminating"
-            raise status.Refusal(405, "MethodNotAllowed", text, details=status.details(row.resource, ""))
+            raise status.forbidden(row.resource, name, "create not allowed while custom resource definition is terminating")
 
     def open_namespace(self, row: Row, namespace: str, name: str) -> None:
         """404 for a namespace that is not there, 403 for one that ends."""

@@ -8,7 +8,7 @@ from ...resources import schema as structural
 from ...resources.catalog import Resource
 from ...resources.causes import Cause
 from .jsonpath import compile_path
-from .rows import Column, Row
+from .rows import Column, Row, Scaling, at
 from .strategies import Strategy
 
 Object = dict[str, Any]
@@ -51,9 +51,10 @@ def rows(definition: Object) -> list[Row]:
                 resource,
                 tuple(spec["names"].get("shortNames") or ()),
                 tuple(spec["names"].get("categories") or ()),
-                subresources=("status",) if (version.get("subresources") or {}).get("status") is not None else (),
+                subresources=tuple(name for name in ("scale", "status") if (version.get("subresources") or {}).get(name) is not None),
                 strategy=CustomStrategy(schema),
                 schema=schema,
+                scaling=_scaling((version.get("subresources") or {}).get("scale")),
                 columns=tuple(_column(column) for column in version.get("additionalPrinterColumns") or ()),
                 custom=True,
                 ending=bool(definition["metadata"].get("deletionTimestamp")),
@@ -61,6 +62,18 @@ def rows(definition: Object) -> list[Row]:
             )
         )
     return found
+
+
+def _scaling(paths: Object | None) -> Scaling | None:
+    if paths is None:
+        return None
+    selector = at(*_parts(paths.get("labelSelectorPath", "")))
+    return Scaling(_parts(paths["specReplicasPath"]), _parts(paths["statusReplicasPath"]), lambda obj: str(selector(obj) or ""))
+
+
+def _parts(path: str) -> tuple[str, ...]:
+    """A path of a scale subresource: `.spec.replicas`, names and dots only."""
+    return tuple(part for part in path.split(".") if part) or ("",)
 
 
 def _column(column: Object) -> Column:

@@ -5,10 +5,12 @@ Source: Kubernetes docs, “Garbage Collection”, “Finalizers”.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from ...resources import catalog
+from ...resources.catalog import Resource
 from . import definitions, status
 from .bodies import clean, fitting
 from .checks import Checks
@@ -39,31 +41,39 @@ class Deletion:
         metadata, name = obj["metadata"], stored.name
         if options.uid is not None and options.uid != stored.uid:
             why = f"the UID in the precondition ({options.uid}) does not match the UID in record ({stored.uid})"
-            raise status.conflict(row.resource, name, why)
+            raise status.conflict(_as_kind(row), name, why)
         if options.resource_version is not None and options.resource_version != metadata["resourceVersion"]:
             why = "the ResourceVersion in the precondition does not match the ResourceVersion in record"
-            raise status.conflict(row.resource, name, why)
+            raise status.conflict(_as_kind(row), name, why)
         if row.resource == catalog.NAMESPACES and name in IMMORTAL:
             raise status.forbidden(row.resource, name, "this namespace may not be deleted")
         warnings = self._checks.admit(row, "DELETE", obj, None)
         ending = bool(metadata.get("deletionTimestamp"))
+        if ending and options.grace_seconds is None and metadata.get("deletionGracePeriodSeconds"):
+            return Written(obj, warnings)
         if options.propagation is not None:
             _set_finalizers(metadata, options.propagation)
         grace = _grace(row, obj, options.grace_seconds)
         held = self._begin(row, obj)
-        if not held and not metadata.get("finalizers") and grace == 0:
+        at_once = not held and not metadata.get("finalizers") and grace == 0
+        if not at_once or row.resource == catalog.PODS:
+            self._mark(row, metadata, grace)
+        if at_once:
             if not options.dry_run:
                 self._commits.remove(row, stored, obj)
             return Written(obj, warnings, removed=True)
-        shorter = grace < metadata.get("deletionGracePeriodSeconds", grace + 1)
-        if not ending or shorter:
-            metadata["deletionTimestamp"] = _in(grace)
-            metadata["deletionGracePeriodSeconds"] = grace
-        if not ending and "generation" in metadata:
-            metadata["generation"] += 1
         if obj != before and not options.dry_run:
             self._commits.put(row, obj)
         return Written(obj, warnings)
+
+    def _mark(self, row: Row, metadata: Object, grace: int) -> None:
+        """Say that it is being deleted and when it goes, in place; a grace that was given can only become shorter."""
+        if not metadata.get("deletionTimestamp") and "generation" in metadata:
+            metadata["generation"] += 1
+        if not metadata.get("deletionTimestamp") or grace < metadata.get("deletionGracePeriodSeconds", 0):
+            metadata["deletionTimestamp"] = _in(grace)
+            if row.resource not in (catalog.NAMESPACES, catalog.CUSTOM_RESOURCE_DEFINITIONS):
+                metadata["deletionGracePeriodSeconds"] = grace
 
     def _begin(self, row: Row, obj: Object) -> bool:
         """Whether something other than finalizers of its metadata keeps it; what has content says that it ends."""
@@ -97,6 +107,11 @@ class Deletion:
             return Written(obj, [], removed=True)
         self._commits.put(row, obj)
         return Written(obj, [])
+
+
+def _as_kind(row: Row) -> Resource:
+    """Preconditions are told of by the kind, not by the plural."""
+    return replace(row.resource, plural=row.resource.kind)
 
 
 def _set_finalizers(metadata: Object, propagation: str) -> None:

@@ -35,7 +35,14 @@ VERSION: Object = {
 _CUSTOM_VERBS = ("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch")
 """What a custom kind can, in the order in which Kubernetes says it."""
 
-_VERBS = {"status": ["get", "patch", "update"], "log": ["get"], "binding": ["create"], "token": ["create"], "finalize": ["update"]}
+_VERBS = {
+    "scale": ["get", "patch", "update"],
+    "status": ["get", "patch", "update"],
+    "log": ["get"],
+    "binding": ["create"],
+    "token": ["create"],
+    "finalize": ["update"],
+}
 _KINDS = {
     "attach": ("", "v1", "PodAttachOptions"),
     "binding": ("", "v1", "Binding"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -59,9 +60,10 @@ class Engine:
     def create(self, row: Row, namespace: str, body: Object, options: WriteOptions = WRITE) -> Written:
         """Raises `Refusal`: 400 for what does not fit the path, 404/403 for the namespace, 409 for a name that is taken, 422 for what is invalid."""
         metadata = bodies.fitting(row, namespace, body)
-        self._checks.open_kind(row)
+        called = metadata.get("name") or metadata.get("generateName") or ""
+        self._checks.open_kind(row, called)
         if row.resource.namespaced:
-            self._checks.open_namespace(row, namespace, metadata.get("name") or metadata.get("generateName") or "")
+            self._checks.open_namespace(row, namespace, called)
         self._name(row, namespace, metadata)
         for field in _SERVER_FIELDS:
             metadata.pop(field, None)
@@ -79,12 +81,15 @@ class Engine:
     ) -> Written:
         """Replace an object, or only its status. Raises `Refusal`, 409 when a given resourceVersion or uid no longer holds."""
         metadata = bodies.fitting(row, namespace, body)
-        if metadata.get("name", name) != name:
+        if not metadata.get("name"):
+            raise status.bad_request(f"the name of the object (based on the URL as {name}) must be provided in its metadata")
+        if metadata["name"] != name:
             raise status.bad_request(f"the name of the object ({metadata['name']}) does not match the name on the URL ({name})")
         stored = self.get(row, namespace, name)
         version = metadata.get("resourceVersion")
         if not version and not row.strategy.unconditional_update:
-            raise status.invalid(row.resource, name, [invalid("metadata.resourceVersion", 0, "must be specified for an update")])
+            told = replace(row.resource, kind=row.resource.plural)
+            raise status.invalid(told, name, [invalid("metadata.resourceVersion", 0, "must be specified for an update")])
         return self._replace(row, stored, body, subresource, options)
 
     def patch(
@@ -98,10 +103,7 @@ class Engine:
     ) -> Written:
         """Change the current object by a function of it. Raises `Refusal`."""
         stored = self.get(row, namespace, name)
-        body = change(row.decode(stored))
-        metadata = bodies.fitting(row, namespace, body)
-        if metadata.get("name") != name:
-            raise status.invalid(row.resource, name, [invalid("metadata.name", metadata.get("name"), "field is immutable")])
+        body = bodies.patched(row, stored, change(row.decode(stored)))
         return self._replace(row, stored, body, subresource, options)
 
     def apply(
@@ -114,7 +116,7 @@ class Engine:
             raise status.not_found(row.resource, name)
         live = None if stored is None else row.decode(stored)
         try:
-            body = row.fields.apply(live, config, options.manager or "", now(), subresource or "", force=options.force)
+            body = row.fields.apply(live, config, options.manager or "", _time(subresource), subresource or "", force=options.force)
         except Conflicts as conflicts:
             raise status.apply_conflict(conflicts) from conflicts
         except Mismatch as mismatch:
@@ -126,7 +128,7 @@ class Engine:
         if uid := body["metadata"].pop("uid", None):
             why = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
             raise status.conflict(row.resource, name, why)
-        self._checks.open_kind(row)
+        self._checks.open_kind(row, name)
         if row.resource.namespaced:
             self._checks.open_namespace(row, namespace, name)
         warnings = self._checks.default(row, body, options)
@@ -183,8 +185,9 @@ class Engine:
         self._same_object(row, metadata, before)
         if subresource == "status":
             managed = {"managedFields": metadata["managedFields"]} if "managedFields" in metadata else {}
-            body = old | ({"status": body["status"]} if "status" in body else {})
-            body["metadata"] = {key: value for key, value in before.items() if key != "managedFields"} | managed
+            kept = {key: value for key, value in before.items() if key != "managedFields"} | managed
+            metadata = kept if row.custom else bodies.status_metadata(row, metadata, before)
+            body = old | {"metadata": metadata} | ({"status": body["status"]} if "status" in body else {})
         elif row.has_status:
             body = {key: value for key, value in body.items() if key != "status"} | ({"status": old["status"]} if "status" in old else {})
         metadata = body["metadata"]
@@ -197,7 +200,7 @@ class Engine:
         if options.manager is None:
             body["metadata"] |= {"managedFields": before["managedFields"]} if "managedFields" in before else {}
         elif not applied:
-            row.fields.update(old, body, options.manager, now(), subresource or "")
+            row.fields.update(old, body, options.manager, _time(subresource), subresource or "")
         self._checks.prepare(row, body, old)
         metadata = body["metadata"]
         added = set(metadata.get("finalizers") or ()) - set(before.get("finalizers") or ())
@@ -226,6 +229,11 @@ class Engine:
             raise status.conflict(row.resource, before["name"], why)
         if metadata.get("resourceVersion") and metadata["resourceVersion"] != before["resourceVersion"]:
             raise status.conflict(row.resource, before["name"], MODIFIED)
+
+
+def _time(subresource: str | None) -> str | None:
+    """Since when a manager manages what it writes now; of `/scale` nobody is told."""
+    return None if subresource == "scale" else now()
 
 
 def _content(row: Row, obj: Object) -> Object:

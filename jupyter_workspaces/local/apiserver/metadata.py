@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ...resources.causes import Cause, invalid
@@ -11,6 +12,7 @@ from . import status
 Object = dict[str, Any]
 
 _QUALIFIED = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9.]{0,251}[A-Za-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+_OWNER = ("apiVersion", "kind", "name", "uid")
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 
 
@@ -31,10 +33,18 @@ def check_types(metadata: Object) -> None:
     if not held:
         metadata.pop("finalizers", None)
     owners = metadata.get("ownerReferences")
-    if owners is None:
+    if not owners:
         metadata.pop("ownerReferences", None)
-    elif not isinstance(owners, list) or not all(isinstance(owner, dict) and isinstance(owner.get("uid"), str) for owner in owners):
-        raise status.bad_request("metadata.ownerReferences must be a list of objects with a uid")
+    elif not isinstance(owners, list) or not all(isinstance(owner, dict) and all(map(_is_text, _told(owner))) for owner in owners):
+        raise status.bad_request("metadata.ownerReferences must be a list of objects that name their owners by texts")
+
+
+def _told(owner: Object) -> Iterator[Any]:
+    return (owner.get(field) or "" for field in _OWNER)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 def check_names(metadata: Object) -> list[Cause]:
@@ -48,4 +58,18 @@ def check_names(metadata: Object) -> list[Cause]:
                 )
             elif field == "labels" and not _LABEL_VALUE.fullmatch(value):
                 causes.append(invalid("metadata.labels", value, "a label's value has at most 63 letters, digits, '-', '_' or '.'"))
-    return causes
+    for name in metadata.get("finalizers") or ():
+        if not _QUALIFIED.fullmatch(name):
+            causes.append(
+                invalid("metadata.finalizers", name, "a finalizer's name has letters, digits, '-', '_' or '.', after a domain and '/'")
+            )
+    return causes + list(_check_owners(metadata.get("ownerReferences") or ()))
+
+
+def _check_owners(owners: Sequence[Object]) -> Iterator[Cause]:
+    for owner in owners:
+        for field in _OWNER:
+            if not owner.get(field):
+                yield invalid(f"metadata.ownerReferences.{field}", owner.get(field) or "", "must not be empty")
+    if sum(owner.get("controller") is True for owner in owners) > 1:
+        yield invalid("metadata.ownerReferences", list(owners), "only one owner can be the controller")

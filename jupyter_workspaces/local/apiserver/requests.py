@@ -9,13 +9,8 @@ from typing import Any, cast
 
 import msgspec
 import yaml
-from aiohttp import web
 
-from ...resources.catalog import Resource
-from ...resources.causes import Cause, forbidden, invalid, not_supported, required
 from . import patches, protobuf, schemas, status, strategic, yaml_bodies
-from .fields.entries import LONGEST_MANAGER, name_of
-from .options import DeleteOptions, WriteOptions
 from .rows import Row
 
 Object = dict[str, Any]
@@ -24,11 +19,6 @@ BODY_LIMIT = 3 * 2**20
 _JSON_TYPES = ("application/json", "")
 _YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml")
 _ACCEPTED = ["application/json", "application/yaml", protobuf.MEDIA]
-_LONGEST_GRACE = 10**9
-_OPTIONS = {
-    method: Resource("meta.k8s.io", "v1", "", kind)
-    for method, kind in (("POST", "CreateOptions"), ("PUT", "UpdateOptions"), ("PATCH", "PatchOptions"))
-}
 
 
 @dataclass(frozen=True)
@@ -143,59 +133,6 @@ def _repeated(value: Any, path: str) -> Iterator[str]:
         yield from (f"{start}{key}" for key in value.twice)
         for key, child in value.items():
             yield from _repeated(child, f"{start}{key}")
-
-
-def write_options(request: web.Request) -> WriteOptions:
-    """How a create, update or patch is meant. Raises `Refusal` 400 for values that Kubernetes does not know, 422 for a manager that may not be."""
-    query = request.query
-    if query.get("dryRun", "All") != "All":
-        raise status.bad_request(f"invalid dryRun: {query['dryRun']}; only All is known")
-    validation = query.get("fieldValidation", "Warn")
-    if validation not in ("", "Strict", "Warn", "Ignore"):
-        raise status.invalid(_OPTIONS[request.method], "", [not_supported("fieldValidation", validation, ["", "Ignore", "Strict", "Warn"])])
-    applies = request.method == "PATCH" and media_type(request.headers.get("Content-Type")) == patches.APPLY
-    given = query.get("fieldManager", "")
-    if causes := list(_manager_causes(request.method, applies, given, "force" in query)):
-        raise status.invalid(_OPTIONS[request.method], "", causes)
-    manager = name_of(given, request.headers.get("User-Agent"))
-    return WriteOptions("dryRun" in query, validation, manager, query.get("force", "false").lower() not in ("false", "0"))
-
-
-def _manager_causes(method: str, applies: bool, manager: str, force: bool) -> Iterator[Cause]:
-    if applies and not manager:
-        yield required("fieldManager", "is required for apply patch")
-    if method == "PATCH" and not applies and force:
-        yield forbidden("force", "may not be specified for non-apply patch")
-    if len(manager.encode()) > LONGEST_MANAGER:
-        yield Cause("FieldValueTooLong", f"Too long: may not be more than {LONGEST_MANAGER} bytes", "fieldManager")
-    strange = next((index for index, letter in enumerate(manager) if not letter.isprintable()), None)
-    if strange is not None:
-        yield invalid("fieldManager", manager, f"invalid character U+{ord(manager[strange]):04X} (at position {strange})")
-
-
-def delete_options(query: Mapping[str, str], data: bytes, content_type: str | None) -> DeleteOptions:
-    """From the body (DeleteOptions), else the query. Raises `Refusal` 400."""
-    given = body(data, content_type) if data.strip() else {}
-    preconditions = given.get("preconditions") or {}
-    grace = given.get("gracePeriodSeconds", query.get("gracePeriodSeconds"))
-    dry = given.get("dryRun") or ([query["dryRun"]] if "dryRun" in query else [])
-    propagation = given.get("propagationPolicy", query.get("propagationPolicy"))
-    if propagation is None and (given.get("orphanDependents") is True or query.get("orphanDependents") == "true"):
-        propagation = "Orphan"
-    if propagation not in (None, "Orphan", "Background", "Foreground"):
-        raise status.bad_request(f"invalid propagationPolicy: {propagation}")
-    if not isinstance(preconditions, dict) or dry not in ([], ["All"]):
-        raise status.bad_request("preconditions must be an object and dryRun All")
-    for name in ("uid", "resourceVersion"):
-        if preconditions.get(name) is not None and not isinstance(preconditions[name], str):
-            raise status.bad_request(f"preconditions.{name} must be text")
-    try:
-        seconds = None if grace is None else int(grace)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise status.bad_request("gracePeriodSeconds must be a whole number") from error
-    if seconds is not None and seconds > _LONGEST_GRACE:
-        raise status.bad_request(f"gracePeriodSeconds must be at most {_LONGEST_GRACE}")
-    return DeleteOptions(seconds, propagation, preconditions.get("uid"), preconditions.get("resourceVersion"), bool(dry))
 
 
 def number(query: Mapping[str, str], name: str) -> int | None:

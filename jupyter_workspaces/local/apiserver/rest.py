@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from . import patches, replies, requests, selectors, status, tables
+from . import patches, replies, request_options, requests, scale, selectors, status, tables
 from .engine import Engine
 from .options import WriteOptions
 from .pages import Page, Pages
@@ -39,7 +39,7 @@ class Rest:
             raise status.page_not_found()
         if target.subresource is not None:
             if target.subresource not in row.subresources:
-                raise status.page_not_found()
+                raise status.page_not_found(row.resource if row.custom else None, target.name or "")
             return await self._subresource(request, row, target)
         if target.name is None:
             match method:
@@ -63,7 +63,7 @@ class Rest:
 
     async def _create(self, request: web.Request, row: Row, target: Target) -> web.Response:
         namespace = _namespace(row, target)
-        options = requests.write_options(request)
+        options = request_options.of_write(request)
         data = await request.read()
         body = requests.body(data, request.headers.get("Content-Type"))
         warnings = _repeated(request, data, options)
@@ -73,8 +73,8 @@ class Rest:
         namespace, name = _namespace(row, target), target.name or ""
         media = request.headers.get("Content-Type")
         if request.method not in ("PUT", "PATCH"):
-            raise status.method_not_allowed()
-        options = requests.write_options(request)
+            raise status.method_not_allowed(row.resource if row.custom else None)
+        options = request_options.of_write(request)
         data = await request.read()
         if request.method == "PUT":
             body = requests.body(data, media)
@@ -88,7 +88,7 @@ class Rest:
 
     async def _delete(self, request: web.Request, row: Row, target: Target) -> web.Response:
         namespace, name = _namespace(row, target), target.name or ""
-        options = requests.delete_options(request.query, await request.read(), request.headers.get("Content-Type"))
+        options = request_options.of_deletion(request.query, await request.read(), request.headers.get("Content-Type"))
         outcome = self._engine.delete(row, namespace, name, options)
         if outcome.removed and not row.strategy.returns_deleted:
             return replies.answer(status.success(row.resource, name, outcome.object["metadata"]["uid"]), warnings=outcome.warnings)
@@ -101,6 +101,10 @@ class Rest:
                 return replies.one(request, row, self._engine.get(row, namespace, name))
             case "status", _:
                 return await self._change(request, row, target, "status")
+            case "scale", "GET" | "HEAD":
+                return replies.answer(scale.read(row, self._engine.get(row, namespace, name)))
+            case "scale", "PUT" | "PATCH":
+                return await self._scale(request, row, namespace, name)
             case "log", "GET":
                 return await self.pods.log(request, row, namespace, name)
             case subresource, "GET" | "POST" if subresource in CONNECTIONS:
@@ -110,6 +114,20 @@ class Rest:
             case "binding", "POST":
                 return self._bind(row, namespace, name, await _body(request))
         raise status.method_not_allowed()
+
+    async def _scale(self, request: web.Request, row: Row, namespace: str, name: str) -> web.Response:
+        options = request_options.of_write(request)
+        data, media = await request.read(), request.headers.get("Content-Type")
+        if request.method == "PATCH" and requests.media_type(media) == patches.APPLY:
+            outcome = scale.apply(self._engine, row, namespace, name, requests.applied(data), options)
+            return replies.answer(outcome.object, warnings=outcome.warnings)
+        if request.method == "PATCH":
+            stored = self._engine.get(row, namespace, name)
+            body = requests.patch(data, media, row)(scale.document(row, row.decode(stored)))
+        else:
+            body = requests.body(data, media)
+        outcome = scale.replace(self._engine, row, namespace, name, body, options)
+        return replies.answer(outcome.object, warnings=outcome.warnings)
 
     def _bind(self, row: Row, namespace: str, name: str, body: Object) -> web.Response:
         wanted = body.get("target")
@@ -139,6 +157,8 @@ class Rest:
                 items = [stored for stored in items if predicate(stored)]
             page = self._pages.first(collection, items, self._engine.store.revision, limit)
         metadata: Object = {"resourceVersion": str(page.revision)}
+        if row.custom:
+            metadata["continue"] = ""
         if page.token is not None:
             metadata |= {"continue": page.token, "remainingItemCount": page.remaining}
         if replies.wants_table(request):
@@ -147,7 +167,7 @@ class Rest:
         return await _list(request, row, page, metadata)
 
     async def _delete_collection(self, request: web.Request, row: Row, target: Target) -> web.StreamResponse:
-        options = requests.delete_options(request.query, await request.read(), request.headers.get("Content-Type"))
+        options = request_options.of_deletion(request.query, await request.read(), request.headers.get("Content-Type"))
         namespace = _namespace(row, target) if row.resource.namespaced else None
         predicate = selectors.both(request.query.get("labelSelector"), request.query.get("fieldSelector"), row.resource.plural)
         items = [stored for stored in self._engine.store.list(row.name, namespace) if predicate is None or predicate(stored)]
@@ -156,7 +176,7 @@ class Rest:
                 self._engine.delete(row, stored.namespace, stored.name, options)
             if number % 100 == 99:
                 await asyncio.sleep(0)
-        metadata = {"resourceVersion": str(self._engine.store.revision)}
+        metadata = {"resourceVersion": str(self._engine.store.revision), **({"continue": ""} if row.custom else {})}
         return await _list(request, row, Page(items, self._engine.store.revision, None, 0), metadata)
 
 
@@ -164,11 +184,11 @@ async def _list(request: web.Request, row: Row, page: Page, metadata: Object) ->
     head = msgspec.json.encode({"kind": f"{row.resource.kind}List", "apiVersion": row.resource.api_version, "metadata": metadata})
     head = head[:-1] + b',"items":['
     if len(page.items) <= FLUSH_OBJECTS:
-        return web.Response(body=head + b",".join([row.body(stored) for stored in page.items]) + b"]}", content_type=replies.JSON)
+        return web.Response(body=head + b",".join([row.item(stored) for stored in page.items]) + b"]}", content_type=replies.JSON)
     response = web.StreamResponse(headers={"Content-Type": replies.JSON})
     await response.prepare(request)
     for start in range(0, len(page.items), FLUSH_OBJECTS):
-        chunk = b",".join([row.body(stored) for stored in page.items[start : start + FLUSH_OBJECTS]])
+        chunk = b",".join([row.item(stored) for stored in page.items[start : start + FLUSH_OBJECTS]])
         await response.write((head if start == 0 else b",") + chunk)
         await asyncio.sleep(0)  # others want their turn between two pieces of a long list
     await response.write(b"]}")

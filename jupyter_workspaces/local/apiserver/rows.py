@@ -11,11 +11,12 @@ import msgspec
 
 from ...resources import catalog
 from ...resources.catalog import Resource
-from . import schemas, shapes
+from . import schemas, selectors, shapes
 from . import strategies as kinds
 from .definitions import DefinitionStrategy
 from .fields import sets, types
 from .fields.managers import FieldManager
+from .fields.sets import Fields
 from .shapes import Shape
 from .store import Stored
 from .strategies import Strategy
@@ -37,6 +38,15 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Scaling:
+    """Where an object says how many it wants and how many there are; `selector` gives, as text, by which labels they are known."""
+
+    wanted: tuple[str, ...]
+    there: tuple[str, ...]
+    selector: Callable[[Object], str]
+
+
+@dataclass(frozen=True)
 class Row:
     """One kind that the API serves."""
 
@@ -48,6 +58,7 @@ class Row:
     strategy: Strategy = field(default_factory=Strategy)
     columns: tuple[Column, ...] = ()
     shape: Shape | None = None
+    scaling: Scaling | None = None
     custom: bool = False
     ending: bool = False
     """Its definition is being deleted: no more objects are made."""
@@ -73,8 +84,7 @@ class Row:
         else:
             resource = self.resource
             type_ = types.named(schemas.name_of(resource.group, resource.version, resource.kind) or "")
-        resets = {"": sets.of(("status",)), "scale": sets.of(("status",)), "status": sets.of(("spec",))} if self.has_status else {}
-        return FieldManager(type_, self.resource.api_version, resets)
+        return FieldManager(type_, self.resource.api_version, _resets(self) if self.has_status else {})
 
     @property
     def has_status(self) -> bool:
@@ -91,7 +101,27 @@ class Row:
         return stored.body if self.stored_version is None else msgspec.json.encode(self.decode(stored))
 
     def to_store(self, obj: Object) -> Object:
-        return obj if self.stored_version is None else obj | {"apiVersion": f"{self.resource.group}/{self.stored_version}"}
+        version = self.resource.api_version if self.stored_version is None else f"{self.resource.group}/{self.stored_version}"
+        return {"kind": self.resource.kind, "apiVersion": version} | obj | {"apiVersion": version}
+
+    @cached_property
+    def _beginning(self) -> bytes:
+        return msgspec.json.encode({"kind": self.resource.kind, "apiVersion": self.resource.api_version})[:-1] + b","
+
+    def item(self, stored: Stored) -> bytes:
+        """As it stands in a list: objects of built-in kinds do not repeat what they are."""
+        body = self.body(stored)
+        return body if self.custom or not body.startswith(self._beginning) else b"{" + body[len(self._beginning) :]
+
+
+def _resets(row: Row) -> dict[str, Fields]:
+    """By subresource: fields that a write through it leaves as they are, so that nobody manages them by it."""
+    kept: list[tuple[str, ...]] = [("spec",)]
+    if row.custom:
+        kept.append(("metadata",))
+    elif row.resource == catalog.PODS:
+        kept.append(("metadata", "ownerReferences"))
+    return {"": sets.of(("status",)), "scale": sets.of(("status",)), "status": sets.of(*kept)}
 
 
 class Registry:
@@ -315,7 +345,8 @@ def built_in() -> tuple[Row, ...]:
             ("sts",),
             ("all",),
             shape=shapes.STATEFUL_SET,
-            subresources=("status",),
+            subresources=("scale", "status"),
+            scaling=Scaling(("spec", "replicas"), ("status", "replicas"), lambda found: selectors.as_text(at("spec", "selector")(found))),
             strategy=kinds.StatefulSetStrategy(),
             columns=(Column("Ready", lambda found: f"{at('status', 'readyReplicas')(found) or 0}/{at('spec', 'replicas')(found) or 0}"),),
         ),

@@ -98,6 +98,18 @@ def _field_test(part: str, plural: str) -> Predicate:
     raise bad_request(f"field label not supported: {name}")
 
 
+def as_text(selector: Any) -> str:
+    """A label selector in the form of a query: `app=lab,tier in (a,b),!old`."""
+    if not isinstance(selector, dict):
+        return ""
+    parts = [(key, f"{key}={value}") for key, value in (selector.get("matchLabels") or {}).items()]
+    for one in selector.get("matchExpressions") or ():
+        key, values = one["key"], ",".join(sorted(one.get("values") or ()))
+        forms = {"In": f"{key} in ({values})", "NotIn": f"{key} notin ({values})", "Exists": key, "DoesNotExist": f"!{key}"}
+        parts.append((key, forms[one["operator"]]))
+    return ",".join(text for _, text in sorted(parts))
+
+
 def both(label_selector: str | None, field_selector: str | None, plural: str) -> Predicate | None:
     """One predicate for both selectors, the cheap test first; None when neither asks anything."""
     by_label, by_field = labels(label_selector), fields(field_selector, plural)

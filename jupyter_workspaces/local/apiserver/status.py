@@ -54,10 +54,8 @@ def success(resource: Resource, name: str, uid: str) -> dict[str, Any]:
 
 
 def details(resource: Resource, name: str) -> dict[str, Any]:
-    details: dict[str, Any] = {"name": name, "kind": resource.plural}
-    if resource.group:
-        details["group"] = resource.group
-    return details
+    pairs = (("name", name), ("group", resource.group), ("kind", resource.plural))
+    return {key: value for key, value in pairs if value}
 
 
 def _title(resource: Resource) -> str:
@@ -136,12 +134,16 @@ def internal() -> Refusal:
     return Refusal(500, "InternalError", "Internal error occurred: the API server's own log tells more")
 
 
-def page_not_found() -> Refusal:
-    return Refusal(404, "NotFound", "the server could not find the requested resource", details={})
+def page_not_found(resource: Resource | None = None, name: str = "") -> Refusal:
+    """`resource`: of which there is no such subresource."""
+    told = {} if resource is None else details(resource, name)
+    return Refusal(404, "NotFound", "the server could not find the requested resource", details=told)
 
 
-def method_not_allowed() -> Refusal:
-    return Refusal(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", details={})
+def method_not_allowed(resource: Resource | None = None) -> Refusal:
+    """`resource`: whose subresource it is."""
+    told = {} if resource is None else details(resource, "")
+    return Refusal(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", details=told)
 
 
 def unsupported_media(accepted: list[str]) -> Refusal:

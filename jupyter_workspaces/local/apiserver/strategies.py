@@ -91,7 +91,9 @@ class PodStrategy(Strategy):
     has_generation = True
 
     def default(self, obj: Object) -> None:
-        default_pod_spec(_mapping(obj.get("spec")))
+        spec = _mapping(obj.get("spec"))
+        default_pod_spec(spec)
+        spec.setdefault("enableServiceLinks", True)
 
     def prepare(self, obj: Object, old: Object | None) -> None:
         if old is None:
@@ -100,20 +102,19 @@ class PodStrategy(Strategy):
     def check(self, obj: Object, old: Object | None) -> list[Cause]:
         spec = _mapping(obj.get("spec"))
         if old is not None:
-            before = dict(old["spec"])
-            allowed = (
-                "nodeName",
-                "tolerations",
-                "activeDeadlineSeconds",
-                "terminationGracePeriodSeconds",
-                "containers",
-                "initContainers",
-                "schedulingGates",
-            )
-            changed = [key for key in spec.keys() | before.keys() if spec.get(key) != before.get(key)]
+            before, after = _without_images(old["spec"]), _without_images(spec)
+            allowed = ("nodeName", "tolerations", "activeDeadlineSeconds", "terminationGracePeriodSeconds", "schedulingGates")
+            changed = [key for key in after.keys() | before.keys() if after.get(key) != before.get(key)]
             if any(key not in allowed for key in changed) or ("nodeName" in changed and before.get("nodeName")):
                 return [forbidden("spec", "pod updates may not change fields other than container images and tolerations")]
         return check_pod_spec(spec, "spec")
+
+
+def _without_images(spec: Object) -> Object:
+    def bare(containers: Any) -> list[Any]:
+        return [{key: value for key, value in _mapping(one).items() if key != "image"} for one in containers or ()]
+
+    return spec | {key: bare(spec[key]) for key in ("containers", "initContainers") if key in spec}
 
 
 class NodeStrategy(Strategy):

@@ -172,6 +172,9 @@ class GarbageCollector:
         resource = next((found for found in self._watched if (found.group, found.kind) == (group, owner["kind"])), None)
         if resource is None:
             raise ClusterError(f"{item.name} is owned by a {owner['kind']} ({owner['apiVersion']}), which this cluster does not serve")
+        if resource.namespaced and not item.namespace:
+            # An owner that cannot be: where it would live is not told. Nothing is deleted for want of it.
+            raise ClusterError(f"{item.name} belongs to no namespace, but is owned by a {owner['kind']}, which lives in one")
         try:
             # A cache may not know yet what was made a moment ago; what is deleted here does not come back.
             held = await self._cluster.get(resource, owner["name"], item.namespace if resource.namespaced else None)

@@ -2,20 +2,69 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from typing import Any
 
 from ...cluster.client import Cluster
 from ...cluster.errors import AlreadyExists, ClusterError, Forbidden, NotFound
 from ...cluster.reflector import Key, key_of
 from ...cluster.workqueue import WorkQueue
-from ...resources.catalog import NAMESPACES, SERVICE_ACCOUNTS
+from ...resources.catalog import NAMESPACES, PODS, SERVICE_ACCOUNTS, Resource
 from .discovery import served
 from .informers import Informers, listed
 
 Object = dict[str, Any]
 
 LOOK_AGAIN_SECONDS = 0.5
+PAGE = 500
 ACCOUNT = "default"
+
+
+@dataclass
+class Left:
+    """What an ending namespace still holds: counts by resource and by finalizer, and what could not be looked at or deleted."""
+
+    content: dict[str, int] = field(default_factory=dict)
+    finalizers: dict[str, int] = field(default_factory=dict)
+    undiscovered: str = ""
+    failures: list[str] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.content or self.undiscovered or self.failures)
+
+    def conditions(self) -> list[tuple[str, bool, str, str]]:
+        """Type, whether something is amiss, reason and message of each condition that Kubernetes gives such a namespace."""
+        content = ", ".join(f"{name}: {count}" for name, count in sorted(self.content.items()))
+        finalizers = ", ".join(f"{name} in {count}" for name, count in sorted(self.finalizers.items()))
+        return [
+            _told(
+                "NamespaceDeletionDiscoveryFailure",
+                ("DiscoveryFailed", self.undiscovered),
+                ("ResourcesDiscovered", "all kinds of resources are known"),
+            ),
+            _told("NamespaceDeletionGroupVersionParsingFailure", ("", ""), ("ParsedGroupVersions", "all groups and versions can be read")),
+            _told(
+                "NamespaceDeletionContentFailure",
+                ("ContentDeletionFailed", "; ".join(self.failures)),
+                ("ContentDeleted", "all content is deleted, or marked for it"),
+            ),
+            _told(
+                "NamespaceContentRemaining",
+                ("SomeResourcesRemain", f"still there: {content}" if content else ""),
+                ("ContentRemoved", "nothing is left in it"),
+            ),
+            _told(
+                "NamespaceFinalizersRemaining",
+                ("SomeFinalizersRemain", f"finalizers hold objects: {finalizers}" if finalizers else ""),
+                ("ContentHasNoFinalizers", "no finalizer holds an object"),
+            ),
+        ]
+
+
+def _told(kind: str, amiss: tuple[str, str], well: tuple[str, str]) -> tuple[str, bool, str, str]:
+    return (kind, True, *amiss) if amiss[1] else (kind, False, *well)
 
 
 class Namespaces:
@@ -61,23 +110,17 @@ class Namespaces:
         name = namespace["metadata"]["name"]
         if "kubernetes" not in (namespace["spec"].get("finalizers") or ()):
             return None
-        left: list[str] = []
-        for resource in await served(self._cluster):
-            if not resource.namespaced:
-                continue
-            listing = await self._cluster.raw("GET", resource.path(name), query={"limit": "1"})
-            if not listing.get("items"):
-                continue
-            try:
-                await self._cluster.raw("DELETE", resource.path(name), body={"kind": "DeleteOptions", "apiVersion": "v1"})
-            except ClusterError as error:
-                left.append(f"{resource.plural} ({error})")
-                continue
-            remaining = await self._cluster.raw("GET", resource.path(name), query={"limit": "1"})
-            if remaining.get("items"):
-                left.append(resource.plural)
+        left = Left()
+        try:
+            resources = [resource for resource in await served(self._cluster) if resource.namespaced]
+        except ClusterError as error:
+            resources, left.undiscovered = [], str(error)
+        # Programs first: as long as they run they may need what else there is.
+        for batch in ([one for one in resources if one == PODS], [one for one in resources if one != PODS]):
+            if not left:
+                await self._empty(name, batch, left)
+        await self._say(namespace, left)
         if left:
-            await self._say_what_is_left(namespace, left)
             return LOOK_AGAIN_SECONDS
         kept = [held for held in namespace["spec"]["finalizers"] if held != "kubernetes"]
         body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}, "spec": {"finalizers": kept}}
@@ -87,18 +130,42 @@ class Namespaces:
             return None
         return None
 
-    async def _say_what_is_left(self, namespace: Object, left: list[str]) -> None:
-        conditions = [
-            {
-                "type": "NamespaceContentRemaining",
-                "status": "True",
-                "reason": "SomeResourcesRemain",
-                "message": f"Still there: {', '.join(left)}",
-                "lastTransitionTime": namespace["metadata"]["deletionTimestamp"],
-            }
-        ]
-        if (namespace.get("status") or {}).get("conditions") == conditions:
+    async def _empty(self, name: str, resources: Sequence[Resource], left: Left) -> None:
+        for resource in resources:
+            try:
+                if not (await self._list(resource, name, 1))["items"]:
+                    continue
+                await self._cluster.raw("DELETE", resource.path(name), body={"kind": "DeleteOptions", "apiVersion": "v1"})
+                remaining = await self._list(resource, name, PAGE)
+            except ClusterError as error:
+                left.failures.append(f"{resource.plural} ({error})")
+                continue
+            items = remaining["items"]
+            if not items:
+                continue
+            called = f"{resource.plural}.{resource.group}" if resource.group else resource.plural
+            left.content[called] = len(items) + remaining["metadata"].get("remainingItemCount", 0)
+            for finalizer in (held for item in items for held in item["metadata"].get("finalizers") or ()):
+                left.finalizers[finalizer] = left.finalizers.get(finalizer, 0) + 1
+
+    async def _list(self, resource: Resource, namespace: str, limit: int) -> Object:
+        return await self._cluster.raw("GET", resource.path(namespace), query={"limit": str(limit)})
+
+    async def _say(self, namespace: Object, left: Left) -> None:
+        """Conditions keep the time since when they are as they are; nothing is said of a namespace that goes at once."""
+        held = {one["type"]: one for one in (namespace.get("status") or {}).get("conditions") or ()}
+        if not left and not held:
             return
-        name = namespace["metadata"]["name"]
-        written = await self._cluster.patch(NAMESPACES, name, {"status": {"conditions": conditions}}, subresource="status")
-        self._namespaces.apply(written)
+        conditions = dict(held)
+        for kind, amiss, reason, message in left.conditions():
+            value, known = "True" if amiss else "False", held.get(kind, {})
+            since = known.get("lastTransitionTime") if known.get("status") == value else None
+            now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+            conditions[kind] = {"type": kind, "status": value, "lastTransitionTime": since or now, "reason": reason, "message": message}
+        if conditions == held:
+            return
+        patch = {"status": {"conditions": list(conditions.values())}}
+        try:
+            self._namespaces.apply(await self._cluster.patch(NAMESPACES, namespace["metadata"]["name"], patch, subresource="status"))
+        except NotFound:
+            return

@@ -42,7 +42,7 @@ class FieldManager:
         self._api_version = api_version
         self._resets = resets
 
-    def update(self, live: Object | None, new: Object, name: str, time: str, subresource: str = "") -> None:
+    def update(self, live: Object | None, new: Object, name: str, time: str | None, subresource: str = "") -> None:
         """Set the new object's managed fields, in place. `live` is None for one that is created."""
         managed = _of_update(live, new, subresource)
         new["metadata"].pop("managedFields", None)
@@ -54,7 +54,9 @@ class FieldManager:
                 pass  # what does not fit its type is refused elsewhere, and else nobody's
         _set(new, managed)
 
-    def apply(self, live: Object | None, config: Object, name: str, time: str, subresource: str = "", *, force: bool = False) -> Object:
+    def apply(
+        self, live: Object | None, config: Object, name: str, time: str | None, subresource: str = "", *, force: bool = False
+    ) -> Object:
         """The object with what is applied, its managed fields set; `live` itself where nothing changes.
 
         Raises `Mismatch` for what does not fit the kind, `Conflicts`.
@@ -83,7 +85,7 @@ class FieldManager:
         _set(found, after)
         return found
 
-    def _updated(self, managed: Managed, live: Object, new: Object, manager: Manager, time: str) -> Managed:
+    def _updated(self, managed: Managed, live: Object, new: Object, manager: Manager, time: str | None) -> Managed:
         changed, removed = values.compare(self._type, live, new)
         reset = self._resets.get(manager.subresource, EMPTY)
         changed, removed = sets.without(changed, reset), sets.without(removed, reset)
@@ -95,7 +97,7 @@ class FieldManager:
         return kept
 
     def _applied(
-        self, managed: Managed, live: Object, config: Object, manager: Manager, time: str, *, force: bool
+        self, managed: Managed, live: Object, config: Object, manager: Manager, time: str | None, *, force: bool
     ) -> tuple[Object, Managed]:
         reset = self._resets.get(manager.subresource, EMPTY)
         merged = values.merge(self._type, live, config)
