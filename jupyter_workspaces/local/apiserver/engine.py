@@ -16,9 +16,8 @@ from ...resources import catalog
 from ...resources.admission import Review
 from ...resources.catalog import Resource
 from ...resources.causes import Cause, forbidden, invalid
-from . import custom, shapes, status
-from .custom import CustomStrategy
-from .known_fields import drop_unknown, drop_unknown_of_metadata
+from . import custom, status
+from .known_fields import fit, unreadable
 from .metadata import check_names, check_types
 from .rows import Registry, Row, built_in
 from .status import Refusal
@@ -213,7 +212,7 @@ class Engine:
         stored = self.get(row, "", name)
         obj = row.decode(stored)
         metadata = self._fitting(row, "", body)
-        _fit(row, body)
+        fit(row, body)
         if metadata.get("resourceVersion", obj["metadata"]["resourceVersion"]) != obj["metadata"]["resourceVersion"]:
             raise status.conflict(row.resource, name, MODIFIED)
         obj["spec"] = {"finalizers": list(body.get("spec", {}).get("finalizers", ()))}
@@ -261,20 +260,12 @@ class Engine:
 
     def _prepare(self, row: Row, body: Object, old: Object | None, options: WriteOptions) -> list[str]:
         warnings: list[str] = []
-        if isinstance(row.strategy, CustomStrategy):
-            paths = sorted(drop_unknown_of_metadata(body) + row.strategy.unknown_fields(body))
-        else:
-            paths = drop_unknown(row.resource, body)
+        paths = fit(row, body)
         if options.field_validation != "Ignore":
             unknown = [f'unknown field "{path}"' for path in paths]
             if unknown and options.field_validation == "Strict":
-                kind = row.resource.kind
-                raise status.bad_request(
-                    f'{kind} in version "{row.resource.version}" cannot be handled as a {kind}: strict decoding error: {", ".join(unknown)}'
-                )
+                raise unreadable(row, f"strict decoding error: {', '.join(unknown)}")
             warnings = unknown
-        if row.shape is not None:
-            _fit(row, body)
         try:
             row.strategy.prepare(body, old)
         except (AttributeError, TypeError, KeyError, ValueError) as error:
@@ -388,16 +379,6 @@ def _grace(row: Row, obj: Object, asked: int | None) -> int:
     if not (obj.get("spec") or {}).get("nodeName") or (obj.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
         return 0
     return max(0, obj["spec"].get("terminationGracePeriodSeconds", 30) if asked is None else asked)
-
-
-def _fit(row: Row, body: Object) -> None:
-    """Leave out nulls of a built-in kind's body, in place. Raises `Refusal` 400 for a field that has another type than it should."""
-    clean = shapes.without_nulls(body)
-    body.clear()
-    body.update(clean)
-    if found := shapes.problem(row.shape, body):
-        kind = row.resource.kind
-        raise status.bad_request(f'{kind} in version "{row.resource.version}" cannot be handled as a {kind}: {found}')
 
 
 def _content(row: Row, obj: Object) -> Object:

@@ -10,11 +10,10 @@ import msgspec
 
 from ...resources import catalog
 from ...resources.catalog import Resource
-from . import columns, pod_columns, shapes
+from . import columns, pod_columns
 from . import strategies as kinds
 from .columns import Column
 from .definitions import DefinitionStrategy
-from .shapes import Shape
 from .store import Stored
 from .strategies import Strategy
 
@@ -34,7 +33,6 @@ class Row:
     subresources: tuple[str, ...] = ()
     strategy: Strategy = field(default_factory=Strategy)
     columns: tuple[Column, ...] = ()
-    shape: Shape | None = None
     custom: bool = False
     stored_version: str | None = None
     """Of a CRD with several versions: the one that its objects are written in. None: there is only this one."""
@@ -117,7 +115,6 @@ def built_in() -> tuple[Row, ...]:
         Row(
             catalog.NAMESPACES,
             ("ns",),
-            shape=shapes.NAMESPACE,
             verbs=tuple(verb for verb in READ_WRITE if verb != "deletecollection"),
             subresources=("finalize", "status"),
             strategy=kinds.NamespaceStrategy(),
@@ -127,7 +124,6 @@ def built_in() -> tuple[Row, ...]:
             catalog.PODS,
             ("po",),
             ("all",),
-            shape=shapes.POD,
             subresources=("attach", "binding", "exec", "log", "portforward", "status"),
             strategy=kinds.PodStrategy(),
             columns=pod_columns.POD,
@@ -136,7 +132,6 @@ def built_in() -> tuple[Row, ...]:
             catalog.SERVICES,
             ("svc",),
             ("all",),
-            shape=shapes.SERVICE,
             subresources=("status",),
             strategy=kinds.ServiceStrategy(),
             columns=columns.SERVICE,
@@ -144,7 +139,6 @@ def built_in() -> tuple[Row, ...]:
         Row(
             catalog.PERSISTENT_VOLUMES,
             ("pv",),
-            shape=shapes.VOLUME,
             subresources=("status",),
             strategy=kinds.VolumeStrategy(),
             columns=columns.VOLUME,
@@ -152,21 +146,18 @@ def built_in() -> tuple[Row, ...]:
         Row(
             catalog.PERSISTENT_VOLUME_CLAIMS,
             ("pvc",),
-            shape=shapes.CLAIM,
             subresources=("status",),
             strategy=kinds.ClaimStrategy(),
             columns=columns.CLAIM,
         ),
         Row(
             catalog.SECRETS,
-            shape=shapes.SECRET,
             strategy=kinds.SecretStrategy(),
             columns=columns.SECRET,
         ),
         Row(
             catalog.CONFIG_MAPS,
             ("cm",),
-            shape=shapes.CONFIG_MAP,
             strategy=kinds.ConfigMapStrategy(),
             columns=columns.CONFIG_MAP,
         ),
@@ -174,20 +165,17 @@ def built_in() -> tuple[Row, ...]:
             catalog.SERVICE_ACCOUNTS,
             ("sa",),
             subresources=("token",),
-            shape=shapes.SERVICE_ACCOUNT,
             columns=columns.PLAIN,
         ),
         Row(
             catalog.EVENTS,
             ("ev",),
-            shape=shapes.EVENT,
             strategy=kinds.EventStrategy(),
             columns=columns.EVENT,
         ),
         Row(
             catalog.NODES,
             ("no",),
-            shape=shapes.NODE,
             strategy=kinds.NodeStrategy(),
             subresources=("status",),
             columns=columns.NODE,
@@ -196,7 +184,6 @@ def built_in() -> tuple[Row, ...]:
             catalog.STATEFUL_SETS,
             ("sts",),
             ("all",),
-            shape=shapes.STATEFUL_SET,
             subresources=("status",),
             strategy=kinds.StatefulSetStrategy(),
             columns=columns.STATEFUL_SET,
@@ -204,15 +191,14 @@ def built_in() -> tuple[Row, ...]:
         Row(
             catalog.STORAGE_CLASSES,
             ("sc",),
-            shape=shapes.STORAGE_CLASS,
             strategy=kinds.StorageClassStrategy(),
             columns=columns.STORAGE_CLASS,
         ),
-        Row(catalog.ROLES, shape=shapes.ROLE, strategy=kinds.PathNamed(), columns=columns.ROLE),
-        Row(catalog.ROLE_BINDINGS, shape=shapes.ROLE_BINDING, strategy=kinds.PathNamed(), columns=columns.BINDING),
-        Row(catalog.CLUSTER_ROLES, shape=shapes.ROLE, strategy=kinds.PathNamed(), columns=columns.ROLE),
-        Row(catalog.CLUSTER_ROLE_BINDINGS, shape=shapes.ROLE_BINDING, strategy=kinds.PathNamed(), columns=columns.BINDING),
-        Row(catalog.LEASES, shape=shapes.LEASE, columns=columns.LEASE),
+        Row(catalog.ROLES, strategy=kinds.PathNamed(), columns=columns.ROLE),
+        Row(catalog.ROLE_BINDINGS, strategy=kinds.PathNamed(), columns=columns.BINDING),
+        Row(catalog.CLUSTER_ROLES, strategy=kinds.PathNamed(), columns=columns.ROLE),
+        Row(catalog.CLUSTER_ROLE_BINDINGS, strategy=kinds.PathNamed(), columns=columns.BINDING),
+        Row(catalog.LEASES, columns=columns.LEASE),
         Row(
             catalog.CUSTOM_RESOURCE_DEFINITIONS,
             ("crd", "crds"),
