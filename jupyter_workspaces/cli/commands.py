@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from ..client import Workspace
-from . import claims, clusters
+from . import claims, cluster, clusters
 from .output import done, flat, output_option, told, write
 from .session import Session, namespace_option, pass_session, workspace_argument
 from .watch import watch
@@ -246,6 +246,7 @@ def _pair(option: str, text: str, separator: str, form: str) -> tuple[str, str]:
 
 claims.add_to(cli)
 clusters.add_to(cli)
+cluster.add_to(cli)
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:

@@ -6,7 +6,7 @@ Not the official package: its objects cost nine times the memory and its watches
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ import msgspec
 from ..resources.catalog import Resource
 from ..timeouts import timeout as deadline
 from .endpoint import Endpoint
-from .errors import BadRequest, ClusterError, Unreachable, from_status
+from .errors import BadRequest, ClusterError, Fenced, Unreachable, from_status
 
 if TYPE_CHECKING:
     import aiohttp
@@ -48,10 +48,20 @@ class WatchEvent:
 
 
 class Cluster:
-    """One Kubernetes API. Every call raises a `ClusterError`; `Unreachable` when there was no answer. Close it when done."""
+    """One Kubernetes API. Every call raises a `ClusterError`; `Unreachable` when there was no answer. Close it when done.
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    `answered` hears the method and status of each answer; `may_write`, when false, keeps every write back with `Fenced`.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        answered: Callable[[str, int], None] = lambda method, status: None,
+        may_write: Callable[[], bool] = lambda: True,
+    ) -> None:
         self.endpoint = endpoint
+        self._answered, self._may_write = answered, may_write
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Cluster:
@@ -245,6 +255,8 @@ class Cluster:
         session, again = self._opened(), True
         while True:
             credential = await self.endpoint.headers()
+            if method != "GET" and not self._may_write():
+                raise Fenced(f"{method} {path} was kept back: another instance may work here now")
             try:
                 async with session.request(
                     method,
@@ -255,6 +267,7 @@ class Cluster:
                     timeout=timeout,
                     allow_redirects=False,
                 ) as response:
+                    self._answered(method, response.status)
                     if response.status == 401 and again and await self.endpoint.renew(_bearer(credential)):
                         again = False
                         continue

@@ -228,7 +228,7 @@ class ProviderToken:
 
     async def token(self) -> str | None:
         # By its settings, not by the key's name: that changed between versions of the client. Asking refreshes a token that expired.
-        settings: dict[str, Any] = await asyncio.to_thread(self._configuration.auth_settings)
+        settings: Any = await asyncio.to_thread(self._configuration.auth_settings)
         value: str | None = (settings.get("BearerToken") or {}).get("value")
         return value.removeprefix("Bearer ") if value else None
 

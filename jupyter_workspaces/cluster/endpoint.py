@@ -160,8 +160,15 @@ class _Named(ssl.SSLContext):
 
     server_name = ""
 
-    def wrap_bio(self, *arguments: Any, server_hostname: str | bytes | None = None, **others: Any) -> ssl.SSLObject:
-        return super().wrap_bio(*arguments, server_hostname=self.server_name, **others)
+    def wrap_bio(
+        self,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        server_side: bool = False,
+        server_hostname: str | bytes | None = None,
+        session: ssl.SSLSession | None = None,
+    ) -> ssl.SSLObject:
+        return super().wrap_bio(incoming, outgoing, server_side, self.server_name, session)
 
 
 def _trust(cluster: Mapping[str, Any]) -> ssl.SSLContext:
@@ -169,7 +176,7 @@ def _trust(cluster: Mapping[str, Any]) -> ssl.SSLContext:
     data, file, name = (cluster.get(key) for key in ("certificate-authority-data", "certificate-authority", "tls-server-name"))
     trust = _Named(ssl.PROTOCOL_TLS_CLIENT) if name else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if isinstance(trust, _Named):
-        trust.server_name = name
+        trust.server_name = str(name)
     try:
         if data or file:
             trust.load_verify_locations(cadata=base64.b64decode(data).decode("ascii") if data else None, cafile=None if data else file)

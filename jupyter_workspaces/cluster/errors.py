@@ -64,6 +64,10 @@ class Unreachable(ClusterError):
     status, reason = 503, "ServiceUnavailable"
 
 
+class Fenced(Unreachable):
+    """A write that was not sent, because we may no longer be the one who writes."""
+
+
 _BY_REASON: dict[str, type[ClusterError]] = {
     kind.reason: kind for kind in (Unauthorized, Forbidden, NotFound, Conflict, AlreadyExists, Expired, Invalid, BadRequest)
 }

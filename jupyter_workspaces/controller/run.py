@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from typing import Any
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
 
 from ..cluster.client import Cluster
 from ..cluster.errors import ClusterError
@@ -14,12 +15,14 @@ from ..cluster.workqueue import WorkQueue
 from ..resources import names
 from .activity import Prober
 from .kinds import KindReconciler
+from .logs import subject
 from .views import View, kind_of
 from .workspaces import WorkspaceReconciler
 
 log = logging.getLogger(__name__)
 
 Object = dict[str, Any]
+Reconcile = Callable[[Key], Awaitable[float | None]]
 
 WORKERS = 8
 KIND_WORKERS = 2
@@ -28,9 +31,37 @@ COUNT_SECONDS = 0.05
 RETRY_SECONDS = 2.0
 
 
-async def run(cluster: Cluster) -> None:
-    """Reconcile until cancelled. An API server that is away is waited for."""
-    view = View(cluster)
+class Monitor(Protocol):
+    """Who counts what the controller does."""
+
+    def queue(self, name: str, depth: Callable[[], int]) -> None:
+        """A queue and how to ask how many keys wait in it."""
+
+    def reconciled(self, name: str, seconds: float, error: BaseException | None) -> None:
+        """One reconcile ended, well or not."""
+
+
+class _Nobody:
+    def queue(self, name: str, depth: Callable[[], int]) -> None:
+        return
+
+    def reconciled(self, name: str, seconds: float, error: BaseException | None) -> None:
+        return
+
+
+async def run(
+    cluster: Cluster,
+    *,
+    workers: int = WORKERS,
+    shared: tuple[Reflector, Reflector] | None = None,
+    monitor: Monitor | None = None,
+) -> None:
+    """Reconcile until cancelled, at most `workers` workspaces at once. An API server that is away is waited for.
+
+    `shared` are caches of workspaces and kinds that belong to the caller.
+    """
+    view = View(cluster, shared)
+    watched: Monitor = monitor or _Nobody()
     workspaces: WorkQueue[Key] = WorkQueue("workspace")
     kinds: WorkQueue[Key] = WorkQueue("workspace kind")
 
@@ -43,12 +74,15 @@ async def run(cluster: Cluster) -> None:
         return (workspace, kind, pod) if kind["spec"]["podTemplate"].get("activityProbe") else None
 
     prober = Prober(cluster, to_probe, workspaces.add)
+    reconciler, kind_reconciler = WorkspaceReconciler(cluster, view, prober), KindReconciler(cluster, view)
+    watched.queue("workspace", workspaces.__len__)
+    watched.queue("kind", kinds.__len__)
     _connect(view, workspaces, kinds)
     try:
         await _synced(view)
         tasks = [
-            asyncio.create_task(workspaces.run(WorkspaceReconciler(cluster, view, prober).reconcile, WORKERS), name="workspaces"),
-            asyncio.create_task(kinds.run(KindReconciler(cluster, view).reconcile, KIND_WORKERS), name="workspace kinds"),
+            asyncio.create_task(workspaces.run(_watched("workspace", reconciler.reconcile, watched), workers), name="workspaces"),
+            asyncio.create_task(kinds.run(_watched("kind", kind_reconciler.reconcile, watched), KIND_WORKERS), name="workspace kinds"),
             asyncio.create_task(prober.run(), name="activity probes"),
         ]
         try:
@@ -59,6 +93,24 @@ async def run(cluster: Cluster) -> None:
             await asyncio.gather(*tasks, return_exceptions=True)
     finally:
         await view.stop()
+
+
+def _watched(name: str, reconcile: Reconcile, monitor: Monitor) -> Reconcile:
+    """The same, counted; what is logged meanwhile tells of which object."""
+
+    async def counted(key: Key) -> float | None:
+        began, error = time.monotonic(), None
+        about = subject.set({"controller": name, "namespace": key[0], "name": key[1]})
+        try:
+            return await reconcile(key)
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            subject.reset(about)
+            monitor.reconciled(name, time.monotonic() - began, error)
+
+    return counted
 
 
 async def _synced(view: View) -> None:
@@ -115,7 +167,7 @@ def _connect(view: View, workspaces: WorkQueue[Key], kinds: WorkQueue[Key]) -> N
         for reflector in (view.pods, view.stateful_sets, view.services, view.secrets, view.accounts, view.bindings)
     ]
     for reflector, listener in listeners:
-        reflector.listen(listener)
+        view.listen(reflector, listener)
 
 
 def _shape(kind: Object) -> tuple[Any, Any]:

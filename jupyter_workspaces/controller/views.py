@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
 from ..cluster.client import Cluster
-from ..cluster.reflector import Key, Reflector, key_of
+from ..cluster.reflector import Key, Listener, Reflector, key_of
 from ..resources import names
 from ..resources.catalog import (
     CONFIG_MAPS,
@@ -26,13 +26,38 @@ from ..resources.catalog import (
 Object = dict[str, Any]
 
 
-class View:
-    """Caches of all that belongs to workspaces. Only labelled objects are watched, so a busy cluster's others cost nothing."""
+class ByKind:
+    """Which workspaces are of a kind, without looking at the others; `stop` forgets to listen."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, workspaces: Reflector) -> None:
+        self._workspaces = workspaces
+        self._keys: dict[str, set[Key]] = {}
+        for workspace in workspaces.items():
+            self._changed("ADDED", workspace, None)
+        self.stop = workspaces.listen(self._changed)
+
+    def of(self, kind: str) -> Iterable[Object]:
+        for namespace, name in list(self._keys.get(kind, ())):
+            if (found := self._workspaces.get(name, namespace)) is not None:
+                yield found
+
+    def _changed(self, change: str, obj: Object, previous: Object | None) -> None:
+        if previous is not None:
+            self._keys.get(kind_of(previous), set()).discard(key_of(previous))
+        if change != "DELETED":
+            self._keys.setdefault(kind_of(obj), set()).add(key_of(obj))
+
+
+class View:
+    """Caches of all that belongs to workspaces. Only labelled objects are watched, so a busy cluster's others cost nothing.
+
+    `shared` are the caches of workspaces and kinds of somebody who goes on with them when this view stops.
+    """
+
+    def __init__(self, cluster: Cluster, shared: tuple[Reflector, Reflector] | None = None) -> None:
         ours = names.WORKSPACE_NAME
-        self.workspaces = Reflector(cluster, WORKSPACES)
-        self.kinds = Reflector(cluster, WORKSPACE_KINDS)
+        self._shared = shared or ()
+        self.workspaces, self.kinds = shared or (Reflector(cluster, WORKSPACES), Reflector(cluster, WORKSPACE_KINDS))
         self.namespaces = Reflector(cluster, NAMESPACES)
         self.pods = Reflector(cluster, PODS, label_selector=ours)
         self.stateful_sets = Reflector(cluster, STATEFUL_SETS, label_selector=ours)
@@ -41,9 +66,9 @@ class View:
         self.accounts = Reflector(cluster, SERVICE_ACCOUNTS, label_selector=ours)
         self.bindings = Reflector(cluster, ROLE_BINDINGS, label_selector=ours)
         self.pictures = Reflector(cluster, CONFIG_MAPS, label_selector=f"{names.IMAGE_SOURCE}=true")
-        self._of_kind: dict[str, set[Key]] = {}
+        self._by_kind = ByKind(self.workspaces)
+        self._silence: list[Callable[[], None]] = [self._by_kind.stop]
         self._owned: dict[tuple[str, str], dict[Key, Object]] = {}
-        self.workspaces.listen(self._index_kind)
         for owned in (self.stateful_sets, self.services, self.secrets, self.accounts, self.bindings):
             owned.listen(partial(self._index_owner, owned.resource.plural))
 
@@ -58,7 +83,15 @@ class View:
         await asyncio.gather(*(reflector.synced(seconds) for reflector in self.all))
 
     async def stop(self) -> None:
-        await asyncio.gather(*(reflector.stop() for reflector in self.all))
+        for silence in self._silence:
+            silence()
+        await asyncio.gather(*(reflector.stop() for reflector in self.all if reflector not in self._shared))
+
+    def listen(self, reflector: Reflector, listener: Listener) -> None:
+        """Hear of what is there already and of every change, until this view stops."""
+        for obj in reflector.items():
+            listener("ADDED", obj, None)
+        self._silence.append(reflector.listen(listener))
 
     def pod_of(self, workspace: Object) -> Object | None:
         """The pod of the workspace's StatefulSet."""
@@ -74,15 +107,7 @@ class View:
 
     def of_kind(self, kind: str) -> Iterable[Object]:
         """Workspaces of a kind, without looking at the others."""
-        for namespace, name in list(self._of_kind.get(kind, ())):
-            if (found := self.workspaces.get(name, namespace)) is not None:
-                yield found
-
-    def _index_kind(self, change: str, obj: Object, previous: Object | None) -> None:
-        if previous is not None:
-            self._of_kind.get(kind_of(previous), set()).discard(key_of(previous))
-        if change != "DELETED":
-            self._of_kind.setdefault(kind_of(obj), set()).add(key_of(obj))
+        return self._by_kind.of(kind)
 
     def _index_owner(self, plural: str, change: str, obj: Object, previous: Object | None) -> None:
         key = key_of(obj)

@@ -24,6 +24,6 @@ def _manifests(folder: str) -> list[Object]:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     found: list[Object] = []
     for file in sorted(files(__package__).joinpath(folder).iterdir(), key=lambda entry: entry.name):
-        if file.name.endswith(".yaml"):
+        if file.name.endswith(".yaml") and file.name != "kustomization.yaml":
             found += [document for document in yaml.load_all(file.read_text(encoding="utf-8"), Loader=loader) if document]
     return found

@@ -45,6 +45,7 @@ async def running(ask: Ask, cluster: ApiServer, state: Object = MAIN) -> Log:
     pod: Object = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "ws-desk-0", "namespace": "default"}}
     pod["metadata"]["labels"] = {names.WORKSPACE_NAME: "desk"}
     pod |= {"spec": {"nodeName": "n", "containers": [{"name": "main", "image": "i"}]}}
+    cluster.apply_manifest({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"}})
     cluster.apply_manifest(pod)
     row = cluster.engine.registry.get("", "v1", "pods")
     assert row is not None

@@ -32,7 +32,7 @@ class CustomStrategy(Strategy):
     def unknown_fields(self, obj: Object) -> list[str]:
         return structural.unknown_fields(self.schema, obj)
 
-    def prepare(self, obj: Object, old: Object | None) -> None:
+    def default(self, obj: Object) -> None:
         pruned = structural.default(self.schema, structural.prune(self.schema, obj))
         obj.clear()
         obj.update(pruned)
@@ -51,19 +51,20 @@ def rows(definition: Object) -> list[Row]:
         if not version.get("served"):
             continue
         resource = Resource(spec["group"], version["name"], spec["names"]["plural"], spec["names"]["kind"], spec["scope"] == "Namespaced")
+        schema = (version.get("schema") or {}).get("openAPIV3Schema") or {"x-kubernetes-preserve-unknown-fields": True}
         found.append(
             Row(
                 resource,
                 tuple(spec["names"].get("shortNames") or ()),
                 tuple(spec["names"].get("categories") or ()),
                 subresources=("status",) if (version.get("subresources") or {}).get("status") is not None else (),
-                strategy=CustomStrategy(
-                    (version.get("schema") or {}).get("openAPIV3Schema") or {"x-kubernetes-preserve-unknown-fields": True}
-                ),
+                strategy=CustomStrategy(schema),
+                schema=schema,
                 columns=(NAME, *map(_column, version.get("additionalPrinterColumns") or ()))
                 if version.get("additionalPrinterColumns")
                 else (NAME, _AGE),
                 custom=True,
+                ending=bool(definition["metadata"].get("deletionTimestamp")),
                 stored_version=stored if len(ever) > 1 else None,
             )
         )

@@ -26,6 +26,7 @@ _TYPES = ["array", "boolean", "integer", "number", "object", "string"]
 _COLUMN_TYPES = ["boolean", "date", "integer", "number", "string"]
 _NUMBERS = ("maximum", "minimum", "maxLength", "minLength", "maxItems", "minItems", "maxProperties", "minProperties", "multipleOf")
 _DEPTH = 64
+CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
 
 
 class DefinitionStrategy(Strategy):
@@ -33,15 +34,17 @@ class DefinitionStrategy(Strategy):
 
     has_generation = True
 
-    def prepare(self, obj: Object, old: Object | None) -> None:
+    def default(self, obj: Object) -> None:
         spec = obj.get("spec")
         names = spec.get("names") if isinstance(spec, dict) else None
         if isinstance(spec, dict) and isinstance(names, dict) and isinstance(names.get("kind"), str):
             names.setdefault("singular", names["kind"].lower())
             names.setdefault("listKind", names["kind"] + "List")
             spec.setdefault("conversion", {"strategy": "None"})
+
+    def prepare(self, obj: Object, old: Object | None) -> None:
         if not self.check(obj, old):
-            obj["status"] = _established(obj, old)
+            obj["status"] = _established(obj, {} if old is None else obj.get("status") or {})
 
     def check(self, obj: Object, old: Object | None) -> list[Cause]:
         causes = list(_check(obj))
@@ -200,9 +203,9 @@ def _check_pattern(pattern: Any, path: str) -> Iterator[Cause]:
         yield invalid(path, pattern, f"must be a regular expression: {error}")
 
 
-def _established(definition: Object, old: Object | None) -> Object:
+def _established(definition: Object, before: Object) -> Object:
     """Conditions keep the time since when they hold; versions that were ever stored stay named."""
-    spec, before = definition["spec"], (old or {}).get("status") or {}
+    spec = definition["spec"]
     now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     conditions = before.get("conditions") or [
         {"type": "NamesAccepted", "status": "True", "lastTransitionTime": now, "reason": "NoConflicts", "message": "no conflicts found"},
@@ -217,3 +220,23 @@ def _established(definition: Object, old: Object | None) -> Object:
     stored = [version["name"] for version in spec["versions"] if version["storage"]]
     kept = [name for name in before.get("storedVersions") or () if name not in stored]
     return {"acceptedNames": dict(spec["names"]), "conditions": conditions, "storedVersions": kept + stored}
+
+
+def begin_to_end(definition: Object) -> None:
+    """Say of a definition that is deleted that its objects go first, in place."""
+    held = definition["metadata"].get("finalizers") or []
+    definition["metadata"]["finalizers"] = [*held, *({CLEANUP} - set(held))]
+    say_terminating(
+        definition,
+        "True",
+        "InstanceDeletionPending",
+        "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
+    )
+
+
+def say_terminating(definition: Object, value: str, reason: str, message: str) -> None:
+    """Set the condition Terminating, in place."""
+    status = definition.setdefault("status", {})
+    now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    told = {"type": "Terminating", "status": value, "lastTransitionTime": now, "reason": reason, "message": message}
+    status["conditions"] = [one for one in status.get("conditions") or () if one["type"] != "Terminating"] + [told]

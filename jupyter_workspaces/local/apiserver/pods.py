@@ -8,10 +8,10 @@ from typing import Any
 from aiohttp import web
 
 from ...resources.catalog import NODES
-from . import containers, remote, status
+from . import containers, forwarding, remote, status
 from .engine import Engine
 from .logs import LogsUnavailable, PodLogReader, log_options
-from .remote import PodPrograms
+from .programs import PodPrograms
 from .rows import Row
 from .streams import Streams, no_delay
 
@@ -41,7 +41,7 @@ class Pods:
                 case "attach":
                     return await remote.attach(request, pod, self.logs)
                 case _:
-                    return await remote.forward(request, pod, self.programs)
+                    return await forwarding.forward(request, pod, self.programs)
         raise AssertionError("a stream's end hides nothing but broken connections")
 
     async def log(self, request: web.Request, row: Row, namespace: str, name: str) -> web.StreamResponse:

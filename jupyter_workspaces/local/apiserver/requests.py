@@ -9,9 +9,14 @@ from typing import Any, cast
 
 import msgspec
 import yaml
+from aiohttp import web
 
-from . import patches, protobuf, status, yaml_bodies
-from .engine import DeleteOptions, WriteOptions
+from ...resources.catalog import Resource
+from ...resources.causes import Cause, forbidden, invalid, not_supported, required
+from . import patches, protobuf, schemas, status, strategic, yaml_bodies
+from .fields.entries import LONGEST_MANAGER, name_of
+from .options import DeleteOptions, WriteOptions
+from .rows import Row
 
 Object = dict[str, Any]
 
@@ -20,6 +25,10 @@ _JSON_TYPES = ("application/json", "")
 _YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml")
 _ACCEPTED = ["application/json", "application/yaml", protobuf.MEDIA]
 _LONGEST_GRACE = 10**9
+_OPTIONS = {
+    method: Resource("meta.k8s.io", "v1", "", kind)
+    for method, kind in (("POST", "CreateOptions"), ("PUT", "UpdateOptions"), ("PATCH", "PatchOptions"))
+}
 
 
 @dataclass(frozen=True)
@@ -75,12 +84,12 @@ def body(data: bytes, content_type: str | None) -> Object:
     return decoded
 
 
-def patch(data: bytes, content_type: str | None, *, strategic: bool) -> Callable[[Object], Object]:
+def patch(data: bytes, content_type: str | None, row: Row) -> Callable[[Object], Object]:
     """The change that a patch asks for, as a function of the object. Raises `Refusal` 415 for another form, 400 for what is no patch."""
     media = media_type(content_type)
-    accepted = [patches.JSON, patches.MERGE, *([patches.STRATEGIC] if strategic else [])]
-    if media not in accepted:
-        raise status.unsupported_media(accepted)
+    accepted = [patches.JSON, patches.MERGE, *([] if row.custom else [patches.STRATEGIC]), patches.APPLY]
+    if media not in accepted[:-1]:
+        raise status.unsupported_patch(accepted)
     try:
         given = msgspec.json.decode(data)
     except (msgspec.DecodeError, RecursionError, ValueError) as error:
@@ -89,8 +98,23 @@ def patch(data: bytes, content_type: str | None, *, strategic: bool) -> Callable
         return lambda held: patches.apply_operations(held, given)
     if not isinstance(given, dict):
         raise status.bad_request("the patch must be an object")
-    change = patches.merge if media == patches.MERGE else patches.strategic
-    return lambda held: cast(Object, change(held, given))
+    if media == patches.MERGE:
+        return lambda held: cast(Object, patches.merge(held, given))
+    return lambda held: strategic.merge(schemas.of(row.resource), held, given)
+
+
+def applied(data: bytes) -> Any:
+    """What a server-side apply sends: YAML, of which JSON is a part. Raises `Refusal` 400."""
+    try:
+        return msgspec.json.decode(data)
+    except (msgspec.DecodeError, RecursionError, ValueError):
+        pass
+    if len(data) > yaml_bodies.LIMIT:
+        raise status.too_large(yaml_bodies.LIMIT)
+    try:
+        return yaml_bodies.decode(data)
+    except (yaml.YAMLError, RecursionError, TypeError, ValueError) as error:
+        raise status.bad_request(f"error decoding YAML: {error}") from error
 
 
 def duplicates(data: bytes) -> list[str]:
@@ -121,14 +145,32 @@ def _repeated(value: Any, path: str) -> Iterator[str]:
             yield from _repeated(child, f"{start}{key}")
 
 
-def write_options(query: Mapping[str, str]) -> WriteOptions:
-    """Raises `Refusal` 400 for values that Kubernetes does not know."""
+def write_options(request: web.Request) -> WriteOptions:
+    """How a create, update or patch is meant. Raises `Refusal` 400 for values that Kubernetes does not know, 422 for a manager that may not be."""
+    query = request.query
     if query.get("dryRun", "All") != "All":
         raise status.bad_request(f"invalid dryRun: {query['dryRun']}; only All is known")
     validation = query.get("fieldValidation", "Warn")
     if validation not in ("", "Strict", "Warn", "Ignore"):
-        raise status.invalid_options("fieldValidation", validation, ["", "Ignore", "Strict", "Warn"])
-    return WriteOptions("dryRun" in query, validation)
+        raise status.invalid(_OPTIONS[request.method], "", [not_supported("fieldValidation", validation, ["", "Ignore", "Strict", "Warn"])])
+    applies = request.method == "PATCH" and media_type(request.headers.get("Content-Type")) == patches.APPLY
+    given = query.get("fieldManager", "")
+    if causes := list(_manager_causes(request.method, applies, given, "force" in query)):
+        raise status.invalid(_OPTIONS[request.method], "", causes)
+    manager = name_of(given, request.headers.get("User-Agent"))
+    return WriteOptions("dryRun" in query, validation, manager, query.get("force", "false").lower() not in ("false", "0"))
+
+
+def _manager_causes(method: str, applies: bool, manager: str, force: bool) -> Iterator[Cause]:
+    if applies and not manager:
+        yield required("fieldManager", "is required for apply patch")
+    if method == "PATCH" and not applies and force:
+        yield forbidden("force", "may not be specified for non-apply patch")
+    if len(manager.encode()) > LONGEST_MANAGER:
+        yield Cause("FieldValueTooLong", f"Too long: may not be more than {LONGEST_MANAGER} bytes", "fieldManager")
+    strange = next((index for index, letter in enumerate(manager) if not letter.isprintable()), None)
+    if strange is not None:
+        yield invalid("fieldManager", manager, f"invalid character U+{ord(manager[strange]):04X} (at position {strange})")
 
 
 def delete_options(query: Mapping[str, str], data: bytes, content_type: str | None) -> DeleteOptions:

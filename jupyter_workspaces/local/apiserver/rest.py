@@ -9,8 +9,9 @@ import msgspec
 from aiohttp import web
 
 from . import forms, patches, replies, requests, selectors, status
-from .engine import Engine, WriteOptions
+from .engine import Engine
 from .forms import Form
+from .options import WriteOptions
 from .pages import Page, Pages
 from .pods import CONNECTIONS, Pods
 from .requests import Target
@@ -20,6 +21,7 @@ from .streams import Streams
 Object = dict[str, Any]
 
 FLUSH_OBJECTS = 250
+UNMANAGED = WriteOptions(manager=None)
 
 
 class Rest:
@@ -63,7 +65,7 @@ class Rest:
 
     async def _create(self, request: web.Request, row: Row, target: Target) -> web.Response:
         namespace = _namespace(row, target)
-        options = requests.write_options(request.query)
+        options = requests.write_options(request)
         data = await request.read()
         body = requests.body(data, request.headers.get("Content-Type"))
         warnings = _repeated(request, data, options)
@@ -71,16 +73,19 @@ class Rest:
 
     async def _change(self, request: web.Request, row: Row, target: Target, subresource: str | None) -> web.Response:
         namespace, name = _namespace(row, target), target.name or ""
-        options = requests.write_options(request.query)
         media = request.headers.get("Content-Type")
+        if request.method not in ("PUT", "PATCH"):
+            raise status.method_not_allowed()
+        options = requests.write_options(request)
+        data = await request.read()
         if request.method == "PUT":
-            data = await request.read()
             body = requests.body(data, media)
             warnings = _repeated(request, data, options)
             return replies.written(request, row, self._engine.update(row, namespace, name, body, subresource, options), warnings)
-        if request.method != "PATCH":
-            raise status.method_not_allowed()
-        change = requests.patch(await request.read(), media, strategic=not row.custom)
+        if requests.media_type(media) == patches.APPLY:
+            outcome = self._engine.apply(row, namespace, name, requests.applied(data), subresource, options)
+            return replies.written(request, row, outcome, [])
+        change = requests.patch(data, media, row)
         return replies.written(request, row, self._engine.patch(row, namespace, name, change, subresource, options), [])
 
     async def _delete(self, request: web.Request, row: Row, target: Target) -> web.Response:
@@ -116,7 +121,7 @@ class Rest:
         pod = self._engine.get(row, namespace, name).decode()
         if pod["spec"].get("nodeName"):
             raise status.conflict(row.resource, name, f"pod {name} is already assigned to node {pod['spec']['nodeName']}")
-        self._engine.patch(row, namespace, name, lambda held: patches.merge(held, {"spec": {"nodeName": node}}))
+        self._engine.patch(row, namespace, name, lambda held: patches.merge(held, {"spec": {"nodeName": node}}), options=UNMANAGED)
         return replies.answer({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}, 201)
 
     # Collections

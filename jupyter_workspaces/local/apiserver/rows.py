@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import msgspec
 
 from ...resources import catalog
 from ...resources.catalog import Resource
-from . import columns, pod_columns
+from . import columns, pod_columns, schemas
 from . import strategies as kinds
 from .columns import Column
 from .definitions import DefinitionStrategy
+from .fields import sets, types
+from .fields.managers import FieldManager
 from .store import Stored
 from .strategies import Strategy
 
@@ -34,6 +37,10 @@ class Row:
     strategy: Strategy = field(default_factory=Strategy)
     columns: tuple[Column, ...] = ()
     custom: bool = False
+    ending: bool = False
+    """Its definition is being deleted: no more objects are made."""
+    schema: Object | None = None
+    """Of a CRD's version: its structural schema."""
     stored_version: str | None = None
     """Of a CRD with several versions: the one that its objects are written in. None: there is only this one."""
 
@@ -45,6 +52,17 @@ class Row:
     @property
     def singular(self) -> str:
         return self.resource.kind.lower()
+
+    @cached_property
+    def fields(self) -> FieldManager:
+        """Who manages which of an object's fields."""
+        if self.schema is not None:
+            type_ = types.custom(self.schema)
+        else:
+            resource = self.resource
+            type_ = types.named(schemas.name_of(resource.group, resource.version, resource.kind) or "")
+        resets = {"": sets.of(("status",)), "scale": sets.of(("status",)), "status": sets.of(("spec",))} if self.has_status else {}
+        return FieldManager(type_, self.resource.api_version, resets)
 
     @property
     def has_status(self) -> bool:

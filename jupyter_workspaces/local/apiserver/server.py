@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import ssl
@@ -31,13 +32,14 @@ from . import (
 )
 from .authentication import Authenticator, bearer
 from .authorization import Authorizer
+from .definition_ending import DefinitionEnding
 from .engine import Admission, Engine
 from .logs import PodLogReader
 from .metrics import Metrics, Usage
 from .openapi import Documents
 from .pods import CONNECTIONS
+from .programs import PodPrograms
 from .rbac import Rbac
-from .remote import PodPrograms
 from .requests import Target
 from .rest import Rest
 from .reviews import Reviews
@@ -89,6 +91,7 @@ class ApiServer:
         self._rest = Rest(self.engine)
         self._metrics = Metrics(store, self.engine.registry)
         self._runner: web.AppRunner | None = None
+        self._ending: asyncio.Task[None] | None = None
 
     @property
     def logs(self) -> PodLogReader | None:
@@ -125,6 +128,7 @@ class ApiServer:
         await self._runner.setup()
         site = web.TCPSite(self._runner, host, port, ssl_context=ssl_context, backlog=512)
         await site.start()
+        self._ending = asyncio.create_task(DefinitionEnding(self.engine).run(), name="end of definitions")
         bound: int = self._runner.addresses[0][1]
         self.address = f"{host}:{bound}"
         return bound
@@ -132,6 +136,10 @@ class ApiServer:
     async def stop(self) -> None:
         """End all watches and stop listening."""
         self._rest.streams.end()
+        if self._ending is not None:
+            self._ending.cancel()
+            await asyncio.gather(self._ending, return_exceptions=True)
+            self._ending = None
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None

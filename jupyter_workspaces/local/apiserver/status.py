@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from ...resources.catalog import Resource
-from ...resources.causes import Cause, not_supported
+from ...resources.causes import Cause
+from .fields import sets
+from .fields.entries import APPLY, Manager
+from .fields.managers import Conflicts
 
 
 class Refusal(Exception):
@@ -45,11 +49,11 @@ class Refusal(Exception):
 
 def success(resource: Resource, name: str, uid: str) -> dict[str, Any]:
     """What a finished deletion answers."""
-    details = _details(resource, name) | {"uid": uid}
-    return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
+    told = details(resource, name) | {"uid": uid}
+    return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": told}
 
 
-def _details(resource: Resource, name: str) -> dict[str, Any]:
+def details(resource: Resource, name: str) -> dict[str, Any]:
     details: dict[str, Any] = {"name": name, "kind": resource.plural}
     if resource.group:
         details["group"] = resource.group
@@ -61,17 +65,42 @@ def _title(resource: Resource) -> str:
 
 
 def not_found(resource: Resource, name: str) -> Refusal:
-    return Refusal(404, "NotFound", f'{_title(resource)} "{name}" not found', details=_details(resource, name))
+    return Refusal(404, "NotFound", f'{_title(resource)} "{name}" not found', details=details(resource, name))
 
 
 def already_exists(resource: Resource, name: str) -> Refusal:
-    return Refusal(409, "AlreadyExists", f'{_title(resource)} "{name}" already exists', details=_details(resource, name))
+    return Refusal(409, "AlreadyExists", f'{_title(resource)} "{name}" already exists', details=details(resource, name))
+
+
+def undecodable(why: str) -> Refusal:
+    """What a patch leaves is not of the kind any more."""
+    return Refusal(
+        422, "Invalid", f"the patch leaves no such object: {why}", details={}, causes=(Cause("FieldValueInvalid", why, "patch"),)
+    )
 
 
 def conflict(resource: Resource, name: str, why: str) -> Refusal:
-    return Refusal(
-        409, "Conflict", f'Operation cannot be fulfilled on {_title(resource)} "{name}": {why}', details=_details(resource, name)
-    )
+    return Refusal(409, "Conflict", f'Operation cannot be fulfilled on {_title(resource)} "{name}": {why}', details=details(resource, name))
+
+
+def apply_conflict(conflicts: Conflicts) -> Refusal:
+    """Others manage what somebody wants to apply; a cause for each field."""
+    held = sorted((_manager(manager), sorted(sets.paths(fields))) for manager, fields in conflicts.held)
+    causes = [Cause("FieldManagerConflict", f"conflict with {who}", path) for who, paths in held for path in paths]
+    if len(causes) == 1:
+        text = f"{causes[0].message}: {causes[0].field}"
+    else:
+        text = "\n".join(f"conflicts with {who}:\n" + "\n".join(f"- {path}" for path in paths) for who, paths in held)
+    noun = "conflict" if len(causes) == 1 else "conflicts"
+    return Refusal(409, "Conflict", f"Apply failed with {len(causes)} {noun}: {text}", causes=tuple(causes))
+
+
+def _manager(manager: Manager) -> str:
+    """As conflicts name it: one who updates also by the version that it writes."""
+    name = json.dumps(manager.name, ensure_ascii=False)
+    if manager.subresource:
+        name += f" with subresource {json.dumps(manager.subresource)}"
+    return name if manager.operation == APPLY else f"{name} using {manager.api_version}"
 
 
 def invalid(resource: Resource, name: str, causes: list[Cause]) -> Refusal:
@@ -83,15 +112,8 @@ def invalid(resource: Resource, name: str, causes: list[Cause]) -> Refusal:
     return Refusal(422, "Invalid", f'{kind} "{name}" is invalid: {text}', details=details, causes=tuple(causes))
 
 
-def invalid_options(field: str, value: str, known: list[str]) -> Refusal:
-    """A query parameter with a value that Kubernetes does not know."""
-    cause = not_supported(field, value, known)
-    text = f'CreateOptions.meta.k8s.io "" is invalid: {cause.field}: {cause.message}'
-    return Refusal(422, "Invalid", text, details={"group": "meta.k8s.io", "kind": "CreateOptions"}, causes=(cause,))
-
-
 def forbidden(resource: Resource, name: str, why: str, causes: tuple[Cause, ...] = ()) -> Refusal:
-    return Refusal(403, "Forbidden", f'{_title(resource)} "{name}" is forbidden: {why}', details=_details(resource, name), causes=causes)
+    return Refusal(403, "Forbidden", f'{_title(resource)} "{name}" is forbidden: {why}', details=details(resource, name), causes=causes)
 
 
 def bad_request(message: str) -> Refusal:
@@ -125,6 +147,11 @@ def method_not_allowed() -> Refusal:
 def unsupported_media(accepted: list[str]) -> Refusal:
     text = "the body of the request was in an unknown format - accepted media types include: " + ", ".join(accepted)
     return Refusal(415, "UnsupportedMediaType", text)
+
+
+def unsupported_patch(accepted: list[str]) -> Refusal:
+    text = "the body of the request was in an unknown format - accepted media types include: " + ", ".join(accepted)
+    return Refusal(415, "UnsupportedMediaType", text, details={})
 
 
 def too_many_requests(limit: int) -> Refusal:

@@ -29,7 +29,8 @@ def _mapping(value: Any) -> Object:
 class Strategy:
     """The rules that hold for any object; kinds differ by what they override.
 
-    `prepare` fills defaults in place, on create and update alike; `check` gives causes, `old` is None on create.
+    `default` and `prepare` change the object in place, on create and update alike: what a client may leave out is its writer's as if it
+    had been said, what the server sets is nobody's. `check` gives causes. `old` is None on create.
     """
 
     has_generation = False
@@ -42,8 +43,11 @@ class Strategy:
             return None
         return "must be a DNS-1123 subdomain: at most 253 lower-case letters, digits, '-' and '.', each part beginning and ending with a letter or digit"
 
-    def prepare(self, obj: Object, old: Object | None) -> None:
+    def default(self, obj: Object) -> None:
         """Fill in what a client may leave out."""
+
+    def prepare(self, obj: Object, old: Object | None) -> None:
+        """Set what only the server may."""
 
     def check(self, obj: Object, old: Object | None) -> list[Cause]:
         return []
@@ -80,7 +84,9 @@ class NamespaceStrategy(Strategy):
             obj["status"] = {"phase": "Active"}
         else:
             obj["spec"] = old.get("spec", {})
-        labels = obj["metadata"].setdefault("labels", {}) or {}
+
+    def default(self, obj: Object) -> None:
+        labels = obj["metadata"].get("labels") or {}
         obj["metadata"]["labels"] = labels | {"kubernetes.io/metadata.name": obj["metadata"]["name"]}
 
 
@@ -88,8 +94,10 @@ class PodStrategy(Strategy):
     returns_deleted = True
     has_generation = True
 
-    def prepare(self, obj: Object, old: Object | None) -> None:
+    def default(self, obj: Object) -> None:
         default_pod_spec(_mapping(obj.get("spec")))
+
+    def prepare(self, obj: Object, old: Object | None) -> None:
         if old is None:
             obj["status"] = {"phase": "Pending", "qosClass": _quality(_mapping(obj.get("spec")))}
 
@@ -125,20 +133,23 @@ class ServiceStrategy(Strategy):
         ok = len(name) <= 63 and _SERVICE.fullmatch(name)
         return None if ok else "must be a DNS-1035 label: at most 63 lower-case letters, digits and '-', beginning with a letter"
 
-    def prepare(self, obj: Object, old: Object | None) -> None:
+    def default(self, obj: Object) -> None:
         spec = obj.setdefault("spec", {})
         spec.setdefault("type", "ClusterIP")
-        # No proxy of services runs on one machine: a service tells which port leads where, and has no address of its own.
-        spec.setdefault("clusterIP", "None")
-        spec.setdefault("clusterIPs", [spec["clusterIP"]])
         spec.setdefault("sessionAffinity", "None")
-        spec.setdefault("ipFamilies", ["IPv4"])
-        spec.setdefault("ipFamilyPolicy", "SingleStack")
         spec.setdefault("internalTrafficPolicy", "Cluster")
         for port in spec.get("ports") or ():
             port.setdefault("protocol", "TCP")
             if "port" in port:
                 port.setdefault("targetPort", port["port"])
+
+    def prepare(self, obj: Object, old: Object | None) -> None:
+        spec = obj["spec"]
+        # No proxy of services runs on one machine: a service tells which port leads where, and has no address of its own.
+        spec.setdefault("clusterIP", "None")
+        spec.setdefault("clusterIPs", [spec["clusterIP"]])
+        spec.setdefault("ipFamilies", ["IPv4"])
+        spec.setdefault("ipFamilyPolicy", "SingleStack")
         obj.setdefault("status", {"loadBalancer": {}})
 
     def check(self, obj: Object, old: Object | None) -> list[Cause]:
@@ -153,10 +164,12 @@ class ServiceStrategy(Strategy):
 class ClaimStrategy(Strategy):
     returns_deleted = True
 
-    def prepare(self, obj: Object, old: Object | None) -> None:
+    def default(self, obj: Object) -> None:
         _mapping(obj.get("spec")).setdefault("volumeMode", "Filesystem")
-        finalizers = obj["metadata"].setdefault("finalizers", []) or []
+
+    def prepare(self, obj: Object, old: Object | None) -> None:
         if old is None:
+            finalizers = obj["metadata"].get("finalizers") or []
             obj["status"] = {"phase": "Pending"}
             # Kubernetes' own guard: a claim in use stays until its last pod is gone.
             obj["metadata"]["finalizers"] = [*finalizers, *({"kubernetes.io/pvc-protection"} - set(finalizers))]
@@ -194,16 +207,18 @@ class ClaimStrategy(Strategy):
 class VolumeStrategy(Strategy):
     returns_deleted = True
 
-    def prepare(self, obj: Object, old: Object | None) -> None:
+    def default(self, obj: Object) -> None:
         spec = obj.setdefault("spec", {})
         spec.setdefault("persistentVolumeReclaimPolicy", "Retain")
         spec.setdefault("volumeMode", "Filesystem")
+
+    def prepare(self, obj: Object, old: Object | None) -> None:
         if old is None:
             obj["status"] = {"phase": "Available"}
 
 
 class SecretStrategy(Strategy):
-    def prepare(self, obj: Object, old: Object | None) -> None:
+    def default(self, obj: Object) -> None:
         texts = obj.pop("stringData", None)
         if isinstance(texts, dict):
             data = obj.setdefault("data", {}) or {}
@@ -244,7 +259,7 @@ class ConfigMapStrategy(Strategy):
 class StatefulSetStrategy(Strategy):
     has_generation = True
 
-    def prepare(self, obj: Object, old: Object | None) -> None:
+    def default(self, obj: Object) -> None:
         spec = obj.setdefault("spec", {})
         spec.setdefault("replicas", 1)
         spec.setdefault("podManagementPolicy", "OrderedReady")
@@ -252,6 +267,8 @@ class StatefulSetStrategy(Strategy):
         spec.setdefault("updateStrategy", {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}})
         spec.setdefault("persistentVolumeClaimRetentionPolicy", {"whenDeleted": "Retain", "whenScaled": "Retain"})
         default_pod_spec(_mapping(_mapping(spec.get("template")).get("spec")))
+
+    def prepare(self, obj: Object, old: Object | None) -> None:
         if old is None:
             obj["status"] = {"replicas": 0, "availableReplicas": 0}
 
@@ -274,7 +291,7 @@ class StatefulSetStrategy(Strategy):
 
 
 class StorageClassStrategy(Strategy):
-    def prepare(self, obj: Object, old: Object | None) -> None:
+    def default(self, obj: Object) -> None:
         obj.setdefault("reclaimPolicy", "Delete")
         obj.setdefault("volumeBindingMode", "Immediate")
 

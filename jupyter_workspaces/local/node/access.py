@@ -6,14 +6,16 @@ import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from ..apiserver.remote import NotPossible
+from ..apiserver.programs import NotPossible
 from . import programs
-from .execution import Execution
 from .records import PodFiles
+
+if TYPE_CHECKING:
+    from .execution import Execution
 
 Object = Mapping[str, Any]
 
@@ -31,13 +33,15 @@ class PodAccess:
         """Beside the container's program, with its environment and in its mount namespace. Raises `NotPossible`."""
         if os.name != "posix":
             raise NotPossible("commands can be run in pods on Linux and macOS only")
+        from .execution import Execution  # terminals, which Windows does not have
+
         program = await asyncio.to_thread(self._program, pod, container)
         try:
-            environment = await asyncio.to_thread(program.environ)
+            environment, directory = await asyncio.to_thread(lambda: (program.environ(), program.cwd()))
         except psutil.Error as error:
             raise NotPossible(f"the environment of the program in container {container} cannot be read: {error}") from error
         try:
-            return await Execution.start(program.pid, environment, command, tty=tty, stdin=stdin)
+            return await Execution.start(program.pid, environment, directory, command, tty=tty, stdin=stdin)
         except OSError as error:
             raise NotPossible(f"this computer cannot start another process: {error}") from error
 

@@ -68,6 +68,10 @@ def _line(control: socket.socket) -> dict[str, Any] | None:
 def _enter(plan: dict[str, Any]) -> None:
     """Into the namespaces of the container's program, and to its directory. Raises `OSError`."""
     program = plan["program"]
+    if not sys.platform.startswith("linux"):
+        os.chdir(plan["directory"])
+        return
+    # By a descriptor: the directory's name may mean another one in there.
     directory = os.open(f"/proc/{program}/cwd", os.O_PATH | os.O_CLOEXEC)
     spaces = [(name, os.open(f"/proc/{program}/ns/{name}", os.O_RDONLY | os.O_CLOEXEC)) for name in plan["namespaces"]]
     if hasattr(os, "sched_getaffinity"):

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..apiserver.channels import STDERR, STDOUT
-from ..apiserver.remote import NotPossible
+from ..apiserver.programs import NotPossible
 
 ENTER = Path(__file__).with_name("enter.py")
 PIECE_BYTES = 64 * 1024
@@ -39,12 +39,15 @@ class Execution:
         self._transports: list[asyncio.BaseTransport] = []
 
     @classmethod
-    async def start(cls, program: int, environment: Mapping[str, str], command: Sequence[str], *, tty: bool, stdin: bool) -> Execution:
+    async def start(
+        cls, program: int, environment: Mapping[str, str], directory: str, command: Sequence[str], *, tty: bool, stdin: bool
+    ) -> Execution:
         """Beside the process `program`. Raises `OSError`."""
         plan = {
             "program": program,
             "namespaces": _namespaces(program),
             "environment": dict(environment),
+            "directory": directory,
             "command": list(command),
             "tty": tty,
         }

@@ -1,0 +1,143 @@
+"""The controller as a program of its own: election, work, webhook, health. Every instance serves the webhook, the leader works."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..cluster.client import Cluster
+from ..cluster.endpoint import Endpoint
+from ..cluster.errors import ClusterError
+from ..cluster.reflector import Reflector
+from ..resources.catalog import WORKSPACE_KINDS, WORKSPACES
+from .certificate import Certificate
+from .health import Health
+from .kubeflow import Kubeflow
+from .lease import Leadership, Times
+from .metrics import Metrics
+from .run import WORKERS, run
+from .webhook import Rules, Webhook
+
+log = logging.getLogger(__name__)
+
+NAME = "jupyter-workspaces"
+LEASE = "jupyter-workspaces-controller"
+SECRET = "jupyter-workspaces-webhook"
+SYNC_SECONDS = 60.0
+RETRY_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """`webhook` and `health` are host and port; None: no webhook. `names` are those by which the API server calls the webhook."""
+
+    namespace: str
+    identity: str
+    workers: int = WORKERS
+    health: tuple[str, int] = ("0.0.0.0", 8081)
+    webhook: tuple[str, int] | None = ("0.0.0.0", 9443)
+    webhook_configuration: str = NAME
+    names: list[str] = field(default_factory=list)
+    times: Times = field(default_factory=Times)
+
+
+class Controller:
+    """`serve` until cancelled. `webhook` and `health` tell their ports once it serves."""
+
+    def __init__(self, endpoint: Endpoint, options: Options) -> None:
+        self.options, self.metrics = options, Metrics()
+        self._endpoint = endpoint
+        self._cluster = Cluster(endpoint, answered=self.metrics.answered)
+        self.leadership = Leadership(self._cluster, options.namespace, LEASE, options.identity, options.times)
+        self.leadership.changed = self.metrics.leading
+        self.kubeflow = Kubeflow(self._cluster)
+        self._workspaces, self._kinds = Reflector(self._cluster, WORKSPACES), Reflector(self._cluster, WORKSPACE_KINDS)
+        self.metrics.workspaces(self._workspaces.items)
+        rules = Rules(self._cluster, self._workspaces, self._kinds, lambda: self.kubeflow.place is not None)
+        self.webhook = Webhook(rules, self.metrics.reviewed)
+        self.health = Health(self.metrics, {"process": lambda: None}, {"workspaces and kinds": self._why_not_ready})
+
+    async def serve(self) -> None:
+        """Raises `OSError` when a port is taken, `StillWorking`, and what the work raises."""
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._cluster.close)
+            await self.health.start(*self.options.health)
+            stack.push_async_callback(self.health.stop)
+            for reflector in (self._workspaces, self._kinds):
+                reflector.start()
+                stack.push_async_callback(reflector.stop)
+            stack.push_async_callback(self.kubeflow.stop)
+            await self._once(self.kubeflow.start, "whether Kubeflow's controller runs")
+            parts: list[Coroutine[Any, Any, None]] = [self._lead()]
+            if self.options.webhook is not None:
+                certificate = await self._serve_webhook(*self.options.webhook)
+                stack.push_async_callback(self.webhook.stop)
+                parts.append(certificate.run())
+            async with _together(parts) as ended:
+                await ended
+
+    def _why_not_ready(self) -> str | None:
+        for reflector in (self._workspaces, self._kinds):
+            if not reflector.ready:
+                return f"{reflector.resource.plural} have not been listed: {reflector.error or 'the cluster has not answered yet'}"
+        if self.options.webhook is not None and not self.webhook.port:
+            return "the webhook has no certificate yet"
+        return None
+
+    async def _serve_webhook(self, host: str, port: int) -> Certificate:
+        options = self.options
+        certificate = Certificate(self._cluster, options.namespace, SECRET, options.webhook_configuration, options.names)
+        certificate.loaded = self.metrics.certificate
+        await self._once(certificate.ensure, "the webhook's certificate")
+        await self.webhook.start(host, port, certificate.trust)
+        return certificate
+
+    async def _once(self, attempt: Any, what: str) -> None:
+        """Try until it works: the cluster may be away, or our rights not there yet."""
+        while True:
+            try:
+                return await attempt()  # type: ignore[no-any-return]
+            except (ClusterError, TimeoutError, asyncio.TimeoutError) as error:
+                log.warning("Waiting for %s: %s", what, error)
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _lead(self) -> None:
+        """Compete for the lease, but not beside Kubeflow's controller."""
+        while True:
+            if (place := self.kubeflow.place) is not None:
+                log.warning("Kubeflow's own controller runs (%s): this one stands back", place)
+                self.metrics.stands_back(True)
+                await self.kubeflow.until(False)
+                self.metrics.stands_back(False)
+                log.info("Kubeflow's own controller is gone: this one goes on")
+            leading = asyncio.create_task(self.leadership.lead(self._work), name="leadership")
+            seen = asyncio.create_task(self.kubeflow.until(True), name="kubeflow")
+            try:
+                await asyncio.wait({leading, seen}, return_when=asyncio.FIRST_COMPLETED)
+                if leading.done():
+                    leading.result()
+            finally:
+                for task in (leading, seen):
+                    task.cancel()
+                await asyncio.gather(leading, seen, return_exceptions=True)
+
+    async def _work(self) -> None:
+        async with Cluster(self._endpoint, answered=self.metrics.answered, may_write=lambda: self.leadership.leading) as cluster:
+            await run(cluster, workers=self.options.workers, shared=(self._workspaces, self._kinds), monitor=self.metrics)
+
+
+@asynccontextmanager
+async def _together(parts: list[Coroutine[Any, Any, None]]) -> AsyncIterator[asyncio.Future[list[None]]]:
+    """Tasks of which the first failure ends all."""
+    tasks = [asyncio.create_task(part) for part in parts]
+    gathered = asyncio.gather(*tasks)
+    try:
+        yield gathered
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, gathered, return_exceptions=True)

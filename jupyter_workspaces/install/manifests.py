@@ -1,0 +1,131 @@
+"""The manifests of `deploy/`, as `kubectl kustomize` gives them: the part of kustomize that they use, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonpatch
+import yaml
+
+from ..resources import catalog, load
+from ..resources.catalog import Resource
+
+Object = dict[str, Any]
+
+NAMESPACE = "jupyter-workspaces"
+IMAGE = "jupyter-workspaces"
+PART_OF = "app.kubernetes.io/part-of"
+VERSION = "app.kubernetes.io/version"
+HEADER_AUTHENTICATION = "components/header-authentication"
+
+RESOURCES = {(found.api_version, found.kind): found for found in vars(catalog).values() if isinstance(found, Resource)}
+_KNOWN = {"apiVersion", "kind", "resources", "components", "labels", "images", "patches"}
+
+# What others need comes first; the webhook last, because from then on writes wait for it.
+_ORDER = (
+    "Namespace",
+    "CustomResourceDefinition",
+    "ServiceAccount",
+    "Role",
+    "ClusterRole",
+    "RoleBinding",
+    "ClusterRoleBinding",
+    "ConfigMap",
+    "Service",
+    "NetworkPolicy",
+    "PodDisruptionBudget",
+    "Deployment",
+    "ValidatingWebhookConfiguration",
+    "WorkspaceKind",
+)
+
+
+def folder() -> Path:
+    """`deploy/`, as it came with the package or stands beside it in a source tree."""
+    here = Path(__file__).resolve().parent
+    for found in (here / "deploy", here.parents[1] / "deploy"):
+        if (found / "kustomization.yaml").exists():
+            return found
+    raise FileNotFoundError("this installation of jupyter-workspaces has no manifests (deploy/); install its wheel")
+
+
+def all_objects(*, header_authentication: bool = False, image: str | None = None, samples: bool = False) -> list[Object]:
+    """In the order in which they are to be applied. `image` takes the place of the default one, name and tag."""
+    top = folder()
+    components = [top / HEADER_AUTHENTICATION] if header_authentication else []
+    found = list(_build(top, components))
+    for obj in found:
+        if image is not None and obj["kind"] == "Deployment":
+            for container in obj["spec"]["template"]["spec"]["containers"]:
+                container["image"] = image
+    if samples:
+        labels = _kustomization(top)["labels"][0]["pairs"]
+        found += [_labelled(sample, labels) for sample in load.samples()]
+    return sorted(found, key=lambda obj: (_ORDER.index(obj["kind"]), key(obj)))
+
+
+def resource(obj: Object) -> Resource:
+    return RESOURCES[obj["apiVersion"], obj["kind"]]
+
+
+def key(obj: Object) -> tuple[str, str, str]:
+    """Kind, namespace, name."""
+    return obj["kind"], obj["metadata"].get("namespace") or "", obj["metadata"]["name"]
+
+
+def _build(directory: Path, components: Iterable[Path] = ()) -> Iterator[Object]:
+    """Raises `ValueError` for what this part of kustomize does not know."""
+    said = _kustomization(directory)
+    if unknown := set(said) - _KNOWN:
+        raise ValueError(f"{directory}: {', '.join(sorted(unknown))} is not known here")
+    found: list[Object] = []
+    for entry in said.get("resources") or ():
+        found += _entry(directory / entry)
+    for component in (*(directory / entry for entry in said.get("components") or ()), *components):
+        inner = _kustomization(component)
+        for entry in inner.get("resources") or ():
+            found += _entry(component / entry)
+        for patch in inner.get("patches") or ():
+            found = [_patched(obj, patch) for obj in found]
+    for labels in said.get("labels") or ():
+        found = [_labelled(obj, labels["pairs"]) for obj in found]
+    for image in said.get("images") or ():
+        _rename_image(found, image)
+    yield from found
+
+
+def _entry(path: Path) -> list[Object]:
+    if path.name == "crds":
+        return load.crds()  # beside the code that knows them, so not where the wheel has deploy/
+    return list(_build(path)) if path.is_dir() else _documents(path)
+
+
+def _kustomization(directory: Path) -> Object:
+    return dict(_documents(directory / "kustomization.yaml")[0])
+
+
+def _documents(path: Path) -> list[Object]:
+    return [document for document in yaml.safe_load_all(path.read_text(encoding="utf-8")) if document]
+
+
+def _patched(obj: Object, patch: Object) -> Object:
+    target = patch["target"]
+    if (obj["kind"], obj["metadata"]["name"]) != (target["kind"], target["name"]):
+        return obj
+    changed: Object = jsonpatch.apply_patch(obj, yaml.safe_load(patch["patch"]))
+    return changed
+
+
+def _labelled(obj: Object, pairs: dict[str, str]) -> Object:
+    metadata = obj["metadata"]
+    return {**obj, "metadata": {**metadata, "labels": {**(metadata.get("labels") or {}), **pairs}}}
+
+
+def _rename_image(objects: Iterable[Object], image: Object) -> None:
+    for obj in objects:
+        if obj["kind"] == "Deployment":
+            for container in obj["spec"]["template"]["spec"]["containers"]:
+                if container["image"] == image["name"]:
+                    container["image"] = f"{image['newName']}:{image['newTag']}"

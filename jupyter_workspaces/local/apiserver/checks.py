@@ -1,0 +1,100 @@
+"""What a write must pass before it is stored: its namespace, its fields, its kind's rules, admission."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ...resources import catalog
+from ...resources.admission import Operation, Review
+from ...resources.catalog import Resource
+from ...resources.causes import Cause, invalid
+from . import status
+from .known_fields import fit, unreadable
+from .metadata import check_names
+from .options import WriteOptions
+from .rows import Registry, Row
+from .store import Store
+
+Object = dict[str, Any]
+Admission = Callable[[Resource, Operation, Object | None, Object | None], Review]
+
+
+class Checks:
+    """All of it raises `Refusal`."""
+
+    def __init__(self, store: Store, registry: Registry, admission: Admission | None) -> None:
+        self._store = store
+        self._registry = registry
+        self._admission = admission
+
+    def open_kind(self, row: Row) -> None:
+        """405 for a kind whose definition is being deleted."""
+        if row.ending:
+            text = "create not allowed while custom resource definition is terminating"
+            raise status.Refusal(405, "MethodNotAllowed", text, details=status.details(row.resource, ""))
+
+    def open_namespace(self, row: Row, namespace: str, name: str) -> None:
+        """404 for a namespace that is not there, 403 for one that ends."""
+        held = self._store.get("namespaces", "", namespace)
+        if held is None:
+            raise status.not_found(catalog.NAMESPACES, namespace)
+        if held.decode()["metadata"].get("deletionTimestamp"):
+            why = f"unable to create new content in namespace {namespace} because it is being terminated"
+            cause = Cause("NamespaceTerminating", f"namespace {namespace} is being terminated", "metadata.namespace")
+            raise status.forbidden(row.resource, name, why, (cause,))
+
+    def default(self, row: Row, body: Object, options: WriteOptions) -> list[str]:
+        """Fill in what a client may leave out, in place; what to warn of. 400 for what does not fit its kind."""
+        warnings: list[str] = []
+        paths = fit(row, body)
+        if options.field_validation != "Ignore":
+            unknown = [f'unknown field "{path}"' for path in paths]
+            if unknown and options.field_validation == "Strict":
+                raise unreadable(row, f"strict decoding error: {', '.join(unknown)}")
+            warnings = unknown
+        with _read(row):
+            row.strategy.default(body)
+        return warnings
+
+    def prepare(self, row: Row, body: Object, old: Object | None) -> None:
+        """Set what is the server's to set, in place."""
+        with _read(row):
+            row.strategy.prepare(body, old)
+
+    def check(self, row: Row, body: Object, old: Object | None) -> None:
+        """422 for what is invalid."""
+        metadata = body["metadata"]
+        causes = check_names(metadata)
+        if old is None and (problem := row.strategy.name_problem(metadata["name"])):
+            causes.append(invalid("metadata.name", metadata["name"], problem))
+        with _read(row):
+            causes += row.strategy.check(body, old)
+        if not causes and row.resource == catalog.CUSTOM_RESOURCE_DEFINITIONS:
+            spec = body["spec"]
+            if self._registry.is_built_in(spec["group"], spec["names"]["plural"]):
+                causes.append(invalid("spec.names.plural", spec["names"]["plural"], "is the name of a built-in kind"))
+        if causes:
+            raise status.invalid(row.resource, metadata["name"], causes)
+
+    def admit(self, row: Row, operation: Operation, old: Object | None, new: Object | None) -> list[str]:
+        """What admission warns of."""
+        if self._admission is None:
+            return []
+        review = self._admission(row.resource, operation, old, new)
+        name = (new or old or {})["metadata"]["name"]
+        if review.conflict is not None:
+            raise status.conflict(row.resource, name, review.conflict)
+        if review.causes:
+            raise status.invalid(row.resource, name, review.causes)
+        return list(review.warnings)
+
+
+@contextmanager
+def _read(row: Row) -> Iterator[None]:
+    """A strategy that stumbles over a value read a field that has another type than the kind says."""
+    try:
+        yield
+    except (AttributeError, TypeError, KeyError, ValueError) as error:
+        raise status.bad_request(f"{row.resource.kind} cannot be read: a field has the wrong type ({error})") from error

@@ -1,0 +1,150 @@
+"""The controller as a process of its own on a real control plane, with the rights that `deploy/` gives it and no others."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from control_plane import HOST, ControlPlane, free_port
+
+from jupyter_workspaces.install import manifests
+
+Object = dict[str, Any]
+
+LIMIT_SECONDS = 30.0
+ACCOUNT = "jupyter-workspaces-controller"
+APPLY = "application/apply-patch+yaml"
+
+
+def apply(plane: ControlPlane, obj: Object) -> None:
+    path = manifests.resource(obj).path(obj["metadata"].get("namespace"), obj["metadata"]["name"])
+    code, answer = plane.ask("PATCH", f"{path}?fieldManager=test&force=true", obj, media=APPLY)
+    assert code in (200, 201), (obj["kind"], obj["metadata"]["name"], answer)
+
+
+def definitions_and_rights() -> list[Object]:
+    """Everything of `deploy/` that does not run."""
+    running = ("Deployment", "Service", "PodDisruptionBudget", "ValidatingWebhookConfiguration")
+    return [obj for obj in manifests.all_objects() if obj["kind"] not in running]
+
+
+def install(plane: ControlPlane, kinds: Iterable[Object] = ()) -> None:
+    """Definitions, rights, and then kinds."""
+    for obj in definitions_and_rights():
+        apply(plane, obj)
+    until(lambda: plane.ask("GET", "/apis/kubeflow.org/v1beta1/workspacekinds")[0] == 200, "served definitions")
+    for obj in kinds:
+        apply(plane, obj)
+
+
+def account_kubeconfig(plane: ControlPlane, account: str = ACCOUNT, seconds: int = 3600) -> Path:
+    """A kubeconfig that signs in as a service account of ours, by a file with a token."""
+    path = f"/api/v1/namespaces/{manifests.NAMESPACE}/serviceaccounts/{account}/token"
+    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": seconds}}
+    code, answer = plane.ask("POST", path, request)
+    assert code == 201, answer
+    token = plane.folder / f"{account}.token"
+    token.touch(0o600)
+    token.write_text(answer["status"]["token"])
+    document = yaml.safe_load(plane.kubeconfig.read_text())
+    document["users"][0]["user"] = {"tokenFile": str(token)}
+    document["contexts"][0]["context"]["namespace"] = manifests.NAMESPACE
+    file = plane.folder / f"{account}.conf"
+    file.write_text(yaml.safe_dump(document))
+    return file
+
+
+class DeployedController:
+    """One process. `webhook` is where it answers reviews."""
+
+    def __init__(self, plane: ControlPlane, kubeconfig: Path, *arguments: str, webhook: bool = False) -> None:
+        self._plane, self._health, self._webhook = plane, free_port(), free_port() if webhook else None
+        self._log = plane.folder / f"controller-{self._health}.log"
+        command = [sys.executable, "-m", "jupyter_workspaces.controller", "--kubeconfig", str(kubeconfig)]
+        command += ["--health-address", f"{HOST}:{self._health}", *arguments]
+        command += (
+            ["--webhook-address", f"{HOST}:{self._webhook}", "--webhook-name", HOST] if self._webhook else ["--webhook-address", "off"]
+        )
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("KUBE")}
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def ask(self, path: str) -> tuple[int, str]:
+        """Of its health server; status 0 while nobody answers."""
+        try:
+            with urllib.request.urlopen(f"http://{HOST}:{self._health}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of a metric over the series that have these labels."""
+        wanted = [f'{key}="{value}"' for key, value in labels.items()]
+        series = (line.rpartition(" ") for line in self.ask("/metrics")[1].splitlines() if line.startswith(name))
+        return sum(float(value) for found, _, value in series if found.partition("{")[0] == name and all(one in found for one in wanted))
+
+    def ready(self) -> DeployedController:
+        until(lambda: self.ask("/readyz")[0] == 200 or self._process.poll() is not None, "a ready controller")
+        assert self._process.poll() is None, self.log[-3000:]
+        return self
+
+    def leads(self) -> bool:
+        return self.metric("jupyter_workspaces_leading") == 1
+
+    def configure_webhook(self) -> None:
+        """Tell the API server where it answers: by address, because nothing here leads to a Service."""
+        configuration = next(obj for obj in manifests.all_objects() if obj["kind"] == "ValidatingWebhookConfiguration")
+        for webhook in configuration["webhooks"]:
+            webhook["clientConfig"] = {"url": f"https://{HOST}:{self._webhook}/validate"}
+        apply(self._plane, configuration)
+
+    def stop(self, sign: int = signal.SIGTERM) -> int:
+        if self._process.poll() is None:
+            self._process.send_signal(sign)
+        try:
+            return self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            raise
+
+
+def until(condition: Any, what: str, seconds: float = LIMIT_SECONDS) -> Any:
+    """Its first true answer."""
+    deadline = time.monotonic() + seconds
+    while not (answer := condition()):
+        assert time.monotonic() < deadline, f"{what} did not come about within {seconds:g} s"
+        time.sleep(0.05)
+    return answer
+
+
+def requests(plane: ControlPlane, verbs: Iterable[str], resources: Iterable[str]) -> float:
+    """How many requests the API server has answered, by its own metrics; resources as `workspaces` or `workspaces/status`."""
+    found = 0.0
+    for line in plane.ask("GET", "/metrics")[1].splitlines():
+        if line.startswith("apiserver_request_total{"):
+            labels, _, value = line.rpartition(" ")
+            pairs = dict(part.split("=", 1) for part in labels.partition("{")[2].rstrip("}").replace('"', "").split(",") if "=" in part)
+            name = "/".join(filter(None, (pairs.get("resource"), pairs.get("subresource"))))
+            if pairs.get("verb") in verbs and name in resources:
+                found += float(value)
+    return found
