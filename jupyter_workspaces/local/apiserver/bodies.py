@@ -6,7 +6,8 @@ from typing import Any
 
 from ...resources import catalog
 from ...resources.causes import invalid
-from . import shapes, status
+from . import status
+from .known_fields import check_types as check_field_types
 from .metadata import check_types
 from .rows import Row
 from .status import Refusal
@@ -77,7 +78,7 @@ def patched(row: Row, stored: Stored, body: Object) -> Object:
         raise status.invalid(row.resource, stored.name, [invalid("metadata.uid", metadata["uid"], "field is immutable")])
     try:
         fitting(row, stored.namespace, body)
-        clean(row, body)
+        check_field_types(row, body)
     except Refusal as refusal:
         raise status.undecodable(refusal.message) from refusal
     return body
@@ -89,15 +90,3 @@ def status_metadata(row: Row, metadata: Object, before: Object) -> Object:
         return metadata
     owners = {"ownerReferences": before["ownerReferences"]} if "ownerReferences" in before else {}
     return {key: value for key, value in metadata.items() if key != "ownerReferences"} | owners
-
-
-def clean(row: Row, body: Object) -> None:
-    """Leave out nulls of a built-in kind's body, in place. Raises `Refusal` 400 for a field that has another type than it should."""
-    if row.shape is None:
-        return
-    kept = shapes.without_nulls(body)
-    body.clear()
-    body.update(kept)
-    if found := shapes.problem(row.shape, body):
-        kind = row.resource.kind
-        raise status.bad_request(f'{kind} in version "{row.resource.version}" cannot be handled as a {kind}: {found}')

@@ -11,9 +11,7 @@ from ...resources.admission import Operation, Review
 from ...resources.catalog import Resource
 from ...resources.causes import Cause, invalid
 from . import status
-from .bodies import clean
-from .custom import CustomStrategy
-from .known_fields import drop_unknown, drop_unknown_of_metadata
+from .known_fields import fit, unreadable
 from .metadata import check_names
 from .options import WriteOptions
 from .rows import Registry, Row
@@ -49,19 +47,12 @@ class Checks:
     def default(self, row: Row, body: Object, options: WriteOptions) -> list[str]:
         """Fill in what a client may leave out, in place; what to warn of. 400 for what does not fit its kind."""
         warnings: list[str] = []
-        if isinstance(row.strategy, CustomStrategy):
-            paths = sorted(drop_unknown_of_metadata(body) + row.strategy.unknown_fields(body))
-        else:
-            paths = drop_unknown(row.resource, body)
+        paths = fit(row, body)
         if options.field_validation != "Ignore":
             unknown = [f'unknown field "{path}"' for path in paths]
             if unknown and options.field_validation == "Strict":
-                kind = row.resource.kind
-                raise status.bad_request(
-                    f'{kind} in version "{row.resource.version}" cannot be handled as a {kind}: strict decoding error: {", ".join(unknown)}'
-                )
+                raise unreadable(row, f"strict decoding error: {', '.join(unknown)}")
             warnings = unknown
-        clean(row, body)
         with _read(row):
             row.strategy.default(body)
         return warnings

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
+
+import msgspec
 
 from ...resources import schema as structural
 from ...resources.catalog import Resource
 from ...resources.causes import Cause
+from .columns import AGE, NAME, Cell, Column, at
 from .jsonpath import compile_path
-from .rows import Column, Row, Scaling, at
+from .rows import Row, Scaling
 from .strategies import Strategy
 
 Object = dict[str, Any]
+
+_AGE = replace(AGE, type="date")
 
 
 class CustomStrategy(Strategy):
@@ -55,7 +61,9 @@ def rows(definition: Object) -> list[Row]:
                 strategy=CustomStrategy(schema),
                 schema=schema,
                 scaling=_scaling((version.get("subresources") or {}).get("scale")),
-                columns=tuple(_column(column) for column in version.get("additionalPrinterColumns") or ()),
+                columns=(NAME, *map(_column, version.get("additionalPrinterColumns") or ()))
+                if version.get("additionalPrinterColumns")
+                else (NAME, _AGE),
                 custom=True,
                 ending=bool(definition["metadata"].get("deletionTimestamp")),
                 stored_version=stored if len(ever) > 1 else None,
@@ -77,5 +85,25 @@ def _parts(path: str) -> tuple[str, ...]:
 
 
 def _column(column: Object) -> Column:
-    read = compile_path(column["jsonPath"])
-    return Column(column["name"], read, column.get("type", "string"), column.get("description", ""), column.get("priority", 0))
+    path, kind = column["jsonPath"], column.get("type", "string")
+    description = column.get("description") or f"Custom resource definition column (in JSONPath format): {path}"
+    read = _typed(compile_path(path), kind)
+    return Column(column["name"], read, kind, description, column.get("priority", 0), column.get("format", ""), since=kind == "date")
+
+
+def _typed(read: Cell, kind: str) -> Cell:
+    """A value of another type than its column is left out; as text anything can stand."""
+
+    def cell(obj: Object) -> Any:
+        value = read(obj)
+        match kind:
+            case "string":
+                return value if value is None or isinstance(value, str) else msgspec.json.encode(value, order="sorted").decode()
+            case "integer" | "number":
+                fits = isinstance(value, (int, float)) and not isinstance(value, bool)
+                return (int(value) if kind == "integer" else value) if fits else None
+            case "boolean":
+                return value if isinstance(value, bool) else None
+        return value
+
+    return cell

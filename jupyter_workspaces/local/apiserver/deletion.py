@@ -12,9 +12,10 @@ from typing import Any
 from ...resources import catalog
 from ...resources.catalog import Resource
 from . import definitions, status
-from .bodies import clean, fitting
+from .bodies import fitting
 from .checks import Checks
 from .commits import Commits
+from .known_fields import fit
 from .options import DeleteOptions, Written
 from .rows import Row
 from .store import Store, Stored
@@ -98,7 +99,7 @@ class Deletion:
         """PUT …/finalize: what is left of `spec.finalizers`; the last one takes the namespace with it."""
         obj = row.decode(stored)
         metadata = fitting(row, "", body)
-        clean(row, body)
+        fit(row, body)
         if metadata.get("resourceVersion", obj["metadata"]["resourceVersion"]) != obj["metadata"]["resourceVersion"]:
             raise status.conflict(row.resource, stored.name, MODIFIED)
         obj["spec"] = {"finalizers": list(body.get("spec", {}).get("finalizers", ()))}

@@ -1,59 +1,45 @@
-"""Which fields of a built-in kind are known, by Kubernetes' own schemas: others are dropped, and told (kubernetes.io “API concepts”, Field validation)."""
+"""What a body says of fields that its kind has not, and of types: built-in kinds by their structures, custom ones by their schema.
+
+Source: Kubernetes docs, “API concepts”, Field validation.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from ...resources.catalog import Resource
-from . import schemas
-from .schemas import Schema
+from . import structures
+from .decoding import WrongType, decode
+from .rows import Row
+from .status import Refusal, bad_request
 
 Object = dict[str, Any]
 
 
-def drop_unknown(resource: Resource, obj: Object) -> list[str]:
-    """Remove the fields that the kind has not; their paths, as `spec.ports[0].prt`. Kinds without a schema keep all."""
-    schema = schemas.of(resource)
-    found: list[str] = []
-    if schema is not None:
-        _walk(schema, obj, "", found)
-    return found
+def fit(row: Row, obj: Object) -> list[str]:
+    """Bring a body into the form that its kind is written in, in place; the paths of fields that were dropped. Raises `Refusal` 400."""
+    found, unknown = _decoded(row, obj)
+    obj.clear()
+    obj.update(found)
+    return sorted(unknown + row.strategy.unknown_fields(obj)) if row.custom else unknown
 
 
-def drop_unknown_of_metadata(obj: Object) -> list[str]:
-    """The same for what every object has; the rest of a custom kind is known by its own schema."""
-    found: list[str] = []
-    _walk(schemas.named(schemas.OBJECT_META), obj.get("metadata"), "metadata", found)
-    return found
+def check_types(row: Row, obj: Object) -> None:
+    """Raises `Refusal` 400 for a field that holds what it cannot."""
+    _decoded(row, obj)
 
 
-def _walk(schema: Schema, value: Any, path: str, found: list[str]) -> None:
-    schema = _resolved(schema)
-    if isinstance(value, list):
-        if (items := schema.get("items")) is not None:
-            for number, item in enumerate(value):
-                _walk(items, item, f"{path}[{number}]", found)
-        return
-    if not isinstance(value, dict) or schema.get("x-kubernetes-preserve-unknown-fields"):
-        return
-    known, free = schema.get("properties"), schema.get("additionalProperties")
-    for name in list(value):
-        below = f"{path}.{name}" if path else name
-        if known is not None and name in known:
-            _walk(known[name], value[name], below, found)
-        elif isinstance(free, dict):
-            _walk(free, value[name], below, found)
-        elif known is not None:
-            found.append(below)
-            del value[name]
+def _decoded(row: Row, obj: Object) -> tuple[Object, list[str]]:
+    resource = row.resource
+    structure = None if row.custom else structures.of(resource.group, resource.version, resource.kind)
+    try:
+        if structure is not None:
+            return decode(structure, obj)
+        metadata, unknown = decode(structures.OBJECT_META, obj["metadata"], "metadata")
+        return obj | {"metadata": metadata}, unknown
+    except WrongType as error:
+        raise unreadable(row, str(error)) from error
 
 
-def _resolved(schema: Schema) -> Schema:
-    """References and the wrapping that gives them a default are followed."""
-    while True:
-        if (reference := schema.get("$ref")) is not None:
-            schema = schemas.named(reference)
-        elif len(wrapped := schema.get("allOf", ())) == 1:
-            schema = wrapped[0]
-        else:
-            return schema
+def unreadable(row: Row, why: str) -> Refusal:
+    kind = row.resource.kind
+    return bad_request(f'{kind} in version "{row.resource.version}" cannot be handled as a {kind}: {why}')

@@ -10,8 +10,9 @@ from aiohttp import web
 
 from ...resources.catalog import NODES, PODS, Resource
 from . import replies, selectors, status
+from .columns import NAME, Column, at
 from .requests import Target
-from .rows import Column, Registry, Row, at
+from .rows import Registry, Row
 from .status import Refusal
 from .store import Store, Stored
 
@@ -45,7 +46,7 @@ def _total(name: str) -> Column:
 
 
 ROWS = (
-    Row(Resource(GROUP, "v1beta1", "nodes", "NodeMetrics", namespaced=False), verbs=READ, columns=(_total("cpu"), _total("memory"))),
+    Row(Resource(GROUP, "v1beta1", "nodes", "NodeMetrics", namespaced=False), verbs=READ, columns=(NAME, _total("cpu"), _total("memory"))),
     Row(Resource(GROUP, "v1beta1", "pods", "PodMetrics"), verbs=READ),
 )
 

@@ -1,37 +1,26 @@
-"""Answers as they go over the wire: JSON, Tables where a client asks for them, warnings, entity tags."""
+"""Answers as they go over the wire: objects and lists in the form that is asked for, warnings, entity tags."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
-from . import discovery, tables
+from . import discovery, forms, tables, yaml_bodies
 from .engine import Written
+from .forms import JSON, YAML, Form
 from .rows import Row
 from .status import Refusal
 from .store import Stored
 
 Object = dict[str, Any]
 
-JSON = "application/json"
-_TABLE = re.compile(r"application/json;[^,]*\bas=Table\b")
 
-
-def wants_table(request: web.Request) -> bool:
-    return _TABLE.search(request.headers.get("Accept", "")) is not None
-
-
-def include(request: web.Request) -> str:
-    """How much of each object a Table's rows carry: None, Metadata or Object."""
-    return request.query.get("includeObject", "Metadata")
-
-
-def answer(document: Object, code: int = 200, warnings: Iterable[str] = ()) -> web.Response:
-    response = web.Response(body=msgspec.json.encode(document), status=code, content_type=JSON)
+def answer(document: Object, code: int = 200, warnings: Iterable[str] = (), media: str = JSON) -> web.Response:
+    body = yaml_bodies.encode(document) if media == YAML else msgspec.json.encode(document)
+    response = web.Response(body=body, status=code, content_type=media)
     for warning in warnings:
         response.headers.add("Warning", f'299 - "{_printable(warning)}"')
     return response
@@ -45,19 +34,45 @@ def refused(refusal: Refusal) -> web.Response:
 
 
 def one(request: web.Request, row: Row, stored: Stored) -> web.Response:
-    """A stored object, its bytes as they are."""
-    if wants_table(request):
-        return answer(tables.table(row, [row.decode(stored)], {"resourceVersion": str(stored.revision)}, include(request)))
-    return web.Response(body=row.body(stored), content_type=JSON)
+    """A stored object, its bytes as they are where it is asked for as it is. Raises `Refusal` 406."""
+    form = forms.asked(request)
+    if form == Form():
+        return web.Response(body=row.body(stored), content_type=JSON)
+    return answer(_shaped(request, row, row.decode(stored), form), media=form.media)
 
 
 def written(request: web.Request, row: Row, outcome: Written, warnings: list[str]) -> web.Response:
-    """What a create or change made of an object."""
-    document = outcome.object
-    if wants_table(request):
-        metadata = {"resourceVersion": document["metadata"].get("resourceVersion", "")}
-        document = tables.table(row, [document], metadata, include(request))
-    return answer(document, 201 if outcome.created else 200, warnings + outcome.warnings)
+    """What a create or change made of an object. Raises `Refusal` 406."""
+    form = forms.asked(request)
+    document = _shaped(request, row, outcome.object, form)
+    return answer(document, 201 if outcome.created else 200, warnings + outcome.warnings, form.media)
+
+
+def _shaped(request: web.Request, row: Row, obj: Object, form: Form) -> Object:
+    match form.kind:
+        case forms.TABLE:
+            metadata = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
+            return tables.table(row, [obj], metadata, forms.include(request), version=form.version)
+        case forms.PARTIAL:
+            return tables.partial(obj, form.version)
+        case forms.PARTIAL_LIST:
+            raise forms.not_a_list(form, row.resource.kind)
+    return obj
+
+
+def listed(request: web.Request, row: Row, objects: list[Object], metadata: Object, form: Form) -> web.Response:
+    """A list in another form than plain JSON. Raises `Refusal` 406."""
+    match form.kind:
+        case forms.TABLE:
+            document = tables.table(row, objects, metadata, forms.include(request), version=form.version)
+        case forms.PARTIAL_LIST:
+            document = tables.partial_list(objects, metadata, form.version)
+        case forms.PARTIAL:
+            raise forms.a_list(form, f"{row.resource.kind}List")
+        case _:
+            kind = {"kind": f"{row.resource.kind}List", "apiVersion": row.resource.api_version}
+            document = {**kind, "metadata": metadata, "items": objects}
+    return answer(document, media=form.media)
 
 
 def tagged(request: web.Request, document: Object, media: str) -> web.Response:

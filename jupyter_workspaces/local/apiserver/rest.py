@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from . import patches, replies, request_options, requests, scale, selectors, status, tables
+from . import forms, patches, replies, request_options, requests, scale, selectors, status
 from .engine import Engine
+from .forms import Form
 from .options import WriteOptions
 from .pages import Page, Pages
 from .pods import CONNECTIONS, Pods
@@ -35,6 +36,7 @@ class Rest:
     async def answer(self, request: web.Request, row: Row, target: Target) -> web.StreamResponse:
         """Raises `Refusal`."""
         method = request.method
+        forms.asked(request)  # what cannot be answered is not done
         if target.namespace is not None and not row.resource.namespaced:
             raise status.page_not_found()
         if target.subresource is not None:
@@ -161,9 +163,6 @@ class Rest:
             metadata["continue"] = ""
         if page.token is not None:
             metadata |= {"continue": page.token, "remainingItemCount": page.remaining}
-        if replies.wants_table(request):
-            objects = [row.decode(stored) for stored in page.items]
-            return replies.answer(tables.table(row, objects, metadata, replies.include(request)))
         return await _list(request, row, page, metadata)
 
     async def _delete_collection(self, request: web.Request, row: Row, target: Target) -> web.StreamResponse:
@@ -181,11 +180,14 @@ class Rest:
 
 
 async def _list(request: web.Request, row: Row, page: Page, metadata: Object) -> web.StreamResponse:
+    form = forms.asked(request)
+    if form != Form():
+        return replies.listed(request, row, [row.decode(stored) for stored in page.items], metadata, form)
     head = msgspec.json.encode({"kind": f"{row.resource.kind}List", "apiVersion": row.resource.api_version, "metadata": metadata})
     head = head[:-1] + b',"items":['
     if len(page.items) <= FLUSH_OBJECTS:
-        return web.Response(body=head + b",".join([row.item(stored) for stored in page.items]) + b"]}", content_type=replies.JSON)
-    response = web.StreamResponse(headers={"Content-Type": replies.JSON})
+        return web.Response(body=head + b",".join([row.item(stored) for stored in page.items]) + b"]}", content_type=forms.JSON)
+    response = web.StreamResponse(headers={"Content-Type": forms.JSON})
     await response.prepare(request)
     for start in range(0, len(page.items), FLUSH_OBJECTS):
         chunk = b",".join([row.item(stored) for stored in page.items[start : start + FLUSH_OBJECTS]])

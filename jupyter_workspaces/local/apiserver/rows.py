@@ -11,30 +11,19 @@ import msgspec
 
 from ...resources import catalog
 from ...resources.catalog import Resource
-from . import schemas, selectors, shapes
+from . import columns, pod_columns, schemas, selectors
 from . import strategies as kinds
+from .columns import Column, at
 from .definitions import DefinitionStrategy
 from .fields import sets, types
 from .fields.managers import FieldManager
 from .fields.sets import Fields
-from .shapes import Shape
 from .store import Stored
 from .strategies import Strategy
 
 Object = dict[str, Any]
 READ_WRITE = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 CREATE_ONLY = ("create",)
-
-
-@dataclass(frozen=True)
-class Column:
-    """A printer column of a Table. `read` gives the cell; `type` is integer, number, string, boolean or date."""
-
-    name: str
-    read: Callable[[Object], Any]
-    type: str = "string"
-    description: str = ""
-    priority: int = 0
 
 
 @dataclass(frozen=True)
@@ -57,7 +46,6 @@ class Row:
     subresources: tuple[str, ...] = ()
     strategy: Strategy = field(default_factory=Strategy)
     columns: tuple[Column, ...] = ()
-    shape: Shape | None = None
     scaling: Scaling | None = None
     custom: bool = False
     ending: bool = False
@@ -169,210 +157,104 @@ class Registry:
         return iter(list(self._rows.values()))
 
 
-def at(*path: str | int) -> Callable[[Object], Any]:
-    """A cell that stands at a path of the object; None where there is nothing."""
-
-    def read(obj: Object) -> Any:
-        value: Any = obj
-        for part in path:
-            if isinstance(value, dict):
-                value = value.get(part)
-            elif isinstance(value, list) and isinstance(part, int) and part < len(value):
-                value = value[part]
-            else:
-                return None
-        return value
-
-    return read
-
-
-def text(*path: str | int, otherwise: str = "<none>") -> Callable[[Object], Any]:
-    read = at(*path)
-    return lambda obj: otherwise if (value := read(obj)) in (None, "", [], {}) else str(value)
-
-
-def _pod_ready(pod: Object) -> str:
-    statuses = at("status", "containerStatuses")(pod) or []
-    return f"{sum(bool(one.get('ready')) for one in statuses)}/{len(at('spec', 'containers')(pod) or [])}"
-
-
-def _pod_status(pod: Object) -> str:
-    if at("metadata", "deletionTimestamp")(pod):
-        return "Terminating"
-    for status in at("status", "containerStatuses")(pod) or []:
-        state = status.get("state") or {}
-        reason = (state.get("waiting") or state.get("terminated") or {}).get("reason")
-        if reason:
-            return str(reason)
-    return str(at("status", "reason")(pod) or at("status", "phase")(pod) or "Unknown")
-
-
-def _node_status(node: Object) -> str:
-    for condition in at("status", "conditions")(node) or []:
-        if condition.get("type") == "Ready":
-            return "Ready" if condition.get("status") == "True" else "NotReady"
-    return "Unknown"
-
-
-def _ports(service: Object) -> str:
-    return ",".join(f"{port.get('port')}/{port.get('protocol', 'TCP')}" for port in at("spec", "ports")(service) or []) or "<none>"
-
-
-def _modes(path: tuple[str, ...]) -> Callable[[Object], str]:
-    short = {"ReadWriteOnce": "RWO", "ReadOnlyMany": "ROX", "ReadWriteMany": "RWX", "ReadWriteOncePod": "RWOP"}
-    return lambda obj: ",".join(short.get(mode, mode) for mode in at(*path)(obj) or [])
-
-
-def _claim_of(volume: Object) -> str:
-    reference = at("spec", "claimRef")(volume)
-    return f"{reference.get('namespace')}/{reference.get('name')}" if reference else ""
-
-
 def built_in() -> tuple[Row, ...]:
     """Every kind that Kubernetes itself brings and that a workspace user, our controllers or the node need."""
     return (
         Row(
             catalog.NAMESPACES,
             ("ns",),
-            shape=shapes.NAMESPACE,
             verbs=tuple(verb for verb in READ_WRITE if verb != "deletecollection"),
             subresources=("finalize", "status"),
             strategy=kinds.NamespaceStrategy(),
-            columns=(Column("Status", text("status", "phase")),),
+            columns=columns.NAMESPACE,
         ),
         Row(
             catalog.PODS,
             ("po",),
             ("all",),
-            shape=shapes.POD,
             subresources=("attach", "binding", "exec", "log", "portforward", "status"),
             strategy=kinds.PodStrategy(),
-            columns=(
-                Column("Ready", _pod_ready),
-                Column("Status", _pod_status),
-                Column(
-                    "Restarts",
-                    lambda pod: sum(one.get("restartCount", 0) for one in at("status", "containerStatuses")(pod) or []),
-                    "integer",
-                ),
-                Column("IP", text("status", "podIP"), priority=1),
-                Column("Node", text("spec", "nodeName"), priority=1),
-            ),
+            columns=pod_columns.POD,
         ),
         Row(
             catalog.SERVICES,
             ("svc",),
             ("all",),
-            shape=shapes.SERVICE,
             subresources=("status",),
             strategy=kinds.ServiceStrategy(),
-            columns=(Column("Type", text("spec", "type")), Column("Cluster-IP", text("spec", "clusterIP")), Column("Port(s)", _ports)),
+            columns=columns.SERVICE,
         ),
         Row(
             catalog.PERSISTENT_VOLUMES,
             ("pv",),
-            shape=shapes.VOLUME,
             subresources=("status",),
             strategy=kinds.VolumeStrategy(),
-            columns=(
-                Column("Capacity", text("spec", "capacity", "storage")),
-                Column("Access Modes", _modes(("spec", "accessModes"))),
-                Column("Reclaim Policy", text("spec", "persistentVolumeReclaimPolicy")),
-                Column("Status", text("status", "phase")),
-                Column("Claim", _claim_of),
-                Column("StorageClass", text("spec", "storageClassName", otherwise="")),
-            ),
+            columns=columns.VOLUME,
         ),
         Row(
             catalog.PERSISTENT_VOLUME_CLAIMS,
             ("pvc",),
-            shape=shapes.CLAIM,
             subresources=("status",),
             strategy=kinds.ClaimStrategy(),
-            columns=(
-                Column(
-                    "Status", lambda claim: "Terminating" if at("metadata", "deletionTimestamp")(claim) else text("status", "phase")(claim)
-                ),
-                Column("Volume", text("spec", "volumeName", otherwise="")),
-                Column("Capacity", text("status", "capacity", "storage", otherwise="")),
-                Column("Access Modes", _modes(("status", "accessModes"))),
-                Column("StorageClass", text("spec", "storageClassName", otherwise="")),
-            ),
+            columns=columns.CLAIM,
         ),
         Row(
             catalog.SECRETS,
-            shape=shapes.SECRET,
             strategy=kinds.SecretStrategy(),
-            columns=(Column("Type", text("type")), Column("Data", lambda secret: len(secret.get("data") or {}), "integer")),
+            columns=columns.SECRET,
         ),
         Row(
             catalog.CONFIG_MAPS,
             ("cm",),
-            shape=shapes.CONFIG_MAP,
             strategy=kinds.ConfigMapStrategy(),
-            columns=(Column("Data", lambda found: len(found.get("data") or {}) + len(found.get("binaryData") or {}), "integer"),),
+            columns=columns.CONFIG_MAP,
         ),
         Row(
             catalog.SERVICE_ACCOUNTS,
             ("sa",),
             subresources=("token",),
-            shape=shapes.SERVICE_ACCOUNT,
-            columns=(Column("Secrets", lambda account: len(account.get("secrets") or []), "integer"),),
+            columns=columns.PLAIN,
         ),
         Row(
             catalog.EVENTS,
             ("ev",),
-            shape=shapes.EVENT,
             strategy=kinds.EventStrategy(),
-            columns=(
-                Column("Last Seen", lambda event: event.get("lastTimestamp") or event.get("eventTime"), "date"),
-                Column("Type", text("type", otherwise="")),
-                Column("Reason", text("reason", otherwise="")),
-                Column("Object", lambda event: f"{at('involvedObject', 'kind')(event)}/{at('involvedObject', 'name')(event)}".lower()),
-                Column("Message", text("message", otherwise="")),
-            ),
+            columns=columns.EVENT,
         ),
         Row(
             catalog.NODES,
             ("no",),
-            shape=shapes.NODE,
             strategy=kinds.NodeStrategy(),
             subresources=("status",),
-            columns=(Column("Status", _node_status), Column("Version", text("status", "nodeInfo", "kubeletVersion"))),
+            columns=columns.NODE,
         ),
         Row(
             catalog.STATEFUL_SETS,
             ("sts",),
             ("all",),
-            shape=shapes.STATEFUL_SET,
             subresources=("scale", "status"),
             scaling=Scaling(("spec", "replicas"), ("status", "replicas"), lambda found: selectors.as_text(at("spec", "selector")(found))),
             strategy=kinds.StatefulSetStrategy(),
-            columns=(Column("Ready", lambda found: f"{at('status', 'readyReplicas')(found) or 0}/{at('spec', 'replicas')(found) or 0}"),),
+            columns=columns.STATEFUL_SET,
         ),
         Row(
             catalog.STORAGE_CLASSES,
             ("sc",),
-            shape=shapes.STORAGE_CLASS,
             strategy=kinds.StorageClassStrategy(),
-            columns=(
-                Column("Provisioner", text("provisioner")),
-                Column("ReclaimPolicy", text("reclaimPolicy")),
-                Column("VolumeBindingMode", text("volumeBindingMode")),
-            ),
+            columns=columns.STORAGE_CLASS,
         ),
-        Row(catalog.ROLES, shape=shapes.ROLE, strategy=kinds.PathNamed()),
-        Row(catalog.ROLE_BINDINGS, shape=shapes.ROLE_BINDING, strategy=kinds.PathNamed(), columns=(Column("Role", _role),)),
-        Row(catalog.CLUSTER_ROLES, shape=shapes.ROLE, strategy=kinds.PathNamed()),
-        Row(catalog.CLUSTER_ROLE_BINDINGS, shape=shapes.ROLE_BINDING, strategy=kinds.PathNamed(), columns=(Column("Role", _role),)),
-        Row(catalog.LEASES, shape=shapes.LEASE, columns=(Column("Holder", text("spec", "holderIdentity", otherwise="")),)),
+        Row(catalog.ROLES, strategy=kinds.PathNamed(), columns=columns.ROLE),
+        Row(catalog.ROLE_BINDINGS, strategy=kinds.PathNamed(), columns=columns.BINDING),
+        Row(catalog.CLUSTER_ROLES, strategy=kinds.PathNamed(), columns=columns.ROLE),
+        Row(catalog.CLUSTER_ROLE_BINDINGS, strategy=kinds.PathNamed(), columns=columns.BINDING),
+        Row(catalog.LEASES, columns=columns.LEASE),
         Row(
             catalog.CUSTOM_RESOURCE_DEFINITIONS,
             ("crd", "crds"),
             ("api-extensions",),
             subresources=("status",),
             strategy=DefinitionStrategy(),
-            columns=(Column("Created At", text("metadata", "creationTimestamp"), "date"),),
+            columns=columns.DEFINITION,
         ),
         Row(catalog.SELF_SUBJECT_ACCESS_REVIEWS, verbs=CREATE_ONLY),
         Row(catalog.SUBJECT_ACCESS_REVIEWS, verbs=CREATE_ONLY),
@@ -383,7 +265,3 @@ def built_in() -> tuple[Row, ...]:
         Row(catalog.SELF_SUBJECT_REVIEWS, verbs=CREATE_ONLY),
         Row(Resource("authentication.k8s.io", "v1", "tokenreviews", "TokenReview", namespaced=False), verbs=CREATE_ONLY),
     )
-
-
-def _role(binding: Object) -> str:
-    return f"{at('roleRef', 'kind')(binding)}/{at('roleRef', 'name')(binding)}"

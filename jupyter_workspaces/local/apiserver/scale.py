@@ -7,9 +7,10 @@ from typing import Any
 from ...resources.catalog import Resource
 from ...resources.causes import invalid
 from . import status
+from .columns import at
 from .engine import Engine
 from .options import WriteOptions, Written
-from .rows import Row, Scaling, at
+from .rows import Row, Scaling
 from .status import Refusal
 from .store import Stored
 

@@ -52,6 +52,10 @@ class Strategy:
     def check(self, obj: Object, old: Object | None) -> list[Cause]:
         return []
 
+    def unknown_fields(self, obj: Object) -> list[str]:
+        """Paths of fields that a custom kind's schema has not."""
+        return []
+
 
 class PathNamed(Strategy):
     """RBAC objects: any name that fits into a path."""

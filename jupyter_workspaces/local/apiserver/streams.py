@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from . import replies, requests, status, tables
+from . import forms, requests, status, tables
 from .engine import Engine
+from .forms import Form
 from .requests import Target
 from .rows import Row
 from .selectors import Predicate
@@ -45,7 +46,7 @@ class Streams:
     ) -> web.StreamResponse:
         """Changes as lines of JSON. Raises `Refusal` 400; a revision that is too old is told in the stream, as Kubernetes does."""
         query = request.query
-        as_table, include = replies.wants_table(request), replies.include(request)
+        form, include = forms.asked(request), forms.include(request)
         stall = _Stall(request)
         events = watch(
             engine.store,
@@ -59,13 +60,13 @@ class Streams:
             overflowed=stall.begin,
         )
         no_delay(request)
-        response = web.StreamResponse(headers={"Content-Type": replies.JSON})
+        response = web.StreamResponse(headers={"Content-Type": forms.JSON})
         async with self.running_one(), aclosing(events), stall:
             await response.prepare(request)
             first = True
             try:
                 async for event in events:
-                    await response.write(_line(row, event, as_table, include, first))
+                    await response.write(_line(row, event, form, include, first))
                     first = False
             except Refusal as refusal:
                 await response.write(msgspec.json.encode({"type": "ERROR", "object": refusal.document()}) + b"\n")
@@ -113,20 +114,29 @@ class _Stall(AbstractAsyncContextManager[None]):
             self._timer.cancel()
 
 
-def _line(row: Row, event: Event, as_table: bool, include: str, first: bool) -> bytes:
+def _line(row: Row, event: Event, form: Form, include: str, first: bool) -> bytes:
     if event.object is None:
         metadata: Object = {"resourceVersion": str(event.revision)}
         if event.initial_end:
             metadata["annotations"] = {"k8s.io/initial-events-end": "true"}
-        if as_table:
-            bookmark = tables.table(row, [], metadata, include, definitions=first)
-        else:
-            bookmark = {"kind": row.resource.kind, "apiVersion": row.resource.api_version, "metadata": metadata}
-        return msgspec.json.encode({"type": "BOOKMARK", "object": bookmark}) + b"\n"
-    if as_table:
-        document = tables.table(row, [row.decode(event.object)], {"resourceVersion": str(event.revision)}, include, definitions=first)
-        return msgspec.json.encode({"type": event.type, "object": document}) + b"\n"
-    return b'{"type":"' + event.type.encode() + b'","object":' + row.body(event.object) + b"}\n"
+        bookmark = {"kind": row.resource.kind, "apiVersion": row.resource.api_version, "metadata": metadata}
+        return _encoded("BOOKMARK", _shaped(row, bookmark, form, include, first) or bookmark)
+    if form == Form():
+        return b'{"type":"' + event.type.encode() + b'","object":' + row.body(event.object) + b"}\n"
+    obj = row.decode(event.object)
+    return _encoded(event.type, _shaped(row, obj, form, include, first) or obj)
+
+
+def _encoded(kind: str, document: Object) -> bytes:
+    return msgspec.json.encode({"type": kind, "object": document}) + b"\n"
+
+
+def _shaped(row: Row, obj: Object, form: Form, include: str, first: bool) -> Object | None:
+    """None: as it is."""
+    if form.kind == forms.TABLE:
+        metadata = {"resourceVersion": obj["metadata"]["resourceVersion"]}
+        return tables.table(row, [obj], metadata, include, definitions=first, version=form.version)
+    return tables.partial(obj, form.version) if form.kind == forms.PARTIAL else None
 
 
 def no_delay(request: web.Request) -> None:

@@ -1,4 +1,4 @@
-"""Request bodies in YAML: only what JSON could say as well, within bounds that keep the event loop free."""
+"""Bodies in YAML. Requests: only what JSON could say as well, within bounds that keep the event loop free."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ LIMIT = 512 * 2**10
 
 _DEPTH = 100
 _Loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Dumper: type[Any] = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 class _Plain(_Loader):  # type: ignore[misc]
@@ -37,3 +38,8 @@ def decode(data: bytes) -> Any:
             depth -= 1
     # Through JSON, so that keys are text and nothing but JSON's types is left.
     return msgspec.json.decode(msgspec.json.encode(yaml.load(data, Loader=_Plain)))
+
+
+def encode(document: Any) -> bytes:
+    """JSON values as YAML, as Kubernetes writes it: keys in order, blocks."""
+    return yaml.dump(document, Dumper=_Dumper, default_flow_style=False, allow_unicode=True, sort_keys=True).encode()

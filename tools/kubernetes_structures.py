@@ -1,0 +1,42 @@
+"""Take from Kubernetes' Go types how the kinds that the local cluster serves are encoded: JSON names, numbers in protobuf, what is left out
+when empty. Facts only.
+
+`python tools/kubernetes_structures.py` (needs Go) writes `jupyter_workspaces/local/apiserver/structures/kubernetes.json`. Run it again when
+the table of kinds (rows.py) grows, or for another Kubernetes version (kubernetes_structures/go.mod).
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+from jupyter_workspaces.local.apiserver.rows import built_in
+from jupyter_workspaces.local.apiserver.structures import FILE
+
+PROGRAM = Path(__file__).with_name("kubernetes_structures")
+
+# Bodies of subresources, and of requests that are not about an object.
+MORE = (
+    *("/v1/Binding", "/v1/DeleteOptions", "policy/v1/Eviction", "autoscaling/v1/Scale", "authentication.k8s.io/v1/TokenRequest"),
+    *("/v1/Status", "/v1/List"),
+)
+
+
+def wanted() -> list[str]:
+    """Kinds as group/version/Kind."""
+    resources = (row.resource for row in built_in())
+    return sorted({*MORE, *(f"{resource.group}/{resource.version}/{resource.kind}" for resource in resources)})
+
+
+def main() -> None:
+    ran = subprocess.run(["go", "run", ".", *wanted()], cwd=PROGRAM, check=True, capture_output=True, text=True)
+    found = json.loads(ran.stdout)
+    lines = [f"{json.dumps(name)}:{json.dumps(fields, separators=(',', ':'))}" for name, fields in sorted(found["types"].items())]
+    kinds = json.dumps(found["kinds"], sort_keys=True, indent=0, separators=(",", ":"))
+    FILE.write_text(f'{{"kinds":{kinds},\n"types":{{\n' + ",\n".join(lines) + "\n}}\n", encoding="utf-8")
+    print(f"{len(lines)} types of {len(found['kinds'])} kinds, {FILE.stat().st_size // 1024} KiB, in {FILE}")
+
+
+if __name__ == "__main__":
+    main()
