@@ -55,7 +55,7 @@ def controllers(plane: ControlPlane) -> Iterator[list[DeployedController]]:
     yield started
     plane.ask("DELETE", VALIDATING_WEBHOOKS.path(name=manifests.NAMESPACE))
     for controller in started:
-        controller.stop(signal.SIGKILL)
+        controller.stop()
 
 
 def workspace(name: str, **spec: Any) -> Object:
