@@ -8,7 +8,6 @@ from typing import Any
 from ..resources import names
 from ..resources.catalog import (
     CONFIG_MAPS,
-    NAMESPACES,
     PERSISTENT_VOLUME_CLAIMS,
     PERSISTENT_VOLUMES,
     PODS,
@@ -19,9 +18,14 @@ from ..resources.catalog import (
     Resource,
 )
 from .client import Cluster
-from .reflector import Key, Reflector, key_of
+from .errors import ClusterError, Forbidden
+from .reflector import Key, key_of
+from .scoped import Namespaces, Scoped
 
 Object = dict[str, Any]
+
+MOST_NAMESPACES = 50
+"""Each costs a watch for each kind of object."""
 
 
 class Cache:
@@ -30,28 +34,51 @@ class Cache:
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
         self.endpoint = cluster.endpoint
-        self.workspaces = Reflector(cluster, WORKSPACES)
-        self.kinds = Reflector(cluster, WORKSPACE_KINDS)
-        self.pods = Reflector(cluster, PODS)
-        self.services = Reflector(cluster, SERVICES, label_selector=names.WORKSPACE_NAME)
-        self.claims = Reflector(cluster, PERSISTENT_VOLUME_CLAIMS)
-        self.volumes = Reflector(cluster, PERSISTENT_VOLUMES)
-        self.storage_classes = Reflector(cluster, STORAGE_CLASSES)
-        self.namespaces = Reflector(cluster, NAMESPACES)
-        self.pictures = Reflector(cluster, CONFIG_MAPS, label_selector=f"{names.IMAGE_SOURCE}=true")
-        self.reflectors: dict[Resource, Reflector] = {
-            found.resource: found for found in vars(self).values() if isinstance(found, Reflector)
-        }
+        here = [cluster.endpoint.namespace]
+        self.workspaces = Scoped(cluster, WORKSPACES, here, strict=True)
+        self.kinds = Scoped(cluster, WORKSPACE_KINDS, here, strict=True)
+        self.pods = Scoped(cluster, PODS, here)
+        self.services = Scoped(cluster, SERVICES, here, label_selector=names.WORKSPACE_NAME)
+        self.claims = Scoped(cluster, PERSISTENT_VOLUME_CLAIMS, here, strict=True)
+        self.volumes = Scoped(cluster, PERSISTENT_VOLUMES, here)
+        self.storage_classes = Scoped(cluster, STORAGE_CLASSES, here, strict=True)
+        self.namespaces = Namespaces(cluster, here)
+        self.pictures = Scoped(cluster, CONFIG_MAPS, here, label_selector=f"{names.IMAGE_SOURCE}=true")
+        self.reflectors: dict[Resource, Scoped] = {found.resource: found for found in vars(self).values() if isinstance(found, Scoped)}
         self._pods_of: dict[Key, set[Key]] = {}
         self._service_of: dict[str, Key] = {}
         self.pods.listen(self._index_pod)
         self.services.listen(self._index_service)
 
     async def start(self, seconds: float = 20) -> None:
-        """Start all caches and wait until each has its first list. Raises `ClusterError`, `TimeoutError`."""
+        """Start all caches and wait until each has its first list, or the cluster's refusal, which is fatal for workspaces only.
+
+        Raises `ClusterError`, `TimeoutError`.
+        """
         for reflector in self.reflectors.values():
             reflector.start()
-        await asyncio.gather(*(reflector.synced(seconds) for reflector in self.reflectors.values()))
+        await asyncio.gather(*(reflector.answered(seconds) for reflector in self.reflectors.values()))
+        if (denied := self.workspaces.denied) is not None:
+            raise denied
+
+    async def reach(self, namespace: str) -> None:
+        """What is in this namespace can be read from now on, also by somebody who may not see all of them.
+
+        Raises `Forbidden`, in the cluster's own words, when its workspaces may not be seen, and `ClusterError`, `TimeoutError`.
+        """
+        parts = self.workspaces.parts
+        if not parts or namespace in parts:
+            return
+        if len(parts) >= MOST_NAMESPACES:
+            raise Forbidden(f"{MOST_NAMESPACES} namespaces are watched one by one already; only who may list all of them can see more")
+        try:
+            await self.workspaces.add(namespace)
+        except ClusterError:
+            await self.workspaces.drop(namespace)
+            raise
+        rest = [found for found in self.reflectors.values() if found.parts and found.resource.namespaced and found is not self.workspaces]
+        await asyncio.gather(*(found.add(namespace) for found in rest), return_exceptions=True)
+        await self.namespaces.learn(namespace)
 
     async def stop(self) -> None:
         await asyncio.gather(*(reflector.stop() for reflector in self.reflectors.values()))
@@ -59,7 +86,7 @@ class Cache:
 
     @property
     def ready(self) -> bool:
-        return all(reflector.ready for reflector in self.reflectors.values())
+        return all(reflector.ready or reflector.denied for reflector in self.reflectors.values())
 
     def workspace(self, namespace: str, name: str) -> Object | None:
         return self.workspaces.get(name, namespace)

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..resources.catalog import Resource
 from .client import Cluster
-from .errors import ClusterError, Expired
+from .errors import ClusterError, Expired, Forbidden
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +20,8 @@ Listener = Callable[[str, Object, Object | None], None]
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 30.0
+DENIED_PAUSE = 60.0
+"""Rights do not come by asking often, but they may come."""
 
 
 def key_of(obj: Object) -> Key:
@@ -55,6 +57,7 @@ class Reflector:
         self._gone: set[str] = set()  # deleted by us, while the watch may still bring older changes of them
         self._listeners: list[Listener] = []
         self._synced = asyncio.Event()
+        self._answered = asyncio.Event()
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -71,8 +74,15 @@ class Reflector:
 
     async def synced(self, seconds: float = 30) -> None:
         """Return once the first list is in. Raises the last `ClusterError`, or `TimeoutError`, when it takes longer."""
+        await self._wait(self._synced, seconds)
+
+    async def answered(self, seconds: float = 30) -> None:
+        """The same, but that the list may not be seen is an answer too (`denied`)."""
+        await self._wait(self._answered, seconds)
+
+    async def _wait(self, event: asyncio.Event, seconds: float) -> None:
         # Not `wait_for`: before Python 3.12 it loses a cancellation that comes together with the event.
-        waiter = asyncio.ensure_future(self._synced.wait())
+        waiter = asyncio.ensure_future(event.wait())
         try:
             done, _ = await asyncio.wait({waiter}, timeout=seconds)
         finally:
@@ -87,6 +97,11 @@ class Reflector:
     @property
     def ready(self) -> bool:
         return self._synced.is_set()
+
+    @property
+    def denied(self) -> Forbidden | None:
+        """The cluster's refusal, in its own words, while the list may not be seen."""
+        return self.error if isinstance(self.error, Forbidden) and not self._synced.is_set() else None
 
     def get(self, name: str, namespace: str = "") -> Object | None:
         return self._objects.get((namespace, name))
@@ -135,15 +150,22 @@ class Reflector:
                 if self.error is None or str(error) != str(self.error):
                     log.warning("Watching %s: %s", self.resource.plural, error)
                 self.error = error
+                if denied := self.denied:
+                    await self._refused(denied)
+                    pause = DENIED_PAUSE
                 self._woken.clear()
                 timer = asyncio.get_running_loop().call_later(pause * random.uniform(0.5, 1.5), self._woken.set)
                 try:
                     await self._woken.wait()
                 finally:
                     timer.cancel()
-                pause = min(pause * 2, LONGEST_PAUSE)
+                pause = FIRST_PAUSE if denied else min(pause * 2, LONGEST_PAUSE)
                 if not self._synced.is_set():
                     self.resource_version = ""
+
+    async def _refused(self, error: Forbidden) -> None:
+        """The list may not be seen, and has not been seen before."""
+        self._answered.set()
 
     async def _list(self) -> None:
         listing = await self._cluster.list(self.resource, self.namespace, label_selector=self._labels, field_selector=self._fields)
@@ -155,6 +177,7 @@ class Reflector:
         self._gone.clear()
         self.resource_version, self.error = listing.resource_version, None
         self._synced.set()
+        self._answered.set()
 
     async def _watch(self) -> None:
         async for event in self._cluster.watch(

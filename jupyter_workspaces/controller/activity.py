@@ -12,12 +12,9 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from ..cluster.client import Cluster
-from ..cluster.errors import ClusterError
-from ..cluster.reflector import Key
+from ..cluster.reflector import Key, Reflector
 from ..cluster.workqueue import WorkQueue
 from ..resources import names
-from ..resources.catalog import SECRETS
 from ..resources.selectors import matches
 from ..resources.templates import connect_path
 
@@ -96,13 +93,13 @@ def duration(seconds: float) -> str:
 class Prober:
     """Asks running workspaces when they were last used, off the reconcile workers, at most eight at once.
 
-    What it learned is in `results` until a reconcile takes it with `take`; `learned` is called for each.
+    `secrets` has the workspaces' tokens. What it learned is in `results` until a reconcile takes it with `take`; `learned` is called for each.
     """
 
     def __init__(
-        self, cluster: Cluster, find: Callable[[Key], tuple[Object, Object, Object] | None], learned: Callable[[Key], None]
+        self, secrets: Reflector, find: Callable[[Key], tuple[Object, Object, Object] | None], learned: Callable[[Key], None]
     ) -> None:
-        self._cluster, self._find, self._learned = cluster, find, learned
+        self._secrets, self._find, self._learned = secrets, find, learned
         self._queue: WorkQueue[Key] = WorkQueue("activity probe")
         self._results: dict[Key, dict[str, Any]] = {}
 
@@ -152,7 +149,7 @@ class Prober:
             result, message, last_update = "Success", "The workspace told when it was last used.", _now()
         except asyncio.TimeoutError:
             result, message = "Timeout", f"No answer within {PROBE_SECONDS} s."
-        except (ProbeFailed, aiohttp.ClientError, ClusterError) as error:
+        except (ProbeFailed, aiohttp.ClientError) as error:
             result, message = "Failure", str(error)[:500] or type(error).__name__
         told = {"startTime": start, "endTime": _now(), "result": result, "message": message}
         return {"lastActivity": last_activity, "lastUpdate": last_update, "lastProbe": told}
@@ -169,7 +166,7 @@ class Prober:
         path = "/" if stripped else connect_path(metadata["namespace"], metadata["name"], port_id)
         headers = {}
         if (secret := annotations.get(names.TOKEN_SECRET)) is not None:
-            headers["Authorization"] = f"token {await self._token(secret, metadata['namespace'])}"
+            headers["Authorization"] = f"token {self._token(secret, metadata['namespace'])}"
         host = f"[{address}]" if ":" in address else address
         async with session.get(f"http://{host}:{port}{path}api/status", headers=headers, allow_redirects=False) as answer:
             if not 200 <= answer.status < 300:
@@ -187,8 +184,8 @@ class Prober:
             raise ProbeFailed("api/status says last_activity without a time zone")
         return min(int(last_activity.timestamp() * 1000), _now())
 
-    async def _token(self, secret: str, namespace: str) -> str:
-        data = (await self._cluster.get(SECRETS, secret, namespace)).get("data") or {}
+    def _token(self, secret: str, namespace: str) -> str:
+        data = (self._secrets.get(secret, namespace) or {}).get("data") or {}
         try:
             return base64.b64decode(data[names.TOKEN_KEY], validate=True).decode("ascii")
         except (LookupError, ValueError) as error:  # binascii.Error and UnicodeDecodeError are ValueErrors

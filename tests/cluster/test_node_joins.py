@@ -1,0 +1,110 @@
+"""The whole way on a real cluster: its scheduler gives a workspace to our node, where a real Lab runs."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from cluster_cleaning import clean
+from real_cluster import RealCluster
+
+from jupyter_workspaces import controller
+from jupyter_workspaces.cluster.client import Cluster
+from jupyter_workspaces.cluster.errors import NotFound
+from jupyter_workspaces.local.install import install
+from jupyter_workspaces.local.node import Agent, stop_pods
+from jupyter_workspaces.resources import names
+from jupyter_workspaces.resources.catalog import NODES, PODS, SECRETS, WORKSPACE_KINDS, WORKSPACES
+
+pytestmark = pytest.mark.slow
+
+Object = dict[str, Any]
+
+LIMIT_SECONDS = 60.0
+KIND = "on-our-node"
+
+
+@asynccontextmanager
+async def joined(real: RealCluster, directory: Path) -> AsyncIterator[Cluster]:
+    """A cluster with our node, our controller, and a kind whose pods only our node takes."""
+    async with Cluster(real.endpoint()) as cluster:
+        await clean(cluster)
+        await install(cluster)
+        sample = await cluster.get(WORKSPACE_KINDS, "jupyterlab")
+        for size in sample["spec"]["podTemplate"]["options"]["podConfig"]["values"]:
+            size["spec"]["nodeSelector"] = {"kubernetes.io/hostname": "local"}
+        metadata = {"name": KIND, "annotations": sample["metadata"]["annotations"]}
+        await cluster.create(WORKSPACE_KINDS, {**{key: sample[key] for key in ("apiVersion", "kind", "spec")}, "metadata": metadata})
+        tasks = [asyncio.create_task(Agent(cluster, directory).run()), asyncio.create_task(controller.run(cluster))]
+        try:
+            yield cluster
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.to_thread(stop_pods, directory)
+            await clean(cluster)
+
+
+async def until(condition: Callable[[], Awaitable[Any]], what: str) -> Any:
+    deadline, answer = time.monotonic() + LIMIT_SECONDS, None
+    while time.monotonic() < deadline:
+        try:
+            answer = await condition()
+        except NotFound:
+            answer = None
+        if answer:
+            return answer
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"{what} did not come about within {LIMIT_SECONDS:g} s")
+
+
+async def test_a_real_lab_runs_where_the_real_scheduler_puts_it(real_cluster: RealCluster, tmp_path: Path) -> None:
+    async with joined(real_cluster, tmp_path) as cluster:
+        options = {"imageConfig": "jupyterlab_scipy_190", "podConfig": "tiny_cpu"}
+        spec = {"kind": KIND, "podTemplate": {"volumes": {"data": []}, "options": options}}
+        body = {"apiVersion": WORKSPACES.api_version, "kind": WORKSPACES.kind, "metadata": {"name": "lab"}, "spec": spec}
+        await cluster.create(WORKSPACES, body, "default")
+
+        async def state(wanted: str) -> bool:
+            status = (await cluster.get(WORKSPACES, "lab", "default")).get("status") or {}
+            return bool(status.get("state") == wanted)
+
+        await until(lambda: state("Running"), "a running Lab")
+
+        pod = next(iter((await cluster.list(PODS, "default", label_selector=f"{names.WORKSPACE_NAME}=lab")).items))
+        assert pod["spec"]["nodeName"] == "local"
+        assert (await lab_status(cluster, pod))["kernels"] == 0
+        node = await cluster.get(NODES, "local")
+        assert not [taint for taint in node["spec"].get("taints") or () if "not-ready" in taint["key"]]
+
+        await cluster.patch(WORKSPACES, "lab", {"spec": {"paused": True}}, "default")
+        await until(lambda: state("Paused"), "a paused Lab")
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await lab_status(cluster, pod)
+        await cluster.delete(WORKSPACES, "lab", "default")
+
+        async def nothing_left() -> bool:
+            return not (await cluster.list(PODS, "default", label_selector=names.WORKSPACE_NAME)).items
+
+        await until(nothing_left, "an empty namespace")
+
+
+async def lab_status(cluster: Cluster, pod: Object) -> Object:
+    """What the Lab itself says, asked with the workspace's own token."""
+    annotations = pod["metadata"]["annotations"]
+    secret = await cluster.get(SECRETS, annotations[names.TOKEN_SECRET], "default")
+    headers = {"Authorization": f"token {base64.b64decode(secret['data'][names.TOKEN_KEY]).decode()}"}
+    port = annotations.get(f"{names.LOCAL_PORT}8888", "8888")
+    url = f"http://{pod['status']['podIP']}:{port}/workspace/connect/default/lab/jupyterlab/api/status"
+    async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as answer:
+        assert answer.status == 200, await answer.text()
+        found: Object = await answer.json()
+        return found

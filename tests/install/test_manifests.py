@@ -1,0 +1,65 @@
+"""What the package installs is what `kubectl apply -k deploy` installs."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import control_plane_binaries
+import pytest
+import yaml
+
+from jupyter_workspaces._version import __version__
+from jupyter_workspaces.install import manifests
+
+Object = dict[str, Any]
+
+KUBECTL = control_plane_binaries.find().get("kubectl")
+needs_kubectl = pytest.mark.skipif(KUBECTL is None, reason=f"needs kubectl: {control_plane_binaries.missing()}")
+
+
+def kustomized(folder: Path) -> list[Object]:
+    text = subprocess.run([str(KUBECTL), "kustomize", str(folder)], capture_output=True, text=True, check=True, timeout=60).stdout
+    return sorted((document for document in yaml.safe_load_all(text) if document), key=manifests.key)
+
+
+@needs_kubectl
+def test_without_choices_all_is_as_kustomize_makes_it() -> None:
+    assert sorted(manifests.all_objects(), key=manifests.key) == kustomized(manifests.folder())
+
+
+@needs_kubectl
+def test_with_header_authentication_too(tmp_path: Path) -> None:
+    root = manifests.folder().parent
+    for part in ("deploy", "jupyter_workspaces/resources/crds"):
+        target = tmp_path / part
+        target.parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["cp", "-r", str(root / part), str(target)], check=True)
+    file = tmp_path / "deploy" / "kustomization.yaml"
+    file.write_text(file.read_text().replace("# components:\n# - ", "components:\n- "))
+
+    assert sorted(manifests.all_objects(header_authentication=True), key=manifests.key) == kustomized(tmp_path / "deploy")
+
+
+def test_every_object_is_marked_as_ours_with_this_version() -> None:
+    for obj in manifests.all_objects(header_authentication=True, samples=True):
+        labels = obj["metadata"]["labels"]
+        assert (labels[manifests.PART_OF], labels[manifests.VERSION]) == (manifests.NAMESPACE, __version__), manifests.key(obj)
+
+
+def test_an_image_of_ones_own_is_used_for_both_programs() -> None:
+    deployments = [obj for obj in manifests.all_objects(image="registry.example/jw:7") if obj["kind"] == "Deployment"]
+    assert {one["spec"]["template"]["spec"]["containers"][0]["image"] for one in deployments} == {"registry.example/jw:7"}
+    assert len(deployments) == 2
+
+
+def test_the_image_of_this_version_is_the_default() -> None:
+    deployments = [obj for obj in manifests.all_objects() if obj["kind"] == "Deployment"]
+    assert {one["spec"]["template"]["spec"]["containers"][0]["image"] for one in deployments} == {f"{manifests.IMAGE}:{__version__}"}
+
+
+def test_the_webhook_comes_after_all_that_must_be_there_before_it_answers() -> None:
+    kinds = [obj["kind"] for obj in manifests.all_objects(samples=True)]
+    assert kinds[0] == "Namespace"
+    assert kinds.index("ValidatingWebhookConfiguration") > max(index for index, kind in enumerate(kinds) if kind == "Deployment")
