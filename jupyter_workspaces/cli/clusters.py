@@ -205,6 +205,7 @@ def _show_status(output: str) -> bool:
         "pid": status.pid,
         "url": status.url,
         "version": status.version,
+        "parts": None if status.parts is None else str(status.parts),
         "pods": status.pods,
         "memoryMiB": None if status.memory is None else round(status.memory / 2**20),
     }

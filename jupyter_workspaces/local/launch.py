@@ -44,6 +44,7 @@ class Status:
     version: str | None = None
     pods: int | None = None
     memory: int | None = None
+    parts: Parts | None = None
 
 
 def start(directory: str | Path | None = None, timeout: float = 30, port: int | None = None, parts: Parts | None = None) -> Path:
@@ -132,7 +133,7 @@ def status(directory: str | Path | None = None) -> Status:
         pods: int | None = sum(1 for pod in listed if pod.get("status", {}).get("phase") == "Running")
     except (OSError, ValueError, AttributeError):
         pods = None
-    return Status(True, files.path, process.pid, record.get("url"), record.get("version"), pods, memory)
+    return Status(True, files.path, process.pid, record.get("url"), record.get("version"), pods, memory, of_record(record))
 
 
 def reset(directory: str | Path | None = None) -> None:

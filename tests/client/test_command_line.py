@@ -256,3 +256,28 @@ def test_the_local_cluster_before_it_was_started(alone: Path) -> None:
     assert json.loads(done.stdout)["running"] is False
     assert run("local", "reset").exit_code == 2
     assert run("local", "stop").exit_code == 0
+
+
+def test_a_local_cluster_starts_with_the_parts_that_were_asked_for(alone: Path) -> None:
+    log = alone / "pod.log"
+    log.touch()
+    try:
+        done = run(
+            "local", "start", "--controller", "off", "--node", "simulated", "--ready-after", "0.5", "--pod-log", str(log), "-o", "json"
+        )
+        assert done.exit_code == 0, done.stderr
+        assert json.loads(done.stdout)["parts"] == f"--controller off --node simulated --ready-after 0.5 --pod-log {log}"
+        refused = run("local", "start", "--without-controller")
+        assert refused.exit_code == 1
+        assert "Stop it" in refused.stderr
+        assert run("local", "start").exit_code == 0
+    finally:
+        run("local", "stop", "--pods")
+
+
+def test_parts_that_do_not_go_together_are_wrong_use(alone: Path) -> None:
+    done = run("local", "start", "--node", "off", "--ready-after", "1")
+    assert done.exit_code == 2
+    assert "--node simulated" in done.stderr
+    assert run("local", "start", "--node", "other").exit_code == 2
+    assert not (alone / "home").exists()
