@@ -16,7 +16,7 @@ from jupyter_workspaces.resources.catalog import Resource
 Object = dict[str, Any]
 
 LIMIT_SECONDS = 30.0
-NAMESPACE = "default"
+NAMESPACES = ("default", "team-a")
 # Owners before what they own, else it is made again.
 IN_NAMESPACE = (
     catalog.WORKSPACES,
@@ -38,7 +38,7 @@ KEPT = {(catalog.SERVICES, "kubernetes"), (catalog.SERVICE_ACCOUNTS, "default"),
 
 
 async def clean(cluster: Cluster) -> None:
-    """Delete what tests may have left in `default` and beside namespaces, finalizers or not. Raises `AssertionError` when something stays."""
+    """Delete what tests may have left in its namespaces and beside them, finalizers or not. Raises `AssertionError` when something stays."""
     with contextlib.suppress(NotFound):  # what `install` remembers: samples that were deleted would not come back
         await cluster.delete(catalog.CONFIG_MAPS, *RECORD)
     deadline = time.monotonic() + LIMIT_SECONDS
@@ -80,11 +80,12 @@ async def foreign(cluster: Cluster) -> list[str]:
 
 
 async def _left(cluster: Cluster, resource: Resource) -> list[Object]:
+    namespaces = NAMESPACES if resource.namespaced else (None,)
     try:
-        found = await cluster.list(resource, NAMESPACE if resource.namespaced else None)
+        found = [one for namespace in namespaces for one in (await cluster.list(resource, namespace)).items]
     except NotFound:  # its definition is not there
         return []
-    return [one for one in found.items if _of_tests(resource, one)]
+    return [one for one in found if _of_tests(resource, one)]
 
 
 def _of_tests(resource: Resource, found: Object) -> bool:
