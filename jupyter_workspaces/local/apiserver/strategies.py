@@ -142,7 +142,7 @@ class ServiceStrategy(Strategy):
         for port in spec.get("ports") or ():
             port.setdefault("protocol", "TCP")
             if "port" in port:
-                port.setdefault("targetPort", port["port"])
+                port["targetPort"] = port.get("targetPort") or port["port"]
 
     def prepare(self, obj: Object, old: Object | None) -> None:
         spec = obj["spec"]
