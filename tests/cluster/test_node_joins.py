@@ -12,7 +12,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from cluster_cleaning import clean
+from shared_cluster import clean
 from real_cluster import RealCluster
 
 from jupyter_workspaces import controller

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from cluster_cleaning import clean
+from shared_cluster import clean
 from real_cluster import RealCluster
 
 from jupyter_workspaces.cli.commands import cli

@@ -54,7 +54,7 @@ async def test_the_second_pod_waits_for_the_first_to_be_ready(tmp_path: Path) ->
         await small.until(lambda: small.events("SuccessfulCreate"))
         found = await small.until(lambda: _status(small, lambda status: status.get("replicas") == 1))
 
-        assert found["status"]["readyReplicas"] == 0
+        assert found["status"].get("readyReplicas", 0) == 0
         assert sorted(await small.pods()) == ["web-0"]
 
 
@@ -66,7 +66,7 @@ async def test_scaling_to_nothing_removes_the_pod_and_says_so(tmp_path: Path) ->
         await small.cluster.patch(STATEFUL_SETS, "web", {"spec": {"replicas": 0}}, "default")
 
         await small.gone(PODS, "web-0")
-        assert (await settled(small, 0))["status"]["currentReplicas"] == 0
+        assert (await settled(small, 0))["status"].get("currentReplicas", 0) == 0
 
 
 async def test_a_changed_template_replaces_the_pod(tmp_path: Path) -> None:

@@ -53,9 +53,26 @@ LIST = {"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map
 )
 def test_a_value_is_held_against_its_schema(rules: dict[str, Any], value: Any, wanted: set[str]) -> None:
     causes = schema.validate(rules, value, "spec.x")
-    assert {cause.reason.removeprefix("FieldValue") for cause in causes if cause.field != "<nil>"} == wanted
-    blocked = bool(wanted & {"TypeInvalid", "TooLong", "TooMany", "NotSupported", "Required"})
-    assert any(cause.field == "<nil>" for cause in causes) == blocked
+    assert {cause.reason.removeprefix("FieldValue") for cause in causes} == wanted
+
+
+@pytest.mark.parametrize(
+    ("rules", "value", "blocked"),
+    [
+        ({"type": "integer"}, "x", True),
+        ({"type": "string", "maxLength": 2}, "abc", True),
+        ({"type": "string", "enum": ["a"]}, "b", True),
+        ({"type": "array", "maxItems": 1}, [1, 2], True),
+        ({"type": "object", "required": ["a"]}, {}, True),
+        ({"type": "string", "pattern": "^b"}, "a", False),
+        ({"type": "string"}, "a", False),
+    ],
+)
+def test_a_broken_form_says_that_the_rules_were_not_looked_at_if_there_are_any(rules: dict[str, Any], value: Any, blocked: bool) -> None:
+    with_rules = rules | {"x-kubernetes-validations": [{"rule": next(iter(RULES))}]}
+    assert any(cause.field == "<nil>" for cause in schema.validate(rules, value, "spec.x")) is False
+    if blocked or value == "a" and "pattern" in rules:
+        assert any(cause.field == "<nil>" for cause in schema.validate(with_rules, value, "spec.x")) is blocked
 
 
 def test_unknown_fields_are_named_and_dropped() -> None:
