@@ -6,7 +6,9 @@ from typing import Any
 
 from ...resources import catalog
 from ...resources.causes import invalid
-from . import shapes, status
+from . import schemas, shapes, status
+from .fields import types
+from .fields.tidying import tidied
 from .metadata import check_types
 from .rows import Row
 from .status import Refusal
@@ -83,6 +85,14 @@ def patched(row: Row, stored: Stored, body: Object) -> Object:
     return body
 
 
+def with_status(row: Row, obj: Object, body: Object) -> Object:
+    """The object with the status of a body that is written to `/status`; where there is none, built-in kinds have an empty one."""
+    kept = {key: value for key, value in obj.items() if key != "status"}
+    if row.custom:
+        return kept | ({"status": body["status"]} if "status" in body else {})
+    return kept | {"status": body.get("status") or {}}
+
+
 def status_metadata(row: Row, metadata: Object, before: Object) -> Object:
     """The metadata of a built-in kind that a write of its status may change; a pod's owners it may not."""
     if row.resource != catalog.PODS:
@@ -92,12 +102,13 @@ def status_metadata(row: Row, metadata: Object, before: Object) -> Object:
 
 
 def clean(row: Row, body: Object) -> None:
-    """Leave out nulls of a built-in kind's body, in place. Raises `Refusal` 400 for a field that has another type than it should."""
-    if row.shape is None:
+    """Leave out what says nothing in a built-in kind's body, in place. Raises `Refusal` 400 for a field that has another type than it should."""
+    if row.custom:
+        body["metadata"] = tidied(types.named(schemas.OBJECT_META), body["metadata"])
         return
-    kept = shapes.without_nulls(body)
+    kept = tidied(row.fields.type, body)
     body.clear()
     body.update(kept)
-    if found := shapes.problem(row.shape, body):
+    if row.shape is not None and (found := shapes.problem(row.shape, body)):
         kind = row.resource.kind
         raise status.bad_request(f'{kind} in version "{row.resource.version}" cannot be handled as a {kind}: {found}')
