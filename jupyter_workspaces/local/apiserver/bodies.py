@@ -84,6 +84,14 @@ def patched(row: Row, stored: Stored, body: Object) -> Object:
     return body
 
 
+def with_status(row: Row, obj: Object, body: Object) -> Object:
+    """The object with the status of a body that is written to `/status`; where there is none, built-in kinds have an empty one."""
+    kept = {key: value for key, value in obj.items() if key != "status"}
+    if row.custom:
+        return kept | ({"status": body["status"]} if "status" in body else {})
+    return kept | {"status": body.get("status") or {}}
+
+
 def status_metadata(row: Row, metadata: Object, before: Object) -> Object:
     """The metadata of a built-in kind that a write of its status may change; a pod's owners it may not."""
     if row.resource != catalog.PODS:

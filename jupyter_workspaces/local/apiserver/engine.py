@@ -187,7 +187,7 @@ class Engine:
             managed = {"managedFields": metadata["managedFields"]} if "managedFields" in metadata else {}
             kept = {key: value for key, value in before.items() if key != "managedFields"} | managed
             metadata = kept if row.custom else bodies.status_metadata(row, metadata, before)
-            body = old | {"metadata": metadata} | ({"status": body["status"]} if "status" in body else {})
+            body = bodies.with_status(row, old | {"metadata": metadata}, body)
         elif row.has_status:
             body = {key: value for key, value in body.items() if key != "status"} | ({"status": old["status"]} if "status" in old else {})
         metadata = body["metadata"]

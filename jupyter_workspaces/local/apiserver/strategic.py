@@ -114,7 +114,7 @@ def _order_lists(place: Place, merged: Object, patch: Object) -> None:
             continue
         before = _list(field, held or [])
         items = before if given is None else _items(child, before, given) if held is not None else _plain(given)
-        merged[field] = _ordered(known, items, wanted, before)
+        merged[field] = _ordered(known, items, wanted, _places(known, before, items))
 
 
 def _check_order(known: Callable[[Any], Any], given: Sequence[Any], wanted: Sequence[Any], directive: str) -> None:
@@ -147,7 +147,7 @@ def _items(place: Place, held: list[Any], patch: list[Any]) -> list[Any]:
         value = _key_of(item, place.key)
         position = next((index for index, one in enumerate(merged) if one.get(place.key) == value), None)
         if position is None:
-            merged.append(_plain(item))
+            merged.append(_undirected(item))
         else:
             merged[position] = _map(place.item(), merged[position], item)
     return _ordered(_known(place.key), merged, patch, held)
@@ -188,6 +188,19 @@ def _ordered(known: Callable[[Any], Any], merged: list[Any], wanted: Sequence[An
     return found
 
 
+def _places(known: Callable[[Any], Any], before: Sequence[Any], items: Sequence[Any]) -> list[Any]:
+    """The order that others keep: as it was, with new items in the places of those that were deleted."""
+    still = {_hashable(known(item)) for item in items}
+    kept = [item for item in before if _hashable(known(item)) in still]
+    places = {_hashable(known(item)) for item in kept}
+    new = [item for item in items if _hashable(known(item)) not in places]
+    return [*kept, *new][: len(before)] if len(kept) < len(before) else list(before)
+
+
+def _hashable(value: Any) -> str:
+    return repr(value)
+
+
 def _known(key: str) -> Callable[[Any], Any]:
     """By what an item is known: its key, or, without one, itself."""
     return (lambda item: item.get(key) if isinstance(item, dict) else item) if key else lambda item: item
@@ -210,6 +223,17 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(item) for item in value if not (isinstance(item, dict) and _PATCH in item)]
     return value
+
+
+def _undirected(value: Any) -> Any:
+    """An item that is added as it stands: directives in it mean nothing, and what they stood at stays."""
+    if isinstance(value, dict):
+        return {
+            name: _undirected(child)
+            for name, child in value.items()
+            if child is not None and name not in _DIRECTIVES and not name.startswith((_ORDER, _DELETE))
+        }
+    return [_undirected(item) for item in value] if isinstance(value, list) else value
 
 
 def _list(name: str, value: Any) -> list[Any]:

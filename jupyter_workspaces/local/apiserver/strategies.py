@@ -98,6 +98,9 @@ class PodStrategy(Strategy):
         spec = _mapping(obj.get("spec"))
         default_pod_spec(spec)
         spec.setdefault("enableServiceLinks", True)
+        for container in [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]:
+            if isinstance(container, dict) and isinstance(limits := container["resources"].get("limits"), dict):
+                container["resources"]["requests"] = limits | _mapping(container["resources"].get("requests"))
 
     def prepare(self, obj: Object, old: Object | None) -> None:
         if old is None:
@@ -326,9 +329,6 @@ def default_pod_spec(spec: Object) -> None:
         for name in ("livenessProbe", "readinessProbe", "startupProbe"):
             if isinstance(probe := container.get(name), dict):
                 _default_probe(probe)
-        requests, limits = container["resources"].get("requests"), container["resources"].get("limits")
-        if isinstance(limits, dict):
-            container["resources"]["requests"] = limits | (requests if isinstance(requests, dict) else {})
     for volume in spec.get("volumes") or ():
         for source in ("secret", "configMap"):
             if isinstance(volume, dict) and isinstance(volume.get(source), dict):

@@ -55,7 +55,9 @@ def test_strategic_merge(patch: dict[str, Any], path: str, expected: Any) -> Non
 
 def test_ports_of_a_service_merge_by_their_port() -> None:
     merged = strategic.merge(
-        schemas.of(SERVICES), {"spec": {"ports": [{"port": 80, "name": "a"}]}}, {"spec": {"ports": [{"port": 80, "name": "b"}, {"port": 81}]}}
+        schemas.of(SERVICES),
+        {"spec": {"ports": [{"port": 80, "name": "a"}]}},
+        {"spec": {"ports": [{"port": 80, "name": "b"}, {"port": 81}]}},
     )
 
     assert merged["spec"]["ports"] == [{"port": 80, "name": "b"}, {"port": 81}]

@@ -38,7 +38,7 @@ class FieldManager:
     """Manages the fields of one kind in one version. `resets` are fields that a write may name, but not change: by subresource, `""` for none."""
 
     def __init__(self, type_: Type, api_version: str, resets: Mapping[str, Fields]) -> None:
-        self._type = type_
+        self.type = type_
         self._api_version = api_version
         self._resets = resets
 
@@ -68,7 +68,7 @@ class FieldManager:
             earlier = Manager(BEFORE_FIRST_APPLY, UPDATE, self._api_version, subresource)
             managed = self._updated({}, {}, plain, earlier, time) if live is not None else {}
         manager = Manager(name, APPLY, self._api_version, subresource)
-        problems = values.check(self._type, config)
+        problems = values.check(self.type, config)
         if problems:
             raise Mismatch(problems[0] if len(problems) == 1 else "errors:\n" + "\n".join(f"  {problem}" for problem in problems))
         wanted = _plain(config)
@@ -86,7 +86,7 @@ class FieldManager:
         return found
 
     def _updated(self, managed: Managed, live: Object, new: Object, manager: Manager, time: str | None) -> Managed:
-        changed, removed = values.compare(self._type, live, new)
+        changed, removed = values.compare(self.type, live, new)
         reset = self._resets.get(manager.subresource, EMPTY)
         changed, removed = sets.without(changed, reset), sets.without(removed, reset)
         kept = _kept(managed, sets.union(changed, removed))
@@ -100,13 +100,13 @@ class FieldManager:
         self, managed: Managed, live: Object, config: Object, manager: Manager, time: str | None, *, force: bool
     ) -> tuple[Object, Managed]:
         reset = self._resets.get(manager.subresource, EMPTY)
-        merged = values.merge(self._type, live, config)
+        merged = values.merge(self.type, live, config)
         before = managed.get(manager.key)
         last = before.fields if before is not None else EMPTY
-        mine = sets.without(values.fields_of(self._type, config), reset)
+        mine = sets.without(values.fields_of(self.type, config), reset)
         with_mine = {**managed, manager.key: Entry(manager, mine, before.time if before is not None else None)}
         merged = self._pruned(merged, with_mine, sets.without(last, reset))
-        changed, removed = values.compare(self._type, live, merged)
+        changed, removed = values.compare(self.type, live, merged)
         changed, removed = sets.without(changed, reset), sets.without(removed, reset)
         others = {key: entry for key, entry in with_mine.items() if key != manager.key}
         conflicts = tuple((entry.manager, both) for entry in others.values() if (both := sets.intersection(entry.fields, changed)))
@@ -123,7 +123,7 @@ class FieldManager:
         """Without what the applier named before and nobody names now."""
         if not last:
             return merged
-        type_ = self._type
+        type_ = self.type
         pruned = values.without(type_, merged, values.with_named(type_, last)) or {}
         everybody: Fields = EMPTY
         for entry in managed.values():
@@ -140,7 +140,7 @@ class FieldManager:
         """Conflicts that do not stem from what kubectl itself applied on the client's side before."""
         text = (live["metadata"].get("annotations") or {}).get(LAST_APPLIED)
         try:
-            allowed = values.fields_of(self._type, msgspec.json.decode(text or "", type=dict[str, Any]))
+            allowed = values.fields_of(self.type, msgspec.json.decode(text or "", type=dict[str, Any]))
         except (msgspec.DecodeError, Mismatch):
             return conflicts
         left = ((manager, sets.difference(fields, allowed)) for manager, fields in conflicts.held)

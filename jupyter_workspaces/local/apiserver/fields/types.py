@@ -24,6 +24,7 @@ class Property:
     type: Type
     zero: Any = _ABSENT
     default: Any = None
+    required: bool = False
 
     @property
     def has_zero(self) -> bool:
@@ -143,7 +144,7 @@ def _mapping(schema: Schema, *, built_in: bool, free: bool) -> Mapping:
         type_ = _made(child, built_in=built_in, free=free)
         found.fields[name] = Property(type_, default=child.get("default"))
         if built_in:
-            required = name in schema.get("required", ())
+            required = found.fields[name].required = name in schema.get("required", ())
             zero = _zero(type_, child, required)
             if zero is not _ABSENT:
                 found.fields[name].zero = found.zeros[name] = zero

@@ -117,10 +117,10 @@ def fields_of(type_: Type, value: Any) -> Fields:
         return LEAF
     if form.listing is None or form.listing.atomic:
         return LEAF
-    items: Fields = {}
-    for index, item in enumerate(value or ()):
-        items[element_of(form.listing, item, index)] = sets.union(fields_of(form.listing.element, item), LEAF)
-    return items
+    found = {}
+    for element, items in _by_element(form.listing, value or []).items():
+        found[element] = LEAF if len(items) > 1 else sets.union(fields_of(form.listing.element, items[0]), LEAF)
+    return found
 
 
 def compare(type_: Type, before: Any, after: Any) -> tuple[Fields, Fields]:
@@ -188,10 +188,11 @@ def _compared_items(listing: Listing, one: list[Any], other: list[Any]) -> tuple
                 changed[element] = more
             if less:
                 removed[element] = less
-        elif not now:
-            removed[element] = LEAF
-        elif was != now:
-            changed[element] = LEAF
+        elif was != now:  # items that stand twice have no fields of their own
+            if was:
+                removed[element] = LEAF if len(was) > 1 else compare(listing.element, was[0], ABSENT)[1]
+            if now:
+                changed[element] = LEAF if len(now) > 1 else compare(listing.element, ABSENT, now[0])[0]
     return changed, removed
 
 
@@ -292,8 +293,8 @@ def without(type_: Type, value: Any, gone: Fields) -> Any:
             inner = gone.get(element_of(form.listing, item, index))
             if inner is None:
                 left.append(item)
-            elif MEMBER not in inner:
-                left.append(without(form.listing.element, item, inner))
+            elif MEMBER not in inner and (rest := without(form.listing.element, item, inner)) is not None:
+                left.append(rest)
         return left or None
     return value
 
