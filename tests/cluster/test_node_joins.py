@@ -12,8 +12,8 @@ from typing import Any
 
 import aiohttp
 import pytest
-from shared_cluster import clean
 from real_cluster import RealCluster
+from shared_cluster import clean
 
 from jupyter_workspaces import controller
 from jupyter_workspaces.cluster.client import Cluster

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from shared_cluster import clean
 from real_cluster import RealCluster
+from shared_cluster import clean
 
 from jupyter_workspaces.cli.commands import cli
 from jupyter_workspaces.cluster.client import Cluster

@@ -71,7 +71,7 @@ def test_a_value_is_held_against_its_schema(rules: dict[str, Any], value: Any, w
 def test_a_broken_form_says_that_the_rules_were_not_looked_at_if_there_are_any(rules: dict[str, Any], value: Any, blocked: bool) -> None:
     with_rules = rules | {"x-kubernetes-validations": [{"rule": next(iter(RULES))}]}
     assert any(cause.field == "<nil>" for cause in schema.validate(rules, value, "spec.x")) is False
-    if blocked or value == "a" and "pattern" in rules:
+    if blocked or (value == "a" and "pattern" in rules):
         assert any(cause.field == "<nil>" for cause in schema.validate(with_rules, value, "spec.x")) is blocked
 
 
