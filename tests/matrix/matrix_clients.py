@@ -77,7 +77,7 @@ def run(client: Client, cluster: MatrixCluster) -> Iterator[Outcome]:
     except NoEnvironment as error:
         yield Outcome(client.name, "environment", str(error), 0.0)
         return
-    target = Target(str(cluster.kubeconfig), namespace(client), cluster.pod, cluster.port, str(client.kubectl or ""))
+    target = Target(str(cluster.kubeconfig), namespace(client), cluster.pod, cluster.port, cluster.exit_codes, str(client.kubectl or ""))
     with tempfile.TemporaryDirectory(prefix="jw-matrix-") as home, tempfile.TemporaryFile("w+") as complaints:
         settings = {"HOME": home, "PATH": os.environ["PATH"], "KUBECONFIG": target.kubeconfig, TARGET: json.dumps(asdict(target))}
         # Scripts import the steps beside them; nothing else of this repository is there for them.

@@ -6,10 +6,8 @@ It runs in the environment of a client, so it needs the standard library alone.
 from __future__ import annotations
 
 import asyncio
-import inspect
 import json
 import os
-import sys
 import time
 import traceback
 from collections.abc import Callable
@@ -26,12 +24,16 @@ GROUP, VERSION, PLURAL = "kubeflow.org", "v1beta1", "workspaces"
 
 @dataclass(frozen=True)
 class Target:
-    """Where a scenario works. `pod` is the manifest of one that says `ready` and then ticks, runs commands and echoes on `port`."""
+    """Where a scenario works. `pod` is the manifest of one that says `ready` and then ticks, runs commands and echoes on `port`.
+
+    `exit_codes` is False where a simulated node tells of a command that failed, but not its number.
+    """
 
     kubeconfig: str
     namespace: str
     pod: Object
     port: int
+    exit_codes: bool = True
     kubectl: str = ""
 
     @staticmethod
@@ -59,23 +61,37 @@ class Scenario:
 
     def run(self, *arguments: Any) -> int:
         """All steps with the same arguments; 1 when one failed."""
-        return asyncio.run(self.run_async(*arguments))
+        failed = False
+        for name, function in self._steps:
+            with _Told(name) as told:
+                function(*arguments)
+            failed |= told.failed
+        return 1 if failed else 0
 
     async def run_async(self, *arguments: Any) -> int:
         failed = False
         for name, function in self._steps:
-            began = time.monotonic()
-            detail = ""
-            try:
-                if inspect.iscoroutinefunction(function):
-                    await asyncio.wait_for(function(*arguments), STEP_SECONDS)
-                else:
-                    function(*arguments)
-            except Exception as error:  # noqa: BLE001 - whatever a client raises is the answer
-                failed = True
-                detail = _short(error)
-            print(json.dumps({"step": name, "failure": detail, "seconds": round(time.monotonic() - began, 2)}), flush=True)
+            with _Told(name) as told:
+                await asyncio.wait_for(function(*arguments), STEP_SECONDS)
+            failed |= told.failed
         return 1 if failed else 0
+
+
+class _Told:
+    """One line about what happened within; whatever a client raises is an answer."""
+
+    def __init__(self, name: str) -> None:
+        self._name, self.failed = name, False
+
+    def __enter__(self) -> _Told:
+        self._began = time.monotonic()
+        return self
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
+        self.failed = isinstance(error, Exception)
+        failure = _short(error) if isinstance(error, Exception) else ""
+        print(json.dumps({"step": self._name, "failure": failure, "seconds": round(time.monotonic() - self._began, 2)}), flush=True)
+        return self.failed
 
 
 def _short(error: Exception) -> str:
@@ -116,7 +132,8 @@ def true(found: Any, what: str) -> None:
 
 
 def config_map(name: str, labels: dict[str, str] | None = None, **data: str) -> Object:
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "labels": labels or {}}, "data": data or {"k": "v"}}
+    metadata: Object = {"name": name} | ({"labels": labels} if labels else {})
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data or {"k": "v"}}
 
 
 def owned(child: Object, owner_name: str, owner_uid: str) -> Object:
@@ -136,6 +153,11 @@ def workspace(name: str, **spec: Any) -> Object:
     }
 
 
+def ticks(lines: list[str]) -> int:
+    """The last number that the pod told."""
+    return max((int(line.split()[1]) for line in lines if line.startswith("tick ")), default=0)
+
+
 def stateful_set(name: str) -> Object:
     labels = {"app": name}
     template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "main", "image": "lab", "env": [{"name": "A", "value": "1"}]}]}}
@@ -145,8 +167,3 @@ def stateful_set(name: str) -> Object:
         "metadata": {"name": name},
         "spec": {"replicas": 0, "serviceName": name, "selector": {"matchLabels": labels}, "template": template},
     }
-
-
-def done(status: int) -> None:
-    sys.stdout.flush()
-    sys.exit(status)
