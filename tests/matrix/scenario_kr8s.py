@@ -81,14 +81,6 @@ async def selectors(api: Any) -> None:
     equal((await aio.ConfigMap.get(namespace=NAMESPACE, label_selector="team=a")).name, "s1")
 
 
-@step("pages")
-async def pages(api: Any) -> None:
-    for number in range(5):
-        await made(f"page-{number}", {"paged": "yes"})
-    found = [one.name async for one in api.get("configmaps", namespace=NAMESPACE, label_selector="paged=yes", params={"limit": 2})]
-    equal(found, [f"page-{number}" for number in range(5)])
-
-
 @step("watch, resume")
 async def watching(api: Any) -> None:
     async def seen(count: int, since: str | None = None) -> list[tuple[str, str, str]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 from typing import Any
 
@@ -200,7 +199,7 @@ async def logs(core: Any) -> None:
 @step("logs, following")
 async def logs_following(core: Any) -> None:
     now = ticks((await core.read_namespaced_pod_log(HERE.pod_name, NAMESPACE)).splitlines())
-    async with contextlib.aclosing(watch.Watch().stream(core.read_namespaced_pod_log, HERE.pod_name, NAMESPACE)) as lines:
+    async with watch.Watch().stream(core.read_namespaced_pod_log, HERE.pod_name, NAMESPACE) as lines:
         async for line in lines:
             if ticks([line]) > now + 3:
                 return
