@@ -115,8 +115,8 @@ def apply(kubectl: Kubectl) -> None:
 def apply_server_side(kubectl: Kubectl) -> None:
     flag = "--server-side" if kubectl.minor >= 16 else "--experimental-server-side"
     manager = "--field-manager" if kubectl.minor >= 16 else "--experimental-field-manager"
-    for data in ({"a": "1", "b": "2"}, {"a": "1"}):
-        kubectl("apply", flag, f"{manager}=one", "--filename=-", stdin=config_map("ssa", **data))
+    for manifest in (config_map("ssa", a="1", b="2"), config_map("ssa", a="1")):
+        kubectl("apply", flag, f"{manager}=one", "--filename=-", stdin=manifest)
     equal(kubectl.object("configmap", "ssa")["data"], {"a": "1"})
     refused = kubectl.refused("apply", flag, f"{manager}=two", "--filename=-", stdin=config_map("ssa", a="2"))
     true("onflict" in refused, refused)
