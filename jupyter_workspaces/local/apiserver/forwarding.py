@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-from . import channels, containers, tunnel
+from . import channels, containers, spdy_channels, tunnel
 from .channels import V4, V4_TEXT, Channels
 from .first import first_of
 from .programs import NotPossible, PodPrograms
@@ -26,9 +26,12 @@ async def forward(request: web.Request, pod: Object, programs: PodPrograms | Non
     """One connection for each port, a pair of channels each: data and error, both begun by the port. Raises `Refusal`."""
     ports = _ports(request.query.getall("ports", []))
     node = containers.node_of(pod)
-    protocol = channels.negotiated(request, PROTOCOLS)
+    bare = spdy_channels.is_wanted(request)
+    protocol = None if bare else channels.negotiated(request, PROTOCOLS)
     if programs is None:
         raise containers.silent(node)
+    if bare:
+        return await tunnel.serve_bare(request, pod, programs)
     if protocol == tunnel.PROTOCOL:
         return await tunnel.serve(request, pod, programs)
     if not ports:

@@ -11,14 +11,17 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from . import channels, containers
+from . import channels, containers, spdy_channels
 from .channels import CLOSE, ERROR, RESIZE, STDERR, STDIN, STDOUT, V1, V1_TEXT, V4, V4_TEXT, V5, Channels
 from .first import first_of
 from .logs import LogOptions, LogsUnavailable, PodLogReader, flag
 from .programs import Execution, NotPossible, PodPrograms
+from .spdy_channels import SpdyChannels
 from .status import Refusal, bad_request
 
 Object = dict[str, Any]
+
+Client = Channels | SpdyChannels
 
 COMMAND_PROTOCOLS = (V5, V4, V4_TEXT, V1, V1_TEXT)
 PIECE_BYTES = 32 * 1024
@@ -30,7 +33,7 @@ async def execute(request: web.Request, pod: Object, programs: PodPrograms | Non
     query = request.query
     container = containers.choose(pod, query.get("container", ""))
     node = containers.node_of(pod)
-    protocol = channels.negotiated(request, COMMAND_PROTOCOLS)
+    client = _client(request)
     command = query.getall("command", [])
     stdin, tty = flag(query, "stdin"), flag(query, "tty")
     if not command:
@@ -38,9 +41,8 @@ async def execute(request: web.Request, pod: Object, programs: PodPrograms | Non
     _check_streams(query)
     if programs is None:
         raise containers.silent(node)
-    client = Channels(request, protocol)
-    await client.open()
     with contextlib.suppress(ConnectionError):
+        await client.open()
         await client.send(_first(query), b"")  # tells the client that the streams are there
         try:
             running = await programs.execute(pod, container, command, tty=tty, stdin=stdin)
@@ -59,15 +61,14 @@ async def attach(request: web.Request, pod: Object, reader: PodLogReader | None)
     query = request.query
     container = containers.choose(pod, query.get("container", ""))
     node = containers.node_of(pod)
-    protocol = channels.negotiated(request, COMMAND_PROTOCOLS)
+    client = _client(request)
     _check_streams(query)
     if reader is None:
         raise containers.silent(node)
-    client = Channels(request, protocol)
-    await client.open()
     asked = [(STDOUT, "stdout"), (STDERR, "stderr")]
     wanted = [(channel, name) for channel, name in asked if flag(query, name)]
     with contextlib.suppress(ConnectionError):
+        await client.open()
         await client.send(_first(query), b"")
         copies = [_copy_log(client, channel, reader, pod, container, name) for channel, name in wanted]
         outcome = SUCCESS
@@ -79,7 +80,14 @@ async def attach(request: web.Request, pod: Object, reader: PodLogReader | None)
     return client.response
 
 
-async def _carry(client: Channels, running: Execution, command: Sequence[str], query: Mapping[str, str], stdin: bool) -> Object:
+def _client(request: web.Request) -> Client:
+    """Raises `Refusal`."""
+    if spdy_channels.is_wanted(request):
+        return SpdyChannels(request)
+    return Channels(request, channels.negotiated(request, COMMAND_PROTOCOLS))
+
+
+async def _carry(client: Client, running: Execution, command: Sequence[str], query: Mapping[str, str], stdin: bool) -> Object:
     """Both ways until the command has ended or the client has gone. What to tell of the end."""
     asked = {channel: flag(query, name) for channel, name in ((STDOUT, "stdout"), (STDERR, "stderr"))}
 
@@ -96,7 +104,7 @@ async def _carry(client: Channels, running: Execution, command: Sequence[str], q
     return SUCCESS if code == 0 else _exited(command, code)
 
 
-async def _copy_output(client: Channels, channel: int, stream: asyncio.StreamReader, asked: bool) -> None:
+async def _copy_output(client: Client, channel: int, stream: asyncio.StreamReader, asked: bool) -> None:
     while data := await _piece(stream):
         if asked:
             await client.send(channel, data)
@@ -109,7 +117,7 @@ async def _piece(stream: asyncio.StreamReader) -> bytes:
         return b""
 
 
-async def _copy_input(client: Channels, running: Execution, stdin: bool) -> int:
+async def _copy_input(client: Client, running: Execution, stdin: bool) -> int:
     """Never returns but by `ConnectionResetError`: a client that goes away ends its command."""
     while (message := await client.receive()) is not None:
         channel, data = message
@@ -132,20 +140,20 @@ def _resize(running: Execution, data: bytes) -> None:
         running.resize(width, height)
 
 
-async def _copy_log(client: Channels, channel: int, reader: PodLogReader, pod: Object, container: str, stream: str) -> None:
+async def _copy_log(client: Client, channel: int, reader: PodLogReader, pod: Object, container: str, stream: str) -> None:
     async with aclosing(reader(pod, container, LogOptions(follow=True, tail_lines=0, stream=stream))) as pieces:
         async for piece in pieces:
             await client.send(channel, piece)
 
 
-async def _gone(client: Channels) -> None:
+async def _gone(client: Client) -> None:
     """Returns never; raises `ConnectionResetError` when the client has gone."""
     while await client.receive() is not None:
         continue
     raise ConnectionResetError("the client has gone")
 
 
-async def _conclude(client: Channels, outcome: Object) -> None:
+async def _conclude(client: Client, outcome: Object) -> None:
     if client.protocol in (V5, V4, V4_TEXT):
         await client.send(ERROR, msgspec.json.encode(outcome))
     elif outcome is not SUCCESS:

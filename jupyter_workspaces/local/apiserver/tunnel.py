@@ -1,23 +1,26 @@
-"""port-forward as kubectl wants it: SPDY in a WebSocket, a pair of streams (error, data) for each connection (KEP-4006)."""
+"""port-forward as kubectl wants it: SPDY, a pair of streams (error, data) for each connection; in a WebSocket (KEP-4006), or before 1.31 bare."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from aiohttp import WSMsgType, web
 
-from . import spdy
+from . import spdy, spdy_channels
 from .first import first_of
 from .programs import NotPossible, PodPrograms
+from .upgraded import switching, upgrade
 
 log = logging.getLogger(__name__)
 
 Object = dict[str, Any]
 
-PROTOCOL = "SPDY/3.1+portforward.k8s.io"
+STREAMS = "portforward.k8s.io"
+PROTOCOL = f"SPDY/3.1+{STREAMS}"
 PIECE_BYTES = 32 * 1024
 CONNECTIONS = 256
 WAITING = 16
@@ -35,11 +38,59 @@ class _Connection:
     task: asyncio.Task[None] | None = None
 
 
+class _Connected(Protocol):
+    """What the frames come and go by."""
+
+    @property
+    def closed(self) -> bool: ...
+
+    async def read(self) -> bytes:
+        """What came; nothing when no more will."""
+
+    async def write(self, data: bytes) -> None:
+        """Raises `ConnectionError` when the client has gone."""
+
+
+class _InWebSocket:
+    def __init__(self, socket: web.WebSocketResponse) -> None:
+        self._socket = socket
+
+    @property
+    def closed(self) -> bool:
+        return self._socket.closed
+
+    async def read(self) -> bytes:
+        while (message := await self._socket.receive()).type is WSMsgType.BINARY:
+            if message.data:
+                data: bytes = message.data
+                return data
+        return b""
+
+    async def write(self, data: bytes) -> None:
+        await self._socket.send_bytes(data)
+
+
 async def serve(request: web.Request, pod: Object, programs: PodPrograms) -> web.StreamResponse:
-    """Until the client goes."""
+    """In a WebSocket, until the client goes."""
     socket = web.WebSocketResponse(protocols=(PROTOCOL,), max_msg_size=4 * 2**20, compress=False, timeout=5.0)
     await socket.prepare(request)
-    tunnel = _Tunnel(socket, pod, programs)
+    await _run(_Tunnel(_InWebSocket(socket), pod, programs), pod)
+    await socket.close()
+    return socket
+
+
+async def serve_bare(request: web.Request, pod: Object, programs: PodPrograms) -> web.StreamResponse:
+    """Without one, until the client goes. Raises `Refusal`."""
+    spdy_channels.negotiate(request, STREAMS)
+    response = switching(spdy_channels.UPGRADE, {spdy_channels.VERSIONS: STREAMS})
+    with contextlib.suppress(ConnectionError):
+        connection = await upgrade(request, response)
+        await _run(_Tunnel(connection, pod, programs), pod)
+        await connection.close()
+    return response
+
+
+async def _run(tunnel: _Tunnel, pod: Object) -> None:
     try:
         await tunnel.run()
     except spdy.Broken as fault:
@@ -48,13 +99,11 @@ async def serve(request: web.Request, pod: Object, programs: PodPrograms) -> web
         log.debug("The client of a port-forward to %s has gone", pod["metadata"]["name"])
     finally:
         await tunnel.stop()
-    await socket.close()
-    return socket
 
 
 class _Tunnel:
-    def __init__(self, socket: web.WebSocketResponse, pod: Object, programs: PodPrograms) -> None:
-        self._socket, self._pod, self._programs = socket, pod, programs
+    def __init__(self, connection: _Connected, pod: Object, programs: PodPrograms) -> None:
+        self._connection, self._pod, self._programs = connection, pod, programs
         self._decoder, self._encoder = spdy.Decoder(), spdy.Encoder()
         self._sending = asyncio.Lock()
         self._connections: dict[str, _Connection] = {}
@@ -62,8 +111,8 @@ class _Tunnel:
 
     async def run(self) -> None:
         """Raises `spdy.Broken`, `ConnectionError`."""
-        while (message := await self._socket.receive()).type is WSMsgType.BINARY:
-            for frame in self._decoder.feed(message.data):
+        while data := await self._connection.read():
+            for frame in self._decoder.feed(data):
                 await self._handle(frame)
 
     async def stop(self) -> None:
@@ -97,7 +146,7 @@ class _Tunnel:
             return await self._send(spdy.reset_frame(frame.stream, spdy.REFUSED_STREAM))
         found = self._connections.setdefault(name, _Connection(int(port)))
         async with self._sending:
-            await self._socket.send_bytes(self._encoder.reply(frame.stream))
+            await self._connection.write(self._encoder.reply(frame.stream))
         if kind == "error":
             found.error = frame.stream
         else:
@@ -129,7 +178,7 @@ class _Tunnel:
         try:
             await first_of(self._outward(reader, found.data), self._inward(writer, found))
         except OSError as error:
-            if self._socket.closed:
+            if self._connection.closed:
                 raise ConnectionResetError("the tunnel has ended") from error
             log.debug("A connection to port %d broke off: %s", found.port, error)
         finally:
@@ -150,4 +199,4 @@ class _Tunnel:
 
     async def _send(self, frame: bytes) -> None:
         async with self._sending:
-            await self._socket.send_bytes(frame)
+            await self._connection.write(frame)
