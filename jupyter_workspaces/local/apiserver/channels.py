@@ -38,7 +38,7 @@ def negotiated(request: web.Request, known: Sequence[str]) -> str | None:
     if "upgrade" not in upgrades or not wanted:
         raise bad_request("Upgrade request required")
     if wanted != "websocket":
-        raise bad_request(f"this cluster speaks WebSocket here, not {headers['Upgrade']}: use a client that does (kubectl 1.31 or newer)")
+        raise bad_request(f"this cluster speaks WebSocket and SPDY/3.1 here, not {headers['Upgrade']}: use a client that does")
     offered = [word.strip() for line in headers.getall("Sec-WebSocket-Protocol", ()) for word in line.split(",")]
     offered = [word for word in offered if word and not word.startswith(_BEARER)]
     if not offered:

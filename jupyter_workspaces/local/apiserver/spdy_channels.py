@@ -89,17 +89,16 @@ class SpdyChannels:
     async def _read(self) -> bool:
         """Take what came; False when the client has closed or speaks something else."""
         assert self._connection is not None, "not open"
-        if not (data := await self._connection.read()):
-            return False
+        data = await self._connection.read()
         try:
             for frame in self._decoder.feed(data):
-                if frame.kind == spdy.GOAWAY:
-                    return False
                 await self._handle(frame)
         except spdy.Broken as fault:
             log.info("The streams of %s end: the client sent %s", self._request.path, fault)
-            return False
-        return True
+            data = b""
+        if not data:
+            self._connection.end()
+        return bool(data)
 
     async def _handle(self, frame: spdy.Frame) -> None:
         match frame.kind:

@@ -35,13 +35,17 @@ class Upgraded:
         self._writer.write(data)
         await self._writer.drain()
 
+    def end(self) -> None:
+        """At once."""
+        self._writer.close()
+
     async def close(self) -> None:
         """After the client has, or soon: what was written last must reach it."""
         with contextlib.suppress(asyncio.TimeoutError):
             async with timeout(CLOSE_SECONDS):
                 while await self.read():
                     continue
-        self._writer.close()
+        self.end()
 
 
 class _Taken(asyncio.StreamReaderProtocol):
