@@ -122,7 +122,7 @@ async def test_claim_templates_become_claims_that_outlive_the_set(tmp_path: Path
         await small.make(STATEFUL_SETS, "web", spec=spec(1, volumeClaimTemplates=[template]))
         await settled(small, 1)
         pod = (await small.pods())["web-0"]
-        assert pod["spec"]["volumes"] == [{"name": "home", "persistentVolumeClaim": {"claimName": "home-web-0"}}]
+        assert pod["spec"]["volumes"][0] == {"name": "home", "persistentVolumeClaim": {"claimName": "home-web-0"}}
 
         await small.cluster.delete(STATEFUL_SETS, "web", "default")
         await small.gone(PODS, "web-0")

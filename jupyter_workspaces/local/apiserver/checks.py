@@ -11,6 +11,7 @@ from ...resources.admission import Operation, Review
 from ...resources.catalog import Resource
 from ...resources.causes import Cause, invalid
 from . import status
+from .kinds import pod_admission
 from .known_fields import fit, unreadable
 from .metadata import check_names
 from .options import WriteOptions
@@ -60,6 +61,10 @@ class Checks:
     def prepare(self, row: Row, body: Object, old: Object | None) -> None:
         """Set what is the server's to set, in place."""
         with _read(row):
+            if row.resource == catalog.PODS and old is None:
+                pod_admission.admit(self._store, body)
+            elif row.resource == catalog.PODS and old is not None:
+                pod_admission.keep(body, old)
             row.strategy.prepare(body, old)
 
     def check(self, row: Row, body: Object, old: Object | None) -> None:
