@@ -13,7 +13,7 @@ from ...resources.causes import Cause, invalid
 from . import status
 from .kinds import pod_admission
 from .known_fields import fit, unreadable
-from .metadata import check_names
+from .metadata import check_metadata
 from .options import WriteOptions
 from .rows import Registry, Row
 from .store import Store
@@ -68,11 +68,10 @@ class Checks:
             row.strategy.prepare(body, old)
 
     def check(self, row: Row, body: Object, old: Object | None) -> None:
-        """422 for what is invalid."""
+        """422 for what is invalid; what is valid gets, in place, what only the server can give."""
         metadata = body["metadata"]
-        causes = check_names(metadata)
-        if old is None and (problem := row.strategy.name_problem(metadata["name"])):
-            causes.append(invalid("metadata.name", metadata["name"], problem))
+        strategy = row.strategy
+        causes = list(check_metadata(metadata, strategy.name_problem if old is None else None, strategy.finalizers_have_domains))
         with _read(row):
             causes += row.strategy.check(body, old)
         if not causes and row.resource == catalog.CUSTOM_RESOURCE_DEFINITIONS:
@@ -81,6 +80,7 @@ class Checks:
                 causes.append(invalid("spec.names.plural", spec["names"]["plural"], "is the name of a built-in kind"))
         if causes:
             raise status.invalid(row.resource, metadata["name"], causes)
+        row.strategy.complete(body)
 
     def admit(self, row: Row, operation: Operation, old: Object | None, new: Object | None) -> list[str]:
         """What admission warns of."""

@@ -24,6 +24,7 @@ class CustomStrategy(Strategy):
     """Prunes, defaults and validates by the structural schema of one CRD version."""
 
     has_generation = True
+    finalizers_have_domains = False
     unconditional_update = False
 
     def __init__(self, schema: Object) -> None:

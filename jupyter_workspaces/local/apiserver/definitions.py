@@ -33,6 +33,7 @@ class DefinitionStrategy(Strategy):
     """The rules of a CRD. What is stored is served at once, so its status says so from the beginning."""
 
     has_generation = True
+    finalizers_have_domains = False
 
     def default(self, obj: Object) -> None:
         spec = obj.get("spec")

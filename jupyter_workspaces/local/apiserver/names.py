@@ -13,6 +13,8 @@ _VALUE = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?")
 _KEY = re.compile(r"[-._a-zA-Z0-9]+")
 _VARIABLE = re.compile(r"[ -<>-~]+")
 _HEADER = re.compile(r"[-A-Za-z0-9]+")
+_DRIVER = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", re.IGNORECASE)
+_FINALIZERS = ("foregroundDeletion", "kubernetes", "orphan")
 
 
 def label(name: str) -> str | None:
@@ -73,3 +75,17 @@ def variable(name: str) -> str | None:
 
 def header(name: str) -> str | None:
     return None if _HEADER.fullmatch(name) else "must be letters, digits and '-'"
+
+
+def driver(name: str) -> str | None:
+    """A storage driver."""
+    if len(name) <= 63 and _DRIVER.fullmatch(name):
+        return None
+    return "must be at most 63 letters, digits, '-' and '.', beginning and ending with a letter or digit"
+
+
+def finalizer(name: str) -> str | None:
+    """With a domain, or one of Kubernetes' own."""
+    if "/" in name or name in _FINALIZERS:
+        return qualified(name)
+    return "must begin with a domain and '/'"

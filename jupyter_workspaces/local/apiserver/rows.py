@@ -244,9 +244,9 @@ def built_in() -> tuple[Row, ...]:
         ),
         Row(catalog.ROLES, strategy=kinds.RoleStrategy(), columns=columns.ROLE),
         Row(catalog.ROLE_BINDINGS, strategy=kinds.BindingStrategy(), columns=columns.BINDING),
-        Row(catalog.CLUSTER_ROLES, strategy=kinds.RoleStrategy(), columns=columns.ROLE),
-        Row(catalog.CLUSTER_ROLE_BINDINGS, strategy=kinds.BindingStrategy(), columns=columns.BINDING),
-        Row(catalog.LEASES, columns=columns.LEASE),
+        Row(catalog.CLUSTER_ROLES, strategy=kinds.RoleStrategy(of_paths=True), columns=columns.ROLE),
+        Row(catalog.CLUSTER_ROLE_BINDINGS, strategy=kinds.BindingStrategy(of_cluster=True), columns=columns.BINDING),
+        Row(catalog.LEASES, strategy=kinds.LeaseStrategy(), columns=columns.LEASE),
         Row(
             catalog.CUSTOM_RESOURCE_DEFINITIONS,
             ("crd", "crds"),

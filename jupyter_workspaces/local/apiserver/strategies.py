@@ -21,6 +21,7 @@ class Strategy:
     returns_deleted = False
     unconditional_update = True
     status_at_creation = False
+    finalizers_have_domains = True
 
     def name_problem(self, name: str) -> str | None:
         return subdomain(name)
@@ -33,6 +34,9 @@ class Strategy:
 
     def check(self, obj: Object, old: Object | None) -> list[Cause]:
         return []
+
+    def complete(self, obj: Object) -> None:
+        """Give what is valid what only the server can give."""
 
     def unknown_fields(self, obj: Object) -> list[str]:
         """Paths of fields that a custom kind's schema has not."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from ....resources.causes import Cause, forbidden
+from ....resources.causes import Cause
 from ....resources.quantities import parse
 from ..strategies import Strategy
+from .pod_changes import check_changes
 from .pod_defaults import containers_of, default_pod
-from .pod_rules import check_pod_spec
+from .pod_rules import check_ephemeral, check_pod_spec
 
 Object = dict[str, Any]
 
@@ -26,21 +27,8 @@ class PodStrategy(Strategy):
             obj["status"] = {"phase": "Pending", "qosClass": quality(obj["spec"])}
 
     def check(self, obj: Object, old: Object | None) -> list[Cause]:
-        spec = obj["spec"]
-        if old is not None:
-            before, after = _without_images(old["spec"]), _without_images(spec)
-            allowed = ("nodeName", "tolerations", "activeDeadlineSeconds", "terminationGracePeriodSeconds", "schedulingGates")
-            changed = [key for key in after.keys() | before.keys() if after.get(key) != before.get(key)]
-            if any(key not in allowed for key in changed) or ("nodeName" in changed and before.get("nodeName")):
-                return [forbidden("spec", "pod updates may not change fields other than container images and tolerations")]
-        return list(check_pod_spec(spec, "spec"))
-
-
-def _without_images(spec: Object) -> Object:
-    def bare(containers: Any) -> list[Any]:
-        return [{key: value for key, value in one.items() if key != "image"} for one in containers or ()]
-
-    return spec | {key: bare(spec[key]) for key in ("containers", "initContainers") if key in spec}
+        causes = check_pod_spec(obj["spec"], "spec", is_pod=True)
+        return causes + list(check_ephemeral(obj["spec"], "spec") if old is None else check_changes(obj["spec"], old["spec"], "spec"))
 
 
 def quality(spec: Object) -> str:
