@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from . import formats
 from .causes import Cause, duplicate, invalid, not_supported, required, too_long, too_many, wrong_type
 from .rules import RULES
 
@@ -56,6 +57,20 @@ def prune(schema: Schema, value: Any, *, root: bool = True) -> Any:
     return value
 
 
+def without_nulls(schema: Schema, value: Any) -> Any:
+    """The value without fields that are null and may not be: as a client says it, that means absent. The value itself is not changed."""
+    if isinstance(value, dict):
+        kept = {}
+        for key, held in value.items():
+            child = _of_key(schema, key)
+            if held is not None or child is None or child.get("nullable"):
+                kept[key] = held if child is None else without_nulls(child, held)
+        return kept
+    if isinstance(value, list) and isinstance(items := schema.get("items"), dict):
+        return [without_nulls(items, child) for child in value]
+    return value
+
+
 def default(schema: Schema, value: Any) -> Any:
     """The value with absent fields set to their defaults, and nulls dropped where a default stands. The value itself is not changed."""
     if isinstance(value, dict):
@@ -72,6 +87,13 @@ def default(schema: Schema, value: Any) -> Any:
     if isinstance(value, list) and isinstance(items := schema.get("items"), dict):
         return [default(items, child) for child in value]
     return value
+
+
+def _of_key(schema: Schema, key: str) -> Schema | None:
+    """The schema of what an object holds by this key; None where it says nothing of it."""
+    additional = schema.get("additionalProperties")
+    found: Schema | None = schema.get("properties", {}).get(key, additional if isinstance(additional, dict) else None)
+    return found
 
 
 def unknown_fields(schema: Schema, value: Any, path: str = "", *, root: bool = True) -> list[str]:
@@ -226,6 +248,8 @@ def _validate_text(schema: Schema, value: str, path: str) -> Iterator[Cause]:
         yield invalid(path, value, f"must be at least {schema['minLength']} characters long")
     elif "pattern" in schema and not _pattern(schema["pattern"]).search(value):
         yield invalid(path, value, f"must match {schema['pattern']}")
+    elif not formats.fits(schema.get("format", ""), value):
+        yield wrong_type(path, value, schema["format"])
 
 
 def _validate_number(schema: Schema, value: float, path: str) -> Iterator[Cause]:

@@ -147,7 +147,8 @@ async def test_a_pod_left_behind_is_taken_in_by_a_set_of_the_same_name(tmp_path:
 
 
 async def test_a_template_that_makes_pods_the_cluster_refuses_is_told_as_an_event(tmp_path: Path) -> None:
-    template = spec()["template"] | {"metadata": {"labels": {"app": "web", "note": "not a label's value"}}}
+    template = spec()["template"]
+    template = template | {"spec": template["spec"] | {"serviceAccountName": "nobody"}}
     async with small_cluster(tmp_path) as small:
         await small.make(STATEFUL_SETS, "web", spec=spec(1, template=template))
 

@@ -33,6 +33,11 @@ class CustomStrategy(Strategy):
     def unknown_fields(self, obj: Object) -> list[str]:
         return structural.unknown_fields(self.schema, obj)
 
+    def read(self, obj: Object) -> None:
+        kept = structural.without_nulls(self.schema, obj)
+        obj.clear()
+        obj.update(kept)
+
     def default(self, obj: Object) -> None:
         pruned = structural.default(self.schema, structural.prune(self.schema, obj))
         obj.clear()

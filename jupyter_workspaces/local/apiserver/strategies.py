@@ -13,7 +13,7 @@ Object = dict[str, Any]
 class Strategy:
     """The rules that hold for any object; kinds differ by what they override.
 
-    `default` and `prepare` change the object in place, on create and update alike: what a client may leave out is its writer's as if it
+    `read`, `default`, `prepare` and `complete` change the object in place, on create and update alike: what a client may leave out is its writer's as if it
     had been said, what the server sets is nobody's. `check` gives causes. `old` is None on create.
     """
 
@@ -25,6 +25,9 @@ class Strategy:
 
     def name_problem(self, name: str) -> str | None:
         return subdomain(name)
+
+    def read(self, obj: Object) -> None:
+        """What a client sent, as it is meant. What it applies is read otherwise."""
 
     def default(self, obj: Object) -> None:
         """Fill in what a client may leave out."""

@@ -1,0 +1,125 @@
+"""What the schema of a custom kind must be: readable, and structural, so that unknown fields and defaults can be told from it alone.
+
+Source: Kubernetes docs, “Extend the Kubernetes API with CustomResourceDefinitions”, “Specifying a structural schema”.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from ...resources.causes import Cause, forbidden, invalid, not_supported, required
+
+Object = dict[str, Any]
+
+_TYPES = ["array", "boolean", "integer", "number", "object", "string"]
+_NUMBERS = ("maximum", "minimum", "maxLength", "minLength", "maxItems", "minItems", "maxProperties", "minProperties", "multipleOf")
+_DEPTH = 64
+_INT_OR_TEXT, _PRESERVE = "x-kubernetes-int-or-string", "x-kubernetes-preserve-unknown-fields"
+_ONLY_OUTSIDE = ("additionalProperties", "default", "description", "nullable", "title", "type", _INT_OR_TEXT, _PRESERVE)
+"""Fields that say what a value is, which the branches of allOf, anyOf, oneOf and not may not."""
+
+_OF_INT_OR_TEXT = [[{"type": "integer"}, {"type": "string"}]]
+
+
+def check_root(schema: Object, path: str) -> Iterator[Cause]:
+    """Of a version's whole schema."""
+    causes = list(_check_schema(schema, path, 0))
+    yield from causes
+    if schema.get("type") != "object":
+        yield (
+            required(f"{path}.type", "must not be empty at the root")
+            if not schema.get("type")
+            else invalid(f"{path}.type", schema["type"], "must be object at the root")
+        )
+    if not causes:
+        yield from _check_structure(schema, path, root=True)
+
+
+def _check_structure(schema: Object, path: str, *, root: bool = False) -> Iterator[Cause]:
+    """Of a schema in which everything can be read: each value's type must be said, outside of what is only compared."""
+    free = schema.get(_INT_OR_TEXT) or schema.get(_PRESERVE)
+    if not schema.get("type") and not free and not root:
+        yield required(f"{path}.type", "must not be empty for what is specified")
+    if schema.get("type") == "array" and "items" not in schema:
+        yield required(f"{path}.items", "must be specified for an array")
+    if schema.get("additionalProperties") is not None and schema.get("properties"):
+        yield forbidden(f"{path}.additionalProperties", "cannot be given beside properties")
+    for at, child in _children(schema, path):
+        yield from _check_structure(child, at)
+    for field in ("allOf", "anyOf", "oneOf"):
+        if schema.get(_INT_OR_TEXT) and schema.get(field) in _OF_INT_OR_TEXT:
+            continue  # the one form that generators write beside it
+        for index, branch in enumerate(schema.get(field) or ()):
+            yield from _check_branch(branch, f"{path}.{field}[{index}]")
+    if "not" in schema:
+        yield from _check_branch(schema["not"], f"{path}.not")
+
+
+def _check_branch(schema: Object, path: str) -> Iterator[Cause]:
+    for field in _ONLY_OUTSIDE:
+        if schema.get(field) not in (None, "", False):
+            yield forbidden(f"{path}.{field}", "must be said outside of allOf, anyOf, oneOf and not")
+    for at, child in _children(schema, path):
+        yield from _check_branch(child, at)
+    for field in ("allOf", "anyOf", "oneOf"):
+        for index, branch in enumerate(schema.get(field) or ()):
+            yield from _check_branch(branch, f"{path}.{field}[{index}]")
+    if "not" in schema:
+        yield from _check_branch(schema["not"], f"{path}.not")
+
+
+def _children(schema: Object, path: str) -> Iterator[tuple[str, Object]]:
+    for name, child in (schema.get("properties") or {}).items():
+        yield f"{path}.properties[{name}]", child
+    for field in ("items", "additionalProperties"):
+        if isinstance(child := schema.get(field), dict):
+            yield f"{path}.{field}", child
+
+
+def _check_schema(schema: Any, path: str, depth: int) -> Iterator[Cause]:
+    """What validation relies on; rules beyond that are the schema author's."""
+    if not isinstance(schema, dict):
+        yield invalid(path, schema, "must be an object")
+        return
+    if depth > _DEPTH:
+        yield invalid(path, "…", f"must not be nested deeper than {_DEPTH}")
+        return
+    if schema.get("type", "object") not in _TYPES:
+        yield not_supported(f"{path}.type", schema["type"], _TYPES)
+    for field in _NUMBERS:
+        if field in schema and (isinstance(schema[field], bool) or not isinstance(schema[field], (int, float))):
+            yield invalid(f"{path}.{field}", schema[field], "must be a number")
+    for field in ("enum", "x-kubernetes-list-map-keys"):
+        if field in schema and not isinstance(schema[field], list):
+            yield invalid(f"{path}.{field}", schema[field], "must be a list")
+    if not isinstance(schema.get("required", []), list) or not all(isinstance(name, str) for name in schema.get("required", ())):
+        yield invalid(f"{path}.required", schema["required"], "must be a list of names")
+    if "pattern" in schema:
+        yield from _check_pattern(schema["pattern"], f"{path}.pattern")
+    properties = schema.get("properties", {})
+    if not isinstance(properties, dict):
+        yield invalid(f"{path}.properties", properties, "must be an object")
+        properties = {}
+    for name, child in properties.items():
+        yield from _check_schema(child, f"{path}.properties[{name}]", depth + 1)
+    for field in ("allOf", "anyOf", "oneOf"):
+        branches = schema.get(field, [])
+        if not isinstance(branches, list):
+            yield invalid(f"{path}.{field}", branches, "must be a list of schemas")
+            continue
+        for index, branch in enumerate(branches):
+            yield from _check_schema(branch, f"{path}.{field}[{index}]", depth + 1)
+    for field in ("items", "not"):
+        if field in schema:
+            yield from _check_schema(schema[field], f"{path}.{field}", depth + 1)
+    if "additionalProperties" in schema and not isinstance(schema["additionalProperties"], bool):
+        yield from _check_schema(schema["additionalProperties"], f"{path}.additionalProperties", depth + 1)
+
+
+def _check_pattern(pattern: Any, path: str) -> Iterator[Cause]:
+    try:
+        re.compile(pattern)
+    except (re.error, TypeError, OverflowError, RecursionError) as error:
+        yield invalid(path, pattern, f"must be a regular expression: {error}")
