@@ -261,7 +261,7 @@ async def definitions(ask: Recorder) -> None:
 
     name = "things.things.example.org"
     told = await ask.until(f"{path}/{name}", established, "an established definition")
-    ask.note("conditions", sorted((one["type"], one["status"], one["reason"]) for one in told.at("status", "conditions")))
+    ask.note("conditions", sorted([one["type"], one["status"], one["reason"]] for one in told.at("status", "conditions")))
     ask.note("status", {key: held for key, held in told.at("status").items() if key != "conditions"})
     listed = ask.group("things.example.org/v1", "things")
     await ask.until(listed, lambda answer: answer.status == 200, "its list")

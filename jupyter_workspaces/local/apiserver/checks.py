@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -73,7 +74,10 @@ class Checks:
         strategy = row.strategy
         causes = list(check_metadata(metadata, strategy.name_problem if old is None else None, strategy.finalizers_have_domains))
         with _read(row):
-            causes += row.strategy.check(body, old)
+            found = strategy.check(body, old)
+            if found and old is not None and not row.custom:
+                found = _since(row, body, old)
+        causes += found
         if not causes and row.resource == catalog.CUSTOM_RESOURCE_DEFINITIONS:
             spec = body["spec"]
             if self._registry.is_built_in(spec["group"], spec["names"]["plural"]):
@@ -93,6 +97,16 @@ class Checks:
         if review.causes:
             raise status.invalid(row.resource, name, review.causes)
         return list(review.warnings)
+
+
+def _since(row: Row, body: Object, old: Object) -> list[Cause]:
+    """What is wrong of a change to an object that may be stored as an earlier version of ours let it in: without defaults that came since,
+    and with what rules that came since would refuse. It must still be possible to finish and to delete it."""
+    before = copy.deepcopy(old)
+    fit(row, before)
+    row.strategy.default(before)
+    borne = {(cause.reason, cause.field) for cause in row.strategy.check(before, None)}
+    return [cause for cause in row.strategy.check(body, before) if (cause.reason, cause.field) not in borne]
 
 
 @contextmanager

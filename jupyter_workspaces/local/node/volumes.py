@@ -147,7 +147,7 @@ class Volumes:
         return {wanted["path"]: (answer["status"]["token"].encode(), mode)}
 
     def _missing(self, resource: Resource, name: str) -> Waiting:
-        return Waiting(CONFIG, f"The {resource.kind} {name} does not exist in {self._namespace}.", 0.1 if name in BROUGHT else 1.0)
+        return Waiting(CONFIG, f"The {resource.kind} {name} does not exist in {self._namespace}.", 0.2 if name in BROUGHT else 1.0)
 
 
 def content_of(held: Object) -> dict[str, bytes]:

@@ -51,7 +51,7 @@ def _fixed(spec: Object, old: Object) -> Object:
     # The scheduler here places pods by a patch; a real one has a subresource of its own for it.
     if "nodeName" not in old:
         found.pop("nodeName", None)
-    if old["terminationGracePeriodSeconds"] < 0 and found["terminationGracePeriodSeconds"] == 1:
+    if old.get("terminationGracePeriodSeconds", 0) < 0 and found["terminationGracePeriodSeconds"] == 1:
         found["terminationGracePeriodSeconds"] = old["terminationGracePeriodSeconds"]
     return found
 
