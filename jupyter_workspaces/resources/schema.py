@@ -13,7 +13,9 @@ from typing import Any
 import msgspec
 
 from .causes import Cause, duplicate, invalid, not_supported, required, too_long, too_many, wrong_type
-from .rules import RULES
+from .expressions.checking import VALIDATIONS
+from .expressions.values import identity
+from .rules import Judged, judge
 
 Schema = dict[str, Any]
 
@@ -22,7 +24,6 @@ _ROOT = ("apiVersion", "kind", "metadata")
 _EMBEDDED = "x-kubernetes-embedded-resource"
 _PRESERVE = "x-kubernetes-preserve-unknown-fields"
 _INTEGER_BITS = {"int32": 31, "int64": 63, None: 63}
-_VALIDATIONS = "x-kubernetes-validations"
 _BLOCKS_RULES = {"FieldValueTooLong", "FieldValueTooMany", "FieldValueNotSupported", "FieldValueRequired", "FieldValueTypeInvalid"}
 _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "object": (dict,),
@@ -104,26 +105,24 @@ def validate(schema: Schema, value: Any, path: str = "", old: Any = None) -> lis
     Where a type, a length, a number of items, an enumeration or a required field is broken, one more entry for the field `<nil>` says
     that the rules, if there are any, were not looked at (contracts/kubeflow-workspaces.md §1.2, as recorded).
     """
-    rules: list[tuple[Schema, Any, Any, str]] = []
+    rules: list[Judged] = []
     causes = list(_validate(schema, value, path, old, rules))
     if any(cause.reason in _BLOCKS_RULES for cause in causes):
         if _has_rules(schema):
             causes.append(Cause("FieldValueInvalid", "Invalid value: null: rules were not checked; mend the other errors first", "<nil>"))
         return causes
-    for rule, held, before, where in rules:
-        known = RULES.get(rule.get("rule", ""))
-        if known is not None and not known(held, before):
-            causes.append(invalid(where, held, rule.get("message") or f"failed rule: {rule['rule']}"))
-    return causes
+    return causes + list(judge(rules))
 
 
 def _has_rules(schema: Any) -> bool:
     if isinstance(schema, dict):
-        return bool(schema.get(_VALIDATIONS)) or any(_has_rules(child) for child in schema.values())
+        return bool(schema.get(VALIDATIONS)) or any(_has_rules(child) for child in schema.values())
     return isinstance(schema, list) and any(_has_rules(child) for child in schema)
 
 
-def _validate(schema: Schema, value: Any, path: str, old: Any, rules: list[tuple[Schema, Any, Any, str]]) -> Iterator[Cause]:
+def _validate(schema: Schema, value: Any, path: str, old: Any, rules: list[Judged], at: str | None = None) -> Iterator[Cause]:
+    """`at` is the path in the notation of rules, where a map's key stands in brackets; None where it is the same."""
+    at = path if at is None else at
     if value is None:
         if not schema.get("nullable") and "type" in schema:
             yield wrong_type(path, "null", schema["type"])
@@ -131,7 +130,9 @@ def _validate(schema: Schema, value: Any, path: str, old: Any, rules: list[tuple
     if schema.get("x-kubernetes-int-or-string"):
         if isinstance(value, bool) or not isinstance(value, (int, str)):
             yield wrong_type(path, value, "integer or string")
-        elif isinstance(value, str):
+            return
+        _collect(schema, value, at, old, rules)
+        if isinstance(value, str):
             yield from _validate_text(schema, value, path)
         return
     kind = schema.get("type")
@@ -140,17 +141,21 @@ def _validate(schema: Schema, value: Any, path: str, old: Any, rules: list[tuple
         return
     if "enum" in schema and value not in schema["enum"]:
         yield not_supported(path, value, schema["enum"])
-    if _VALIDATIONS in schema:
-        rules += [(rule, value, old, path) for rule in schema[_VALIDATIONS] if old is not None or "oldSelf" not in rule.get("rule", "")]
+    _collect(schema, value, at, old, rules)
     yield from _validate_junctors(schema, value, path)
     if isinstance(value, dict):
-        yield from _validate_object(schema, value, path, old, rules)
+        yield from _validate_object(schema, value, path, old, rules, at)
     elif isinstance(value, list):
-        yield from _validate_list(schema, value, path, rules)
+        yield from _validate_list(schema, value, path, old, rules, at)
     elif isinstance(value, str):
         yield from _validate_text(schema, value, path)
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
         yield from _validate_number(schema, value, path)
+
+
+def _collect(schema: Schema, value: Any, path: str, old: Any, rules: list[Judged]) -> None:
+    if schema.get(VALIDATIONS):
+        rules.append(Judged(schema, value, old, path, old is not None and _same(value, old)))
 
 
 def _is_of(kind: str, value: Any) -> bool:
@@ -161,9 +166,7 @@ def _is_of(kind: str, value: Any) -> bool:
     return isinstance(value, _PYTHON_TYPES[kind])
 
 
-def _validate_object(
-    schema: Schema, value: dict[str, Any], path: str, old: Any, rules: list[tuple[Schema, Any, Any, str]]
-) -> Iterator[Cause]:
+def _validate_object(schema: Schema, value: dict[str, Any], path: str, old: Any, rules: list[Judged], at: str) -> Iterator[Cause]:
     for name in schema.get("required", ()):
         if name not in value:
             yield required(_join(path, name))
@@ -173,34 +176,38 @@ def _validate_object(
     for key, child in value.items():
         if key in properties:
             if not (path == "" and key in _ROOT):
-                yield from _validate(properties[key], child, _join(path, key), before.get(key), rules)
+                yield from _validate(properties[key], child, _join(path, key), before.get(key), rules, _join(at, key))
         elif isinstance(additional, dict):
-            yield from _validate(additional, child, _join(path, key), before.get(key), rules)
+            yield from _validate(additional, child, _join(path, key), before.get(key), rules, f"{at}[{key}]")
     if "maxProperties" in schema and len(value) > schema["maxProperties"]:
         yield too_many(path, len(value), schema["maxProperties"])
     if len(value) < schema.get("minProperties", 0):
         yield invalid(path, value, f"must have at least {schema['minProperties']} entries")
 
 
-def _validate_list(schema: Schema, value: list[Any], path: str, rules: list[tuple[Schema, Any, Any, str]]) -> Iterator[Cause]:
+def _validate_list(schema: Schema, value: list[Any], path: str, old: Any, rules: list[Judged], at: str) -> Iterator[Cause]:
     if "maxItems" in schema and len(value) > schema["maxItems"]:
         yield too_many(path, len(value), schema["maxItems"])
     if len(value) < schema.get("minItems", 0):
         yield invalid(path, value, f"must have at least {schema['minItems']} items")
     if isinstance(items := schema.get("items"), dict):
+        by_key = schema.get("x-kubernetes-list-type") == "map" and isinstance(old, list)
+        before = {identity(schema, child): child for child in old} if by_key else {}
         for index, child in enumerate(value):
-            yield from _validate(items, child, f"{path}[{index}]", None, rules)
+            was = before.get(identity(schema, child)) if by_key else None
+            yield from _validate(items, child, f"{path}[{index}]", was, rules, f"{at}[{index}]")
     kind = schema.get("x-kubernetes-list-type")
     if kind not in ("map", "set"):
         return
     keys: list[str] = schema.get("x-kubernetes-list-map-keys", [])
     seen: set[bytes] = set()
     for index, child in enumerate(value):
-        identity = {key: child.get(key) for key in keys} if kind == "map" and isinstance(child, dict) else child
-        encoded = msgspec.json.encode(identity)
-        if encoded in seen:
-            yield duplicate(f"{path}[{index}]", identity)
-        seen.add(encoded)
+        name = identity(schema, child)
+        if name in seen:
+            yield duplicate(
+                f"{path}[{index}]", {key: child.get(key) for key in keys} if kind == "map" and isinstance(child, dict) else child
+            )
+        seen.add(name)
 
 
 def _validate_junctors(schema: Schema, value: Any, path: str) -> Iterator[Cause]:
@@ -248,6 +255,11 @@ def _pattern(text: str) -> re.Pattern[str]:
 
 
 _END = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\$", re.DOTALL)
+
+
+def _same(one: Any, other: Any) -> bool:
+    """As JSON: Python takes true for 1, JSON does not."""
+    return one == other and msgspec.json.encode(one, order="sorted") == msgspec.json.encode(other, order="sorted")
 
 
 def _join(path: str, key: str) -> str:
