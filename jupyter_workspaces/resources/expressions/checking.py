@@ -116,7 +116,7 @@ class _Level:
             self._environments[optional] = environments.checker(self._schema, root=self._root, optional_old=optional)
         if self._environments[optional] is None:
             return _NO_TYPE
-        problem, found = environments.compile_problem(self._environments[optional], text)
+        problem, found = environments.compile_problem(self._environments[optional], texts.rewritten(text))
         if problem is not None:
             return None if _TOO_DEEP in problem else f"compilation failed: {problem}"
         if found not in (wanted, "DYN"):

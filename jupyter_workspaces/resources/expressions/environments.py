@@ -10,8 +10,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from .declarations import Declarations, Type
+from .formats import validate
 from .functions import Signature, comparisons, conversions, signatures
-from .library import FUNCTIONS, index_of, last_index_of
+from .library import FUNCTIONS
 from .values import Schema
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ _ANY = ("BOOL", "INT", "UINT", "DOUBLE", "STRING", "BYTES", "TIMESTAMP", "DURATI
 _BY_LIBRARY = {"charAt", "indexOf", "lastIndexOf", "join", "lowerAscii", "upperAscii", "replace", "split", "substring", "trim", "format"}
 """Those of the library's extension `strings`."""
 
+_OURS: Mapping[str, Callable[..., Any]] = {**FUNCTIONS, "format.validate": validate}
 _CODE = re.compile(r"\A[A-Z_]+: ")
 _GROUP = re.compile(r"(?P<other>\\Q.*?(?:\\E|\Z)|\\.|\[\^?\]?(?:\[:\w+:\]|\\.|[^\]\\])*\])|\((?:(?!\?)|\?P?<\w+>)", re.DOTALL)
 
@@ -124,7 +126,7 @@ def _implementation(one: Signature) -> Callable[..., Any]:
         return _find if one.name == "find" else _find_all
     if one.name in _BY_LIBRARY and one.parameters[0] != "list(dyn)":
         return _library_call(one.name, len(one.parameters))
-    return _told({"indexOf": index_of, "lastIndexOf": last_index_of}.get(one.name) or FUNCTIONS[one.name])
+    return _told(_OURS[one.name])
 
 
 _why: list[str] = []

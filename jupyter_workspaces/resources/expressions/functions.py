@@ -1,6 +1,7 @@
 """What Kubernetes adds to CEL, by signature: the checker reads them, the evaluation finds what they do in `library.py`.
 
 Source: Kubernetes docs, “Common Expression Language in Kubernetes”. What it knows and is not here: `UNKNOWN`.
+`format.validate` is ours: functions cannot return an optional value, so `texts.rewritten` puts it around a call of this one.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-UNKNOWN = re.compile(r"\bformat\s*\.|\bjsonpatch\s*\.")
+UNKNOWN = re.compile(r"\bformat\s*\.(?!validate\()|\bjsonpatch\s*\.")
 """Rules that use these are accepted and not evaluated."""
 
 _OPAQUE = {"quantity": "kubernetes.Quantity", "url": "kubernetes.URL", "ip": "net.IP", "cidr": "net.CIDR", "semver": "kubernetes.Semver"}
@@ -88,6 +89,7 @@ semver.patch() int
 semver.isGreaterThan(semver) bool
 semver.isLessThan(semver) bool
 semver.compareTo(semver) int
+format::validate(string,string) list(string)
 """
 _LINE = re.compile(r"(?:(?P<receiver>\w+(?:\(\w+\))?)\.)?(?P<name>[\w:]+)\((?P<parameters>.*)\) (?P<result>\S+)")
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from .environments import OLD, OLD_GIVEN, OLD_VALUE, EvaluationError, evaluate, runner
-from .texts import is_beyond, shape
+from .texts import is_beyond, rewritten, shape
 from .values import Schema, to_cel
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def _program(text: str, optional: bool) -> cel.Expression | None:
     """None for what the library cannot run: such rules are not evaluated, and their definition's warning says so."""
     if is_beyond(text):
         return None
+    text = rewritten(text)
     wrapped = f"cel.bind({OLD}, {OLD_GIVEN} ? optional.of({OLD_VALUE}) : optional.none(), {text}\n)" if optional else text
     try:
         return runner().compile(wrapped)

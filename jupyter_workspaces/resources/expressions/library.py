@@ -213,6 +213,8 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "sum": lambda items: sum(items[1:], items[0]) if items else 0,
     "min": least,
     "max": greatest,
+    "indexOf": index_of,
+    "lastIndexOf": last_index_of,
     "isURL": _is(url),
     "url": url,
     "getScheme": lambda value: urlsplit(value[_URL]).scheme,

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
+from .formats import FORMATS
 from .functions import UNKNOWN
 
 _LITERAL = re.compile(r"""[rR]?(?:'''.*?'''|\"\"\".*?\"\"\"|'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*")""", re.DOTALL)
@@ -14,6 +15,8 @@ _OLD = re.compile(r"\boldSelf\b")
 _MACRO = re.compile(r"\.\s*(?:all|exists|exists_one|existsOne|map|filter|transformList|transformMap|transformMapEntry)\s*\(")
 _GROWS = re.compile(r"\+|\b(?:join|replace|format)\s*\(")
 _PATTERN = re.compile(rf"\bmatches\s*\(\s*({_LITERAL.pattern})\s*\)", re.DOTALL)
+_VALIDATE = re.compile(r"\bformat\.(?:named\(\s*['\"](\w+)['\"]\s*\)\.value\(\)|(\w+)\(\))\.validate\(")
+_NAMED = re.compile(r"\bformat\.named\(\s*['\"](\w+)['\"]\s*\)\.hasValue\(\)")
 _STEP = re.compile(r"\.([a-zA-Z_][\w-]*)|\['((?:[^'\\]|\\.)*)'\]")
 
 
@@ -37,7 +40,32 @@ def uses_old(rule: str) -> bool:
 
 def is_beyond(rule: str) -> bool:
     """Whether it uses what Kubernetes has and the library has not."""
-    return bool(UNKNOWN.search(without_literals(rule)))
+    return bool(UNKNOWN.search(without_literals(rewritten(rule))))
+
+
+@lru_cache(maxsize=1024)
+def rewritten(rule: str) -> str:
+    """With `format.NAME().validate(TEXT)`, which returns an optional list, as a call that returns a list within one that makes it optional."""
+    place = 0
+    while found := _VALIDATE.search(rule, place):
+        name, end = found[1] or found[2], _closing(rule, found.end())
+        place = found.end()
+        if name in FORMATS and end is not None:
+            call = f"optional.ofNonZeroValue(format.validate('{name}', "
+            place = found.start() + len(call)
+            rule = f"{rule[: found.start()]}{call}{rule[found.end() : end]})){rule[end + 1 :]}"
+    return _NAMED.sub(lambda found: "true" if found[1] in FORMATS else "false", rule)
+
+
+def _closing(rule: str, start: int) -> int | None:
+    """Where the parenthesis is closed after which `start` stands."""
+    plain = _LITERAL.sub(lambda found: "_" * len(found[0]), rule)
+    depth = 1
+    for place in range(start, len(plain)):
+        depth += {"(": 1, ")": -1}.get(plain[place], 0)
+        if not depth:
+            return place
+    return None
 
 
 def patterns(rule: str) -> Iterator[str]:

@@ -68,7 +68,9 @@ def told(status: int, body: Any) -> Object:
     """What a recording keeps of an answer: the code, and what is wrong with which field. A rule's own sentence is part of it."""
     causes = ((body.get("details") or {}).get("causes") or ()) if status == 422 else ()
     kept = [{key: cause.get(key, "") for key in ("reason", "field", "message")} for cause in causes]
-    return {"status": status} | ({"causes": sorted(kept, key=lambda cause: (cause["field"], cause["reason"], cause["message"]))} if kept else {})
+    return {"status": status} | (
+        {"causes": sorted(kept, key=lambda cause: (cause["field"], cause["reason"], cause["message"]))} if kept else {}
+    )
 
 
 async def record(kubeconfig: Path) -> Object:
