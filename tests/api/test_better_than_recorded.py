@@ -46,7 +46,7 @@ async def test_a_port_that_the_kind_does_not_declare_hides_no_list(ask: Ask, clu
     assert (code, body["data"][0]["services"][0]["httpService"]["displayName"]) in ((200, "jupyterlab"), (200, "JupyterLab"))
 
 
-async def test_names_that_would_be_stuck_are_refused(ask: Ask) -> None:
+async def test_names_that_would_be_stuck_are_refused(ask: Ask, guarded: None) -> None:
     for name in ("a" * 64, "a.b"):
         code, body = await ask("POST", "workspaces/default", workspace(name))
         assert (code, body["error"]["cause"]["validation_errors"][0]["field"]) == (422, "metadata.name")

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -127,10 +128,17 @@ def _real(saved: Path | None, kubeconfig: Path | None, folder: Path, names: Sequ
         return {name: exchange for name, exchange in held.items() if name.split("/")[0] in names}
     if kubeconfig is not None:
         return asyncio.run(record_real(kubeconfig, names))
+    with own_control_plane(folder) as started:
+        return asyncio.run(record_real(started, names))
+
+
+@contextlib.contextmanager
+def own_control_plane(folder: Path) -> Iterator[Path]:
+    """The kubeconfig of a new real control plane, which is stopped afterwards."""
     plane = ControlPlane(folder)
     try:
         plane.start()
-        return asyncio.run(record_real(plane.kubeconfig, names))
+        yield plane.kubeconfig
     finally:
         plane.stop()
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from differences import record_embedded, record_real, verdict
+from differences import own_control_plane, record_embedded, record_real, verdict
 from exchange_comparison import Difference, Row, compare, judge, read_table
 from exchange_recorder import SCENARIOS, normal
 from real_cluster import RealCluster
@@ -17,7 +17,8 @@ async def test_both_answer_the_same_but_for_what_the_table_tells(real_cluster: R
     real_cluster.require_own()
     names = list(SCENARIOS)
     embedded = await record_embedded(tmp_path / "embedded", names)
-    real = await record_real(real_cluster.kubeconfig, names)
+    with own_control_plane(tmp_path / "real") as kubeconfig:  # what other tests leave in theirs would be compared, too
+        real = await record_real(kubeconfig, names)
     judged = verdict(compare(embedded, real), names)
     assert not judged.untold, f"{len(judged.untold)} differences that docs/differences.md does not tell:\n" + "\n".join(
         str(difference) for difference in judged.untold[:40]

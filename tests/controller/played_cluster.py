@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -203,13 +204,14 @@ class PlayedCluster:
         return pod
 
     async def end_pods(self, name: str = "dora") -> None:
-        """What a node does with pods that are being deleted, once there are some."""
+        """What a node does with pods that are being deleted, once there are some; on a real cluster another one may have been faster."""
 
         async def deleting() -> list[Object]:
             return [pod for pod in await self.owned(PODS, name) if pod["metadata"].get("deletionTimestamp")]
 
         for pod in await self.until(deleting, "a pod that is being deleted"):
-            await self.cluster.delete(PODS, pod["metadata"]["name"], "default", grace_seconds=0, uid=pod["metadata"]["uid"])
+            with contextlib.suppress(NotFound):
+                await self.cluster.delete(PODS, pod["metadata"]["name"], "default", grace_seconds=0, uid=pod["metadata"]["uid"])
 
 
 def now() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from jupyter_workspaces.install import manifests
 
 Object = dict[str, Any]
 
+ROOT = Path(__file__).resolve().parents[2]
+"""Of the checkout: the package is the installed one, and `kubectl apply -k` is for who has a checkout."""
 KUBECTL = control_plane_binaries.find().get("kubectl")
 needs_kubectl = pytest.mark.skipif(KUBECTL is None, reason=f"needs kubectl: {control_plane_binaries.missing()}")
 
@@ -26,16 +29,13 @@ def kustomized(folder: Path) -> list[Object]:
 
 @needs_kubectl
 def test_without_choices_all_is_as_kustomize_makes_it() -> None:
-    assert sorted(manifests.all_objects(), key=manifests.key) == kustomized(manifests.folder())
+    assert sorted(manifests.all_objects(), key=manifests.key) == kustomized(ROOT / "deploy")
 
 
 @needs_kubectl
 def test_with_header_authentication_too(tmp_path: Path) -> None:
-    root = manifests.folder().parent
     for part in ("deploy", "jupyter_workspaces/resources/crds"):
-        target = tmp_path / part
-        target.parent.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["cp", "-r", str(root / part), str(target)], check=True)
+        shutil.copytree(ROOT / part, tmp_path / part)
     file = tmp_path / "deploy" / "kustomization.yaml"
     file.write_text(file.read_text().replace("# components:\n# - ", "components:\n- "))
 

@@ -31,11 +31,12 @@ class Commits:
                 self._registry.add(found)
 
     def remove(self, row: Row, stored: Stored, last: Object) -> None:
-        """`last` is the object as those who watch are told that it went."""
+        """`last` is the object as who asked is told that it went; it gets the revision."""
         try:
-            self._store.delete(row.name, stored.namespace, stored.name, row.to_store(last))
+            gone = self._store.delete(row.name, stored.namespace, stored.name)
         except StorageError as error:
             raise Refusal(507, "InsufficientStorage", str(error)) from error
+        last["metadata"]["resourceVersion"] = str(gone.revision)
         if row.resource == catalog.CUSTOM_RESOURCE_DEFINITIONS:
             self._forget(last)
 

@@ -8,14 +8,16 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from . import forms, patches, replies, request_options, requests, scale, selectors, status
+from . import forms, list_options, patches, replies, request_options, requests, scale, selectors, status
 from .engine import Engine
 from .forms import Form
+from .list_options import ListOptions
 from .options import WriteOptions
 from .pages import Page, Pages
 from .pods import CONNECTIONS, Pods
 from .requests import Target
 from .rows import Row
+from .store import Stored
 from .streams import Streams
 
 Object = dict[str, Any]
@@ -150,20 +152,34 @@ class Rest:
         if requests.flag(query, "watch"):
             return await self.streams.watch(request, self._engine, row, target, predicate)
         collection = f"{row.name}/{target.namespace or ''}?{query.get('labelSelector', '')}&{query.get('fieldSelector', '')}"
-        limit = requests.number(query, "limit")
-        if token := query.get("continue"):
-            page = self._pages.next(collection, token, limit)
+        options = list_options.of_list(query)
+        if options.token:
+            page = self._pages.next(collection, options.token, options.limit)
         else:
-            items = self._engine.store.list(row.name, target.namespace)
+            items, revision = self._state(row, target.namespace, options)
             if predicate is not None:
                 items = [stored for stored in items if predicate(stored)]
-            page = self._pages.first(collection, items, self._engine.store.revision, limit)
+            page = self._pages.first(collection, items, revision, options.limit)
         metadata: Object = {"resourceVersion": str(page.revision)}
         if row.custom:
             metadata["continue"] = ""
         if page.token is not None:
-            metadata |= {"continue": page.token, "remainingItemCount": page.remaining}
+            metadata["continue"] = page.token
+            if predicate is None:
+                metadata["remainingItemCount"] = page.remaining
         return await _list(request, row, page, metadata)
+
+    def _state(self, row: Row, namespace: str | None, options: ListOptions) -> tuple[list[Stored], int]:
+        """All objects as new or as old as asked, and their revision. Raises `Refusal`: 410 for what is forgotten, 504 for what is not yet."""
+        store = self._engine.store
+        if options.revision is not None and options.revision > store.revision:
+            raise status.too_new(options.revision, store.revision)
+        if not options.exact or options.revision is None:
+            return store.list(row.name, namespace), store.revision
+        found = store.at(row.name, options.revision, namespace)
+        if found is None:
+            raise status.gone(options.revision, store.oldest)
+        return list(found), options.revision
 
     async def _delete_collection(self, request: web.Request, row: Row, target: Target) -> web.StreamResponse:
         options = request_options.of_deletion(request.query, await request.read(), request.headers.get("Content-Type"))
@@ -200,7 +216,7 @@ async def _list(request: web.Request, row: Row, page: Page, metadata: Object) ->
 
 def _namespace(row: Row, target: Target) -> str:
     if row.resource.namespaced and target.namespace is None:
-        raise status.page_not_found()
+        raise status.method_not_allowed() if target.name is None and not row.custom else status.page_not_found()
     return target.namespace or ""
 
 

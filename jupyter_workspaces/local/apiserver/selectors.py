@@ -15,6 +15,8 @@ _KEY = r"[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?(?:/[A-Za-z0-9](?:[-A-Za-z0-9
 _VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 _SET = re.compile(rf"^\s*({_KEY})\s+(in|notin)\s*\(([^()]*)\)\s*$")
 _EQUALS = re.compile(rf"^\s*({_KEY})\s*(==|=|!=)\s*([^=!,()\s]*)\s*$")
+_COMPARES = re.compile(rf"^\s*({_KEY})\s*([<>])\s*([-+]?[0-9]{{1,18}})\s*$")
+_NUMBER = re.compile(r"[-+]?[0-9]{1,18}")
 _EXISTS = re.compile(rf"^\s*(!?)\s*({_KEY})\s*$")
 
 SELECTABLE = {
@@ -58,10 +60,22 @@ def _label_test(part: str) -> Labels:
     if (found := _EQUALS.match(part)) and _VALUE.fullmatch(found[3]):
         key, value, negated = found[1], found[3], found[2] == "!="
         return lambda held: (held.get(key) == value) is not negated
+    if found := _COMPARES.match(part):
+        return _comparison(found[1], found[2] == ">", int(found[3]))
     if found := _EXISTS.match(part):
         key, absent = found[2], bool(found[1])
         return lambda held: (key in held) is not absent
     raise bad_request(f"unable to parse requirement: {part.strip()!r} is not a label requirement")
+
+
+def _comparison(key: str, greater: bool, bound: int) -> Labels:
+    """A label that is no number is neither greater nor less."""
+
+    def test(held: dict[str, str]) -> bool:
+        text = held.get(key, "")
+        return _NUMBER.fullmatch(text) is not None and (int(text) > bound if greater else int(text) < bound)
+
+    return test
 
 
 def read(obj: dict[str, Any], path: str) -> str:

@@ -126,6 +126,12 @@ def gone(asked: int, oldest: int) -> Refusal:
     return Refusal(410, "Expired", f"too old resource version: {asked} ({oldest})")
 
 
+def too_new(asked: int, newest: int) -> Refusal:
+    """A revision that is not there yet."""
+    cause = Cause("ResourceVersionTooLarge", "Too large resource version", "")
+    return Refusal(504, "Timeout", f"Too large resource version: {asked}, current: {newest}", causes=(cause,), retry=1)
+
+
 def unauthorized() -> Refusal:
     return Refusal(401, "Unauthorized", "Unauthorized")
 

@@ -10,7 +10,7 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,12 @@ class Stored:
     def decode(self) -> Object:
         """A fresh object, the caller's to change."""
         return msgspec.json.decode(self.body, type=dict[str, Any])
+
+    def at(self, revision: int) -> Stored:
+        """The same state under another revision: that of the change that ended it."""
+        body = self.decode()
+        body["metadata"]["resourceVersion"] = str(revision)
+        return replace(self, revision=revision, body=msgspec.json.encode(body))
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +148,19 @@ class Store:
         keys = sorted(found) if namespace is None else sorted(key for key in found if key[0] == namespace)
         return [found[key] for key in keys]
 
+    def at(self, resource: str, revision: int, namespace: str | None = None) -> Sequence[Stored] | None:
+        """What `list` gave when that revision was the newest; None when the log no longer reaches back that far."""
+        changes = self.since(resource, revision)
+        if changes is None:
+            return None
+        found = dict(self._objects.get(resource, {}))
+        for change in reversed(changes):
+            if change.old is not None:
+                found[change.old.key] = change.old
+            else:
+                found.pop(change.new.key, None)
+        return [found[key] for key in sorted(found) if namespace is None or key[0] == namespace]
+
     def owned_by(self, uid: str) -> Sequence[tuple[str, Stored]]:
         """What names this owner, as (resource, object)."""
         return [(resource, self._objects[resource][key]) for resource, key in sorted(self._owned.get(uid, ()))]
@@ -164,13 +183,11 @@ class Store:
         self._tell(Change(resource, revision, old, stored, deleted=False))
         return stored
 
-    def delete(self, resource: str, namespace: str, name: str, last: Object | None = None) -> Stored:
-        """Commit the removal and tell everybody; what is told is the last state (`last`, else as stored) with the deletion's revision."""
+    def delete(self, resource: str, namespace: str, name: str) -> Stored:
+        """Commit the removal and tell everybody; what is told is the last stored state with the deletion's revision."""
         old = self._objects[resource][(namespace, name)]
         revision = self.revision + 1
-        body = old.decode() if last is None else last
-        body["metadata"]["resourceVersion"] = str(revision)
-        stored = index(body, msgspec.json.encode(body))
+        stored = old.at(revision)
         with self._commit(revision):
             self._connection.execute("DELETE FROM objects WHERE resource = ? AND namespace = ? AND name = ?", (resource, namespace, name))
         del self._objects[resource][old.key]

@@ -272,7 +272,10 @@ class StatefulSetStrategy(Strategy):
         spec.setdefault("replicas", 1)
         spec.setdefault("podManagementPolicy", "OrderedReady")
         spec.setdefault("revisionHistoryLimit", 10)
-        spec.setdefault("updateStrategy", {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}})
+        if not _mapping(spec.get("updateStrategy")).get("type"):
+            spec["updateStrategy"] = {"type": "RollingUpdate", "rollingUpdate": {}} | _mapping(spec.get("updateStrategy"))
+        if isinstance(rolling := _mapping(spec["updateStrategy"]).get("rollingUpdate"), dict):
+            rolling.setdefault("partition", 0)
         spec.setdefault("persistentVolumeClaimRetentionPolicy", {"whenDeleted": "Retain", "whenScaled": "Retain"})
         default_pod_spec(_mapping(_mapping(spec.get("template")).get("spec")))
 

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from . import forms, requests, status, tables
+from . import forms, list_options, status, tables
 from .engine import Engine
 from .forms import Form
 from .requests import Target
@@ -45,7 +45,7 @@ class Streams:
         self, request: web.Request, engine: Engine, row: Row, target: Target, predicate: Predicate | None
     ) -> web.StreamResponse:
         """Changes as lines of JSON. Raises `Refusal` 400; a revision that is too old is told in the stream, as Kubernetes does."""
-        query = request.query
+        options = list_options.of_watch(request.query)
         form, include = forms.asked(request), forms.include(request)
         stall = _Stall(request)
         events = watch(
@@ -53,10 +53,10 @@ class Streams:
             row,
             target.namespace if row.resource.namespaced else None,
             predicate,
-            revision=requests.number(query, "resourceVersion"),
-            seconds=float(requests.number(query, "timeoutSeconds") or WATCH_SECONDS),
-            bookmarks=requests.flag(query, "allowWatchBookmarks"),
-            initial_events=requests.flag(query, "sendInitialEvents"),
+            revision=options.revision,
+            seconds=float(options.seconds or WATCH_SECONDS),
+            bookmarks=options.bookmarks,
+            initial_events=options.initial_events,
             overflowed=stall.begin,
         )
         no_delay(request)

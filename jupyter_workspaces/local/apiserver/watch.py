@@ -60,8 +60,8 @@ async def watch(
 
     def told(change: Change) -> Event | None:
         before, after = fits(change.old), not change.deleted and fits(change.new)
-        if before and not after:
-            return Event("DELETED", change.new, change.revision)
+        if change.old is not None and before and not after:
+            return Event("DELETED", change.new if change.deleted else change.old.at(change.revision), change.revision)
         if after:
             return Event("MODIFIED" if before else "ADDED", change.new, change.revision)
         return None

@@ -40,6 +40,9 @@ async def labelled(cluster: Cluster, count: int, namespace: str = "default") -> 
         ("other!=x", "01234"),
         ("team=red,number=1", "1"),
         ("team in (red),number notin (1)", "3"),
+        ("number>2", "34"),
+        ("number < 1,team", "0"),
+        ("team>0", ""),
     ],
 )
 async def test_labels_select(api: Any, selector: str, numbers: str) -> None:
@@ -96,6 +99,55 @@ async def test_a_page_of_a_list_that_is_no_longer_kept_is_gone(api: Any) -> None
             await cluster.raw("GET", PATH, query={"limit": "2", "continue": token})
         with pytest.raises(errors.BadRequest):
             await cluster.raw("GET", PATH, query={"limit": "2", "continue": "nonsense!"})
+
+
+async def test_a_list_shows_the_state_at_a_revision(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with api.cluster() as cluster:
+        await labelled(cluster, 2)
+        then = (await cluster.list(WIDGETS)).resource_version
+        await cluster.delete(WIDGETS, "w0", "default")
+        await cluster.patch(WIDGETS, "w1", {"metadata": {"labels": {"team": "blue"}}}, "default")
+        await cluster.create(WIDGETS, widget("w2"), "default")
+
+        for query in ({"resourceVersionMatch": "Exact"}, {"limit": "10"}):
+            found = await cluster.raw("GET", PATH, query={"resourceVersion": then, **query})
+            assert [item["metadata"]["labels"]["team"] for item in found["items"]] == ["blue", "red"]
+            assert found["metadata"]["resourceVersion"] == then
+        newer = await cluster.raw("GET", PATH, query={"resourceVersion": then, "resourceVersionMatch": "NotOlderThan"})
+        assert [item["metadata"]["name"] for item in newer["items"]] == ["w1", "w2"]
+
+        monkeypatch.setattr(store, "LOG_EVENTS", 1)
+        await labelled(cluster, 2, "other")
+        with pytest.raises(errors.Expired):
+            await cluster.raw("GET", PATH, query={"resourceVersion": then, "resourceVersionMatch": "Exact"})
+
+
+@pytest.mark.parametrize(
+    ("query", "code", "fields"),
+    [
+        ({"resourceVersion": "x"}, 400, set()),
+        ({"resourceVersion": "999999"}, 504, {""}),
+        ({"resourceVersion": "1", "continue": "x"}, 400, set()),
+        ({"resourceVersionMatch": "Exact"}, 422, {"resourceVersionMatch"}),
+        ({"resourceVersionMatch": "Exact", "resourceVersion": "0"}, 422, {"resourceVersionMatch"}),
+        ({"resourceVersionMatch": "Newest", "resourceVersion": "1"}, 422, {"resourceVersionMatch"}),
+        ({"sendInitialEvents": "true"}, 422, {"sendInitialEvents"}),
+        ({"watch": "true", "sendInitialEvents": "true"}, 422, {"resourceVersionMatch"}),
+        ({"watch": "true", "resourceVersion": "1", "resourceVersionMatch": "Exact"}, 422, {"resourceVersionMatch"}),
+    ],
+)
+async def test_options_that_do_not_go_together_are_refused(api: Any, query: dict[str, str], code: int, fields: set[str]) -> None:
+    async with api.cluster() as cluster:
+        with pytest.raises(errors.ClusterError) as refused:
+            await cluster.raw("GET", PATH, query=query)
+        assert (refused.value.status, {cause.field for cause in refused.value.causes}) == (code, fields)
+
+
+async def test_a_limit_below_one_is_none(api: Any) -> None:
+    async with api.cluster() as cluster:
+        await labelled(cluster, 3)
+        for limit in ("0", "-1"):
+            assert len((await cluster.raw("GET", PATH, query={"limit": limit}))["items"]) == 3
 
 
 async def test_a_long_list_is_whole(api: Any) -> None:
@@ -163,6 +215,8 @@ async def test_an_object_that_begins_or_ceases_to_match_is_added_or_deleted(api:
 
         told = await events(cluster, {"resourceVersion": since, "labelSelector": "team=red"})
         assert [event["type"] for event in told] == ["ADDED", "DELETED"]
+        assert [event["object"]["metadata"]["labels"]["team"] for event in told] == ["red", "red"], "the last state that was selected"
+        assert int(told[1]["object"]["metadata"]["resourceVersion"]) > int(told[0]["object"]["metadata"]["resourceVersion"])
 
 
 async def test_a_watch_from_too_far_back_is_told_to_list_again(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,15 +60,7 @@ def nothing_is_logged_as_a_fault(caplog: pytest.LogCaptureFixture) -> Iterator[N
 
 def answered(shared: Running, method: str, path: str, data: Any = None, **headers: str) -> int:
     """The status of an answer that is no fault and, when it refuses, is a `Status`; or what the real one says where no API is."""
-
-    async def ask() -> tuple[int, bytes]:
-        session = await shared.kept_session()
-        given = {name.replace("_", "-"): value for name, value in headers.items()}
-        url = URL(shared.url + path, encoded=True)
-        async with session.request(method, url, data=data, headers=given, allow_redirects=False) as response:
-            return response.status, await response.read()
-
-    status, body = shared.call(ask())
+    status, body = sent(shared, method, path, data, **headers)
     assert status < 500, body
     if status >= 400 and method != "HEAD" and (status, body) != (404, b"404 page not found\n"):
         refused = json.loads(body)
@@ -77,6 +69,17 @@ def answered(shared: Running, method: str, path: str, data: Any = None, **header
         assert refused["reason"]
         assert refused["message"]
     return status
+
+
+def sent(shared: Running, method: str, path: str, data: Any = None, **headers: str) -> tuple[int, bytes]:
+    async def ask() -> tuple[int, bytes]:
+        session = await shared.kept_session()
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        url = URL(shared.url + path, encoded=True)
+        async with session.request(method, url, data=data, headers=given, allow_redirects=False) as response:
+            return response.status, await response.read()
+
+    return shared.call(ask())
 
 
 PATHS = [
@@ -491,6 +494,8 @@ def test_patches(shared: Running, media: str, patch: str) -> None:
     assert answered(shared, "PATCH", WIDGET + "?dryRun=All", patch, Content_Type=media) in (200, 400, 409, 413, 415, 422)
 
 
+NOT_FOLLOWED: list[Any] = [{"spec": {"containers": [5]}}, {"spec": {"containers": [{}]}}, {"$patch": 5}]
+"""Patches of which Kubernetes says, too, that they are its own error (500)."""
 STRATEGIC_PATCHES = [
     {"spec": {"containers": 5}},
     {"spec": {"containers": [5]}},
@@ -515,7 +520,11 @@ STRATEGIC_PATCHES = [
 
 @pytest.mark.parametrize("patch", STRATEGIC_PATCHES, ids=lambda patch: json.dumps(patch)[:50])
 def test_strategic_patches(shared: Running, patch: Any) -> None:
-    answered(shared, "PATCH", POD + "?dryRun=All", json.dumps(patch), Content_Type=STRATEGIC)
+    if patch in NOT_FOLLOWED:
+        status, body = sent(shared, "PATCH", POD + "?dryRun=All", json.dumps(patch), Content_Type=STRATEGIC)
+        assert (status, json.loads(body)["kind"]) == (500, "Status")
+    else:
+        answered(shared, "PATCH", POD + "?dryRun=All", json.dumps(patch), Content_Type=STRATEGIC)
 
 
 DELETIONS: list[Any] = [
