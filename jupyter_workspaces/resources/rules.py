@@ -48,15 +48,18 @@ class Judged(NamedTuple):
     unchanged: bool
 
 
-def judge(found: Iterable[Judged]) -> Iterator[Cause]:
-    """What the rules hold against the values of one object. What an update leaves as it was is held to transition rules only."""
+def judge(found: Iterable[Judged], *, tolerated: bool = False) -> Iterator[Cause]:
+    """What the rules hold against the values of one object. What an update leaves as it was is held to transition rules only.
+
+    `tolerated` is the rest: what the other rules hold against what an update leaves as it was.
+    """
     evaluating = None
     for schema, value, before, path, unchanged in found:
         old = aligned(schema, value, before)
         for rule in schema[VALIDATIONS]:
             text, optional = rule.get("rule", ""), bool(rule.get("optionalOldSelf"))
             transition = texts.uses_old(text)
-            if (transition and old is None and not optional) or (unchanged and not transition):
+            if (transition and old is None and not optional) or tolerated is not (unchanged and not transition):
                 continue
             known = None if optional else RULES.get(text)
             if known is not None:

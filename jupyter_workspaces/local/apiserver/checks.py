@@ -79,7 +79,7 @@ class Checks:
 
     def admit(self, row: Row, operation: Operation, old: Object | None, new: Object | None) -> list[str]:
         """What admission warns of."""
-        warnings = [] if new is None else row.strategy.warnings(new)
+        warnings = [] if new is None else row.strategy.warnings(new, old)
         if self._admission is None:
             return warnings
         review = self._admission(row.resource, operation, old, new)

@@ -68,7 +68,7 @@ class DefinitionStrategy(Strategy):
                     causes.append(invalid(path, now, "field is immutable"))
         return causes
 
-    def warnings(self, obj: Object) -> list[str]:
+    def warnings(self, obj: Object, old: Object | None) -> list[str]:
         """Of validation rules that are not evaluated here."""
         schemas = [version["schema"]["openAPIV3Schema"] for version in obj["spec"]["versions"]]
         found = list(dict.fromkeys(rule for schema in schemas for rule in unchecked(schema)))

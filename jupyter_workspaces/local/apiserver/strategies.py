@@ -56,7 +56,7 @@ class Strategy:
         """Paths of fields that a custom kind's schema has not."""
         return []
 
-    def warnings(self, obj: Object) -> list[str]:
+    def warnings(self, obj: Object, old: Object | None) -> list[str]:
         """What to tell who writes a valid object."""
         return []
 
