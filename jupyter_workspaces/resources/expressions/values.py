@@ -48,6 +48,8 @@ def to_cel(schema: Schema, value: Any, *, root: bool = False) -> Any:
         return [to_cel(items, child) for child in value]
     if schema.get("type") == "number" and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return float(value)  # as Go reads it, where no schema says otherwise
     if schema.get("type") == "integer" and isinstance(value, float):
         return int(value)
     if schema.get("type") == "string" and isinstance(value, str):

@@ -163,6 +163,18 @@ def test_what_an_update_leaves_as_it_was_may_go_on_breaking_a_rule_that_is_new()
     assert len(validate(schema, {"field": "c", "other": "y"}, old={"field": "b", "other": "x"})) == 1
 
 
+@needs_library
+def test_a_number_too_large_for_a_rule_is_a_float_to_it() -> None:
+    schema = {
+        "type": "object",
+        "x-kubernetes-preserve-unknown-fields": True,
+        "properties": {"field": {"type": "string"}},
+        "x-kubernetes-validations": [{"rule": "self.field == 'a'"}],
+    }
+
+    assert validate(schema, {"field": "a", "free": 2**70}, "spec") == []
+
+
 def _reasons(answer: Object) -> Object:
     return {"status": answer["status"], "causes": [(cause["field"], cause["reason"]) for cause in answer.get("causes", ())]}
 
