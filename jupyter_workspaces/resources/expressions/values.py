@@ -69,7 +69,7 @@ def _object(schema: Schema, value: Schema, *, root: bool) -> Schema:
             if name is not None and child is not None:
                 found[name] = to_cel(properties[key], child)
         else:
-            found[key] = to_cel(additional, child) if isinstance(additional, dict) else child
+            found[key] = to_cel(additional if isinstance(additional, dict) else {}, child)
     return found
 
 
