@@ -10,7 +10,11 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import Any
 
+from ...resources.catalog import WORKSPACES
 from ...resources.causes import Cause, invalid, not_supported, required
+from ...resources.expressions import checking
+from ...resources.rules import RULES, unchecked, unchecked_warning
+from ...resources.schema import validate
 from .jsonpath import PathError, compile_path
 from .strategies import Strategy
 
@@ -25,6 +29,10 @@ _APPROVAL = "api-approved.kubernetes.io"
 _TYPES = ["array", "boolean", "integer", "number", "object", "string"]
 _COLUMN_TYPES = ["boolean", "date", "integer", "number", "string"]
 _NUMBERS = ("maximum", "minimum", "maxLength", "minLength", "maxItems", "minItems", "maxProperties", "minProperties", "multipleOf")
+_RULE = {
+    **dict.fromkeys(("rule", "message", "messageExpression", "reason", "fieldPath"), (str, type(None))),
+    "optionalOldSelf": (bool, type(None)),
+}
 _DEPTH = 64
 CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
 
@@ -60,6 +68,12 @@ class DefinitionStrategy(Strategy):
                     causes.append(invalid(path, now, "field is immutable"))
         return causes
 
+    def warnings(self, obj: Object, old: Object | None) -> list[str]:
+        """Of validation rules that are not evaluated here."""
+        schemas = [version["schema"]["openAPIV3Schema"] for version in obj["spec"]["versions"]]
+        found = list(dict.fromkeys(rule for schema in schemas for rule in unchecked(schema)))
+        return [unchecked_warning(found)] if found else []
+
 
 def _check(definition: Object) -> Iterator[Cause]:
     spec = definition.get("spec")
@@ -86,6 +100,8 @@ def _check(definition: Object) -> Iterator[Cause]:
         return
     for index, version in enumerate(versions):
         yield from _check_version(version, f"spec.versions[{index}]")
+    known = frozenset(RULES if group == WORKSPACES.group else ())
+    yield from _check_schemas([version.get("schema") if isinstance(version, dict) else None for version in versions], known)
     stored = [version for version in versions if isinstance(version, dict) and version.get("storage") is True]
     if len(stored) != 1:
         yield invalid("spec.versions", len(stored), "must have exactly one version marked as storage version")
@@ -117,14 +133,6 @@ def _check_version(version: Any, path: str) -> Iterator[Cause]:
     for flag in ("served", "storage"):
         if not isinstance(version.get(flag), bool):
             yield required(f"{path}.{flag}", "true or false")
-    schema = version.get("schema")
-    root = schema.get("openAPIV3Schema") if isinstance(schema, dict) else None
-    if not isinstance(root, dict):
-        yield required(f"{path}.schema.openAPIV3Schema", "schemas are required")
-    else:
-        if root.get("type") != "object":
-            yield required(f"{path}.schema.openAPIV3Schema.type", "must not be empty at the root: object")
-        yield from _check_schema(root, f"{path}.schema.openAPIV3Schema", 0)
     subresources = version.get("subresources")
     if subresources is not None and not (isinstance(subresources, dict) and all(isinstance(one, dict) for one in subresources.values())):
         yield invalid(f"{path}.subresources", subresources, "must be an object of objects")
@@ -134,6 +142,33 @@ def _check_version(version: Any, path: str) -> Iterator[Cause]:
         return
     for index, column in enumerate(columns or ()):
         yield from _check_column(column, f"{path}.additionalPrinterColumns[{index}]")
+
+
+def _check_schemas(schemas: list[Any], known_rules: frozenset[str]) -> Iterator[Cause]:
+    """One that all versions share stands at `spec.validation`, as it did when there was one for all."""
+    shared = all(schema == schemas[0] for schema in schemas)
+    for index, schema in enumerate(schemas[:1] if shared else schemas):
+        path = "spec.validation.openAPIV3Schema" if shared else f"spec.versions[{index}].schema.openAPIV3Schema"
+        root = schema.get("openAPIV3Schema") if isinstance(schema, dict) else None
+        if not isinstance(root, dict):
+            yield required(path if not shared else f"spec.versions[{index}].schema.openAPIV3Schema", "schemas are required")
+            continue
+        if root.get("type") != "object":
+            yield required(f"{path}.type", "must not be empty at the root: object")
+        found = list(_check_schema(root, path, 0)) or [*checking.check(root, path, known_rules), *_check_defaults(root, path)]
+        yield from found
+
+
+def _check_defaults(schema: Object, path: str) -> Iterator[Cause]:
+    """What the schema holds against defaults that stand in it. Only of schemas that are sound."""
+    if "default" in schema:
+        for cause in validate(schema, schema["default"]):
+            yield Cause(cause.reason, cause.message, f"{path}.default" + (f".{cause.field}" if cause.field else ""))
+    for name, child in (schema.get("properties") or {}).items():
+        yield from _check_defaults(child, f"{path}.properties[{name}]")
+    for field in ("items", "additionalProperties"):
+        if isinstance(child := schema.get(field), dict):
+            yield from _check_defaults(child, f"{path}.{field}")
 
 
 def _check_column(column: Any, path: str) -> Iterator[Cause]:
@@ -174,6 +209,8 @@ def _check_schema(schema: Any, path: str, depth: int) -> Iterator[Cause]:
             yield invalid(f"{path}.{field}", schema[field], "must be a list")
     if not isinstance(schema.get("required", []), list) or not all(isinstance(name, str) for name in schema.get("required", ())):
         yield invalid(f"{path}.required", schema["required"], "must be a list of names")
+    if not _are_rules(schema.get(checking.VALIDATIONS, [])):
+        raise TypeError(f"{path}.{checking.VALIDATIONS} must be a list of rules")
     if "pattern" in schema:
         yield from _check_pattern(schema["pattern"], f"{path}.pattern")
     properties = schema.get("properties", {})
@@ -194,6 +231,12 @@ def _check_schema(schema: Any, path: str, depth: int) -> Iterator[Cause]:
             yield from _check_schema(schema[field], f"{path}.{field}", depth + 1)
     if "additionalProperties" in schema and not isinstance(schema["additionalProperties"], bool):
         yield from _check_schema(schema["additionalProperties"], f"{path}.additionalProperties", depth + 1)
+
+
+def _are_rules(rules: Any) -> bool:
+    if not isinstance(rules, list):
+        return rules is None
+    return all(isinstance(rule, dict) and all(isinstance(rule.get(field), kind) for field, kind in _RULE.items()) for rule in rules)
 
 
 def _check_pattern(pattern: Any, path: str) -> Iterator[Cause]:

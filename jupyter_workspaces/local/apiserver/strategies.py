@@ -56,6 +56,10 @@ class Strategy:
         """Paths of fields that a custom kind's schema has not."""
         return []
 
+    def warnings(self, obj: Object, old: Object | None) -> list[str]:
+        """What to tell who writes a valid object."""
+        return []
+
 
 class PathNamed(Strategy):
     """RBAC objects: any name that fits into a path."""
