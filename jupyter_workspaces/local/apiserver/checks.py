@@ -88,15 +88,16 @@ class Checks:
 
     def admit(self, row: Row, operation: Operation, old: Object | None, new: Object | None) -> list[str]:
         """What admission warns of."""
+        warnings = [] if new is None else row.strategy.warnings(new, old)
         if self._admission is None:
-            return []
+            return warnings
         review = self._admission(row.resource, operation, old, new)
         name = (new or old or {})["metadata"]["name"]
         if review.conflict is not None:
             raise status.conflict(row.resource, name, review.conflict)
         if review.causes:
             raise status.invalid(row.resource, name, review.causes)
-        return list(review.warnings)
+        return [*warnings, *review.warnings]
 
 
 def _since(row: Row, body: Object, old: Object) -> list[Cause]:

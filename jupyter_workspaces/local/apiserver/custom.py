@@ -29,6 +29,7 @@ class CustomStrategy(Strategy):
 
     def __init__(self, schema: Object) -> None:
         self.schema = schema
+        self._has_rules = structural.has_rules(schema)
 
     def unknown_fields(self, obj: Object) -> list[str]:
         return structural.unknown_fields(self.schema, obj)
@@ -45,6 +46,12 @@ class CustomStrategy(Strategy):
 
     def check(self, obj: Object, old: Object | None) -> list[Cause]:
         return structural.validate(self.schema, obj, old=old)
+
+    def warnings(self, obj: Object, old: Object | None) -> list[str]:
+        """Of rules that were broken before, where an update leaves it so."""
+        if old is None or not self._has_rules:
+            return []
+        return [f"{cause.field}: {cause.message}" for cause in structural.tolerated(self.schema, obj, old)]
 
 
 def rows(definition: Object) -> list[Row]:

@@ -10,11 +10,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...resources.causes import Cause, forbidden, invalid, not_supported, required
+from ...resources.expressions import checking
+from ...resources.schema import validate
 
 Object = dict[str, Any]
 
 _TYPES = ["array", "boolean", "integer", "number", "object", "string"]
 _NUMBERS = ("maximum", "minimum", "maxLength", "minLength", "maxItems", "minItems", "maxProperties", "minProperties", "multipleOf")
+_RULE = {
+    **dict.fromkeys(("rule", "message", "messageExpression", "reason", "fieldPath"), (str, type(None))),
+    "optionalOldSelf": (bool, type(None)),
+}
 _DEPTH = 64
 _INT_OR_TEXT, _PRESERVE = "x-kubernetes-int-or-string", "x-kubernetes-preserve-unknown-fields"
 _ONLY_OUTSIDE = ("additionalProperties", "default", "description", "nullable", "title", "type", _INT_OR_TEXT, _PRESERVE)
@@ -23,18 +29,31 @@ _ONLY_OUTSIDE = ("additionalProperties", "default", "description", "nullable", "
 _OF_INT_OR_TEXT = [[{"type": "integer"}, {"type": "string"}]]
 
 
-def check_root(schema: Object, path: str) -> Iterator[Cause]:
-    """Of a version's whole schema."""
-    causes = list(_check_schema(schema, path, 0))
-    yield from causes
-    if schema.get("type") != "object":
-        yield (
-            required(f"{path}.type", "must not be empty at the root")
-            if not schema.get("type")
-            else invalid(f"{path}.type", schema["type"], "must be object at the root")
-        )
-    if not causes:
-        yield from _check_structure(schema, path, root=True)
+def check_schemas(schemas: list[Any], known_rules: frozenset[str]) -> Iterator[Cause]:
+    """Of a definition's versions. One that all share stands at `spec.validation`, as it did when there was one for all."""
+    shared = all(schema == schemas[0] for schema in schemas)
+    for index, schema in enumerate(schemas[:1] if shared else schemas):
+        path = "spec.validation.openAPIV3Schema" if shared else f"spec.versions[{index}].schema.openAPIV3Schema"
+        root = schema.get("openAPIV3Schema") if isinstance(schema, dict) else None
+        if not isinstance(root, dict):
+            yield required(path if not shared else f"spec.versions[{index}].schema.openAPIV3Schema", "schemas are required")
+            continue
+        if root.get("type") != "object":
+            yield required(f"{path}.type", "must not be empty at the root: object")
+        found = list(_check_schema(root, path, 0)) or list(_check_structure(root, path, root=True))
+        yield from found or [*checking.check(root, path, known_rules), *_check_defaults(root, path)]
+
+
+def _check_defaults(schema: Object, path: str) -> Iterator[Cause]:
+    """What the schema holds against defaults that stand in it. Only of schemas that are sound."""
+    if "default" in schema:
+        for cause in validate(schema, schema["default"]):
+            yield Cause(cause.reason, cause.message, f"{path}.default" + (f".{cause.field}" if cause.field else ""))
+    for name, child in (schema.get("properties") or {}).items():
+        yield from _check_defaults(child, f"{path}.properties[{name}]")
+    for field in ("items", "additionalProperties"):
+        if isinstance(child := schema.get(field), dict):
+            yield from _check_defaults(child, f"{path}.{field}")
 
 
 def _check_structure(schema: Object, path: str, *, root: bool = False) -> Iterator[Cause]:
@@ -96,6 +115,8 @@ def _check_schema(schema: Any, path: str, depth: int) -> Iterator[Cause]:
             yield invalid(f"{path}.{field}", schema[field], "must be a list")
     if not isinstance(schema.get("required", []), list) or not all(isinstance(name, str) for name in schema.get("required", ())):
         yield invalid(f"{path}.required", schema["required"], "must be a list of names")
+    if not _are_rules(schema.get(checking.VALIDATIONS, [])):
+        raise TypeError(f"{path}.{checking.VALIDATIONS} must be a list of rules")
     if "pattern" in schema:
         yield from _check_pattern(schema["pattern"], f"{path}.pattern")
     properties = schema.get("properties", {})
@@ -116,6 +137,12 @@ def _check_schema(schema: Any, path: str, depth: int) -> Iterator[Cause]:
             yield from _check_schema(schema[field], f"{path}.{field}", depth + 1)
     if "additionalProperties" in schema and not isinstance(schema["additionalProperties"], bool):
         yield from _check_schema(schema["additionalProperties"], f"{path}.additionalProperties", depth + 1)
+
+
+def _are_rules(rules: Any) -> bool:
+    if not isinstance(rules, list):
+        return rules is None
+    return all(isinstance(rule, dict) and all(isinstance(rule.get(field), kind) for field, kind in _RULE.items()) for rule in rules)
 
 
 def _check_pattern(pattern: Any, path: str) -> Iterator[Cause]:

@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import Any
 
+from ...resources.catalog import WORKSPACES
 from ...resources.causes import Cause, invalid, not_supported, required
-from .definition_schemas import check_root
+from ...resources.rules import RULES, unchecked, unchecked_warning
+from .definition_schemas import check_schemas
 from .jsonpath import PathError, compile_path
 from .strategies import Strategy
 
@@ -59,6 +61,12 @@ class DefinitionStrategy(Strategy):
                     causes.append(invalid(path, now, "field is immutable"))
         return causes
 
+    def warnings(self, obj: Object, old: Object | None) -> list[str]:
+        """Of validation rules that are not evaluated here."""
+        schemas = [version["schema"]["openAPIV3Schema"] for version in obj["spec"]["versions"]]
+        found = list(dict.fromkeys(rule for schema in schemas for rule in unchecked(schema)))
+        return [unchecked_warning(found)] if found else []
+
 
 def _check(definition: Object) -> Iterator[Cause]:
     spec = definition.get("spec")
@@ -85,11 +93,8 @@ def _check(definition: Object) -> Iterator[Cause]:
         return
     for index, version in enumerate(versions):
         yield from _check_version(version, f"spec.versions[{index}]")
-    roots = [root for version in versions if isinstance(version, dict) and isinstance(root := _schema(version), dict)]
-    # Kubernetes keeps one schema for all versions in another place than one for each, and tells of it there.
-    shared = len(roots) == len(versions) and all(root == roots[0] for root in roots)
-    for index, root in enumerate(roots[:1] if shared else roots):
-        yield from check_root(root, "spec.validation.openAPIV3Schema" if shared else f"spec.versions[{index}].schema.openAPIV3Schema")
+    known = frozenset(RULES if group == WORKSPACES.group else ())
+    yield from check_schemas([version.get("schema") if isinstance(version, dict) else None for version in versions], known)
     stored = [version for version in versions if isinstance(version, dict) and version.get("storage") is True]
     if len(stored) != 1:
         yield invalid("spec.versions", len(stored), "must have exactly one version marked as storage version")
@@ -121,8 +126,6 @@ def _check_version(version: Any, path: str) -> Iterator[Cause]:
     for flag in ("served", "storage"):
         if not isinstance(version.get(flag), bool):
             yield required(f"{path}.{flag}", "true or false")
-    if not isinstance(_schema(version), dict):
-        yield required(f"{path}.schema.openAPIV3Schema", "schemas are required")
     subresources = version.get("subresources")
     if subresources is not None and not (isinstance(subresources, dict) and all(isinstance(one, dict) for one in subresources.values())):
         yield invalid(f"{path}.subresources", subresources, "must be an object of objects")
@@ -132,11 +135,6 @@ def _check_version(version: Any, path: str) -> Iterator[Cause]:
         return
     for index, column in enumerate(columns or ()):
         yield from _check_column(column, f"{path}.additionalPrinterColumns[{index}]")
-
-
-def _schema(version: Object) -> Any:
-    schema = version.get("schema")
-    return schema.get("openAPIV3Schema") if isinstance(schema, dict) else None
 
 
 def _check_column(column: Any, path: str) -> Iterator[Cause]:

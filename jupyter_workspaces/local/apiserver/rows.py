@@ -171,7 +171,7 @@ def built_in() -> tuple[Row, ...]:
             catalog.PODS,
             ("po",),
             ("all",),
-            subresources=("attach", "binding", "exec", "log", "portforward", "status"),
+            subresources=("attach", "binding", "eviction", "exec", "log", "portforward", "status"),
             strategy=kinds.PodStrategy(),
             columns=pod_columns.POD,
         ),

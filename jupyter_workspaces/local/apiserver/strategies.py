@@ -44,3 +44,7 @@ class Strategy:
     def unknown_fields(self, obj: Object) -> list[str]:
         """Paths of fields that a custom kind's schema has not."""
         return []
+
+    def warnings(self, obj: Object, old: Object | None) -> list[str]:
+        """What to tell who writes a valid object."""
+        return []
