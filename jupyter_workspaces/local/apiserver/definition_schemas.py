@@ -23,6 +23,8 @@ _RULE = {
 }
 _DEPTH = 64
 _INT_OR_TEXT, _PRESERVE = "x-kubernetes-int-or-string", "x-kubernetes-preserve-unknown-fields"
+_EMBEDDED, _LIST_TYPE, _MAP_TYPE = "x-kubernetes-embedded-resource", "x-kubernetes-list-type", "x-kubernetes-map-type"
+_LIST_KEYS = "x-kubernetes-list-map-keys"
 _ONLY_OUTSIDE = ("additionalProperties", "default", "description", "nullable", "title", "type", _INT_OR_TEXT, _PRESERVE)
 """Fields that say what a value is, which the branches of allOf, anyOf, oneOf and not may not."""
 
@@ -63,8 +65,14 @@ def _check_structure(schema: Object, path: str, *, root: bool = False) -> Iterat
         yield required(f"{path}.type", "must not be empty for what is specified")
     if schema.get("type") == "array" and "items" not in schema:
         yield required(f"{path}.items", "must be specified for an array")
-    if schema.get("additionalProperties") is not None and schema.get("properties"):
+    if schema.get("additionalProperties") not in (None, True) and schema.get("properties"):
         yield forbidden(f"{path}.additionalProperties", "cannot be given beside properties")
+    yield from _check_lists(schema, path)
+    if schema.get(_EMBEDDED):
+        if schema.get("type") != "object":
+            yield invalid(f"{path}.type", schema.get("type"), "must be object for what is embedded")
+        if not schema.get("properties") and not schema.get(_PRESERVE):
+            yield required(f"{path}.properties", "must not be empty for what is embedded")
     for at, child in _children(schema, path):
         yield from _check_structure(child, at)
     for field in ("allOf", "anyOf", "oneOf"):
@@ -74,6 +82,43 @@ def _check_structure(schema: Object, path: str, *, root: bool = False) -> Iterat
             yield from _check_branch(branch, f"{path}.{field}[{index}]")
     if "not" in schema:
         yield from _check_branch(schema["not"], f"{path}.not")
+
+
+def _check_lists(schema: Object, path: str) -> Iterator[Cause]:
+    """How lists and objects are merged, where the schema says it."""
+    kind, keys = schema.get(_LIST_TYPE), schema.get(_LIST_KEYS) or []
+    for field, wanted, allowed in ((_LIST_TYPE, "array", ["atomic", "map", "set"]), (_MAP_TYPE, "object", ["atomic", "granular"])):
+        if (value := schema.get(field)) is None:
+            continue
+        if value not in allowed:
+            yield not_supported(f"{path}.{field}", value, allowed)
+        if schema.get("type") != wanted:
+            yield invalid(f"{path}.type", schema.get("type"), f"must be {wanted} beside {field}")
+    if keys and kind is None:
+        yield required(f"{path}.{_LIST_TYPE}", f"must be map beside {_LIST_KEYS}")
+    elif keys and kind != "map":
+        yield invalid(f"{path}.{_LIST_TYPE}", kind, f"must be map beside {_LIST_KEYS}")
+    if kind == "map":
+        yield from _check_keys(schema, keys, path)
+
+
+def _check_keys(schema: Object, keys: list[str], path: str) -> Iterator[Cause]:
+    """Each item must have them, as single values."""
+    items: Object = held if isinstance(held := schema.get("items"), dict) else {}
+    if not keys:
+        yield required(f"{path}.{_LIST_KEYS}", "must not be empty for a list of the type map")
+    if items.get("type") != "object":
+        yield invalid(f"{path}.items.type", items.get("type"), "must be object in a list of the type map")
+        return
+    properties, there = items.get("properties") or {}, items.get("required") or ()
+    if len(set(keys)) != len(keys) or not set(keys) <= properties.keys():
+        yield invalid(f"{path}.{_LIST_KEYS}", keys, "must be different fields of the items")
+    for key in keys:
+        child = properties.get(key)
+        if child is not None and child.get("type") in ("array", "object"):
+            yield invalid(f"{path}.items.properties[{key}].type", child["type"], "must be a single value")
+        if child is not None and key not in there and child.get("default") is None:
+            yield required(f"{path}.items.properties[{key}].default", "must be given, or the field be required")
 
 
 def _check_branch(schema: Object, path: str) -> Iterator[Cause]:
@@ -105,6 +150,10 @@ def _check_schema(schema: Any, path: str, depth: int) -> Iterator[Cause]:
     if depth > _DEPTH:
         yield invalid(path, "…", f"must not be nested deeper than {_DEPTH}")
         return
+    if schema.get("$ref"):
+        yield forbidden(f"{path}.$ref", "a schema must be whole")
+    if schema.get("uniqueItems"):
+        yield forbidden(f"{path}.uniqueItems", f"cannot be kept in bounds; {_LIST_TYPE} set says it")
     if schema.get("type", "object") not in _TYPES:
         yield not_supported(f"{path}.type", schema["type"], _TYPES)
     for field in _NUMBERS:
