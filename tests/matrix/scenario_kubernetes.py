@@ -108,18 +108,14 @@ def patches(core: Any) -> None:
     apps = k8s.AppsV1Api(core.api_client)
     apps.create_namespaced_stateful_set(NAMESPACE, stateful_set("patched"))
     container = {"name": "main", "env": [{"name": "B", "value": "2"}]}
-    changed = apps.patch_namespaced_stateful_set(
-        "patched", NAMESPACE, {"spec": {"template": {"spec": {"containers": [container]}}}}
-    )
+    changed = apps.patch_namespaced_stateful_set("patched", NAMESPACE, {"spec": {"template": {"spec": {"containers": [container]}}}})
     held = changed.spec.template.spec.containers
     equal([(one.name, one.image, [env.name for env in one.env]) for one in held], [("main", "lab", ["B", "A"])])
     core.create_namespaced_config_map(NAMESPACE, config_map("patched", k="v", other="o"))
     as_json = core.patch_namespaced_config_map("patched", NAMESPACE, [{"op": "replace", "path": "/data/k", "value": "w"}])
     equal(as_json.data, {"k": "w", "other": "o"})
     equal(core.patch_namespaced_config_map("patched", NAMESPACE, {"data": {"other": None}}).data, {"k": "w"})
-    refusal(
-        422, "Invalid", core.patch_namespaced_config_map, "patched", NAMESPACE, [{"op": "test", "path": "/data/k", "value": "never"}]
-    )
+    refusal(422, "Invalid", core.patch_namespaced_config_map, "patched", NAMESPACE, [{"op": "test", "path": "/data/k", "value": "never"}])
 
 
 @step("apply")

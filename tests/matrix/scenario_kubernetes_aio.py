@@ -91,9 +91,7 @@ async def watching(core: Any) -> None:
 
     async def seen(count: int, since: str) -> list[tuple[str, str, str]]:
         told: list[tuple[str, str, str]] = []
-        async with watch.Watch().stream(
-            core.list_namespaced_config_map, NAMESPACE, resource_version=since, timeout_seconds=20
-        ) as events:
+        async with watch.Watch().stream(core.list_namespaced_config_map, NAMESPACE, resource_version=since, timeout_seconds=20) as events:
             async for event in events:
                 metadata = event["object"].metadata
                 told.append((event["type"], metadata.name, metadata.resource_version))
@@ -113,7 +111,9 @@ async def patches(core: Any) -> None:
     await apps.create_namespaced_stateful_set(NAMESPACE, stateful_set("patched"))
     container = {"name": "main", "env": [{"name": "B", "value": "2"}]}
     strategic = {"spec": {"template": {"spec": {"containers": [container]}}}}
-    changed = await apps.patch_namespaced_stateful_set("patched", NAMESPACE, strategic, _content_type="application/strategic-merge-patch+json")
+    changed = await apps.patch_namespaced_stateful_set(
+        "patched", NAMESPACE, strategic, _content_type="application/strategic-merge-patch+json"
+    )
     equal([env.name for env in changed.spec.template.spec.containers[0].env], ["B", "A"])
     await core.create_namespaced_config_map(NAMESPACE, config_map("patched", k="v", other="o"))
     operations = [{"op": "replace", "path": "/data/k", "value": "w"}]

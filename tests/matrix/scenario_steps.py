@@ -160,7 +160,10 @@ def ticks(lines: list[str]) -> int:
 
 def stateful_set(name: str) -> Object:
     labels = {"app": name}
-    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "main", "image": "lab", "env": [{"name": "A", "value": "1"}]}]}}
+    template = {
+        "metadata": {"labels": labels},
+        "spec": {"containers": [{"name": "main", "image": "lab", "env": [{"name": "A", "value": "1"}]}]},
+    }
     return {
         "apiVersion": "apps/v1",
         "kind": "StatefulSet",
