@@ -11,7 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ READY = "JW_TEST_BINARIES"
 ASSETS = "KUBEBUILDER_ASSETS"
 BUILD_SECONDS = 45 * 60
 KUBERNETES = "1.36.3"
+VERSION = "k8s.io/component-base/version"
 
 
 class NoBinaries(Exception):
@@ -36,36 +37,38 @@ class Module:
     flags: tuple[str, ...] = ()
 
 
-# Without a version the server calls itself v0.0.0, and clients complain.
-_VERSION = tuple(
-    f"-X k8s.io/component-base/version.{name}={value}"
-    for name, value in (
-        ("gitVersion", f"v{KUBERNETES}"),
-        ("gitMajor", KUBERNETES.split(".")[0]),
-        ("gitMinor", KUBERNETES.split(".")[1]),
-    )
-)
+def kubernetes_module(folder: str, version: str, *names: str, older_places: Sequence[str] = ()) -> Module:
+    """Programs of one release of Kubernetes. Without these flags they call themselves v0.0.0, and clients complain.
+
+    `older_places` are further packages where an old release keeps its version.
+    """
+    major, minor, _ = version.split(".")
+    told = (("gitVersion", f"v{version}"), ("gitMajor", major), ("gitMinor", minor))
+    flags = tuple(f"-X {package}.{name}={value}" for package in (VERSION, *older_places) for name, value in told)
+    return Module(folder, {name: f"k8s.io/kubernetes/cmd/{name}" for name in names}, flags)
+
+
 MODULES = (
-    Module(
-        "kubernetes",
-        {name: f"k8s.io/kubernetes/cmd/{name}" for name in ("kube-apiserver", "kubectl", "kube-controller-manager", "kube-scheduler")},
-        _VERSION,
-    ),
+    kubernetes_module("kubernetes", KUBERNETES, "kube-apiserver", "kubectl", "kube-controller-manager", "kube-scheduler"),
     Module("etcd", {"etcd": "go.etcd.io/etcd/server/v3"}),
     Module("kwok", {"kwok": "sigs.k8s.io/kwok/cmd/kwok"}),
 )
 PROGRAMS = tuple(name for module in MODULES for name in module.programs)
 
 
-def cache() -> Path:
-    """Where this version's programs are kept; a change of any module or flag makes another folder."""
+def base() -> Path:
+    """Where all that tests build once is kept."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jupyter-workspaces" / "control-plane"
+
+
+def cache(version: str = KUBERNETES, modules: Sequence[Module] = MODULES) -> Path:
+    """Where a version's programs are kept; a change of any module or flag makes another folder."""
     digest = hashlib.sha256()
-    for module in MODULES:
+    for module in modules:
         for file in ("go.mod", "go.sum"):
             digest.update((HERE / module.folder / file).read_bytes())
         digest.update(" ".join(module.flags).encode())
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "jupyter-workspaces" / "control-plane" / f"{KUBERNETES}-{digest.hexdigest()[:12]}"
+    return base() / f"{version}-{digest.hexdigest()[:12]}"
 
 
 def find() -> dict[str, Path]:
@@ -106,14 +109,27 @@ def ensure() -> dict[str, Path]:
     return find()
 
 
-def _build(module: Module, folder: Path) -> None:
+def ensure_version(version: str, module: Module) -> Path:
+    """The folder with another version's programs, built when one is missing. Raises `NoBinaries`."""
+    folder = cache(version, (module,))
+    folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder / ".lock"):
+        if not all(os.access(folder / name, os.X_OK) for name in module.programs):
+            if shutil.which("go") is None:
+                raise NoBinaries(f"Kubernetes {version} is not built, and Go is not installed.")
+            _build(module, folder, ("nice", "-n", "19"), ("-p", "1"))
+    return folder
+
+
+def _build(module: Module, folder: Path, before: Sequence[str] = (), options: Sequence[str] = ()) -> None:
     """A program appears in the folder when it is whole."""
-    print(f"building {', '.join(module.programs)} (once; minutes)", file=sys.stderr, flush=True)
+    print(f"building {', '.join(module.programs)} in {module.folder} (once; minutes)", file=sys.stderr, flush=True)
     partial = folder / "partial"
     partial.mkdir(exist_ok=True)
     environment = os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -buildvcs=false"}
     for name, package in module.programs.items():
-        command = ["go", "build", "-trimpath", "-ldflags", " ".join(("-s", "-w", *module.flags)), "-o", str(partial / name), package]
+        linked = " ".join(("-s", "-w", *module.flags))
+        command = [*before, "go", "build", *options, "-trimpath", "-ldflags", linked, "-o", str(partial / name), package]
         try:
             done = subprocess.run(
                 command, cwd=HERE / module.folder, env=environment, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False

@@ -91,10 +91,13 @@ def read(obj: dict[str, Any], path: str) -> str:
 
 
 def fields(selector: str | None, plural: str) -> Predicate | None:
-    """What a field selector asks of an object; None when it asks nothing. Raises `Refusal` 400 for a field that cannot be selected."""
-    if not selector or not selector.strip():
+    """What a field selector asks of an object; None when it asks nothing. Raises `Refusal` 400 for a field that cannot be selected.
+
+    Empty parts are none, as with Kubernetes: kr8s sends `metadata.name=x,`.
+    """
+    tests = [_field_test(part, plural) for part in (selector or "").split(",") if part.strip()]
+    if not tests:
         return None
-    tests = [_field_test(part, plural) for part in selector.split(",")]
     return lambda held: all(test(held) for test in tests)
 
 
