@@ -64,6 +64,8 @@ def sessions(quick: bool, real_cluster: bool) -> list[Session]:
     for suite in BROWSER_SUITES:
         arguments = ["-c", str(suite / "pytest.ini"), "--confcutdir", str(suite), "--rootdir", str(suite), str(suite)]
         found.append(Session(f"browser: {suite.name}", arguments, missing))
+        if suite.name == "browser":
+            found.append(Session("browser: real cluster", [*arguments, "--cluster", "real"], missing or absent))
     return found
 
 

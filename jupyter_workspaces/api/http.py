@@ -71,13 +71,17 @@ class DataHandler(APIHandler):
     async def permit(self, verb: str, resource: Resource, namespace: str = "", name: str = "", subresource: str = "") -> None:
         """With trusted headers: whether the cluster lets who is named; an empty namespace means all. Otherwise `signed_in` has decided.
 
-        Raises `Problem` 401 when nobody is named, 403 in Kubernetes' own words, 500 when the server may not ask, 503 when nobody answers.
+        A namespace is watched from then on, where the server may not see all of them.
+        Raises `Problem` 401 when nobody is named, 403 in Kubernetes' own words, 500 when the server may not ask, 503 when nobody answers,
+        and `Forbidden` where the server itself may not look.
         """
         if not await self.may(verb, resource, namespace, name, subresource):
             assert self.identity is not None
             why = refusal(self.identity, verb, resource, namespace, name, subresource)
             raise problems.forbidden(f"You may not do this: {why}. Ask whoever manages the cluster.")
         self._permitted = True
+        if namespace:
+            await (await self._services.ready()).cluster.reach(namespace)
 
     async def may(self, verb: str, resource: Resource, namespace: str = "", name: str = "", subresource: str = "") -> bool:
         """The answer to `permit`'s question for what only changes an answer. Raises `Problem` 401, 500, 503."""

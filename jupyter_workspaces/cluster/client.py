@@ -192,21 +192,26 @@ class Cluster:
         """A stream of a pod's (exec, port-forward), which the caller closes. Raises the API's own refusal."""
         import aiohttp
 
-        headers = {"User-Agent": USER_AGENT, **await self.endpoint.headers()}
-        try:
-            async with deadline(REQUEST_SECONDS):
-                return await self._opened().ws_connect(
-                    self.endpoint.url + path,
-                    params=query,
-                    headers=headers,
-                    protocols=protocols,
-                    timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_SECONDS),
-                    max_msg_size=WATCH_LINE_BYTES,
-                )
-        except aiohttp.WSServerHandshakeError as error:
-            raise await self._why_no_websocket(path, query, error.status) from error
-        except (aiohttp.ClientConnectionError, asyncio.TimeoutError) as error:
-            raise self._unreachable(error) from error
+        again = True
+        while True:
+            credential = await self.endpoint.headers()
+            try:
+                async with deadline(REQUEST_SECONDS):
+                    return await self._opened().ws_connect(
+                        self.endpoint.url + path,
+                        params=query,
+                        headers={"User-Agent": USER_AGENT, **credential},
+                        protocols=protocols,
+                        timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_SECONDS),
+                        max_msg_size=WATCH_LINE_BYTES,
+                    )
+            except aiohttp.WSServerHandshakeError as error:
+                if error.status == 401 and again and await self.endpoint.renew(_bearer(credential)):
+                    again = False
+                    continue
+                raise await self._why_no_websocket(path, query, error.status) from error
+            except (aiohttp.ClientConnectionError, asyncio.TimeoutError) as error:
+                raise self._unreachable(error) from error
 
     async def _why_no_websocket(self, path: str, query: Mapping[str, str], status: int) -> ClusterError:
         """A refused handshake brings no words: the same request without one does. Servers since 1.35 ask for `create` too, and say it here only."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 from functools import cached_property
@@ -16,7 +17,7 @@ from tornado.httputil import url_concat
 
 from ..api.identity import CannotAsk, HeaderIdentities, refusal
 from ..api.problems import Problem
-from ..cluster.errors import ClusterError, NotFound
+from ..cluster.errors import ClusterError, Forbidden, NotFound
 from ..resources.catalog import WORKSPACES
 from .credentials import Guard
 from .pages import Step, page
@@ -84,8 +85,13 @@ class ConnectHandler(JupyterHandler):
             raise Refused(403, "This request comes from a page of another site, so it was not passed on.", "CrossOrigin")
         try:
             self.services = await cast(Services, self.settings["jupyter_workspaces"]).ready()
+            await self.services.cluster.reach(self.place.namespace)
         except Problem as problem:
             raise Absent(Unavailable("cluster", problem.message)) from problem
+        except Forbidden as error:
+            raise Refused(403, f"{error.message}. Ask whoever manages the cluster.", "NotAllowed") from error
+        except (ClusterError, asyncio.TimeoutError) as error:
+            raise Absent(Unavailable("cluster", str(error) or "The cluster did not answer in time. Try again in a moment.")) from error
         if isinstance(self.identity_provider, HeaderIdentities):
             await self._ask_cluster(self.identity_provider)
 

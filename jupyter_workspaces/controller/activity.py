@@ -24,6 +24,7 @@ PROBE_SECONDS = 10
 PROBES_AT_ONCE = 8
 ANSWER_BYTES = 2**20
 EARLY_SECONDS = 0.5
+QUIET_SECONDS = 3600.0
 NEVER_USED = {"lastActivity": 0, "lastUpdate": 0}
 
 
@@ -90,6 +91,25 @@ def duration(seconds: float) -> str:
     return f"{amount} {unit}" + ("" if amount == 1 else "s")
 
 
+def is_news(status: Object, written: Object | None, now: int) -> bool:
+    """Whether a status says more than the written one than that it was asked again with the same result; once an hour that is news, too."""
+    if written is None or _without_times(status) != _without_times(written):
+        return True
+    told, known = _asked_at(written), _asked_at(status)
+    return status != written and (told is None or known is None or now - told >= 1000 * QUIET_SECONDS)
+
+
+def _without_times(status: Object) -> Object:
+    activity = status.get("activity") or {}
+    probe = {key: value for key, value in (activity.get("lastProbe") or {}).items() if key not in ("startTime", "endTime")}
+    return {**status, "activity": {key: value for key, value in activity.items() if key != "lastUpdate"} | {"lastProbe": probe}}
+
+
+def _asked_at(status: Object) -> int | None:
+    asked: int | None = ((status.get("activity") or {}).get("lastProbe") or {}).get("endTime")
+    return asked
+
+
 class Prober:
     """Asks running workspaces when they were last used, off the reconcile workers, at most eight at once.
 
@@ -102,6 +122,11 @@ class Prober:
         self._secrets, self._find, self._learned = secrets, find, learned
         self._queue: WorkQueue[Key] = WorkQueue("activity probe")
         self._results: dict[Key, dict[str, Any]] = {}
+        self._latest: dict[Key, dict[str, Any]] = {}
+
+    def latest(self, key: Key) -> dict[str, Any] | None:
+        """The activity as of the last probe, which the status need not tell yet."""
+        return self._latest.get(key)
 
     def schedule(self, key: Key, seconds: float) -> None:
         self._queue.add(key, max(seconds, 0.001))
@@ -117,6 +142,7 @@ class Prober:
 
     def forget(self, key: Key) -> None:
         self._results.pop(key, None)
+        self._latest.pop(key, None)
 
     async def run(self) -> None:
         timeout = aiohttp.ClientTimeout(total=PROBE_SECONDS)
@@ -127,19 +153,18 @@ class Prober:
                 if found is None:
                     return
                 workspace, kind, _ = found
-                known = (workspace.get("status") or {}).get("activity") or NEVER_USED
+                known = self._latest.get(key) or (workspace.get("status") or {}).get("activity") or NEVER_USED
                 # A timer of an earlier run, or one from before the interval grew, may come too soon.
                 if (early := next_probe(known, kind["spec"]["podTemplate"]["activityProbe"], _now())) > EARLY_SECONDS:
                     self.schedule(key, early)
                     return
-                self._results[key] = await self._probe(session, *found)
+                self._results[key] = self._latest[key] = await self._probe(session, known, *found)
                 self._learned(key)
 
             await self._queue.run(probe, PROBES_AT_ONCE)
 
-    async def _probe(self, session: aiohttp.ClientSession, workspace: Object, kind: Object, pod: Object) -> dict[str, Any]:
+    async def _probe(self, session: aiohttp.ClientSession, before: Object, workspace: Object, kind: Object, pod: Object) -> dict[str, Any]:
         probe = kind["spec"]["podTemplate"]["activityProbe"]
-        before = (workspace.get("status") or {}).get("activity") or NEVER_USED
         start = _now()
         last_activity, last_update = before.get("lastActivity", 0), before.get("lastUpdate", 0)
         try:

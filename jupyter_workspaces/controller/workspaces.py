@@ -164,9 +164,15 @@ class WorkspaceReconciler:
         labels = (namespace.get("metadata") or {}).get("labels") or {}
         rule = activity.pause_rule(kind, options["podConfig"].current, labels)
         fresh = self._prober.take(key)
-        built = status.build(workspace, state, message, pod=pod, options=options, pending_restart=pending, now=now, probed=fresh, rule=rule)
+        probed = fresh or self._prober.latest(key)
+        built = status.build(
+            workspace, state, message, pod=pod, options=options, pending_restart=pending, now=now, probed=probed, rule=rule
+        )
+        before = workspace.get("status")
+        if before is not None and built["lastRunningTime"] != before.get("lastRunningTime"):
+            self._prober.forget(key)  # what was learned was of an earlier run
         try:
-            written = await self._write(workspace, built)
+            written = await self._write(workspace, built) if activity.is_news(built, before, now) else workspace
             if fresh is not None and activity.is_due(built, rule, now):
                 await self._pause(written, built["activity"]["lastActivity"], rule or {})
                 return

@@ -6,14 +6,18 @@ Source: Kubernetes docs, “Extend the Kubernetes API with CustomResourceDefinit
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
+from . import formats
 from .causes import Cause, duplicate, invalid, not_supported, required, too_long, too_many, wrong_type
-from .rules import RULES
+from .expressions.checking import VALIDATIONS
+from .expressions.values import identity
+from .rules import Judged, judge
 
 Schema = dict[str, Any]
 
@@ -22,7 +26,6 @@ _ROOT = ("apiVersion", "kind", "metadata")
 _EMBEDDED = "x-kubernetes-embedded-resource"
 _PRESERVE = "x-kubernetes-preserve-unknown-fields"
 _INTEGER_BITS = {"int32": 31, "int64": 63, None: 63}
-_VALIDATIONS = "x-kubernetes-validations"
 _BLOCKS_RULES = {"FieldValueTooLong", "FieldValueTooMany", "FieldValueNotSupported", "FieldValueRequired", "FieldValueTypeInvalid"}
 _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "object": (dict,),
@@ -56,6 +59,20 @@ def prune(schema: Schema, value: Any, *, root: bool = True) -> Any:
     return value
 
 
+def without_nulls(schema: Schema, value: Any) -> Any:
+    """The value without fields that are null and may not be: as a client says it, that means absent. The value itself is not changed."""
+    if isinstance(value, dict):
+        kept = {}
+        for key, held in value.items():
+            child = _of_key(schema, key)
+            if held is not None or child is None or child.get("nullable"):
+                kept[key] = held if child is None else without_nulls(child, held)
+        return kept
+    if isinstance(value, list) and isinstance(items := schema.get("items"), dict):
+        return [without_nulls(items, child) for child in value]
+    return value
+
+
 def default(schema: Schema, value: Any) -> Any:
     """The value with absent fields set to their defaults, and nulls dropped where a default stands. The value itself is not changed."""
     if isinstance(value, dict):
@@ -72,6 +89,13 @@ def default(schema: Schema, value: Any) -> Any:
     if isinstance(value, list) and isinstance(items := schema.get("items"), dict):
         return [default(items, child) for child in value]
     return value
+
+
+def _of_key(schema: Schema, key: str) -> Schema | None:
+    """The schema of what an object holds by this key; None where it says nothing of it."""
+    additional = schema.get("additionalProperties")
+    found: Schema | None = schema.get("properties", {}).get(key, additional if isinstance(additional, dict) else None)
+    return found
 
 
 def unknown_fields(schema: Schema, value: Any, path: str = "", *, root: bool = True) -> list[str]:
@@ -104,26 +128,48 @@ def validate(schema: Schema, value: Any, path: str = "", old: Any = None) -> lis
     Where a type, a length, a number of items, an enumeration or a required field is broken, one more entry for the field `<nil>` says
     that the rules, if there are any, were not looked at (contracts/kubeflow-workspaces.md §1.2, as recorded).
     """
-    rules: list[tuple[Schema, Any, Any, str]] = []
-    causes = list(_validate(schema, value, path, old, rules))
+    rules: list[Judged] = []
+    causes = list(_validate(schema, value, path, old, _Seen(rules, path)))
     if any(cause.reason in _BLOCKS_RULES for cause in causes):
-        if _has_rules(schema):
+        if has_rules(schema):
             causes.append(Cause("FieldValueInvalid", "Invalid value: null: rules were not checked; mend the other errors first", "<nil>"))
         return causes
-    for rule, held, before, where in rules:
-        known = RULES.get(rule.get("rule", ""))
-        if known is not None and not known(held, before):
-            causes.append(invalid(where, held, rule.get("message") or f"failed rule: {rule['rule']}"))
-    return causes
+    return causes + list(judge(rules))
 
 
-def _has_rules(schema: Any) -> bool:
+def tolerated(schema: Schema, value: Any, old: Any) -> list[Cause]:
+    """What rules hold against parts of a valid value that an update leaves as they were: no reason to refuse it."""
+    rules: list[Judged] = []
+    deque(_validate(schema, value, "", old, _Seen(rules, "")), maxlen=0)
+    return list(judge(rules, tolerated=True))
+
+
+def has_rules(schema: Any) -> bool:
+    """Whether anything in the schema is held to rules."""
     if isinstance(schema, dict):
-        return bool(schema.get(_VALIDATIONS)) or any(_has_rules(child) for child in schema.values())
-    return isinstance(schema, list) and any(_has_rules(child) for child in schema)
+        return bool(schema.get(VALIDATIONS)) or any(has_rules(child) for child in schema.values())
+    return isinstance(schema, list) and any(has_rules(child) for child in schema)
 
 
-def _validate(schema: Schema, value: Any, path: str, old: Any, rules: list[tuple[Schema, Any, Any, str]]) -> Iterator[Cause]:
+class _Seen(NamedTuple):
+    """Where rules are collected on a walk, and the path in their notation, where a map's key stands in brackets.
+
+    `unchanged`: within a list that an update left as it was, though of its items nobody can say which old one each was.
+    """
+
+    rules: list[Judged]
+    path: str
+    unchanged: bool = False
+
+    def at(self, path: str, *, unchanged: bool = False) -> _Seen:
+        return _Seen(self.rules, path, self.unchanged or unchanged)
+
+    def collect(self, schema: Schema, value: Any, old: Any) -> None:
+        if schema.get(VALIDATIONS):
+            self.rules.append(Judged(schema, value, old, self.path, self.unchanged or (old is not None and _same(value, old))))
+
+
+def _validate(schema: Schema, value: Any, path: str, old: Any, seen: _Seen) -> Iterator[Cause]:
     if value is None:
         if not schema.get("nullable") and "type" in schema:
             yield wrong_type(path, "null", schema["type"])
@@ -131,7 +177,9 @@ def _validate(schema: Schema, value: Any, path: str, old: Any, rules: list[tuple
     if schema.get("x-kubernetes-int-or-string"):
         if isinstance(value, bool) or not isinstance(value, (int, str)):
             yield wrong_type(path, value, "integer or string")
-        elif isinstance(value, str):
+            return
+        seen.collect(schema, value, old)
+        if isinstance(value, str):
             yield from _validate_text(schema, value, path)
         return
     kind = schema.get("type")
@@ -140,13 +188,12 @@ def _validate(schema: Schema, value: Any, path: str, old: Any, rules: list[tuple
         return
     if "enum" in schema and value not in schema["enum"]:
         yield not_supported(path, value, schema["enum"])
-    if _VALIDATIONS in schema:
-        rules += [(rule, value, old, path) for rule in schema[_VALIDATIONS] if old is not None or "oldSelf" not in rule.get("rule", "")]
+    seen.collect(schema, value, old)
     yield from _validate_junctors(schema, value, path)
     if isinstance(value, dict):
-        yield from _validate_object(schema, value, path, old, rules)
+        yield from _validate_object(schema, value, path, old, seen)
     elif isinstance(value, list):
-        yield from _validate_list(schema, value, path, rules)
+        yield from _validate_list(schema, value, path, old, seen)
     elif isinstance(value, str):
         yield from _validate_text(schema, value, path)
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -161,9 +208,7 @@ def _is_of(kind: str, value: Any) -> bool:
     return isinstance(value, _PYTHON_TYPES[kind])
 
 
-def _validate_object(
-    schema: Schema, value: dict[str, Any], path: str, old: Any, rules: list[tuple[Schema, Any, Any, str]]
-) -> Iterator[Cause]:
+def _validate_object(schema: Schema, value: dict[str, Any], path: str, old: Any, seen: _Seen) -> Iterator[Cause]:
     for name in schema.get("required", ()):
         if name not in value:
             yield required(_join(path, name))
@@ -173,39 +218,44 @@ def _validate_object(
     for key, child in value.items():
         if key in properties:
             if not (path == "" and key in _ROOT):
-                yield from _validate(properties[key], child, _join(path, key), before.get(key), rules)
+                yield from _validate(properties[key], child, _join(path, key), before.get(key), seen.at(_join(seen.path, key)))
         elif isinstance(additional, dict):
-            yield from _validate(additional, child, _join(path, key), before.get(key), rules)
+            yield from _validate(additional, child, _join(path, key), before.get(key), seen.at(f"{seen.path}[{key}]"))
     if "maxProperties" in schema and len(value) > schema["maxProperties"]:
         yield too_many(path, len(value), schema["maxProperties"])
     if len(value) < schema.get("minProperties", 0):
         yield invalid(path, value, f"must have at least {schema['minProperties']} entries")
 
 
-def _validate_list(schema: Schema, value: list[Any], path: str, rules: list[tuple[Schema, Any, Any, str]]) -> Iterator[Cause]:
+def _validate_list(schema: Schema, value: list[Any], path: str, old: Any, seen: _Seen) -> Iterator[Cause]:
     if "maxItems" in schema and len(value) > schema["maxItems"]:
         yield too_many(path, len(value), schema["maxItems"])
     if len(value) < schema.get("minItems", 0):
         yield invalid(path, value, f"must have at least {schema['minItems']} items")
     if isinstance(items := schema.get("items"), dict):
+        by_key = schema.get("x-kubernetes-list-type") == "map" and isinstance(old, list)
+        before = {identity(schema, child): child for child in old} if by_key else {}
+        unchanged = old is not None and has_rules(items) and _same(value, old)
         for index, child in enumerate(value):
-            yield from _validate(items, child, f"{path}[{index}]", None, rules)
+            was = before.get(identity(schema, child)) if by_key else None
+            yield from _validate(items, child, f"{path}[{index}]", was, seen.at(f"{seen.path}[{index}]", unchanged=unchanged))
     kind = schema.get("x-kubernetes-list-type")
     if kind not in ("map", "set"):
         return
     keys: list[str] = schema.get("x-kubernetes-list-map-keys", [])
-    seen: set[bytes] = set()
+    names: set[bytes] = set()
     for index, child in enumerate(value):
-        identity = {key: child.get(key) for key in keys} if kind == "map" and isinstance(child, dict) else child
-        encoded = msgspec.json.encode(identity)
-        if encoded in seen:
-            yield duplicate(f"{path}[{index}]", identity)
-        seen.add(encoded)
+        name = identity(schema, child)
+        if name in names:
+            yield duplicate(
+                f"{path}[{index}]", {key: child.get(key) for key in keys} if kind == "map" and isinstance(child, dict) else child
+            )
+        names.add(name)
 
 
 def _validate_junctors(schema: Schema, value: Any, path: str) -> Iterator[Cause]:
     for branch in schema.get("allOf", ()):
-        yield from _validate(branch, value, path, None, [])
+        yield from _validate(branch, value, path, None, _Seen([], path))
     if "anyOf" in schema and not any(_fits(branch, value) for branch in schema["anyOf"]):
         yield invalid(path, value, "must fit at least one of the schemas of anyOf")
     if "oneOf" in schema and sum(_fits(branch, value) for branch in schema["oneOf"]) != 1:
@@ -215,7 +265,7 @@ def _validate_junctors(schema: Schema, value: Any, path: str) -> Iterator[Cause]
 
 
 def _fits(schema: Schema, value: Any) -> bool:
-    return next(_validate(schema, value, "", None, []), None) is None
+    return next(_validate(schema, value, "", None, _Seen([], "")), None) is None
 
 
 def _validate_text(schema: Schema, value: str, path: str) -> Iterator[Cause]:
@@ -226,6 +276,8 @@ def _validate_text(schema: Schema, value: str, path: str) -> Iterator[Cause]:
         yield invalid(path, value, f"must be at least {schema['minLength']} characters long")
     elif "pattern" in schema and not _pattern(schema["pattern"]).search(value):
         yield invalid(path, value, f"must match {schema['pattern']}")
+    elif not formats.fits(schema.get("format", ""), value):
+        yield wrong_type(path, value, schema["format"])
 
 
 def _validate_number(schema: Schema, value: float, path: str) -> Iterator[Cause]:
@@ -248,6 +300,11 @@ def _pattern(text: str) -> re.Pattern[str]:
 
 
 _END = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\$", re.DOTALL)
+
+
+def _same(one: Any, other: Any) -> bool:
+    """As JSON: Python takes true for 1, JSON does not."""
+    return one == other and msgspec.json.encode(one, order="sorted") == msgspec.json.encode(other, order="sorted")
 
 
 def _join(path: str, key: str) -> str:

@@ -1,9 +1,13 @@
-"""Real JupyterLab servers on a throw-away cluster, and a real browser to look at them. A session of its own: see tests/run.py."""
+"""Real JupyterLab servers on a throw-away cluster, and a real browser to look at them. A session of its own: see tests/run.py.
+
+`--cluster real` gives the servers a real Kubernetes control plane, with our node in it, instead of the embedded cluster.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -21,8 +25,14 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 START_SECONDS = 90
+CLUSTER_STOP_SECONDS = 60
 TOKEN = "browser-test-token"
+REAL_WORKSPACES = Path(__file__).resolve().parent.parent / "control_plane" / "real_workspaces.py"
 PANEL_CELL = "import jupyter_workspaces as jw\n\njw.panel()"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--cluster", choices=("embedded", "real"), default="embedded", help="what the servers work with")
 
 
 @dataclass(frozen=True)
@@ -61,7 +71,42 @@ def cluster_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def start_lab(cluster_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Lab]]:
+def cluster_environment(
+    pytestconfig: pytest.Config, cluster_home: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, str]]:
+    """What tells a server its cluster."""
+    chosen = {"JUPYTER_WORKSPACES_HOME": str(cluster_home)}
+    if pytestconfig.getoption("--cluster") == "embedded":
+        yield chosen
+        return
+    folder = tmp_path_factory.mktemp("real")
+    log = folder / "log"
+    with log.open("wb") as written:
+        command = [sys.executable, str(REAL_WORKSPACES), str(folder / "cluster")]
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=written, stderr=written)
+    try:
+        yield chosen | {"KUBECONFIG": _kubeconfig(process, log)}
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(CLUSTER_STOP_SECONDS)
+
+
+def _kubeconfig(process: subprocess.Popen[bytes], log: Path) -> str:
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end:
+        text = log.read_text(errors="replace")
+        if found := re.search(r"^KUBECONFIG=(.+)$", text, re.MULTILINE):
+            return found[1]
+        if process.poll() is not None:
+            raise RuntimeError(f"The real cluster ended:\n{text[-3000:]}")
+        time.sleep(0.1)
+    raise TimeoutError(f"The real cluster is not ready:\n{log.read_text(errors='replace')[-3000:]}")
+
+
+@pytest.fixture(scope="session")
+def start_lab(
+    cluster_environment: dict[str, str], cluster_home: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Lab]]:
     started: list[Lab] = []
 
     def start(base_url: str) -> Lab:
@@ -80,7 +125,7 @@ def start_lab(cluster_home: Path, tmp_path_factory: pytest.TempPathFactory) -> I
         environment = {name: value for name, value in os.environ.items() if name not in ("KUBECONFIG", "JUPYTER_WORKSPACES_URL")}
         environment |= {f"JUPYTER_{name}_DIR": str(folder / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
         environment |= {
-            "JUPYTER_WORKSPACES_HOME": str(cluster_home),
+            **cluster_environment,
             "JUPYTER_PREFER_ENV_PATH": "1",
             "JUPYTERLAB_SETTINGS_DIR": str(_settings(folder)),
         }

@@ -15,18 +15,24 @@ Object = dict[str, Any]
 
 
 class GuardedApi:
-    """Answers `/version` to who has the token that it `accepts`; `seen` are the headers of all requests."""
+    """Answers `/version`, or a WebSocket, to who has the token that it `accepts`; `seen` are the headers of all requests."""
 
     def __init__(self) -> None:
         self.accepts: str | None = None
         self.seen: list[dict[str, str]] = []
         self.url = ""
 
-    async def answer(self, request: web.Request) -> web.Response:
+    async def answer(self, request: web.Request) -> web.StreamResponse:
         self.seen.append(dict(request.headers))
         if self.accepts is not None and request.headers.get("Authorization") != f"Bearer {self.accepts}":
             status = {"kind": "Status", "apiVersion": "v1", "code": 401, "reason": "Unauthorized", "message": "Unauthorized"}
             return web.json_response(status, status=401)
+        if "Upgrade" in request.headers:
+            socket = web.WebSocketResponse()
+            await socket.prepare(request)
+            await socket.send_str("let in")
+            await socket.close()
+            return socket
         return web.json_response({"gitVersion": "v1.36.0", "path": request.path})
 
 

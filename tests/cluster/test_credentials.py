@@ -62,6 +62,21 @@ async def test_a_refused_token_is_asked_for_anew_once_for_all_requests(tmp_path:
             await cluster.raw("GET", "/version")
 
 
+async def test_a_refused_token_is_asked_for_anew_for_a_websocket_too(tmp_path: Path) -> None:
+    user = login_program(tmp_path, {"token": "first"})
+    async with guarded_api() as api, Cluster(from_kubeconfig(kubeconfig(tmp_path / "kubeconfig", user, api.url))) as cluster:
+        await cluster.raw("GET", "/version")
+        login_program(tmp_path, {"token": "second"})
+        api.accepts = "second"
+        socket = await cluster.websocket("/api/v1/namespaces/x/pods/x/portforward", ["v4.channel.k8s.io"], query={"ports": "1"})
+        assert await socket.receive_str() == "let in"
+        await socket.close()
+        assert runs(tmp_path) == 2
+        api.accepts = "third"
+        with pytest.raises(Unauthorized):
+            await cluster.websocket("/api/v1/namespaces/x/pods/x/portforward", ["v4.channel.k8s.io"], query={"ports": "1"})
+
+
 async def test_a_new_login_in_the_kubeconfig_is_used(tmp_path: Path) -> None:
     async with guarded_api() as api, Cluster(from_kubeconfig(kubeconfig(tmp_path / "kubeconfig", {"token": "old"}, api.url))) as cluster:
         api.accepts = "new"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import pytest
@@ -18,8 +20,10 @@ from shared_cluster import clean
 from jupyter_workspaces import controller
 from jupyter_workspaces.cluster.client import Cluster
 from jupyter_workspaces.cluster.errors import NotFound
+from jupyter_workspaces.cluster.forwarding import forward
 from jupyter_workspaces.local.install import install
 from jupyter_workspaces.local.node import Agent, stop_pods
+from jupyter_workspaces.local.node.kubelet import Kubelet
 from jupyter_workspaces.resources import names
 from jupyter_workspaces.resources.catalog import NODES, PODS, SECRETS, WORKSPACE_KINDS, WORKSPACES
 
@@ -42,13 +46,16 @@ async def joined(real: RealCluster, directory: Path) -> AsyncIterator[Cluster]:
             size["spec"]["nodeSelector"] = {"kubernetes.io/hostname": "local"}
         metadata = {"name": KIND, "annotations": sample["metadata"]["annotations"]}
         await cluster.create(WORKSPACE_KINDS, {**{key: sample[key] for key in ("apiVersion", "kind", "spec")}, "metadata": metadata})
-        tasks = [asyncio.create_task(Agent(cluster, directory).run()), asyncio.create_task(controller.run(cluster))]
+        kubelet = Kubelet(cluster, directory, real.require_own().kubelet_trust())
+        agent = Agent(cluster, directory, kubelet_port=await kubelet.start())
+        tasks = [asyncio.create_task(agent.run()), asyncio.create_task(controller.run(cluster))]
         try:
             yield cluster
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await kubelet.stop()
             await asyncio.to_thread(stop_pods, directory)
             await clean(cluster)
 
@@ -85,6 +92,13 @@ async def test_a_real_lab_runs_where_the_real_scheduler_puts_it(real_cluster: Re
         node = await cluster.get(NODES, "local")
         assert not [taint for taint in node["spec"].get("taints") or () if "not-ready" in taint["key"]]
 
+        name = pod["metadata"]["name"]
+        async with cluster.stream(PODS.path("default", name, "log"), query={"tailLines": "200"}) as pieces:
+            assert b"Jupyter Server" in b"".join([piece async for piece in pieces])
+        assert await run_in(cluster, name, "sh", "-c", "echo from $HOSTNAME") == f"from {name}\n"
+        assert b"HTTP/1.1 " in await through_port_forward(cluster, name, 8888)
+        await nobody_else_is_answered(await cluster.get(NODES, "local"), real_cluster.endpoint().ssl_context)
+
         await cluster.patch(WORKSPACES, "lab", {"spec": {"paused": True}}, "default")
         await until(lambda: state("Paused"), "a paused Lab")
         with pytest.raises(aiohttp.ClientConnectionError):
@@ -95,6 +109,38 @@ async def test_a_real_lab_runs_where_the_real_scheduler_puts_it(real_cluster: Re
             return not (await cluster.list(PODS, "default", label_selector=names.WORKSPACE_NAME)).items
 
         await until(nothing_left, "an empty namespace")
+
+
+async def run_in(cluster: Cluster, pod: str, *command: str) -> str:
+    """What a command in a pod writes; v4, which the API server passes on as it comes."""
+    words = "&".join(f"command={quote(word)}" for word in command)
+    socket = await cluster.websocket(f"{PODS.path('default', pod, 'exec')}?{words}", ["v4.channel.k8s.io"], query={"stdout": "true"})
+    try:
+        messages = [message.data async for message in socket if message.type is aiohttp.WSMsgType.BINARY]
+    finally:
+        await socket.close()
+    assert b'"Success"' in b"".join(data[1:] for data in messages if data[0] == 3), messages
+    return b"".join(data[1:] for data in messages if data[0] == 1).decode()
+
+
+async def through_port_forward(cluster: Cluster, pod: str, port: int) -> bytes:
+    connection = await forward(cluster, "default", pod, port)
+    try:
+        await connection.send(b"GET /api HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        return await connection.receive()
+    finally:
+        await connection.close()
+
+
+async def nobody_else_is_answered(node: Object, trust: ssl.SSLContext | None) -> None:
+    """Who trusts the cluster but shows no certificate of it."""
+    assert trust is not None
+    anonymous = ssl.create_default_context()
+    anonymous.load_verify_locations(cadata="".join(ssl.DER_cert_to_PEM_cert(one) for one in trust.get_ca_certs(binary_form=True)))
+    port = node["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"]
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises((aiohttp.ClientOSError, aiohttp.ServerDisconnectedError)):
+            await session.get(f"https://127.0.0.1:{port}/containerLogs/default/lab/main", ssl=anonymous)
 
 
 async def lab_status(cluster: Cluster, pod: Object) -> Object:

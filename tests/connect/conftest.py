@@ -47,6 +47,7 @@ class View:
     def __init__(self, port: int) -> None:
         self.cluster = Cluster(self)
         self.problem: Exception | None = None
+        self.unreachable: Exception | None = None
         self.restarted: list[str] = []
         self.steps = [SimpleNamespace(name=name, state="done", seconds=0.5) for name in ("Accepted", "Scheduled", "Started", "Ready")]
         self.service: dict[str, Any] | None = None
@@ -83,6 +84,10 @@ class View:
 
     def service_of(self, workspace: dict[str, Any]) -> dict[str, Any] | None:
         return self.service
+
+    async def reach(self, namespace: str) -> None:
+        if self.unreachable is not None:
+            raise self.unreachable
 
     async def ready(self) -> SimpleNamespace:
         if self.problem is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from http import HTTPStatus
 from types import SimpleNamespace
@@ -9,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from jupyter_workspaces.api.problems import Problem
+from jupyter_workspaces.cluster.errors import Forbidden, Unreachable
 
 STATUS = "workspace/status/team-a/small/web"
 
@@ -129,6 +131,21 @@ async def test_a_port_that_takes_no_connections_is_still_starting(page, browser,
 async def test_scripts_get_json_instead_of_pages(browser, view):
     view.unready()
     assert await refusal(browser) == (503, {"message": "small: Started; waiting until it answers.", "reason": "Starting"})
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "words"),
+    [
+        (Forbidden("workspaces is forbidden: nobody may"), 403, "nobody may"),
+        (Unreachable("The cluster is away."), 503, "The cluster is away."),
+        (asyncio.TimeoutError(), 503, "did not answer in time"),
+    ],
+)
+async def test_a_namespace_that_the_server_may_not_see_says_why(page, view, error, status, words):
+    view.unreachable = error
+    found, _, text = await page()
+    assert found == status
+    assert words in text
 
 
 async def test_what_the_cluster_says_is_text_not_markup(page, view):

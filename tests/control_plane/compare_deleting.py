@@ -147,3 +147,44 @@ async def namespaces(ask: Recorder) -> None:
     await ask.ask("gone", "GET", path)
     await ask.ask("default stays", "DELETE", "/api/v1/namespaces/default?dryRun=All")
     await ask.ask("unknown namespace", "DELETE", "/api/v1/namespaces/nowhere")
+
+
+def _eviction(name: str, **fields: Any) -> Any:
+    return {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}, **fields}
+
+
+@scenario
+async def evictions(ask: Recorder) -> None:
+    for name in ("one", "two", "three"):
+        await ask.send("POST", ask.core("pods"), pod(name))
+    one, two = ask.core("pods", "one", "eviction"), ask.core("pods", "two", "eviction")
+    await ask.ask("dry run by query", "POST", f"{one}?dryRun=All", _eviction("one"))
+    await ask.ask("dry run by options", "POST", one, _eviction("one", deleteOptions={"dryRun": ["All"]}))
+    await ask.ask("still there", "GET", ask.core("pods", "one"), view=lambda body: body["status"])
+    await ask.ask("unplaced", "POST", one, _eviction("one"))
+    await ask.ask("again", "POST", one, _eviction("one"))
+    await ask.ask("without a name", "POST", two, {"apiVersion": "policy/v1", "kind": "Eviction"})
+    await ask.ask("of another pod", "POST", two, _eviction("three"))
+    await ask.ask("in another namespace", "POST", two, _eviction("two") | {"metadata": {"name": "two", "namespace": "elsewhere"}})
+    await ask.ask("other kind", "POST", two, {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "two"}})
+    await ask.ask("bad policy", "POST", two, _eviction("two", deleteOptions={"propagationPolicy": "Strange"}))
+    await ask.ask("by another uid", "POST", two, _eviction("two", deleteOptions={"preconditions": {"uid": "x"}}))
+    await ask.ask("read", "GET", two)
+    await ask.ask("untyped", "POST", two, {"metadata": {"name": "two"}})
+    await ask.ask("older version", "POST", ask.core("pods", "three", "eviction"), _eviction("three") | {"apiVersion": "policy/v1beta1"})
+    held = pod("held")
+    held["metadata"]["finalizers"] = ["example.org/a"]
+    await ask.send("POST", ask.core("pods"), held)
+    await ask.ask("held", "POST", ask.core("pods", "held", "eviction"), _eviction("held"))
+    await ask.ask(
+        "held says why", "GET", ask.core("pods", "held"), view=lambda body: [body["status"], "deletionTimestamp" in body["metadata"]]
+    )
+    await ask.ask("held again", "POST", ask.core("pods", "held", "eviction"), _eviction("held"))
+    await ask.send("PATCH", ask.core("pods", "held"), {"metadata": {"finalizers": None}}, media=MERGE)
+    await ask.send("POST", ask.core("pods"), pod("placed", nodeName="nowhere"))
+    options = {"gracePeriodSeconds": 1000}
+    await ask.ask("placed", "POST", ask.core("pods", "placed", "eviction"), _eviction("placed", deleteOptions=options))
+    await ask.ask(
+        "placed has time", "GET", ask.core("pods", "placed"), view=lambda body: body["metadata"].get("deletionGracePeriodSeconds")
+    )
+    await ask.send("DELETE", f"{ask.core('pods', 'placed')}?gracePeriodSeconds=0")

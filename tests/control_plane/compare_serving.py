@@ -249,6 +249,60 @@ async def _until_allowed(ask: Recorder, user: str, attributes: Any) -> None:
     return
 
 
+def _broken(found: Any) -> Any:
+    """Reasons and fields of a refusal, each once."""
+    return sorted({f"{cause['reason']} {cause['field']}" for cause in (found.get("details") or {}).get("causes") or ()})
+
+
+_NOT_STRUCTURAL: dict[str, Any] = {
+    "a list without items": {"type": "array"},
+    "a list of anything": {"type": "array", "items": {}},
+    "values without a type": {"type": "object", "additionalProperties": {"minimum": 1}},
+    "fields and free keys": {"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": {"type": "string"}},
+    "a type in a branch": {"type": "integer", "anyOf": [{"type": "integer"}, {"minimum": 3}]},
+    "several in a branch": {"type": "string", "oneOf": [{"description": "x", "default": "y", "nullable": True}], "not": {"title": "z"}},
+    "a field in a branch only": {
+        "type": "object",
+        "properties": {"a": {"type": "string"}},
+        "allOf": [{"required": ["b"], "properties": {"b": {}}}],
+    },
+    "int or text with a type": {"type": "string", "x-kubernetes-int-or-string": True},
+    "a list by keys of texts": {
+        "type": "array",
+        "items": {"type": "string"},
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["name"],
+    },
+    "a list by unknown keys": {
+        "type": "array",
+        "items": {"type": "object"},
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["name"],
+    },
+    "a list by optional keys": {
+        "type": "array",
+        "items": {"type": "object", "properties": {"name": {"type": "string"}, "port": {"type": "object"}}},
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["name", "port", "name"],
+    },
+    "keys of what is no list by keys": {"type": "array", "items": {"type": "string"}, "x-kubernetes-list-map-keys": ["name"]},
+    "an atomic text": {"type": "string", "x-kubernetes-map-type": "atomic", "x-kubernetes-list-type": "atomic"},
+    "an unknown map type": {"type": "object", "x-kubernetes-map-type": "set"},
+    "text that keeps everything": {"type": "string", "x-kubernetes-preserve-unknown-fields": True},
+    "an embedded text": {"type": "string", "x-kubernetes-embedded-resource": True},
+    "an embedded object of nothing": {"type": "object", "x-kubernetes-embedded-resource": True},
+    "a name for what is elsewhere": {"$ref": "#/definitions/a"},
+    "a null default": {"type": "string", "default": None},
+    "a list by keys without keys": {"type": "array", "items": {"type": "object"}, "x-kubernetes-list-type": "map"},
+    "a set of lists": {"type": "array", "items": {"type": "array", "items": {"type": "string"}}, "x-kubernetes-list-type": "set"},
+    "an unknown list type": {"type": "array", "items": {"type": "string"}, "x-kubernetes-list-type": "bag"},
+    "a default of another type": {"type": "integer", "default": "x"},
+    "unique items": {"type": "array", "items": {"type": "string"}, "uniqueItems": True},
+    "no more fields": {"type": "object", "additionalProperties": False},
+    "a bad pattern": {"type": "string", "pattern": "("},
+}
+
+
 @scenario
 async def definitions(ask: Recorder) -> None:
     path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -261,7 +315,7 @@ async def definitions(ask: Recorder) -> None:
 
     name = "things.things.example.org"
     told = await ask.until(f"{path}/{name}", established, "an established definition")
-    ask.note("conditions", sorted((one["type"], one["status"], one["reason"]) for one in told.at("status", "conditions")))
+    ask.note("conditions", sorted([one["type"], one["status"], one["reason"]] for one in told.at("status", "conditions")))
     ask.note("status", {key: held for key, held in told.at("status").items() if key != "conditions"})
     listed = ask.group("things.example.org/v1", "things")
     await ask.until(listed, lambda answer: answer.status == 200, "its list")
@@ -273,6 +327,9 @@ async def definitions(ask: Recorder) -> None:
     wrong = definition("wrongs", "Wrong", "things.example.org")
     wrong["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["size"] = {"minimum": 1}
     await ask.ask("not structural", "POST", path, wrong)
+    for title, schema in _NOT_STRUCTURAL.items():
+        wrong["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["size"] = schema
+        await ask.ask(f"not structural: {title}", "POST", f"{path}?dryRun=All", wrong, view=_broken)
     scope = definition("scopes", "Scope", "things.example.org")
     scope["spec"]["scope"] = "Strange"
     await ask.ask("bad scope", "POST", path, scope)

@@ -199,6 +199,15 @@ class ControlPlane:
         """The kubeconfig of somebody with these groups, who may nothing until a rule says so."""
         return self._write_kubeconfig(name, *groups)
 
+    def kubelet_trust(self) -> ssl.SSLContext:
+        """For a kubelet of ours: its certificate, and only the API server is answered."""
+        assert self._authority is not None
+        self._authority.server("kubelet")
+        trust = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(self._authority.certificate))
+        trust.load_cert_chain(self._authority.folder / "kubelet.crt", self._authority.folder / "kubelet.key")
+        trust.verify_mode = ssl.CERT_REQUIRED
+        return trust
+
     def simulated_nodes(self, count: int = 1, **allocatable: str) -> list[str]:
         """Nodes whose pods run at once; their names."""
         names = [f"simulated-{number}" for number in range(count)]

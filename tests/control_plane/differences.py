@@ -20,6 +20,7 @@ from typing import Any
 
 import aiohttp
 import compare_deleting
+import compare_judging
 import compare_patching
 import compare_reading
 import compare_serving
@@ -33,7 +34,7 @@ from exchange_recorder import SCENARIOS, Recorder
 
 from jupyter_workspaces.cluster.endpoint import Endpoint, from_kubeconfig
 
-MODULES = (compare_writing, compare_patching, compare_deleting, compare_reading, compare_serving)
+MODULES = (compare_writing, compare_patching, compare_deleting, compare_judging, compare_reading, compare_serving)
 SCENARIO_SECONDS = 90
 TOTAL_SECONDS = 30
 

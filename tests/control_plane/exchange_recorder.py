@@ -110,11 +110,11 @@ class Recorder:
             media_type = response.headers.get("Content-Type", "")
             return Answer(response.status, repeated, _decoded(text) if "json" in media_type else text)
 
-    async def until(self, path: str, condition: Callable[[Answer], bool], what: str) -> Answer:
+    async def until(self, path: str, condition: Callable[[Answer], bool], what: str, *, method: str = "GET", body: Any = None) -> Answer:
         """Ask until it is so. Raises `AssertionError` when it does not come about."""
         deadline = time.monotonic() + LIMIT_SECONDS
         while True:
-            answer = await self.send("GET", path)
+            answer = await self.send(method, path, body)
             if condition(answer):
                 return answer
             if time.monotonic() > deadline:

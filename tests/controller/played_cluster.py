@@ -190,7 +190,13 @@ class PlayedCluster:
         return (await self.cluster.list(resource, "default", label_selector=f"notebooks.kubeflow.org/workspace-name={name}")).items
 
     async def say(self, pod: Object, **status: Any) -> None:
+        """As its node says it; a pod that runs has one, and deleting it takes its time."""
+        if status.get("phase") == "Running":
+            await self.until(lambda: self._scheduled(pod), f"a node for {pod['metadata']['name']}")
         await self.cluster.patch(PODS, pod["metadata"]["name"], {"status": status}, "default", subresource="status")
+
+    async def _scheduled(self, pod: Object) -> bool:
+        return bool((await self.cluster.get(PODS, pod["metadata"]["name"], "default"))["spec"].get("nodeName"))
 
     async def run_pod(self, name: str = "dora", address: str = "127.0.0.1", port: int | None = None) -> Object:
         """The pod's program runs and answers, on another port than it was told if one is given."""

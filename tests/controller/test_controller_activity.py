@@ -13,6 +13,7 @@ import pytest
 from aiohttp import web
 from played_cluster import Play, PlayedCluster
 
+from jupyter_workspaces.controller import activity
 from jupyter_workspaces.resources import names
 from jupyter_workspaces.resources.catalog import EVENTS, SECRETS
 
@@ -116,6 +117,38 @@ async def test_a_program_that_does_not_listen_is_a_failure_and_is_asked_again(pl
         await probed(played, "Failure", "127.0.0.1")
         await played.run_pod(port=lab.port)
         await probed(played, "Success")
+
+
+async def test_a_probe_that_finds_the_same_again_writes_nothing_until_it_has_been_quiet_for_long(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with program() as lab, play() as played:
+        lab.body = {"last_activity": "2026-01-02T03:04:05Z"}
+        await played.make_kind("lab", activityProbe=PROBE)
+        await played.make(kind="lab")
+        await played.run_pod(port=lab.port)
+        first = await probed(played, "Success")
+        written = (await played.workspace())["metadata"]["resourceVersion"]
+
+        async def asked_again() -> bool:
+            return len(lab.asked) >= 4
+
+        await played.until(asked_again, "three more probes")
+        assert (await played.workspace())["metadata"]["resourceVersion"] == written
+
+        lab.body = {"last_activity": "2026-01-02T03:04:06Z"}
+
+        async def newer() -> bool:
+            return bool((await played.status())["activity"]["lastActivity"] > first["lastActivity"])
+
+        await played.until(newer, "what the program told")
+        monkeypatch.setattr(activity, "QUIET_SECONDS", 0.0)
+        told = (await played.status())["activity"]["lastUpdate"]
+
+        async def told_again() -> bool:
+            return bool((await played.status())["activity"]["lastUpdate"] > told)
+
+        await played.until(told_again, "the time of the last probe")
 
 
 async def test_a_script_is_told_to_be_impossible_here(play: Play) -> None:

@@ -1,7 +1,8 @@
-"""Starts what a folder of recordings needs, as processes of their own, and ends them by pid."""
+"""Starts what a folder of recordings needs, embedded or real, as processes of their own, and ends them by pid."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -13,18 +14,69 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from control_plane import ControlPlane
+from deployed_controller import DeployedController, until
+
+from jupyter_workspaces.cluster.client import Cluster
+from jupyter_workspaces.cluster.endpoint import from_kubeconfig
+from jupyter_workspaces.local.directory import Directory
+from jupyter_workspaces.local.install import install
+from jupyter_workspaces.resources.catalog import WORKSPACES
+
 START_SECONDS, STOP_SECONDS = 40.0, 10.0
-PARTS = Path(__file__).with_name("embedded_parts.py")
+LOG = "".join(f"2026-01-02T03:04:0{second}.000000001Z stdout F line {second}\n" for second in (5, 6, 7))
+"""Of every container, as a kubelet writes it."""
 
 
 @contextmanager
 def embedded(folder: Path, *, controller: bool = False, node: bool = False) -> Iterator[Path]:
-    """The embedded cluster's kubeconfig; without `controller` there are no admission rules of workspaces either."""
-    flags = [*(["--controller"] if controller else []), *(["--node"] if node else [])]
-    with _process([str(PARTS), str(folder), *flags], folder / "cluster.log") as process:
-        kubeconfig = folder / "kubeconfig"
-        _until(kubeconfig.exists, process, folder / "cluster.log")
-        yield kubeconfig
+    """The kubeconfig of `jupyter workspaces local start` with the parts that the recordings want."""
+    log = folder / "pod.log"
+    log.write_text(LOG)
+    home = folder / "home"
+    flags = ["--controller", "on" if controller else "off", "--node", "simulated" if node else "off"]
+    environment = os.environ | {"JUPYTER_WORKSPACES_HOME": str(home)}
+    local = [sys.executable, "-m", "jupyter_workspaces.cli", "local"]
+    subprocess.run([*local, "start", *flags, *(["--pod-log", str(log)] if node else [])], env=environment, check=True, capture_output=True)
+    try:
+        yield Directory(home).kubeconfig
+    finally:
+        subprocess.run([*local, "stop"], env=environment, check=True, capture_output=True)
+
+
+@contextmanager
+def real(folder: Path, *, controller: bool = False, node: bool = False) -> Iterator[Path]:
+    """The kubeconfig of a new real control plane with our definitions; its nodes, if there is one, are simulated."""
+    plane = ControlPlane(folder / "control-plane")
+    plane.start()
+    try:
+        plane.pod_log.write_text(LOG)
+        if node:
+            plane.simulated_nodes()
+        asyncio.run(_install(plane.kubeconfig))
+        until(lambda: plane.ask("GET", WORKSPACES.path())[0] == 200, "served definitions")
+        running = DeployedController(plane, plane.kubeconfig, webhook=True).ready() if controller else None
+        try:
+            if running is not None:
+                running.configure_webhook()
+                until(lambda: _refused(plane), "an answer of the webhook")
+            yield plane.kubeconfig
+        finally:
+            if running is not None:
+                running.stop()
+    finally:
+        plane.stop()
+
+
+async def _install(kubeconfig: Path) -> None:
+    async with Cluster(from_kubeconfig(kubeconfig)) as cluster:
+        await install(cluster)
+
+
+def _refused(plane: ControlPlane) -> bool:
+    spec = {"kind": "none", "podTemplate": {"volumes": {}, "options": {"imageConfig": "x", "podConfig": "x"}}}
+    workspace = {"apiVersion": WORKSPACES.api_version, "kind": WORKSPACES.kind, "metadata": {"name": "x"}, "spec": spec}
+    return plane.ask("POST", f"{WORKSPACES.path('default')}?dryRun=All", workspace)[0] == 422
 
 
 @contextmanager

@@ -32,11 +32,3 @@ def ask(
         return answer.status, answer.headers, answer.read()
     finally:
         connection.close()
-
-
-def trusting(authority: str | None, certificate: tuple[str, str] | None) -> ssl.SSLContext:
-    """By the file of a certificate authority, and a client's certificate and key."""
-    context = ssl.create_default_context(cafile=authority)
-    if certificate is not None:
-        context.load_cert_chain(*certificate)
-    return context

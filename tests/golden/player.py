@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import time
@@ -10,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import plain_http
-import yaml
 from masks import Comparison, brief
+
+from jupyter_workspaces.cluster.endpoint import from_kubeconfig
 
 Object = dict[str, Any]
 
@@ -24,14 +26,9 @@ class Objects:
     """The Kubernetes API in which scenarios put their objects, by a kubeconfig."""
 
     def __init__(self, kubeconfig: Path) -> None:
-        document = yaml.safe_load(kubeconfig.read_text(encoding="utf-8"))
-        context = _named(document, "context", document["current-context"])
-        cluster, user = _named(document, "cluster", context["cluster"]), _named(document, "user", context["user"])
-        self._url: str = cluster["server"].rstrip("/")
-        certificate = (user["client-certificate"], user["client-key"]) if "client-certificate" in user else None
-        secure = self._url.startswith("https")
-        self._context = plain_http.trusting(cluster.get("certificate-authority"), certificate) if secure else None
-        self._headers = {"Authorization": f"Bearer {user['token']}"} if "token" in user else {}
+        endpoint = from_kubeconfig(kubeconfig)
+        self._url, self._context = endpoint.url.rstrip("/"), endpoint.ssl_context
+        self._headers = asyncio.run(endpoint.headers())
         self._plurals: dict[tuple[str, str], tuple[str, bool]] = {}
 
     def get(self, manifest: Object) -> tuple[int, Object]:
@@ -169,7 +166,3 @@ def pointed(document: Any, pointer: str) -> Any:
         except (KeyError, IndexError, TypeError, ValueError):
             return None
     return document
-
-
-def _named(document: Object, kind: str, name: str) -> Object:
-    return next(found for found in document[f"{kind}s"] if found["name"] == name)[kind]

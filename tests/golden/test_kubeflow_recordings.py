@@ -1,12 +1,8 @@
-"""What Kubeflow's own backend answered, asked of ours: each recorded scenario is one test.
-
-`JW_TEST_KUBECONFIG` names a real cluster to play them on as well; its administrator's kubeconfig, our CRDs are installed there.
-"""
+"""What Kubeflow's own backend answered, asked of ours: each recorded scenario is one test, on the embedded cluster and on a real one."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,38 +13,31 @@ from player import Objects, Player
 pytestmark = pytest.mark.slow
 
 RECORDINGS = Path(__file__).parent / "recordings" / "kubeflow"
-REAL = os.environ.get("JW_TEST_KUBECONFIG")
-CLUSTERS = ["embedded", *(["real"] if REAL else [])]
+CLUSTERS = {"embedded": golden_servers.embedded, "real": golden_servers.real}
 
 
 def scenarios(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.json"))
 
 
-@pytest.fixture(scope="module", params=CLUSTERS)
-def backend_alone(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Player]:
+@pytest.fixture(scope="module")
+def backend_alone(cluster_kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Player]:
     folder = tmp_path_factory.mktemp("alone")
-    if request.param == "real":
-        yield from played(Path(str(REAL)), folder)
-    else:
-        with golden_servers.embedded(folder) as kubeconfig:
-            yield from played(kubeconfig, folder)
-
-
-@pytest.fixture(scope="module", params=CLUSTERS)
-def with_a_node(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Player]:
-    folder = tmp_path_factory.mktemp("logs")
-    if request.param == "real":
-        yield from played(Path(str(REAL)), folder)
-    else:
-        with golden_servers.embedded(folder, node=True) as kubeconfig:
-            yield from played(kubeconfig, folder)
+    with CLUSTERS[cluster_kind](folder) as kubeconfig:
+        yield from played(kubeconfig, folder)
 
 
 @pytest.fixture(scope="module")
-def with_a_controller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Player]:
+def with_a_node(cluster_kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Player]:
+    folder = tmp_path_factory.mktemp("logs")
+    with CLUSTERS[cluster_kind](folder, node=True) as kubeconfig:
+        yield from played(kubeconfig, folder)
+
+
+@pytest.fixture(scope="module")
+def with_a_controller(cluster_kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Player]:
     folder = tmp_path_factory.mktemp("controller")
-    with golden_servers.embedded(folder, controller=True, node=True) as kubeconfig:
+    with CLUSTERS[cluster_kind](folder, controller=True, node=True) as kubeconfig:
         yield from played(kubeconfig, folder)
 
 

@@ -12,8 +12,8 @@ from jupyter_workspaces.resources.catalog import NODES, PODS
 Object = dict[str, Any]
 
 
-def asking(**requests: str) -> Object:
-    return {"spec": {"containers": [{"name": "main", "image": "lab", "resources": {"requests": requests}}]}}
+def asking(**amounts: str) -> Object:
+    return {"spec": {"containers": [{"name": "main", "image": "lab", "resources": {"limits": amounts}}]}}
 
 
 async def placed(small: SmallCluster, name: str) -> str | None:

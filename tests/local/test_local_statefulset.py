@@ -122,7 +122,7 @@ async def test_claim_templates_become_claims_that_outlive_the_set(tmp_path: Path
         await small.make(STATEFUL_SETS, "web", spec=spec(1, volumeClaimTemplates=[template]))
         await settled(small, 1)
         pod = (await small.pods())["web-0"]
-        assert pod["spec"]["volumes"] == [{"name": "home", "persistentVolumeClaim": {"claimName": "home-web-0"}}]
+        assert pod["spec"]["volumes"][0] == {"name": "home", "persistentVolumeClaim": {"claimName": "home-web-0"}}
 
         await small.cluster.delete(STATEFUL_SETS, "web", "default")
         await small.gone(PODS, "web-0")
@@ -147,7 +147,8 @@ async def test_a_pod_left_behind_is_taken_in_by_a_set_of_the_same_name(tmp_path:
 
 
 async def test_a_template_that_makes_pods_the_cluster_refuses_is_told_as_an_event(tmp_path: Path) -> None:
-    template = spec()["template"] | {"metadata": {"labels": {"app": "web", "note": "not a label's value"}}}
+    template = spec()["template"]
+    template = template | {"spec": template["spec"] | {"serviceAccountName": "nobody"}}
     async with small_cluster(tmp_path) as small:
         await small.make(STATEFUL_SETS, "web", spec=spec(1, template=template))
 

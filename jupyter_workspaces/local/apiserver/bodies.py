@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from ...resources import catalog
@@ -16,9 +17,19 @@ from .store import Stored
 Object = dict[str, Any]
 
 
+def read(row: Row, namespace: str, body: Object) -> Object:
+    """The metadata of a body that somebody sent whole; the body is read, in place, as its kind is. Raises `Refusal` 400."""
+    fitting(row, namespace, body)
+    row.strategy.read(body)
+    metadata: Object = body["metadata"]
+    return metadata
+
+
 def fitting(row: Row, namespace: str, body: Object) -> Object:
     """The metadata of a body that fits the path it was sent to; made when absent. Raises `Refusal` 400."""
     kind, version = body.get("kind"), body.get("apiVersion")
+    if row.custom:
+        _say_what_it_is(row, body)
     body.setdefault("kind", row.resource.kind)
     body.setdefault("apiVersion", row.resource.api_version)
     if (kind is not None and kind != row.resource.kind) or (version is not None and version != row.resource.api_version):
@@ -40,6 +51,18 @@ def fitting(row: Row, namespace: str, body: Object) -> Object:
         if field in body and body[field] is None:
             del body[field]
     return metadata
+
+
+def _say_what_it_is(row: Row, body: Object) -> None:
+    """Only built-in kinds may leave it to the path. Raises `Refusal` 400, and 422 for another kind of the same API version."""
+    for field in ("apiVersion", "kind"):
+        if not isinstance(body.get(field), str) or not body[field]:
+            raise status.bad_request(f"the object provided must say its {field}: {row.resource.api_version}, Kind={row.resource.kind}")
+    if body["apiVersion"] == row.resource.api_version and body["kind"] != row.resource.kind:
+        metadata = body.get("metadata")
+        name = metadata.get("name") if isinstance(metadata, dict) else ""
+        cause = invalid("kind", body["kind"], f"must be {row.resource.kind}")
+        raise status.invalid(replace(row.resource, kind=body["kind"]), name if isinstance(name, str) else "", [cause])
 
 
 def applied(row: Row, namespace: str, name: str, config: Any) -> Object:
@@ -77,7 +100,7 @@ def patched(row: Row, stored: Stored, body: Object) -> Object:
     if metadata.get("uid", before["uid"]) != before["uid"]:
         raise status.invalid(row.resource, stored.name, [invalid("metadata.uid", metadata["uid"], "field is immutable")])
     try:
-        fitting(row, stored.namespace, body)
+        read(row, stored.namespace, body)
         check_field_types(row, body)
     except Refusal as refusal:
         raise status.undecodable(refusal.message) from refusal

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,8 +12,9 @@ from ...resources.admission import Operation, Review
 from ...resources.catalog import Resource
 from ...resources.causes import Cause, invalid
 from . import status
+from .kinds import pod_admission
 from .known_fields import fit, unreadable
-from .metadata import check_names
+from .metadata import check_metadata
 from .options import WriteOptions
 from .rows import Registry, Row
 from .store import Store
@@ -60,34 +62,52 @@ class Checks:
     def prepare(self, row: Row, body: Object, old: Object | None) -> None:
         """Set what is the server's to set, in place."""
         with _read(row):
+            if row.resource == catalog.PODS and old is None:
+                pod_admission.admit(self._store, body)
+            elif row.resource == catalog.PODS and old is not None:
+                pod_admission.keep(body, old)
             row.strategy.prepare(body, old)
 
     def check(self, row: Row, body: Object, old: Object | None) -> None:
-        """422 for what is invalid."""
+        """422 for what is invalid; what is valid gets, in place, what only the server can give."""
         metadata = body["metadata"]
-        causes = check_names(metadata)
-        if old is None and (problem := row.strategy.name_problem(metadata["name"])):
-            causes.append(invalid("metadata.name", metadata["name"], problem))
+        strategy = row.strategy
+        causes = list(check_metadata(metadata, strategy.name_problem if old is None else None, strategy.finalizers_have_domains))
         with _read(row):
-            causes += row.strategy.check(body, old)
+            found = strategy.check(body, old)
+            if found and old is not None and not row.custom:
+                found = _since(row, body, old)
+        causes += found
         if not causes and row.resource == catalog.CUSTOM_RESOURCE_DEFINITIONS:
             spec = body["spec"]
             if self._registry.is_built_in(spec["group"], spec["names"]["plural"]):
                 causes.append(invalid("spec.names.plural", spec["names"]["plural"], "is the name of a built-in kind"))
         if causes:
             raise status.invalid(row.resource, metadata["name"], causes)
+        row.strategy.complete(body)
 
     def admit(self, row: Row, operation: Operation, old: Object | None, new: Object | None) -> list[str]:
         """What admission warns of."""
+        warnings = [] if new is None else row.strategy.warnings(new, old)
         if self._admission is None:
-            return []
+            return warnings
         review = self._admission(row.resource, operation, old, new)
         name = (new or old or {})["metadata"]["name"]
         if review.conflict is not None:
             raise status.conflict(row.resource, name, review.conflict)
         if review.causes:
             raise status.invalid(row.resource, name, review.causes)
-        return list(review.warnings)
+        return [*warnings, *review.warnings]
+
+
+def _since(row: Row, body: Object, old: Object) -> list[Cause]:
+    """What is wrong of a change to an object that may be stored as an earlier version of ours let it in: without defaults that came since,
+    and with what rules that came since would refuse. It must still be possible to finish and to delete it."""
+    before = copy.deepcopy(old)
+    fit(row, before)
+    row.strategy.default(before)
+    borne = {(cause.reason, cause.field) for cause in row.strategy.check(before, None)}
+    return [cause for cause in row.strategy.check(body, before) if (cause.reason, cause.field) not in borne]
 
 
 @contextmanager

@@ -24,13 +24,20 @@ class CustomStrategy(Strategy):
     """Prunes, defaults and validates by the structural schema of one CRD version."""
 
     has_generation = True
+    finalizers_have_domains = False
     unconditional_update = False
 
     def __init__(self, schema: Object) -> None:
         self.schema = schema
+        self._has_rules = structural.has_rules(schema)
 
     def unknown_fields(self, obj: Object) -> list[str]:
         return structural.unknown_fields(self.schema, obj)
+
+    def read(self, obj: Object) -> None:
+        kept = structural.without_nulls(self.schema, obj)
+        obj.clear()
+        obj.update(kept)
 
     def default(self, obj: Object) -> None:
         pruned = structural.default(self.schema, structural.prune(self.schema, obj))
@@ -39,6 +46,12 @@ class CustomStrategy(Strategy):
 
     def check(self, obj: Object, old: Object | None) -> list[Cause]:
         return structural.validate(self.schema, obj, old=old)
+
+    def warnings(self, obj: Object, old: Object | None) -> list[str]:
+        """Of rules that were broken before, where an update leaves it so."""
+        if old is None or not self._has_rules:
+            return []
+        return [f"{cause.field}: {cause.message}" for cause in structural.tolerated(self.schema, obj, old)]
 
 
 def rows(definition: Object) -> list[Row]:

@@ -153,11 +153,13 @@ def _text_or_number(value: Any, path: str) -> int | str:
     return value if isinstance(value, str) else _whole(31)(value, path)
 
 
-def _moment(form: str) -> Callable[[Any, str], str]:
+def _moment(form: str, digits: int | None = None) -> Callable[[Any, str], str]:
+    """`digits`: so many it must have of a second's fraction."""
+
     def read(value: Any, path: str) -> str:
         text = _text(value, path)
         try:
-            if (parts := _TIME.fullmatch(text)) is None:
+            if (parts := _TIME.fullmatch(text)) is None or (digits is not None and len(parts[2] or "") != digits + 1):
                 raise ValueError
             fraction, zone = (parts[2] or ".")[1:7].ljust(6, "0"), "+00:00" if parts[3] == "Z" else parts[3]
             moment = datetime.fromisoformat(f"{parts[1]}.{fraction}{zone}")
@@ -176,11 +178,13 @@ def _items(value: Any, path: str) -> Any:
     return _value("[]string", value, path, [])
 
 
+moment = _moment("%Y-%m-%dT%H:%M:%SZ")
+
 _BASIC: dict[str, Callable[[Any, str], Any]] = {
     **{"string": _text, "duration": _text, "bytes": _bytes, "bool": _flag, "float64": _number, "raw": _any, "items": _items},
     **{kind: _whole(bits) for kind, bits in _BITS.items()},
     **{"quantity": _quantity, "intOrString": _text_or_number},
-    **{"time": _moment("%Y-%m-%dT%H:%M:%SZ"), "microTime": _moment("%Y-%m-%dT%H:%M:%S.%fZ")},
+    **{"time": moment, "microTime": _moment("%Y-%m-%dT%H:%M:%S.%fZ", 6)},
 }
 
 

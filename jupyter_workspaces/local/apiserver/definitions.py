@@ -10,7 +10,10 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import Any
 
+from ...resources.catalog import WORKSPACES
 from ...resources.causes import Cause, invalid, not_supported, required
+from ...resources.rules import RULES, unchecked, unchecked_warning
+from .definition_schemas import check_schemas
 from .jsonpath import PathError, compile_path
 from .strategies import Strategy
 
@@ -22,10 +25,7 @@ _KIND = re.compile(r"[A-Za-z]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?")
 _GROUP = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+")
 _PROTECTED = ("k8s.io", "kubernetes.io")
 _APPROVAL = "api-approved.kubernetes.io"
-_TYPES = ["array", "boolean", "integer", "number", "object", "string"]
 _COLUMN_TYPES = ["boolean", "date", "integer", "number", "string"]
-_NUMBERS = ("maximum", "minimum", "maxLength", "minLength", "maxItems", "minItems", "maxProperties", "minProperties", "multipleOf")
-_DEPTH = 64
 CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
 
 
@@ -33,6 +33,7 @@ class DefinitionStrategy(Strategy):
     """The rules of a CRD. What is stored is served at once, so its status says so from the beginning."""
 
     has_generation = True
+    finalizers_have_domains = False
 
     def default(self, obj: Object) -> None:
         spec = obj.get("spec")
@@ -60,6 +61,12 @@ class DefinitionStrategy(Strategy):
                     causes.append(invalid(path, now, "field is immutable"))
         return causes
 
+    def warnings(self, obj: Object, old: Object | None) -> list[str]:
+        """Of validation rules that are not evaluated here."""
+        schemas = [version["schema"]["openAPIV3Schema"] for version in obj["spec"]["versions"]]
+        found = list(dict.fromkeys(rule for schema in schemas for rule in unchecked(schema)))
+        return [unchecked_warning(found)] if found else []
+
 
 def _check(definition: Object) -> Iterator[Cause]:
     spec = definition.get("spec")
@@ -86,6 +93,8 @@ def _check(definition: Object) -> Iterator[Cause]:
         return
     for index, version in enumerate(versions):
         yield from _check_version(version, f"spec.versions[{index}]")
+    known = frozenset(RULES if group == WORKSPACES.group else ())
+    yield from check_schemas([version.get("schema") if isinstance(version, dict) else None for version in versions], known)
     stored = [version for version in versions if isinstance(version, dict) and version.get("storage") is True]
     if len(stored) != 1:
         yield invalid("spec.versions", len(stored), "must have exactly one version marked as storage version")
@@ -117,14 +126,6 @@ def _check_version(version: Any, path: str) -> Iterator[Cause]:
     for flag in ("served", "storage"):
         if not isinstance(version.get(flag), bool):
             yield required(f"{path}.{flag}", "true or false")
-    schema = version.get("schema")
-    root = schema.get("openAPIV3Schema") if isinstance(schema, dict) else None
-    if not isinstance(root, dict):
-        yield required(f"{path}.schema.openAPIV3Schema", "schemas are required")
-    else:
-        if root.get("type") != "object":
-            yield required(f"{path}.schema.openAPIV3Schema.type", "must not be empty at the root: object")
-        yield from _check_schema(root, f"{path}.schema.openAPIV3Schema", 0)
     subresources = version.get("subresources")
     if subresources is not None and not (isinstance(subresources, dict) and all(isinstance(one, dict) for one in subresources.values())):
         yield invalid(f"{path}.subresources", subresources, "must be an object of objects")
@@ -154,53 +155,6 @@ def _check_column(column: Any, path: str) -> Iterator[Cause]:
             compile_path(column["jsonPath"])
         except PathError as error:
             yield invalid(f"{path}.jsonPath", column["jsonPath"], str(error))
-
-
-def _check_schema(schema: Any, path: str, depth: int) -> Iterator[Cause]:
-    """Only what validation relies on; rules beyond that are the schema author's."""
-    if not isinstance(schema, dict):
-        yield invalid(path, schema, "must be an object")
-        return
-    if depth > _DEPTH:
-        yield invalid(path, "…", f"must not be nested deeper than {_DEPTH}")
-        return
-    if schema.get("type", "object") not in _TYPES:
-        yield not_supported(f"{path}.type", schema["type"], _TYPES)
-    for field in _NUMBERS:
-        if field in schema and (isinstance(schema[field], bool) or not isinstance(schema[field], (int, float))):
-            yield invalid(f"{path}.{field}", schema[field], "must be a number")
-    for field in ("enum", "x-kubernetes-list-map-keys"):
-        if field in schema and not isinstance(schema[field], list):
-            yield invalid(f"{path}.{field}", schema[field], "must be a list")
-    if not isinstance(schema.get("required", []), list) or not all(isinstance(name, str) for name in schema.get("required", ())):
-        yield invalid(f"{path}.required", schema["required"], "must be a list of names")
-    if "pattern" in schema:
-        yield from _check_pattern(schema["pattern"], f"{path}.pattern")
-    properties = schema.get("properties", {})
-    if not isinstance(properties, dict):
-        yield invalid(f"{path}.properties", properties, "must be an object")
-        properties = {}
-    for name, child in properties.items():
-        yield from _check_schema(child, f"{path}.properties[{name}]", depth + 1)
-    for field in ("allOf", "anyOf", "oneOf"):
-        branches = schema.get(field, [])
-        if not isinstance(branches, list):
-            yield invalid(f"{path}.{field}", branches, "must be a list of schemas")
-            continue
-        for index, branch in enumerate(branches):
-            yield from _check_schema(branch, f"{path}.{field}[{index}]", depth + 1)
-    for field in ("items", "not"):
-        if field in schema:
-            yield from _check_schema(schema[field], f"{path}.{field}", depth + 1)
-    if "additionalProperties" in schema and not isinstance(schema["additionalProperties"], bool):
-        yield from _check_schema(schema["additionalProperties"], f"{path}.additionalProperties", depth + 1)
-
-
-def _check_pattern(pattern: Any, path: str) -> Iterator[Cause]:
-    try:
-        re.compile(pattern)
-    except (re.error, TypeError, OverflowError, RecursionError) as error:
-        yield invalid(path, pattern, f"must be a regular expression: {error}")
 
 
 def _established(definition: Object, before: Object) -> Object:

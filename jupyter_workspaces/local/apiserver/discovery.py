@@ -40,6 +40,7 @@ _VERBS = {
     "status": ["get", "patch", "update"],
     "log": ["get"],
     "binding": ["create"],
+    "eviction": ["create"],
     "token": ["create"],
     "finalize": ["update"],
 }

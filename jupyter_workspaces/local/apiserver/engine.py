@@ -59,14 +59,15 @@ class Engine:
 
     def create(self, row: Row, namespace: str, body: Object, options: WriteOptions = WRITE) -> Written:
         """Raises `Refusal`: 400 for what does not fit the path, 404/403 for the namespace, 409 for a name that is taken, 422 for what is invalid."""
-        metadata = bodies.fitting(row, namespace, body)
+        metadata = bodies.read(row, namespace, body)
         called = metadata.get("name") or metadata.get("generateName") or ""
         self._checks.open_kind(row, called)
         if row.resource.namespaced:
             self._checks.open_namespace(row, namespace, called)
         self._name(row, namespace, metadata)
         for field in _SERVER_FIELDS:
-            metadata.pop(field, None)
+            if field != "generation" or row.custom:  # built-in kinds that do not count their generations keep what they are told
+                metadata.pop(field, None)
         if metadata.pop("resourceVersion", None):
             raise Refusal(400, "BadRequest", "resourceVersion should not be set on objects to be created")
         if row.has_status and not row.strategy.status_at_creation:
@@ -80,7 +81,7 @@ class Engine:
         self, row: Row, namespace: str, name: str, body: Object, subresource: str | None = None, options: WriteOptions = WRITE
     ) -> Written:
         """Replace an object, or only its status. Raises `Refusal`, 409 when a given resourceVersion or uid no longer holds."""
-        metadata = bodies.fitting(row, namespace, body)
+        metadata = bodies.read(row, namespace, body)
         if not metadata.get("name"):
             raise status.bad_request(f"the name of the object (based on the URL as {name}) must be provided in its metadata")
         if metadata["name"] != name:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from aiohttp import web
+
 from ...resources import causes
 from ...resources.catalog import Resource
 from .status import bad_request, invalid
@@ -42,6 +44,19 @@ class LogsUnavailable(Exception):
 
 PodLogReader = Callable[[Mapping[str, Any], str, LogOptions], AsyncGenerator[bytes, None]]
 """`(pod, container, options)` → pieces of the log. Raises `LogsUnavailable` before the first piece."""
+
+
+async def answer(request: web.Request, pieces: AsyncGenerator[bytes, None]) -> web.StreamResponse:
+    """The pieces as they come. Raises `LogsUnavailable` before anything is sent."""
+    response = web.StreamResponse(headers={"Content-Type": "text/plain"})
+    first = await anext(pieces, None)
+    await response.prepare(request)
+    if first is not None:
+        await response.write(first)
+        async for piece in pieces:
+            await response.write(piece)
+    await response.write_eof()
+    return response
 
 
 def log_options(pod: str, query: Mapping[str, str]) -> LogOptions:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from ...resources.causes import Cause, invalid
-from . import status
+from ...resources.causes import Cause, invalid, too_long
+from . import decoding, names, status
 
 Object = dict[str, Any]
 
-_QUALIFIED = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9.]{0,251}[A-Za-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _OWNER = ("apiVersion", "kind", "name", "uid")
-_LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
+_MOST_ANNOTATIONS = 256 * 1024
 
 
 def check_types(metadata: Object) -> None:
@@ -21,6 +19,8 @@ def check_types(metadata: Object) -> None:
     for field in ("name", "generateName", "namespace", "uid", "resourceVersion"):
         if metadata.get(field) is not None and not isinstance(metadata[field], str):
             raise status.bad_request(f"metadata.{field} must be text")
+    if (made := metadata.get("creationTimestamp")) is not None:
+        _check_time(made)
     for field in ("labels", "annotations"):
         held = metadata.get(field)
         if held is None:
@@ -33,10 +33,17 @@ def check_types(metadata: Object) -> None:
     if not held:
         metadata.pop("finalizers", None)
     owners = metadata.get("ownerReferences")
-    if not owners:
+    if owners is None or owners == []:
         metadata.pop("ownerReferences", None)
     elif not isinstance(owners, list) or not all(isinstance(owner, dict) and all(map(_is_text, _told(owner))) for owner in owners):
         raise status.bad_request("metadata.ownerReferences must be a list of objects that name their owners by texts")
+
+
+def _check_time(value: Any) -> None:
+    try:
+        decoding.moment(value, "metadata.creationTimestamp")
+    except decoding.WrongType as error:
+        raise status.bad_request(str(error)) from error
 
 
 def _told(owner: Object) -> Iterator[Any]:
@@ -47,29 +54,47 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
-def check_names(metadata: Object) -> list[Cause]:
-    """What is wrong with the keys and values of labels and annotations."""
-    causes = []
-    for field in ("labels", "annotations"):
-        for key, value in (metadata.get(field) or {}).items():
-            if not _QUALIFIED.fullmatch(key):
-                causes.append(
-                    invalid(f"metadata.{field}", key, "name part must consist of letters, digits, '-', '_' or '.', at most 63 characters")
-                )
-            elif field == "labels" and not _LABEL_VALUE.fullmatch(value):
-                causes.append(invalid("metadata.labels", value, "a label's value has at most 63 letters, digits, '-', '_' or '.'"))
-    for name in metadata.get("finalizers") or ():
-        if not _QUALIFIED.fullmatch(name):
-            causes.append(
-                invalid("metadata.finalizers", name, "a finalizer's name has letters, digits, '-', '_' or '.', after a domain and '/'")
-            )
-    return causes + list(_check_owners(metadata.get("ownerReferences") or ()))
+def check_metadata(metadata: Object, name_problem: Callable[[str], str | None] | None, finalizers_have_domains: bool) -> Iterator[Cause]:
+    """What is wrong with it; of names and finalizers only where an object is made, which is when `name_problem` is given."""
+    if name_problem is not None:
+        yield from _check_name(metadata, name_problem)
+        for index, name in enumerate(metadata.get("finalizers") or ()):
+            if problem := names.qualified(name):
+                yield invalid("metadata.finalizers", name, problem)
+            if finalizers_have_domains and (problem := names.finalizer(name)):
+                yield invalid(f"metadata.finalizers[{index}]", name, problem)
+    for key, value in (metadata.get("labels") or {}).items():
+        for text, problem in ((key, names.qualified(key)), (value, names.label_value(value))):
+            if problem:
+                yield invalid("metadata.labels", text, problem)
+    yield from check_annotations(metadata, "metadata.annotations")
+    yield from _check_owners(metadata.get("ownerReferences") or ())
+
+
+def _check_name(metadata: Object, problem: Callable[[str], str | None]) -> Iterator[Cause]:
+    base = metadata.get("generateName") or ""
+    if base and (found := problem(base[:-1] + "x" if base.endswith("-") else base)):  # it is only a beginning
+        yield invalid("metadata.generateName", base, found)
+    if found := problem(metadata["name"]):
+        yield invalid("metadata.name", metadata["name"], found)
+
+
+def check_annotations(metadata: Object, path: str) -> Iterator[Cause]:
+    annotations = metadata.get("annotations") or {}
+    for key in annotations:
+        if problem := names.qualified(key.lower()):
+            yield invalid(path, key, problem)
+    if sum(len(key.encode()) + len(value.encode()) for key, value in annotations.items()) > _MOST_ANNOTATIONS:
+        yield too_long(path, _MOST_ANNOTATIONS)
 
 
 def _check_owners(owners: Sequence[Object]) -> Iterator[Cause]:
+    at = "metadata.ownerReferences"
     for owner in owners:
         for field in _OWNER:
             if not owner.get(field):
-                yield invalid(f"metadata.ownerReferences.{field}", owner.get(field) or "", "must not be empty")
+                yield invalid(f"{at}.{field}", owner.get(field) or "", "must not be empty")
+        if (owner.get("apiVersion"), owner.get("kind")) == ("v1", "Event"):
+            yield invalid(at, owner, "an event cannot be an owner")
     if sum(owner.get("controller") is True for owner in owners) > 1:
-        yield invalid("metadata.ownerReferences", list(owners), "only one owner can be the controller")
+        yield invalid(at, list(owners), "only one owner can be the controller")

@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from ...resources.catalog import NODES
-from . import containers, forwarding, remote, status
+from . import containers, forwarding, logs, remote, status
 from .engine import Engine
 from .logs import LogsUnavailable, PodLogReader, log_options
 from .programs import PodPrograms
@@ -57,16 +57,9 @@ class Pods:
         if self.logs is None:
             raise containers.silent(node)
         no_delay(request)
-        response = web.StreamResponse(headers={"Content-Type": "text/plain"})
         async with self._streams.running_one(), aclosing(self.logs(pod, container, options)) as pieces:
             try:
-                first = await anext(pieces, None)
+                return await logs.answer(request, pieces)
             except LogsUnavailable as error:
                 raise status.bad_request(str(error)) from error
-            await response.prepare(request)
-            if first is not None:
-                await response.write(first)
-                async for piece in pieces:
-                    await response.write(piece)
-            await response.write_eof()
-        return response
+        raise AssertionError("a stream's end hides nothing but broken connections")

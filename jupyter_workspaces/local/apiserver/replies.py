@@ -85,13 +85,13 @@ def tagged(request: web.Request, document: Object, media: str) -> web.Response:
     )
 
 
-def document(request: web.Request, body: bytes, content_hash: str) -> web.Response:
+def document(request: web.Request, body: bytes, content_hash: str, media: str = JSON) -> web.Response:
     """A document of OpenAPI, 304 to those who have it."""
     tag = f'"{content_hash}"'
     headers = {"ETag": tag, "Vary": "Accept"}
     if request.headers.get("If-None-Match") == tag:
         return web.Response(status=304, headers=headers)
-    return web.Response(body=body, headers=headers | {"Content-Type": JSON})
+    return web.Response(body=body, headers=headers | {"Content-Type": media})
 
 
 def _printable(text: str) -> str:

@@ -79,7 +79,7 @@ def patch(data: bytes, content_type: str | None, row: Row) -> Callable[[Object],
     media = media_type(content_type)
     accepted = [patches.JSON, patches.MERGE, *([] if row.custom else [patches.STRATEGIC]), patches.APPLY]
     if media not in accepted[:-1]:
-        raise status.unsupported_patch(accepted)
+        raise status.unsupported_patch(accepted, detailed=media != patches.STRATEGIC)
     try:
         given = msgspec.json.decode(data)
     except (msgspec.DecodeError, RecursionError, ValueError) as error:

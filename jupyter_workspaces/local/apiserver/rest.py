@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from . import forms, list_options, patches, replies, request_options, requests, scale, selectors, status
+from . import eviction, forms, list_options, patches, replies, request_options, requests, scale, selectors, status
 from .engine import Engine
 from .forms import Form
 from .list_options import ListOptions
@@ -115,6 +115,8 @@ class Rest:
                 return await self.pods.connect(request, row, namespace, name, subresource)
             case "finalize", "PUT":
                 return replies.answer(self._engine.finalize_namespace(name, await _body(request)).object)
+            case "eviction", "POST":
+                return replies.answer(await eviction.evict(request, self._engine, row, namespace, name), 201)
             case "binding", "POST":
                 return self._bind(row, namespace, name, await _body(request))
         raise status.method_not_allowed()

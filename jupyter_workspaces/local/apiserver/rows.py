@@ -11,8 +11,7 @@ import msgspec
 
 from ...resources import catalog
 from ...resources.catalog import Resource
-from . import columns, pod_columns, schemas, selectors
-from . import strategies as kinds
+from . import columns, kinds, pod_columns, schemas, selectors
 from .columns import Column, at
 from .definitions import DefinitionStrategy
 from .fields import sets, types
@@ -172,7 +171,7 @@ def built_in() -> tuple[Row, ...]:
             catalog.PODS,
             ("po",),
             ("all",),
-            subresources=("attach", "binding", "exec", "log", "portforward", "status"),
+            subresources=("attach", "binding", "eviction", "exec", "log", "portforward", "status"),
             strategy=kinds.PodStrategy(),
             columns=pod_columns.POD,
         ),
@@ -243,11 +242,11 @@ def built_in() -> tuple[Row, ...]:
             strategy=kinds.StorageClassStrategy(),
             columns=columns.STORAGE_CLASS,
         ),
-        Row(catalog.ROLES, strategy=kinds.PathNamed(), columns=columns.ROLE),
-        Row(catalog.ROLE_BINDINGS, strategy=kinds.PathNamed(), columns=columns.BINDING),
-        Row(catalog.CLUSTER_ROLES, strategy=kinds.PathNamed(), columns=columns.ROLE),
-        Row(catalog.CLUSTER_ROLE_BINDINGS, strategy=kinds.PathNamed(), columns=columns.BINDING),
-        Row(catalog.LEASES, columns=columns.LEASE),
+        Row(catalog.ROLES, strategy=kinds.RoleStrategy(), columns=columns.ROLE),
+        Row(catalog.ROLE_BINDINGS, strategy=kinds.BindingStrategy(), columns=columns.BINDING),
+        Row(catalog.CLUSTER_ROLES, strategy=kinds.RoleStrategy(of_paths=True), columns=columns.ROLE),
+        Row(catalog.CLUSTER_ROLE_BINDINGS, strategy=kinds.BindingStrategy(of_cluster=True), columns=columns.BINDING),
+        Row(catalog.LEASES, strategy=kinds.LeaseStrategy(), columns=columns.LEASE),
         Row(
             catalog.CUSTOM_RESOURCE_DEFINITIONS,
             ("crd", "crds"),

@@ -273,8 +273,7 @@ class ApiServer:
             case ["apis", group, version] if version in registry.group_versions().get(group, ()):
                 return replies.answer(discovery.resource_list(registry, group, version))
             case ["openapi", "v2"] if _OPENAPI_V2_ASKED in accept:
-                # An empty protobuf document is a valid one; kubectl asks for it before it applies and needs nothing in it.
-                return web.Response(body=b"", content_type=_OPENAPI_V2)
+                return replies.document(request, *self._openapi.v2_protobuf(), _OPENAPI_V2)
             case ["openapi", "v2"] if accept and not any(media in accept for media in ("json", "*/*")):
                 return web.Response(status=406)
             case ["openapi", "v2"]:

@@ -157,9 +157,10 @@ def unsupported_media(accepted: list[str]) -> Refusal:
     return Refusal(415, "UnsupportedMediaType", text)
 
 
-def unsupported_patch(accepted: list[str]) -> Refusal:
+def unsupported_patch(accepted: list[str], *, detailed: bool = True) -> Refusal:
+    """`detailed`: with details, though empty ones."""
     text = "the body of the request was in an unknown format - accepted media types include: " + ", ".join(accepted)
-    return Refusal(415, "UnsupportedMediaType", text, details={})
+    return Refusal(415, "UnsupportedMediaType", text, details={} if detailed else None)
 
 
 def too_many_requests(limit: int) -> Refusal:

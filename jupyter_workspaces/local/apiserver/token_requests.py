@@ -10,12 +10,14 @@ import msgspec
 from ...resources import catalog
 from ...resources.causes import Cause
 from . import status
+from .kinds import pod_admission
 from .rules import quoted
 from .store import Store, Stored
 from .tokens import DEFAULT_SECONDS, ISSUER, LEAST_SECONDS, MOST_SECONDS, Bound, Keys
 
 Object = dict[str, Any]
 
+EXTENDED_SECONDS = 365 * 24 * 3600
 RESOURCE = catalog.Resource("authentication.k8s.io", "v1", "tokenrequests", "TokenRequest")
 _HOLDERS = {("v1", "Pod"): catalog.PODS, ("v1", "Secret"): catalog.SECRETS, ("v1", "Node"): catalog.NODES}
 
@@ -53,7 +55,10 @@ def answer(store: Store, keys: Keys, namespace: str, name: str, body: Object) ->
     _check(seconds)
     audiences = spec.audiences or [ISSUER]
     bound = [] if spec.bound_object_ref is None else _bound(store, account, spec.bound_object_ref)
-    token, end = keys.issue(namespace, name, account.uid, audiences=audiences, seconds=seconds, bound=bound)
+    # What admission mounts into pods outlives what it says: programs that read it once and never again go on, until the pod is gone.
+    extended = seconds == pod_admission.TOKEN_SECONDS and audiences == [ISSUER] and any(held.key == "pod" for held in bound)
+    lasting = EXTENDED_SECONDS if extended else seconds
+    token, end = keys.issue(namespace, name, account.uid, audiences=audiences, seconds=lasting, bound=bound)
     asked = body.get("spec") or {}
     return {
         "kind": RESOURCE.kind,
@@ -66,7 +71,7 @@ def answer(store: Store, keys: Keys, namespace: str, name: str, body: Object) ->
             "creationTimestamp": _time(datetime.now(timezone.utc).timestamp()),
         },
         "spec": {"audiences": audiences, "expirationSeconds": seconds, "boundObjectRef": asked.get("boundObjectRef")},
-        "status": {"token": token, "expirationTimestamp": _time(end)},
+        "status": {"token": token, "expirationTimestamp": _time(end - lasting + seconds)},
     }
 
 

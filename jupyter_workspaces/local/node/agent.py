@@ -55,8 +55,9 @@ class Agent:
         first_pause: float = FIRST_PAUSE,
         starts: int | None = None,
         scan_seconds: float = SCAN_SECONDS,
+        kubelet_port: int | None = None,
     ) -> None:
-        """`namespaces=False` shows volumes as links even where mount namespaces could be made."""
+        """`namespaces=False` shows volumes as links even where mount namespaces could be made; the node tells of a `kubelet_port` if there is one."""
         self.metrics = NodeMetrics(scan_seconds, NAME)
         self._cluster = cluster
         self._directory = directory
@@ -64,6 +65,7 @@ class Agent:
         self._logs = (log_bytes, log_files)
         self._first_pause = first_pause
         self._starts = starts
+        self._endpoints = {} if kubelet_port is None else {"daemonEndpoints": {"kubeletEndpoint": {"Port": kubelet_port}}}
         self._pods: dict[str, tuple[Pod, asyncio.Task[None]]] = {}
         self._taken: dict[str, str] = {}
         self._node: Node | None = None
@@ -185,6 +187,7 @@ class Agent:
                     "conditions": [ready],
                     "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}, {"type": "Hostname", "address": socket.gethostname()}],
                     "nodeInfo": _info(),
+                    **self._endpoints,
                 }
             },
             subresource="status",

@@ -12,7 +12,7 @@ from typing import Any
 
 from ...cluster.client import Cluster
 from ...cluster.errors import NotFound
-from ...resources.catalog import CONFIG_MAPS, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, SECRETS, SERVICE_ACCOUNTS
+from ...resources.catalog import CONFIG_MAPS, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, SECRETS, SERVICE_ACCOUNTS, Resource
 from .mounts import Mount
 from .records import PodFiles
 from .references import field_value
@@ -20,8 +20,10 @@ from .waiting import CONFIG, VOLUME, Waiting
 
 Object = Mapping[str, Any]
 
-TOKEN_SECONDS = 24 * 3600
+TOKEN_SECONDS = 3600
 DEFAULT_MODE = 0o644
+BROUGHT = ("default", "kube-root-ca.crt")
+"""What each namespace gets by itself, a moment after it was made."""
 
 
 class Volumes:
@@ -119,7 +121,7 @@ class Volumes:
         except NotFound:
             if wanted.get("optional"):
                 return {}
-            raise Waiting(CONFIG, f"The {resource.kind} {name} does not exist in {self._namespace}.", 1.0) from None
+            raise self._missing(resource, name) from None
         content = content_of(held)
         if not wanted.get("items"):
             return {key: (value, mode) for key, value in content.items()}
@@ -132,16 +134,20 @@ class Volumes:
         return found
 
     async def _token(self, wanted: Object, mode: int) -> dict[str, tuple[bytes, int]]:
-        account = self._pod["spec"].get("serviceAccountName") or "default"
-        spec: dict[str, Any] = {"expirationSeconds": wanted.get("expirationSeconds", TOKEN_SECONDS)}
+        account, metadata = self._pod["spec"].get("serviceAccountName") or "default", self._pod["metadata"]
+        holder = {"apiVersion": "v1", "kind": "Pod", "name": metadata["name"], "uid": metadata["uid"]}
+        spec: dict[str, Any] = {"expirationSeconds": wanted.get("expirationSeconds", TOKEN_SECONDS), "boundObjectRef": holder}
         if wanted.get("audience"):
             spec["audiences"] = [wanted["audience"]]
         body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
         try:
             answer = await self._cluster.raw("POST", SERVICE_ACCOUNTS.path(self._namespace, account, "token"), body=body)
         except NotFound:
-            return {}  # the embedded API gives pods no identity of their own
+            raise self._missing(SERVICE_ACCOUNTS, account) from None
         return {wanted["path"]: (answer["status"]["token"].encode(), mode)}
+
+    def _missing(self, resource: Resource, name: str) -> Waiting:
+        return Waiting(CONFIG, f"The {resource.kind} {name} does not exist in {self._namespace}.", 0.2 if name in BROUGHT else 1.0)
 
 
 def content_of(held: Object) -> dict[str, bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import time
+from datetime import datetime
 from typing import Any
 
 import access_cases
@@ -227,3 +228,15 @@ def test_kubectl_asks_and_acts_for_others(kubectl: Any) -> None:
     assert kubectl("auth", "can-i", "list", "configmaps", "--as=rita").stdout == "yes\n"  # what was there stays
     refused = kubectl("create", "rolebinding", "more", "--clusterrole=cluster-admin", "--user=rita", "--as=rita", check=False)
     assert 'rolebindings.rbac.authorization.k8s.io is forbidden: User "rita" cannot create resource' in refused.stderr
+
+
+@pytest.mark.parametrize(("bound", "seconds"), [({"boundObjectRef": POD}, 365 * 24 * 3600), ({}, 3607)], ids=["of a pod", "of nobody"])
+def test_the_token_that_every_pod_is_given_outlives_what_it_says(server: Server, bound: Any, seconds: int) -> None:
+    """As on a real cluster: programs that read it once and never again go on."""
+    status, answer = server.ask(Case("POST", TOKEN, request(expirationSeconds=3607, **bound)))
+    said = datetime.fromisoformat(answer["status"]["expirationTimestamp"].replace("Z", "+00:00")).timestamp()
+    found = jwt.decode(answer["status"]["token"], options={"verify_signature": False})
+
+    assert status == 201
+    assert found["exp"] - found["iat"] == seconds
+    assert said - found["iat"] == 3607

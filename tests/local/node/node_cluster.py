@@ -19,12 +19,14 @@ from jupyter_workspaces.local.apiserver.store import Store
 from jupyter_workspaces.local.directory import Directory
 from jupyter_workspaces.local.node import Agent, PodAccess, PodLogs, stop_pods
 from jupyter_workspaces.resources.catalog import (
+    CONFIG_MAPS,
     EVENTS,
     NAMESPACES,
     PERSISTENT_VOLUME_CLAIMS,
     PERSISTENT_VOLUMES,
     PODS,
     SECRETS,
+    SERVICE_ACCOUNTS,
     Resource,
 )
 
@@ -189,6 +191,9 @@ async def node_cluster(
         async with Cluster(endpoint) as cluster:
             await cluster.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}})
             nodes = NodeCluster(cluster, directory, url, server)
+            # What a cluster's controllers bring to each namespace.
+            await nodes.make(SERVICE_ACCOUNTS, "default")
+            await nodes.make(CONFIG_MAPS, "kube-root-ca.crt", data={"ca.crt": "a certificate for tests"})
             if agent:
                 nodes.start_agent(**settings)
             try:

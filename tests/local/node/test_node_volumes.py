@@ -10,6 +10,7 @@ from node_cluster import NodeCluster, node_cluster
 from jupyter_workspaces.local.node import mounts
 from jupyter_workspaces.local.node.mounts import Hides, Mount
 from jupyter_workspaces.local.node.waiting import Waiting
+from jupyter_workspaces.resources.catalog import CONFIG_MAPS, SERVICE_ACCOUNTS
 
 Object = dict[str, Any]
 
@@ -168,3 +169,29 @@ def test_a_mount_point_is_not_made_through_a_link_out_of_a_claim(tmp_path: Path)
         mounts.plan([Mount("/home/x", tmp_path / "claim"), Mount("/home/x/link/y", tmp_path)], [])
 
     assert not list((tmp_path / "outside").iterdir())
+
+
+async def test_a_program_finds_its_accounts_token_the_authority_and_its_namespace(tmp_path: Path) -> None:
+    async with node_cluster(tmp_path) as nodes:
+        folder = '"${JUPYTER_WORKSPACE_ROOT:-}/var/run/secrets/kubernetes.io/serviceaccount"'
+        await nodes.program("pod", f"cd {folder}; ls; cat ca.crt namespace; echo; cut -c1-3 token; echo; echo done; sleep 60")
+
+        log = await nodes.says("pod", "done")
+
+        assert log.split() == ["ca.crt", "namespace", "token", *["a", "certificate", "for", "testsdefault"], "eyJ", "done"]
+
+
+async def test_a_pod_starts_as_soon_as_its_namespaces_account_and_authority_are_there(tmp_path: Path) -> None:
+    async with node_cluster(tmp_path, agent=False) as nodes:
+        await nodes.cluster.delete(SERVICE_ACCOUNTS, "default", "default")
+        await nodes.cluster.delete(CONFIG_MAPS, "kube-root-ca.crt", "default")
+        nodes.start_agent()
+        await nodes.program("pod", "echo done; sleep 60")
+        waits = await nodes.state("pod", "waiting", "CreateContainerConfigError")
+        assert "default" in waits["message"] or "kube-root-ca.crt" in waits["message"]
+
+        await nodes.make(SERVICE_ACCOUNTS, "default")
+        await nodes.make(CONFIG_MAPS, "kube-root-ca.crt", data={"ca.crt": "a certificate"})
+
+        assert await nodes.says("pod", "done")
+        assert await nodes.events("Failed") == [], "nobody is told of what comes by itself in a moment"
