@@ -7,6 +7,8 @@ import contextlib
 import time
 from typing import Any
 
+from control_plane import SIMULATED
+
 from jupyter_workspaces.cluster.client import Cluster
 from jupyter_workspaces.cluster.errors import AlreadyExists, Conflict, NotFound
 from jupyter_workspaces.local.install import PROVISIONER, RECORD, install
@@ -89,10 +91,10 @@ async def _left(cluster: Cluster, resource: Resource) -> list[Object]:
 
 
 def _of_tests(resource: Resource, found: Object) -> bool:
-    """The cluster's own nodes and classes are not."""
+    """The cluster's own nodes and classes are not; a simulated one left here would run the pods that others play."""
     name = found["metadata"]["name"]
     if resource is catalog.NODES:
-        return bool(name == NODE)
+        return bool(name == NODE or SIMULATED[0] in (found["metadata"].get("labels") or {}))
     if resource is catalog.STORAGE_CLASSES:
         return found["provisioner"] in PROVISIONERS
     return (resource, name) not in KEPT
