@@ -17,7 +17,6 @@ from node_cluster import TOKEN, NodeCluster, node_cluster
 from pod_sockets import command
 
 from jupyter_workspaces.local.apiserver import spdy
-from jupyter_workspaces.resources.catalog import PODS
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pods' commands need POSIX")
 
@@ -168,7 +167,7 @@ async def test_what_is_no_spdy_ends_its_connection_alone(tmp_path: Path) -> None
         while await client.read():
             continue
 
-        assert (await nodes.cluster.get(PODS, "p", "default"))["status"]["phase"] == "Running"
+        await nodes.state("p", "running")
 
 
 @pytest.mark.parametrize(("path", "version"), [("p/exec", "v9.channel.k8s.io"), ("p/portforward", COMMANDS)])
