@@ -21,6 +21,7 @@ from scenario_steps import TARGET, Target
 HERE = Path(__file__).resolve().parent
 INSTALL_SECONDS = 600
 SCENARIO_SECONDS = 900
+COMPLAINT_LENGTH = 3000
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,11 @@ def run(client: Client, cluster: MatrixCluster) -> Iterator[Outcome]:
             process.kill()
             process.wait()
         complaints.seek(0)
+        said = complaints.read().strip()[-COMPLAINT_LENGTH:]
         if status != (1 if failed else 0):
-            yield Outcome(client.name, "the script's end", f"exit status {status}: {complaints.read().strip()[-1500:]}", 0.0)
+            yield Outcome(client.name, "the script's end", f"exit status {status}: {said}", 0.0)
+        elif failed and said:
+            print(said, flush=True)
 
 
 def _outcomes(name: str, process: subprocess.Popen[str]) -> Iterator[Outcome]:
