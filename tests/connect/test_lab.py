@@ -15,6 +15,8 @@ import aiohttp
 import pytest
 from yarl import URL
 
+from jupyter_workspaces.local import launch
+
 from .conftest import ADDRESS, INNER_TOKEN, PATH, View, at_both_bases
 
 pytestmark = pytest.mark.slow
@@ -27,6 +29,8 @@ def lab(request, tmp_path_factory):
     """
     directory = tmp_path_factory.mktemp("lab")
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(directory), "JUPYTER_TOKEN": INNER_TOKEN, "JUPYTER_CONFIG_DIR": str(directory)}
+    home = directory / "cluster"  # our extension in it starts one
+    environment["JUPYTER_WORKSPACES_HOME"] = str(home)
     arguments = [
         f"--ip={ADDRESS}",
         "--port=0",
@@ -42,6 +46,8 @@ def lab(request, tmp_path_factory):
         yield request.param, port_in(log, process)
         process.terminate()
         process.wait(20)
+    if home.exists():
+        launch.reset(home)
 
 
 def port_in(log, process, seconds=60):
