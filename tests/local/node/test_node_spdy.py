@@ -153,7 +153,11 @@ async def test_a_client_that_goes_ends_its_command(tmp_path: Path) -> None:
             for stream, kind in ((1, "error"), (3, "stdout"), (5, "stderr")):
                 await client.open(stream, streamtype=kind)
             await client.until_said(3, b"on")
-            assert sleeping("60.875")
+
+            async def is_there() -> bool:
+                return sleeping("60.875")
+
+            await nodes.until(is_there, "the command")
 
         async def is_gone() -> bool:
             return not sleeping("60.875")
