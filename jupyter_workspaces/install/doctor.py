@@ -31,7 +31,7 @@ from ..resources.catalog import (
     Resource,
 )
 from . import manifests
-from .plan import crd_name, find_kubeflow, is_ours
+from .plan import crd_name, find_kubeflow, is_local, is_ours
 
 Object = dict[str, Any]
 State = Literal["good", "note", "bad"]
@@ -99,8 +99,10 @@ async def examine(cluster: Cluster) -> AsyncIterator[Line]:
         return
     async for line in _rights(cluster, endpoint.namespace):
         yield line
-    yield await _guarded("definitions", _definitions(cluster))
-    if not endpoint.embedded:
+    if is_local(version):
+        yield Line("good", "installation", "this is the local cluster: definitions, rules and the controller are part of it")
+    else:
+        yield await _guarded("definitions", _definitions(cluster))
         yield await _guarded("controller", _controller(cluster))
         yield await _guarded("webhook", _webhook(cluster))
     yield await _guarded("kinds", _kinds(cluster))

@@ -12,6 +12,7 @@ from .._version import __version__
 from ..cluster.client import Cluster
 from ..cluster.errors import ClusterError, Conflict, NotFound
 from ..controller.kubeflow import DEPLOYMENT, LEASE, at_work
+from ..resources import names
 from ..resources.catalog import CUSTOM_RESOURCE_DEFINITIONS, DEPLOYMENTS, LEASES, NAMESPACES, WORKSPACES, Resource
 from . import manifests
 
@@ -58,6 +59,11 @@ class Plan:
         return [step for step in self.steps if step.action in ("create", "change", "delete")]
 
 
+def is_local(version: Object) -> bool:
+    """Whether `/version` is that of a cluster of ours, to which definitions, rules and controller belong, however one came to it."""
+    return f"+{names.LOCAL_BUILD}" in str(version.get("gitVersion", ""))
+
+
 async def find_kubeflow(cluster: Cluster) -> str | None:
     """Where Kubeflow's own controller runs. Raises `ClusterError`, `Forbidden` when that cannot be seen."""
     deployments = await cluster.list(DEPLOYMENTS, field_selector=f"metadata.name={DEPLOYMENT}")
@@ -76,8 +82,12 @@ async def installed_version(cluster: Cluster) -> str | None:
 
 async def to_install(cluster: Cluster, objects: Iterable[Object], *, crds_only: bool = False, upgrade: bool = False) -> Plan:
     """Looks, and asks the API server by dry runs; writes nothing. Raises `ClusterError` when it may not even look."""
-    kubeflow, installed = await find_kubeflow(cluster), await installed_version(cluster)
     wanted = [obj for obj in objects if not crds_only or obj["kind"] == "CustomResourceDefinition"]
+    if is_local(await cluster.raw("GET", "/version")):
+        return Plan(
+            [Step("refuse", wanted[0], "this is the local cluster: definitions, rules and the controller are part of it. Just use it.")]
+        )
+    kubeflow, installed = await find_kubeflow(cluster), await installed_version(cluster)
     namespace_there = await _held(cluster, NAMESPACES, manifests.NAMESPACE) is not None
     defined = await _held(cluster, CUSTOM_RESOURCE_DEFINITIONS, crd_name(WORKSPACES)) is not None
     steps = []

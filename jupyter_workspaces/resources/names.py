@@ -35,3 +35,6 @@ PAUSED_BECAUSE = "jupyter-workspaces/paused-because"
 """On a Workspace that the controller paused: the reason as a sentence. Gone once the workspace is resumed."""
 
 DEFAULT_STORAGE_CLASS = "storageclass.kubernetes.io/is-default-class"
+
+LOCAL_BUILD = "jupyter-workspaces"
+"""In the version that the local cluster tells of itself: `v1.36.0+jupyter-workspaces.0.1.0`."""

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from ..._version import __version__
+from ...resources import names
 from .rows import Registry, Row
 
 Object = dict[str, Any]
@@ -23,7 +24,7 @@ VERSION: Object = {
     "emulationMinor": "36",
     "minCompatibilityMajor": "1",
     "minCompatibilityMinor": "35",
-    "gitVersion": f"v1.36.0+jupyter-workspaces.{__version__}",
+    "gitVersion": f"v1.36.0+{names.LOCAL_BUILD}.{__version__}",
     "gitCommit": "",
     "gitTreeState": "clean",
     "buildDate": "1970-01-01T00:00:00Z",
