@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import ssl
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,12 @@ from urllib.parse import quote
 
 import aiohttp
 import pytest
+from patience import until
 from real_cluster import RealCluster
 from shared_cluster import clean
 
 from jupyter_workspaces import controller
 from jupyter_workspaces.cluster.client import Cluster
-from jupyter_workspaces.cluster.errors import NotFound
 from jupyter_workspaces.cluster.forwarding import forward
 from jupyter_workspaces.local.install import install
 from jupyter_workspaces.local.node import Agent, stop_pods
@@ -60,19 +59,6 @@ async def joined(real: RealCluster, directory: Path) -> AsyncIterator[Cluster]:
             await clean(cluster)
 
 
-async def until(condition: Callable[[], Awaitable[Any]], what: str) -> Any:
-    deadline, answer = time.monotonic() + LIMIT_SECONDS, None
-    while time.monotonic() < deadline:
-        try:
-            answer = await condition()
-        except NotFound:
-            answer = None
-        if answer:
-            return answer
-        await asyncio.sleep(0.1)
-    raise AssertionError(f"{what} did not come about within {LIMIT_SECONDS:g} s")
-
-
 async def test_a_real_lab_runs_where_the_real_scheduler_puts_it(real_cluster: RealCluster, tmp_path: Path) -> None:
     async with joined(real_cluster, tmp_path) as cluster:
         options = {"imageConfig": "jupyterlab_scipy_190", "podConfig": "tiny_cpu"}
@@ -84,7 +70,7 @@ async def test_a_real_lab_runs_where_the_real_scheduler_puts_it(real_cluster: Re
             status = (await cluster.get(WORKSPACES, "lab", "default")).get("status") or {}
             return bool(status.get("state") == wanted)
 
-        await until(lambda: state("Running"), "a running Lab")
+        await until(lambda: state("Running"), "a running Lab", LIMIT_SECONDS)
 
         pod = next(iter((await cluster.list(PODS, "default", label_selector=f"{names.WORKSPACE_NAME}=lab")).items))
         assert pod["spec"]["nodeName"] == "local"
@@ -100,7 +86,7 @@ async def test_a_real_lab_runs_where_the_real_scheduler_puts_it(real_cluster: Re
         await nobody_else_is_answered(await cluster.get(NODES, "local"), real_cluster.endpoint().ssl_context)
 
         await cluster.patch(WORKSPACES, "lab", {"spec": {"paused": True}}, "default")
-        await until(lambda: state("Paused"), "a paused Lab")
+        await until(lambda: state("Paused"), "a paused Lab", LIMIT_SECONDS)
         with pytest.raises(aiohttp.ClientConnectionError):
             await lab_status(cluster, pod)
         await cluster.delete(WORKSPACES, "lab", "default")
@@ -108,7 +94,7 @@ async def test_a_real_lab_runs_where_the_real_scheduler_puts_it(real_cluster: Re
         async def nothing_left() -> bool:
             return not (await cluster.list(PODS, "default", label_selector=names.WORKSPACE_NAME)).items
 
-        await until(nothing_left, "an empty namespace")
+        await until(nothing_left, "an empty namespace", LIMIT_SECONDS)
 
 
 async def run_in(cluster: Cluster, pod: str, *command: str) -> str:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
+from patience import Answer, until
 from real_cluster import RealCluster
 from shared_cluster import clean, prepare
 
@@ -29,7 +29,6 @@ from jupyter_workspaces.resources import names
 from jupyter_workspaces.resources.catalog import NODES, PODS, STATEFUL_SETS, WORKSPACE_KINDS, WORKSPACES, Resource
 
 Object = dict[str, Any]
-Answer = TypeVar("Answer")
 
 LIMIT_SECONDS = 15.0
 TOKEN = "a-token-for-tests"
@@ -114,17 +113,7 @@ class PlayedCluster:
 
     async def until(self, condition: Callable[[], Awaitable[Answer]], what: str) -> Answer:
         """Its first true answer; a `NotFound` counts as not yet."""
-        deadline = time.monotonic() + LIMIT_SECONDS
-        answer: Any = None
-        while time.monotonic() < deadline:
-            try:
-                answer = await condition()
-            except NotFound:
-                answer = None
-            if answer:
-                return answer
-            await asyncio.sleep(0.01)
-        raise AssertionError(f"{what} did not come about within {LIMIT_SECONDS:g} s; last seen: {answer}")
+        return await until(condition, what, LIMIT_SECONDS)
 
     async def make_kind(self, name: str, **pod_template: Any) -> Object:
         """The JupyterLab kind by another name, with parts of its pod template or, by `activityRules`, its rules changed."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
+
+from patience import Answer, until
 
 from jupyter_workspaces.cluster.client import Cluster
 from jupyter_workspaces.cluster.endpoint import Endpoint
@@ -22,7 +23,6 @@ from jupyter_workspaces.local.install import install
 from jupyter_workspaces.resources.catalog import EVENTS, NODES, PODS, Resource
 
 Object = dict[str, Any]
-Answer = TypeVar("Answer")
 
 LIMIT_SECONDS = 15.0
 TOKEN = "a-token-for-tests"
@@ -40,17 +40,7 @@ class SmallCluster:
 
     async def until(self, condition: Callable[[], Awaitable[Answer]], what: str = "the condition") -> Answer:
         """Its first true answer; a `NotFound` counts as not yet."""
-        deadline = time.monotonic() + LIMIT_SECONDS
-        answer: Any = None
-        while time.monotonic() < deadline:
-            try:
-                answer = await condition()
-            except NotFound:
-                answer = None
-            if answer:
-                return answer
-            await asyncio.sleep(0.01)
-        raise AssertionError(f"{what} did not come about within {LIMIT_SECONDS:g} s; last seen: {answer}")
+        return await until(condition, what, LIMIT_SECONDS)
 
     async def gone(self, resource: Resource, name: str, namespace: str | None = "default") -> None:
         async def is_gone() -> bool:

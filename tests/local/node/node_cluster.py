@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
+
+from patience import Answer, until
 
 from jupyter_workspaces.cluster.client import Cluster
 from jupyter_workspaces.cluster.endpoint import Endpoint, from_embedded
@@ -31,7 +32,6 @@ from jupyter_workspaces.resources.catalog import (
 )
 
 Object = dict[str, Any]
-Answer = TypeVar("Answer")
 
 LIMIT_SECONDS = 40.0
 TOKEN = "a-token-for-tests"
@@ -64,17 +64,7 @@ class NodeCluster:
 
     async def until(self, condition: Callable[[], Awaitable[Answer]], what: str = "the condition") -> Answer:
         """Its first true answer; a `NotFound` counts as not yet."""
-        deadline = time.monotonic() + LIMIT_SECONDS
-        answer: Any = None
-        while time.monotonic() < deadline:
-            try:
-                answer = await condition()
-            except NotFound:
-                answer = None
-            if answer:
-                return answer
-            await asyncio.sleep(0.02)
-        raise AssertionError(f"{what} did not come about within {LIMIT_SECONDS:g} s; last seen: {answer}")
+        return await until(condition, what, LIMIT_SECONDS)
 
     async def make(self, resource: Resource, name: str, **fields: Any) -> Object:
         metadata = {"name": name, **fields.pop("metadata", {})}
