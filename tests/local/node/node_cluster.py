@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 from patience import Answer, until
 
 from jupyter_workspaces.cluster.client import Cluster
@@ -154,6 +155,18 @@ class NodeCluster:
 
 def condition(pod: Object, name: str) -> str | None:
     return next((found["status"] for found in pod["status"].get("conditions") or () if found["type"] == name), None)
+
+
+def processes(word: str) -> list[psutil.Process]:
+    """Those that run with this word in their command line."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if word in process.cmdline() and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
 
 
 @asynccontextmanager

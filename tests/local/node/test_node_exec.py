@@ -11,7 +11,7 @@ from pathlib import Path
 import aiohttp
 import psutil
 import pytest
-from node_cluster import NodeCluster, node_cluster
+from node_cluster import NodeCluster, node_cluster, processes
 from pod_sockets import RESIZE, STDIN, Kubectl, command, kubectl_program, pod_socket
 
 from jupyter_workspaces.resources.catalog import PODS
@@ -36,18 +36,6 @@ async def run(nodes: NodeCluster, *words: str, protocol: str = V5, method: str =
         assert socket.socket.protocol == protocol
         status = await socket.end()
         return socket.said.get(1, b"").decode(), socket.said.get(2, b"").decode(), status
-
-
-def processes(word: str) -> list[psutil.Process]:
-    """Those that run with this word in their command line."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if word in process.cmdline() and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
 
 
 @pytest.mark.parametrize(("protocol", "method"), [(V5, "GET"), (V4, "GET"), (V4, "POST")])
@@ -180,7 +168,11 @@ async def test_a_command_ends_with_its_connection_and_so_does_all_that_it_starte
     async with with_pod(tmp_path) as nodes:
         async with pod_socket(nodes, "p/exec", command("sh", "-c", script, tty=tty)) as socket:
             await socket.until(1, b"go")
-            assert processes(mark)
+
+            async def all_there() -> bool:
+                return len(processes(mark)) >= 3
+
+            await nodes.until(all_there, "all that the command starts")
 
         async def gone() -> bool:
             return not processes(mark)

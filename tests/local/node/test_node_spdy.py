@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
+import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
-import psutil
 import pytest
-from node_cluster import TOKEN, NodeCluster, node_cluster
+from node_cluster import TOKEN, NodeCluster, node_cluster, processes
 from pod_sockets import command
 
 from jupyter_workspaces.local.apiserver import spdy
@@ -99,14 +98,6 @@ async def with_pod(directory: Path, script: str = "echo ready; sleep 600") -> As
         yield nodes
 
 
-def sleeping(word: str) -> bool:
-    for process in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            if process.cmdline()[-1:] == [word] and process.status() != psutil.STATUS_ZOMBIE:
-                return True
-    return False
-
-
 async def test_a_command_tells_its_output_and_its_exit_code(tmp_path: Path) -> None:
     async with (
         with_pod(tmp_path) as nodes,
@@ -148,19 +139,20 @@ async def test_a_stream_that_has_no_meaning_is_refused(tmp_path: Path) -> None:
 
 
 async def test_a_client_that_goes_ends_its_command(tmp_path: Path) -> None:
+    mark = f"8{os.getpid()}"
     async with with_pod(tmp_path) as nodes:
-        async with asking(nodes, "p/exec", command("sh", "-c", "echo on; exec sleep 60.875"), COMMANDS) as client:
+        async with asking(nodes, "p/exec", command("sh", "-c", f"echo on; exec sleep {mark}"), COMMANDS) as client:
             for stream, kind in ((1, "error"), (3, "stdout"), (5, "stderr")):
                 await client.open(stream, streamtype=kind)
             await client.until_said(3, b"on")
 
             async def is_there() -> bool:
-                return sleeping("60.875")
+                return bool(processes(mark))
 
             await nodes.until(is_there, "the command")
 
         async def is_gone() -> bool:
-            return not sleeping("60.875")
+            return not processes(mark)
 
         await nodes.until(is_gone, "the end of the command")
 
