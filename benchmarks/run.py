@@ -12,7 +12,7 @@ import sys
 from measure import Figure, show
 
 NAMES = ("install", "imports", "cluster", "workspace", "panel")
-NAMED_ONLY = ("controller",)
+NAMED_ONLY = ("controller", "soak")
 
 
 def main() -> int:
