@@ -168,4 +168,8 @@ def too_many_requests(limit: int) -> Refusal:
 
 
 def too_large(limit: int) -> Refusal:
-    return Refusal(413, "RequestEntityTooLarge", f"Request entity too large: limit is {limit}")
+    return entity_too_large(f"Request entity too large: limit is {limit}")
+
+
+def entity_too_large(message: str) -> Refusal:
+    return Refusal(413, "RequestEntityTooLarge", message)

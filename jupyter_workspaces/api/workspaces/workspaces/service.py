@@ -7,14 +7,14 @@ import logging
 from collections.abc import Iterable
 from typing import Any
 
-import jsonpatch
-import jsonpointer
 import msgspec
 from msgspec import UNSET
 
 from ....cluster.cache import Cache
 from ....cluster.errors import ClusterError, Conflict, Invalid, NotFound
 from ....cluster.reflector import Key, key_of
+from ....documents import json_patch
+from ....documents.bounds import TooDeep, TooLarge
 from ....resources import names
 from ....resources.catalog import PERSISTENT_VOLUME_CLAIMS, SECRETS, WORKSPACES, Resource
 from ....resources.causes import Cause, forbidden, invalid
@@ -277,10 +277,12 @@ def patched(present: Object, patch: Any) -> Object:
     if not isinstance(patch, list):
         raise problems.bad_request("A patch is an object (merge patch, RFC 7386) or a list of operations (JSON patch, RFC 6902).")
     try:
-        result = jsonpatch.apply_patch(present, patch)
-    except jsonpatch.InvalidJsonPatch as error:
+        result = json_patch.apply(present, patch)
+    except TooLarge as error:
+        raise problems.too_large(str(error)) from error
+    except (json_patch.NotAPatch, TooDeep) as error:
         raise problems.bad_request(f"This is not a JSON patch: {error}") from error
-    except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, TypeError, KeyError, IndexError, ValueError) as error:
+    except json_patch.DoesNotFit as error:
         raise problems.invalid([invalid("patch", "…", f"it does not fit: {error}")]) from error
     if not isinstance(result, dict):
         raise problems.bad_request("The patch leaves no object.")

@@ -1,0 +1,36 @@
+"""How much a JSON text holds, found before anything is built of it (RFC 8259)."""
+
+from __future__ import annotations
+
+import re
+
+from .bounds import Bounds, TooDeep, TooLarge
+
+_STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
+_BRACKETS = re.compile(rb"[\[{]+|[\]}]+")
+
+
+def check(text: bytes, bounds: Bounds) -> None:
+    """Raises `TooLarge` for a text that is larger or has more values than the bounds allow, `TooDeep` for one nested deeper."""
+    if len(text) > bounds.size:
+        raise TooLarge(f"The JSON is larger than {bounds.size} bytes.")
+    if _structure(text) <= bounds.values and _opened(text) <= bounds.depth:
+        return
+    bare = _STRINGS.sub(b"", text)  # brackets and commas in strings are no structure
+    if _structure(bare) > bounds.values:
+        raise TooLarge(f"The JSON has more than {bounds.values} values. Send fewer of them.")
+    depth = 0
+    for run in _BRACKETS.finditer(bare):
+        letters = run[0]
+        depth += len(letters) if letters[0] in b"[{" else -len(letters)
+        if depth > bounds.depth:
+            raise TooDeep(f"The JSON is nested deeper than {bounds.depth} levels.")
+
+
+def _structure(text: bytes) -> int:
+    """At least as many as there are values and keys; a separator stands between any two."""
+    return text.count(b",") + text.count(b":") + _opened(text)
+
+
+def _opened(text: bytes) -> int:
+    return text.count(b"[") + text.count(b"{")
