@@ -14,12 +14,13 @@ from jupyter_server.base.handlers import APIHandler
 from tornado import web
 
 from ..cluster.errors import ClusterError
+from ..documents.aside import aside
 from ..resources.causes import Cause, invalid
 from . import bodies, packing, problems
 from .checks import dns_label, dns_subdomain
 from .identity import SIGNED_IN, CannotAsk, HeaderIdentities, Identity, decide, refusal
 from .problems import Problem, Stale
-from .receiving import STRANGER_BYTES, Received, aside
+from .receiving import STRANGER_BYTES, Received
 from .selection import Selection, selection
 
 if TYPE_CHECKING:

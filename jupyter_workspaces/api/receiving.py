@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from http import HTTPStatus
-from typing import TypeVar
 
 from tornado.httputil import HTTPServerRequest
 
 from .problems import Problem
-
-Result = TypeVar("Result")
 
 STRANGER_BYTES = 16 * 2**10
 """A body that is read of somebody who may not send it, where the original tells what is wrong with it before it asks who it is."""
@@ -21,9 +16,6 @@ SOON_READ_BYTES = 64 * 2**10
 
 PASSED_BYTES = 16 * 2**20
 """What may follow the part of a body that counts, in all; it is dropped as it comes."""
-
-ASIDE_BYTES = 64 * 2**10
-"""From this size on a body is parsed in a thread, so that nobody waits for it."""
 
 
 class Received:
@@ -68,8 +60,3 @@ class Received:
             kept = chunk[:left]
             self._chunks.append(kept)
             self._size += len(kept)
-
-
-async def aside(body: bytes, read: Callable[[bytes], Result]) -> Result:
-    """What `read` makes of a body; a long one is read in a thread."""
-    return read(body) if len(body) < ASIDE_BYTES else await asyncio.to_thread(read, body)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Literal
 
+from ....documents.aside import aside
 from ....resources.catalog import WORKSPACE_KINDS, WORKSPACES
 from ... import bodies
 from ...checks import dns_label
 from ...http import DataHandler
 from ...identity import signed_in
-from ...receiving import aside
 from ...stream import StreamHandler
 from ..workspaces.handlers import patch_of
 from . import models

@@ -8,11 +8,11 @@ from typing import Any
 
 import msgspec
 
+from ....documents.aside import aside
 from ....resources.catalog import WORKSPACES
 from ... import bodies, problems
 from ...http import JSON, DataHandler
 from ...identity import signed_in
-from ...receiving import aside
 from ...stream import StreamHandler
 from . import models
 
