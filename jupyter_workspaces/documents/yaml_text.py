@@ -21,7 +21,7 @@ FAST: bool = yaml.__with_libyaml__
 BODY = Bounds(size=512 * 2**10 if FAST else 32 * 2**10, depth=100, values=50_000 if FAST else 5_000)
 """A request's body. YAML takes fifty times as long as JSON to read; without libyaml ten times as long again."""
 
-FILE = Bounds(size=16 * 2**20, depth=200, values=2_000_000)
+FILE = Bounds(size=4 * 2**20, depth=200, values=200_000)
 """A file that the user or the package brings: manifests, a kubeconfig. What it expands to is bounded all the same."""
 
 _BASE: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

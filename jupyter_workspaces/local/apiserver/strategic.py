@@ -141,7 +141,10 @@ def _items(place: Place, held: list[Any], patch: list[Any]) -> list[Any]:
         if any(isinstance(item, (dict, list)) for item in [*held, *patch]):
             raise _unfollowed("lists whose items have several types cannot be merged")
         known = _known("")
-        return _ordered(known, list({known(item): item for item in reversed([*held, *patch])}.values())[::-1], patch, held)
+        unique: dict[bytes, Any] = {}
+        for item in [*held, *patch]:
+            unique.setdefault(known(item), item)
+        return _ordered(known, list(unique.values()), patch, held)
     if not place.key:
         raise _unfollowed("cannot merge lists without merge key")
     held, patch = _special(place.key, held, patch)
