@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -22,6 +23,7 @@ from ....resources.merge import merge
 from ....timeouts import timeout
 from ... import audit, problems
 from ...bodies import converted
+from ...odd import readable, reading
 from . import models, views
 
 log = logging.getLogger(__name__)
@@ -61,15 +63,18 @@ class Workspaces:
         return encoded
 
     def list(self, namespace: str | None = None) -> list[bytes]:
-        """Encoded list items by namespace and name."""
+        """Encoded list items by namespace and name, without those that cannot be read."""
         found = [one for one in self._cache.workspaces.items() if namespace is None or one["metadata"]["namespace"] == namespace]
         if len(self._items) > len(self._cache.workspaces) + 1000:
             self._items = {key: item for key, item in self._items.items() if self._cache.workspaces.get(key[1], key[0]) is not None}
-        return [self.encoded(one) for one in sorted(found, key=key_of)]
+        shown = (readable(one, partial(self.encoded, one)) for one in sorted(found, key=key_of))
+        return [item for item in shown if item is not None]
 
     async def get(self, namespace: str, name: str) -> models.WorkspaceUpdate:
         """Raises `Problem` 404."""
-        return views.update_model(await self.find(namespace, name))
+        found = await self.find(namespace, name)
+        with reading(found):
+            return views.update_model(found)
 
     async def find(self, namespace: str, name: str) -> Object:
         """As stored. Raises `Problem` 404."""
@@ -124,7 +129,8 @@ class Workspaces:
         """
 
         def change(workspace: Object) -> Object:
-            present = msgspec.to_builtins(views.update_model(workspace))
+            with reading(workspace):
+                present = msgspec.to_builtins(views.update_model(workspace))
             model = converted(patched(present, patch), models.WorkspaceUpdate)
             if {model.revision, expected or model.revision} != {present["revision"]}:
                 raise problems.stale()
@@ -245,9 +251,7 @@ class Workspaces:
 
         What `held` mounts already is not asked again: a label that somebody took away must not stop an unrelated change.
         """
-        mounted = (held or {"spec": {"podTemplate": {"volumes": {}}}})["spec"]["podTemplate"]["volumes"]
-        known = {mounted.get("home"), *(data["pvcName"] for data in mounted.get("data") or ())}
-        known_secrets = {secret["secretName"] for secret in mounted.get("secrets") or ()}
+        known, known_secrets = (set[str](), set[str]()) if held is None else _mounted(held)
         causes: list[Cause] = []
         claims = [("podTemplate.volumes.home", template.volumes.home)] if template.volumes.home else []
         claims += [(f"podTemplate.volumes.data[{index}].pvcName", data.pvc_name) for index, data in enumerate(template.volumes.data)]
@@ -287,6 +291,14 @@ def patched(present: Object, patch: Any) -> Object:
     if not isinstance(result, dict):
         raise problems.bad_request("The patch leaves no object.")
     return result
+
+
+def _mounted(workspace: Object) -> tuple[set[str], set[str]]:
+    """Names of the claims and of the secrets that a workspace mounts. Raises `Problem` 409 for one that cannot be read."""
+    with reading(workspace):
+        volumes = workspace["spec"]["podTemplate"]["volumes"]
+        claims = {volumes.get("home"), *(data["pvcName"] for data in volumes.get("data") or ())}
+        return claims, {secret["secretName"] for secret in volumes.get("secrets") or ()}
 
 
 def _mountable(field: str, name: str, what: str, found: Object | None) -> Iterable[Cause]:
