@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-
 from ..documents import json_patch, yaml_text
 from ..resources import catalog, load
 from ..resources.catalog import Resource

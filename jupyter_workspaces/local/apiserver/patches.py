@@ -24,9 +24,7 @@ def apply_operations(target: dict[str, Any], operations: Any) -> dict[str, Any]:
     try:
         patched = json_patch.apply(target, operations, replaces_absent=True)
     except json_patch.TooManyOperations as error:
-        raise entity_too_large(
-            f"The allowed maximum operations in a JSON patch is {json_patch.OPERATIONS}, got {error.count}"
-        ) from error
+        raise entity_too_large(f"The allowed maximum operations in a JSON patch is {json_patch.OPERATIONS}, got {error.count}") from error
     except TooLarge as error:
         raise entity_too_large(str(error)) from error
     except (json_patch.PatchError, TooDeep) as error:

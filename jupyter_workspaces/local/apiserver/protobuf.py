@@ -116,7 +116,11 @@ def decode(data: bytes) -> Object:
     kind = about.get("kind", "")
     if kind not in _KINDS:
         raise UnknownKind(kind)
-    return {"apiVersion": about.get("apiVersion", ""), "kind": kind, **_message(base64.b64decode(envelope.get("raw", "")), _KINDS[kind], left)}
+    return {
+        "apiVersion": about.get("apiVersion", ""),
+        "kind": kind,
+        **_message(base64.b64decode(envelope.get("raw", "")), _KINDS[kind], left),
+    }
 
 
 def _message(data: bytes, fields: Message, left: list[int]) -> Object:

@@ -11,7 +11,6 @@ from .fields import sets
 from .fields.entries import APPLY, Manager
 from .fields.managers import Conflicts
 
-
 _MOST_CAUSES = 200
 """More are not told: a body can have a hundred thousand mistakes."""
 

@@ -37,9 +37,7 @@ class Kinds:
 
     def list(self) -> list[models.KindListItem]:
         """By name, without those that cannot be read."""
-        shown = (
-            readable(kind, partial(views.list_item, kind, self._prefix)) for kind in sorted(self._cache.kinds.items(), key=key_of)
-        )
+        shown = (readable(kind, partial(views.list_item, kind, self._prefix)) for kind in sorted(self._cache.kinds.items(), key=key_of))
         return [item for item in shown if item is not None]
 
     async def get(self, name: str) -> models.KindUpdate:

@@ -58,9 +58,14 @@ class Workspaces:
         known = self._items.get(key)
         if known is not None and known[0] is workspace and known[1] is kind:
             return known[2]
-        encoded = msgspec.json.encode(views.list_item(workspace, kind, self._prefix))
+        encoded = readable(workspace, partial(self._encode, workspace, kind)) if kind is not None else None
+        if encoded is None:  # a kind that cannot be read is as one that is missing
+            encoded = self._encode(workspace, None)
         self._items[key] = (workspace, kind, encoded)
         return encoded
+
+    def _encode(self, workspace: Object, kind: Object | None) -> bytes:
+        return msgspec.json.encode(views.list_item(workspace, kind, self._prefix))
 
     def list(self, namespace: str | None = None) -> list[bytes]:
         """Encoded list items by namespace and name, without those that cannot be read."""
