@@ -24,7 +24,7 @@ from .problems import Problem
 Model = TypeVar("Model", bound=msgspec.Struct)
 
 BODY_LIMIT = 4 * 2**20
-BOUNDS = Bounds(size=BODY_LIMIT + 1, depth=100, values=100_000)
+BOUNDS = Bounds(size=BODY_LIMIT + 1, depth=100, values=50_000)
 """Of a JSON body. What is larger would keep everybody waiting while it is checked; the original has no bound but the size."""
 
 _TOKEN = r"[\w!#$%&'*+.^`|~-]+"

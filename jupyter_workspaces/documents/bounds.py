@@ -18,6 +18,13 @@ class TooDeep(DocumentError):
     """The document is nested deeper than the bounds allow."""
 
 
+def copied(value: Any) -> Any:
+    """Return a copy of JSON values, faster than `copy.deepcopy`. What is copied must be known to be within bounds."""
+    if isinstance(value, dict):
+        return {key: copied(child) for key, child in value.items()}
+    return [copied(child) for child in value] if isinstance(value, list) else value
+
+
 @dataclass(frozen=True)
 class Bounds:
     """Bounds of one document: bytes of its text, levels of nesting, and values (keys, texts, numbers, lists, objects)."""

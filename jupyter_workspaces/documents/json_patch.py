@@ -7,12 +7,12 @@ from typing import Any
 import jsonpatch
 import jsonpointer
 
-from .bounds import Bounds, TooDeep, TooLarge
+from .bounds import Bounds, TooDeep, TooLarge, copied
 
 OPERATIONS = 10_000
 """As many as Kubernetes takes in one patch."""
 
-RESULT = Bounds(size=3 * 2**20, depth=250, values=200_000)
+RESULT = Bounds(size=3 * 2**20, depth=250, values=50_000)
 """What a patch may leave, and what its copies may come to together (Kubernetes' limit of copies is 3 MiB as well)."""
 
 _MOVED = 20_000_000
@@ -53,7 +53,7 @@ def apply(document: Any, operations: Any, *, replaces_absent: bool = False, boun
     budget = _Budget(bounds)
     try:
         for operation in operations:
-            budget.spend(document, operation)
+            operation = budget.spend(document, operation)
             if replaces_absent:
                 operation = _lenient(document, operation)
             document = jsonpatch.apply_patch(document, [operation], in_place=True)
@@ -76,25 +76,27 @@ class _Budget:
         self._bounds = bounds
         self._values = self._letters = self._moved = 0
 
-    def spend(self, document: Any, operation: dict[str, Any]) -> None:
-        """Raises `TooLarge` for an operation that would copy or move too much."""
+    def spend(self, document: Any, operation: dict[str, Any]) -> dict[str, Any]:
+        """Return the operation to do; one that copies has become one that adds. Raises `TooLarge` where too much would be copied or moved."""
         kind, source, target = operation.get("op"), operation.get("from"), operation.get("path")
-        if kind == "copy" and isinstance(source, str):
-            self._copy(jsonpointer.JsonPointer(source).resolve(document))
+        if kind == "copy" and isinstance(source, str) and isinstance(target, str):
+            operation = {"op": "add", "path": target, "value": self._copied(jsonpointer.JsonPointer(source).resolve(document))}
         if kind == "move" and isinstance(source, str):
             self._move(document, source)
         if kind in ("add", "remove", "move", "copy") and isinstance(target, str):
             self._move(document, target)
+        return operation
 
-    def _copy(self, copied: Any) -> None:
+    def _copied(self, value: Any) -> Any:
         left = Bounds(self._bounds.size - self._letters, self._bounds.depth, self._bounds.values - self._values)
         try:
-            values, letters = left.measure(copied)
+            values, letters = left.measure(value)
         except TooLarge as error:
             text = f"The copies of the patch come to more than {self._bounds.values} values or {self._bounds.size} letters."
             raise TooLarge(text) from error
         self._values += values
         self._letters += letters
+        return copied(value)
 
     def _move(self, document: Any, path: str) -> None:
         """Inserting into a list, and removing, moves all that stands behind it."""

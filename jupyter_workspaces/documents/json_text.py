@@ -6,7 +6,6 @@ import re
 
 from .bounds import Bounds, TooDeep, TooLarge
 
-_STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
 _BRACKETS = re.compile(rb"[\[{]+|[\]}]+")
 
 
@@ -16,9 +15,13 @@ def check(text: bytes, bounds: Bounds) -> None:
         raise TooLarge(f"The JSON is larger than {bounds.size} bytes.")
     if _structure(text) <= bounds.values and _opened(text) <= bounds.depth:
         return
-    bare = _STRINGS.sub(b"", text)  # brackets and commas in strings are no structure
+    # Brackets and commas in strings are no structure. All of this is one look at the text each: a regular expression takes ten times as long.
+    unescaped = text.replace(b"\\\\", b"").replace(b'\\"', b"")
+    if unescaped.count(b'"') > 2 * bounds.values:
+        raise _too_many(bounds)
+    bare = b"".join(unescaped.split(b'"')[::2])
     if _structure(bare) > bounds.values:
-        raise TooLarge(f"The JSON has more than {bounds.values} values. Send fewer of them.")
+        raise _too_many(bounds)
     depth = 0
     for run in _BRACKETS.finditer(bare):
         letters = run[0]
@@ -34,3 +37,7 @@ def _structure(text: bytes) -> int:
 
 def _opened(text: bytes) -> int:
     return text.count(b"[") + text.count(b"{")
+
+
+def _too_many(bounds: Bounds) -> TooLarge:
+    return TooLarge(f"The JSON has more than {bounds.values} values. Send fewer of them.")

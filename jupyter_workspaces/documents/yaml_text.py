@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from .bounds import Bounds, DocumentError, TooDeep, TooLarge
+from .bounds import Bounds, DocumentError, TooDeep, TooLarge, copied
 
 FAST: bool = yaml.__with_libyaml__
 
@@ -202,7 +202,7 @@ class _Reader:
             raise DocumentError(f"{_place(event)}the alias {event.anchor[:80]!r} stands within what it names")
         value, values, letters = found
         self._count(values, letters)
-        return _copy(value)  # whoever changes one of them changes no other
+        return copied(value)  # whoever changes one of them changes no other
 
     def _count(self, values: int, letters: int) -> None:
         self._values += values
@@ -249,13 +249,6 @@ def _key(value: Any, event: Any) -> str:
     if not isinstance(value, str):
         raise DocumentError(f"{_place(event)}a key must be a text, not {'null' if value is None else 'a list or a mapping'}")
     return value
-
-
-def _copy(value: Any) -> Any:
-    """A copy of JSON values; no deeper than the bounds of what was read."""
-    if isinstance(value, dict):
-        return {key: _copy(child) for key, child in value.items()}
-    return [_copy(child) for child in value] if isinstance(value, list) else value
 
 
 def _place(event: Any) -> str:

@@ -19,7 +19,7 @@ from .rows import Row
 Object = dict[str, Any]
 
 BODY_LIMIT = 3 * 2**20
-BOUNDS = Bounds(size=BODY_LIMIT, depth=250, values=100_000)
+BOUNDS = Bounds(size=BODY_LIMIT, depth=250, values=50_000)
 """Of a body in JSON. Kubernetes bounds the size alone; what is written here is checked on the event loop, where everybody waits."""
 
 _JSON_TYPES = ("application/json", "")

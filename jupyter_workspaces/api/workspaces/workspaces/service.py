@@ -15,7 +15,7 @@ from ....cluster.cache import Cache
 from ....cluster.errors import ClusterError, Conflict, Invalid, NotFound
 from ....cluster.reflector import Key, key_of
 from ....documents import json_patch
-from ....documents.bounds import TooDeep, TooLarge
+from ....documents.bounds import Bounds, TooDeep, TooLarge
 from ....resources import names
 from ....resources.catalog import PERSISTENT_VOLUME_CLAIMS, SECRETS, WORKSPACES, Resource
 from ....resources.causes import Cause, forbidden, invalid
@@ -33,6 +33,8 @@ Object = dict[str, Any]
 WRITE_ATTEMPTS = 5
 RESTART_SECONDS = 120.0
 RESTARTS_AT_ONCE = 100
+PATCHED = Bounds(size=2**20, depth=100, values=20_000)
+"""What a JSON patch may leave of a model, and may copy in all."""
 
 
 class Workspaces:
@@ -286,7 +288,7 @@ def patched(present: Object, patch: Any) -> Object:
     if not isinstance(patch, list):
         raise problems.bad_request("A patch is an object (merge patch, RFC 7386) or a list of operations (JSON patch, RFC 6902).")
     try:
-        result = json_patch.apply(present, patch)
+        result = json_patch.apply(present, patch, bounds=PATCHED)
     except TooLarge as error:
         raise problems.too_large(str(error)) from error
     except (json_patch.NotAPatch, TooDeep) as error:
