@@ -106,7 +106,7 @@ class Server:
             over.set()
             others.join()
             grown = self.peak - before
-            print(f"took {took:.2f} s, the longest wait of others {max(waits):.3f} s, {grown / MEBIBYTE:.0f} MiB more")  # noqa: T201
+            print(f"took {took:.2f} s, the longest wait of others {max(waits):.3f} s, {grown / MEBIBYTE:.0f} MiB more")
         assert took < SECONDS
         assert max(waits) < STALL
         assert grown < GROWTH
