@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import secrets
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from tornado import web
 from traitlets import Bool, Float, Unicode, default
 from traitlets.config import Config
 
+from . import listening
 from .app import JupyterWorkspaces
 
 IDLE_LOOK_SECONDS = 5.0
@@ -47,7 +49,11 @@ class ServeApp(ServerApp):
     idle_minutes = Float(0, config=True, help="End after so many minutes without a request or an open stream. 0: never.")
 
     last_request = 0.0
+    lost = False
+    """Whether it ended because nobody could reach it any more."""
+
     _idle: asyncio.Task[None] | None = None
+    _listening: asyncio.Task[None] | None = None
 
     @default("open_browser")
     def _open_browser(self) -> bool:
@@ -93,11 +99,13 @@ class ServeApp(ServerApp):
             self._write_runtime_file(Path(self.runtime_file))
         if self.idle_minutes:
             self._idle = asyncio.create_task(self._end_when_idle(), name="idle")
+        self._listening = asyncio.create_task(self._end_when_unreachable(), name="listening")
 
     async def _cleanup(self) -> None:
-        if self._idle is not None:
-            self._idle.cancel()
-            await asyncio.gather(self._idle, return_exceptions=True)
+        for task in (self._idle, self._listening):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
         if self.runtime_file:
             _remove_own(Path(self.runtime_file))
         await super()._cleanup()
@@ -112,6 +120,15 @@ class ServeApp(ServerApp):
                 self.log.info("Nobody asked for %g minutes; this server ends.", self.idle_minutes)
                 self.stop(from_signal=False)
                 return
+
+    async def _end_when_unreachable(self) -> None:
+        try:
+            await listening.watch(self.ip, self.port)
+        except listening.ListeningLost as why:
+            self.log.critical("This server ends: %s Start it again.", why)
+            self.lost = True
+            listening.exit_soon()
+            self.stop(from_signal=False)
 
     def _in_use(self) -> bool:
         from .connect.transfer import in_use
@@ -185,6 +202,8 @@ def main(
     server = ServeApp.instance(config=Config(settings))
     server.initialize([], find_extensions=False)
     server.start()
+    if server.lost:
+        sys.exit(1)
 
 
 def _jupyter_server_extension_points() -> list[dict[str, Any]]:

@@ -36,8 +36,8 @@ def updated(user: str | None) -> dict[str, str]:
 def _utc(text: str | None) -> str | None:
     try:
         found = datetime.fromisoformat((text or "").replace("Z", "+00:00"))
-    except ValueError:
+        if found.tzinfo is None:
+            return None
+        return found.astimezone(timezone.utc).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
+    except (ValueError, OverflowError, AttributeError, TypeError):
         return None
-    if found.tzinfo is None:
-        return None
-    return found.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from ..documents import json_text
+from ..documents.bounds import Bounds, TooLarge
 from ..resources.causes import required
 from . import problems
 from .problems import Problem
@@ -22,6 +24,8 @@ from .problems import Problem
 Model = TypeVar("Model", bound=msgspec.Struct)
 
 BODY_LIMIT = 4 * 2**20
+BOUNDS = Bounds(size=BODY_LIMIT + 1, depth=100, values=50_000)
+"""Of a JSON body. What is larger would keep everybody waiting while it is checked; the original has no bound but the size."""
 
 _TOKEN = r"[\w!#$%&'*+.^`|~-]+"
 _CONTENT_TYPE = re.compile(rf'{_TOKEN}(/{_TOKEN})?(\s*;\s*{_TOKEN}=({_TOKEN}|"[^"]*"))*\s*;?', re.ASCII)
@@ -49,9 +53,13 @@ def within_limit(body: bytes) -> bytes:
 
 def first_value(body: bytes) -> Any:
     """The first JSON value of a body; what comes after it is not looked at. Raises `Problem` 400, and 413 when it ends beyond the limit."""
-    text = body[:BODY_LIMIT].lstrip(_BLANKS).decode(errors="replace")
+    read = body[:BODY_LIMIT].lstrip(_BLANKS)
+    text = read.decode(errors="replace")
     try:
+        json_text.check(read, BOUNDS)
         value, _ = _DECODER.raw_decode(text)
+    except TooLarge as error:
+        raise problems.too_large(str(error)) from error
     except (ValueError, RecursionError) as error:
         within_limit(body)
         raise problems.bad_request(f"The body is not JSON: {error}" if text else "The body is empty; send JSON.") from error
@@ -129,12 +137,11 @@ def _is_struct(wanted: Any) -> bool:
 
 
 def _both(first: Any, second: Any) -> Any:
-    """What two values of one name come to: objects add up, otherwise the last wins."""
+    """What two values of one name come to: objects add up, otherwise the last wins. The first may be changed, so that many stay cheap."""
     if isinstance(first, dict) and isinstance(second, dict):
-        merged = dict(first)
         for key, value in second.items():
-            merged[key] = _both(merged.get(key), value)
-        return merged
+            first[key] = _both(first.get(key), value)
+        return first
     return first if second is None else second
 
 

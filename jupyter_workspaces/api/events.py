@@ -10,6 +10,7 @@ import secrets
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ import msgspec
 from ..cluster.cache import Cache
 from ..cluster.reflector import Key, key_of
 from ..timeouts import timeout
+from .odd import readable
 from .workspaces.kinds.service import Kinds
 from .workspaces.kinds.views import list_item as kind_item
 from .workspaces.workspaces.service import Workspaces
@@ -134,7 +136,8 @@ class Feed:
         if previous is not None and change == "MODIFIED" and previous["metadata"].get("generation") == obj["metadata"].get("generation"):
             return  # its counts changed, not what workspaces show of it
         for workspace in self._cache.workspaces.items():
-            if workspace["spec"]["kind"] == obj["metadata"]["name"]:
+            spec = workspace.get("spec")
+            if isinstance(spec, dict) and spec.get("kind") == obj["metadata"]["name"]:
                 self._mark("workspace", "MODIFIED", workspace)
 
     def _mark(self, what: str, change: str, obj: Object) -> None:
@@ -151,7 +154,9 @@ class Feed:
         dirty, self._dirty = self._dirty, {}
         for (what, key), (change, obj) in dirty.items():
             self.revision += 1
-            item = self._workspaces.encoded(obj) if what == "workspace" else msgspec.json.encode(kind_item(obj, self._prefix))
+            item = readable(obj, partial(self._encoded, what, obj))
+            if item is None:  # not in lists either
+                change, item = "DELETED", msgspec.json.encode({"namespace": key[0], "name": key[1]} if key[0] else {"name": key[1]})
             head = f'id: {self.epoch}-{self.revision}\nevent: {what}\ndata: {{"type":"{change}","object":'.encode()
             told = Told(self.revision, key[0], head + item + b"}\n\n")
             self._kept.append(told)
@@ -163,6 +168,9 @@ class Feed:
                     queue.put_nowait(told)
             if self._hint is not None:
                 self._hint({"change": change, "kind": what, "namespace": key[0], "name": key[1]})
+
+    def _encoded(self, what: str, obj: Object) -> bytes:
+        return self._workspaces.encoded(obj) if what == "workspace" else msgspec.json.encode(kind_item(obj, self._prefix))
 
 
 def _concerns(told: Told, namespace: str | None, kinds: bool) -> bool:

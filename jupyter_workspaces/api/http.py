@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, Callable, Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode
@@ -13,11 +14,13 @@ from jupyter_server.base.handlers import APIHandler
 from tornado import web
 
 from ..cluster.errors import ClusterError
+from ..documents.aside import aside
 from ..resources.causes import Cause, invalid
 from . import bodies, packing, problems
 from .checks import dns_label, dns_subdomain
-from .identity import CannotAsk, HeaderIdentities, Identity, refusal
+from .identity import SIGNED_IN, CannotAsk, HeaderIdentities, Identity, decide, refusal
 from .problems import Problem, Stale
+from .receiving import STRANGER_BYTES, Received
 from .selection import Selection, selection
 
 if TYPE_CHECKING:
@@ -31,12 +34,52 @@ OUR_HEADERS = ("If-None-Match", "If-Match")
 OUR_PARAMETERS = frozenset({"revision", "limit", "continue", "sort", "filter", "fields", "watch", "follow"})
 
 
+@web.stream_request_body
 class DataHandler(APIHandler):
-    """Answers `{"data": …}`, or `{"error": {"code", "message", "cause"?}}`."""
+    """Answers `{"data": …}`, or `{"error": {"code", "message", "cause"?}}`. Decides who may before it takes in the body (`receiving`)."""
 
     auth_resource = "workspaces"
     _track_activity = False  # a panel that looks must not keep an idle server alive
     _permitted = False
+    _decided = False
+
+    async def prepare(self) -> None:  # type: ignore[override]
+        """Decide about the request while its body is still outside. Raises `web.HTTPError`, `Problem`, `ClusterError`."""
+        self.received = Received(self.request)
+        method = (self.request.method or "").lower()
+        try:
+            await super().prepare()
+            if getattr(getattr(self, method), SIGNED_IN, False):
+                await self.decide()
+                if method in ("post", "put", "patch"):
+                    self.received.take(bodies.BODY_LIMIT)
+                    await self.before_body(*self.path_args)
+        except (web.HTTPError, Problem, ClusterError, asyncio.TimeoutError) as error:
+            refusal = error
+        else:
+            return
+        if not self.received.soon_read:
+            self.set_header("Connection", "close")  # what is left of the body is not read
+            raise refusal
+        self.received.drop()
+
+        async def refuse(*_: str) -> None:
+            raise refusal
+
+        # Once the little that is sent has been read: a connection that is closed while the other side sends may lose the answer.
+        setattr(self, method, refuse)
+
+    async def decide(self) -> None:
+        """Ask Jupyter's sign-in and authorizer, once; with trusted headers `permit` decides instead. Raises `web.HTTPError` 403."""
+        if not self._decided and not self.trusts_headers:
+            await decide(self)
+        self._decided = True
+
+    async def before_body(self, *parts: str) -> None:
+        """Check the parts of the path of a POST, PUT or PATCH and ask `permit`, or `expect`, before the body is taken in."""
+
+    def data_received(self, chunk: bytes) -> None:
+        self.received.put(chunk)
 
     @property
     def services(self) -> Services:
@@ -82,6 +125,19 @@ class DataHandler(APIHandler):
         self._permitted = True
         if namespace:
             await (await self._services.ready()).cluster.reach(namespace)
+
+    async def expect(self, verb: str, resource: Resource, namespace: str = "", name: str = "") -> None:
+        """For a POST: whether more than a stranger's body is taken in. The method asks `permit` itself, once the body is read.
+
+        The original reads the body first, and tells anybody what is wrong with it (contracts/kubeflow-workspaces.md §1.1): so does this, for
+        bodies up to `STRANGER_BYTES`. A larger one is read only for who may do what the path says. Raises `Problem` 401, 403, 500, 503.
+        """
+        if not self.trusts_headers or self.received.announces_at_most(STRANGER_BYTES):
+            return
+        if not await self.may(verb, resource, namespace, name):
+            assert self.identity is not None
+            why = refusal(self.identity, verb, resource, namespace, name)
+            raise problems.forbidden(f"You may not do this: {why}. Ask whoever manages the cluster.")
 
     async def may(self, verb: str, resource: Resource, namespace: str = "", name: str = "", subresource: str = "") -> bool:
         """The answer to `permit`'s question for what only changes an answer. Raises `Problem` 401, 500, 503."""
@@ -153,10 +209,15 @@ class DataHandler(APIHandler):
         """The body's media type. Raises `Problem` 415 for another one, 400 for none that can be read."""
         return bodies.media_type(self.request.headers.get("Content-Type", ""), *wanted)
 
-    def data(self, model: type[Model]) -> Model:
+    @property
+    def body(self) -> bytes:
+        """The body; what is beyond the limit of one is cut off behind its first byte."""
+        return self.received.body
+
+    async def data(self, model: type[Model]) -> Model:
         """The `data` of the body's envelope as a model that holds. Raises `Problem` 415, 400, 413, and 422 naming the fields."""
         self.media(JSON)
-        found = bodies.enveloped(self.request.body, model)
+        found = await aside(self.body, partial(bodies.enveloped, model=model))
         if self.expected is not None and getattr(found, "revision", None) == "":
             found.revision = self.expected  # type: ignore[attr-defined]
         causes: Callable[[], list[Cause]] | None = getattr(found, "causes", None)

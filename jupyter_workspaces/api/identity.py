@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 ALLOWED_SECONDS = 10.0
 DENIED_SECONDS = 2.0
 SIZE = 8192
+SIGNED_IN = "__signed_in"
 
 Method = TypeVar("Method", bound=Callable[..., Awaitable[None]])
 
@@ -139,18 +140,26 @@ def refusal(identity: Identity, verb: str, resource: Resource, namespace: str = 
 
 
 def signed_in(method: Method) -> Method:
-    """Jupyter's own sign-in and authorizer for a handler's method; with trusted headers `DataHandler.permit` decides, inside it."""
-    asked_of_jupyter = web.authenticated(authorized(method))
+    """Mark a handler's method that only who is signed in may use; `DataHandler.prepare` decides, before the body is read."""
 
     @functools.wraps(method)
     async def asking(self: DataHandler, *args: Any, **kwargs: Any) -> None:
-        if self.trusts_headers:
+        await self.decide()  # nothing to do, unless a subclass left out `prepare`
+        if not self._finished:
             await method(self, *args, **kwargs)
-        else:
-            answer = asked_of_jupyter(self, *args, **kwargs)
-            if answer is not None:  # None: sent to the login page
-                await answer
 
     # By this Jupyter knows that the handler asks by itself: its own look beforehand answers 403 where the dialect has 401, or another check first.
     setattr(asking, "__allow_unauthenticated", True)
+    setattr(asking, SIGNED_IN, True)
     return asking  # type: ignore[return-value]
+
+
+async def decide(handler: DataHandler) -> None:
+    """Jupyter's own sign-in and authorizer for a request. Raises `web.HTTPError` 403."""
+
+    async def nothing(self: DataHandler) -> None:
+        pass
+
+    answer = web.authenticated(authorized(nothing))(handler)  # anew for each: `authorized` keeps the first action that it sees
+    if answer is not None:  # None: sent to the login page
+        await answer

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from http import HTTPStatus
+from itertools import islice
 from typing import Any
 
 from ..cluster import errors
 from ..resources.causes import Cause
+
+MOST_CAUSES = 100
+"""More are not told: a body can have a hundred thousand mistakes."""
 
 
 class Problem(Exception):
@@ -39,6 +43,10 @@ def bad_request(message: str) -> Problem:
     return Problem(HTTPStatus.BAD_REQUEST, message)
 
 
+def too_large(message: str) -> Problem:
+    return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message)
+
+
 def not_found(message: str) -> Problem:
     return Problem(HTTPStatus.NOT_FOUND, message)
 
@@ -62,7 +70,7 @@ def conflict(message: str) -> Problem:
 
 def invalid(causes: Iterable[Cause], origin: str = "INTERNAL", message: str | None = None) -> Problem:
     """422. Without a message the first causes are told."""
-    found = list(causes)
+    found = list(islice(causes, MOST_CAUSES))
     errors_ = [{"origin": origin, "type": cause.reason, "field": cause.field, "message": cause.message} for cause in found]
     if message is None:
         message = "; ".join(f"{cause.field}: {cause.message}" for cause in found[:3]) or "The request is not valid."

@@ -92,7 +92,8 @@ class Cache:
         return self.workspaces.get(name, namespace)
 
     def kind_of(self, workspace: Object) -> Object | None:
-        return self.kinds.get(workspace["spec"]["kind"])
+        name = workspace["spec"].get("kind")
+        return self.kinds.get(name) if isinstance(name, str) else None
 
     def pod_of(self, workspace: Object) -> Object | None:
         """The workspace's pod; while one goes and another comes, the younger."""

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
+from ..documents import yaml_text
+from ..documents.bounds import DocumentError
 
 Object = Mapping[str, Any]
 
@@ -89,8 +90,8 @@ def _merged(paths: Sequence[Path], where: str) -> dict[str, Any]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, ValueError) as error:
+        document = yaml_text.load(path.read_bytes())
+    except (OSError, DocumentError) as error:
         raise NoEndpoint(f"The kubeconfig {path} cannot be read: {error}") from error
     if not isinstance(document, dict):
         raise NoEndpoint(f"{path} is not a kubeconfig.")

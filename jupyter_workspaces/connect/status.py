@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 from dataclasses import asdict
 from http import HTTPStatus
+from urllib.parse import parse_qs
 
 from tornado import web
 
 from ..api.problems import Problem
+from ..api.receiving import Received
 from .asking import Absent, ConnectHandler, Refused
 from .target import Target, Unavailable
 
 DIAL_SECONDS = 2
+ACTION_BYTES = 1024
 
 
+@web.stream_request_body
 class StatusHandler(ConnectHandler):
     """GET: `{"state", "message", "steps": [{"name", "state", "seconds"}], "ready"}`. POST `action=resume` or `restart`: 202, the same."""
 
@@ -34,9 +38,21 @@ class StatusHandler(ConnectHandler):
         else:
             self.answer({"state": "running", "message": "It is ready.", "steps": [], "ready": True})
 
+    async def prepare(self) -> None:  # type: ignore[override]
+        """Decide who may before the body is taken in, of which one word counts."""
+        self.received = Received(self.request)
+        await super().prepare()
+        try:
+            self.received.take(ACTION_BYTES)
+        except Problem as problem:
+            raise Refused(problem.status, problem.message, "TooLarge") from problem
+
+    def data_received(self, chunk: bytes) -> None:
+        self.received.put(chunk)
+
     @web.authenticated
     async def post(self, **_: str) -> None:
-        action = self.get_body_argument("action", "")
+        action = _action(self.received.body)
         workspaces, namespace, name = self.services.workspaces, self.place.namespace, self.place.name
         try:
             if action == "resume":
@@ -63,6 +79,14 @@ class StatusHandler(ConnectHandler):
             return await listens(self.services.cluster.cluster, target)
         except Unavailable as why:
             raise await self.absent(why) from why
+
+
+def _action(body: bytes) -> str:
+    """The `action` of a form; empty when there is none that can be read."""
+    try:
+        return parse_qs(body.decode(), max_num_fields=10).get("action", [""])[0]
+    except ValueError:
+        return ""
 
 
 def _said(problem: Problem) -> str:

@@ -6,9 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import jsonpatch
-import yaml
-
+from ..documents import json_patch, yaml_text
 from ..resources import catalog, load
 from ..resources.catalog import Resource
 
@@ -107,14 +105,14 @@ def _kustomization(directory: Path) -> Object:
 
 
 def _documents(path: Path) -> list[Object]:
-    return [document for document in yaml.safe_load_all(path.read_text(encoding="utf-8")) if document]
+    return [document for document in yaml_text.load_all(path.read_bytes()) if document]
 
 
 def _patched(obj: Object, patch: Object) -> Object:
     target = patch["target"]
     if (obj["kind"], obj["metadata"]["name"]) != (target["kind"], target["name"]):
         return obj
-    changed: Object = jsonpatch.apply_patch(obj, yaml.safe_load(patch["patch"]))
+    changed: Object = json_patch.apply(obj, yaml_text.load(patch["patch"]))
     return changed
 
 

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from .. import controller
+from .. import controller, listening
 from .._version import __version__
 from ..cluster.client import Cluster
 from ..cluster.endpoint import from_embedded
@@ -79,7 +79,7 @@ async def run(
             write(directory.process, json.dumps(record).encode())
             log.info("Ready at %s (pid %d)", url, os.getpid())
             ready(url)
-            await stopped.wait()
+            await _until(stopped, server.address)
             log.info("Stopping; workspaces keep running")
         finally:
             if stopped.is_set():
@@ -90,6 +90,24 @@ async def run(
             _, slow = await asyncio.wait(tasks, timeout=STOP_SECONDS)
             for task in slow:
                 log.warning("%s did not stop within %g s", task.get_name(), STOP_SECONDS)
+
+
+async def _until(stopped: asyncio.Event, address: str) -> None:
+    """Wait until the cluster is to stop. Raises `LocalClusterError` when its API server no longer listens: the next start mends that."""
+    host, _, port = address.rpartition(":")
+    waits = asyncio.create_task(stopped.wait(), name="stopped")
+    watches = asyncio.create_task(listening.watch(host, int(port)), name="listening")
+    try:
+        await asyncio.wait((waits, watches), return_when=asyncio.FIRST_COMPLETED)
+        if watches.done():
+            watches.result()
+    except listening.ListeningLost as lost:
+        listening.exit_soon()
+        raise LocalClusterError(f"The local cluster ends: {lost} It is started again by who needs it; workspaces keep running.") from lost
+    finally:
+        for task in (waits, watches):
+            task.cancel()
+        await asyncio.gather(waits, watches, return_exceptions=True)
 
 
 def _components(

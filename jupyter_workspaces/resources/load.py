@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import Any
 
-import yaml
+from ..documents import yaml_text
 
 Object = dict[str, Any]
 
@@ -21,9 +21,8 @@ def samples() -> list[Object]:
 
 
 def _manifests(folder: str) -> list[Object]:
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     found: list[Object] = []
     for file in sorted(files(__package__).joinpath(folder).iterdir(), key=lambda entry: entry.name):
         if file.name.endswith(".yaml") and file.name != "kustomization.yaml":
-            found += [document for document in yaml.load_all(file.read_text(encoding="utf-8"), Loader=loader) if document]
+            found += [document for document in yaml_text.load_all(file.read_bytes()) if document]
     return found

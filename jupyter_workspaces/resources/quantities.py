@@ -7,10 +7,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import ROUND_UP, Context, Decimal, localcontext
 from typing import Literal
 
 _QUANTITY = re.compile(r"([+-]?(?:\d+(?:\.\d*)?|\.\d+))(?:(Ki|Mi|Gi|Ti|Pi|Ei)|([numkMGTPE])|[eE]([+-]?\d{1,2}))?", re.ASCII)
+_LONGEST = 64
+_EXACT = Context(prec=300, Emax=9999, Emin=-9999)
+"""For numbers of at most `_LONGEST` digits and exponents of two: nothing is rounded."""
+
+_SMALLEST = Decimal("1e-9")
+"""More exact than that is rounded up, as Kubernetes does it."""
+
 _BINARY = {name: Decimal(1024) ** power for power, name in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), 1)}
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 
@@ -27,6 +34,12 @@ def parse(text: str) -> Decimal:
 def canonical(text: str) -> str:
     """As the API server writes it back: `1.5Gi` is `1536Mi`, `1000m` is `1`, `1e3` stays. Raises `QuantityError`."""
     value, form = _parse(text)
+    with localcontext(_EXACT):
+        return _canonical(value, form)
+
+
+def _canonical(value: Decimal, form: str) -> str:
+    value = value.quantize(_SMALLEST, ROUND_UP)
     if form == "binary":
         for name, unit in reversed(_BINARY.items()):
             if value and value % unit == 0:
@@ -70,15 +83,17 @@ def size(value: Decimal) -> str:
 
 
 def _parse(text: str) -> tuple[Decimal, Literal["binary", "decimal", "exponent"]]:
-    found = _QUANTITY.fullmatch(text)
+    found = _QUANTITY.fullmatch(text) if len(text) <= _LONGEST else None
     if found is None:
-        raise QuantityError(f"{text!r} is not a quantity: write a number with a unit such as m, k, M, G, Ki, Mi or Gi")
-    number = Decimal(found[1])
-    if found[2]:
-        return number * _BINARY[found[2]], "binary"
-    if found[3]:
-        return number.scaleb(_DECIMAL[found[3]]), "decimal"
-    return (number.scaleb(int(found[4])), "exponent") if found[4] else (number, "decimal")
+        shown = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+        raise QuantityError(f"{shown!r} is not a quantity: write a number with a unit such as m, k, M, G, Ki, Mi or Gi")
+    with localcontext(_EXACT):
+        number = Decimal(found[1])
+        if found[2]:
+            return number * _BINARY[found[2]], "binary"
+        if found[3]:
+            return number.scaleb(_DECIMAL[found[3]]), "decimal"
+        return (number.scaleb(int(found[4])), "exponent") if found[4] else (number, "decimal")
 
 
 def _plain(value: Decimal) -> str:
@@ -86,4 +101,5 @@ def _plain(value: Decimal) -> str:
 
 
 def _short(value: Decimal) -> str:
-    return f"{value.quantize(Decimal('0.01')).normalize():f}"
+    with localcontext(_EXACT):
+        return f"{value.quantize(Decimal('0.01')).normalize():f}"

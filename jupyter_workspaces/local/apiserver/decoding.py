@@ -162,10 +162,10 @@ def _moment(form: str, digits: int | None = None) -> Callable[[Any, str], str]:
             if (parts := _TIME.fullmatch(text)) is None or (digits is not None and len(parts[2] or "") != digits + 1):
                 raise ValueError
             fraction, zone = (parts[2] or ".")[1:7].ljust(6, "0"), "+00:00" if parts[3] == "Z" else parts[3]
-            moment = datetime.fromisoformat(f"{parts[1]}.{fraction}{zone}")
-        except ValueError as error:
+            moment = datetime.fromisoformat(f"{parts[1]}.{fraction}{zone}").astimezone(timezone.utc)
+        except (ValueError, OverflowError) as error:
             raise WrongType(f"{path} is {text[:40]!r}, but must be a time such as 2006-01-02T15:04:05Z") from error
-        return moment.astimezone(timezone.utc).strftime(form)
+        return moment.strftime(form.replace("%Y", f"{moment.year:04}"))  # `strftime` leaves out zeros
 
     return read
 
@@ -190,4 +190,4 @@ _BASIC: dict[str, Callable[[Any, str], Any]] = {
 
 def _wrong(path: str, value: Any, wanted: str) -> WrongType:
     kinds = {dict: "an object", list: "a list", str: "text", bool: "true or false", type(None): "null"}
-    return WrongType(f"{path or 'the object'} is {kinds.get(type(value), f'the number {value}')}, but must be {wanted}")
+    return WrongType(f"{path or 'the object'} is {kinds.get(type(value), f'the number {str(value)[:40]}')}, but must be {wanted}")

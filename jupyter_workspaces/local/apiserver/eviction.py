@@ -28,7 +28,7 @@ _CONDITION = {"type": "DisruptionTarget", "status": "True", "reason": "EvictionB
 async def evict(request: web.Request, engine: Engine, row: Row, namespace: str, name: str) -> Object:
     """The Status that says it is done. Raises `Refusal` 400, 404, 409, 422."""
     write = request_options.of_write(request)
-    body = requests.body(await request.read(), request.headers.get("Content-Type"))
+    body = await requests.read(await request.read(), request.headers.get("Content-Type"))
     given = _options(body, namespace, name)
     options = request_options.of_deletion({}, msgspec.json.encode(given), "application/json")
     if write.dry_run:

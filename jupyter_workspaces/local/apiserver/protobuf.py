@@ -10,12 +10,15 @@ import base64
 from collections.abc import Iterator
 from typing import Any
 
+from ...documents.bounds import TooLarge
+
 Object = dict[str, Any]
 Message = dict[int, tuple[str, Any]]
 """Fields by number: name and type. A type is `str`, `bytes` (base64 in JSON), `int`, `bool`, a message, `[type]` or `{"": type}` (a map)."""
 
 MEDIA = "application/vnd.kubernetes.protobuf"
 _MAGIC = b"k8s\0"
+_MOST_FIELDS = 200_000
 _VARINT, _EIGHT_BYTES, _LENGTH, _FOUR_BYTES = 0, 1, 2, 5
 
 _OWNER: Message = {
@@ -104,34 +107,43 @@ class UnknownKind(Exception):
 
 
 def decode(data: bytes) -> Object:
-    """The object in `k8s\\0` + runtime.Unknown. Raises `ValueError` for what is no such message, `UnknownKind`."""
+    """The object in `k8s\\0` + runtime.Unknown. Raises `ValueError` for what is no such message, `TooLarge`, `UnknownKind`."""
     if not data.startswith(_MAGIC):
         raise ValueError("not a Kubernetes protobuf message")
-    envelope = _message(data[len(_MAGIC) :], _UNKNOWN)
+    left = [_MOST_FIELDS]
+    envelope = _message(data[len(_MAGIC) :], _UNKNOWN, left)
     about = envelope.get("type", {})
     kind = about.get("kind", "")
     if kind not in _KINDS:
         raise UnknownKind(kind)
-    return {"apiVersion": about.get("apiVersion", ""), "kind": kind, **_message(base64.b64decode(envelope.get("raw", "")), _KINDS[kind])}
+    return {
+        "apiVersion": about.get("apiVersion", ""),
+        "kind": kind,
+        **_message(base64.b64decode(envelope.get("raw", "")), _KINDS[kind], left),
+    }
 
 
-def _message(data: bytes, fields: Message) -> Object:
+def _message(data: bytes, fields: Message, left: list[int]) -> Object:
+    """`left`: how many fields may still come, in all messages together."""
     found: Object = {}
     for number, value in _fields(data):
+        left[0] -= 1
+        if left[0] < 0:
+            raise TooLarge(f"The message has more than {_MOST_FIELDS} fields.")
         if number not in fields:
             continue
         name, kind = fields[number]
         if isinstance(kind, list):
-            found.setdefault(name, []).append(_value(value, kind[0]))
+            found.setdefault(name, []).append(_value(value, kind[0], left))
         elif isinstance(kind, dict) and "" in kind:
-            entry = _message(_bytes(value), {1: ("key", str), 2: ("value", kind[""])})
+            entry = _message(_bytes(value), {1: ("key", str), 2: ("value", kind[""])}, left)
             found.setdefault(name, {})[entry.get("key", "")] = entry.get("value", "")
         elif value != b"":  # Go writes empty texts out; in JSON they are left out
-            found[name] = _value(value, kind)
+            found[name] = _value(value, kind, left)
     return found
 
 
-def _value(value: int | bytes, kind: Any) -> Any:
+def _value(value: int | bytes, kind: Any, left: list[int]) -> Any:
     if kind is int or kind is bool:
         if isinstance(value, bytes):
             raise ValueError("a number was expected")
@@ -141,7 +153,7 @@ def _value(value: int | bytes, kind: Any) -> Any:
         return data.decode()
     if kind is bytes:
         return base64.b64encode(data).decode()
-    decoded = _message(data, kind)
+    decoded = _message(data, kind, left)
     if kind is _TEXT_OR_NUMBER:
         return decoded.get("text", "") if decoded.get("type") else decoded.get("number", 0)
     return decoded

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
-from . import discovery, forms, tables, yaml_bodies
+from ...documents import yaml_text
+from . import discovery, forms, tables
 from .engine import Written
 from .forms import JSON, YAML, Form
 from .rows import Row
@@ -17,13 +19,30 @@ from .store import Stored
 
 Object = dict[str, Any]
 
+_MOST_WARNING_LETTERS = 4096
+_LONGEST_WARNING = 256
+
 
 def answer(document: Object, code: int = 200, warnings: Iterable[str] = (), media: str = JSON) -> web.Response:
-    body = yaml_bodies.encode(document) if media == YAML else msgspec.json.encode(document)
+    body = yaml_text.dump(document).encode() if media == YAML else msgspec.json.encode(document)
     response = web.Response(body=body, status=code, content_type=media)
-    for warning in warnings:
+    for warning in _few(warnings):
         response.headers.add("Warning", f'299 - "{_printable(warning)}"')
     return response
+
+
+def _few(warnings: Iterable[str]) -> Iterator[str]:
+    """As many as Kubernetes tells: once they are longer than 4 KiB together, no more of them, and each cut off."""
+    given = list(islice(warnings, _MOST_WARNING_LETTERS))
+    if sum(map(len, given)) <= _MOST_WARNING_LETTERS:
+        yield from given
+        return
+    letters = 0
+    for warning in given:
+        letters += len(warning[:_LONGEST_WARNING])
+        if letters > _MOST_WARNING_LETTERS:
+            return
+        yield warning[:_LONGEST_WARNING]
 
 
 def refused(refusal: Refusal) -> web.Response:

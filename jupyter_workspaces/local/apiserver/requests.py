@@ -5,17 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import msgspec
-import yaml
 
-from . import patches, protobuf, schemas, status, strategic, yaml_bodies
+from ...documents import json_text, yaml_text
+from ...documents.aside import aside
+from ...documents.bounds import Bounds, DocumentError, TooLarge
+from . import patches, protobuf, schemas, status, strategic
 from .rows import Row
 
 Object = dict[str, Any]
 
 BODY_LIMIT = 3 * 2**20
+BOUNDS = Bounds(size=BODY_LIMIT, depth=250, values=50_000)
+"""Of a body in JSON. Kubernetes bounds the size alone; what is written here is checked on the event loop, where everybody waits."""
+
 _JSON_TYPES = ("application/json", "")
 _YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml")
 _ACCEPTED = ["application/json", "application/yaml", protobuf.MEDIA]
@@ -52,26 +58,31 @@ def media_type(header: str | None) -> str:
 
 
 def body(data: bytes, content_type: str | None) -> Object:
-    """The object in a request's body. Raises `Refusal` 415 for another language than JSON, YAML or Kubernetes' protobuf, 400 for what is no object."""
+    """The object in a request's body. Raises `Refusal` 415 for another language than JSON, YAML or Kubernetes' protobuf, 400, 413."""
     media = media_type(content_type)
     try:
         if media in _JSON_TYPES:
-            decoded = msgspec.json.decode(data)
+            decoded = _json(data)
         elif media in _YAML_TYPES:
-            if len(data) > yaml_bodies.LIMIT:
-                raise status.too_large(yaml_bodies.LIMIT)
-            decoded = yaml_bodies.decode(data)
+            decoded = _yaml(data)
         elif media == protobuf.MEDIA:
             decoded = protobuf.decode(data)
         else:
             raise status.unsupported_media(_ACCEPTED)
     except protobuf.UnknownKind as error:
         raise status.unsupported_media(_ACCEPTED[:2]) from error
-    except (msgspec.DecodeError, yaml.YAMLError, RecursionError, TypeError, ValueError) as error:
+    except TooLarge as error:
+        raise status.entity_too_large(str(error)) from error
+    except (msgspec.DecodeError, RecursionError, TypeError, ValueError) as error:
         raise status.bad_request(f"the body cannot be read: {error}") from error
     if not isinstance(decoded, dict):
         raise status.bad_request("the body must be an object")
     return decoded
+
+
+async def read(data: bytes, content_type: str | None) -> Object:
+    """The same; a long body is read in a thread."""
+    return await aside(data, partial(body, content_type=content_type))
 
 
 def patch(data: bytes, content_type: str | None, row: Row) -> Callable[[Object], Object]:
@@ -81,7 +92,9 @@ def patch(data: bytes, content_type: str | None, row: Row) -> Callable[[Object],
     if media not in accepted[:-1]:
         raise status.unsupported_patch(accepted, detailed=media != patches.STRATEGIC)
     try:
-        given = msgspec.json.decode(data)
+        given = _json(data)
+    except TooLarge as error:
+        raise status.entity_too_large(str(error)) from error
     except (msgspec.DecodeError, RecursionError, ValueError) as error:
         raise status.bad_request(f"the patch cannot be read: {error}") from error
     if media == patches.JSON:
@@ -94,17 +107,28 @@ def patch(data: bytes, content_type: str | None, row: Row) -> Callable[[Object],
 
 
 def applied(data: bytes) -> Any:
-    """What a server-side apply sends: YAML, of which JSON is a part. Raises `Refusal` 400."""
+    """What a server-side apply sends: YAML, of which JSON is a part. Raises `Refusal` 400, 413."""
     try:
-        return msgspec.json.decode(data)
-    except (msgspec.DecodeError, RecursionError, ValueError):
-        pass
-    if len(data) > yaml_bodies.LIMIT:
-        raise status.too_large(yaml_bodies.LIMIT)
-    try:
-        return yaml_bodies.decode(data)
-    except (yaml.YAMLError, RecursionError, TypeError, ValueError) as error:
+        try:
+            return _json(data)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            return _yaml(data)
+    except TooLarge as error:
+        raise status.entity_too_large(str(error)) from error
+    except (DocumentError, msgspec.DecodeError) as error:
         raise status.bad_request(f"error decoding YAML: {error}") from error
+
+
+def _json(data: bytes) -> Any:
+    """Raises `msgspec.DecodeError`, `TooLarge`, `TooDeep`."""
+    json_text.check(data, BOUNDS)
+    return msgspec.json.decode(data)
+
+
+def _yaml(data: bytes) -> Any:
+    """Raises `DocumentError`, `TooLarge`."""
+    # Through JSON, so that numbers are what they would be there.
+    return msgspec.json.decode(msgspec.json.encode(yaml_text.load(data, yaml_text.BODY)))
 
 
 def duplicates(data: bytes) -> list[str]:

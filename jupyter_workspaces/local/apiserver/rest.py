@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from ...documents.aside import aside
 from . import eviction, forms, list_options, patches, replies, request_options, requests, scale, selectors, status
 from .engine import Engine
 from .forms import Form
@@ -69,8 +70,8 @@ class Rest:
         namespace = _namespace(row, target)
         options = request_options.of_write(request)
         data = await request.read()
-        body = requests.body(data, request.headers.get("Content-Type"))
-        warnings = _repeated(request, data, options)
+        body = await requests.read(data, request.headers.get("Content-Type"))
+        warnings = await _repeated(request, data, options)
         return replies.written(request, row, self._engine.create(row, namespace, body, options), warnings)
 
     async def _change(self, request: web.Request, row: Row, target: Target, subresource: str | None) -> web.Response:
@@ -81,11 +82,11 @@ class Rest:
         options = request_options.of_write(request)
         data = await request.read()
         if request.method == "PUT":
-            body = requests.body(data, media)
-            warnings = _repeated(request, data, options)
+            body = await requests.read(data, media)
+            warnings = await _repeated(request, data, options)
             return replies.written(request, row, self._engine.update(row, namespace, name, body, subresource, options), warnings)
         if requests.media_type(media) == patches.APPLY:
-            outcome = self._engine.apply(row, namespace, name, requests.applied(data), subresource, options)
+            outcome = self._engine.apply(row, namespace, name, await aside(data, requests.applied), subresource, options)
             return replies.written(request, row, outcome, [])
         change = requests.patch(data, media, row)
         return replies.written(request, row, self._engine.patch(row, namespace, name, change, subresource, options), [])
@@ -125,13 +126,13 @@ class Rest:
         options = request_options.of_write(request)
         data, media = await request.read(), request.headers.get("Content-Type")
         if request.method == "PATCH" and requests.media_type(media) == patches.APPLY:
-            outcome = scale.apply(self._engine, row, namespace, name, requests.applied(data), options)
+            outcome = scale.apply(self._engine, row, namespace, name, await aside(data, requests.applied), options)
             return replies.answer(outcome.object, warnings=outcome.warnings)
         if request.method == "PATCH":
             stored = self._engine.get(row, namespace, name)
             body = requests.patch(data, media, row)(scale.document(row, row.decode(stored)))
         else:
-            body = requests.body(data, media)
+            body = await requests.read(data, media)
         outcome = scale.replace(self._engine, row, namespace, name, body, options)
         return replies.answer(outcome.object, warnings=outcome.warnings)
 
@@ -223,14 +224,14 @@ def _namespace(row: Row, target: Target) -> str:
 
 
 async def _body(request: web.Request) -> Object:
-    return requests.body(await request.read(), request.headers.get("Content-Type"))
+    return await requests.read(await request.read(), request.headers.get("Content-Type"))
 
 
-def _repeated(request: web.Request, data: bytes, options: WriteOptions) -> list[str]:
+async def _repeated(request: web.Request, data: bytes, options: WriteOptions) -> list[str]:
     """Fields that stand twice, for those who asked for strict or warning validation by name."""
     if "fieldValidation" not in request.query or options.field_validation == "Ignore":
         return []
-    found = requests.duplicates(data)
+    found = await aside(data, requests.duplicates)
     if found and options.field_validation == "Strict":
         raise status.bad_request("strict decoding error: " + ", ".join(found))
     return found

@@ -11,6 +11,9 @@ from .fields import sets
 from .fields.entries import APPLY, Manager
 from .fields.managers import Conflicts
 
+_MOST_CAUSES = 200
+"""More are not told: a body can have a hundred thousand mistakes."""
+
 
 class Refusal(Exception):
     """An answer other than success; `document()` is its body. `retry` is in seconds."""
@@ -102,6 +105,7 @@ def _manager(manager: Manager) -> str:
 
 
 def invalid(resource: Resource, name: str, causes: list[Cause]) -> Refusal:
+    causes = causes[:_MOST_CAUSES]
     texts = [f"{cause.field}: {cause.message}" for cause in causes]
     text = texts[0] if len(texts) == 1 else "[" + ", ".join(texts) + "]"
     kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
@@ -157,6 +161,10 @@ def unsupported_media(accepted: list[str]) -> Refusal:
     return Refusal(415, "UnsupportedMediaType", text)
 
 
+def unsupported_encoding() -> Refusal:
+    return Refusal(415, "UnsupportedMediaType", "the body of the request is compressed; send it without Content-Encoding")
+
+
 def unsupported_patch(accepted: list[str], *, detailed: bool = True) -> Refusal:
     """`detailed`: with details, though empty ones."""
     text = "the body of the request was in an unknown format - accepted media types include: " + ", ".join(accepted)
@@ -168,4 +176,8 @@ def too_many_requests(limit: int) -> Refusal:
 
 
 def too_large(limit: int) -> Refusal:
-    return Refusal(413, "RequestEntityTooLarge", f"Request entity too large: limit is {limit}")
+    return entity_too_large(f"Request entity too large: limit is {limit}")
+
+
+def entity_too_large(message: str) -> Refusal:
+    return Refusal(413, "RequestEntityTooLarge", message)

@@ -22,12 +22,18 @@ Key = tuple[str, str]
 LOG_EVENTS = 20_000
 LOG_BYTES = 64 * 2**20
 
-_TABLES = """
-CREATE TABLE IF NOT EXISTS objects (
-  id INTEGER PRIMARY KEY, resource TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, revision INTEGER NOT NULL, body BLOB NOT NULL,
-  UNIQUE (resource, namespace, name));
-CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL);
-"""
+_VERSION = 1
+"""Of the tables, as `PRAGMA user_version`; databases from before it was counted have 0."""
+
+_COLUMNS = {"objects": ("id", "resource", "namespace", "name", "revision", "body"), "meta": ("key", "value")}
+_TABLES = (
+    "CREATE TABLE objects ("
+    "id INTEGER PRIMARY KEY, resource TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, revision INTEGER NOT NULL, "
+    "body BLOB NOT NULL, UNIQUE (resource, namespace, name))",
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL)",
+    "INSERT INTO meta VALUES ('revision', 1)",
+    f"PRAGMA user_version = {_VERSION}",
+)
 
 
 class StorageError(Exception):
@@ -89,6 +95,50 @@ def index(body: Object, encoded: bytes) -> Stored:
     )
 
 
+def _check_files(path: Path) -> None:
+    """Raises `sqlite3.DatabaseError` for an empty file beside a log of changes: SQLite would throw the log away."""
+    log = path.with_name(f"{path.name}-wal")
+    if path.exists() and path.stat().st_size == 0 and log.exists() and log.stat().st_size > 0:
+        raise sqlite3.DatabaseError(f"the file is empty, but changes to it are in {log.name}")
+
+
+def _is_new(connection: sqlite3.Connection) -> bool:
+    return bool(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0)
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    """All of it or nothing: tables without a revision would be taken for a damaged database."""
+    connection.execute("BEGIN IMMEDIATE")
+    for statement in _TABLES:
+        connection.execute(statement)
+    connection.execute("COMMIT")
+
+
+def _check(connection: sqlite3.Connection) -> None:
+    """Read what must hold of a database of ours; nothing is written. Raises `sqlite3.DatabaseError` with the first thing that does not."""
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version not in (0, _VERSION):
+        raise sqlite3.DatabaseError(f"its tables have version {version}, and this program knows {_VERSION}: it may be a newer program's")
+    tables = {
+        name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'") if not name.startswith("sqlite_")
+    }
+    for table, columns in _COLUMNS.items():
+        found = tuple(row[1] for row in connection.execute(f"PRAGMA table_info({table})"))
+        if found != columns:
+            raise sqlite3.DatabaseError(f"it has no table {table} with the columns {', '.join(columns)}")
+    if strange := sorted(tables - _COLUMNS.keys()):
+        raise sqlite3.DatabaseError(f"it has a table {strange[0][:80]!r}, which is not ours")
+    problem = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if problem != "ok":
+        raise sqlite3.DatabaseError(problem)
+    row = connection.execute("SELECT value FROM meta WHERE key = 'revision'").fetchone()
+    newest = connection.execute("SELECT max(revision) FROM objects").fetchone()[0]
+    if row is None:
+        raise sqlite3.DatabaseError("its table meta has no row 'revision'")
+    if not isinstance(row[0], int) or row[0] < max(1, newest if isinstance(newest, int) else 1):
+        raise sqlite3.DatabaseError(f"its revision is {row[0]!r}, but there are objects of revision {newest}")
+
+
 class Store:
     """Objects of all resources by (namespace, name). Resource names are `plural.group`. Reads never wait."""
 
@@ -100,25 +150,24 @@ class Store:
         self._log: deque[Change] = deque()
         self._log_bytes = 0
         self._listeners: dict[str, list[Listener]] = {}
-        row = connection.execute("SELECT value FROM meta WHERE key = 'revision'").fetchone()
-        self.revision: int = row[0] if row else 1
+        self.revision: int = connection.execute("SELECT value FROM meta WHERE key = 'revision'").fetchone()[0]
         self.oldest = self.revision
         for resource, body in connection.execute("SELECT resource, body FROM objects ORDER BY id"):
             self._remember(resource, index(msgspec.json.decode(body, type=dict[str, Any]), body))
 
     @classmethod
     def open(cls, path: Path) -> Store:
-        """Open or create the database file. Raises `StorageError` when it is damaged or cannot be written."""
+        """Open or create the database file. Raises `StorageError` when it is damaged, is another program's, or cannot be written."""
         try:
+            _check_files(path)
             connection = sqlite3.connect(path, isolation_level=None, timeout=5)
             try:
-                connection.execute("PRAGMA journal_mode=WAL")
+                if _is_new(connection):
+                    _create(connection)
+                else:
+                    _check(connection)
+                connection.execute("PRAGMA journal_mode=WAL")  # only now: it writes to the file
                 connection.execute("PRAGMA synchronous=NORMAL")
-                problem = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-                if problem != "ok":
-                    raise sqlite3.DatabaseError(problem)
-                connection.executescript(_TABLES)
-                connection.execute("INSERT OR IGNORE INTO meta VALUES ('revision', 1)")
                 return cls(connection, path)
             except BaseException:
                 connection.close()
@@ -129,8 +178,9 @@ class Store:
             ) from error
         except (sqlite3.DatabaseError, msgspec.DecodeError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise StorageError(
-                f"The database {path} is damaged ({error}). Nothing was changed. Put a copy of the file back, or move it away "
-                "to begin with an empty cluster; the files of all claims are beside it in `volumes` and stay."
+                f"The database {path} is damaged or no database of ours ({error}). Nothing in it was changed. Put a copy of the file back, "
+                "or move it away (with the files of its name that end in -wal and -shm) to begin with an empty cluster; the files of all claims "
+                "are beside it in `volumes` and stay."
             ) from error
 
     def close(self) -> None:

@@ -6,9 +6,12 @@ Source: Kubernetes docs, “Update API Objects in Place Using kubectl patch”; 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from . import schemas
 from .status import Refusal, bad_request
@@ -65,7 +68,9 @@ def _map(place: Place, target: Object, patch: Object) -> Object:
         if name.startswith(_DELETE):
             field = name.removeprefix(_DELETE)
             if isinstance(merged.get(field), list):
-                merged[field] = [item for item in merged[field] if item not in _list(name, value)]
+                known = _known("")
+                gone = {known(item) for item in _list(name, value)}
+                merged[field] = [item for item in merged[field] if known(item) not in gone]
         elif value is None:
             merged.pop(name, None)
         else:
@@ -92,7 +97,7 @@ def _directed(patch: Object) -> Object:
 
 def _retained(held: Object, patch: Object) -> Object:
     """Only the keys that are to stay; the directive is taken from the patch."""
-    keys = _list(_RETAIN, patch.pop(_RETAIN))
+    keys = {name for name in _list(_RETAIN, patch.pop(_RETAIN)) if isinstance(name, str)}
     strange = [name for name in patch if name not in keys and not name.startswith((_ORDER, _DELETE))]
     if strange:
         raise bad_request(f"{_RETAIN} must name every field that the patch sets; it does not name {', '.join(strange)}")
@@ -117,15 +122,16 @@ def _order_lists(place: Place, merged: Object, patch: Object) -> None:
         merged[field] = _ordered(known, items, wanted, _places(known, before, items))
 
 
-def _check_order(known: Callable[[Any], Any], given: Sequence[Any], wanted: Sequence[Any], directive: str) -> None:
-    positions = [known(item) for item in wanted]
+def _check_order(known: Callable[[Any], bytes], given: Sequence[Any], wanted: Sequence[Any], directive: str) -> None:
+    positions = _positions(known, wanted)
     last = -1
     for item in given:
         if isinstance(item, dict) and _PATCH in item:
             continue
-        if known(item) not in positions or positions.index(known(item)) < last:
+        position = positions.get(known(item), -1)
+        if position < max(last, 0):
             raise bad_request(f"the list that {directive} orders has items that it does not name, or in another order")
-        last = positions.index(known(item))
+        last = position
 
 
 def _items(place: Place, held: list[Any], patch: list[Any]) -> list[Any]:
@@ -134,76 +140,84 @@ def _items(place: Place, held: list[Any], patch: list[Any]) -> list[Any]:
     if not all(isinstance(item, dict) for item in [*held, *patch]):
         if any(isinstance(item, (dict, list)) for item in [*held, *patch]):
             raise _unfollowed("lists whose items have several types cannot be merged")
-        merged: list[Any] = []
+        known = _known("")
+        unique: dict[bytes, Any] = {}
         for item in [*held, *patch]:
-            if item not in merged:
-                merged.append(item)
-        return _ordered(_known(""), merged, patch, held)
+            unique.setdefault(known(item), item)
+        return _ordered(known, list(unique.values()), patch, held)
     if not place.key:
         raise _unfollowed("cannot merge lists without merge key")
     held, patch = _special(place.key, held, patch)
     merged = list(held)
+    known = _known(place.key)
+    positions = _positions(known, merged)
     for item in patch:
-        value = _key_of(item, place.key)
-        position = next((index for index, one in enumerate(merged) if one.get(place.key) == value), None)
-        if position is None:
+        _key_of(item, place.key)
+        position = positions.setdefault(known(item), len(merged))
+        if position == len(merged):
             merged.append(_undirected(item))
         else:
             merged[position] = _map(place.item(), merged[position], item)
-    return _ordered(_known(place.key), merged, patch, held)
+    return _ordered(known, merged, patch, held)
 
 
 def _special(key: str, held: list[Any], patch: list[Any]) -> tuple[list[Any], list[Any]]:
     """Both lists after the items of the patch that are directives."""
     rest, replaced = [], False
+    known, deleted = _known(key), set[bytes]()
     for item in patch:
         match item.get(_PATCH):
             case None:
                 rest.append(item)
             case "delete":
-                value = _key_of(item, key)
-                held = [one for one in held if one.get(key) != value]
+                _key_of(item, key)
+                deleted.add(known(item))
             case "replace":
                 replaced = True
             case strange:
                 raise _unfollowed(f"unknown patch type found: {strange} in list")
+    held = [one for one in held if known(one) not in deleted] if deleted else held
     return ([], rest) if replaced else (held, rest)
 
 
-def _ordered(known: Callable[[Any], Any], merged: list[Any], wanted: Sequence[Any], before: Sequence[Any]) -> list[Any]:
+def _ordered(known: Callable[[Any], bytes], merged: list[Any], wanted: Sequence[Any], before: Sequence[Any]) -> list[Any]:
     """Wanted items in their order; others, in the order they had, before the first wanted one that followed them."""
-    order = [known(item) for item in wanted]
-    places = [known(item) for item in before]
-    mine = sorted((item for item in merged if known(item) in order), key=lambda item: order.index(known(item)))
-    others = [item for item in merged if known(item) not in order]
-    others.sort(key=lambda item: places.index(known(item)) if known(item) in places else len(places))
+    order, places = _positions(known, wanted), _positions(known, before)
+    named = [(known(item), item) for item in merged]
+    mine = deque(sorted((pair for pair in named if pair[0] in order), key=lambda pair: order[pair[0]]))
+    others = deque(sorted((pair for pair in named if pair[0] not in order), key=lambda pair: places.get(pair[0], len(before))))
     found: list[Any] = []
-    while mine or others:
-        if mine and others:
-            one, other = known(others[0]), known(mine[0])
-            first = one in places and other in places and places.index(one) < places.index(other)
-            found.append((others if first else mine).pop(0))
-        else:
-            found.append((mine or others).pop(0))
-    return found
+    while mine and others:
+        one, other = others[0][0], mine[0][0]
+        first = one in places and other in places and places[one] < places[other]
+        found.append((others if first else mine).popleft()[1])
+    return [*found, *(item for _, item in mine or others)]
 
 
-def _places(known: Callable[[Any], Any], before: Sequence[Any], items: Sequence[Any]) -> list[Any]:
+def _places(known: Callable[[Any], bytes], before: Sequence[Any], items: Sequence[Any]) -> list[Any]:
     """The order that others keep: as it was, with new items in the places of those that were deleted."""
-    still = {_hashable(known(item)) for item in items}
-    kept = [item for item in before if _hashable(known(item)) in still]
-    places = {_hashable(known(item)) for item in kept}
-    new = [item for item in items if _hashable(known(item)) not in places]
+    still = {known(item) for item in items}
+    kept = [item for item in before if known(item) in still]
+    places = {known(item) for item in kept}
+    new = [item for item in items if known(item) not in places]
     return [*kept, *new][: len(before)] if len(kept) < len(before) else list(before)
 
 
-def _hashable(value: Any) -> str:
-    return repr(value)
+def _positions(known: Callable[[Any], bytes], items: Sequence[Any]) -> dict[bytes, int]:
+    """Where each stands first: lists may be long, so none is searched."""
+    found: dict[bytes, int] = {}
+    for position, item in enumerate(items):
+        found.setdefault(known(item), position)
+    return found
 
 
-def _known(key: str) -> Callable[[Any], Any]:
-    """By what an item is known: its key, or, without one, itself."""
-    return (lambda item: item.get(key) if isinstance(item, dict) else item) if key else lambda item: item
+def _known(key: str) -> Callable[[Any], bytes]:
+    """By what an item is known, as JSON: its key, or, without one, itself."""
+
+    def known(item: Any) -> bytes:
+        return msgspec.json.encode(item.get(key) if key and isinstance(item, dict) else item, order="sorted")
+
+    return known
 
 
 def _key_of(item: Object, key: str) -> Any:

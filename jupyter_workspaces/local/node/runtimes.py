@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from ...documents import yaml_text
+from ...documents.bounds import DocumentError
 from .environment import expand, user
 from .waiting import IMAGE, Waiting
 
@@ -230,8 +230,8 @@ def _mapped(image: str, directory: Path) -> Object | None:
     except OSError as error:
         raise Waiting(IMAGE, f"{path} cannot be read: {error.strerror}", 30.0) from error
     try:
-        found = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
+        found = yaml_text.load(text) or {}
+    except DocumentError as error:
         raise Waiting(IMAGE, f"{path} is not YAML: {error}", 30.0) from error
     entries = found.get("images") if isinstance(found, dict) else None
     if not isinstance(entries, list) or not all(isinstance(entry, dict) and isinstance(entry.get("image"), str) for entry in entries):

@@ -25,6 +25,13 @@ CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 DEEP = '{"a":' * 400 + "1" + "}" * 400
 VERY_DEEP = "[" * 200_000
 WRONG: list[Any] = [None, True, 5, -1, 1.5, "text", "", [], [None], {}, {"a": {}}, [[]], 2**63, 2**70, 1e308, "ä\u2028\U0001f600"]
+FAR: list[Any] = [
+    "1e999999999", "1e99", "-1e-99", "9" * 60 + "Ei", "9" * 5000, "1." + "1" * 60, "1.1Ki", "0" * 3000 + "1Gi", "+.5", "١",
+    "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00Z", "2026-02-30T00:00:00Z", "2026-01-01T00:00:60Z",
+    "2026-01-01T00:00:00.000001+24:00", -(2**63), -(2**70), 2**31, -0.0, 5e-324, 10**400, "\x00", "\x1b[2J", "x" * 70_000,
+]  # fmt: skip
+"""Values far out of range for quantities, times, numbers and texts."""
+
 JSON_TYPE = "application/json"
 MERGE = "application/merge-patch+json"
 PATCH = "application/json-patch+json"
@@ -339,7 +346,7 @@ METADATA = [
 
 @pytest.mark.parametrize("field", METADATA)
 def test_wrong_types_in_metadata(shared: Running, field: str) -> None:
-    for number, wrong in enumerate(WRONG):
+    for number, wrong in enumerate(WRONG + FAR):
         body = widget(f"m{number}")
         body["metadata"][field] = wrong
         answered(shared, "POST", WIDGET_LIST + "?dryRun=All", json.dumps(body), Content_Type=JSON_TYPE)
@@ -356,6 +363,13 @@ SPECIFICATIONS = {
         "spec.containers.0.ports",
         "spec.containers.0.resources",
         "spec.containers.0.resources.limits",
+        "spec.containers.0.resources.limits.cpu",
+        "spec.containers.0.resources.requests.memory",
+        "spec.activeDeadlineSeconds",
+        "spec.volumes.0.emptyDir.sizeLimit",
+        "metadata.creationTimestamp",
+        "metadata.deletionGracePeriodSeconds",
+        "status.startTime",
         "spec.containers.0.readinessProbe",
         "spec.containers.0.readinessProbe.httpGet",
         "spec.containers.0.volumeMounts",
@@ -405,7 +419,7 @@ def place(obj: dict[str, Any], path: str, value: Any) -> None:
 
 @pytest.mark.parametrize(("plural", "path"), [(plural, path) for plural, paths in SPECIFICATIONS.items() for path in paths])
 def test_wrong_types_in_built_in_kinds(shared: Running, plural: str, path: str) -> None:
-    for number, wrong in enumerate(WRONG):
+    for number, wrong in enumerate(WRONG + FAR):
         base = pod("x") if plural == "pods" else {"apiVersion": "v1", "kind": KINDS[plural], "metadata": {"name": "x"}}
         if plural == "events":
             base["involvedObject"] = {"kind": "Pod"}
@@ -433,7 +447,7 @@ def test_wrong_types_in_built_in_kinds(shared: Running, plural: str, path: str) 
     "path", ["spec", "spec.size", "spec.color", "spec.note", "spec.anything", "spec.parts", "spec.parts.0", "spec.parts.0.count", "status"]
 )
 def test_wrong_types_in_custom_resources(shared: Running, path: str) -> None:
-    for wrong in WRONG:
+    for wrong in WRONG + FAR:
         body = widget("custom")
         place(body, path, wrong)
         answered(shared, "POST", WIDGET_LIST + "?dryRun=All", json.dumps(body), Content_Type=JSON_TYPE)
@@ -661,6 +675,22 @@ def test_logs(shared: Running, query: str, code: int) -> None:
 def test_methods(shared: Running, method: str, path: str) -> None:
     if path != "/api/v1/namespaces" or method != "DELETE":
         answered(shared, method, path if method != "DELETE" or path != POD_LIST else POD_LIST + "?labelSelector=none")
+
+
+@pytest.mark.parametrize("value", ["9" * 5000, "-" + "9" * 5000, "1e400", "1e999999999", "NaN", "-Infinity", '"\\ud800"', "0x10", "01", "1_0"])
+@pytest.mark.parametrize("where", ['"spec":{"size":%s}', '"spec":{"anything":[%s]}', '"metadata":{"name":"n","generation":%s}', "%s:{}"])
+def test_numbers_and_texts_as_json_must_not_have_them(shared: Running, where: str, value: str) -> None:
+    body = '{"apiVersion":"%s","kind":"Widget","metadata":{"name":"n"},%s}' % (WIDGETS.api_version, where % value)
+    answered(shared, "POST", WIDGET_LIST + "?dryRun=All&fieldValidation=Strict", body, Content_Type=JSON_TYPE)
+    for media in (MERGE, PATCH):
+        patch = f"{{{where % value}}}" if media == MERGE else f'[{{"op":"add","path":"/spec/anything","value":{value}}}]'
+        answered(shared, "PATCH", WIDGET + "?dryRun=All", patch, Content_Type=media)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "gzip, gzip", "GZIP", "x"])
+def test_encoded_bodies_are_refused(shared: Running, encoding: str) -> None:
+    body = json.dumps(widget("packed"))
+    assert answered(shared, "POST", WIDGET_LIST, body, Content_Type=JSON_TYPE, Content_Encoding=encoding) == 415
 
 
 def test_a_body_that_is_too_large(shared: Running) -> None:

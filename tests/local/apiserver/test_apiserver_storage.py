@@ -207,3 +207,85 @@ async def test_what_was_written_before_a_stop_is_there_after_it(api: Running) ->
         assert await cluster.get(WIDGETS, "a", "default") == created
         definition = await cluster.get(catalog.CUSTOM_RESOURCE_DEFINITIONS, "widgets.example.org")
         assert definition["metadata"]["generation"] == 1
+
+
+def changed(tmp_path: Path, *statements: str) -> Path:
+    """A database with one object, on which somebody else has done something."""
+    path = tmp_path / "cluster.db"
+    store = Store.open(path)
+    store.put("things", body("a"))
+    store.close()
+    connection = sqlite3.connect(path)
+    for statement in statements:
+        connection.execute(statement)
+    connection.commit()
+    connection.close()
+    return path
+
+
+@pytest.mark.parametrize(
+    ("statements", "said"),
+    [
+        (["DELETE FROM meta"], "has no row 'revision'"),
+        (["UPDATE meta SET value = 1"], "its revision is 1, but there are objects of revision 2"),
+        (["UPDATE meta SET value = 'many'"], "its revision is 'many'"),
+        (["DROP TABLE meta"], "no table meta with the columns key, value"),
+        (["DROP TABLE objects"], "no table objects with the columns"),
+        (["ALTER TABLE objects ADD COLUMN more TEXT"], "no table objects with the columns"),
+        (["CREATE TABLE bookmarks (url TEXT)"], "a table 'bookmarks', which is not ours"),
+        (["PRAGMA user_version = 7"], "its tables have version 7"),
+        (["DROP TABLE meta", "DROP TABLE objects", "CREATE TABLE bookmarks (url TEXT)"], "no table objects"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_database_that_is_not_as_we_left_it_is_refused_and_kept(tmp_path: Path, statements: list[str], said: str) -> None:
+    path = changed(tmp_path, *statements)
+    before = path.read_bytes()
+
+    with pytest.raises(StorageError) as refused:
+        Store.open(path)
+
+    assert said in str(refused.value)
+    assert str(path) in str(refused.value)
+    assert "Put a copy of the file back" in str(refused.value)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("kept", [0.3, 0.6, 0.95])
+def test_a_database_that_was_cut_off_is_refused_and_kept(tmp_path: Path, kept: float) -> None:
+    path = tmp_path / "cluster.db"
+    store = Store.open(path)
+    for number in range(200):
+        store.put("things", body(f"a{number}", annotations={"a": "x" * 500}))
+    store.close()
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * kept)])
+
+    with pytest.raises(StorageError, match="damaged"):
+        Store.open(path)
+
+    assert path.read_bytes() == whole[: int(len(whole) * kept)]
+
+
+def test_an_emptied_file_beside_its_log_of_changes_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "cluster.db"
+    store = Store.open(path)
+    store.put("things", body("a"))
+    log = path.with_name("cluster.db-wal")
+    copies = log.read_bytes()
+    store.close()
+    path.write_bytes(b"")
+    log.write_bytes(copies)
+
+    with pytest.raises(StorageError, match="the file is empty, but changes to it are in cluster.db-wal"):
+        Store.open(path)
+    assert log.read_bytes() == copies
+
+
+def test_a_database_from_before_versions_were_counted_goes_on(tmp_path: Path) -> None:
+    path = changed(tmp_path, "PRAGMA user_version = 0")
+
+    store = Store.open(path)
+
+    assert [found.name for found in store.list("things")] == ["a"]
+    store.close()

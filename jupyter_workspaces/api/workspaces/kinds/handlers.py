@@ -5,6 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Literal
 
+from ....documents.aside import aside
 from ....resources.catalog import WORKSPACE_KINDS, WORKSPACES
 from ... import bodies
 from ...checks import dns_label
@@ -33,10 +34,13 @@ class KindsHandler(StreamHandler):
             return await self.stream("", kinds=True)
         self.answer_list((await self.services.ready()).kinds.list(), chosen)
 
+    async def before_body(self) -> None:  # type: ignore[override]
+        await self.expect("create", WORKSPACE_KINDS)
+
     @signed_in
     async def post(self) -> None:
         self.media(YAML)
-        manifest = read_manifest(bodies.within_limit(self.request.body))
+        manifest = await aside(bodies.within_limit(self.body), read_manifest)
         name = manifest["metadata"]["name"]
         await self.permit("create", WORKSPACE_KINDS, name=name)
         services = await self.services.ready()
@@ -55,19 +59,19 @@ class KindHandler(DataHandler):
         if not self.unchanged(model.revision):
             self.answer(model)
 
-    @signed_in
-    async def put(self, name: str) -> None:
+    async def before_body(self, name: str) -> None:  # type: ignore[override]
         self.named(name=name)
         await self.permit("update", WORKSPACE_KINDS, name=name)
-        model = self.data(models.KindWrite)
+
+    @signed_in
+    async def put(self, name: str) -> None:
+        model = await self.data(models.KindWrite)
         services = await self.services.ready()
         self._send(await services.kinds.update(services.writer(self.user), name, model, self.expected))
 
     @signed_in
     async def patch(self, name: str) -> None:
-        self.named(name=name)
-        await self.permit("update", WORKSPACE_KINDS, name=name)
-        patch = patch_of(self)
+        patch = await patch_of(self)
         services = await self.services.ready()
         self._send(await services.kinds.patch(services.writer(self.user), name, patch, self.expected))
 
@@ -86,10 +90,13 @@ class KindHandler(DataHandler):
 class ValuesHandler(DataHandler):
     """POST workspacekinds/{name}/podtemplate/options/listvalues."""
 
+    async def before_body(self, name: str) -> None:  # type: ignore[override]
+        self.named(name=name)
+        await self.expect("get", WORKSPACE_KINDS, name=name)  # for whom is in the body, which is small
+
     @signed_in
     async def post(self, name: str) -> None:
-        self.named(name=name)
-        model = self.data(models.ListValues)
+        model = await self.data(models.ListValues)
         if model.context.namespace:
             await self.permit("create", WORKSPACES, model.context.namespace.name)
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from ....resources.catalog import WORKSPACE_KINDS
 from ....resources.causes import invalid
 from ... import audit, problems
 from ...bodies import converted
+from ...odd import readable, reading
 from ..workspaces.service import patched
 from . import filtering, models, views
 from .typed import part, written
@@ -34,12 +36,15 @@ class Kinds:
         self._cache, self._prefix = cache, prefix
 
     def list(self) -> list[models.KindListItem]:
-        """By name."""
-        return [views.list_item(kind, self._prefix) for kind in sorted(self._cache.kinds.items(), key=key_of)]
+        """By name, without those that cannot be read."""
+        shown = (readable(kind, partial(views.list_item, kind, self._prefix)) for kind in sorted(self._cache.kinds.items(), key=key_of))
+        return [item for item in shown if item is not None]
 
     async def get(self, name: str) -> models.KindUpdate:
         """Raises `Problem` 404."""
-        return views.update_model(await self._find(name))
+        kind = await self._find(name)
+        with reading(kind):
+            return views.update_model(kind)
 
     async def values(self, name: str, context: models.ValuesContext) -> models.KindOptions:
         """Images and sizes as the kind's filter rules leave them. Raises `Problem` 404, 422 for options that the kind does not have."""
@@ -49,9 +54,10 @@ class Kinds:
             image_config=context.image_config.id if context.image_config else None,
             pod_config=context.pod_config.id if context.pod_config else None,
         )
-        if causes := filtering.unknown_options(kind, chosen):
-            raise problems.invalid(causes)
-        return views.options(kind, filtering.effects(kind, chosen))
+        with reading(kind):
+            if causes := filtering.unknown_options(kind, chosen):
+                raise problems.invalid(causes)
+            return views.options(kind, filtering.effects(kind, chosen))
 
     async def create(self, user: str | None, manifest: Object) -> models.KindCreated:
         """From a manifest that `read_manifest` gave. Raises `Problem` 409, 422."""
@@ -81,7 +87,8 @@ class Kinds:
         """Change the update model: a mapping is a merge patch, a list a JSON patch. Raises `Problem` 400, 404, 409, 422."""
 
         def change(kind: Object) -> Object:
-            present = msgspec.to_builtins(views.update_model(kind))
+            with reading(kind):
+                present = msgspec.to_builtins(views.update_model(kind))
             model = converted(patched(present, patch), models.KindWrite)
             if {model.revision, expected or model.revision} != {present["revision"]}:
                 raise problems.stale()
@@ -106,11 +113,12 @@ class Kinds:
     async def picture(self, name: str, which: Literal["icon", "logo"]) -> bytes:
         """The bytes of an SVG. Raises `Problem` 404 when the kind is not there or has a URL, 500 when its ConfigMap is wrong."""
         kind = await self._find(name)
-        reference = kind["spec"]["spawner"][which].get("configMap")
-        if reference is None:
-            raise problems.not_found(f"The {which} of {name} is not ours: it is at a URL.")
-        found = self._cache.pictures.get(reference["name"], reference["namespace"]) or {}
-        key = reference["key"]
+        with reading(kind):
+            reference = kind["spec"]["spawner"][which].get("configMap")
+            if reference is None:
+                raise problems.not_found(f"The {which} of {name} is not ours: it is at a URL.")
+            key = reference["key"]
+            found = self._cache.pictures.get(reference["name"], reference["namespace"]) or {}
         if (text := (found.get("data") or {}).get(key)) is not None:
             return str(text).encode()
         try:

@@ -87,5 +87,8 @@ def _ends(workspace: Object, pod: Object | None, claims: Iterable[Object], event
 
 
 def milliseconds(timestamp: str | None) -> int:
-    """Of an RFC 3339 time; 0 for none."""
-    return int(datetime.fromisoformat(timestamp.replace("Z", "+00:00")).timestamp() * 1000) if timestamp else 0
+    """Of an RFC 3339 time; 0 for none, and for what cannot be read."""
+    try:
+        return int(datetime.fromisoformat(timestamp.replace("Z", "+00:00")).timestamp() * 1000) if timestamp else 0
+    except (ValueError, OverflowError):
+        return 0

@@ -15,6 +15,7 @@ from ....cluster.errors import ClusterError, NotFound
 from ....resources import names
 from ....resources.catalog import EVENTS, PODS
 from ... import problems
+from ...odd import reading
 from ..volumes.views import claims_of_workspace
 from ..workspaces.service import Workspaces
 from . import models, views
@@ -51,7 +52,8 @@ class Pods:
     async def details(self, namespace: str, name: str) -> models.Details:
         """Raises `Problem` 404."""
         workspace = await self._workspaces.find(namespace, name)
-        return views.details(workspace, self._cache.kind_of(workspace))
+        with reading(workspace):
+            return views.details(workspace, self._cache.kind_of(workspace))
 
     async def events(self, namespace: str, name: str) -> list[models.Event]:
         """Of the workspace and of everything that it owns, newest last. Raises `Problem` 404."""
@@ -63,15 +65,19 @@ class Pods:
         """Raises `Problem` 404."""
         workspace = await self._workspaces.find(namespace, name)
         pod = self._cache.pod_of(workspace)
-        claims = [claim for one in claims_of_workspace(workspace) if (claim := self._cache.claims.get(one, namespace))]
+        with reading(workspace):
+            claims = [claim for one in claims_of_workspace(workspace) if (claim := self._cache.claims.get(one, namespace))]
         told = await self._events_of(namespace, [pod["metadata"]["uid"]]) if pod is not None else []
-        return progress(workspace, pod, claims, told, int(time.time() * 1000))
+        with reading(workspace):
+            return progress(workspace, pod, claims, told, int(time.time() * 1000))
 
     async def resources(self, namespace: str, name: str) -> models.Resources:
         """What its containers ask for and use now, as far as the cluster measures it. Raises `Problem` 404."""
         workspace = await self._workspaces.find(namespace, name)
         pod = self._cache.pod_of(workspace)
-        if pod is None or (workspace.get("status") or {}).get("state") != "Running":
+        with reading(workspace):
+            running = (workspace.get("status") or {}).get("state") == "Running"
+        if pod is None or not running:
             return models.Resources(error=NOT_RUNNING)
         try:
             measured = await self._cache.cluster.raw("GET", f"{METRICS}/namespaces/{namespace}/pods/{pod['metadata']['name']}")
@@ -97,13 +103,15 @@ class Pods:
     async def log(self, namespace: str, name: str, query: LogQuery) -> AsyncIterator[aiohttp.StreamReader]:
         """The log as it comes. Raises `Problem` 404, 400 when there is no such log."""
         workspace = await self._workspaces.find(namespace, name)
-        recorded = (workspace.get("status") or {}).get("podTemplatePod") or {}
-        known = [one["name"] for kind in ("containers", "initContainers") for one in recorded.get(kind) or ()]
-        if not recorded.get("name"):
+        with reading(workspace):
+            recorded = (workspace.get("status") or {}).get("podTemplatePod") or {}
+            known = [str(one["name"]) for kind in ("containers", "initContainers") for one in recorded.get(kind) or ()]
+            pod = str(recorded.get("name") or "")
+        if not pod:
             raise problems.bad_request(f"{name} has no pod now, so it has no log. Resume it first.")
         if query.container not in known:
             raise problems.bad_request(f"{name} has no container {query.container}; it has {', '.join(known) or 'none yet'}.")
-        await self._started(namespace, recorded["name"], query)
+        await self._started(namespace, pod, query)
         asked = {
             "container": query.container,
             "tailLines": str(query.tail_lines),
@@ -114,7 +122,7 @@ class Pods:
         }
         if query.since is not None:
             asked["sinceTime"] = query.since
-        path = PODS.path(namespace, recorded["name"], "log")
+        path = PODS.path(namespace, pod, "log")
         try:
             async with self._cache.cluster.stream(path, query=asked, read_seconds=None if query.follow else REQUEST_SECONDS) as content:
                 yield content

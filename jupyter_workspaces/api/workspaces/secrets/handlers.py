@@ -20,10 +20,13 @@ class SecretsHandler(DataHandler):
         await self.permit("list", SECRETS, namespace)
         self.answer_list(await (await self.services.ready()).secrets.list(namespace), chosen)
 
+    async def before_body(self, namespace: str) -> None:  # type: ignore[override]
+        self.named(namespace=namespace)
+        await self.expect("create", SECRETS, namespace)
+
     @signed_in
     async def post(self, namespace: str) -> None:
-        self.named(namespace=namespace)
-        model = self.data(models.SecretCreate)
+        model = await self.data(models.SecretCreate)
         await self.permit("create", SECRETS, namespace, model.name)
         services = await self.services.ready()
         made = await services.secrets.create(services.writer(self.user), namespace, model)
@@ -41,11 +44,13 @@ class SecretHandler(DataHandler):
         if not self.unchanged(revision):
             self.answer(model)
 
-    @signed_in
-    async def put(self, namespace: str, name: str) -> None:
+    async def before_body(self, namespace: str, name: str) -> None:  # type: ignore[override]
         self.named(namespace=namespace, name=name)
         await self.permit("update", SECRETS, namespace, name)
-        model = self.data(models.SecretUpdate)
+
+    @signed_in
+    async def put(self, namespace: str, name: str) -> None:
+        model = await self.data(models.SecretUpdate)
         services = await self.services.ready()
         changed, revision = await services.secrets.update(services.writer(self.user), namespace, name, model, self.expected)
         self.tag(revision)

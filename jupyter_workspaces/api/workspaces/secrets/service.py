@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from msgspec import UNSET
@@ -12,6 +13,7 @@ from ....cluster.reflector import key_of
 from ....resources import names
 from ....resources.catalog import SECRETS
 from ... import audit, problems
+from ...odd import readable
 from . import models, views
 
 Object = dict[str, Any]
@@ -29,7 +31,7 @@ class Secrets:
         """By name, each with the workspaces that mount it."""
         found = await self._cache.cluster.list(SECRETS, namespace)
         workspaces = sorted((one for one in self._cache.workspaces.items() if one["metadata"]["namespace"] == namespace), key=key_of)
-        mounts = [(workspace, views.secrets_of(workspace)) for workspace in workspaces]
+        mounts = [(workspace, readable(workspace, partial(views.secrets_of, workspace)) or ()) for workspace in workspaces]
         return [
             views.list_item(secret, [workspace for workspace, mounted in mounts if secret["metadata"]["name"] in mounted])
             for secret in sorted(found.items, key=key_of)

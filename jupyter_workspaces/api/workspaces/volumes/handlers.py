@@ -34,10 +34,13 @@ class ClaimsHandler(DataHandler):
         await self.permit("list", PERSISTENT_VOLUME_CLAIMS, namespace)
         self.answer_list((await self.services.ready()).volumes.claims(namespace), chosen)
 
+    async def before_body(self, namespace: str) -> None:  # type: ignore[override]
+        self.named(namespace=namespace)
+        await self.expect("create", PERSISTENT_VOLUME_CLAIMS, namespace)
+
     @signed_in
     async def post(self, namespace: str) -> None:
-        self.named(namespace=namespace)
-        model = self.data(models.ClaimCreate)
+        model = await self.data(models.ClaimCreate)
         await self.permit("create", PERSISTENT_VOLUME_CLAIMS, namespace, model.name)
         services = await self.services.ready()
         self.answer(

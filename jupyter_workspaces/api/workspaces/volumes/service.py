@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from ....cluster.cache import Cache
@@ -11,6 +12,7 @@ from ....resources import names
 from ....resources.catalog import PERSISTENT_VOLUME_CLAIMS, STORAGE_CLASSES
 from ....resources.causes import forbidden, invalid
 from ... import audit, problems
+from ...odd import readable
 from . import models, views
 
 Object = dict[str, Any]
@@ -38,7 +40,11 @@ class Volumes:
             volume = cache.volumes.get(claim["spec"].get("volumeName") or "")
             volume_class = None if volume is None else cache.storage_classes.get(volume["spec"].get("storageClassName") or "")
             using = [pod for pod in sorted(pods, key=key_of) if name in views.claims_of(pod)]
-            named = [workspace for workspace in sorted(workspaces, key=key_of) if name in views.claims_of_workspace(workspace)]
+            named = [
+                workspace
+                for workspace in sorted(workspaces, key=key_of)
+                if name in (readable(workspace, partial(views.claims_of_workspace, workspace)) or ())
+            ]
             found.append(views.claim(claim, volume, volume_class, using, named))
         return found
 

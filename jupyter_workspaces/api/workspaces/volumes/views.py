@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from msgspec import UNSET
@@ -10,6 +11,7 @@ from msgspec import UNSET
 from ....resources import names
 from ....resources.quantities import QuantityError, canonical
 from ...audit import audit
+from ...odd import readable
 from . import models
 
 Object = Mapping[str, Any]
@@ -37,7 +39,7 @@ def claim(
         can_mount=_labelled(obj, names.CAN_MOUNT),
         can_update=_labelled(obj, names.CAN_UPDATE),
         pods=[_pod(pod) for pod in pods],
-        workspaces=[_workspace(workspace) for workspace in workspaces],
+        workspaces=[shown for one in workspaces if (shown := readable(one, partial(_workspace, one))) is not None],
         audit=audit(metadata),
         pvc_spec=models.ClaimSpec(
             {"storage": storage}, spec.get("accessModes") or [], spec.get("volumeMode", ""), spec.get("storageClassName") or ""

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from ....documents.aside import aside
 from ....resources.catalog import WORKSPACES
 from ... import bodies, problems
 from ...http import JSON, DataHandler
@@ -60,10 +61,13 @@ class WorkspacesHandler(_ListHandler):
         self.named(namespace=namespace)
         await self.send_list(namespace)
 
+    async def before_body(self, namespace: str) -> None:  # type: ignore[override]
+        self.named(namespace=namespace)
+        await self.expect("create", WORKSPACES, namespace)
+
     @signed_in
     async def post(self, namespace: str) -> None:
-        self.named(namespace=namespace)
-        model = self.data(models.WorkspaceCreate)
+        model = await self.data(models.WorkspaceCreate)
         await self.permit("create", WORKSPACES, namespace, model.name)
         services = await self.services.ready()
         made = await services.workspaces.create(services.writer(self.user), namespace, model)
@@ -81,19 +85,19 @@ class WorkspaceHandler(DataHandler):
         if not self.unchanged(model.revision):
             self.answer(model)
 
-    @signed_in
-    async def put(self, namespace: str, name: str) -> None:
+    async def before_body(self, namespace: str, name: str) -> None:  # type: ignore[override]
         self.named(namespace=namespace, name=name)
         await self.permit("update", WORKSPACES, namespace, name)
-        model = self.data(models.WorkspaceUpdate)
+
+    @signed_in
+    async def put(self, namespace: str, name: str) -> None:
+        model = await self.data(models.WorkspaceUpdate)
         services = await self.services.ready()
         self._send(await services.workspaces.update(services.writer(self.user), namespace, name, model, self.expected))
 
     @signed_in
     async def patch(self, namespace: str, name: str) -> None:
-        self.named(namespace=namespace, name=name)
-        await self.permit("update", WORKSPACES, namespace, name)
-        patch = patch_of(self)
+        patch = await patch_of(self)
         services = await self.services.ready()
         self._send(await services.workspaces.patch(services.writer(self.user), namespace, name, patch, self.expected))
 
@@ -109,33 +113,37 @@ class WorkspaceHandler(DataHandler):
         self.answer(model)
 
 
-class PauseHandler(DataHandler):
+class _ActionHandler(DataHandler):
+    async def before_body(self, namespace: str, name: str) -> None:  # type: ignore[override]
+        self.named(namespace=namespace, name=name)
+        await self.expect("update", WORKSPACES, namespace, name)
+
+
+class PauseHandler(_ActionHandler):
     """POST workspaces/{namespace}/{name}/actions/pause."""
 
     @signed_in
     async def post(self, namespace: str, name: str) -> None:
-        self.named(namespace=namespace, name=name)
-        wanted = self.data(models.Pause)
+        wanted = await self.data(models.Pause)
         await self.permit("update", WORKSPACES, namespace, name)
         self.answer(await (await self.services.ready()).workspaces.pause(namespace, name, wanted.paused))
 
 
-class RestartHandler(DataHandler):
+class RestartHandler(_ActionHandler):
     """POST workspaces/{namespace}/{name}/actions/restart."""
 
     @signed_in
     async def post(self, namespace: str, name: str) -> None:
-        self.named(namespace=namespace, name=name)
-        self.data(models.Restart)
+        await self.data(models.Restart)
         await self.permit("update", WORKSPACES, namespace, name)
         await (await self.services.ready()).workspaces.restart(namespace, name)
         self.answer({}, HTTPStatus.ACCEPTED)
 
 
-def patch_of(handler: DataHandler) -> Any:
-    """The patch in a body: `data` of an envelope for a merge patch that has one, else the body itself. Raises `Problem` 415, 400."""
+async def patch_of(handler: DataHandler) -> Any:
+    """The patch in a body: `data` of an envelope for a merge patch that has one, else the body itself. Raises `Problem` 415, 400, 413."""
     media = handler.media(MERGE_PATCH, JSON_PATCH)
-    patch = bodies.first_value(handler.request.body)
+    patch = await aside(handler.body, bodies.first_value)
     if media == JSON_PATCH:
         if not isinstance(patch, list):
             raise problems.bad_request("A JSON patch is a list of operations (RFC 6902).")

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
-import jsonpatch
-import jsonpointer
 import msgspec
 from msgspec import UNSET
 
 from ....cluster.cache import Cache
 from ....cluster.errors import ClusterError, Conflict, Invalid, NotFound
 from ....cluster.reflector import Key, key_of
+from ....documents import json_patch
+from ....documents.bounds import Bounds, TooDeep, TooLarge
 from ....resources import names
 from ....resources.catalog import PERSISTENT_VOLUME_CLAIMS, SECRETS, WORKSPACES, Resource
 from ....resources.causes import Cause, forbidden, invalid
@@ -22,6 +23,7 @@ from ....resources.merge import merge
 from ....timeouts import timeout
 from ... import audit, problems
 from ...bodies import converted
+from ...odd import readable, reading
 from . import models, views
 
 log = logging.getLogger(__name__)
@@ -31,6 +33,8 @@ Object = dict[str, Any]
 WRITE_ATTEMPTS = 5
 RESTART_SECONDS = 120.0
 RESTARTS_AT_ONCE = 100
+PATCHED = Bounds(size=2**20, depth=100, values=20_000)
+"""What a JSON patch may leave of a model, and may copy in all."""
 
 
 class Workspaces:
@@ -56,20 +60,28 @@ class Workspaces:
         known = self._items.get(key)
         if known is not None and known[0] is workspace and known[1] is kind:
             return known[2]
-        encoded = msgspec.json.encode(views.list_item(workspace, kind, self._prefix))
+        encoded = readable(workspace, partial(self._encode, workspace, kind)) if kind is not None else None
+        if encoded is None:  # a kind that cannot be read is as one that is missing
+            encoded = self._encode(workspace, None)
         self._items[key] = (workspace, kind, encoded)
         return encoded
 
+    def _encode(self, workspace: Object, kind: Object | None) -> bytes:
+        return msgspec.json.encode(views.list_item(workspace, kind, self._prefix))
+
     def list(self, namespace: str | None = None) -> list[bytes]:
-        """Encoded list items by namespace and name."""
+        """Encoded list items by namespace and name, without those that cannot be read."""
         found = [one for one in self._cache.workspaces.items() if namespace is None or one["metadata"]["namespace"] == namespace]
         if len(self._items) > len(self._cache.workspaces) + 1000:
             self._items = {key: item for key, item in self._items.items() if self._cache.workspaces.get(key[1], key[0]) is not None}
-        return [self.encoded(one) for one in sorted(found, key=key_of)]
+        shown = (readable(one, partial(self.encoded, one)) for one in sorted(found, key=key_of))
+        return [item for item in shown if item is not None]
 
     async def get(self, namespace: str, name: str) -> models.WorkspaceUpdate:
         """Raises `Problem` 404."""
-        return views.update_model(await self.find(namespace, name))
+        found = await self.find(namespace, name)
+        with reading(found):
+            return views.update_model(found)
 
     async def find(self, namespace: str, name: str) -> Object:
         """As stored. Raises `Problem` 404."""
@@ -124,7 +136,8 @@ class Workspaces:
         """
 
         def change(workspace: Object) -> Object:
-            present = msgspec.to_builtins(views.update_model(workspace))
+            with reading(workspace):
+                present = msgspec.to_builtins(views.update_model(workspace))
             model = converted(patched(present, patch), models.WorkspaceUpdate)
             if {model.revision, expected or model.revision} != {present["revision"]}:
                 raise problems.stale()
@@ -245,9 +258,7 @@ class Workspaces:
 
         What `held` mounts already is not asked again: a label that somebody took away must not stop an unrelated change.
         """
-        mounted = (held or {"spec": {"podTemplate": {"volumes": {}}}})["spec"]["podTemplate"]["volumes"]
-        known = {mounted.get("home"), *(data["pvcName"] for data in mounted.get("data") or ())}
-        known_secrets = {secret["secretName"] for secret in mounted.get("secrets") or ()}
+        known, known_secrets = (set[str](), set[str]()) if held is None else _mounted(held)
         causes: list[Cause] = []
         claims = [("podTemplate.volumes.home", template.volumes.home)] if template.volumes.home else []
         claims += [(f"podTemplate.volumes.data[{index}].pvcName", data.pvc_name) for index, data in enumerate(template.volumes.data)]
@@ -277,14 +288,24 @@ def patched(present: Object, patch: Any) -> Object:
     if not isinstance(patch, list):
         raise problems.bad_request("A patch is an object (merge patch, RFC 7386) or a list of operations (JSON patch, RFC 6902).")
     try:
-        result = jsonpatch.apply_patch(present, patch)
-    except jsonpatch.InvalidJsonPatch as error:
+        result = json_patch.apply(present, patch, bounds=PATCHED)
+    except TooLarge as error:
+        raise problems.too_large(str(error)) from error
+    except (json_patch.NotAPatch, TooDeep) as error:
         raise problems.bad_request(f"This is not a JSON patch: {error}") from error
-    except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, TypeError, KeyError, IndexError, ValueError) as error:
+    except json_patch.DoesNotFit as error:
         raise problems.invalid([invalid("patch", "…", f"it does not fit: {error}")]) from error
     if not isinstance(result, dict):
         raise problems.bad_request("The patch leaves no object.")
     return result
+
+
+def _mounted(workspace: Object) -> tuple[set[str], set[str]]:
+    """Names of the claims and of the secrets that a workspace mounts. Raises `Problem` 409 for one that cannot be read."""
+    with reading(workspace):
+        volumes = workspace["spec"]["podTemplate"]["volumes"]
+        claims = {volumes.get("home"), *(data["pvcName"] for data in volumes.get("data") or ())}
+        return claims, {secret["secretName"] for secret in volumes.get("secrets") or ()}
 
 
 def _mountable(field: str, name: str, what: str, found: Object | None) -> Iterable[Cause]:
