@@ -12,6 +12,7 @@ import sys
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
+from ..listening import descriptors, log_limit
 from .directory import Directory, LocalClusterError, home, refused
 from .launch import ANOTHER_RUNS, FAILED
 from .lock import Held, Lock
@@ -35,6 +36,7 @@ def main() -> int:
     if chosen.port is not None and not 0 < chosen.port < 65536:
         parser.error("--port must be between 1 and 65535")
     directory = Directory((chosen.directory or home()).expanduser().absolute())
+    descriptors.raise_limit()
     try:
         directory.prepare()
         _log(directory, chosen.detached)
@@ -66,6 +68,7 @@ def _log(directory: Directory, detached: bool) -> None:
     else:
         handler = logging.StreamHandler()
     logging.basicConfig(level=logging.INFO, handlers=[handler], format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_limit.limit([handler])
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
     logging.captureWarnings(True)
     # A descriptor of its own: the handler closes its file when it turns it over, and the number may then be another file's.

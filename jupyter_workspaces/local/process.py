@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import json
 import logging
@@ -13,18 +14,21 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from .. import controller
 from .._version import __version__
 from ..cluster.client import Cluster
 from ..cluster.endpoint import from_embedded
 from ..cluster.errors import ClusterError
+from ..listening.connections import Limits, configured_connections
 from . import accounts, certificates, controllers, kubeconfig, node
 from .admission import Admission
-from .apiserver.server import ApiServer
+from .apiserver.server import LIMITS, ApiServer
 from .apiserver.store import StorageError, Store
 from .apiserver.tokens import Keys
 from .directory import Directory, LocalClusterError, refused, write
@@ -58,12 +62,14 @@ async def run(
     Whoever calls holds the directory's lock. Raises `LocalClusterError` when the cluster cannot run.
     """
     parts = parts or Parts()
-    stopped = _stop_signal()
+    limits = _limits()
+    stopped, lost = _stop_signal(), asyncio.get_running_loop().create_future()
     certificates.ensure(directory)
     context = certificates.server_context(directory)
     identities = accounts.Identities.generate()
     keys = accounts.keys(directory)
-    async with _server(directory, port, context, identities, keys, parts) as server, _clusters(directory, identities) as clusters:
+    listening = _Listening(port, context, limits, lost)
+    async with _server(directory, listening, identities, keys, parts) as server, _clusters(directory, identities) as clusters:
         try:
             await install(clusters[accounts.CONTROLLERS])
             for name in {PROCESSES, SIMULATED} - {_NODES.get(parts.node)}:
@@ -79,7 +85,7 @@ async def run(
             write(directory.process, json.dumps(record).encode())
             log.info("Ready at %s (pid %d)", url, os.getpid())
             ready(url)
-            await stopped.wait()
+            await _until(stopped, lost)
             log.info("Stopping; workspaces keep running")
         finally:
             if stopped.is_set():
@@ -90,6 +96,41 @@ async def run(
             _, slow = await asyncio.wait(tasks, timeout=STOP_SECONDS)
             for task in slow:
                 log.warning("%s did not stop within %g s", task.get_name(), STOP_SECONDS)
+
+
+@dataclass(frozen=True)
+class _Listening:
+    """How the API server listens; `lost` is set when it no longer does."""
+
+    port: int | None
+    context: ssl.SSLContext
+    limits: Limits
+    lost: asyncio.Future[str]
+
+    def fail(self, why: str) -> None:
+        if not self.lost.done():
+            self.lost.set_result(why)
+
+
+def _limits() -> Limits:
+    try:
+        return replace(LIMITS, connections=configured_connections())
+    except ValueError as error:
+        raise LocalClusterError(str(error)) from error
+
+
+async def _until(stopped: asyncio.Event, lost: asyncio.Future[str]) -> None:
+    """Return when asked to stop. Raises `LocalClusterError` when nobody can reach the API server any more: a new process can."""
+    asked = asyncio.ensure_future(stopped.wait())
+    ends: set[asyncio.Future[Any]] = {asked, lost}
+    try:
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        asked.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asked
+    if lost.done() and not stopped.is_set():
+        raise LocalClusterError(f"The local cluster ends, because its API server cannot be reached. {lost.result()} Start it again.")
 
 
 def _components(
@@ -141,7 +182,7 @@ async def _renew(directory: Directory, context: ssl.SSLContext) -> None:
 
 @asynccontextmanager
 async def _server(
-    directory: Directory, port: int | None, context: ssl.SSLContext, identities: accounts.Identities, keys: Keys, parts: Parts
+    directory: Directory, listening: _Listening, identities: accounts.Identities, keys: Keys, parts: Parts
 ) -> AsyncIterator[ApiServer]:
     """The API server, listening, and the kubeconfig that names it."""
     token = kubeconfig.token(directory)
@@ -154,9 +195,9 @@ async def _server(
             server.logs, server.programs = PodLogs(directory.path), PodAccess(directory.path)
         elif parts.node == "simulated":
             server.logs = SimulatedLogs(Path(parts.pod_log) if parts.pod_log else None)
-        number = port or _kept_port(directory) or _free_port()
+        number = listening.port or _kept_port(directory) or _free_port()
         try:
-            await server.start(HOST, number, context)
+            await server.start(HOST, number, listening.context, limits=listening.limits, lost=listening.fail)
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 raise _taken(number, directory) from error
