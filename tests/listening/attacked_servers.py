@@ -46,11 +46,12 @@ def until(condition: Callable[[], Any], what: str, seconds: float = LIMIT_SECOND
 class Server:
     """A process that listens at `address`; `token` opens it."""
 
-    def __init__(self, command: Sequence[str], environment: dict[str, str], log: Path, files: int) -> None:
+    def __init__(self, command: Sequence[str], environment: dict[str, str], log: Path, files: int | tuple[int, int]) -> None:
         self.log = log
         self.host, self.port, self.token, self.prefix = "127.0.0.1", 0, "", "Bearer"
         self.trust: ssl.SSLContext | None = None
         self.path = "/"
+        limits = (files, files) if isinstance(files, int) else files
         with log.open("wb") as written:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", *command],
@@ -58,7 +59,7 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=written,
                 stderr=written,
-                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files)),
+                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, limits),
             )
 
     def ask(self, timeout: float = 5.0) -> int:
@@ -111,7 +112,7 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, *more: str, files: int = FILES) -> Iterator[Server]:
+def serving(folder: Path, *more: str, files: int | tuple[int, int] = FILES) -> Iterator[Server]:
     """`jupyter workspaces serve`, which asks for a token."""
     runtime, kubeconfig = folder / "runtime.json", folder / "none"
     kubeconfig.write_text(yaml.safe_dump(NO_CLUSTER))
@@ -128,7 +129,7 @@ def serving(folder: Path, *more: str, files: int = FILES) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def api_server(folder: Path, *, files: int = FILES, **environment: str) -> Iterator[Server]:
+def api_server(folder: Path, *, files: int | tuple[int, int] = FILES, **environment: str) -> Iterator[Server]:
     """The local cluster's API server, alone."""
     home = folder / "cluster"
     server = Server(
