@@ -41,9 +41,14 @@ def main() -> int:
         directory.prepare()
         _log(directory, chosen.detached)
         with Lock(directory.lock):  # before the heavy imports: one that comes second is gone at once
-            from .process import run
+            from .process import AuthorityRenewed, run
 
-            asyncio.run(run(directory, chosen.port, _hush if chosen.detached else lambda url: _tell(directory, url), parts))
+            while True:
+                try:
+                    asyncio.run(run(directory, chosen.port, _hush if chosen.detached else lambda url: _tell(directory, url), parts))
+                    break
+                except AuthorityRenewed:
+                    logging.getLogger(__name__).warning("The cluster's certificate authority is a new one; the cluster starts again")
     except LocalClusterError as error:
         logging.getLogger(__name__).log(logging.INFO if isinstance(error, Held) else logging.ERROR, "%s", error)
         print(error, file=sys.stderr)

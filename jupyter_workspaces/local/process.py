@@ -46,7 +46,8 @@ PORTS = range(16000, 32000)
 """Below the ports that systems give to outgoing connections, so that ours is still free after a pause."""
 
 STOP_SECONDS = 10.0
-CERTIFICATE_CHECK_SECONDS = 12 * 3600.0
+CERTIFICATE_CHECK_SECONDS = 60.0
+"""Clocks are corrected while we run, too, and then no client accepts a certificate from the future."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 
 _NODES = {"processes": PROCESSES, "simulated": SIMULATED}
@@ -54,21 +55,25 @@ _NODES = {"processes": PROCESSES, "simulated": SIMULATED}
 Component = Callable[[], Awaitable[None]]
 
 
+class AuthorityRenewed(Exception):
+    """The cluster has a new certificate authority. Run it again: everybody who talks to it must learn of that."""
+
+
 async def run(
     directory: Directory, port: int | None = None, ready: Callable[[str], None] = lambda url: None, parts: Parts | None = None
 ) -> None:
     """Run the cluster of a directory until SIGTERM or SIGINT; `ready` is called with its URL once it answers. Workspaces outlive it.
 
-    Whoever calls holds the directory's lock. Raises `LocalClusterError` when the cluster cannot run.
+    Whoever calls holds the directory's lock. Raises `LocalClusterError` when the cluster cannot run, `AuthorityRenewed`.
     """
     parts = parts or Parts()
     limits = _limits()
-    stopped, lost = _stop_signal(), asyncio.get_running_loop().create_future()
+    stopped, over = _stop_signal(), asyncio.get_running_loop().create_future()
     certificates.ensure(directory)
     context = certificates.server_context(directory)
     identities = accounts.Identities.generate()
     keys = accounts.keys(directory)
-    listening = _Listening(port, context, limits, lost)
+    listening = _Listening(port, context, limits, over)
     async with _server(directory, listening, identities, keys, parts) as server, _clusters(directory, identities) as clusters:
         try:
             await install(clusters[accounts.CONTROLLERS])
@@ -78,14 +83,14 @@ async def run(
             raise LocalClusterError(f"The local cluster could not be set up in {directory.path}: {error}") from error
         components = _components(clusters, directory, keys, parts, server)
         tasks = [asyncio.create_task(_kept(name, component), name=name) for name, component in components]
-        tasks.append(asyncio.create_task(_kept("certificates", lambda: _renew(directory, context)), name="certificates"))
+        tasks.append(asyncio.create_task(_kept("certificates", lambda: _renew(directory, context, over)), name="certificates"))
         try:
             url = _url(server)
             record = {**identity(os.getpid()), "url": url, "version": __version__, "parts": parts.record()}
             write(directory.process, json.dumps(record).encode())
             log.info("Ready at %s (pid %d)", url, os.getpid())
             ready(url)
-            await _until(stopped, lost)
+            await _until(stopped, over)
             log.info("Stopping; workspaces keep running")
         finally:
             if stopped.is_set():
@@ -100,16 +105,17 @@ async def run(
 
 @dataclass(frozen=True)
 class _Listening:
-    """How the API server listens; `lost` is set when it no longer does."""
+    """How the API server listens; `over` is set when it no longer does."""
 
     port: int | None
     context: ssl.SSLContext
     limits: Limits
-    lost: asyncio.Future[str]
+    over: asyncio.Future[Exception]
 
     def fail(self, why: str) -> None:
-        if not self.lost.done():
-            self.lost.set_result(why)
+        if not self.over.done():
+            text = f"The local cluster ends, because nobody can reach its API server any more. {why} Start it again."
+            self.over.set_result(LocalClusterError(text))
 
 
 def _limits() -> Limits:
@@ -119,18 +125,18 @@ def _limits() -> Limits:
         raise LocalClusterError(str(error)) from error
 
 
-async def _until(stopped: asyncio.Event, lost: asyncio.Future[str]) -> None:
-    """Return when asked to stop. Raises `LocalClusterError` when nobody can reach the API server any more: a new process can."""
+async def _until(stopped: asyncio.Event, over: asyncio.Future[Exception]) -> None:
+    """Return when asked to stop; raise what `over` says."""
     asked = asyncio.ensure_future(stopped.wait())
-    ends: set[asyncio.Future[Any]] = {asked, lost}
+    ends: set[asyncio.Future[Any]] = {asked, over}
     try:
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     finally:
         asked.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await asked
-    if lost.done() and not stopped.is_set():
-        raise LocalClusterError(f"The local cluster ends, because its API server cannot be reached. {lost.result()} Start it again.")
+    if over.done() and not stopped.is_set():
+        raise over.result()
 
 
 def _components(
@@ -172,10 +178,13 @@ async def _kept(name: str, component: Component) -> None:
         pause = FIRST_PAUSE if loop.time() - began > LONGEST_PAUSE * 2 else min(pause * 2, LONGEST_PAUSE)
 
 
-async def _renew(directory: Directory, context: ssl.SSLContext) -> None:
+async def _renew(directory: Directory, context: ssl.SSLContext, over: asyncio.Future[Exception]) -> None:
     while True:
         await asyncio.sleep(CERTIFICATE_CHECK_SECONDS)
+        authority = directory.authority.read_bytes() if directory.authority.exists() else b""
         if certificates.ensure(directory):
+            if directory.authority.read_bytes() != authority and not over.done():
+                over.set_result(AuthorityRenewed())
             context.load_cert_chain(directory.certificate, directory.key)
             log.info("The server's certificate was renewed")
 
