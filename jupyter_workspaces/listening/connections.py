@@ -75,15 +75,21 @@ class Connection:
         self.began = self.last = time.monotonic()
         self.streamed = False
         self.buffered = 0
+        self._early = 0
         self._owner = owner
 
     def begin(self, *, receiving: bool) -> None:
         """The head of a request has come; its body has not, if `receiving`."""
         self.began, self.streamed = time.monotonic(), False
         self._move(Phase.RECEIVING if receiving else Phase.ANSWERING)
+        early, self._early = self._early, 0
+        if receiving:
+            self._owner.buffer(self, early)
 
     def data(self, size: int) -> None:
         """Bytes have come that belong to no WebSocket."""
+        if self.phase <= Phase.IDLE:
+            self._early += size  # the body may begin in the piece that ends the head
         if self.phase == Phase.IDLE:
             self._move(Phase.CONNECTED)
         elif self.phase == Phase.RECEIVING:
@@ -150,6 +156,8 @@ class Connections:
 
     def buffer(self, connection: Connection, size: int) -> None:
         """Count bytes of a body; the body that has waited longest goes when there are too many."""
+        if connection not in self._phases[connection.phase]:
+            return  # closed, and its last bytes come
         connection.buffered += size
         self._buffered += size
         while self._buffered > self.limits.buffered and (receiving := self._phases[Phase.RECEIVING]):

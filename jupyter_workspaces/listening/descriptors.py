@@ -56,4 +56,4 @@ def connections_within(wanted: int) -> int:
     if os.name != "posix":
         return wanted
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return wanted if soft == resource.RLIM_INFINITY else max(min(wanted, soft // 2), 8)
+    return wanted if soft == resource.RLIM_INFINITY else min(wanted, max(soft // 2, 8))

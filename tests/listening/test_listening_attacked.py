@@ -33,7 +33,7 @@ def held(server: Server, number: int) -> Iterator[list[socket.socket]]:
 
 
 @SERVERS
-@pytest.mark.parametrize(("number", "files"), [(1200, FILES), (3000, 4096)])
+@pytest.mark.parametrize(("number", "files"), [(1200, FILES), (3000, 1024)])
 def test_idle_connections_of_strangers_keep_no_user_out(tmp_path: Path, start: Start, number: int, files: int) -> None:
     if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < number + 500:
         pytest.skip("this test itself may not open so many files")
