@@ -125,24 +125,38 @@ class Listener:
 
 
 def listening_sockets(host: str, port: int, backlog: int) -> list[socket.socket]:
-    """Bind all addresses of a host and listen there; port 0 chooses a free one. Raises `OSError`."""
+    """Bind the addresses that a host has here and listen there; port 0 chooses a free one. Raises `OSError`."""
     found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     bound: list[socket.socket] = []
-    try:
-        for family, kind, protocol, _, address in dict.fromkeys(found):
-            made = socket.socket(family, kind, protocol)
-            bound.append(made)
-            if os.name == "posix" and sys.platform != "cygwin":
-                made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            made.bind(address)
-            made.listen(backlog)
-    except OSError:
-        for made in bound:
-            made.close()
-        raise
+    absent: OSError | None = None
+    for family, kind, protocol, _, address in dict.fromkeys(found):
+        try:
+            bound.append(_listening_socket(family, kind, protocol, address, backlog))
+        except OSError as error:
+            if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                absent = error  # `localhost` may name an address of IPv6 that this machine does not have
+                continue
+            for made in bound:
+                made.close()
+            raise
+    if not bound and absent is not None:
+        raise absent
     return bound
+
+
+def _listening_socket(family: int, kind: int, protocol: int, address: Any, backlog: int) -> socket.socket:
+    made = socket.socket(family, kind, protocol)
+    try:
+        if os.name == "posix" and sys.platform != "cygwin":
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        made.bind(address)
+        made.listen(backlog)
+    except OSError:
+        made.close()
+        raise
+    return made
 
 
 def _break_off(connected: socket.socket) -> None:

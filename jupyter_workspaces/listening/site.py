@@ -73,7 +73,12 @@ class BoundedSite(web.BaseSite):
     def _accepted(self, connected: socket.socket, address: Any, connection: Connection) -> None:
         task = asyncio.get_running_loop().create_task(self._open(connected, connection), name="open a connection")
         self._opening.add(task)
-        task.add_done_callback(self._opening.discard)
+        task.add_done_callback(self._opened)
+
+    def _opened(self, task: asyncio.Task[None]) -> None:
+        self._opening.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("%s: a connection could not be opened", self._title, exc_info=error)
 
     async def _open(self, connected: socket.socket, connection: Connection) -> None:
         loop = asyncio.get_running_loop()

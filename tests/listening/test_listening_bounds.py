@@ -83,7 +83,7 @@ async def _hello(request: web.Request) -> web.Response:
 
 
 @asynccontextmanager
-async def tornado_server(limits: Limits) -> AsyncIterator[tuple[int, Slow]]:
+async def tornado_server(limits: Limits, trust: ssl.SSLContext | None = None) -> AsyncIterator[tuple[int, Slow]]:
     slow = Slow()
 
     class Hello(RequestHandler):
@@ -114,7 +114,8 @@ async def tornado_server(limits: Limits) -> AsyncIterator[tuple[int, Slow]]:
         def on_message(self, message: str | bytes) -> None:
             self.write_message(message)
 
-    server = BoundedHTTPServer(Application([("/", Hello), ("/wait", Wait), ("/stream", Stream), ("/echo", Echo)]), limits=limits)
+    application = Application([("/", Hello), ("/wait", Wait), ("/stream", Stream), ("/echo", Echo)])
+    server = BoundedHTTPServer(application, limits=limits, ssl_options=trust)
     sockets = bind_sockets(0, "127.0.0.1")
     server.add_sockets(sockets)
     try:
@@ -284,11 +285,12 @@ async def test_web_sockets_stay_and_are_counted_until_they_end() -> None:
                 await asyncio.sleep(0.05)
 
 
-async def test_a_tls_handshake_that_stops_is_cut_off(tmp_path: Path) -> None:
+@SERVERS
+async def test_a_tls_handshake_that_stops_is_cut_off(tmp_path: Path, start: Start) -> None:
     directory = Directory(tmp_path)
     certificates.ensure(directory)
     hello = bytes.fromhex("16030100ff01")  # the beginning of a ClientHello
-    async with aiohttp_server(replace(LIMITS, head=0.5), certificates.server_context(directory)) as (port, _):
+    async with start(replace(LIMITS, head=0.5), certificates.server_context(directory)) as (port, _):
         async with dialled(port, hello) as stopped:
             assert await is_closed(stopped, 4.0)
         async with dialled(port) as silent:
