@@ -6,6 +6,8 @@ import os
 import signal
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone, tzinfo
@@ -199,6 +201,35 @@ async def test_a_running_cluster_notices_that_the_clock_was_set_back(tmp_path: P
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
+
+
+@pytest.mark.slow
+def test_a_running_cluster_starts_again_with_its_new_authority(tmp_path: Path) -> None:
+    home = tmp_path / "cluster"
+    script = (
+        "import sys; from jupyter_workspaces.local import process, __main__ as local; "
+        "process.CERTIFICATE_CHECK_SECONDS = 0.2; sys.exit(local.main())"
+    )
+    command = [sys.executable, "-c", script, "--directory", str(home), *PARTS.arguments()]
+
+    def answers() -> bool:
+        try:
+            return ask(home, "GET", "/api/v1/namespaces/default")[0] == 200
+        except (OSError, ValueError, LookupError, TypeError):
+            return False
+
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
+        try:
+            until(answers, "the cluster")
+            address, token = (home / "port").read_text(), (home / "token").read_text()
+            make_at(Directory(home), 400)
+            future = (home / "ca.crt").read_bytes()
+            until(lambda: (home / "ca.crt").read_bytes() != future and answers(), "the cluster with its new authority")
+            assert ((home / "port").read_text(), (home / "token").read_text()) == (address, token)
+            assert running.poll() is None
+        finally:
+            running.terminate()
+    assert running.returncode == 0
 
 
 def test_a_client_that_learns_of_a_new_authority_trusts_it(tmp_path: Path) -> None:
