@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import secrets
 import sys
@@ -14,13 +15,16 @@ from typing import Any, ClassVar
 
 from jupyter_server.serverapp import ServerApp
 from tornado import web
-from traitlets import Bool, Float, Unicode, default
+from traitlets import Bool, Float, Integer, Unicode, default
 from traitlets.config import Config
 
-from . import listening
 from .app import JupyterWorkspaces
+from .listening import descriptors, ending, log_limit
+from .listening.connections import Limits, configured_connections
 
 IDLE_LOOK_SECONDS = 5.0
+BODY_BYTES = 5 * 2**20
+"""A little more than the API takes (`api/bodies.py`), which then says so itself. Uploads into a workspace lift it."""
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -48,16 +52,75 @@ class ServeApp(ServerApp):
     runtime_file = Unicode("", config=True, help="Where to write url, token and pid once it listens (mode 0600).")
     idle_minutes = Float(0, config=True, help="End after so many minutes without a request or an open stream. 0: never.")
 
+    max_connections = Integer(
+        min=1,
+        config=True,
+        help="Connections that are open at once; beyond it the longest idle one is closed. At most half of the files that the "
+        "process may open. Default: JUPYTER_WORKSPACES_MAX_CONNECTIONS, else 2048.",
+    )
+    head_timeout = Float(15, min=0.1, config=True, help="Seconds from a connection to the end of its first request's headers.")
+    keep_alive_timeout = Float(75, min=0.1, config=True, help="Seconds between two requests of a connection.")
+    body_timeout = Float(60, min=0.1, config=True, help="Seconds for the whole body of a request to the API.")
+    body_idle_timeout = Float(
+        30, min=0.1, config=True, help="Seconds without a byte of a body, of uploads into a workspace as well, which have no other limit."
+    )
+    max_buffered_bytes = Integer(64 * 2**20, min=1, config=True, help="Bytes of all request bodies together that are held in memory.")
+
     last_request = 0.0
     lost = False
-    """Whether it ended because nobody could reach it any more."""
-
+    """Whether the server ended because it could not be reached any more."""
     _idle: asyncio.Task[None] | None = None
-    _listening: asyncio.Task[None] | None = None
 
     @default("open_browser")
     def _open_browser(self) -> bool:
         return False
+
+    @default("max_connections")
+    def _max_connections(self) -> int:
+        try:
+            return configured_connections()
+        except ValueError as error:
+            self.log.critical("%s", error)
+            self.exit(2)
+            raise
+
+    @default("max_body_size")
+    def _max_body_size(self) -> int:
+        return BODY_BYTES
+
+    @default("min_open_files_limit")
+    def _min_open_files_limit(self) -> int | None:
+        return None  # `main` has raised the limit
+
+    def init_httpserver(self) -> None:
+        from .listening.http_server import BoundedHTTPServer
+
+        super().init_httpserver()
+        log_limit.limit([*self.log.handlers, *logging.getLogger().handlers])
+        limits = Limits(
+            connections=self.max_connections,
+            head=self.head_timeout,
+            idle=self.keep_alive_timeout,
+            body=self.body_timeout,
+            body_idle=self.body_idle_timeout,
+            buffered=self.max_buffered_bytes,
+        )
+        # In place of Jupyter's own one, which has not begun to listen yet.
+        self._http_server = BoundedHTTPServer(
+            self.web_app,
+            limits=limits,
+            lost=self._end_lost,
+            ssl_options=self.ssl_options,
+            xheaders=self.trust_xheaders,
+            max_body_size=self.max_body_size,
+            max_buffer_size=self.max_buffer_size,
+        )
+
+    def _end_lost(self, why: str) -> None:
+        self.log.critical("This server ends, because nobody can reach it: %s", why)
+        self.lost = True
+        ending.exit_soon()
+        self.stop(from_signal=False)
 
     def init_webapp(self) -> None:
         if self.no_auth:
@@ -99,13 +162,11 @@ class ServeApp(ServerApp):
             self._write_runtime_file(Path(self.runtime_file))
         if self.idle_minutes:
             self._idle = asyncio.create_task(self._end_when_idle(), name="idle")
-        self._listening = asyncio.create_task(self._end_when_unreachable(), name="listening")
 
     async def _cleanup(self) -> None:
-        for task in (self._idle, self._listening):
-            if task is not None:
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+        if self._idle is not None:
+            self._idle.cancel()
+            await asyncio.gather(self._idle, return_exceptions=True)
         if self.runtime_file:
             _remove_own(Path(self.runtime_file))
         await super()._cleanup()
@@ -120,15 +181,6 @@ class ServeApp(ServerApp):
                 self.log.info("Nobody asked for %g minutes; this server ends.", self.idle_minutes)
                 self.stop(from_signal=False)
                 return
-
-    async def _end_when_unreachable(self) -> None:
-        try:
-            await listening.watch(self.ip, self.port)
-        except listening.ListeningLost as why:
-            self.log.critical("This server ends: %s Start it again.", why)
-            self.lost = True
-            listening.exit_soon()
-            self.stop(from_signal=False)
 
     def _in_use(self) -> bool:
         from .connect.transfer import in_use
@@ -199,6 +251,7 @@ def main(
         settings["HeaderIdentities"] = dict(header_names or {})
     elif runtime_file:
         settings["IdentityProvider"] = {"token": secrets.token_urlsafe(32)}  # told by the file alone; a token of Jupyter's own is logged
+    descriptors.raise_limit()
     server = ServeApp.instance(config=Config(settings))
     server.initialize([], find_extensions=False)
     server.start()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -21,7 +22,10 @@ class Pair:
     @classmethod
     def load(cls, certificate: bytes, key: bytes) -> Pair:
         """From PEM. Raises `ValueError` when they cannot be read or do not belong together."""
-        loaded, private = x509.load_pem_x509_certificate(certificate), serialization.load_pem_private_key(key, None)
+        try:
+            loaded, private = x509.load_pem_x509_certificate(certificate), serialization.load_pem_private_key(key, None)
+        except (TypeError, UnsupportedAlgorithm) as error:  # a key with a password, one of another kind
+            raise ValueError(f"the key is of no use: {type(error).__name__}") from error
         if not isinstance(private, ec.EllipticCurvePrivateKey) or private.public_key() != loaded.public_key():
             raise ValueError("the key is not the certificate's")
         return cls(loaded, private)
@@ -34,9 +38,30 @@ class Pair:
     def key_pem(self) -> bytes:
         return self.key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
 
-    def lasts(self, days: float) -> bool:
-        """Whether it is valid for so long from now."""
-        return self.certificate.not_valid_after_utc - datetime.now(timezone.utc) > timedelta(days=days)
+    def is_valid(self, days: float) -> bool:
+        """Whether it is valid now and for so long from now.
+
+        One that was made while the clock was ahead is not, and nobody would accept it until then.
+        """
+        now = datetime.now(timezone.utc)
+        return self.certificate.not_valid_before_utc <= now < self.certificate.not_valid_after_utc - timedelta(days=days)
+
+    def is_authority(self) -> bool:
+        """Whether certificates can be signed with it."""
+        try:
+            extensions = self.certificate.extensions
+            extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
+            return bool(extensions.get_extension_for_class(x509.BasicConstraints).value.ca)
+        except (x509.ExtensionNotFound, ValueError):
+            return False
+
+    def is_issued_by(self, authority: Pair) -> bool:
+        """Whether this authority has signed it."""
+        try:
+            self.certificate.verify_directly_issued_by(authority.certificate)
+        except (ValueError, TypeError, InvalidSignature):
+            return False
+        return True
 
 
 def make_authority(common: str, days: float) -> Pair:

@@ -95,7 +95,8 @@ class Services:
             endpoint = await asyncio.to_thread(self._choose)
             await asyncio.to_thread(importlib.import_module, "aiohttp")  # a tenth of a second that the event loop need not stand still
             if self._up:
-                # The embedded cluster came back: same address, same token; the caches take up by themselves.
+                # The embedded cluster came back: same address, same token, perhaps with a new authority; the caches take up by themselves.
+                self.cluster.endpoint.trust_also(endpoint)
                 await self._heard_again()
                 return
             await self._fill(Cache(Cluster(endpoint)))

@@ -56,6 +56,14 @@ class Endpoint:
         token = await self.token()
         return {**self.impersonation, **({"Authorization": f"Bearer {token}"} if token else {})}
 
+    def trust_also(self, other: Endpoint) -> None:
+        """Trust the authorities of another endpoint, too: the same cluster's, whose certificates were renewed."""
+        if self.ssl_context is not None and other.ssl_context is not None:
+            known = self.ssl_context.get_ca_certs(binary_form=True)
+            for authority in other.ssl_context.get_ca_certs(binary_form=True):
+                if authority not in known:
+                    self.ssl_context.load_verify_locations(cadata=authority)
+
 
 def from_embedded(path: Path) -> Endpoint:
     """The embedded cluster by the kubeconfig that it wrote: one cluster with inline CA data, one user with a token. Raises `NoEndpoint`."""

@@ -141,6 +141,8 @@ class HttpHandler(ConnectHandler):
             stream = getattr(connection, "stream", None)
             self._limit = getattr(parameters, "max_body_size", None) or getattr(stream, "max_buffer_size", 100 * 2**20)
             setter(NO_LIMIT)
+        if (stream_body := getattr(connection, "stream_body", None)) is not None:
+            stream_body()  # `serve`'s own bounds (`listening/http_server.py`); a Jupyter server has none
 
     async def _transfer(self, target: Target) -> None:
         """Raises `Refused`; a workspace that does not answer is a page or 503."""

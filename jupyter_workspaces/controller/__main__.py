@@ -14,6 +14,7 @@ from types import FrameType
 import click
 
 from ..cluster.endpoint import Endpoint, NoEndpoint, find
+from ..listening import descriptors
 from .lease import StillWorking, Times
 from .logs import set_up
 from .process import NAME, Controller, Options
@@ -63,6 +64,7 @@ def main(
 ) -> None:
     """Reconcile workspaces of a cluster until told to stop. Many may run: one works, the others wait for it to go."""
     set_up(log_level)
+    descriptors.raise_limit()
     if health is None:
         raise click.UsageError("--health-address cannot be off: the kubelet asks there.")
     try:

@@ -29,7 +29,7 @@ Object = dict[str, Any]
 
 AUTHORITY_DAYS, AUTHORITY_RENEW_DAYS = 5 * 365.0, 180.0
 SERVER_DAYS, SERVER_RENEW_DAYS = 90.0, 30.0
-LOOK_SECONDS = 6 * 3600.0
+LOOK_SECONDS = 600.0
 RETRY_SECONDS = 5.0
 ATTEMPTS = 5
 
@@ -70,7 +70,7 @@ class Certificate:
             log.info("The webhook's certificate is valid until %s", expires.date())
 
     async def run(self) -> None:
-        """Look again when the Secret or the configuration changes, and every six hours, until cancelled."""
+        """Look again when the Secret or the configuration changes, and every ten minutes, until cancelled."""
         for watch in self._watches:
             watch.listen(lambda change, obj, previous: self._changed.set())
             watch.start()
@@ -120,15 +120,18 @@ class Certificate:
 
     def _renewed(self, data: dict[str, bytes]) -> dict[str, bytes]:
         authority = _pair(data, AUTHORITY, AUTHORITY_KEY)
-        if authority is None or not authority.lasts(AUTHORITY_RENEW_DAYS):
+        if authority is None or not authority.is_authority() or not authority.is_valid(AUTHORITY_RENEW_DAYS):
             former = data.get(AUTHORITY, b"") if authority is not None else b""
             authority = make_authority("jupyter-workspaces webhook authority", AUTHORITY_DAYS)
             data = {FORMER: former} if former else {}
             data |= {AUTHORITY: authority.certificate_pem, AUTHORITY_KEY: authority.key_pem}
         server = _pair(data, SERVER, SERVER_KEY)
-        if server is None or not server.lasts(SERVER_RENEW_DAYS) or not _names(server) >= set(self._names):
+        good = server is not None and server.is_valid(SERVER_RENEW_DAYS) and server.is_issued_by(authority)
+        if server is None or not good or not _names(server) >= set(self._names):
             server = make_server(authority, self._common, self._names, SERVER_DAYS)
             data = {**data, SERVER: server.certificate_pem, SERVER_KEY: server.key_pem}
+        if FORMER in data and not _is_certificate(data[FORMER]):  # no API server would accept the bundle
+            data = {key: value for key, value in data.items() if key != FORMER}
         return data
 
     async def _tell(self, bundle: bytes) -> None:
@@ -153,9 +156,17 @@ def _pair(data: dict[str, bytes], certificate: str, key: str) -> Pair | None:
         return Pair.load(data[certificate], data[key])
     except LookupError:
         return None
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         log.warning("%s in the webhook's Secret is of no use (%s): a new one is made", certificate, error)
         return None
+
+
+def _is_certificate(pem: bytes) -> bool:
+    try:
+        x509.load_pem_x509_certificate(pem)
+    except ValueError:
+        return False
+    return True
 
 
 def _names(server: Pair) -> set[x509.GeneralName]:

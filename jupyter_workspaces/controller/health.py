@@ -6,12 +6,15 @@ from collections.abc import Callable, Mapping
 
 from aiohttp import web
 
+from ..listening.connections import Limits
+from ..listening.site import BoundedSite
 from .metrics import CONTENT_TYPE, Metrics
 
 Check = Callable[[], str | None]
 """None when all is well, else what is not."""
 
 STOP_SECONDS = 2.0
+LIMITS = Limits(connections=64, buffered=2**20)
 
 
 class Health:
@@ -24,13 +27,13 @@ class Health:
 
     async def start(self, host: str, port: int) -> None:
         """Raises `OSError` when it cannot listen there."""
-        app = web.Application()
+        app = web.Application(client_max_size=2**10)
         app.router.add_get("/healthz", lambda request: _checked(self._live))
         app.router.add_get("/readyz", lambda request: _checked(self._ready))
         app.router.add_get("/metrics", self._scrape)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_SECONDS)
         await self._runner.setup()
-        await web.TCPSite(self._runner, host, port).start()
+        await BoundedSite(self._runner, host, port, LIMITS, name="The health endpoint").start()
         self.port = self._runner.addresses[0][1]
 
     async def stop(self) -> None:

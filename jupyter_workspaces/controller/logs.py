@@ -9,6 +9,8 @@ from contextvars import ContextVar
 from datetime import datetime, timezone
 from typing import TextIO
 
+from ..listening import log_limit
+
 subject: ContextVar[dict[str, str] | None] = ContextVar("subject", default=None)
 """What the present task works on; every line that is logged meanwhile says it."""
 
@@ -36,4 +38,5 @@ def set_up(level: str, stream: TextIO = sys.stderr) -> None:
     """For the whole process."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonFormatter())
+    log_limit.limit([handler])
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

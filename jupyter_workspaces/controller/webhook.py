@@ -16,6 +16,8 @@ from aiohttp import web
 from ..cluster.client import Cluster
 from ..cluster.errors import ClusterError, NotFound
 from ..cluster.reflector import Reflector
+from ..listening.connections import Limits
+from ..listening.site import BoundedSite
 from ..resources.admission import Operation, Review, review
 from ..resources.catalog import WORKSPACE_KINDS, WORKSPACES, Resource
 from ..resources.causes import Cause
@@ -29,6 +31,8 @@ PATH = "/validate"
 BODY_BYTES = 16 * 2**20
 """An update brings an object twice, and etcd holds up to 1.5 MB of each."""
 STOP_SECONDS = 5.0
+LIMITS = Limits(connections=512, idle=120.0)
+"""An API server keeps idle connections for 90 s."""
 
 
 class AdmissionRequest(msgspec.Struct, rename="camel"):
@@ -103,7 +107,7 @@ class Webhook:
         app.router.add_post(PATH, self._answer)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_SECONDS)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port, ssl_context=trust)
+        site = BoundedSite(self._runner, host, port, LIMITS, name="The webhook", ssl_context=trust)
         await site.start()
         self.port = self._runner.addresses[0][1]
 

@@ -12,6 +12,7 @@ import sys
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
+from ..listening import descriptors, log_limit
 from .directory import Directory, LocalClusterError, home, refused
 from .launch import ANOTHER_RUNS, FAILED
 from .lock import Held, Lock
@@ -35,13 +36,19 @@ def main() -> int:
     if chosen.port is not None and not 0 < chosen.port < 65536:
         parser.error("--port must be between 1 and 65535")
     directory = Directory((chosen.directory or home()).expanduser().absolute())
+    descriptors.raise_limit()
     try:
         directory.prepare()
         _log(directory, chosen.detached)
         with Lock(directory.lock):  # before the heavy imports: one that comes second is gone at once
-            from .process import run
+            from .process import AuthorityRenewed, run
 
-            asyncio.run(run(directory, chosen.port, _hush if chosen.detached else lambda url: _tell(directory, url), parts))
+            while True:
+                try:
+                    asyncio.run(run(directory, chosen.port, _hush if chosen.detached else lambda url: _tell(directory, url), parts))
+                    break
+                except AuthorityRenewed:
+                    logging.getLogger(__name__).warning("The cluster's certificate authority is a new one; the cluster starts again")
     except LocalClusterError as error:
         logging.getLogger(__name__).log(logging.INFO if isinstance(error, Held) else logging.ERROR, "%s", error)
         print(error, file=sys.stderr)
@@ -66,6 +73,7 @@ def _log(directory: Directory, detached: bool) -> None:
     else:
         handler = logging.StreamHandler()
     logging.basicConfig(level=logging.INFO, handlers=[handler], format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_limit.limit([handler])
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
     logging.captureWarnings(True)
     # A descriptor of its own: the handler closes its file when it turns it over, and the number may then be another file's.

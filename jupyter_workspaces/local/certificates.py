@@ -7,7 +7,6 @@ import logging
 import ssl
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 
 from ..signing import Pair, make_authority, make_server
 from .directory import Directory, write
@@ -25,16 +24,17 @@ NAMES: tuple[x509.GeneralName, ...] = (
 
 
 def ensure(directory: Directory) -> bool:
-    """Make what is missing, damaged or about to expire; True when something was made. Raises `LocalClusterError`.
+    """Make what is missing, damaged, not valid yet or about to expire; True when something was made.
 
     A new authority asks every client to read the kubeconfig again, so it is only made when the old one is of no use.
+    Raises `LocalClusterError`.
     """
     authority = _authority(directory)
     if authority is None:
         authority = make_authority("jupyter-workspaces local cluster authority", AUTHORITY_DAYS)
         write(directory.authority_key, authority.key_pem)
         write(directory.authority, authority.certificate_pem, 0o644)
-    elif _server_is_good(directory, authority.certificate):
+    elif _server_is_good(directory, authority):
         return False
     server = make_server(authority, "jupyter-workspaces local cluster", NAMES, SERVER_DAYS)
     write(directory.key, server.key_pem)
@@ -58,17 +58,29 @@ def _authority(directory: Directory) -> Pair | None:
     except (OSError, ValueError) as error:
         log.warning("The cluster's own certificate authority cannot be used (%s): a new one is made", error)
         return None
-    return pair if pair.lasts(RENEW_DAYS) else None
+    if not pair.is_authority():
+        log.warning("The cluster's own certificate authority cannot sign certificates: a new one is made")
+        return None
+    if not pair.is_valid(RENEW_DAYS):
+        log.warning("The cluster's own certificate authority is valid %s only: a new one is made", _period(pair))
+        return None
+    return pair
 
 
-def _server_is_good(directory: Directory, authority: x509.Certificate) -> bool:
+def _server_is_good(directory: Directory, authority: Pair) -> bool:
     try:
         server = Pair.load(directory.certificate.read_bytes(), directory.key.read_bytes())
-        server.certificate.verify_directly_issued_by(authority)
         names = server.certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except FileNotFoundError:
         return False
-    except (OSError, ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound) as error:
+    except (OSError, ValueError, x509.ExtensionNotFound) as error:
         log.warning("The server's certificate is of no use (%s): a new one is made", type(error).__name__)
         return False
-    return server.lasts(RENEW_DAYS) and set(NAMES) <= set(names)
+    if not server.is_valid(RENEW_DAYS):
+        log.info("The server's certificate is valid %s: a new one is made", _period(server))
+        return False
+    return server.is_issued_by(authority) and set(NAMES) <= set(names)
+
+
+def _period(pair: Pair) -> str:
+    return f"from {pair.certificate.not_valid_before_utc:%Y-%m-%d %H:%M} to {pair.certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import json
 import logging
@@ -13,18 +14,22 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
-from .. import controller, listening
+from .. import controller
 from .._version import __version__
 from ..cluster.client import Cluster
 from ..cluster.endpoint import from_embedded
 from ..cluster.errors import ClusterError
+from ..listening import ending
+from ..listening.connections import Limits, configured_connections
 from . import accounts, certificates, controllers, kubeconfig, node
 from .admission import Admission
-from .apiserver.server import ApiServer
+from .apiserver.server import LIMITS, ApiServer
 from .apiserver.store import StorageError, Store
 from .apiserver.tokens import Keys
 from .directory import Directory, LocalClusterError, refused, write
@@ -42,7 +47,8 @@ PORTS = range(16000, 32000)
 """Below the ports that systems give to outgoing connections, so that ours is still free after a pause."""
 
 STOP_SECONDS = 10.0
-CERTIFICATE_CHECK_SECONDS = 12 * 3600.0
+CERTIFICATE_CHECK_SECONDS = 60.0
+"""Clocks are corrected while we run, too, and then no client accepts a certificate from the future."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 
 _NODES = {"processes": PROCESSES, "simulated": SIMULATED}
@@ -50,20 +56,26 @@ _NODES = {"processes": PROCESSES, "simulated": SIMULATED}
 Component = Callable[[], Awaitable[None]]
 
 
+class AuthorityRenewed(Exception):
+    """The cluster has a new certificate authority. Run it again: everybody who talks to it must learn of that."""
+
+
 async def run(
     directory: Directory, port: int | None = None, ready: Callable[[str], None] = lambda url: None, parts: Parts | None = None
 ) -> None:
     """Run the cluster of a directory until SIGTERM or SIGINT; `ready` is called with its URL once it answers. Workspaces outlive it.
 
-    Whoever calls holds the directory's lock. Raises `LocalClusterError` when the cluster cannot run.
+    Whoever calls holds the directory's lock. Raises `LocalClusterError` when the cluster cannot run, `AuthorityRenewed`.
     """
     parts = parts or Parts()
-    stopped = _stop_signal()
+    limits = _limits()
+    stopped, over = _stop_signal(), asyncio.get_running_loop().create_future()
     certificates.ensure(directory)
     context = certificates.server_context(directory)
     identities = accounts.Identities.generate()
     keys = accounts.keys(directory)
-    async with _server(directory, port, context, identities, keys, parts) as server, _clusters(directory, identities) as clusters:
+    listening = _Listening(port, context, limits, over)
+    async with _server(directory, listening, identities, keys, parts) as server, _clusters(directory, identities) as clusters:
         try:
             await install(clusters[accounts.CONTROLLERS])
             for name in {PROCESSES, SIMULATED} - {_NODES.get(parts.node)}:
@@ -72,14 +84,14 @@ async def run(
             raise LocalClusterError(f"The local cluster could not be set up in {directory.path}: {error}") from error
         components = _components(clusters, directory, keys, parts, server)
         tasks = [asyncio.create_task(_kept(name, component), name=name) for name, component in components]
-        tasks.append(asyncio.create_task(_kept("certificates", lambda: _renew(directory, context)), name="certificates"))
+        tasks.append(asyncio.create_task(_kept("certificates", lambda: _renew(directory, context, over)), name="certificates"))
         try:
             url = _url(server)
             record = {**identity(os.getpid()), "url": url, "version": __version__, "parts": parts.record()}
             write(directory.process, json.dumps(record).encode())
             log.info("Ready at %s (pid %d)", url, os.getpid())
             ready(url)
-            await _until(stopped, server.address)
+            await _until(stopped, over)
             log.info("Stopping; workspaces keep running")
         finally:
             if stopped.is_set():
@@ -92,22 +104,41 @@ async def run(
                 log.warning("%s did not stop within %g s", task.get_name(), STOP_SECONDS)
 
 
-async def _until(stopped: asyncio.Event, address: str) -> None:
-    """Wait until the cluster is to stop. Raises `LocalClusterError` when its API server no longer listens: the next start mends that."""
-    host, _, port = address.rpartition(":")
-    waits = asyncio.create_task(stopped.wait(), name="stopped")
-    watches = asyncio.create_task(listening.watch(host, int(port)), name="listening")
+@dataclass(frozen=True)
+class _Listening:
+    """How the API server listens; `over` is set when it no longer does."""
+
+    port: int | None
+    context: ssl.SSLContext
+    limits: Limits
+    over: asyncio.Future[Exception]
+
+    def fail(self, why: str) -> None:
+        if not self.over.done():
+            text = f"The local cluster ends, because nobody can reach its API server any more. {why} Start it again."
+            self.over.set_result(LocalClusterError(text))
+            ending.exit_soon()
+
+
+def _limits() -> Limits:
     try:
-        await asyncio.wait((waits, watches), return_when=asyncio.FIRST_COMPLETED)
-        if watches.done():
-            watches.result()
-    except listening.ListeningLost as lost:
-        listening.exit_soon()
-        raise LocalClusterError(f"The local cluster ends: {lost} It is started again by who needs it; workspaces keep running.") from lost
+        return replace(LIMITS, connections=configured_connections())
+    except ValueError as error:
+        raise LocalClusterError(str(error)) from error
+
+
+async def _until(stopped: asyncio.Event, over: asyncio.Future[Exception]) -> None:
+    """Return when asked to stop; raise what `over` says."""
+    asked = asyncio.ensure_future(stopped.wait())
+    ends: set[asyncio.Future[Any]] = {asked, over}
+    try:
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in (waits, watches):
-            task.cancel()
-        await asyncio.gather(waits, watches, return_exceptions=True)
+        asked.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asked
+    if over.done() and not stopped.is_set():
+        raise over.result()
 
 
 def _components(
@@ -149,17 +180,20 @@ async def _kept(name: str, component: Component) -> None:
         pause = FIRST_PAUSE if loop.time() - began > LONGEST_PAUSE * 2 else min(pause * 2, LONGEST_PAUSE)
 
 
-async def _renew(directory: Directory, context: ssl.SSLContext) -> None:
+async def _renew(directory: Directory, context: ssl.SSLContext, over: asyncio.Future[Exception]) -> None:
     while True:
         await asyncio.sleep(CERTIFICATE_CHECK_SECONDS)
+        authority = directory.authority.read_bytes() if directory.authority.exists() else b""
         if certificates.ensure(directory):
+            if directory.authority.read_bytes() != authority and not over.done():
+                over.set_result(AuthorityRenewed())
             context.load_cert_chain(directory.certificate, directory.key)
             log.info("The server's certificate was renewed")
 
 
 @asynccontextmanager
 async def _server(
-    directory: Directory, port: int | None, context: ssl.SSLContext, identities: accounts.Identities, keys: Keys, parts: Parts
+    directory: Directory, listening: _Listening, identities: accounts.Identities, keys: Keys, parts: Parts
 ) -> AsyncIterator[ApiServer]:
     """The API server, listening, and the kubeconfig that names it."""
     token = kubeconfig.token(directory)
@@ -172,9 +206,9 @@ async def _server(
             server.logs, server.programs = PodLogs(directory.path), PodAccess(directory.path)
         elif parts.node == "simulated":
             server.logs = SimulatedLogs(Path(parts.pod_log) if parts.pod_log else None)
-        number = port or _kept_port(directory) or _free_port()
+        number = listening.port or _kept_port(directory) or _free_port()
         try:
-            await server.start(HOST, number, context)
+            await server.start(HOST, number, listening.context, limits=listening.limits, lost=listening.fail)
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 raise _taken(number, directory) from error

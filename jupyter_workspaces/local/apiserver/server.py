@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
@@ -14,6 +14,8 @@ from urllib.parse import unquote
 import msgspec
 from aiohttp import web
 
+from ...listening.connections import Limits
+from ...listening.site import BoundedSite
 from ...resources import catalog
 from ...resources.admission import Operation, Review
 from ...resources.catalog import Resource
@@ -55,6 +57,9 @@ Object = dict[str, Any]
 
 STOP_SECONDS = 2.0
 HEADER_BYTES = 16 * 2**10
+IDLE_SECONDS = 120.0
+"""Longer than clients written in Go keep a connection (90 s), so that they close it and not we."""
+LIMITS = Limits(idle=IDLE_SECONDS)
 _HEALTH = ("/healthz", "/livez", "/readyz")
 _APPLY = "application/apply-patch+"
 _OPENAPI_V2 = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
@@ -115,19 +120,30 @@ class ApiServer:
     def programs(self, programs: PodPrograms | None) -> None:
         self._rest.pods.programs = programs
 
-    async def start(self, host: str, port: int, ssl_context: ssl.SSLContext | None = None) -> int:
-        """Listen; port 0 chooses a free one. The port that it is. Raises `OSError`, `Refusal` when the default roles cannot be stored."""
+    async def start(
+        self,
+        host: str,
+        port: int,
+        ssl_context: ssl.SSLContext | None = None,
+        *,
+        limits: Limits = LIMITS,
+        lost: Callable[[str], None] = lambda why: None,
+    ) -> int:
+        """Listen and return the port; port 0 chooses a free one. `lost` is called if it no longer listens.
+
+        Raises `OSError`, `Refusal` when the default roles cannot be stored.
+        """
         default_roles.ensure(self.engine)
-        # Without decompression, which would come before anybody is asked who they are: Kubernetes takes no compressed bodies either.
-        lines = {"max_line_size": HEADER_BYTES, "max_field_size": HEADER_BYTES, "auto_decompress": False}
-        application = web.Application(client_max_size=requests.BODY_LIMIT, handler_args=lines)
+        application = web.Application(client_max_size=requests.BODY_LIMIT)
         application.router.add_route("*", "/{path:.*}", self._handle)
         application.on_response_prepare.append(_keep_from_caches)
         self._runner = web.AppRunner(
             application, access_log=None, handle_signals=False, handler_cancellation=True, shutdown_timeout=STOP_SECONDS
         )
         await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port, ssl_context=ssl_context, backlog=512)
+        # Without decompression, which would come before authentication; Kubernetes takes no compressed bodies either.
+        lines = {"max_line_size": HEADER_BYTES, "max_field_size": HEADER_BYTES, "auto_decompress": False}
+        site = BoundedSite(self._runner, host, port, limits, name="The API server", ssl_context=ssl_context, lost=lost, **lines)
         await site.start()
         self._ending = asyncio.create_task(DefinitionEnding(self.engine).run(), name="end of definitions")
         bound: int = self._runner.addresses[0][1]

@@ -100,6 +100,7 @@ def _spawn(plan: dict[str, Any]) -> int:
             signal.set_wakeup_fd(-1)
             for number in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, signal.SIG_DFL)
+            shim.limit_files(plan.get("openFiles"))
             os.execvpe(plan["command"][0], plan["command"], plan["environment"])
         except OSError as error:
             missing = isinstance(error, FileNotFoundError) and "/" not in plan["command"][0]

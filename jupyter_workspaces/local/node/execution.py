@@ -17,6 +17,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from ...listening import descriptors
 from ..apiserver.channels import STDERR, STDOUT
 from ..apiserver.programs import NotPossible
 
@@ -50,6 +51,7 @@ class Execution:
             "directory": directory,
             "command": list(command),
             "tty": tty,
+            "openFiles": descriptors.former_limit(),
         }
         loop = asyncio.get_running_loop()
         with ExitStack() as theirs, ExitStack() as ours:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import os
+import resource
 import signal
 import sys
 
@@ -18,6 +19,9 @@ ESTABLISHED = "01"
 PIECE_BYTES = 64 * 1024
 LOOK_SECONDS = 0.05
 CONNECTIONS = 1024
+FILES = 4096
+OWN_FILES = 256
+"""Kept for connections that are accepted and not yet admitted, and for looking who dials."""
 
 
 def main() -> None:
@@ -26,15 +30,31 @@ def main() -> None:
     if os.fork() == 0:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL), 0, 0, 0)
         if os.getppid() == program:
+            raise_limit()
             asyncio.run(serve(address, int(port), socket))
         return
     os.execvp(command[0], command)
+
+
+def raise_limit() -> None:
+    """Allow this process more open files; the program keeps the limit that it was given."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def room() -> int:
+    """Return how many connections fit below the limit of open files, each with its connection to the program."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return CONNECTIONS if soft == resource.RLIM_INFINITY else max(min(CONNECTIONS, (soft - OWN_FILES) // 2), 8)
 
 
 async def serve(address: str, port: int, socket: str) -> None:
     """Listens once the program does, so that whoever tries the port learns when it is ready."""
     while not await _answers(socket):  # noqa: ASYNC110 - a program does not tell when it listens
         await asyncio.sleep(LOOK_SECONDS)
+    most = room()
     open_now: set[asyncio.Task[None]] = set()
 
     async def admit(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -42,7 +62,7 @@ async def serve(address: str, port: int, socket: str) -> None:
         assert task is not None
         open_now.add(task)
         try:
-            if len(open_now) <= CONNECTIONS and is_of_this_user(writer.get_extra_info("peername"), writer.get_extra_info("sockname")):
+            if len(open_now) <= most and is_of_this_user(writer.get_extra_info("peername"), writer.get_extra_info("sockname")):
                 await _carry(reader, writer, socket)
         finally:
             open_now.discard(task)

@@ -18,6 +18,8 @@ from multidict import MultiDict
 
 from ...cluster.client import Cluster
 from ...cluster.errors import ClusterError
+from ...listening.connections import Limits
+from ...listening.site import BoundedSite
 from ...resources.catalog import PODS
 from ..apiserver import forwarding, logs, remote
 from ..apiserver.logs import LogsUnavailable, log_options
@@ -29,6 +31,7 @@ Object = dict[str, Any]
 
 HOST = "127.0.0.1"
 STOP_SECONDS = 5.0
+LIMITS = Limits(connections=512, idle=120.0, buffered=8 * 2**20)
 _STREAMS = {"input": "stdin", "output": "stdout", "error": "stderr", "port": "ports"}
 """The kubelet's words for what the API calls otherwise."""
 
@@ -54,7 +57,7 @@ class Kubelet:
 
     async def start(self) -> int:
         await self._runner.setup()
-        site = web.TCPSite(self._runner, HOST, 0, ssl_context=self._trust)
+        site = BoundedSite(self._runner, HOST, 0, LIMITS, name="The kubelet's endpoint", ssl_context=self._trust)
         await site.start()
         port: int = self._runner.addresses[0][1]
         return port

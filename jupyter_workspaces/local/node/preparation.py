@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ...cluster.client import Cluster
+from ...listening import descriptors
 from . import environment, mounts, runtimes
 from .mounts import Hides, Mount, Plan
 from .records import ENDED, PodFiles, PodRecord
@@ -91,6 +92,7 @@ class Prepared:
             "exit": str(files.run(name, attempt, ENDED)),
             "namespace": self.place.namespaces if self.volumes else None,
             "steps": plan.steps,
+            "openFiles": descriptors.former_limit(),
             "staging": str(files.below("staging")),
         }
         files.log(name, attempt).touch(mode=0o600)  # so that whoever asks for the log of this run finds it from now on

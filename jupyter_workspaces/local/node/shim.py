@@ -18,6 +18,9 @@ import sys
 import time
 from typing import Any
 
+if sys.platform != "win32":
+    import resource
+
 PR_SET_PDEATHSIG = 1
 PR_CAPBSET_DROP = 24
 PR_SET_CHILD_SUBREAPER = 36
@@ -99,6 +102,7 @@ class Program:
                 os.dup2(out_end, 1)
                 os.dup2(err_end, 2)
                 os.umask(plan.get("umask", 0o022))
+                limit_files(plan.get("openFiles"))
                 os.chdir(plan["directory"])
                 os.execvpe(plan["command"][0], plan["command"], plan["environment"])
             except OSError as error:
@@ -193,6 +197,13 @@ class Program:
             os.killpg(self.pid, number)
         except (ProcessLookupError, PermissionError):
             pass
+
+
+def limit_files(most: int | None) -> None:
+    """Give a program the limit of open files that it would have without us: those that use select(2) need it low. Raises `OSError`."""
+    if most is not None:
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 
 
 class Log:

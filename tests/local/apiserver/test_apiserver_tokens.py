@@ -240,3 +240,12 @@ def test_the_token_that_every_pod_is_given_outlives_what_it_says(server: Server,
     assert status == 201
     assert found["exp"] - found["iat"] == seconds
     assert said - found["iat"] == 3607
+
+
+def test_a_token_from_before_the_clock_was_set_back_is_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys, ahead = Keys.generate(), time.time() + 86400
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "time", lambda: ahead)
+        token, _ = keys.issue("default", "robot", "uid", audiences=[ISSUER], seconds=3600)
+
+    assert keys.read(token, [ISSUER]).account == "robot"

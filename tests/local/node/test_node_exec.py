@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ import pytest
 from node_cluster import NodeCluster, node_cluster, processes
 from pod_sockets import RESIZE, STDIN, Kubectl, command, kubectl_program, pod_socket
 
+from jupyter_workspaces.listening import descriptors
 from jupyter_workspaces.resources.catalog import PODS
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pods' commands need POSIX")
@@ -70,6 +72,17 @@ async def test_a_command_has_the_programs_environment_and_directory(tmp_path: Pa
         where = (await nodes.log("p")).splitlines()[0]
 
         assert (await run(nodes, "sh", "-c", "echo $COLOUR $JUPYTER_WORKSPACE; pwd"))[0] == f"blue default/p\n{where}\n"
+
+
+async def test_programs_and_commands_have_the_limit_of_files_that_they_would_have_without_us(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    monkeypatch.setenv(descriptors.FORMER, "777")
+    async with with_pod(tmp_path, "ulimit -n; ulimit -Hn; echo ready; sleep 600") as nodes:
+        assert (await nodes.log("p")).splitlines()[:2] == ["777", str(hard)]
+        assert (await run(nodes, "sh", "-c", "ulimit -n"))[0] == "777\n"
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == (soft, hard)
 
 
 async def test_a_command_sees_the_volumes_at_their_paths_and_cannot_change_read_only_ones(tmp_path: Path) -> None:

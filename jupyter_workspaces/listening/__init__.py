@@ -1,0 +1,1 @@
+"""Listeners that hold out against anybody: bounds on connections, times and bodies before anybody has signed in."""

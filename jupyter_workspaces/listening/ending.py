@@ -1,0 +1,24 @@
+"""End a process that lost its listening socket, should its own way out be blocked as well."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+
+log = logging.getLogger(__name__)
+
+EXIT_SECONDS = 15.0
+
+
+def exit_soon(seconds: float = EXIT_SECONDS) -> None:
+    """End the process with status 1 after this time, unless it has ended by itself."""
+
+    def end() -> None:
+        log.critical("The process did not end by itself; it is ended")
+        logging.shutdown()
+        os._exit(1)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
