@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from ...cluster.peers import open_connection
+from ...timeouts import timeout
 from ..apiserver.programs import NotPossible
 from . import programs
 from .records import PodFiles
@@ -46,16 +48,16 @@ class PodAccess:
             raise NotPossible(f"this computer cannot start another process: {error}") from error
 
     async def dial(self, pod: Object, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """To the pod's own address only: the rest of this computer is none of its ports. Raises `OSError`, `NotPossible`."""
+        """Connect to the pod's own address, and to programs of our own user only. Raises `OSError`, `NotPossible`."""
         record = await asyncio.to_thread(PodFiles(self._directory, pod["metadata"]["uid"]).load)
         if record is None or not record.address:
             raise NotPossible(f"the pod {pod['metadata']['name']} does not run here")
         real = record.ports.get(str(port), port)
         if record.address == "127.0.0.1" and str(port) not in record.ports:
             raise NotPossible(f"the pod has no port {port}; where all pods share 127.0.0.1 only declared ports can be reached")
-        connecting = asyncio.open_connection(record.address, real, limit=PIECE_BYTES)
         try:
-            return await asyncio.wait_for(connecting, DIAL_SECONDS)
+            async with timeout(DIAL_SECONDS):
+                return await open_connection(record.address, real, limit=PIECE_BYTES)
         except asyncio.TimeoutError as error:
             raise NotPossible(f"port {port} did not answer within {DIAL_SECONDS:g} s") from error
 

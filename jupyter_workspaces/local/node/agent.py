@@ -19,6 +19,7 @@ import psutil
 
 from ...cluster.client import Cluster
 from ...cluster.errors import AlreadyExists, ClusterError, NotFound
+from ...cluster.peer_connector import PeerConnector
 from ...cluster.reflector import Reflector
 from ...resources.catalog import NODES, PODS
 from . import mounts, trees
@@ -74,7 +75,7 @@ class Agent:
         await self._register()  # first, so that no pod hears meanwhile that there is no node
         kind = await asyncio.to_thread(mounts.namespaces) if self._allowed else None
         log.info("Volumes are %s", f"mounted in a namespace ({kind})" if kind else "links: no mount namespace can be made here")
-        connector = aiohttp.TCPConnector(force_close=True, limit=100)
+        connector = PeerConnector(force_close=True, limit=100)
         async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session:
             place = Place(self._directory, kind, *self._logs)
             self._node = Node(self._cluster, place, Room(self._starts), self.metrics, session, self._first_pause)
