@@ -15,6 +15,7 @@ import aiohttp
 import psutil
 
 from ...cluster.client import Cluster
+from ...cluster.peers import FOREIGN
 from ...timeouts import timeout
 from . import limits, mounts, programs, readiness, trees
 from .logs import tail
@@ -31,6 +32,9 @@ Object = Mapping[str, Any]
 FIRST_PAUSE, LONGEST_PAUSE = 10.0, 300.0
 HEALTHY_SECONDS = 600.0
 """After running this long a program that ends is started again at once."""
+
+CHECK_SECONDS, CHECK_FAILURES = 5.0, 4
+"""Readiness where a pod's spec has no probe: a program that stops answering is not ready within 25 s, one that pauses for 15 s still is."""
 
 MESSAGE_BYTES = 2048
 GRACE_SECONDS = 30
@@ -202,7 +206,7 @@ class Container:
                 kept.restarts += 1
                 kept.pause = min(max(kept.pause * 2, self._node.first_pause), LONGEST_PAUSE)
             kept.attempt, kept.pid, kept.birth = attempt, process.pid, programs.birth(process)
-            kept.started_at, kept.made, kept.check = time.time(), job.made, job.check
+            kept.started_at, kept.made, kept.check, kept.any_status = time.time(), job.made, job.check, job.any_status
             files.save(record)
 
         cores = limits.cores(self._spec, self._node.metrics.processes())
@@ -223,7 +227,7 @@ class Container:
         self.state.started_at = kept.started_at
         self.state.restarts = kept.restarts
         self.state.container_id = f"process://{self._owner.record.uid}/{self._name}/{kept.attempt}"
-        self.state.reason, self.state.message = "", ""
+        self.state.reason, self.state.message, self.state.problem = "", "", ""
         if adopted:
             self.state.ready, self.state.started = self._was()
         limit = limits.memory_limit(self._spec)
@@ -269,7 +273,15 @@ class Container:
             for name in ("startupProbe", "livenessProbe", "readinessProbe")
         )
         if ready is None and self._kept.check is not None:
-            ready = readiness.Check(record.address, 0, self._kept.check, period=5.0, timeout=5.0, failures=6)
+            ready = readiness.Check(
+                record.address,
+                0,
+                self._kept.check,
+                period=CHECK_SECONDS,
+                timeout=CHECK_SECONDS,
+                failures=CHECK_FAILURES,
+                any_status=self._kept.any_status,
+            )
         if startup is not None and (problem := await readiness.succeeded(node.session, startup)) is not None:
             self._owner.tell("Warning", "Unhealthy", f"Startup probe failed: {problem}")
             return
@@ -277,14 +289,14 @@ class Container:
         failed = asyncio.Event()
 
         def turned(good: bool, problem: str) -> None:
-            if self.state.ready != good:
-                self.state.ready = good
+            if (self.state.ready, self.state.problem) != (good, problem):
+                self.state.ready, self.state.problem = good, problem
                 self._owner.changed()
             if good:
                 self._free_slot()
                 self._node.metrics.settle(self._key, limits.niceness(self._spec))
             else:
-                self._owner.tell("Warning", "Unhealthy", f"Readiness probe failed: {problem}")
+                self._owner.tell("Warning", "AddressTaken" if problem == FOREIGN else "Unhealthy", f"Readiness probe failed: {problem}")
 
         def lives(good: bool, problem: str) -> None:
             if not good:

@@ -137,7 +137,7 @@ class Pod:
                 for port in container.get("ports") or ({"containerPort": DEFAULT_PORT},)
             ]
             others = {address for uid, address in self._taken.items() if uid != self.uid}
-            self.record.address, self.record.ports = addresses.allocate(self.uid, dict.fromkeys(wanted), others)
+            self.record.address, self.record.ports = addresses.allocate(dict.fromkeys(wanted), others)
             self.record.started_at = time.time()
             self.files.save(self.record)
         self._taken[self.uid] = self.record.address

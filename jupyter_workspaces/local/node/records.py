@@ -31,7 +31,8 @@ class Ended:
 class ContainerRecord:
     """One container: its present or last run. `pid` and `birth` name its shim; `pid` is 0 when none runs.
 
-    `check` is the URL that tells readiness where the pod's spec has no probe; `pause` the back-off before the next start, in seconds.
+    `check` is the URL that tells readiness where the pod's spec has no probe, with `any_status` by any HTTP response; `pause` the
+    back-off before the next start, in seconds.
     """
 
     attempt: int = 0
@@ -41,6 +42,7 @@ class ContainerRecord:
     restarts: int = 0
     pause: float = 0.0
     check: str | None = None
+    any_status: bool = False
     ended: Ended | None = None
     made: list[str] = field(default_factory=list)
 
