@@ -18,18 +18,20 @@ LIMIT_SECONDS = 20
 as_root = pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can run a program of another user")
 
 _SCRIPT = """
-import os, select, socket, sys
+import os, select, socket, sys, time
 address, port, accepts = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "accepts"
 family = socket.AF_INET6 if ":" in address else socket.AF_INET
 listening = socket.socket(family)
 listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+until = time.monotonic() + 60
 while True:
     try:
         listening.bind((address, port))
         listening.listen(64)
         break
     except OSError:
-        continue
+        if time.monotonic() > until:
+            sys.exit("the address was never free")
 print(os.geteuid(), listening.getsockname()[1], flush=True)
 answer = b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\n{}"
 count, taken, held = 0, b"", []
@@ -89,6 +91,11 @@ class Thief:
         assert select.select([told], [], [], LIMIT_SECONDS)[0], "it has accepted no connection"
         assert told.readline() == "accepted\n"
 
+    def kill(self) -> None:
+        """End it whatever it does."""
+        self._process.kill()
+        self._process.communicate()
+
     def stop(self) -> tuple[int, bytes]:
         if self._told is None:
             told, _ = self._process.communicate("\n", timeout=LIMIT_SECONDS)
@@ -97,13 +104,21 @@ class Thief:
         return self._told
 
 
-@contextmanager
-def thief(address: str, port: int = 0, *, accepts: bool = True) -> Iterator[Thief]:
-    """One at an address and port, as soon as it is free. One that does not accept leaves connections in the kernel's queue."""
+def start_thief(address: str, port: int = 0, *, accepts: bool = True) -> Thief:
+    """Return one that listens at an address and port, as soon as these are free. Blocks until then.
+
+    One that does not accept leaves connections in the kernel's queue.
+    """
     python = shutil.which("python3", path="/usr/bin") or sys.executable
     command = [python, "-c", _SCRIPT, address, str(port), "accepts" if accepts else "waits"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/", user=NOBODY) as process:
-        try:
-            yield Thief(process)
-        finally:
-            process.kill()
+    return Thief(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/", user=NOBODY))
+
+
+@contextmanager
+def thief(address: str, port: int = 0, *, accepts: bool = True) -> Iterator[Thief]:
+    """`start_thief`, ended with the block."""
+    found = start_thief(address, port, accepts=accepts)
+    try:
+        yield found
+    finally:
+        found.kill()
