@@ -79,7 +79,7 @@ async def test_a_thief_gets_no_byte_and_the_pod_takes_another_port(tmp_path: Pat
 
 
 @as_root
-async def test_a_thief_who_takes_the_place_of_a_program_that_ended_gets_no_byte(tmp_path: Path) -> None:
+async def test_a_pod_whose_port_is_taken_between_two_runs_takes_another(tmp_path: Path) -> None:
     """It waits for the address of a program that runs; between two runs nobody listens there."""
     (tmp_path / "go").touch()
     async with node_cluster(tmp_path, first_pause=5.0) as nodes:
