@@ -140,7 +140,9 @@ def test_a_probe_that_cannot_be_rendered_is_named() -> None:
         pod_template(probes=probes)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in load.samples() if kind["kind"] == "WorkspaceKind"], ids=lambda kind: kind["metadata"]["name"])
+@pytest.mark.parametrize(
+    "kind", [kind for kind in load.samples() if kind["kind"] == "WorkspaceKind"], ids=lambda kind: kind["metadata"]["name"]
+)
 def test_a_sample_kind_notices_a_stopped_program_within_half_a_minute(kind: Object) -> None:
     probe = kind["spec"]["podTemplate"]["probes"]["readinessProbe"]
     assert "httpGet" in probe

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import aiohttp
@@ -17,7 +18,7 @@ import psutil
 from ...cluster.client import Cluster
 from ...cluster.peers import FOREIGN
 from ...timeouts import timeout
-from . import limits, mounts, programs, readiness, trees
+from . import cgroups, limits, mounts, programs, readiness, trees
 from .logs import tail
 from .preparation import Place, Prepared, prepare
 from .records import ENDED, OUT_OF_MEMORY, ContainerRecord, Ended, PodFiles, PodRecord
@@ -88,6 +89,7 @@ class Container:
         process = self.process
         adopted = process is not None
         if process is None and self._kept.pid:
+            await self._end_group()
             self._conclude()
         while True:
             if process is None:
@@ -97,6 +99,7 @@ class Container:
                 process = await self._start()
             await self._attend(process, adopted)
             process, adopted = None, False
+            await self._end_group()
             self._conclude()
 
     @property
@@ -127,6 +130,11 @@ class Container:
             self._owner.tell("Warning", "BackOff", f"Container {self._name} ended and is started again after {self._kept.pause:g} s")
             await asyncio.sleep(min(wait, LONGEST_PAUSE))
 
+    async def _end_group(self) -> None:
+        """A shim that was killed leaves what its program started; its control group has all of it."""
+        if self._kept.cgroup:
+            await asyncio.to_thread(cgroups.end, Path(self._kept.cgroup))
+
     def _conclude(self) -> None:
         """Take down how the run ended, and how long to wait before the next."""
         kept, files = self._kept, self._owner.files
@@ -144,7 +152,7 @@ class Container:
         lasted = ended.finished_at - ended.started_at
         kept.pause = 0.0 if lasted >= HEALTHY_SECONDS else kept.pause
         mounts.clear_points(kept.made)
-        kept.pid, kept.made, kept.ended = 0, [], ended
+        kept.pid, kept.made, kept.cgroup, kept.ended = 0, [], "", ended
         files.save(self._owner.record)
         self._node.metrics.remove(self._key)
         self.state.ended, self.state.started_at = ended, None
@@ -207,6 +215,7 @@ class Container:
                 kept.pause = min(max(kept.pause * 2, self._node.first_pause), LONGEST_PAUSE)
             kept.attempt, kept.pid, kept.birth = attempt, process.pid, programs.birth(process)
             kept.started_at, kept.made, kept.check, kept.any_status = time.time(), job.made, job.check, job.any_status
+            kept.cgroup = job.cgroup
             files.save(record)
 
         cores = limits.cores(self._spec, self._node.metrics.processes())

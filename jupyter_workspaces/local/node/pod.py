@@ -213,6 +213,7 @@ class Pod:
                         container.state.ready = False
                     self.changed()
             await self._stop(shims)
+        await asyncio.to_thread(trees.kill_lost, self.files)
         for name, kept in self.record.containers.items():
             self._node.metrics.remove((self.uid, name))
             clear_points(kept.made)
@@ -248,7 +249,6 @@ class Pod:
         for shim in shims:
             if not await asyncio.to_thread(trees.kill, shim):
                 log.error("Process %d of pod %s cannot be killed", shim.pid, self.record.name)
-        await asyncio.to_thread(trees.kill_marked, self.uid)
 
     def _deadline(self, lost_until: float) -> float:
         going = self.pod["metadata"].get("deletionTimestamp")

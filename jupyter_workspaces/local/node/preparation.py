@@ -13,7 +13,7 @@ from typing import Any
 
 from ...cluster.client import Cluster
 from ...resources.names import WORKSPACE_NAME
-from . import environment, mounts, runtimes
+from . import cgroups, environment, limits, mounts, runtimes
 from .mounts import Hides, Mount, Plan
 from .records import ENDED, PodFiles, PodRecord
 from .volumes import Volumes
@@ -30,12 +30,13 @@ LAB_FILES_SOURCE = Path(__file__).with_name("lab_files.py")
 
 @dataclass(frozen=True)
 class Place:
-    """Where pods live on this computer: the cluster's directory, and which mount namespaces can be made (`root`, `user` or None)."""
+    """Where pods live on this computer: the cluster's directory, which mount namespaces can be made (`root`, `user` or None), and where control groups can."""
 
     directory: Path
     namespaces: str | None
     log_bytes: int
     log_files: int
+    cgroups: Path | None = None
 
 
 @dataclass
@@ -48,6 +49,7 @@ class Job:
     plan: dict[str, Any]
     check: str | None = None
     any_status: bool = False
+    cgroup: str = ""
     made: list[str] = field(default_factory=list)
 
 
@@ -87,6 +89,7 @@ class Prepared:
         needed = environment.base(self.pod, home, root, private, temporary, self.runtime.programs)
         asked = self._check()
         check = None if asked is None else f"http://{where.address}:{where.port}{where.fill(asked)}"
+        group = self._cgroup(record, attempt)
         shim_plan = {
             "command": self.runtime.line(where),
             "environment": {**needed, **self.runtime.environment, **self.variables, **{kept: needed[kept] for kept in environment.FIXED}},
@@ -99,9 +102,17 @@ class Prepared:
             "namespace": self.place.namespaces if self.volumes else None,
             "steps": plan.steps,
             "staging": str(files.below("staging")),
+            "cgroup": group,
         }
         files.log(name, attempt).touch(mode=0o600)  # so that whoever asks for the log of this run finds it from now on
-        return Job(shim_plan, check, self.runtime.check is None, plan.made)
+        return Job(shim_plan, check, self.runtime.check is None, group, plan.made)
+
+    def _cgroup(self, record: PodRecord, attempt: int) -> str:
+        """The directory of a new control group; empty where there can be none."""
+        if self.place.cgroups is None:
+            return ""
+        made = cgroups.create(self.place.cgroups, f"{record.uid}-{self.spec['name']}-{attempt}", limits.memory_limit(self.spec))
+        return "" if made is None else str(made)
 
     def _check(self) -> str | None:
         """The path that tells readiness; None where the pod's own probe does, or nothing can."""
