@@ -12,7 +12,7 @@ import psutil
 import pytest
 from node_cluster import NodeCluster, node_cluster
 
-from jupyter_workspaces.local.node import cgroups
+from jupyter_workspaces.local.node import PodAccess, cgroups
 from jupyter_workspaces.local.node.records import all_pods
 from jupyter_workspaces.local.node.trees import shims, stop_pods
 
@@ -133,6 +133,28 @@ async def test_a_pod_deleted_while_no_node_ran_leaves_nothing(tmp_path: Path, wo
         nodes.start_agent()
 
         await nothing_left(nodes, word)
+
+
+async def test_a_command_that_hides_ends_with_the_pod(tmp_path: Path, word: str) -> None:
+    async with node_cluster(tmp_path) as nodes:
+        await nodes.program("one", "exec sleep 600")
+        pod = await nodes.ready("one")
+        program = f"{sys.executable} -I -S -c 'import time; time.sleep(600)' {word}"
+        running_command = await PodAccess(tmp_path).execute(
+            pod, "main", ["/bin/sh", "-c", f"env -i setsid {program}"], tty=False, stdin=False
+        )
+
+        async def runs() -> bool:
+            return bool(await asyncio.to_thread(running, word))
+
+        await nodes.until(runs, "the command to run")
+        running_command._process.kill()  # who would end it
+        await running_command._process.wait()
+        await nodes.delete("one", grace_seconds=1)
+        await nodes.gone("one")
+
+        assert running(word) == []
+        await running_command.stop()
 
 
 def groups(uid: str) -> list[str]:
