@@ -30,7 +30,12 @@ def main() -> None:
     if os.fork() == 0:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL), 0, 0, 0)
         if os.getppid() == program:
-            asyncio.run(serve(plan["address"], plan["port"], plan["socket"]))
+            try:
+                asyncio.run(serve(plan["address"], plan["port"], plan["socket"]))
+            except OSError as error:
+                print(f"Nothing can listen at this workspace's address: {error.strerror}", file=sys.stderr)
+            finally:
+                os.kill(program, signal.SIGTERM)  # nobody reaches it without its gate; its next run may get another port
         return
     os.execvp(command[0], command)
 

@@ -32,17 +32,49 @@ HTTP = {"httpGet": {"port": PORT, "path": "/", "httpHeaders": [{"name": "Authori
 TCP = {"tcpSocket": {"port": PORT}}
 
 
-async def pod_that_listens_late(nodes: NodeCluster, probe: dict[str, Any]) -> str:
+async def pod_that_listens_late(
+    nodes: NodeCluster, probe: dict[str, Any], program: str = PROGRAM, place: tuple[str, ...] = ("{address}", "{port}")
+) -> str:
     """A pod whose program listens once the file `go` is there. Its address."""
     script = nodes.directory / "program.py"
-    script.write_text(PROGRAM)
-    entry = {"image": "late", "command": [sys.executable, str(script), "{address}", "{port}", str(nodes.directory / "go")]}
+    script.write_text(program)
+    entry = {"image": "late", "command": [sys.executable, str(script), *place, str(nodes.directory / "go")]}
     (nodes.directory / runtimes.MAPPING).write_text(yaml.safe_dump({"images": [entry]}))
     main = {"image": "late", "command": None, "ports": [{"containerPort": PORT}], "readinessProbe": {**probe, "failureThreshold": 100}}
     await nodes.program("one", "", container=main)
     await nodes.state("one", "running")
     address: str = (await nodes.pod("one"))["status"]["podIP"]
     return address
+
+
+UNIX_PROGRAM = """
+import os, socketserver, sys, time
+from http.server import BaseHTTPRequestHandler
+while not os.path.exists(sys.argv[2]):
+    time.sleep(0.02)
+class Says(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(204)
+        self.end_headers()
+    def address_string(self):
+        return "somebody"
+socketserver.ThreadingUnixStreamServer(sys.argv[1], Says).serve_forever()
+"""
+
+
+@as_root
+async def test_a_gate_whose_address_is_taken_ends_its_program_which_gets_another_port(tmp_path: Path) -> None:
+    async with node_cluster(tmp_path, first_pause=0.1) as nodes:
+        address = await pod_that_listens_late(nodes, HTTP, UNIX_PROGRAM, ("{socket}",))
+        with thief(address, PORT) as other:
+            (tmp_path / "go").touch()
+
+            pod = await nodes.ready("one")
+            _, taken = await asyncio.to_thread(other.stop)
+
+        assert int(pod["metadata"]["annotations"][f"{LOCAL_PORT}{PORT}"]) != PORT
+        assert "Nothing can listen at this workspace's address" in await nodes.log("one", previous="true")
+        assert taken == b""
 
 
 async def says_so(nodes: NodeCluster) -> bool:
