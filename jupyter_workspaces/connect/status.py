@@ -11,8 +11,10 @@ from tornado import web
 
 from ..api.problems import Problem
 from ..api.receiving import Received
+from ..cluster.peers import ForeignListener, open_connection
+from ..timeouts import timeout
 from .asking import Absent, ConnectHandler, Refused
-from .target import Target, Unavailable
+from .target import Target, Unavailable, foreign_listener
 
 DIAL_SECONDS = 2
 ACTION_BYTES = 1024
@@ -71,11 +73,11 @@ class StatusHandler(ConnectHandler):
 
     async def _listens(self, target: Target) -> bool:
         """Whether the port takes connections: Ready can be a moment early, and stays a moment after a crash. Raises `Absent`."""
-        if target.forwarded is None:
-            return await _takes_connections(target)
-        from .forwarding import listens
-
         try:
+            if target.forwarded is None:
+                return await _takes_connections(target)
+            from .forwarding import listens
+
             return await listens(self.services.cluster.cluster, target)
         except Unavailable as why:
             raise await self.absent(why) from why
@@ -96,8 +98,12 @@ def _said(problem: Problem) -> str:
 
 
 async def _takes_connections(target: Target) -> bool:
+    """Raises `Unavailable` where another user listens."""
     try:
-        _, writer = await asyncio.wait_for(asyncio.open_connection(target.host, target.port), DIAL_SECONDS)
+        async with timeout(DIAL_SECONDS):
+            _, writer = await open_connection(target.host, target.port)
+    except ForeignListener as error:
+        raise foreign_listener() from error
     except (OSError, asyncio.TimeoutError):
         return False
     writer.close()

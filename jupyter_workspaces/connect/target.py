@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from ..api.identity import Access
 from ..cluster.client import Cluster
+from ..cluster.peers import FOREIGN
 from ..resources import names
 from ..resources.templates import TemplateError, connect_path, render
 
@@ -130,6 +131,11 @@ class Unavailable(Exception):
     def status(self) -> int:
         """The HTTP status to answer with."""
         return _STATUS.get(self.state, 503)
+
+
+def foreign_listener() -> Unavailable:
+    """Why a workspace is not opened at whose address another user listens. A pod that is made anew gets another address."""
+    return Unavailable("failed", f"{FOREIGN} Nothing was sent to it. Restart the workspace: it then gets another address.")
 
 
 def resolve(view: View, place: Place) -> Target:

@@ -75,13 +75,13 @@ class Upstreams:
 
     async def session(self, cluster: Cluster, target: Target) -> aiohttp.ClientSession:
         """The one whose connections reach the target."""
-        import aiohttp  # here, so that a server that nobody asks for a workspace starts without it
-
         if target.forwarded is not None:
             return await self._forwarded_session(cluster)
         if self._session is None:
+            from .dialling import WorkspaceConnector
+
             self._session = _session(
-                aiohttp.TCPConnector(
+                WorkspaceConnector(
                     limit=CONNECTIONS, limit_per_host=CONNECTIONS_OF_A_WORKSPACE, keepalive_timeout=IDLE_SECONDS, socket_factory=_socket
                 )
             )

@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
+from ..cluster.peer_connector import PeerConnector
 from ..cluster.reflector import Key, Reflector
 from ..cluster.workqueue import WorkQueue
 from ..resources import names
@@ -146,7 +147,8 @@ class Prober:
 
     async def run(self) -> None:
         timeout = aiohttp.ClientTimeout(total=PROBE_SECONDS)
-        async with aiohttp.ClientSession(timeout=timeout) as session:
+        # A probe carries the workspace's token, so it speaks only to programs of our own user where they are on this computer.
+        async with aiohttp.ClientSession(connector=PeerConnector(), timeout=timeout) as session:
 
             async def probe(key: Key) -> None:
                 found = self._find(key)

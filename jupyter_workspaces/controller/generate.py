@@ -114,7 +114,7 @@ def pod_template(
         "ports": [{"name": f"http-{port['port']}", "containerPort": port["port"], "protocol": "TCP"} for port in image_spec["ports"]],
         "env": _environment(workspace, kind, image, token_secret_name),
         "volumeMounts": mounts,
-        **(template.get("probes") or {}),
+        **_probes(workspace, kind, image),
     }
     if template.get("containerSecurityContext"):
         container["securityContext"] = template["containerSecurityContext"]
@@ -144,20 +144,37 @@ def selector(workspace: Mapping[str, Any]) -> dict[str, str]:
     return {names.WORKSPACE_NAME: name, names.STATEFUL_SET: name}
 
 
-def _environment(workspace: Mapping[str, Any], kind: Mapping[str, Any], image: Option, token_secret_name: str | None) -> list[Object]:
+def _rendered(text: str, field: str, workspace: Mapping[str, Any], kind: Mapping[str, Any], image: Option) -> str:
+    """A value of the kind with its templates filled in. Raises `GenerateError`."""
     metadata = workspace["metadata"]
     served = {port["id"] for port in image.current["spec"]["ports"]}
 
     def prefix(port_id: str) -> str:
         return connect_path(metadata["namespace"], metadata["name"], port_id) if port_id in served else ""
 
+    try:
+        return render(text, prefix)
+    except TemplateError as error:
+        wrong = f"The kind {kind['metadata']['name']} has a wrong value for {field}: {error}. Ask who manages it to mend it."
+        raise GenerateError(wrong) from error
+
+
+def _probes(workspace: Mapping[str, Any], kind: Mapping[str, Any], image: Option) -> Object:
+    """The kind's probes. A program that serves below its public path is asked there, so `httpGet.path` may hold templates."""
+    probes: Object = {}
+    for name, probe in (kind["spec"]["podTemplate"].get("probes") or {}).items():
+        asked = (probe or {}).get("httpGet") or {}
+        path = asked.get("path")
+        filled = {**asked, "path": _rendered(path, f"the path of its {name}", workspace, kind, image)} if path else None
+        probes[name] = {**probe, "httpGet": filled} if filled else probe
+    return probes
+
+
+def _environment(workspace: Mapping[str, Any], kind: Mapping[str, Any], image: Option, token_secret_name: str | None) -> list[Object]:
     environment = []
     for entry in kind["spec"]["podTemplate"].get("extraEnv") or ():
-        try:
-            environment.append(entry | {"value": render(entry["value"], prefix)} if entry.get("value") else dict(entry))
-        except TemplateError as error:
-            text = f"The kind {kind['metadata']['name']} has a wrong value for {entry['name']}: {error}. Ask who manages it to mend it."
-            raise GenerateError(text) from error
+        value = entry.get("value")
+        environment.append(entry | {"value": _rendered(value, entry["name"], workspace, kind, image)} if value else dict(entry))
     variable = (kind["metadata"].get("annotations") or {}).get(names.TOKEN_ENV)
     if token_secret_name is not None and variable and all(entry["name"] != variable for entry in environment):
         reference = {"secretKeyRef": {"name": token_secret_name, "key": names.TOKEN_KEY}}

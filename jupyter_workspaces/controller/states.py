@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ..cluster.peers import FOREIGN
 from ..resources import names
 from .generate import CONTAINER
 
@@ -57,9 +58,20 @@ def _of_pod(pod: Object) -> tuple[str, str]:
         return "Pending", f"Its program ended ({_ending(ended)}) and starts again."
     if scheduled is None and not pod["spec"].get("nodeName"):
         return "Pending", "Waiting for a place on a node."
-    if main is not None and "running" in (main.get("state") or {}):
-        return "Pending", "Started; waiting until it answers."
+    if main is not None and (running := (main.get("state") or {}).get("running")) is not None:
+        return _unready(conditions.get("Ready") or {}, running)
     return "Pending", "Getting ready: volumes and image."
+
+
+def _unready(ready: Object, running: Object) -> tuple[str, str]:
+    """Of a program that runs and is not ready: it starts, or it was ready and does not answer any more."""
+    message = _one_line(ready.get("message") or "")
+    if message.startswith(FOREIGN):
+        return "Error", f"{message} Restart the workspace: it then gets another address."
+    # A new run begins unready; the condition turns after its start only where it was ready meanwhile. Both times are in UTC seconds.
+    if ready.get("status") == "False" and (ready.get("lastTransitionTime") or "") > (running.get("startedAt") or "~"):
+        return "Error", "Its program does not answer. It may be busy or stopped: wait for it, look at its log, or restart the workspace."
+    return "Pending", "Started; waiting until it answers."
 
 
 def _unscheduled(condition: Object) -> str:

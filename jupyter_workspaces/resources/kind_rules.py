@@ -61,6 +61,9 @@ def _templates(template: Object) -> list[Cause]:
 
     for entry in template.get("extraEnv") or ():
         rendered(entry.get("value") or "", f"spec.podTemplate.extraEnv[{entry['name']}].value")
+    for name, probe in (template.get("probes") or {}).items():
+        path = ((probe or {}).get("httpGet") or {}).get("path") or ""
+        rendered(path, f"spec.podTemplate.probes.{name}.httpGet.path")
     for port in template["ports"]:
         headers = (port.get("httpProxy") or {}).get("requestHeaders") or {}
         for action in ("set", "add"):

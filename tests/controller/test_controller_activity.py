@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from played_cluster import Play, PlayedCluster
+from thief import as_root, thief
 
 from jupyter_workspaces.controller import activity
 from jupyter_workspaces.resources import names
@@ -107,6 +108,20 @@ async def test_an_answer_that_tells_nothing_is_a_failure_that_says_why(play: Pla
         activity = await probed(played, "Failure", words)
         assert (activity["lastActivity"], activity["lastUpdate"]) == (0, 0)
         assert (await played.status())["state"] == "Running"
+
+
+@as_root
+async def test_a_listener_of_another_user_gets_no_token(play: Play) -> None:
+    with thief("127.0.0.1") as other:
+        async with play() as played:
+            await played.make_kind("lab", activityProbe=PROBE)
+            await played.make(kind="lab")
+            await played.run_pod(port=other.port)
+            await probed(played, "Failure", "Another user's program listens at this workspace's address")
+        count, taken = await asyncio.to_thread(other.stop)
+
+    assert count >= 1
+    assert taken == b""
 
 
 async def test_a_program_that_does_not_listen_is_a_failure_and_is_asked_again(play: Play) -> None:

@@ -128,6 +128,28 @@ def test_an_environment_that_cannot_be_rendered_names_the_variable() -> None:
         pod_template(extraEnv=[{"name": "P", "value": "{{ nothing }}"}])
 
 
+def test_a_probe_asks_below_the_public_path_of_its_port() -> None:
+    """A Lab serves nothing at `/`."""
+    probe = pod_template()["spec"]["containers"][0]["readinessProbe"]
+    assert probe["httpGet"] == {"path": "/workspace/connect/lab/dora/jupyterlab/api", "port": 8888}
+
+
+def test_a_probe_that_cannot_be_rendered_is_named() -> None:
+    probes = {"livenessProbe": {"httpGet": {"path": "{{ nothing }}", "port": 1}}, "startupProbe": {"tcpSocket": {"port": 1}}}
+    with pytest.raises(GenerateError, match=r"wrong value for the path of its livenessProbe"):
+        pod_template(probes=probes)
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind in load.samples() if kind["kind"] == "WorkspaceKind"], ids=lambda kind: kind["metadata"]["name"]
+)
+def test_a_sample_kind_notices_a_stopped_program_within_half_a_minute(kind: Object) -> None:
+    probe = kind["spec"]["podTemplate"]["probes"]["readinessProbe"]
+    assert "httpGet" in probe
+    assert probe["timeoutSeconds"] >= probe["periodSeconds"]
+    assert probe["periodSeconds"] + probe["failureThreshold"] * probe["timeoutSeconds"] <= 30
+
+
 def test_two_ports_of_one_number_are_refused() -> None:
     given = copy.deepcopy(KIND)
     ports = [{"id": "jupyterlab", "port": 8888}, {"id": "other", "port": 8888}]

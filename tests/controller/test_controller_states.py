@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from jupyter_workspaces.cluster.peers import FOREIGN
 from jupyter_workspaces.controller.states import decide
 from jupyter_workspaces.resources import names
 
@@ -30,6 +31,13 @@ def pod(phase: str = "Pending", *, main: Object | None = None, node: str = "loca
 
 def waiting(reason: str, message: str = "", **more: Any) -> Object:
     return pod(main={"waiting": {"reason": reason, "message": message}, **more}, conditions=PLACED)
+
+
+def silent(message: str = "containers with unready status: [main]", *, since: str) -> Object:
+    """A program that runs since New Year, and is not ready `since` a moment."""
+    found = pod("Running", main=dict(RUNS), conditions={**PLACED, "Ready": ("False", "ContainersNotReady", message)})
+    found["status"]["conditions"][-1]["lastTransitionTime"] = since
+    return found
 
 
 PLACED = {"PodScheduled": ("True", "", "")}
@@ -75,6 +83,10 @@ def unscheduled(message: str, reason: str = "Unschedulable") -> Object:
         (workspace(), waiting("CrashLoopBackOff", lastState=FAILED), None, "Error", "exit code 3"),
         (workspace(), waiting("CrashLoopBackOff", lastState=KILLED), None, "Error", "more memory"),
         (workspace(), pod("Running", main=RUNS, conditions=UNREADY), None, "Pending", "until it answers"),
+        (workspace(), silent(since="2025-12-31T23:59:58Z"), None, "Pending", "until it answers"),
+        (workspace(), silent(since="2026-01-01T00:00:00Z"), None, "Pending", "until it answers"),
+        (workspace(), silent(since="2026-01-01T00:00:09Z"), None, "Error", "does not answer"),
+        (workspace(), silent(FOREIGN, since="2025-12-31T23:59:58Z"), None, "Error", "Another user's program listens at this workspace's address"),
         (workspace(), pod("Running", main=RUNS, conditions=READY), None, "Running", "Running."),
         (workspace(), pod("Running", main={**RUNS, "lastState": KILLED}, conditions=READY), None, "Running", "more memory"),
         (workspace(), pod("Running", main=dict(FAILED), conditions=UNREADY), None, "Pending", "exit code 3"),

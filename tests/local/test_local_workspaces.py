@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from running_cluster import ask, kill, until
 
@@ -80,6 +81,23 @@ def test_a_workspace_outlives_the_cluster_and_its_home_outlives_the_workspace(ho
     volume = ask(home, "GET", f"{CLAIMS}/home-of-dora")[1]["spec"]["volumeName"]
     assert (home / "volumes" / volume).is_dir()
     until(lambda: not labs(home), "the end of its processes")
+
+
+def test_a_stopped_lab_says_that_it_does_not_answer_until_it_goes_on(home: Path) -> None:
+    launch.start(home)
+    ask(home, "POST", CLAIMS, claim("home-of-dora"))
+    ask(home, "POST", WORKSPACES, workspace("dora", "home-of-dora"))
+    until(lambda: state(home, "dora") == "Running", "a running workspace")
+    (shim,) = labs(home)
+    (lab,) = psutil.Process(shim).children()
+
+    lab.suspend()
+    until(lambda: state(home, "dora") == "Error", "the stopped Lab to be noticed")
+    message = ask(home, "GET", f"{WORKSPACES}/dora")[1]["status"]["stateMessage"]
+    lab.resume()
+
+    assert "does not answer" in message
+    until(lambda: state(home, "dora") == "Running", "the Lab that goes on")
 
 
 def test_a_claim_of_a_running_workspace_cannot_be_pulled_away(home: Path) -> None:

@@ -71,6 +71,8 @@ BREAKS = [
     ("spec.podTemplate.podMetadata.annotations", {"-x": "y"}, {("Invalid", "spec.podTemplate.podMetadata.annotations")}),
     ("spec.podTemplate.extraEnv", [{"name": "P", "value": "{{ nothing }}"}], {("Invalid", "spec.podTemplate.extraEnv[P].value")}),
     ("spec.podTemplate.extraEnv", [{"name": "P", "value": '{{ httpPathPrefix "web"'}], {("Invalid", "spec.podTemplate.extraEnv[P].value")}),
+    ("spec.podTemplate.probes", {"startupProbe": {"httpGet": {"port": 1, "path": "{{ no }}"}}},
+     {("Invalid", "spec.podTemplate.probes.startupProbe.httpGet.path")}),
     (f"{IMAGES}.spawner.default", "lost", {("Invalid", f"{IMAGES}.spawner.default")}),
     (f"{SIZES}.spawner.default", "lost", {("Invalid", f"{SIZES}.spawner.default")}),
     (f"{IMAGES}.values.0.redirect", {"to": "lost"}, {("Invalid", f"{IMAGES}.values[a].redirect.to")}),

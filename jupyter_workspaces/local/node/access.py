@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from ...cluster.peers import open_connection
+from ...timeouts import timeout
 from ..apiserver.programs import NotPossible
 from . import programs
 from .records import PodFiles
@@ -35,36 +37,36 @@ class PodAccess:
             raise NotPossible("commands can be run in pods on Linux and macOS only")
         from .execution import Execution  # terminals, which Windows does not have
 
-        program = await asyncio.to_thread(self._program, pod, container)
+        program, cgroup = await asyncio.to_thread(self._program, pod, container)
         try:
             environment, directory = await asyncio.to_thread(lambda: (program.environ(), program.cwd()))
         except psutil.Error as error:
             raise NotPossible(f"the environment of the program in container {container} cannot be read: {error}") from error
         try:
-            return await Execution.start(program.pid, environment, directory, command, tty=tty, stdin=stdin)
+            return await Execution.start(program.pid, environment, directory, command, tty=tty, stdin=stdin, cgroup=cgroup)
         except OSError as error:
             raise NotPossible(f"this computer cannot start another process: {error}") from error
 
     async def dial(self, pod: Object, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """To the pod's own address only: the rest of this computer is none of its ports. Raises `OSError`, `NotPossible`."""
+        """Connect to the pod's own address, and to programs of our own user only. Raises `OSError`, `NotPossible`."""
         record = await asyncio.to_thread(PodFiles(self._directory, pod["metadata"]["uid"]).load)
         if record is None or not record.address:
             raise NotPossible(f"the pod {pod['metadata']['name']} does not run here")
         real = record.ports.get(str(port), port)
         if record.address == "127.0.0.1" and str(port) not in record.ports:
             raise NotPossible(f"the pod has no port {port}; where all pods share 127.0.0.1 only declared ports can be reached")
-        connecting = asyncio.open_connection(record.address, real, limit=PIECE_BYTES)
         try:
-            return await asyncio.wait_for(connecting, DIAL_SECONDS)
+            async with timeout(DIAL_SECONDS):
+                return await open_connection(record.address, real, limit=PIECE_BYTES)
         except asyncio.TimeoutError as error:
             raise NotPossible(f"port {port} did not answer within {DIAL_SECONDS:g} s") from error
 
-    def _program(self, pod: Object, container: str) -> psutil.Process:
-        """The program that a container's shim holds: the first of its children. Raises `NotPossible`."""
+    def _program(self, pod: Object, container: str) -> tuple[psutil.Process, str]:
+        """The program that a container's shim holds, the first of its children, and its control group. Raises `NotPossible`."""
         record = PodFiles(self._directory, pod["metadata"]["uid"]).load()
         kept = None if record is None else record.containers.get(container)
         shim = None if kept is None else programs.find(kept.pid, kept.birth)
-        if shim is None:
+        if kept is None or shim is None:
             raise NotPossible(f"container {container} of pod {pod['metadata']['name']} does not run now")
         try:
             held = sorted(shim.children(), key=lambda process: (process.create_time(), process.pid))
@@ -72,4 +74,4 @@ class PodAccess:
             held = []
         if not held:
             raise NotPossible(f"container {container} of pod {pod['metadata']['name']} has just ended")
-        return held[0]
+        return held[0], kept.cgroup

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import secrets
 import socket
 from collections.abc import Iterable
 
@@ -21,16 +22,16 @@ def many_addresses() -> bool:
     return os.environ.get(ONE_ADDRESS) != "1" and _can_bind("127.99.99.99", 0)
 
 
-def allocate(uid: str, ports: Iterable[int], taken: set[str]) -> tuple[str, dict[str, int]]:
-    """An address and, for each container port, the port that shall listen there. The same pod gets the same address if it is free.
+def allocate(ports: Iterable[int], taken: set[str]) -> tuple[str, dict[str, int]]:
+    """Choose an address and, for each container port, the port that shall listen there. Nobody can guess the address beforehand.
 
     `taken` are the addresses of other pods. Raises `OSError` when no port is free.
     """
     wanted = list(ports)
     if not many_addresses():
         return LOOPBACK, {str(port): _free_port(LOOPBACK) for port in wanted}
-    for attempt in range(64):
-        address = _address(f"{uid} {attempt}")
+    for _ in range(64):
+        address = _address(secrets.token_bytes(3))
         if address not in taken:
             break
     else:
@@ -41,11 +42,10 @@ def allocate(uid: str, ports: Iterable[int], taken: set[str]) -> tuple[str, dict
 
 def of(uid: str) -> str:
     """An address for a pod that does not listen; two pods may get the same."""
-    return _address(uid) if many_addresses() else LOOPBACK
+    return _address(hashlib.sha256(uid.encode()).digest()) if many_addresses() else LOOPBACK
 
 
-def _address(seed: str) -> str:
-    digest = hashlib.sha256(seed.encode()).digest()
+def _address(digest: bytes) -> str:
     return f"127.{FIRST + digest[0] % (LAST - FIRST + 1)}.{digest[1]}.{1 + digest[2] % 254}"
 
 

@@ -19,9 +19,10 @@ import psutil
 
 from ...cluster.client import Cluster
 from ...cluster.errors import AlreadyExists, ClusterError, NotFound
+from ...cluster.peer_connector import PeerConnector
 from ...cluster.reflector import Reflector
 from ...resources.catalog import NODES, PODS
-from . import mounts, trees
+from . import cgroups, mounts, trees
 from .container import FIRST_PAUSE, Node
 from .limits import SCAN_SECONDS, NodeMetrics
 from .pod import Pod
@@ -74,9 +75,11 @@ class Agent:
         await self._register()  # first, so that no pod hears meanwhile that there is no node
         kind = await asyncio.to_thread(mounts.namespaces) if self._allowed else None
         log.info("Volumes are %s", f"mounted in a namespace ({kind})" if kind else "links: no mount namespace can be made here")
-        connector = aiohttp.TCPConnector(force_close=True, limit=100)
+        connector = PeerConnector(force_close=True, limit=100)
         async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session:
-            place = Place(self._directory, kind, *self._logs)
+            groups = await asyncio.to_thread(cgroups.parent)
+            log.info("Control groups of containers are made %s", f"in {groups}" if groups is not None else "nowhere: there is none for us")
+            place = Place(self._directory, kind, *self._logs, groups)
             self._node = Node(self._cluster, place, Room(self._starts), self.metrics, session, self._first_pause)
             for files in all_pods(self._directory):
                 if (kept := files.load()) is not None and kept.address:
@@ -135,6 +138,7 @@ class Agent:
             for shim in trees.shims(files):
                 log.info("Ending process %d of a pod that is no more", shim.pid)
                 await asyncio.to_thread(trees.kill, shim)
+            await asyncio.to_thread(trees.kill_lost, files)
             if (kept := files.load()) is not None:
                 for container in kept.containers.values():
                     mounts.clear_points(container.made)

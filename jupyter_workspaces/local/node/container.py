@@ -9,14 +9,16 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import aiohttp
 import psutil
 
 from ...cluster.client import Cluster
+from ...cluster.peers import FOREIGN
 from ...timeouts import timeout
-from . import limits, mounts, programs, readiness, trees
+from . import cgroups, limits, mounts, programs, readiness, trees
 from .logs import tail
 from .preparation import Place, Prepared, prepare
 from .records import ENDED, OUT_OF_MEMORY, ContainerRecord, Ended, PodFiles, PodRecord
@@ -31,6 +33,9 @@ Object = Mapping[str, Any]
 FIRST_PAUSE, LONGEST_PAUSE = 10.0, 300.0
 HEALTHY_SECONDS = 600.0
 """After running this long a program that ends is started again at once."""
+
+CHECK_SECONDS, CHECK_FAILURES = 5.0, 4
+"""Readiness where a pod's spec has no probe: a program that stops answering is not ready within 25 s, one that pauses for 15 s still is."""
 
 MESSAGE_BYTES = 2048
 GRACE_SECONDS = 30
@@ -84,6 +89,7 @@ class Container:
         process = self.process
         adopted = process is not None
         if process is None and self._kept.pid:
+            await self._end_group()
             self._conclude()
         while True:
             if process is None:
@@ -93,6 +99,7 @@ class Container:
                 process = await self._start()
             await self._attend(process, adopted)
             process, adopted = None, False
+            await self._end_group()
             self._conclude()
 
     @property
@@ -123,6 +130,11 @@ class Container:
             self._owner.tell("Warning", "BackOff", f"Container {self._name} ended and is started again after {self._kept.pause:g} s")
             await asyncio.sleep(min(wait, LONGEST_PAUSE))
 
+    async def _end_group(self) -> None:
+        """A shim that was killed leaves what its program started; its control group has all of it."""
+        if self._kept.cgroup:
+            await asyncio.to_thread(cgroups.end, Path(self._kept.cgroup))
+
     def _conclude(self) -> None:
         """Take down how the run ended, and how long to wait before the next."""
         kept, files = self._kept, self._owner.files
@@ -140,7 +152,7 @@ class Container:
         lasted = ended.finished_at - ended.started_at
         kept.pause = 0.0 if lasted >= HEALTHY_SECONDS else kept.pause
         mounts.clear_points(kept.made)
-        kept.pid, kept.made, kept.ended = 0, [], ended
+        kept.pid, kept.made, kept.cgroup, kept.ended = 0, [], "", ended
         files.save(self._owner.record)
         self._node.metrics.remove(self._key)
         self.state.ended, self.state.started_at = ended, None
@@ -202,7 +214,8 @@ class Container:
                 kept.restarts += 1
                 kept.pause = min(max(kept.pause * 2, self._node.first_pause), LONGEST_PAUSE)
             kept.attempt, kept.pid, kept.birth = attempt, process.pid, programs.birth(process)
-            kept.started_at, kept.made, kept.check = time.time(), job.made, job.check
+            kept.started_at, kept.made, kept.check, kept.any_status = time.time(), job.made, job.check, job.any_status
+            kept.cgroup = job.cgroup
             files.save(record)
 
         cores = limits.cores(self._spec, self._node.metrics.processes())
@@ -223,7 +236,7 @@ class Container:
         self.state.started_at = kept.started_at
         self.state.restarts = kept.restarts
         self.state.container_id = f"process://{self._owner.record.uid}/{self._name}/{kept.attempt}"
-        self.state.reason, self.state.message = "", ""
+        self.state.reason, self.state.message, self.state.problem = "", "", ""
         if adopted:
             self.state.ready, self.state.started = self._was()
         limit = limits.memory_limit(self._spec)
@@ -269,7 +282,15 @@ class Container:
             for name in ("startupProbe", "livenessProbe", "readinessProbe")
         )
         if ready is None and self._kept.check is not None:
-            ready = readiness.Check(record.address, 0, self._kept.check, period=5.0, timeout=5.0, failures=6)
+            ready = readiness.Check(
+                record.address,
+                0,
+                self._kept.check,
+                period=CHECK_SECONDS,
+                timeout=CHECK_SECONDS,
+                failures=CHECK_FAILURES,
+                any_status=self._kept.any_status,
+            )
         if startup is not None and (problem := await readiness.succeeded(node.session, startup)) is not None:
             self._owner.tell("Warning", "Unhealthy", f"Startup probe failed: {problem}")
             return
@@ -277,14 +298,14 @@ class Container:
         failed = asyncio.Event()
 
         def turned(good: bool, problem: str) -> None:
-            if self.state.ready != good:
-                self.state.ready = good
+            if (self.state.ready, self.state.problem) != (good, problem):
+                self.state.ready, self.state.problem = good, problem
                 self._owner.changed()
             if good:
                 self._free_slot()
                 self._node.metrics.settle(self._key, limits.niceness(self._spec))
             else:
-                self._owner.tell("Warning", "Unhealthy", f"Readiness probe failed: {problem}")
+                self._owner.tell("Warning", "AddressTaken" if problem == FOREIGN else "Unhealthy", f"Readiness probe failed: {problem}")
 
         def lives(good: bool, problem: str) -> None:
             if not good:

@@ -40,8 +40,10 @@ def main() -> int:
     signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
     try:
+        # Opened before the container's mount namespace is entered, where a volume may lie over it.
+        group = os.open(plan["cgroup"], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) if plan.get("cgroup") else None
         _enter(plan)
-        pid = _spawn(plan)
+        pid = _spawn(plan, group)
     except OSError as error:
         what = f'"{error.filename}": ' if error.filename else ""
         _tell(control, {"failed": f"{what}{error.strerror or error}"})
@@ -85,7 +87,7 @@ def _enter(plan: dict[str, Any]) -> None:
         shim._prctl(shim.PR_CAPBSET_DROP, shim.CAP_SYS_ADMIN)  # as for the program itself: its read-only volumes stay so
 
 
-def _spawn(plan: dict[str, Any]) -> int:
+def _spawn(plan: dict[str, Any], group: int | None) -> int:
     failure, failure_end = os.pipe()  # closed by a successful exec
     parent = os.getpid()
     pid = os.fork()
@@ -98,6 +100,8 @@ def _spawn(plan: dict[str, Any]) -> int:
             if os.getppid() != parent:
                 os._exit(shim.CANNOT_RUN)
             signal.set_wakeup_fd(-1)
+            if group is not None:
+                shim._join(group)
             for number in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, signal.SIG_DFL)
             shim.limit_files(plan.get("openFiles"))

@@ -41,9 +41,17 @@ class Execution:
 
     @classmethod
     async def start(
-        cls, program: int, environment: Mapping[str, str], directory: str, command: Sequence[str], *, tty: bool, stdin: bool
+        cls,
+        program: int,
+        environment: Mapping[str, str],
+        directory: str,
+        command: Sequence[str],
+        *,
+        tty: bool,
+        stdin: bool,
+        cgroup: str = "",
     ) -> Execution:
-        """Beside the process `program`. Raises `OSError`."""
+        """Start a command beside the process `program`, in its control group if it has one. Raises `OSError`."""
         plan = {
             "program": program,
             "namespaces": _namespaces(program),
@@ -52,6 +60,7 @@ class Execution:
             "command": list(command),
             "tty": tty,
             "openFiles": descriptors.former_limit(),
+            "cgroup": cgroup,
         }
         loop = asyncio.get_running_loop()
         with ExitStack() as theirs, ExitStack() as ours:

@@ -1,7 +1,8 @@
 """Stands before a program that asks nobody who they are: lets in connections of the user who runs it, and nobody else's.
 
-Run as a script of its own (`python -I -S gate.py ADDRESS PORT SOCKET COMMAND…`): becomes the program, which shall listen at the Unix
-socket SOCKET (in a directory that only its user enters), and leaves a child that carries connections from ADDRESS:PORT to it.
+Run as a script of its own (`python -I -S gate.py FILE COMMAND…`): becomes the program, which shall listen at a Unix socket (in a
+directory that only its user enters), and leaves a child that carries connections from an address and port to it. All three stand in
+FILE, a JSON object with `address`, `port` and `socket`: every user of a computer can read command lines.
 Every user of a computer can dial its loopback addresses; Linux tells in /proc/net/tcp whose socket is at the other end (proc(5)).
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import json
 import os
 import resource
 import signal
@@ -25,13 +27,20 @@ OWN_FILES = 256
 
 
 def main() -> None:
-    address, port, socket, *command = sys.argv[1:]
+    place, *command = sys.argv[1:]
+    with open(place, encoding="utf-8") as file:
+        plan = json.load(file)
     program = os.getpid()
     if os.fork() == 0:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL), 0, 0, 0)
         if os.getppid() == program:
             raise_limit()
-            asyncio.run(serve(address, int(port), socket))
+            try:
+                asyncio.run(serve(plan["address"], plan["port"], plan["socket"]))
+            except OSError as error:
+                print(f"Nothing can listen at this workspace's address: {error.strerror}", file=sys.stderr)
+            finally:
+                os.kill(program, signal.SIGTERM)  # nobody reaches it without its gate; its next run may get another port
         return
     os.execvp(command[0], command)
 

@@ -137,7 +137,7 @@ class Pod:
                 for port in container.get("ports") or ({"containerPort": DEFAULT_PORT},)
             ]
             others = {address for uid, address in self._taken.items() if uid != self.uid}
-            self.record.address, self.record.ports = addresses.allocate(self.uid, dict.fromkeys(wanted), others)
+            self.record.address, self.record.ports = addresses.allocate(dict.fromkeys(wanted), others)
             self.record.started_at = time.time()
             self.files.save(self.record)
         self._taken[self.uid] = self.record.address
@@ -213,6 +213,7 @@ class Pod:
                         container.state.ready = False
                     self.changed()
             await self._stop(shims)
+        await asyncio.to_thread(trees.kill_lost, self.files)
         for name, kept in self.record.containers.items():
             self._node.metrics.remove((self.uid, name))
             clear_points(kept.made)
@@ -248,7 +249,6 @@ class Pod:
         for shim in shims:
             if not await asyncio.to_thread(trees.kill, shim):
                 log.error("Process %d of pod %s cannot be killed", shim.pid, self.record.name)
-        await asyncio.to_thread(trees.kill_marked, self.uid)
 
     def _deadline(self, lost_until: float) -> float:
         going = self.pod["metadata"].get("deletionTimestamp")

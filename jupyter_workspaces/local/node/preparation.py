@@ -13,7 +13,8 @@ from typing import Any
 
 from ...cluster.client import Cluster
 from ...listening import descriptors
-from . import environment, mounts, runtimes
+from ...resources.names import WORKSPACE_NAME
+from . import cgroups, environment, limits, mounts, runtimes
 from .mounts import Hides, Mount, Plan
 from .records import ENDED, PodFiles, PodRecord
 from .volumes import Volumes
@@ -30,20 +31,26 @@ LAB_FILES_SOURCE = Path(__file__).with_name("lab_files.py")
 
 @dataclass(frozen=True)
 class Place:
-    """Where pods live on this computer: the cluster's directory, and which mount namespaces can be made (`root`, `user` or None)."""
+    """Where pods live on this computer: the cluster's directory, which mount namespaces can be made (`root`, `user` or None), and where control groups can."""
 
     directory: Path
     namespaces: str | None
     log_bytes: int
     log_files: int
+    cgroups: Path | None = None
 
 
 @dataclass
 class Job:
-    """A plan for the shim, and what to remember of it: the URL that tells readiness, mount points made inside volumes."""
+    """A plan for the shim, and what to remember of it.
+
+    `check` is the URL that tells readiness, with `any_status` by any HTTP response; `made` are mount points made inside volumes.
+    """
 
     plan: dict[str, Any]
     check: str | None = None
+    any_status: bool = False
+    cgroup: str = ""
     made: list[str] = field(default_factory=list)
 
 
@@ -73,16 +80,19 @@ class Prepared:
         prefix = "/" + (self.variables.get("NB_PREFIX") or "").strip("/")
         socket = temporary / SOCKET
         socket.unlink(missing_ok=True)
-        where = runtimes.Place(record.address, record.ports.get(str(port), port), prefix.rstrip("/") + "/", home, str(private), str(socket))
-        for filename, text in self.runtime.files.items():
-            (private / filename).write_text(where.fill(text), encoding="utf-8")
+        where = runtimes.Place(
+            record.address, record.ports.get(str(port), port), prefix.rstrip("/") + "/", home, str(private), str(socket), name
+        )
+        for path, text in self.runtime.private_files(where, self._show_volumes(home, private)).items():
+            Path(path).touch(mode=0o600)
+            Path(path).write_text(text, encoding="utf-8")
         root = str(files.path / "root") if self.place.namespaces is None else ""
         needed = environment.base(self.pod, home, root, private, temporary, self.runtime.programs)
-        check = None
-        if self.runtime.check is not None and not self.spec.get("readinessProbe"):
-            check = f"http://{where.address}:{where.port}{where.fill(self.runtime.check)}"
+        asked = self._check()
+        check = None if asked is None else f"http://{where.address}:{where.port}{where.fill(asked)}"
+        group = self._cgroup(record, attempt)
         shim_plan = {
-            "command": self.runtime.line(where) + self._show_volumes(home, private),
+            "command": self.runtime.line(where),
             "environment": {**needed, **self.runtime.environment, **self.variables, **{kept: needed[kept] for kept in environment.FIXED}},
             # In a mount namespace its home does not exist outside; the shim goes there after it has mounted it.
             "directory": self.spec.get("workingDir") or where.fill(self.runtime.directory),
@@ -94,9 +104,30 @@ class Prepared:
             "steps": plan.steps,
             "openFiles": descriptors.former_limit(),
             "staging": str(files.below("staging")),
+            "cgroup": group,
         }
         files.log(name, attempt).touch(mode=0o600)  # so that whoever asks for the log of this run finds it from now on
-        return Job(shim_plan, check, plan.made)
+        return Job(shim_plan, check, self.runtime.check is None, group, plan.made)
+
+    def _cgroup(self, record: PodRecord, attempt: int) -> str:
+        """The directory of a new control group; empty where there can be none."""
+        if self.place.cgroups is None:
+            return ""
+        made = cgroups.create(self.place.cgroups, f"{record.uid}-{self.spec['name']}-{attempt}", limits.memory_limit(self.spec))
+        return "" if made is None else str(made)
+
+    def _check(self) -> str | None:
+        """The path that tells readiness; None where the pod's own probe does, or nothing can."""
+        if self.spec.get("readinessProbe"):
+            return None
+        if self.runtime.check is not None:
+            return self.runtime.check
+        # The controller names the ports of a kind so, which all speak HTTP: whatever such a program answers, it is alive.
+        ports = self.spec.get("ports") or ()
+        served = WORKSPACE_NAME in (self.pod["metadata"].get("labels") or {}) and any(
+            port.get("name") == f"http-{port['containerPort']}" for port in ports[:1]
+        )
+        return "{prefix}" if served else None
 
     def _mount(self, files: PodFiles) -> tuple[str, Plan]:
         """The home directory, and the steps that bring the volumes to their paths."""

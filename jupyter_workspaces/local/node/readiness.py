@@ -10,6 +10,10 @@ from typing import Any
 
 import aiohttp
 
+from ...cluster.peer_connector import ForeignListenerError
+from ...cluster.peers import FOREIGN, ForeignListener, open_connection
+from ...timeouts import timeout
+
 Object = Mapping[str, Any]
 
 EAGER_SECONDS, EAGER_UNTIL = 0.1, 20.0
@@ -18,7 +22,10 @@ EAGER_SECONDS, EAGER_UNTIL = 0.1, 20.0
 
 @dataclass(frozen=True)
 class Check:
-    """One probe, made ready: times in seconds. Without `url` it only connects."""
+    """One probe, made ready: times in seconds. Without `url` it only connects.
+
+    With `any_status` every HTTP response is good, whatever it says: the program is alive.
+    """
 
     host: str
     port: int
@@ -29,6 +36,7 @@ class Check:
     timeout: float = 1.0
     successes: int = 1
     failures: int = 3
+    any_status: bool = False
 
 
 def check_of(probe: Object | None, container: Object, address: str, ports: Mapping[str, int]) -> Check | None:
@@ -57,12 +65,16 @@ async def attempt(session: aiohttp.ClientSession, check: Check) -> str | None:
     """None when it answers well, else what was wrong."""
     try:
         if check.url is None:
-            _, writer = await asyncio.wait_for(asyncio.open_connection(check.host, check.port), check.timeout)
+            async with timeout(check.timeout):
+                _, writer = await open_connection(check.host, check.port)
             writer.close()
             return None
-        timeout = aiohttp.ClientTimeout(total=check.timeout)
-        async with session.get(check.url, headers=check.headers, timeout=timeout, allow_redirects=False, ssl=False) as response:
-            return None if 200 <= response.status < 400 else f"HTTP {response.status} at {check.url}"
+        limit = aiohttp.ClientTimeout(total=check.timeout)
+        async with session.get(check.url, headers=check.headers, timeout=limit, allow_redirects=False, ssl=False) as response:
+            good = check.any_status or 200 <= response.status < 400
+            return None if good else f"HTTP {response.status} at {check.url}"
+    except (ForeignListener, ForeignListenerError):
+        return FOREIGN
     except asyncio.TimeoutError:
         return f"no answer within {check.timeout:g} s at {check.url or f'{check.host}:{check.port}'}"
     except (OSError, aiohttp.ClientError, ValueError) as error:
@@ -70,13 +82,18 @@ async def attempt(session: aiohttp.ClientSession, check: Check) -> str | None:
 
 
 async def watch(session: aiohttp.ClientSession, check: Check, changed: Callable[[bool, str], None]) -> None:
-    """Probe until cancelled; `changed` hears of each turn to good, and of each turn to bad with what was wrong."""
+    """Probe once a period until cancelled. Calls `changed` at each turn to good, and at each turn to bad with what was wrong.
+
+    A listener of another user is bad at once, however many failures a probe may have.
+    """
     loop = asyncio.get_running_loop()
     await asyncio.sleep(check.delay)
     state: bool | None = None
+    told = ""
     good = bad = 0
     began = counted = loop.time()
     while True:
+        asked = loop.time()
         problem = await attempt(session, check)
         if problem is None:
             good, bad = good + 1, 0
@@ -87,11 +104,14 @@ async def watch(session: aiohttp.ClientSession, check: Check, changed: Callable[
             good = 0
             if state is not None or loop.time() - counted >= check.period:
                 bad, counted = bad + 1, loop.time()
-            if bad >= check.failures and state is not False:
-                state = False
+            if problem == FOREIGN:
+                bad = max(bad, check.failures)
+            if bad >= check.failures and (state is not False or (problem == FOREIGN) != (told == FOREIGN)):
+                state, told = False, problem
                 changed(False, problem)
         eager = state is None and loop.time() - began < EAGER_UNTIL
-        await asyncio.sleep(min(EAGER_SECONDS, check.period) if eager else check.period)
+        pause = min(EAGER_SECONDS, check.period) if eager else check.period
+        await asyncio.sleep(max(asked + pause - loop.time(), min(EAGER_SECONDS, pause)))
 
 
 async def succeeded(session: aiohttp.ClientSession, check: Check) -> str | None:

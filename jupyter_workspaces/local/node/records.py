@@ -31,7 +31,8 @@ class Ended:
 class ContainerRecord:
     """One container: its present or last run. `pid` and `birth` name its shim; `pid` is 0 when none runs.
 
-    `check` is the URL that tells readiness where the pod's spec has no probe; `pause` the back-off before the next start, in seconds.
+    `check` is the URL that tells readiness where the pod's spec has no probe, with `any_status` by any HTTP response; `pause` the
+    back-off before the next start, in seconds; `cgroup` the directory of its control group, if it has one.
     """
 
     attempt: int = 0
@@ -41,6 +42,8 @@ class ContainerRecord:
     restarts: int = 0
     pause: float = 0.0
     check: str | None = None
+    any_status: bool = False
+    cgroup: str = ""
     ended: Ended | None = None
     made: list[str] = field(default_factory=list)
 
@@ -124,6 +127,7 @@ class PodFiles:
         try:
             found = json.loads(self.run(container, attempt, ENDED).read_text(encoding="utf-8"))
             ended = Ended(found["exitCode"], "", found["startedAt"], found["finishedAt"], found["signal"], found["message"])
+            out_of_memory = out_of_memory or bool(found.get("outOfMemory"))
         except (OSError, ValueError, KeyError):
             lost = "Its supervising process was killed from outside, so its exit code is not known."
             ended = Ended(137, "", started_at, now, 9, "" if out_of_memory else lost)

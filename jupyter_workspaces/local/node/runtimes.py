@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -31,6 +32,7 @@ ENVIRONMENT = "env:"
 """Before a path: the image is the Python environment there."""
 
 GATE = Path(__file__).with_name("gate.py")
+LAUNCHER = Path(__file__).with_name("launcher.py")
 
 CHECK_SECONDS = 20.0
 _JUPYTER = re.compile(r"jupyter.*|.*-notebook|.*jupyter.*|base-lab")
@@ -44,6 +46,7 @@ class Place:
     """Where a program shall serve. `prefix` is its public path, with a slash at the end; `private` a directory of the pod's own.
 
     `socket` is for programs that ask nobody who they are: they listen there and the gate at `address` and `port` (`gate.py`).
+    `container` is the name of its container, which is unique in its pod.
     """
 
     address: str
@@ -52,6 +55,7 @@ class Place:
     home: str
     private: str = ""
     socket: str = ""
+    container: str = "main"
 
     def fill(self, text: str) -> str:
         for name in ("address", "port", "prefix", "home", "private", "socket"):
@@ -61,14 +65,17 @@ class Place:
 
 @dataclass(frozen=True)
 class Runtime:
-    """A program that stands for an image. The names of a `Place` in its command and `files`, as `{address}`, are filled in at the start.
+    """A program that stands for an image. The names of a `Place` in its texts, as `{address}`, are filled in.
 
-    A command with `{socket}` gets the gate before it; one that `is_lab` can show volumes in its file browser.
+    A command with `{socket}` gets the gate before it; one that `is_lab` can show volumes in its file browser. The `arguments` of a
+    Python `module`, which the command then runs, are given to it in a private file: other users can read command lines.
     `needs` must stay visible whatever is mounted; `check` is the path that answers when it is ready.
     """
 
     sentence: str
     command: tuple[str, ...]
+    module: str = ""
+    arguments: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     programs: tuple[str, ...] = ()
     needs: tuple[Path, ...] = ()
@@ -82,8 +89,20 @@ class Runtime:
         return any("{socket}" in part for part in self.command)
 
     def line(self, place: Place) -> list[str]:
-        gate = [sys.executable, "-I", "-S", str(GATE), place.address, str(place.port), place.socket] if self.gated else []
-        return gate + [place.fill(part) for part in self.command]
+        """The command line. It tells nobody at which address and port the program is going to listen."""
+        gate = [sys.executable, "-I", "-S", str(GATE), _file(place, "gate")] if self.gated else []
+        launcher = [str(LAUNCHER), _file(place, "command")] if self.module else []
+        return gate + [place.fill(part) for part in self.command] + launcher
+
+    def private_files(self, place: Place, more_arguments: Sequence[str] = ()) -> dict[str, str]:
+        """Path → text of the files that the command line refers to; they belong into the pod's private directory."""
+        found = {f"{place.private}/{name}": place.fill(text) for name, text in self.files.items()}
+        if self.gated:
+            found[_file(place, "gate")] = json.dumps({"address": place.address, "port": place.port, "socket": place.socket})
+        if self.module:
+            arguments = [*(place.fill(part) for part in self.arguments), *more_arguments]
+            found[_file(place, "command")] = json.dumps({"module": self.module, "arguments": arguments, "directory": place.private})
+        return found
 
 
 def resolve(image: str, container: Object, variables: Mapping[str, str], directory: Path) -> Runtime:
@@ -133,21 +152,23 @@ def jupyterlab(image: str, environment: str | None = None) -> Runtime:
     extra: dict[str, str] = {}
     if not any(_below(package, Path(prefix)) for prefix in prefixes):
         extra["PYTHONPATH"] = str(package.parent)  # installed for the user alone, below a HOME that the workspace does not have
-    command = [
-        *(python, "-m", "jupyterlab", "--no-browser"),
+    arguments = [
+        "--no-browser",
         *("--ServerApp.ip={address}", "--ServerApp.port={port}", "--ServerApp.port_retries=0"),
         *("--ServerApp.base_url={prefix}", "--ServerApp.root_dir={home}", "--ServerApp.allow_remote_access=True"),
     ]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
-        command.append("--allow-root")
+        arguments.append("--allow-root")
     return Runtime(
         f'Image "{image}" stands for JupyterLab of {words}',
-        tuple(command),
+        (python,),
+        "jupyterlab",
+        tuple(arguments),
         extra,
         (str(Path(python).parent),),
-        (Path(python), *(Path(prefix) for prefix in prefixes), package),
+        (Path(python), *(Path(prefix) for prefix in prefixes), package, LAUNCHER),
         "{prefix}api",
-        # `-m` looks for modules in the working directory first: a user's own `random.py` must not keep the Lab from starting.
+        # Not the home, where programs look for modules first: a user's own `random.py` must not keep the Lab from starting.
         directory="{private}",
         is_lab=True,
     )
@@ -172,8 +193,18 @@ def rstudio(image: str) -> Runtime:
     )
     database = "provider=sqlite\ndirectory={private}\n"  # its default is a directory of the system's
     return _gated(
-        Runtime(f'Image "{image}" stands for {program}', command, needs=(Path(program),), files={"rstudio-database.conf": database})
+        Runtime(
+            f'Image "{image}" stands for {program}',
+            command,
+            needs=(Path(program),),
+            check="/",  # its first page, or a redirect: no session is started for either
+            files={"rstudio-database.conf": database},
+        )
     )
+
+
+def _file(place: Place, name: str) -> str:
+    return f"{place.private}/{place.container}.{name}.json"
 
 
 def _gated(runtime: Runtime) -> Runtime:

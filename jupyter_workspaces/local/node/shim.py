@@ -37,6 +37,7 @@ LINE_BYTES = 16 * 1024
 
 DRAIN_SECONDS = 2.0
 KILL_SECONDS = 5.0
+LONGEST_PAUSE = 0.5
 CANNOT_RUN = 128
 OOM_SCORE = "300"
 """When the whole machine runs out of memory, the kernel takes a workspace before the cluster or the desktop."""
@@ -50,12 +51,15 @@ def main() -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
     log = Log(plan["log"], plan["logBytes"], plan["logFiles"])
     began = time.time()
+    group = None
     try:
         _calm()
+        if plan.get("cgroup"):  # opened here, because a volume may lie over it
+            group = os.open(plan["cgroup"], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         if plan.get("namespace"):
             enter_namespace(plan["namespace"])
             mount(plan["steps"], plan["staging"])
-        program = Program(plan, log)
+        program = Program(plan, log, group)
     except OSError as error:
         why = f"{error.strerror or error}: {error.filename}" if error.filename else str(error.strerror or error)
         log.write("stderr", f"This container could not be started: {why}\n".encode())
@@ -64,15 +68,16 @@ def main() -> int:
         return 1
     _answer("started")
     code, number = program.run()
-    _finish(plan["exit"], began, code, number, "")
+    _finish(plan["exit"], began, code, number, "", number == signal.SIGKILL and _ran_out_of_memory(group))
     return 0
 
 
 class Program:
     """The container's program and all that comes of it. Raises `OSError` when it cannot be started."""
 
-    def __init__(self, plan: dict[str, Any], log: Log) -> None:
-        self._log = log
+    def __init__(self, plan: dict[str, Any], log: Log, group: int | None = None) -> None:
+        """All of it belongs to the control group whose directory is open as `group`, if any."""
+        self._log, self._group = log, group
         self._signals, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC) if hasattr(os, "pipe2") else os.pipe()
         for end in (self._signals, waker):
             os.set_blocking(end, False)
@@ -101,6 +106,8 @@ class Program:
                 os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
                 os.dup2(out_end, 1)
                 os.dup2(err_end, 2)
+                if self._group is not None:
+                    _join(self._group)
                 os.umask(plan.get("umask", 0o022))
                 limit_files(plan.get("openFiles"))
                 os.chdir(plan["directory"])
@@ -135,9 +142,10 @@ class Program:
                     else:
                         self._copy(key.fd, selector)
                 status = self._reap()
-            deadline = time.monotonic() + KILL_SECONDS
-            while self._kill_rest() and time.monotonic() < deadline:
-                time.sleep(0.01)
+            pause = 0.01
+            while self._kill_rest():  # until nothing is left: what outlived us would be nobody's
+                time.sleep(pause)
+                pause = min(pause * 1.2, LONGEST_PAUSE)
             selector.unregister(self._signals)
             deadline = time.monotonic() + DRAIN_SECONDS
             while self._streams and (left := deadline - time.monotonic()) > 0:
@@ -174,6 +182,11 @@ class Program:
 
     def _kill_rest(self) -> bool:
         """A container ends with its first program: whatever is left becomes our child and is killed. True while there is any."""
+        if self._group is not None:
+            try:
+                _write(self._group, "cgroup.kill", b"1")
+            except OSError:
+                pass  # it was removed with the pod; the walk below finds the rest
         try:
             os.killpg(self.pid, signal.SIGKILL)
         except (ProcessLookupError, PermissionError):
@@ -425,9 +438,43 @@ def _empty(end: int) -> None:
         pass
 
 
-def _finish(path: str, began: float, code: int, number: int | None, message: str) -> None:
+def _write(directory: int, name: str, data: bytes) -> None:
+    file = os.open(name, os.O_WRONLY | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        os.write(file, data)
+    finally:
+        os.close(file)
+
+
+def _join(group: int) -> None:
+    """Bring this process, and so all that comes of it, into a control group."""
+    try:
+        _write(group, "cgroup.procs", b"0")
+    except OSError as error:  # it runs all the same, and its log tells
+        os.write(2, f"This program could not be put into its control group: {error.strerror}\n".encode())
+
+
+def _ran_out_of_memory(group: int | None) -> bool:
+    """Whether the kernel killed something of the group for its memory limit."""
+    if group is None:
+        return False
+    try:
+        with os.fdopen(os.open("memory.events", os.O_RDONLY | os.O_CLOEXEC, dir_fd=group)) as file:
+            return any(line.startswith("oom_kill ") and line.split()[1] != "0" for line in file)
+    except OSError:
+        return False  # nobody counts memory there
+
+
+def _finish(path: str, began: float, code: int, number: int | None, message: str, out_of_memory: bool = False) -> None:
     """The exit code, whole or not at all."""
-    record = {"exitCode": code, "signal": number, "startedAt": began, "finishedAt": time.time(), "message": message}
+    record = {
+        "exitCode": code,
+        "signal": number,
+        "startedAt": began,
+        "finishedAt": time.time(),
+        "message": message,
+        "outOfMemory": out_of_memory,
+    }
     temporary = f"{path}.new"
     with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         json.dump(record, file)

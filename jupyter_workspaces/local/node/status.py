@@ -14,7 +14,10 @@ Object = Mapping[str, Any]
 
 @dataclass
 class ContainerState:
-    """What a container does now. Exactly one of running (`started_at`), waiting (`reason`) and over (`over`) holds."""
+    """What a container does now. Exactly one of running (`started_at`), waiting (`reason`) and over (`over`) holds.
+
+    `problem` is what its readiness probe found, while it runs and is not ready.
+    """
 
     name: str
     image: str
@@ -27,6 +30,7 @@ class ContainerState:
     restarts: int = 0
     ready: bool = False
     started: bool = False
+    problem: str = ""
 
 
 def build(
@@ -94,6 +98,7 @@ def _failure(states: Sequence[ContainerState]) -> str:
 def _unready(states: Sequence[ContainerState]) -> tuple[str, str]:
     names = [state.name for state in states if not state.ready]
     waits = next((state.message for state in states if state.started_at is None and state.message), "")
+    waits = waits or next((state.problem for state in states if state.problem), "")
     return "ContainersNotReady", waits or f"containers with unready status: [{' '.join(names)}]"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 
+from . import cgroups
 from .programs import find, is_over
 from .records import PodFiles, all_pods
 
@@ -65,6 +66,19 @@ def kill(shim: psutil.Process, seconds: float = KILL_SECONDS) -> bool:
     return is_over(shim)
 
 
+def kill_lost(files: PodFiles) -> None:
+    """End what a pod's shims have lost: by its control groups where it has some, and by its mark in the environment. Blocks."""
+    record = files.load()
+    if record is None:
+        return
+    for kept in record.containers.values():
+        if kept.cgroup:
+            cgroups.end(Path(kept.cgroup))
+    deadline = time.monotonic() + KILL_SECONDS
+    while kill_marked(record.uid) and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
 def kill_marked(uid: str) -> int:
     """Kill processes of a pod whose shim is gone, known by their environment. How many there were."""
     count = 0
@@ -81,7 +95,7 @@ def kill_marked(uid: str) -> int:
 
 
 def stop_pods(directory: Path) -> None:
-    """End all processes of the pods recorded in a cluster's directory, found by pid and time of birth only.
+    """End all processes of the pods recorded in a cluster's directory, found by pid and time of birth, control group and mark.
 
     Blocks until they are gone: they get some seconds to save their files, then they are killed.
     """
@@ -96,6 +110,8 @@ def stop_pods(directory: Path) -> None:
         time.sleep(0.02)
     for shim in found:
         kill(shim)
+    for files in all_pods(directory):
+        kill_lost(files)
 
 
 def shims(files: PodFiles) -> list[psutil.Process]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import socket
@@ -161,8 +162,10 @@ def test_editors_without_a_login_listen_behind_the_gate(tmp_path: Path, monkeypa
     monkeypatch.setenv("PATH", str(tmp_path))
     variables: dict[str, Any] = {}
 
-    line = runtimes.resolve(image, {}, variables, tmp_path).line(Place("127.64.0.1", 8888, "/x/", "/home", "/private", "/private/program"))
+    found = runtimes.resolve(image, {}, variables, tmp_path)
+    place = Place("127.64.0.1", 8888, "/x/", "/home", "/private", "/private/program")
+    line, told = found.line(place), found.private_files(place)["/private/main.gate.json"]
 
-    assert line[:6] == [sys.executable, "-I", "-S", str(runtimes.GATE), "127.64.0.1", "8888"]
-    assert line[6:8] == ["/private/program", str(fake)]
-    assert not [part for part in line[8:] if "127.64.0.1" in part]
+    assert line[:6] == [sys.executable, "-I", "-S", str(runtimes.GATE), "/private/main.gate.json", str(fake)]
+    assert json.loads(told) == {"address": "127.64.0.1", "port": 8888, "socket": "/private/program"}
+    assert not [part for part in line if "127.64.0.1" in part]

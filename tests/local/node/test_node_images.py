@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from jupyter_workspaces.local.node import runtimes
 from jupyter_workspaces.local.node.runtimes import Place, Runtime
 from jupyter_workspaces.local.node.waiting import Waiting
 
-PLACE = Place("127.64.0.1", 8888, "/workspace/connect/default/dora/lab/", "/home/jovyan")
+PLACE = Place("127.64.0.1", 8888, "/workspace/connect/default/dora/lab/", "/home/jovyan", "/private")
 
 
 def resolve(image: str, directory: Path, container: dict[str, Any] | None = None) -> Runtime:
@@ -30,16 +31,19 @@ def resolve(image: str, directory: Path, container: dict[str, Any] | None = None
 def test_a_jupyter_image_is_the_lab_of_this_environment(tmp_path: Path, image: str) -> None:
     found = resolve(image, tmp_path)
 
-    line = found.line(PLACE)
-    assert line[:3] == [sys.executable, "-m", "jupyterlab"]
-    assert "--ServerApp.base_url=/workspace/connect/default/dora/lab/" in line
-    assert "--ServerApp.ip=127.64.0.1" in line
-    assert "--ServerApp.root_dir=/home/jovyan" in line
+    assert found.line(PLACE) == [sys.executable, str(runtimes.LAUNCHER), "/private/main.command.json"]
+    started = json.loads(found.private_files(PLACE)["/private/main.command.json"])
+    assert started["module"] == "jupyterlab"
+    assert "--ServerApp.base_url=/workspace/connect/default/dora/lab/" in started["arguments"]
+    assert "--ServerApp.ip=127.64.0.1" in started["arguments"]
+    assert "--ServerApp.root_dir=/home/jovyan" in started["arguments"]
     assert "JupyterLab of this Python environment" in found.sentence
 
 
 def test_no_token_is_in_the_command(tmp_path: Path) -> None:
-    assert not [part for part in resolve("jupyterlab", tmp_path).line(PLACE) if "token" in part.lower()]
+    found = resolve("jupyterlab", tmp_path)
+
+    assert not [part for part in (*found.line(PLACE), *found.arguments) if "token" in part.lower()]
 
 
 def test_an_environment_is_named_by_its_path(tmp_path: Path) -> None:
@@ -91,7 +95,7 @@ def test_an_administrator_maps_images(tmp_path: Path) -> None:
 
     assert dash.line(PLACE)[2] == "serve 127.64.0.1 8888 /workspace/connect/default/dora/lab/"
     assert dash.check == "{prefix}health"
-    assert "jupyterlab" in other.command
+    assert other.module == "jupyterlab"
 
 
 @pytest.mark.parametrize(

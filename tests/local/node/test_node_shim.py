@@ -80,6 +80,40 @@ def test_the_exit_code_is_written(tmp_path: Path, script: str, code: int, number
     assert ended["finishedAt"] >= ended["startedAt"]
 
 
+@pytest.mark.parametrize(
+    ("script", "events", "killed"),
+    [
+        ("kill -9 $$", "low 0\noom 1\noom_kill 1\n", True),
+        ("kill -9 $$", "low 0\noom 0\noom_kill 0\n", False),
+        ("exit 0", "oom_kill 1\n", False),
+        ("kill -9 $$", None, False),
+    ],
+)
+def test_what_the_kernel_killed_for_its_memory_is_told(tmp_path: Path, script: str, events: str | None, killed: bool) -> None:
+    """The files are those of a control group; here a plain directory holds them."""
+    group = tmp_path / "group"
+    group.mkdir()
+    (group / "cgroup.procs").touch()
+    (group / "cgroup.kill").touch()
+    if events is not None:
+        (group / "memory.events").write_text(events)
+
+    ended = Shim(tmp_path, script, cgroup=str(group)).wait()
+
+    assert ended["outOfMemory"] is killed
+    assert (group / "cgroup.procs").read_text() == "0"
+
+
+def test_a_program_without_its_control_group_runs_and_its_log_tells(tmp_path: Path) -> None:
+    (tmp_path / "group").mkdir()
+
+    shim = Shim(tmp_path, "echo runs", cgroup=str(tmp_path / "group"))
+
+    assert shim.wait()["exitCode"] == 0
+    assert ("stdout", "F", "runs") in shim.lines
+    assert any("could not be put into its control group" in text for _, _, text in shim.lines)
+
+
 def test_a_program_that_cannot_be_started_says_why(tmp_path: Path) -> None:
     shim = Shim(tmp_path, "", command=["/no/such/program"])
 

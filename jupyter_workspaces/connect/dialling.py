@@ -1,0 +1,24 @@
+"""Connections to workspaces that can be dialled from here: only to programs of our own user, where they are on this computer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..cluster.peer_connector import ForeignListenerError, PeerConnector
+from .forwarding import NoWay
+from .target import foreign_listener
+
+if TYPE_CHECKING:
+    import aiohttp
+    from aiohttp.client_proto import ResponseHandler
+
+
+class WorkspaceConnector(PeerConnector):
+    """Refuses another user's program in words for the person who opens the workspace."""
+
+    async def _create_connection(self, req: aiohttp.ClientRequest, traces: Any, timeout: aiohttp.ClientTimeout) -> ResponseHandler:
+        """Raises `NoWay`."""
+        try:
+            return await super()._create_connection(req, traces, timeout)
+        except ForeignListenerError as error:
+            raise NoWay(foreign_listener()) from error
