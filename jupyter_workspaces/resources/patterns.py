@@ -22,6 +22,9 @@ WORK = 2 * 10**7
 COMPILING = 400_000
 """Instructions that all expressions of one definition may have together: compiling them takes about a quarter of a second."""
 
+COMPILING_ONE = 100_000
+"""What is reckoned for one that is refused, and must be left for one that is not looked at yet: more than fits into `MEMORY`."""
+
 WILDCARD_LENGTH = 256
 SINGLE_WILDCARDS = 8
 """`?` in one text with wildcards. Each doubles the states of the automaton that looks for what stands around it."""

@@ -10,11 +10,13 @@ from typing import NamedTuple
 from .formats import FORMATS
 from .functions import UNKNOWN
 
-_LITERAL = re.compile(r"""[rR]?(?:'''.*?'''|\"\"\".*?\"\"\"|'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*")""", re.DOTALL)
+# One that nobody closes ends with its line, so that no place is looked at again from the next quote on.
+_LITERAL = re.compile(r"""[rR]?(?:'''.*?'''|\"\"\".*?\"\"\"|'(?:\\.|[^'\\\n])*'?|"(?:\\.|[^"\\\n])*"?)""", re.DOTALL)
 _OLD = re.compile(r"\boldSelf\b")
 _MACRO = re.compile(r"\.\s*(?:all|exists|exists_one|existsOne|map|filter|transformList|transformMap|transformMapEntry)\s*\(")
 _GROWS = re.compile(r"\+|\b(?:join|replace|format)\s*\(")
-_PATTERN = re.compile(rf"\bmatches\s*\(\s*({_LITERAL.pattern})\s*\)", re.DOTALL)
+_MATCHES = re.compile(r"\bmatches\s*\(\s*")
+_CLOSED = re.compile(r"\s*\)")
 _VALIDATE = re.compile(r"\bformat\.(?:named\(\s*['\"](\w+)['\"]\s*\)\.value\(\)|(\w+)\(\))\.validate\(")
 _NAMED = re.compile(r"\bformat\.named\(\s*['\"](\w+)['\"]\s*\)\.hasValue\(\)")
 _STEP = re.compile(r"\.([a-zA-Z_][\w-]*)|\['((?:[^'\\]|\\.)*)'\]")
@@ -46,31 +48,39 @@ def is_beyond(rule: str) -> bool:
 @lru_cache(maxsize=1024)
 def rewritten(rule: str) -> str:
     """With `format.NAME().validate(TEXT)`, which returns an optional list, as a call that returns a list within one that makes it optional."""
-    place = 0
-    while found := _VALIDATE.search(rule, place):
-        name, end = found[1] or found[2], _closing(rule, found.end())
-        place = found.end()
+    closing = _closing(rule)
+    changes: list[tuple[int, int, str]] = []
+    for found in _VALIDATE.finditer(rule):
+        name, end = found[1] or found[2], closing.get(found.end() - 1)
         if name in FORMATS and end is not None:
-            call = f"optional.ofNonZeroValue(format.validate('{name}', "
-            place = found.start() + len(call)
-            rule = f"{rule[: found.start()]}{call}{rule[found.end() : end]})){rule[end + 1 :]}"
+            changes += [(*found.span(), f"optional.ofNonZeroValue(format.validate('{name}', "), (end, end + 1, "))")]
+    parts, place = [], 0
+    for start, end, text in sorted(changes):
+        parts += [rule[place:start], text]
+        place = end
+    rule = "".join(parts) + rule[place:]
     return _NAMED.sub(lambda found: "true" if found[1] in FORMATS else "false", rule)
 
 
-def _closing(rule: str, start: int) -> int | None:
-    """Where the parenthesis is closed after which `start` stands."""
+def _closing(rule: str) -> dict[int, int]:
+    """Where each parenthesis is closed."""
     plain = _LITERAL.sub(lambda found: "_" * len(found[0]), rule)
-    depth = 1
-    for place in range(start, len(plain)):
-        depth += {"(": 1, ")": -1}.get(plain[place], 0)
-        if not depth:
-            return place
-    return None
+    held: list[int] = []
+    found = {}
+    for place, letter in enumerate(plain):
+        if letter == "(":
+            held.append(place)
+        elif letter == ")" and held:
+            found[held.pop()] = place
+    return found
 
 
 def patterns(rule: str) -> Iterator[str]:
     """The regular expressions that stand in it as literals, as they are written."""
-    return (found[1] for found in _PATTERN.finditer(rule))
+    for found in _MATCHES.finditer(rule):
+        literal = _LITERAL.match(rule, found.end())
+        if literal is not None and _CLOSED.match(rule, literal.end()):
+            yield literal[0]
 
 
 @lru_cache(maxsize=1024)
@@ -78,13 +88,14 @@ def shape(rule: str) -> Shape:
     plain = without_literals(rule)
     starts = {found.end() - 1 for found in _MACRO.finditer(plain)}
     held: list[bool] = []
-    depth = 0
+    depth = within = 0
     for place, letter in enumerate(plain):
         if letter == "(":
             held.append(place in starts)
-            depth = max(depth, sum(held))
+            within += held[-1]
+            depth = max(depth, within)
         elif letter == ")" and held:
-            held.pop()
+            within -= held.pop()
     return Shape(depth, len(starts), len(_GROWS.findall(plain)))
 
 
