@@ -228,4 +228,4 @@ def _service(view: View, place: Place, port: int, workspace: dict[str, Any]) -> 
 
 def _leads_to(entry: Object, port: int) -> bool:
     """Whether a Service's port is TCP and leads to the same port of the pod."""
-    return entry["port"] == port and entry.get("protocol", "TCP") == "TCP" and entry.get("targetPort", port) == port
+    return (entry["port"], entry.get("protocol", "TCP"), entry.get("targetPort", port)) == (port, "TCP", port)

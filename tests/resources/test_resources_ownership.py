@@ -107,7 +107,10 @@ def test_a_secret_of_another_kind_or_without_label_holds_no_token() -> None:
 @pytest.mark.parametrize(
     "forge",
     [
-        *(pytest.param(FORGED[name], id=name) for name in ("another namespace", "another kind", "another group", "no controller", "no owner")),
+        *(
+            pytest.param(FORGED[name], id=name)
+            for name in ("another namespace", "another kind", "another group", "no controller", "no owner")
+        ),
         pytest.param(lambda obj: obj | {"metadata": obj["metadata"] | {"name": "mallory"}}, id="a name that its StatefulSet does not give"),
         pytest.param(lambda obj: obj | {"metadata": obj["metadata"] | {"labels": {}}}, id="no label"),
     ],

@@ -8,14 +8,19 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from .formats import FORMATS
-from .functions import UNKNOWN
+from .functions import MATCHES, UNKNOWN
 
 # One that nobody closes ends with its line, so that no place is looked at again from the next quote on.
 _LITERAL = re.compile(r"""[rR]?(?:'''.*?'''|\"\"\".*?\"\"\"|'(?:\\.|[^'\\\n])*'?|"(?:\\.|[^"\\\n])*"?)""", re.DOTALL)
 _OLD = re.compile(r"\boldSelf\b")
 _MACRO = re.compile(r"\.\s*(?:all|exists|exists_one|existsOne|map|filter|transformList|transformMap|transformMapEntry)\s*\(")
+_MAKES_LIST = re.compile(r"\.\s*(?:map|filter|transformList|transformMap|transformMapEntry)\s*\(")
+_JOINS = re.compile(r"(?<![\d'])(?<!\d\))\+(?!['\d])")
+"""Not beside a text or a number, nor after a choice between numbers, as in `(has(self.a) ? 1 : 0) + (has(self.b) ? 1 : 0)`."""
+
 _GROWS = re.compile(r"\+|\b(?:join|replace|format)\s*\(")
 _MATCHES = re.compile(r"\bmatches\s*\(\s*")
+_CALL = re.compile(r"\bmatches(?=\s*\()")
 _CLOSED = re.compile(r"\s*\)")
 _VALIDATE = re.compile(r"\bformat\.(?:named\(\s*['\"](\w+)['\"]\s*\)\.value\(\)|(\w+)\(\))\.validate\(")
 _NAMED = re.compile(r"\bformat\.named\(\s*['\"](\w+)['\"]\s*\)\.hasValue\(\)")
@@ -23,11 +28,13 @@ _STEP = re.compile(r"\.([a-zA-Z_][\w-]*)|\['((?:[^'\\]|\\.)*)'\]")
 
 
 class Shape(NamedTuple):
-    """How dear a rule can become: macros within macros, macros, and what makes values longer."""
+    """How dear a rule can become: macros within macros, macros, what makes values longer, macros that make lists, `+` that may join lists."""
 
     depth: int
     macros: int
     growth: int
+    lists: int
+    joins: int
 
 
 def without_literals(rule: str) -> str:
@@ -75,6 +82,17 @@ def _closing(rule: str) -> dict[int, int]:
     return found
 
 
+@lru_cache(maxsize=1024)
+def runnable(rule: str) -> str:
+    """With calls of `matches` as calls of the bounded one."""
+    plain = _LITERAL.sub(lambda found: "_" * len(found[0]), rule)
+    parts, place = [], 0
+    for found in _CALL.finditer(plain):
+        parts += [rule[place : found.start()], MATCHES]
+        place = found.end()
+    return "".join(parts) + rule[place:]
+
+
 def patterns(rule: str) -> Iterator[str]:
     """The regular expressions that stand in it as literals, as they are written."""
     for found in _MATCHES.finditer(rule):
@@ -96,7 +114,8 @@ def shape(rule: str) -> Shape:
             depth = max(depth, within)
         elif letter == ")" and held:
             within -= held.pop()
-    return Shape(depth, len(starts), len(_GROWS.findall(plain)))
+    joins = len(_JOINS.findall("".join(plain.split())))
+    return Shape(depth, len(starts), len(_GROWS.findall(plain)), len(_MAKES_LIST.findall(plain)), joins)
 
 
 def steps(path: str) -> list[tuple[str, bool]] | None:
