@@ -9,17 +9,21 @@ import base64
 import binascii
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any
 
 import msgspec
 
 from ..resources.causes import Cause, invalid
+from ..resources.patterns import PatternError, wildcards
 from . import problems
 
 Object = Mapping[str, Any]
 
 LIMIT = 10_000
+MOST = {"filter": 16, "sort": 8, "fields": 64}
+"""Each costs a look at every object of a list."""
+
+PATH_LENGTH = 256
 PARAMETERS = ("filter", "sort", "fields", "limit", "continue")
 
 
@@ -33,14 +37,14 @@ class Position(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Filter:
-    """One condition: some value at the path is, or none is, what the pattern says. `*` stands for any letters."""
+    """One condition: some value at the path fits, or none does."""
 
-    path: str
-    pattern: str
+    path: tuple[str, ...]
+    fits: Callable[[str], bool]
     equal: bool
 
     def holds(self, item: Object) -> bool:
-        return any(fnmatchcase(_text(value), self.pattern) for value in _values(item, self.path.split("."))) is self.equal
+        return any(self.fits(_text(value)) for value in _values(item, self.path)) is self.equal
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,10 @@ def selection(arguments: Callable[[str], list[str]]) -> Selection | None:
         path, sign, pattern = text.partition("=")
         if not sign or not path.strip("!"):
             causes.append(invalid("filter", text, "must be PATH=VALUE or PATH!=VALUE, such as state=Running"))
-        filters.append(Filter(path.removesuffix("!"), pattern, not path.endswith("!")))
+        try:
+            filters.append(Filter(tuple(path.removesuffix("!").split(".")), wildcards(pattern), not path.endswith("!")))
+        except PatternError as error:
+            causes.append(invalid("filter", text, str(error)))
     for text in given["limit"][:1]:
         if text.isascii() and text.isdigit() and 0 < int(text[:9]) <= LIMIT:
             limit = int(text)
@@ -92,9 +99,15 @@ def selection(arguments: Callable[[str], list[str]]) -> Selection | None:
         after = _position(text)
         if after is None:
             causes.append(invalid("continue", text, "is not what an earlier page gave as its continuation"))
+    sort, fields = _split(given["sort"]), _split(given["fields"])
+    for name, wanted in (("filter", given["filter"]), ("sort", sort), ("fields", fields)):
+        if len(wanted) > MOST[name]:
+            causes.append(invalid(name, len(wanted), f"may be given at most {MOST[name]} times"))
+    if any(len(path) > PATH_LENGTH for path in (*sort, *fields, *(text.partition("=")[0] for text in given["filter"]))):
+        causes.append(invalid("filter, sort or fields", "…", f"a path has at most {PATH_LENGTH} letters"))
     if causes:
         raise problems.invalid(causes)
-    return Selection(tuple(filters), _split(given["sort"]), _split(given["fields"]), limit, after)
+    return Selection(tuple(filters), sort, fields, limit, after)
 
 
 def _split(values: list[str]) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from ..resources import names
@@ -17,6 +18,7 @@ from ..resources.catalog import (
     WORKSPACES,
     Resource,
 )
+from ..resources.ownership import age, is_workspace_pod, is_workspace_service
 from .client import Cluster
 from .errors import ClusterError, Forbidden
 from .reflector import Key, key_of
@@ -46,9 +48,9 @@ class Cache:
         self.pictures = Scoped(cluster, CONFIG_MAPS, here, label_selector=f"{names.IMAGE_SOURCE}=true")
         self.reflectors: dict[Resource, Scoped] = {found.resource: found for found in vars(self).values() if isinstance(found, Scoped)}
         self._pods_of: dict[Key, set[Key]] = {}
-        self._service_of: dict[str, Key] = {}
-        self.pods.listen(self._index_pod)
-        self.services.listen(self._index_service)
+        self._services_of: dict[Key, set[Key]] = {}
+        self.pods.listen(partial(_index, self._pods_of))
+        self.services.listen(partial(_index, self._services_of))
 
     async def start(self, seconds: float = 20) -> None:
         """Start all caches and wait until each has its first list, or the cluster's refusal, which is fatal for workspaces only.
@@ -95,32 +97,46 @@ class Cache:
         name = workspace["spec"].get("kind")
         return self.kinds.get(name) if isinstance(name, str) else None
 
+    def pods_of(self, workspace: Object) -> list[Object]:
+        """The workspace's pods: two while one goes and another comes."""
+        keys = self._pods_of.get(_of(workspace), ())
+        return [pod for key in keys if (pod := self.pods.get(key[1], key[0])) is not None and is_workspace_pod(workspace, pod)]
+
+    def services_of(self, workspace: Object) -> list[Object]:
+        """Services that the workspace controls and that lead to its pods only, the oldest first."""
+        keys, headless = self._services_of.get(_of(workspace), ()), self.endpoint.embedded
+        found = [held for key in keys if (held := self.services.get(key[1], key[0])) is not None]
+        return sorted((held for held in found if is_workspace_service(workspace, held, headless=headless)), key=age)
+
     def pod_of(self, workspace: Object) -> Object | None:
-        """The workspace's pod; while one goes and another comes, the younger."""
-        metadata = workspace["metadata"]
-        found = [pod for key in self._pods_of.get((metadata["namespace"], metadata["name"]), ()) if (pod := self.pods.get(key[1], key[0]))]
-        return max(found, key=lambda pod: str(pod["metadata"]["creationTimestamp"]), default=None)
+        """The workspace's pod: the one that its status names, else one that is not being deleted, else the youngest."""
+        named = ((workspace.get("status") or {}).get("podTemplatePod") or {}).get("name")
+
+        def rank(pod: Object) -> tuple[bool, bool, str]:
+            metadata = pod["metadata"]
+            return not metadata.get("deletionTimestamp"), metadata["name"] == named, str(metadata["creationTimestamp"])
+
+        return max(self.pods_of(workspace), key=rank, default=None)
 
     def service_of(self, workspace: Object) -> Object | None:
-        """The Service that the workspace controls."""
-        key = self._service_of.get(workspace["metadata"]["uid"])
-        return self.services.get(key[1], key[0]) if key is not None else None
+        """The Service of the workspace; of several the oldest, which the controller made."""
+        return next(iter(self.services_of(workspace)), None)
 
-    def _index_service(self, change: str, service: Object, previous: Object | None) -> None:
-        for owner in service["metadata"].get("ownerReferences") or ():
-            if not owner.get("controller"):
-                continue
-            if change != "DELETED":
-                self._service_of[owner["uid"]] = key_of(service)
-            elif self._service_of.get(owner["uid"]) == key_of(service):
-                del self._service_of[owner["uid"]]
 
-    def _index_pod(self, change: str, pod: Object, previous: Object | None) -> None:
-        name = (pod["metadata"].get("labels") or {}).get(names.WORKSPACE_NAME)
-        if name is None:
-            return
-        held = self._pods_of.setdefault((pod["metadata"]["namespace"], name), set())
-        if change == "DELETED":
-            held.discard(key_of(pod))
-        else:
-            held.add(key_of(pod))
+def _index(index: dict[Key, set[Key]], change: str, obj: Object, previous: Object | None) -> None:
+    for known in (previous, obj):
+        if known is not None and (held := index.get(_labelled(known))) is not None:
+            held.discard(key_of(known))
+            if not held:
+                del index[_labelled(known)]
+    if change != "DELETED" and _labelled(obj)[1]:
+        index.setdefault(_labelled(obj), set()).add(key_of(obj))
+
+
+def _of(workspace: Object) -> Key:
+    return workspace["metadata"]["namespace"], workspace["metadata"]["name"]
+
+
+def _labelled(obj: Object) -> Key:
+    """Namespace and name of the workspace that an object says it is of."""
+    return obj["metadata"]["namespace"], (obj["metadata"].get("labels") or {}).get(names.WORKSPACE_NAME) or ""

@@ -102,6 +102,7 @@ class Target:
     add_headers: Mapping[str, str] = field(default_factory=dict)
     drop_headers: frozenset[str] = frozenset()
     forwarded: Forwarded | None = None
+    workspace: Object = field(default_factory=dict)
 
     @property
     def dialled(self) -> str:
@@ -219,12 +220,18 @@ def _target(view: View, place: Place, kind: Object, workspace: dict[str, Any], p
         add_headers,
         frozenset(name.lower() for name in headers.get("remove") or ()),
         forwarded,
+        workspace,
     )
 
 
 def _service(view: View, place: Place, port: int, workspace: dict[str, Any]) -> str:
     """The DNS name of the workspace's Service, which must have the port."""
     service = view.service_of(workspace)
-    if service is not None and any(entry["port"] == port for entry in service["spec"].get("ports") or ()):
+    if service is not None and any(_leads_to(entry, port) for entry in service["spec"].get("ports") or ()):
         return f"{service['metadata']['name']}.{place.namespace}.svc.{DOMAIN}"
     raise Unavailable("starting", f"Waiting for its Service to have port {port}.")
+
+
+def _leads_to(entry: Object, port: int) -> bool:
+    """Whether a Service's port is TCP and leads to the same port of the pod."""
+    return (entry["port"], entry.get("protocol", "TCP"), entry.get("targetPort", port)) == (port, "TCP", port)

@@ -18,6 +18,7 @@ from ..cluster.client import Cluster
 from ..cluster.errors import NotFound
 from ..resources.catalog import SECRETS
 from ..resources.names import TOKEN_KEY
+from ..resources.ownership import is_token_secret
 from .credentials import XSRF, Guard
 from .rewriting import PublicPath
 from .target import Target
@@ -69,7 +70,7 @@ class Upstreams:
     def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None
         self._forwarding: tuple[Cluster, PodConnector, aiohttp.ClientSession] | None = None
-        self._tokens: dict[tuple[str, str], tuple[str | None, float]] = {}
+        self._tokens: dict[tuple[str, str, str], tuple[str | None, float]] = {}
         self.sockets = 0
         """WebSockets that are open now."""
 
@@ -108,11 +109,13 @@ class Upstreams:
         """What opens the workspace; None where its kind has no token. Raises `ClusterError` when the Secret cannot be read."""
         if target.secret is None:
             return None
-        key = (namespace, target.secret)
+        key = _token_key(namespace, target)
         known = self._tokens.get(key)
         if known is not None and known[1] > time.monotonic():
             return known[0]
         secret = await cluster.get(SECRETS, target.secret, namespace)
+        if not is_token_secret(target.workspace, secret):  # the pod's annotation may name any
+            raise NotFound(f"the Secret {target.secret} does not belong to the workspace")
         value = (secret.get("data") or {}).get(TOKEN_KEY)
         if value is None:
             raise NotFound(f"the Secret {target.secret} has no key {TOKEN_KEY}")
@@ -125,7 +128,7 @@ class Upstreams:
     def forget(self, namespace: str, target: Target) -> None:
         """The workspace did not take its token: read it again next time."""
         if target.secret is not None:
-            self._tokens.pop((namespace, target.secret), None)
+            self._tokens.pop(_token_key(namespace, target), None)
 
     async def close(self) -> None:
         session, self._session = self._session, None
@@ -133,6 +136,11 @@ class Upstreams:
         if session is not None:
             await session.close()
         await self._end_forwarding()
+
+
+def _token_key(namespace: str, target: Target) -> tuple[str, str, str]:
+    """Of this workspace only: what was found to belong to it says nothing about another whose pod names the same Secret."""
+    return namespace, str(target.workspace["metadata"]["uid"]), target.secret or ""
 
 
 def _session(connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:

@@ -16,6 +16,7 @@ from ..cluster.peer_connector import PeerConnector
 from ..cluster.reflector import Key, Reflector
 from ..cluster.workqueue import WorkQueue
 from ..resources import names
+from ..resources.ownership import is_token_secret
 from ..resources.selectors import matches
 from ..resources.templates import connect_path
 
@@ -193,7 +194,7 @@ class Prober:
         path = "/" if stripped else connect_path(metadata["namespace"], metadata["name"], port_id)
         headers = {}
         if (secret := annotations.get(names.TOKEN_SECRET)) is not None:
-            headers["Authorization"] = f"token {self._token(secret, metadata['namespace'])}"
+            headers["Authorization"] = f"token {self._token(secret, workspace)}"
         host = f"[{address}]" if ":" in address else address
         async with session.get(f"http://{host}:{port}{path}api/status", headers=headers, allow_redirects=False) as answer:
             if not 200 <= answer.status < 300:
@@ -211,8 +212,11 @@ class Prober:
             raise ProbeFailed("api/status says last_activity without a time zone")
         return min(int(last_activity.timestamp() * 1000), _now())
 
-    def _token(self, secret: str, namespace: str) -> str:
-        data = (self._secrets.get(secret, namespace) or {}).get("data") or {}
+    def _token(self, secret: str, workspace: Object) -> str:
+        held = self._secrets.get(secret, workspace["metadata"]["namespace"])
+        if held is None or not is_token_secret(workspace, held):
+            raise ProbeFailed(f"there is no Secret {secret} that belongs to the workspace")
+        data = held.get("data") or {}
         try:
             return base64.b64decode(data[names.TOKEN_KEY], validate=True).decode("ascii")
         except (LookupError, ValueError) as error:  # binascii.Error and UnicodeDecodeError are ValueErrors

@@ -185,7 +185,8 @@ def _environment(workspace: Mapping[str, Any], kind: Mapping[str, Any], image: O
 def _pod_metadata(template: Mapping[str, Any], wishes: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
     both = [found.get("podMetadata") or {} for found in (template, wishes)]
     labels, annotations = ({} | (both[0].get(name) or {}) | (both[1].get(name) or {}) for name in ("labels", "annotations"))
-    return labels, annotations
+    # Ours say which Secret opens a workspace and where it listens: whoever wrote a workspace or a kind may not.
+    return labels, {name: value for name, value in annotations.items() if not name.startswith(names.OURS)}
 
 
 def _volumes(workspace: Mapping[str, Any], template: Mapping[str, Any]) -> tuple[list[Object], list[Object]]:

@@ -11,6 +11,7 @@ from ..cluster.errors import AlreadyExists, BadRequest, Forbidden, Invalid, NotF
 from ..cluster.reflector import Reflector
 from ..resources import names
 from ..resources.catalog import ROLE_BINDINGS, SECRETS, SERVICE_ACCOUNTS, SERVICES, STATEFUL_SETS, Resource
+from ..resources.ownership import age, belongs, controller, is_token_secret
 from . import generate
 from .options import Option
 from .views import View
@@ -18,6 +19,9 @@ from .views import View
 log = logging.getLogger(__name__)
 
 Object = dict[str, Any]
+
+_LEADS_AWAY = frozenset(("externalName", "externalIPs"))
+"""What a workspace's Service never has: it would send a user's requests, with the workspace's token, to somebody else's program."""
 
 
 class Stuck(Exception):
@@ -68,9 +72,9 @@ class Owned:
             made = await self._cluster.create(SERVICE_ACCOUNTS, wanted, namespace)
         except AlreadyExists as error:
             held = await self._cluster.get(SERVICE_ACCOUNTS, name, namespace)
-            owner = _controller(held)
-            if owner.get("uid") == workspace["metadata"]["uid"]:
+            if belongs(workspace, held):
                 return
+            owner = controller(held)
             if owner.get("kind") == workspace["kind"] and owner.get("name") == workspace["metadata"]["name"]:
                 raise Refused(f"what is left of a former workspace of this name (ServiceAccount {name}) is being removed") from error
             text = f"A ServiceAccount named {name} is there already and belongs to something else. Delete it, or take another name."
@@ -98,12 +102,13 @@ class Owned:
         if names.TOKEN_ENV not in (kind["metadata"].get("annotations") or {}):
             return None
         namespace = workspace["metadata"]["namespace"]
+        owned = {one["metadata"]["name"]: one for one in self._view.owned(self._view.secrets, workspace) if is_token_secret(workspace, one)}
         for held in self._view.owned(self._view.stateful_sets, workspace):
             name: str | None = (held["spec"]["template"]["metadata"].get("annotations") or {}).get(names.TOKEN_SECRET)
-            if name is not None and self._view.secrets.get(name, namespace) is not None:
+            if name in owned:
                 return name
-        if owned := self._view.owned(self._view.secrets, workspace):
-            return min(str(secret["metadata"]["name"]) for secret in owned)
+        if owned:
+            return str(min(owned.values(), key=age)["metadata"]["name"])
         secret = await self._cluster.create(SECRETS, generate.token_secret(workspace), namespace)
         self._view.secrets.apply(secret)
         return str(secret["metadata"]["name"])
@@ -115,9 +120,10 @@ class Owned:
             self._view.services.apply(await self._cluster.create(SERVICES, wanted, workspace["metadata"]["namespace"]))
             return
         ports = [{key: port.get(key) for key in ("name", "port", "targetPort", "protocol")} for port in held["spec"].get("ports") or ()]
-        if ports != wanted["spec"]["ports"] or held["spec"].get("selector") != wanted["spec"]["selector"]:
-            spec = held["spec"] | {"ports": wanted["spec"]["ports"], "selector": wanted["spec"]["selector"]}
-            self._view.services.apply(await self._cluster.replace(SERVICES, held | {"spec": spec}))
+        shape = {"ports": ports, **{key: held["spec"].get(key) for key in ("type", "selector")}}
+        if shape != wanted["spec"] or _LEADS_AWAY & held["spec"].keys():
+            kept = {key: value for key, value in held["spec"].items() if key not in _LEADS_AWAY}
+            self._view.services.apply(await self._cluster.replace(SERVICES, held | {"spec": kept | wanted["spec"]}))
 
     async def _stateful_set(self, workspace: Object, wanted: Object, pod: Object | None) -> None:
         held = self._one(self._view.stateful_sets, workspace, STATEFUL_SETS)
@@ -138,10 +144,6 @@ class Owned:
             found = ", ".join(sorted(one["metadata"]["name"] for one in owned))
             raise Stuck(f"It has more than one {resource.kind} ({found}). Delete the wrong one.")
         return owned[0] if owned else None
-
-
-def _controller(obj: Object) -> Object:
-    return next((owner for owner in obj["metadata"].get("ownerReferences") or () if owner.get("controller")), {})
 
 
 def _runs(pod: Object | None) -> bool:

@@ -22,6 +22,7 @@ from ..resources.catalog import (
     WORKSPACE_KINDS,
     WORKSPACES,
 )
+from ..resources.ownership import belongs, controller, controls
 
 Object = dict[str, Any]
 
@@ -68,7 +69,7 @@ class View:
         self.pictures = Reflector(cluster, CONFIG_MAPS, label_selector=f"{names.IMAGE_SOURCE}=true")
         self._by_kind = ByKind(self.workspaces)
         self._silence: list[Callable[[], None]] = [self._by_kind.stop]
-        self._owned: dict[tuple[str, str], dict[Key, Object]] = {}
+        self._owned: dict[tuple[str, str, str], dict[Key, Object]] = {}
         for owned in (self.stateful_sets, self.services, self.secrets, self.accounts, self.bindings):
             owned.listen(partial(self._index_owner, owned.resource.plural))
 
@@ -94,16 +95,18 @@ class View:
         self._silence.append(reflector.listen(listener))
 
     def pod_of(self, workspace: Object) -> Object | None:
-        """The pod of the workspace's StatefulSet."""
+        """The pod that the workspace's StatefulSet controls."""
         for held in self.owned(self.stateful_sets, workspace):
             pod = self.pods.get(f"{held['metadata']['name']}-0", workspace["metadata"]["namespace"])
-            if pod is not None:
+            if pod is not None and controls(held, pod):
                 return pod
         return None
 
     def owned(self, reflector: Reflector, workspace: Object) -> list[Object]:
-        """Objects of a resource that the workspace controls."""
-        return list(self._owned.get((reflector.resource.plural, workspace["metadata"]["uid"]), {}).values())
+        """Objects of a resource that the workspace controls: in its namespace, with its label, and naming it in every respect."""
+        metadata = workspace["metadata"]
+        held = self._owned.get((reflector.resource.plural, metadata["namespace"], metadata["uid"]), {})
+        return [obj for obj in held.values() if belongs(workspace, obj)]
 
     def of_kind(self, kind: str) -> Iterable[Object]:
         """Workspaces of a kind, without looking at the others."""
@@ -111,14 +114,12 @@ class View:
 
     def _index_owner(self, plural: str, change: str, obj: Object, previous: Object | None) -> None:
         key = key_of(obj)
-        for owner in _controllers(previous or obj):
-            held = self._owned.get((plural, owner), {})
-            held.pop(key, None)
-            if not held:
-                self._owned.pop((plural, owner), None)
-        if change != "DELETED":
-            for owner in _controllers(obj):
-                self._owned.setdefault((plural, owner), {})[key] = obj
+        if (before := _owner(plural, previous or obj)) in self._owned:
+            self._owned[before].pop(key, None)
+            if not self._owned[before]:
+                del self._owned[before]
+        if change != "DELETED" and (owner := _owner(plural, obj))[2]:
+            self._owned.setdefault(owner, {})[key] = obj
 
 
 def kind_of(workspace: Object) -> str:
@@ -126,5 +127,6 @@ def kind_of(workspace: Object) -> str:
     return (workspace.get("spec") or {}).get("kind") or ""
 
 
-def _controllers(obj: Object) -> list[str]:
-    return [owner["uid"] for owner in obj["metadata"].get("ownerReferences") or () if owner.get("controller")]
+def _owner(plural: str, obj: Object) -> tuple[str, str, str]:
+    """Resource, namespace and the uid of the controller; the last is empty where there is none."""
+    return plural, obj["metadata"].get("namespace") or "", controller(obj).get("uid") or ""

@@ -116,7 +116,7 @@ def _probe(template: Object) -> list[Cause]:
     causes = []
     if "podExec" in probe:
         first = probe["podExec"]["script"].split("\n", 1)[0]
-        if not _SHEBANG.fullmatch(first) or len(first) > 255:
+        if len(first) > 255 or not _SHEBANG.fullmatch(first):
             field = "spec.podTemplate.activityProbe.podExec.script"
             causes.append(invalid(field, first, "the first line must name an interpreter (#!/bin/sh) in at most 255 characters"))
     if "jupyter" in probe and probe["jupyter"]["portId"] not in {port["id"] for port in template["ports"]}:

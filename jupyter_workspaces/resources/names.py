@@ -16,6 +16,9 @@ UPDATED_BY = "notebooks.kubeflow.org/updated-by"
 UPDATED_AT = "notebooks.kubeflow.org/updated-at"
 KIND_PROTECTION = "notebooks.kubeflow.org/workspacekind-protection"
 
+OURS = "jupyter-workspaces/"
+"""What the names of our own annotations begin with."""
+
 TOKEN_ENV = "jupyter-workspaces/token-env"
 """On a WorkspaceKind: the environment variable that hands a workspace its random token (`JUPYTER_TOKEN`). Absent: no token is made or sent."""
 

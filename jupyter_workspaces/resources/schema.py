@@ -5,15 +5,13 @@ Source: Kubernetes docs, “Extend the Kubernetes API with CustomResourceDefinit
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
 
-from . import formats
+from . import formats, patterns
 from .causes import Cause, duplicate, invalid, not_supported, required, too_long, too_many, wrong_type
 from .expressions.checking import VALIDATIONS
 from .expressions.values import identity
@@ -129,7 +127,7 @@ def validate(schema: Schema, value: Any, path: str = "", old: Any = None) -> lis
     that the rules, if there are any, were not looked at (contracts/kubeflow-workspaces.md §1.2, as recorded).
     """
     rules: list[Judged] = []
-    causes = list(_validate(schema, value, path, old, _Seen(rules, path)))
+    causes = list(_validate(schema, value, path, old, _Seen(rules, path, patterns.Budget())))
     if any(cause.reason in _BLOCKS_RULES for cause in causes):
         if has_rules(schema):
             causes.append(Cause("FieldValueInvalid", "Invalid value: null: rules were not checked; mend the other errors first", "<nil>"))
@@ -140,7 +138,7 @@ def validate(schema: Schema, value: Any, path: str = "", old: Any = None) -> lis
 def tolerated(schema: Schema, value: Any, old: Any) -> list[Cause]:
     """What rules hold against parts of a valid value that an update leaves as they were: no reason to refuse it."""
     rules: list[Judged] = []
-    deque(_validate(schema, value, "", old, _Seen(rules, "")), maxlen=0)
+    deque(_validate(schema, value, "", old, _Seen(rules, "", patterns.Budget())), maxlen=0)
     return list(judge(rules, tolerated=True))
 
 
@@ -154,15 +152,17 @@ def has_rules(schema: Any) -> bool:
 class _Seen(NamedTuple):
     """Where rules are collected on a walk, and the path in their notation, where a map's key stands in brackets.
 
+    `work`: what regular expressions may still cost, for the whole object.
     `unchanged`: within a list that an update left as it was, though of its items nobody can say which old one each was.
     """
 
     rules: list[Judged]
     path: str
+    work: patterns.Budget
     unchanged: bool = False
 
     def at(self, path: str, *, unchanged: bool = False) -> _Seen:
-        return _Seen(self.rules, path, self.unchanged or unchanged)
+        return _Seen(self.rules, path, self.work, self.unchanged or unchanged)
 
     def collect(self, schema: Schema, value: Any, old: Any) -> None:
         if schema.get(VALIDATIONS):
@@ -180,7 +180,7 @@ def _validate(schema: Schema, value: Any, path: str, old: Any, seen: _Seen) -> I
             return
         seen.collect(schema, value, old)
         if isinstance(value, str):
-            yield from _validate_text(schema, value, path)
+            yield from _validate_text(schema, value, path, seen.work)
         return
     kind = schema.get("type")
     if kind is not None and not _is_of(kind, value):
@@ -189,13 +189,13 @@ def _validate(schema: Schema, value: Any, path: str, old: Any, seen: _Seen) -> I
     if "enum" in schema and value not in schema["enum"]:
         yield not_supported(path, value, schema["enum"])
     seen.collect(schema, value, old)
-    yield from _validate_junctors(schema, value, path)
+    yield from _validate_junctors(schema, value, path, seen.work)
     if isinstance(value, dict):
         yield from _validate_object(schema, value, path, old, seen)
     elif isinstance(value, list):
         yield from _validate_list(schema, value, path, old, seen)
     elif isinstance(value, str):
-        yield from _validate_text(schema, value, path)
+        yield from _validate_text(schema, value, path, seen.work)
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
         yield from _validate_number(schema, value, path)
 
@@ -253,29 +253,29 @@ def _validate_list(schema: Schema, value: list[Any], path: str, old: Any, seen: 
         names.add(name)
 
 
-def _validate_junctors(schema: Schema, value: Any, path: str) -> Iterator[Cause]:
+def _validate_junctors(schema: Schema, value: Any, path: str, work: patterns.Budget) -> Iterator[Cause]:
     for branch in schema.get("allOf", ()):
-        yield from _validate(branch, value, path, None, _Seen([], path))
-    if "anyOf" in schema and not any(_fits(branch, value) for branch in schema["anyOf"]):
+        yield from _validate(branch, value, path, None, _Seen([], path, work))
+    if "anyOf" in schema and not any(_fits(branch, value, work) for branch in schema["anyOf"]):
         yield invalid(path, value, "must fit at least one of the schemas of anyOf")
-    if "oneOf" in schema and sum(_fits(branch, value) for branch in schema["oneOf"]) != 1:
+    if "oneOf" in schema and sum(_fits(branch, value, work) for branch in schema["oneOf"]) != 1:
         yield invalid(path, value, "must fit exactly one of the schemas of oneOf")
-    if "not" in schema and _fits(schema["not"], value):
+    if "not" in schema and _fits(schema["not"], value, work):
         yield invalid(path, value, "must not fit the schema of not")
 
 
-def _fits(schema: Schema, value: Any) -> bool:
-    return next(_validate(schema, value, "", None, _Seen([], "")), None) is None
+def _fits(schema: Schema, value: Any, work: patterns.Budget) -> bool:
+    return next(_validate(schema, value, "", None, _Seen([], "", work)), None) is None
 
 
-def _validate_text(schema: Schema, value: str, path: str) -> Iterator[Cause]:
+def _validate_text(schema: Schema, value: str, path: str, work: patterns.Budget) -> Iterator[Cause]:
     """Only the first rule that is broken is told, as the API server does."""
     if "maxLength" in schema and len(value) > schema["maxLength"]:
         yield too_long(path, schema["maxLength"])
     elif len(value) < schema.get("minLength", 0):
         yield invalid(path, value, f"must be at least {schema['minLength']} characters long")
-    elif "pattern" in schema and not _pattern(schema["pattern"]).search(value):
-        yield invalid(path, value, f"must match {schema['pattern']}")
+    elif "pattern" in schema and (problem := _mismatch(schema["pattern"], value, work)) is not None:
+        yield invalid(path, value, problem)
     elif not formats.fits(schema.get("format", ""), value):
         yield wrong_type(path, value, schema["format"])
 
@@ -293,13 +293,14 @@ def _validate_number(schema: Schema, value: float, path: str) -> Iterator[Cause]
         yield invalid(path, value, f"must be a multiple of {schema['multipleOf']}")
 
 
-@lru_cache(maxsize=512)
-def _pattern(text: str) -> re.Pattern[str]:
-    # Go's `$` means the very end; Python's also stops before a last newline. One that is escaped or within […] is a letter.
-    return re.compile(_END.sub(lambda found: r"\Z" if found[0] == "$" else found[0], text))
-
-
-_END = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\$", re.DOTALL)
+def _mismatch(pattern: str, value: str, work: patterns.Budget) -> str | None:
+    """What to say of a text that does not match, or of which that cannot be found out."""
+    try:
+        return None if patterns.matches(pattern, value, work) else f"must match {pattern}"
+    except patterns.PatternError as error:
+        return f"must match {pattern}, but the pattern is invalid: {error}"
+    except patterns.TooMuchWork:
+        return f"must match {pattern}, and this object's texts are too long to be matched here; make them shorter or the pattern simpler"
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -38,6 +39,8 @@ def test_without_parameters_nothing_is_chosen() -> None:
         ("state=Running", ["one", "three"]),
         ("state!=Running", ["two"]),
         ("name=t*", ["two", "three"]),
+        ("name=t?o", ["two"]),
+        ("name=[t]*", []),
         ("paused=true", ["two"]),
         ("services.id=y", ["three"]),
         ("services.id!=y", ["one", "two"]),
@@ -105,3 +108,27 @@ async def test_a_list_of_workspaces_is_paged_by_its_links(ask: Ask, raw: Any) ->
     token = first.headers["Link"].partition("continue=")[2].partition(">")[0]
     second = await raw("GET", "workspaces/default", params={"limit": "2", "fields": "name", "continue": token})
     assert (second.body, "Link" in second.headers) == (b'{"data":[{"name":"c"}]}', False)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        pytest.param({"filter": "name=" + "a" * 257}, id="a long text"),
+        pytest.param({"filter": "name=" + "?" * 9}, id="many single letters"),
+        pytest.param({"filter": "n" * 257 + "=a"}, id="a long path"),
+        pytest.param({"filter": ["name!=x"] * 17}, id="many filters"),
+        pytest.param({"sort": ",".join(["name"] * 9)}, id="many orders"),
+        pytest.param({"fields": ",".join(["name"] * 65)}, id="many fields"),
+    ],
+)
+def test_what_is_chosen_is_bounded(parameters: dict[str, Any]) -> None:
+    with pytest.raises(Problem) as refused:
+        chosen(**parameters)
+    assert refused.value.status == 422
+
+
+def test_filters_take_linear_time() -> None:
+    items = [{"name": "a" * 100_000}] * 20
+    start = time.perf_counter()
+    assert chosen(filter="name=" + "*a" * 60 + "?b").apply(items)[0] == []
+    assert time.perf_counter() - start < 3

@@ -19,7 +19,8 @@ from jupyter_workspaces.local.apiserver.server import ApiServer
 from jupyter_workspaces.local.apiserver.store import Store
 from jupyter_workspaces.local.install import install
 from jupyter_workspaces.resources import names
-from jupyter_workspaces.resources.catalog import SERVICES, WORKSPACES
+from jupyter_workspaces.resources.catalog import NAMESPACES, SERVICES, WORKSPACES
+from jupyter_workspaces.resources.ownership import age
 
 Object = dict[str, Any]
 
@@ -37,7 +38,7 @@ def workspace() -> Object:
     }
 
 
-def service(name: str, owner: Object) -> Object:
+def service(name: str, owner: Object, **spec: Any) -> Object:
     """Owned by a workspace that is there, else a garbage collector would take it."""
     held = owner["metadata"]
     reference = {
@@ -47,8 +48,9 @@ def service(name: str, owner: Object) -> Object:
         "uid": held["uid"],
         "controller": True,
     }
+    selector = {names.WORKSPACE_NAME: held["name"]}
     metadata = {"name": name, "labels": {names.WORKSPACE_NAME: held["name"]}, "ownerReferences": [reference]}
-    return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"ports": [{"port": 80}]}}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"ports": [{"port": 80}], "selector": selector} | spec}
 
 
 @pytest.fixture
@@ -95,7 +97,7 @@ async def until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0.01)
 
 
-async def test_a_workspaces_service_is_found_and_forgotten(reached: Reached) -> None:
+async def test_a_workspaces_service_is_found_and_forgotten_and_of_several_it_is_the_oldest(reached: Reached) -> None:
     async with reached() as cluster:
         cache = Cache(cluster)
         owner = await cluster.create(WORKSPACES, workspace(), "default")
@@ -109,18 +111,41 @@ async def test_a_workspaces_service_is_found_and_forgotten(reached: Reached) -> 
             await cache.services.synced()
             assert found() is None
 
-            await cluster.create(SERVICES, service("first", owner), "default")
+            first = await cluster.create(SERVICES, service("first", owner), "default")
             await until(lambda: found() == "first")
-            await cluster.create(SERVICES, service("second", owner), "default")
-            await until(lambda: found() == "second")
-            await cluster.delete(SERVICES, "first", "default")
-            await until(lambda: cache.services.get("first", "default") is None)
-            assert found() == "second"
+            await asyncio.sleep(1.1 - time.time() % 1)  # times of creation have whole seconds
+            assert age(await cluster.create(SERVICES, service("second", owner), "default")) > age(first)
+            await until(lambda: cache.services.get("second", "default") is not None)
+            assert found() == "first"
 
+            await cluster.delete(SERVICES, "first", "default")
+            await until(lambda: found() == "second")
             await cluster.delete(SERVICES, "second", "default")
             await until(lambda: found() is None)
         finally:
             await cache.stop()
+
+
+async def test_a_service_that_names_anothers_workspace_as_owner_is_not_that_workspaces(reached: Reached) -> None:
+    async with reached() as cluster:
+        cache = Cache(cluster)
+        owner = await cluster.create(WORKSPACES, workspace(), "default")
+        await cluster.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team-mallory"}})
+        external = {"type": "ExternalName", "externalName": "mallory.example.org", "selector": {}}
+        try:
+            cache.services.start()
+            await cache.services.synced()
+            await cluster.create(SERVICES, service("elsewhere", owner), "team-mallory")
+            await cluster.create(SERVICES, service("external", owner, **external), "default")
+            await cluster.create(SERVICES, service("anybody", owner, selector={"app": "mallory"}), "default")
+            await until(lambda: all(cache.services.get(name, "default") is not None for name in ("external", "anybody")))
+            assert cache.service_of(owner) is None
+            await cluster.create(SERVICES, service("genuine", owner), "default")
+            await until(lambda: cache.service_of(owner) is not None)
+            assert [held["metadata"]["name"] for held in cache.services_of(owner)] == ["genuine"]
+        finally:
+            await cache.stop()
+            await cluster.delete(NAMESPACES, "team-mallory")
 
 
 async def test_what_was_deleted_by_us_is_gone_at_once_and_late_changes_do_not_bring_it_back() -> None:

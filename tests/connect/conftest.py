@@ -17,6 +17,7 @@ import pytest
 from jupyter_workspaces.api.problems import conflict
 from jupyter_workspaces.cluster.errors import NotFound
 from jupyter_workspaces.connect import close, routes
+from jupyter_workspaces.resources.catalog import WORKSPACES
 
 ADDRESS = "127.83.7.1"
 PATH = "workspace/connect/team-a/small/web/"
@@ -33,12 +34,18 @@ class Cluster:
     def __init__(self, view: View) -> None:
         self.endpoint = SimpleNamespace(embedded=True, in_cluster=False, name="local cluster")
         self.view, self.tokens, self.asked = view, {"small-token": INNER_TOKEN}, 0
+        self.owners: dict[str, dict[str, Any]] = {}  # of Secrets that do not belong to the workspace
 
     async def get(self, resource: Any, name: str, namespace: str) -> dict[str, Any]:
         self.asked += 1
         if name not in self.tokens:
             raise NotFound(f'secrets "{name}" not found')
-        return {"data": {"token": base64.b64encode(self.tokens[name].encode()).decode()}}
+        owner = self.owners.get(name, self.view.there)
+        reference = {"apiVersion": owner["apiVersion"], "kind": owner["kind"], "controller": True}
+        reference |= {key: owner["metadata"][key] for key in ("name", "uid")}
+        labels = {"notebooks.kubeflow.org/workspace-name": owner["metadata"]["name"]}
+        metadata = {"namespace": namespace, "name": name, "labels": labels, "ownerReferences": [reference]}
+        return {"metadata": metadata, "type": "Opaque", "data": {"token": base64.b64encode(self.tokens[name].encode()).decode()}}
 
 
 class View:
@@ -52,7 +59,9 @@ class View:
         self.steps = [SimpleNamespace(name=name, state="done", seconds=0.5) for name in ("Accepted", "Scheduled", "Started", "Ready")]
         self.service: dict[str, Any] | None = None
         self.there: dict[str, Any] | None = {
-            "metadata": {"namespace": "team-a", "name": "small"},
+            "apiVersion": WORKSPACES.api_version,
+            "kind": WORKSPACES.kind,
+            "metadata": {"namespace": "team-a", "name": "small", "uid": "the-uid-of-small"},
             "spec": {"kind": "app", "paused": False, "podTemplate": {"options": {"imageConfig": "one", "podConfig": "tiny"}}},
             "status": {"state": "Running", "stateMessage": "Running.", "podTemplatePod": {"name": "ws-small-0"}},
         }

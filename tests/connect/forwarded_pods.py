@@ -22,13 +22,14 @@ from jupyter_workspaces.local.apiserver.server import ApiServer
 from jupyter_workspaces.local.apiserver.store import Store
 from jupyter_workspaces.local.node import PodAccess
 from jupyter_workspaces.local.node.records import PodFiles, PodRecord
-from jupyter_workspaces.resources.catalog import NAMESPACES, NODES, PODS, SECRETS, SERVICE_ACCOUNTS
+from jupyter_workspaces.resources.catalog import NAMESPACES, NODES, PODS, SECRETS, SERVICE_ACCOUNTS, WORKSPACES
 
 Object = dict[str, Any]
 
 NAMESPACE = "team-a"
 NAME = "ws-small-0"
 LIMIT_SECONDS = 30.0
+KEPT = "example.org/kept-by-a-test"
 
 
 @dataclass
@@ -63,6 +64,7 @@ class ForwardedPod:
         """Away with what was made."""
         roles = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}"
         paths = [SERVICE_ACCOUNTS.path(NAMESPACE, "somebody"), f"{roles}/roles/somebody", f"{roles}/rolebindings/somebody"]
+        await self.cluster.patch(SECRETS, "small-token", {"metadata": {"finalizers": None}}, NAMESPACE)
         for path in (*paths, SECRETS.path(NAMESPACE, "small-token")):
             try:
                 await self.cluster.raw("DELETE", path)
@@ -145,7 +147,14 @@ async def _account_made(cluster: Cluster) -> None:
 
 async def _described(cluster: Cluster, address: str, port: int) -> ForwardedPod:
     data = {"token": base64.b64encode(b"the-token-of-the-workspace").decode()}
-    await cluster.create(SECRETS, {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "small-token"}, "data": data}, NAMESPACE)
+    owner = {"apiVersion": WORKSPACES.api_version, "kind": WORKSPACES.kind, "name": "small", "uid": "the-uid-of-small", "controller": True}
+    metadata = {
+        "name": "small-token",
+        "labels": {"notebooks.kubeflow.org/workspace-name": "small"},
+        "ownerReferences": [owner],
+        "finalizers": [KEPT],  # its owner is only in the view: a garbage collector would take the Secret
+    }
+    await cluster.create(SECRETS, {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data}, NAMESPACE)
     return ForwardedPod(cluster, await cluster.get(PODS, NAME, NAMESPACE), address, port)
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
 from played_cluster import Play, PlayedCluster
 
-from jupyter_workspaces.cluster.errors import Conflict, NotFound
+from jupyter_workspaces.cluster.errors import AlreadyExists, Conflict, NotFound
 from jupyter_workspaces.resources import names
 from jupyter_workspaces.resources.catalog import (
     CONFIG_MAPS,
+    NAMESPACES,
     PODS,
     ROLE_BINDINGS,
     SECRETS,
@@ -191,6 +193,50 @@ async def test_what_is_deleted_or_bent_by_hand_is_made_again(play: Play) -> None
             return bool(await played.owned(SERVICES) and await played.owned(SERVICE_ACCOUNTS))
 
         await played.until(there, "a new Service and ServiceAccount")
+
+
+async def test_a_service_that_leads_elsewhere_is_led_back(play: Play) -> None:
+    async with play() as played:
+        await played.make()
+        await played.run_pod()
+        await played.state("Running")
+        (held,) = await played.owned(SERVICES)
+        held["spec"]["externalIPs"] = ["192.0.2.1"]
+        await played.cluster.replace(SERVICES, held)
+
+        async def led_back() -> bool:
+            (found,) = await played.owned(SERVICES)
+            return "externalIPs" not in found["spec"]
+
+        await played.until(led_back, "the Service to be as it was")
+
+
+async def test_objects_that_name_a_workspace_of_another_namespace_as_their_owner_are_not_its_own(play: Play) -> None:
+    async with play() as played:
+        made = await played.make()
+        await played.run_pod()
+        await played.state("Running")
+        (genuine,) = await played.owned(SERVICES)
+        forged = {key: genuine[key] for key in ("apiVersion", "kind")}
+        forged["metadata"] = {"name": "forged", **{key: genuine["metadata"][key] for key in ("labels", "ownerReferences")}}
+        forged["spec"] = {"ports": [{"port": 80}]}
+        assert forged["metadata"]["ownerReferences"][0]["uid"] == made["metadata"]["uid"]
+        with contextlib.suppress(AlreadyExists):
+            await played.cluster.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team-a"}})
+        await played.cluster.create(SERVICES, forged, "team-a")
+        await played.change("dora", {"paused": True})
+        await played.end_pods()
+
+        await played.state("Paused")  # it would be stuck with more than one Service
+        await played.cluster.delete(SERVICES, genuine["metadata"]["name"], "default")
+        await played.change("dora", {"paused": False})
+
+        async def made_again() -> bool:
+            return len(await played.owned(SERVICES)) == 1
+
+        await played.until(made_again, "a Service of its own")
+        await played.run_pod()
+        await played.state("Running")
 
 
 async def test_a_token_that_was_deleted_is_replaced_together_with_the_program_that_knew_it(play: Play) -> None:

@@ -42,10 +42,10 @@ def workspace(image: str = "jupyterlab_scipy_190", size: str = "tiny_cpu", name:
     }
 
 
-def pod_template(of: Object | None = None, **changes: Any) -> Object:
+def pod_template(of: Object | None = None, token: str | None = "token-of-dora", **changes: Any) -> Object:
     wanted, given = of or workspace(), kind(**changes)
     options = resolve(given, wanted)
-    return generate.pod_template(wanted, given, options["imageConfig"], options["podConfig"], "token-of-dora")
+    return generate.pod_template(wanted, given, options["imageConfig"], options["podConfig"], token)
 
 
 # Options
@@ -121,6 +121,15 @@ def test_labels_that_are_reserved_cannot_be_taken() -> None:
     made = pod_template(wanted)["metadata"]
     assert made["labels"][names.WORKSPACE_NAME] == "dora"
     assert made["annotations"][names.TOKEN_SECRET] == "token-of-dora"
+
+
+def test_annotations_of_ours_come_from_nobody_else() -> None:
+    wanted = workspace()
+    ours = {names.TOKEN_SECRET: "any-secret-of-the-namespace", f"{names.LOCAL_PORT}8888": "22"}
+    wanted["spec"]["podTemplate"]["podMetadata"] = {"annotations": ours | {"example.org/note": "kept"}}
+    made = pod_template(wanted, token=None)["metadata"]["annotations"]
+    assert not ours.keys() & made.keys()
+    assert made["example.org/note"] == "kept"
 
 
 def test_an_environment_that_cannot_be_rendered_names_the_variable() -> None:

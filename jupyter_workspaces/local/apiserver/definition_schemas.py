@@ -5,10 +5,10 @@ Source: Kubernetes docs, “Extend the Kubernetes API with CustomResourceDefinit
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
+from ...resources import patterns
 from ...resources.causes import Cause, forbidden, invalid, not_supported, required
 from ...resources.expressions import checking
 from ...resources.schema import validate
@@ -34,6 +34,7 @@ _OF_INT_OR_TEXT = [[{"type": "integer"}, {"type": "string"}]]
 def check_schemas(schemas: list[Any], known_rules: frozenset[str]) -> Iterator[Cause]:
     """Of a definition's versions. One that all share stands at `spec.validation`, as it did when there was one for all."""
     shared = all(schema == schemas[0] for schema in schemas)
+    size = patterns.Budget(patterns.COMPILING)
     for index, schema in enumerate(schemas[:1] if shared else schemas):
         path = "spec.validation.openAPIV3Schema" if shared else f"spec.versions[{index}].schema.openAPIV3Schema"
         root = schema.get("openAPIV3Schema") if isinstance(schema, dict) else None
@@ -42,7 +43,7 @@ def check_schemas(schemas: list[Any], known_rules: frozenset[str]) -> Iterator[C
             continue
         if root.get("type") != "object":
             yield required(f"{path}.type", "must not be empty at the root: object")
-        found = list(_check_schema(root, path, 0)) or list(_check_structure(root, path, root=True))
+        found = list(_check_schema(root, path, 0, size)) or list(_check_structure(root, path, root=True))
         yield from found or [*checking.check(root, path, known_rules), *_check_defaults(root, path)]
 
 
@@ -142,7 +143,7 @@ def _children(schema: Object, path: str) -> Iterator[tuple[str, Object]]:
             yield f"{path}.{field}", child
 
 
-def _check_schema(schema: Any, path: str, depth: int) -> Iterator[Cause]:
+def _check_schema(schema: Any, path: str, depth: int, size: patterns.Budget) -> Iterator[Cause]:
     """What validation relies on; rules beyond that are the schema author's."""
     if not isinstance(schema, dict):
         yield invalid(path, schema, "must be an object")
@@ -167,25 +168,25 @@ def _check_schema(schema: Any, path: str, depth: int) -> Iterator[Cause]:
     if not _are_rules(schema.get(checking.VALIDATIONS, [])):
         raise TypeError(f"{path}.{checking.VALIDATIONS} must be a list of rules")
     if "pattern" in schema:
-        yield from _check_pattern(schema["pattern"], f"{path}.pattern")
+        yield from _check_pattern(schema["pattern"], f"{path}.pattern", size)
     properties = schema.get("properties", {})
     if not isinstance(properties, dict):
         yield invalid(f"{path}.properties", properties, "must be an object")
         properties = {}
     for name, child in properties.items():
-        yield from _check_schema(child, f"{path}.properties[{name}]", depth + 1)
+        yield from _check_schema(child, f"{path}.properties[{name}]", depth + 1, size)
     for field in ("allOf", "anyOf", "oneOf"):
         branches = schema.get(field, [])
         if not isinstance(branches, list):
             yield invalid(f"{path}.{field}", branches, "must be a list of schemas")
             continue
         for index, branch in enumerate(branches):
-            yield from _check_schema(branch, f"{path}.{field}[{index}]", depth + 1)
+            yield from _check_schema(branch, f"{path}.{field}[{index}]", depth + 1, size)
     for field in ("items", "not"):
         if field in schema:
-            yield from _check_schema(schema[field], f"{path}.{field}", depth + 1)
+            yield from _check_schema(schema[field], f"{path}.{field}", depth + 1, size)
     if "additionalProperties" in schema and not isinstance(schema["additionalProperties"], bool):
-        yield from _check_schema(schema["additionalProperties"], f"{path}.additionalProperties", depth + 1)
+        yield from _check_schema(schema["additionalProperties"], f"{path}.additionalProperties", depth + 1, size)
 
 
 def _are_rules(rules: Any) -> bool:
@@ -194,8 +195,14 @@ def _are_rules(rules: Any) -> bool:
     return all(isinstance(rule, dict) and all(isinstance(rule.get(field), kind) for field, kind in _RULE.items()) for rule in rules)
 
 
-def _check_pattern(pattern: Any, path: str) -> Iterator[Cause]:
+def _check_pattern(pattern: Any, path: str, size: patterns.Budget) -> Iterator[Cause]:
+    if not isinstance(pattern, str):
+        yield invalid(path, pattern, "must be a regular expression")
+        return
     try:
-        re.compile(pattern)
-    except (re.error, TypeError, OverflowError, RecursionError) as error:
-        yield invalid(path, pattern, f"must be a regular expression: {error}")
+        size.spend(patterns.COMPILING_ONE)
+        size.left += patterns.COMPILING_ONE - patterns.size(pattern)
+    except patterns.PatternError as error:
+        yield invalid(path, pattern, f"must be a valid regular expression, but isn't: {error}")
+    except patterns.TooMuchWork:
+        yield invalid(path, pattern, "must be simpler: the regular expressions of one definition are too large together")

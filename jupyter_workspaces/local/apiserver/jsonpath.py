@@ -15,6 +15,10 @@ _QUOTED = re.compile(r"\[\s*'((?:[^'\\]|\\.)*)'\s*\]|\[\s*\"((?:[^\"\\]|\\.)*)\"
 _INDEX = re.compile(r"\[(-?\d{1,9})\]")
 _EVERY = re.compile(r"\[\*\]|\.\*")
 _FILTER = re.compile(r"""\[\?\(\s*@((?:\.[^.\[\]\\=!<>\s]+)+)\s*(==|!=)\s*("(?:[^"\\]|\\.)*"|'[^']*'|true|false|-?\d+)\s*\)\]""")
+_ESCAPED = re.compile(r"\\(.)")
+
+LENGTH = 4096
+"""Letters that a path may have."""
 
 Step = Callable[[Any], Iterator[Any]]
 
@@ -37,24 +41,27 @@ def compile_path(path: str) -> Callable[[Any], Any]:
 
 
 def _steps(path: str) -> Iterator[Step]:
+    if len(path) > LENGTH:
+        raise PathError(f"{path[:60]!r}… is longer than {LENGTH} letters")
     rest = path.strip()
     if rest.startswith("{") and rest.endswith("}"):
         rest = rest[1:-1]
     rest = rest.removeprefix("$")
-    while rest and rest != ".":
-        if match := _EVERY.match(rest):
+    place = 0
+    while place < len(rest) and not (place == len(rest) - 1 and rest[place] == "."):
+        if match := _EVERY.match(rest, place):
             yield _every
-        elif match := _FIELD.match(rest):
-            yield _field(re.sub(r"\\(.)", r"\1", match[1]))
-        elif match := _QUOTED.match(rest):
-            yield _field(re.sub(r"\\(.)", r"\1", match[1] if match[1] is not None else match[2]))
-        elif match := _INDEX.match(rest):
+        elif match := _FIELD.match(rest, place):
+            yield _field(_ESCAPED.sub(r"\1", match[1]))
+        elif match := _QUOTED.match(rest, place):
+            yield _field(_ESCAPED.sub(r"\1", match[1] if match[1] is not None else match[2]))
+        elif match := _INDEX.match(rest, place):
             yield _index(int(match[1]))
-        elif match := _FILTER.match(rest):
+        elif match := _FILTER.match(rest, place):
             yield _filter(match[1][1:].split("."), match[2] == "!=", _literal(match[3]))
         else:
-            raise PathError(f"{rest[:60]!r} in {path[:120]!r} is not understood")
-        rest = rest[match.end() :]
+            raise PathError(f"{rest[place : place + 60]!r} in {path[:120]!r} is not understood")
+        place = match.end()
 
 
 def _literal(text: str) -> Any:

@@ -7,7 +7,7 @@ import re
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _SERVICE = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
-_PORT = re.compile(r"[-a-z0-9]*[a-z][-a-z0-9]*")
+_PORT = re.compile(r"[-0-9]*[a-z][-a-z0-9]*")
 _PLAIN = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
 _VALUE = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?")
 _KEY = re.compile(r"[-._a-zA-Z0-9]+")

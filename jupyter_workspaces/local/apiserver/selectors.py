@@ -13,11 +13,14 @@ Predicate = Callable[[Stored], bool]
 Labels = Callable[[dict[str, str]], bool]
 _KEY = r"[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?(?:/[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?)?"
 _VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
-_SET = re.compile(rf"^\s*({_KEY})\s+(in|notin)\s*\(([^()]*)\)\s*$")
-_EQUALS = re.compile(rf"^\s*({_KEY})\s*(==|=|!=)\s*([^=!,()\s]*)\s*$")
-_COMPARES = re.compile(rf"^\s*({_KEY})\s*([<>])\s*([-+]?[0-9]{{1,18}})\s*$")
+
+# Of one requirement without white space around it: two expressions in a row that may both match white space take quadratic time.
+_SET = re.compile(rf"({_KEY})\s+(in|notin)\s*\(([^()]*)\)")
+_EQUALS = re.compile(rf"({_KEY})\s*(==|=|!=)\s*([^=!,()\s]*)")
+_COMPARES = re.compile(rf"({_KEY})\s*([<>])\s*([-+]?[0-9]{{1,18}})")
 _NUMBER = re.compile(r"[-+]?[0-9]{1,18}")
-_EXISTS = re.compile(rf"^\s*(!?)\s*({_KEY})\s*$")
+_EXISTS = re.compile(rf"(?:(!)\s*)?({_KEY})")
+_FIELD = re.compile(r"([A-Za-z.]+)\s*(==|=|!=)")
 
 SELECTABLE = {
     "pods": {"spec.nodeName", "spec.restartPolicy", "spec.serviceAccountName", "status.phase", "status.podIP"},
@@ -54,18 +57,19 @@ def labels(selector: str | None) -> Labels | None:
 
 
 def _label_test(part: str) -> Labels:
-    if found := _SET.match(part):
+    part = part.strip()
+    if found := _SET.fullmatch(part):
         key, wanted, negated = found[1], frozenset(value.strip() for value in found[3].split(",")), found[2] == "notin"
         return lambda held: (held.get(key) in wanted) is not negated
-    if (found := _EQUALS.match(part)) and _VALUE.fullmatch(found[3]):
+    if (found := _EQUALS.fullmatch(part)) and _VALUE.fullmatch(found[3]):
         key, value, negated = found[1], found[3], found[2] == "!="
         return lambda held: (held.get(key) == value) is not negated
-    if found := _COMPARES.match(part):
+    if found := _COMPARES.fullmatch(part):
         return _comparison(found[1], found[2] == ">", int(found[3]))
-    if found := _EXISTS.match(part):
+    if found := _EXISTS.fullmatch(part):
         key, absent = found[2], bool(found[1])
         return lambda held: (key in held) is not absent
-    raise bad_request(f"unable to parse requirement: {part.strip()!r} is not a label requirement")
+    raise bad_request(f"unable to parse requirement: {part!r} is not a label requirement")
 
 
 def _comparison(key: str, greater: bool, bound: int) -> Labels:
@@ -102,10 +106,10 @@ def fields(selector: str | None, plural: str) -> Predicate | None:
 
 
 def _field_test(part: str, plural: str) -> Predicate:
-    found = re.match(r"^\s*([A-Za-z.]+)\s*(==|=|!=)\s*(.*?)\s*$", part)
+    found = _FIELD.match(part := part.strip())
     if found is None:
-        raise bad_request(f"invalid selector: {part.strip()!r}; can't understand it")
-    name, negated, value = found[1], found[2] == "!=", found[3]
+        raise bad_request(f"invalid selector: {part!r}; can't understand it")
+    name, negated, value = found[1], found[2] == "!=", part[found.end() :].strip()
     if name == "metadata.name":
         return lambda held: (held.name == value) is not negated
     if name == "metadata.namespace":
@@ -140,7 +144,8 @@ def both(label_selector: str | None, field_selector: str | None, plural: str) ->
 def exact_name(selector: str | None) -> str | None:
     """The one name that a field selector asks for, if it does."""
     for part in (selector or "").split(","):
-        found = re.match(r"^\s*metadata\.name\s*==?\s*(.*?)\s*$", part)
-        if found is not None:
-            return found[1]
+        part = part.strip()
+        found = _FIELD.match(part)
+        if found is not None and found[1] == "metadata.name" and found[2] != "!=":
+            return part[found.end() :].strip()
     return None

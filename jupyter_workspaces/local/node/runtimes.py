@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import fnmatch
 import importlib.util
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +15,7 @@ from typing import Any
 
 from ...documents import yaml_text
 from ...documents.bounds import DocumentError
+from ...resources.patterns import PatternError, wildcards
 from .environment import expand, user
 from .waiting import IMAGE, Waiting
 
@@ -35,9 +34,6 @@ GATE = Path(__file__).with_name("gate.py")
 LAUNCHER = Path(__file__).with_name("launcher.py")
 
 CHECK_SECONDS = 20.0
-_JUPYTER = re.compile(r"jupyter.*|.*-notebook|.*jupyter.*|base-lab")
-_CODE_SERVER = re.compile(r"code-?server.*")
-_RSTUDIO = re.compile(r"rstudio.*|.*-rstudio")
 _FIND_LAB = "import importlib.util as u, sys; s = u.find_spec('jupyterlab'); print(s.origin if s else ''); print(sys.prefix); print(sys.base_prefix)"
 
 
@@ -115,11 +111,11 @@ def resolve(image: str, container: Object, variables: Mapping[str, str], directo
         return jupyterlab(image, image[len(ENVIRONMENT) :])
     if image.partition(":")[0] == LOCAL:
         return _own_command(image, container, variables)
-    if _CODE_SERVER.fullmatch(name):
+    if name.startswith(("codeserver", "code-server")):
         return code_server(image)
-    if _RSTUDIO.fullmatch(name):
+    if name.startswith("rstudio") or name.endswith("-rstudio"):
         return rstudio(image)
-    if _JUPYTER.fullmatch(name):
+    if "jupyter" in name or name.endswith("-notebook") or name == "base-lab":
         return jupyterlab(image)
     raise Waiting(
         IMAGE,
@@ -267,7 +263,10 @@ def _mapped(image: str, directory: Path) -> Object | None:
     entries = found.get("images") if isinstance(found, dict) else None
     if not isinstance(entries, list) or not all(isinstance(entry, dict) and isinstance(entry.get("image"), str) for entry in entries):
         raise Waiting(IMAGE, f"{path} must hold a list `images` of entries with `image` and either `runtime` or `command`.", 30.0)
-    return next((entry for entry in entries if fnmatch.fnmatchcase(image, entry["image"])), None)
+    try:
+        return next((entry for entry in entries if wildcards(entry["image"])(image)), None)
+    except PatternError as error:
+        raise Waiting(IMAGE, f"{path}: an `image` {error}", 30.0) from error
 
 
 def _from_mapping(image: str, entry: Object, path: Path) -> Runtime | None:

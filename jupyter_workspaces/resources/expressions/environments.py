@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from .. import patterns
+from . import bounds
 from .declarations import Declarations, Type
 from .formats import validate
-from .functions import Signature, comparisons, conversions, signatures
+from .functions import MATCHES, Signature, comparisons, conversions, signatures
 from .library import FUNCTIONS
 from .values import Schema
 
@@ -50,7 +52,9 @@ def checker(schema: Schema, *, root: bool, optional_old: bool) -> cel.Env | None
         return None
     old: Type = {"type_name": "optional_type", "params": [kind]} if optional_old else kind
     variables = [{"name": "self", **kind}, {"name": OLD, **old}]
-    wanted = ((one, tuple(map(_type, one.parameters)), None) for one in (*signatures(), *comparisons(), *conversions()))
+    wanted = (
+        (one, tuple(map(_type, one.parameters)), None) for one in (*signatures(), *comparisons(), *conversions()) if one.name != MATCHES
+    )
     config = _config("checker", _EXTENSIONS, variables, _REDECLARED)
     return cel.NewEnv(descriptor_pool=pool, config=config, functions=_declared(wanted, _type))
 
@@ -122,10 +126,10 @@ def _kinds(name: str) -> tuple[str, ...]:
 
 
 def _implementation(one: Signature) -> Callable[..., Any]:
-    if one.name in ("find", "findAll"):
-        return _find if one.name == "find" else _find_all
+    if one.name in _REGULAR:
+        return _told(_REGULAR[one.name])
     if one.name in _BY_LIBRARY and one.parameters[0] != "list(dyn)":
-        return _library_call(one.name, len(one.parameters))
+        return _told(_library_call(one.name, len(one.parameters)))
     return _told(_OURS[one.name])
 
 
@@ -148,8 +152,9 @@ def _library_call(name: str, arity: int) -> Callable[..., Any]:
     """A function of an extension that cannot be loaded beside ours of the same name."""
 
     def call(*arguments: Any) -> Any:
+        bounds.check(name, arguments)
         names = "abcd"[:arity]
-        return evaluate(_program(f"{names[0]}.{name}({', '.join(names[1:])})"), dict(zip(names, arguments, strict=True)))
+        return _run(_program(f"{names[0]}.{name}({', '.join(names[1:])})"), dict(zip(names, arguments, strict=True)))
 
     return call
 
@@ -157,13 +162,22 @@ def _library_call(name: str, arity: int) -> Callable[..., Any]:
 def _find_all(text: str, pattern: str, limit: int = -1) -> Any:
     """The library's engine takes linear time, Python's does not. Groups do not count: the whole match is what is found."""
     whole = f"({_GROUP.sub(lambda found: found['other'] or '(?:', pattern)})"
-    held: list[str] = evaluate(_program("regex.extractAll(a, b)"), {"a": text, "b": whole})
+    bounds.match(whole, text)
+    held: list[str] = _run(_program("regex.extractAll(a, b)"), {"a": text, "b": whole})
+    bounds.parts(len(held))
     return held if limit < 0 else held[:limit]
 
 
 def _find(text: str, pattern: str) -> str:
     found = _find_all(text, pattern)
     return str(found[0]) if found else ""
+
+
+def _matches(text: str, pattern: str) -> bool:
+    return bounds.matches(pattern, text)
+
+
+_REGULAR: Mapping[str, Callable[..., Any]] = {"find": _find, "findAll": _find_all, MATCHES: _matches}
 
 
 @lru_cache(maxsize=64)
@@ -191,17 +205,22 @@ def compile_problem(environment: cel.Env, text: str) -> tuple[str | None, str]:
 def is_pattern(literal: str) -> bool:
     """Whether a text, as a rule writes it, is a regular expression."""
     try:
-        evaluate(_program(f"''.matches({literal})"), {})
-    except (EvaluationError, RuntimeError):
+        patterns.size(str(evaluate(_program(literal), {})))
+    except (EvaluationError, RuntimeError, patterns.PatternError):
         return False
     return True
 
 
 def evaluate(program: cel.Expression, data: Mapping[str, Any]) -> Any:
     """What comes of it. Raises `EvaluationError`."""
+    _why.clear()
+    bounds.start()
+    return _run(program, data)
+
+
+def _run(program: cel.Expression, data: Mapping[str, Any]) -> Any:
     from cel_expr_python import cel
 
-    _why.clear()
     try:
         result = program.eval(data=data)
     except RuntimeError as error:

@@ -13,9 +13,14 @@ from dataclasses import dataclass
 UNKNOWN = re.compile(r"\bformat\s*\.(?!validate\()|\bjsonpatch\s*\.")
 """Rules that use these are accepted and not evaluated."""
 
+MATCHES = "boundedMatches"
+"""What `matches` is called where rules run: the library's own cannot be bounded, nor taken out."""
+
 _OPAQUE = {"quantity": "kubernetes.Quantity", "url": "kubernetes.URL", "ip": "net.IP", "cidr": "net.CIDR", "semver": "kubernetes.Semver"}
 _COMPARED = ("int", "uint", "double", "bool", "string", "bytes", "duration", "timestamp")
 _SIGNATURES = """
+string.boundedMatches(string) bool
+boundedMatches(string,string) bool
 string.find(string) string
 string.findAll(string) list(string)
 string.findAll(string,int) list(string)

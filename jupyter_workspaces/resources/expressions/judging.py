@@ -10,12 +10,13 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from . import bounds
 from .environments import OLD, OLD_GIVEN, OLD_VALUE, EvaluationError, evaluate, runner
-from .texts import is_beyond, rewritten, shape
+from .texts import is_beyond, rewritten, runnable, shape
 from .values import Schema, to_cel
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 SECONDS = 2.0
 COST = 2 * 10**9
+MEMORY = 64 * 2**20
+_ITEM_BYTES = 33  # measured: what a list's item takes that a macro or `+` copies
+_CUTS = ("split", "findAll", "getQuery")
 _ITERATIONS = 10_000
 _MESSAGE_LENGTH = 5 * 1024
 _TOO_DEAR = "no further validation rules will be run due to call cost exceeds limit for rule: {}"
@@ -40,7 +44,7 @@ class Judge:
         program = _program(text, optional)
         if program is None:
             return None
-        if time.monotonic() > self.deadline or _cost(text, value, old) > COST:
+        if time.monotonic() > self.deadline or _is_too_dear(text, value, old):
             raise EvaluationError(_TOO_DEAR.format(text))
         data = {"self": to_cel(schema, value, root=root), OLD: None, OLD_VALUE: None, OLD_GIVEN: old is not None}
         if old is not None:
@@ -72,7 +76,7 @@ def _program(text: str, optional: bool) -> cel.Expression | None:
     """None for what the library cannot run: such rules are not evaluated, and their definition's warning says so."""
     if is_beyond(text):
         return None
-    text = rewritten(text)
+    text = runnable(rewritten(text))
     wrapped = f"cel.bind({OLD}, {OLD_GIVEN} ? optional.of({OLD_VALUE}) : optional.none(), {text}\n)" if optional else text
     try:
         return runner().compile(wrapped)
@@ -80,20 +84,37 @@ def _program(text: str, optional: bool) -> cel.Expression | None:
         return None
 
 
-def _cost(text: str, value: Any, old: Any) -> float:
-    """An upper bound, in bytes that are looked at."""
-    depth, macros, growth = shape(text)
-    most, length = _extent(value, old, text)
-    iterations = min(float(most) ** min(depth, 8), _ITERATIONS)
-    return max(iterations, 1) * (1000 + length) * max(1.0, len(text) / 100) * float(growth + 1) ** min(macros, 64)
+def _is_too_dear(text: str, value: Any, old: Any) -> bool:
+    """By upper bounds, in bytes that are looked at and in bytes that are kept until the rule is done."""
+    depth, macros, growth, lists, joins = shape(text)
+    extent = _extent(value, old, text)
+    iterations = max(min(float(extent.items) ** min(depth, 8), _ITERATIONS), 1)
+    looked_at = iterations * (1000 + extent.bytes) * max(1.0, len(text) / 100) * float(growth + 1) ** min(macros, 64)
+    # The library makes a list anew for each item that a macro appends.
+    kept = _ITEM_BYTES * extent.items * iterations / 2 if lists and macros else 0.0
+    kept += iterations * joins * (joins + 1) * _ITEM_BYTES * extent.items
+    kept += iterations * growth * (growth + 1) / 2 * (extent.longest + len(text))
+    return looked_at > COST or kept > MEMORY
 
 
-def _extent(value: Any, old: Any, text: str) -> tuple[int, int]:
-    """Of the largest collection, items; of all, bytes. A list that stands in the rule counts, too."""
-    most, waiting = text.count(",") + 1, [value, old]
+class _Extent(NamedTuple):
+    """Of the largest collection, items; of all, bytes; of the longest text, letters."""
+
+    items: int
+    bytes: int
+    longest: int
+
+
+def _extent(value: Any, old: Any, text: str) -> _Extent:
+    """A list that stands in the rule counts, too."""
+    most, longest, waiting = text.count(",") + 1, 0, [value, old]
     while waiting:
         held = waiting.pop()
         if isinstance(held, (dict, list)):
             most = max(most, len(held))
             waiting += held.values() if isinstance(held, dict) else held
-    return most, len(msgspec.json.encode((value, old)))
+        elif isinstance(held, str):
+            longest = max(longest, len(held))
+    if any(name in text for name in _CUTS):
+        most = max(most, bounds.PARTS)
+    return _Extent(most, len(msgspec.json.encode((value, old))), longest)

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from ..quantities import QuantityError, parse
+from .bounds import PARTS
 
 Opaque = dict[str, str]
 Address = IPv4Address | IPv6Address
@@ -123,7 +124,7 @@ def _port(value: Opaque) -> str:
 
 
 def _query(value: Opaque) -> dict[str, list[str]]:
-    return parse_qs(urlsplit(value[_URL]).query, keep_blank_values=True)
+    return parse_qs(urlsplit(value[_URL]).query, keep_blank_values=True, max_num_fields=PARTS)
 
 
 # Addresses

@@ -8,24 +8,33 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from .formats import FORMATS
-from .functions import UNKNOWN
+from .functions import MATCHES, UNKNOWN
 
-_LITERAL = re.compile(r"""[rR]?(?:'''.*?'''|\"\"\".*?\"\"\"|'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*")""", re.DOTALL)
+# One that nobody closes ends with its line, so that no place is looked at again from the next quote on.
+_LITERAL = re.compile(r"""[rR]?(?:'''.*?'''|\"\"\".*?\"\"\"|'(?:\\.|[^'\\\n])*'?|"(?:\\.|[^"\\\n])*"?)""", re.DOTALL)
 _OLD = re.compile(r"\boldSelf\b")
 _MACRO = re.compile(r"\.\s*(?:all|exists|exists_one|existsOne|map|filter|transformList|transformMap|transformMapEntry)\s*\(")
+_MAKES_LIST = re.compile(r"\.\s*(?:map|filter|transformList|transformMap|transformMapEntry)\s*\(")
+_JOINS = re.compile(r"(?<![\d'])(?<!\d\))\+(?!['\d])")
+"""Not beside a text or a number, nor after a choice between numbers, as in `(has(self.a) ? 1 : 0) + (has(self.b) ? 1 : 0)`."""
+
 _GROWS = re.compile(r"\+|\b(?:join|replace|format)\s*\(")
-_PATTERN = re.compile(rf"\bmatches\s*\(\s*({_LITERAL.pattern})\s*\)", re.DOTALL)
+_MATCHES = re.compile(r"\bmatches\s*\(\s*")
+_CALL = re.compile(r"\bmatches(?=\s*\()")
+_CLOSED = re.compile(r"\s*\)")
 _VALIDATE = re.compile(r"\bformat\.(?:named\(\s*['\"](\w+)['\"]\s*\)\.value\(\)|(\w+)\(\))\.validate\(")
 _NAMED = re.compile(r"\bformat\.named\(\s*['\"](\w+)['\"]\s*\)\.hasValue\(\)")
 _STEP = re.compile(r"\.([a-zA-Z_][\w-]*)|\['((?:[^'\\]|\\.)*)'\]")
 
 
 class Shape(NamedTuple):
-    """How dear a rule can become: macros within macros, macros, and what makes values longer."""
+    """How dear a rule can become: macros within macros, macros, what makes values longer, macros that make lists, `+` that may join lists."""
 
     depth: int
     macros: int
     growth: int
+    lists: int
+    joins: int
 
 
 def without_literals(rule: str) -> str:
@@ -46,31 +55,50 @@ def is_beyond(rule: str) -> bool:
 @lru_cache(maxsize=1024)
 def rewritten(rule: str) -> str:
     """With `format.NAME().validate(TEXT)`, which returns an optional list, as a call that returns a list within one that makes it optional."""
-    place = 0
-    while found := _VALIDATE.search(rule, place):
-        name, end = found[1] or found[2], _closing(rule, found.end())
-        place = found.end()
+    closing = _closing(rule)
+    changes: list[tuple[int, int, str]] = []
+    for found in _VALIDATE.finditer(rule):
+        name, end = found[1] or found[2], closing.get(found.end() - 1)
         if name in FORMATS and end is not None:
-            call = f"optional.ofNonZeroValue(format.validate('{name}', "
-            place = found.start() + len(call)
-            rule = f"{rule[: found.start()]}{call}{rule[found.end() : end]})){rule[end + 1 :]}"
+            changes += [(*found.span(), f"optional.ofNonZeroValue(format.validate('{name}', "), (end, end + 1, "))")]
+    parts, place = [], 0
+    for start, end, text in sorted(changes):
+        parts += [rule[place:start], text]
+        place = end
+    rule = "".join(parts) + rule[place:]
     return _NAMED.sub(lambda found: "true" if found[1] in FORMATS else "false", rule)
 
 
-def _closing(rule: str, start: int) -> int | None:
-    """Where the parenthesis is closed after which `start` stands."""
+def _closing(rule: str) -> dict[int, int]:
+    """Where each parenthesis is closed."""
     plain = _LITERAL.sub(lambda found: "_" * len(found[0]), rule)
-    depth = 1
-    for place in range(start, len(plain)):
-        depth += {"(": 1, ")": -1}.get(plain[place], 0)
-        if not depth:
-            return place
-    return None
+    held: list[int] = []
+    found = {}
+    for place, letter in enumerate(plain):
+        if letter == "(":
+            held.append(place)
+        elif letter == ")" and held:
+            found[held.pop()] = place
+    return found
+
+
+@lru_cache(maxsize=1024)
+def runnable(rule: str) -> str:
+    """With calls of `matches` as calls of the bounded one."""
+    plain = _LITERAL.sub(lambda found: "_" * len(found[0]), rule)
+    parts, place = [], 0
+    for found in _CALL.finditer(plain):
+        parts += [rule[place : found.start()], MATCHES]
+        place = found.end()
+    return "".join(parts) + rule[place:]
 
 
 def patterns(rule: str) -> Iterator[str]:
     """The regular expressions that stand in it as literals, as they are written."""
-    return (found[1] for found in _PATTERN.finditer(rule))
+    for found in _MATCHES.finditer(rule):
+        literal = _LITERAL.match(rule, found.end())
+        if literal is not None and _CLOSED.match(rule, literal.end()):
+            yield literal[0]
 
 
 @lru_cache(maxsize=1024)
@@ -78,14 +106,16 @@ def shape(rule: str) -> Shape:
     plain = without_literals(rule)
     starts = {found.end() - 1 for found in _MACRO.finditer(plain)}
     held: list[bool] = []
-    depth = 0
+    depth = within = 0
     for place, letter in enumerate(plain):
         if letter == "(":
             held.append(place in starts)
-            depth = max(depth, sum(held))
+            within += held[-1]
+            depth = max(depth, within)
         elif letter == ")" and held:
-            held.pop()
-    return Shape(depth, len(starts), len(_GROWS.findall(plain)))
+            within -= held.pop()
+    joins = len(_JOINS.findall("".join(plain.split())))
+    return Shape(depth, len(starts), len(_GROWS.findall(plain)), len(_MAKES_LIST.findall(plain)), joins)
 
 
 def steps(path: str) -> list[tuple[str, bool]] | None:

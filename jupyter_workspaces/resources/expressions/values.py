@@ -98,8 +98,11 @@ def _text(form: str | None, value: str) -> Any:
 def _seconds_and_nanos(text: str) -> dict[str, int]:
     """Of a duration as Go writes it: `1h30m`."""
     sign, rest = (-1, text[1:]) if text.startswith("-") else (1, text.removeprefix("+"))
-    parts = _DURATION.findall(rest)
-    if rest != "0" and "".join(number + unit for number, unit in parts) != rest:
+    parts, place = [], 0
+    while found := _DURATION.match(rest, place):
+        parts.append((found[1], found[2]))
+        place = found.end()
+    if rest != "0" and (place < len(rest) or not parts):
         raise ValueError(f"{text!r} is not a duration")
     total = sign * round(sum(float(number) * _NANOSECONDS[unit] for number, unit in parts))
     seconds = int(total / 10**9) if abs(total) < 10**15 else total // 10**9 + (1 if total < 0 and total % 10**9 else 0)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from ....cluster.cache import Cache
 from ....cluster.client import REQUEST_SECONDS
 from ....cluster.errors import ClusterError, NotFound
-from ....resources import names
 from ....resources.catalog import EVENTS, PODS
+from ....resources.ownership import controller
 from ... import problems
 from ...odd import reading
 from ..volumes.views import claims_of_workspace
@@ -149,17 +149,9 @@ class Pods:
     async def _events(self, workspace: Object) -> list[Object]:
         metadata = workspace["metadata"]
         uids = [metadata["uid"]]
-        for reflector in (self._cache.pods, self._cache.services):
-            for obj in reflector.items():
-                found = obj["metadata"]
-                if (
-                    found.get("namespace") == metadata["namespace"]
-                    and (found.get("labels") or {}).get(names.WORKSPACE_NAME) == metadata["name"]
-                ):
-                    uids += [
-                        found["uid"],
-                        *(owner["uid"] for owner in found.get("ownerReferences") or () if owner["kind"] == "StatefulSet"),
-                    ]
+        for pod in self._cache.pods_of(workspace):
+            uids += [pod["metadata"]["uid"], controller(pod)["uid"]]
+        uids += [service["metadata"]["uid"] for service in self._cache.services_of(workspace)]
         return await self._events_of(metadata["namespace"], list(dict.fromkeys(uids)))
 
     async def _events_of(self, namespace: str, uids: list[str]) -> list[Object]:
