@@ -17,6 +17,7 @@ from traitlets import Bool, Float, Unicode, default
 from traitlets.config import Config
 
 from .app import JupyterWorkspaces
+from .terminal import SafeRecords
 
 IDLE_LOOK_SECONDS = 5.0
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -67,6 +68,8 @@ class ServeApp(ServerApp):
             # No cookie signs anybody in here, so there is none that another site could use. Our handlers ask who it is when it is time.
             self.allow_unauthenticated_access = True
             self.tornado_settings = {**self.tornado_settings, "disable_check_xsrf": True}
+        for handler in self.log.handlers:
+            handler.addFilter(SafeRecords())
         super().init_webapp()
         log_request = self.web_app.settings["log_function"]
 

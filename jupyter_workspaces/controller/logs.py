@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from contextvars import ContextVar
 from datetime import datetime, timezone
 from typing import TextIO
+
+from ..terminal import to_json
 
 subject: ContextVar[dict[str, str] | None] = ContextVar("subject", default=None)
 """What the present task works on; every line that is logged meanwhile says it."""
@@ -29,7 +30,7 @@ class JsonFormatter(logging.Formatter):
         line |= {key: value for key, value in vars(record).items() if key not in _OWN}
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str, ensure_ascii=False)
+        return to_json(line, default=str)
 
 
 def set_up(level: str, stream: TextIO = sys.stderr) -> None:

@@ -12,6 +12,7 @@ import sys
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
+from ..terminal import SafeRecords, indented
 from .directory import Directory, LocalClusterError, home, refused
 from .launch import ANOTHER_RUNS, FAILED
 from .lock import Held, Lock
@@ -44,7 +45,7 @@ def main() -> int:
             asyncio.run(run(directory, chosen.port, _hush if chosen.detached else lambda url: _tell(directory, url), parts))
     except LocalClusterError as error:
         logging.getLogger(__name__).log(logging.INFO if isinstance(error, Held) else logging.ERROR, "%s", error)
-        print(error, file=sys.stderr)
+        print(indented(str(error)), file=sys.stderr)
         return ANOTHER_RUNS if isinstance(error, Held) else FAILED
     except KeyboardInterrupt:
         return 130
@@ -65,6 +66,7 @@ def _log(directory: Directory, detached: bool) -> None:
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
     else:
         handler = logging.StreamHandler()
+    handler.addFilter(SafeRecords())
     logging.basicConfig(level=logging.INFO, handlers=[handler], format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
     logging.captureWarnings(True)

@@ -136,11 +136,13 @@ def test_tags_end_where_the_html_standard_says(page: bytes) -> None:
 def test_time_is_linear_in_the_size(bomb: str) -> None:
     def seconds(size: int) -> float:
         """Processor time, the least of three."""
-        pieces = list(in_pieces(BOMBS[bomb](size), lambda: PIECE))
+        body = BOMBS[bomb](size)
+        pieces = list(in_pieces(body, lambda: PIECE))
         found = []
         for _ in range(3):
             began = time.process_time()
             fed(HtmlRewriter(HERE), pieces)
+            fed(HtmlRewriter(HERE), [body])
             found.append(time.process_time() - began)
         return min(found)
 
@@ -239,16 +241,16 @@ class Stalls:
     ("unit", "times", "how"),
     [
         ("<", 2**20, ""),
-        ("<a b='", 20_000, ""),
-        ("<a src=/>", 50_000, "&gzip"),
-        ("<a src=//hub.example/>", 20_000, "&gzip"),
-        ("<script id=a></script>", 20_000, "&gzip"),
-        (CONFIG.decode() + '{"a":["' + '","' * 300_000, 1, "&gzip"),
-        (CONFIG.decode() + '{"a":' + "[" * 1_000_000, 1, "&gzip"),
+        ("<a b='", 50_000, ""),
+        ("<a src=/>", 100_000, "&gzip"),
+        ("<a src=//hub.example/>", 50_000, "&gzip"),
+        ("<script id=a></script>", 50_000, "&gzip"),
+        (CONFIG.decode() + '{"a":["' + '","' * 1_000_000 + '"]}</script>', 1, "&gzip"),
+        (CONFIG.decode() + '{"a":' + "[" * 1_000_000 + "]" * 1_000_000 + "}</script>", 1, "&gzip"),
     ],
 )
 async def test_a_bomb_does_not_stall_the_server(browser, unit: str, times: int, how: str) -> None:
-    async with browser.request("POST", f"bomb?times={times}{how}", data=unit.encode()) as answer, Stalls() as stalls:
+    async with Stalls() as stalls, browser.request("POST", f"bomb?times={times}{how}", data=unit.encode()) as answer:
         length = 0
         async for chunk in answer.content.iter_any():
             length += len(chunk)
