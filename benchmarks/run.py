@@ -1,6 +1,6 @@
 """`python benchmarks/run.py [name …]`: measure, and print a table of figures with their goals and what they were compared with.
 
-Names: install, imports, cluster, workspace, panel; and controller, if it is named (5 minutes, a real control plane).
+Names: install, imports, cluster, workspace, panel, rewriter; and controller, if it is named (5 minutes, a real control plane).
 Each uses a throw-away cluster; yours is not touched.
 """
 
@@ -11,7 +11,7 @@ import sys
 
 from measure import Figure, show
 
-NAMES = ("install", "imports", "cluster", "workspace", "panel")
+NAMES = ("install", "imports", "cluster", "workspace", "panel", "rewriter")
 NAMED_ONLY = ("controller", "soak")
 
 

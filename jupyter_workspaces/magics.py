@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from .client import Client, Workspace, WorkspaceError, default
+from .terminal import log_line, printable
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -93,7 +95,8 @@ def _act(found: Workspace, chosen: Namespace) -> Any:
         case "events":
             return found.events()
         case "logs":
-            print(found.logs(chosen.tail).rstrip("\n"))
+            for line in found.logs(chosen.tail).rstrip("\n").split("\n"):
+                print(log_line(line) if sys.stdout.isatty() else line)
         case "open":
             found.open()
         case "delete":
@@ -102,7 +105,7 @@ def _act(found: Workspace, chosen: Namespace) -> Any:
                 text = f"This would delete {found.name}" + (f"; the volumes {stay} stay." if stay else ", which has no volumes.")
                 raise WorkspaceError(text, f"Add -y to do it: %workspace delete {found.name} -y")
             found.delete()
-            print(f"Deleted {found.name}.")
+            print(printable(f"Deleted {found.name}."))
     return None
 
 

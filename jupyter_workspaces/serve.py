@@ -21,6 +21,7 @@ from traitlets.config import Config
 from .app import JupyterWorkspaces
 from .listening import descriptors, ending, log_limit
 from .listening.connections import Limits, configured_connections
+from .terminal import SafeRecords
 
 IDLE_LOOK_SECONDS = 5.0
 BODY_BYTES = 5 * 2**20
@@ -136,6 +137,8 @@ class ServeApp(ServerApp):
             # No cookie signs anybody in here, so there is none that another site could use. Our handlers ask who it is when it is time.
             self.allow_unauthenticated_access = True
             self.tornado_settings = {**self.tornado_settings, "disable_check_xsrf": True}
+        for handler in self.log.handlers:
+            handler.addFilter(SafeRecords())
         super().init_webapp()
         log_request = self.web_app.settings["log_function"]
 

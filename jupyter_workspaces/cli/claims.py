@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from .output import done, output_option, told, write
+from .output import done, echo, output_option, told, write
 from .session import Session, namespace_option, pass_session
 
 
@@ -31,7 +31,7 @@ def list_(session: Session, output: str) -> None:
     """List volumes and who uses them."""
     found = session.client.claims(session.namespace)
     if not found and output == "table":
-        click.echo("No volumes yet. `jupyter workspaces claims create NAME` makes one.", err=True)
+        echo("No volumes yet. `jupyter workspaces claims create NAME` makes one.", err=True)
         return
     rows = [
         [one["name"], one["pvcSpec"]["requests"]["storage"], ", ".join(user["name"] for user in one["workspaces"]) or "-"] for one in found

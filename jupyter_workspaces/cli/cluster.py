@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ..client import WorkspaceError
-from .output import REFUSED, TIMEOUT, UNREACHABLE, flat, output_option, told, write
+from ..terminal import indented, printable
+from .output import REFUSED, TIMEOUT, UNREACHABLE, complain, echo, flat, output_option, told, write
 from .session import Session
 
 if TYPE_CHECKING:
@@ -159,13 +160,13 @@ def _carry_out(endpoint: Endpoint, look: Any, act: Any, question: str, *, yes: b
 
     async def acted(plan: Plan) -> None:
         async with Cluster(endpoint) as cluster:
-            await act(cluster, plan, click.echo)
+            await act(cluster, plan, lambda line: echo(printable(line)))
 
     try:
         plan = asyncio.run(looked())
         _show(endpoint, plan)
         if plan.refusals:
-            click.echo("Nothing was done.", err=True)
+            echo("Nothing was done.", err=True)
             sys.exit(REFUSED)
         if dry_run:
             return
@@ -173,30 +174,30 @@ def _carry_out(endpoint: Endpoint, look: Any, act: Any, question: str, *, yes: b
             Session().confirm(question)
         asyncio.run(acted(plan))
     except Unreachable as error:
-        click.echo(f"Error: {error.message}", err=True)
+        complain(error.message)
         sys.exit(UNREACHABLE)
     except ClusterError as error:
-        click.echo(f"Error: {error.message}", err=True)
-        click.echo("`jupyter workspaces doctor` tells what you may do there.", err=True)
+        complain(error.message, "`jupyter workspaces doctor` tells what you may do there.")
         sys.exit(REFUSED)
     except NotReady as error:
-        click.echo(f"Error: {error}", err=True)
+        complain(str(error))
         sys.exit(TIMEOUT)
-    click.echo("Done." if plan.changes else "Nothing to do.")
+    echo("Done." if plan.changes else "Nothing to do.")
 
 
 def _show(endpoint: Endpoint, plan: Plan) -> None:
-    click.echo(f"Cluster: {endpoint.name} at {endpoint.url}")
+    echo(printable(f"Cluster: {endpoint.name} at {endpoint.url}"))
     if plan.installed is not None:
-        click.echo(f"Installed: version {plan.installed}")
+        echo(printable(f"Installed: version {plan.installed}"))
     for step in plan.steps:
         word = click.style(f"{step.action:<7}", fg=_COLOURS.get(step.action))
-        click.echo(f"  {word} {step.title}" + (f": {step.why}" if step.why else ""))
+        echo(f"  {word} {printable(step.title)}" + (f": {indented(step.why)}" if step.why else ""))
 
 
 def _say(line: Line) -> None:
     sign, colour = _SIGNS[line.state]
-    click.echo(f"{click.style(sign, fg=colour)} {line.about}: {line.found}" + (f"\n    {line.next}" if line.next else ""))
+    found = f"{printable(line.about)}: {indented(line.found)}"
+    echo(f"{click.style(sign, fg=colour)} {found}" + (f"\n    {indented(line.next)}" if line.next else ""))
 
 
 def _endpoint(kubeconfig: str, context: str, *, local: bool = False) -> Endpoint:

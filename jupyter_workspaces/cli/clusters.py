@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..paths import home
-from .output import NOT_FOUND, flat, output_option, told, write
+from .output import NOT_FOUND, echo, flat, output_option, told, write
 from .session import Session
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def local_stop(pods: bool, output: str) -> None:
 
     stopped = launch.stop(pods=pods)
     if output == "table":
-        click.echo("Stopped." if stopped else "It does not run.")
+        echo("Stopped." if stopped else "It does not run.")
     else:
         _show_status(output)
 
@@ -178,7 +178,7 @@ def local_reset(yes: bool) -> None:
             f"Delete the local cluster with all its workspaces, volumes and the files in them ({home()})? Nothing of it stays."
         )
     launch.reset()
-    click.echo("Deleted. The next start begins with an empty cluster.")
+    echo("Deleted. The next start begins with an empty cluster.")
 
 
 @click.command()
@@ -190,7 +190,7 @@ def kubeconfig(output: str) -> None:
 
     path = str(launch.start())
     if output in ("table", "name"):
-        click.echo(path)
+        echo(path)
     else:
         write(output, {"kubeconfig": path}, [path], flat)
 

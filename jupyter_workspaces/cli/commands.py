@@ -11,8 +11,9 @@ from typing import Any, NoReturn
 import click
 
 from ..client import Workspace
+from ..terminal import log_line, printable
 from . import claims, cluster, clusters
-from .output import done, flat, output_option, told, write
+from .output import done, echo, flat, output_option, told, write
 from .session import Session, namespace_option, pass_session, workspace_argument
 from .watch import watch
 
@@ -52,7 +53,7 @@ def list_(session: Session, all_namespaces: bool, go_on: bool, output: str) -> N
         return
     found = session.client.list(where)
     if not found and output == "table":
-        click.echo("No workspaces yet. `jupyter workspaces spawn jupyterlab` makes one.", err=True)
+        echo("No workspaces yet. `jupyter workspaces spawn jupyterlab` makes one.", err=True)
         return
     headings, rows = found.rows()
     if all_namespaces:
@@ -112,7 +113,7 @@ def spawn(
         made.open()
     done(output, "Started" if wait else "Made", made.to_dict())
     if output == "table" and not then_open:
-        click.echo(f"`jupyter workspaces open {session.address(made)}` opens it.", err=True)
+        echo(printable(f"`jupyter workspaces open {session.address(made)}` opens it."), err=True)
 
 
 @cli.command("open")
@@ -135,7 +136,7 @@ def open_(session: Session, name: str, only_print: bool, timeout: float, output:
     if output in ("json", "yaml"):
         write(output, found.to_dict(), [], flat)
     else:
-        click.echo(found.name if output == "name" else found.url)
+        echo(printable(found.name if output == "name" else found.url))
 
 
 @cli.command()
@@ -194,14 +195,17 @@ def logs(session: Session, name: str, tail: int, follow: bool, previous: bool, t
     if follow and previous:
         raise click.UsageError("--previous is over, so there is nothing to follow.")
     found = session.workspace(name)
-    lines: Iterable[str] = found.follow(tail) if follow else found.logs(tail, previous=previous).splitlines()
+    lines: Iterable[str] = found.follow(tail) if follow else found.logs(tail, previous=previous).removesuffix("\n").split("\n")
     if not timestamps:
         lines = (_STAMP.sub("", line) for line in lines)
     if output in ("json", "yaml") and not follow:
         write(output, {"name": found.name, "namespace": found.namespace, "lines": list(lines)}, [], flat)
         return
     for line in lines:
-        click.echo(line)
+        if sys.stdout.isatty():
+            echo(log_line(line))
+        else:
+            click.echo(line, color=True)  # as the program wrote it, with its control characters
         if follow:
             sys.stdout.flush()
 

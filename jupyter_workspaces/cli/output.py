@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import os
 import re
 import sys
@@ -14,6 +13,8 @@ import click
 
 from ..client import TimedOut, Unreachable, WorkspaceError
 from ..client.display import plain
+from ..terminal import indented, printable, to_json, to_yaml
+from ..terminal import output as safe_output
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -48,21 +49,28 @@ def output_option(command: Callable[P, T]) -> Callable[P, T]:
     )
 
 
+def echo(text: str, *, err: bool = False) -> None:
+    """Write text; commands write in no other way.
+
+    No control sequence but colours reaches the terminal. Text from the cluster also goes through `printable` or `indented`, which
+    keep it in its line.
+    """
+    click.echo(safe_output(text), err=err)
+
+
 def write(output: str, data: Any, names: Sequence[str], table: Callable[[], tuple[Sequence[str], Sequence[Sequence[str]]]]) -> None:
     """Write a result. `data` for JSON and YAML, `names` for name, `table` gives headings and rows."""
     if output == "json":
-        click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+        echo(to_json(data, indent=2))
     elif output == "yaml":
-        import yaml
-
-        click.echo(yaml.safe_dump(data, sort_keys=False, allow_unicode=True).rstrip())
+        echo(to_yaml(data))
     elif output == "name":
         for name in names:
-            click.echo(name)
+            echo(printable(name))
     else:
         headings, rows = table()
         text = plain(headings, rows)
-        click.echo(coloured(text))
+        echo(coloured(text))
 
 
 def flat() -> tuple[Sequence[str], Sequence[Sequence[str]]]:
@@ -74,7 +82,7 @@ def done(output: str, word: str, data: Mapping[str, Any]) -> None:
     """What a finished action says."""
     name = str(data["name"])
     if output == "table":
-        click.echo(f"{word} {name}")
+        echo(f"{word} {printable(name)}")
     else:
         write(output, dict(data), [name], flat)
 
@@ -100,13 +108,13 @@ def told(command: Callable[P, T]) -> Callable[P, T]:
         try:
             return command(*arguments, **options)
         except WorkspaceError as error:
-            _complain(error.message, error.hint, error.fields)
+            complain(error.message, error.hint, error.fields)
             sys.exit(_code(error))
         except LocalClusterError as error:
-            _complain(str(error))
+            complain(str(error))
             sys.exit(REFUSED)
         except TimeoutError as error:
-            _complain(str(error) or "It took too long.")
+            complain(str(error) or "It took too long.")
             sys.exit(TIMEOUT)
         except KeyboardInterrupt:
             sys.exit(INTERRUPTED)
@@ -121,13 +129,14 @@ def _for_shells(hint: str) -> str:
     return hint
 
 
-def _complain(message: str, hint: str = "", fields: Mapping[str, str] | None = None) -> None:
-    click.echo(f"Error: {message}", err=True)
+def complain(message: str, hint: str = "", fields: Mapping[str, str] | None = None) -> None:
+    """Write what went wrong to standard error."""
+    echo(f"Error: {indented(message)}", err=True)
     for field, wrong in (fields or {}).items():
         if wrong not in message:
-            click.echo(f"  {field}: {wrong}", err=True)
+            echo(f"  {printable(field)}: {indented(wrong)}", err=True)
     if hint:
-        click.echo(_for_shells(hint), err=True)
+        echo(indented(_for_shells(hint)), err=True)
 
 
 def _code(error: WorkspaceError) -> int:

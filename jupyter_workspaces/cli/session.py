@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import click
 
 from ..client import Client, Workspace, WorkspaceError
+from ..terminal import printable
 
 C = TypeVar("C", bound=Callable[..., Any])
 
@@ -49,6 +50,7 @@ class Session:
 
     def confirm(self, question: str) -> None:
         """Ask; no is the end. Raises `click.UsageError` where nobody can be asked."""
+        question = printable(question)
         if not sys.stdin.isatty():
             raise click.UsageError(f"{question} Nobody can be asked here; --yes says yes.")
         click.confirm(question, abort=True, err=True)
@@ -60,15 +62,20 @@ class Session:
 
     def names(self, incomplete: str) -> list[str]:
         try:
-            return [one.name for one in self._asked_only().list() if one.name.startswith(incomplete)]
+            return _offered((one.name for one in self._asked_only().list()), incomplete)
         except WorkspaceError:
             return []
 
     def kind_names(self, incomplete: str) -> list[str]:
         try:
-            return [kind.name for kind in self._asked_only().kinds() if kind.name.startswith(incomplete)]
+            return _offered((kind.name for kind in self._asked_only().kinds()), incomplete)
         except WorkspaceError:
             return []
+
+
+def _offered(names: Iterable[str], incomplete: str) -> list[str]:
+    """Names that begin so. One that is not printable is no name in Kubernetes, and the shell would write it as it is."""
+    return [name for name in names if name.startswith(incomplete) and printable(name) == name]
 
 
 pass_session = click.make_pass_decorator(Session)

@@ -8,7 +8,8 @@ import click
 
 from ..client import Client, Workspace, portal, words
 from ..client.display import workspaces_rows
-from .output import FORMATS, coloured
+from ..terminal import printable, to_json
+from .output import FORMATS, coloured, echo
 
 WIDTHS = (15, 24, 12, 16, 22, 8, 8, 0)
 """Columns of a table that grows cannot be fitted to what is not there yet."""
@@ -21,7 +22,7 @@ def watch(client: Client, namespace: str | None, output: str) -> None:
     where = None if namespace == "*" else namespace or client.namespace
     shown: dict[tuple[str, str], str] = {}
     if output == "table":
-        click.echo(_line([heading.upper() for heading in workspaces_rows([])[0]]))
+        echo(_line([heading.upper() for heading in workspaces_rows([])[0]]))
     for event in portal.iterate(client.asynchronous.stream(where)):
         if event.event == "snapshot":
             changes = [("ADDED", item) for item in event.data["workspaces"]]
@@ -39,7 +40,7 @@ def watch(client: Client, namespace: str | None, output: str) -> None:
                 continue
             else:
                 shown[key] = told
-            click.echo(text)
+            echo(text)
 
 
 def _told(one: Workspace) -> str:
@@ -48,9 +49,9 @@ def _told(one: Workspace) -> str:
 
 def _text(one: Workspace, change: str, output: str) -> str:
     if output == "json":
-        return json.dumps({"type": change, "object": one.to_dict()}, ensure_ascii=False)
+        return to_json({"type": change, "object": one.to_dict()})
     if output == "name":
-        return one.name
+        return printable(one.name)
     row = workspaces_rows([one])[1][0]
     if change == "DELETED":
         return _line(["Deleted", *row[1:-1], ""])
@@ -58,4 +59,4 @@ def _text(one: Workspace, change: str, output: str) -> str:
 
 
 def _line(cells: list[str]) -> str:
-    return " ".join(cell.ljust(width) for cell, width in zip(cells, WIDTHS, strict=True)).rstrip()
+    return " ".join(printable(cell).ljust(width) for cell, width in zip(cells, WIDTHS, strict=True)).rstrip()

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
+from ..terminal import printable
 from . import words
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def card(workspace: Workspace) -> str:
 def card_text(workspace: Workspace) -> str:
     said = words.state(workspace.state)
     message = f" – {workspace.message}" if workspace.message and workspace.state != "Running" else ""
-    return f"{said.glyph} {said.word}  {workspace.name}  {workspace.summary}{message}"
+    return printable(f"{said.glyph} {said.word}  {workspace.name}  {workspace.summary}{message}")
 
 
 def kind_card(kind: Kind) -> str:
@@ -143,7 +144,7 @@ def kinds_table(kinds: Sequence[Kind]) -> str:
 
 def plain(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Aligned columns."""
-    table = [[heading.upper() for heading in headings], *rows]
+    table = [[heading.upper() for heading in headings], *([printable(cell) for cell in row] for row in rows)]
     widths = [max(len(row[index]) for row in table) for index in range(len(headings))]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table)
 

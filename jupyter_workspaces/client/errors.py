@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 
+from ..terminal import indented, printable
+
 
 class WorkspaceError(Exception):
     """Something that was asked for did not happen. `fields` maps a field of the request (contract §1.2) to what is wrong with it."""
@@ -13,13 +15,16 @@ class WorkspaceError(Exception):
         super().__init__(message)
         self.message, self.hint, self.fields, self.status = message, hint, dict(fields or {}), status
 
+    def __str__(self) -> str:
+        return indented(self.message)
+
     def _render_traceback_(
         self, etype: type[BaseException] | None = None, evalue: BaseException | None = None, tb: TracebackType | None = None, **_: object
     ) -> Sequence[str]:
         """In a cell: the sentence and the hint. The lines of our code would not help anybody."""
-        lines = [f"{type(self).__name__}: {self.message}"]
-        lines += [f"  {field}: {wrong}" for field, wrong in self.fields.items()]
-        return [*lines, self.hint] if self.hint else lines
+        lines = [f"{type(self).__name__}: {self}"]
+        lines += [f"  {printable(field)}: {indented(wrong)}" for field, wrong in self.fields.items()]
+        return [*lines, indented(self.hint)] if self.hint else lines
 
 
 class Unreachable(WorkspaceError):

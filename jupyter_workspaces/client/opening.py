@@ -12,6 +12,7 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+from ..terminal import printable
 from .errors import WorkspaceError
 from .find import Server
 from .waiting import in_notebook
@@ -37,7 +38,7 @@ def open_page(name: str, url: str, server: Server) -> None:
     elif _has_screen():
         webbrowser.open(_signed_in(url, server))
     link = f'<a href="{escape(url)}" target="_blank" rel="noopener">Open <b>{escape(name)}</b> in a new tab</a>'
-    display({"text/html": f"<div>{link}</div>{script}", "text/plain": f"{name} is at {url}"}, raw=True)
+    display({"text/html": f"<div>{link}</div>{script}", "text/plain": printable(f"{name} is at {url}")}, raw=True)
 
 
 def _in_script(text: str) -> str:

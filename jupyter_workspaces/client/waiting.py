@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from ..terminal import printable
 from . import words
 from .display import COLOURS, MUTED, sign
 
@@ -71,7 +72,7 @@ class ProgressDisplay:
         return f"{sign(state)} &nbsp;<b>{escape(self._name)}</b>"
 
     def _print(self, line: str) -> None:
-        print(line, file=sys.stderr, flush=True)  # results go to standard output
+        print(printable(line), file=sys.stderr, flush=True)  # results go to standard output
 
     def _draw(self, html: str, text: str) -> None:
         if html == self._shown:
@@ -79,7 +80,7 @@ class ProgressDisplay:
         self._shown = html
         from IPython.display import display
 
-        bundle = {"text/html": html, "text/plain": text}
+        bundle = {"text/html": html, "text/plain": printable(text)}
         if self._handle is None:
             self._handle = display(bundle, raw=True, display_id=True)
         else:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json as codec
+import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..terminal import log_line
 from . import display, portal, words
 from .asynchronous import AsyncClient
 from .errors import TimedOut, WorkspaceError
@@ -253,7 +255,7 @@ class Workspace:
         if not follow:
             return portal.ask(self._client.log(self.namespace, self.name, tail, previous), REQUEST_LIMIT)
         for line in self.follow(tail):
-            print(line, flush=True)
+            print(log_line(line) if sys.stdout.isatty() else line, flush=True)
         return ""
 
     def follow(self, tail: int = 100) -> Iterator[str]:

@@ -15,7 +15,8 @@ from ..cluster.errors import ClusterError
 from ..timeouts import timeout
 from .asking import PORT, ConnectHandler, Elsewhere, Refused, unreadable_token
 from .credentials import has_token
-from .html import Decoder, HtmlRewriter, decoder
+from .decoding import Decoder, decoder
+from .html import HtmlRewriter
 from .kernelspecs import KernelspecsRewriter, is_kernelspecs
 from .rewriting import PublicPath
 from .status import StatusHandler
@@ -285,6 +286,7 @@ def _rewriting(response: aiohttp.ClientResponse, path: PublicPath) -> tuple[Rewr
 
 
 async def _pieces(response: aiohttp.ClientResponse, changing: tuple[Rewriter, Decoder] | None) -> AsyncIterator[bytes]:
+    """Yield the body; what is rewritten comes in small pieces, with a turn of the event loop after each."""
     async for chunk in response.content.iter_any():
         if changing is None:
             yield chunk
@@ -293,5 +295,6 @@ async def _pieces(response: aiohttp.ClientResponse, changing: tuple[Rewriter, De
         for piece in read.feed(chunk):
             if changed := rewriter.feed(piece):
                 yield changed
+            await asyncio.sleep(0)
     if changing is not None and (rest := changing[0].finish()):
         yield rest

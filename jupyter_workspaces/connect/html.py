@@ -1,179 +1,58 @@
-"""HTML on its way out: root-absolute addresses and the Lab's configuration get the server's base URL. Streams: holds back one tag at most."""
+"""HTML rewriting: URLs in attributes and in JupyterLab's configuration get the server's base URL."""
 
 from __future__ import annotations
 
-import json
 import re
-import zlib
-from collections.abc import Iterator
-from typing import Any, Protocol
+from collections.abc import Sequence
 
+from .json_strings import JsonRewriter
 from .rewriting import PublicPath
+from .tokenizer import Tokenizer, attributes
 
-LONGEST_TAG = 64 * 2**10
-LONGEST_CONFIG = 4 * 2**20
-PIECE = 256 * 2**10
+MOST_ATTRIBUTES = 1000
+"""A start tag with more attributes that have a value passes unchanged, so that the work on one tag is bounded."""
 
-_QUOTE_OR_END = re.compile(rb"=\s*([\"'])|>")
-_OPENING = re.compile(rb"<([a-zA-Z][^\s/>]*)")
-_ATTRIBUTE = re.compile(rb"([^\s\"'<>/=]+)(\s*=\s*)(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'=<>`]+))")
-_ADDRESSES = frozenset((b"src", b"href", b"action", b"formaction", b"poster"))
-_RAW = frozenset((b"script", b"style", b"textarea", b"title"))
-_CONFIG = re.compile(rb"\bid\s*=\s*[\"']?jupyter-config-data[\"'\s>]")
+_URL_ATTRIBUTES = frozenset((b"src", b"href", b"action", b"formaction", b"poster"))
+_MAY_HAVE_URL = re.compile(rb"=[\t\n\f\r ]*[\"']?[/h]")
+_LAB_CONFIG = b"jupyter-config-data"
 
 
-class Decoder(Protocol):
-    def feed(self, data: bytes) -> Iterator[bytes]: ...
-
-
-class Identity:
-    """For bodies that are not compressed."""
-
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        yield data
-
-
-class Inflate:
-    """gzip and deflate (RFC 9110 §8.4.1), in pieces of at most 256 KiB however much a chunk holds. Raises `zlib.error`."""
-
-    def __init__(self) -> None:
-        self._object = zlib.decompressobj(zlib.MAX_WBITS | 32)
-
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        while data:
-            if self._object.eof:  # a gzip file may have several members (RFC 1952 §2.2)
-                self._object = zlib.decompressobj(zlib.MAX_WBITS | 32)
-            piece = self._object.decompress(data, PIECE)
-            if piece:
-                yield piece
-            data = self._object.unconsumed_tail or self._object.unused_data
-
-
-def decoder(content_encoding: str) -> Decoder | None:
-    """For a Content-Encoding, None when we cannot read it."""
-    encoding = content_encoding.strip().lower()
-    if encoding in ("", "identity"):
-        return Identity()
-    return Inflate() if encoding in ("gzip", "x-gzip", "deflate") else None
-
-
-class HtmlRewriter:
-    """Feed it the body's bytes as they come, then `finish`. Any encoding that has ASCII in it (UTF-8, Latin-1, …)."""
+class HtmlRewriter(Tokenizer):
+    """Rewrites URLs on their way to the browser. Feed it the body's bytes as they come, then `finish`."""
 
     def __init__(self, path: PublicPath) -> None:
+        super().__init__()
         self._path = path
-        self._rest = b""
-        self._until: bytes | None = None  # inside a comment or a raw element: where it ends
-        self._config: bytearray | None = None
+        self._config: JsonRewriter | None = None
 
-    def feed(self, data: bytes) -> bytes:
-        self._rest += data
-        out = bytearray()
-        while self._rest and (self._markup(out) if self._until is None else self._inside(out)):
-            pass
-        return bytes(out)
+    def start_tag(self, name: bytes, tag: bytes) -> bytes:
+        if name == b"script" and any(one.name == b"id" and one.value == _LAB_CONFIG for one in attributes(tag)):
+            self._config = JsonRewriter(self._config_string)
+        return tag if _MAY_HAVE_URL.search(tag) is None else self._with_urls(tag)
 
-    def finish(self) -> bytes:
-        """What was held back."""
-        rest, self._rest = bytes(self._config or b"") + self._rest, b""
-        self._config = None
-        return rest
+    def raw_text(self, data: bytes) -> bytes:
+        return data if self._config is None else self._config.feed(data)
 
-    def _inside(self, out: bytearray) -> bool:
-        """Pass on what cannot be part of the end mark. False: wait for more."""
-        assert self._until is not None
-        end = self._rest.lower().find(self._until)
-        length = end if end >= 0 else max(0, len(self._rest) - len(self._until) + 1)
-        piece, self._rest = self._rest[:length], self._rest[length:]
-        if self._config is None:
-            out += piece
-        else:
-            self._config += piece
-            if end >= 0 or len(self._config) > LONGEST_CONFIG:
-                out += configured(bytes(self._config), self._path) if end >= 0 else self._config
-                self._config = None
-        if end >= 0:
-            self._until = None
-            if not self._rest.startswith(b"<"):  # a comment's end mark is no tag of its own
-                out += self._rest[:3]
-                self._rest = self._rest[3:]
-        return end >= 0
+    def raw_text_end(self) -> bytes:
+        config, self._config = self._config, None
+        return b"" if config is None else config.finish()
 
-    def _markup(self, out: bytearray) -> bool:
-        """Pass on text up to a tag, or one tag. False: wait for more."""
-        start = self._rest.find(b"<")
-        if start != 0:
-            length = start if start > 0 else len(self._rest)
-            out += self._rest[:length]
-            self._rest = self._rest[length:]
-            return True
-        if len(self._rest) < 4 and b"<!--".startswith(self._rest):
-            return False
-        if self._rest.startswith(b"<!--"):
-            self._until = b"-->"
-            out += self._rest[:4]
-            self._rest = self._rest[4:]
-            return True
-        opening = _OPENING.match(self._rest)
-        end = tag_end(self._rest) if opening is not None else 1
-        if end is None and len(self._rest) <= LONGEST_TAG:
-            return False
-        if opening is None or end is None:
-            out += b"<"
-            self._rest = self._rest[1:]
-            return True
-        tag, self._rest = self._rest[:end], self._rest[end:]
-        out += self._tag(tag)
-        if (name := opening[1].lower()) in _RAW:
-            self._until = b"</" + name
-            if name == b"script" and _CONFIG.search(tag):
-                self._config = bytearray()
-        return True
+    def _with_urls(self, tag: bytes) -> bytes:
+        parts: list[bytes] = []
+        written = 0
+        for number, attribute in enumerate(attributes(tag)):
+            if number == MOST_ATTRIBUTES:
+                return tag
+            if attribute.name in _URL_ATTRIBUTES:
+                parts += (tag[written : attribute.start], self._path.outward(attribute.value.decode("latin-1")).encode("latin-1"))
+                written = attribute.end
+        return b"".join((*parts, tag[written:]))
 
-    def _tag(self, tag: bytes) -> bytes:
-        def replace(found: re.Match[bytes]) -> bytes:
-            if found[1].lower() not in _ADDRESSES:
-                return found[0]
-            value = next(group for group in found.groups()[2:] if group is not None)
-            outside = self._path.outward(value.decode("latin-1")).encode("latin-1")
-            start = found[0].index(value, len(found[1]) + len(found[2])) if value else len(found[0])
-            return found[0][:start] + outside + found[0][start + len(value) :]
+    def _config_string(self, keys: Sequence[str], value: str) -> str:
+        """One string of the configuration.
 
-        return _ATTRIBUTE.sub(replace, tag)
-
-
-def tag_end(text: bytes) -> int | None:
-    """Where the tag that begins `text` ends; a `>` in a quoted value does not end it. None: not in here."""
-    position = 0
-    while found := _QUOTE_OR_END.search(text, position):
-        if found[1] is None:
-            return found.end()
-        closing = text.find(found[1], found.end())
-        if closing < 0:
-            return None
-        position = closing + 1
-    return None
-
-
-def configured(text: bytes, path: PublicPath) -> bytes:
-    """The Lab's `jupyter-config-data` with its addresses put outside. As it was if it is not JSON."""
-    try:
-        config = json.loads(text)
-    except ValueError:
-        return text
-    if not isinstance(config, dict):
-        return text
-    return json.dumps(_outside(config, path)).replace("<", "\\u003c").encode()
-
-
-def _outside(value: Any, path: PublicPath, key: str = "") -> Any:
-    if isinstance(value, dict):
-        return {name: _outside(entry, path, name) for name, entry in value.items()}
-    if isinstance(value, list):
-        return [_outside(entry, path, key) for entry in value]
-    if not isinstance(value, str):
-        return value
-    # `appUrl` and its like are relative to `baseUrl` in spite of their slash, so only what names the root is changed.
-    full = key == "baseUrl" or (key.startswith("full") and key.endswith("Url"))
-    own = value.startswith(path.inner) or value == path.inner[:-1]
-    return path.outward(value) if own or (path.removed and full) else value
+        `appUrl` and others like it are relative to `baseUrl` in spite of their slash, so only what names the root is changed.
+        """
+        full = keys[-1] == "baseUrl" or (keys[-1].startswith("full") and keys[-1].endswith("Url"))
+        own = value.startswith(self._path.inner) or value == self._path.inner[:-1]
+        return self._path.outward(value) if own or (self._path.removed and full) else value

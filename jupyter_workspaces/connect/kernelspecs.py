@@ -1,45 +1,28 @@
-"""The one JSON answer whose addresses a page uses as they are: a Jupyter server's kernels, whose `resources` are root-absolute.
+"""Rewriting of a Jupyter server's list of kernels, the one JSON answer whose URLs a page uses as they are.
 
-Without this a Lab behind a base URL shows its kernels without their pictures.
+Its `resources` are root-absolute. Without this a JupyterLab behind a base URL shows its kernels without their logos.
 """
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 
+from .json_strings import JsonRewriter
 from .rewriting import PublicPath
-
-LONGEST = 2**20
 
 
 def is_kernelspecs(path: PublicPath, asked: str) -> bool:
-    """Whether `asked` (path and query, as the workspace sees it) is the list of kernels."""
+    """Return whether `asked` (path and query, as the workspace sees it) is the list of kernels."""
     where = asked.partition("?")[0]
     return where.removeprefix("/" if path.removed else path.inner) == "api/kernelspecs"
 
 
-class KernelspecsRewriter:
-    """Feed it the body, then `finish`. A body that is no JSON, or longer than 1 MiB, passes as it is."""
+class KernelspecsRewriter(JsonRewriter):
+    """Rewrites `kernelspecs.*.resources.*`. Feed it the body's bytes as they come, then `finish`."""
 
     def __init__(self, path: PublicPath) -> None:
-        self._path = path
-        self._held: bytearray | None = bytearray()
+        def change(keys: Sequence[str], value: str) -> str:
+            resource = len(keys) == 4 and keys[0] == "kernelspecs" and keys[2] == "resources"
+            return path.outward(value) if resource else value
 
-    def feed(self, data: bytes) -> bytes:
-        if self._held is None:
-            return data
-        self._held += data
-        if len(self._held) <= LONGEST:
-            return b""
-        held, self._held = bytes(self._held), None
-        return held
-
-    def finish(self) -> bytes:
-        held, self._held = bytes(self._held or b""), None
-        try:
-            listing = json.loads(held)
-            for spec in listing["kernelspecs"].values():
-                spec["resources"] = {name: self._path.outward(url) for name, url in spec["resources"].items()}
-        except (ValueError, LookupError, TypeError, AttributeError):
-            return held
-        return json.dumps(listing).encode()
+        super().__init__(change)

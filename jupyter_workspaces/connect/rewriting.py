@@ -7,6 +7,7 @@ A workspace always thinks that it stands at `/workspace/connect/{namespace}/{nam
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from urllib.parse import quote, urlsplit, urlunsplit
 
 _AS_IT_IS = "".join(chr(byte) for byte in range(0x21, 0x7F) if byte != ord("#"))
@@ -25,12 +26,12 @@ class PublicPath:
     upstream: str = ""
     public: str = ""
 
-    @property
+    @cached_property
     def outer(self) -> str:
         """What the browser sees: base URL and public path."""
         return self.base + self.inner[1:]
 
-    @property
+    @cached_property
     def same(self) -> bool:
         """Inside and outside are the same: nothing is to be rewritten."""
         return self.base == "/" and not self.removed

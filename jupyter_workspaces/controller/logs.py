@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from contextvars import ContextVar
@@ -10,6 +9,7 @@ from datetime import datetime, timezone
 from typing import TextIO
 
 from ..listening import log_limit
+from ..terminal import to_json
 
 subject: ContextVar[dict[str, str] | None] = ContextVar("subject", default=None)
 """What the present task works on; every line that is logged meanwhile says it."""
@@ -31,7 +31,7 @@ class JsonFormatter(logging.Formatter):
         line |= {key: value for key, value in vars(record).items() if key not in _OWN}
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str, ensure_ascii=False)
+        return to_json(line, default=str)
 
 
 def set_up(level: str, stream: TextIO = sys.stderr) -> None:

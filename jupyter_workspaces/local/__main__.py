@@ -13,6 +13,7 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from ..listening import descriptors, log_limit
+from ..terminal import SafeRecords, indented
 from .directory import Directory, LocalClusterError, home, refused
 from .launch import ANOTHER_RUNS, FAILED
 from .lock import Held, Lock
@@ -51,7 +52,7 @@ def main() -> int:
                     logging.getLogger(__name__).warning("The cluster's certificate authority is a new one; the cluster starts again")
     except LocalClusterError as error:
         logging.getLogger(__name__).log(logging.INFO if isinstance(error, Held) else logging.ERROR, "%s", error)
-        print(error, file=sys.stderr)
+        print(indented(str(error)), file=sys.stderr)
         return ANOTHER_RUNS if isinstance(error, Held) else FAILED
     except KeyboardInterrupt:
         return 130
@@ -72,6 +73,7 @@ def _log(directory: Directory, detached: bool) -> None:
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
     else:
         handler = logging.StreamHandler()
+    handler.addFilter(SafeRecords())
     logging.basicConfig(level=logging.INFO, handlers=[handler], format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     log_limit.limit([handler])
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)

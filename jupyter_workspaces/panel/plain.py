@@ -8,6 +8,7 @@ from html import escape
 from typing import Any
 
 from ..client import words
+from ..terminal import printable
 from .rows import Row
 
 SHOWN = 200  # rows; a notebook file is not the place for more
@@ -37,10 +38,11 @@ def text(rows: Sequence[Row], first: dict[str, Any]) -> str:
     """The same in aligned columns."""
     live = first["live"]
     if live["state"] == "failed":
-        return f"Cluster Workspaces: {live['message']} {live['hint']}".strip()
-    title = f"Cluster Workspaces in {_where(first)}: {len(rows) or 'none'}"
+        return printable(f"Cluster Workspaces: {live['message']} {live['hint']}".strip())
+    title = printable(f"Cluster Workspaces in {_where(first)}: {len(rows) or 'none'}")
     table = [
-        (_glyph(row), row["title"], row["kind"], row["image"], row["size"], words.age(row["created"], first["now"])) for row in rows[:SHOWN]
+        [*map(printable, (_glyph(row), row["title"], row["kind"], row["image"], row["size"], words.age(row["created"], first["now"])))]
+        for row in rows[:SHOWN]
     ]
     widths = [max(len(line[column]) for line in table) for column in range(6)] if table else []
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in table]

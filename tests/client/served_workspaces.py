@@ -95,6 +95,7 @@ class Served:
         self.refuse: dict[str, tuple[int, dict[str, Any]]] = {}  # "METHOD path" to status and error
         self.progress: Callable[[str, str], dict[str, Any]] = self._progress
         self.events: list[str | None] = []  # what each new stream says first; None ends that stream
+        self.log = b""  # instead of numbered lines
         self._api, self._base, self._port = api, base, port
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -209,7 +210,7 @@ class Served:
                 return self._data(self.progress(namespace, name))
             case ("GET", "workspaces", _, _, "podtemplate", "logs", "batch"):
                 lines = [f"{CREATED} line {number}\n" for number in range(int(request.query["tailLines"]))]
-                return web.Response(text="".join(lines))
+                return web.Response(body=self.log or "".join(lines).encode())
             case ("GET", "persistentvolumeclaims", _):
                 return self._data(list(self.claims.values()))
             case ("POST", "persistentvolumeclaims", _):

@@ -8,7 +8,8 @@ import re
 
 import pytest
 
-from jupyter_workspaces.connect.html import HtmlRewriter, decoder
+from jupyter_workspaces.connect.decoding import decoder
+from jupyter_workspaces.connect.html import HtmlRewriter
 from jupyter_workspaces.connect.rewriting import PublicPath
 
 from .conftest import at_both_bases

@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import json
 import sys
+import zlib
 
 from aiohttp import WSMsgType, web
 
@@ -95,6 +96,17 @@ async def page(request: web.Request) -> web.StreamResponse:
     for start in range(0, len(body), step):
         await answer.write(body[start : start + step])
     return answer
+
+
+async def bomb(request: web.Request) -> web.Response:
+    """HTML: the body that was sent, `times` over; with `gzip` compressed."""
+    unit, times = await request.read(), int(request.query["times"])
+    headers = {"Content-Type": "text/html"}
+    if "gzip" not in request.query:
+        return web.Response(body=unit * times, headers=headers)
+    packer = zlib.compressobj(9, wbits=zlib.MAX_WBITS | 16)
+    packed = b"".join([*(packer.compress(unit) for _ in range(times)), packer.flush()])
+    return web.Response(body=packed, headers={**headers, "Content-Encoding": "gzip"})
 
 
 async def breaks(request: web.Request) -> web.StreamResponse:
