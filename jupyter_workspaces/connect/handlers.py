@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tornado import httputil, iostream, web
 from tornado.routing import PathMatches
 
-from ..cluster.errors import ClusterError
 from ..timeouts import timeout
-from .asking import PORT, ConnectHandler, Elsewhere, Refused, unreadable_token
+from .asking import PORT, ConnectHandler, Elsewhere, Refused
 from .credentials import has_token
 from .html import Decoder, HtmlRewriter, decoder
 from .kernelspecs import KernelspecsRewriter, is_kernelspecs
@@ -149,14 +148,11 @@ class HttpHandler(ConnectHandler):
         from .forwarding import NobodyListens, NoWay
 
         path = self.public_path(target)
-        try:
-            token = await self.upstreams.token(self.services.cluster.cluster, self.place.namespace, target)
-        except ClusterError as error:
-            raise unreadable_token(target, error) from error
+        token = await self.workspace_token(target)
         try:
             async with await self._open(target, path, token) as response:
                 if response.status in (401, 403):
-                    self.upstreams.forget(self.place.namespace, target)
+                    self.upstreams.refused(self.place, target, token)
                 await self._pass_on(response, path)
         except iostream.StreamClosedError:
             return

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import re
 import socket
-import time
 from collections.abc import AsyncIterator, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +13,10 @@ from tornado.httputil import HTTPServerRequest
 from yarl import URL
 
 from ..cluster.client import Cluster
-from ..cluster.errors import NotFound
-from ..resources.catalog import SECRETS
-from ..resources.names import TOKEN_KEY
 from .credentials import XSRF, Guard
 from .rewriting import PublicPath
-from .target import Target
+from .target import Place, Target, View
+from .tokens import Tokens
 
 if TYPE_CHECKING:
     import aiohttp
@@ -37,8 +33,6 @@ FORWARDS_OF_A_WORKSPACE = 128
 IDLE_SECONDS = 4  # below the 5 s after which common Python servers close an idle connection themselves
 READ_BYTES = 256 * 2**10
 HEADER_BYTES = 64 * 2**10
-TOKEN_SECONDS = 30
-TOKENS = 1024
 SETTING = "jupyter_workspaces_connect"
 
 # RFC 9110 §7.6.1, and what HTTP/1.1 hops used before it.
@@ -64,12 +58,12 @@ _TOKEN_SCHEME = re.compile(r"\s*token\s", re.IGNORECASE)
 
 
 class Upstreams:
-    """The way into all workspaces: one pool of connections, and their tokens for a short while."""
+    """The way into all workspaces: one pool of connections, and their tokens."""
 
     def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None
         self._forwarding: tuple[Cluster, PodConnector, aiohttp.ClientSession] | None = None
-        self._tokens: dict[tuple[str, str], tuple[str | None, float]] = {}
+        self._tokens: Tokens | None = None
         self.sockets = 0
         """WebSockets that are open now."""
 
@@ -104,32 +98,24 @@ class Upstreams:
             await session.close()
             await connector.stop()
 
-    async def token(self, cluster: Cluster, namespace: str, target: Target) -> str | None:
-        """What opens the workspace; None where its kind has no token. Raises `ClusterError` when the Secret cannot be read."""
-        if target.secret is None:
-            return None
-        key = (namespace, target.secret)
-        known = self._tokens.get(key)
-        if known is not None and known[1] > time.monotonic():
-            return known[0]
-        secret = await cluster.get(SECRETS, target.secret, namespace)
-        value = (secret.get("data") or {}).get(TOKEN_KEY)
-        if value is None:
-            raise NotFound(f"the Secret {target.secret} has no key {TOKEN_KEY}")
-        token = base64.b64decode(value).decode()
-        while len(self._tokens) >= TOKENS:
-            del self._tokens[next(iter(self._tokens))]
-        self._tokens[key] = (token, time.monotonic() + TOKEN_SECONDS)
-        return token
+    async def token(self, view: View, place: Place, target: Target) -> str | None:
+        """What opens the workspace; None where its kind has no token. Raises as `Tokens.get`."""
+        if self._tokens is None or self._tokens.view is not view:
+            before, self._tokens = self._tokens, Tokens(view)
+            if before is not None:
+                await before.stop()  # another cluster is served from now on
+        return await self._tokens.get(place, target)
 
-    def forget(self, namespace: str, target: Target) -> None:
-        """The workspace did not take its token: read it again next time."""
-        if target.secret is not None:
-            self._tokens.pop((namespace, target.secret), None)
+    def refused(self, place: Place, target: Target, token: str | None) -> None:
+        """The workspace did not take its token."""
+        if self._tokens is not None:
+            self._tokens.refused(place, target, token)
 
     async def close(self) -> None:
         session, self._session = self._session, None
-        self._tokens.clear()
+        tokens, self._tokens = self._tokens, None
+        if tokens is not None:
+            await tokens.stop()
         if session is not None:
             await session.close()
         await self._end_forwarding()

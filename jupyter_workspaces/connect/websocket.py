@@ -9,8 +9,7 @@ from jupyter_server.auth.decorator import ws_authenticated
 from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
-from ..cluster.errors import ClusterError
-from .asking import ConnectHandler, Refused, unreadable_token
+from .asking import ConnectHandler, Refused
 from .transfer import request_headers, upstream_url
 
 if TYPE_CHECKING:
@@ -51,10 +50,7 @@ class SocketHandler(ConnectHandler, WebSocketHandler):
         from .forwarding import NoWay
 
         target = await self.find()
-        try:
-            token = await self.upstreams.token(self.services.cluster.cluster, self.place.namespace, target)
-        except ClusterError as error:
-            raise unreadable_token(target, error) from error
+        token = await self.workspace_token(target)
         path = self.public_path(target)
         headers = request_headers(
             self.request.headers.get_all(),
@@ -80,7 +76,7 @@ class SocketHandler(ConnectHandler, WebSocketHandler):
             )
         except aiohttp.WSServerHandshakeError as error:
             if error.status in (401, 403):
-                self.upstreams.forget(self.place.namespace, target)
+                self.upstreams.refused(self.place, target, token)
             status = error.status if error.status >= 400 else 502
             raise Refused(status, f"The program in {self.place.name} refused the WebSocket ({error.status}).", "Refused") from error
         except NoWay as error:
