@@ -176,6 +176,11 @@ class ConnectHandler(JupyterHandler):
         except ClusterError as error:
             raise Absent(_without_token(self.place, target, error)) from error
 
+    def silent(self, seconds: float) -> Absent:
+        """For a program that took a request and did not begin to answer it."""
+        text = f"Its program took the request and did not answer within {seconds:g} s. It may be busy or stopped."
+        return Absent(Unavailable("silent", text))
+
     async def absent(self, why: Unavailable) -> Absent:
         """With the steps of its start, for those who look at them."""
         if why.state not in ("starting", "failed") or not (self.navigates or self.shows_steps):
@@ -211,8 +216,8 @@ class ConnectHandler(JupyterHandler):
         elif isinstance(error, Absent):
             shown, steps = error.why, error.steps
             message, reason = f"{self.place.name}: {shown.message}", REASONS.get(shown.state) or shown.state.capitalize()
-        if status_code == 503:
-            self.set_header("Retry-After", "2" if shown.state in ("starting", "stopping", "cluster") else "30")
+        if status_code in (503, 504):
+            self.set_header("Retry-After", "2" if shown.state in ("starting", "stopping", "cluster", "silent") else "30")
         if self.navigates and hasattr(self, "place"):
             text, policy = page(shown, self.place, steps, self.status_url)
             self.set_header("Content-Type", "text/html; charset=utf-8")
@@ -230,7 +235,7 @@ def _without_token(place: Place, target: Target, error: ClusterError) -> Unavail
     """Why the workspace's token is not known, as far as the cluster said."""
     match error:
         case NotFound():
-            return Unavailable("token", f"Its token is missing: {error.message}. Restart the workspace to have a new one made.")
+            return Unavailable("token", f"Its token is missing ({error.message}): restart the workspace to have a new one made.")
         case Forbidden():
             text = (
                 f"This server may not get Secret '{target.secret}' in namespace '{place.namespace}', which holds its token. "

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tornado import httputil, iostream, web
 from tornado.routing import PathMatches
 
 from ..timeouts import timeout
-from .asking import PORT, ConnectHandler, Elsewhere, Refused
+from .asking import PORT, Absent, ConnectHandler, Elsewhere, Refused
 from .credentials import has_token
 from .html import Decoder, HtmlRewriter, decoder
 from .kernelspecs import KernelspecsRewriter, is_kernelspecs
@@ -20,6 +21,7 @@ from .rewriting import PublicPath
 from .status import StatusHandler
 from .target import Target, Unavailable
 from .transfer import Body, request_headers, response_headers, upstream_url
+from .waiting import NoAnswer, head
 from .websocket import SocketHandler
 
 if TYPE_CHECKING:
@@ -156,11 +158,19 @@ class HttpHandler(ConnectHandler):
                 await self._pass_on(response, path)
         except iostream.StreamClosedError:
             return
+        except NoAnswer as error:
+            self._begin_anew()
+            raise self.silent(error.seconds) from error
         except NoWay as error:
             raise await self.absent(error.why) from error
         except (aiohttp.ClientConnectorError, NobodyListens, aiohttp.ConnectionTimeoutError) as error:
             self._begin_anew()
-            reason = "did not answer within 10 s" if isinstance(error, aiohttp.ConnectionTimeoutError) else "does not take connections yet"
+            slow = isinstance(error, aiohttp.ConnectionTimeoutError)
+            if slow and target.forwarded is not None:
+                raise Absent(
+                    Unavailable("cluster", "The cluster does not answer, and connections to it go through it. Trying again.")
+                ) from error
+            reason = "did not answer within 10 s" if slow else "does not take connections yet"
             raise await self.absent(Unavailable("starting", f"Its program {reason}; trying again.")) from error
         except (aiohttp.ClientError, zlib.error, asyncio.TimeoutError) as error:
             if self._headers_written:
@@ -198,11 +208,33 @@ class HttpHandler(ConnectHandler):
         while True:
             data = self._body.chunks() if self._body is not None else None
             try:
-                return await session.request(method, url, headers=headers, data=data, allow_redirects=False)
+                return await self._head(
+                    session.request(method, url, headers=headers, data=data, allow_redirects=False), target, path, token
+                )
             except (aiohttp.ClientConnectorError, NobodyListens):
                 if not pauses:
                     raise
                 await asyncio.sleep(pauses.pop(0))
+
+    async def _head(
+        self, request: Awaitable[aiohttp.ClientResponse], target: Target, path: PublicPath, token: str | None
+    ) -> aiohttp.ClientResponse:
+        """The response, begun in time. Raises `NoAnswer`."""
+        most, patience = self.upstreams.limits.response_seconds, self.upstreams.patience
+        stalled = self._body.stalled if self._body is not None else lambda: math.inf
+        if not self.navigates:
+            return await head(request, most, stalled, alive=_unasked, most=most)
+
+        def alive() -> Awaitable[bool]:
+            return self.upstreams.answers(self.services.cluster.cluster, target, path, token)
+
+        try:
+            response = await head(request, patience.seconds(self.place), stalled, alive, most)
+        except NoAnswer:
+            patience.failed(self.place)
+            raise
+        patience.succeeded(self.place)
+        return response
 
     async def _pass_on(self, response: aiohttp.ClientResponse, path: PublicPath) -> None:
         changing = _rewriting(response, path)
@@ -252,6 +284,11 @@ def routes(base_url: str) -> list[tuple[str | PathMatches, type[web.RequestHandl
         (inside, HttpHandler, {}),
         (rf"{room}status/{PORT}", StatusHandler, {}),
     ]
+
+
+async def _unasked() -> bool:
+    """Whatever is no document waits its whole time."""
+    return False
 
 
 class Rewriter(Protocol):

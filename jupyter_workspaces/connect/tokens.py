@@ -40,7 +40,9 @@ class Tokens:
         if target.secret is None:
             return None
         secret = target.secret
-        return await self._known.get((place.namespace, place.name, secret), lambda: self._read(place.namespace, secret), lambda _: _LIFETIME)
+        return await self._known.get(
+            (place.namespace, place.name, secret), lambda: self._read(place.namespace, secret), lambda _: _LIFETIME
+        )
 
     def refused(self, place: Place, target: Target, token: str | None) -> None:
         """The workspace answered 401 or 403: read its token again, at most once in 10 s, for it may have meant something else."""

@@ -14,9 +14,12 @@ from yarl import URL
 
 from ..cluster.client import Cluster
 from .credentials import XSRF, Guard
+from .limits import SETTING as LIMITS
+from .limits import Limits
 from .rewriting import PublicPath
 from .target import Place, Target, View
 from .tokens import Tokens
+from .waiting import Patience, answers
 
 if TYPE_CHECKING:
     import aiohttp
@@ -60,7 +63,9 @@ _TOKEN_SCHEME = re.compile(r"\s*token\s", re.IGNORECASE)
 class Upstreams:
     """The way into all workspaces: one pool of connections, and their tokens."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.patience = Patience(limits)
         self._session: aiohttp.ClientSession | None = None
         self._forwarding: tuple[Cluster, PodConnector, aiohttp.ClientSession] | None = None
         self._tokens: Tokens | None = None
@@ -111,6 +116,14 @@ class Upstreams:
         if self._tokens is not None:
             self._tokens.refused(place, target, token)
 
+    async def answers(self, cluster: Cluster, target: Target, path: PublicPath, token: str | None) -> bool:
+        """Whether the program in the workspace answers a request for its first page within 2 s, whatever it answers."""
+        session = await self.session(cluster, target)
+        headers: CIMultiDict[str] = CIMultiDict({"Host": path.upstream})
+        if token is not None:
+            headers["Authorization"] = f"token {token}"
+        return await answers(session, URL(f"http://{target.dialled}{path.inward(path.outer)}", encoded=True), headers)
+
     async def close(self) -> None:
         session, self._session = self._session, None
         tokens, self._tokens = self._tokens, None
@@ -140,7 +153,7 @@ def upstreams(settings: MutableMapping[str, Any]) -> Upstreams:
     """The web application's one."""
     found = settings.get(SETTING)
     if found is None:
-        found = settings[SETTING] = Upstreams()
+        found = settings[SETTING] = Upstreams(settings.get(LIMITS) or Limits())
     assert isinstance(found, Upstreams)
     return found
 
@@ -164,6 +177,7 @@ class Body:
     def __init__(self) -> None:
         self._chunks: asyncio.Queue[bytes | None] = asyncio.Queue(4)
         self._abandoned = False
+        self._taken: float | None = None  # when the workspace took the last chunk; None while the browser is waited for
 
     async def put(self, chunk: bytes | None) -> None:
         """None ends it."""
@@ -178,7 +192,14 @@ class Body:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         while (chunk := await self._chunks.get()) is not None:
+            self._taken = asyncio.get_running_loop().time()
             yield chunk
+            self._taken = None
+        self._taken = asyncio.get_running_loop().time()
+
+    def stalled(self) -> float:
+        """For how many seconds the workspace has had what there is of the body; 0 while the browser has to send more of it."""
+        return 0.0 if self._taken is None else asyncio.get_running_loop().time() - self._taken
 
 
 def request_headers(
