@@ -95,7 +95,8 @@ class JupyterWorkspaces(ExtensionApp):
     async def stop_extension(self) -> None:
         from .connect.transfer import close
 
-        await close(self.settings)
+        if self.serverapp is not None:
+            await close(self.serverapp.web_app.settings)  # not `self.settings`, which is a copy from before the first request
         if SETTING in self.settings:
             await self.settings[SETTING].stop()
 

@@ -178,7 +178,7 @@ class ConnectHandler(JupyterHandler):
 
     def silent(self, seconds: float) -> Absent:
         """For a program that took a request and did not begin to answer it."""
-        text = f"Its program took the request and did not answer within {seconds:g} s. It may be busy or stopped."
+        text = f"Its program took the request and did not answer within {seconds:g}\N{NO-BREAK SPACE}s. It may be busy or stopped."
         return Absent(Unavailable("silent", text))
 
     async def absent(self, why: Unavailable) -> Absent:

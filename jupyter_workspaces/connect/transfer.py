@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
-from collections.abc import AsyncIterator, Iterable, MutableMapping
+from collections.abc import AsyncIterator, Coroutine, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -69,8 +69,21 @@ class Upstreams:
         self._session: aiohttp.ClientSession | None = None
         self._forwarding: tuple[Cluster, PodConnector, aiohttp.ClientSession] | None = None
         self._tokens: Tokens | None = None
-        self.sockets = 0
+        self._relays: set[asyncio.Task[None]] = set()
+
+    @property
+    def sockets(self) -> int:
         """WebSockets that are open now."""
+        return len(self._relays)
+
+    async def relay(self, relay: Coroutine[Any, Any, None], path: str) -> None:
+        """Run a WebSocket's relay to its end. `close` ends it too."""
+        task = asyncio.create_task(relay, name=f"connect {path} websocket")
+        self._relays.add(task)
+        task.add_done_callback(self._relays.discard)
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.result()
 
     async def session(self, cluster: Cluster, target: Target) -> aiohttp.ClientSession:
         """The one whose connections reach the target."""
@@ -125,6 +138,10 @@ class Upstreams:
         return await answers(session, URL(f"http://{target.dialled}{path.inward(path.outer)}", encoded=True), headers)
 
     async def close(self) -> None:
+        relays = list(self._relays)
+        for relay in relays:
+            relay.cancel()
+        await asyncio.gather(*relays, return_exceptions=True)
         session, self._session = self._session, None
         tokens, self._tokens = self._tokens, None
         if tokens is not None:
