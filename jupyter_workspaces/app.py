@@ -41,15 +41,22 @@ class JupyterWorkspaces(ExtensionApp):
     )
     page_seconds = Float(
         15,
+        min=0.1,
         config=True,
         help="Seconds until a page says that a workspace's program does not answer, where a browser opens a document. "
         "After such a page the next one is waited for twice as long.",
     )
     response_seconds = Float(
-        600, config=True, help="Seconds that any other request waits for the head of a workspace's response before it is answered with 504."
+        600,
+        min=0.1,
+        config=True,
+        help="Seconds that any other request waits for the head of a workspace's response before it is answered with 504.",
     )
     websocket_message_mib = Int(
-        256, config=True, help="Largest WebSocket message that is passed on, in MiB. Either side is closed with 1009 for a larger one."
+        256,
+        min=1,
+        config=True,
+        help="Largest WebSocket message that is passed on, in MiB. Either side is closed with 1009 for a larger one.",
     )
     api_path = Unicode("workspaces/api/v1", help="Where the API is served, below the server's base URL.")
 

@@ -25,6 +25,11 @@ class Stoppable:
         while psutil.Process(self.pid).status() != psutil.STATUS_STOPPED:
             pass
 
+    def connections(self) -> int:
+        """How many connections to its port are open, also those that it has not accepted yet."""
+        established = (one for one in psutil.net_connections("tcp") if one.status == "ESTABLISHED")
+        return sum(1 for one in established if one.raddr and one.raddr.port == self.port)
+
     def go_on(self) -> None:
         os.kill(self.pid, signal.SIGCONT)
 

@@ -107,6 +107,36 @@ async def test_a_websocket_handshake_has_a_limit(browser, program, monkeypatch):
     assert time.monotonic() - begun < 3
 
 
+async def test_a_browser_that_leaves_during_the_handshake_leaves_nothing_behind(browser, program, server, caplog):
+    program.stop()
+    port = int(browser.host.rpartition(":")[2])
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    lines = (
+        f"GET {browser.url('socket').raw_path} HTTP/1.1",
+        f"Host: {browser.host}",
+        f"Authorization: token {browser.token}",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        "Sec-WebSocket-Version: 13",
+    )
+    writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
+    await until(lambda: program.connections() == 1, "the handshake to reach the program")
+    writer.close()
+    program.go_on()
+
+    await until(lambda: program.connections() == 0, "the connection to the program to end")
+    assert server.web_app.settings["jupyter_workspaces_connect"].sockets == 0
+    assert "Uncaught exception" not in caplog.text
+
+
+async def until(condition, what):
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline, f"waited for {what}"
+        await asyncio.sleep(0.02)
+
+
 async def test_a_slow_page_of_a_program_that_answers_others_is_waited_for(browser):
     code, _, text, _ = await get(browser, f"slow?seconds={PAGE_SECONDS + 1}", Accept="text/html")
     assert (code, text) == (200, "at last")
