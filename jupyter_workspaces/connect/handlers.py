@@ -69,7 +69,7 @@ class HttpHandler(ConnectHandler):
         if self._has_body():
             self._body = Body()
             self._lift_limit()
-        self._exchange = asyncio.create_task(self._transfer(target), name=f"connect {self.place.path}")
+        self._exchange = asyncio.create_task(self._carry(target), name=f"connect {self.place.path}")
         self._exchange.add_done_callback(self._exchanged)
 
     def _check_address(self) -> None:
@@ -142,6 +142,15 @@ class HttpHandler(ConnectHandler):
             stream = getattr(connection, "stream", None)
             self._limit = getattr(parameters, "max_body_size", None) or getattr(stream, "max_buffer_size", 100 * 2**20)
             setter(NO_LIMIT)
+
+    async def _carry(self, target: Target) -> None:
+        """Transfer, and say why not before the end of an upload that takes longer than 10 s more."""
+        try:
+            await self._transfer(target)
+        except web.HTTPError as refusal:
+            if self._body is None or await self._drain(self._body):
+                raise  # `_answer` says it
+            self.send_error(refusal.status_code, exc_info=(type(refusal), refusal, refusal.__traceback__))
 
     async def _transfer(self, target: Target) -> None:
         """Raises `Refused`; a workspace that does not answer is a page or 503."""
@@ -251,7 +260,7 @@ class HttpHandler(ConnectHandler):
             await self._drain(self._body)
         await self.finish()
 
-    async def _drain(self, body: Body) -> None:
+    async def _drain(self, body: Body) -> bool:
         """The answer came before the body had ended: let the browser read it before its connection is closed under it (RFC 9112 §9.6)."""
         body.abandon()
         try:
@@ -259,6 +268,7 @@ class HttpHandler(ConnectHandler):
                 await self._whole.wait()
         except asyncio.TimeoutError:
             self.log.debug("%s answered an upload before its end", self.place.path)
+        return self._whole.is_set()
 
     def _begin_anew(self) -> None:
         """Our own default headers are for our own pages; what Jupyter wrote to sign somebody in stays."""
