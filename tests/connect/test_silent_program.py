@@ -127,12 +127,12 @@ async def test_a_browser_that_leaves_during_the_handshake_leaves_nothing_behind(
     program.go_on()
 
     await until(lambda: program.connections() == 0, "the connection to the program to end")
-    assert server.web_app.settings["jupyter_workspaces_connect"].sockets == 0
+    await until(lambda: server.web_app.settings["jupyter_workspaces_connect"].sockets == 0, "the relay to end")
     assert "Uncaught exception" not in caplog.text
 
 
 async def until(condition, what):
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < deadline, f"waited for {what}"
         await asyncio.sleep(0.02)
