@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from jupyter_server.auth.identity import IdentityProvider, PasswordIdentityProvider
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.utils import url_path_join
-from traitlets import Bool, List, Unicode
+from traitlets import Bool, Float, Int, List, Unicode
 
 if TYPE_CHECKING:
     from .api.services import Services
@@ -39,6 +39,25 @@ class JupyterWorkspaces(ExtensionApp):
         config=True,
         help="Which parts the local cluster has: options of `python -m jupyter_workspaces.local`. Empty: all of them.",
     )
+    page_seconds = Float(
+        15,
+        min=0.1,
+        config=True,
+        help="Seconds until a page says that a workspace's program does not answer, where a browser opens a document. "
+        "After such a page the next one is waited for twice as long.",
+    )
+    response_seconds = Float(
+        600,
+        min=0.1,
+        config=True,
+        help="Seconds that any other request waits for the head of a workspace's response before it is answered with 504.",
+    )
+    websocket_message_mib = Int(
+        256,
+        min=1,
+        config=True,
+        help="Largest WebSocket message that is passed on, in MiB. Either side is closed with 1009 for a larger one.",
+    )
     api_path = Unicode("workspaces/api/v1", help="Where the API is served, below the server's base URL.")
 
     services: Services
@@ -46,7 +65,10 @@ class JupyterWorkspaces(ExtensionApp):
 
     def initialize_settings(self) -> None:
         from .api.services import Services
+        from .connect.limits import SETTING as LIMITS
+        from .connect.limits import Limits
 
+        self.settings[LIMITS] = Limits(self.page_seconds, self.response_seconds, self.websocket_message_mib * 2**20)
         serverapp = self.serverapp
         assert serverapp is not None
         prefix = url_path_join(serverapp.base_url, self.api_path)
@@ -80,7 +102,8 @@ class JupyterWorkspaces(ExtensionApp):
     async def stop_extension(self) -> None:
         from .connect.transfer import close
 
-        await close(self.settings)
+        if self.serverapp is not None:
+            await close(self.serverapp.web_app.settings)  # not `self.settings`, which is a copy from before the first request
         if SETTING in self.settings:
             await self.settings[SETTING].stop()
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,6 +18,7 @@ from tornado.httputil import HTTPHeaders
 from traitlets import Unicode
 
 from ..cluster.errors import Forbidden
+from ..cluster.stale import Lifetime, StaleCache, no_answer
 from ..resources.catalog import SUBJECT_ACCESS_REVIEWS, Resource
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 ALLOWED_SECONDS = 10.0
 DENIED_SECONDS = 2.0
+STALE_SECONDS = 300.0
 SIZE = 8192
 SIGNED_IN = "__signed_in"
 
@@ -81,7 +82,12 @@ class HeaderIdentities(IdentityProvider):
 
 
 class Access:
-    """Asks the cluster by SubjectAccessReview, and remembers what it said for a few seconds."""
+    """Authorizes users by SubjectAccessReview; keeps the cluster's answers for a few seconds.
+
+    While the cluster does not answer, permission that it gave is used until `stale_seconds` after it was given (the same bound as the
+    webhook authorizer of Kubernetes has for allowed requests). A refusal is never used for longer, and what has not been answered is
+    not allowed: the error is raised.
+    """
 
     def __init__(
         self,
@@ -89,28 +95,34 @@ class Access:
         *,
         allowed_seconds: float = ALLOWED_SECONDS,
         denied_seconds: float = DENIED_SECONDS,
+        stale_seconds: float = STALE_SECONDS,
         size: int = SIZE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._cluster, self._clock, self._size = cluster, clock, size
-        self._seconds = {True: allowed_seconds, False: denied_seconds}
-        self._known: OrderedDict[tuple[Any, ...], tuple[float, bool]] = OrderedDict()
+        self._cluster = cluster
+        self._lifetimes = {True: Lifetime(allowed_seconds, stale_seconds), False: Lifetime(denied_seconds, denied_seconds)}
+        self._known: StaleCache[tuple[Any, ...], bool] = StaleCache(size=size, silent=no_answer, clock=clock)
 
     async def allowed(
         self, identity: Identity, verb: str, resource: Resource, namespace: str = "", name: str = "", subresource: str = ""
     ) -> bool:
-        """An empty namespace means all of them. Raises `CannotAsk`, `ClusterError`."""
+        """An empty namespace means all of them. Raises `CannotAsk`, `ClusterError`; waits at most 5 s for the cluster."""
         key = (identity, verb, resource.group, resource.plural, namespace, name, subresource)
-        held = self._known.get(key)
-        if held is not None and held[0] > self._clock():
-            self._known.move_to_end(key)
-            return held[1]
-        found = await self._ask(identity, verb, resource, namespace, name, subresource)
-        self._known[key] = (self._clock() + self._seconds[found], found)
-        self._known.move_to_end(key)
-        if len(self._known) > self._size:
-            self._known.popitem(last=False)
-        return found
+
+        def ask() -> Awaitable[bool]:
+            return self._ask(identity, verb, resource, namespace, name, subresource)
+
+        try:
+            return await self._known.get(key, ask, self._lifetimes.__getitem__)
+        except Forbidden as error:
+            raise CannotAsk(
+                f"This server may not ask the cluster what its users may: {error.message}. "
+                "Whoever manages the cluster can give this server's account the verb `create` on `subjectaccessreviews`."
+            ) from error
+
+    async def stop(self) -> None:
+        """Forget all answers and end the requests in flight."""
+        await self._known.close()
 
     async def _ask(self, identity: Identity, verb: str, resource: Resource, namespace: str, name: str, subresource: str) -> bool:
         attributes = {"verb": verb, "group": resource.group, "version": resource.version, "resource": resource.plural}
@@ -120,13 +132,7 @@ class Access:
             "kind": SUBJECT_ACCESS_REVIEWS.kind,
             "spec": {"user": identity.user, "groups": list(identity.groups), "resourceAttributes": attributes},
         }
-        try:
-            answer = await self._cluster.raw("POST", SUBJECT_ACCESS_REVIEWS.path(), body=review)
-        except Forbidden as error:
-            raise CannotAsk(
-                f"This server may not ask the cluster what its users may: {error.message}. "
-                "Whoever manages the cluster can give this server's account the verb `create` on `subjectaccessreviews`."
-            ) from error
+        answer = await self._cluster.raw("POST", SUBJECT_ACCESS_REVIEWS.path(), body=review)
         return bool((answer.get("status") or {}).get("allowed"))
 
 

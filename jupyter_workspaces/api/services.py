@@ -67,14 +67,21 @@ class Services:
             self._up = False
             self.feed.stop()
             await self.workspaces.stop()
+            await self.access.stop()
             await self.cluster.stop()
 
-    async def ready(self, seconds: float = READY_SECONDS) -> Services:
-        """Itself, once the caches are filled. Raises `Problem` 503 saying why not."""
+    async def ready(self, seconds: float = READY_SECONDS, *, stale: bool = False) -> Services:
+        """Return itself once the caches are filled. Raises `Problem` 503 saying why not.
+
+        With `stale` caches that were filled before are enough; a dead local cluster is started again in the background.
+        """
         if self._up and not self._is_down():
             return self
         if self._starting is None or (self._starting.done() and asyncio.get_running_loop().time() >= self._not_before):
             self._starting = asyncio.create_task(self._start(), name="workspaces services")
+            self._starting.add_done_callback(_retrieve)
+        if self._up and stale:
+            return self
         try:
             await asyncio.wait_for(asyncio.shield(self._starting), seconds)
         except asyncio.TimeoutError:
@@ -133,3 +140,9 @@ class Services:
             await asyncio.sleep(0.05)
         for reflector in self.cluster.reflectors.values():
             reflector.wake()
+
+
+def _retrieve(start: asyncio.Task[None]) -> None:
+    """A failed start is logged by `_start` and raised by the next `ready`; nobody has to wait for this one."""
+    if not start.cancelled():
+        start.exception()

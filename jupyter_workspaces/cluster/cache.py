@@ -49,6 +49,8 @@ class Cache:
         self.reflectors: dict[Resource, Scoped] = {found.resource: found for found in vars(self).values() if isinstance(found, Scoped)}
         self._pods_of: dict[Key, set[Key]] = {}
         self._services_of: dict[Key, set[Key]] = {}
+        self._reached: set[str] = set()
+        self._reaching: dict[str, asyncio.Task[None]] = {}
         self.pods.listen(partial(_index, self._pods_of))
         self.services.listen(partial(_index, self._services_of))
 
@@ -67,22 +69,42 @@ class Cache:
         """What is in this namespace can be read from now on, also by somebody who may not see all of them.
 
         Raises `Forbidden`, in the cluster's own words, when its workspaces may not be seen, and `ClusterError`, `TimeoutError`.
+        Who gives up waiting does not stop the others: one task reaches a namespace for all.
         """
         parts = self.workspaces.parts
-        if not parts or namespace in parts:
+        if not parts or namespace in self._reached:
             return
-        if len(parts) >= MOST_NAMESPACES:
+        if namespace not in parts and len(parts) >= MOST_NAMESPACES:
             raise Forbidden(f"{MOST_NAMESPACES} namespaces are watched one by one already; only who may list all of them can see more")
+        reaching = self._reaching.get(namespace)
+        if reaching is None:
+            reaching = asyncio.create_task(self._reach(namespace, namespace in parts), name=f"reach namespace {namespace}")
+            self._reaching[namespace] = reaching
+            reaching.add_done_callback(lambda task: self._reach_ended(namespace, task))
+        await asyncio.shield(reaching)
+
+    async def _reach(self, namespace: str, watched: bool) -> None:
         try:
             await self.workspaces.add(namespace)
-        except ClusterError:
-            await self.workspaces.drop(namespace)
+        except (ClusterError, TimeoutError, asyncio.TimeoutError):
+            if not watched:
+                await self.workspaces.drop(namespace)
             raise
         rest = [found for found in self.reflectors.values() if found.parts and found.resource.namespaced and found is not self.workspaces]
         await asyncio.gather(*(found.add(namespace) for found in rest), return_exceptions=True)
         await self.namespaces.learn(namespace)
+        self._reached.add(namespace)
+
+    def _reach_ended(self, namespace: str, task: asyncio.Task[None]) -> None:
+        del self._reaching[namespace]
+        if not task.cancelled():
+            task.exception()  # raised to those who waited; the next who ask try again
 
     async def stop(self) -> None:
+        reaching = list(self._reaching.values())
+        for task in reaching:
+            task.cancel()
+        await asyncio.gather(*reaching, return_exceptions=True)
         await asyncio.gather(*(reflector.stop() for reflector in self.reflectors.values()))
         await self.cluster.close()
 

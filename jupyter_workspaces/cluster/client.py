@@ -234,7 +234,10 @@ class Cluster:
     ) -> Object:
         async with self._request(method, path, body=body, content_type=content_type, query=query, whole=REQUEST_SECONDS) as response:
             data = await response.read()
-            return msgspec.json.decode(data, type=dict[str, Any]) if data else {}
+            try:
+                return msgspec.json.decode(data, type=dict[str, Any]) if data else {}
+            except msgspec.DecodeError as error:
+                raise Unreachable(f"{self.endpoint.name} at {self.endpoint.url} answered {method} {path} with what is not JSON") from error
 
     @asynccontextmanager
     async def _request(
@@ -280,7 +283,7 @@ class Cluster:
                         raise await _refusal(response)
                     yield response
                     return
-            except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, aiohttp.ClientHttpProxyError, asyncio.TimeoutError) as error:
+            except (aiohttp.ClientError, asyncio.TimeoutError) as error:
                 raise self._unreachable(error) from error
 
     def _opened(self) -> aiohttp.ClientSession:

@@ -17,8 +17,9 @@ from tornado.httputil import url_concat
 
 from ..api.identity import CannotAsk, HeaderIdentities, refusal
 from ..api.problems import Problem
-from ..cluster.errors import ClusterError, Forbidden, NotFound
+from ..cluster.errors import ClusterError, Forbidden, NotFound, Unauthorized
 from ..resources.catalog import WORKSPACES
+from ..timeouts import timeout
 from .credentials import Guard
 from .pages import Step, page
 from .rewriting import PublicPath
@@ -27,6 +28,14 @@ from .transfer import Upstreams, upstreams
 
 PORT = r"(?P<namespace>[a-z0-9.-]+)/(?P<name>[a-z0-9.-]+)/(?P<port>[a-z0-9_-]+)"
 _READS = frozenset(("GET", "HEAD", "OPTIONS"))
+
+CLUSTER_SECONDS = 5.0
+"""How long a request waits for the cluster where nothing is known yet; the page continues by itself."""
+STEPS_SECONDS = 2.0
+
+
+REASONS = {"token": "NoToken", "secret": "MayNotReadToken", "silent": "NoAnswer"}
+"""The machine's word for states whose name is not one."""
 
 
 class Refused(web.HTTPError):
@@ -84,14 +93,15 @@ class ConnectHandler(JupyterHandler):
         if action != "read" and not self.from_our_pages():
             raise Refused(403, "This request comes from a page of another site, so it was not passed on.", "CrossOrigin")
         try:
-            self.services = await cast(Services, self.settings["jupyter_workspaces"]).ready()
-            await self.services.cluster.reach(self.place.namespace)
+            self.services = await cast(Services, self.settings["jupyter_workspaces"]).ready(CLUSTER_SECONDS, stale=True)
+            async with timeout(CLUSTER_SECONDS):
+                await self.services.cluster.reach(self.place.namespace)
         except Problem as problem:
             raise Absent(Unavailable("cluster", problem.message)) from problem
         except Forbidden as error:
             raise Refused(403, f"{error.message}. Ask whoever manages the cluster.", "NotAllowed") from error
         except (ClusterError, asyncio.TimeoutError) as error:
-            raise Absent(Unavailable("cluster", str(error) or "The cluster did not answer in time. Try again in a moment.")) from error
+            raise Absent(Unavailable("cluster", str(error) or "The cluster did not answer in time. Trying again.")) from error
         if isinstance(self.identity_provider, HeaderIdentities):
             await self._ask_cluster(self.identity_provider)
 
@@ -159,13 +169,26 @@ class ConnectHandler(JupyterHandler):
         except Unavailable as why:
             raise await self.absent(why) from why
 
+    async def workspace_token(self, target: Target) -> str | None:
+        """The token that opens the workspace; None if its kind has none. Raises `Absent`."""
+        try:
+            return await self.upstreams.token(self.services.cluster, self.place, target)
+        except ClusterError as error:
+            raise Absent(_without_token(self.place, target, error)) from error
+
+    def silent(self, seconds: float) -> Absent:
+        """For a program that took a request and did not begin to answer it."""
+        text = f"Its program took the request and did not answer within {seconds:g}\N{NO-BREAK SPACE}s. It may be busy or stopped."
+        return Absent(Unavailable("silent", text))
+
     async def absent(self, why: Unavailable) -> Absent:
         """With the steps of its start, for those who look at them."""
         if why.state not in ("starting", "failed") or not (self.navigates or self.shows_steps):
             return Absent(why)
         try:
-            progress = await self.services.pods.progress(self.place.namespace, self.place.name)
-        except (Problem, ClusterError):
+            async with timeout(STEPS_SECONDS):
+                progress = await self.services.pods.progress(self.place.namespace, self.place.name)
+        except (Problem, ClusterError, asyncio.TimeoutError):
             return Absent(why)  # the page says what it knows without them
         steps = [Step(step.name, step.state, step.seconds) for step in progress.steps]
         if steps and all(step.state == "done" for step in steps):  # ready, says the cluster, yet nothing answers
@@ -192,9 +215,9 @@ class ConnectHandler(JupyterHandler):
             shown = Unavailable(shown.state, message)
         elif isinstance(error, Absent):
             shown, steps = error.why, error.steps
-            message, reason = f"{self.place.name}: {shown.message}", shown.state.capitalize()
-        if status_code == 503:
-            self.set_header("Retry-After", "2" if shown.state in ("starting", "stopping", "cluster") else "30")
+            message, reason = f"{self.place.name}: {shown.message}", REASONS.get(shown.state) or shown.state.capitalize()
+        if status_code in (503, 504):
+            self.set_header("Retry-After", "2" if shown.state in ("starting", "stopping", "cluster", "silent") else "30")
         if self.navigates and hasattr(self, "place"):
             text, policy = page(shown, self.place, steps, self.status_url)
             self.set_header("Content-Type", "text/html; charset=utf-8")
@@ -208,8 +231,17 @@ class ConnectHandler(JupyterHandler):
             super().log_exception(typ, value, tb)
 
 
-def unreadable_token(target: Target, error: ClusterError) -> Refused:
-    """The answer when the workspace's Secret cannot be had."""
-    if isinstance(error, NotFound):
-        return Refused(502, "Its token is missing: restart the workspace to have a new one made.", "NoToken")
-    return Refused(502, f"Its token cannot be read ({error.reason}): this server must be allowed to get Secret {target.secret}.", "NoToken")
+def _without_token(place: Place, target: Target, error: ClusterError) -> Unavailable:
+    """Why the workspace's token is not known, as far as the cluster said."""
+    match error:
+        case NotFound():
+            return Unavailable("token", f"Its token is missing ({error.message}): restart the workspace to have a new one made.")
+        case Forbidden():
+            text = (
+                f"This server may not get Secret '{target.secret}' in namespace '{place.namespace}', which holds its token. "
+                "Ask your administrator to allow it."
+            )
+            return Unavailable("secret", text)
+        case Unauthorized():
+            return Unavailable("cluster", "The cluster does not accept this server's credentials any more. Sign in to the cluster again.")
+    return Unavailable("cluster", "The cluster does not answer, so the token of the workspace cannot be read. Trying again.")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
-from ..cluster.errors import BadRequest, ClusterError, Forbidden, NotFound
+from ..cluster.errors import BadRequest, ClusterError, Forbidden, NotFound, Unreachable
 from ..cluster.forwarding import PIECE_BYTES, ForwardFailed, PortForward, forward
 from .target import Forwarded, Target, Unavailable
 
@@ -101,6 +101,8 @@ async def _open(cluster: Cluster, place: Forwarded, port: int) -> PortForward:
         raise NoWay(Unavailable("unreachable", text)) from error
     except (NotFound, BadRequest) as error:
         raise NoWay(Unavailable("starting", f"Its pod cannot be reached yet: {error.message}")) from error
+    except Unreachable as error:
+        raise NoWay(Unavailable("cluster", "The cluster does not answer, and connections to it go through it. Trying again.")) from error
     except ClusterError as error:
         raise NoWay(Unavailable("unreachable", f"The cluster does not carry connections to it: {error.message}")) from error
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tornado import httputil, iostream, web
 from tornado.routing import PathMatches
 
-from ..cluster.errors import ClusterError
 from ..timeouts import timeout
-from .asking import PORT, ConnectHandler, Elsewhere, Refused, unreadable_token
+from .asking import PORT, Absent, ConnectHandler, Elsewhere, Refused
 from .credentials import has_token
 from .decoding import Decoder, decoder
 from .html import HtmlRewriter
@@ -22,6 +22,7 @@ from .rewriting import PublicPath
 from .status import StatusHandler
 from .target import Target, Unavailable
 from .transfer import Body, request_headers, response_headers, upstream_url
+from .waiting import NoAnswer, head
 from .websocket import SocketHandler
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class HttpHandler(ConnectHandler):
         if self._has_body():
             self._body = Body()
             self._lift_limit()
-        self._exchange = asyncio.create_task(self._transfer(target), name=f"connect {self.place.path}")
+        self._exchange = asyncio.create_task(self._carry(target), name=f"connect {self.place.path}")
         self._exchange.add_done_callback(self._exchanged)
 
     def _check_address(self) -> None:
@@ -145,6 +146,15 @@ class HttpHandler(ConnectHandler):
         if (stream_body := getattr(connection, "stream_body", None)) is not None:
             stream_body()  # `serve`'s own bounds (`listening/http_server.py`); a Jupyter server has none
 
+    async def _carry(self, target: Target) -> None:
+        """Transfer, and say why not before the end of an upload that takes longer than 10 s more."""
+        try:
+            await self._transfer(target)
+        except web.HTTPError as refusal:
+            if self._body is None or await self._drain(self._body):
+                raise  # `_answer` says it
+            self.send_error(refusal.status_code, exc_info=(type(refusal), refusal, refusal.__traceback__))
+
     async def _transfer(self, target: Target) -> None:
         """Raises `Refused`; a workspace that does not answer is a page or 503."""
         import aiohttp
@@ -152,22 +162,27 @@ class HttpHandler(ConnectHandler):
         from .forwarding import NobodyListens, NoWay
 
         path = self.public_path(target)
-        try:
-            token = await self.upstreams.token(self.services.cluster.cluster, self.place.namespace, target)
-        except ClusterError as error:
-            raise unreadable_token(target, error) from error
+        token = await self.workspace_token(target)
         try:
             async with await self._open(target, path, token) as response:
                 if response.status in (401, 403):
-                    self.upstreams.forget(self.place.namespace, target)
+                    self.upstreams.refused(self.place, target, token)
                 await self._pass_on(response, path)
         except iostream.StreamClosedError:
             return
+        except NoAnswer as error:
+            self._begin_anew()
+            raise self.silent(error.seconds) from error
         except NoWay as error:
             raise await self.absent(error.why) from error
         except (aiohttp.ClientConnectorError, NobodyListens, aiohttp.ConnectionTimeoutError) as error:
             self._begin_anew()
-            reason = "did not answer within 10 s" if isinstance(error, aiohttp.ConnectionTimeoutError) else "does not take connections yet"
+            slow = isinstance(error, aiohttp.ConnectionTimeoutError)
+            if slow and target.forwarded is not None:
+                raise Absent(
+                    Unavailable("cluster", "The cluster does not answer, and connections to it go through it. Trying again.")
+                ) from error
+            reason = "did not answer within 10 s" if slow else "does not take connections yet"
             raise await self.absent(Unavailable("starting", f"Its program {reason}; trying again.")) from error
         except (aiohttp.ClientError, zlib.error, asyncio.TimeoutError) as error:
             if self._headers_written:
@@ -205,11 +220,33 @@ class HttpHandler(ConnectHandler):
         while True:
             data = self._body.chunks() if self._body is not None else None
             try:
-                return await session.request(method, url, headers=headers, data=data, allow_redirects=False)
+                return await self._head(
+                    session.request(method, url, headers=headers, data=data, allow_redirects=False), target, path, token
+                )
             except (aiohttp.ClientConnectorError, NobodyListens):
                 if not pauses:
                     raise
                 await asyncio.sleep(pauses.pop(0))
+
+    async def _head(
+        self, request: Awaitable[aiohttp.ClientResponse], target: Target, path: PublicPath, token: str | None
+    ) -> aiohttp.ClientResponse:
+        """The response, begun in time. Raises `NoAnswer`."""
+        most, patience = self.upstreams.limits.response_seconds, self.upstreams.patience
+        stalled = self._body.stalled if self._body is not None else lambda: math.inf
+        if not self.navigates:
+            return await head(request, most, stalled, alive=_unasked, most=most)
+
+        def alive() -> Awaitable[bool]:
+            return self.upstreams.answers(self.services.cluster.cluster, target, path, token)
+
+        try:
+            response = await head(request, patience.seconds(self.place), stalled, alive, most)
+        except NoAnswer:
+            patience.failed(self.place)
+            raise
+        patience.succeeded(self.place)
+        return response
 
     async def _pass_on(self, response: aiohttp.ClientResponse, path: PublicPath) -> None:
         changing = _rewriting(response, path)
@@ -226,7 +263,7 @@ class HttpHandler(ConnectHandler):
             await self._drain(self._body)
         await self.finish()
 
-    async def _drain(self, body: Body) -> None:
+    async def _drain(self, body: Body) -> bool:
         """The answer came before the body had ended: let the browser read it before its connection is closed under it (RFC 9112 §9.6)."""
         body.abandon()
         try:
@@ -234,6 +271,7 @@ class HttpHandler(ConnectHandler):
                 await self._whole.wait()
         except asyncio.TimeoutError:
             self.log.debug("%s answered an upload before its end", self.place.path)
+        return self._whole.is_set()
 
     def _begin_anew(self) -> None:
         """Our own default headers are for our own pages; what Jupyter wrote to sign somebody in stays."""
@@ -259,6 +297,11 @@ def routes(base_url: str) -> list[tuple[str | PathMatches, type[web.RequestHandl
         (inside, HttpHandler, {}),
         (rf"{room}status/{PORT}", StatusHandler, {}),
     ]
+
+
+async def _unasked() -> bool:
+    """Whatever is no document waits its whole time."""
+    return False
 
 
 class Rewriter(Protocol):

@@ -25,7 +25,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Look:
-    """How a state shows: a sign beside a word (colour never speaks alone), a title, the one action if there is one."""
+    """How a state shows: a sign beside a word (colour never speaks alone), a title, the one action if there is one.
+
+    `loses` says what the action ends, where something runs. `why` is shown when somebody asks for it.
+    """
 
     sign: str
     word: str
@@ -33,12 +36,36 @@ class Look:
     colour: str
     action: str = ""
     label: str = ""
+    retry: bool = False
+    loses: str = ""
+    why: tuple[str, ...] = ()
 
+
+_LOSES = "Restarting ends its programs. What they have not saved is lost; the files in its volumes stay."
+_SILENT = (
+    "The program accepts connections, but no response has begun. A program that computes, that waits for something else, or that was "
+    "stopped (by a signal or a debugger) does this.",
+    "This page opens {name} as soon as its program answers. Its log may say more:",
+    "`jupyter workspaces logs {name} -n {namespace}`",
+)
 
 LOOKS = {
     "starting": Look("half", "Starting", "{name} is starting", "brand"),
     "stopping": Look("hollow", "Stopping", "{name} is stopping", "muted"),
     "cluster": Look("half", "Waiting", "{name} waits for its cluster", "brand"),
+    "silent": Look(
+        "half",
+        "Waiting for an answer",
+        "{name} does not answer",
+        "brand",
+        "restart",
+        "Restart",
+        retry=True,
+        loses=_LOSES,
+        why=_SILENT,
+    ),
+    "token": Look("triangle", "Needs attention", "{name} cannot be opened", "error", "restart", "Restart", loses=_LOSES),
+    "secret": Look("triangle", "Needs attention", "{name} cannot be opened", "error"),
     "paused": Look("pause", "Paused", "{name} is paused", "muted", "resume", "Resume"),
     "failed": Look("triangle", "Needs attention", "{name} needs attention", "error", "restart", "Restart"),
     "gone": Look("hollow", "Gone", "{name} is not here", "muted"),
@@ -57,7 +84,9 @@ _SIGNS = {
 }
 _MARKS = {"done": ("✓", "done"), "current": ("◐", "now"), "failed": ("▲", "failed"), "waiting": ("○", "to come")}
 # States in which time alone changes something.
-_GOES_ON = frozenset(("cluster", "starting", "stopping", "paused", "failed"))
+_GOES_ON = frozenset(("cluster", "starting", "stopping", "paused", "failed", "silent"))
+# States that end only when the program answers a request; others end when its port takes connections.
+_PROBED = frozenset(("silent",))
 
 
 def page(refusal: Unavailable, place: Place, steps: Sequence[Step], status_url: str) -> tuple[str, str]:
@@ -69,9 +98,14 @@ def page(refusal: Unavailable, place: Place, steps: Sequence[Step], status_url: 
         "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'self'"
     )
     title = escape(look.title.format(name=place.name))
-    form = ""
-    if look.action:
-        form = f'<form id="act" method="post" action="{escape(status_url)}"><button name="action" value="{look.action}">{look.label}</button></form>'
+    if refusal.state in _PROBED:
+        status_url += "?probe=1"
+    retry = '<a class="button" href="">Try again</a>' if look.retry else ""
+    act = f'<button{" class=second" if retry else ""} name="action" value="{look.action}">{look.label}</button>' if look.action else ""
+    form = f'<form id="act" method="post" action="{escape(status_url)}">{retry}{act}</form>' if retry or act else ""
+    loses = f'<p class="note">{escape(look.loses)}</p>' if look.loses else ""
+    reasons = "".join(_reason(text.format(name=place.name, namespace=place.namespace)) for text in look.why)
+    why = f"<details><summary>Why?</summary>{reasons}</details>" if reasons else ""
     shown = "".join(_step(step) for step in steps)
     live = refusal.state in _GOES_ON
     script = _SCRIPT.replace("STATE", json.dumps(refusal.state)) if live else ""
@@ -93,6 +127,8 @@ def page(refusal: Unavailable, place: Place, steps: Sequence[Step], status_url: 
 <p id="message" role="status">{escape(refusal.message)}</p>
 <ol id="steps" aria-label="Steps of its start"{"" if shown else " hidden"}>{shown}</ol>
 {form}
+{loses}
+{why}
 <p id="problem" role="alert"></p>
 <footer>Cluster Workspaces · {escape(place.namespace)} / {escape(place.name)}</footer>
 </main>
@@ -101,6 +137,11 @@ def page(refusal: Unavailable, place: Place, steps: Sequence[Step], status_url: 
 </html>
 """
     return text, policy
+
+
+def _reason(text: str) -> str:
+    """A paragraph, or a command where it stands in backticks."""
+    return f"<pre>{escape(text[1:-1])}</pre>" if text.startswith("`") else f"<p>{escape(text)}</p>"
 
 
 def _step(step: Step) -> str:
@@ -142,9 +183,17 @@ li.current { color: var(--text); font-weight: 500 }
 li.current .mark { color: var(--brand) }
 li.failed, li.failed .mark { color: var(--error) }
 .said { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%) }
-button { min-height: 32px; padding: 0 16px; border: 0; border-radius: 3px; background: var(--brand); color: var(--on);
-  font: inherit; font-weight: 500; cursor: pointer }
-button:focus-visible { outline: 2px solid var(--brand); outline-offset: 2px }
+form { display: flex; flex-wrap: wrap; gap: 8px }
+button, .button { display: inline-flex; align-items: center; min-height: 32px; padding: 0 16px; border: 1px solid var(--brand); border-radius: 3px;
+  background: var(--brand); color: var(--on); font: inherit; font-weight: 500; text-decoration: none; cursor: pointer }
+button.second { background: none; color: var(--brand) }
+.note { margin: 8px 0 0; color: var(--soft); font-size: 12px }
+details { margin: 16px 0 0 }
+summary { width: max-content; color: var(--brand); cursor: pointer }
+details pre { margin: 8px 0 0; padding: 8px; border: 1px solid var(--line); border-radius: 3px; font-size: 12px; white-space: pre-wrap;
+  overflow-wrap: anywhere; user-select: all }
+details p { margin: 8px 0 0; color: var(--soft) }
+button:focus-visible, .button:focus-visible, summary:focus-visible { outline: 2px solid var(--brand); outline-offset: 2px }
 button[disabled] { opacity: .6; cursor: default }
 #problem { margin: 12px 0 0; color: var(--error) }
 #problem:empty { display: none }

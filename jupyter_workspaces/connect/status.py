@@ -11,18 +11,24 @@ from tornado import web
 
 from ..api.problems import Problem
 from ..api.receiving import Received
+from ..cluster.errors import ClusterError, Unreachable
 from ..cluster.peers import ForeignListener, open_connection
 from ..timeouts import timeout
-from .asking import Absent, ConnectHandler, Refused
+from .asking import CLUSTER_SECONDS, Absent, ConnectHandler, Refused
 from .target import Target, Unavailable, foreign_listener
 
 DIAL_SECONDS = 2
+ACTION_SECONDS = 10
 ACTION_BYTES = 1024
 
 
 @web.stream_request_body
 class StatusHandler(ConnectHandler):
-    """GET: `{"state", "message", "steps": [{"name", "state", "seconds"}], "ready"}`. POST `action=resume` or `restart`: 202, the same."""
+    """How far a workspace is, and the actions of the pages.
+
+    GET answers `{"state", "message", "steps": [{"name", "state", "seconds"}], "ready"}`; with `probe=1` the program must answer a request
+    to be ready. POST `action=resume` or `restart` answers 202 and the same.
+    """
 
     shows_steps = True
     reads_only = True
@@ -34,6 +40,9 @@ class StatusHandler(ConnectHandler):
             target = await self.find()
             if not await self._listens(target):
                 raise await self.absent(Unavailable("starting", "Its program does not take connections yet; trying again."))
+            token = await self.workspace_token(target)
+            if self.get_query_argument("probe", "") and not await self._answers(target, token):
+                raise Absent(Unavailable("silent", "Its program takes requests and does not answer. It may be busy or stopped."))
         except Absent as refusal:
             steps = [asdict(step) for step in refusal.steps]
             self.answer({"state": refusal.why.state, "message": refusal.why.message, "steps": steps, "ready": False})
@@ -58,11 +67,18 @@ class StatusHandler(ConnectHandler):
         workspaces, namespace, name = self.services.workspaces, self.place.namespace, self.place.name
         try:
             if action == "resume":
-                await workspaces.pause(namespace, name, False)
+                async with timeout(ACTION_SECONDS):
+                    await workspaces.pause(namespace, name, False)
             elif action == "restart":
-                await workspaces.restart(namespace, name)
+                async with timeout(ACTION_SECONDS):
+                    await workspaces.restart(namespace, name)
             else:
                 raise Refused(422, "The action must be resume or restart.", "Invalid")
+        except (Unreachable, asyncio.TimeoutError) as error:
+            text = f"The cluster does not answer, so {name} may or may not {action}. Look again when the cluster is back."
+            raise Refused(503, text, "Cluster") from error
+        except ClusterError as error:
+            raise Refused(error.status, error.message, error.reason) from error
         except Problem as problem:
             raise Refused(problem.status, _said(problem), problem.status.phrase.replace(" ", "")) from problem
         if "text/html" in self.request.headers.get("Accept", ""):  # the form without scripts
@@ -78,9 +94,18 @@ class StatusHandler(ConnectHandler):
                 return await _takes_connections(target)
             from .forwarding import listens
 
-            return await listens(self.services.cluster.cluster, target)
+            async with timeout(CLUSTER_SECONDS):
+                return await listens(self.services.cluster.cluster, target)
+        except asyncio.TimeoutError as error:
+            raise Absent(
+                Unavailable("cluster", "The cluster does not answer, and connections to it go through it. Trying again.")
+            ) from error
         except Unavailable as why:
             raise await self.absent(why) from why
+
+    async def _answers(self, target: Target, token: str | None) -> bool:
+        path = self.public_path(target)
+        return await self.upstreams.answers(self.services.cluster.cluster, target, path, token)
 
 
 def _action(body: bytes) -> str:

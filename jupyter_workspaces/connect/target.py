@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -19,9 +19,17 @@ LOCALHOST = "localhost"
 DOMAIN = os.environ.get("CLUSTER_DOMAIN", "cluster.local")
 
 
+class Listened(Protocol):
+    """Objects whose changes can be listened to (`cluster.reflector.Reflector`)."""
+
+    def listen(self, listener: Callable[[str, dict[str, Any], dict[str, Any] | None], None]) -> Callable[[], None]: ...
+
+
 class View(Protocol):
     """What of the cluster the proxy reads (`cluster.cache.Cache`)."""
 
+    @property
+    def workspaces(self) -> Listened: ...
     @property
     def cluster(self) -> Cluster: ...
     async def reach(self, namespace: str) -> None: ...
@@ -47,7 +55,7 @@ class Pods(Protocol):
 class Services(Protocol):
     """What of `api.services.Services` the proxy uses. `ready` waits for the cluster and raises `api.problems.Problem` 503."""
 
-    async def ready(self) -> Services: ...
+    async def ready(self, seconds: float = ..., *, stale: bool = ...) -> Services: ...
     @property
     def access(self) -> Access: ...
     @property
@@ -115,13 +123,14 @@ class Target:
         return host if self.port == 80 else f"{host}:{self.port}"
 
 
-_STATUS = {"gone": 404, "port": 404, "unreachable": 502}
+_STATUS = {"gone": 404, "port": 404, "unreachable": 502, "token": 502, "secret": 502, "silent": 504}
 
 
 class Unavailable(Exception):
     """The workspace cannot be reached now; `message` is for a person.
 
-    `state` is cluster (which is not there yet), gone, port, stopping, paused, starting, failed or unreachable.
+    `state` is cluster (which does not answer, or not yet), gone, port, stopping, paused, starting, failed, unreachable, token (there is
+    none), secret (this server may not read it) or silent (the program takes requests and does not answer).
     """
 
     def __init__(self, state: str, message: str) -> None:

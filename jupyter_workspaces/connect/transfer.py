@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import re
 import socket
-import time
-from collections.abc import AsyncIterator, Iterable, MutableMapping
+from collections.abc import AsyncIterator, Coroutine, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -15,13 +13,13 @@ from tornado.httputil import HTTPServerRequest
 from yarl import URL
 
 from ..cluster.client import Cluster
-from ..cluster.errors import NotFound
-from ..resources.catalog import SECRETS
-from ..resources.names import TOKEN_KEY
-from ..resources.ownership import is_token_secret
 from .credentials import XSRF, Guard
+from .limits import SETTING as LIMITS
+from .limits import Limits
 from .rewriting import PublicPath
-from .target import Target
+from .target import Place, Target, View
+from .tokens import Tokens
+from .waiting import Patience, answers
 
 if TYPE_CHECKING:
     import aiohttp
@@ -38,8 +36,6 @@ FORWARDS_OF_A_WORKSPACE = 128
 IDLE_SECONDS = 4  # below the 5 s after which common Python servers close an idle connection themselves
 READ_BYTES = 256 * 2**10
 HEADER_BYTES = 64 * 2**10
-TOKEN_SECONDS = 30
-TOKENS = 1024
 SETTING = "jupyter_workspaces_connect"
 
 # RFC 9110 §7.6.1, and what HTTP/1.1 hops used before it.
@@ -65,14 +61,29 @@ _TOKEN_SCHEME = re.compile(r"\s*token\s", re.IGNORECASE)
 
 
 class Upstreams:
-    """The way into all workspaces: one pool of connections, and their tokens for a short while."""
+    """The way into all workspaces: one pool of connections, and their tokens."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.patience = Patience(limits)
         self._session: aiohttp.ClientSession | None = None
         self._forwarding: tuple[Cluster, PodConnector, aiohttp.ClientSession] | None = None
-        self._tokens: dict[tuple[str, str, str], tuple[str | None, float]] = {}
-        self.sockets = 0
+        self._tokens: Tokens | None = None
+        self._relays: set[asyncio.Task[None]] = set()
+
+    @property
+    def sockets(self) -> int:
         """WebSockets that are open now."""
+        return len(self._relays)
+
+    async def relay(self, relay: Coroutine[Any, Any, None], path: str) -> None:
+        """Run a WebSocket's relay to its end. `close` ends it too."""
+        task = asyncio.create_task(relay, name=f"connect {path} websocket")
+        self._relays.add(task)
+        task.add_done_callback(self._relays.discard)
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.result()
 
     async def session(self, cluster: Cluster, target: Target) -> aiohttp.ClientSession:
         """The one whose connections reach the target."""
@@ -105,42 +116,39 @@ class Upstreams:
             await session.close()
             await connector.stop()
 
-    async def token(self, cluster: Cluster, namespace: str, target: Target) -> str | None:
-        """What opens the workspace; None where its kind has no token. Raises `ClusterError` when the Secret cannot be read."""
-        if target.secret is None:
-            return None
-        key = _token_key(namespace, target)
-        known = self._tokens.get(key)
-        if known is not None and known[1] > time.monotonic():
-            return known[0]
-        secret = await cluster.get(SECRETS, target.secret, namespace)
-        if not is_token_secret(target.workspace, secret):  # the pod's annotation may name any
-            raise NotFound(f"the Secret {target.secret} does not belong to the workspace")
-        value = (secret.get("data") or {}).get(TOKEN_KEY)
-        if value is None:
-            raise NotFound(f"the Secret {target.secret} has no key {TOKEN_KEY}")
-        token = base64.b64decode(value).decode()
-        while len(self._tokens) >= TOKENS:
-            del self._tokens[next(iter(self._tokens))]
-        self._tokens[key] = (token, time.monotonic() + TOKEN_SECONDS)
-        return token
+    async def token(self, view: View, place: Place, target: Target) -> str | None:
+        """What opens the workspace; None where its kind has no token. Raises as `Tokens.get`."""
+        if self._tokens is None or self._tokens.view is not view:
+            before, self._tokens = self._tokens, Tokens(view)
+            if before is not None:
+                await before.stop()  # another cluster is served from now on
+        return await self._tokens.get(place, target)
 
-    def forget(self, namespace: str, target: Target) -> None:
-        """The workspace did not take its token: read it again next time."""
-        if target.secret is not None:
-            self._tokens.pop(_token_key(namespace, target), None)
+    def refused(self, place: Place, target: Target, token: str | None) -> None:
+        """The workspace did not take its token."""
+        if self._tokens is not None:
+            self._tokens.refused(place, target, token)
+
+    async def answers(self, cluster: Cluster, target: Target, path: PublicPath, token: str | None) -> bool:
+        """Whether the program in the workspace answers a request for its first page within 2 s, whatever it answers."""
+        session = await self.session(cluster, target)
+        headers: CIMultiDict[str] = CIMultiDict({"Host": path.upstream})
+        if token is not None:
+            headers["Authorization"] = f"token {token}"
+        return await answers(session, URL(f"http://{target.dialled}{path.inward(path.outer)}", encoded=True), headers)
 
     async def close(self) -> None:
+        relays = list(self._relays)
+        for relay in relays:
+            relay.cancel()
+        await asyncio.gather(*relays, return_exceptions=True)
         session, self._session = self._session, None
-        self._tokens.clear()
+        tokens, self._tokens = self._tokens, None
+        if tokens is not None:
+            await tokens.stop()
         if session is not None:
             await session.close()
         await self._end_forwarding()
-
-
-def _token_key(namespace: str, target: Target) -> tuple[str, str, str]:
-    """Of this workspace only: what was found to belong to it says nothing about another whose pod names the same Secret."""
-    return namespace, str(target.workspace["metadata"]["uid"]), target.secret or ""
 
 
 def _session(connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:
@@ -162,7 +170,7 @@ def upstreams(settings: MutableMapping[str, Any]) -> Upstreams:
     """The web application's one."""
     found = settings.get(SETTING)
     if found is None:
-        found = settings[SETTING] = Upstreams()
+        found = settings[SETTING] = Upstreams(settings.get(LIMITS) or Limits())
     assert isinstance(found, Upstreams)
     return found
 
@@ -186,6 +194,7 @@ class Body:
     def __init__(self) -> None:
         self._chunks: asyncio.Queue[bytes | None] = asyncio.Queue(4)
         self._abandoned = False
+        self._taken: float | None = None  # when the workspace took the last chunk; None while the browser is waited for
 
     async def put(self, chunk: bytes | None) -> None:
         """None ends it."""
@@ -200,7 +209,14 @@ class Body:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         while (chunk := await self._chunks.get()) is not None:
+            self._taken = asyncio.get_running_loop().time()
             yield chunk
+            self._taken = None
+        self._taken = asyncio.get_running_loop().time()
+
+    def stalled(self) -> float:
+        """For how many seconds the workspace has had what there is of the body; 0 while the browser has to send more of it."""
+        return 0.0 if self._taken is None else asyncio.get_running_loop().time() - self._taken
 
 
 def request_headers(

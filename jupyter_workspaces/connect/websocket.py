@@ -1,60 +1,79 @@
-"""WebSockets into a workspace: messages, pings and close codes pass as they are, and the slower side sets the pace."""
+"""WebSockets into a workspace: the handshakes. What passes after them is `relay.Relay`'s."""
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import os
 from typing import TYPE_CHECKING, Any
 
 from jupyter_server.auth.decorator import ws_authenticated
 from tornado.iostream import StreamClosedError
-from tornado.websocket import WebSocketClosedError, WebSocketHandler
+from tornado.websocket import WebSocketProtocol13
 
-from ..cluster.errors import ClusterError
-from .asking import ConnectHandler, Refused, unreadable_token
+from ..timeouts import timeout
+from .asking import ConnectHandler, Refused
+from .frames import Violation
+from .limits import HANDSHAKE_SECONDS
+from .target import Target
 from .transfer import request_headers, upstream_url
 
 if TYPE_CHECKING:
     import aiohttp
 
-LONGEST_MESSAGE = 256 * 2**20
-CLOSE_SECONDS = 10
-
-# RFC 6455 §7.4.1: they tell what happened here and never go over the wire.
-_UNSPOKEN = frozenset((1005, 1006, 1015))
+VERSION = "13"
 
 
-class SocketHandler(ConnectHandler, WebSocketHandler):
+class SocketHandler(ConnectHandler):
     """Dials the workspace first, so that its choice of subprotocol, or its refusal, is the answer to the browser."""
 
     action = "execute"
-    _upstream: aiohttp.ClientWebSocketResponse | None = None
-    _pump: asyncio.Task[None] | None = None
-    _ponging: asyncio.Task[None] | None = None
-    _asked: bytes | None = None
-
-    @property
-    def max_message_size(self) -> int:
-        return LONGEST_MESSAGE
 
     @property
     def navigates(self) -> bool:
         return False
 
-    def check_origin(self, origin_to_satisfy_tornado: str = "") -> bool:
-        """`prepare` has checked."""
-        return True
-
     @ws_authenticated
-    async def get(self, *args: Any, **kwargs: Any) -> None:
+    async def get(self, **_: str) -> None:
+        from .relay import Inside, Relay
+
+        key = self._check_handshake()
+        target = await self.find()
+        response = await self._dial(target)
+        try:
+            inside = Inside(response)
+            protocol = response.headers.get("Sec-WebSocket-Protocol", "").strip()
+            self._accept(key, protocol if protocol in self._offered() else "")
+            await self.finish()
+            ping_seconds = self.settings.get("websocket_ping_interval") or None
+            relay = Relay(self.detach(), inside, self.upstreams.limits.websocket_message_bytes, self._refused, ping_seconds)
+            await self.upstreams.relay(relay.run(), self.place.path)
+        except StreamClosedError:  # the browser went away while the workspace was dialled
+            return
+        finally:
+            response.close()
+
+    def _check_handshake(self) -> str:
+        """The browser's key. Raises `Refused` (RFC 6455 §4.2.1)."""
+        headers = self.request.headers
+        options = {option.strip().lower() for option in headers.get("Connection", "").split(",")}
+        key = headers.get("Sec-WebSocket-Key", "").strip()
+        if "upgrade" not in options or not key:
+            raise Refused(400, "This is not the opening request of a WebSocket.", "BadHandshake")
+        if headers.get("Sec-WebSocket-Version", "").strip() != VERSION:
+            raise Refused(426, "Only version 13 of the WebSocket protocol is known.", "BadHandshake")
+        return key
+
+    def _offered(self) -> list[str]:
+        return [name.strip() for name in self.request.headers.get("Sec-WebSocket-Protocol", "").split(",") if name.strip()]
+
+    async def _dial(self, target: Target) -> aiohttp.ClientResponse:
+        """The workspace's 101. Raises `Refused`, `Absent`."""
         import aiohttp
 
         from .forwarding import NoWay
 
-        target = await self.find()
-        try:
-            token = await self.upstreams.token(self.services.cluster.cluster, self.place.namespace, target)
-        except ClusterError as error:
-            raise unreadable_token(target, error) from error
+        token = await self.workspace_token(target)
         path = self.public_path(target)
         headers = request_headers(
             self.request.headers.get_all(),
@@ -66,110 +85,59 @@ class SocketHandler(ConnectHandler, WebSocketHandler):
             remote=self.request.remote_ip or "",
             scheme=self.request.protocol,
         )
-        offered = [name.strip() for name in self.request.headers.get("Sec-WebSocket-Protocol", "").split(",") if name.strip()]
+        key = base64.b64encode(os.urandom(16)).decode()
+        headers.update({"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": VERSION, "Sec-WebSocket-Key": key})
+        if offered := self._offered():
+            headers["Sec-WebSocket-Protocol"] = ", ".join(offered)
+        url = upstream_url("http", target, path, self.request, self.guard)
         try:
             session = await self.upstreams.session(self.services.cluster.cluster, target)
-            self._upstream = await session.ws_connect(
-                upstream_url("ws", target, path, self.request, self.guard),
-                headers=headers,
-                protocols=offered,
-                autoping=False,
-                max_msg_size=LONGEST_MESSAGE,
-                compress=0,
-                timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_SECONDS),
-            )
-        except aiohttp.WSServerHandshakeError as error:
-            if error.status in (401, 403):
-                self.upstreams.forget(self.place.namespace, target)
-            status = error.status if error.status >= 400 else 502
-            raise Refused(status, f"The program in {self.place.name} refused the WebSocket ({error.status}).", "Refused") from error
+            async with timeout(HANDSHAKE_SECONDS):
+                response = await session.get(url, headers=headers, allow_redirects=False)
         except NoWay as error:
             raise await self.absent(error.why) from error
-        except (aiohttp.ClientConnectionError, asyncio.TimeoutError) as error:
+        except aiohttp.ClientConnectionError as error:
             raise Refused(503, f"{self.place.name} does not take connections yet.", "Starting") from error
-        try:
-            await super().get(*args, **kwargs)
-        finally:
-            if self.ws_connection is None or self._pump is None:
-                await self._upstream.close(code=aiohttp.WSCloseCode.GOING_AWAY)
+        except asyncio.TimeoutError as error:
+            raise self.silent(HANDSHAKE_SECONDS) from error
+        except aiohttp.ClientError as error:
+            raise Refused(502, f"The program in {self.place.name} did not answer with HTTP.", "BrokenOff") from error
+        if response.status != 101:
+            response.close()
+            if response.status in (401, 403):
+                self.upstreams.refused(self.place, target, token)
+            status = response.status if response.status >= 400 else 502
+            raise Refused(status, f"The program in {self.place.name} refused the WebSocket ({response.status}).", "Refused")
+        if not _is_handshake(response, key):
+            response.close()
+            raise Refused(502, f"The program in {self.place.name} answered the WebSocket with a wrong handshake.", "BadHandshake")
+        return response
 
-    def select_subprotocol(self, subprotocols: list[str]) -> str | None:
-        return self._upstream.protocol if self._upstream is not None else None
+    def _accept(self, key: str, protocol: str) -> None:
+        self.clear_header("Content-Type")
+        self.set_status(101)
+        self.set_header("Upgrade", "websocket")
+        self.set_header("Connection", "Upgrade")
+        self.set_header("Sec-WebSocket-Accept", WebSocketProtocol13.compute_accept_value(key))
+        if protocol:
+            self.set_header("Sec-WebSocket-Protocol", protocol)
 
-    def open(self, *args: Any, **kwargs: Any) -> None:
-        self._pump = asyncio.create_task(self._to_browser(), name=f"connect {self.place.path} websocket")
+    def _refused(self, sender: str, violation: Violation) -> None:
+        self.log.warning("WebSocket of %s closed (%d): %s Sent by the %s.", self.place.path, violation.code, violation.reason, sender)
 
-    async def on_message(self, message: str | bytes) -> None:
-        """Tornado reads on only after this has returned."""
-        import aiohttp
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        if status_code == 426:
+            self.set_header("Sec-WebSocket-Version", VERSION)
+        super().write_error(status_code, **kwargs)
 
-        assert self._upstream is not None
-        try:
-            if isinstance(message, str):
-                await self._upstream.send_str(message)
-            else:
-                await self._upstream.send_bytes(message)
-        except (aiohttp.ClientError, ConnectionError):  # the pump hears of it too and tells the browser
-            return
 
-    def on_pong(self, data: bytes) -> None:
-        """The browser's answer to the workspace's question; answers to Tornado's own pings are not passed on."""
-        if data == self._asked and self._upstream is not None and (self._ponging is None or self._ponging.done()):
-            self._asked = None
-            self._ponging = asyncio.create_task(self._pong(data), name=f"connect {self.place.path} pong")
-
-    def on_close(self) -> None:
-        for task in (self._pump, self._ponging):
-            if task is not None:
-                task.cancel()
-
-    async def _pong(self, data: bytes) -> None:
-        import aiohttp
-
-        assert self._upstream is not None
-        try:
-            await self._upstream.pong(data)
-        except (aiohttp.ClientError, ConnectionError):
-            return
-
-    async def _to_browser(self) -> None:
-        """Owns the workspace's side: reads it to its end, and closes it."""
-        import aiohttp
-
-        upstream = self._upstream
-        assert upstream is not None
-        self.upstreams.sockets += 1
-        try:
-            while True:
-                message = await upstream.receive()
-                if message.type is aiohttp.WSMsgType.TEXT:
-                    await self.write_message(message.data)
-                elif message.type is aiohttp.WSMsgType.BINARY:
-                    await self.write_message(message.data, binary=True)
-                elif message.type is aiohttp.WSMsgType.PING:
-                    self._asked = bytes(message.data)
-                    self.ping(self._asked)
-                elif message.type is not aiohttp.WSMsgType.PONG:
-                    break
-            self._close_browser(message)
-        except (WebSocketClosedError, StreamClosedError):
-            return
-        finally:
-            self.upstreams.sockets -= 1
-            code = self.close_code or aiohttp.WSCloseCode.GOING_AWAY
-            reason = (self.close_reason or "").encode()
-            await upstream.close(code=aiohttp.WSCloseCode.OK if code in _UNSPOKEN else code, message=reason)
-
-    def _close_browser(self, last: aiohttp.WSMessage) -> None:
-        import aiohttp
-
-        if last.type is aiohttp.WSMsgType.ERROR:
-            self.close(1009 if getattr(last.data, "code", None) == 1009 else 1011, "The workspace sent what cannot be passed on.")
-            return
-        code = self._upstream.close_code if self._upstream is not None else None
-        if code is None or code == aiohttp.WSCloseCode.ABNORMAL_CLOSURE:
-            self.close(1011, "The workspace broke off.")
-        elif code in _UNSPOKEN:
-            self.close()
-        else:
-            self.close(code, last.extra if isinstance(last.extra, str) and last.extra else None)
+def _is_handshake(response: aiohttp.ClientResponse, key: str) -> bool:
+    """Whether a 101 is the answer to our own key, without an extension that nobody offered (RFC 6455 §4.1)."""
+    headers = response.headers
+    options = {option.strip().lower() for option in headers.get("Connection", "").split(",")}
+    return (
+        headers.get("Upgrade", "").lower() == "websocket"
+        and "upgrade" in options
+        and headers.get("Sec-WebSocket-Accept", "").strip() == WebSocketProtocol13.compute_accept_value(key)
+        and "Sec-WebSocket-Extensions" not in headers
+    )

@@ -8,7 +8,7 @@ import pytest
 from tornado.httputil import HTTPHeaders
 
 from jupyter_workspaces.api.identity import Access, CannotAsk, HeaderIdentities, Identity, refusal
-from jupyter_workspaces.cluster.errors import Forbidden, Unreachable
+from jupyter_workspaces.cluster.errors import ClusterError, Forbidden, Unreachable
 from jupyter_workspaces.resources.catalog import NAMESPACES, PODS, WORKSPACES
 
 ADA = Identity("ada", ("crew",))
@@ -161,6 +161,45 @@ async def test_who_may_not_ask_is_the_server_and_not_the_user() -> None:
     with pytest.raises(Unreachable):
         await access.allowed(ADA, "list", WORKSPACES)
     assert await access.allowed(ADA, "list", WORKSPACES)  # a fault is not remembered
+
+
+@pytest.mark.parametrize("failure", [Unreachable("away"), ClusterError("broken", status=500)])
+async def test_permission_outlives_silence_for_five_minutes_and_no_longer(failure: ClusterError) -> None:
+    asked, clock = Asked(True, *[failure] * 1000), Clock()
+    access = Access(asked, clock=clock)  # type: ignore[arg-type]
+    assert await access.allowed(ADA, "list", WORKSPACES)
+    for _ in range(29):
+        clock.now += 10
+        assert await access.allowed(ADA, "list", WORKSPACES)
+    clock.now += 11
+    with pytest.raises(ClusterError):
+        await access.allowed(ADA, "list", WORKSPACES)
+
+
+async def test_silence_never_makes_a_refusal_or_a_new_question_a_permission() -> None:
+    away, clock = Unreachable("away"), Clock()
+    access = Access(Asked(True, False, *[away] * 10), clock=clock)  # type: ignore[arg-type]
+    assert await access.allowed(ADA, "list", WORKSPACES)
+    clock.now += 11
+    assert not await access.allowed(ADA, "list", WORKSPACES)
+    clock.now += 1
+    assert not await access.allowed(ADA, "list", WORKSPACES)
+    clock.now += 2
+    with pytest.raises(Unreachable):
+        await access.allowed(ADA, "list", WORKSPACES)
+    with pytest.raises(Unreachable):
+        await access.allowed(ADA, "update", WORKSPACES)
+
+
+async def test_a_server_that_may_not_ask_any_more_uses_no_old_answer() -> None:
+    clock = Clock()
+    access = Access(Asked(True, Forbidden("no"), Unreachable("away")), clock=clock)  # type: ignore[arg-type]
+    assert await access.allowed(ADA, "list", WORKSPACES)
+    clock.now += 11
+    with pytest.raises(CannotAsk):
+        await access.allowed(ADA, "list", WORKSPACES)
+    with pytest.raises(Unreachable):
+        await access.allowed(ADA, "list", WORKSPACES)
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,7 @@ class View:
         self.problem: Exception | None = None
         self.unreachable: Exception | None = None
         self.restarted: list[str] = []
+        self.listeners: list[Any] = []
         self.steps = [SimpleNamespace(name=name, state="done", seconds=0.5) for name in ("Accepted", "Scheduled", "Started", "Ready")]
         self.service: dict[str, Any] | None = None
         self.there: dict[str, Any] | None = {
@@ -98,7 +99,21 @@ class View:
         if self.unreachable is not None:
             raise self.unreachable
 
-    async def ready(self) -> SimpleNamespace:
+    @property
+    def workspaces(self) -> View:
+        return self
+
+    def listen(self, listener: Any) -> Any:
+        self.listeners.append(listener)
+        return lambda: self.listeners.remove(listener)
+
+    def delete(self) -> None:
+        """The workspace, as the watch tells it."""
+        gone, self.there = self.there, None
+        for listener in list(self.listeners):
+            listener("DELETED", gone, gone)
+
+    async def ready(self, seconds: float = 20, *, stale: bool = False) -> SimpleNamespace:
         if self.problem is not None:
             raise self.problem
         return SimpleNamespace(cluster=self, workspaces=self, pods=self)

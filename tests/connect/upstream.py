@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import json
 import sys
+import time
 import zlib
 
 from aiohttp import WSMsgType, web
@@ -119,6 +120,16 @@ async def breaks(request: web.Request) -> web.StreamResponse:
     return answer
 
 
+async def slow(request: web.Request) -> web.Response:
+    """Answers after `seconds`; with `blocks` nobody else is answered meanwhile."""
+    seconds = float(request.query["seconds"])
+    if "blocks" in request.query:
+        time.sleep(seconds)  # noqa: ASYNC251 - as programs do that handle one request at a time
+    else:
+        await asyncio.sleep(seconds)
+    return web.Response(text="at last")
+
+
 async def refuses(request: web.Request) -> web.Response:
     """Answers before it has read the body, and never reads it."""
     return web.Response(status=413, text="too large")
@@ -146,6 +157,11 @@ async def socket(request: web.Request) -> web.WebSocketResponse:
             elif message.data == "flood":
                 for _ in range(2000):
                     await answer.send_bytes(bytes(2**16))
+            elif message.data.startswith("send "):
+                await answer.send_bytes(bytes(int(message.data[5:])))
+            elif message.data.startswith("pings "):
+                for _ in range(int(message.data[6:])):
+                    await answer.ping(bytes(100))
             elif message.data.startswith("close "):
                 await answer.close(code=int(message.data[6:]), message=b"said so")
             elif message.data == "abort":

@@ -1,0 +1,178 @@
+"""The two halves of a proxied WebSocket: bytes pass in pieces, however long their messages are, and the slower side sets the pace.
+
+Neither side has negotiated an extension, so frames are the same on both. A frame of the browser is masked by its own key, as the
+workspace expects it of a client. What one socket holds in memory is bounded by `BUFFER_BYTES` and the buffers of the transports.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import aiohttp
+from tornado.iostream import IOStream, StreamClosedError
+
+from ..timeouts import timeout
+from .frames import PING, Frames, Violation, close_frame, frame
+
+BUFFER_BYTES = 64 * 2**10
+CLOSE_SECONDS = 10.0
+"""For the answer to a close frame."""
+
+_BROKE_OFF = Violation(1011, "The workspace broke off.")
+_GOING_AWAY = Violation(1001, "")
+
+
+class Inside:
+    """The connection to the workspace after its 101, as bytes."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        connection = response.connection
+        assert connection is not None
+        protocol, transport = connection.protocol, connection.transport
+        assert protocol is not None
+        assert transport is not None
+        self._response, self._protocol, self._transport = response, protocol, transport
+        self._reader = aiohttp.StreamReader(protocol, BUFFER_BYTES, loop=asyncio.get_running_loop())
+        protocol.set_parser(_Pass(self._reader), self._reader)
+
+    async def read(self) -> bytes:
+        """What came, at least a byte; nothing at the end, however it came about."""
+        try:
+            return await self._reader.readany()
+        except (aiohttp.ClientError, OSError):
+            return b""
+
+    async def write(self, data: bytes) -> None:
+        """Raises `ConnectionError`. Returns when the transport takes more."""
+        if self._transport.is_closing():
+            raise ConnectionResetError("the workspace closed its connection")
+        self._transport.write(data)
+        await self._protocol._drain_helper()
+
+    def close(self) -> None:
+        """At once; what has not been sent is dropped."""
+        if self._transport.get_write_buffer_size():
+            self._transport.abort()
+        self._response.close()
+
+
+class _Pass:
+    """For `set_parser`: nothing is parsed."""
+
+    def __init__(self, reader: aiohttp.StreamReader) -> None:
+        self._reader = reader
+
+    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
+        self._reader.feed_data(data)
+        return False, b""
+
+    def feed_eof(self) -> None:
+        self._reader.feed_eof()
+
+
+class Relay:
+    """One WebSocket, from the handshakes to the end of both connections.
+
+    `refused` is called once when a side breaks the protocol or sends a message above `longest` bytes. With `ping_seconds` the browser is
+    sent a ping after that much silence of the workspace; its answer passes to the workspace, which ignores it (RFC 6455 §5.5.3).
+    """
+
+    def __init__(
+        self, browser: IOStream, inside: Inside, longest: int, refused: Callable[[str, Violation], None], ping_seconds: float | None = None
+    ) -> None:
+        self._browser, self._inside = browser, inside
+        self._outward, self._inward = Frames(masked=False, longest=longest), Frames(masked=True, longest=longest)
+        self._told_browser = self._told_inside = False
+        self._refused, self._ping_seconds = refused, ping_seconds
+
+    async def run(self) -> None:
+        """Until both sides have closed, or one has and the other does not answer that within 10 s."""
+        ways = {asyncio.create_task(self._pass_outward()), asyncio.create_task(self._pass_inward())}
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(ways, timeout=CLOSE_SECONDS)
+        finally:
+            for way in ways:
+                way.cancel()
+            ended = await asyncio.gather(*ways, return_exceptions=True)
+            await self._flush()
+            self._browser.close()
+            self._inside.close()
+        for error in ended:
+            if isinstance(error, Exception):
+                raise error
+
+    async def _pass_outward(self) -> None:
+        while data := await self._from_workspace():
+            await self._to_browser(self._outward.feed(data))
+            if self._outward.violation is not None:
+                await self._refuse("workspace", self._outward.violation)
+                return
+            if self._outward.closed:
+                return
+        await self._close_browser(_BROKE_OFF)
+
+    async def _pass_inward(self) -> None:
+        while data := await self._from_browser():
+            await self._to_workspace(self._inward.feed(data))
+            if self._inward.violation is not None:
+                await self._refuse("browser", self._inward.violation)
+                return
+            if self._inward.closed:
+                return
+        await self._close_inside(_GOING_AWAY)
+
+    async def _refuse(self, sender: str, violation: Violation) -> None:
+        self._refused(sender, violation)
+        await self._close_inside(violation)
+        await self._close_browser(violation)
+
+    async def _from_workspace(self) -> bytes:
+        while self._ping_seconds:
+            try:
+                async with timeout(self._ping_seconds):
+                    return await self._inside.read()
+            except asyncio.TimeoutError:
+                if self._outward.between:
+                    await self._to_browser(frame(PING, b"", masked=False))
+        return await self._inside.read()
+
+    async def _from_browser(self) -> bytes:
+        try:
+            return await self._browser.read_bytes(BUFFER_BYTES, partial=True)
+        except StreamClosedError:
+            return b""
+
+    async def _to_browser(self, data: bytes) -> None:
+        """Nothing after a close frame of our own; nothing where nobody is left, which `_pass_inward` finds out too."""
+        if data and not self._told_browser:
+            try:
+                await self._browser.write(data)
+            except StreamClosedError:
+                self._told_browser = True
+
+    async def _to_workspace(self, data: bytes) -> None:
+        if data and not self._told_inside:
+            try:
+                await self._inside.write(data)
+            except (aiohttp.ClientError, ConnectionError):
+                self._told_inside = True
+
+    async def _close_browser(self, why: Violation) -> None:
+        if self._outward.between and not self._outward.closed:
+            await self._to_browser(close_frame(why, masked=False))
+        self._told_browser = True
+
+    async def _close_inside(self, why: Violation) -> None:
+        if self._inward.between and not self._inward.closed:
+            await self._to_workspace(close_frame(why, masked=True))
+        self._told_inside = True
+
+    async def _flush(self) -> None:
+        """A moment for what the browser has been sent last."""
+        try:
+            async with timeout(1):
+                await self._browser.write(b"")
+        except (StreamClosedError, asyncio.TimeoutError):
+            return
