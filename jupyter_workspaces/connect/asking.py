@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from functools import cached_property
 from http import HTTPStatus
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.utils import ensure_async
 from tornado import web
 from tornado.httputil import url_concat
 
+from ..api import origins
 from ..api.identity import CannotAsk, HeaderIdentities, refusal
 from ..api.problems import Problem
 from ..cluster.errors import ClusterError, Forbidden, NotFound
@@ -77,12 +77,14 @@ class ConnectHandler(JupyterHandler):
                 raise Elsewhere(url_concat(self.settings["login_url"], {"next": self.request.uri or ""}))
             status = 401 if isinstance(self.identity_provider, HeaderIdentities) else 403
             raise Refused(status, "You are not signed in to this server, or no longer. Sign in and try again.", "NotSignedIn")
+        if not self.token_authenticated and origins.is_cross_site(self.request, self.settings, lets_navigate=not self.action):
+            raise Refused(403, "This request comes from a page of another site, so it was not passed on.", "CrossOrigin")
         action = self.action or ("read" if self.request.method in _READS else "write")
         allowed = await ensure_async(self.authorizer.is_authorized(self, self.current_user, action, self.auth_resource))
         if not allowed:
             raise Refused(403, f"You may not {action} workspaces on this server. Ask whoever manages it.", "NotAllowed")
         if action != "read" and not self.from_our_pages():
-            raise Refused(403, "This request comes from a page of another site, so it was not passed on.", "CrossOrigin")
+            raise Refused(403, "This request does not say which page it comes from, so it was not passed on.", "CrossOrigin")
         try:
             self.services = await cast(Services, self.settings["jupyter_workspaces"]).ready()
             await self.services.cluster.reach(self.place.namespace)
@@ -111,22 +113,19 @@ class ConnectHandler(JupyterHandler):
         raise Refused(403, f"You may not open this workspace: {why_not}. Ask whoever manages the cluster.", "NotAllowed")
 
     def check_xsrf_cookie(self) -> None:
-        """Not asked: the apps in workspaces do not know our `_xsrf`. `from_our_pages` guards writes instead."""
+        """Do nothing: the apps in workspaces do not know our `_xsrf`. `prepare` and `from_our_pages` guard writes instead."""
 
     def from_our_pages(self) -> bool:
-        """Whether a write or a WebSocket may be meant: same origin, or no browser. A login cookie without any word of origin is not enough."""
-        if self.token_authenticated:
-            return True
-        site, origin = self.request.headers.get("Sec-Fetch-Site"), self.request.headers.get("Origin")
-        if origin is not None:
-            return urlsplit(origin).netloc.lower() == self.request.host.lower() or self._trusted(origin)
-        if site is not None:
-            return site == "same-origin"
-        return not self.identity_provider.auth_enabled
+        """Return whether a write or a WebSocket that is not of another site is known to be of ours, or of no browser at all.
 
-    def _trusted(self, origin: str) -> bool:
-        """Origins that the server's administrator named (`allow_origin`, `allow_origin_pat`); `null` is never one."""
-        return origin != "null" and bool(self.allow_origin or self.allow_origin_pat) and bool(self.check_origin())
+        A login cookie without any word of origin is not enough.
+        """
+        if self.token_authenticated or "Origin" in self.request.headers:
+            return True
+        site = self.request.headers.get("Sec-Fetch-Site")
+        if site is None:
+            return not self.identity_provider.auth_enabled
+        return site == "same-origin"
 
     @property
     def navigates(self) -> bool:

@@ -11,6 +11,7 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from ..cluster.errors import ClusterError
 from .asking import ConnectHandler, Refused, unreadable_token
+from .framing import BadResponse, check_handshake, handshake_fault, offered_protocols
 from .transfer import request_headers, upstream_url
 
 if TYPE_CHECKING:
@@ -49,7 +50,10 @@ class SocketHandler(ConnectHandler, WebSocketHandler):
         import aiohttp
 
         from .forwarding import NoWay
+        from .upstream_socket import UpstreamSocket
 
+        if (fault := handshake_fault(self.request.headers)) is not None:
+            raise Refused(400, f"This WebSocket cannot be opened. {fault}", "BadRequest")
         target = await self.find()
         try:
             token = await self.upstreams.token(self.services.cluster.cluster, self.place.namespace, target)
@@ -66,7 +70,7 @@ class SocketHandler(ConnectHandler, WebSocketHandler):
             remote=self.request.remote_ip or "",
             scheme=self.request.protocol,
         )
-        offered = [name.strip() for name in self.request.headers.get("Sec-WebSocket-Protocol", "").split(",") if name.strip()]
+        offered = offered_protocols(self.request.headers)
         try:
             session = await self.upstreams.session(self.services.cluster.cluster, target)
             self._upstream = await session.ws_connect(
@@ -81,14 +85,20 @@ class SocketHandler(ConnectHandler, WebSocketHandler):
         except aiohttp.WSServerHandshakeError as error:
             if error.status in (401, 403):
                 self.upstreams.forget(self.place.namespace, target)
-            status = error.status if error.status >= 400 else 502
+            status = error.status if 400 <= error.status < 600 else 502
             raise Refused(status, f"The program in {self.place.name} refused the WebSocket ({error.status}).", "Refused") from error
         except NoWay as error:
             raise await self.absent(error.why) from error
+        except aiohttp.ClientResponseError as error:
+            raise Refused(502, f"The program in {self.place.name} answered the WebSocket with what is not HTTP.", "BadResponse") from error
         except (aiohttp.ClientConnectionError, asyncio.TimeoutError) as error:
             raise Refused(503, f"{self.place.name} does not take connections yet.", "Starting") from error
         try:
+            assert isinstance(self._upstream, UpstreamSocket)
+            check_handshake(self._upstream.handshake, offered)
             await super().get(*args, **kwargs)
+        except BadResponse as error:
+            raise Refused(502, f"The WebSocket of the program in {self.place.name} was not passed on: {error}.", "BadResponse") from error
         finally:
             if self.ws_connection is None or self._pump is None:
                 await self._upstream.close(code=aiohttp.WSCloseCode.GOING_AWAY)

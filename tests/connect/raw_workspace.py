@@ -1,0 +1,80 @@
+"""A program in a workspace that answers bytes, valid HTTP or not, and a way to send such bytes to the server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from .conftest import ADDRESS, PORT
+
+LIMIT = 10
+"""Seconds that any step of a test may take."""
+
+
+@dataclass
+class RawWorkspace:
+    """What the program has seen."""
+
+    requests: list[bytes] = field(default_factory=list)
+    connections: int = 0
+    ended: int = 0
+
+    async def all_ended(self) -> None:
+        async with asyncio.timeout(LIMIT):
+            while self.ended < self.connections:
+                await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def raw_workspace(view: Any, answer: bytes | Callable[[bytes], bytes], *, closes: bool = False) -> AsyncIterator[RawWorkspace]:
+    """The workspace of the view answers every request with these bytes, and closes its connection only where that is said."""
+    seen = RawWorkspace()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.connections += 1
+        try:
+            while True:
+                seen.requests.append(await reader.readuntil(b"\r\n\r\n"))
+                writer.write(answer(seen.requests[-1]) if callable(answer) else answer)
+                await writer.drain()
+                if closes:
+                    return
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return
+        finally:
+            seen.ended += 1
+            writer.close()
+
+    server = await asyncio.start_server(serve, ADDRESS, 0)
+    view.pod["metadata"]["annotations"][f"jupyter-workspaces/local-port.{PORT}"] = str(server.sockets[0].getsockname()[1])
+    try:
+        yield seen
+    finally:
+        server.close()
+
+
+async def exchange(port: int, sent: bytes, *, wait: float = 0) -> bytes:
+    """Send bytes to a server and read all that it answers until it closes the connection; `wait` ends an answer that stays open."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    received = b""
+    try:
+        writer.write(sent)
+        await writer.drain()
+        async with asyncio.timeout(wait or LIMIT):
+            while data := await reader.read(2**16):
+                received += data
+    except TimeoutError:
+        if not wait:
+            raise
+    finally:
+        writer.close()
+    return received
+
+
+def statuses(received: bytes) -> list[int]:
+    """The final statuses in what a server answered."""
+    found = [int(part[4:7]) for part in received.split(b"HTTP/1.")[1:] if part[1:2] == b" " and part[2:5].isdigit() or part[4:7].isdigit()]
+    return [status for status in found if status >= 200]
