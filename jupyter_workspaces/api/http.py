@@ -57,6 +57,10 @@ class DataHandler(APIHandler):
 
     # Who asks
 
+    async def prepare(self) -> None:
+        origins.drop_unreadable_referer(self.request)
+        await super().prepare()
+
     @property
     def trusts_headers(self) -> bool:
         """Whether `--trusted-header-auth` was given."""

@@ -41,6 +41,14 @@ def is_cross_site(request: HTTPServerRequest, settings: Mapping[str, Any], *, kn
     return origin is not None
 
 
+def drop_unreadable_referer(request: HTTPServerRequest) -> None:
+    """Forget a `Referer` that is no address: Jupyter's log of requests would fail on it."""
+    try:
+        urlsplit(request.headers.get("Referer", ""))
+    except ValueError:
+        del request.headers["Referer"]
+
+
 def is_same_origin(origin: str, host: str) -> bool:
     """Return whether an `Origin` names the host (with port) that was asked."""
     try:

@@ -67,9 +67,12 @@ class ConnectHandler(JupyterHandler):
     async def prepare(self) -> None:  # type: ignore[override]
         named = self.path_kwargs
         self.place = Place(named["namespace"], named["name"], named["port"])
+        origins.drop_unreadable_referer(self.request)
         try:
             await super().prepare(_redirect_to_login=False)
-        except web.HTTPError:
+        except web.HTTPError as error:
+            if error.status_code == 400:
+                raise Refused(400, "The query of this address is not text in UTF-8.", "BadRequest") from error
             if not self.check_host():
                 raise Refused(403, f"This server is not known as {self.request.host}.", "UnknownHost") from None
         if not self.current_user:

@@ -98,6 +98,12 @@ def request_fault(request: HTTPServerRequest) -> str | None:
     return None
 
 
+def body_length(request: HTTPServerRequest) -> int | None:
+    """Return the bytes of the body that its Content-Length announces, None where there is no sound one."""
+    length = request.headers.get("Content-Length", "")
+    return int(length) if _is_length(length) else None
+
+
 def wants_websocket(request: HTTPServerRequest) -> bool:
     """Return whether a request asks to become a WebSocket (RFC 6455 §4.2.1).
 

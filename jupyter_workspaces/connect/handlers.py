@@ -15,7 +15,7 @@ from ..cluster.errors import ClusterError
 from ..timeouts import timeout
 from .asking import PORT, ConnectHandler, Elsewhere, Refused, unreadable_token
 from .credentials import has_token
-from .framing import BadResponse, check_response, reason_phrase, request_fault, wants_websocket
+from .framing import BadResponse, body_length, check_response, reason_phrase, request_fault, wants_websocket
 from .html import Decoder, HtmlRewriter, decoder
 from .kernelspecs import KernelspecsRewriter, is_kernelspecs
 from .response_headers import response_headers
@@ -132,8 +132,8 @@ class HttpHandler(ConnectHandler):
         """Whether there is no body, or so little that it is sent already."""
         if not self._has_body():
             return True
-        length = self.request.headers.get("Content-Length", "")
-        return length.isdecimal() and int(length) <= SMALL_BODY and "Expect" not in self.request.headers
+        length = body_length(self.request)
+        return length is not None and length <= SMALL_BODY and "Expect" not in self.request.headers
 
     def _lift_limit(self) -> None:
         """Uploads into a workspace are its own matter; nothing of them is kept here."""

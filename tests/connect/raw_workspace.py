@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -56,25 +57,38 @@ async def raw_workspace(view: Any, answer: bytes | Callable[[bytes], bytes], *, 
         server.close()
 
 
-async def exchange(port: int, sent: bytes, *, wait: float = 0) -> bytes:
-    """Send bytes to a server and read all that it answers until it closes the connection; `wait` ends an answer that stays open."""
+async def exchange(port: int, sent: bytes, *, responses: int = 0) -> bytes:
+    """Send bytes to a server and return what it answers until it closes the connection, or until so many responses are whole."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     received = b""
     try:
         writer.write(sent)
         await writer.drain()
-        async with asyncio.timeout(wait or LIMIT):
-            while data := await reader.read(2**16):
-                received += data
-    except TimeoutError:
-        if not wait:
-            raise
+        async with asyncio.timeout(LIMIT):
+            if not responses:
+                return await reader.read()
+            while len(statuses(received)) < responses and not reader.at_eof():
+                received += await _response(reader)
+            return received
     finally:
         writer.close()
-    return received
+
+
+async def _response(reader: asyncio.StreamReader) -> bytes:
+    """One response, to its end; what there is of it where the connection is closed before."""
+    try:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = re.search(rb"\r\ncontent-length: *([0-9]+)\r\n", head.lower())
+        if b"\r\ntransfer-encoding: chunked\r\n" in head.lower():
+            return head + await reader.readuntil(b"0\r\n\r\n")
+        if length is None or head[9:12] == b"304":
+            return head
+        return head + await reader.readexactly(int(length[1]))
+    except asyncio.IncompleteReadError as error:
+        return error.partial
 
 
 def statuses(received: bytes) -> list[int]:
     """The final statuses in what a server answered."""
-    found = [int(part[4:7]) for part in received.split(b"HTTP/1.")[1:] if part[1:2] == b" " and part[2:5].isdigit() or part[4:7].isdigit()]
+    found = [int(status) for status in re.findall(rb"HTTP/1\.[01] ([0-9]{3}) ", received)]
     return [status for status in found if status >= 200]
