@@ -24,9 +24,11 @@ class RawWorkspace:
     ended: int = 0
 
     async def all_ended(self) -> None:
-        async with asyncio.timeout(LIMIT):
-            while self.ended < self.connections:
-                await asyncio.sleep(0.01)
+        for _ in range(100 * LIMIT):
+            if self.ended == self.connections:
+                return
+            await asyncio.sleep(0.01)
+        raise TimeoutError(f"{self.connections - self.ended} connections are still open")
 
 
 @asynccontextmanager

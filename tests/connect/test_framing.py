@@ -341,8 +341,7 @@ async def test_a_websocket_opens_only_after_a_right_handshake_with_the_workspace
 
 
 async def test_a_right_handshake_opens_the_websocket(browser, view):
-    async with raw_workspace(view, handshake("Sec-WebSocket-Protocol: two")):
-        async with browser.socket(protocols=("one", "two")) as socket:
-            assert socket.protocol == "two"
-            async with asyncio.timeout(10):
-                await socket.close()
+    async with raw_workspace(view, handshake("Sec-WebSocket-Protocol: two")), browser.socket(protocols=("one", "two")) as socket:
+        assert socket.protocol == "two"
+        async with asyncio.timeout(10):
+            await socket.close()
