@@ -201,6 +201,7 @@ class ConnectHandler(JupyterHandler):
             text, policy = page(shown, self.place, steps, self.status_url)
             self.set_header("Content-Type", "text/html; charset=utf-8")
             self.set_header("Content-Security-Policy", policy)
+            self.set_header("X-Frame-Options", "SAMEORIGIN")  # older browsers know no frame-ancestors
             self.finish(text)
         else:
             self.answer({"message": message, "reason": reason})
