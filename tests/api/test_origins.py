@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -121,12 +122,19 @@ def test_behind_a_proxy_that_names_another_host_the_browsers_word_counts() -> No
 async def test_the_api_answers_another_sites_page_nothing(raw: Raw, path: str) -> None:
     """Whoever is signed in, and also where nobody needs to be."""
     cookie = {"Authorization": "", "Cookie": await _signed_in(raw)}
-    for name in ("script tag", "fetch", "frame", "EventSource", "page on another port", "no Fetch Metadata"):
+    for name in ("script tag", "fetch", "frame", "EventSource", "page on another port", "no Fetch Metadata", "no address"):
         answer = await raw("GET", path, headers={**OF_ANOTHER_SITE[name], **cookie})
         assert (name, answer.code) == (name, 403)
         assert json.loads(answer.body)["error"]["message"] == "This page's origin may not use the API of this server."
     answer = await raw("GET", path if path != "events" else "cluster", headers={**OF_OURS_OR_OF_NOBODY["followed link"], **cookie})
     assert answer.code in (200, 404)
+
+
+async def test_a_referer_that_is_no_address_is_no_fault_of_the_server(raw: Raw, caplog: pytest.LogCaptureFixture) -> None:
+    for path, status in (("cluster", 200), ("nothing", 404)):
+        answer = await raw("GET", path, headers={"Referer": "http://["})
+        assert answer.code == status
+    assert [record for record in caplog.records if record.exc_info and record.levelno >= logging.WARNING] == []
 
 
 async def test_the_apis_pages_are_not_shown_in_frames_of_other_sites(raw: Raw) -> None:
