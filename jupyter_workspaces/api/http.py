@@ -57,7 +57,7 @@ class DataHandler(APIHandler):
 
     # Who asks
 
-    async def prepare(self) -> None:
+    async def prepare(self) -> None:  # type: ignore[override]
         origins.drop_unreadable_referer(self.request)
         await super().prepare()
 

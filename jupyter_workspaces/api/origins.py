@@ -57,6 +57,15 @@ def is_same_origin(origin: str, host: str) -> bool:
         return False
 
 
+def is_page_below(request: HTTPServerRequest, path: str) -> bool:
+    """Return whether the request's `Referer` is a page of this server below a path. Browsers let no page name another."""
+    referer = request.headers.get("Referer", "")
+    try:
+        return is_same_origin(referer, request.host) and urlsplit(referer).path.startswith(path)
+    except ValueError:
+        return False
+
+
 def is_trusted(origin: str, settings: Mapping[str, Any]) -> bool:
     """Return whether the administrator named this origin (`allow_origin`, `allow_origin_pat`). `null` is never one."""
     if not _origin_of(origin):

@@ -80,7 +80,7 @@ class ConnectHandler(JupyterHandler):
                 raise Elsewhere(url_concat(self.settings["login_url"], {"next": self.request.uri or ""}))
             status = 401 if isinstance(self.identity_provider, HeaderIdentities) else 403
             raise Refused(status, "You are not signed in to this server, or no longer. Sign in and try again.", "NotSignedIn")
-        if not self.token_authenticated and origins.is_cross_site(self.request, self.settings, lets_navigate=not self.action):
+        if not self.token_authenticated and self._is_cross_site():
             raise Refused(403, "This request comes from a page of another site, so it was not passed on.", "CrossOrigin")
         action = self.action or ("read" if self.request.method in _READS else "write")
         allowed = await ensure_async(self.authorizer.is_authorized(self, self.current_user, action, self.auth_resource))
@@ -117,6 +117,17 @@ class ConnectHandler(JupyterHandler):
 
     def check_xsrf_cookie(self) -> None:
         """Do nothing: the apps in workspaces do not know our `_xsrf`. `prepare` and `from_our_pages` guard writes instead."""
+
+    def _is_cross_site(self) -> bool:
+        """Whether the request is for a page of another site, and for no page of this very workspace.
+
+        A page that is shown in a sandbox (Jupyter shows HTML files so) has no origin of its own; it may load its pictures by `Referer`.
+        """
+        if not origins.is_cross_site(self.request, self.settings, lets_navigate=not self.action):
+            return False
+        own = f"{self.base_url}{self.place.path[1:]}"
+        inside = not self.action and "Origin" not in self.request.headers and origins.is_page_below(self.request, own)
+        return self.request.method not in ("GET", "HEAD") or not inside
 
     def from_our_pages(self) -> bool:
         """Return whether a write or a WebSocket that is not of another site is known to be of ours, or of no browser at all.

@@ -64,9 +64,10 @@ ACTED_UPON_PREFIXES = (
     "x-sendfile",  # Apache, lighttpd; also x-sendfile2
 )
 
-AUTHENTICATION_SCHEMES = ("basic", "bearer", "digest")
-"""Negotiate and NTLM sign a whole connection in, and browsers on an intranet answer them without asking anybody."""
-
+# One challenge of a scheme that asks a person. Negotiate and NTLM sign a whole connection in, and browsers on an intranet answer them by
+# themselves; several challenges in one line could hide one.
+_PARAMETER = r"""[\w!#$%&'*+.^`|~-]+\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^\s",]+)"""
+_CHALLENGE = re.compile(rf"\s*(?:basic|bearer|digest)(?:\s+{_PARAMETER}(?:\s*,\s*{_PARAMETER})*)?\s*", re.IGNORECASE)
 # They tell of the bytes that were, and the body is another now.
 _OF_THE_BODY = frozenset(("content-length", "content-encoding", "content-md5", "content-digest", "repr-digest", "digest", "accept-ranges"))
 # In a quoted string `<` is a character. Each alternative also ends at the end, so that no bracket or quote is looked at twice.
@@ -113,7 +114,7 @@ def _passed(name: str, value: str, path: PublicPath, guard: Guard, page: str) ->
         return _LINK.sub(lambda match: match[0] if match[1] is None else f"<{path.outward(match[1])}{match[2]}", value)
     if name == "refresh":
         return _refresh(value, path)
-    if name == "www-authenticate" and not value.strip().lower().startswith(AUTHENTICATION_SCHEMES):
+    if name == "www-authenticate" and not _CHALLENGE.fullmatch(value):
         return None
     if name == "access-control-allow-origin" and value.partition("://")[2] == path.upstream:
         return None  # the workspace means itself, and its pages are of our origin

@@ -73,7 +73,7 @@ class SocketHandler(ConnectHandler, WebSocketHandler):
         offered = offered_protocols(self.request.headers)
         try:
             session = await self.upstreams.session(self.services.cluster.cluster, target)
-            self._upstream = await session.ws_connect(
+            upstream = await session.ws_connect(
                 upstream_url("ws", target, path, self.request, self.guard),
                 headers=headers,
                 protocols=offered,
@@ -93,12 +93,15 @@ class SocketHandler(ConnectHandler, WebSocketHandler):
             raise Refused(502, f"The program in {self.place.name} answered the WebSocket with what is not HTTP.", "BadResponse") from error
         except (aiohttp.ClientConnectionError, asyncio.TimeoutError) as error:
             raise Refused(503, f"{self.place.name} does not take connections yet.", "Starting") from error
+        assert isinstance(upstream, UpstreamSocket)
         try:
-            assert isinstance(self._upstream, UpstreamSocket)
-            check_handshake(self._upstream.handshake, offered)
-            await super().get(*args, **kwargs)
+            check_handshake(upstream.handshake, offered)
         except BadResponse as error:
+            upstream.handshake.close()  # at once: whoever breaks the protocol is not waited for
             raise Refused(502, f"The WebSocket of the program in {self.place.name} was not passed on: {error}.", "BadResponse") from error
+        self._upstream = upstream
+        try:
+            await super().get(*args, **kwargs)
         finally:
             if self.ws_connection is None or self._pump is None:
                 await self._upstream.close(code=aiohttp.WSCloseCode.GOING_AWAY)

@@ -92,6 +92,27 @@ async def test_sites_that_the_administrator_trusts_may(browser, server, setting)
             assert (name, answer.status) == (name, 200)
 
 
+@pytest.mark.parametrize(
+    ("page", "more", "status"),
+    [
+        ("SELF/files/page.html", {}, 200),
+        ("SELF/files/page.html", {"Origin": "null"}, 403),
+        ("OTHER/files/page.html", {}, 403),
+        ("http://HOST/lab", {}, 403),
+        ("https://evil.example/SELF/", {}, 403),
+        ("", {}, 403),
+    ],
+)
+async def test_a_sandboxed_page_may_load_what_is_of_its_own_workspace(browser, page, more, status):
+    own = str(browser.url())
+    page = page.replace("SELF/", own).replace("OTHER/", own.replace("/small/", "/other/")).replace("HOST", browser.host)
+    headers = {"Cookie": await browser.cookie(), **sent("cross-site", "no-cors", "image", Referer=page), **more}
+    async with browser.request("GET", "x", headers=headers) as answer:
+        assert answer.status == status
+    async with browser.request("POST", "x", headers=headers) as answer:
+        assert answer.status == 403
+
+
 async def test_a_page_that_knows_the_token_may_come_from_anywhere(browser):
     async with browser.request("GET", "x", headers={**browser.signed, **OF_ANOTHER_SITE["fetch"]}) as answer:
         assert answer.status == 200

@@ -129,7 +129,18 @@ def test_a_refresh_leads_where_the_workspace_means(written, said):
 
 
 @pytest.mark.parametrize(
-    ("scheme", "passes"), [("Basic realm=x", True), ("bearer", True), ("Negotiate", False), (" NTLM", False), ("Own", False)]
+    ("scheme", "passes"),
+    [
+        ("Basic realm=x", True),
+        ('Digest realm="a, Negotiate", qop="auth", nonce="x="', True),
+        ("bearer", True),
+        ("Negotiate", False),
+        (" NTLM", False),
+        ("Basic realm=x, Negotiate", False),
+        ('Basic realm="x", NTLM TlRMTVNTUAA=', False),
+        ("Basic-Own realm=x", False),
+        ("Own", False),
+    ],
 )
 def test_only_sign_ins_that_ask_a_person_pass(scheme, passes):
     assert ("WWW-Authenticate" in passed(("WWW-Authenticate", scheme))) is passes
