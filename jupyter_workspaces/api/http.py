@@ -129,9 +129,10 @@ class DataHandler(APIHandler):
             super().set_cors_headers()
 
     def check_origin(self, origin_to_satisfy_tornado: str = "") -> bool:
-        """Raise `Problem` 403 for a request that a browser sent for a page of another site (`origins`), reads included.
+        """Raise `Problem` 403 for a browser's request for a page of another site, reads included.
 
-        With trusted headers the proxy in front may have changed `Host`: only what the browser says in `Sec-Fetch-Site` counts then.
+        With trusted headers the proxy in front may have changed `Host`: only what the browser
+        says in `Sec-Fetch-Site` counts then.
         """
         knows_host = not self.trusts_headers
         if not self.skip_check_origin() and origins.is_cross_site(self.request, self.settings, knows_host=knows_host):

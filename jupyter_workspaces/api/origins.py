@@ -1,10 +1,12 @@
 """Which pages a request may come from, by what the browser says of it: Fetch Metadata and `Origin`.
 
-A page of another site can have the browser send requests here, by scripts, pictures, frames or forms, and the browser adds what this
-server believes: cookies, the address of this machine, the sign-in of a proxy in front. Such a request is refused unless it opens a page
-in a tab of its own (a link that somebody follows), where the other site sees nothing of the answer.
+A page of another site can have the browser send requests here, by scripts, pictures, frames or
+forms, and the browser adds what this server believes: cookies, the address of this machine, the
+sign-in of a proxy in front. Such a request is refused unless it opens a page in a tab of its own (a
+link that somebody follows), where the other site sees nothing of the answer.
 
-Sources: W3C Fetch Metadata Request Headers; RFC 6454 and the Fetch standard for `Origin`. Programs send none of these headers.
+Sources: W3C Fetch Metadata Request Headers; RFC 6454 and the Fetch standard for `Origin`. Programs
+send none of these headers.
 """
 
 from __future__ import annotations
@@ -18,11 +20,15 @@ from tornado.httputil import HTTPServerRequest
 
 
 def is_cross_site(request: HTTPServerRequest, settings: Mapping[str, Any], *, knows_host: bool = True, lets_navigate: bool = True) -> bool:
-    """Return whether a browser sent this request for a page of another site that the administrator does not trust.
+    """Return whether a browser sent this request for a page of another, untrusted site.
 
-    Another port of this host is another site. `settings` are the web application's, of which `allow_origin` and `allow_origin_pat`
-    count. Args:
-        knows_host: whether `Host` is what the browser asked for; a proxy in front may have changed it.
+    Another port of this host is another site. `settings` are the web application's, of which
+    `allow_origin` and `allow_origin_pat` count.
+
+    Args:
+        request: the request; its headers and method count.
+        settings: those of the web application.
+        knows_host: whether `Host` is what the browser asked for; a proxy may have changed it.
         lets_navigate: whether following a link to this address is allowed.
     """
     headers = request.headers
@@ -35,7 +41,8 @@ def is_cross_site(request: HTTPServerRequest, settings: Mapping[str, Any], *, kn
         return True
     if site is None or site in ("same-origin", "none"):
         return False
-    # Requests of frames and pictures have no Origin; the browser names their page's origin at least as Referer.
+    # Requests of frames and pictures have no Origin; the browser names their page's origin at least
+    # as Referer.
     if origin is None and settings.get("allow_origin") != "*":
         return not is_trusted(_origin_of(headers.get("Referer", "")), settings)
     return origin is not None
@@ -58,7 +65,10 @@ def is_same_origin(origin: str, host: str) -> bool:
 
 
 def is_page_below(request: HTTPServerRequest, path: str) -> bool:
-    """Return whether the request's `Referer` is a page of this server below a path. Browsers let no page name another."""
+    """Return whether the request's `Referer` is a page of this server below a path.
+
+    Browsers let no page name another.
+    """
     referer = request.headers.get("Referer", "")
     try:
         return is_same_origin(referer, request.host) and urlsplit(referer).path.startswith(path)
@@ -67,7 +77,10 @@ def is_page_below(request: HTTPServerRequest, path: str) -> bool:
 
 
 def is_trusted(origin: str, settings: Mapping[str, Any]) -> bool:
-    """Return whether the administrator named this origin (`allow_origin`, `allow_origin_pat`). `null` is never one."""
+    """Return whether the administrator named this origin (`allow_origin`, `allow_origin_pat`).
+
+    `null` is never one.
+    """
     if not _origin_of(origin):
         return False
     allowed, pattern = str(settings.get("allow_origin") or ""), str(settings.get("allow_origin_pat") or "")

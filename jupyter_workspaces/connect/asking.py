@@ -116,12 +116,16 @@ class ConnectHandler(JupyterHandler):
         raise Refused(403, f"You may not open this workspace: {why_not}. Ask whoever manages the cluster.", "NotAllowed")
 
     def check_xsrf_cookie(self) -> None:
-        """Do nothing: the apps in workspaces do not know our `_xsrf`. `prepare` and `from_our_pages` guard writes instead."""
+        """Do nothing: the apps in workspaces do not know our `_xsrf`.
+
+        `prepare` and `from_our_pages` guard writes instead.
+        """
 
     def _is_cross_site(self) -> bool:
-        """Whether the request is for a page of another site, and for no page of this very workspace.
+        """Whether the request is for a page of another site, and for none of this workspace.
 
-        A page that is shown in a sandbox (Jupyter shows HTML files so) has no origin of its own; it may load its pictures by `Referer`.
+        A page that is shown in a sandbox (Jupyter shows HTML files so) has no origin of its own;
+        it may load its pictures by `Referer`.
         """
         if not origins.is_cross_site(self.request, self.settings, lets_navigate=not self.action):
             return False
@@ -130,9 +134,9 @@ class ConnectHandler(JupyterHandler):
         return self.request.method not in ("GET", "HEAD") or not inside
 
     def from_our_pages(self) -> bool:
-        """Return whether a write or a WebSocket that is not of another site is known to be of ours, or of no browser at all.
+        """Return whether a write or a WebSocket is of our pages, or of no browser at all.
 
-        A login cookie without any word of origin is not enough.
+        `prepare` has refused those of other sites. A login cookie without any word of origin is not enough.
         """
         if self.token_authenticated or "Origin" in self.request.headers:
             return True

@@ -1,6 +1,9 @@
-"""Cookies as browsers read them: RFC 6265 §5.2, and RFC 6265bis where browsers already follow it. Pure.
+"""Cookies as browsers read them. Pure.
 
-Whatever is not understood here is dropped. A cookie that a browser would read in another way than this module does must not reach it.
+Sources: RFC 6265 §5.2, and RFC 6265bis where browsers already follow it.
+
+Whatever is not understood here is dropped. A cookie that a browser would read in another way than
+this module does must not reach it.
 """
 
 from __future__ import annotations
@@ -16,7 +19,8 @@ ATTRIBUTE_BYTES = 1024
 
 _SPACE = " \t"
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-# Wider than a token (PHP names cookies `a[b]`), without what some server takes for the end of a name.
+# Wider than a token (PHP names cookies `a[b]`), without what some server takes
+# for the end of a name.
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z()/:<>?@\[\]{}]+")
 _MAX_AGE = re.compile(r"-?[0-9]+")
 _SAME_SITE = {"strict": "Strict", "lax": "Lax", "none": "None"}
@@ -24,7 +28,10 @@ _SAME_SITE = {"strict": "Strict", "lax": "Lax", "none": "None"}
 
 @dataclass(frozen=True)
 class SetCookie:
-    """One `Set-Cookie` header. `path` is None where the browser would use the directory of the requested page."""
+    """One `Set-Cookie` header.
+
+    `path` is None where the browser would use the directory of the requested page.
+    """
 
     name: str
     value: str
@@ -48,8 +55,9 @@ class SetCookie:
 def parse(header: str) -> SetCookie | None:
     """Parse a `Set-Cookie` header; None for a cookie that is refused.
 
-    Refused are control characters, more than `COOKIE_BYTES`, an empty name (a browser sends such a cookie as its bare value, and
-    `=_xsrf=1` would reach a server as `_xsrf=1`), a name that servers read in different ways, and `__Secure-` without `Secure`.
+    Refused are control characters, more than `COOKIE_BYTES`, an empty name (a browser sends such a
+    cookie as its bare value, and `=_xsrf=1` would reach a server as `_xsrf=1`), a name that servers
+    read in different ways, and `__Secure-` without `Secure`.
     """
     if _CONTROL.search(header):
         return None
@@ -81,7 +89,10 @@ def parse(header: str) -> SetCookie | None:
 
 
 def pairs(headers: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Parse `Cookie` headers into names and values. Cookies without a name are left out, as `parse` never let one in."""
+    """Parse `Cookie` headers into names and values.
+
+    Cookies without a name are left out, as `parse` never let one in.
+    """
     for header in headers:
         for pair in header.split(";"):
             name, mark, value = pair.partition("=")
@@ -91,7 +102,7 @@ def pairs(headers: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 
 def default_path(page: str) -> str:
-    """Return the path of a cookie that names none, for the path of the requested page (RFC 6265 §5.1.4)."""
+    """Return the path of a cookie that names none, by the page's path (RFC 6265 §5.1.4)."""
     return page[: page.rfind("/")] if page.count("/") > 1 else "/"
 
 

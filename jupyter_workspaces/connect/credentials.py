@@ -47,9 +47,10 @@ class Guard:
         return {value for name, value in cookies.pairs(headers) if name == XSRF}
 
     def cookie_outward(self, header: str, path: PublicPath, page: str) -> str | None:
-        """Rebuild a `Set-Cookie` for the browser: its name kept apart, for this host only, never wider than the workspace's path.
+        """Rebuild a `Set-Cookie` for the browser: for this host only, within the workspace's path.
 
-        `page` is the path of the request as the browser knows it. None for a cookie that is refused (`cookies.parse`).
+        A name that this server uses itself is kept apart by `PREFIX`. `page` is the path of the
+        request as the browser knows it. None for a cookie that is refused (`cookies.parse`).
         """
         cookie = cookies.parse(header)
         if cookie is None:

@@ -1,7 +1,8 @@
-"""What one hop of HTTP decides for itself: where messages end, which of them are whole and valid, and what is an upgrade.
+"""What one hop of HTTP decides for itself: ends of messages, validity, upgrades.
 
-Tornado reads requests and aiohttp reads responses, each as leniently as clients and programs need. What they let through and could be
-read in two ways by the next program in the chain is refused here, before a byte of it is passed on.
+Tornado reads requests and aiohttp reads responses, each as leniently as clients and programs need.
+What they let through and could be read in two ways by the next program in the chain is refused
+here, before a byte of it is passed on.
 
 Sources: RFC 9110 (semantics), RFC 9112 (HTTP/1.1), RFC 6455 (WebSocket).
 """
@@ -45,13 +46,17 @@ _SINGLE = frozenset((b"content-length", b"content-type", b"location", b"transfer
 
 
 class BadResponse(Exception):
-    """A workspace's response that cannot be passed on. The text says what is wrong with it, without its contents."""
+    """A workspace's response that cannot be passed on.
+
+    The text says what is wrong with it, without its contents.
+    """
 
 
 def check_response(response: aiohttp.ClientResponse) -> None:
     """Raise `BadResponse` for a response that other programs may read in another way than we do.
 
-    A 101 is one: only a WebSocket handshake may end HTTP on a connection. aiohttp has skipped the other informational responses.
+    A 101 is one: only a WebSocket handshake may end HTTP on a connection. aiohttp has skipped the
+    other informational responses.
     """
     status, version = response.status, response.version
     if status < 200:
@@ -77,14 +82,15 @@ def check_response(response: aiohttp.ClientResponse) -> None:
 
 
 def reason_phrase(response: aiohttp.ClientResponse) -> str | None:
-    """Return the response's reason phrase where it is plain text, else None for the standard one."""
+    """Return the reason phrase where it is plain text, else None for the standard one."""
     reason = response.reason or ""
     return reason if reason.strip() and _REASON.fullmatch(reason) else None
 
 
 def request_fault(request: HTTPServerRequest) -> str | None:
-    """Return what is wrong with a request whose body another program could see end elsewhere; None for a sound one.
+    """Return what is wrong with the framing of a request, None for a sound one.
 
+    A body that another program could see end elsewhere must not be passed on.
     Tornado looks at the same headers, but only after a handler that streams its body has begun.
     """
     lengths = request.headers.get_list("Content-Length")
@@ -99,7 +105,7 @@ def request_fault(request: HTTPServerRequest) -> str | None:
 
 
 def body_length(request: HTTPServerRequest) -> int | None:
-    """Return the bytes of the body that its Content-Length announces, None where there is no sound one."""
+    """Return the body's bytes by Content-Length; None where there is no sound one."""
     length = request.headers.get("Content-Length", "")
     return int(length) if _is_length(length) else None
 
@@ -107,8 +113,9 @@ def body_length(request: HTTPServerRequest) -> int | None:
 def wants_websocket(request: HTTPServerRequest) -> bool:
     """Return whether a request asks to become a WebSocket (RFC 6455 §4.2.1).
 
-    Another protocol, several of them, HTTP/1.0, or an `Upgrade` that `Connection` does not name is no such request: RFC 9110 §7.8
-    lets a server ignore it, and it is passed on as an ordinary one, without the header.
+    Another protocol, several of them, HTTP/1.0, or an `Upgrade` that `Connection` does not name is
+    no such request: RFC 9110 §7.8 lets a server ignore it, and it is passed on as an ordinary one,
+    without the header.
     """
     headers = request.headers
     return (
@@ -120,7 +127,7 @@ def wants_websocket(request: HTTPServerRequest) -> bool:
 
 
 def handshake_fault(headers: HTTPHeaders) -> str | None:
-    """Return what is wrong with a browser's WebSocket handshake (RFC 6455 §4.2.1), None for a sound one."""
+    """Return what is wrong with a browser's handshake (RFC 6455 §4.2.1), None for a sound one."""
     if [version.strip() for version in headers.get_list("Sec-WebSocket-Version")] != ["13"]:
         return "Its Sec-WebSocket-Version is not 13."
     try:
@@ -140,9 +147,10 @@ def offered_protocols(headers: HTTPHeaders) -> list[str]:
 
 
 def check_handshake(response: aiohttp.ClientResponse, offered: Iterable[str]) -> None:
-    """Raise `BadResponse` for a handshake that chooses what was not offered (RFC 6455 §4.1, items 5 and 6).
+    """Raise `BadResponse` for a handshake that chooses what was not offered.
 
-    aiohttp has checked the status, `Upgrade`, `Connection` and `Sec-WebSocket-Accept`. Extensions are never offered.
+    RFC 6455 §4.1, items 5 and 6. aiohttp has checked the status, `Upgrade`, `Connection` and `Sec-WebSocket-Accept`. Extensions
+    are never offered.
     """
     chosen = response.headers.getall("Sec-WebSocket-Protocol", [])
     if len(chosen) > 1 or not {name.strip() for name in chosen} <= set(offered):
@@ -152,7 +160,10 @@ def check_handshake(response: aiohttp.ClientResponse, offered: Iterable[str]) ->
 
 
 def connection_options(lines: Iterable[str]) -> frozenset[str]:
-    """Return the lower-case names in `Connection` headers: those headers are meant for this hop only."""
+    """Return the lower-case names in `Connection` headers.
+
+    Those headers are meant for this hop only.
+    """
     return frozenset(option.strip(" \t").lower() for line in lines for option in line.split(","))
 
 

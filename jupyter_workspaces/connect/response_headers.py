@@ -1,16 +1,22 @@
-"""Which headers of a workspace's response reach the browser: those on a list, never all but some. Pure.
+"""Which headers of a workspace's response reach the browser: those on a list. Pure.
 
-A workspace shares its origin with the Jupyter server in front of it, and its connection with the proxies in front of that. A header may
-therefore pass only if it speaks of this response or of the document made from it. The rule:
+A workspace shares its origin with the Jupyter server in front of it, and its connection with the
+proxies in front of that. A header may therefore pass only if it speaks of this response or of the
+document made from it. The rule:
 
-1. Standard names (IANA's field-name registry, and the standards of browsers) pass if they are in `ALLOWED`.
-2. Names of applications pass by their prefix (`OWN_PREFIXES`, above all `X-`), as their scripts read them, except those that
-   browsers or proxies act upon (`ACTED_UPON`, `ACTED_UPON_PREFIXES`): an nginx in front answers `X-Accel-Redirect: /secret` with a file.
-3. Everything else is dropped, and so are trailers and what `Connection` names. Among it is what rules a whole origin
-   (`Clear-Site-Data`, `Strict-Transport-Security`, `Alt-Svc`, `NEL`, `Report-To`, `Reporting-Endpoints`, `Set-Login`, `Origin-Agent-Cluster`,
-   `Accept-CH`, `Critical-CH`, `Speculation-Rules`, `Use-As-Dictionary`, …), whatever new header of the kind browsers learn.
+1. Standard names (IANA's field-name registry, and the standards of browsers) pass if they are in
+   `ALLOWED`.
+2. Names of applications pass by their prefix (`OWN_PREFIXES`, above all `X-`), as their scripts
+   read them, except those that browsers or proxies act upon (`ACTED_UPON`, `ACTED_UPON_PREFIXES`):
+   an nginx in front answers `X-Accel-Redirect: /secret` with a file.
+3. Everything else is dropped, and so are trailers and what `Connection` names. Among it is what
+   rules a whole origin (`Clear-Site-Data`, `Strict-Transport-Security`, `Alt-Svc`, `NEL`,
+   `Report-To`, `Reporting-Endpoints`, `Set-Login`, `Origin-Agent-Cluster`, `Accept-CH`,
+   `Critical-CH`, `Speculation-Rules`, `Use-As-Dictionary`, …), whatever new header of the kind
+   browsers learn.
 
-`Set-Cookie`, `Service-Worker-Allowed`, `WWW-Authenticate` and the headers that hold addresses are rebuilt to stay in the workspace's path.
+`Set-Cookie`, `Service-Worker-Allowed`, `WWW-Authenticate` and the headers that hold addresses are
+rebuilt to stay in the workspace's path.
 """
 
 from __future__ import annotations
@@ -48,7 +54,7 @@ ALLOWED = _names(
 )
 
 OWN_PREFIXES = ("x-", "jupyter-", "hx-", "mcp-", "tus-", "upload-", "grpc-")
-"""Of applications and their frameworks: Jupyter, htmx, the Model Context Protocol, resumable uploads, gRPC-Web."""
+"""Of applications: Jupyter, htmx, Model Context Protocol, resumable uploads, gRPC-Web."""
 
 ACTED_UPON = _names("x-dns-prefetch-control x-esi x-forwarded x-permitted-cross-domain-policies x-real-ip x-scheme x-sourcemap x-varnish")
 ACTED_UPON_PREFIXES = (
@@ -64,13 +70,14 @@ ACTED_UPON_PREFIXES = (
     "x-sendfile",  # Apache, lighttpd; also x-sendfile2
 )
 
-# One challenge of a scheme that asks a person. Negotiate and NTLM sign a whole connection in, and browsers on an intranet answer them by
-# themselves; several challenges in one line could hide one.
+# One challenge of a scheme that asks a person. Negotiate and NTLM sign a whole connection in, and
+# browsers on an intranet answer them by themselves; several challenges in one line could hide one.
 _PARAMETER = r"""[\w!#$%&'*+.^`|~-]+\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^\s",]+)"""
 _CHALLENGE = re.compile(rf"\s*(?:basic|bearer|digest)(?:\s+{_PARAMETER}(?:\s*,\s*{_PARAMETER})*)?\s*", re.IGNORECASE)
 # They tell of the bytes that were, and the body is another now.
 _OF_THE_BODY = frozenset(("content-length", "content-encoding", "content-md5", "content-digest", "repr-digest", "digest", "accept-ranges"))
-# In a quoted string `<` is a character. Each alternative also ends at the end, so that no bracket or quote is looked at twice.
+# In a quoted string `<` is a character. Each alternative also ends at the end, so that no bracket
+# or quote is looked at twice.
 _LINK = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?$)|<([^>]*)(>|$)')
 _REFRESH = re.compile(r"""\s*([0-9]+)(?:\.[0-9.]*)?\s*(?:[;,\s]\s*(?:url\s*=\s*)?(.*))?""", re.IGNORECASE)
 
@@ -80,8 +87,8 @@ def response_headers(
 ) -> list[tuple[str, str]]:
     """Return the headers for the browser, as Latin-1 text like Tornado wants it.
 
-    `page` is the path of the request as the browser knows it; `rewritten` says that the body is not the workspace's own bytes.
-    The headers must have passed `framing.check_response`.
+    `page` is the path of the request as the browser knows it; `rewritten` says that the body is not
+    the workspace's own bytes. The headers must have passed `framing.check_response`.
     """
     pairs = list(received)
     nominated = connection_options(value for name, value in pairs if name.lower() == "connection")
@@ -130,7 +137,10 @@ def is_allowed(name: str) -> bool:
 
 
 def _refresh(value: str, path: PublicPath) -> str | None:
-    """`Refresh` as browsers read it (HTML, “shared declarative refresh steps”), with its address as they must use it."""
+    """`Refresh` as browsers read it, with its address as they must use it.
+
+    Source: WHATWG HTML, “shared declarative refresh steps”.
+    """
     match = _REFRESH.fullmatch(value)
     if match is None:
         return None

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 _AS_IT_IS = "".join(chr(byte) for byte in range(0x21, 0x7F) if byte != ord("#"))
 
-# What browsers take off or out of an address before they read it, and `\\`, which they read as `/` (WHATWG URL §4.4).
+# What browsers take off or out of an address before they read it (WHATWG URL §4.4).
 _AROUND = "".join(map(chr, range(0x21)))
 _WITHIN = str.maketrans("", "", "\t\n\r")
 _PATH_END = re.compile(r"[?#]")
@@ -55,7 +55,10 @@ class PublicPath:
         return quote(path.encode("latin-1"), safe=_AS_IT_IS)
 
     def outward_path(self, path: str) -> str:
-        """A root-absolute path that the workspace wrote, as the browser must use it. Dot segments are resolved first."""
+        """Return a root-absolute path of the workspace as the browser must use it.
+
+        Dot segments are resolved first.
+        """
         path = _resolved(path)
         if self.same or path.startswith(self.outer) or path == self.outer[:-1]:
             return path
@@ -83,7 +86,10 @@ class PublicPath:
         return urlunsplit(("", "", self.outward_path(path), parts.query, parts.fragment))
 
     def confined(self, path: str) -> str:
-        """A path for a cookie or a service worker, never wider than the workspace: one that could be read in two ways is its root."""
+        """Return a path for a cookie or a service worker, never wider than the workspace.
+
+        One that could be read in two ways becomes the workspace's root.
+        """
         if not path.startswith("/") or _NOT_PLAIN.search(path) or _has_dots(path):
             return self.outer
         outside = self.outward_path(path)
@@ -104,7 +110,7 @@ def _has_dots(path: str) -> bool:
 
 
 def _resolved(path: str) -> str:
-    """The path without dot segments, percent-encoded ones as well (WHATWG URL §4.4, “path state”)."""
+    """The path without dot segments, also percent-encoded ones (WHATWG URL, “path state”)."""
     if not _has_dots(path):
         return path
     kept: list[str] = []

@@ -1,4 +1,7 @@
-"""The workspace's side of a WebSocket. Imports aiohttp, so it is itself imported with the first request."""
+"""The workspace's side of a WebSocket.
+
+Imports aiohttp, so it is itself imported with the first request.
+"""
 
 from __future__ import annotations
 
