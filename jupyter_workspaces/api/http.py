@@ -16,7 +16,7 @@ from tornado import web
 from ..cluster.errors import ClusterError
 from ..documents.aside import aside
 from ..resources.causes import Cause, invalid
-from . import bodies, packing, problems
+from . import bodies, origins, packing, problems
 from .checks import dns_label, dns_subdomain
 from .identity import SIGNED_IN, CannotAsk, HeaderIdentities, Identity, decide, refusal
 from .problems import Problem, Stale
@@ -45,6 +45,7 @@ class DataHandler(APIHandler):
 
     async def prepare(self) -> None:  # type: ignore[override]
         """Decide about the request while its body is still outside. Raises `web.HTTPError`, `Problem`, `ClusterError`."""
+        origins.drop_unreadable_referer(self.request)
         self.received = Received(self.request)
         method = (self.request.method or "").lower()
         try:
@@ -181,11 +182,15 @@ class DataHandler(APIHandler):
             super().set_cors_headers()
 
     def check_origin(self, origin_to_satisfy_tornado: str = "") -> bool:
-        # With trusted headers the proxy decides which pages reach it; it must know them to name the user.
-        allowed: bool = self.trusts_headers or super().check_origin(origin_to_satisfy_tornado)
-        if not allowed:
+        """Raise `Problem` 403 for a browser's request for a page of another site, reads included.
+
+        With trusted headers the proxy in front may have changed `Host`: only what the browser
+        says in `Sec-Fetch-Site` counts then.
+        """
+        knows_host = not self.trusts_headers
+        if not self.skip_check_origin() and origins.is_cross_site(self.request, self.settings, knows_host=knows_host):
             raise problems.forbidden("This page's origin may not use the API of this server.")
-        return allowed
+        return True
 
     # What is asked
 

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from functools import cached_property
 from http import HTTPStatus
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.utils import ensure_async
 from tornado import web
 from tornado.httputil import url_concat
 
+from ..api import origins
 from ..api.identity import CannotAsk, HeaderIdentities, refusal
 from ..api.problems import Problem
 from ..cluster.errors import ClusterError, Forbidden, NotFound, Unauthorized
@@ -76,9 +76,12 @@ class ConnectHandler(JupyterHandler):
     async def prepare(self) -> None:  # type: ignore[override]
         named = self.path_kwargs
         self.place = Place(named["namespace"], named["name"], named["port"])
+        origins.drop_unreadable_referer(self.request)
         try:
             await super().prepare(_redirect_to_login=False)
-        except web.HTTPError:
+        except web.HTTPError as error:
+            if error.status_code == 400:
+                raise Refused(400, "The query of this address is not text in UTF-8.", "BadRequest") from error
             if not self.check_host():
                 raise Refused(403, f"This server is not known as {self.request.host}.", "UnknownHost") from None
         if not self.current_user:
@@ -86,12 +89,14 @@ class ConnectHandler(JupyterHandler):
                 raise Elsewhere(url_concat(self.settings["login_url"], {"next": self.request.uri or ""}))
             status = 401 if isinstance(self.identity_provider, HeaderIdentities) else 403
             raise Refused(status, "You are not signed in to this server, or no longer. Sign in and try again.", "NotSignedIn")
+        if not self.token_authenticated and self._is_cross_site():
+            raise Refused(403, "This request comes from a page of another site, so it was not passed on.", "CrossOrigin")
         action = self.action or ("read" if self.request.method in _READS else "write")
         allowed = await ensure_async(self.authorizer.is_authorized(self, self.current_user, action, self.auth_resource))
         if not allowed:
             raise Refused(403, f"You may not {action} workspaces on this server. Ask whoever manages it.", "NotAllowed")
         if action != "read" and not self.from_our_pages():
-            raise Refused(403, "This request comes from a page of another site, so it was not passed on.", "CrossOrigin")
+            raise Refused(403, "This request does not say which page it comes from, so it was not passed on.", "CrossOrigin")
         try:
             self.services = await cast(Services, self.settings["jupyter_workspaces"]).ready(CLUSTER_SECONDS, stale=True)
             async with timeout(CLUSTER_SECONDS):
@@ -121,22 +126,34 @@ class ConnectHandler(JupyterHandler):
         raise Refused(403, f"You may not open this workspace: {why_not}. Ask whoever manages the cluster.", "NotAllowed")
 
     def check_xsrf_cookie(self) -> None:
-        """Not asked: the apps in workspaces do not know our `_xsrf`. `from_our_pages` guards writes instead."""
+        """Do nothing: the apps in workspaces do not know our `_xsrf`.
+
+        `prepare` and `from_our_pages` guard writes instead.
+        """
+
+    def _is_cross_site(self) -> bool:
+        """Whether the request is for a page of another site, and for none of this workspace.
+
+        A page that is shown in a sandbox (Jupyter shows HTML files so) has no origin of its own;
+        it may load its pictures by `Referer`.
+        """
+        if not origins.is_cross_site(self.request, self.settings, lets_navigate=not self.action):
+            return False
+        own = f"{self.base_url}{self.place.path[1:]}"
+        inside = not self.action and "Origin" not in self.request.headers and origins.is_page_below(self.request, own)
+        return self.request.method not in ("GET", "HEAD") or not inside
 
     def from_our_pages(self) -> bool:
-        """Whether a write or a WebSocket may be meant: same origin, or no browser. A login cookie without any word of origin is not enough."""
-        if self.token_authenticated:
-            return True
-        site, origin = self.request.headers.get("Sec-Fetch-Site"), self.request.headers.get("Origin")
-        if origin is not None:
-            return urlsplit(origin).netloc.lower() == self.request.host.lower() or self._trusted(origin)
-        if site is not None:
-            return site == "same-origin"
-        return not self.identity_provider.auth_enabled
+        """Return whether a write or a WebSocket is of our pages, or of no browser at all.
 
-    def _trusted(self, origin: str) -> bool:
-        """Origins that the server's administrator named (`allow_origin`, `allow_origin_pat`); `null` is never one."""
-        return origin != "null" and bool(self.allow_origin or self.allow_origin_pat) and bool(self.check_origin())
+        `prepare` has refused those of other sites. A login cookie without any word of origin is not enough.
+        """
+        if self.token_authenticated or "Origin" in self.request.headers:
+            return True
+        site = self.request.headers.get("Sec-Fetch-Site")
+        if site is None:
+            return not self.identity_provider.auth_enabled
+        return site == "same-origin"
 
     @property
     def navigates(self) -> bool:
@@ -222,6 +239,7 @@ class ConnectHandler(JupyterHandler):
             text, policy = page(shown, self.place, steps, self.status_url)
             self.set_header("Content-Type", "text/html; charset=utf-8")
             self.set_header("Content-Security-Policy", policy)
+            self.set_header("X-Frame-Options", "SAMEORIGIN")  # older browsers know no frame-ancestors
             self.finish(text)
         else:
             self.answer({"message": message, "reason": reason})

@@ -11,13 +11,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote_plus
 
+from . import cookies
 from .rewriting import PublicPath
 
 PREFIX = "workspace-"
 XSRF = "_xsrf"
 
 # `__Host-` wants the path `/`, and ours is never that (RFC 6265bis §4.1.3.2).
-_RESERVED = re.compile(r"_xsrf$|username-|jupyterhub-|jupyter-hub-|__host-", re.IGNORECASE)
+_RESERVED = re.compile(r"_xsrf\Z|username-|jupyterhub-|jupyter-hub-|__host-", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Guard:
     def cookies_inward(self, headers: Iterable[str]) -> dict[str, str]:
         """The workspace's own cookies of `Cookie` headers, under its own names. Of two with one name the first counts (RFC 6265 §5.4)."""
         found: dict[str, str] = {}
-        for name, value in _pairs(headers):
+        for name, value in cookies.pairs(headers):
             if name.startswith(PREFIX) and self.reserved(name[len(PREFIX) :]):
                 name = name[len(PREFIX) :]
             elif self.reserved(name):
@@ -43,21 +44,19 @@ class Guard:
 
     def outer_xsrf(self, headers: Iterable[str]) -> set[str]:
         """The values of the server's own XSRF cookie."""
-        return {value for name, value in _pairs(headers) if name == XSRF}
+        return {value for name, value in cookies.pairs(headers) if name == XSRF}
 
-    def cookie_outward(self, header: str, path: PublicPath) -> str:
-        """A `Set-Cookie` for the browser: its name kept apart, for this host only, never wider than the workspace's path."""
-        pair, *attributes = header.split(";")
-        name = pair.partition("=")[0].strip()
-        if self.reserved(name):
-            pair = PREFIX + pair.strip()
-        kept = [pair.strip()]
-        for attribute in attributes:
-            key, _, value = attribute.strip().partition("=")
-            if key.lower() == "domain":
-                continue
-            kept.append(f"Path={path.confined(value.strip())}" if key.lower() == "path" else attribute.strip())
-        return "; ".join(kept)
+    def cookie_outward(self, header: str, path: PublicPath, page: str) -> str | None:
+        """Rebuild a `Set-Cookie` for the browser: for this host only, within the workspace's path.
+
+        A name that this server uses itself is kept apart by `PREFIX`. `page` is the path of the
+        request as the browser knows it. None for a cookie that is refused (`cookies.parse`).
+        """
+        cookie = cookies.parse(header)
+        if cookie is None:
+            return None
+        name = PREFIX + cookie.name if self.reserved(cookie.name) else cookie.name
+        return cookie.header(name, path.confined(cookie.path if cookie.path is not None else cookies.default_path(page)))
 
     def query_inward(self, target: str, xsrf: dict[str, str]) -> str:
         """Path and query without our token; the server's XSRF value is exchanged by `xsrf` (outer value → inner value, "" drops it)."""
@@ -81,11 +80,3 @@ class Guard:
 def has_token(query: str, tokens: frozenset[str]) -> bool:
     """Whether a query shows one of the server's tokens."""
     return any(key == "token" and value in tokens for key, value in parse_qsl(query))
-
-
-def _pairs(headers: Iterable[str]) -> Iterable[tuple[str, str]]:
-    for header in headers:
-        for pair in header.split(";"):
-            name, mark, value = pair.strip().partition("=")
-            if mark:
-                yield name.strip(), value.strip()

@@ -16,12 +16,14 @@ from ..timeouts import timeout
 from .asking import PORT, Absent, ConnectHandler, Elsewhere, Refused
 from .credentials import has_token
 from .decoding import Decoder, decoder
+from .framing import BadResponse, body_length, check_response, reason_phrase, request_fault, wants_websocket
 from .html import HtmlRewriter
 from .kernelspecs import KernelspecsRewriter, is_kernelspecs
+from .response_headers import response_headers
 from .rewriting import PublicPath
 from .status import StatusHandler
 from .target import Target, Unavailable
-from .transfer import Body, request_headers, response_headers, upstream_url
+from .transfer import Body, request_headers, upstream_url
 from .waiting import NoAnswer, head
 from .websocket import SocketHandler
 
@@ -40,9 +42,7 @@ class Upgrades(PathMatches):
     """Matches only requests that want to become a WebSocket."""
 
     def match(self, request: httputil.HTTPServerRequest) -> dict[str, Any] | None:
-        if request.headers.get("Upgrade", "").lower() != "websocket":
-            return None
-        return super().match(request)
+        return super().match(request) if wants_websocket(request) else None
 
 
 @web.stream_request_body
@@ -59,6 +59,8 @@ class HttpHandler(ConnectHandler):
 
     async def prepare(self) -> None:  # type: ignore[override]
         try:
+            if (fault := request_fault(self.request)) is not None:
+                raise Refused(400, f"This request cannot be passed on. {fault}", "BadRequest")
             await super().prepare()
             self._check_address()
             target = await self.find()
@@ -132,8 +134,8 @@ class HttpHandler(ConnectHandler):
         """Whether there is no body, or so little that it is sent already."""
         if not self._has_body():
             return True
-        length = self.request.headers.get("Content-Length", "")
-        return length.isdecimal() and int(length) <= SMALL_BODY and "Expect" not in self.request.headers
+        length = body_length(self.request)
+        return length is not None and length <= SMALL_BODY and "Expect" not in self.request.headers
 
     def _lift_limit(self) -> None:
         """Uploads into a workspace are its own matter; nothing of them is kept here."""
@@ -167,12 +169,27 @@ class HttpHandler(ConnectHandler):
             async with await self._open(target, path, token) as response:
                 if response.status in (401, 403):
                     self.upstreams.refused(self.place, target, token)
+                try:
+                    check_response(response)
+                except BadResponse:
+                    response.close()  # whatever else is in this connection is no HTTP that we could trust
+                    raise
                 await self._pass_on(response, path)
         except iostream.StreamClosedError:
             return
         except NoAnswer as error:
             self._begin_anew()
             raise self.silent(error.seconds) from error
+        except httputil.HTTPOutputError:
+            self._break_off()  # the body is not as long as its header says
+        except (BadResponse, aiohttp.ClientResponseError) as error:
+            if self._headers_written:
+                self._break_off()
+                return
+            self._begin_anew()
+            why = str(error) if isinstance(error, BadResponse) else "it is not HTTP"
+            self.log.warning("The response of %s is not passed on: %s", self.place.path, why)
+            raise Refused(502, f"The response of the program in {self.place.name} was not passed on: {why}.", "BadResponse") from error
         except NoWay as error:
             raise await self.absent(error.why) from error
         except (aiohttp.ClientConnectorError, NobodyListens, aiohttp.ConnectionTimeoutError) as error:
@@ -251,8 +268,9 @@ class HttpHandler(ConnectHandler):
     async def _pass_on(self, response: aiohttp.ClientResponse, path: PublicPath) -> None:
         changing = _rewriting(response, path)
         self._begin_anew()
-        self.set_status(response.status, response.reason or None)
-        for name, value in response_headers(response.headers, path, self.guard, rewritten=changing is not None):
+        self.set_status(response.status, reason_phrase(response))
+        received, page = response.headers.items(), self.request.path
+        for name, value in response_headers(received, path, self.guard, page=page, status=response.status, rewritten=changing is not None):
             self.add_header(name, value)
         await self.flush()
         if self.request.method != "HEAD":

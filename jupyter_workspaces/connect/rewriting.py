@@ -6,11 +6,19 @@ A workspace always thinks that it stands at `/workspace/connect/{namespace}/{nam
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import quote, urlsplit, urlunsplit
 
 _AS_IT_IS = "".join(chr(byte) for byte in range(0x21, 0x7F) if byte != ord("#"))
+
+# What browsers take off or out of an address before they read it (WHATWG URL §4.4).
+_AROUND = "".join(map(chr, range(0x21)))
+_WITHIN = str.maketrans("", "", "\t\n\r")
+_PATH_END = re.compile(r"[?#]")
+_DOTS = re.compile(r"\.|%2e", re.IGNORECASE)
+_NOT_PLAIN = re.compile(r"\\|//|%2f|%5c|%00|[\x00-\x20\x7f;]", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -48,7 +56,11 @@ class PublicPath:
         return quote(path.encode("latin-1"), safe=_AS_IT_IS)
 
     def outward_path(self, path: str) -> str:
-        """A root-absolute path that the workspace wrote, as the browser must use it."""
+        """Return a root-absolute path of the workspace as the browser must use it.
+
+        Dot segments are resolved first.
+        """
+        path = _resolved(path)
         if self.same or path.startswith(self.outer) or path == self.outer[:-1]:
             return path
         if self.removed and not path.startswith(self.inner):
@@ -57,21 +69,59 @@ class PublicPath:
 
     def outward(self, url: str) -> str:
         """Any reference that the workspace wrote: root-absolute, or absolute and meant for itself. Others stay as they are."""
-        if url.startswith("/") and not url.startswith("//"):
-            return self.outward_path(url)
-        if not url.startswith(("//", "http://", "https://")):
+        read = _as_read(url)
+        start = read[:8].lower()
+        if start.startswith("/") and not start.startswith("//"):
+            end = match.start() if (match := _PATH_END.search(read)) is not None else len(read)
+            return self.outward_path(read[:end]) + read[end:]
+        if not start.startswith(("//", "http://", "https://")):
             return url
         try:
-            parts = urlsplit(url)
+            parts = urlsplit(read)
         except ValueError:  # not a URL that a browser could follow either
             return url
-        path = parts.path or "/"
-        ours = parts.netloc == self.public and (self.removed or path.startswith(self.inner)) and not path.startswith(self.outer)
-        if parts.netloc != self.upstream and not ours:
+        host, path = parts.netloc.lower(), _resolved(parts.path or "/")
+        ours = host == self.public.lower() and (self.removed or path.startswith(self.inner)) and not path.startswith(self.outer)
+        if host != self.upstream.lower() and not ours:
             return url
         return urlunsplit(("", "", self.outward_path(path), parts.query, parts.fragment))
 
     def confined(self, path: str) -> str:
-        """A cookie's path, never wider than the workspace."""
-        outside = self.outward_path(path) if path.startswith("/") else self.outer
+        """Return a path for a cookie or a service worker, never wider than the workspace.
+
+        One that could be read in two ways becomes the workspace's root.
+        """
+        if not path.startswith("/") or _NOT_PLAIN.search(path) or _has_dots(path):
+            return self.outer
+        outside = self.outward_path(path)
         return outside if outside.startswith(self.outer) else self.outer
+
+
+def _as_read(url: str) -> str:
+    """The address as a browser reads it."""
+    read = url.strip(_AROUND).translate(_WITHIN)
+    if "\\" not in read:
+        return read
+    end = match.start() if (match := _PATH_END.search(read)) is not None else len(read)
+    return read[:end].replace("\\", "/") + read[end:]
+
+
+def _has_dots(path: str) -> bool:
+    return any(_DOTS.sub(".", segment) in (".", "..") for segment in path.split("/"))
+
+
+def _resolved(path: str) -> str:
+    """The path without dot segments, also percent-encoded ones (WHATWG URL, “path state”)."""
+    if not _has_dots(path):
+        return path
+    kept: list[str] = []
+    segments = path.split("/")[1:]
+    for segment in segments:
+        plain = _DOTS.sub(".", segment)
+        if plain == "..":
+            del kept[-1:]
+        elif plain != ".":
+            kept.append(segment)
+    if _DOTS.sub(".", segments[-1]) in (".", ".."):
+        kept.append("")
+    return "/" + "/".join(kept)

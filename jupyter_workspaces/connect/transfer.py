@@ -8,12 +8,13 @@ import socket
 from collections.abc import AsyncIterator, Coroutine, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
-from multidict import CIMultiDict, CIMultiDictProxy
+from multidict import CIMultiDict
 from tornado.httputil import HTTPServerRequest
 from yarl import URL
 
 from ..cluster.client import Cluster
 from .credentials import XSRF, Guard
+from .framing import HOP_BY_HOP, connection_options
 from .limits import SETTING as LIMITS
 from .limits import Limits
 from .rewriting import PublicPath
@@ -38,25 +39,8 @@ READ_BYTES = 256 * 2**10
 HEADER_BYTES = 64 * 2**10
 SETTING = "jupyter_workspaces_connect"
 
-# RFC 9110 §7.6.1, and what HTTP/1.1 hops used before it.
-HOP_BY_HOP = frozenset(
-    (
-        "connection",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    )
-)
 # Said anew by us (RFC 9110 §10.1.1 for Expect: the web server has answered it).
 OURS = frozenset(("host", "content-length", "expect", "cookie", "forwarded", "x-real-ip", "x-scheme", "x-xsrftoken"))
-# They tell of the bytes that were, and the body is another now.
-OF_THE_BODY = frozenset(("content-length", "content-encoding", "content-md5", "content-digest", "repr-digest", "digest", "accept-ranges"))
-
 _TOKEN_SCHEME = re.compile(r"\s*token\s", re.IGNORECASE)
 
 
@@ -234,7 +218,7 @@ def request_headers(
     pairs = list(received)
     cookie_headers = [value for name, value in pairs if name.lower() == "cookie"]
     cookies = guard.cookies_inward(cookie_headers)
-    dropped = HOP_BY_HOP | OURS | _connection_options(pairs)
+    dropped = HOP_BY_HOP | OURS | connection_options(value for name, value in pairs if name.lower() == "connection")
     headers: CIMultiDict[str] = CIMultiDict()
     for name, value in pairs:
         lower = name.lower()
@@ -244,15 +228,14 @@ def request_headers(
             continue
         if lower == "accept-encoding" and not path.same:
             value = "gzip, deflate" if "gzip" in value else "identity"  # what we could read, should it be HTML
+        if lower in ("origin", "referer"):
+            value = _inward_reference(value, path)
+            if not value or name in headers:
+                continue
         headers.add(name, _text(value))
     headers["Host"] = path.upstream
-    for name in ("Origin", "Referer"):
-        if name in headers:
-            headers[name] = _inward_reference(headers[name], path)
-            if not headers[name]:
-                del headers[name]
     if cookies:
-        headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in cookies.items())
+        headers["Cookie"] = _text("; ".join(f"{name}={value}" for name, value in cookies.items()))
     if token is not None:
         headers["Authorization"] = f"token {token}"
     given = next((value for name, value in pairs if name.lower() == "x-xsrftoken"), None)
@@ -287,26 +270,6 @@ def inner_xsrf(guard: Guard, cookie_headers: Iterable[str]) -> dict[str, str]:
     return dict.fromkeys(guard.outer_xsrf(lines), inner)
 
 
-def response_headers(received: CIMultiDictProxy[str], path: PublicPath, guard: Guard, *, rewritten: bool) -> list[tuple[str, str]]:
-    """What comes out, as Latin-1 text like Tornado wants it."""
-    dropped = HOP_BY_HOP | _connection_options(received.items())
-    found = []
-    for name, value in received.items():
-        lower = name.lower()
-        if lower in dropped or (rewritten and lower in OF_THE_BODY):
-            continue
-        if lower == "set-cookie":
-            value = guard.cookie_outward(value, path)
-        elif lower in ("location", "content-location"):
-            value = path.outward(value)
-        elif lower == "access-control-allow-origin" and value.partition("://")[2] == path.upstream:
-            continue  # the workspace means itself, and its pages are of our origin
-        elif lower == "etag" and rewritten and not value.startswith("W/"):
-            value = f"W/{value}"
-        found.append((name, value.encode("utf-8", "surrogateescape").decode("latin-1")))
-    return found
-
-
 def _inward_reference(url: str, path: PublicPath) -> str:
     """`Origin` or `Referer` as the workspace must see it: its own pages are its own, other pages of ours are nobody's business ("")."""
     _, mark, rest = url.partition("://")
@@ -317,10 +280,6 @@ def _inward_reference(url: str, path: PublicPath) -> str:
         return f"http://{path.upstream}"
     page = (slash + target).partition("?")[0]
     return f"http://{path.upstream}{path.inward(page)}" if page.startswith(path.outer) else ""
-
-
-def _connection_options(pairs: Iterable[tuple[str, str]]) -> frozenset[str]:
-    return frozenset(option.strip().lower() for name, value in pairs if name.lower() == "connection" for option in value.split(","))
 
 
 def _text(value: str) -> str:

@@ -14,6 +14,7 @@ from tornado.websocket import WebSocketProtocol13
 from ..timeouts import timeout
 from .asking import ConnectHandler, Refused
 from .frames import Violation
+from .framing import BadResponse, check_handshake, handshake_fault, offered_protocols
 from .limits import HANDSHAKE_SECONDS
 from .target import Target
 from .transfer import request_headers, upstream_url
@@ -43,7 +44,7 @@ class SocketHandler(ConnectHandler):
         try:
             inside = Inside(response)
             protocol = response.headers.get("Sec-WebSocket-Protocol", "").strip()
-            self._accept(key, protocol if protocol in self._offered() else "")
+            self._accept(key, protocol)
             await self.finish()
             ping_seconds = self.settings.get("websocket_ping_interval") or None
             relay = Relay(self.detach(), inside, self.upstreams.limits.websocket_message_bytes, self._refused, ping_seconds)
@@ -54,18 +55,12 @@ class SocketHandler(ConnectHandler):
             response.close()
 
     def _check_handshake(self) -> str:
-        """The browser's key. Raises `Refused` (RFC 6455 §4.2.1)."""
+        """Return the browser's key. Raises `Refused`."""
         headers = self.request.headers
-        options = {option.strip().lower() for option in headers.get("Connection", "").split(",")}
-        key = headers.get("Sec-WebSocket-Key", "").strip()
-        if "upgrade" not in options or not key:
-            raise Refused(400, "This is not the opening request of a WebSocket.", "BadHandshake")
-        if headers.get("Sec-WebSocket-Version", "").strip() != VERSION:
-            raise Refused(426, "Only version 13 of the WebSocket protocol is known.", "BadHandshake")
-        return key
-
-    def _offered(self) -> list[str]:
-        return [name.strip() for name in self.request.headers.get("Sec-WebSocket-Protocol", "").split(",") if name.strip()]
+        if (fault := handshake_fault(headers)) is not None:
+            supported = headers.get("Sec-WebSocket-Version", "").strip() == VERSION
+            raise Refused(400 if supported else 426, f"This WebSocket cannot be opened. {fault}", "BadRequest")
+        return headers["Sec-WebSocket-Key"].strip()
 
     async def _dial(self, target: Target) -> aiohttp.ClientResponse:
         """The workspace's 101. Raises `Refused`, `Absent`."""
@@ -87,7 +82,8 @@ class SocketHandler(ConnectHandler):
         )
         key = base64.b64encode(os.urandom(16)).decode()
         headers.update({"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": VERSION, "Sec-WebSocket-Key": key})
-        if offered := self._offered():
+        offered = offered_protocols(self.request.headers)
+        if offered:
             headers["Sec-WebSocket-Protocol"] = ", ".join(offered)
         url = upstream_url("http", target, path, self.request, self.guard)
         try:
@@ -101,16 +97,18 @@ class SocketHandler(ConnectHandler):
         except asyncio.TimeoutError as error:
             raise self.silent(HANDSHAKE_SECONDS) from error
         except aiohttp.ClientError as error:
-            raise Refused(502, f"The program in {self.place.name} did not answer with HTTP.", "BrokenOff") from error
+            raise Refused(502, f"The program in {self.place.name} did not answer with HTTP.", "BadResponse") from error
         if response.status != 101:
             response.close()
             if response.status in (401, 403):
                 self.upstreams.refused(self.place, target, token)
-            status = response.status if response.status >= 400 else 502
+            status = response.status if 400 <= response.status < 600 else 502
             raise Refused(status, f"The program in {self.place.name} refused the WebSocket ({response.status}).", "Refused")
-        if not _is_handshake(response, key):
+        try:
+            check_handshake(response, key, offered)
+        except BadResponse as error:
             response.close()
-            raise Refused(502, f"The program in {self.place.name} answered the WebSocket with a wrong handshake.", "BadHandshake")
+            raise Refused(502, f"The WebSocket of the program in {self.place.name} was not passed on: {error}.", "BadResponse") from error
         return response
 
     def _accept(self, key: str, protocol: str) -> None:
@@ -129,15 +127,3 @@ class SocketHandler(ConnectHandler):
         if status_code == 426:
             self.set_header("Sec-WebSocket-Version", VERSION)
         super().write_error(status_code, **kwargs)
-
-
-def _is_handshake(response: aiohttp.ClientResponse, key: str) -> bool:
-    """Whether a 101 is the answer to our own key, without an extension that nobody offered (RFC 6455 §4.1)."""
-    headers = response.headers
-    options = {option.strip().lower() for option in headers.get("Connection", "").split(",")}
-    return (
-        headers.get("Upgrade", "").lower() == "websocket"
-        and "upgrade" in options
-        and headers.get("Sec-WebSocket-Accept", "").strip() == WebSocketProtocol13.compute_accept_value(key)
-        and "Sec-WebSocket-Extensions" not in headers
-    )

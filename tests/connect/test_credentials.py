@@ -79,7 +79,7 @@ async def test_the_workspaces_cookies_live_on_its_path_under_names_of_their_own(
         f"session=one; Path={public}; HttpOnly",
         f"deep=two; Path={public}cookies",
         f"workspace-_xsrf=inner; Path={public}; SameSite=Lax",
-        "workspace-username-127-0-0-1-8888=somebody; HttpOnly",
+        f"workspace-username-127-0-0-1-8888=somebody; Path={public}; HttpOnly",
         f"workspace-__Host-safe=three; Path={public}; Secure",
     ]
 
