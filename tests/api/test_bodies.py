@@ -120,7 +120,7 @@ def test_names_that_stand_often_are_merged_in_linear_time() -> None:
     names = ",".join(f'"k{number}":"v"' for number in range(11_000))
     began = time.monotonic()
 
-    found = read('{"data":{"labels":{' + names + '}}' + ',"data":{"labels":{"a":"b"}}' * 3_500 + "}")
+    found = read('{"data":{"labels":{' + names + "}}" + ',"data":{"labels":{"a":"b"}}' * 3_500 + "}")
 
     assert len(found.labels) == 11_001
     assert time.monotonic() - began < 10  # a copy of the labels for each of them takes a minute

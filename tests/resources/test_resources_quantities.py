@@ -51,7 +51,14 @@ def test_people_read_sizes_in_words() -> None:
 
 @pytest.mark.parametrize(
     ("text", "canonical_text"),
-    [("1e99", str(2**63 - 1)), ("-1e99", str(1 - 2**63)), ("9" * 60 + "Ei", str(2**63 - 1)), ("1e-99", "1e-9"), ("1.1Ki", "1126400m"), ("0.00000000001", "1n")],
+    [
+        ("1e99", str(2**63 - 1)),
+        ("-1e99", str(1 - 2**63)),
+        ("9" * 60 + "Ei", str(2**63 - 1)),
+        ("1e-99", "1e-9"),
+        ("1.1Ki", "1126400m"),
+        ("0.00000000001", "1n"),
+    ],
 )
 def test_values_far_out_of_range_are_read_and_written(text: str, canonical_text: str) -> None:
     value = parse(text)

@@ -677,7 +677,9 @@ def test_methods(shared: Running, method: str, path: str) -> None:
         answered(shared, method, path if method != "DELETE" or path != POD_LIST else POD_LIST + "?labelSelector=none")
 
 
-@pytest.mark.parametrize("value", ["9" * 5000, "-" + "9" * 5000, "1e400", "1e999999999", "NaN", "-Infinity", '"\\ud800"', "0x10", "01", "1_0"])
+@pytest.mark.parametrize(
+    "value", ["9" * 5000, "-" + "9" * 5000, "1e400", "1e999999999", "NaN", "-Infinity", '"\\ud800"', "0x10", "01", "1_0"]
+)
 @pytest.mark.parametrize("where", ['"spec":{"size":%s}', '"spec":{"anything":[%s]}', '"metadata":{"name":"n","generation":%s}', "%s:{}"])
 def test_numbers_and_texts_as_json_must_not_have_them(shared: Running, where: str, value: str) -> None:
     body = '{"apiVersion":"%s","kind":"Widget","metadata":{"name":"n"},%s}' % (WIDGETS.api_version, where % value)
