@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gzip
 import http.client
@@ -121,8 +122,6 @@ def wait_for(server: Server, file: Path) -> str:
     async def written() -> str:
         assert server.process.poll() is None, server.log.read_text(encoding="utf-8")
         return file.read_text(encoding="utf-8") if file.exists() else ""
-
-    import asyncio
 
     return asyncio.run(until(written, "the server's start", 60))
 

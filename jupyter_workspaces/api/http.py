@@ -42,6 +42,7 @@ class DataHandler(APIHandler):
     _track_activity = False  # a panel that looks must not keep an idle server alive
     _permitted = False
     _decided = False
+    _cut_off = False
 
     async def prepare(self) -> None:  # type: ignore[override]
         """Decide about the request while its body is still outside. Raises `web.HTTPError`, `Problem`, `ClusterError`."""
@@ -60,7 +61,7 @@ class DataHandler(APIHandler):
         else:
             return
         if not self.received.soon_read:
-            self.set_header("Connection", "close")  # what is left of the body is not read
+            self._cut_off = True
             raise refusal
         self.received.drop()
 
@@ -328,6 +329,8 @@ class DataHandler(APIHandler):
         if isinstance(error, Stale) and "If-Match" in self.request.headers:
             error = error.as_precondition()
         self.set_status(error.status)
+        if self._cut_off:
+            self.set_header("Connection", "close")  # what is left of the body is not read
         self.send(msgspec.json.encode(error.document()))
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:

@@ -20,6 +20,8 @@ def check(text: bytes, bounds: Bounds) -> None:
     if unescaped.count(b'"') > 2 * bounds.values:
         raise _too_many(bounds)
     bare = b"".join(unescaped.split(b'"')[::2])
+    if _opened(bare) - bare.count(b"]") - bare.count(b"}") > bounds.depth:
+        raise _too_deep(bounds)
     if _structure(bare) > bounds.values:
         raise _too_many(bounds)
     depth = 0
@@ -27,7 +29,7 @@ def check(text: bytes, bounds: Bounds) -> None:
         letters = run[0]
         depth += len(letters) if letters[0] in b"[{" else -len(letters)
         if depth > bounds.depth:
-            raise TooDeep(f"The JSON is nested deeper than {bounds.depth} levels.")
+            raise _too_deep(bounds)
 
 
 def _structure(text: bytes) -> int:
@@ -37,6 +39,10 @@ def _structure(text: bytes) -> int:
 
 def _opened(text: bytes) -> int:
     return text.count(b"[") + text.count(b"{")
+
+
+def _too_deep(bounds: Bounds) -> TooDeep:
+    return TooDeep(f"The JSON is nested deeper than {bounds.depth} levels.")
 
 
 def _too_many(bounds: Bounds) -> TooLarge:

@@ -15,6 +15,9 @@ _LONGEST = 64
 _EXACT = Context(prec=300, Emax=9999, Emin=-9999)
 """For numbers of at most `_LONGEST` digits and exponents of two: nothing is rounded."""
 
+_LARGEST = Decimal(2**63 - 1)
+"""What is larger counts as this, as in Kubernetes."""
+
 _SMALLEST = Decimal("1e-9")
 """More exact than that is rounded up, as Kubernetes does it."""
 
@@ -89,11 +92,14 @@ def _parse(text: str) -> tuple[Decimal, Literal["binary", "decimal", "exponent"]
         raise QuantityError(f"{shown!r} is not a quantity: write a number with a unit such as m, k, M, G, Ki, Mi or Gi")
     with localcontext(_EXACT):
         number = Decimal(found[1])
+        form: Literal["binary", "decimal", "exponent"] = "decimal"
         if found[2]:
-            return number * _BINARY[found[2]], "binary"
-        if found[3]:
-            return number.scaleb(_DECIMAL[found[3]]), "decimal"
-        return (number.scaleb(int(found[4])), "exponent") if found[4] else (number, "decimal")
+            number, form = number * _BINARY[found[2]], "binary"
+        elif found[3]:
+            number = number.scaleb(_DECIMAL[found[3]])
+        elif found[4]:
+            number, form = number.scaleb(int(found[4])), "exponent"
+        return max(-_LARGEST, min(number, _LARGEST)), form
 
 
 def _plain(value: Decimal) -> str:

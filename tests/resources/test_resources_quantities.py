@@ -47,3 +47,29 @@ def test_people_read_sizes_in_words() -> None:
     assert words({"cpu": "2", "memory": "1536Mi"}) == "2 CPU · 1.5 GiB"
     assert words({"memory": "lots"}) == "lots memory"
     assert words({}) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "canonical_text"),
+    [
+        ("1e99", str(2**63 - 1)),
+        ("-1e99", str(1 - 2**63)),
+        ("9" * 60 + "Ei", str(2**63 - 1)),
+        ("1e-99", "1e-9"),
+        ("1.1Ki", "1126400m"),
+        ("0.00000000001", "1n"),
+    ],
+)
+def test_values_far_out_of_range_are_read_and_written(text: str, canonical_text: str) -> None:
+    value = parse(text)
+
+    assert canonical(text) == canonical_text
+    assert parse(canonical(text)) == value or abs(value) < 1
+    assert words({"cpu": text, "memory": text})
+
+
+@pytest.mark.parametrize("text", ["1e999999999", "1e-999999999", "9" * 65, "0." + "1" * 100, "9" * 1_000_000])
+def test_numbers_without_end_are_no_quantities(text: str) -> None:
+    with pytest.raises(QuantityError) as refused:
+        parse(text)
+    assert len(str(refused.value)) < 300

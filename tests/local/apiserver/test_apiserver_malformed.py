@@ -682,7 +682,7 @@ def test_methods(shared: Running, method: str, path: str) -> None:
 )
 @pytest.mark.parametrize("where", ['"spec":{"size":%s}', '"spec":{"anything":[%s]}', '"metadata":{"name":"n","generation":%s}', "%s:{}"])
 def test_numbers_and_texts_as_json_must_not_have_them(shared: Running, where: str, value: str) -> None:
-    body = '{"apiVersion":"%s","kind":"Widget","metadata":{"name":"n"},%s}' % (WIDGETS.api_version, where % value)
+    body = f'{{"apiVersion":"{WIDGETS.api_version}","kind":"Widget","metadata":{{"name":"n"}},{where % value}}}'
     answered(shared, "POST", WIDGET_LIST + "?dryRun=All&fieldValidation=Strict", body, Content_Type=JSON_TYPE)
     for media in (MERGE, PATCH):
         patch = f"{{{where % value}}}" if media == MERGE else f'[{{"op":"add","path":"/spec/anything","value":{value}}}]'

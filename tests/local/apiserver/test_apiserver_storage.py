@@ -277,7 +277,7 @@ def test_an_emptied_file_beside_its_log_of_changes_is_refused(tmp_path: Path) ->
     path.write_bytes(b"")
     log.write_bytes(copies)
 
-    with pytest.raises(StorageError, match="the file is empty, but changes to it are in cluster.db-wal"):
+    with pytest.raises(StorageError, match=r"the file is empty, but changes to it are in cluster\.db-wal"):
         Store.open(path)
     assert log.read_bytes() == copies
 
