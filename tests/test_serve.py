@@ -159,18 +159,6 @@ def test_a_deleted_workspace_is_gone_and_its_volumes_stay(serve: Serve) -> None:
     assert claims == ["workspace-data-bella", "workspace-home-bella"]
 
 
-def test_a_cluster_with_a_new_authority_is_trusted_by_a_server_that_runs(serve: Serve) -> None:
-    until(lambda: serve.ask("GET", "workspaces/default")[0] == 200, "the cluster is there")
-    pid = launch.status(serve.home).pid
-    assert pid is not None
-    for name in ("ca.crt", "ca.key"):
-        (serve.home / name).unlink()
-    os.kill(pid, signal.SIGKILL)
-
-    claim = {"name": "made-later", "accessModes": ["ReadWriteOnce"], "storageClassName": "standard", "requests": {"storage": "1Gi"}}
-    until(lambda: serve.ask("POST", "persistentvolumeclaims/default", {"data": claim})[0] in (201, 409), "a claim is made")
-
-
 def test_a_taken_port_ends_with_its_name(serve: Serve) -> None:
     command = [sys.executable, "-m", "jupyter_workspaces.cli", "serve", "--no-auth", "--port", str(serve.port)]
 

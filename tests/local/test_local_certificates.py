@@ -222,9 +222,9 @@ def test_a_running_cluster_starts_again_with_its_new_authority(tmp_path: Path) -
         try:
             until(answers, "the cluster")
             address, token = (home / "port").read_text(), (home / "token").read_text()
-            make_at(Directory(home), 400)
-            future = (home / "ca.crt").read_bytes()
-            until(lambda: (home / "ca.crt").read_bytes() != future and answers(), "the cluster with its new authority")
+            before = (home / "kubeconfig").read_bytes()
+            (home / "ca.key").unlink()
+            until(lambda: (home / "kubeconfig").read_bytes() != before and answers(), "the cluster with its new authority")
             assert ((home / "port").read_text(), (home / "token").read_text()) == (address, token)
             assert running.poll() is None
         finally:
