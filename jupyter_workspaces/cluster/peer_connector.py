@@ -1,4 +1,7 @@
-"""HTTP connections that are opened only to programs of our own user (`peers.py`). Imports aiohttp, which `peers` does not."""
+"""HTTP connections that are opened only to programs of our own user (`peers.py`).
+
+A module of its own because it imports aiohttp, which `peers` does not.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,10 @@ class ForeignListenerError(aiohttp.ClientConnectionError):
 
 
 class PeerConnector(aiohttp.TCPConnector):
-    """Verifies each new connection to a loopback address before its first request. Of TLS only the handshake comes before that."""
+    """Verifies each new connection to a loopback address before its first request.
+
+    Of TLS only the handshake comes before that.
+    """
 
     async def _create_connection(self, req: aiohttp.ClientRequest, traces: Any, timeout: aiohttp.ClientTimeout) -> ResponseHandler:
         """Raises `ForeignListenerError`. What aiohttp's own connectors implement; the same from 3.12 to 3.14."""

@@ -44,7 +44,10 @@ class ForeignListener(ConnectionError):
 
 @dataclass(frozen=True)
 class _Socket:
-    """What the kernel says of a socket. `inode` is 0 while no process holds it: it waits to be accepted, or is being closed."""
+    """What the kernel says of a socket.
+
+    `inode` is 0 while no process holds it: it waits to be accepted, or is being closed.
+    """
 
     state: int
     user: int
@@ -121,7 +124,10 @@ def _find(here: Address, there: Address | None) -> _Socket | None:
 
 
 def _ask_kernel(here: Address, there: Address | None) -> _Socket | None:
-    """One exact question by inet_diag (sock_diag(7)), which finds listeners at wildcard addresses, too. Raises `OSError`."""
+    """Ask one exact question by inet_diag (sock_diag(7)). Raises `OSError`.
+
+    It finds listeners at wildcard addresses, too.
+    """
     family = socket.AF_INET if len(here[0]) == 4 else socket.AF_INET6
     other = there if there is not None else (bytes(len(here[0])), 0)
     ports = struct.pack("!HH", here[1], other[1])
@@ -144,7 +150,10 @@ def _ask_kernel(here: Address, there: Address | None) -> _Socket | None:
 
 
 def _read_tables(here: Address, there: Address | None) -> _Socket | None:
-    """The same from the kernel's text tables, whose length is the number of sockets of the computer. One of another user comes first."""
+    """The same from the kernel's text tables, which name all sockets of the computer.
+
+    One of another user comes first.
+    """
     found: list[_Socket] = []
     for table in _TABLES:
         try:

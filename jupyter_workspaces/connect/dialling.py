@@ -1,4 +1,4 @@
-"""Connections to workspaces that can be dialled from here: only to programs of our own user, where they are on this computer."""
+"""Connections to workspaces that can be dialled from here: on this computer only to our own user's."""
 
 from __future__ import annotations
 

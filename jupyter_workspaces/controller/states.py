@@ -1,6 +1,7 @@
 """What a workspace does now, as one word and one sentence for a person. Pure.
 
 Departs from contracts/kubeflow-workspaces.md §4.2: what heals by waiting is Pending with its reason; only what does not is Error.
+A program that was ready and stopped answering is Error too, because somebody may have to restart it.
 Events are not asked: a pod's own conditions tell the present, events also the past.
 """
 

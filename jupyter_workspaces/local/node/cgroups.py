@@ -1,4 +1,4 @@
-"""A control group for each container, where we may make some: all that is in it ends at once, whatever it did to leave its parents.
+"""A control group for each container, where we may make some: all that is in it ends at once.
 
 Control group v2 only (Linux kernel documentation, "Control Group v2"): a process that starts a new session, gives up its environment
 and outlives its parents stays in its group. Where the group's parent hands the memory controller on, its limit is the kernel's too.
@@ -21,7 +21,7 @@ _WAITS_FOR_ITS_END = "import sys; sys.stdin.read()"
 
 
 def parent() -> Path | None:
-    """Return the group in which containers' groups can be made; None where the system has none for us. Blocks for 0.1 s."""
+    """Return the group in which containers' groups can be made, None if there is none. Blocks for 0.1 s."""
     own = _own()
     if own is None:
         return None
@@ -31,7 +31,10 @@ def parent() -> Path | None:
 
 
 def create(parent: Path, name: str, memory_limit: int | None) -> Path | None:
-    """Make a group for a container, with its memory limit in bytes where the kernel can hold it to that. None if it cannot be made."""
+    """Make a group for a container. None if it cannot be made.
+
+    `memory_limit` is in bytes; it holds where the parent hands the memory controller on.
+    """
     group = parent / f"{PREFIX}{name}"
     try:
         end(group)

@@ -1,4 +1,6 @@
-"""Runs a Python module whose arguments stand in a file that only its user can read: every user of a computer can read command lines.
+"""Runs a Python module whose arguments stand in a file that only its user can read.
+
+Every user of a computer can read command lines.
 
 Run as a script of its own (`python launcher.py FILE`), with nothing but the standard library. FILE is a JSON object: `module`, its
 `arguments`, and the `directory` where modules are looked for first.
