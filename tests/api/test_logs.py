@@ -44,6 +44,8 @@ async def running(ask: Ask, cluster: ApiServer, state: Object = MAIN) -> Log:
     assert (await ask("POST", "workspaces/default", workspace()))[0] == 201
     pod: Object = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "ws-desk-0", "namespace": "default"}}
     pod["metadata"]["labels"] = {names.WORKSPACE_NAME: "desk"}
+    owner = {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "ws-desk", "uid": "of-the-set", "controller": True}
+    pod["metadata"]["ownerReferences"] = [owner]
     pod |= {"spec": {"nodeName": "n", "containers": [{"name": "main", "image": "i"}]}}
     cluster.apply_manifest({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"}})
     cluster.apply_manifest(pod)
