@@ -31,7 +31,7 @@ BOMBS = {
     "an ordinary page": lambda n: ROW * (n // len(ROW)),
     "text without tags": lambda n: b"text " * (n // 5),
     "less-than signs": lambda n: b"<" * n,
-    "quotes that open": lambda n: b"<a b='" * (n // 6),
+    "quotes that open": lambda n: b"<a b='" * (n // 12 * 2),
     "tags": lambda n: b"<a>" * (n // 3),
     "end tags that do not end": lambda n: b"</a" * (n // 3),
     "a tag that does not end": lambda n: b"<a" + b" a" * (n // 2),
