@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from jupyter_workspaces.timeouts import timeout
+
 from .conftest import ADDRESS, PORT
 
 LIMIT = 10
@@ -66,7 +68,7 @@ async def exchange(port: int, sent: bytes, *, responses: int = 0) -> bytes:
     try:
         writer.write(sent)
         await writer.drain()
-        async with asyncio.timeout(LIMIT):
+        async with timeout(LIMIT):
             if not responses:
                 return await reader.read()
             while len(statuses(received)) < responses and not reader.at_eof():

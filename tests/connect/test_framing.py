@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import json
@@ -10,6 +9,8 @@ import logging
 
 import aiohttp
 import pytest
+
+from jupyter_workspaces.timeouts import timeout
 
 from .raw_workspace import exchange, raw_workspace, statuses
 
@@ -343,5 +344,5 @@ async def test_a_websocket_opens_only_after_a_right_handshake_with_the_workspace
 async def test_a_right_handshake_opens_the_websocket(browser, view):
     async with raw_workspace(view, handshake("Sec-WebSocket-Protocol: two")), browser.socket(protocols=("one", "two")) as socket:
         assert socket.protocol == "two"
-        async with asyncio.timeout(10):
+        async with timeout(10):
             await socket.close()

@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 
 from jupyter_workspaces.api.identity import HeaderIdentities
+from jupyter_workspaces.timeouts import timeout
 
 from .raw_workspace import exchange, raw_workspace, statuses
 
@@ -52,7 +53,7 @@ def free_port() -> int:
 
 
 async def listens(port: int, process: asyncio.subprocess.Process) -> None:
-    async with asyncio.timeout(10):
+    async with timeout(10):
         while True:
             assert process.returncode is None, "nginx did not start"
             try:
@@ -79,7 +80,7 @@ def nginx(server, tmp_path: Path, jp_asyncio_loop):
 
     async def stop() -> None:
         process.terminate()
-        async with asyncio.timeout(10):
+        async with timeout(10):
             await process.wait()
 
     process = jp_asyncio_loop.run_until_complete(start())
