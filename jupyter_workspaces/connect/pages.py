@@ -45,6 +45,7 @@ LOOKS = {
     "port": Look("hollow", "No such page", "{name} has no such page", "muted"),
     "unreachable": Look("triangle", "Out of reach", "{name} cannot be reached from here", "error"),
     "refused": Look("triangle", "Not allowed", "You may not open {name}", "error"),
+    "signed_out": Look("hollow", "Not signed in", "You are not signed in to {name}", "muted"),
     "error": Look("triangle", "Broken off", "{name} did not answer", "error"),
 }
 
@@ -60,8 +61,13 @@ _MARKS = {"done": ("✓", "done"), "current": ("◐", "now"), "failed": ("▲", 
 _GOES_ON = frozenset(("cluster", "starting", "stopping", "paused", "failed"))
 
 
-def page(refusal: Unavailable, place: Place, steps: Sequence[Step], status_url: str) -> tuple[str, str]:
-    """The page and its Content-Security-Policy. `status_url` answers `{"state", "message", "steps", "ready"}` and takes the action by POST."""
+def page(
+    refusal: Unavailable, place: Place, steps: Sequence[Step], status_url: str, link: tuple[str, str] | None = None
+) -> tuple[str, str]:
+    """The page and its Content-Security-Policy. `status_url` answers `{"state", "message", "steps", "ready"}` and takes the action by POST.
+
+    With `link`, an address and its words, the page leads there and neither acts nor goes on by itself.
+    """
     look = LOOKS[refusal.state]
     nonce = secrets.token_urlsafe(16)
     policy = (
@@ -70,10 +76,12 @@ def page(refusal: Unavailable, place: Place, steps: Sequence[Step], status_url: 
     )
     title = escape(look.title.format(name=place.name))
     form = ""
-    if look.action:
+    if link is not None:
+        form = f'<p><a href="{escape(link[0])}">{escape(link[1])}</a></p>'
+    elif look.action:
         form = f'<form id="act" method="post" action="{escape(status_url)}"><button name="action" value="{look.action}">{look.label}</button></form>'
     shown = "".join(_step(step) for step in steps)
-    live = refusal.state in _GOES_ON
+    live = refusal.state in _GOES_ON and link is None
     script = _SCRIPT.replace("STATE", json.dumps(refusal.state)) if live else ""
     refresh = f'<noscript><meta http-equiv="refresh" content="{15 if look.action else 3}"></noscript>' if live else ""
     text = f"""<!DOCTYPE html>
@@ -145,6 +153,7 @@ li.failed, li.failed .mark { color: var(--error) }
 button { min-height: 32px; padding: 0 16px; border: 0; border-radius: 3px; background: var(--brand); color: var(--on);
   font: inherit; font-weight: 500; cursor: pointer }
 button:focus-visible { outline: 2px solid var(--brand); outline-offset: 2px }
+a { color: var(--brand) }
 button[disabled] { opacity: .6; cursor: default }
 #problem { margin: 12px 0 0; color: var(--error) }
 #problem:empty { display: none }

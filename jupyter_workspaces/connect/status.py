@@ -26,7 +26,7 @@ class StatusHandler(ConnectHandler):
         self.set_header("Cache-Control", "no-store")
         try:
             target = await self.find()
-            if not await self._listens(target):
+            if not await listens(self, target):
                 raise await self.absent(Unavailable("starting", "Its program does not take connections yet; trying again."))
         except Absent as refusal:
             steps = [asdict(step) for step in refusal.steps]
@@ -53,16 +53,17 @@ class StatusHandler(ConnectHandler):
         self.set_status(HTTPStatus.ACCEPTED)
         self.answer({"state": "starting", "message": "It starts.", "steps": [], "ready": False})
 
-    async def _listens(self, target: Target) -> bool:
-        """Whether the port takes connections: Ready can be a moment early, and stays a moment after a crash. Raises `Absent`."""
-        if target.forwarded is None:
-            return await _takes_connections(target)
-        from .forwarding import listens
 
-        try:
-            return await listens(self.services.cluster.cluster, target)
-        except Unavailable as why:
-            raise await self.absent(why) from why
+async def listens(handler: ConnectHandler, target: Target) -> bool:
+    """Whether the port takes connections: Ready can be a moment early, and stays a moment after a crash. Raises `Absent`."""
+    if target.forwarded is None:
+        return await _takes_connections(target)
+    from .forwarding import listens as listens_in_pod
+
+    try:
+        return await listens_in_pod(handler.services.cluster.cluster, target)
+    except Unavailable as why:
+        raise await handler.absent(why) from why
 
 
 def _said(problem: Problem) -> str:
