@@ -89,11 +89,8 @@ class AtOrigin(ConnectHandler):
     def end_at_once(self) -> None:
         """The session has ended."""
 
-    def on_finish(self) -> None:
-        super().on_finish()
-        self._closed()
-
-    def _closed(self) -> None:
+    def closed(self) -> None:
+        """Nothing of this request is open any more."""
         if self.session is not None:
             self.session.open.pop(id(self), None)
 
@@ -137,6 +134,14 @@ class OriginHttpHandler(AtOrigin, HttpHandler):
         if self._exchange is not None:
             self._exchange.cancel()
 
+    def on_finish(self) -> None:
+        super().on_finish()
+        self.closed()
+
+    def on_connection_close(self) -> None:
+        super().on_connection_close()
+        self.closed()
+
 
 class OriginSocketHandler(AtOrigin, SocketHandler):
     """WebSockets into a workspace, at its origin."""
@@ -144,9 +149,14 @@ class OriginSocketHandler(AtOrigin, SocketHandler):
     def end_at_once(self) -> None:
         self.close(SIGNED_OUT, "You have signed out.")
 
+    def on_finish(self) -> None:
+        super().on_finish()
+        if self.ws_connection is None:  # refused; otherwise its handshake has finished, and no more
+            self.closed()
+
     def on_close(self) -> None:
         super().on_close()
-        self._closed()
+        self.closed()
 
 
 class SignInHandler(AtOrigin):
@@ -181,8 +191,7 @@ class SignInHandler(AtOrigin):
 
     def _begin(self, ticket: Ticket) -> None:
         destination = ticket.destination
-        session = self.separate.sessions.find(self._cookies(self.separate.session_cookie), self.place, self.own_origin)
-        if session is not None and _is_same(session, ticket):
+        if self._is_in(ticket):
             self.redirect(destination.uri)
             return
         state = next((value for value in self._cookies(self.separate.state_cookie) if len(value) == 43), "") or secrets.token_urlsafe(32)
@@ -196,12 +205,17 @@ class SignInHandler(AtOrigin):
         if ticket.state not in map(hashed, self._cookies(self.separate.state_cookie)):
             text = f"This browser did not ask to sign in, or it does not keep cookies of {self.own_origin}. Allow them, and open it again."
             raise self._refused(text, "OtherBrowser", ticket)
-        if self.separate.rounds.again(ticket.state, self.place):
+        if not self._is_in(ticket) and self.separate.rounds.again(ticket.state, self.place):
             text = f"This browser does not keep its session's cookie of {self.own_origin}. Allow cookies, and open it again."
             raise self._refused(text, "NoCookie", ticket)
         self.separate.entered_from(destination.server, self.identity_provider)
         self._set_cookie(self.separate.session_cookie, self.separate.sessions.start(ticket))
         self.redirect(destination.uri)
+
+    def _is_in(self, ticket: Ticket) -> bool:
+        """Whether the ticket's user has a session in this browser already."""
+        session = self.separate.sessions.find(self._cookies(self.separate.session_cookie), self.place, self.own_origin)
+        return session is not None and _is_same(session, ticket)
 
     def _refused(self, text: str, kind: str, ticket: Ticket | None = None) -> Refused:
         if ticket is not None:

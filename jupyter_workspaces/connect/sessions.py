@@ -22,8 +22,11 @@ SESSIONS = 4096
 SESSION_HOURS = 12.0
 STATES = 4096
 ROUND_SECONDS = 30.0
-ROUNDS = 6
-"""How often one browser may sign in to one workspace, or be sent away by it, within `ROUND_SECONDS` before that is taken for a loop."""
+ROUNDS = 3
+"""How often one browser may sign in to one workspace, or be sent away by it, within `ROUND_SECONDS` before that is taken for a loop.
+
+A round has five redirects, and browsers follow twenty.
+"""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from jupyter_server.auth.decorator import allow_unauthenticated
 from jupyter_server.auth.identity import IdentityProvider
 from tornado import web
 
@@ -48,7 +49,7 @@ class ProgramsOnly(ConnectHandler):
     def is_program(self) -> bool:
         """No browser: it authenticates by the header `Authorization`, which no page can make a browser send along, and has no origin."""
         headers = self.request.headers
-        if "Authorization" not in headers or "Origin" in headers or any(name.lower().startswith("sec-fetch-") for name in headers):
+        if not headers.get("Authorization", "").strip() or "Origin" in headers or any(name.lower().startswith("sec-fetch-") for name in headers):
             return False
         provider = self.identity_provider
         return self.token_authenticated or not provider.auth_enabled or isinstance(provider, HeaderIdentities)
@@ -95,6 +96,7 @@ class EndsSessions:
     settings: dict[str, Any]
     current_user: Any
 
+    @allow_unauthenticated
     def get(self, *args: Any, **kwargs: Any) -> Any:
         name = getattr(self.current_user, "username", None)
         if name is not None:
