@@ -49,7 +49,11 @@ class ProgramsOnly(ConnectHandler):
     def is_program(self) -> bool:
         """No browser: it authenticates by the header `Authorization`, which no page can make a browser send along, and has no origin."""
         headers = self.request.headers
-        if not headers.get("Authorization", "").strip() or "Origin" in headers or any(name.lower().startswith("sec-fetch-") for name in headers):
+        if (
+            not headers.get("Authorization", "").strip()
+            or "Origin" in headers
+            or any(name.lower().startswith("sec-fetch-") for name in headers)
+        ):
             return False
         provider = self.identity_provider
         return self.token_authenticated or not provider.auth_enabled or isinstance(provider, HeaderIdentities)

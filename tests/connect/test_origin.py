@@ -155,7 +155,8 @@ async def test_a_token_that_a_page_may_have_sent_is_not_enough(browser, said):
 
 
 @pytest.mark.parametrize(
-    "path", ["", "api", "api/me", "login", "logout", "lab", "static/favicon.ico", "workspace/status/team-a/small/web", "workspace/ticket/a/b/c"]
+    "path",
+    ["", "api", "api/me", "login", "logout", "lab", "static/favicon.ico", "workspace/status/team-a/small/web", "workspace/ticket/a/b/c"],
 )
 async def test_nothing_else_is_at_the_workspaces_origin(browser, make_person, path):
     person = await make_person()
@@ -310,7 +311,7 @@ async def test_a_download_ends_with_its_session(browser, make_person, separate):
     async with browser.request("GET", "endless", headers=headers) as answer:
         await answer.content.readany()
         await person.step(f"{browser.origin}{browser.base}logout")
-        with pytest.raises(Exception, match="payload|closed|disconnected"):
+        with pytest.raises(Exception, match=r"payload|closed|disconnected"):
             await answer.content.read()
 
 
