@@ -6,7 +6,9 @@ import json
 from http.cookies import SimpleCookie
 
 import pytest
+from aiohttp import web
 from jupyter_server.auth.identity import User
+from multidict import CIMultiDict
 from yarl import URL
 
 from jupyter_workspaces.api.identity import HeaderIdentities
@@ -436,6 +438,53 @@ async def test_with_a_wildcard_every_workspace_has_an_origin_of_its_own(browser,
     seen = await person.navigate(f"{browser.origin}{browser.base}{other}lab")
     assert seen.status == 200
     assert URL(seen.url).host == separate.origin.netloc("team-a", "other") != host
+
+
+@pytest.fixture
+def hub(browser, jp_asyncio_loop):
+    """A reverse proxy as a hub's: it ends TLS, looks at the path only, and passes `/user/NAME/` of any name to the server."""
+
+    async def forward(request):
+        if not request.path_qs.startswith("/user/"):
+            return web.Response(status=404, text="the hub itself")
+        sent = {name: value for name, value in request.headers.items() if name.lower() not in ("connection", "keep-alive")}
+        url = URL(f"{browser.origin}{request.raw_path}", encoded=True)
+        sent["X-Forwarded-Proto"] = "https"
+        async with browser.session.request(request.method, url, headers=sent, data=await request.read(), allow_redirects=False) as answer:
+            headers = [(name, value) for name, value in answer.headers.items() if name.lower() not in ("transfer-encoding", "connection")]
+            return web.Response(status=answer.status, headers=CIMultiDict(headers), body=await answer.read())
+
+    async def start():
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", forward)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        return runner
+
+    runner = jp_asyncio_loop.run_until_complete(start())
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    jp_asyncio_loop.run_until_complete(runner.cleanup())
+
+
+@pytest.mark.parametrize("workspaces_url", ["https://workspaces.example.org"])
+async def test_behind_a_hub_two_names_lead_to_one_server(browser, server, hub, monkeypatch):
+    monkeypatch.setitem(server.web_app.settings, "allow_remote_access", True)
+    ours, theirs = f"https://hub.example.org{browser.base}", f"https://workspaces.example.org{browser.base}"
+    person = Person(browser.session, lambda asked: hub)
+    await person.step(f"{ours}api/me?token={browser.token}")
+
+    seen = await person.navigate(f"{ours}{PATH}lab?a=1")
+
+    assert (seen.status, seen.url) == (200, f"{theirs}{PATH}lab?a=1")
+    headers = dict(echoed(seen)["headers"])
+    assert (headers["X-Forwarded-Host"], headers["X-Forwarded-Proto"]) == ("workspaces.example.org", "https")
+    assert [morsel["secure"] for _, _, morsel in person.kept("session")] == [True]
+    person.forget("session")
+    assert (await person.navigate(f"{theirs}{PATH}lab")).hops[1] == f"{ours}{PATH}lab"
+    for path in ("", "api", "lab", "tree", "login", "api/contents", "static/favicon.ico", "workspaces/api/v1/healthcheck"):
+        assert (await person.ask("GET", f"{theirs}{path}", browser.signed))[0] == 404
+    assert (await person.fetch(f"{theirs}{PATH}x", page=ours))[0] == 403
 
 
 async def test_without_authentication_the_same_exchange_takes_place(browser, make_person, server, monkeypatch):
