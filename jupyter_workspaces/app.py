@@ -109,7 +109,7 @@ class JupyterWorkspaces(ExtensionApp):
         except BadOrigin as why:
             self.log.critical("%s", why)
             serverapp.exit(2)
-        serverapp.web_app.settings[ORIGIN] = SeparateOrigin(origin, idle_seconds=3600 * self.workspaces_session_hours)
+        serverapp.web_app.settings[ORIGIN] = SeparateOrigin(origin, serverapp.base_url, idle_seconds=3600 * self.workspaces_session_hours)
         self.services.workspaces_url = origin.url
         listen.serve_by_host(serverapp.web_app, served, origin)
         return listen.server_rules(serverapp.base_url, serverapp)

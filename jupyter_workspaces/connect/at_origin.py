@@ -11,7 +11,7 @@ from tornado import web
 from ..api.identity import HeaderIdentities
 from .asking import Absent, ConnectHandler, Elsewhere, Refused
 from .handlers import HttpHandler
-from .separate import SeparateOrigin, is_top_level, separate_origin, workspace_path
+from .separate import TOKEN, SeparateOrigin, is_top_level, separate_origin, workspace_path
 from .sessions import Session, Ticket, hashed
 from .target import Place, Target
 from .websocket import SocketHandler
@@ -121,7 +121,8 @@ class AtOrigin(ConnectHandler):
         return [value.strip() for found, _, value in pairs if found.strip() == name]
 
     def _set_cookie(self, name: str, value: str, seconds: int | None = None) -> None:
-        path, secure = workspace_path(self.base_url, self.place), self.separate.origin.is_secure
+        path = "/" if self.separate.cookies_of_host else workspace_path(self.base_url, self.place)
+        secure = self.separate.origin.is_secure
         self.set_cookie(name, value, path=path, httponly=True, samesite="Lax", secure=secure, max_age=seconds)
 
 
@@ -160,7 +161,7 @@ class OriginSocketHandler(AtOrigin, SocketHandler):
 
 
 class SignInHandler(AtOrigin):
-    """GET `.sign-in?begin=TICKET` and `.sign-in?enter=TICKET`: the workspaces' side of signing in (`connect.sign_in`)."""
+    """GET `.sign-in?begin-token=TICKET` and `.sign-in?enter-token=TICKET`: the workspaces' side of signing in (`connect.sign_in`)."""
 
     def set_default_headers(self) -> None:
         super().set_default_headers()
@@ -174,8 +175,8 @@ class SignInHandler(AtOrigin):
             raise Refused(403, "Signing in is only for a person who navigates.", "NotNavigating")
 
     async def get(self, **_: str) -> None:
-        step = "begin" if self.get_query_argument("begin", "") else "enter"
-        ticket = self.separate.tickets.redeem(self.get_query_argument(step, ""), step)
+        step = "begin" if self.get_query_argument(f"begin{TOKEN}", "") else "enter"
+        ticket = self.separate.tickets.redeem(self.get_query_argument(f"{step}{TOKEN}", ""), step)
         if ticket is None or not self._is_for(ticket):
             raise self._refused("This address to sign in was used already, or is older than 30 s.", "TicketUsed")
         self.place = ticket.destination.place
@@ -198,7 +199,9 @@ class SignInHandler(AtOrigin):
         self._set_cookie(self.separate.state_cookie, state, STATE_SECONDS)
         returning = self.separate.tickets.issue(Ticket("return", destination, hashed(state)))
         place = self.place
-        self.redirect(f"{destination.server}{self.base_url}workspace/ticket/{place.namespace}/{place.name}/{place.port_id}?for={returning}")
+        self.redirect(
+            f"{destination.server}{self.base_url}workspace/ticket/{place.namespace}/{place.name}/{place.port_id}?for{TOKEN}={returning}"
+        )
 
     def _enter(self, ticket: Ticket) -> None:
         destination = ticket.destination

@@ -21,19 +21,24 @@ if TYPE_CHECKING:
 
 SETTING = "jupyter_workspaces_origin"
 SIGN_IN = ".sign-in"  # beside a workspace's ports, whose names have no dot
+TOKEN = "-token"  # ends the names of parameters that hold tickets: Jupyter keeps such values out of its log
 COOKIE = "jupyter-workspaces-"
-"""Cookies with this prefix never reach a workspace (`connect.credentials`)."""
+HOST_COOKIE = "__Host-"
+"""Cookies with these prefixes never reach a workspace (`connect.credentials`)."""
 
 
 class SeparateOrigin:
     """The workspaces' origin with its tickets and sessions. `server` is the Jupyter server's own public origin, empty if not known."""
 
-    def __init__(self, origin: WorkspacesOrigin, *, idle_seconds: float = SESSION_HOURS * 3600, server: str = "") -> None:
+    def __init__(self, origin: WorkspacesOrigin, base_url: str, *, idle_seconds: float = SESSION_HOURS * 3600, server: str = "") -> None:
         self.origin, self.server = origin, server
         self.tickets, self.sessions, self.rounds = Tickets(), Sessions(idle_seconds=idle_seconds), Rounds()
-        # Ports of one host share cookies, and there may be a server at each.
-        mark = hashlib.sha256(origin.url.encode()).hexdigest()[:8]
-        self.session_cookie, self.state_cookie = f"{COOKIE}session-{mark}", f"{COOKIE}state-{mark}"
+        # Ports of one host share cookies, and there may be a server at each, or several below one name.
+        mark = hashlib.sha256(f"{origin.url}{base_url}".encode()).hexdigest()[:8]
+        # A host that is one workspace's alone can keep other hosts of its domain from setting its cookies (RFC 6265bis §4.1.3.2).
+        self.cookies_of_host = origin.wildcard and origin.is_secure
+        prefix = HOST_COOKIE if self.cookies_of_host else ""
+        self.session_cookie, self.state_cookie = f"{prefix}{COOKIE}session-{mark}", f"{prefix}{COOKIE}state-{mark}"
 
     def entered_from(self, server: str, provider: object) -> None:
         """Remember where the server's user comes from, for a visit without a session. Not of one user for another."""
@@ -76,4 +81,4 @@ def workspace_path(base_url: str, place: Place) -> str:
 
 def sign_in_address(base_url: str, place: Place, origin: str, step: str, ticket: str) -> str:
     """Where a browser shows a ticket; `step` is begin or enter."""
-    return f"{origin}{workspace_path(base_url, place)}{SIGN_IN}?{step}={ticket}"
+    return f"{origin}{workspace_path(base_url, place)}{SIGN_IN}?{step}{TOKEN}={ticket}"

@@ -19,7 +19,7 @@ from tornado import web
 from ..api.identity import HeaderIdentities
 from .asking import ConnectHandler, Elsewhere, Refused
 from .handlers import HttpHandler
-from .separate import is_top_level, separate_origin, server_origin, sign_in_address
+from .separate import TOKEN, is_top_level, separate_origin, server_origin, sign_in_address
 from .sessions import Destination, Ticket
 from .status import listens
 from .target import Target, Unavailable
@@ -68,7 +68,7 @@ class ServerSocketHandler(ProgramsOnly, SocketHandler):
 
 
 class TicketHandler(ConnectHandler):
-    """GET `workspace/ticket/…?for=TICKET`: who this is, for the browser that the workspaces' origin has sent."""
+    """GET `workspace/ticket/…?for-token=TICKET`: who this is, for the browser that the workspaces' origin has sent."""
 
     def set_default_headers(self) -> None:
         super().set_default_headers()
@@ -79,7 +79,7 @@ class TicketHandler(ConnectHandler):
         if not is_top_level(self):
             raise Refused(403, "A ticket is only for a person who navigates.", "NotNavigating")
         separate = separate_origin(self.settings)
-        returned = separate.tickets.redeem(self.get_query_argument("for", ""), "return")
+        returned = separate.tickets.redeem(self.get_query_argument(f"for{TOKEN}", ""), "return")
         server = server_origin(self.request)
         if returned is None or returned.destination.place != self.place or returned.destination.server != server:
             self.link = f"{self.base_url}{self.place.path[1:]}", "Open it again"

@@ -29,8 +29,8 @@ def workspaces_url():
 
 
 @pytest.fixture
-def separate(workspaces_url):
-    return SeparateOrigin(parse(workspaces_url))
+def separate(workspaces_url, jp_base_url):
+    return SeparateOrigin(parse(workspaces_url), jp_base_url)
 
 
 @pytest.fixture
@@ -200,7 +200,7 @@ async def hops_to(person, browser, count):
 async def test_a_ticket_opens_once(browser, make_person):
     person = await make_person()
     enter = (await hops_to(person, browser, 3))[-1]
-    assert "enter=" in enter
+    assert "enter-token=" in enter
     first, headers, _ = await person.step(enter)
     assert (first, headers["Referrer-Policy"], headers["Cache-Control"]) == (302, "no-referrer", "no-store")
 
@@ -438,6 +438,29 @@ async def test_with_a_wildcard_every_workspace_has_an_origin_of_its_own(browser,
     seen = await person.navigate(f"{browser.origin}{browser.base}{other}lab")
     assert seen.status == 200
     assert URL(seen.url).host == separate.origin.netloc("team-a", "other") != host
+
+
+@pytest.mark.parametrize("workspaces_url", ["https://*.ws.example"])
+async def test_cookies_of_a_workspaces_own_host_cannot_be_set_by_its_siblings(browser, make_person):
+    """By their prefix: a browser takes such cookies from this host only, for all of it, over https (RFC 6265bis §4.1.3.2)."""
+    person = await make_person()
+    seen = await person.navigate(str(browser.url("x")))
+    assert seen.status == 200
+    kept = [*person.kept("session"), *person.kept("state")]
+    assert [(path, one["secure"], one["domain"]) for _, path, one in kept] == [("/", True, "")] * 2
+    assert all(one.key.startswith("__Host-") for _, _, one in kept)
+    assert "Cookie" not in dict(echoed(await person.navigate(seen.url))["headers"])
+
+
+async def test_tickets_and_session_cookies_stay_out_of_the_log(browser, make_person, caplog):
+    caplog.set_level("DEBUG")
+    person = await make_person()
+    seen = await person.navigate(str(browser.url("x")))
+    secrets = [hop.partition("-token=")[2] for hop in seen.hops if "-token=" in hop]
+    secrets += [one.value for _, _, one in (*person.kept("session"), *person.kept("state"))]
+    assert len(secrets) == 5
+    assert caplog.text
+    assert not [secret for secret in secrets if secret in caplog.text]
 
 
 @pytest.fixture
