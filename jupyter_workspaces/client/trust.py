@@ -28,7 +28,7 @@ def first_time_here() -> bool:
         mark.parent.mkdir(parents=True, exist_ok=True)
         mark.touch(exist_ok=False)
     except FileExistsError:
-        return False
+        return not mark.exists()  # the directory's own name may be a file's
     except OSError:
         return True
     return True
