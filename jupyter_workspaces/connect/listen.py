@@ -93,6 +93,8 @@ def own_port(origin: WorkspacesOrigin, serverapp: ServerApp, ip: str, port: int)
     if port:
         if port == serverapp.port:
             raise BadOrigin(f"workspaces_port {port} is the port of the Jupyter server itself. Choose another one, or leave it out.")
+        if getattr(serverapp, "no_auth", False) and ip not in ("", *_LOOPBACK):
+            raise BadOrigin(f"--no-auth serves this machine only: leave out workspaces_ip, or say 127.0.0.1 instead of {ip}.")
         return [ip or "127.0.0.1"], port
     if not origin.is_loopback or (origin.port == serverapp.port and not serverapp.sock):
         return None

@@ -114,6 +114,9 @@ def test_a_scheme_that_the_server_does_not_answer_is_refused():
         own_port(parse("https://localhost:8890"), server, "", 0)
     with pytest.raises(BadOrigin, match="port of the Jupyter server"):
         own_port(parse("https://ws.example"), server, "", 8888)
+    server.no_auth = True
+    with pytest.raises(BadOrigin, match="this machine only"):
+        own_port(parse("https://ws.example"), server, "0.0.0.0", 9000)
 
 
 def ticket(step="enter"):
