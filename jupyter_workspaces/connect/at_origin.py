@@ -83,6 +83,8 @@ class AtOrigin(ConnectHandler):
             if workspace is not None:
                 raise self._signed_out()
         target = await super().find()
+        if self.session.ended:  # while this request was on its way
+            raise self._signed_out()
         self.session.open[id(self)] = self.end_at_once
         return target
 
@@ -192,7 +194,8 @@ class SignInHandler(AtOrigin):
 
     def _begin(self, ticket: Ticket) -> None:
         destination = ticket.destination
-        if self._is_in(ticket):
+        session = self._session_here()
+        if session is not None and _is_same(session, ticket):
             self.redirect(destination.uri)
             return
         state = next((value for value in self._cookies(self.separate.state_cookie) if len(value) == 43), "") or secrets.token_urlsafe(32)
@@ -208,17 +211,22 @@ class SignInHandler(AtOrigin):
         if ticket.state not in map(hashed, self._cookies(self.separate.state_cookie)):
             text = f"This browser did not ask to sign in, or it does not keep cookies of {self.own_origin}. Allow them, and open it again."
             raise self._refused(text, "OtherBrowser", ticket)
-        if not self._is_in(ticket) and self.separate.rounds.again(ticket.state, self.place):
+        old = self._session_here()
+        if old is not None and _is_same(old, ticket) and old.uid == ticket.uid:  # another tab was faster
+            self.redirect(destination.uri)
+            return
+        if old is None and self.separate.rounds.again(ticket.state, self.place):
             text = f"This browser does not keep its session's cookie of {self.own_origin}. Allow cookies, and open it again."
             raise self._refused(text, "NoCookie", ticket)
+        if old is not None:
+            self.separate.sessions.end(old)  # its cookie is replaced
         self.separate.entered_from(destination.server, self.identity_provider)
         self._set_cookie(self.separate.session_cookie, self.separate.sessions.start(ticket))
         self.redirect(destination.uri)
 
-    def _is_in(self, ticket: Ticket) -> bool:
-        """Whether the ticket's user has a session in this browser already."""
-        session = self.separate.sessions.find(self._cookies(self.separate.session_cookie), self.place, self.own_origin)
-        return session is not None and _is_same(session, ticket)
+    def _session_here(self) -> Session | None:
+        """What this browser has already for this workspace."""
+        return self.separate.sessions.find(self._cookies(self.separate.session_cookie), self.place, self.own_origin)
 
     def _refused(self, text: str, kind: str, ticket: Ticket | None = None) -> Refused:
         if ticket is not None:

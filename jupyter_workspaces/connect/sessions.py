@@ -62,6 +62,7 @@ class Session:
     identity: Identity | None
     uid: str
     used: float
+    ended: bool = False
     away: deque[float] = field(default_factory=lambda: deque(maxlen=ROUNDS))
     open: dict[int, Callable[[], None]] = field(default_factory=dict)
     """Ends what is open in it now."""
@@ -146,7 +147,7 @@ class Sessions:
 
     def _end(self, key: str) -> None:
         session = self._open.pop(key)
-        closing, session.open = list(session.open.values()), {}
+        session.ended, closing, session.open = True, list(session.open.values()), {}
         for close in closing:
             close()
 

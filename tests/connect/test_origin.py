@@ -265,6 +265,43 @@ async def test_a_session_is_for_one_workspace(browser, make_person, view):
         assert answer.status == 401
 
 
+async def test_who_signs_in_after_somebody_else_replaces_their_session(browser, make_person, separate):
+    first, second = await make_person(), await make_person()
+    await first.navigate(str(browser.url()))
+    shared = {key: morsel for key, morsel in first.jar.items() if key[0] == "workspaces.example"}
+    second.jar.update(shared)  # one browser, where the server's login is another one now
+
+    assert (await second.navigate(str(browser.url()))).status == 200
+
+    assert (await second.fetch(there(browser, "x"), page=WORKSPACES))[0] == 200
+    assert (await first.fetch(there(browser, "x"), page=WORKSPACES))[0] == 401
+    assert len(separate.sessions) == 1
+
+
+async def test_a_tab_that_signs_in_beside_another_keeps_its_session(browser, make_person, separate):
+    person = await make_person()
+    slow = (await hops_to(person, browser, 3))[-1]
+    await person.navigate(str(browser.url()))
+    cookie = person.cookies(there(browser))
+
+    assert (await person.navigate(slow)).status == 200
+
+    assert person.cookies(there(browser)) == cookie
+    assert len(separate.sessions) == 1
+
+
+async def test_a_request_on_its_way_ends_with_its_session(browser, make_person, separate, view, monkeypatch):
+    person = await make_person()
+    await person.navigate(str(browser.url()))
+
+    async def reach(namespace):
+        for session in list(separate.sessions._open.values()):
+            separate.sessions.end(session)
+
+    monkeypatch.setattr(view, "reach", reach)
+    assert (await person.fetch(there(browser, "x"), page=WORKSPACES))[0] == 401
+
+
 @pytest.mark.parametrize("gone", [True, False])
 async def test_a_session_ends_with_its_workspace(browser, make_person, view, separate, gone):
     person = await make_person()
