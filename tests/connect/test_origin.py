@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from http.cookies import SimpleCookie
 
 import pytest
 from aiohttp import web
+from jupyter_server.auth.decorator import allow_unauthenticated
 from jupyter_server.auth.identity import User
+from jupyter_server.base.handlers import JupyterHandler
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -21,6 +24,12 @@ from .origin_person import Person
 
 WORKSPACES = "http://workspaces.example"
 BOTH = ["/", "/user/x%40y/"]
+
+
+class OtherExtension(JupyterHandler):
+    @allow_unauthenticated
+    async def get(self):
+        self.finish("for anybody")
 
 
 @pytest.fixture
@@ -38,6 +47,7 @@ def server(jp_serverapp, http_server, view, jp_asyncio_loop, separate):
     """The server with the proxy in it, workspaces apart; at its own port, by the `Host`."""
     web_app = jp_serverapp.web_app
     web_app.settings["allow_unauthenticated_access"] = False
+    web_app.add_handlers(".*$", [(f"{re.escape(jp_serverapp.base_url)}other-extension", OtherExtension)])  # loaded before ours
     view.there["metadata"]["uid"] = "uid-1"
     web_app.settings["jupyter_workspaces"] = type("Services", (), {"ready": lambda self: view.ready()})()
     web_app.settings[SETTING] = separate
@@ -158,7 +168,18 @@ async def test_a_token_that_a_page_may_have_sent_is_not_enough(browser, said):
 
 @pytest.mark.parametrize(
     "path",
-    ["", "api", "api/me", "login", "logout", "lab", "static/favicon.ico", "workspace/status/team-a/small/web", "workspace/ticket/a/b/c"],
+    [
+        "",
+        "other-extension",
+        "api",
+        "api/me",
+        "login",
+        "logout",
+        "lab",
+        "static/favicon.ico",
+        "workspace/status/team-a/small/web",
+        "workspace/ticket/a/b/c",
+    ],
 )
 async def test_nothing_else_is_at_the_workspaces_origin(browser, make_person, path):
     person = await make_person()
@@ -338,7 +359,7 @@ async def test_signing_out_of_the_server_ends_sessions_and_what_is_open_in_them(
 
         assert (await person.step(f"{browser.origin}{browser.base}logout"))[0] == 200
 
-        assert (await socket.receive()).data == 1008
+        assert (await socket.receive(timeout=20)).data == 1008
     assert (await person.fetch(there(browser, "x"), page=WORKSPACES))[0] == 401
     assert (await other.fetch(there(browser, "x"), page=WORKSPACES))[0] == 200
 
