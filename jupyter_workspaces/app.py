@@ -14,6 +14,7 @@ from traitlets import Bool, Float, Int, List, Unicode
 if TYPE_CHECKING:
     from .api.services import Services
     from .cluster.endpoint import Endpoint
+    from .connect.listen import Listener
     from .local.launch import Keeper
 
 SETTING = "jupyter_workspaces"
@@ -58,10 +59,25 @@ class JupyterWorkspaces(ExtensionApp):
         config=True,
         help="Largest WebSocket message that is passed on, in MiB. Either side is closed with 1009 for a larger one.",
     )
+    workspaces_url = Unicode(
+        "",
+        config=True,
+        help="Open workspaces at this origin, apart from the Jupyter server, so that their pages cannot act as the user here. "
+        "Such as https://workspaces.example.org, or http://*.localhost:8890: with *. every workspace has an origin of its own. "
+        "Empty: at the server's own address. See docs/workspaces-url.md.",
+    )
+    workspaces_port = Int(
+        0, config=True, help="Port to listen on for workspaces_url, for a reverse proxy in front. 0: the URL's own port if it is loopback."
+    )
+    workspaces_ip = Unicode("", config=True, help="Address to listen on with workspaces_port. Empty: 127.0.0.1.")
+    workspaces_session_hours = Float(
+        12.0, config=True, help="Hours without a request after which a browser must sign in to a workspace at workspaces_url again."
+    )
     api_path = Unicode("workspaces/api/v1", help="Where the API is served, below the server's base URL.")
 
     services: Services
     _keeper: Keeper | None = None
+    _listener: Listener | None = None
 
     def initialize_settings(self) -> None:
         from .api.services import Services
@@ -85,23 +101,72 @@ class JupyterWorkspaces(ExtensionApp):
     def initialize_handlers(self) -> None:
         from .api.identity import HeaderIdentities
         from .api.routes import add_routes
-        from .connect.handlers import routes as connect_routes
 
         assert self.serverapp is not None
         base_url, application = self.serverapp.base_url, self.serverapp.web_app
         to_the_letter = isinstance(self.serverapp.identity_provider, HeaderIdentities)
         # Not `self.handlers`: those must be plain patterns, and ours tell methods, WebSockets and pages from each other.
-        application.add_handlers(".*$", connect_routes(base_url))
+        application.add_handlers(".*$", self._connect_rules())
         add_routes(application, url_path_join(base_url, self.api_path), to_the_letter=to_the_letter)
+
+    def _connect_rules(self) -> list[Any]:
+        """How workspaces are served. Ends the server when `workspaces_url` cannot be used: not at another address than was asked for."""
+        from .connect.handlers import routes
+
+        assert self.serverapp is not None
+        if not self.workspaces_url:
+            return list(routes(self.serverapp.base_url))
+        from .connect import listen
+        from .connect.origin import BadOrigin, parse
+        from .connect.separate import SETTING as ORIGIN
+        from .connect.separate import SeparateOrigin
+
+        serverapp = self.serverapp
+        try:
+            origin = parse(self.workspaces_url)
+            listen.check_addresses(origin, serverapp)
+            served = listen.origin_application(serverapp.base_url, serverapp.web_app.settings)
+            if (own := listen.own_port(origin, serverapp, self.workspaces_ip, self.workspaces_port)) is not None:
+                self._listener = listen.Listener(served, serverapp, *own)
+        except BadOrigin as why:
+            self.log.critical("%s", why)
+            serverapp.exit(2)
+        serverapp.web_app.settings[ORIGIN] = SeparateOrigin(origin, serverapp.base_url, idle_seconds=3600 * self.workspaces_session_hours)
+        self.services.workspaces_url = origin.url
+        listen.serve_by_host(serverapp.web_app, served, origin)
+        return listen.server_rules(serverapp.base_url, serverapp)
 
     async def _start_jupyter_server_extension(self, serverapp: Any) -> None:
         """Called when the server's loop runs. Nothing here is waited for: the server is there before the cluster is."""
+        if self.workspaces_url:
+            self._serve_origin(serverapp)
         if not os.environ.get("JUPYTER_WORKSPACE"):
             self.services.start()
+
+    def _serve_origin(self, serverapp: Any) -> None:
+        """Now that the server's own port is known, which may have been another one than it was told."""
+        from .connect import listen
+        from .connect.origin import BadOrigin
+        from .connect.separate import public_server, separate_origin
+
+        separate = separate_origin(serverapp.web_app.settings)
+        try:
+            listen.check_addresses(separate.origin, serverapp)
+            if self._listener is None and separate.origin.is_loopback and separate.origin.port != serverapp.port:
+                raise BadOrigin(f"workspaces_url {separate.origin.url} names the port of this server, which is {serverapp.port} now.")
+        except BadOrigin as why:
+            self.log.critical("%s", why)
+            serverapp.exit(2)
+        separate.server = public_server(serverapp)
+        if self._listener is not None:
+            self._listener.start()
+        self.log.info("Workspaces open at %s", separate.origin.url)
 
     async def stop_extension(self) -> None:
         from .connect.transfer import close
 
+        if self._listener is not None:
+            await self._listener.stop()
         if self.serverapp is not None:
             await close(self.serverapp.web_app.settings)  # not `self.settings`, which is a copy from before the first request
         if SETTING in self.settings:

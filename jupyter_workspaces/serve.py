@@ -154,10 +154,16 @@ class ServeApp(ServerApp):
             return (
                 f"Workspaces API at {self.connection_url}api/v1/\n"
                 "It asks nobody who they are: every user of this machine may use it. Leave out --no-auth to ask for a token."
+                + self._trusts_workspaces()
             )
         if self.trusted_header_auth:
             return f"Workspaces API at {self.connection_url}api/v1/\nIt believes the headers that a proxy sets; let nobody else reach it."
         return f"Workspaces API at {self.display_url}"
+
+    def _trusts_workspaces(self) -> str:
+        if self.web_app.settings["jupyter_workspaces"].workspaces_url:
+            return ""
+        return "\nWorkspaces open at this address, so their pages can use this API. --workspaces-url gives them an origin of their own."
 
     async def _post_start(self) -> None:
         await super()._post_start()  # type: ignore[no-untyped-call]
@@ -214,6 +220,9 @@ def main(
     context: str = "",
     embedded: bool = False,
     directory: str = "",
+    workspaces_url: str = "",
+    workspaces_port: int = 0,
+    workspaces_ip: str = "",
     idle_minutes: float = 0,
     runtime_file: str = "",
     quiet: bool = False,
@@ -244,6 +253,9 @@ def main(
             "context": context,
             "embedded": embedded,
             "directory": directory,
+            "workspaces_url": workspaces_url,
+            "workspaces_port": workspaces_port,
+            "workspaces_ip": workspaces_ip,
             "local_parts": list(local_parts),
         },
     }

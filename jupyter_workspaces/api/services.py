@@ -32,12 +32,14 @@ AGAIN_SECONDS = 5.0
 class Services:
     """What handlers ask.
 
-    `choose` finds the endpoint and may start the embedded cluster; it blocks, so it runs in a thread. `prefix` is where the API is served.
+    `choose` finds the endpoint and may start the embedded cluster; it blocks, so it runs in a thread. `prefix` is where the API is served,
+    `workspaces_url` the origin where workspaces open, empty when that is the server's own.
     Every request passes `ready`: it waits for the first start, and starts a dead embedded cluster again, once for all who wait.
     """
 
     def __init__(self, choose: Callable[[], Endpoint], prefix: str, hint: Callable[[dict[str, Any]], None] | None = None) -> None:
         self.prefix = prefix
+        self.workspaces_url = ""
         self._choose, self._hint = choose, hint
         self._starting: asyncio.Task[None] | None = None
         self._not_before = 0.0

@@ -81,6 +81,9 @@ def demo(headless: bool, directory: Path | None) -> None:
 @click.option("--context", default="", help="Context of the kubeconfig.")
 @click.option("--embedded", is_flag=True, help="Serve the local cluster whatever KUBECONFIG says.")
 @click.option("--directory", default="", help="Where the local cluster keeps its data.")
+@click.option("--workspaces-url", default="", help="Open workspaces at this origin of their own, such as http://*.localhost:4001.")
+@click.option("--workspaces-port", type=click.IntRange(0, 65535), default=0, help="Port to listen on for it, behind a reverse proxy.")
+@click.option("--workspaces-ip", default="", help="Address to listen on with --workspaces-port. Default: 127.0.0.1.")
 @parts_options
 @click.option("--idle-minutes", type=float, default=0, help="End after so long without a request. 0: never.")
 @click.option("--runtime-file", default="", help="Write url, token and pid there (mode 0600) once it listens.")
@@ -98,6 +101,9 @@ def serve(
     context: str,
     embedded: bool,
     directory: str,
+    workspaces_url: str,
+    workspaces_port: int,
+    workspaces_ip: str,
     idle_minutes: float,
     runtime_file: str,
     parts: Parts | None,
@@ -120,6 +126,9 @@ def serve(
         context=context,
         embedded=embedded,
         directory=directory,
+        workspaces_url=workspaces_url,
+        workspaces_port=workspaces_port,
+        workspaces_ip=workspaces_ip,
         idle_minutes=idle_minutes,
         runtime_file=runtime_file,
         local_parts=parts.arguments() if parts is not None else [],

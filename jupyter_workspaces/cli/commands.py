@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import click
 
-from ..client import Workspace
+from ..client import Workspace, trust
 from ..terminal import log_line, printable
 from . import claims, cluster, clusters
 from .output import done, echo, flat, output_option, told, write
@@ -110,10 +110,18 @@ def spawn(
     if wait or then_open:
         made.wait(timeout=timeout, quiet=output != "table")
     if then_open:
-        made.open()
+        open_in_browser(made)
     done(output, "Started" if wait else "Made", made.to_dict())
     if output == "table" and not then_open:
         echo(printable(f"`jupyter workspaces open {session.address(made)}` opens it."), err=True)
+
+
+def open_in_browser(workspace: Workspace) -> None:
+    """Open it, and once for each user say what an open workspace can do. Raises `WorkspaceError`."""
+    said = trust.note(workspace.name)
+    if not workspace.opens_apart() and trust.first_time_here():
+        echo(printable(said), err=True)
+    workspace.open()
 
 
 @cli.command("open")
@@ -132,7 +140,7 @@ def open_(session: Session, name: str, only_print: bool, timeout: float, output:
     if found.state != "Running":
         found.wait(timeout=timeout, quiet=output != "table")
     if not only_print:
-        found.open()
+        open_in_browser(found)
     if output in ("json", "yaml"):
         write(output, found.to_dict(), [], flat)
     else:

@@ -20,9 +20,11 @@ from .waiting import in_notebook
 OPEN_AT_ONCE_MS = 15_000
 
 
-def open_page(name: str, url: str, server: Server) -> None:
-    """Raises `WorkspaceError` when there is no browser to open."""
+def open_page(name: str, url: str, server: Server, note: str = "") -> None:
+    """Open a workspace's page, with `note` in the output. Raises `WorkspaceError` when there is no browser to open."""
     if not in_notebook():
+        if note:
+            print(note, file=sys.stderr)
         if not webbrowser.open(_signed_in(url, server)):
             raise WorkspaceError("No browser could be started here.", f"Open this address yourself: {url}")
         return
@@ -38,7 +40,9 @@ def open_page(name: str, url: str, server: Server) -> None:
     elif _has_screen():
         webbrowser.open(_signed_in(url, server))
     link = f'<a href="{escape(url)}" target="_blank" rel="noopener">Open <b>{escape(name)}</b> in a new tab</a>'
-    display({"text/html": f"<div>{link}</div>{script}", "text/plain": printable(f"{name} is at {url}")}, raw=True)
+    said = f"<p>{escape(note)}</p>" if note else ""
+    text = printable(f"{name} is at {url}") + (f"\n{printable(note)}" if note else "")
+    display({"text/html": f"<div>{link}</div>{said}{script}", "text/plain": text}, raw=True)
 
 
 def _in_script(text: str) -> str:

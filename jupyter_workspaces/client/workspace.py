@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..terminal import log_line
-from . import display, portal, words
+from . import display, portal, trust, words
 from .asynchronous import AsyncClient
 from .errors import TimedOut, WorkspaceError
 from .opening import open_page
@@ -198,8 +198,17 @@ class Workspace:
         if not self.path:
             raise WorkspaceError(f"{self.name} has nothing to open: its image is not known any more.", "Choose another image.")
         server = portal.ask(self._client.connect(), REQUEST_LIMIT)
-        open_page(self.name, self.url, server)
+        open_page(self.name, self.url, server, "" if self.opens_apart() else trust.note(self.name))
         return self.url
+
+    def opens_apart(self) -> bool:
+        """Whether the server opens workspaces at an origin of their own (`workspaces_url`)."""
+        try:
+            return bool(portal.ask(self._client.cluster(), REQUEST_LIMIT).get("workspacesUrl"))
+        except WorkspaceError as error:
+            if error.status in (403, 404):  # who may open one workspace need not be told about the cluster
+                return False
+            raise
 
     def pause(self, wait: bool = True, timeout: float | None = 60) -> Workspace:
         """Stop its programs; the volumes keep their files."""

@@ -71,24 +71,14 @@ class ConnectHandler(JupyterHandler):
     place: Place
     services: Services
     shows_steps = False
+    link: tuple[str, str] | None = None  # an address and its words, for a page that leads elsewhere instead of going on by itself
     reads_only = False  # whoever uses the programs in a workspace changes what is in it: that is `update`, not `get`
 
     async def prepare(self) -> None:  # type: ignore[override]
         named = self.path_kwargs
         self.place = Place(named["namespace"], named["name"], named["port"])
         origins.drop_unreadable_referer(self.request)
-        try:
-            await super().prepare(_redirect_to_login=False)
-        except web.HTTPError as error:
-            if error.status_code == 400:
-                raise Refused(400, "The query of this address is not text in UTF-8.", "BadRequest") from error
-            if not self.check_host():
-                raise Refused(403, f"This server is not known as {self.request.host}.", "UnknownHost") from None
-        if not self.current_user:
-            if self.navigates and "login_url" in self.settings and not isinstance(self.identity_provider, HeaderIdentities):
-                raise Elsewhere(url_concat(self.settings["login_url"], {"next": self.request.uri or ""}))
-            status = 401 if isinstance(self.identity_provider, HeaderIdentities) else 403
-            raise Refused(status, "You are not signed in to this server, or no longer. Sign in and try again.", "NotSignedIn")
+        await self.authenticate()
         if not self.token_authenticated and self._is_cross_site():
             raise Refused(403, "This request comes from a page of another site, so it was not passed on.", "CrossOrigin")
         action = self.action or ("read" if self.request.method in _READS else "write")
@@ -109,6 +99,21 @@ class ConnectHandler(JupyterHandler):
             raise Absent(Unavailable("cluster", str(error) or "The cluster did not answer in time. Trying again.")) from error
         if isinstance(self.identity_provider, HeaderIdentities):
             await self._ask_cluster(self.identity_provider)
+
+    async def authenticate(self) -> None:
+        """Set `current_user`. Raises `Refused`, or `Elsewhere` the login page for a person who navigates."""
+        try:
+            await super().prepare(_redirect_to_login=False)
+        except web.HTTPError as error:
+            if error.status_code == 400:
+                raise Refused(400, "The query of this address is not text in UTF-8.", "BadRequest") from error
+            if not self.check_host():
+                raise Refused(403, f"This server is not known as {self.request.host}.", "UnknownHost") from None
+        if not self.current_user:
+            if self.navigates and "login_url" in self.settings and not isinstance(self.identity_provider, HeaderIdentities):
+                raise Elsewhere(url_concat(self.settings["login_url"], {"next": self.request.uri or ""}))
+            status = 401 if isinstance(self.identity_provider, HeaderIdentities) else 403
+            raise Refused(status, "You are not signed in to this server, or no longer. Sign in and try again.", "NotSignedIn")
 
     async def _ask_cluster(self, provider: HeaderIdentities) -> None:
         """Whether the cluster lets who the headers name. Raises `Refused`, `Absent`."""
@@ -226,7 +231,7 @@ class ConnectHandler(JupyterHandler):
             return
         message, reason = HTTPStatus(status_code).phrase, "Error"
         steps: Sequence[Step] = ()
-        shown = Unavailable("refused" if status_code == 403 else "error", message)
+        shown = Unavailable({401: "signed_out", 403: "refused"}.get(status_code, "error"), message)
         if isinstance(error, Refused):
             message, reason = error.message, error.kind
             shown = Unavailable(shown.state, message)
@@ -236,7 +241,7 @@ class ConnectHandler(JupyterHandler):
         if status_code in (503, 504):
             self.set_header("Retry-After", "2" if shown.state in ("starting", "stopping", "cluster", "silent") else "30")
         if self.navigates and hasattr(self, "place"):
-            text, policy = page(shown, self.place, steps, self.status_url)
+            text, policy = page(shown, self.place, steps, self.status_url, self.link)
             self.set_header("Content-Type", "text/html; charset=utf-8")
             self.set_header("Content-Security-Policy", policy)
             self.set_header("X-Frame-Options", "SAMEORIGIN")  # older browsers know no frame-ancestors

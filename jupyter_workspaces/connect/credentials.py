@@ -18,7 +18,7 @@ PREFIX = "workspace-"
 XSRF = "_xsrf"
 
 # `__Host-` wants the path `/`, and ours is never that (RFC 6265bis §4.1.3.2).
-_RESERVED = re.compile(r"_xsrf\Z|username-|jupyterhub-|jupyter-hub-|__host-", re.IGNORECASE)
+_RESERVED = re.compile(r"_xsrf\Z|username-|jupyterhub-|jupyter-hub-|jupyter-workspaces-|__host-", re.IGNORECASE)
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,7 @@ LOOKS = {
     "port": Look("hollow", "No such page", "{name} has no such page", "muted"),
     "unreachable": Look("triangle", "Out of reach", "{name} cannot be reached from here", "error"),
     "refused": Look("triangle", "Not allowed", "You may not open {name}", "error"),
+    "signed_out": Look("hollow", "Not signed in", "You are not signed in to {name}", "muted"),
     "error": Look("triangle", "Broken off", "{name} did not answer", "error"),
 }
 
@@ -89,8 +90,13 @@ _GOES_ON = frozenset(("cluster", "starting", "stopping", "paused", "failed", "si
 _PROBED = frozenset(("silent",))
 
 
-def page(refusal: Unavailable, place: Place, steps: Sequence[Step], status_url: str) -> tuple[str, str]:
-    """The page and its Content-Security-Policy. `status_url` answers `{"state", "message", "steps", "ready"}` and takes the action by POST."""
+def page(
+    refusal: Unavailable, place: Place, steps: Sequence[Step], status_url: str, link: tuple[str, str] | None = None
+) -> tuple[str, str]:
+    """The page and its Content-Security-Policy. `status_url` answers `{"state", "message", "steps", "ready"}` and takes the action by POST.
+
+    With `link`, an address and its words, the page leads there and neither acts nor goes on by itself.
+    """
     look = LOOKS[refusal.state]
     nonce = secrets.token_urlsafe(16)
     policy = (
@@ -103,11 +109,13 @@ def page(refusal: Unavailable, place: Place, steps: Sequence[Step], status_url: 
     retry = '<a class="button" href="">Try again</a>' if look.retry else ""
     act = f'<button{" class=second" if retry else ""} name="action" value="{look.action}">{look.label}</button>' if look.action else ""
     form = f'<form id="act" method="post" action="{escape(status_url)}">{retry}{act}</form>' if retry or act else ""
+    if link is not None:
+        form = f'<p><a href="{escape(link[0])}">{escape(link[1])}</a></p>'
     loses = f'<p class="note">{escape(look.loses)}</p>' if look.loses else ""
     reasons = "".join(_reason(text.format(name=place.name, namespace=place.namespace)) for text in look.why)
     why = f"<details><summary>Why?</summary>{reasons}</details>" if reasons else ""
     shown = "".join(_step(step) for step in steps)
-    live = refusal.state in _GOES_ON
+    live = refusal.state in _GOES_ON and link is None
     script = _SCRIPT.replace("STATE", json.dumps(refusal.state)) if live else ""
     refresh = f'<noscript><meta http-equiv="refresh" content="{15 if look.action else 3}"></noscript>' if live else ""
     text = f"""<!DOCTYPE html>
@@ -194,6 +202,7 @@ details pre { margin: 8px 0 0; padding: 8px; border: 1px solid var(--line); bord
   overflow-wrap: anywhere; user-select: all }
 details p { margin: 8px 0 0; color: var(--soft) }
 button:focus-visible, .button:focus-visible, summary:focus-visible { outline: 2px solid var(--brand); outline-offset: 2px }
+p a { color: var(--brand) }
 button[disabled] { opacity: .6; cursor: default }
 #problem { margin: 12px 0 0; color: var(--error) }
 #problem:empty { display: none }

@@ -85,12 +85,21 @@ class Relay:
         self._outward, self._inward = Frames(masked=False, longest=longest), Frames(masked=True, longest=longest)
         self._told_browser = self._told_inside = False
         self._refused, self._ping_seconds = refused, ping_seconds
+        self._ending: asyncio.Future[Violation] = asyncio.get_running_loop().create_future()
+
+    def end(self, why: Violation) -> None:
+        """Close both sides for a reason of the server's own."""
+        if not self._ending.done():
+            self._ending.set_result(why)
 
     async def run(self) -> None:
         """Until both sides have closed, or one has and the other does not answer that within 10 s."""
         ways = {asyncio.create_task(self._pass_outward()), asyncio.create_task(self._pass_inward())}
         try:
-            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({*ways, self._ending}, return_when=asyncio.FIRST_COMPLETED)
+            if self._ending.done():
+                await self._close_inside(self._ending.result())
+                await self._close_browser(self._ending.result())
             await asyncio.wait(ways, timeout=CLOSE_SECONDS)
         finally:
             for way in ways:

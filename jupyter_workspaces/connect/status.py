@@ -38,7 +38,7 @@ class StatusHandler(ConnectHandler):
         self.set_header("Cache-Control", "no-store")
         try:
             target = await self.find()
-            if not await self._listens(target):
+            if not await listens(self, target):
                 raise await self.absent(Unavailable("starting", "Its program does not take connections yet; trying again."))
             token = await self.workspace_token(target)
             if self.get_query_argument("probe", "") and not await self._answers(target, token):
@@ -87,22 +87,6 @@ class StatusHandler(ConnectHandler):
         self.set_status(HTTPStatus.ACCEPTED)
         self.answer({"state": "starting", "message": "It starts.", "steps": [], "ready": False})
 
-    async def _listens(self, target: Target) -> bool:
-        """Whether the port takes connections: Ready can be a moment early, and stays a moment after a crash. Raises `Absent`."""
-        try:
-            if target.forwarded is None:
-                return await _takes_connections(target)
-            from .forwarding import listens
-
-            async with timeout(CLUSTER_SECONDS):
-                return await listens(self.services.cluster.cluster, target)
-        except asyncio.TimeoutError as error:
-            raise Absent(
-                Unavailable("cluster", "The cluster does not answer, and connections to it go through it. Trying again.")
-            ) from error
-        except Unavailable as why:
-            raise await self.absent(why) from why
-
     async def _answers(self, target: Target, token: str | None) -> bool:
         path = self.public_path(target)
         return await self.upstreams.answers(self.services.cluster.cluster, target, path, token)
@@ -114,6 +98,21 @@ def _action(body: bytes) -> str:
         return parse_qs(body.decode(), max_num_fields=10).get("action", [""])[0]
     except ValueError:
         return ""
+
+
+async def listens(handler: ConnectHandler, target: Target) -> bool:
+    """Whether the port takes connections: Ready can be a moment early, and stays a moment after a crash. Raises `Absent`."""
+    try:
+        if target.forwarded is None:
+            return await _takes_connections(target)
+        from .forwarding import listens as listens_in_pod
+
+        async with timeout(CLUSTER_SECONDS):
+            return await listens_in_pod(handler.services.cluster.cluster, target)
+    except asyncio.TimeoutError as error:
+        raise Absent(Unavailable("cluster", "The cluster does not answer, and connections to it go through it. Trying again.")) from error
+    except Unavailable as why:
+        raise await handler.absent(why) from why
 
 
 def _said(problem: Problem) -> str:

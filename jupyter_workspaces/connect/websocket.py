@@ -22,6 +22,8 @@ from .transfer import request_headers, upstream_url
 if TYPE_CHECKING:
     import aiohttp
 
+    from .relay import Relay
+
 VERSION = "13"
 
 
@@ -29,6 +31,8 @@ class SocketHandler(ConnectHandler):
     """Dials the workspace first, so that its choice of subprotocol, or its refusal, is the answer to the browser."""
 
     action = "execute"
+    _relay: Relay | None = None
+    _ending: Violation | None = None
 
     @property
     def navigates(self) -> bool:
@@ -47,12 +51,20 @@ class SocketHandler(ConnectHandler):
             self._accept(key, protocol)
             await self.finish()
             ping_seconds = self.settings.get("websocket_ping_interval") or None
-            relay = Relay(self.detach(), inside, self.upstreams.limits.websocket_message_bytes, self._refused, ping_seconds)
+            relay = self._relay = Relay(self.detach(), inside, self.upstreams.limits.websocket_message_bytes, self._refused, ping_seconds)
+            if self._ending is not None:
+                relay.end(self._ending)
             await self.upstreams.relay(relay.run(), self.place.path)
         except StreamClosedError:  # the browser went away while the workspace was dialled
             return
         finally:
             response.close()
+
+    def end(self, why: Violation) -> None:
+        """Close both sides, now or as soon as the WebSocket is open."""
+        self._ending = why
+        if self._relay is not None:
+            self._relay.end(why)
 
     def _check_handshake(self) -> str:
         """Return the browser's key. Raises `Refused`."""

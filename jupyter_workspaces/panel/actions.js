@@ -16,6 +16,8 @@ const Actions = {
     } else if (id === "open") {
       if (!event) {
         entry.row.buttons.get("open")?.click();
+      } else {
+        this.tellTrust(entry);
       }
     } else if (id === "details" || id === "why") {
       this.toggleDetails(entry);
@@ -98,7 +100,7 @@ const Actions = {
     if (entry.details) {
       this.send({ type: "details", key: entry.row.data.key, open: false });
     }
-    entry.unfolded = entry.details = entry.question = null;
+    entry.unfolded = entry.details = entry.question = entry.trust = null;
     this.body.classList.toggle(
       "cw-tall",
       Boolean(this.body.querySelector(".cw-details")),

@@ -237,7 +237,11 @@ class Session:
             names = []
         if self.namespace is None:
             self.namespace = source.namespace or str(cluster.get("namespace") or "default")
-        self._place = {"cluster": str(cluster.get("name") or ""), "namespaces": sorted({*names, self.namespace} - {ALL})}
+        self._place = {
+            "cluster": str(cluster.get("name") or ""),
+            "namespaces": sorted({*names, self.namespace} - {ALL}),
+            "separate": bool(cluster.get("workspacesUrl")),
+        }
         self.on_place()
 
     def _hear(self, change: Change) -> None:

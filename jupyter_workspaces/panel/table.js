@@ -248,8 +248,10 @@ class Table {
     }
   }
 
-  takeSnapshot({ rows = [], cluster, namespaces, namespace, base, live }) {
+  takeSnapshot(message) {
+    const { rows = [], cluster, namespaces, namespace, base, live } = message;
     this.where = base ?? this.where;
+    this.separate = message.separate ?? this.separate;
     const many = namespace === "*";
     const redraw = many !== this.many;
     this.many = many;

@@ -106,10 +106,10 @@ def _kubeconfig(process: subprocess.Popen[bytes], log: Path) -> str:
 @pytest.fixture(scope="session")
 def start_lab(
     cluster_environment: dict[str, str], cluster_home: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[[str], Lab]]:
+) -> Iterator[Callable[..., Lab]]:
     started: list[Lab] = []
 
-    def start(base_url: str) -> Lab:
+    def start(base_url: str, *more: str) -> Lab:
         folder = tmp_path_factory.mktemp("lab")
         notebook = {
             "cells": [{"cell_type": "code", "id": "panel", "metadata": {}, "outputs": [], "execution_count": None, "source": PANEL_CELL}],
@@ -119,9 +119,7 @@ def start_lab(
         }
         (folder / "work").mkdir()
         (folder / "work" / "panel.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         environment = {name: value for name, value in os.environ.items() if name not in ("KUBECONFIG", "JUPYTER_WORKSPACES_URL")}
         environment |= {f"JUPYTER_{name}_DIR": str(folder / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
         environment |= {
@@ -132,7 +130,7 @@ def start_lab(
         command = [
             *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}", "--ServerApp.port_retries=0"),
             *(f"--IdentityProvider.token={TOKEN}", f"--ServerApp.base_url={base_url}", f"--ServerApp.root_dir={folder / 'work'}"),
-            *("--LabApp.expose_app_in_browser=True", "--ServerApp.ip=127.0.0.1"),
+            *("--LabApp.expose_app_in_browser=True", "--ServerApp.ip=127.0.0.1", *more),
         ]
         log = folder / "log"
         with log.open("wb") as written:
@@ -164,6 +162,12 @@ def hub_lab(start_lab: Callable[[str], Lab], lab: Lab) -> Lab:
     return start_lab("/user/x%40y/")
 
 
+@pytest.fixture(scope="session")
+def apart_lab(start_lab: Callable[..., Lab], lab: Lab) -> Lab:
+    """A server whose workspaces open at origins of their own, on the same cluster."""
+    return start_lab("/", f"--JupyterWorkspaces.workspaces_url=http://*.localhost:{free_port()}")
+
+
 @pytest.fixture
 def picture() -> Callable[[Page, str], None]:
     """Keep a screenshot where `JUPYTER_WORKSPACES_SCREENSHOTS` says."""
@@ -175,6 +179,12 @@ def picture() -> Callable[[Page, str], None]:
             page.screenshot(path=str(Path(folder) / f"{name}.png"), **options)
 
     return take
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def _settings(folder: Path) -> Path:

@@ -90,6 +90,7 @@ class Served:
         self.claims: dict[str, dict[str, Any]] = {}
         self.kinds = [kind(), kind("rstudio", "RStudio")]
         self.namespace = "default"
+        self.cluster: dict[str, Any] = {"name": "local cluster", "embedded": True, "user": "me", "version": "1"}
         self.asked: list[tuple[str, str, Any]] = []
         self.lose: dict[str, int] = {}  # how many answers to a "METHOD path" are lost after they took effect
         self.refuse: dict[str, tuple[int, dict[str, Any]]] = {}  # "METHOD path" to status and error
@@ -178,7 +179,7 @@ class Served:
     async def _route(self, request: web.Request, path: list[str], body: Any) -> web.StreamResponse:
         match (request.method, *path):
             case ("GET", "cluster"):
-                return self._data({"name": "local cluster", "embedded": True, "user": "me", "namespace": self.namespace, "version": "1"})
+                return self._data({**self.cluster, "namespace": self.namespace})
             case ("GET", "namespaces"):
                 return self._data([{"name": "default"}, {"name": "team"}])
             case ("GET", "workspacekinds"):

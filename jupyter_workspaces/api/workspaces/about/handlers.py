@@ -64,4 +64,5 @@ class ClusterHandler(DataHandler):
     @signed_in
     async def get(self) -> None:
         await self.permit("list", NAMESPACES)
-        self.answer(await (await self.services.ready()).about.cluster())
+        services = await self.services.ready()
+        self.answer(msgspec.structs.replace(await services.about.cluster(), workspaces_url=services.workspaces_url))

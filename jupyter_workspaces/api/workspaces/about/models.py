@@ -19,14 +19,18 @@ class Namespace(msgspec.Struct):
     name: str
 
 
-class ClusterInfo(msgspec.Struct):
-    """Which cluster the server speaks to, for people. `user` is who the cluster takes us for, empty when it does not say."""
+class ClusterInfo(msgspec.Struct, rename="camel"):
+    """Which cluster the server speaks to, for people. `user` is who the cluster takes us for, empty when it does not say.
+
+    `workspacesUrl` is the origin where workspaces open (with `*.`, one each); empty when that is the server's own.
+    """
 
     name: str
     embedded: bool
     user: str
     namespace: str
     version: str
+    workspaces_url: str = ""
 
 
 class ConflictCause(msgspec.Struct):
