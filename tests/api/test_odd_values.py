@@ -170,7 +170,9 @@ async def test_objects_that_a_lax_crd_let_in_leave_lists_alone(ask: Ask, raw: An
     for changed in some(kind["spec"], 29):
         store.put("workspacekinds.kubeflow.org", kind | {"spec": changed})
         for path in ("workspacekinds", "workspaces", "workspacekinds/jupyterlab", "workspacekinds/jupyterlab/assets/icon"):
-            assert (await raw("GET", path)).code < 500, (path, changed)
+            answer = await raw("GET", path)
+            # A picture that names a ConfigMap which is not there is a 500 on the original as well (tests/golden).
+            assert answer.code < 500 or (path.endswith("icon") and b"The ConfigMap " in answer.body), (path, changed)
 
 
 def some(document: Any, every: int) -> Iterator[Any]:
