@@ -6,6 +6,7 @@ import json
 import secrets
 from typing import Any
 
+from jupyter_server.auth.decorator import ws_authenticated
 from tornado import web
 
 from ..api.identity import HeaderIdentities
@@ -150,6 +151,7 @@ class OriginHttpHandler(AtOrigin, HttpHandler):
 class OriginSocketHandler(AtOrigin, SocketHandler):
     """WebSockets into a workspace, at its origin."""
 
+    @ws_authenticated
     async def get(self, **place: str) -> None:
         try:
             await super().get(**place)

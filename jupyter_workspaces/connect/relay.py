@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import aiohttp
 from tornado.iostream import IOStream, StreamClosedError
@@ -96,7 +97,8 @@ class Relay:
         """Until both sides have closed, or one has and the other does not answer that within 10 s."""
         ways = {asyncio.create_task(self._pass_outward()), asyncio.create_task(self._pass_inward())}
         try:
-            await asyncio.wait({*ways, self._ending}, return_when=asyncio.FIRST_COMPLETED)
+            waited: set[asyncio.Future[Any]] = {*ways, self._ending}
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
             if self._ending.done():
                 await self._close_inside(self._ending.result())
                 await self._close_browser(self._ending.result())
