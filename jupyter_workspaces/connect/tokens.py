@@ -21,7 +21,7 @@ TOKENS = 1024
 _LIFETIME = Lifetime(TOKEN_SECONDS, math.inf)
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
-Key = tuple[str, str, str]  # namespace, workspace, Secret
+Key = tuple[str, str, str, str]  # namespace, workspace and its uid, Secret
 
 
 class Tokens:
@@ -40,13 +40,13 @@ class Tokens:
         """
         if target.secret is None:
             return None
-        key = (place.namespace, place.name, target.secret)
+        key = _key(place, target, target.secret)
         return await self._known.get(key, lambda: self._read(place.namespace, target), lambda _: _LIFETIME)
 
     def refused(self, place: Place, target: Target, token: str | None) -> None:
         """The workspace answered 401 or 403: read its token again, at most once in 10 s, for it may have meant something else."""
         if target.secret is not None and token is not None:
-            self._known.doubt((place.namespace, place.name, target.secret), token)
+            self._known.doubt(_key(place, target, target.secret), token)
 
     async def stop(self) -> None:
         """Forget all tokens."""
@@ -78,6 +78,11 @@ class Tokens:
         if change == "DELETED" or replaced:
             of_it = (metadata["namespace"], metadata["name"])
             self._known.drop(lambda key: key[:2] == of_it)
+
+
+def _key(place: Place, target: Target, secret: str) -> Key:
+    """Of this workspace only: a later one of its name, whose pod names the same Secret, need not own it."""
+    return place.namespace, place.name, str(target.workspace["metadata"]["uid"]), secret
 
 
 def _says_nothing_of_the_secret(error: ClusterError) -> bool:

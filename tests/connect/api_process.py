@@ -12,7 +12,7 @@ from jupyter_workspaces.cluster.endpoint import Endpoint
 from jupyter_workspaces.local.apiserver.server import ApiServer
 from jupyter_workspaces.local.apiserver.store import Store
 from jupyter_workspaces.local.apiserver.users import User
-from jupyter_workspaces.resources.catalog import NAMESPACES, SECRETS
+from jupyter_workspaces.resources.catalog import NAMESPACES, SECRETS, WORKSPACES
 
 ADMIN, NOBODY = "token-of-the-administrator", "token-of-nobody"
 
@@ -27,7 +27,9 @@ async def main(folder: Path) -> None:
     async with Cluster(Endpoint(f"http://127.0.0.1:{port}", "local cluster", None, token)) as cluster:
         await cluster.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team-a"}})
         data = {"token": base64.b64encode(b"the-token-of-the-workspace").decode()}
-        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "small-token"}, "data": data}
+        owner = {"apiVersion": WORKSPACES.api_version, "kind": WORKSPACES.kind, "name": "small", "uid": "the-uid-of-small", "controller": True}
+        metadata = {"name": "small-token", "labels": {"notebooks.kubeflow.org/workspace-name": "small"}, "ownerReferences": [owner]}
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data}
         await cluster.create(SECRETS, secret, "team-a")
     print(port, flush=True)
     await asyncio.to_thread(sys.stdin.read)

@@ -21,7 +21,7 @@ from .conftest import View
 class App(ServeApp):
     async def _post_start(self) -> None:
         await super()._post_start()
-        print(self.http_server._sockets and next(iter(self.http_server._sockets.values())).getsockname()[1], flush=True)
+        print(self.http_server._listeners[0].sockets[0].getsockname()[1], flush=True)
         self._watch = asyncio.create_task(self._end_with_input())
 
     async def _end_with_input(self) -> None:

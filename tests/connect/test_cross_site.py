@@ -49,7 +49,7 @@ def signed_in(request, browser, server, view, jp_asyncio_loop):
     async def allowed(*_):
         return True
 
-    async def ready():
+    async def ready(seconds=20, *, stale=False):
         return SimpleNamespace(cluster=view, workspaces=view, pods=view, access=SimpleNamespace(allowed=allowed))
 
     server.web_app.settings["identity_provider"] = HeaderIdentities(parent=server)

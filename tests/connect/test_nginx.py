@@ -97,7 +97,7 @@ def named(server, view):
         asked.append(identity.user)
         return identity.user == "root" or name == "small"
 
-    async def ready():
+    async def ready(seconds=20, *, stale=False):
         return SimpleNamespace(cluster=view, workspaces=view, pods=view, access=SimpleNamespace(allowed=allowed))
 
     settings = server.web_app.settings

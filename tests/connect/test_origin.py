@@ -49,7 +49,7 @@ def server(jp_serverapp, http_server, view, jp_asyncio_loop, separate):
     web_app.settings["allow_unauthenticated_access"] = False
     web_app.add_handlers(".*$", [(f"{re.escape(jp_serverapp.base_url)}other-extension", OtherExtension)])  # loaded before ours
     view.there["metadata"]["uid"] = "uid-1"
-    web_app.settings["jupyter_workspaces"] = type("Services", (), {"ready": lambda self: view.ready()})()
+    web_app.settings["jupyter_workspaces"] = type("Services", (), {"ready": lambda self, *args, **options: view.ready(*args, **options)})()
     web_app.settings[SETTING] = separate
     served = listen.origin_application(jp_serverapp.base_url, web_app.settings)
     listen.serve_by_host(web_app, served, separate.origin)
@@ -597,7 +597,7 @@ async def test_a_session_keeps_the_identity_that_trusted_headers_named(browser, 
     services = await view.ready()
     services.access = type("Access", (), {"allowed": staticmethod(review)})()
 
-    async def ready():
+    async def ready(seconds=20, *, stale=False):
         return services
 
     monkeypatch.setattr(view, "ready", ready)
