@@ -27,7 +27,13 @@ async def main(folder: Path) -> None:
     async with Cluster(Endpoint(f"http://127.0.0.1:{port}", "local cluster", None, token)) as cluster:
         await cluster.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team-a"}})
         data = {"token": base64.b64encode(b"the-token-of-the-workspace").decode()}
-        owner = {"apiVersion": WORKSPACES.api_version, "kind": WORKSPACES.kind, "name": "small", "uid": "the-uid-of-small", "controller": True}
+        owner = {
+            "apiVersion": WORKSPACES.api_version,
+            "kind": WORKSPACES.kind,
+            "name": "small",
+            "uid": "the-uid-of-small",
+            "controller": True,
+        }
         metadata = {"name": "small-token", "labels": {"notebooks.kubeflow.org/workspace-name": "small"}, "ownerReferences": [owner]}
         secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data}
         await cluster.create(SECRETS, secret, "team-a")

@@ -37,7 +37,7 @@ def main(port: int, message_bytes: int) -> None:
     server = App.instance(config=Config(settings))
     server.initialize([], find_extensions=False)
     server.web_app.settings[SETTING] = Limits(websocket_message_bytes=message_bytes)
-    server.web_app.settings["jupyter_workspaces"] = SimpleNamespace(ready=View(port).ready)
+    server.web_app.settings["jupyter_workspaces"] = SimpleNamespace(ready=View(port).ready, workspaces_url="")
     server.web_app.add_handlers(".*$", routes(server.base_url))
     server.start()
 

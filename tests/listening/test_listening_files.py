@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import socket
@@ -83,7 +84,9 @@ print(*resource.getrlimit(resource.RLIMIT_NOFILE), former_limit())
 def test_the_gate_has_files_for_all_its_connections_and_its_program_keeps_its_limit(tmp_path: Path) -> None:
     if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < gate.FILES:
         pytest.skip("this system allows fewer files")
-    command = [sys.executable, "-I", "-S", gate.__file__, "127.0.0.1", "1", str(tmp_path / "socket"), sys.executable, "-c"]
+    place = tmp_path / "gate.json"
+    place.write_text(json.dumps({"address": "127.0.0.1", "port": 1, "socket": str(tmp_path / "socket")}), encoding="utf-8")
+    command = [sys.executable, "-I", "-S", gate.__file__, str(place), sys.executable, "-c"]
     process = psutil.Popen(
         [*command, "import time; time.sleep(60)"],
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (300, gate.FILES)),
