@@ -1,6 +1,6 @@
 """`python benchmarks/run.py [name …]`: measure, and print a table of figures with their goals and what they were compared with.
 
-Names: install, imports, cluster, workspace, panel, rewriter; and controller, if it is named (5 minutes, a real control plane).
+Names: install, imports, cluster, workspace, panel, rewriter; and, if they are named, controller (5 minutes, a real control plane) and soak (bombs, 4 minutes).
 Each uses a throw-away cluster; yours is not touched.
 """
 

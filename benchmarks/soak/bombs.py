@@ -130,6 +130,21 @@ async def json_patches(servers: Servers) -> Outcome:
     return outcome
 
 
+async def long_lists(servers: Servers) -> Outcome:
+    """A pod with 4,000 variables, and a strategic merge patch that adds 6,000."""
+    outcome = Outcome()
+    async with _session(servers) as session:
+        pods, signed_in = f"{servers.cluster.url}/api/v1/namespaces/default/pods", servers.cluster.signed_in
+        container = {"name": "main", "image": "x", "env": [{"name": f"e{number}", "value": "v"} for number in range(4000)]}
+        pod = {"metadata": {"name": "long"}, "spec": {"nodeName": "none", "containers": [container]}}
+        await _send(session, outcome, "POST", pods, signed_in | JSON, json.dumps(pod).encode())
+        added = {"name": "main", "env": [{"name": f"n{number}", "value": "v"} for number in range(6000)]}
+        patch = json.dumps({"spec": {"containers": [added]}}).encode()
+        media = {"Content-Type": "application/strategic-merge-patch+json"}
+        await _send(session, outcome, "PATCH", f"{pods}/long", signed_in | media, patch)
+    return outcome
+
+
 async def patterns(servers: Servers) -> Outcome:
     """A CRD whose pattern backtracks for ever in some engines, and filters of lists."""
     outcome = Outcome()
@@ -177,6 +192,7 @@ BOMBS: Mapping[str, Bomb] = {
     "idle connections": idle_connections,
     "YAML and JSON": yaml_and_json,
     "JSON patches": json_patches,
+    "long lists": long_lists,
     "patterns": patterns,
     "pages": pages,
     "slow browsers": slow_browsers,
