@@ -64,6 +64,25 @@ def all_objects(*, header_authentication: bool = False, image: str | None = None
     return sorted(found, key=lambda obj: (_ORDER.index(obj["kind"]), key(obj)))
 
 
+def without_probe_templates(obj: Object) -> Object:
+    """Return a kind whose probes Kubeflow's own controller understands: it fills no template in their paths.
+
+    Such a probe becomes a TCP one. Everything else is returned as it is.
+    """
+    probes = ((obj.get("spec") or {}).get("podTemplate") or {}).get("probes") if obj["kind"] == "WorkspaceKind" else None
+    if not probes:
+        return obj
+    template = obj["spec"]["podTemplate"] | {"probes": {name: _without_template(probe) for name, probe in probes.items()}}
+    return obj | {"spec": obj["spec"] | {"podTemplate": template}}
+
+
+def _without_template(probe: Object) -> Object:
+    asked = probe.get("httpGet") or {}
+    if "{{" not in asked.get("path", ""):
+        return probe
+    return {key: value for key, value in probe.items() if key != "httpGet"} | {"tcpSocket": {"port": asked["port"]}}
+
+
 def resource(obj: Object) -> Resource:
     return RESOURCES[obj["apiVersion"], obj["kind"]]
 

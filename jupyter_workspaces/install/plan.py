@@ -95,6 +95,8 @@ async def to_install(cluster: Cluster, objects: Iterable[Object], *, crds_only: 
         if kubeflow is not None and _of_controller(obj):
             steps.append(Step("leave", obj, f"Kubeflow's own controller runs here ({kubeflow}); ours stands back"))
             continue
+        if kubeflow is not None:
+            obj = manifests.without_probe_templates(obj)
         possible = (namespace_there or obj["metadata"].get("namespace") != manifests.NAMESPACE) and (
             defined or obj["kind"] != "WorkspaceKind"
         )

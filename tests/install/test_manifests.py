@@ -63,3 +63,14 @@ def test_the_webhook_comes_after_all_that_must_be_there_before_it_answers() -> N
     kinds = [obj["kind"] for obj in manifests.all_objects(samples=True)]
     assert kinds[0] == "Namespace"
     assert kinds.index("ValidatingWebhookConfiguration") > max(index for index, kind in enumerate(kinds) if kind == "Deployment")
+
+
+def test_beside_kubeflows_controller_samples_have_no_templates_in_probes() -> None:
+    kinds = [obj for obj in manifests.all_objects(samples=True) if obj["kind"] == "WorkspaceKind"]
+    lab = next(kind for kind in kinds if kind["metadata"]["name"] == "jupyterlab")
+    plain = [manifests.without_probe_templates(kind) for kind in kinds]
+    assert "{{" in lab["spec"]["podTemplate"]["probes"]["readinessProbe"]["httpGet"]["path"]  # ours fills it
+    found = next(kind for kind in plain if kind["metadata"]["name"] == "jupyterlab")["spec"]["podTemplate"]["probes"]["readinessProbe"]
+    assert found["tcpSocket"] == {"port": 8888}
+    assert "httpGet" not in found
+    assert all("{{" not in str(kind["spec"]["podTemplate"]["probes"]) for kind in plain)
