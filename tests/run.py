@@ -1,6 +1,6 @@
 """Run the tests and say at the end what ran, what did not, and why.
 
-`python tests/run.py` runs everything that this machine can; `--quick` only what needs no real Lab and no browser (under 90 s).
+`python tests/run.py` runs everything that this machine can; `--quick` only what needs no real Lab and no browser (five minutes on two cores).
 The tests of both clusters run on a real Kubernetes control plane, too, when its programs are built; `--real-cluster` builds them.
 The browser's tests are sessions of their own: Playwright and pytest-jupyter cannot share one event loop.
 """
