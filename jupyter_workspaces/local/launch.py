@@ -16,7 +16,7 @@ from . import environment
 from .directory import Directory, LocalClusterError, home, refused
 from .lock import Lock
 from .parts import Parts, of_record
-from .processes import alive
+from .processes import alive, wait_ended
 
 __all__ = ["Keeper", "LocalClusterError", "Parts", "Status", "home", "reset", "start", "status", "stop"]
 
@@ -98,10 +98,10 @@ def stop(directory: str | Path | None = None, timeout: float = 15, pods: bool = 
         try:
             process.terminate()
             try:
-                process.wait(timeout)
+                wait_ended(process, timeout)
             except psutil.TimeoutExpired:
                 process.kill()
-                process.wait(timeout)
+                wait_ended(process, timeout)
         except psutil.NoSuchProcess:
             pass
         except (psutil.AccessDenied, psutil.TimeoutExpired) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
 
 # psutil reckons from the boot time, which shifts when the clock is set.
 CLOCK_SECONDS = 2.0
+LOOK_SECONDS = 0.05
 
 
 def identity(pid: int) -> dict[str, Any]:
@@ -30,6 +32,24 @@ def alive(record: Mapping[str, Any]) -> psutil.Process | None:
         return process
     except (psutil.Error, KeyError, TypeError, ValueError):
         return None
+
+
+def wait_ended(process: psutil.Process, seconds: float) -> None:
+    """Return when the process has ended, also when its parent has not taken notice yet. Raises `psutil.TimeoutExpired`."""
+    import psutil
+
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return
+            process.wait(LOOK_SECONDS)
+            return
+        except psutil.NoSuchProcess:
+            return
+        except psutil.TimeoutExpired:
+            if time.monotonic() > deadline:
+                raise psutil.TimeoutExpired(seconds, process.pid) from None
 
 
 def listener(port: int) -> str | None:

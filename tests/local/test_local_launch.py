@@ -96,6 +96,16 @@ def test_stop_says_whether_there_was_something_to_stop(home: Path) -> None:
     assert launch.status(home).running is False
 
 
+def test_stop_does_not_wait_for_the_program_that_started_the_cluster(home: Path) -> None:
+    program = f"import sys; from jupyter_workspaces.local import launch; launch.start({str(home)!r}); print('started', flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as starter:
+        assert starter.stdout is not None
+        assert starter.stdout.readline() == "started\n"
+
+        assert launch.stop(home, timeout=10) is True  # the ended process is a zombie of the starter now
+        assert launch.status(home).running is False
+
+
 def test_after_kill_9_every_answered_write_is_there(home: Path) -> None:
     launch.start(home)
     names = [f"written-{number}" for number in range(50)]
