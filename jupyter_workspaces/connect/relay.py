@@ -119,6 +119,7 @@ class Relay:
             await self._to_browser(self._outward.feed(data))
             if self._outward.violation is not None:
                 await self._refuse("workspace", self._outward.violation)
+                await self._discard()
                 return
             if self._outward.closed:
                 return
@@ -133,6 +134,12 @@ class Relay:
             if self._inward.closed:
                 return
         await self._close_inside(_GOING_AWAY)
+
+    async def _discard(self) -> None:
+        """Read what the workspace still sends until it has ended. `run` bounds the time."""
+        # A connection that is closed with unread bytes is reset, and the workspace may lose our close frame.
+        while await self._inside.read():
+            pass
 
     async def _refuse(self, sender: str, violation: Violation) -> None:
         self._refused(sender, violation)
