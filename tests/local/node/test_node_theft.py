@@ -19,6 +19,7 @@ from jupyter_workspaces.cluster.peer_connector import PeerConnector
 from jupyter_workspaces.cluster.peers import FOREIGN
 from jupyter_workspaces.local.node import addresses, runtimes
 from jupyter_workspaces.resources.names import LOCAL_PORT
+from jupyter_workspaces.timeouts import timeout
 
 PORT = 8888
 PROGRAM = """
@@ -120,7 +121,8 @@ async def test_a_pod_whose_port_is_taken_between_two_runs_takes_another(tmp_path
         starting = asyncio.create_task(asyncio.to_thread(start_thief, address, PORT))
         (program,) = [found for found in psutil.process_iter() if _is_program(found, tmp_path)]
         program.kill()
-        other = await asyncio.wait_for(starting, 30)
+        async with timeout(30):
+            other = await starting
         try:
             pod = await nodes.until(lambda: _moved(nodes), "the pod at another port")
             count, taken = await asyncio.to_thread(other.stop)
