@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, Callable, Sequence
-from functools import partial
+from collections.abc import AsyncIterable, Callable, Mapping, Sequence
+from functools import cached_property, partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode
@@ -16,7 +16,7 @@ from tornado import web
 from ..cluster.errors import ClusterError
 from ..documents.aside import aside
 from ..resources.causes import Cause, invalid
-from . import bodies, origins, packing, problems
+from . import bodies, origins, packing, problems, queries
 from .checks import dns_label, dns_subdomain
 from .identity import SIGNED_IN, CannotAsk, HeaderIdentities, Identity, decide, refusal
 from .problems import Problem, Stale
@@ -165,7 +165,7 @@ class DataHandler(APIHandler):
     @property
     def to_the_letter(self) -> bool:
         """Whether this request gets the original's headers: it came with trusted headers and asks for nothing of ours (docs/dialects.md)."""
-        asks_ours = any(name in self.request.headers for name in OUR_HEADERS) or OUR_PARAMETERS & self.request.query_arguments.keys()
+        asks_ours = any(name in self.request.headers for name in OUR_HEADERS) or OUR_PARAMETERS & self.query.keys()
         return self.trusts_headers and not asks_ours
 
     def set_default_headers(self) -> None:
@@ -204,12 +204,27 @@ class DataHandler(APIHandler):
         if causes:
             raise problems.invalid(causes)
 
+    @cached_property
+    def query(self) -> dict[str, list[str]]:
+        """The query's values by name (`queries.parse`)."""
+        return queries.parse(self.request.query or "")
+
     def parameter(self, name: str, wrong: Callable[[str], str | None]) -> str | None:
         """A checked query parameter, the first of its name; None when absent or empty. Raises `Problem` 422 naming it."""
-        value = next(iter(self.get_query_arguments(name, strip=False)), "")
-        if value and (why := wrong(value)) is not None:
-            raise problems.invalid([invalid(name, value, why)])
-        return value or None
+        return self.parameters({name: wrong})[name]
+
+    def parameters(self, checks: Mapping[str, Callable[[str], str | None]]) -> dict[str, str | None]:
+        """Several of them, each with its check. Raises `Problem` 422 naming all that are wrong."""
+        found: dict[str, str | None] = {}
+        causes: list[Cause] = []
+        for name, wrong in checks.items():
+            value = next(iter(self.query.get(name, ())), "")
+            if value and (why := wrong(value)) is not None:
+                causes.append(invalid(name, value, why))
+            found[name] = value or None
+        if causes:
+            raise problems.invalid(causes)
+        return found
 
     def media(self, *wanted: str) -> str:
         """The body's media type. Raises `Problem` 415 for another one, 400 for none that can be read."""
@@ -233,7 +248,7 @@ class DataHandler(APIHandler):
 
     def selection(self) -> Selection | None:
         """What of a list is wanted, None for all of it. Raises `Problem` 422."""
-        return selection(lambda name: self.get_query_arguments(name, strip=False))
+        return selection(lambda name: self.query.get(name, []))
 
     @property
     def expected(self) -> str | None:
@@ -241,7 +256,7 @@ class DataHandler(APIHandler):
         tag = self.request.headers.get("If-Match", "").strip()
         if tag and tag != "*":
             return tag.removeprefix("W/").strip('"')
-        return next(iter(self.get_query_arguments("revision")), "") or None
+        return next(iter(self.query.get("revision", ())), "").strip() or None
 
     # What is answered
 
@@ -257,9 +272,7 @@ class DataHandler(APIHandler):
             return self.answer(items)
         page, token = chosen.apply(msgspec.to_builtins(items))
         if token is not None:
-            query = [
-                (name, value) for name in self.request.query_arguments for value in self.get_query_arguments(name) if name != "continue"
-            ]
+            query = [(name, value) for name, values in self.query.items() for value in values if name != "continue"]
             self.set_header("Link", f'<{self.request.path}?{urlencode([*query, ("continue", token)])}>; rel="next"')
         self.answer(page)
 

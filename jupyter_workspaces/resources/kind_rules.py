@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from .admission import Lookup
-from .causes import Cause, invalid
+from .causes import Cause, invalid, required
+from .labels import check_selector
 from .templates import TemplateError, render
 from .workspace_rules import check_pod_metadata
 
 Object = Mapping[str, Any]
 
 _SHEBANG = re.compile(r"#![ \t]*([^ \t]+)(?:[ \t]+.+)?")
-_OPERATORS = {"In", "NotIn", "Exists", "DoesNotExist"}
 DIMENSIONS = ("imageConfig", "podConfig")
 
 
@@ -64,11 +64,11 @@ def _templates(template: Object) -> list[Cause]:
     for name, probe in (template.get("probes") or {}).items():
         path = ((probe or {}).get("httpGet") or {}).get("path") or ""
         rendered(path, f"spec.podTemplate.probes.{name}.httpGet.path")
-    for port in template["ports"]:
+    for index, port in enumerate(template["ports"]):
         headers = (port.get("httpProxy") or {}).get("requestHeaders") or {}
         for action in ("set", "add"):
             for name, value in (headers.get(action) or {}).items():
-                rendered(value, f"spec.podTemplate.ports[{port['id']}].httpProxy.requestHeaders.{action}[{name}]")
+                rendered(value, f"spec.podTemplate.ports[{index}].httpProxy.requestHeaders.{action}[{name}]")
     return causes
 
 
@@ -115,8 +115,8 @@ def _probe(template: Object) -> list[Cause]:
     probe = template.get("activityProbe") or {}
     causes = []
     if "podExec" in probe:
-        first = probe["podExec"]["script"].split("\n", 1)[0]
-        if len(first) > 255 or not _SHEBANG.fullmatch(first):
+        first = re.split("[\r\n]", probe["podExec"]["script"], maxsplit=1)[0]
+        if len(first.removeprefix("#!")) > 255 or not _SHEBANG.fullmatch(first):
             field = "spec.podTemplate.activityProbe.podExec.script"
             causes.append(invalid(field, first, "the first line must name an interpreter (#!/bin/sh) in at most 255 characters"))
     if "jupyter" in probe and probe["jupyter"]["portId"] not in {port["id"] for port in template["ports"]}:
@@ -127,21 +127,22 @@ def _probe(template: Object) -> list[Cause]:
 
 
 def _activity_rules(spec: Object) -> tuple[list[Cause], list[str]]:
-    causes, warnings = [], []
+    causes: list[Cause] = []
+    warnings: list[str] = []
     rules = spec.get("activityRules") or []
     probe = spec["podTemplate"].get("activityProbe")
     general = [index for index, rule in enumerate(rules) if not (rule.get("match") or {})]
     for index, rule in enumerate(rules):
         at = f"spec.activityRules[{index}]"
         for name, found in (rule.get("match") or {}).items():
-            causes += _selector(found["selector"], f"{at}.match.{name}.selector")
+            causes += check_selector(found["selector"], f"{at}.match.{name}.selector")
         if index in general and (len(general) > 1 or index != len(rules) - 1):
             detail = "only one rule may stand without match" if len(general) > 1 else "a rule without match must be the last"
             causes.append(invalid(f"{at}.match", rule.get("match"), detail))
-        if rule["effect"].get("pauseWorkspace") and probe is None:
-            causes.append(invalid(f"{at}.effect.pauseWorkspace", True, "pausing needs spec.podTemplate.activityProbe"))
         if probe is not None and rule["config"]["secondsSinceActive"] < 2 * probe["probeIntervalSeconds"]:
             warnings.append(f"{at}.config.secondsSinceActive is less than twice the probe's interval: pauses will come late")
+    if probe is None and any(rule["effect"].get("pauseWorkspace") for rule in rules):
+        causes.append(required("spec.podTemplate.activityProbe", "a rule that pauses needs a probe"))
     return causes, warnings
 
 
@@ -158,20 +159,7 @@ def _filter_rules(spec: Object) -> list[Cause]:
                     causes.append(
                         invalid(f"{at}.match[{position}].{name}", found, "a rule for the whole kind can only match the namespace")
                     )
-                causes += _selector(found["selector"], f"{at}.match[{position}].{name}.selector")
-    return causes
-
-
-def _selector(selector: Object, at: str) -> list[Cause]:
-    causes = []
-    for index, expression in enumerate(selector.get("matchExpressions") or ()):
-        where, operator, values = f"{at}.matchExpressions[{index}]", expression["operator"], expression.get("values") or []
-        if operator not in _OPERATORS:
-            causes.append(invalid(f"{where}.operator", operator, "not a valid selector operator"))
-        elif operator in ("In", "NotIn") and not values:
-            causes.append(invalid(f"{where}.values", values, "must be given when `operator` is In or NotIn"))
-        elif operator in ("Exists", "DoesNotExist") and values:
-            causes.append(invalid(f"{where}.values", values, "may not be given when `operator` is Exists or DoesNotExist"))
+                causes += check_selector(found["selector"], f"{at}.match[{position}].{name}.selector")
     return causes
 
 

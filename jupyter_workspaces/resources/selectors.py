@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
-Object = Mapping[str, Any]
+from .labels import check_selector
 
-_KEY = re.compile(r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
-_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
+Object = Mapping[str, Any]
 
 
 def matches(selector: Object, labels: Mapping[str, str]) -> bool:
@@ -28,14 +26,4 @@ def matches(selector: Object, labels: Mapping[str, str]) -> bool:
 
 def is_usable(selector: Object) -> bool:
     """Whether Kubernetes could read it."""
-    for key, value in (selector.get("matchLabels") or {}).items():
-        if not _KEY.fullmatch(key) or not _VALUE.fullmatch(value):
-            return False
-    for expression in selector.get("matchExpressions") or ():
-        values = expression.get("values") or []
-        wants_values = {"In": True, "NotIn": True, "Exists": False, "DoesNotExist": False}.get(expression["operator"])
-        if wants_values is None or wants_values is not bool(values) or not _KEY.fullmatch(expression["key"]):
-            return False
-        if not all(_VALUE.fullmatch(value) for value in values):
-            return False
-    return True
+    return next(check_selector(selector, ""), None) is None

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
 from .admission import Lookup
 from .causes import Cause, invalid
+from .labels import check_annotations, check_labels
 
 Object = Mapping[str, Any]
 
 NAME_LENGTH = 63
-_QUALIFIED = re.compile(r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
-_LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
-_ANNOTATION_BYTES = 256 * 2**10
 
 
 def check(old: Object | None, new: Object, lookup: Lookup) -> list[Cause]:
@@ -49,24 +46,7 @@ def check(old: Object | None, new: Object, lookup: Lookup) -> list[Cause]:
 
 def check_pod_metadata(metadata: Object, path: str) -> list[Cause]:
     """Syntax of labels and annotations that a pod will get."""
-    causes = []
-    for key, value in (metadata.get("labels") or {}).items():
-        if not _QUALIFIED.fullmatch(key):
-            causes.append(
-                invalid(
-                    f"{path}.labels", key, "a label's name has at most 63 letters, digits, '-', '_' or '.', and may have a domain before it"
-                )
-            )
-        elif not _LABEL_VALUE.fullmatch(value):
-            causes.append(invalid(f"{path}.labels", value, "a label's value has at most 63 letters, digits, '-', '_' or '.'"))
-    size = 0
-    for key, value in (metadata.get("annotations") or {}).items():
-        size += len(key.encode()) + len(value.encode())
-        if not _QUALIFIED.fullmatch(key.lower()):
-            causes.append(invalid(f"{path}.annotations", key, "an annotation's name has at most 63 letters, digits, '-', '_' or '.'"))
-    if size > _ANNOTATION_BYTES:
-        causes.append(Cause("FieldValueTooLong", f"Too long: may not be more than {_ANNOTATION_BYTES} bytes", f"{path}.annotations"))
-    return causes
+    return [*check_labels(metadata.get("labels"), f"{path}.labels"), *check_annotations(metadata.get("annotations"), f"{path}.annotations")]
 
 
 def _check_name(name: str) -> list[Cause]:

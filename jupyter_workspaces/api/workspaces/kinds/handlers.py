@@ -118,7 +118,7 @@ class _PictureHandler(DataHandler):
         else:
             # An SVG can carry scripts: shown as a picture it cannot run them, opened as a page it must not.
             self.set_header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; sandbox")
-            self.set_header("Cache-Control", "private, max-age=86400" if self.get_query_argument("sha256", "") else "no-cache")
+            self.set_header("Cache-Control", "private, max-age=86400" if any(self.query.get("sha256", ())) else "no-cache")
         self.send(picture, "image/svg+xml")
 
 

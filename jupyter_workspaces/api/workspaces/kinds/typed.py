@@ -6,7 +6,7 @@ so that the cluster then says of it what it says of an empty text.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -28,7 +28,8 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
 _ZEROS: Mapping[str, Any] = {"string": "", "boolean": False, "integer": 0, "number": 0}
 _BITS = {"int32": 31, "int64": 63}
 _ROOT = ("apiVersion", "kind", "metadata")
-_QUANTITY_MAPS = ("limits", "requests")
+_ALWAYS = ("divisor",)
+"""Not required, but a value and no pointer in Go's structures, so always written."""
 
 
 @cache
@@ -60,7 +61,10 @@ class Reading:
     def read(self, schema: Schema, value: Any, path: str = "") -> Any:
         """The value with the schema's names and without nulls."""
         kind = schema.get("type", "")
-        if value is None or schema.get("x-kubernetes-int-or-string") or kind not in _TYPES:
+        if value is not None and schema.get("x-kubernetes-int-or-string"):
+            self._int_or_string(schema, value, path)
+            return value
+        if value is None or kind not in _TYPES:
             return value
         if not isinstance(value, _TYPES[kind]) or (isinstance(value, bool) and kind != "boolean"):
             self.wrong.append(f"{path or 'the body'} must be of type {kind}, not {_name(value)}")
@@ -74,6 +78,20 @@ class Reading:
             items = schema.get("items") or {}
             return [_zero(items) if child is None else self.read(items, child, f"{path}[{index}]") for index, child in enumerate(value)]
         return value
+
+    def _int_or_string(self, schema: Schema, value: Any, path: str) -> None:
+        if _is_quantity(schema):
+            if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+                self.wrong.append(f"{path} must be a quantity, not {_name(value)}")
+                return
+            try:
+                canonical(str(value))
+            except QuantityError as error:
+                self.wrong.append(f"{path} is no quantity: {error}")
+        elif isinstance(value, bool) or not isinstance(value, (str, int)):
+            self.wrong.append(f"{path} must be a whole number or a text, not {_name(value)}")
+        elif isinstance(value, int) and not -(2**31) <= value < 2**31:
+            self.wrong.append(f"{path} must fit int32")
 
     def _object(self, schema: Schema, value: Mapping[str, Any], path: str) -> dict[str, Any]:
         properties, additional = schema.get("properties") or {}, schema.get("additionalProperties")
@@ -100,34 +118,32 @@ def written(schema: Schema, value: Any) -> Any:
     """The value with its required fields present and its quantities in their canonical form."""
     if isinstance(value, list):
         return [written(schema.get("items") or {}, child) for child in value]
+    if _is_quantity(schema):
+        return canonical(str(value))
     if not isinstance(value, dict):
         return value
     properties, additional = schema.get("properties") or {}, schema.get("additionalProperties")
     filled = {
         key: written(properties.get(key) or (additional if isinstance(additional, Mapping) else {}), child) for key, child in value.items()
     }
-    for name in schema.get("required") or ():
+    for name in (*(schema.get("required") or ()), *_ALWAYS):
         if name not in filled and name in properties and (zero := _zero(properties[name])) is not None:
             filled[name] = zero
-    for name in _QUANTITY_MAPS:
-        if isinstance(filled.get(name), dict):
-            filled[name] = dict(_quantities(filled[name]))
     return filled
 
 
 def _zero(schema: Schema) -> Any:
     """What Go writes for a field that nobody set; None where it writes null, which the cluster drops."""
+    if schema.get("x-kubernetes-int-or-string"):
+        return "0" if _is_quantity(schema) else 0
     if schema.get("type") == "object":
         return written(schema, {})
     return _ZEROS.get(schema.get("type", ""))
 
 
-def _quantities(amounts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for name, amount in amounts.items():
-        try:
-            yield name, canonical(str(amount))
-        except QuantityError:
-            yield name, amount  # the cluster says what is wrong with it
+def _is_quantity(schema: Schema) -> bool:
+    """Of the two types that are a number or a text, only quantities have a pattern."""
+    return bool(schema.get("x-kubernetes-int-or-string")) and "pattern" in schema
 
 
 def _name(value: Any) -> str:

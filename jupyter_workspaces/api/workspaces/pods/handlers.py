@@ -8,6 +8,7 @@ from datetime import datetime
 from tornado.iostream import StreamClosedError
 
 from ....resources.catalog import WORKSPACES
+from ... import problems
 from ...checks import TRUE, boolean, dns_label
 from ...http import DataHandler
 from ...identity import signed_in
@@ -15,6 +16,8 @@ from .progress import CONTAINER
 from .service import DEFAULT_LINES, LogQuery, Pods
 
 CHUNK_BYTES = 64 * 2**10
+MOST_LINES = 2**63 - 1
+"""What Kubernetes can be asked for; more answers 400, as the original does."""
 PLAIN = "text/plain"
 
 
@@ -70,12 +73,16 @@ class LogHandler(_WorkspacePart):
     @signed_in
     async def get(self, namespace: str, name: str) -> None:
         self.named(namespace=namespace, name=name)
+        asked = self.parameters({"container": dns_label, "tailLines": _lines, "previous": boolean, "sinceTime": _time, "follow": boolean})
+        lines = (asked["tailLines"] or str(DEFAULT_LINES)).lstrip("+0")
+        if len(lines) > len(str(MOST_LINES)) or int(lines) > MOST_LINES:
+            raise problems.bad_request(f"tailLines is at most {MOST_LINES}.")
         query = LogQuery(
-            container=self.parameter("container", dns_label) or CONTAINER,
-            tail_lines=int(self.parameter("tailLines", _lines) or DEFAULT_LINES),
-            previous=self.parameter("previous", boolean) in TRUE,
-            since=self.parameter("sinceTime", _time),
-            follow=self.follows or self.parameter("follow", boolean) in TRUE,
+            container=asked["container"] or CONTAINER,
+            tail_lines=int(lines),
+            previous=asked["previous"] in TRUE,
+            since=asked["sinceTime"],
+            follow=self.follows or asked["follow"] in TRUE,
         )
         async with (await self.pods(namespace, name)).log(namespace, name, query) as content:
             try:
@@ -91,13 +98,13 @@ class LogStreamHandler(LogHandler):
 
 
 def _lines(text: str) -> str | None:
-    if re.fullmatch(r"\+?\d{1,18}", text) and int(text) > 0:
+    if re.fullmatch(r"\+?[0-9]*[1-9][0-9]*", text):
         return None
     return "must be a whole number above 0"
 
 
 def _time(text: str) -> str | None:
-    if re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", text):
+    if re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", text, re.ASCII):
         try:
             datetime.fromisoformat(re.sub(r"\.\d+", "", text).replace("Z", "+00:00"))
             return None

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from ....resources.causes import Cause, invalid
 from ... import checks
+
+Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
+"""As Go decodes one: what does not fit is a body that cannot be read, not a value that is refused."""
 
 
 class PodMetadata(msgspec.Struct, forbid_unknown_fields=True):
@@ -26,7 +29,7 @@ class DataVolume(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
 class SecretVolume(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     secret_name: str = ""
     mount_path: str = ""
-    default_mode: int | UnsetType = UNSET
+    default_mode: Int32 | UnsetType = UNSET
 
 
 class Volumes(msgspec.Struct, forbid_unknown_fields=True):

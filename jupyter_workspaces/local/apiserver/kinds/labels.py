@@ -6,35 +6,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ....resources.causes import forbidden, invalid, required
+from ....resources.labels import check_labels, check_selector
 from .. import names
-from .values import Causes, fitting
+from .values import Causes
+
+__all__ = ["check_labels", "check_node_term", "check_node_terms", "check_selector", "matches"]
 
 Object = dict[str, Any]
 
 _LISTED, _BARE, _COMPARED = ("In", "NotIn"), ("Exists", "DoesNotExist"), ("Gt", "Lt")
-
-
-def check_labels(labels: Mapping[str, str] | None, path: str) -> Causes:
-    for key, value in (labels or {}).items():
-        if problem := names.qualified(key):
-            yield invalid(path, key, problem)
-        yield from fitting(path, value, names.label_value)
-
-
-def check_selector(selector: Object | None, path: str) -> Causes:
-    """A LabelSelector."""
-    if selector is None:
-        return
-    yield from check_labels(selector.get("matchLabels"), f"{path}.matchLabels")
-    for index, expression in enumerate(selector.get("matchExpressions") or ()):
-        at = f"{path}.matchExpressions[{index}]"
-        yield from _check_expression(expression, at)
-        if expression["operator"] not in (*_LISTED, *_BARE):
-            yield invalid(f"{at}.operator", expression["operator"], "is no operator of a label selector")
-        if problem := names.qualified(expression["key"]):
-            yield invalid(f"{at}.key", expression["key"], problem)
-        for number, value in enumerate(expression.get("values") or ()):
-            yield from fitting(f"{at}.values[{number}]", value, names.label_value)
 
 
 def check_node_terms(terms: Iterable[Object] | None, path: str) -> Causes:
