@@ -131,10 +131,45 @@ async def test_odd_bodies_are_never_our_fault(ask: Ask, method: str, path: str, 
         {"previous": "maybe"},
         {"sinceTime": "yesterday"},
         {"container": "A_B"},
-        {"tailLines": "9" * 40},
+        {"tailLines": "١"},
     ],
 )
 async def test_odd_queries_of_a_log_are_named(ask: Ask, query: dict[str, str]) -> None:
     code, body = await ask("GET", "workspaces/default/none/podtemplate/logs/batch", params=query)
 
     assert (code, body["error"]["cause"]["validation_errors"][0]["field"]) == (422, next(iter(query)))
+
+
+async def test_all_odd_queries_of_a_log_are_told_at_once(ask: Ask) -> None:
+    odd = {"container": "A_B", "tailLines": "0", "previous": "maybe", "sinceTime": "yesterday"}
+
+    code, body = await ask("GET", "workspaces/default/none/podtemplate/logs/batch", params=odd)
+
+    causes = body["error"]["cause"]["validation_errors"]
+    assert (code, [cause["field"] for cause in causes]) == (422, list(odd))
+
+
+@pytest.mark.parametrize("lines", [str(2**63), "9" * 40, "9" * 5000])
+async def test_more_lines_than_kubernetes_can_count_are_no_query(ask: Ask, lines: str) -> None:
+    code, body = await ask("GET", "workspaces/default/none/podtemplate/logs/batch", params={"tailLines": lines})
+
+    assert code == 400, body
+
+
+@pytest.mark.parametrize("lines", [str(2**63 - 1), "+007", "0" * 40 + "1"])
+async def test_as_many_lines_as_kubernetes_can_count_may_be_asked_for(ask: Ask, lines: str) -> None:
+    code, _ = await ask("GET", "workspaces/default/none/podtemplate/logs/batch", params={"tailLines": lines})
+
+    assert code == 404  # the workspace; the query was fine
+
+
+async def test_a_query_that_cannot_be_read_counts_as_absent(cluster: Any, http_server_client: Any, jp_serverapp: Any) -> None:
+    api = f"{jp_serverapp.base_url}workspaces/api/v1/workspacekinds"
+    headers = {"Authorization": f"token {jp_serverapp.token}"}
+
+    async def fetch(query: str) -> int:
+        answer = await http_server_client.fetch(f"{api}?{query}", headers=headers, raise_error=False)
+        return int(answer.code)
+
+    assert await fetch("namespaceFilter=%zz") == 200
+    assert await fetch("x=%zz&namespaceFilter=A_B") == 422
