@@ -1,7 +1,8 @@
 """Take from Kubernetes' Go types how the kinds that the local cluster serves are encoded: JSON names, numbers in protobuf, what is left out
 when empty. Facts only.
 
-`python tools/kubernetes_structures.py` (needs Go) writes `jupyter_workspaces/local/apiserver/structures/kubernetes.json`. Run it again when
+`python tools/kubernetes_structures.py` (needs Go) writes `jupyter_workspaces/local/apiserver/structures/kubernetes.json`, and
+for the tests an object of each kind with everything set, in JSON and as Go sends it in protobuf. Run it again when
 the table of kinds (rows.py) grows, or for another Kubernetes version (kubernetes_structures/go.mod).
 """
 
@@ -10,11 +11,13 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from jupyter_workspaces.local.apiserver.rows import built_in
 from jupyter_workspaces.local.apiserver.structures import FILE
 
 PROGRAM = Path(__file__).with_name("kubernetes_structures")
+EXAMPLES = Path(__file__).parents[1] / "tests/local/apiserver/protobuf_examples.json"
 
 # Bodies of subresources, and of requests that are not about an object.
 MORE = (
@@ -29,12 +32,19 @@ def wanted() -> list[str]:
     return sorted({*MORE, *(f"{resource.group}/{resource.version}/{resource.kind}" for resource in resources)})
 
 
+def _run(*arguments: str) -> dict[str, Any]:
+    ran = subprocess.run(["go", "run", ".", *arguments, *wanted()], cwd=PROGRAM, check=True, capture_output=True, text=True)
+    found: dict[str, Any] = json.loads(ran.stdout)
+    return found
+
+
 def main() -> None:
-    ran = subprocess.run(["go", "run", ".", *wanted()], cwd=PROGRAM, check=True, capture_output=True, text=True)
-    found = json.loads(ran.stdout)
+    found = _run()
     lines = [f"{json.dumps(name)}:{json.dumps(fields, separators=(',', ':'))}" for name, fields in sorted(found["types"].items())]
     kinds = json.dumps(found["kinds"], sort_keys=True, indent=0, separators=(",", ":"))
     FILE.write_text(f'{{"kinds":{kinds},\n"types":{{\n' + ",\n".join(lines) + "\n}}\n", encoding="utf-8")
+    examples = [f"{json.dumps(name)}:{json.dumps(one, separators=(',', ':'))}" for name, one in sorted(_run("-examples").items())]
+    EXAMPLES.write_text("{" + ",\n".join(examples) + "}\n", encoding="utf-8")
     print(f"{len(lines)} types of {len(found['kinds'])} kinds, {FILE.stat().st_size // 1024} KiB, in {FILE}")
 
 

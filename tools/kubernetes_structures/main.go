@@ -124,14 +124,24 @@ func main() {
 			log.Fatal(err)
 		}
 	}
+	examples := len(os.Args) > 1 && os.Args[1] == "-examples"
 	kinds := map[string]string{}
-	for _, asked := range os.Args[1:] {
-		parts := strings.Split(asked, "/")
-		object, err := scheme.New(schema.GroupVersionKind{Group: parts[0], Version: parts[1], Kind: parts[2]})
+	var asked []schema.GroupVersionKind
+	for _, name := range os.Args[1:] {
+		parts := strings.Split(name, "/")
+		if len(parts) != 3 {
+			continue
+		}
+		asked = append(asked, schema.GroupVersionKind{Group: parts[0], Version: parts[1], Kind: parts[2]})
+		object, err := scheme.New(asked[len(asked)-1])
 		if err != nil {
 			log.Fatal(err)
 		}
-		kinds[asked] = kind(reflect.TypeOf(object))
+		kinds[name] = kind(reflect.TypeOf(object))
+	}
+	if examples {
+		printExamples(scheme, asked)
+		return
 	}
 	text, err := json.Marshal(map[string]any{"kinds": kinds, "types": found})
 	if err != nil {

@@ -1,162 +1,200 @@
-"""Request bodies in protobuf, which kubectl 1.32 and later sends for built-in kinds: decoded into the same objects as JSON.
+"""Request bodies in protobuf, which kubectl and Go operators send for built-in kinds: decoded into the same objects as JSON.
 
-Field numbers are those of `k8s.io/api` and `k8s.io/apimachinery` (generated.proto). Kinds that no kubectl command sends this way are
-not in the table: they are refused, and the refusal names JSON.
+Field numbers are those of Kubernetes' Go types (`structures/`), so every built-in kind that is served is understood. What is not a
+message of its own there (quantities, times, numbers or texts, free JSON) has a message of its own here.
+Sources: `generated.proto` of k8s.io/api and k8s.io/apimachinery; Protocol Buffers, “Encoding”.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+import struct
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from ...documents.bounds import TooLarge
+import msgspec
+
+from ...documents import json_text
+from ...documents.bounds import Bounds, TooLarge
+from . import structures
+from .structures import Field
 
 Object = dict[str, Any]
-Message = dict[int, tuple[str, Any]]
-"""Fields by number: name and type. A type is `str`, `bytes` (base64 in JSON), `int`, `bool`, a message, `[type]` or `{"": type}` (a map)."""
 
 MEDIA = "application/vnd.kubernetes.protobuf"
 _MAGIC = b"k8s\0"
 _MOST_FIELDS = 200_000
 _VARINT, _EIGHT_BYTES, _LENGTH, _FOUR_BYTES = 0, 1, 2, 5
-
-_OWNER: Message = {
-    1: ("kind", str),
-    3: ("name", str),
-    4: ("uid", str),
-    5: ("apiVersion", str),
-    6: ("controller", bool),
-    7: ("blockOwnerDeletion", bool),
-}
-_METADATA: Message = {
-    1: ("name", str), 2: ("generateName", str), 3: ("namespace", str), 5: ("uid", str), 6: ("resourceVersion", str), 11: ("labels", {"": str}),
-    12: ("annotations", {"": str}), 13: ("ownerReferences", [_OWNER]), 14: ("finalizers", [str]),
-}  # fmt: skip
-_RESOURCE: Message = {
-    1: ("namespace", str), 2: ("verb", str), 3: ("group", str), 4: ("version", str), 5: ("resource", str), 6: ("subresource", str), 7: ("name", str),
-}  # fmt: skip
-_NON_RESOURCE: Message = {1: ("path", str), 2: ("verb", str)}
-_RULE: Message = {
-    1: ("verbs", [str]),
-    2: ("apiGroups", [str]),
-    3: ("resources", [str]),
-    4: ("resourceNames", [str]),
-    5: ("nonResourceURLs", [str]),
-}
-_SUBJECT: Message = {1: ("kind", str), 2: ("apiGroup", str), 3: ("name", str), 4: ("namespace", str)}
-_ROLE_REFERENCE: Message = {1: ("apiGroup", str), 2: ("kind", str), 3: ("name", str)}
-_TEXT_OR_NUMBER: Message = {1: ("type", int), 2: ("number", int), 3: ("text", str)}
-_PORT: Message = {1: ("name", str), 2: ("protocol", str), 3: ("port", int), 4: ("targetPort", _TEXT_OR_NUMBER)}
-_SERVICE: Message = {1: ("ports", [_PORT]), 2: ("selector", {"": str}), 3: ("clusterIP", str), 4: ("type", str), 10: ("externalName", str)}
-_REFERENCE: Message = {1: ("kind", str), 2: ("namespace", str), 3: ("name", str), 4: ("uid", str), 5: ("apiVersion", str)}
-_ROLE: Message = {1: ("metadata", _METADATA), 2: ("rules", [_RULE])}
-_BINDING: Message = {1: ("metadata", _METADATA), 2: ("subjects", [_SUBJECT]), 3: ("roleRef", _ROLE_REFERENCE)}
-_SELECTOR: Message = {
-    1: ("matchLabels", {"": str}),
-    2: ("matchExpressions", [{1: ("key", str), 2: ("operator", str), 3: ("values", [str])}]),
-}
-_ACCESS: Message = {
-    1: ("metadata", _METADATA),
-    2: ("spec", {
-        1: ("resourceAttributes", _RESOURCE), 2: ("nonResourceAttributes", _NON_RESOURCE), 3: ("user", str), 4: ("groups", [str]), 6: ("uid", str),
-    }),
-}  # fmt: skip
-_BOUND: Message = {1: ("kind", str), 2: ("apiVersion", str), 3: ("name", str), 4: ("uid", str)}
-_TOKEN: Message = {1: ("audiences", [str]), 3: ("boundObjectRef", _BOUND), 4: ("expirationSeconds", int)}
-_PRECONDITIONS: Message = {1: ("uid", str), 2: ("resourceVersion", str)}
-
-_KINDS: dict[str, Message] = {
-    "Namespace": {1: ("metadata", _METADATA), 2: ("spec", {1: ("finalizers", [str])})},
-    "ConfigMap": {1: ("metadata", _METADATA), 2: ("data", {"": str}), 3: ("binaryData", {"": bytes}), 4: ("immutable", bool)},
-    "Secret": {1: ("metadata", _METADATA), 2: ("data", {"": bytes}), 3: ("type", str), 4: ("stringData", {"": str}), 5: ("immutable", bool)},
-    "ServiceAccount": {
-        1: ("metadata", _METADATA),
-        2: ("secrets", [_REFERENCE]),
-        3: ("imagePullSecrets", [{1: ("name", str)}]),
-        4: ("automountServiceAccountToken", bool),
-    },
-    "Service": {1: ("metadata", _METADATA), 2: ("spec", _SERVICE)},
-    "Role": _ROLE,
-    "ClusterRole": _ROLE | {3: ("aggregationRule", {1: ("clusterRoleSelectors", [_SELECTOR])})},
-    "RoleBinding": _BINDING,
-    "ClusterRoleBinding": _BINDING,
-    "SelfSubjectAccessReview": {
-        1: ("metadata", _METADATA),
-        2: ("spec", {1: ("resourceAttributes", _RESOURCE), 2: ("nonResourceAttributes", _NON_RESOURCE)}),
-    },
-    "SubjectAccessReview": _ACCESS,
-    "LocalSubjectAccessReview": _ACCESS,
-    "TokenReview": {1: ("metadata", _METADATA), 2: ("spec", {1: ("token", str), 2: ("audiences", [str])})},
-    "TokenRequest": {1: ("metadata", _METADATA), 2: ("spec", _TOKEN)},
-    "SelfSubjectRulesReview": {1: ("metadata", _METADATA), 2: ("spec", {1: ("namespace", str)})},
-    "SelfSubjectReview": {1: ("metadata", _METADATA)},
-    "DeleteOptions": {
-        1: ("gracePeriodSeconds", int),
-        2: ("preconditions", _PRECONDITIONS),
-        3: ("orphanDependents", bool),
-        4: ("propagationPolicy", str),
-        5: ("dryRun", [str]),
-    },
-}  # fmt: skip
-_UNKNOWN: Message = {1: ("type", {1: ("apiVersion", str), 2: ("kind", str)}), 2: ("raw", bytes)}
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_SCHEMA = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps"
+_EVERY_GROUP = "DeleteOptions"
+"""Registered in each group's version, with one structure."""
 
 
 class UnknownKind(Exception):
     """A kind that is not decoded from protobuf."""
 
 
-def decode(data: bytes) -> Object:
+def decode(data: bytes, bounds: Bounds) -> Object:
     """The object in `k8s\\0` + runtime.Unknown. Raises `ValueError` for what is no such message, `TooLarge`, `UnknownKind`."""
     if not data.startswith(_MAGIC):
         raise ValueError("not a Kubernetes protobuf message")
-    left = [_MOST_FIELDS]
-    envelope = _message(data[len(_MAGIC) :], _UNKNOWN, left)
-    about = envelope.get("type", {})
-    kind = about.get("kind", "")
-    if kind not in _KINDS:
+    envelope = dict(_fields(data[len(_MAGIC) :]))
+    about = {number: _text(value) for number, value in _fields(_bytes(envelope.get(1, b"")))}
+    api_version, kind = about.get(1, ""), about.get(2, "")
+    group, _, version = api_version.rpartition("/")
+    structure = structures.of("", "v1", kind) if kind == _EVERY_GROUP else structures.of(group, version, kind)
+    if structure is None:
         raise UnknownKind(kind)
-    return {
-        "apiVersion": about.get("apiVersion", ""),
-        "kind": kind,
-        **_message(base64.b64decode(envelope.get("raw", "")), _KINDS[kind], left),
-    }
+    found = _Reading(bounds).message(structure, _bytes(envelope.get(2, b"")))
+    return {"apiVersion": api_version, "kind": kind, **found}
 
 
-def _message(data: bytes, fields: Message, left: list[int]) -> Object:
-    """`left`: how many fields may still come, in all messages together."""
-    found: Object = {}
-    for number, value in _fields(data):
-        left[0] -= 1
-        if left[0] < 0:
-            raise TooLarge(f"The message has more than {_MOST_FIELDS} fields.")
-        if number not in fields:
-            continue
-        name, kind = fields[number]
-        if isinstance(kind, list):
-            found.setdefault(name, []).append(_value(value, kind[0], left))
-        elif isinstance(kind, dict) and "" in kind:
-            entry = _message(_bytes(value), {1: ("key", str), 2: ("value", kind[""])}, left)
-            found.setdefault(name, {})[entry.get("key", "")] = entry.get("value", "")
-        elif value != b"":  # Go writes empty texts out; in JSON they are left out
-            found[name] = _value(value, kind, left)
+class _Reading:
+    """One body; `left` is how many fields may still come, in all its messages together. `bounds` are those of JSON in it."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        self.bounds = bounds
+        self.left = _MOST_FIELDS
+
+    def fields(self, data: bytes) -> Iterator[tuple[int, int | bytes]]:
+        for number, value in _fields(data):
+            self.left -= 1
+            if self.left < 0:
+                raise TooLarge(f"The message has more than {_MOST_FIELDS} fields.")
+            yield number, value
+
+    def message(self, structure: str, data: bytes) -> Object:
+        known = structures.numbers(structure)
+        found: Object = {}
+        for number, raw in self.fields(data):
+            if number not in known:
+                continue
+            field, inlined = known[number]
+            if inlined:
+                found |= self.message(field.kind, _bytes(raw))
+            elif field.kind.startswith("[]"):
+                found.setdefault(field.name, []).extend(self.items(field.kind[2:], raw))
+            elif field.kind.startswith("{}"):
+                key, value = self.entry(field.kind[2:], _bytes(raw))
+                found.setdefault(field.name, {})[key] = value
+            else:
+                value = self.value(field.kind, raw)
+                if not _is_left_out(field, value):
+                    found[field.name] = value
+        return found
+
+    def items(self, kind: str, raw: int | bytes) -> Iterator[Any]:
+        """One item, or packed numbers."""
+        if kind in ("int32", "int64") and isinstance(raw, bytes):
+            position = 0
+            while position < len(raw):
+                self.left -= 1
+                number, position = _varint(raw, position)
+                yield _signed(number)
+        else:
+            yield self.value(kind, raw)
+
+    def entry(self, kind: str, data: bytes) -> tuple[str, Any]:
+        held = dict(self.fields(data))
+        key = _text(held.get(1, b""))
+        return key, self.value(kind, held.get(2, 0 if kind in _NUMBERS else b""))
+
+    def value(self, kind: str, raw: int | bytes) -> Any:
+        if kind in _NUMBERS:
+            return _NUMBERS[kind](_int(raw))
+        data = _bytes(raw)
+        if kind.startswith("[]"):
+            return list(self.items(kind[2:], data))
+        if kind in _TEXTS:
+            return _TEXTS[kind](data)
+        if kind in _MESSAGES:
+            return _MESSAGES[kind](self, dict(self.fields(data)))
+        if kind == "items":
+            return [_text(value) for number, value in self.fields(data) if number == 1]
+        if kind == "schemaOrArray":
+            schemas = [(number, self.message(_SCHEMA, _bytes(value))) for number, value in self.fields(data)]
+            return next((schema for number, schema in schemas if number == 1), [schema for _, schema in schemas])
+        if kind == "schemaOrTexts":
+            held = list(self.fields(data))
+            texts = [_text(value) for number, value in held if number == 2]
+            return next((self.message(_SCHEMA, _bytes(value)) for number, value in held if number == 1), texts)
+        return self.message(kind, data)
+
+
+def _is_left_out(field: Field, value: Any) -> bool:
+    """Go writes empty values out; in JSON those that are no pointers are left out."""
+    return value is None or (not field.pointer and value in ("", 0, False) and not isinstance(value, float))
+
+
+def _int_or_string(reading: _Reading, held: dict[int, int | bytes]) -> int | str:
+    return _text(held.get(3, b"")) if held.get(1) else _signed(_int(held.get(2, 0)))
+
+
+def _quantity(reading: _Reading, held: dict[int, int | bytes]) -> str:
+    return _text(held.get(1, b"")) or "0"
+
+
+def _time(spec: str) -> Callable[[_Reading, dict[int, int | bytes]], str | None]:
+    def read(reading: _Reading, held: dict[int, int | bytes]) -> str | None:
+        seconds, nanos = _signed(_int(held.get(1, 0))), _signed(_int(held.get(2, 0)))
+        if not seconds and not nanos:
+            return None
+        try:
+            moment = _EPOCH + timedelta(seconds=seconds, microseconds=nanos // 1000)
+        except OverflowError as error:
+            raise ValueError("a time is out of range") from error
+        return moment.replace(tzinfo=None).isoformat(timespec=spec) + "Z"
+
+    return read
+
+
+def _free_json(reading: _Reading, held: dict[int, int | bytes]) -> Any:
+    data = _bytes(held.get(1, b""))
+    json_text.check(data, reading.bounds)
+    return msgspec.json.decode(data) if data else None
+
+
+def _schema_or_bool(reading: _Reading, held: dict[int, int | bytes]) -> Any:
+    return reading.message(_SCHEMA, _bytes(held[2])) if 2 in held else bool(_int(held.get(1, 0)))
+
+
+_NUMBERS: dict[str, Callable[[int], Any]] = {"int32": lambda value: _signed(value), "int64": lambda value: _signed(value), "bool": bool}
+_TEXTS: dict[str, Callable[[bytes], Any]] = {
+    "string": lambda data: data.decode(),
+    "bytes": lambda data: base64.b64encode(data).decode(),
+    "float64": lambda data: _double(data),
+}
+_MESSAGES: dict[str, Callable[[_Reading, dict[int, int | bytes]], Any]] = {
+    "quantity": _quantity,
+    "intOrString": _int_or_string,
+    "time": _time("seconds"),
+    "microTime": _time("microseconds"),
+    "raw": _free_json,
+    "schemaOrBool": _schema_or_bool,
+}
+
+
+def _double(data: bytes) -> float:
+    if len(data) != 8:
+        raise ValueError("a number of 8 bytes was expected")
+    found: float = struct.unpack("<d", data)[0]
     return found
 
 
-def _value(value: int | bytes, kind: Any, left: list[int]) -> Any:
-    if kind is int or kind is bool:
-        if isinstance(value, bytes):
-            raise ValueError("a number was expected")
-        return bool(value) if kind is bool else value - 2**64 if value >= 2**63 else value
-    data = _bytes(value)
-    if kind is str:
-        return data.decode()
-    if kind is bytes:
-        return base64.b64encode(data).decode()
-    decoded = _message(data, kind, left)
-    if kind is _TEXT_OR_NUMBER:
-        return decoded.get("text", "") if decoded.get("type") else decoded.get("number", 0)
-    return decoded
+def _signed(value: int) -> int:
+    return value - 2**64 if value >= 2**63 else value
+
+
+def _int(value: int | bytes) -> int:
+    if isinstance(value, bytes):
+        raise ValueError("a number was expected")
+    return value
+
+
+def _text(value: int | bytes) -> str:
+    return _bytes(value).decode()
 
 
 def _bytes(value: int | bytes) -> bytes:

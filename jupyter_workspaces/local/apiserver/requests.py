@@ -66,7 +66,7 @@ def body(data: bytes, content_type: str | None) -> Object:
         elif media in _YAML_TYPES:
             decoded = _yaml(data)
         elif media == protobuf.MEDIA:
-            decoded = protobuf.decode(data)
+            decoded = protobuf.decode(data, BOUNDS)
         else:
             raise status.unsupported_media(_ACCEPTED)
     except protobuf.UnknownKind as error:

@@ -1,4 +1,4 @@
-"""Strategic merge, JSON paths and protobuf bodies: the small languages that kubectl speaks, by themselves."""
+"""Strategic merge and JSON paths: the small languages that kubectl speaks, by themselves."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from jupyter_workspaces.local.apiserver import patches, protobuf, schemas, strategic
+from jupyter_workspaces.local.apiserver import patches, schemas, strategic
 from jupyter_workspaces.local.apiserver.jsonpath import PathError, compile_path
 from jupyter_workspaces.local.apiserver.status import Refusal
 from jupyter_workspaces.resources.catalog import PODS, SERVICES
@@ -98,32 +98,3 @@ def test_paths_of_printer_columns(path: str, expected: Any) -> None:
 def test_other_paths_are_refused(path: str) -> None:
     with pytest.raises(PathError):
         compile_path(path)
-
-
-def field(number: int, value: bytes | int) -> bytes:
-    if isinstance(value, int):
-        return bytes([number << 3, value])
-    assert len(value) < 128
-    return bytes([number << 3 | 2, len(value)]) + value
-
-
-def test_a_secret_in_protobuf_is_the_same_as_in_json() -> None:
-    metadata = field(1, b"made") + field(3, b"") + field(11, field(1, b"app") + field(2, b"x")) + field(8, b"")
-    raw = (
-        field(1, metadata) + field(2, field(1, b"key") + field(2, b"\xff\x00")) + field(3, b"Opaque") + field(5, 1) + field(15, b"unknown")
-    )
-    message = b"k8s\0" + field(1, field(1, b"v1") + field(2, b"Secret")) + field(2, raw) + field(3, b"") + field(4, b"")
-
-    assert protobuf.decode(message) == {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": "made", "labels": {"app": "x"}},
-        "data": {"key": "/wA="},
-        "type": "Opaque",
-        "immutable": True,
-    }
-
-
-def test_a_kind_that_is_not_decoded_is_named() -> None:
-    with pytest.raises(protobuf.UnknownKind, match="Deployment"):
-        protobuf.decode(b"k8s\0" + field(1, field(2, b"Deployment")) + field(2, b""))
