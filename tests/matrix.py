@@ -17,18 +17,19 @@ sys.path[:0] = [str(HERE / folder) for folder in ("matrix", "control_plane")]
 import matrix_clients  # noqa: E402 - the folders of its parts come first
 import matrix_clusters  # noqa: E402
 import matrix_kubectl  # noqa: E402
+import matrix_operator  # noqa: E402
 import matrix_servers  # noqa: E402
 from matrix_table import Outcome, failures, table  # noqa: E402
 
 
 def clients(kind: str, names: list[str]) -> list[Outcome]:
     """All chosen ones, one after another, on one cluster."""
-    found = matrix_clients.chosen((*matrix_clients.CLIENTS, *matrix_kubectl.clients()), names)
+    found = matrix_clients.chosen((*matrix_clients.CLIENTS, *matrix_kubectl.clients(), *matrix_operator.clients()), names)
     outcomes: list[Outcome] = []
     with tempfile.TemporaryDirectory(prefix="jw-matrix-") as folder, matrix_clusters.running(kind, Path(folder)) as cluster:
         for client in found:
             print(f"\n=== {client.name} on the {kind} cluster ===", flush=True)
-            for outcome in matrix_clients.run(matrix_kubectl.built(client), cluster):
+            for outcome in matrix_clients.run(matrix_operator.built(matrix_kubectl.built(client)), cluster):
                 print(f"{'FAIL' if outcome.failure else 'ok':<5}{outcome.seconds:6.1f} s  {outcome.row}", flush=True)
                 if outcome.failure:
                     print(f"      {outcome.failure}", flush=True)

@@ -26,12 +26,12 @@ COMPLAINT_LENGTH = 3000
 
 @dataclass(frozen=True)
 class Client:
-    """`script` runs in an environment with `requirements`; `kubectl` is the program of those that try a kubectl."""
+    """`script` runs in an environment with `requirements`; `program` is what those try that are no Python."""
 
     name: str
     script: str
     requirements: tuple[str, ...] = ()
-    kubectl: Path | None = field(default=None, compare=False)
+    program: Path | None = field(default=None, compare=False)
 
 
 CLIENTS = (
@@ -78,7 +78,7 @@ def run(client: Client, cluster: MatrixCluster) -> Iterator[Outcome]:
     except NoEnvironment as error:
         yield Outcome(client.name, "environment", str(error), 0.0)
         return
-    target = Target(str(cluster.kubeconfig), namespace(client), cluster.pod, cluster.port, cluster.exit_codes, str(client.kubectl or ""))
+    target = Target(str(cluster.kubeconfig), namespace(client), cluster.pod, cluster.port, cluster.exit_codes, str(client.program or ""))
     with tempfile.TemporaryDirectory(prefix="jw-matrix-") as home, tempfile.TemporaryFile("w+") as complaints:
         settings = {"HOME": home, "PATH": os.environ["PATH"], "KUBECONFIG": target.kubeconfig, TARGET: json.dumps(asdict(target))}
         # Scripts import the steps beside them; nothing else of this repository is there for them.

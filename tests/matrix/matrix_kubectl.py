@@ -22,7 +22,7 @@ def built(client: Client) -> Client:
     if client.script != SCRIPT:
         return client
     if client.name == CURRENT:
-        return replace(client, kubectl=control_plane_binaries.ensure()["kubectl"])
+        return replace(client, program=control_plane_binaries.ensure()["kubectl"])
     version, folder, places = OLDEST
     module = control_plane_binaries.kubernetes_module(folder, version, "kubectl", older_places=places)
-    return replace(client, kubectl=control_plane_binaries.ensure_version(version, module) / "kubectl")
+    return replace(client, program=control_plane_binaries.ensure_version(version, module) / "kubectl")

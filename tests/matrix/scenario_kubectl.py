@@ -349,4 +349,4 @@ def delete(kubectl: Kubectl) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(SCENARIO.run(Kubectl(HERE.kubectl)))
+    sys.exit(SCENARIO.run(Kubectl(HERE.program)))

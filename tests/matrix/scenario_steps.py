@@ -34,7 +34,7 @@ class Target:
     pod: Object
     port: int
     exit_codes: bool = True
-    kubectl: str = ""
+    program: str = ""
 
     @staticmethod
     def given() -> Target:
