@@ -11,13 +11,14 @@ from ..cluster.client import Cluster
 from ..cluster.errors import Conflict, NotFound
 from ..cluster.recorder import record
 from ..cluster.reflector import Key
-from ..resources import names
+from ..resources import names, restarts
 from ..resources.catalog import EVENTS, WORKSPACE_KINDS, WORKSPACES
 from . import activity, generate, states, status
 from .activity import Prober
 from .generate import GenerateError
 from .options import Option, OptionError, resolve
 from .owned import Owned, Refused, Stuck
+from .restarts import is_to_finish, next_look
 from .views import View
 
 log = logging.getLogger(__name__)
@@ -48,13 +49,15 @@ class WorkspaceReconciler:
                 await self._write(workspace, status.ending(workspace))
             return None
         try:
-            return await self._reconcile(key, workspace)
+            return next_look(workspace, await self._reconcile(key, workspace))
         except NotFound as error:  # the workspace, its kind or its namespace went while we looked; the watch tells what holds now
             log.debug("Workspace %s/%s: %s", namespace, name, error)
             return PATIENCE_SECONDS
 
     async def _reconcile(self, key: Key, workspace: Object) -> float | None:
         pod = self._view.pod_of(workspace)
+        if is_to_finish(workspace, pod, self._view.owned(self._view.stateful_sets, workspace)):
+            workspace = await self._patch(workspace, restarts.finished(workspace))
         options: dict[str, Option] | None = None
         kind: Object | None = None
         trouble: str | None = None
@@ -184,7 +187,8 @@ class WorkspaceReconciler:
     async def _pause(self, workspace: Object, last_activity: int, rule: Mapping[str, Any]) -> None:
         idle, limit = _now() / 1000 - last_activity / 1000, rule["config"]["secondsSinceActive"]
         because = f"It was not used for {activity.duration(idle)}; its kind pauses workspaces after {activity.duration(limit)}."
-        await self._patch(workspace, {"spec": {"paused": True}, "metadata": {"annotations": {names.PAUSED_BECAUSE: because}}})
+        annotations = {names.PAUSED_BECAUSE: because, names.RESTART: None}
+        await self._patch(workspace, {"spec": {"paused": True}, "metadata": {"annotations": annotations}})
         await record(self._cluster, workspace, "Normal", "PausedWhenIdle", f"{because} Resume it to go on; the files stay.")
 
     async def _write(self, workspace: Object, built: Object) -> Object:
