@@ -18,7 +18,7 @@ from ..cluster.client import Cluster
 from ..cluster.endpoint import Endpoint, NoEndpoint
 from ..cluster.errors import ClusterError, Unreachable
 from ..cluster.sources import EndpointSource, Look
-from ..supervision import Backoff, Supervisor
+from ..supervision import STOP_SECONDS, Backoff, Supervisor
 from ..timeouts import timeout
 from .events import Feed
 from .identity import Access
@@ -37,7 +37,7 @@ READY_SECONDS = 20.0
 AGAIN_SECONDS = 5.0
 LOOK_SECONDS = 0.5
 """Between two looks at the files that name the cluster: a stat of two or three files, in a thread."""
-WAKE_SECONDS = 0.1
+WAKE_SECONDS = 0.5
 
 
 def _no_files(endpoint: Endpoint) -> EndpointSource | None:
@@ -70,6 +70,8 @@ class Services:
         self._moved = False
         self._source: EndpointSource | None = None
         self._look: Look | None = None
+        self._ending: asyncio.Task[None] | None = None
+        self._excused: ClusterError | None = None
 
     cluster: Cache
     access: Access
@@ -93,6 +95,8 @@ class Services:
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+        if self._ending is not None:  # not cancelled: half of a cache would go on
+            await asyncio.wait([self._ending], timeout=STOP_SECONDS)
         await self._tasks.stop()
         if self._up:
             self._up = False
@@ -112,9 +116,11 @@ class Services:
             return self
         try:
             async with timeout(seconds):
-                await asyncio.shield(self._starting)
+                await self._started()
         except asyncio.TimeoutError:
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "The cluster is not ready yet. Try again in a moment.") from None
+        except Problem:
+            raise
         except Exception as error:  # whatever kept the cluster from starting is told to the one who asked
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error) or type(error).__name__) from error
         return self
@@ -124,7 +130,18 @@ class Services:
         return user or self.about.user
 
     def _is_down(self) -> bool:
-        return self.cluster.endpoint.embedded and isinstance(self.cluster.workspaces.error, Unreachable)
+        error = self.cluster.workspaces.error
+        return self.cluster.endpoint.embedded and isinstance(error, Unreachable) and error is not self._excused
+
+    async def _started(self) -> None:
+        """Wait for the start that is under way, or for the one that took its place. Raises what it raised."""
+        while (starting := self._starting) is not None:
+            await asyncio.wait([starting])
+            if not starting.cancelled():
+                return starting.result()
+            if starting is self._starting:
+                break
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "This server is being stopped.")
 
     async def _is_worth_a_try(self) -> bool:
         """Whether some time has passed since the last failure, or the local cluster was started since."""
@@ -133,15 +150,21 @@ class Services:
         source, look = self._source, self._look
         return source is not None and look is not None and await asyncio.to_thread(_has_come_up, source, look)
 
-    def _start_again(self) -> asyncio.Task[None]:
-        """Begin to choose and fill, unless that is under way."""
-        if self._starting is None or self._starting.done():
-            self._starting = asyncio.create_task(self._start(), name="workspaces services")
-            self._starting.add_done_callback(_retrieve)
-        return self._starting
+    @property
+    def _is_starting(self) -> bool:
+        return self._starting is not None and not self._starting.done()
 
-    async def _start(self) -> None:
+    def _start_again(self) -> None:
+        """Choose and fill; a start that is under way gives way, because the files have changed since."""
+        before = self._starting if self._is_starting else None
+        self._starting = asyncio.create_task(self._start(before), name="workspaces services")
+        self._starting.add_done_callback(_retrieve)
+
+    async def _start(self, before: asyncio.Task[None] | None) -> None:
         try:
+            if before is not None:
+                before.cancel()
+                await asyncio.wait([before], timeout=STOP_SECONDS)
             look = None if self._source is None else await asyncio.to_thread(self._source.look)
             endpoint = await asyncio.to_thread(self._choose)
             await asyncio.to_thread(importlib.import_module, "aiohttp")  # 0.1 s in which the event loop serves others
@@ -189,7 +212,7 @@ class Services:
         if before is None:
             self._tasks.start("watch of the files that name the cluster", self._watch_files)
         else:
-            self._tasks.run_once("end of the former cluster's cache", _end(*before))
+            self._ending = self._tasks.run_once("end of the former cluster's cache", _end(*before))
         self._up, self._moved = True, False
         log.info("Workspaces of %s at %s", cache.endpoint.name, cache.endpoint.url)
 
@@ -203,27 +226,29 @@ class Services:
             if source is None or known is None or not await asyncio.to_thread(_has_come_up, source, known):
                 continue
             look = await asyncio.to_thread(source.look)
-            if look.stamp == tried and loop.time() < not_before:
-                continue
-            if look.stamp != tried:
-                pauses.reset()
             if look.fingerprint is None:
                 log.warning("The kubeconfig has changed and cannot be used now; %s is used as before", self.cluster.endpoint.name)
                 self._look = look.with_meaning_of(known)
                 continue
+            if look.stamp != tried:
+                pauses.reset()
+            elif loop.time() < not_before or self._is_starting:
+                continue
             tried, not_before = look.stamp, loop.time() + pauses.next()
-            await asyncio.wait([self._start_again()])
+            self._start_again()
 
     async def _wait_for_events(self) -> None:
-        """The same cluster is back: let the caches connect now, and return once they have."""
+        """The same cluster answers again: let the caches connect now, and give them a moment for it.
+
+        An error from before then counts no longer, whether or not there was an event that says so.
+        """
         loop = asyncio.get_running_loop()
-        end = loop.time() + READY_SECONDS
-        while True:
+        end = loop.time() + WAKE_SECONDS
+        while self._is_down() and loop.time() < end:
             for reflector in self.cluster.reflectors.values():
                 reflector.wake()
-            if not self._is_down() or loop.time() >= end:
-                return
-            await asyncio.sleep(WAKE_SECONDS)
+            await asyncio.sleep(WAKE_SECONDS / 5)
+        self._excused = self.cluster.workspaces.error
 
 
 def _has_come_up(source: EndpointSource, known: Look) -> bool:

@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import signal
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -74,11 +74,10 @@ async def usable(services: Services, condition: Callable[[], bool]) -> None:
     """Raises `TimeoutError` when the new cluster is not served within the seconds that the issue names."""
     async with timeout(USABLE_SECONDS):
         while True:
-            try:
-                if (await services.ready()) and condition():
+            with suppress(Problem):
+                if await services.ready() and condition():
                     return
-            except Problem:
-                await asyncio.sleep(0.05)
+            await asyncio.sleep(0.02)
 
 
 @pytest.mark.slow
