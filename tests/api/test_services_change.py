@@ -134,15 +134,21 @@ async def test_a_cluster_that_ended_and_was_started_again_is_usable_at_once(home
 
         await asyncio.to_thread(start, home)
         async with timeout(USABLE_SECONDS):
-            while await away(services):
-                await asyncio.sleep(0.02)
+            await until(lambda: back(services), "the server to use it", USABLE_SECONDS)
             await services.ready()
             await services.cluster.cluster.create(NAMESPACES, namespace("new"))
-            while "new" not in names(services):
-                await asyncio.sleep(0.02)
+            await until(lambda: knows(services, "new"), "a new namespace in the cache", USABLE_SECONDS)
 
         assert services.cluster is before
         await stream.aclose()
+
+
+async def back(services: Services) -> bool:
+    return not services._is_down()
+
+
+async def knows(services: Services, name: str) -> bool:
+    return name in names(services)
 
 
 async def away(services: Services) -> bool:
