@@ -116,7 +116,8 @@ class Cache:
         return self.workspaces.get(name, namespace)
 
     def kind_of(self, workspace: Object) -> Object | None:
-        name = workspace["spec"].get("kind")
+        spec = workspace.get("spec")
+        name = spec.get("kind") if isinstance(spec, dict) else None
         return self.kinds.get(name) if isinstance(name, str) else None
 
     def pods_of(self, workspace: Object) -> list[Object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,8 +11,10 @@ from typing import Any, Protocol
 from ..api.identity import Access
 from ..cluster.client import Cluster
 from ..cluster.peers import FOREIGN
-from ..resources import names
+from ..resources import names, unreadable
 from ..resources.templates import TemplateError, connect_path, render
+
+log = logging.getLogger(__name__)
 
 Object = Mapping[str, Any]
 
@@ -153,6 +156,14 @@ def resolve(view: View, place: Place) -> Target:
     workspace = view.workspace(place.namespace, place.name)
     if workspace is None:
         raise Unavailable("gone", f"There is no workspace {place.name} in {place.namespace}. It may have been deleted.")
+    try:
+        return _resolve(view, place, workspace)
+    except unreadable.ERRORS as error:
+        log.warning("Workspace %s/%s, its kind or its pod cannot be read", place.namespace, place.name, exc_info=error)
+        raise Unavailable("failed", unreadable.sentence(workspace)) from error
+
+
+def _resolve(view: View, place: Place, workspace: dict[str, Any]) -> Target:
     if workspace["metadata"].get("deletionTimestamp"):
         raise Unavailable("gone", f"{place.name} is being deleted.")
     pod = view.pod_of(workspace)

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ....cluster.cache import Cache
@@ -15,7 +16,7 @@ from ....cluster.errors import ClusterError, NotFound
 from ....resources.catalog import EVENTS, PODS
 from ....resources.ownership import controller
 from ... import problems
-from ...odd import reading
+from ...odd import readable, reading
 from ..volumes.views import claims_of_workspace
 from ..workspaces.service import Workspaces
 from . import models, views
@@ -58,8 +59,8 @@ class Pods:
     async def events(self, namespace: str, name: str) -> list[models.Event]:
         """Of the workspace and of everything that it owns, newest last. Raises `Problem` 404."""
         workspace = await self._workspaces.find(namespace, name)
-        found = [views.event(event) for event in await self._events(workspace)]
-        return sorted(found, key=lambda event: event.time)
+        shown = (readable(event, partial(views.event, event)) for event in await self._events(workspace))
+        return sorted((event for event in shown if event is not None), key=lambda event: event.time)
 
     async def progress(self, namespace: str, name: str) -> models.Progress:
         """Raises `Problem` 404."""

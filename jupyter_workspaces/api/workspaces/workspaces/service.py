@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 Object = dict[str, Any]
 
 WRITE_ATTEMPTS = 5
+_LIST_ITEM = msgspec.json.Decoder(models.WorkspaceListItem)
 PATCHED = Bounds(size=2**20, depth=100, values=20_000)
 """What a JSON patch may leave of a model, and may copy in all."""
 
@@ -49,22 +50,25 @@ class Workspaces:
         known = self._items.get(key)
         if known is not None and known[0] is workspace and known[1] is kind:
             return known[2]
-        encoded = readable(workspace, partial(self._encode, workspace, kind)) if kind is not None else None
-        if encoded is None:  # a kind that cannot be read is as one that is missing
-            encoded = self._encode(workspace, None)
+        encoded = readable(workspace, partial(self._encode, workspace, kind))
+        if encoded is None and kind is not None:  # a kind that cannot be read is as one that is missing
+            encoded = readable(workspace, partial(self._encode, workspace, None))
+        if encoded is None:
+            encoded = msgspec.json.encode(views.unreadable_item(workspace))
         self._items[key] = (workspace, kind, encoded)
         return encoded
 
     def _encode(self, workspace: Object, kind: Object | None) -> bytes:
-        return msgspec.json.encode(views.list_item(workspace, kind, self._prefix))
+        encoded = msgspec.json.encode(views.list_item(workspace, kind, self._prefix))
+        _LIST_ITEM.decode(encoded)  # what is of another type than the model says would break who reads it
+        return encoded
 
     def list(self, namespace: str | None = None) -> list[bytes]:
-        """Encoded list items by namespace and name, without those that cannot be read."""
+        """Encoded list items by namespace and name; those that cannot be read are Unknown."""
         found = [one for one in self._cache.workspaces.items() if namespace is None or one["metadata"]["namespace"] == namespace]
         if len(self._items) > len(self._cache.workspaces) + 1000:
             self._items = {key: item for key, item in self._items.items() if self._cache.workspaces.get(key[1], key[0]) is not None}
-        shown = (readable(one, partial(self.encoded, one)) for one in sorted(found, key=key_of))
-        return [item for item in shown if item is not None]
+        return [self.encoded(one) for one in sorted(found, key=key_of)]
 
     async def get(self, namespace: str, name: str) -> models.WorkspaceUpdate:
         """Raises `Problem` 404."""
