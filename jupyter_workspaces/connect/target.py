@@ -40,6 +40,7 @@ class View(Protocol):
     def kind_of(self, workspace: dict[str, Any]) -> dict[str, Any] | None: ...
     def pod_of(self, workspace: dict[str, Any]) -> dict[str, Any] | None: ...
     def service_of(self, workspace: dict[str, Any]) -> dict[str, Any] | None: ...
+    def strangers_of(self, workspace: dict[str, Any], service: dict[str, Any]) -> list[dict[str, Any]]: ...
 
 
 class Workspaces(Protocol):
@@ -213,7 +214,7 @@ def _target(view: View, place: Place, kind: Object, workspace: dict[str, Any], p
         local = annotations.get(f"{names.LOCAL_PORT}{port}", "")
         port = int(local) if local.isdecimal() else port
     elif endpoint.in_cluster:
-        host = _service(view, place, port, workspace)
+        host = _service(view, place, port, workspace, pod)
     else:
         host = LOCALHOST  # what a program sees that is reached by port-forward
         metadata = pod["metadata"]
@@ -244,9 +245,15 @@ def _target(view: View, place: Place, kind: Object, workspace: dict[str, Any], p
     )
 
 
-def _service(view: View, place: Place, port: int, workspace: dict[str, Any]) -> str:
-    """The DNS name of the workspace's Service, which must have the port."""
+def _service(view: View, place: Place, port: int, workspace: dict[str, Any], pod: Object) -> str:
+    """The DNS name of the workspace's Service, which must have the port.
+
+    The pod's own address where the Service leads to other pods as well: whoever may make pods can give one its labels.
+    """
     service = view.service_of(workspace)
+    if service is not None and view.strangers_of(workspace, service):
+        log.warning("The Service of the workspace %s/%s leads to pods that are not its own; it is not used", place.namespace, place.name)
+        return str(pod["status"]["podIP"])
     if service is not None and any(_leads_to(entry, port) for entry in service["spec"].get("ports") or ()):
         return f"{service['metadata']['name']}.{place.namespace}.svc.{DOMAIN}"
     raise Unavailable("starting", f"Waiting for its Service to have port {port}.")

@@ -112,7 +112,7 @@ class Pods:
             raise problems.bad_request(f"{name} has no pod now, so it has no log. Resume it first.")
         if query.container not in known:
             raise problems.bad_request(f"{name} has no container {query.container}; it has {', '.join(known) or 'none yet'}.")
-        await self._started(namespace, pod, query)
+        await self._started(workspace, pod, query)
         asked = {
             "container": query.container,
             "tailLines": str(query.tail_lines),
@@ -132,12 +132,15 @@ class Pods:
                 raise problems.bad_request(f"There is no such log: {error.message}") from error
             raise problems.from_cluster(error, "log", name) from error
 
-    async def _started(self, namespace: str, pod: str, query: LogQuery) -> None:
+    async def _started(self, workspace: Object, pod: str, query: LogQuery) -> None:
         """Raises `Problem` 400 for a container that has no log yet: some clusters answer with an empty one."""
         try:
-            status = (await self._cache.cluster.get(PODS, pod, namespace)).get("status") or {}
+            found = await self._cache.cluster.get(PODS, pod, workspace["metadata"]["namespace"])
         except NotFound:
             raise problems.bad_request(f"The pod {pod} is gone, and its log with it.") from None
+        if not self._cache.owns_pod(workspace, found):  # another one that took its name
+            raise problems.bad_request(f"The pod {pod} is gone, and its log with it.")
+        status = found.get("status") or {}
         told = [*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ())]
         container: Object = next((one for one in told if one["name"] == query.container), {})
         if query.previous:
