@@ -63,8 +63,11 @@ class Workspaces:
         _LIST_ITEM.decode(encoded)  # what is of another type than the model says would break who reads it
         return encoded
 
-    def list(self, namespace: str | None = None) -> list[bytes]:
-        """Encoded list items by namespace and name; those that cannot be read are Unknown."""
+    def list(self, namespace: str | None = None, name: str | None = None) -> list[bytes]:
+        """Encoded list items by namespace and name; those that cannot be read are Unknown. `name` leaves out all others."""
+        if namespace is not None and name is not None and self._cache.workspaces.denied is None:
+            one = self._cache.workspace(namespace, name)
+            return [] if one is None else [self.encoded(one)]
         found = [one for one in self._cache.workspaces.items() if namespace is None or one["metadata"]["namespace"] == namespace]
         if len(self._items) > len(self._cache.workspaces) + 1000:
             self._items = {key: item for key, item in self._items.items() if self._cache.workspaces.get(key[1], key[0]) is not None}
