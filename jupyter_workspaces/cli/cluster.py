@@ -18,9 +18,9 @@ from .output import REFUSED, TIMEOUT, UNREACHABLE, complain, echo, flat, output_
 from .session import Session
 
 if TYPE_CHECKING:
+    from ..client.asynchronous import AsyncClient
     from ..cluster.client import Cluster
     from ..cluster.endpoint import Endpoint
-    from ..client.asynchronous import AsyncClient
     from ..install.doctor import Line
     from ..install.plan import Plan
 
@@ -117,10 +117,10 @@ def doctor(kubeconfig: str, context: str, output: str) -> None:
                 lines.append(line)
                 if output == "table":
                     _say(line)
-        if (line := await server_line(AsyncClient(start=False))) is not None:
-            lines.append(line)
+        if (server := await server_line(AsyncClient(start=False))) is not None:
+            lines.append(server)
             if output == "table":
-                _say(line)
+                _say(server)
         return lines
 
     lines = asyncio.run(run())
