@@ -1,6 +1,7 @@
 """`python benchmarks/run.py [name …]`: measure, and print a table of figures with their goals and what they were compared with.
 
-Names: install, imports, cluster, workspace, panel, rewriter; and, if they are named, controller (5 minutes, a real control plane) and soak (bombs, 4 minutes).
+Names: install, imports, cluster, workspace, panel, rewriter; and, if they are named, controller (5 minutes, a real control plane),
+restarts (2 minutes) and soak (bombs, 4 minutes).
 Each uses a throw-away cluster; yours is not touched.
 """
 
@@ -12,7 +13,7 @@ import sys
 from measure import Figure, show
 
 NAMES = ("install", "imports", "cluster", "workspace", "panel", "rewriter")
-NAMED_ONLY = ("controller", "soak")
+NAMED_ONLY = ("controller", "restarts", "soak")
 
 
 def main() -> int:

@@ -14,6 +14,7 @@ from traitlets import Bool, Float, Int, List, Unicode
 if TYPE_CHECKING:
     from .api.services import Services
     from .cluster.endpoint import Endpoint
+    from .cluster.sources import EndpointSource
     from .connect.listen import Listener
     from .local.launch import Keeper
 
@@ -88,7 +89,7 @@ class JupyterWorkspaces(ExtensionApp):
         serverapp = self.serverapp
         assert serverapp is not None
         prefix = url_path_join(serverapp.base_url, self.api_path)
-        self.services = Services(self.choose_endpoint, prefix, self._hint)
+        self.services = Services(self.choose_endpoint, prefix, self._hint, self._files_of)
         self.settings[SETTING] = self.services
         provider = serverapp.identity_provider
         # Jupyter's own providers hand out random names; any other one vouches for its users.
@@ -177,6 +178,22 @@ class JupyterWorkspaces(ExtensionApp):
         from .cluster.endpoint import choose
 
         return choose(self.kubeconfig or None, self.context or None, self._start_embedded, embedded=self.embedded)
+
+    def _files_of(self, endpoint: Endpoint) -> EndpointSource | None:
+        """The files that decided for an endpoint, as `choose_endpoint` reads them; None for a pod's own cluster."""
+        from functools import partial
+
+        from .cluster.kubeconfig import default_paths
+        from .cluster.sources import EndpointSource
+        from .local.launch import answers, files
+
+        if endpoint.in_cluster:
+            return None
+        if not endpoint.embedded:
+            paths = [Path(self.kubeconfig).expanduser()] if self.kubeconfig else default_paths()
+            return EndpointSource(tuple(paths), self.context or None)
+        kubeconfig, process = files(self.directory or None)
+        return EndpointSource((kubeconfig,), files=(process,), answers=partial(answers, self.directory or None))
 
     def _start_embedded(self) -> Path:
         """The first request starts it; after that it is only brought back when it died, not when somebody stopped it."""

@@ -159,6 +159,22 @@ def test_a_deleted_workspace_is_gone_and_its_volumes_stay(serve: Serve) -> None:
     assert claims == ["workspace-data-bella", "workspace-home-bella"]
 
 
+def test_trusted_headers_need_no_token_and_none_is_printed(tmp_path: Path) -> None:
+    log, runtime = tmp_path / "log", tmp_path / "serve.json"
+    program = "import sys; from jupyter_workspaces.serve import main; main(port=0, trusted_header_auth=True, runtime_file=sys.argv[1])"
+    environment = os.environ | {"JUPYTER_WORKSPACES_HOME": str(tmp_path / "home"), "JUPYTER_TOKEN": "a-token-for-nothing"}
+    with log.open("wb") as written:
+        process = subprocess.Popen([sys.executable, "-c", program, str(runtime)], stdout=written, stderr=written, env=environment)
+    try:
+        until(lambda: runtime.exists() and b"It believes the headers" in log.read_bytes(), "the server listens")
+    finally:
+        process.terminate()
+        process.wait(20)
+        launch.stop(tmp_path / "home", pods=True)
+    assert b"token=" not in log.read_bytes()
+    assert b"a-token-for-nothing" not in log.read_bytes()
+
+
 def test_a_taken_port_ends_with_its_name(serve: Serve) -> None:
     command = [sys.executable, "-m", "jupyter_workspaces.cli", "serve", "--no-auth", "--port", str(serve.port)]
 

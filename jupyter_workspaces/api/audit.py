@@ -7,18 +7,19 @@ from datetime import datetime, timezone
 from typing import Any
 
 from ..resources import names
+from ..resources.unreadable import mapping, text
 from .workspaces.workspaces.models import Audit
 
 
 def audit(metadata: Mapping[str, Any]) -> Audit:
     """An unreadable time is null; another zone becomes UTC, fractions of seconds are cut."""
-    annotations = metadata.get("annotations") or {}
+    annotations = mapping(metadata.get("annotations"))
     return Audit(
-        created_at=metadata.get("creationTimestamp"),
-        created_by=annotations.get(names.CREATED_BY),
+        created_at=text(metadata.get("creationTimestamp")) or None,
+        created_by=_text(annotations.get(names.CREATED_BY)),
         updated_at=_utc(annotations.get(names.UPDATED_AT)),
-        updated_by=annotations.get(names.UPDATED_BY),
-        deleted_at=metadata.get("deletionTimestamp"),
+        updated_by=_text(annotations.get(names.UPDATED_BY)),
+        deleted_at=text(metadata.get("deletionTimestamp")) or None,
     )
 
 
@@ -33,9 +34,13 @@ def updated(user: str | None) -> dict[str, str]:
     return {names.UPDATED_AT: now} | ({} if user is None else {names.UPDATED_BY: user})
 
 
-def _utc(text: str | None) -> str | None:
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _utc(written: str | None) -> str | None:
     try:
-        found = datetime.fromisoformat((text or "").replace("Z", "+00:00"))
+        found = datetime.fromisoformat((written or "").replace("Z", "+00:00"))
         if found.tzinfo is None:
             return None
         return found.astimezone(timezone.utc).replace(microsecond=0, tzinfo=None).isoformat() + "Z"

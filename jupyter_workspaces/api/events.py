@@ -10,7 +10,6 @@ import secrets
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import msgspec
@@ -18,9 +17,7 @@ import msgspec
 from ..cluster.cache import Cache
 from ..cluster.reflector import Key, key_of
 from ..timeouts import timeout
-from .odd import readable
 from .workspaces.kinds.service import Kinds
-from .workspaces.kinds.views import list_item as kind_item
 from .workspaces.workspaces.service import Workspaces
 
 Object = dict[str, Any]
@@ -154,9 +151,7 @@ class Feed:
         dirty, self._dirty = self._dirty, {}
         for (what, key), (change, obj) in dirty.items():
             self.revision += 1
-            item = readable(obj, partial(self._encoded, what, obj))
-            if item is None:  # not in lists either
-                change, item = "DELETED", msgspec.json.encode({"namespace": key[0], "name": key[1]} if key[0] else {"name": key[1]})
+            item = self._encoded(what, obj)
             head = f'id: {self.epoch}-{self.revision}\nevent: {what}\ndata: {{"type":"{change}","object":'.encode()
             told = Told(self.revision, key[0], head + item + b"}\n\n")
             self._kept.append(told)
@@ -170,7 +165,7 @@ class Feed:
                 self._hint({"change": change, "kind": what, "namespace": key[0], "name": key[1]})
 
     def _encoded(self, what: str, obj: Object) -> bytes:
-        return self._workspaces.encoded(obj) if what == "workspace" else msgspec.json.encode(kind_item(obj, self._prefix))
+        return self._workspaces.encoded(obj) if what == "workspace" else msgspec.json.encode(self._kinds.item(obj))
 
 
 def _concerns(told: Told, namespace: str | None, kinds: bool) -> bool:

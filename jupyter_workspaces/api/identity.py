@@ -15,7 +15,7 @@ from jupyter_server.auth.decorator import authorized
 from jupyter_server.auth.identity import IdentityProvider, User
 from tornado import web
 from tornado.httputil import HTTPHeaders
-from traitlets import Unicode
+from traitlets import Unicode, default
 
 from ..cluster.errors import Forbidden
 from ..cluster.stale import Lifetime, StaleCache, no_answer
@@ -53,6 +53,10 @@ class HeaderIdentities(IdentityProvider):
     user_prefix = Unicode(":", config=True, help="Cut once from the front of the user's name.")
     groups_header = Unicode("kubeflow-groups", config=True, help="Header that names a group; one line for each group.")
     groups_prefix = Unicode("", config=True, help="Cut once from the front of each group's name.")
+
+    @default("token")
+    def _token_default(self) -> str:
+        return ""  # no token signs anybody in, so none is printed in a link
 
     @property
     def auth_enabled(self) -> bool:

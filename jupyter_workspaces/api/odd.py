@@ -1,4 +1,4 @@
-"""Objects of the cluster with values that their kind does not allow: a lax CRD, or another version of it, lets anybody store them."""
+"""Objects of the cluster that do not have the form of their kind: none of them makes a list, a stream or a batch fail."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import msgspec
+
+from ..resources import unreadable
 from . import problems
 
 log = logging.getLogger(__name__)
@@ -14,8 +17,8 @@ log = logging.getLogger(__name__)
 Object = Mapping[str, Any]
 View = TypeVar("View")
 
-ODD = (KeyError, IndexError, TypeError, AttributeError, ValueError, ArithmeticError)
-"""What reading such an object raises: fields that are not there, of another type, or far out of range."""
+ODD = (*unreadable.ERRORS, msgspec.MsgspecError)
+"""What reading such an object raises, and what a view of it raises that is of another type than its model says."""
 
 _KNOWN_MOST = 1000
 _told: set[tuple[str, str]] = set()
@@ -38,22 +41,22 @@ def reading(obj: Object) -> Iterator[None]:
     except ODD as error:
         _tell(obj, error)
         raise problems.conflict(
-            f"{_name(obj)} has values that its kind does not allow, so it cannot be shown or changed here. Correct it with kubectl."
+            f"{_name(obj)} cannot be shown or changed here: {unreadable.reason(obj)}. Correct it with kubectl, or delete it."
         ) from error
 
 
 def _tell(obj: Object, error: Exception) -> None:
-    metadata = obj.get("metadata") or {}
+    metadata = unreadable.mapping(obj.get("metadata"))
     version = (str(metadata.get("uid")), str(metadata.get("resourceVersion")))
     if version in _told:
         return
     if len(_told) >= _KNOWN_MOST:
         _told.clear()
     _told.add(version)
-    log.warning("%s cannot be read and is left out of lists", _name(obj), exc_info=error)
+    log.warning("%s cannot be read: %s", _name(obj), type(error).__name__, exc_info=error)
 
 
 def _name(obj: Object) -> str:
-    metadata = obj.get("metadata") or {}
+    metadata = unreadable.mapping(obj.get("metadata"))
     place = f"{metadata['namespace']}/" if metadata.get("namespace") else ""
     return f"{obj.get('kind') or 'The object'} {place}{metadata.get('name')}"

@@ -24,6 +24,7 @@ MOST = {"filter": 16, "sort": 8, "fields": 64}
 """Each costs a look at every object of a list."""
 
 PATH_LENGTH = 256
+_WILDCARDS = frozenset("*?[]\\")
 PARAMETERS = ("filter", "sort", "fields", "limit", "continue")
 
 
@@ -42,6 +43,8 @@ class Filter:
     path: tuple[str, ...]
     fits: Callable[[str], bool]
     equal: bool
+    exact: str | None = None
+    """The one text that fits, None where others do as well."""
 
     def holds(self, item: Object) -> bool:
         return any(self.fits(_text(value)) for value in _values(item, self.path)) is self.equal
@@ -56,6 +59,11 @@ class Selection:
     fields: tuple[str, ...] = ()
     limit: int | None = None
     after: Position | None = None
+
+    @property
+    def name(self) -> str | None:
+        """The name that all selected objects have; None where they may have others."""
+        return next((one.exact for one in self.filters if one.path == ("name",) and one.equal and one.exact is not None), None)
 
     def apply(self, items: Sequence[Object]) -> tuple[list[Object], str | None]:
         """The page, and the token for the next one if there is more."""
@@ -87,7 +95,8 @@ def selection(arguments: Callable[[str], list[str]]) -> Selection | None:
         if not sign or not path.strip("!"):
             causes.append(invalid("filter", text, "must be PATH=VALUE or PATH!=VALUE, such as state=Running"))
         try:
-            filters.append(Filter(tuple(path.removesuffix("!").split(".")), wildcards(pattern), not path.endswith("!")))
+            exact = None if set(pattern) & _WILDCARDS else pattern
+            filters.append(Filter(tuple(path.removesuffix("!").split(".")), wildcards(pattern), not path.endswith("!"), exact))
         except PatternError as error:
             causes.append(invalid("filter", text, str(error)))
     for text in given["limit"][:1]:

@@ -1,4 +1,8 @@
-"""All services over one cluster: brought up in the background, waited for by the first request, brought up again when the cluster went away."""
+"""All services over one cluster: started in the background, waited for by the first request.
+
+They are started again when the local cluster comes back, and with another cache when the files that
+name the cluster name another one.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,9 @@ from ..cluster.cache import Cache
 from ..cluster.client import Cluster
 from ..cluster.endpoint import Endpoint, NoEndpoint
 from ..cluster.errors import ClusterError, Unreachable
+from ..cluster.sources import EndpointSource, Look
+from ..supervision import STOP_SECONDS, Backoff, Supervisor
+from ..timeouts import timeout
 from .events import Feed
 from .identity import Access
 from .problems import Problem
@@ -21,33 +28,55 @@ from .workspaces.kinds.service import Kinds
 from .workspaces.pods.service import Pods
 from .workspaces.secrets.service import Secrets
 from .workspaces.volumes.service import Volumes
+from .workspaces.workspaces.restarts import Restarts
 from .workspaces.workspaces.service import Workspaces
 
 log = logging.getLogger(__name__)
 
 READY_SECONDS = 20.0
 AGAIN_SECONDS = 5.0
+LOOK_SECONDS = 0.5
+"""Between two looks at the files that name the cluster: a stat of two or three files, in a thread."""
+WAKE_SECONDS = 0.5
+
+
+def _no_files(endpoint: Endpoint) -> EndpointSource | None:
+    return None
 
 
 class Services:
-    """What handlers ask.
+    """The services that request handlers call.
 
-    `choose` finds the endpoint and may start the embedded cluster; it blocks, so it runs in a thread. `prefix` is where the API is served,
-    `workspaces_url` the origin where workspaces open, empty when that is the server's own.
-    Every request passes `ready`: it waits for the first start, and starts a dead embedded cluster again, once for all who wait.
+    `choose` finds the endpoint and may start the local cluster; it blocks, so it runs in a thread.
+    `source` tells which files decided for an endpoint: they are watched, and when they name another
+    cluster the whole cache is replaced. `prefix` is where the API is served, `workspaces_url` the
+    origin where workspaces open, empty when that is the server's own. Every request passes `ready`.
     """
 
-    def __init__(self, choose: Callable[[], Endpoint], prefix: str, hint: Callable[[dict[str, Any]], None] | None = None) -> None:
+    def __init__(
+        self,
+        choose: Callable[[], Endpoint],
+        prefix: str,
+        hint: Callable[[dict[str, Any]], None] | None = None,
+        source: Callable[[Endpoint], EndpointSource | None] = _no_files,
+    ) -> None:
         self.prefix = prefix
         self.workspaces_url = ""
-        self._choose, self._hint = choose, hint
+        self._choose, self._hint, self._source_of = choose, hint, source
+        self._tasks = Supervisor(log)
         self._starting: asyncio.Task[None] | None = None
         self._not_before = 0.0
         self._up = False
+        self._moved = False
+        self._source: EndpointSource | None = None
+        self._look: Look | None = None
+        self._ending: asyncio.Task[None] | None = None
+        self._excused: ClusterError | None = None
 
     cluster: Cache
     access: Access
     workspaces: Workspaces
+    restarts: Restarts
     kinds: Kinds
     volumes: Volumes
     secrets: Secrets
@@ -56,92 +85,183 @@ class Services:
     feed: Feed
 
     def start(self) -> None:
-        """Bring everything up in the background; who needs it waits in `ready`."""
+        """Start everything in the background; requests wait for it in `ready`."""
         if self._starting is None:
-            self._starting = asyncio.create_task(self._start(), name="workspaces services")
+            self._start_again()
 
     async def stop(self) -> None:
+        """Stop everything and wait for it."""
         task, self._starting = self._starting, None
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+        if self._ending is not None:  # not cancelled: half of a cache would go on
+            await asyncio.wait([self._ending], timeout=STOP_SECONDS)
+        await self._tasks.stop()
         if self._up:
             self._up = False
-            self.feed.stop()
-            await self.workspaces.stop()
-            await self.access.stop()
-            await self.cluster.stop()
+            await _end(self.feed, self.restarts, self.access, self.cluster)
 
     async def ready(self, seconds: float = READY_SECONDS, *, stale: bool = False) -> Services:
-        """Return itself once the caches are filled. Raises `Problem` 503 saying why not.
+        """Return itself once the caches are filled. Raises `Problem` 503 with the reason if they are not within `seconds`.
 
-        With `stale` caches that were filled before are enough; a dead local cluster is started again in the background.
+        With `stale`, caches that were filled before are enough; a dead local cluster is started again in the background.
         """
-        if self._up and not self._is_down():
+        if self._up and not self._moved and not self._is_down():
             return self
-        if self._starting is None or (self._starting.done() and asyncio.get_running_loop().time() >= self._not_before):
-            self._starting = asyncio.create_task(self._start(), name="workspaces services")
-            self._starting.add_done_callback(_retrieve)
-        if self._up and stale:
+        if self._starting is None or (self._starting.done() and await self._is_worth_a_try()):
+            self._start_again()
+        assert self._starting is not None
+        if self._up and stale and not self._moved:
             return self
         try:
-            await asyncio.wait_for(asyncio.shield(self._starting), seconds)
+            async with timeout(seconds):
+                await self._started()
         except asyncio.TimeoutError:
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "The cluster is not ready yet. Try again in a moment.") from None
+        except Problem:
+            raise
         except Exception as error:  # whatever kept the cluster from starting is told to the one who asked
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error) or type(error).__name__) from error
         return self
 
     def writer(self, user: str | None) -> str | None:
-        """Who is written down as the one who changed an object: a vouched-for user, else the name by which the cluster knows us."""
+        """Name recorded as the one who changed an object: an authenticated user, else the name by which the cluster knows us."""
         return user or self.about.user
 
     def _is_down(self) -> bool:
-        return self.cluster.endpoint.embedded and isinstance(self.cluster.workspaces.error, Unreachable)
+        error = self.cluster.workspaces.error
+        return self.cluster.endpoint.embedded and isinstance(error, Unreachable) and error is not self._excused
 
-    async def _start(self) -> None:
+    async def _started(self) -> None:
+        """Wait for the start that is under way, or for the one that took its place. Raises what it raised."""
+        while (starting := self._starting) is not None:
+            await asyncio.wait([starting])
+            if not starting.cancelled():
+                return starting.result()
+            if starting is self._starting:
+                break
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "This server is being stopped.")
+
+    async def _is_worth_a_try(self) -> bool:
+        """Whether some time has passed since the last failure, or the local cluster was started since."""
+        if asyncio.get_running_loop().time() >= self._not_before:
+            return True
+        source, look = self._source, self._look
+        return source is not None and look is not None and await asyncio.to_thread(_has_come_up, source, look)
+
+    @property
+    def _is_starting(self) -> bool:
+        return self._starting is not None and not self._starting.done()
+
+    def _start_again(self) -> None:
+        """Choose and fill; a start that is under way gives way, because the files have changed since."""
+        before = self._starting if self._is_starting else None
+        self._starting = asyncio.create_task(self._start(before), name="workspaces services")
+        self._starting.add_done_callback(_retrieve)
+
+    async def _start(self, before: asyncio.Task[None] | None) -> None:
         try:
+            if before is not None:
+                before.cancel()
+                await asyncio.wait([before], timeout=STOP_SECONDS)
+            look = None if self._source is None else await asyncio.to_thread(self._source.look)
             endpoint = await asyncio.to_thread(self._choose)
-            await asyncio.to_thread(importlib.import_module, "aiohttp")  # a tenth of a second that the event loop need not stand still
-            if self._up:
-                # The embedded cluster came back: same address, same token, perhaps with a new authority; the caches take up by themselves.
-                self.cluster.endpoint.trust_also(endpoint)
-                await self._heard_again()
+            await asyncio.to_thread(importlib.import_module, "aiohttp")  # 0.1 s in which the event loop serves others
+            if self._up and not self._names_another(look, endpoint):
+                self._look, self._moved = look, False
+                await self._wait_for_events()
                 return
+            self._moved = self._up
+            source = self._source_of(endpoint)
+            if source is not None and (look is None or look.fingerprint is None):
+                look = await asyncio.to_thread(source.look)
             await self._fill(Cache(Cluster(endpoint)))
+            self._source, self._look = source, look
         except BaseException as error:
             self._not_before = asyncio.get_running_loop().time() + AGAIN_SECONDS
             if not isinstance(error, (asyncio.CancelledError, ClusterError, NoEndpoint)):
                 log.warning("The cluster of the workspaces could not be reached: %s", error)
             raise
 
+    def _names_another(self, look: Look | None, endpoint: Endpoint) -> bool:
+        if look is None or self._look is None:
+            return endpoint.url != self.cluster.endpoint.url
+        return not look.means_the_same_as(self._look)
+
     async def _fill(self, cache: Cache) -> None:
+        """Fill a cache and serve from it; what served before is stopped. Raises `ClusterError`, `TimeoutError`."""
+        about = About(cache)
         try:
             await cache.start()
+            await about.identify()
         except BaseException:
             await cache.stop()
             raise
-        self.cluster = cache
+        before = (self.feed, self.restarts, self.access, self.cluster) if self._up else None
+        self.cluster, self.about = cache, about
         self.access = Access(cache.cluster)
+        self.restarts = Restarts(cache)
         self.workspaces = Workspaces(cache, self.prefix)
         self.kinds = Kinds(cache, self.prefix)
         self.volumes = Volumes(cache)
         self.secrets = Secrets(cache)
         self.pods = Pods(cache, self.workspaces)
-        self.about = About(cache)
-        await self.about.identify()
         self.feed = Feed(cache, self.workspaces, self.kinds, self.prefix, self._hint)
-        self._up = True
+        self.restarts.start()
+        if before is None:
+            self._tasks.start("watch of the files that name the cluster", self._watch_files)
+        else:
+            self._ending = self._tasks.run_once("end of the former cluster's cache", _end(*before))
+        self._up, self._moved = True, False
         log.info("Workspaces of %s at %s", cache.endpoint.name, cache.endpoint.url)
 
-    async def _heard_again(self) -> None:
+    async def _watch_files(self) -> None:
+        """Choose again when the files name another cluster, and wake the caches when the local cluster was started again."""
+        pauses, not_before, tried = Backoff(), 0.0, None
         loop = asyncio.get_running_loop()
-        end = loop.time() + READY_SECONDS
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            source, known = self._source, self._look
+            if source is None or known is None or not await asyncio.to_thread(_has_come_up, source, known):
+                continue
+            look = await asyncio.to_thread(source.look)
+            if look.fingerprint is None:
+                log.warning("The kubeconfig has changed and cannot be used now; %s is used as before", self.cluster.endpoint.name)
+                self._look = look.with_meaning_of(known)
+                continue
+            if look.stamp != tried:
+                pauses.reset()
+            elif loop.time() < not_before or self._is_starting:
+                continue
+            tried, not_before = look.stamp, loop.time() + pauses.next()
+            self._start_again()
+
+    async def _wait_for_events(self) -> None:
+        """The same cluster answers again: let the caches connect now, and give them a moment for it.
+
+        An error from before then counts no longer, whether or not there was an event that says so.
+        """
+        loop = asyncio.get_running_loop()
+        end = loop.time() + WAKE_SECONDS
         while self._is_down() and loop.time() < end:
-            self.cluster.workspaces.wake()
-            await asyncio.sleep(0.05)
-        for reflector in self.cluster.reflectors.values():
-            reflector.wake()
+            for reflector in self.cluster.reflectors.values():
+                reflector.wake()
+            await asyncio.sleep(WAKE_SECONDS / 5)
+        self._excused = self.cluster.workspaces.error
+
+
+def _has_come_up(source: EndpointSource, known: Look) -> bool:
+    """Whether the files have changed and the cluster that they name answers. Blocks."""
+    return source.has_changed(known) and source.answers()
+
+
+async def _end(feed: Feed, restarts: Restarts, access: Access, cache: Cache) -> None:
+    """End the streams of a cache (clients come back to a new snapshot), then the cache."""
+    feed.stop()
+    await restarts.stop()
+    await access.stop()
+    await cache.stop()
 
 
 def _retrieve(start: asyncio.Task[None]) -> None:

@@ -31,7 +31,8 @@ class StreamHandler(DataHandler):
 
     async def stream(self, namespace: str | None, *, kinds: bool) -> None:
         """Until the client leaves; `kinds` tells of workspace kinds too, an empty `namespace` of nothing else."""
-        feed = (await self.services.ready()).feed
+        # Of a cluster that is down, too: the stream tells since when, and goes on by itself when it is back.
+        feed = (await self.services.ready(stale=True)).feed
         loop = asyncio.get_running_loop()
         end = loop.time() + PERMITTED_SECONDS
         self._task = asyncio.current_task()

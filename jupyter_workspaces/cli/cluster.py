@@ -18,6 +18,7 @@ from .output import REFUSED, TIMEOUT, UNREACHABLE, complain, echo, flat, output_
 from .session import Session
 
 if TYPE_CHECKING:
+    from ..client.asynchronous import AsyncClient
     from ..cluster.client import Cluster
     from ..cluster.endpoint import Endpoint
     from ..install.doctor import Line
@@ -103,6 +104,7 @@ def uninstall(kubeconfig: str, context: str, yes: bool, dry_run: bool, timeout: 
 @told
 def doctor(kubeconfig: str, context: str, output: str) -> None:
     """Say what is reachable, allowed and installed, and what to do next. Exit code 1 when something keeps workspaces from working."""
+    from ..client.asynchronous import AsyncClient
     from ..cluster.client import Cluster
     from ..install.doctor import examine
 
@@ -115,12 +117,38 @@ def doctor(kubeconfig: str, context: str, output: str) -> None:
                 lines.append(line)
                 if output == "table":
                     _say(line)
+        if (server := await server_line(AsyncClient(start=False))) is not None:
+            lines.append(server)
+            if output == "table":
+                _say(server)
         return lines
 
     lines = asyncio.run(run())
     if output != "table":
         write(output, [asdict(line) for line in lines], [line.about for line in lines if line.state == "bad"], flat)
     sys.exit(REFUSED if any(line.state == "bad" for line in lines) else 0)
+
+
+async def server_line(client: AsyncClient) -> Line | None:
+    """What a running server of ours knows of its cluster; None when none runs, which is no fault."""
+    from ..client.errors import WorkspaceError
+    from ..install.doctor import Line
+
+    try:
+        try:
+            root = (await client.connect()).root
+        except WorkspaceError:
+            return None
+        try:
+            name, since = (await client.cluster()).get("name"), await client.stale_since()
+        except WorkspaceError as error:
+            return Line("bad", "server", f"the one at {root} cannot use its cluster: {error.message}", error.hint)
+        if since is not None:
+            advice = "It connects again by itself; what it shows may be old until then."
+            return Line("bad", "server", f"the one at {root} has not heard from {name} since {since}", advice)
+        return Line("good", "server", f"the one at {root} is connected to {name}")
+    finally:
+        await client.close()
 
 
 def _install(

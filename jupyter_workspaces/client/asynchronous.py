@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,9 @@ Objects = list[Object]  # `list` is a method of the clients
 Names = list[str]
 
 STREAM_SILENCE_SECONDS = 45.0
+_NAME = re.compile(r"[A-Za-z0-9.-]+")
+STALE_SINCE = "Jupyter-Workspaces-Stale-Since"
+"""Header of an answer that was read from a cache which has not heard from the cluster since."""
 CREATE_ATTEMPTS = 3
 LOG_LINE_BYTES = 2**20
 _IN_A_TARGET = "/%?#=&:@+,;~!$'()*[]"  # what people write escaped stays so, what they forgot to escape is
@@ -49,8 +53,11 @@ class AsyncClient(Transport):
         return found
 
     async def get(self, namespace: str, name: str) -> Object:
-        """The list item of one workspace."""
-        for item in await self.list(namespace):
+        """Return the list item of one workspace. Only that is sent, except by servers of the original kind, which send the list."""
+        query = {"filter": f"name={name}"} if _NAME.fullmatch(name) else None
+        where = "" if namespace == "*" else f"/{_part(namespace)}"
+        found: Objects = await self._data("GET", f"workspaces{where}", query=query)
+        for item in found:
             if item["name"] == name:
                 return item
         raise WorkspaceError(f"There is no workspace {name} in {namespace}.", "jw.list() shows what there is.", status=404)
@@ -154,6 +161,11 @@ class AsyncClient(Transport):
     async def cluster(self) -> Object:
         found: Object = await self._data("GET", "cluster")
         return found
+
+    async def stale_since(self) -> str | None:
+        """Since when the server has not heard from its cluster (RFC 3339); None while it does."""
+        async with self._request("GET", "namespaces") as answer:
+            return answer.headers.get(STALE_SINCE)
 
     async def picture(self, url: str) -> tuple[str, bytes]:
         """Media type and bytes of a kind's logo; only from the server itself, because the credential goes along."""

@@ -101,10 +101,12 @@ class Transport:
             await self._session.close()
             self._session = None
 
-    async def _data(self, method: str, path: str, body: Any = None, *, media: str = "application/json") -> Any:
+    async def _data(
+        self, method: str, path: str, body: Any = None, *, media: str = "application/json", query: Mapping[str, str] | None = None
+    ) -> Any:
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": media} if data is not None else None
-        async with self._request(method, path, data=data, headers=headers) as answer:
+        async with self._request(method, path, data=data, query=query, headers=headers) as answer:
             raw = await answer.read()
         try:
             return json.loads(raw)["data"] if raw else None

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.25
 SLOW_POLL_SECONDS = 1.0
 SETTLE_SECONDS = 1.0  # after an action the old state may still stand for a moment
+STOP_SECONDS = 30.0
+LEFT_SECONDS = 60.0
 REQUEST_LIMIT = 60.0
 GLANCE_LIMIT = 2.0
 
@@ -161,9 +163,9 @@ class Workspace:
 
     async def _wait(self, state: str, timeout: float | None, shown: ProgressDisplay) -> None:
         loop = asyncio.get_running_loop()
-        began, pause = loop.time(), POLL_SECONDS
+        began, pauses = loop.time(), _pauses()
         while True:
-            # The steps are one workspace's, the list is everybody's: the list is only asked for what the steps do not tell.
+            # The steps tell the state, too: the workspace itself is asked for only when that is another.
             progress = await self._progress_or_gone()
             if progress["state"] in (state, "Error", "") or progress["state"] != self._item["state"] or self._item["paused"]:
                 self._item = await self._client.get(self.namespace, self.name)
@@ -180,8 +182,7 @@ class Workspace:
                 text = f"{self.name} is not {words.state(state).word.lower()} after {timeout:g} s: {self.message or self.state}"
                 raise TimedOut(text, "ws.wait(timeout=None) waits as long as it takes; ws.progress() shows the steps.")
             shown.show(self.state, progress)
-            await asyncio.sleep(pause)
-            pause = min(pause * 1.1, SLOW_POLL_SECONDS)
+            await asyncio.sleep(next(pauses))
 
     async def _progress_or_gone(self) -> Object:
         try:
@@ -222,11 +223,12 @@ class Workspace:
 
     async def _resume(self) -> None:
         """Start it; one that is still stopping is waited for, because only a paused one can be started."""
-        for _ in range(int(30 / POLL_SECONDS)):
+        end = asyncio.get_running_loop().time() + STOP_SECONDS
+        for pause in _pauses():
             item = await self._client.get(self.namespace, self.name)
-            if item["state"] != "Terminating":
+            if item["state"] != "Terminating" or asyncio.get_running_loop().time() > end:
                 break
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(pause)
         await self._client.pause(self.namespace, self.name, False)
 
     def restart(self, wait: bool = True, timeout: float | None = 180) -> Workspace:
@@ -234,19 +236,20 @@ class Workspace:
         before = self._item["lastRunningTime"]
         portal.ask(self._client.restart(self.namespace, self.name), REQUEST_LIMIT)
         if wait:
-            portal.ask(self._left(before), 60)
+            portal.ask(self._left(before), LEFT_SECONDS + REQUEST_LIMIT)
             return self.wait("Running", timeout)
         return self.refresh()
 
     async def _left(self, before: int) -> None:
         """Until the old run has ended, so that waiting for the new one does not meet the old."""
-        for _ in range(int(60 / POLL_SECONDS)):
+        end = asyncio.get_running_loop().time() + LEFT_SECONDS
+        for pause in _pauses():
             item = await self._client.get(self.namespace, self.name)
             if item["state"] != "Running" and not item["paused"]:
                 return
-            if item["lastRunningTime"] != before:
+            if item["lastRunningTime"] != before or asyncio.get_running_loop().time() > end:
                 return
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(pause)
 
     def delete(self, wait: bool = True) -> None:
         """Delete it; its volumes stay."""
@@ -254,10 +257,14 @@ class Workspace:
 
     async def _delete(self, wait: bool) -> None:
         await self._client.delete(self.namespace, self.name)
-        while wait:
-            if all(item["name"] != self.name for item in await self._client.list(self.namespace)):
-                return
-            await asyncio.sleep(POLL_SECONDS)
+        for pause in _pauses() if wait else ():
+            try:
+                await self._client.get(self.namespace, self.name)
+            except WorkspaceError as error:
+                if error.status == 404:
+                    return
+                raise
+            await asyncio.sleep(pause)
 
     def logs(self, tail: int = 100, follow: bool = False, previous: bool = False) -> str:
         """The last lines of its log. With `follow` they are printed as they come, until interrupted."""
@@ -294,6 +301,14 @@ class Workspace:
     def _option(self, dimension: str) -> Mapping[str, Any]:
         found: Mapping[str, Any] = self._item["podTemplate"]["options"][dimension]["current"]
         return found
+
+
+def _pauses() -> Iterator[float]:
+    """Seconds between two looks at one workspace: short at first, for what happens at once."""
+    pause = POLL_SECONDS
+    while True:
+        yield pause
+        pause = min(pause * 1.1, SLOW_POLL_SECONDS)
 
 
 def _state(item: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -13,12 +14,13 @@ from ..resources.catalog import (
     PERSISTENT_VOLUMES,
     PODS,
     SERVICES,
+    STATEFUL_SETS,
     STORAGE_CLASSES,
     WORKSPACE_KINDS,
     WORKSPACES,
     Resource,
 )
-from ..resources.ownership import age, is_workspace_pod, is_workspace_service
+from ..resources.ownership import age, controller, controls, is_named_pod, is_pod_of, is_workspace_service
 from .client import Cluster
 from .errors import ClusterError, Forbidden
 from .reflector import Key, key_of
@@ -40,6 +42,7 @@ class Cache:
         self.workspaces = Scoped(cluster, WORKSPACES, here, strict=True)
         self.kinds = Scoped(cluster, WORKSPACE_KINDS, here, strict=True)
         self.pods = Scoped(cluster, PODS, here)
+        self.stateful_sets = Scoped(cluster, STATEFUL_SETS, here)
         self.services = Scoped(cluster, SERVICES, here, label_selector=names.WORKSPACE_NAME)
         self.claims = Scoped(cluster, PERSISTENT_VOLUME_CLAIMS, here, strict=True)
         self.volumes = Scoped(cluster, PERSISTENT_VOLUMES, here)
@@ -49,10 +52,12 @@ class Cache:
         self.reflectors: dict[Resource, Scoped] = {found.resource: found for found in vars(self).values() if isinstance(found, Scoped)}
         self._pods_of: dict[Key, set[Key]] = {}
         self._services_of: dict[Key, set[Key]] = {}
+        self._sets_of: dict[Key, set[Key]] = {}
         self._reached: set[str] = set()
         self._reaching: dict[str, asyncio.Task[None]] = {}
-        self.pods.listen(partial(_index, self._pods_of))
-        self.services.listen(partial(_index, self._services_of))
+        self.pods.listen(partial(_index, _labelled, self._pods_of))
+        self.services.listen(partial(_index, _labelled, self._services_of))
+        self.stateful_sets.listen(partial(_index, _controlled, self._sets_of))
 
     async def start(self, seconds: float = 20) -> None:
         """Start all caches and wait until each has its first list, or the cluster's refusal, which is fatal for workspaces only.
@@ -116,13 +121,37 @@ class Cache:
         return self.workspaces.get(name, namespace)
 
     def kind_of(self, workspace: Object) -> Object | None:
-        name = workspace["spec"].get("kind")
+        spec = workspace.get("spec")
+        name = spec.get("kind") if isinstance(spec, dict) else None
         return self.kinds.get(name) if isinstance(name, str) else None
 
     def pods_of(self, workspace: Object) -> list[Object]:
         """The workspace's pods: two while one goes and another comes."""
         keys = self._pods_of.get(_of(workspace), ())
-        return [pod for key in keys if (pod := self.pods.get(key[1], key[0])) is not None and is_workspace_pod(workspace, pod)]
+        return [pod for key in keys if (pod := self.pods.get(key[1], key[0])) is not None and self.owns_pod(workspace, pod)]
+
+    def owns_pod(self, workspace: Object, pod: Object) -> bool:
+        """Whether a StatefulSet that the workspace controls controls the pod; a label proves nothing.
+
+        Who may not see StatefulSets relies on the pod's name in the workspace's status.
+        """
+        metadata = workspace["metadata"]
+        if not self.stateful_sets.sees(metadata["namespace"]):
+            return is_named_pod(workspace, pod)
+        keys = self._sets_of.get((metadata["namespace"], metadata["uid"]), ())
+        held = [found for key in keys if (found := self.stateful_sets.get(key[1], key[0])) is not None]
+        return any(controls(workspace, one) and is_pod_of(one, pod) for one in held)
+
+    def strangers_of(self, workspace: Object, service: Object) -> list[Object]:
+        """Pods that a Service of the workspace leads to and that are not the workspace's: anybody may write a label."""
+        selector = service["spec"].get("selector") or {}
+        keys = self._pods_of.get(_of(workspace), ())
+        labelled = [pod for key in keys if (pod := self.pods.get(key[1], key[0])) is not None]
+        return [
+            pod
+            for pod in labelled
+            if selector.items() <= (pod["metadata"].get("labels") or {}).items() and not self.owns_pod(workspace, pod)
+        ]
 
     def services_of(self, workspace: Object) -> list[Object]:
         """Services that the workspace controls and that lead to its pods only, the oldest first."""
@@ -145,14 +174,14 @@ class Cache:
         return next(iter(self.services_of(workspace)), None)
 
 
-def _index(index: dict[Key, set[Key]], change: str, obj: Object, previous: Object | None) -> None:
+def _index(by: Callable[[Object], Key], index: dict[Key, set[Key]], change: str, obj: Object, previous: Object | None) -> None:
     for known in (previous, obj):
-        if known is not None and (held := index.get(_labelled(known))) is not None:
+        if known is not None and (held := index.get(by(known))) is not None:
             held.discard(key_of(known))
             if not held:
-                del index[_labelled(known)]
-    if change != "DELETED" and _labelled(obj)[1]:
-        index.setdefault(_labelled(obj), set()).add(key_of(obj))
+                del index[by(known)]
+    if change != "DELETED" and by(obj)[1]:
+        index.setdefault(by(obj), set()).add(key_of(obj))
 
 
 def _of(workspace: Object) -> Key:
@@ -162,3 +191,8 @@ def _of(workspace: Object) -> Key:
 def _labelled(obj: Object) -> Key:
     """Namespace and name of the workspace that an object says it is of."""
     return obj["metadata"]["namespace"], (obj["metadata"].get("labels") or {}).get(names.WORKSPACE_NAME) or ""
+
+
+def _controlled(obj: Object) -> Key:
+    """Namespace of an object and uid of its controller."""
+    return obj["metadata"]["namespace"], controller(obj).get("uid") or ""

@@ -67,6 +67,10 @@ class Scoped(Reflector):
         refusals = [part.denied for part in self._parts.values()]
         return refusals[0] if all(refusals) else None
 
+    def sees(self, namespace: str) -> bool:
+        """Whether the objects of a namespace have been listed."""
+        return super().ready or (namespace in self._parts and self._parts[namespace].ready)
+
     def get(self, name: str, namespace: str = "") -> Object | None:
         if super().ready or namespace not in self._parts:
             return super().get(name, namespace)

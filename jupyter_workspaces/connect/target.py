@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,8 +11,10 @@ from typing import Any, Protocol
 from ..api.identity import Access
 from ..cluster.client import Cluster
 from ..cluster.peers import FOREIGN
-from ..resources import names
+from ..resources import names, unreadable
 from ..resources.templates import TemplateError, connect_path, render
+
+log = logging.getLogger(__name__)
 
 Object = Mapping[str, Any]
 
@@ -37,6 +40,7 @@ class View(Protocol):
     def kind_of(self, workspace: dict[str, Any]) -> dict[str, Any] | None: ...
     def pod_of(self, workspace: dict[str, Any]) -> dict[str, Any] | None: ...
     def service_of(self, workspace: dict[str, Any]) -> dict[str, Any] | None: ...
+    def strangers_of(self, workspace: dict[str, Any], service: dict[str, Any]) -> list[dict[str, Any]]: ...
 
 
 class Workspaces(Protocol):
@@ -153,6 +157,14 @@ def resolve(view: View, place: Place) -> Target:
     workspace = view.workspace(place.namespace, place.name)
     if workspace is None:
         raise Unavailable("gone", f"There is no workspace {place.name} in {place.namespace}. It may have been deleted.")
+    try:
+        return _resolve(view, place, workspace)
+    except unreadable.ERRORS as error:
+        log.warning("Workspace %s/%s, its kind or its pod cannot be read", place.namespace, place.name, exc_info=error)
+        raise Unavailable("failed", unreadable.sentence(workspace)) from error
+
+
+def _resolve(view: View, place: Place, workspace: dict[str, Any]) -> Target:
     if workspace["metadata"].get("deletionTimestamp"):
         raise Unavailable("gone", f"{place.name} is being deleted.")
     pod = view.pod_of(workspace)
@@ -202,7 +214,7 @@ def _target(view: View, place: Place, kind: Object, workspace: dict[str, Any], p
         local = annotations.get(f"{names.LOCAL_PORT}{port}", "")
         port = int(local) if local.isdecimal() else port
     elif endpoint.in_cluster:
-        host = _service(view, place, port, workspace)
+        host = _service(view, place, port, workspace, pod)
     else:
         host = LOCALHOST  # what a program sees that is reached by port-forward
         metadata = pod["metadata"]
@@ -233,9 +245,15 @@ def _target(view: View, place: Place, kind: Object, workspace: dict[str, Any], p
     )
 
 
-def _service(view: View, place: Place, port: int, workspace: dict[str, Any]) -> str:
-    """The DNS name of the workspace's Service, which must have the port."""
+def _service(view: View, place: Place, port: int, workspace: dict[str, Any], pod: Object) -> str:
+    """The DNS name of the workspace's Service, which must have the port.
+
+    The pod's own address where the Service leads to other pods as well: whoever may make pods can give one its labels.
+    """
     service = view.service_of(workspace)
+    if service is not None and view.strangers_of(workspace, service):
+        log.warning("The Service of the workspace %s/%s leads to pods that are not its own; it is not used", place.namespace, place.name)
+        return str(pod["status"]["podIP"])
     if service is not None and any(_leads_to(entry, port) for entry in service["spec"].get("ports") or ()):
         return f"{service['metadata']['name']}.{place.namespace}.svc.{DOMAIN}"
     raise Unavailable("starting", f"Waiting for its Service to have port {port}.")

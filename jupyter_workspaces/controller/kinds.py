@@ -12,7 +12,7 @@ from typing import Any
 from ..cluster.client import Cluster
 from ..cluster.errors import NotFound
 from ..cluster.reflector import Key
-from ..resources import names
+from ..resources import names, unreadable
 from ..resources.catalog import WORKSPACE_KINDS
 from .options import DIMENSIONS
 from .views import View
@@ -37,12 +37,14 @@ class KindReconciler:
             await self._reconcile(kind)
         except NotFound as error:  # deleted while we looked
             log.debug("Kind %s: %s", key[1], error)
+        except unreadable.ERRORS as error:
+            log.warning("The kind %s is not counted: %s", key[1], unreadable.reason(kind), exc_info=error)
         return None
 
     async def _reconcile(self, kind: Object) -> None:
         name = kind["metadata"]["name"]
-        workspaces = [one for one in self._view.of_kind(name) if one.get("spec")]
-        used = {dimension: Counter(one["spec"]["podTemplate"]["options"][dimension] for one in workspaces) for dimension in DIMENSIONS}
+        workspaces = list(self._view.of_kind(name))  # one that cannot be read is of this kind, too
+        used = {dimension: Counter(_option(one, dimension) for one in workspaces) for dimension in DIMENSIONS}
         spawner, options = kind["spec"]["spawner"], kind["spec"]["podTemplate"]["options"]
         status = {
             "workspaces": len(workspaces),
@@ -80,3 +82,9 @@ class KindReconciler:
             except binascii.Error:
                 return {"configMap": {"errorType": "Other", "errorMessage": f"The key {reference['key']} of {where} is not base64."}}
         return {"configMap": {"errorType": "KeyNotFound", "errorMessage": f"The ConfigMap {where} has no key {reference['key']}."}}
+
+
+def _option(workspace: Object, dimension: str) -> str:
+    """The option that a workspace names; empty where it names none."""
+    template = unreadable.mapping(unreadable.mapping(workspace.get("spec")).get("podTemplate"))
+    return unreadable.text(unreadable.mapping(template.get("options")).get(dimension))

@@ -13,6 +13,7 @@ from ..cluster.errors import ClusterError
 from ..cluster.reflector import Key, Reflector, key_of
 from ..cluster.workqueue import WorkQueue
 from ..resources import names
+from ..resources.unreadable import mapping
 from .activity import Prober
 from .kinds import KindReconciler
 from .logs import subject
@@ -144,9 +145,9 @@ def _connect(view: View, workspaces: WorkQueue[Key], kinds: WorkQueue[Key]) -> N
     def picture_changed(change: str, obj: Object, previous: Object | None) -> None:
         key = key_of(obj)
         for kind in view.kinds.items():
-            spawner = (kind.get("spec") or {}).get("spawner") or {}
+            spawner = mapping(mapping(kind.get("spec")).get("spawner"))
             for asset in ("icon", "logo"):
-                reference = (spawner.get(asset) or {}).get("configMap") or {}
+                reference = mapping(mapping(spawner.get(asset)).get("configMap"))
                 if (reference.get("namespace"), reference.get("name")) == key:
                     kinds.add(key_of(kind))
 

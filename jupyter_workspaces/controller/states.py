@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..cluster.peers import FOREIGN
-from ..resources import names
+from ..resources import names, restarts
 from .generate import CONTAINER
 
 Object = Mapping[str, Any]
@@ -36,7 +36,8 @@ def decide(workspace: Object, pod: Object | None, trouble: str | None = None) ->
             return "Pending", f"Its pod could not be made yet: {trouble}"
         return "Pending", "Waiting for its pod to be made."
     if pod["metadata"].get("deletionTimestamp") or paused:
-        return "Terminating", "Stopping: its programs are asked to end." if paused else "Stopping, to start again."
+        stays = paused and restarts.id_of(workspace) is None
+        return "Terminating", "Stopping: its programs are asked to end." if stays else "Stopping, to start again."
     return _of_pod(pod)
 
 

@@ -23,6 +23,7 @@ from ..resources.catalog import (
     WORKSPACES,
 )
 from ..resources.ownership import belongs, controller, controls
+from ..resources.unreadable import mapping, text
 
 Object = dict[str, Any]
 
@@ -123,8 +124,8 @@ class View:
 
 
 def kind_of(workspace: Object) -> str:
-    """The name of its kind; empty for an object without spec, which no admission kept out."""
-    return (workspace.get("spec") or {}).get("kind") or ""
+    """The name of its kind; empty for an object without a usable spec, which no admission kept out."""
+    return text(mapping(workspace.get("spec")).get("kind"))
 
 
 def _owner(plural: str, obj: Object) -> tuple[str, str, str]:

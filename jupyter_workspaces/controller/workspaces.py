@@ -8,16 +8,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..cluster.client import Cluster
-from ..cluster.errors import Conflict, NotFound
+from ..cluster.errors import BadRequest, Conflict, Invalid, NotFound
 from ..cluster.recorder import record
 from ..cluster.reflector import Key
-from ..resources import names
+from ..resources import names, restarts, unreadable
 from ..resources.catalog import EVENTS, WORKSPACE_KINDS, WORKSPACES
 from . import activity, generate, states, status
 from .activity import Prober
 from .generate import GenerateError
 from .options import Option, OptionError, resolve
 from .owned import Owned, Refused, Stuck
+from .restarts import is_to_finish, next_look
 from .views import View
 
 log = logging.getLogger(__name__)
@@ -48,13 +49,19 @@ class WorkspaceReconciler:
                 await self._write(workspace, status.ending(workspace))
             return None
         try:
-            return await self._reconcile(key, workspace)
+            return next_look(workspace, await self._reconcile(key, workspace))
         except NotFound as error:  # the workspace, its kind or its namespace went while we looked; the watch tells what holds now
             log.debug("Workspace %s/%s: %s", namespace, name, error)
             return PATIENCE_SECONDS
+        except unreadable.ERRORS as error:
+            log.warning("Workspace %s/%s cannot be read", namespace, name, exc_info=error)
+            await self._say_unknown(key, workspace)
+            return LONGEST_PAUSE_SECONDS
 
     async def _reconcile(self, key: Key, workspace: Object) -> float | None:
         pod = self._view.pod_of(workspace)
+        if is_to_finish(workspace, pod, self._view.owned(self._view.stateful_sets, workspace)):
+            workspace = await self._patch(workspace, restarts.finished(workspace))
         options: dict[str, Option] | None = None
         kind: Object | None = None
         trouble: str | None = None
@@ -86,6 +93,16 @@ class WorkspaceReconciler:
         since = self._refused.get(key) or self._missing.get(key)
         return None if since is None else min(max(PATIENCE_SECONDS, time.monotonic() - since), LONGEST_PAUSE_SECONDS)
 
+    async def _say_unknown(self, key: Key, workspace: Object) -> None:
+        """Of a workspace that does not have the form of one. A cluster that checks it whole does not take the status either."""
+        self._forget(key)
+        kept = workspace if isinstance(workspace.get("status"), Mapping) else {**workspace, "status": {}}
+        try:
+            built = status.build(kept, "Unknown", unreadable.sentence(workspace), pod=None, options=None, pending_restart=False, now=_now())
+            await self._write(workspace, built)
+        except (Invalid, BadRequest, *unreadable.ERRORS) as error:
+            log.debug("Workspace %s/%s gets no status: %s", *key, type(error).__name__)
+
     def _forget(self, key: Key) -> None:
         self._prober.forget(key)
         self._missing.pop(key, None)
@@ -94,7 +111,7 @@ class WorkspaceReconciler:
     def _kind(self, workspace: Object) -> Object:
         spec = workspace.get("spec")
         if not spec:
-            raise Stuck("It has no spec. Delete it and make it again.")
+            raise LookupError("spec")
         kind = self._view.kinds.get(spec["kind"])
         if kind is None or not kind.get("spec"):
             raise Stuck(f"Its kind “{spec['kind']}” is gone. Ask for it back, or make a new workspace with the same volumes.")
@@ -184,7 +201,8 @@ class WorkspaceReconciler:
     async def _pause(self, workspace: Object, last_activity: int, rule: Mapping[str, Any]) -> None:
         idle, limit = _now() / 1000 - last_activity / 1000, rule["config"]["secondsSinceActive"]
         because = f"It was not used for {activity.duration(idle)}; its kind pauses workspaces after {activity.duration(limit)}."
-        await self._patch(workspace, {"spec": {"paused": True}, "metadata": {"annotations": {names.PAUSED_BECAUSE: because}}})
+        annotations = {names.PAUSED_BECAUSE: because, names.RESTART: None}
+        await self._patch(workspace, {"spec": {"paused": True}, "metadata": {"annotations": annotations}})
         await record(self._cluster, workspace, "Normal", "PausedWhenIdle", f"{because} Resume it to go on; the files stay.")
 
     async def _write(self, workspace: Object, built: Object) -> Object:

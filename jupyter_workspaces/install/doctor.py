@@ -24,6 +24,7 @@ from ..resources.catalog import (
     SELF_SUBJECT_ACCESS_REVIEWS,
     SELF_SUBJECT_REVIEWS,
     SERVICES,
+    STATEFUL_SETS,
     STORAGE_CLASSES,
     VALIDATING_WEBHOOKS,
     WORKSPACE_KINDS,
@@ -31,10 +32,12 @@ from ..resources.catalog import (
     Resource,
 )
 from . import manifests
-from .plan import crd_name, find_kubeflow, is_local, is_ours
+from .plan import crd_name, find_kubeflow, is_local, is_ours, obstacle, why_not_upgrade
 
 Object = dict[str, Any]
 State = Literal["good", "note", "bad"]
+
+_SAMPLES = "`jupyter workspaces install --samples` brings three"
 
 OLDEST = (1, 29)
 """The rules of our CRDs are written in CEL, which API servers evaluate by default since then."""
@@ -67,6 +70,7 @@ RIGHTS = (
     Right(("create", "update", "patch", "delete"), WORKSPACES, "workspaces can be seen but not changed", needed=False),
     Right(("get", "list", "watch"), WORKSPACE_KINDS, "nobody can choose what to spawn", everywhere=True),
     Right(("get", "list", "watch"), PODS, "why a workspace does not start stays unknown", needed=False),
+    Right(("list", "watch"), STATEFUL_SETS, "whose a pod is rests on the workspace's status alone", needed=False),
     Right(("get",), PODS, "logs cannot be read", needed=False, subresource="log"),
     Right(("get", "create"), PODS, "workspaces cannot be opened from outside the cluster", needed=False, subresource="portforward"),
     Right(("list", "watch"), SERVICES, "workspaces cannot be opened inside the cluster", needed=False),
@@ -177,9 +181,8 @@ async def _allowed(cluster: Cluster, verb: str, right: Right, namespace: str) ->
 async def _definitions(cluster: Cluster) -> Line:
     served = await _served(cluster)
     if not served:
-        return Line(
-            "bad", "definitions", "the cluster knows no Workspace and no WorkspaceKind", "`jupyter workspaces install` puts them there."
-        )
+        advice = await obstacle(cluster) or "`jupyter workspaces install` puts them there."
+        return Line("bad", "definitions", "the cluster knows no Workspace and no WorkspaceKind", advice)
     try:
         held = await cluster.get(CUSTOM_RESOURCE_DEFINITIONS, crd_name(WORKSPACES))
     except Forbidden:
@@ -188,12 +191,9 @@ async def _definitions(cluster: Cluster) -> Line:
     if not is_ours(held):
         return Line("good", "definitions", f"{WORKSPACES.api_version} is served; they were not installed by us, and stay as they are")
     if version != __version__:
-        return Line(
-            "note",
-            "definitions",
-            f"ours, of version {version}; this is {__version__}",
-            "`jupyter workspaces upgrade` brings them up to date.",
-        )
+        refused = why_not_upgrade(version)
+        advice = f"`jupyter workspaces upgrade` refuses: {refused}." if refused else "`jupyter workspaces upgrade` brings them up to date."
+        return Line("note", "definitions", f"ours, of version {version}; this is {__version__}", advice)
     return Line("good", "definitions", f"ours, of version {version}")
 
 
@@ -218,7 +218,8 @@ async def _controller(cluster: Cluster) -> Line:
     try:
         deployment = await cluster.get(DEPLOYMENTS, "jupyter-workspaces-controller", manifests.NAMESPACE)
     except NotFound:
-        return Line("bad", "controller", "none: workspaces are written down and never start", "`jupyter workspaces install` brings one.")
+        advice = await obstacle(cluster) or "`jupyter workspaces install` brings one."
+        return Line("bad", "controller", "none: workspaces are written down and never start", advice)
     wanted, there = deployment["spec"].get("replicas", 1), (deployment.get("status") or {}).get("availableReplicas", 0)
     advice = f"Its log says why: `kubectl -n {manifests.NAMESPACE} logs deploy/jupyter-workspaces-controller`."
     if wanted == 0:
@@ -240,12 +241,8 @@ async def _webhook(cluster: Cluster) -> Line:
     try:
         held = await cluster.get(VALIDATING_WEBHOOKS, NAME)
     except NotFound:
-        return Line(
-            "note",
-            "webhook",
-            "none of ours: mistakes in kinds and workspaces show only when they start",
-            "`jupyter workspaces install` brings one.",
-        )
+        advice = await obstacle(cluster) or "`jupyter workspaces install` brings one."
+        return Line("note", "webhook", "none of ours: mistakes in kinds and workspaces show only when they start", advice)
     bundles = [(webhook.get("clientConfig") or {}).get("caBundle") for webhook in held.get("webhooks") or ()]
     if not all(bundles):
         return Line(
@@ -289,12 +286,9 @@ async def _kinds(cluster: Cluster) -> Line:
         return Line("note", "kinds", "none, before there are definitions")
     found = (await cluster.list(WORKSPACE_KINDS)).items
     if not found:
-        return Line(
-            "bad",
-            "kinds",
-            "none: there is nothing to spawn",
-            "`jupyter workspaces install --samples` brings three, or apply one of your own.",
-        )
+        instead = await obstacle(cluster, kinds=True)
+        advice = f"{instead} Or apply a kind of your own." if instead else f"{_SAMPLES}, or apply one of your own."
+        return Line("bad", "kinds", "none: there is nothing to spawn", advice)
     return Line("good", "kinds", ", ".join(sorted(kind["metadata"]["name"] for kind in found)))
 
 

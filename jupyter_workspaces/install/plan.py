@@ -10,7 +10,7 @@ from packaging.version import InvalidVersion, Version
 
 from .._version import __version__
 from ..cluster.client import Cluster
-from ..cluster.errors import ClusterError, Conflict, NotFound
+from ..cluster.errors import ClusterError, Conflict, Forbidden, NotFound
 from ..controller.kubeflow import DEPLOYMENT, LEASE, at_work
 from ..resources import names
 from ..resources.catalog import CUSTOM_RESOURCE_DEFINITIONS, DEPLOYMENTS, LEASES, NAMESPACES, WORKSPACES, Resource
@@ -78,6 +78,34 @@ async def installed_version(cluster: Cluster) -> str | None:
         if held is not None and is_ours(held):
             return _labels(held).get(manifests.VERSION)
     return None
+
+
+async def obstacle(cluster: Cluster, *, kinds: bool = False) -> str | None:
+    """What to do instead where `install` would refuse, or leave out what is missing; None when nothing is known to be in its way.
+
+    `kinds` is for sample kinds, which are installed beside Kubeflow's own controller, too. Raises `ClusterError`.
+    """
+    try:
+        kubeflow = await find_kubeflow(cluster)
+        defined = await _held(cluster, CUSTOM_RESOURCE_DEFINITIONS, crd_name(WORKSPACES))
+        installed = await installed_version(cluster)
+    except Forbidden:
+        return None
+    if kubeflow is not None:
+        left_out = f"Kubeflow's own controller runs here ({kubeflow}), so `jupyter workspaces install` leaves this out."
+        return None if kinds else f"{left_out} Ask who manages Kubeflow."
+    if defined is not None and not is_ours(defined):
+        return (
+            "The definitions were not installed by us, so `jupyter workspaces install` refuses. "
+            "Start the controller that they belong to; or, if nobody needs it, take them out first, then install."
+        )
+    why = _wrong_version(installed, upgrade=False)
+    return None if why is None else f"{why[0].upper()}{why[1:]}."
+
+
+def why_not_upgrade(installed: str | None) -> str | None:
+    """Why `upgrade` would refuse, None when it would not."""
+    return _wrong_version(installed, upgrade=True)
 
 
 async def to_install(cluster: Cluster, objects: Iterable[Object], *, crds_only: bool = False, upgrade: bool = False) -> Plan:

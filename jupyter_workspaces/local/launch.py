@@ -18,7 +18,7 @@ from .lock import Lock
 from .parts import Parts, of_record
 from .processes import alive, wait_ended
 
-__all__ = ["Keeper", "LocalClusterError", "Parts", "Status", "home", "reset", "start", "status", "stop"]
+__all__ = ["Keeper", "LocalClusterError", "Parts", "Status", "answers", "files", "home", "reset", "start", "status", "stop"]
 
 ANOTHER_RUNS = 75
 """Exit status of a process that found another one in its directory (sysexits' EX_TEMPFAIL)."""
@@ -161,6 +161,17 @@ def reset(directory: str | Path | None = None) -> None:
                     shutil.rmtree(path)
         except OSError as error:
             raise refused(files.path, error) from error
+
+
+def answers(directory: str | Path | None = None) -> bool:
+    """Whether a cluster runs in the directory and is ready. Starts nothing; waits at most 2 s for its answer."""
+    return _answers(_files(directory))
+
+
+def files(directory: str | Path | None = None) -> tuple[Path, Path]:
+    """The kubeconfig of a directory's cluster, and the file that is written anew at each of its starts."""
+    found = _files(directory)
+    return found.kubeconfig, found.process
 
 
 class Keeper:

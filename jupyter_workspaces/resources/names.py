@@ -37,6 +37,9 @@ KIND_TEMPLATE_HASH = "jupyter-workspaces/kind-template-hash"
 PAUSED_BECAUSE = "jupyter-workspaces/paused-because"
 """On a Workspace that the controller paused: the reason as a sentence. Gone once the workspace is resumed."""
 
+RESTART = "jupyter-workspaces/restart"
+"""On a Workspace that is paused only to be started again: when that was asked for, and an id (`resources/restarts.py`)."""
+
 DEFAULT_STORAGE_CLASS = "storageclass.kubernetes.io/is-default-class"
 
 LOCAL_BUILD = "jupyter-workspaces"

@@ -38,14 +38,24 @@ def belongs(workspace: Object, obj: Object) -> bool:
     return label == workspace["metadata"]["name"] and controls(workspace, obj)
 
 
-def is_workspace_pod(workspace: Object, pod: Object) -> bool:
-    """Whether the pod is the first of a StatefulSet and has the workspace's label.
+def is_pod_of(stateful_set: Object, pod: Object) -> bool:
+    """Whether the StatefulSet controls the pod, and it is the one that the set has.
 
-    Who may create pods in the namespace can make one that looks so, and could read the workspace's Secrets and volumes anyway.
+    The name is free for others only while the set has no pod; a set takes a pod of that name and reference for its own, too.
+    """
+    return controls(stateful_set, pod) and pod["metadata"]["name"] == f"{stateful_set['metadata']['name']}-0"
+
+
+def is_named_pod(workspace: Object, pod: Object) -> bool:
+    """For who may not see StatefulSets: whether the workspace's status, which only a controller writes, names the pod.
+
+    Besides it has the workspace's label and says that a StatefulSet made it as its first.
     """
     metadata, reference = pod["metadata"], controller(pod)
+    named = ((workspace.get("status") or {}).get("podTemplatePod") or {}).get("name")
     return (
-        metadata.get("namespace") == workspace["metadata"]["namespace"]
+        metadata["name"] == named
+        and metadata.get("namespace") == workspace["metadata"]["namespace"]
         and (metadata.get("labels") or {}).get(names.WORKSPACE_NAME) == workspace["metadata"]["name"]
         and reference.get("kind") == "StatefulSet"
         and _group(reference.get("apiVersion")) == "apps"

@@ -226,3 +226,10 @@ async def test_a_server_that_may_not_ask_any_more_uses_no_old_answer() -> None:
 )
 def test_refusals_are_worded_as_the_cluster_words_them(asked: Any, said: str) -> None:
     assert refusal(ADA, *asked) == said
+
+
+def test_header_identities_have_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One would be printed in a link that signs nobody in."""
+    monkeypatch.setenv("JUPYTER_TOKEN", "for-nothing")
+    provider = HeaderIdentities()
+    assert (provider.token, provider.token_generated) == ("", False)

@@ -38,14 +38,33 @@ class Log:
         yield b"second\n" * 500
 
 
+def made_stateful_set(cluster: ApiServer) -> Object:
+    """Of the workspace, as the controller makes it."""
+    held = cluster.engine.store.get("workspaces.kubeflow.org", "default", "desk")
+    row = cluster.engine.registry.get("apps", "v1", "statefulsets")
+    assert held is not None
+    assert row is not None
+    owner = held.decode()
+    reference = {key: owner["metadata"][key] for key in ("name", "uid")} | {key: owner[key] for key in ("apiVersion", "kind")}
+    labels = {names.WORKSPACE_NAME: "desk"}
+    metadata = {"name": "ws-desk", "namespace": "default", "labels": labels, "ownerReferences": [reference | {"controller": True}]}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "main", "image": "i"}]}}
+    spec = {"replicas": 1, "selector": {"matchLabels": labels}, "template": template}
+    cluster.apply_manifest({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": metadata, "spec": spec})
+    made = cluster.engine.store.get(row.name, "default", "ws-desk")
+    assert made is not None
+    return made.decode()
+
+
 async def running(ask: Ask, cluster: ApiServer, state: Object = MAIN) -> Log:
     log = Log()
     cluster.logs = log
     assert (await ask("POST", "workspaces/default", workspace()))[0] == 201
     pod: Object = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "ws-desk-0", "namespace": "default"}}
     pod["metadata"]["labels"] = {names.WORKSPACE_NAME: "desk"}
-    owner = {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "ws-desk", "uid": "of-the-set", "controller": True}
-    pod["metadata"]["ownerReferences"] = [owner]
+    owner = made_stateful_set(cluster)["metadata"]
+    reference = {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": owner["name"], "uid": owner["uid"], "controller": True}
+    pod["metadata"]["ownerReferences"] = [reference]
     pod |= {"spec": {"nodeName": "n", "containers": [{"name": "main", "image": "i"}]}}
     cluster.apply_manifest({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"}})
     cluster.apply_manifest(pod)

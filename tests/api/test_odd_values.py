@@ -9,9 +9,16 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
+from patience import until
 from requests_and_objects import Ask, Object, set_status, workspace
 
+from jupyter_workspaces.api.workspaces.workspaces.models import WorkspaceListItem
+from jupyter_workspaces.client import AsyncClient
+from jupyter_workspaces.client.kinds import from_item
+from jupyter_workspaces.client.workspace import Workspace
+from jupyter_workspaces.panel import rows
 from jupyter_workspaces.resources import load
 
 RAW = {
@@ -164,7 +171,11 @@ async def test_objects_that_a_lax_crd_let_in_leave_lists_alone(ask: Ask, raw: An
                 status, answer = await ask("GET", path)
                 assert status == 200, (path, changed)
                 if path == "workspaces":
-                    assert "desk" in [item["name"] for item in answer["data"]]
+                    shown = {item["name"]: item for item in answer["data"]}
+                    assert set(shown) == {"desk", "odd"}, changed
+                    msgspec.convert(shown["odd"], WorkspaceListItem)
+                    assert rows.row(shown["odd"], {})["key"] == "default/odd"
+                    assert Workspace(AsyncClient(), shown["odd"]).to_dict()["name"] == "odd"
             for path in ("workspaces/default/odd", "workspaces/default/odd/podtemplate/details"):
                 assert (await ask("GET", path))[0] < 500, (path, changed)
     for changed in some(kind["spec"], 29):
@@ -173,6 +184,64 @@ async def test_objects_that_a_lax_crd_let_in_leave_lists_alone(ask: Ask, raw: An
             answer = await raw("GET", path)
             # A picture that names a ConfigMap which is not there is a 500 on the original as well (tests/golden).
             assert answer.code < 500 or (path.endswith("icon") and b"The ConfigMap " in answer.body), (path, changed)
+
+
+@pytest.mark.parametrize(
+    "spec", [None, "a text", 5, [], {}, {"kind": 5}, {"kind": "jupyterlab"}, {"kind": "jupyterlab", "podTemplate": []}]
+)
+async def test_a_workspace_without_a_usable_spec_is_unknown_and_says_why(ask: Ask, cluster: Any, cluster_kind: str, spec: Any) -> None:
+    """Also in the live stream, and it can be deleted."""
+    if cluster_kind == "real":
+        pytest.skip("looks into the store")
+    await ask("POST", "workspaces/default", workspace())
+    await ask("POST", "workspaces/default", workspace("odd"))
+    store, row = cluster.engine.store, "workspaces.kubeflow.org"
+    whole = store.get(row, "default", "odd").decode()
+    store.put(row, {key: value for key, value in whole.items() if key != "spec"} if spec is None else whole | {"spec": spec})
+
+    async def unknown() -> Object | None:
+        found = next(item for item in (await ask("GET", "workspaces/default"))[1]["data"] if item["name"] == "odd")
+        return found if found["state"] == "Unknown" else None
+
+    item = await until(unknown, "the state Unknown", 5)
+    assert item["stateMessage"].startswith("It cannot be read: ")
+    assert "spec" in item["stateMessage"]
+    assert rows.row(item, {})["message"] == item["stateMessage"]
+    code, body = await ask("GET", "workspaces/default/odd")
+    assert (code, "spec" in body["error"]["cause"]["conflict_cause"][0]["message"]) == (409, True)
+    assert (await ask("DELETE", "workspaces/default/odd"))[0] == 204
+
+
+async def test_a_kind_that_cannot_be_read_is_listed_hidden_with_the_reason(ask: Ask, cluster: Any, cluster_kind: str) -> None:
+    if cluster_kind == "real":
+        pytest.skip("looks into the store")
+    store, row = cluster.engine.store, "workspacekinds.kubeflow.org"
+    whole = store.get(row, "", "jupyterlab").decode()
+    store.put(row, {key: value for key, value in whole.items() if key != "spec"})
+
+    async def hidden() -> Object | None:
+        found = next(item for item in (await ask("GET", "workspacekinds"))[1]["data"] if item["name"] == "jupyterlab")
+        return found if found["hidden"] else None
+
+    item = await until(hidden, "the kind to be hidden", 5)
+    assert "it has no spec" in item["description"]
+    assert from_item(item).images == ()
+
+
+async def test_a_claim_without_spec_is_listed_and_may_not_be_mounted(ask: Ask, cluster: Any, cluster_kind: str) -> None:
+    if cluster_kind == "real":
+        pytest.skip("looks into the store")
+    store, row = cluster.engine.store, "persistentvolumeclaims"
+    whole = store.get(row, "default", "home").decode()
+    store.put(row, {key: value for key, value in whole.items() if key != "spec"})
+
+    async def told() -> Object | None:
+        shown = (await ask("GET", "persistentvolumeclaims/default"))[1]["data"]
+        assert {"home", "locked"} <= {claim["name"] for claim in shown}
+        return next((claim for claim in shown if claim.get("problem")), None)
+
+    claim = await until(told, "a claim with a problem", 5)
+    assert (claim["name"], claim["canMount"]) == ("home", False)
 
 
 def some(document: Any, every: int) -> Iterator[Any]:

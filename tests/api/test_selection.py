@@ -10,6 +10,7 @@ from requests_and_objects import Ask, workspace
 
 from jupyter_workspaces.api.problems import Problem
 from jupyter_workspaces.api.selection import Selection, selection
+from jupyter_workspaces.api.workspaces.workspaces.service import Workspaces
 
 ITEMS = [
     {"namespace": "a", "name": "one", "state": "Running", "paused": False, "activity": {"last": 3}, "services": [{"id": "x"}]},
@@ -27,6 +28,25 @@ def chosen(**parameters: str | list[str]) -> Selection:
 
 def names(**parameters: str | list[str]) -> list[Any]:
     return [item.get("name") for item in chosen(**parameters).apply(ITEMS)[0]]
+
+
+def test_a_name_is_known_only_where_it_is_the_only_one() -> None:
+    assert chosen(filter="name=one").name == "one"
+    for other in ("name!=one", "name=o*", "name=o?e", "name=[o]ne", "state=one", "workspaceKind.name=one"):
+        assert chosen(filter=other).name is None
+
+
+async def test_one_workspace_of_many_is_listed_without_looking_at_the_others(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("one", "two", "three"):
+        await ask("POST", "workspaces/default", workspace(name))
+    await ask("GET", "workspaces")
+    encoded = []
+    whole = Workspaces.encoded
+    monkeypatch.setattr(Workspaces, "encoded", lambda self, one: encoded.append(one["metadata"]["name"]) or whole(self, one))
+
+    code, body = await ask("GET", "workspaces/default", params={"filter": "name=two"})
+    assert (code, [item["name"] for item in body["data"]], encoded) == (200, ["two"], ["two"])
+    assert (await ask("GET", "workspaces/default", params={"filter": "name=four"}))[1]["data"] == []
 
 
 def test_without_parameters_nothing_is_chosen() -> None:

@@ -96,6 +96,8 @@ class Served:
         self.refuse: dict[str, tuple[int, dict[str, Any]]] = {}  # "METHOD path" to status and error
         self.progress: Callable[[str, str], dict[str, Any]] = self._progress
         self.events: list[str | None] = []  # what each new stream says first; None ends that stream
+        self.listed: list[int] = []  # how many workspaces each list had
+        self.stale_since = ""
         self.log = b""  # instead of numbered lines
         self._api, self._base, self._port = api, base, port
         self._loop = asyncio.new_event_loop()
@@ -170,6 +172,8 @@ class Served:
                 return self._data(error, status)  # it says yes and does nothing
             return web.json_response({"error": {"code": str(status), **error}}, status=status)
         answer = await self._route(request, path.split("/"), body)
+        if self.stale_since:
+            answer.headers["Jupyter-Workspaces-Stale-Since"] = self.stale_since
         if self.lose.get(key, 0) > 0:
             self.lose[key] -= 1
             assert request.transport is not None
@@ -189,7 +193,10 @@ class Served:
             case ("GET", "workspaces"):
                 return self._data(list(self.items.values()))
             case ("GET", "workspaces", namespace):
-                return self._data([item for (where, _), item in self.items.items() if where == namespace])
+                wanted = request.query.get("filter", "").removeprefix("name=")
+                found_items = [item for (where, name), item in self.items.items() if where == namespace and wanted in ("", name)]
+                self.listed.append(len(found_items))
+                return self._data(found_items)
             case ("POST", "workspaces", namespace):
                 return self._create(namespace, body["data"])
             case ("GET", "workspaces", namespace, name):

@@ -196,3 +196,16 @@ def test_the_usual_namespace_is_the_servers(client: Client, server: Served, monk
     server.add(workspace("eve", namespace="team"))
     assert [one.name for one in client.list()] == ["eve"]
     assert client.namespace == "team"
+
+
+@pytest.mark.parametrize("action", ["wait", "resume", "restart", "pause", "delete", "refresh"])
+def test_no_action_on_one_workspace_downloads_the_others(client: Client, server: Served, action: str) -> None:
+    server.add(*(workspace(f"other-{number}") for number in range(20)), workspace("dora", "Running"))
+    ws = client.get("dora")
+    if action == "resume":
+        ws.pause()
+
+    getattr(ws, action)()
+
+    assert server.listed
+    assert max(server.listed) == 1

@@ -19,7 +19,7 @@ from jupyter_workspaces.local.apiserver.server import ApiServer
 from jupyter_workspaces.local.apiserver.store import Store
 from jupyter_workspaces.local.install import install
 from jupyter_workspaces.resources import names
-from jupyter_workspaces.resources.catalog import NAMESPACES, SERVICES, WORKSPACES
+from jupyter_workspaces.resources.catalog import NAMESPACES, PODS, SERVICES, STATEFUL_SETS, WORKSPACES
 from jupyter_workspaces.resources.ownership import age
 
 Object = dict[str, Any]
@@ -146,6 +146,80 @@ async def test_a_service_that_names_anothers_workspace_as_owner_is_not_that_work
         finally:
             await cache.stop()
             await cluster.delete(NAMESPACES, "team-mallory")
+
+
+def reference(owner: Object, **changed: Any) -> Object:
+    metadata = owner["metadata"]
+    found = {key: owner[key] for key in ("apiVersion", "kind")} | {key: metadata[key] for key in ("name", "uid")}
+    return found | {"controller": True} | changed
+
+
+def stateful_set(name: str, owner: Object, **changed: Any) -> Object:
+    labels = {names.WORKSPACE_NAME: "dora", names.STATEFUL_SET: "dora"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "main", "image": "i"}]}}
+    metadata = {"name": name, "labels": labels, "ownerReferences": [reference(owner, **changed)]}
+    spec = {"replicas": 0, "selector": {"matchLabels": labels}, "template": template}
+    return {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": metadata, "spec": spec}
+
+
+def pod(name: str, *references: Object) -> Object:
+    """With all labels that a genuine one has, and an annotation that names somebody's Secret."""
+    labels = {
+        names.WORKSPACE_NAME: "dora",
+        names.STATEFUL_SET: "dora",
+        "controller-revision-hash": "ws-dora-abcde-5d4f8c7b9",
+        "statefulset.kubernetes.io/pod-name": name,
+        "apps.kubernetes.io/pod-index": "0",
+    }
+    metadata = {"name": name, "labels": labels, "annotations": {names.TOKEN_SECRET: "anothers"}, "ownerReferences": list(references)}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [{"name": "main", "image": "i"}]}}
+
+
+async def test_a_pod_is_a_workspaces_only_by_a_stateful_set_that_the_workspace_controls(tmp_path: Path) -> None:
+    """Each forged pod has the workspace's label, as in front of a proxy that looked for labels."""
+    async with on_embedded(tmp_path)() as cluster:
+        cache = Cache(cluster)
+        owner = await cluster.create(WORKSPACES, workspace(), "default")
+        other = await cluster.create(WORKSPACES, workspace() | {"metadata": {"name": "mallory"}}, "default")
+        genuine = await cluster.create(STATEFUL_SETS, stateful_set("ws-dora-abcde", owner), "default")
+        namesake = await cluster.create(STATEFUL_SETS, stateful_set("ws-dora-fghij", other), "default")
+        disowned = await cluster.create(STATEFUL_SETS, stateful_set("ws-dora-klmno", owner, controller=False), "default")
+        lied = await cluster.create(STATEFUL_SETS, stateful_set("ws-dora-pqrst", owner, uid=other["metadata"]["uid"]), "default")
+        forged = [
+            pod("hand-made"),
+            pod("ws-dora-abcde-1", reference(genuine)),
+            pod("ws-dora-uvwxy-0", reference(genuine)),
+            pod("ws-dora-fghij-0", reference(namesake)),
+            pod("ws-dora-klmno-0", reference(disowned)),
+            pod("ws-dora-pqrst-0", reference(lied)),
+            pod("ws-dora-invented-0", reference(genuine, name="ws-dora-invented", uid="b8b1c0de-0000-4000-8000-000000000000")),
+            pod("directly-0", reference(owner)),
+        ]
+        try:
+            await cache.start()
+            for one in forged:
+                await cluster.create(PODS, one, "default")
+            selector = {names.WORKSPACE_NAME: "dora", names.STATEFUL_SET: "dora"}
+            own = await cluster.create(SERVICES, service("own", owner, selector=selector), "default")
+            await until(lambda: len(cache.pods) == len(forged) and cache.service_of(owner) is not None)
+            assert cache.pods_of(owner) == []
+            assert cache.pod_of(owner) is None
+            assert len(cache.strangers_of(owner, own)) == len(forged)
+
+            wrong = pod("ws-dora-abcde-0", reference(genuine, uid="b8b1c0de-0000-4000-8000-000000000000"))
+            await cluster.create(PODS, wrong, "default")
+            await until(lambda: len(cache.pods) == len(forged) + 1)
+            assert cache.pod_of(owner) is None
+            await cluster.delete(PODS, "ws-dora-abcde-0", "default", grace_seconds=0)
+
+            await cluster.create(PODS, pod("ws-dora-abcde-0", reference(genuine)), "default")
+            await until(lambda: cache.pod_of(owner) is not None)
+            found = cache.pod_of(owner)
+            assert found is not None
+            assert found["metadata"]["name"] == "ws-dora-abcde-0"
+            assert [one["metadata"]["name"] for one in cache.pods_of(owner)] == ["ws-dora-abcde-0"]
+        finally:
+            await cache.stop()
 
 
 async def test_what_was_deleted_by_us_is_gone_at_once_and_late_changes_do_not_bring_it_back() -> None:

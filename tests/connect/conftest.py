@@ -95,6 +95,9 @@ class View:
     def service_of(self, workspace: dict[str, Any]) -> dict[str, Any] | None:
         return self.service
 
+    def strangers_of(self, workspace: dict[str, Any], service: dict[str, Any]) -> list[dict[str, Any]]:
+        return []
+
     async def reach(self, namespace: str) -> None:
         if self.unreachable is not None:
             raise self.unreachable

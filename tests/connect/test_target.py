@@ -49,6 +49,22 @@ def test_a_service_that_leads_to_another_port_is_not_dialled(inside: View, port:
         resolve(inside, PLACE)
 
 
+def test_a_service_that_leads_to_a_hand_made_pod_as_well_is_not_dialled(inside: View, monkeypatch: pytest.MonkeyPatch) -> None:
+    inside.service = service({"port": PORT})
+    monkeypatch.setattr(inside, "strangers_of", lambda workspace, held: [{"metadata": {"name": "hand-made"}}])
+    assert inside.pod is not None
+    assert resolve(inside, PLACE).host == inside.pod["status"]["podIP"]
+
+
+@pytest.mark.parametrize("spec", [None, "text", [], {}, {"kind": "jupyterlab", "podTemplate": None}])
+def test_a_workspace_that_cannot_be_read_says_so(inside: View, spec: Any) -> None:
+    assert inside.there is not None
+    inside.there = {key: value for key, value in inside.there.items() if key != "spec"} | ({} if spec is None else {"spec": spec})
+    with pytest.raises(Unavailable, match="It cannot be read") as raised:
+        resolve(inside, PLACE)
+    assert raised.value.state == "failed"
+
+
 def test_without_a_service_of_its_own_a_workspace_is_not_reached(inside: View) -> None:
     with pytest.raises(Unavailable, match="Waiting for its Service"):
         resolve(inside, PLACE)

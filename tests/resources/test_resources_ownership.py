@@ -9,7 +9,7 @@ import pytest
 
 from jupyter_workspaces.resources import names
 from jupyter_workspaces.resources.catalog import WORKSPACES
-from jupyter_workspaces.resources.ownership import controls, is_token_secret, is_workspace_pod, is_workspace_service
+from jupyter_workspaces.resources.ownership import controls, is_named_pod, is_pod_of, is_token_secret, is_workspace_service
 
 Object = dict[str, Any]
 
@@ -17,6 +17,12 @@ WORKSPACE: Object = {
     "apiVersion": WORKSPACES.api_version,
     "kind": WORKSPACES.kind,
     "metadata": {"namespace": "team", "name": "lab", "uid": "the-uid"},
+    "status": {"podTemplatePod": {"name": "ws-lab-abcde-0"}},
+}
+STATEFUL_SET: Object = {
+    "apiVersion": "apps/v1",
+    "kind": "StatefulSet",
+    "metadata": {"namespace": "team", "name": "ws-lab-abcde", "uid": "of-the-set"},
 }
 REFERENCE = {"apiVersion": WORKSPACES.api_version, "kind": WORKSPACES.kind, "name": "lab", "uid": "the-uid", "controller": True}
 LABELS = {names.WORKSPACE_NAME: "lab"}
@@ -60,7 +66,8 @@ def test_what_a_workspace_controls_is_its_own() -> None:
     assert controls(WORKSPACE, owned("any"))
     assert is_workspace_service(WORKSPACE, service())
     assert is_token_secret(WORKSPACE, owned("token", type="Opaque"))
-    assert is_workspace_pod(WORKSPACE, pod())
+    assert is_pod_of(STATEFUL_SET, pod())
+    assert is_named_pod(WORKSPACE, pod())
 
 
 @pytest.mark.parametrize("forge", FORGED.values(), ids=FORGED)
@@ -116,4 +123,20 @@ def test_a_secret_of_another_kind_or_without_label_holds_no_token() -> None:
     ],
 )
 def test_a_pod_that_no_stateful_set_made_is_not_taken(forge: Any) -> None:
-    assert not is_workspace_pod(WORKSPACE, forge(pod()))
+    assert not is_named_pod(WORKSPACE, forge(pod()))
+
+
+def test_a_pod_that_the_status_does_not_name_is_not_taken() -> None:
+    for status in ({}, {"podTemplatePod": {"name": ""}}, {"podTemplatePod": {"name": "ws-lab-other-0"}}):
+        assert not is_named_pod(WORKSPACE | {"status": status}, pod())
+
+
+@pytest.mark.parametrize("forge", FORGED.values(), ids=FORGED)
+def test_a_pod_must_name_its_stateful_set_in_every_respect(forge: Any) -> None:
+    assert not is_pod_of(STATEFUL_SET, forge(pod()))
+
+
+def test_only_the_first_pod_of_a_stateful_set_is_the_workspaces() -> None:
+    second = pod()
+    second["metadata"]["name"] = "ws-lab-abcde-1"
+    assert not is_pod_of(STATEFUL_SET, second)

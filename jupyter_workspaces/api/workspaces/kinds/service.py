@@ -36,9 +36,18 @@ class Kinds:
         self._cache, self._prefix = cache, prefix
 
     def list(self) -> list[models.KindListItem]:
-        """By name, without those that cannot be read."""
-        shown = (readable(kind, partial(views.list_item, kind, self._prefix)) for kind in sorted(self._cache.kinds.items(), key=key_of))
-        return [item for item in shown if item is not None]
+        """By name; those that cannot be read are hidden, and their description says why."""
+        return [self.item(kind) for kind in sorted(self._cache.kinds.items(), key=key_of)]
+
+    def item(self, kind: Object) -> models.KindListItem:
+        """A kind as lists and live changes show it."""
+        found = readable(kind, partial(self._checked, kind))
+        return views.unreadable_item(kind) if found is None else found
+
+    def _checked(self, kind: Object) -> models.KindListItem:
+        found = views.list_item(kind, self._prefix)
+        msgspec.json.decode(msgspec.json.encode(found), type=models.KindListItem)  # another type would break who reads it
+        return found
 
     async def get(self, name: str) -> models.KindUpdate:
         """Raises `Problem` 404."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec import UNSET
 
+from ....resources.unreadable import mapping, sentence, text
 from ..workspaces.models import ImageRef
 from . import models
 from .filtering import Context, Effect, effects
@@ -66,6 +67,28 @@ def list_item(kind: Object, prefix: str) -> models.KindListItem:
         ),
         restrictions=models.Restrictions(),
         activity_rules=[_rule(rule) for rule in kind["spec"].get("activityRules") or ()] or UNSET,
+    )
+
+
+def unreadable_item(kind: Object) -> models.KindListItem:
+    """Of a kind that does not have the form of one: hidden, because nothing can be made of it, with what is wrong with it."""
+    name = text(mapping(kind.get("metadata")).get("name"))
+    return models.KindListItem(
+        name=name,
+        display_name=name,
+        description=sentence(kind),
+        deprecated=False,
+        deprecation_message="",
+        hidden=True,
+        icon=asset(None, "icon", ""),
+        logo=asset(None, "logo", ""),
+        cluster_metrics=models.Count(0),
+        pod_template=models.KindTemplate(
+            pod_metadata={"labels": {}, "annotations": {}},
+            volume_mounts={"home": ""},
+            options=models.KindOptions(models.OptionList(""), models.OptionList("")),
+        ),
+        restrictions=models.Restrictions(),
     )
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ....cluster.cache import Cache
@@ -15,7 +16,7 @@ from ....cluster.errors import ClusterError, NotFound
 from ....resources.catalog import EVENTS, PODS
 from ....resources.ownership import controller
 from ... import problems
-from ...odd import reading
+from ...odd import readable, reading
 from ..volumes.views import claims_of_workspace
 from ..workspaces.service import Workspaces
 from . import models, views
@@ -58,8 +59,8 @@ class Pods:
     async def events(self, namespace: str, name: str) -> list[models.Event]:
         """Of the workspace and of everything that it owns, newest last. Raises `Problem` 404."""
         workspace = await self._workspaces.find(namespace, name)
-        found = [views.event(event) for event in await self._events(workspace)]
-        return sorted(found, key=lambda event: event.time)
+        shown = (readable(event, partial(views.event, event)) for event in await self._events(workspace))
+        return sorted((event for event in shown if event is not None), key=lambda event: event.time)
 
     async def progress(self, namespace: str, name: str) -> models.Progress:
         """Raises `Problem` 404."""
@@ -111,7 +112,7 @@ class Pods:
             raise problems.bad_request(f"{name} has no pod now, so it has no log. Resume it first.")
         if query.container not in known:
             raise problems.bad_request(f"{name} has no container {query.container}; it has {', '.join(known) or 'none yet'}.")
-        await self._started(namespace, pod, query)
+        await self._started(workspace, pod, query)
         asked = {
             "container": query.container,
             "tailLines": str(query.tail_lines),
@@ -131,12 +132,15 @@ class Pods:
                 raise problems.bad_request(f"There is no such log: {error.message}") from error
             raise problems.from_cluster(error, "log", name) from error
 
-    async def _started(self, namespace: str, pod: str, query: LogQuery) -> None:
+    async def _started(self, workspace: Object, pod: str, query: LogQuery) -> None:
         """Raises `Problem` 400 for a container that has no log yet: some clusters answer with an empty one."""
         try:
-            status = (await self._cache.cluster.get(PODS, pod, namespace)).get("status") or {}
+            found = await self._cache.cluster.get(PODS, pod, workspace["metadata"]["namespace"])
         except NotFound:
             raise problems.bad_request(f"The pod {pod} is gone, and its log with it.") from None
+        if not self._cache.owns_pod(workspace, found):  # another one that took its name
+            raise problems.bad_request(f"The pod {pod} is gone, and its log with it.")
+        status = found.get("status") or {}
         told = [*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ())]
         container: Object = next((one for one in told if one["name"] == query.container), {})
         if query.previous:

@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import UNSET, UnsetType
 
+from ....resources.unreadable import mapping
 from . import models
 from .progress import milliseconds
 
@@ -53,7 +54,7 @@ def resources(pod: Object, measured: Object) -> models.Resources:
 
 
 def event(obj: Object) -> models.Event:
-    involved = obj["involvedObject"]
+    involved = mapping(obj.get("involvedObject"))
     time = obj.get("lastTimestamp") or obj.get("eventTime") or obj["metadata"].get("creationTimestamp")
     return models.Event(
         time=milliseconds(time),

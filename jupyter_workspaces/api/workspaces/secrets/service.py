@@ -32,10 +32,12 @@ class Secrets:
         found = await self._cache.cluster.list(SECRETS, namespace)
         workspaces = sorted((one for one in self._cache.workspaces.items() if one["metadata"]["namespace"] == namespace), key=key_of)
         mounts = [(workspace, readable(workspace, partial(views.secrets_of, workspace)) or ()) for workspace in workspaces]
-        return [
-            views.list_item(secret, [workspace for workspace, mounted in mounts if secret["metadata"]["name"] in mounted])
-            for secret in sorted(found.items, key=key_of)
-        ]
+        shown = []
+        for secret in sorted(found.items, key=key_of):
+            by = [workspace for workspace, mounted in mounts if secret["metadata"]["name"] in mounted]
+            item = readable(secret, partial(views.list_item, secret, by))
+            shown.append(views.unreadable_item(secret) if item is None else item)
+        return shown
 
     async def get(self, namespace: str, name: str) -> tuple[models.SecretUpdate, str]:
         """And its revision. Raises `Problem` 404."""

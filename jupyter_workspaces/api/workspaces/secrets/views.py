@@ -10,6 +10,7 @@ from msgspec import UNSET
 
 from ....resources import names
 from ....resources.catalog import WORKSPACES
+from ....resources.unreadable import mapping, text
 from ...audit import audit
 from . import models
 
@@ -27,6 +28,12 @@ def list_item(secret: Object, mounted_by: Iterable[Object]) -> models.SecretList
         audit=audit(metadata),
         mounts=mounts or UNSET,
     )
+
+
+def unreadable_item(secret: Object) -> models.SecretListItem:
+    """Of a secret whose metadata do not have the form of them: it may neither be mounted nor changed."""
+    metadata = mapping(secret.get("metadata"))
+    return models.SecretListItem(text(metadata.get("name")), can_update=False, can_mount=False, audit=audit(metadata))
 
 
 def update_model(secret: Object) -> models.SecretUpdate:

@@ -60,3 +60,5 @@ class Claim(msgspec.Struct, rename="camel"):
     audit: Audit
     pvc_spec: ClaimSpec
     pv: dict[str, Any] | UnsetType = UNSET
+    problem: str | UnsetType = UNSET
+    """Of one that cannot be read: what is wrong with it."""

@@ -11,6 +11,7 @@ from ....cluster.reflector import key_of
 from ....resources import names
 from ....resources.catalog import PERSISTENT_VOLUME_CLAIMS, STORAGE_CLASSES
 from ....resources.causes import forbidden, invalid
+from ....resources.unreadable import mapping, text
 from ... import audit, problems
 from ...odd import readable
 from . import models, views
@@ -26,7 +27,8 @@ class Volumes:
 
     def storage_classes(self) -> list[models.StorageClass]:
         """By name."""
-        return sorted(map(views.storage_class, self._cache.storage_classes.items()), key=lambda found: found.name)
+        shown = (readable(one, partial(views.storage_class, one)) for one in self._cache.storage_classes.items())
+        return sorted((found for found in shown if found is not None), key=lambda found: found.name)
 
     def claims(self, namespace: str) -> list[models.Claim]:
         """By name, each with the pods and workspaces that use it."""
@@ -37,15 +39,17 @@ class Volumes:
         found = []
         for claim in sorted(claims, key=key_of):
             name = claim["metadata"]["name"]
-            volume = cache.volumes.get(claim["spec"].get("volumeName") or "")
-            volume_class = None if volume is None else cache.storage_classes.get(volume["spec"].get("storageClassName") or "")
-            using = [pod for pod in sorted(pods, key=key_of) if name in views.claims_of(pod)]
+            volume = cache.volumes.get(text(mapping(claim.get("spec")).get("volumeName")))
+            of_class = "" if volume is None else text(mapping(volume.get("spec")).get("storageClassName"))
+            volume_class = cache.storage_classes.get(of_class) if of_class else None
+            using = [pod for pod in sorted(pods, key=key_of) if name in (readable(pod, partial(views.claims_of, pod)) or ())]
             named = [
                 workspace
                 for workspace in sorted(workspaces, key=key_of)
                 if name in (readable(workspace, partial(views.claims_of_workspace, workspace)) or ())
             ]
-            found.append(views.claim(claim, volume, volume_class, using, named))
+            shown = readable(claim, partial(views.claim, claim, volume, volume_class, using, named))
+            found.append(views.unreadable_claim(claim, using, named) if shown is None else shown)
         return found
 
     async def create(self, user: str | None, namespace: str, model: models.ClaimCreate) -> models.ClaimCreate:

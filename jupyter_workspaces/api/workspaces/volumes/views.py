@@ -10,6 +10,7 @@ from msgspec import UNSET
 
 from ....resources import names
 from ....resources.quantities import QuantityError, canonical
+from ....resources.unreadable import mapping, sentence, text
 from ...audit import audit
 from ...odd import readable
 from . import models
@@ -38,13 +39,28 @@ def claim(
         name=metadata["name"],
         can_mount=_labelled(obj, names.CAN_MOUNT),
         can_update=_labelled(obj, names.CAN_UPDATE),
-        pods=[_pod(pod) for pod in pods],
+        pods=[shown for pod in pods if (shown := readable(pod, partial(_pod, pod))) is not None],
         workspaces=[shown for one in workspaces if (shown := readable(one, partial(_workspace, one))) is not None],
         audit=audit(metadata),
         pvc_spec=models.ClaimSpec(
             {"storage": storage}, spec.get("accessModes") or [], spec.get("volumeMode", ""), spec.get("storageClassName") or ""
         ),
         pv=UNSET if volume is None else _volume(volume, volume_class),
+    )
+
+
+def unreadable_claim(obj: Object, pods: Iterable[Object], workspaces: Iterable[Object]) -> models.Claim:
+    """Of a claim that does not have the form of one: it may not be mounted, and `problem` says what is wrong with it."""
+    metadata = mapping(obj.get("metadata"))
+    return models.Claim(
+        name=text(metadata.get("name")),
+        can_mount=False,
+        can_update=False,
+        pods=[shown for pod in pods if (shown := readable(pod, partial(_pod, pod))) is not None],
+        workspaces=[shown for one in workspaces if (shown := readable(one, partial(_workspace, one))) is not None],
+        audit=audit(metadata),
+        pvc_spec=models.ClaimSpec({"storage": ""}, [], "", ""),
+        problem=sentence(obj),
     )
 
 

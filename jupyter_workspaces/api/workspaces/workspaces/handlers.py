@@ -31,7 +31,7 @@ class _ListHandler(StreamHandler):
         services = await self.services.ready()
         if self.unchanged(f"{services.feed.epoch}.{services.feed.revision}.{namespace or '*'}", weak=True):
             return None
-        items = services.workspaces.list(namespace)
+        items = services.workspaces.list(namespace, None if chosen is None else chosen.name)
         if chosen is not None:
             return self.answer_list([msgspec.json.decode(item) for item in items], chosen)
         if len(items) <= FLUSH_ITEMS:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Iterable
+from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
@@ -16,11 +16,10 @@ from ....cluster.errors import ClusterError, Conflict, Invalid, NotFound
 from ....cluster.reflector import Key, key_of
 from ....documents import json_patch
 from ....documents.bounds import Bounds, TooDeep, TooLarge
-from ....resources import names
+from ....resources import names, restarts
 from ....resources.catalog import PERSISTENT_VOLUME_CLAIMS, SECRETS, WORKSPACES, Resource
 from ....resources.causes import Cause, forbidden, invalid
 from ....resources.merge import merge
-from ....timeouts import timeout
 from ... import audit, problems
 from ...bodies import converted
 from ...odd import readable, reading
@@ -31,8 +30,7 @@ log = logging.getLogger(__name__)
 Object = dict[str, Any]
 
 WRITE_ATTEMPTS = 5
-RESTART_SECONDS = 120.0
-RESTARTS_AT_ONCE = 100
+_LIST_ITEM = msgspec.json.Decoder(models.WorkspaceListItem)
 PATCHED = Bounds(size=2**20, depth=100, values=20_000)
 """What a JSON patch may leave of a model, and may copy in all."""
 
@@ -43,14 +41,6 @@ class Workspaces:
     def __init__(self, cache: Cache, prefix: str) -> None:
         self._cache, self._prefix = cache, prefix
         self._items: dict[Key, tuple[Object, Object | None, bytes]] = {}
-        self._restarts: dict[Key, asyncio.Task[None]] = {}
-
-    async def stop(self) -> None:
-        """End the restarts that still wait."""
-        tasks = list(self._restarts.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
     # Reading
 
@@ -60,22 +50,28 @@ class Workspaces:
         known = self._items.get(key)
         if known is not None and known[0] is workspace and known[1] is kind:
             return known[2]
-        encoded = readable(workspace, partial(self._encode, workspace, kind)) if kind is not None else None
-        if encoded is None:  # a kind that cannot be read is as one that is missing
-            encoded = self._encode(workspace, None)
+        encoded = readable(workspace, partial(self._encode, workspace, kind))
+        if encoded is None and kind is not None:  # a kind that cannot be read is as one that is missing
+            encoded = readable(workspace, partial(self._encode, workspace, None))
+        if encoded is None:
+            encoded = msgspec.json.encode(views.unreadable_item(workspace))
         self._items[key] = (workspace, kind, encoded)
         return encoded
 
     def _encode(self, workspace: Object, kind: Object | None) -> bytes:
-        return msgspec.json.encode(views.list_item(workspace, kind, self._prefix))
+        encoded = msgspec.json.encode(views.list_item(workspace, kind, self._prefix))
+        _LIST_ITEM.decode(encoded)  # what is of another type than the model says would break who reads it
+        return encoded
 
-    def list(self, namespace: str | None = None) -> list[bytes]:
-        """Encoded list items by namespace and name, without those that cannot be read."""
+    def list(self, namespace: str | None = None, name: str | None = None) -> list[bytes]:
+        """Encoded list items by namespace and name; those that cannot be read are Unknown. `name` leaves out all others."""
+        if namespace is not None and name is not None and self._cache.workspaces.denied is None:
+            one = self._cache.workspace(namespace, name)
+            return [] if one is None else [self.encoded(one)]
         found = [one for one in self._cache.workspaces.items() if namespace is None or one["metadata"]["namespace"] == namespace]
         if len(self._items) > len(self._cache.workspaces) + 1000:
             self._items = {key: item for key, item in self._items.items() if self._cache.workspaces.get(key[1], key[0]) is not None}
-        shown = (readable(one, partial(self.encoded, one)) for one in sorted(found, key=key_of))
-        return [item for item in shown if item is not None]
+        return [self.encoded(one) for one in sorted(found, key=key_of)]
 
     async def get(self, namespace: str, name: str) -> models.WorkspaceUpdate:
         """Raises `Problem` 404."""
@@ -172,59 +168,53 @@ class Workspaces:
         patch = [*tests, {"op": "replace", "path": "/spec/paused", "value": paused}]
         try:
             changed = await self._cache.cluster.patch(WORKSPACES, name, patch, namespace)
+            if restarts.id_of(changed) is not None:  # whoever pauses or starts it by hand ends a restart
+                changed = await self._give_up_restart(namespace, name)
         except Invalid as error:
-            wanted = "is not running any more" if paused else "is not paused"
-            state = ((await self.find(namespace, name)).get("status") or {}).get("state") or "Unknown"
-            raise problems.conflict(f"{name} {wanted} (its state is {state}); look at it again.") from error
+            held = await self._cluster_get(namespace, name)
+            if not (paused and restarts.id_of(held) is not None and restarts.is_paused(held)):
+                wanted = "is not running any more" if paused else "is not paused"
+                state = (held.get("status") or {}).get("state") or "Unknown"
+                raise problems.conflict(f"{name} {wanted} (its state is {state}); look at it again.") from error
+            changed = await self._give_up_restart(namespace, name)
         except ClusterError as error:
             raise problems.from_cluster(error, "workspace", name) from error
         self._cache.workspaces.apply(changed)
         return models.Pause(changed["spec"]["paused"])
 
     async def restart(self, namespace: str, name: str) -> None:
-        """Pause, wait until it has stopped, start: from any state, on its own. Raises `Problem` 404, 409 while one is under way."""
-        held = await self._cluster_get(namespace, name)
-        key = key_of(held)
-        if key in self._restarts:
-            raise problems.conflict(f"{name} is being restarted already.")
-        if len(self._restarts) >= RESTARTS_AT_ONCE:
-            raise problems.conflict("Too many workspaces are being restarted; try again in a moment.")
-        await self._set_paused(namespace, name, True)
-        task = asyncio.create_task(self._start_again(key), name=f"restart {namespace}/{name}")
-        self._restarts[key] = task
-        task.add_done_callback(lambda _: self._restarts.pop(key, None))
+        """Have it stopped and started again, from any state. Joins a restart that is under way.
 
-    async def _start_again(self, key: Key) -> None:
-        """The second half of a restart. However long stopping takes, the workspace is started in the end."""
-        stopped = asyncio.Event()
-
-        def look(change: str = "", obj: Object | None = None, previous: Object | None = None) -> None:
-            workspace = self._cache.workspace(*key)
-            state = ((workspace or {}).get("status") or {}).get("state")
-            if workspace is None or (state in ("Paused", "Error") and self._cache.pod_of(workspace) is None):
-                stopped.set()
-
-        stops = [reflector.listen(look) for reflector in (self._cache.workspaces, self._cache.pods)]
-        try:
-            look()
-            async with timeout(RESTART_SECONDS):
-                await stopped.wait()
-        except asyncio.TimeoutError:
-            log.warning("Workspace %s/%s did not stop within %g s; it is started again all the same", *key, RESTART_SECONDS)
-        finally:
-            for stop in stops:
-                stop()
-        try:
-            await self._set_paused(*key, False)
-        except ClusterError as error:
-            log.warning("Workspace %s/%s could not be started again: %s", *key, error)
-
-    async def _set_paused(self, namespace: str, name: str, paused: bool) -> None:
-        try:
-            changed = await self._cache.cluster.patch(WORKSPACES, name, {"spec": {"paused": paused}}, namespace)
-        except NotFound:
+        What is to be done stands in the cluster afterwards (`resources/restarts.py`), so it is done whatever becomes
+        of this server. Raises `Problem` 404.
+        """
+        for attempt in range(WRITE_ATTEMPTS):
+            held = await self._cluster_get(namespace, name)
+            if restarts.id_of(held) is not None and restarts.is_paused(held):
+                return
+            patch = restarts.begun(held, restarts.new_id(datetime.now(timezone.utc)))
+            try:
+                changed = await self._cache.cluster.patch(WORKSPACES, name, patch, namespace)
+            except Conflict as error:
+                if attempt == WRITE_ATTEMPTS - 1:
+                    raise problems.from_cluster(error, "workspace", name) from error
+                continue
+            except ClusterError as error:
+                raise problems.from_cluster(error, "workspace", name) from error
+            self._cache.workspaces.apply(changed)
             return
-        self._cache.workspaces.apply(changed)
+
+    async def _give_up_restart(self, namespace: str, name: str) -> Object:
+        """Return the workspace without a restart, paused or not as it is then. Raises `Problem` 404, 409."""
+        for _ in range(WRITE_ATTEMPTS):
+            held = await self._cluster_get(namespace, name)
+            if restarts.id_of(held) is None:
+                return held
+            try:
+                return await self._cache.cluster.patch(WORKSPACES, name, restarts.given_up(held), namespace)
+            except Conflict:
+                continue
+        raise problems.conflict(f"{name} is being changed by others; try again in a moment.")
 
     async def _cluster_get(self, namespace: str, name: str) -> Object:
         try:
@@ -240,6 +230,8 @@ class Workspaces:
                 return held
             metadata = dict(held["metadata"])
             metadata["annotations"] = (metadata.get("annotations") or {}) | audit.updated(user)
+            if restarts.is_paused(wanted) != restarts.is_paused(held):
+                metadata["annotations"].pop(names.RESTART, None)
             try:
                 stored = await self._cache.cluster.replace(WORKSPACES, wanted | {"metadata": metadata})
             except Conflict as error:

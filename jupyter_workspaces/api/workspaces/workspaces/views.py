@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET
 
 from ....resources.templates import connect_path
+from ....resources.unreadable import mapping, sentence, text
 from ...audit import audit
 from ..kinds.views import asset
 from . import models
@@ -99,6 +100,30 @@ def list_item(workspace: Object, kind: Object | None, prefix: str) -> models.Wor
         services=_services(metadata, image, kind),
         audit=audit(metadata),
     )
+
+
+def unreadable_item(workspace: Object) -> models.WorkspaceListItem:
+    """Of a workspace that does not have the form of its kind: Unknown, with what is wrong with it."""
+    metadata, spec, status = (mapping(workspace.get(part)) for part in ("metadata", "spec", "status"))
+    unknown = {dimension: models.OptionState(option_info({}, "", dimension)) for dimension in UNKNOWN}
+    return models.WorkspaceListItem(
+        name=text(metadata.get("name")),
+        namespace=text(metadata.get("namespace")),
+        workspace_kind=models.KindRef(text(spec.get("kind")), True, asset(None, "icon", ""), asset(None, "logo", "")),
+        paused=spec.get("paused") is True,
+        paused_time=_number(status.get("pauseTime")),
+        last_running_time=_number(status.get("lastRunningTime")),
+        state="Unknown",
+        state_message=sentence(workspace),
+        pod_template=models.ListedTemplate(models.ListedOptions(unknown["imageConfig"], unknown["podConfig"])),
+        activity=models.Activity(0, 0),
+        services=[],
+        audit=audit(metadata),
+    )
+
+
+def _number(value: Any) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53 else 0
 
 
 def option_info(values: Mapping[str, Object], option: str, dimension: str) -> models.OptionInfo:

@@ -1,0 +1,67 @@
+"""A restart as state in the cluster: an annotation on a Workspace that is paused only to be started again.
+
+The annotation and `spec.paused: true` are written by one request, and taken away by one request once the
+workspace has stopped. Whoever sees them may do that: our controller, or any server of ours. So whatever dies
+in between, the next one that runs goes on. Pure.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+from . import names
+
+Object = Mapping[str, Any]
+
+LIMIT_SECONDS = 120.0
+"""A workspace that has not stopped by then is started again all the same."""
+
+_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+
+
+def new_id(now: datetime) -> str:
+    """A value for the annotation: the time, and a suffix that no other restart has."""
+    return f"{now.astimezone(timezone.utc).strftime(_FORMAT)}/{secrets.token_hex(4)}"
+
+
+def id_of(workspace: Object) -> str | None:
+    """The restart that a workspace is in, None when it is in none."""
+    annotations = (workspace.get("metadata") or {}).get("annotations")
+    found = annotations.get(names.RESTART) if isinstance(annotations, Mapping) else None
+    return found if isinstance(found, str) else None
+
+
+def is_paused(workspace: Object) -> bool:
+    """Whether its spec says so."""
+    spec = workspace.get("spec")
+    return isinstance(spec, Mapping) and bool(spec.get("paused"))
+
+
+def seconds_left(workspace: Object, now: datetime) -> float:
+    """Seconds until it is started again although it has not stopped; 0 for a time that cannot be right."""
+    try:
+        began = datetime.strptime((id_of(workspace) or "").partition("/")[0], _FORMAT).replace(tzinfo=timezone.utc)
+    except ValueError:
+        return 0.0
+    left = LIMIT_SECONDS - (now - began).total_seconds()
+    return left if 0 < left <= 2 * LIMIT_SECONDS else 0.0
+
+
+def begun(workspace: Object, restart: str) -> dict[str, Any]:
+    """Merge patch that begins a restart of this very version of the workspace."""
+    metadata = {"resourceVersion": workspace["metadata"]["resourceVersion"], "annotations": {names.RESTART: restart}}
+    return {"metadata": metadata, "spec": {"paused": True}}
+
+
+def finished(workspace: Object) -> dict[str, Any]:
+    """Merge patch that starts this very version again; of one that somebody started meanwhile it only ends the restart."""
+    metadata = {"resourceVersion": workspace["metadata"]["resourceVersion"], "annotations": {names.RESTART: None}}
+    return {"metadata": metadata} | ({"spec": {"paused": False}} if is_paused(workspace) else {})
+
+
+def given_up(workspace: Object) -> dict[str, Any]:
+    """Merge patch that ends the restart and leaves the workspace as it is: somebody wants it paused."""
+    return {"metadata": {"resourceVersion": workspace["metadata"]["resourceVersion"], "annotations": {names.RESTART: None}}}
