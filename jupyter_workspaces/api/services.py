@@ -13,6 +13,7 @@ from ..cluster.cache import Cache
 from ..cluster.client import Cluster
 from ..cluster.endpoint import Endpoint, NoEndpoint
 from ..cluster.errors import ClusterError, Unreachable
+from ..timeouts import timeout
 from .events import Feed
 from .identity import Access
 from .problems import Problem
@@ -85,7 +86,8 @@ class Services:
         if self._up and stale:
             return self
         try:
-            await asyncio.wait_for(asyncio.shield(self._starting), seconds)
+            async with timeout(seconds):
+                await asyncio.shield(self._starting)
         except asyncio.TimeoutError:
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "The cluster is not ready yet. Try again in a moment.") from None
         except Exception as error:  # whatever kept the cluster from starting is told to the one who asked

@@ -13,6 +13,7 @@ from ..cluster.errors import ClusterError
 from ..cluster.reflector import Key, Reflector, key_of
 from ..cluster.workqueue import WorkQueue
 from ..resources import names
+from ..supervision import ended
 from .activity import Prober
 from .kinds import KindReconciler
 from .logs import subject
@@ -86,11 +87,9 @@ async def run(
             asyncio.create_task(prober.run(), name="activity probes"),
         ]
         try:
-            await asyncio.gather(*tasks)
+            await asyncio.gather(*tasks)  # the first that fails ends all, for whoever supervises this to begin anew
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await ended(tasks, log=log)
     finally:
         await view.stop()
 
