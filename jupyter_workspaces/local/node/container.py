@@ -26,7 +26,7 @@ from .readiness import ProbeNotPossible
 from .records import ENDED, OUT_OF_MEMORY, ContainerRecord, Ended, PodFiles, PodRecord, is_final
 from .room import Room, Slot
 from .status import ContainerState
-from .waiting import ROOM, VOLUME, Waiting
+from .waiting import ROOM, START, Waiting
 
 log = logging.getLogger(__name__)
 
@@ -189,7 +189,7 @@ class Container:
                     self._owner.tell("Warning", "Failed", waiting.message)
                 await asyncio.sleep(waiting.seconds)
             except OSError as error:
-                self._waits(VOLUME, f"This computer did not let the container start: {error}")
+                self._waits(START, f"This computer did not let the container start: {error}")
                 log.warning("%s cannot be started: %s", self._owner.pod["metadata"]["name"], error)
                 await asyncio.sleep(10.0)
 

@@ -16,7 +16,7 @@ from ....cluster.errors import ClusterError, Conflict, Invalid, NotFound
 from ....cluster.reflector import Key, key_of
 from ....documents import json_patch
 from ....documents.bounds import Bounds, TooDeep, TooLarge
-from ....resources import names
+from ....resources import mount_paths, names
 from ....resources.catalog import PERSISTENT_VOLUME_CLAIMS, SECRETS, WORKSPACES, Resource
 from ....resources.causes import Cause, forbidden, invalid
 from ....resources.merge import merge
@@ -97,7 +97,7 @@ class Workspaces:
 
     async def create(self, user: str | None, namespace: str, model: models.WorkspaceCreate) -> models.WorkspaceCreate:
         """Raises `Problem` 409 when the name is taken, 422 for what the cluster or the mounts have against it."""
-        await self._check_mounts(namespace, model.pod_template)
+        await self._check_mounts(namespace, model.kind, model.pod_template)
         body = {
             "apiVersion": WORKSPACES.api_version,
             "kind": WORKSPACES.kind,
@@ -120,7 +120,7 @@ class Workspaces:
         held = await self._cluster_get(namespace, name)
         if {model.revision, expected or model.revision} != {views.revision(held)}:
             raise problems.stale()
-        await self._check_mounts(namespace, model.pod_template, held)
+        await self._check_mounts(namespace, str(held["spec"].get("kind")), model.pod_template, held)
 
         def change(workspace: Object) -> Object:
             if model.revision != views.revision(workspace):
@@ -147,7 +147,7 @@ class Workspaces:
 
         held = await self._cluster_get(namespace, name)
         changed = converted(msgspec.to_builtins(change(held)["spec"]["podTemplate"]), models.PodTemplate)
-        await self._check_mounts(namespace, changed, held)
+        await self._check_mounts(namespace, str(held["spec"].get("kind")), changed, held)
         return views.update_model(await self._write(user, held, change))
 
     async def delete(self, namespace: str, name: str, expected: str | None = None) -> None:
@@ -253,8 +253,8 @@ class Workspaces:
             return stored
         raise AssertionError("unreachable")
 
-    async def _check_mounts(self, namespace: str, template: models.PodTemplate, held: Object | None = None) -> None:
-        """Claims and secrets must be there and carry the label that allows to mount them. Raises `Problem` 422.
+    async def _check_mounts(self, namespace: str, kind: str, template: models.PodTemplate, held: Object | None = None) -> None:
+        """Claims and secrets must exist, carry the label that allows to mount them, and have paths that do not clash. Raises `Problem` 422.
 
         What `held` mounts already is not asked again: a label that somebody took away must not stop an unrelated change.
         """
@@ -269,6 +269,10 @@ class Workspaces:
             field, name = f"podTemplate.volumes.secrets[{index}].secretName", secret.secret_name
             if name not in known_secrets:
                 causes += _mountable(field, name, "secret", await self._find_mount(SECRETS, namespace, name))
+        volumes = msgspec.to_builtins(template.volumes)
+        if held is None or volumes != msgspec.to_builtins(views.update_model(held).pod_template.volumes):
+            known_kind = self._cache.kinds.get(kind) or {}
+            causes += mount_paths.clashes(volumes, (known_kind.get("spec") or {}).get("podTemplate"), "podTemplate")
         if causes:
             raise problems.invalid(causes)
 
