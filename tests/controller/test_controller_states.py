@@ -90,7 +90,7 @@ def unscheduled(message: str, reason: str = "Unschedulable") -> Object:
         (workspace(), waiting("ContainerCreating"), "Multi-Attach error for volume", "Pending", "Multi-Attach"),
         (workspace(), waiting("CrashLoopBackOff", lastState=FAILED), 'secret "db" not found', "Error", "exit code 3"),
         (workspace(), unscheduled('0/1 nodes are available: persistentvolumeclaim "home-x" not found.'), None, "Error", "home-x does not exist"),
-        (workspace(), unscheduled("It cannot be placed: it asks for 64 CPU, and this computer has 2 CPU; choose a smaller size"), None, "Error", "smaller size"),
+        (workspace(), unscheduled("No place: it asks for 64 CPU, and this computer has 2 CPU; choose a smaller size"), None, "Error", "smaller size"),
         (workspace(), unscheduled("The pod cannot be placed: all 2 nvidia.com/gpu here are in use; pause the workspace"), None, "Pending", "in use"),
         (workspace(), None, 'pods "ws-x-0" is forbidden: violates PodSecurity "restricted:latest"', "Error", "administrator"),
         (workspace(), waiting("ReadOnlyVolumeNotPossible", "cannot be read-only here"), None, "Error", "cannot be read-only here"),

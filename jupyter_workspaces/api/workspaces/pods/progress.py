@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from typing import Any
 
-from .models import Progress, Step
+from msgspec import UNSET, UnsetType
+
+from ..times import milliseconds
+from .models import Progress, Step, Stopping
 
 Object = Mapping[str, Any]
 
@@ -39,7 +41,7 @@ def progress(workspace: Object, pod: Object | None, claims: Iterable[Object], ev
     state, message = status.get("state", ""), status.get("stateMessage", "")
     paused = bool(workspace["spec"].get("paused"))
     if paused:
-        return Progress([Step(step, name, "waiting", 0, None, "") for step, name in STEPS], state, message)
+        return Progress([Step(step, name, "waiting", 0, None, "") for step, name in STEPS], state, message, _stopping(pod))
     told = list(events)
     ends = _ends(workspace, pod, claims, told)
     failing = _failing(pod, told) if state == "Error" else None
@@ -57,7 +59,13 @@ def progress(workspace: Object, pod: Object | None, claims: Iterable[Object], ev
             failed = state == "Error"
             steps.append(Step(step, name, "failed" if failed else "current", min(began, now), None, message))
             open_step = True
-    return Progress(steps, state, message)
+    return Progress(steps, state, message, _stopping(pod))
+
+
+def _stopping(pod: Object | None) -> Stopping | UnsetType:
+    metadata = (pod or {}).get("metadata") or {}
+    until, grace = milliseconds(metadata.get("deletionTimestamp")), metadata.get("deletionGracePeriodSeconds") or 0
+    return Stopping(until - 1000 * grace, grace) if until else UNSET
 
 
 def _failing(pod: Object | None, events: Iterable[Object]) -> str | None:
@@ -110,7 +118,7 @@ def _ends(workspace: Object, pod: Object | None, claims: Iterable[Object], event
     waiting = _waiting(status).get("reason")
     running = (main.get("state") or {}).get("running") or {}
     told = {event.get("reason"): milliseconds(event.get("lastTimestamp")) for event in events}
-    bound = all((claim.get("status") or {}).get("phase") == "Bound" for claim in claims)
+    bound = bool(running) or all((claim.get("status") or {}).get("phase") == "Bound" for claim in claims)
     if bound and waiting not in _VOLUME_REASONS:
         ends["volumes"] = ends["scheduled"]
     before = (main.get("lastState") or {}).get("terminated") or {}
@@ -123,11 +131,3 @@ def _ends(workspace: Object, pod: Object | None, claims: Iterable[Object], event
         if conditions.get("Ready", {}).get("status") == "True":
             ends["ready"] = milliseconds(conditions["Ready"].get("lastTransitionTime"))
     return ends
-
-
-def milliseconds(timestamp: str | None) -> int:
-    """Of an RFC 3339 time; 0 for none, and for what cannot be read."""
-    try:
-        return int(datetime.fromisoformat(timestamp.replace("Z", "+00:00")).timestamp() * 1000) if timestamp else 0
-    except (ValueError, OverflowError):
-        return 0
