@@ -17,6 +17,7 @@ from jupyter_workspaces.cluster.endpoint import from_embedded
 from jupyter_workspaces.demo import stop
 from jupyter_workspaces.panel.model import Model
 from jupyter_workspaces.resources.catalog import WORKSPACES
+from jupyter_workspaces.timeouts import timeout
 
 CHANGES = 200
 
@@ -37,7 +38,8 @@ async def lags(home: Path, client: jw.AsyncClient) -> tuple[list[float], list[fl
     listening = asyncio.create_task(follow())
     cluster = Cluster(from_embedded(home / "kubeconfig"))
     try:
-        await asyncio.wait_for(told.wait(), 20)
+        async with timeout(20):
+            await told.wait()
         for number in range(CHANGES):
             wanted = f"change {number}"
             began = time.perf_counter()
@@ -49,7 +51,8 @@ async def lags(home: Path, client: jw.AsyncClient) -> tuple[list[float], list[fl
                     told.clear()
                     await told.wait()
 
-            await asyncio.wait_for(shown(), 10)
+            async with timeout(10):
+                await shown()
             found.append(1000 * (time.perf_counter() - began))
             await asyncio.sleep(0.03)
     finally:

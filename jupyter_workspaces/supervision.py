@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
@@ -66,6 +66,7 @@ class SupervisedTask:
     healthy. Work that never calls it is taken to have progressed when it ran for twice the longest
     pause. What it raises is logged with its traceback once per kind and until progress, and told in
     `health` by `describe` (the default names the type only). `backoff` may be shared with the work.
+    With `ends` work that returns is done, and `finished` returns.
     """
 
     def __init__(
@@ -76,8 +77,10 @@ class SupervisedTask:
         backoff: Backoff | None = None,
         describe: Describe = type_of,
         log: logging.Logger | None = None,
+        ends: bool = False,
     ) -> None:
         self.name = name
+        self._ends = ends
         self._work, self._describe = work, describe
         self._backoff = backoff or Backoff()
         self._log = log or logging.getLogger(__name__)
@@ -99,11 +102,16 @@ class SupervisedTask:
         if not self.running:
             self._task = asyncio.create_task(self._run(), name=self.name)
 
-    async def stop(self, seconds: float = STOP_SECONDS) -> None:
-        """Cancel the work and wait for its end, at most `seconds`. Safe to call twice."""
+    async def stop(self, seconds: float = STOP_SECONDS, *, again: float | None = None) -> None:
+        """Cancel the work and wait for its end, at most `seconds`. Safe to call twice. `again`: see `ended`."""
         task, self._task = self._task, None
         if task is not None:
-            await ended([task], seconds, self._log)
+            await ended([task], seconds, self._log, again=again)
+
+    async def finished(self) -> None:
+        """Return once work that `ends` has returned, or the task was stopped."""
+        if self._task is not None:
+            await asyncio.wait({self._task})
 
     def progressed(self) -> None:
         """Something useful was done: failures before this are over."""
@@ -120,18 +128,20 @@ class SupervisedTask:
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            began = loop.time()
+            lasts = loop.call_later(self._backoff.longest * 2, self.progressed)
             self._woken.clear()
             try:
                 await self._work()
-                self._failed("it ended by itself", None, loop.time() - began)
+                if self._ends:
+                    return self.progressed()
+                self._failed("it ended by itself", None)
             except Exception as error:  # noqa: BLE001  the outermost edge of a task: it is told, and the work goes on
-                self._failed(self._describe(error), error, loop.time() - began)
+                self._failed(self._describe(error), error)
+            finally:
+                lasts.cancel()
             await self._pause()
 
-    def _failed(self, problem: str, error: Exception | None, seconds: float) -> None:
-        if seconds > self._backoff.longest * 2:
-            self.progressed()
+    def _failed(self, problem: str, error: Exception | None) -> None:
         before = self._health
         self._health = Health(
             self.name,
@@ -162,11 +172,16 @@ def _traced(error: BaseException | None) -> BaseException | None:
 class Supervisor:
     """The tasks of one owner: started together or one by one, stopped together, with their health."""
 
-    def __init__(self, log: logging.Logger | None = None) -> None:
+    def __init__(self, log: logging.Logger | None = None, *, within: Supervisor | None = None) -> None:
+        """`within` includes the health of this supervisor's tasks in its own, until this one is stopped."""
         self._log = log or logging.getLogger(__name__)
         self._tasks: list[SupervisedTask] = []
         self._once: set[asyncio.Task[Any]] = set()
+        self._inner: list[Supervisor] = []
+        self._within = within
         self._lost = 0
+        if within is not None:
+            within._inner.append(self)
 
     def start(
         self,
@@ -175,9 +190,10 @@ class Supervisor:
         *,
         backoff: Backoff | None = None,
         describe: Describe = type_of,
+        ends: bool = False,
     ) -> SupervisedTask:
         """Run `work` until `stop`, as a `SupervisedTask`."""
-        task = SupervisedTask(name, work, backoff=backoff, describe=describe, log=self._log)
+        task = SupervisedTask(name, work, backoff=backoff, describe=describe, log=self._log, ends=ends)
         self._tasks.append(task)
         task.start()
         return task
@@ -191,12 +207,18 @@ class Supervisor:
 
     @property
     def health(self) -> list[Health]:
-        """Of every supervised task."""
-        return [task.health for task in self._tasks]
+        """Of every supervised task, those of inner supervisors included."""
+        return [task.health for task in self._tasks] + [found for inner in self._inner for found in inner.health]
 
     @property
     def healthy(self) -> bool:
         return all(found.healthy for found in self.health)
+
+    @property
+    def problem(self) -> str | None:
+        """The tasks that fail, each with its latest problem, as one line for a health check; None while all work."""
+        failing = [f"{found.name} fails ({found.failures} times): {found.problem}" for found in self.health if not found.healthy]
+        return "; ".join(failing) or None
 
     @property
     def lost(self) -> int:
@@ -205,6 +227,8 @@ class Supervisor:
 
     async def stop(self, seconds: float = STOP_SECONDS) -> None:
         """Cancel everything and wait for its end, at most `seconds`. Safe to call twice."""
+        if self._within is not None and self in self._within._inner:
+            self._within._inner.remove(self)
         supervised, self._tasks = self._tasks, []
         once, self._once = self._once, set()
         for task in once:
@@ -220,12 +244,27 @@ class Supervisor:
         self._log.error("%s failed: %s", task.get_name(), type(error).__name__, exc_info=_traced(error))
 
 
-async def ended(tasks: list[asyncio.Task[Any]], seconds: float, log: logging.Logger) -> None:
-    """Cancel tasks and wait until they have ended, at most `seconds`; the slow ones are named in the log."""
+async def ended(
+    tasks: Collection[asyncio.Future[Any]],
+    seconds: float = STOP_SECONDS,
+    log: logging.Logger | None = None,
+    *,
+    again: float | None = None,
+) -> None:
+    """Cancel tasks and wait until they have ended, at most `seconds`; the slow ones are named in the log.
+
+    Their results and errors are left to whoever reads them. With `again` the cancellation is repeated
+    every so many seconds, for work that may lose one in a library (aiohttp's and async_timeout's
+    timeouts before Python 3.11) and whose clean-up may be interrupted.
+    """
+    loop = asyncio.get_running_loop()
     for task in tasks:
         task.cancel()
-    if not tasks:
-        return
-    _, slow = await asyncio.wait(tasks, timeout=seconds)
+    slow, until = set(tasks), loop.time() + seconds
+    while slow and (left := until - loop.time()) > 0:
+        _, slow = await asyncio.wait(slow, timeout=min(left, again or left))
+        for task in slow if again else ():
+            task.cancel()
     for task in slow:
-        log.warning("%s did not stop within %g s", task.get_name(), seconds)
+        name = task.get_name() if isinstance(task, asyncio.Task) else "A task"
+        (log or logging.getLogger(__name__)).warning("%s did not stop within %g s", name, seconds)

@@ -8,6 +8,6 @@ import sys
 if sys.version_info >= (3, 11):
     from asyncio import timeout
 else:
-    from async_timeout import timeout
+    from async_timeout import timeout  # noqa: TID251
 
 __all__ = ["timeout"]

@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from jupyter_workspaces.supervision import Backoff, SupervisedTask, Supervisor
+from jupyter_workspaces.supervision import Backoff, SupervisedTask, Supervisor, ended
 from jupyter_workspaces.timeouts import timeout
 
 TEXT = "hunter2"
@@ -161,3 +161,89 @@ async def test_what_runs_once_tells_what_it_raised(caplog):
     assert "one transfer failed: Secret" in caplog.text
     assert TEXT not in caplog.text
     await supervisor.stop()
+
+
+async def test_work_that_ends_is_done_when_it_returns_and_runs_again_after_it_raised():
+    runs = []
+
+    async def work():
+        runs.append(1)
+        if len(runs) < 3:
+            raise OSError
+
+    task = SupervisedTask("worker", work, backoff=Backoff(0.001, 0.002), ends=True)
+    task.start()
+    async with timeout(5):
+        await task.finished()
+    assert len(runs) == 3
+    assert task.health.healthy
+    assert not task.running
+
+
+async def test_work_that_lasts_after_a_failure_is_healthy_again_without_saying_so():
+    runs = []
+
+    async def work():
+        runs.append(1)
+        if len(runs) == 1:
+            raise OSError
+        await asyncio.sleep(60)
+
+    task = SupervisedTask("worker", work, backoff=Backoff(0.01, 0.05))
+    task.start()
+    await until(lambda: not task.health.healthy)
+    await until(lambda: task.health.healthy)
+    await task.stop()
+
+
+async def test_a_supervisor_tells_of_the_tasks_within_it_until_they_are_stopped():
+    async def broken():
+        raise OSError
+
+    outer = Supervisor()
+    inner = Supervisor(within=outer)
+    inner.start("inner worker", broken, backoff=Backoff(0.001, 0.002))
+    await until(lambda: outer.problem is not None)
+    assert "inner worker fails" in outer.problem
+    assert "OSError" in outer.problem
+    assert not outer.healthy
+    await inner.stop()
+    assert outer.problem is None
+    assert outer.health == []
+
+
+async def test_a_cancellation_that_was_lost_is_repeated():
+    lost = []
+
+    async def forgetful():
+        while True:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                lost.append(1)
+                if len(lost) == 3:
+                    raise
+
+    task = asyncio.create_task(forgetful())
+    await asyncio.sleep(0)
+    await ended([task], 5.0, again=0.01)
+    assert task.cancelled()
+    assert len(lost) == 3
+
+
+async def test_waiting_for_the_end_has_a_limit(caplog):
+    async def stubborn():
+        while True:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                if over:
+                    raise
+
+    over = []
+    task = asyncio.create_task(stubborn(), name="stubborn")
+    await asyncio.sleep(0)
+    await ended([task], 0.05)
+    assert "stubborn did not stop within 0.05 s" in caplog.text
+    over.append(1)
+    await ended([task])

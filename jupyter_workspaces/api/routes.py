@@ -20,7 +20,14 @@ from .workspaces.kinds.handlers import IconHandler, KindHandler, KindsHandler, L
 from .workspaces.pods.handlers import DetailsHandler, EventsHandler, LogHandler, LogStreamHandler, ProgressHandler, ResourcesHandler
 from .workspaces.secrets.handlers import SecretHandler, SecretsHandler
 from .workspaces.volumes.handlers import ClaimHandler, ClaimsHandler, StorageClassesHandler
-from .workspaces.workspaces.handlers import AllWorkspacesHandler, PauseHandler, RestartHandler, WorkspaceHandler, WorkspacesHandler
+from .workspaces.workspaces.handlers import (
+    AllWorkspacesHandler,
+    PauseHandler,
+    RestartHandler,
+    StopHandler,
+    WorkspaceHandler,
+    WorkspacesHandler,
+)
 
 _READ, _LIST, _ONE = ("GET",), ("GET", "POST"), ("DELETE", "GET", "PUT")
 
@@ -37,6 +44,7 @@ ROUTES: tuple[Route, ...] = (
     Route("workspaces/{}/{}", WorkspaceHandler, _ONE, ours=("PATCH",)),
     Route("workspaces/{}/{}/actions/pause", PauseHandler, ("POST",)),
     Route("workspaces/{}/{}/actions/restart", RestartHandler, ours=("POST",)),
+    Route("workspaces/{}/{}/actions/stop", StopHandler, ours=("POST",)),
     Route("workspaces/{}/{}/events", EventsHandler, ours=_READ),
     Route("workspaces/{}/{}/progress", ProgressHandler, ours=_READ),
     Route("workspaces/{}/{}/podtemplate/details", DetailsHandler, _READ),

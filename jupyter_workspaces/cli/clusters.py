@@ -216,6 +216,7 @@ def _show_status(output: str) -> bool:
         "version": status.version,
         "parts": None if status.parts is None else str(status.parts),
         "pods": status.pods,
+        "problem": status.problem,
         "memoryMiB": None if status.memory is None else round(status.memory / 2**20),
     }
     rows = [[name, "-" if value is None else str(value)] for name, value in data.items()]

@@ -151,13 +151,18 @@ def open_(session: Session, name: str, only_print: bool, timeout: float, output:
 @workspace_argument
 @click.option("--wait/--no-wait", default=True, help="Wait until it has stopped.")
 @click.option("--timeout", type=click.FloatRange(0), default=60, show_default=True, help="Seconds to wait.")
+@click.option("--now", is_flag=True, help="Give its programs no time to save anything, also when it is pausing already.")
 @namespace_option
 @output_option
 @pass_session
 @told
-def pause(session: Session, name: str, wait: bool, timeout: float, output: str) -> None:
+def pause(session: Session, name: str, wait: bool, timeout: float, now: bool, output: str) -> None:
     """Stop a workspace's programs; its files stay."""
-    found = session.workspace(name).pause(wait=False)
+    found = session.workspace(name)
+    if found.paused and now:
+        found.stop_now(wait=False)
+    else:
+        found.pause(wait=False, now=now)
     done(output, "Paused" if wait else "Pausing", _after(found, "Paused", wait, timeout, output))
 
 
@@ -221,18 +226,20 @@ def logs(session: Session, name: str, tail: int, follow: bool, previous: bool, t
 @cli.command()
 @click.argument("names", nargs=-1, required=True, shell_complete=lambda context, _, incomplete: Session.of(context).names(incomplete))
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("--wait/--no-wait", default=True, help="Wait until its programs have ended.")
+@click.option("--now", is_flag=True, help="Give its programs no time to save anything, also when it is being deleted already.")
 @namespace_option
 @output_option
 @pass_session
 @told
-def delete(session: Session, names: tuple[str, ...], yes: bool, output: str) -> None:
+def delete(session: Session, names: tuple[str, ...], yes: bool, wait: bool, now: bool, output: str) -> None:
     """Delete workspaces; their volumes stay."""
     for one in [session.workspace(name) for name in names]:  # all must be there before the first goes
         if not yes:
             stay = ", ".join(one.volumes())
             session.confirm(f"Delete {one.name}? Its programs end. " + (f"The volumes {stay} stay." if stay else "It has no volumes."))
-        one.delete()
-        done(output, "Deleted", {"name": one.name, "namespace": one.namespace})
+        one.delete(wait, now=now, quiet=output != "table")
+        done(output, "Deleted" if wait else "Deleting", {"name": one.name, "namespace": one.namespace})
 
 
 def _after(found: Workspace, state: str, wait: bool, timeout: float, output: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from ..client import Client, Workspace, portal, words
+from ..client import Client, Workspace, portal
 from ..client.display import workspaces_rows
 from ..terminal import printable, to_json
 from .output import FORMATS, coloured, echo
@@ -44,7 +44,7 @@ def watch(client: Client, namespace: str | None, output: str) -> None:
 
 
 def _told(one: Workspace) -> str:
-    return json.dumps([one.state, one.message, one.image, one.size, one.paused])
+    return json.dumps([one.state, one.state_words.word, one.message, one.image, one.size, one.paused])
 
 
 def _text(one: Workspace, change: str, output: str) -> str:
@@ -55,7 +55,7 @@ def _text(one: Workspace, change: str, output: str) -> str:
     row = workspaces_rows([one])[1][0]
     if change == "DELETED":
         return _line(["Deleted", *row[1:-1], ""])
-    return coloured(_line([words.state(one.state).word, *row[1:]]))
+    return coloured(_line([one.state_words.word, *row[1:]]))
 
 
 def _line(cells: list[str]) -> str:

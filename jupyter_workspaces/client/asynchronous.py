@@ -92,6 +92,10 @@ class AsyncClient(Transport):
     async def restart(self, namespace: str, name: str) -> None:
         await self._data("POST", f"workspaces/{_part(namespace)}/{_part(name)}/actions/restart", {"data": {}})
 
+    async def stop_now(self, namespace: str, name: str) -> None:
+        """End the programs of a workspace that stops, without the rest of their grace period."""
+        await self._data("POST", f"workspaces/{_part(namespace)}/{_part(name)}/actions/stop", {"data": {}})
+
     async def delete(self, namespace: str, name: str) -> None:
         await self._data("DELETE", f"workspaces/{_part(namespace)}/{_part(name)}")
 

@@ -50,9 +50,8 @@ _SORTING = """
 _LINE = "var(--jp-border-color2, #e0e0e0)"
 
 
-def sign(state: str) -> str:
+def sign(said: words.StateWords) -> str:
     """Sign and word of a state; colour never speaks alone."""
-    said = words.state(state)
     colour = COLOURS.get(said.sign, MUTED)
     return f'<span style="color:{colour};white-space:nowrap"><span aria-hidden="true">{said.glyph}</span> {escape(said.word)}</span>'
 
@@ -72,14 +71,14 @@ def card(workspace: Workspace) -> str:
     )
     return (
         f'<div style="border:1px solid {_LINE};border-radius:4px;padding:8px 12px;display:inline-block;min-width:280px">'
-        f'<div style="margin-bottom:4px">{sign(workspace.state)} &nbsp;<b>{escape(workspace.name)}</b>'
+        f'<div style="margin-bottom:4px">{sign(workspace.state_words)} &nbsp;<b>{escape(workspace.name)}</b>'
         f' <span style="color:{MUTED}">in {escape(workspace.namespace)}</span></div>'
         f'<table style="border:none;margin:0;border-collapse:collapse">{lines}</table></div>'
     )
 
 
 def card_text(workspace: Workspace) -> str:
-    said = words.state(workspace.state)
+    said = workspace.state_words
     message = f" – {workspace.message}" if workspace.message and workspace.state != "Running" else ""
     return printable(f"{said.glyph} {said.word}  {workspace.name}  {workspace.summary}{message}")
 
@@ -105,9 +104,7 @@ def workspaces_rows(workspaces: Sequence[Workspace]) -> tuple[list[str], list[li
     for one in workspaces:
         message = one.message if one.state != "Running" else ""
         used = words.age(one.last_activity, now)
-        rows.append(
-            [words.state(one.state).word, one.name, one.kind, one.image_name, one.size_words, words.age(one.created, now), used, message]
-        )
+        rows.append([one.state_words.word, one.name, one.kind, one.image_name, one.size_words, words.age(one.created, now), used, message])
     return headings, rows
 
 
@@ -117,7 +114,7 @@ def workspaces_table(workspaces: Sequence[Workspace]) -> str:
     headings, rows = workspaces_rows(workspaces)
     body = []
     for one, row in zip(workspaces, rows, strict=True):
-        cells = [sign(one.state), *(escape(cell) for cell in row[1:])]
+        cells = [sign(one.state_words), *(escape(cell) for cell in row[1:])]
         if one.state == "Running" and one.url:
             cells[1] = f'<a href="{escape(one.url)}" target="_blank" rel="noopener">{cells[1]}</a>'
         # Ages sort by their times, the newest first.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import secrets
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..timeouts import timeout
 from .asynchronous import AsyncClient, Object
 from .errors import WorkspaceError
 from .kinds import Kind, closest
@@ -15,6 +17,7 @@ from .kinds import Kind, closest
 HOME_SIZE = "10Gi"
 NAME_LIMIT = 63
 NAME_ATTEMPTS = 3
+REMOVE_SECONDS = 10.0
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _WORDS = (
     *("amber", "birch", "cedar", "coral", "delta", "ember", "fjord", "grove", "hazel", "iris", "juniper", "kelp", "lark", "maple"),
@@ -99,11 +102,39 @@ async def _make(client: AsyncClient, namespace: str, wish: Wish, name: str, held
         await client.create_claim(namespace, home, HOME_SIZE)
     try:
         await client.create(namespace, body)
+    except asyncio.CancelledError:  # somebody interrupts
+        if new_home:
+            await _remove(client, namespace, name, home, certain=False)
+        raise
     except WorkspaceError as error:
-        if new_home and error.status is not None:  # refused for certain, so nobody uses it
-            await client.delete_claim(namespace, home)
+        certain = error.status is not None and error.status < 500
+        if new_home and not await _remove(client, namespace, name, home, certain=certain):
+            text = f'The claim {home} was made for it and is left: jw.delete_claim("{home}") deletes it.'
+            error.hint = f"{error.hint} {text}".strip()
         raise
     return await client.get(namespace, name)
+
+
+async def _remove(client: AsyncClient, namespace: str, name: str, home: str, *, certain: bool) -> bool:
+    """Delete a claim that was only made for a workspace which there is not. False when that is not known, or not possible now."""
+    try:
+        async with timeout(REMOVE_SECONDS):
+            if not certain and await _exists(client, namespace, name):
+                return True  # its answer was lost, and it has its home
+            await client.delete_claim(namespace, home)
+    except (WorkspaceError, asyncio.TimeoutError):
+        return False
+    return True
+
+
+async def _exists(client: AsyncClient, namespace: str, name: str) -> bool:
+    try:
+        await client.model(namespace, name)
+    except WorkspaceError as error:
+        if error.status == 404:
+            return False
+        raise
+    return True
 
 
 def check_name(name: str) -> None:

@@ -15,6 +15,9 @@ from .display import COLOURS, MUTED, sign
 Object = Mapping[str, Any]
 
 _GLYPHS = {"done": "✓", "current": "◐", "waiting": "○", "failed": "▲"}
+SLOW_STOP_SECONDS, SLOW_LINE_SECONDS = 4.0, 10.0
+"""A stop that takes longer than the first is told of, on a terminal every so often."""
+
 _STARTING = ("", "Pending", "Error", "Unknown")  # states in which the steps of a start tell something
 
 
@@ -27,19 +30,25 @@ class ProgressDisplay:
         self._handle: Any = None
         self._shown = ""
         self._told: set[str] = set()
+        self._next_line = 0.0
         self._steps: Sequence[Object] = ()
         self._notebook = in_notebook()
 
-    def show(self, state: str, progress: Object) -> None:
-        """The steps as they are now."""
+    def show(self, said: words.StateWords, progress: Object) -> None:
+        """The steps as they are now, or for how long its programs have been ending."""
         if self._quiet:
             return
+        slow = _slow_stop(progress.get("stopping"))
         if progress["state"] in _STARTING:
             self._steps = progress["steps"]
         if self._notebook:
-            head = f"{self._head(state)} <span style='color:{MUTED}'>{int(self._seconds)} s</span>"
-            self._draw(f'<div role="status">{head}{_list(self._steps)}</div>', f"{words.state(state).word}  {self._name}")
+            head = f"{self._head(said)} <span style='color:{MUTED}'>{int(self._seconds)} s</span>"
+            note = f"<div>{escape(slow)} <code>ws.stop_now()</code> ends it at once.</div>" if slow else ""
+            self._draw(f'<div role="status">{head}{note or _list(self._steps)}</div>', f"{said.word}  {self._name}")
             return
+        if slow and self._seconds >= self._next_line:
+            self._next_line = self._seconds + SLOW_LINE_SECONDS
+            self._print(f"  {said.glyph} {said.word}: {slow} --now (or ws.stop_now()) ends it at once.")
         for step in self._steps:
             if step["state"] == "done" and step["id"] not in self._told:
                 self._told.add(step["id"])
@@ -48,17 +57,16 @@ class ProgressDisplay:
                 self._told.add(step["message"])
                 self._print(f"  {_GLYPHS[step['state']]} {step['name']}: {step['message']}")
 
-    def finish(self, state: str, message: str = "") -> None:
+    def finish(self, said: words.StateWords, state: str, message: str = "") -> None:
         """The one line that stays; in a notebook the steps fold below it."""
         if self._quiet:
             return
-        said = words.state(state)
         text = f"{said.glyph} {said.word}  {self._name}  after {self._seconds:.1f} s"
         if not self._notebook:
             self._print(text)
             return
         note = f"<div>{escape(message)}</div>" if message and state not in ("Running", "Paused") else ""
-        head = f"{self._head(state)} <span style='color:{MUTED}'>after {self._seconds:.1f} s</span>"
+        head = f"{self._head(said)} <span style='color:{MUTED}'>after {self._seconds:.1f} s</span>"
         if self._steps and state in ("Running", "Error", "Pending"):
             self._draw(f"<details><summary>{head}</summary>{_list(self._steps)}</details>{note}", text)
         else:
@@ -68,8 +76,8 @@ class ProgressDisplay:
     def _seconds(self) -> float:
         return time.monotonic() - self._began
 
-    def _head(self, state: str) -> str:
-        return f"{sign(state)} &nbsp;<b>{escape(self._name)}</b>"
+    def _head(self, said: words.StateWords) -> str:
+        return f"{sign(said)} &nbsp;<b>{escape(self._name)}</b>"
 
     def _print(self, line: str) -> None:
         print(printable(line), file=sys.stderr, flush=True)  # results go to standard output
@@ -85,6 +93,16 @@ class ProgressDisplay:
             self._handle = display(bundle, raw=True, display_id=True)
         else:
             self._handle.update(bundle, raw=True)
+
+
+def _slow_stop(stopping: Object | None) -> str:
+    """For how long programs have been ending, and how long they have; empty while that is soon."""
+    if stopping is None or (waited := time.time() - stopping["since"] / 1000) < SLOW_STOP_SECONDS:
+        return ""
+    grace = stopping["graceSeconds"]
+    if waited > grace + SLOW_STOP_SECONDS:
+        return f"its programs should have ended {int(waited - grace)} s ago, and the node has not confirmed it."
+    return f"its programs have been ending for {int(waited)} s and have {grace} s."
 
 
 def in_notebook() -> bool:

@@ -28,6 +28,9 @@ STATES: Mapping[str, StateWords] = {
     "Unknown": StateWords("unknown", "○", "Unknown"),
 }
 
+_PAUSING = StateWords("starting", "◐", "Pausing")
+_RESTARTING = StateWords("starting", "◐", "Restarting")
+
 _LABELS = {"cpu": "cpu", "memory": "memory", "gpu": "nvidia.com/gpu"}
 _SPANS = ((1, 60, "s"), (60, 3600, "min"), (3600, 86_400, "h"), (86_400, 14 * 86_400, "day"), (7 * 86_400, 60 * 86_400, "week"))
 _MONTH = 30 * 86_400
@@ -36,6 +39,24 @@ _MONTH = 30 * 86_400
 def state(name: str) -> StateWords:
     """The words of a state; what is not known (also the empty state before the first status) is Unknown."""
     return STATES.get(name, STATES["Unknown"])
+
+
+def shown_state(item: Mapping[str, Any]) -> str:
+    """The state of a list item as people see it: one that is being deleted is Terminating, one that was told to start is Pending."""
+    if (item.get("audit") or {}).get("deletedAt"):
+        return "Terminating"
+    found = str(item.get("state") or "Pending")
+    return "Pending" if found == "Paused" and not item["paused"] else found
+
+
+def of_item(item: Mapping[str, Any]) -> StateWords:
+    """The words of a list item. Only a workspace that goes is "Being deleted"; one whose programs end meanwhile pauses or restarts."""
+    shown = shown_state(item)
+    if (item.get("audit") or {}).get("deletedAt"):
+        return state(shown)
+    if item["paused"] and shown in ("Running", "Pending", "Terminating"):
+        return _PAUSING
+    return _RESTARTING if shown == "Terminating" else state(shown)
 
 
 def size(labels: Iterable[Mapping[str, str]] | None, otherwise: str = "") -> str:

@@ -47,7 +47,12 @@ class Workspace:
     @property
     def state(self) -> str:
         """Running, Pending, Paused, Error, Terminating or Unknown."""
-        return _state(self._item)
+        return words.shown_state(self._item)
+
+    @property
+    def state_words(self) -> words.StateWords:
+        """The state as it is shown: sign, glyph and word, such as Pausing for one whose programs are ending."""
+        return words.of_item(self._item)
 
     @property
     def message(self) -> str:
@@ -156,9 +161,9 @@ class Workspace:
         try:
             portal.ask(self._wait(state, timeout, shown))
         except WorkspaceError:
-            shown.finish(self.state, self.message)
+            shown.finish(self.state_words, self.state, self.message)
             raise
-        shown.finish(self.state, self.message)
+        shown.finish(self.state_words, self.state, self.message)
         return self
 
     async def _wait(self, state: str, timeout: float | None, shown: ProgressDisplay) -> None:
@@ -181,7 +186,7 @@ class Workspace:
             if timeout is not None and waited > timeout:
                 text = f"{self.name} is not {words.state(state).word.lower()} after {timeout:g} s: {self.message or self.state}"
                 raise TimedOut(text, "ws.wait(timeout=None) waits as long as it takes; ws.progress() shows the steps.")
-            shown.show(self.state, progress)
+            shown.show(self.state_words, progress)
             await asyncio.sleep(next(pauses))
 
     async def _progress_or_gone(self) -> Object:
@@ -211,10 +216,29 @@ class Workspace:
                 return False
             raise
 
-    def pause(self, wait: bool = True, timeout: float | None = 60) -> Workspace:
-        """Stop its programs; the volumes keep their files."""
+    def pause(self, wait: bool = True, timeout: float | None = 60, *, now: bool = False) -> Workspace:
+        """Stop its programs; the volumes keep their files. With `now` they get no time to save anything."""
         portal.ask(self._client.pause(self.namespace, self.name, True), REQUEST_LIMIT)
+        if now:
+            return self.stop_now(wait, timeout)
         return self.wait("Paused", timeout) if wait else self.refresh()
+
+    def stop_now(self, wait: bool = True, timeout: float | None = 60) -> Workspace:
+        """End its programs without the rest of their grace period, while it pauses, restarts or is deleted.
+
+        What they have not saved is lost. Waits until it is paused, or runs again after a restart. Raises `WorkspaceError`
+        when it is not stopping.
+        """
+        portal.ask(self._client.stop_now(self.namespace, self.name), REQUEST_LIMIT)
+        try:
+            self.refresh()
+        except WorkspaceError as error:
+            if error.status == 404:  # it was being deleted, and is gone
+                return self
+            raise
+        if not wait or (self._item.get("audit") or {}).get("deletedAt"):
+            return self
+        return self.wait("Paused" if self.paused else "Running", timeout)
 
     def resume(self, wait: bool = True, timeout: float | None = 120) -> Workspace:
         """Start it again."""
@@ -251,20 +275,49 @@ class Workspace:
                 return
             await asyncio.sleep(pause)
 
-    def delete(self, wait: bool = True) -> None:
-        """Delete it; its volumes stay."""
-        portal.ask(self._delete(wait), REQUEST_LIMIT)
+    def delete(self, wait: bool = True, timeout: float | None = None, *, now: bool = False, quiet: bool = True) -> None:
+        """Delete it; its volumes stay. Returns when its programs have ended, unless `wait` is false.
 
-    async def _delete(self, wait: bool) -> None:
-        await self._client.delete(self.namespace, self.name)
-        for pause in _pauses() if wait else ():
+        Args:
+            wait: False returns as soon as the cluster has accepted the deletion.
+            timeout: seconds to wait; None waits as long as it takes.
+            now: give its programs no time to save anything.
+            quiet: False shows how long the programs take to end.
+        """
+        portal.ask(self._client.delete(self.namespace, self.name), REQUEST_LIMIT)
+        if now:
+            portal.ask(self._stop_if_there(), REQUEST_LIMIT)
+        if wait:
+            portal.ask(self._gone(timeout, ProgressDisplay(self.name, quiet)))
+
+    async def _stop_if_there(self) -> None:
+        try:
+            await self._client.stop_now(self.namespace, self.name)
+        except WorkspaceError as error:
+            if error.status != 404:
+                raise
+
+    async def _gone(self, timeout: float | None, shown: ProgressDisplay) -> None:
+        """Until the cluster no longer has it, which is when its programs have ended; a new one of its name is not it."""
+        loop = asyncio.get_running_loop()
+        began, pause = loop.time(), POLL_SECONDS
+        while True:
             try:
-                await self._client.get(self.namespace, self.name)
+                progress = await self._client.progress(self.namespace, self.name)
+                if progress["state"] not in ("Terminating", "") or "stopping" not in progress:
+                    item = await self._client.get(self.namespace, self.name)
+                    if not (item.get("audit") or {}).get("deletedAt"):
+                        return
             except WorkspaceError as error:
                 if error.status == 404:
                     return
                 raise
+            if timeout is not None and loop.time() - began > timeout:
+                text = f"{self.name} is still being deleted after {timeout:g} s: its programs have not ended."
+                raise TimedOut(text, "ws.stop_now() ends them at once.")
+            shown.show(words.state("Terminating"), progress)
             await asyncio.sleep(pause)
+            pause = min(pause * 1.1, SLOW_POLL_SECONDS)
 
     def logs(self, tail: int = 100, follow: bool = False, previous: bool = False) -> str:
         """The last lines of its log. With `follow` they are printed as they come, until interrupted."""
@@ -309,11 +362,3 @@ def _pauses() -> Iterator[float]:
     while True:
         yield pause
         pause = min(pause * 1.1, SLOW_POLL_SECONDS)
-
-
-def _state(item: Mapping[str, Any]) -> str:
-    """As people see it: one that is being deleted says so, one that was told to start is starting."""
-    if (item.get("audit") or {}).get("deletedAt"):
-        return "Terminating"
-    state = str(item.get("state") or "Pending")
-    return "Pending" if state == "Paused" and not item["paused"] else state

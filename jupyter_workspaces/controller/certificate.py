@@ -12,6 +12,7 @@ import ipaddress
 import logging
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from cryptography import x509
@@ -22,6 +23,7 @@ from ..cluster.errors import AlreadyExists, ClusterError, Conflict, NotFound
 from ..cluster.reflector import Reflector
 from ..resources.catalog import SECRETS, VALIDATING_WEBHOOKS
 from ..signing import Pair, make_authority, make_server
+from ..timeouts import timeout
 
 log = logging.getLogger(__name__)
 
@@ -71,17 +73,15 @@ class Certificate:
 
     async def run(self) -> None:
         """Look again when the Secret or the configuration changes, and every ten minutes, until cancelled."""
+        forget = [watch.listen(lambda change, obj, previous: self._changed.set()) for watch in self._watches]
         for watch in self._watches:
-            watch.listen(lambda change, obj, previous: self._changed.set())
             watch.start()
         wait = LOOK_SECONDS
         try:
             while True:
-                changed = asyncio.ensure_future(self._changed.wait())
-                try:
-                    await asyncio.wait({changed}, timeout=wait)
-                finally:
-                    changed.cancel()
+                with suppress(asyncio.TimeoutError):
+                    async with timeout(wait):
+                        await self._changed.wait()
                 self._changed.clear()
                 try:
                     await self.ensure()
@@ -90,6 +90,8 @@ class Certificate:
                     log.warning("The webhook's certificate could not be looked after: %s", error)
                     wait = RETRY_SECONDS
         finally:
+            for stop in forget:
+                stop()
             await asyncio.gather(*(watch.stop() for watch in self._watches))
 
     async def _good(self) -> dict[str, bytes]:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from ..resources import names
+from ..resources.mount_paths import clashes, normal
 from ..resources.templates import TemplateError, connect_path, render
 from .options import Option
 
@@ -190,8 +191,14 @@ def _pod_metadata(template: Mapping[str, Any], wishes: Mapping[str, Any]) -> tup
 
 
 def _volumes(workspace: Mapping[str, Any], template: Mapping[str, Any]) -> tuple[list[Object], list[Object]]:
-    """Volumes and mounts in the order of the contract; what would clash with an earlier one is left out."""
+    """Volumes and mounts in the order of the contract; what of the kind would clash with an earlier one is left out.
+
+    Raises `GenerateError` for two mounts of the workspace's own that clash: from before the rules, or past them.
+    """
     wished = workspace["spec"]["podTemplate"]["volumes"]
+    own = {"volumeMounts": template["volumeMounts"]}
+    if (cause := next(clashes(wished, own, "spec.podTemplate"), None)) is not None:
+        raise GenerateError(f"Its volumes cannot be mounted together. {cause.field}: {cause.message}. Change the workspace's volumes.")
     volumes: list[Object] = []
     mounts: list[Object] = []
     if wished.get("home"):
@@ -209,8 +216,8 @@ def _volumes(workspace: Mapping[str, Any], template: Mapping[str, Any]) -> tuple
         if all(volume["name"] != known["name"] for known in volumes):
             volumes.append(dict(volume))
     for mount in template.get("extraVolumeMounts") or ():
-        taken = {known["mountPath"] for known in mounts}
-        if mount["mountPath"] not in taken and any(mount["name"] == known["name"] for known in volumes):
+        taken = {normal(known["mountPath"]) for known in mounts}
+        if normal(mount["mountPath"]) not in taken and any(mount["name"] == known["name"] for known in volumes):
             mounts.append(dict(mount))
     return volumes, mounts
 

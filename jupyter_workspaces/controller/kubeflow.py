@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Any
 
 from ..cluster.client import Cluster
 from ..cluster.reflector import Reflector
 from ..resources.catalog import DEPLOYMENTS, LEASES
+from ..timeouts import timeout
 
 Object = dict[str, Any]
 
@@ -29,7 +31,10 @@ def at_work(deployments: Iterable[Object], leases: Iterable[Object], now: dateti
         spec = lease.get("spec") or {}
         if not spec.get("holderIdentity") or not spec.get("renewTime"):
             continue
-        age = (now - datetime.fromisoformat(spec["renewTime"].replace("Z", "+00:00"))).total_seconds()
+        try:
+            age = (now - datetime.fromisoformat(spec["renewTime"].replace("Z", "+00:00"))).total_seconds()
+        except ValueError:
+            continue  # nobody of Kubernetes' writes such a time
         if age < 2 * float(spec.get("leaseDurationSeconds") or 15):
             return f"{spec['holderIdentity']}, who holds the lease {lease['metadata']['namespace']}/{lease['metadata']['name']}"
     return None
@@ -61,9 +66,7 @@ class Kubeflow:
         """Return once it runs, or does not."""
         while (self.place is not None) != runs:
             self._changed.clear()
-            waiting = asyncio.ensure_future(self._changed.wait())
-            try:
+            with suppress(asyncio.TimeoutError):
                 # A lease that nobody renews brings no event when it is over.
-                await asyncio.wait({waiting}, timeout=LOOK_SECONDS)
-            finally:
-                waiting.cancel()
+                async with timeout(LOOK_SECONDS):
+                    await self._changed.wait()

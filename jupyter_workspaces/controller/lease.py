@@ -84,6 +84,8 @@ class Leadership:
         if not working.cancelled():
             working.result()
             raise RuntimeError("the work ended by itself")
+        if keeping.done() and not keeping.cancelled():
+            keeping.result()  # a lease that was lost is daily life, a fault of ours is told
 
     async def _acquire(self) -> None:
         trouble = ""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from ..cluster.client import Cluster
-from ..cluster.errors import AlreadyExists, BadRequest, Forbidden, Invalid, NotFound
+from ..cluster.errors import AlreadyExists, BadRequest, ClusterError, Forbidden, Invalid, NotFound
 from ..cluster.reflector import Reflector
 from ..resources import names
 from ..resources.catalog import ROLE_BINDINGS, SECRETS, SERVICE_ACCOUNTS, SERVICES, STATEFUL_SETS, Resource
@@ -28,8 +29,16 @@ class Stuck(Exception):
     """This workspace cannot go on before somebody changes something; the text says what."""
 
 
+class NotAccepted(Stuck):
+    """The cluster refused a write as wrong. The same write is refused again."""
+
+
 class Refused(Exception):
     """The cluster did not let an object be made or changed, and may do so later (a quota, a namespace that goes); the text says why."""
+
+
+class NotAllowed(Refused):
+    """The cluster did not permit a write (a quota, a policy). Whether it does later is only learnt by trying."""
 
 
 class Owned:
@@ -49,12 +58,12 @@ class Owned:
                 workspace, generate.stateful_set(workspace, kind, options["imageConfig"], options["podConfig"], token), pod
             )
         except (Invalid, BadRequest) as error:
-            kind_name = kind["metadata"]["name"]
-            raise Stuck(
-                f"The cluster does not accept what the kind {kind_name} asks for: {error}. Ask who manages it to mend it."
+            raise NotAccepted(
+                f"The cluster does not accept what this workspace becomes: {_stable(error, workspace)}. "
+                f"Ask your cluster's administrator to fix the workspace kind {kind['metadata']['name']}."
             ) from error
         except Forbidden as error:
-            raise Refused(str(error)) from error
+            raise NotAllowed(_stable(error, workspace)) from error
 
     async def stop(self, workspace: Object) -> None:
         """No pod, whatever else is wrong: pausing works without a kind."""
@@ -144,6 +153,13 @@ class Owned:
             found = ", ".join(sorted(one["metadata"]["name"] for one in owned))
             raise Stuck(f"It has more than one {resource.kind} ({found}). Delete the wrong one.")
         return owned[0] if owned else None
+
+
+def _stable(error: ClusterError, workspace: Object) -> str:
+    """What the cluster says without names that it generates anew at each try: a message that changes would be news each time."""
+    if error.causes:
+        return "; ".join(f"{cause.field}: {cause.message}" if cause.field else cause.message for cause in error.causes)
+    return re.sub(rf"(ws-{re.escape(workspace['metadata']['name'])}[a-z0-9-]*-)[a-z0-9]{{5}}\b", r"\1…", error.message)
 
 
 def _runs(pod: Object | None) -> bool:

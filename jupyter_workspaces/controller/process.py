@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,10 +13,11 @@ from ..cluster.endpoint import Endpoint
 from ..cluster.errors import ClusterError
 from ..cluster.reflector import Reflector
 from ..resources.catalog import WORKSPACE_KINDS, WORKSPACES
+from ..supervision import Supervisor, ended
 from .certificate import Certificate
 from .health import Health
 from .kubeflow import Kubeflow
-from .lease import Leadership, Times
+from .lease import Leadership, StillWorking, Times
 from .metrics import Metrics
 from .run import WORKERS, run
 from .webhook import Rules, Webhook
@@ -29,6 +29,8 @@ LEASE = "jupyter-workspaces-controller"
 SECRET = "jupyter-workspaces-webhook"
 SYNC_SECONDS = 60.0
 RETRY_SECONDS = 5.0
+STOP_SECONDS = 20.0
+"""More than `Times.stop`, twice: for the work to end and the lease to be given back."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +61,13 @@ class Controller:
         self.metrics.workspaces(self._workspaces.items)
         rules = Rules(self._cluster, self._workspaces, self._kinds, lambda: self.kubeflow.place is not None)
         self.webhook = Webhook(rules, self.metrics.reviewed)
-        self.health = Health(self.metrics, {"process": lambda: None}, {"workspaces and kinds": self._why_not_ready})
+        self.tasks = Supervisor(log)
+        ready = {"workspaces and kinds": self._why_not_ready, "tasks": lambda: self.tasks.problem}
+        self.health = Health(self.metrics, {"process": lambda: None}, ready)
 
     async def serve(self) -> None:
-        """Raises `OSError` when a port is taken, `StillWorking`, and what the work raises."""
+        """Raises `OSError` when a port is taken, and `StillWorking`. Whatever else fails is tried again, and told by `/readyz`."""
+        over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._cluster.close)
             await self.health.start(*self.options.health)
@@ -72,13 +77,13 @@ class Controller:
                 stack.push_async_callback(reflector.stop)
             stack.push_async_callback(self.kubeflow.stop)
             await self._once(self.kubeflow.start, "whether Kubeflow's controller runs")
-            parts: list[Coroutine[Any, Any, None]] = [self._lead()]
+            stack.push_async_callback(self.tasks.stop, STOP_SECONDS)
             if self.options.webhook is not None:
                 certificate = await self._serve_webhook(*self.options.webhook)
                 stack.push_async_callback(self.webhook.stop)
-                parts.append(certificate.run())
-            async with _together(parts) as ended:
-                await ended
+                self.tasks.start("webhook certificate", certificate.run)
+            self.tasks.start("leadership", lambda: self._lead(over))
+            await over
 
     def _why_not_ready(self) -> str | None:
         for reflector in (self._workspaces, self._kinds):
@@ -105,8 +110,8 @@ class Controller:
                 log.warning("Waiting for %s: %s", what, error)
                 await asyncio.sleep(RETRY_SECONDS)
 
-    async def _lead(self) -> None:
-        """Compete for the lease, but not beside Kubeflow's controller."""
+    async def _lead(self, over: asyncio.Future[None]) -> None:
+        """Compete for the lease, but not beside Kubeflow's controller. `over` gets what only the end of the process helps against."""
         while True:
             if (place := self.kubeflow.place) is not None:
                 log.warning("Kubeflow's own controller runs (%s): this one stands back", place)
@@ -118,26 +123,15 @@ class Controller:
             seen = asyncio.create_task(self.kubeflow.until(True), name="kubeflow")
             try:
                 await asyncio.wait({leading, seen}, return_when=asyncio.FIRST_COMPLETED)
-                if leading.done():
-                    leading.result()
-            finally:
                 for task in (leading, seen):
-                    task.cancel()
-                await asyncio.gather(leading, seen, return_exceptions=True)
+                    if task.done():
+                        task.result()
+            except StillWorking as error:
+                over.set_exception(error)
+                await asyncio.Event().wait()
+            finally:
+                await ended([leading, seen], STOP_SECONDS, log)
 
     async def _work(self) -> None:
         async with Cluster(self._endpoint, answered=self.metrics.answered, may_write=lambda: self.leadership.leading) as cluster:
             await run(cluster, workers=self.options.workers, shared=(self._workspaces, self._kinds), monitor=self.metrics)
-
-
-@asynccontextmanager
-async def _together(parts: list[Coroutine[Any, Any, None]]) -> AsyncIterator[asyncio.Future[list[None]]]:
-    """Tasks of which the first failure ends all."""
-    tasks = [asyncio.create_task(part) for part in parts]
-    gathered = asyncio.gather(*tasks)
-    try:
-        yield gathered
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, gathered, return_exceptions=True)

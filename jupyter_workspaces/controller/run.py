@@ -14,6 +14,7 @@ from ..cluster.reflector import Key, Reflector, key_of
 from ..cluster.workqueue import WorkQueue
 from ..resources import names
 from ..resources.unreadable import mapping
+from ..supervision import ended
 from .activity import Prober
 from .kinds import KindReconciler
 from .logs import subject
@@ -87,11 +88,9 @@ async def run(
             asyncio.create_task(prober.run(), name="activity probes"),
         ]
         try:
-            await asyncio.gather(*tasks)
+            await asyncio.gather(*tasks)  # the first that fails ends all, for whoever supervises this to begin anew
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await ended(tasks, log=log)
     finally:
         await view.stop()
 

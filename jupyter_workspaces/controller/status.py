@@ -51,10 +51,16 @@ def build(
     }
 
 
-def ending(workspace: Object) -> dict[str, Any]:
-    """The status of a workspace that is deleted and waits for what it owns."""
+def ending(workspace: Object, pod: Object | None = None) -> dict[str, Any]:
+    """The status of a workspace that is deleted and waits for what it owns, its pod above all."""
     before = workspace.get("status") or build(workspace, "Unknown", "", pod=None, options=None, pending_restart=False, now=0)
-    return {**before, "state": "Terminating", "stateMessage": "Being deleted; its volumes stay."}
+    return {**before, "state": "Terminating", "stateMessage": f"Being deleted{grace(pod)}; its volumes stay."}
+
+
+def grace(pod: Object | None) -> str:
+    """How long the programs of a pod that ends have, as the rest of a sentence; empty for none that ends."""
+    seconds = ((pod or {}).get("metadata") or {}).get("deletionGracePeriodSeconds")
+    return f": its programs have {seconds} s to save their files and end" if seconds else ""
 
 
 def milliseconds(timestamp: str | None) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ..cluster.client import Cluster
@@ -13,11 +14,12 @@ from ..cluster.recorder import record
 from ..cluster.reflector import Key
 from ..resources import names, restarts, unreadable
 from ..resources.catalog import EVENTS, WORKSPACE_KINDS, WORKSPACES
+from ..supervision import Backoff
 from . import activity, generate, states, status
 from .activity import Prober
 from .generate import GenerateError
 from .options import Option, OptionError, resolve
-from .owned import Owned, Refused, Stuck
+from .owned import NotAccepted, NotAllowed, Owned, Refused, Stuck
 from .restarts import is_to_finish, next_look
 from .views import View
 
@@ -28,6 +30,21 @@ Object = dict[str, Any]
 # How long a pod may be missing before its StatefulSet's events are asked why; then it is asked ever more rarely.
 PATIENCE_SECONDS = 3.0
 LONGEST_PAUSE_SECONDS = 120.0
+MOUNT_REASONS = ("FailedMount", "FailedAttachVolume")
+FIRST_RETRY_SECONDS = 1.0
+UNSCHEDULED_SECONDS = 30.0
+MOUNT_WARNING_MS = 150_000
+"""A kubelet tells of a mount that fails every two minutes at least."""
+
+
+@dataclass
+class _Failure:
+    """A write that the cluster refused: of what, how, and before when it is not tried again unless what it is made from changes."""
+
+    made_from: tuple[Any, ...]
+    error: NotAccepted | NotAllowed
+    backoff: Backoff
+    until: float
 
 
 class WorkspaceReconciler:
@@ -38,6 +55,7 @@ class WorkspaceReconciler:
         self._owned = Owned(cluster, view)
         self._missing: dict[Key, float] = {}
         self._refused: dict[Key, float] = {}
+        self._failures: dict[Key, _Failure] = {}
 
     async def reconcile(self, key: Key) -> float | None:
         """Seconds until it should look again, None when only a change matters. Raises `ClusterError`."""
@@ -45,8 +63,9 @@ class WorkspaceReconciler:
         workspace = self._view.workspaces.get(name, namespace)
         if workspace is None or workspace["metadata"].get("deletionTimestamp"):
             self._forget(key)
+            self._failures.pop(key, None)
             if workspace is not None:
-                await self._write(workspace, status.ending(workspace))
+                await self._write(workspace, status.ending(workspace, self._view.pod_of(workspace)))
             return None
         try:
             return next_look(workspace, await self._reconcile(key, workspace))
@@ -72,9 +91,9 @@ class WorkspaceReconciler:
             if await self._apply_redirects(workspace, options):
                 return None  # the change brings this workspace back at once
             workspace = await self._forget_old_reason(workspace)
-            await self._owned.make(workspace, kind, options, pod)
+            await self._make(key, workspace, kind, options, pod)
             self._refused.pop(key, None)
-            trouble = await self._why_no_pod(key, workspace, pod)
+            trouble = await self._why_no_pod(key, workspace, pod) if pod is None else await self._why_not_mounted(key, pod)
         except Refused as refused:
             trouble = str(refused)
             self._refused.setdefault(key, time.monotonic())
@@ -87,10 +106,16 @@ class WorkspaceReconciler:
             pending = _pending_restart(kind, options, pod)
             built = status.build(workspace, "Error", str(error), pod=pod, options=options, pending_restart=pending, now=_now())
             await self._write(workspace, built)
+            if (failure := self._failures.get(key)) is not None:
+                return max(failure.until - time.monotonic(), 0.1)
             # What stands in the way may lie outside of what we watch; a wrong kind or option does not.
             return LONGEST_PAUSE_SECONDS if options is not None else None
         await self._settle(key, workspace, kind, options or {}, pod, trouble)
+        if (failure := self._failures.get(key)) is not None:
+            return max(failure.until - time.monotonic(), 0.1)
         since = self._refused.get(key) or self._missing.get(key)
+        if since is None and pod is not None and not workspace["spec"].get("paused") and not states.is_placed(pod):
+            return UNSCHEDULED_SECONDS  # how long it waits counts, too
         return None if since is None else min(max(PATIENCE_SECONDS, time.monotonic() - since), LONGEST_PAUSE_SECONDS)
 
     async def _say_unknown(self, key: Key, workspace: Object) -> None:
@@ -102,6 +127,22 @@ class WorkspaceReconciler:
             await self._write(workspace, built)
         except (Invalid, BadRequest, *unreadable.ERRORS) as error:
             log.debug("Workspace %s/%s gets no status: %s", *key, type(error).__name__)
+
+    async def _make(self, key: Key, workspace: Object, kind: Object, options: dict[str, Option], pod: Object | None) -> None:
+        """Make what the workspace owns; what the cluster refused is not tried again before its time. Raises as `Owned.make`."""
+        made_from = (workspace["metadata"]["uid"], workspace["spec"], kind["spec"], kind["metadata"].get("annotations"))
+        failure = self._failures.get(key)
+        if failure is not None and failure.made_from != made_from:
+            failure = None
+        if failure is not None and time.monotonic() < failure.until:
+            raise type(failure.error)(str(failure.error))
+        try:
+            await self._owned.make(workspace, kind, options, pod)
+        except (NotAccepted, NotAllowed) as error:
+            backoff = failure.backoff if failure is not None else Backoff(FIRST_RETRY_SECONDS, LONGEST_PAUSE_SECONDS)
+            self._failures[key] = _Failure(made_from, error, backoff, time.monotonic() + backoff.next())
+            raise
+        self._failures.pop(key, None)
 
     def _forget(self, key: Key) -> None:
         self._prober.forget(key)
@@ -165,11 +206,26 @@ class WorkspaceReconciler:
         recent = [event for event in warnings if status.milliseconds(event.get("lastTimestamp")) >= since]
         return str(max(recent, key=lambda event: event["lastTimestamp"])["message"]) if recent else None
 
+    async def _why_not_mounted(self, key: Key, pod: Object) -> str | None:
+        """What the kubelet says of volumes that it cannot mount, once a pod has waited for a while: its status tells nothing of that."""
+        waiting = states.is_placed(pod) and not pod["metadata"].get("deletionTimestamp") and states.waits_for_its_start(pod)
+        if not waiting:
+            self._missing.pop(key, None)
+            return None
+        if time.monotonic() - self._missing.setdefault(key, time.monotonic()) < PATIENCE_SECONDS:
+            return None
+        selector = f"involvedObject.uid={pod['metadata']['uid']},type=Warning"
+        told = [
+            one for one in (await self._cluster.list(EVENTS, key[0], field_selector=selector)).items if one.get("reason") in MOUNT_REASONS
+        ]
+        recent = [one for one in told if status.milliseconds(one.get("lastTimestamp")) >= _now() - MOUNT_WARNING_MS]
+        return str(max(recent, key=lambda one: one["lastTimestamp"])["message"]) if recent else None
+
     async def _settle(
         self, key: Key, workspace: Object, kind: Object | None, options: Mapping[str, Option], pod: Object | None, trouble: str | None
     ) -> None:
         """Write the status, plan the next probe, pause what has been idle for long enough."""
-        state, message = states.decide(workspace, pod, trouble)
+        state, message = states.decide(workspace, pod, trouble, now=_now() / 1000)
         pending, now = _pending_restart(kind, options, pod), _now()
         probe = kind["spec"]["podTemplate"].get("activityProbe") if kind is not None else None
         if state != "Running" or kind is None or probe is None:

@@ -35,7 +35,10 @@ _children: dict[int, subprocess.Popen[bytes]] = {}
 
 @dataclass(frozen=True)
 class Status:
-    """What there is of a local cluster. `memory` in bytes; `pods` counts the running ones; both None when it does not run or answer."""
+    """What there is of a local cluster. `memory` in bytes; `pods` counts the running ones; both None when it does not run or answer.
+
+    `problem` is what of it fails at present and is tried again.
+    """
 
     running: bool
     directory: Path
@@ -45,6 +48,7 @@ class Status:
     pods: int | None = None
     memory: int | None = None
     parts: Parts | None = None
+    problem: str | None = None
 
 
 def start(directory: str | Path | None = None, timeout: float = 30, port: int | None = None, parts: Parts | None = None) -> Path:
@@ -133,7 +137,16 @@ def status(directory: str | Path | None = None) -> Status:
         pods: int | None = sum(1 for pod in listed if pod.get("status", {}).get("phase") == "Running")
     except (OSError, ValueError, AttributeError):
         pods = None
-    return Status(True, files.path, process.pid, record.get("url"), record.get("version"), pods, memory, of_record(record))
+    return Status(True, files.path, process.pid, record.get("url"), record.get("version"), pods, memory, of_record(record), _problem(files))
+
+
+def _problem(files: Directory) -> str | None:
+    try:
+        told = _ask(files, "/readyz", good=(200, 500))
+    except (OSError, ValueError):
+        return "Its API server does not answer."
+    text = told.decode(errors="replace").strip() if isinstance(told, bytes) else ""
+    return None if text == "ok" else text
 
 
 def reset(directory: str | Path | None = None) -> None:
@@ -253,17 +266,17 @@ def _reap() -> None:
 
 
 def _answers(files: Directory) -> bool:
-    """Whether the recorded process lives and the server at its address is ours and ready."""
+    """Whether the recorded process lives and the server at its address is ours and answers."""
     if _process(files) is None:
         return False
     try:
-        _ask(files, "/readyz")
+        _ask(files, "/livez")
     except (OSError, ValueError):
         return False
     return True
 
 
-def _ask(files: Directory, path: str) -> Any:
+def _ask(files: Directory, path: str, good: tuple[int, ...] = (200,)) -> Any:
     """GET over TLS, trusting only this cluster's authority. Raises `OSError` or `ValueError`."""
     import http.client
     import json
@@ -277,7 +290,7 @@ def _ask(files: Directory, path: str) -> Any:
         connection.request("GET", path, headers={"Authorization": f"Bearer {files.token.read_text(encoding='ascii').strip()}"})
         answer = connection.getresponse()
         data = answer.read()
-        if answer.status != 200:
+        if answer.status not in good:
             raise ValueError(f"{path}: HTTP {answer.status}")
         return json.loads(data) if answer.headers.get_content_type() == "application/json" else data
     except http.client.HTTPException as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import json
 import logging
@@ -27,6 +26,7 @@ from ..cluster.endpoint import from_embedded
 from ..cluster.errors import ClusterError
 from ..listening import ending
 from ..listening.connections import Limits, configured_connections
+from ..supervision import Supervisor, ended
 from . import accounts, certificates, controllers, kubeconfig, node
 from .admission import Admission
 from .apiserver.server import LIMITS, ApiServer
@@ -49,7 +49,6 @@ PORTS = range(16000, 32000)
 STOP_SECONDS = 10.0
 CERTIFICATE_CHECK_SECONDS = 60.0
 """Clocks are corrected while we run, too, and then no client accepts a certificate from the future."""
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 
 _NODES = {"processes": PROCESSES, "simulated": SIMULATED}
 
@@ -82,10 +81,12 @@ async def run(
                 await node.absent(clusters[accounts.NODE], name)
         except ClusterError as error:
             raise LocalClusterError(f"The local cluster could not be set up in {directory.path}: {error}") from error
-        components = _components(clusters, directory, keys, parts, server)
-        tasks = [asyncio.create_task(_kept(name, component), name=name) for name, component in components]
-        tasks.append(asyncio.create_task(_kept("certificates", lambda: _renew(directory, context, over)), name="certificates"))
+        tasks = Supervisor(log)
+        server.problem = lambda: tasks.problem
         try:
+            for name, component in _components(clusters, directory, keys, parts, server, tasks):
+                tasks.start(name, component)
+            tasks.start("certificates", lambda: _renew(directory, context, over))
             url = _url(server)
             record = {**identity(os.getpid()), "url": url, "version": __version__, "parts": parts.record()}
             write(directory.process, json.dumps(record).encode())
@@ -97,11 +98,7 @@ async def run(
             if stopped.is_set():
                 # First, so that nobody takes a cluster that is about to go for one that died.
                 directory.process.unlink(missing_ok=True)
-            for task in tasks:
-                task.cancel()
-            _, slow = await asyncio.wait(tasks, timeout=STOP_SECONDS)
-            for task in slow:
-                log.warning("%s did not stop within %g s", task.get_name(), STOP_SECONDS)
+            await tasks.stop(STOP_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -134,24 +131,22 @@ async def _until(stopped: asyncio.Event, over: asyncio.Future[Exception]) -> Non
     try:
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        asked.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await asked
+        await ended([asked])
     if over.done() and not stopped.is_set():
         raise over.result()
 
 
 def _components(
-    clusters: dict[str, Cluster], directory: Directory, keys: Keys, parts: Parts, server: ApiServer
+    clusters: dict[str, Cluster], directory: Directory, keys: Keys, parts: Parts, server: ApiServer, tasks: Supervisor
 ) -> list[tuple[str, Component]]:
     signing = controllers.Signing(keys, directory.authority.read_text(encoding="ascii"))
     found: list[tuple[str, Component]] = [
-        ("built-in controllers", partial(controllers.run, clusters[accounts.CONTROLLERS], directory.path, signing))
+        ("built-in controllers", partial(controllers.run, clusters[accounts.CONTROLLERS], directory.path, signing, tasks))
     ]
     if parts.controller:
         found.append(("workspace controller", partial(controller.run, clusters[accounts.WORKSPACES])))
     if parts.node == "processes":
-        found.append(("node", partial(node.run, clusters[accounts.NODE], directory.path, server.measure)))
+        found.append(("node", partial(node.run, clusters[accounts.NODE], directory.path, server.measure, tasks)))
     elif parts.node == "simulated":
         found.append(("simulated node", lambda: SimulatedNode(clusters[accounts.NODE], parts.ready_after).run()))
     return found
@@ -163,21 +158,6 @@ async def _clusters(directory: Directory, identities: accounts.Identities) -> As
     endpoint = from_embedded(directory.kubeconfig)
     async with AsyncExitStack() as stack:
         yield {name: await stack.enter_async_context(Cluster(identities.endpoint(endpoint, name))) for name in identities.tokens}
-
-
-async def _kept(name: str, component: Component) -> None:
-    """Run a component until cancelled; one that fails is started again after a pause."""
-    pause = FIRST_PAUSE
-    loop = asyncio.get_running_loop()
-    while True:
-        began = loop.time()
-        try:
-            await component()
-            log.error("The %s ended by itself; it is started again", name)
-        except Exception:  # the outermost edge of a component: the others must go on, and this one comes back
-            log.exception("The %s failed; it is started again in %.1f s", name, pause)
-        await asyncio.sleep(pause)
-        pause = FIRST_PAUSE if loop.time() - began > LONGEST_PAUSE * 2 else min(pause * 2, LONGEST_PAUSE)
 
 
 async def _renew(directory: Directory, context: ssl.SSLContext, over: asyncio.Future[Exception]) -> None:

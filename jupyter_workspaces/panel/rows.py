@@ -12,11 +12,13 @@ Item = Mapping[str, Any]  # a WorkspaceListItem (contract §1.5 no. 4)
 Row = dict[str, Any]  # what table.js draws, plain JSON
 
 OPEN, PAUSE, RESUME, RESTART, DELETE, DETAILS, WHY = "open", "pause", "resume", "restart", "delete", "details", "why"
+STOP = "stop"
 LABELS = {
     OPEN: "Open",
     PAUSE: "Pause",
     RESUME: "Resume",
     RESTART: "Restart",
+    STOP: "Stop now",
     DELETE: "Delete…",
     DETAILS: "Details",
     WHY: "Why?",
@@ -72,7 +74,7 @@ def state_of(item: Item) -> str:
     """
     if (item.get("audit") or {}).get("deletedAt"):
         return "Terminating"
-    state = item.get("state") or "Unknown"
+    state = item.get("state") or "Pending"  # a new one, before its first status
     if state == "Terminating":
         return STOPPING
     if state == "Paused" and not item.get("paused"):
@@ -87,8 +89,8 @@ def actions(state: str, links: list[dict[str, str]]) -> dict[str, Any]:
         "Pending": (WHY, None, [DETAILS, _CANCEL, DELETE]),
         "Paused": (RESUME, None, [DETAILS, DELETE]),
         "Error": (WHY, None, [RESTART, DETAILS, PAUSE, DELETE]),
-        STOPPING: (None, None, [DETAILS, DELETE]),
-        "Terminating": (None, None, [DETAILS]),
+        STOPPING: (None, STOP, [DETAILS, DELETE]),
+        "Terminating": (None, STOP, [DETAILS]),
         "Unknown": (DETAILS, None, [RESTART, DELETE]),
     }
     primary, secondary, menu = offered[state]

@@ -159,9 +159,17 @@ class Session:
     async def act(self, key: str, action: str) -> None:
         """Do it, show it at once, take it back with the reason when it is refused."""
         item, source = self.model.item(key), self.source
-        if item is None or source is None or action not in (rows.PAUSE, rows.RESUME, rows.RESTART, rows.DELETE):
+        if item is None or source is None or action not in (rows.PAUSE, rows.RESUME, rows.RESTART, rows.STOP, rows.DELETE):
             return
         namespace, name = item["namespace"], item["name"]
+        if action == rows.STOP:  # the row shows already that it stops
+            try:
+                async with self._room:
+                    await source.stop_now(namespace, name)
+            except WorkspaceError as error:
+                self.model.refused(key, f"Not done: {sentence(error)}")
+            self.changed()
+            return
         if not self.model.expect(key, action):
             self._resend(key)
             return

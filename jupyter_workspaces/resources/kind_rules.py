@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from . import mount_paths
 from .admission import Lookup
 from .causes import Cause, invalid, required
 from .labels import check_selector
@@ -39,6 +40,9 @@ def check(old: Object | None, new: Object, lookup: Lookup) -> tuple[list[Cause],
     template = spec["podTemplate"]
     causes = check_pod_metadata(template.get("podMetadata") or {}, "spec.podTemplate.podMetadata")
     causes += _templates(template)
+    before = ((old or {}).get("spec") or {}).get("podTemplate") or {}
+    if any(template.get(name) != before.get(name) for name in ("volumeMounts", "extraVolumeMounts")):
+        causes += mount_paths.of_kind(template, "spec.podTemplate")
     for dimension in DIMENSIONS:
         causes += _options(template["options"][dimension], f"spec.podTemplate.options.{dimension}")
     causes += _ports(template)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
+from . import mount_paths
 from .admission import Lookup
 from .causes import Cause, invalid
 from .labels import check_annotations, check_labels
@@ -29,6 +30,10 @@ def check(old: Object | None, new: Object, lookup: Lookup) -> list[Cause]:
         causes += _check_name(new["metadata"]["name"])
     if template.get("podMetadata") != template_before.get("podMetadata"):
         causes += check_pod_metadata(template.get("podMetadata") or {}, "spec.podTemplate.podMetadata")
+    volumes = template.get("volumes") or {}
+    if volumes != (template_before.get("volumes") or {}):
+        kind_template = ((lookup.kind(spec["kind"]) or {}).get("spec") or {}).get("podTemplate")
+        causes += mount_paths.clashes(volumes, kind_template, "spec.podTemplate")
     options, options_before = template["options"], template_before.get("options") or {}
     if before is not None and options == options_before and spec["kind"] == before.get("kind"):
         return causes

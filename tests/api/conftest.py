@@ -39,6 +39,30 @@ def set_up(cluster: ApiServer | RealApi) -> None:
         cluster.apply_manifest(claim(name, held))
 
 
+def collect_what_owns_nothing(server: ApiServer, loop: Any) -> None:
+    """What a garbage collector does with a workspace that is deleted in the foreground, once it has no pod."""
+    workspaces, pods = (server.engine.registry.get(group, version, plural) for group, version, plural in KINDS)
+    assert workspaces is not None
+    assert pods is not None
+
+    def freed(held: Object) -> Object:
+        return held | {"metadata": held["metadata"] | {"finalizers": []}}
+
+    def collect(change: Any) -> None:
+        for stored in server.engine.store.list(workspaces.name):
+            metadata = stored.decode()["metadata"]
+            held = [pod.decode()["metadata"] for pod in server.engine.store.list(pods.name)]
+            mine = any((pod.get("labels") or {}).get(names.WORKSPACE_NAME) == metadata["name"] for pod in held)
+            if metadata.get("finalizers") == ["foregroundDeletion"] and not mine:
+                server.engine.patch(workspaces, metadata["namespace"], metadata["name"], freed)
+
+    for row in (workspaces, pods):
+        server.engine.store.listen(row.name, lambda change: loop.call_soon_threadsafe(collect, change))
+
+
+KINDS = (("kubeflow.org", "v1beta1", "workspaces"), ("", "v1", "pods"))
+
+
 @pytest.fixture
 def cluster(cluster_kind: str, request: pytest.FixtureRequest, jp_asyncio_loop: Any, tmp_path: Path) -> Iterator[ApiServer | RealApi]:
     """The embedded API server, or a real one that is emptied before and after."""
@@ -61,6 +85,7 @@ def cluster(cluster_kind: str, request: pytest.FixtureRequest, jp_asyncio_loop: 
     server = ApiServer(store, token, Admission(store))
     port = jp_asyncio_loop.run_until_complete(server.start("127.0.0.1", 0))
     set_up(server)
+    collect_what_owns_nothing(server, jp_asyncio_loop)
     kubeconfig = {
         "apiVersion": "v1",
         "kind": "Config",

@@ -94,6 +94,7 @@ class Served:
         self.asked: list[tuple[str, str, Any]] = []
         self.lose: dict[str, int] = {}  # how many answers to a "METHOD path" are lost after they took effect
         self.refuse: dict[str, tuple[int, dict[str, Any]]] = {}  # "METHOD path" to status and error
+        self.slow_to_stop = False
         self.progress: Callable[[str, str], dict[str, Any]] = self._progress
         self.events: list[str | None] = []  # what each new stream says first; None ends that stream
         self.listed: list[int] = []  # how many workspaces each list had
@@ -203,12 +204,24 @@ class Served:
                 found = self.models.get((namespace, name))
                 return self._data(found) if found else self._error(404, f"There is no workspace {name} in {namespace}.")
             case ("DELETE", "workspaces", namespace, name):
-                self.items.pop((namespace, name), None)
+                if self.slow_to_stop:
+                    self.change(name, namespace, state="Terminating", audit={**self.items[namespace, name]["audit"], "deletedAt": CREATED})
+                else:
+                    self.items.pop((namespace, name), None)
                 return web.Response(status=204)
             case ("POST", "workspaces", namespace, name, "actions", "pause"):
                 paused = body["data"]["paused"]
-                self.change(name, namespace, paused=paused, state="Paused" if paused else "Running")
+                stopped = "Terminating" if self.slow_to_stop else "Paused"
+                self.change(name, namespace, paused=paused, state=stopped if paused else "Running")
                 return self._data({"paused": paused})
+            case ("POST", "workspaces", namespace, name, "actions", "stop"):
+                if (namespace, name) not in self.items:
+                    return self._error(404, f"There is no workspace {name} in {namespace}.")
+                if self.items[namespace, name]["audit"]["deletedAt"]:
+                    del self.items[namespace, name]
+                else:
+                    self.change(name, namespace, state="Paused")
+                return self._data({}, 202)
             case ("POST", "workspaces", namespace, name, "actions", "restart"):
                 self.change(name, namespace, lastRunningTime=1)
                 return self._data({})

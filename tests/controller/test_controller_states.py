@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
@@ -25,7 +26,8 @@ def pod(phase: str = "Pending", *, main: Object | None = None, node: str = "loca
     if main is not None:
         last = main.pop("lastState", {})
         status["containerStatuses"] = [{"name": "main", "image": "registry.example/std:1", "state": main, "lastState": last}]
-    metadata = {"name": "ws-dora-0"} | ({"deletionTimestamp": "2026-01-01T00:00:00Z"} if going else {})
+    metadata = {"name": "ws-dora-0"} | ({"deletionTimestamp": "2026-01-01T00:00:00Z", "deletionGracePeriodSeconds": 30} if going else {})
+    metadata["creationTimestamp"] = "2026-01-01T00:00:00Z"
     return {"metadata": metadata, "spec": {"nodeName": node}, "status": {"phase": phase, "conditions": conditions, **status}}
 
 
@@ -60,8 +62,8 @@ def unscheduled(message: str, reason: str = "Unschedulable") -> Object:
         (workspace(paused=True), None, None, "Paused", "files"),
         (workspace(paused=True), None, "exceeded quota", "Paused", "files"),
         (workspace(paused=True, because="It was not used for 24 hours."), None, None, "Paused", "not used for 24 hours"),
-        (workspace(paused=True), pod("Running", main=RUNS, conditions=READY), None, "Terminating", "asked to end"),
-        (workspace(paused=True), pod("Running", main=RUNS, conditions=READY, going=True), None, "Terminating", "asked to end"),
+        (workspace(paused=True), pod("Running", main=RUNS, conditions=READY), None, "Terminating", "Pausing."),
+        (workspace(paused=True), pod("Running", main=RUNS, conditions=READY, going=True), None, "Terminating", "Pausing: its programs have 30 s"),
         (workspace(), pod("Running", main=RUNS, conditions=READY, going=True), None, "Terminating", "start again"),
         (workspace(), pod(node=""), None, "Pending", "place on a node"),
         (workspace(), unscheduled("0/1 nodes are available: 1 Insufficient cpu."), None, "Pending", "enough free CPU"),
@@ -74,12 +76,25 @@ def unscheduled(message: str, reason: str = "Unschedulable") -> Object:
         (workspace(), waiting("ContainerCreating", "mounting home"), None, "Pending", "mounting home"),
         (workspace(), waiting("PodInitializing"), None, "Pending", "volumes and image"),
         (workspace(), waiting("WaitingForRoom", "2 others start first"), None, "Pending", "2 others start first"),
-        (workspace(), waiting("ImageNotAvailable", "Install code-server."), None, "Pending", "Install code-server."),
+        (workspace(), waiting("ImageNotAvailable", "Install code-server."), None, "Error", "Install code-server."),
         (workspace(), waiting("ErrImagePull"), None, "Pending", "registry.example/std:1"),
         (workspace(), waiting("ImagePullBackOff", "Back-off pulling"), None, "Pending", "Back-off pulling"),
-        (workspace(), waiting("CreateContainerConfigError", "secret “x” not found"), None, "Pending", "secret “x” not found"),
-        (workspace(), waiting("ReadOnlyVolumeNotPossible", "cannot be read-only here"), None, "Pending", "cannot be read-only here"),
-        (workspace(), waiting("InvalidImageName", "no/such//name"), None, "Error", "who manages this kind"),
+        (workspace(), waiting("CreateContainerConfigError", "secret “x” not found"), None, "Error", "secret “x” not found"),
+        (workspace(), waiting("VolumeNotReady", "no volume yet"), None, "Pending", "no volume yet"),
+        (workspace(), waiting("VolumeNotPossible", "The volume claim x does not exist. Make it."), None, "Error", "Make it."),
+        (workspace(), waiting("ImagePullBackOff", 'Back-off pulling image "x": manifest unknown'), None, "Error", "Choose another"),
+        (workspace(), waiting("ErrImagePull", "dial tcp: i/o timeout"), None, "Pending", "i/o timeout"),
+        (workspace(), waiting("ErrImageNeverPull"), None, "Error", "Choose another image"),
+        (workspace(), waiting("RunContainerError", "exec: no such file"), None, "Error", "no such file"),
+        (workspace(), waiting("ContainerCreating"), 'MountVolume.SetUp failed: secret "db" not found', "Error", "Create what is missing"),
+        (workspace(), waiting("ContainerCreating"), "Multi-Attach error for volume", "Pending", "Multi-Attach"),
+        (workspace(), waiting("CrashLoopBackOff", lastState=FAILED), 'secret "db" not found', "Error", "exit code 3"),
+        (workspace(), unscheduled('0/1 nodes are available: persistentvolumeclaim "home-x" not found.'), None, "Error", "home-x does not exist"),
+        (workspace(), unscheduled("No place: it asks for 64 CPU, and this computer has 2 CPU; choose a smaller size"), None, "Error", "smaller size"),
+        (workspace(), unscheduled("The pod cannot be placed: all 2 nvidia.com/gpu here are in use; pause the workspace"), None, "Pending", "in use"),
+        (workspace(), None, 'pods "ws-x-0" is forbidden: violates PodSecurity "restricted:latest"', "Error", "administrator"),
+        (workspace(), waiting("ReadOnlyVolumeNotPossible", "cannot be read-only here"), None, "Error", "cannot be read-only here"),
+        (workspace(), waiting("InvalidImageName", "no/such//name"), None, "Error", "fix the kind"),
         (workspace(), waiting("CrashLoopBackOff", lastState=FAILED), None, "Error", "exit code 3"),
         (workspace(), waiting("CrashLoopBackOff", lastState=KILLED), None, "Error", "more memory"),
         (workspace(), pod("Running", main=RUNS, conditions=UNREADY), None, "Pending", "until it answers"),
@@ -99,6 +114,21 @@ def test_state_and_message(given: Object, found: Object | None, trouble: str | N
     decided, message = decide(given, found, trouble)
     assert decided == state
     assert words in message
+
+
+@pytest.mark.parametrize(
+    ("message", "later"),
+    [
+        ("0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector.", "Error"),
+        ("0/3 nodes are available: 3 node(s) had untolerated taint {team: red}.", "Error"),
+        ("0/3 nodes are available: 3 node(s) had untolerated taint {node.kubernetes.io/not-ready: }.", "Pending"),
+        ("0/3 nodes are available: 1 Insufficient cpu, 2 node(s) didn't match Pod's node affinity/selector.", "Pending"),
+    ],
+)
+def test_a_node_that_an_autoscaler_may_bring_is_waited_for_and_then_somebody_is_needed(message: str, later: str) -> None:
+    made = datetime(2026, 1, 1, tzinfo=timezone.utc).timestamp()
+    assert decide(workspace(), unscheduled(message), now=made + 60)[0] == "Pending"
+    assert decide(workspace(), unscheduled(message), now=made + 600)[0] == later
 
 
 def test_a_message_is_one_line_of_a_bearable_length() -> None:

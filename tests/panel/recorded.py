@@ -148,6 +148,9 @@ class RecordedServer:
     async def restart(self, namespace: str, name: str) -> None:
         self._note("restart", namespace, name)
 
+    async def stop_now(self, namespace: str, name: str) -> None:
+        self._note("stop_now", namespace, name)
+
     async def delete(self, namespace: str, name: str) -> None:
         self._note("delete", namespace, name)
         self.push(self.items[f"{namespace}/{name}"], "DELETED")

@@ -60,6 +60,19 @@ def test_pause_shows_at_once_and_is_asked_once(server, open_panel):
     assert [asked for asked in server.asked if asked[0] == "pause"] == [("pause", "default", "dora", True)]
 
 
+def test_stop_now_is_asked_of_the_server_and_a_refusal_is_told(server, open_panel):
+    server.add(workspace("dora", "Terminating", paused=True))
+    page = open_panel()
+
+    page.say(type="action", key="default/dora", id="stop")
+    until(lambda: ("stop_now", "default", "dora") in server.asked)
+    assert page.row("default/dora")["word"] == "Pausing"
+
+    server.refuse["stop_now"] = WorkspaceError("dora is not stopping.", "Pause it first.")
+    page.say(type="action", key="default/dora", id="stop")
+    assert until(lambda: page.row("default/dora")["note"]) == "Not done: dora is not stopping. Pause it first."
+
+
 def test_a_refused_action_is_taken_back_with_the_reason(server, open_panel):
     server.add(workspace("dora"))
     server.refuse["pause"] = WorkspaceError("dora is being deleted.", "Wait until it is gone.")

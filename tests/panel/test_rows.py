@@ -26,8 +26,9 @@ def offered(item):
         ("Pending", "Starting", "Why?", None, ["Details", "Cancel the start", "Delete…"]),
         ("Paused", "Paused", "Resume", None, ["Details", "Delete…"]),
         ("Error", "Needs attention", "Why?", None, ["Restart", "Details", "Pause", "Delete…"]),
-        ("Terminating", "Restarting", None, None, ["Details", "Delete…"]),
-        ("", "Unknown", "Details", None, ["Restart", "Delete…"]),
+        ("Terminating", "Restarting", None, "Stop now", ["Details", "Delete…"]),
+        ("", "Starting", "Why?", None, ["Details", "Cancel the start", "Delete…"]),
+        ("Strange", "Unknown", "Details", None, ["Restart", "Delete…"]),
     ],
 )
 def test_each_state_has_its_word_and_its_one_thing(state, word, primary, secondary, menu):

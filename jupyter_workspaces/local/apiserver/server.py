@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import re
 import ssl
@@ -19,6 +18,7 @@ from ...listening.site import BoundedSite
 from ...resources import catalog
 from ...resources.admission import Operation, Review
 from ...resources.catalog import Resource
+from ...supervision import Supervisor
 from . import (
     authorization,
     default_roles,
@@ -96,7 +96,9 @@ class ApiServer:
         self._rest = Rest(self.engine)
         self._metrics = Metrics(store, self.engine.registry)
         self._runner: web.AppRunner | None = None
-        self._ending: asyncio.Task[None] | None = None
+        self._tasks = Supervisor(log)
+        self.problem: Callable[[], str | None] = lambda: None
+        """What of the whole cluster fails, for `/readyz`; whoever runs its parts sets it."""
 
     @property
     def logs(self) -> PodLogReader | None:
@@ -145,7 +147,7 @@ class ApiServer:
         lines = {"max_line_size": HEADER_BYTES, "max_field_size": HEADER_BYTES, "auto_decompress": False}
         site = BoundedSite(self._runner, host, port, limits, name="The API server", ssl_context=ssl_context, lost=lost, **lines)
         await site.start()
-        self._ending = asyncio.create_task(DefinitionEnding(self.engine).run(), name="end of definitions")
+        self._tasks.start("end of definitions", DefinitionEnding(self.engine).run)
         bound: int = self._runner.addresses[0][1]
         self.address = f"{host}:{bound}"
         return bound
@@ -153,10 +155,7 @@ class ApiServer:
     async def stop(self) -> None:
         """End all watches and stop listening."""
         self._rest.streams.end()
-        if self._ending is not None:
-            self._ending.cancel()
-            await asyncio.gather(self._ending, return_exceptions=True)
-            self._ending = None
+        await self._tasks.stop()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
@@ -190,10 +189,20 @@ class ApiServer:
             refused = status.internal()
         return replies.refused(refused)
 
+    def _health(self, request: web.Request, path: str) -> web.Response:
+        """`/readyz` fails while a part of the cluster does. Which one only who signs in is told, as in Kubernetes."""
+        problem = (self._tasks.problem or self.problem()) if path.startswith("/readyz") else None
+        if problem is None:
+            return web.Response(text="ok")
+        if "Authorization" in request.headers:
+            self._who(request)
+            return web.Response(status=500, text=problem)
+        return web.Response(status=500, text="[-]parts failed: reason withheld\nreadyz check failed\n")
+
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         path = request.rel_url.raw_path
         if path.rstrip("/") in _HEALTH:
-            return web.Response(text="ok")
+            return self._health(request, path)
         user = self._who(request)
         if request.headers.get("Content-Encoding", "identity").strip().lower() not in ("identity", ""):
             raise status.unsupported_encoding()

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from ...cluster.client import Cluster
+from ...supervision import Supervisor
 from ..directory import home
 from .account_tokens import AccountTokens, Signing
 from .aggregation import AggregatedRoles
@@ -19,6 +23,8 @@ from .root_certificate import RootCertificates
 from .scheduler import Scheduler
 from .statefulset import StatefulSets
 
+log = logging.getLogger(__name__)
+
 __all__ = ["Signing", "run"]
 
 
@@ -28,28 +34,34 @@ class Controller(Protocol):
     async def run(self) -> None: ...
 
 
-async def run(cluster: Cluster, directory: Path | None = None, signing: Signing | None = None) -> None:
+async def run(cluster: Cluster, directory: Path | None = None, signing: Signing | None = None, within: Supervisor | None = None) -> None:
     """Run them all until cancelled; volumes lie below `directory`. Without `signing` nobody gets tokens or the authority's certificate.
 
-    One that fails ends all, for whoever started this to begin anew.
+    One that fails is made and run anew; its health is part of `within`.
     """
     informers = Informers(cluster)
-    controllers: list[Controller] = [
-        StatefulSets(cluster, informers),
-        Scheduler(cluster, informers),
-        Claims(cluster, informers, (directory or home()) / "volumes"),
-        Namespaces(cluster, informers),
-        GarbageCollector(cluster, informers),
-        AggregatedRoles(cluster, informers),
-    ]
+    make: dict[str, Callable[[], Controller]] = {
+        "StatefulSets": lambda: StatefulSets(cluster, informers),
+        "scheduler": lambda: Scheduler(cluster, informers),
+        "claims": lambda: Claims(cluster, informers, (directory or home()) / "volumes"),
+        "namespaces": lambda: Namespaces(cluster, informers),
+        "garbage collector": lambda: GarbageCollector(cluster, informers),
+        "aggregated roles": lambda: AggregatedRoles(cluster, informers),
+    }
     if signing is not None:
-        controllers += [AccountTokens(cluster, informers, signing), RootCertificates(cluster, informers, signing.authority)]
-    tasks = [asyncio.create_task(found.run(), name=type(found).__name__) for found in controllers]
-    tasks.append(asyncio.create_task(expire_events(cluster), name="expiry of events"))
+        make["account tokens"] = lambda: AccountTokens(cluster, informers, signing)
+        make["root certificates"] = lambda: RootCertificates(cluster, informers, signing.authority)
+    tasks = Supervisor(log, within=within)
     try:
-        await asyncio.gather(*tasks)
+        for name, made in make.items():
+            tasks.start(name, partial(_fresh, made))
+        tasks.start("expiry of events", partial(expire_events, cluster))
+        await asyncio.Event().wait()  # until it is cancelled
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await tasks.stop()
         await informers.stop()
+
+
+async def _fresh(make: Callable[[], Controller]) -> None:
+    """A controller that failed is not run again, for its queue has ended; a new one lists everything."""
+    await make().run()

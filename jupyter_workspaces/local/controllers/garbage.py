@@ -12,6 +12,7 @@ from ...cluster.errors import ClusterError, NotFound
 from ...cluster.reflector import Listener
 from ...cluster.workqueue import WorkQueue
 from ...resources.catalog import CUSTOM_RESOURCE_DEFINITIONS, EVENTS, LEASES, Resource
+from ...supervision import ended
 from .discovery import served
 from .informers import Informers
 
@@ -49,13 +50,15 @@ class GarbageCollector:
 
     async def run(self) -> None:
         forget = self._definitions.listen(lambda *_: self._discover.set())
-        discovery = asyncio.create_task(self._keep_discovering(), name="discovery")
+        tasks = [
+            asyncio.create_task(self._keep_discovering(), name="discovery"),
+            asyncio.create_task(self._queue.run(self._reconcile), name="garbage collector"),
+        ]
         try:
-            await self._queue.run(self._reconcile)
+            await asyncio.gather(*tasks)  # the first that fails ends both, and is told
         finally:
             forget()
-            discovery.cancel()
-            await asyncio.gather(discovery, return_exceptions=True)
+            await ended(tasks)
             for stop in self._watched.values():
                 stop()
 

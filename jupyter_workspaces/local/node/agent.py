@@ -22,6 +22,7 @@ from ...cluster.errors import AlreadyExists, ClusterError, NotFound
 from ...cluster.peer_connector import PeerConnector
 from ...cluster.reflector import Reflector
 from ...resources.catalog import NODES, PODS
+from ...supervision import Supervisor, ended
 from . import cgroups, mounts, trees
 from .container import FIRST_PAUSE, Node
 from .limits import SCAN_SECONDS, NodeMetrics
@@ -40,6 +41,8 @@ MOST_PODS = 110
 HEARTBEAT_SECONDS = 300.0
 LOG_BYTES, LOG_FILES = 10 * 2**20, 3
 LIST_SECONDS = 60.0
+STOP_SECONDS = 35.0
+"""A start that is under way cannot be called back, and may take half a minute."""
 
 
 class Agent:
@@ -57,9 +60,11 @@ class Agent:
         starts: int | None = None,
         scan_seconds: float = SCAN_SECONDS,
         kubelet_port: int | None = None,
+        within: Supervisor | None = None,
     ) -> None:
         """`namespaces=False` shows volumes as links even where mount namespaces could be made; the node tells of a `kubelet_port` if there is one."""
         self.metrics = NodeMetrics(scan_seconds, NAME)
+        self._within = within
         self._cluster = cluster
         self._directory = directory
         self._allowed = namespaces is not False
@@ -80,26 +85,24 @@ class Agent:
             groups = await asyncio.to_thread(cgroups.parent)
             log.info("Control groups of containers are made %s", f"in {groups}" if groups is not None else "nowhere: there is none for us")
             place = Place(self._directory, kind, *self._logs, groups)
-            self._node = Node(self._cluster, place, Room(self._starts), self.metrics, session, self._first_pause)
+            tasks = Supervisor(log, within=self._within)
+            self._node = Node(self._cluster, place, Room(self._starts), self.metrics, session, tasks, self._first_pause)
             for files in all_pods(self._directory):
                 if (kept := files.load()) is not None and kept.address:
                     self._taken[kept.uid] = kept.address
             reflector = Reflector(self._cluster, PODS, field_selector=f"spec.nodeName={NAME}")
-            tasks = [asyncio.create_task(self.metrics.run(), name="pods' usage")]
             try:
-                stop_listening = reflector.listen(self._changed)
+                tasks.start("usage of pods", self.metrics.run)
+                reflector.listen(self._changed)
                 reflector.start()
                 await reflector.synced(LIST_SECONDS)
                 await self._clear({pod["metadata"]["uid"] for pod in reflector.items()})
-                tasks.append(asyncio.create_task(self._beat(), name="node heartbeat"))
-                await asyncio.gather(*tasks)
-                stop_listening()
+                tasks.start("heartbeat of the node", self._beat)
+                await asyncio.Event().wait()  # until it is cancelled; what fails above starts the node anew
             finally:
                 await reflector.stop()
-                running = [task for _, task in self._pods.values()]
-                for task in (*tasks, *running):
-                    task.cancel()
-                await asyncio.gather(*tasks, *running, return_exceptions=True)
+                await ended([task for _, task in self._pods.values()], STOP_SECONDS, log)
+                await tasks.stop()
                 self._pods.clear()
 
     def _changed(self, change: str, obj: Object, previous: Object | None) -> None:
@@ -128,7 +131,7 @@ class Agent:
     def _done(self, uid: str, task: asyncio.Task[None]) -> None:
         self._pods.pop(uid, None)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("The end of pod %s failed", uid, exc_info=error)
+            log.error("The task of pod %s failed", uid, exc_info=error)
 
     async def _clear(self, known: set[str]) -> None:
         """Pods that were deleted while we were away."""
@@ -198,9 +201,17 @@ class Agent:
         )
 
 
-async def run(cluster: Cluster, directory: Path, measure: Callable[[NodeMetrics | None], None] = lambda metrics: None) -> None:
-    """Be the node of the cluster whose files lie in `directory`, until cancelled. `measure` hears who tells what pods use, None at the end."""
-    agent = Agent(cluster, directory)
+async def run(
+    cluster: Cluster,
+    directory: Path,
+    measure: Callable[[NodeMetrics | None], None] = lambda metrics: None,
+    within: Supervisor | None = None,
+) -> None:
+    """Be the node of the cluster whose files lie in `directory`, until cancelled.
+
+    `measure` is called with what measures the pods, with None at the end. The health of the node's tasks is part of `within`.
+    """
+    agent = Agent(cluster, directory, within=within)
     measure(agent.metrics)
     try:
         await agent.run()

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,14 +17,16 @@ import psutil
 
 from ...cluster.client import Cluster
 from ...cluster.peers import FOREIGN
+from ...supervision import Backoff, SupervisedTask, Supervisor, ended
 from ...timeouts import timeout
 from . import cgroups, limits, mounts, programs, readiness, trees
 from .logs import tail
 from .preparation import Place, Prepared, prepare
-from .records import ENDED, OUT_OF_MEMORY, ContainerRecord, Ended, PodFiles, PodRecord
+from .readiness import ProbeNotPossible
+from .records import ENDED, OUT_OF_MEMORY, ContainerRecord, Ended, PodFiles, PodRecord, is_final
 from .room import Room, Slot
 from .status import ContainerState
-from .waiting import ROOM, VOLUME, Waiting
+from .waiting import ROOM, START, Waiting
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +39,7 @@ HEALTHY_SECONDS = 600.0
 CHECK_SECONDS, CHECK_FAILURES = 5.0, 4
 """Readiness where a pod's spec has no probe: a program that stops answering is not ready within 25 s, one that pauses for 15 s still is."""
 
+PROBE_AGAIN_SECONDS = 1.0
 MESSAGE_BYTES = 2048
 GRACE_SECONDS = 30
 
@@ -50,6 +53,7 @@ class Node:
     room: Room
     metrics: limits.NodeMetrics
     session: aiohttp.ClientSession
+    tasks: Supervisor
     first_pause: float = FIRST_PAUSE
 
 
@@ -73,16 +77,22 @@ class Owner(Protocol):
 class Container:
     """Runs until its restart policy says that it is over. Cancelling it leaves the program running."""
 
-    def __init__(self, node: Node, owner: Owner, spec: Object, *, init: bool = False) -> None:
+    def __init__(self, node: Node, owner: Owner, spec: Object) -> None:
         self._node = node
         self._owner = owner
         self._spec = spec
-        self._init = init
         self._name: str = spec["name"]
         self._kept = owner.record.containers.setdefault(self._name, ContainerRecord())
         self._slot: Slot | None = None
         self._launching: asyncio.Future[psutil.Process] | None = None
-        self.state = ContainerState(self._name, spec["image"], ended=self._kept.ended, restarts=self._kept.restarts)
+        self.state = ContainerState(
+            self._name,
+            spec["image"],
+            container_prefix=f"process://{owner.record.uid}/{self._name}/",
+            ended=self._kept.ended,
+            previous=self._kept.previous,
+            restarts=self._kept.restarts,
+        )
 
     async def run(self) -> Ended:
         """How it ended for good."""
@@ -111,10 +121,7 @@ class Container:
 
     def _over(self) -> Ended | None:
         ended = self._kept.ended
-        policy = self._owner.pod["spec"].get("restartPolicy", "Always")
-        if self._init and policy == "Always":
-            policy = "OnFailure"
-        if ended is None or policy == "Always" or (policy == "OnFailure" and ended.exit_code != 0):
+        if ended is None or not is_final(self._owner.pod, self._name, ended):
             return None
         self.state.over, self.state.started_at = True, None
         self._owner.changed()
@@ -144,6 +151,7 @@ class Container:
         if left and self._alone() and trees.kill_marked(self._owner.record.uid):
             log.info("Processes of %s outlived their supervisor and were killed", self._owner.record.name)
         ended = files.ended(self._name, kept.attempt, kept.started_at, time.time())
+        ended.attempt = kept.attempt
         if ended.reason == "OOMKilled":
             limit = (self._spec.get("resources") or {}).get("limits", {}).get("memory")
             ended.message = f"It needed more memory than its limit of {limit}."
@@ -155,7 +163,7 @@ class Container:
         kept.pid, kept.made, kept.cgroup, kept.ended = 0, [], "", ended
         files.save(self._owner.record)
         self._node.metrics.remove(self._key)
-        self.state.ended, self.state.started_at = ended, None
+        self.state.ended, self.state.previous, self.state.started_at = ended, kept.previous, None
         self.state.ready = self.state.started = False
         self._waits("ContainerCreating", "")
         if ended.reason == "ContainerCannotRun":
@@ -181,7 +189,7 @@ class Container:
                     self._owner.tell("Warning", "Failed", waiting.message)
                 await asyncio.sleep(waiting.seconds)
             except OSError as error:
-                self._waits(VOLUME, f"This computer did not let the container start: {error}")
+                self._waits(START, f"This computer did not let the container start: {error}")
                 log.warning("%s cannot be started: %s", self._owner.pod["metadata"]["name"], error)
                 await asyncio.sleep(10.0)
 
@@ -213,6 +221,7 @@ class Container:
             if kept.ended is not None:
                 kept.restarts += 1
                 kept.pause = min(max(kept.pause * 2, self._node.first_pause), LONGEST_PAUSE)
+            kept.previous = kept.ended
             kept.attempt, kept.pid, kept.birth = attempt, process.pid, programs.birth(process)
             kept.started_at, kept.made, kept.check, kept.any_status = time.time(), job.made, job.check, job.any_status
             kept.cgroup = job.cgroup
@@ -227,6 +236,8 @@ class Container:
         """Return once no start is under way. Call it after cancelling `run`."""
         if self._launching is not None:
             await asyncio.wait({self._launching})
+            if not self._launching.cancelled():
+                self._launching.exception()  # whoever was cancelled while it started has no use for it
 
     # Running
 
@@ -235,14 +246,18 @@ class Container:
         kept = self._kept
         self.state.started_at = kept.started_at
         self.state.restarts = kept.restarts
-        self.state.container_id = f"process://{self._owner.record.uid}/{self._name}/{kept.attempt}"
+        self.state.attempt = kept.attempt
         self.state.reason, self.state.message, self.state.problem = "", "", ""
         if adopted:
             self.state.ready, self.state.started = self._was()
         limit = limits.memory_limit(self._spec)
         loop = asyncio.get_running_loop()
-        ended = asyncio.create_task(programs.ended(process))
-        probes = asyncio.create_task(self._probe())
+        over = asyncio.create_task(programs.ended(process), name=f"end of {self._title}")
+        probes = SupervisedTask(
+            f"probes of {self._title}", self._probe, backoff=Backoff(PROBE_AGAIN_SECONDS), describe=_described, log=log, ends=True
+        )
+        probes.start()
+        given_up = asyncio.create_task(probes.finished())
         killers: list[asyncio.Task[Any]] = []
 
         def exceeded(used: int) -> None:
@@ -254,15 +269,14 @@ class Container:
         self._node.metrics.add(self._key, process, limit, exceeded)
         self._owner.changed()
         try:
-            await asyncio.wait({ended, probes}, return_when=asyncio.FIRST_COMPLETED)
-            if not ended.done():
+            await asyncio.wait({over, given_up}, return_when=asyncio.FIRST_COMPLETED)
+            if not over.done():
                 await self._terminate(process)  # a probe has given it up
-            await ended
+            await over
         finally:
             self._free_slot()
-            for task in (probes, ended):
-                task.cancel()
-            await asyncio.gather(probes, ended, *killers, return_exceptions=True)
+            await probes.stop()
+            await ended([over, given_up, *killers])
 
     def _was(self) -> tuple[bool, bool]:
         """Ready and started, as last written of this run."""
@@ -272,7 +286,14 @@ class Container:
         return False, False
 
     async def _probe(self) -> None:
-        """Returns when the container is to be killed for what its probes say."""
+        """Return when the container is to be killed for what its probes say. Raises what is a fault of ours, which says nothing of it."""
+        try:
+            await self._probe_until_given_up()
+        except ProbeNotPossible as error:
+            self._owner.tell("Warning", "ProbeNotPossible", f"A probe could not be made and is tried again: {error}")
+            raise
+
+    async def _probe_until_given_up(self) -> None:
         node, spec, record = self._node, self._spec, self._owner.record
         for name in ("startupProbe", "livenessProbe", "readinessProbe"):
             if (probe := spec.get(name)) and not {"httpGet", "tcpSocket"} & probe.keys():
@@ -291,7 +312,7 @@ class Container:
                 failures=CHECK_FAILURES,
                 any_status=self._kept.any_status,
             )
-        if startup is not None and (problem := await readiness.succeeded(node.session, startup)) is not None:
+        if startup is not None and not self.state.started and (problem := await readiness.succeeded(node.session, startup)) is not None:
             self._owner.tell("Warning", "Unhealthy", f"Startup probe failed: {problem}")
             return
         self.state.started = True
@@ -312,19 +333,19 @@ class Container:
                 self._owner.tell("Warning", "Unhealthy", f"Liveness probe failed: {problem}")
                 failed.set()
 
-        tasks = []
+        tasks: list[asyncio.Task[Any]] = [asyncio.create_task(failed.wait())]
         if ready is None:
             turned(True, "")
         else:
-            tasks.append(asyncio.create_task(readiness.watch(node.session, ready, turned)))
+            tasks.append(_watching(node.session, ready, turned))
         if live is not None:
-            tasks.append(asyncio.create_task(readiness.watch(node.session, live, lives)))
+            tasks.append(_watching(node.session, live, lives))
         try:
-            await failed.wait()
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await ended(tasks)
 
     async def _terminate(self, process: psutil.Process) -> None:
         self._owner.tell("Normal", "Killing", f"Container {self._name} is stopped because a probe failed")
@@ -348,5 +369,17 @@ class Container:
             self._owner.changed()
 
     @property
+    def _title(self) -> str:
+        return f"{self._owner.record.name}/{self._name}"
+
+    @property
     def _key(self) -> tuple[str, str]:
         return self._owner.record.uid, self._name
+
+
+def _watching(session: aiohttp.ClientSession, check: readiness.Check, changed: Callable[[bool, str], None]) -> asyncio.Task[Any]:
+    return asyncio.create_task(readiness.watch(session, check, changed))
+
+
+def _described(error: Exception) -> str:
+    return str(error) if isinstance(error, ProbeNotPossible) else type(error).__name__

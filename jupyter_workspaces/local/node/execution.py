@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ...listening import descriptors
+from ...timeouts import timeout
 from ..apiserver.channels import STDERR, STDOUT
 from ..apiserver.programs import NotPossible
 
@@ -130,10 +131,14 @@ class Execution:
             os.close(self._terminal)
             self._terminal = None
         try:
-            await asyncio.wait_for(self._process.wait(), STOP_SECONDS)
+            async with timeout(STOP_SECONDS):
+                await self._process.wait()
         except asyncio.TimeoutError:
-            self._process.kill()  # the command goes with it (PR_SET_PDEATHSIG)
-            await self._process.wait()
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()  # the command goes with it (PR_SET_PDEATHSIG)
+            with contextlib.suppress(asyncio.TimeoutError):  # a killed process that does not end hangs in the kernel
+                async with timeout(STOP_SECONDS):
+                    await self._process.wait()
 
     async def _read(self, channel: int, end: int) -> None:
         reader = asyncio.StreamReader(limit=PIECE_BYTES)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..apiserver.logs import LogOptions, LogsUnavailable
-from .records import ENDED, PodFiles
+from .records import ENDED, ContainerRecord, PodFiles, is_final
 
 Object = Mapping[str, Any]
 
@@ -33,13 +33,22 @@ class PodLogs:
         files = PodFiles(self._directory, pod["metadata"]["uid"])
         record = files.load()
         kept = record.containers.get(container) if record is not None else None
-        attempt = 0 if kept is None else kept.attempt - (1 if options.previous else 0)
+        attempt = 0 if kept is None else _attempt(pod, container, kept, options.previous)
         path = files.log(container, attempt)
         if attempt < 1 or not path.exists():
             raise LogsUnavailable(why_not(pod, container, options.previous))
         over = files.run(container, attempt, ENDED)
         async for piece in read(path, options, lambda: over.exists() or not path.exists()):
             yield piece
+
+
+def _attempt(pod: Object, container: str, kept: ContainerRecord, previous: bool) -> int:
+    """Which run's log is meant, as the kubelet chooses: the previous one is `lastState`'s, which between two runs is the one just over."""
+    if not previous:
+        return kept.attempt
+    if kept.pid == 0 and kept.ended is not None and not is_final(pod, container, kept.ended):
+        return kept.attempt
+    return kept.attempt - 1
 
 
 async def read(path: Path, options: LogOptions, over: Callable[[], bool]) -> AsyncGenerator[bytes, None]:

@@ -16,6 +16,7 @@ from ...cluster.errors import ClusterError, Conflict, NotFound
 from ...cluster.recorder import record as record_event
 from ...resources.catalog import PODS
 from ...resources.names import LOCAL_PORT
+from ...supervision import Backoff, SupervisedTask, Supervisor, ended
 from . import addresses, programs, status, trees
 from .container import GRACE_SECONDS, Container, Node
 from .mounts import clear_points
@@ -31,8 +32,16 @@ AGAIN_SECONDS = 5.0
 LOST_GRACE_SECONDS = 5.0
 """For a pod whose object is gone already: nobody waits for it, but its files should get written."""
 
+LET_GO_SECONDS, CANCEL_AGAIN_SECONDS = 20.0, 2.0
+"""How long the work on a pod may take to let go of its programs; then they are ended all the same."""
+
+LOOK_SECONDS = 0.5
 GATHER_SECONDS = 0.02
 EVENTS_WAITING = 100
+
+
+class StillRunning(Exception):
+    """A program cannot be killed, so its pod has not ended."""
 
 
 class Pod:
@@ -77,55 +86,48 @@ class Pod:
 
     async def run(self) -> None:
         """Until it is gone from this computer and from the API."""
-        helpers = [asyncio.create_task(self._publish()), asyncio.create_task(self._record_events())]
-        work = asyncio.create_task(self._work())
-        going = asyncio.create_task(self._going.wait())
+        tasks = Supervisor(log, within=self._node.tasks)
+        name = f"{self.record.namespace}/{self.record.name}"
+        tasks.start(f"status of pod {name}", self._publish, describe=_described)
+        tasks.start(f"events of pod {name}", self._record_events, describe=_described)
+        work = SupervisedTask(f"pod {name}", self._work, backoff=Backoff(AGAIN_SECONDS), describe=_described, log=log, ends=True)
         try:
-            await asyncio.wait({going}, return_when=asyncio.FIRST_COMPLETED)
-            work.cancel()
-            await asyncio.gather(work, return_exceptions=True)
-            await self._end()
+            work.start()
+            await self._going.wait()
+            await work.stop(LET_GO_SECONDS, again=CANCEL_AGAIN_SECONDS)
+            await tasks.start(f"end of pod {name}", self._end, describe=_described, ends=True).finished()
         finally:
-            for task in (work, going, *helpers):
-                task.cancel()
-            await asyncio.gather(work, going, *helpers, return_exceptions=True)
+            await work.stop(LET_GO_SECONDS, again=CANCEL_AGAIN_SECONDS)
+            await tasks.stop()
             await self._launched()  # so that whoever comes next finds in the record what was being started
 
     # Living
 
     async def _work(self) -> None:
-        while True:
-            try:
-                return await self._live()
-            except ClusterError as error:
-                log.warning("Pod %s: %s", self.record.name, error)
-            except OSError as error:
-                log.warning("Pod %s: %s", self.record.name, error)
-                self.tell("Warning", "Failed", f"This computer did not let the pod start: {error}. It is tried again.")
-            except Exception:  # the outermost edge of one pod's work: it is taken up again, and the other pods go on
-                log.exception("Pod %s failed and is taken up again in %g s", self.record.name, AGAIN_SECONDS)
-            await asyncio.sleep(AGAIN_SECONDS)
+        try:
+            await self._live()
+        except OSError as error:
+            self.tell("Warning", "Failed", f"This computer did not let the pod start: {error}. It is tried again.")
+            raise
 
     async def _live(self) -> None:
         spec = self.pod["spec"]
         if (self.pod.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
             return
         await self._settle()
-        self._init_containers = [Container(self._node, self, found, init=True) for found in spec.get("initContainers") or ()]
+        self._init_containers = [Container(self._node, self, found) for found in spec.get("initContainers") or ()]
         self._containers = [Container(self._node, self, found) for found in spec["containers"]]
         self.changed()
         for container in self._init_containers:
-            ended = await container.run()
-            container.state.ready = ended.exit_code == 0
-            if ended.exit_code != 0:
+            over = await container.run()
+            container.state.ready = over.exit_code == 0
+            if over.exit_code != 0:
                 return
         tasks = [asyncio.create_task(container.run()) for container in self._containers]
         try:
             await asyncio.gather(*tasks)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await ended(tasks, LET_GO_SECONDS, log, again=CANCEL_AGAIN_SECONDS)
 
     async def _settle(self) -> None:
         """Address and ports, kept for the pod's whole life; ports that differ are written on the pod for who wants to connect."""
@@ -163,6 +165,7 @@ class Pod:
     async def _publish(self) -> None:
         """Write the status whenever it has changed; what changes at once is written once."""
         written: Object = {}
+        self._dirty.set()
         while True:
             await self._dirty.wait()
             await asyncio.sleep(GATHER_SECONDS)
@@ -234,26 +237,32 @@ class Pod:
             await container.launched()
 
     async def _stop(self, shims: list[psutil.Process]) -> None:
-        lost_until = time.time() + LOST_GRACE_SECONDS
+        asked = time.monotonic()
         for shim in shims:
             with contextlib.suppress(psutil.Error):
                 shim.terminate()
         waiting = asyncio.gather(*(programs.ended(shim) for shim in shims))
         try:
             # Looked at anew each time: whoever waits may shorten the grace meanwhile.
-            while not waiting.done() and (left := self._deadline(lost_until) - time.time()) > 0:
-                await asyncio.wait({waiting}, timeout=min(left, 1.0))
+            while not waiting.done() and (left := self._grace_left(time.monotonic() - asked)) > 0:
+                await asyncio.wait({waiting}, timeout=min(left, LOOK_SECONDS))
         finally:
-            waiting.cancel()
-            await asyncio.gather(waiting, return_exceptions=True)
-        for shim in shims:
-            if not await asyncio.to_thread(trees.kill, shim):
-                log.error("Process %d of pod %s cannot be killed", shim.pid, self.record.name)
+            await ended([waiting])
+        alive = [shim for shim in shims if not await asyncio.to_thread(trees.kill, shim)]
+        if alive:
+            self.tell("Warning", "FailedKillPod", "A program cannot be killed (it may wait for a disk); it is tried again.")
+            raise StillRunning(f"process {', '.join(str(shim.pid) for shim in alive)} cannot be killed")
 
-    def _deadline(self, lost_until: float) -> float:
+    def _grace_left(self, waited: float) -> float:
+        """Seconds until its programs are killed, `waited` seconds after they were asked to end."""
         going = self.pod["metadata"].get("deletionTimestamp")
         if self._gone or not going:
-            return lost_until
-        grace = self.pod["metadata"].get("deletionGracePeriodSeconds", GRACE_SECONDS)
-        # The time in the object is in whole seconds, rounded down.
-        return datetime.fromisoformat(going.replace("Z", "+00:00")).timestamp() + (1.0 if grace else 0.0)
+            return LOST_GRACE_SECONDS - waited
+        grace: int = self.pod["metadata"].get("deletionGracePeriodSeconds", GRACE_SECONDS)
+        # The time in the object is in whole seconds, rounded down. It is the API server's, whose clock may be ahead of ours.
+        until = datetime.fromisoformat(going.replace("Z", "+00:00")).timestamp() + (1.0 if grace else 0.0)
+        return min(until - time.time(), grace + 1.0 - waited)
+
+
+def _described(error: Exception) -> str:
+    return str(error) if isinstance(error, (ClusterError, OSError, StillRunning)) else type(error).__name__

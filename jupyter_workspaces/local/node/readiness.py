@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import errno
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,12 +12,23 @@ import aiohttp
 
 from ...cluster.peer_connector import ForeignListenerError
 from ...cluster.peers import FOREIGN, ForeignListener, open_connection
+from ...supervision import ended
 from ...timeouts import timeout
 
 Object = Mapping[str, Any]
 
 EAGER_SECONDS, EAGER_UNTIL = 0.1, 20.0
 """A program that starts is asked this often, for so long: a person waits for it. Failures still count once a period."""
+
+LATE_SECONDS = 1.0
+"""A timeout that comes later than this is ours: the event loop or the computer stood still meanwhile."""
+
+_OURS = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL))
+"""What a connection is refused for on our side, whatever the program does."""
+
+
+class ProbeNotPossible(Exception):
+    """The question could not be asked. That says nothing about the program, so it never counts as a failure."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +73,7 @@ def check_of(probe: Object | None, container: Object, address: str, ports: Mappi
 
 
 async def attempt(session: aiohttp.ClientSession, check: Check) -> str | None:
-    """None when it answers well, else what was wrong."""
+    """Return None when it answers well, else what was wrong. Raises `ProbeNotPossible` where the fault is ours."""
     try:
         if check.url is None:
             async with timeout(check.timeout):
@@ -77,14 +88,16 @@ async def attempt(session: aiohttp.ClientSession, check: Check) -> str | None:
         return FOREIGN
     except asyncio.TimeoutError:
         return f"no answer within {check.timeout:g} s at {check.url or f'{check.host}:{check.port}'}"
-    except (OSError, aiohttp.ClientError, ValueError) as error:
+    except (OSError, aiohttp.ClientError) as error:
+        if getattr(error, "errno", None) in _OURS:
+            raise ProbeNotPossible(f"this computer could not connect: {errno.errorcode[error.errno]}") from error  # type: ignore[union-attr, index]
         return str(error)[:300] or type(error).__name__
 
 
 async def watch(session: aiohttp.ClientSession, check: Check, changed: Callable[[bool, str], None]) -> None:
     """Probe once a period until cancelled. Calls `changed` at each turn to good, and at each turn to bad with what was wrong.
 
-    A listener of another user is bad at once, however many failures a probe may have.
+    A listener of another user is bad at once, however many failures a probe may have. Raises what is a fault of ours.
     """
     loop = asyncio.get_running_loop()
     await asyncio.sleep(check.delay)
@@ -95,6 +108,8 @@ async def watch(session: aiohttp.ClientSession, check: Check, changed: Callable[
     while True:
         asked = loop.time()
         problem = await attempt(session, check)
+        if problem is not None and problem != FOREIGN and loop.time() - asked > check.timeout + LATE_SECONDS:
+            problem = await attempt(session, check)  # it could not answer in time, for we did not listen
         if problem is None:
             good, bad = good + 1, 0
             if good >= check.successes and state is not True:
@@ -115,7 +130,7 @@ async def watch(session: aiohttp.ClientSession, check: Check, changed: Callable[
 
 
 async def succeeded(session: aiohttp.ClientSession, check: Check) -> str | None:
-    """A startup probe: None once it has succeeded, what was wrong once it has failed too often."""
+    """Ask a startup probe: None once it has succeeded, what was wrong once it has failed too often. Raises what is a fault of ours."""
     verdict: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
 
     def changed(good: bool, problem: str) -> None:
@@ -123,12 +138,14 @@ async def succeeded(session: aiohttp.ClientSession, check: Check) -> str | None:
             verdict.set_result(None if good else problem)
 
     watching = asyncio.create_task(watch(session, check, changed))
+    ends: set[asyncio.Future[Any]] = {watching, verdict}
     try:
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        if not verdict.done():
+            watching.result()
         return await verdict
     finally:
-        watching.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await watching
+        await ended(ends)
 
 
 def _port(port: Any, container: Object, ports: Mapping[str, int]) -> int:

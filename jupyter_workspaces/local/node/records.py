@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ class Ended:
     finished_at: float
     signal: int | None = None
     message: str = ""
+    attempt: int = 0
 
 
 @dataclass
@@ -32,7 +33,8 @@ class ContainerRecord:
     """One container: its present or last run. `pid` and `birth` name its shim; `pid` is 0 when none runs.
 
     `check` is the URL that tells readiness where the pod's spec has no probe, with `any_status` by any HTTP response; `pause` the
-    back-off before the next start, in seconds; `cgroup` the directory of its control group, if it has one.
+    back-off before the next start, in seconds; `cgroup` the directory of its control group, if it has one; `ended` and `previous`
+    tell of the last two runs that are over.
     """
 
     attempt: int = 0
@@ -45,6 +47,7 @@ class ContainerRecord:
     any_status: bool = False
     cgroup: str = ""
     ended: Ended | None = None
+    previous: Ended | None = None
     made: list[str] = field(default_factory=list)
 
 
@@ -140,6 +143,14 @@ class PodFiles:
         return ended
 
 
+def is_final(pod: Mapping[str, Any], container: str, ended: Ended) -> bool:
+    """Whether a container that ended so is not started again, by its pod's restart policy."""
+    policy = pod["spec"].get("restartPolicy", "Always")
+    if policy == "Always" and any(found["name"] == container for found in pod["spec"].get("initContainers") or ()):
+        policy = "OnFailure"
+    return not (policy == "Always" or (policy == "OnFailure" and ended.exit_code != 0))
+
+
 def all_pods(directory: Path) -> Iterator[PodFiles]:
     """Every pod that has a directory here."""
     try:
@@ -155,6 +166,7 @@ def all_pods(directory: Path) -> Iterator[PodFiles]:
 def _container(kept: dict[str, Any]) -> ContainerRecord:
     known = {found.name for found in fields(ContainerRecord)}
     kept = {name: value for name, value in kept.items() if name in known}
-    if kept.get("ended") is not None:
-        kept["ended"] = Ended(**kept["ended"])
+    for name in ("ended", "previous"):
+        if kept.get(name) is not None:
+            kept[name] = Ended(**kept[name])
     return ContainerRecord(**kept)

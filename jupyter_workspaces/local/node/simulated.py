@@ -141,12 +141,10 @@ async def absent(cluster: Cluster, name: str) -> None:
 
 
 def _running(container: Object, uid: str, now: float) -> ContainerState:
-    identity = f"simulated://{uid}/{container['name']}"
-    return ContainerState(container["name"], container["image"], identity, reason="", started_at=now, ready=True, started=True)
+    prefix = f"simulated://{uid}/{container['name']}/"
+    return ContainerState(container["name"], container["image"], prefix, 1, reason="", started_at=now, ready=True, started=True)
 
 
 def _completed(container: Object, uid: str, now: float) -> ContainerState:
-    ended = Ended(0, "Completed", now, now)
-    return ContainerState(
-        container["name"], container["image"], f"simulated://{uid}/{container['name']}", over=True, ended=ended, ready=True
-    )
+    prefix, ended = f"simulated://{uid}/{container['name']}/", Ended(0, "Completed", now, now, attempt=1)
+    return ContainerState(container["name"], container["image"], prefix, 1, over=True, ended=ended, ready=True)

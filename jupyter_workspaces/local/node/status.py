@@ -16,21 +16,32 @@ Object = Mapping[str, Any]
 class ContainerState:
     """What a container does now. Exactly one of running (`started_at`), waiting (`reason`) and over (`over`) holds.
 
-    `problem` is what its readiness probe found, while it runs and is not ready.
+    `problem` is what its readiness probe found, while it runs and is not ready; `ended` and `previous` tell of the last two
+    runs that are over; `attempt` counts runs, and makes an id with `container_prefix`.
     """
 
     name: str
     image: str
-    container_id: str = ""
+    container_prefix: str = ""
+    attempt: int = 0
     reason: str = "ContainerCreating"
     message: str = ""
     started_at: float | None = None
     over: bool = False
     ended: Ended | None = None
+    previous: Ended | None = None
     restarts: int = 0
     ready: bool = False
     started: bool = False
     problem: str = ""
+
+    @property
+    def container_id(self) -> str:
+        """Of the run that is shown; empty before the first."""
+        return self.id_of(self.attempt)
+
+    def id_of(self, attempt: int) -> str:
+        return f"{self.container_prefix}{attempt}" if attempt else ""
 
 
 def build(
@@ -129,11 +140,10 @@ def _container(state: ContainerState) -> dict[str, Any]:
     }
     if state.container_id:
         found["containerID"] = state.container_id
-    ended = {"terminated": _terminated(state.ended, state.container_id)} if state.ended is not None else {}
     if state.over:
-        found["state"] = ended
+        found |= {"state": _terminated(state, state.ended), "lastState": _terminated(state, state.previous)}
         return found
-    found["lastState"] = ended
+    found["lastState"] = _terminated(state, state.ended)
     if state.started_at is not None:
         found["state"] = {"running": {"startedAt": text(state.started_at)}}
     else:
@@ -141,7 +151,9 @@ def _container(state: ContainerState) -> dict[str, Any]:
     return found
 
 
-def _terminated(ended: Ended, container_id: str) -> dict[str, Any]:
+def _terminated(state: ContainerState, ended: Ended | None) -> dict[str, Any]:
+    if ended is None:
+        return {}
     found: dict[str, Any] = {
         "exitCode": ended.exit_code,
         "reason": ended.reason,
@@ -152,6 +164,6 @@ def _terminated(ended: Ended, container_id: str) -> dict[str, Any]:
         found["signal"] = ended.signal
     if ended.message:
         found["message"] = ended.message
-    if container_id:
+    if container_id := state.id_of(ended.attempt or state.attempt):
         found["containerID"] = container_id
-    return found
+    return {"terminated": found}

@@ -16,7 +16,7 @@ from ...resources.catalog import CONFIG_MAPS, PERSISTENT_VOLUME_CLAIMS, PERSISTE
 from .mounts import Mount
 from .records import PodFiles
 from .references import field_value
-from .waiting import CONFIG, VOLUME, Waiting
+from .waiting import CONFIG, VOLUME, VOLUME_PENDING, Waiting
 
 Object = Mapping[str, Any]
 
@@ -82,7 +82,7 @@ class Volumes:
             raise Waiting(VOLUME, f"The volume claim {name} does not exist. Make it, or take another one.", 1.0) from None
         bound = (claim.get("status") or {}).get("phase") == "Bound" and claim["spec"].get("volumeName")
         if not bound:
-            raise Waiting(VOLUME, f"The volume claim {name} has no volume yet.", 0.2)
+            raise Waiting(VOLUME_PENDING, f"The volume claim {name} has no volume yet.", 0.2)
         try:
             volume = await self._cluster.get(PERSISTENT_VOLUMES, bound)
         except NotFound:

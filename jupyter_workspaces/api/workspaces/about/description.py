@@ -71,6 +71,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("patch", _WORKSPACE, "Change it by a patch", Any, workspaces.WorkspaceUpdate, takes=PATCHES, query=("revision",)),
     Operation("delete", _WORKSPACE, "Delete it; its volumes stay", code=204, query=("revision",)),
     Operation("post", f"{_WORKSPACE}/actions/pause", "Pause or start it", workspaces.Pause, workspaces.Pause),
+    Operation("post", f"{_WORKSPACE}/actions/stop", "End its programs now while it stops", workspaces.Stop, workspaces.Stop, code=202),
     Operation("post", f"{_WORKSPACE}/actions/restart", "Pause it, wait, start it", workspaces.Restart, workspaces.Restart, code=202),
     Operation("get", f"{_WORKSPACE}/events", "What happened to it", answer=list[pods.Event]),
     Operation("get", f"{_WORKSPACE}/progress", "The steps of its start", answer=pods.Progress),

@@ -80,7 +80,15 @@ class Step(msgspec.Struct, rename="camel"):
     message: str
 
 
+class Stopping(msgspec.Struct, rename="camel"):
+    """Programs that were asked to end: `since` in ms, and how long they have before they are killed."""
+
+    since: int
+    grace_seconds: int
+
+
 class Progress(msgspec.Struct, rename="camel"):
     steps: list[Step]
     state: str
     state_message: str
+    stopping: Stopping | UnsetType = UNSET

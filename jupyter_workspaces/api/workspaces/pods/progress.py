@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from typing import Any
 
-from .models import Progress, Step
+from msgspec import UNSET, UnsetType
+
+from ..times import milliseconds
+from .models import Progress, Step, Stopping
 
 Object = Mapping[str, Any]
 
 CONTAINER = "main"
+NEVER_STARTED = 128
+"""Exit code of a container whose program could not be started."""
 STEPS = (
     ("accepted", "Accepted"),
     ("scheduled", "Scheduled"),
@@ -19,25 +24,34 @@ STEPS = (
     ("started", "Started"),
     ("ready", "Ready"),
 )
-_IMAGE_REASONS = {"ErrImagePull", "ImagePullBackOff", "ImageNotAvailable", "InvalidImageName", "ImageInspectError", "ErrImageNeverPull"}
-_VOLUME_REASONS = {"ReadOnlyVolumeNotPossible", "FailedMount", "VolumeNotReady"}
+_IMAGE_REASONS = {
+    *("ErrImagePull", "ImagePullBackOff", "ImageNotAvailable", "InvalidImageName", "ImageInspectError", "ErrImageNeverPull"),
+    "RegistryUnavailable",
+}
+_VOLUME_REASONS = {"ReadOnlyVolumeNotPossible", "VolumeNotPossible", "VolumeNotReady"}
+_NO_SUCH_CLAIM = re.compile(r'persistentvolumeclaim "[^"]+" not found')
 
 
 def progress(workspace: Object, pod: Object | None, claims: Iterable[Object], events: Iterable[Object], now: int) -> Progress:
-    """`claims` are those that the workspace names, `events` those of its pod; `now` in ms."""
+    """`claims` are those that the workspace names, empty ones for those that do not exist; `events` those of its pod; `now` in ms.
+
+    The step that is under way is the first that is not done; one that needs attention is the step that fails.
+    """
     status = workspace.get("status") or {}
     state, message = status.get("state", ""), status.get("stateMessage", "")
     paused = bool(workspace["spec"].get("paused"))
     if paused:
-        return Progress([Step(step, name, "waiting", 0, None, "") for step, name in STEPS], state, message)
-    ends = _ends(workspace, pod, claims, events)
+        return Progress([Step(step, name, "waiting", 0, None, "") for step, name in STEPS], state, message, _stopping(pod))
+    told = list(events)
+    ends = _ends(workspace, pod, claims, told)
+    failing = _failing(pod, told) if state == "Error" else None
     steps: list[Step] = []
     began, open_step = _begin(workspace, pod), False
     for step, name in STEPS:
         end = ends[step]
-        if open_step:
+        if open_step or (end is None and failing not in (None, step)):
             steps.append(Step(step, name, "waiting", 0, None, ""))
-        elif end is not None:
+        elif end is not None and failing != step:
             end = max(end, began)
             steps.append(Step(step, name, "done", began, round((end - began) / 1000, 1), ""))
             began = end
@@ -45,7 +59,37 @@ def progress(workspace: Object, pod: Object | None, claims: Iterable[Object], ev
             failed = state == "Error"
             steps.append(Step(step, name, "failed" if failed else "current", min(began, now), None, message))
             open_step = True
-    return Progress(steps, state, message)
+    return Progress(steps, state, message, _stopping(pod))
+
+
+def _stopping(pod: Object | None) -> Stopping | UnsetType:
+    metadata = (pod or {}).get("metadata") or {}
+    until, grace = milliseconds(metadata.get("deletionTimestamp")), metadata.get("deletionGracePeriodSeconds") or 0
+    return Stopping(until - 1000 * grace, grace) if until else UNSET
+
+
+def _failing(pod: Object | None, events: Iterable[Object]) -> str | None:
+    """The step that a workspace which needs attention fails at; None where it is the first that is not done."""
+    status = (pod or {}).get("status") or {}
+    scheduled: Object = next((one for one in status.get("conditions") or () if one["type"] == "PodScheduled"), {})
+    if scheduled.get("status") == "False":
+        return "volumes" if _NO_SUCH_CLAIM.search(scheduled.get("message") or "") else "scheduled"
+    reason = _waiting(status).get("reason")
+    if reason in _VOLUME_REASONS:
+        return "volumes"
+    if reason in _IMAGE_REASONS:
+        return "image"
+    if reason in ("ContainerCreating", "") and any(one.get("reason") in ("FailedMount", "FailedAttachVolume") for one in events):
+        return "volumes"
+    return None
+
+
+def _main(status: Object) -> Object:
+    return next((one for one in status.get("containerStatuses") or () if one["name"] == CONTAINER), {})
+
+
+def _waiting(status: Object) -> Object:
+    return (_main(status).get("state") or {}).get("waiting") or {}
 
 
 def _begin(workspace: Object, pod: Object | None) -> int:
@@ -70,13 +114,16 @@ def _ends(workspace: Object, pod: Object | None, claims: Iterable[Object], event
         ends["scheduled"] = ends["accepted"]
     if ends["scheduled"] is None:
         return ends
-    main: Object = next((one for one in status.get("containerStatuses") or () if one["name"] == CONTAINER), {})
-    waiting = ((main.get("state") or {}).get("waiting") or {}).get("reason")
+    main = _main(status)
+    waiting = _waiting(status).get("reason")
     running = (main.get("state") or {}).get("running") or {}
     told = {event.get("reason"): milliseconds(event.get("lastTimestamp")) for event in events}
-    bound = all((claim.get("status") or {}).get("phase") == "Bound" for claim in claims)
+    bound = bool(running) or all((claim.get("status") or {}).get("phase") == "Bound" for claim in claims)
     if bound and waiting not in _VOLUME_REASONS:
         ends["volumes"] = ends["scheduled"]
+    before = (main.get("lastState") or {}).get("terminated") or {}
+    if not running and waiting == "CrashLoopBackOff" and before.get("exitCode") != NEVER_STARTED:
+        running = before  # it does start, and ends before it is ready
     if running or main.get("ready") or ("Pulled" in told and waiting not in _IMAGE_REASONS):
         ends["image"] = told.get("Pulled") or milliseconds(running.get("startedAt")) or ends["volumes"]
     if running:
@@ -84,11 +131,3 @@ def _ends(workspace: Object, pod: Object | None, claims: Iterable[Object], event
         if conditions.get("Ready", {}).get("status") == "True":
             ends["ready"] = milliseconds(conditions["Ready"].get("lastTransitionTime"))
     return ends
-
-
-def milliseconds(timestamp: str | None) -> int:
-    """Of an RFC 3339 time; 0 for none, and for what cannot be read."""
-    try:
-        return int(datetime.fromisoformat(timestamp.replace("Z", "+00:00")).timestamp() * 1000) if timestamp else 0
-    except (ValueError, OverflowError):
-        return 0

@@ -67,7 +67,7 @@ class Pods:
         workspace = await self._workspaces.find(namespace, name)
         pod = self._cache.pod_of(workspace)
         with reading(workspace):
-            claims = [claim for one in claims_of_workspace(workspace) if (claim := self._cache.claims.get(one, namespace))]
+            claims = [self._cache.claims.get(one, namespace) or {} for one in claims_of_workspace(workspace)]
         told = await self._events_of(namespace, [pod["metadata"]["uid"]]) if pod is not None else []
         with reading(workspace):
             return progress(workspace, pod, claims, told, int(time.time() * 1000))
@@ -146,9 +146,9 @@ class Pods:
         if query.previous:
             if "terminated" not in (container.get("lastState") or {}):
                 raise problems.bad_request(f"{query.container} has not run before, so there is no log from before.")
-        elif not {"running", "terminated"} & (container.get("state") or {}).keys():
+        elif not ({"running", "terminated"} & (container.get("state") or {}).keys() or "terminated" in (container.get("lastState") or {})):
             why = ((container.get("state") or {}).get("waiting") or {}).get("reason") or "it has not started"
-            raise problems.bad_request(f"{query.container} has no log yet: {why}.")
+            raise problems.bad_request(f"No log yet: {query.container} has not started ({why}).")
 
     async def _events(self, workspace: Object) -> list[Object]:
         metadata = workspace["metadata"]

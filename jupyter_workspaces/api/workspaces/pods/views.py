@@ -8,8 +8,8 @@ from typing import Any
 from msgspec import UNSET, UnsetType
 
 from ....resources.unreadable import mapping
+from ..times import milliseconds
 from . import models
-from .progress import milliseconds
 
 Object = Mapping[str, Any]
 

@@ -105,7 +105,7 @@ class WorkspaceHandler(DataHandler):
     async def delete(self, namespace: str, name: str) -> None:
         self.named(namespace=namespace, name=name)
         await self.permit("delete", WORKSPACES, namespace, name)
-        await (await self.services.ready()).workspaces.delete(namespace, name, self.expected)
+        await (await self.services.ready()).workspaces.delete(namespace, name, self.expected, at_once=self.to_the_letter)
         self.none()
 
     def _send(self, model: models.WorkspaceUpdate) -> None:
@@ -137,6 +137,17 @@ class RestartHandler(_ActionHandler):
         await self.data(models.Restart)
         await self.permit("update", WORKSPACES, namespace, name)
         await (await self.services.ready()).workspaces.restart(namespace, name)
+        self.answer({}, HTTPStatus.ACCEPTED)
+
+
+class StopHandler(_ActionHandler):
+    """POST workspaces/{namespace}/{name}/actions/stop."""
+
+    @signed_in
+    async def post(self, namespace: str, name: str) -> None:
+        await self.data(models.Stop)
+        await self.permit("update", WORKSPACES, namespace, name)
+        await (await self.services.ready()).workspaces.stop_now(namespace, name)
         self.answer({}, HTTPStatus.ACCEPTED)
 
 

@@ -106,6 +106,10 @@ class Restart(msgspec.Struct, forbid_unknown_fields=True):
     """Of the restart action; it has nothing to say yet."""
 
 
+class Stop(msgspec.Struct, forbid_unknown_fields=True):
+    """Of the stop action; it has nothing to say yet."""
+
+
 class ImageRef(msgspec.Struct, omit_defaults=True):
     url: str
     error: str | UnsetType = UNSET

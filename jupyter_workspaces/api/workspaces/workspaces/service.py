@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable
 from datetime import datetime, timezone
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
 from msgspec import UNSET
 
 from ....cluster.cache import Cache
-from ....cluster.errors import ClusterError, Conflict, Invalid, NotFound
+from ....cluster.errors import AlreadyExists, ClusterError, Conflict, Invalid, NotFound
 from ....cluster.reflector import Key, key_of
 from ....documents import json_patch
 from ....documents.bounds import Bounds, TooDeep, TooLarge
-from ....resources import names, restarts
-from ....resources.catalog import PERSISTENT_VOLUME_CLAIMS, SECRETS, WORKSPACES, Resource
+from ....resources import mount_paths, names, restarts
+from ....resources.catalog import PERSISTENT_VOLUME_CLAIMS, PODS, SECRETS, WORKSPACES, Resource
 from ....resources.causes import Cause, forbidden, invalid
 from ....resources.merge import merge
 from ... import audit, problems
 from ...bodies import converted
 from ...odd import readable, reading
+from ...problems import Problem
+from ..times import milliseconds
 from . import models, views
 
 log = logging.getLogger(__name__)
@@ -31,6 +35,11 @@ Object = dict[str, Any]
 
 WRITE_ATTEMPTS = 5
 _LIST_ITEM = msgspec.json.Decoder(models.WorkspaceListItem)
+STOP_NOW_SECONDS = 1
+"""The shortest grace period that a kubelet still confirms the end of."""
+
+GIVEN_UP_SECONDS = 60.0
+"""A node that has not ended a pod so long after its time does not answer."""
 PATCHED = Bounds(size=2**20, depth=100, values=20_000)
 """What a JSON patch may leave of a model, and may copy in all."""
 
@@ -93,7 +102,7 @@ class Workspaces:
 
     async def create(self, user: str | None, namespace: str, model: models.WorkspaceCreate) -> models.WorkspaceCreate:
         """Raises `Problem` 409 when the name is taken, 422 for what the cluster or the mounts have against it."""
-        await self._check_mounts(namespace, model.pod_template)
+        await self._check_mounts(namespace, model.kind, model.pod_template)
         body = {
             "apiVersion": WORKSPACES.api_version,
             "kind": WORKSPACES.kind,
@@ -104,6 +113,11 @@ class Workspaces:
             made = await self._cache.cluster.create(WORKSPACES, body, namespace)
         except NotFound as error:
             raise problems.not_found(f"There is no namespace {namespace}.") from error
+        except AlreadyExists as error:
+            if (self._cache.workspace(namespace, model.name) or {"metadata": {}})["metadata"].get("deletionTimestamp"):
+                text = f"Workspace {model.name} is still being deleted: its programs have not ended. Wait for that, or stop them now."
+                raise Problem(HTTPStatus.CONFLICT, text, {}) from error
+            raise problems.from_cluster(error, "workspace", model.name) from error
         except ClusterError as error:
             raise problems.from_cluster(error, "workspace", model.name) from error
         self._cache.workspaces.apply(made)
@@ -116,7 +130,7 @@ class Workspaces:
         held = await self._cluster_get(namespace, name)
         if {model.revision, expected or model.revision} != {views.revision(held)}:
             raise problems.stale()
-        await self._check_mounts(namespace, model.pod_template, held)
+        await self._check_mounts(namespace, str(held["spec"].get("kind")), model.pod_template, held)
 
         def change(workspace: Object) -> Object:
             if model.revision != views.revision(workspace):
@@ -143,11 +157,15 @@ class Workspaces:
 
         held = await self._cluster_get(namespace, name)
         changed = converted(msgspec.to_builtins(change(held)["spec"]["podTemplate"]), models.PodTemplate)
-        await self._check_mounts(namespace, changed, held)
+        await self._check_mounts(namespace, str(held["spec"].get("kind")), changed, held)
         return views.update_model(await self._write(user, held, change))
 
-    async def delete(self, namespace: str, name: str, expected: str | None = None) -> None:
-        """Volumes stay. Raises `Problem` 404, 409 when the revision is not the `expected` one."""
+    async def delete(self, namespace: str, name: str, expected: str | None = None, *, at_once: bool = False) -> None:
+        """Delete a workspace; its volumes stay. It is listed as Terminating until its programs have ended.
+
+        With `at_once` it is gone from the API before that, as on the original server. Raises `Problem` 404, and 409
+        when the revision is not the `expected` one.
+        """
         version = None
         if expected is not None:
             held = await self._cluster_get(namespace, name)
@@ -155,7 +173,8 @@ class Workspaces:
                 raise problems.stale()
             version = held["metadata"]["resourceVersion"]
         try:
-            gone = await self._cache.cluster.delete(WORKSPACES, name, namespace, resource_version=version)
+            propagation = None if at_once else "Foreground"
+            gone = await self._cache.cluster.delete(WORKSPACES, name, namespace, resource_version=version, propagation=propagation)
         except ClusterError as error:
             raise problems.from_cluster(error, "workspace", f"{name}") from error
         self._cache.workspaces.deleted(gone, name, namespace)
@@ -181,6 +200,29 @@ class Workspaces:
             raise problems.from_cluster(error, "workspace", name) from error
         self._cache.workspaces.apply(changed)
         return models.Pause(changed["spec"]["paused"])
+
+    async def stop_now(self, namespace: str, name: str) -> None:
+        """End the programs of a workspace that pauses, restarts or is deleted, without the rest of their grace period.
+
+        The node confirms their end as always, so that no volume is used twice (Kubernetes, "Force Delete StatefulSet
+        Pods"); a pod is only given up when its node has not done so long after its time. Raises `Problem` 404, 403,
+        and 409 when the workspace does not stop.
+        """
+        held = await self._cluster_get(namespace, name)
+        wanted = held["metadata"].get("deletionTimestamp") or (held.get("spec") or {}).get("paused")
+        pods = [pod for pod in self._cache.pods_of(held) if wanted or pod["metadata"].get("deletionTimestamp")]
+        if not wanted and not pods:
+            raise problems.conflict(f"{name} is not stopping. Pause, restart or delete it first.")
+        for pod in pods:
+            metadata = pod["metadata"]
+            until = milliseconds(metadata.get("deletionTimestamp")) / 1000
+            seconds = 0 if until and time.time() > until + GIVEN_UP_SECONDS else STOP_NOW_SECONDS
+            try:
+                await self._cache.cluster.delete(PODS, metadata["name"], namespace, grace_seconds=seconds, uid=metadata["uid"])
+            except (NotFound, Conflict):
+                log.debug("Pod %s/%s was gone already", namespace, metadata["name"])
+            except ClusterError as error:
+                raise problems.from_cluster(error, "pod", metadata["name"]) from error
 
     async def restart(self, namespace: str, name: str) -> None:
         """Have it stopped and started again, from any state. Joins a restart that is under way.
@@ -245,8 +287,8 @@ class Workspaces:
             return stored
         raise AssertionError("unreachable")
 
-    async def _check_mounts(self, namespace: str, template: models.PodTemplate, held: Object | None = None) -> None:
-        """Claims and secrets must be there and carry the label that allows to mount them. Raises `Problem` 422.
+    async def _check_mounts(self, namespace: str, kind: str, template: models.PodTemplate, held: Object | None = None) -> None:
+        """Claims and secrets must exist, carry the label that allows to mount them, and have paths that do not clash. Raises `Problem` 422.
 
         What `held` mounts already is not asked again: a label that somebody took away must not stop an unrelated change.
         """
@@ -261,6 +303,14 @@ class Workspaces:
             field, name = f"podTemplate.volumes.secrets[{index}].secretName", secret.secret_name
             if name not in known_secrets:
                 causes += _mountable(field, name, "secret", await self._find_mount(SECRETS, namespace, name))
+        volumes = msgspec.to_builtins(template.volumes)
+        before = None
+        if held is not None:
+            with reading(held):
+                before = msgspec.to_builtins(views.update_model(held).pod_template.volumes)
+        if volumes != before:
+            known_kind = self._cache.kinds.get(kind) or {}
+            causes += mount_paths.clashes(volumes, (known_kind.get("spec") or {}).get("podTemplate"), "podTemplate")
         if causes:
             raise problems.invalid(causes)
 

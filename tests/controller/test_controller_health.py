@@ -1,0 +1,69 @@
+"""What fails in the controller is tried again and told by its readiness, and does not end it."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timezone
+from typing import Any
+
+import aiohttp
+import pytest
+from played_cluster import Play
+
+from jupyter_workspaces.controller.kubeflow import Kubeflow, at_work
+from jupyter_workspaces.controller.lease import Times
+from jupyter_workspaces.controller.process import Controller, Options
+from jupyter_workspaces.controller.run import run
+
+QUICK = Times(lease=3, deadline=2, renew=1, stop=1)
+
+
+async def test_a_task_that_fails_is_told_by_readyz_and_works_again(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with play() as played:
+        await played.stop_controller()
+        broken = True
+
+        async def work(*args: Any, **named: Any) -> None:
+            if broken:
+                raise ZeroDivisionError
+            await run(*args, **named)
+
+        async def start(self: Kubeflow) -> None:
+            """The embedded cluster has no Deployments, so nobody else's controller."""
+
+        monkeypatch.setattr(Kubeflow, "start", start)
+        monkeypatch.setattr("jupyter_workspaces.controller.process.run", work)
+        options = Options("default", "me", webhook=None, health=("127.0.0.1", 0), times=QUICK)
+        controller = Controller(played.cluster.endpoint, options)
+        serving = asyncio.create_task(controller.serve())
+        try:
+            async with aiohttp.ClientSession() as session:
+
+                async def ask(path: str) -> tuple[int, str]:
+                    async with session.get(f"http://127.0.0.1:{controller.health.port}{path}") as answer:
+                        return answer.status, await answer.text()
+
+                async def told(code: int, words: str) -> bool:
+                    if not controller.health.port:
+                        return False
+                    found = await ask("/readyz")
+                    return found[0] == code and words in found[1]
+
+                await played.until(lambda: told(500, "[-]tasks leadership fails"), "the failure to be told")
+                assert "ZeroDivisionError" in (await ask("/readyz"))[1]
+                assert (await ask("/healthz"))[0] == 200
+                assert not serving.done()
+                broken = False
+                await played.make(paused=True)
+                await played.state("Paused")
+        finally:
+            serving.cancel()
+            await asyncio.gather(serving, return_exceptions=True)
+
+
+def test_a_lease_with_a_time_that_nobody_can_read_is_passed_over() -> None:
+    metadata = {"namespace": "kubeflow", "name": "kubeflow-workspace-controller"}
+    odd = {"metadata": metadata, "spec": {"holderIdentity": "a", "renewTime": "yesterday"}}
+    held = {"metadata": metadata, "spec": {"holderIdentity": "b", "renewTime": "2026-01-01T00:00:00.000000Z"}}
+    assert at_work([], [odd], datetime(2026, 1, 1, tzinfo=timezone.utc)) is None
+    assert "b, who" in str(at_work([], [odd, held], datetime(2026, 1, 1, tzinfo=timezone.utc)))
