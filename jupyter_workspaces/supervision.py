@@ -13,7 +13,7 @@ import random
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, TypeVar
 
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
@@ -21,8 +21,11 @@ JITTER = 0.25
 """Pauses are this share longer or shorter, so that many who lost the same server do not return together."""
 STOP_SECONDS = 10.0
 
+Result = TypeVar("Result")
 Work = Callable[[], Awaitable[None]]
 Describe = Callable[[Exception], str]
+Pause = Callable[["Exception | None", float], float]
+"""The seconds to wait after a failure, from what was raised (None: the work ended) and the backoff's own pause."""
 
 
 class Backoff:
@@ -64,8 +67,10 @@ class SupervisedTask:
 
     `work` calls `progressed` whenever it did something useful; that ends the backoff and makes it
     healthy. Work that never calls it is taken to have progressed when it ran for twice the longest
-    pause. What it raises is logged with its traceback once per kind and until progress, and told in
-    `health` by `describe` (the default names the type only). `backoff` may be shared with the work.
+    pause, unless `reports_progress` says that it always calls it. What it raises is logged with its
+    traceback once per kind and until progress, and told in `health` by `describe` (the default names
+    the type only); types that are `expected` are logged as a warning without traceback. `backoff` may
+    be shared with the work; `pause` may lengthen its pauses for some failures.
     """
 
     def __init__(
@@ -75,10 +80,14 @@ class SupervisedTask:
         *,
         backoff: Backoff | None = None,
         describe: Describe = type_of,
+        expected: tuple[type[Exception], ...] = (),
+        reports_progress: bool = False,
+        pause: Pause = lambda error, seconds: seconds,
         log: logging.Logger | None = None,
     ) -> None:
         self.name = name
         self._work, self._describe = work, describe
+        self._expected, self._reports_progress, self._pause_after = expected, reports_progress, pause
         self._backoff = backoff or Backoff()
         self._log = log or logging.getLogger(__name__)
         self._task: asyncio.Task[None] | None = None
@@ -109,9 +118,14 @@ class SupervisedTask:
         """Something useful was done: failures before this are over."""
         self._backoff.reset()
         self._told.clear()
-        if not self._health.healthy:
+        if self._health.failures:
             self._log.info("%s works again after %d failures", self.name, self._health.failures)
             self._health = Health(self.name, healthy=True, total=self._health.total)
+
+    def recovered(self) -> None:
+        """The work goes well again, but has not progressed: healthy, while the backoff stays as it is."""
+        if not self._health.healthy:
+            self._health = Health(self.name, healthy=True, failures=self._health.failures, total=self._health.total)
 
     def wake(self) -> None:
         """End the pause after a failure: there is reason to believe that the next try succeeds."""
@@ -122,15 +136,27 @@ class SupervisedTask:
         while True:
             began = loop.time()
             self._woken.clear()
+            failure: Exception | None = None
             try:
                 await self._work()
                 self._failed("it ended by itself", None, loop.time() - began)
+            except asyncio.CancelledError:
+                if self._is_cancelled():
+                    raise
+                self._failed("something that it waited for was cancelled", None, loop.time() - began)
             except Exception as error:  # noqa: BLE001  the outermost edge of a task: it is told, and the work goes on
+                failure = error
                 self._failed(self._describe(error), error, loop.time() - began)
-            await self._pause()
+            await self._pause(self._pause_after(failure, self._backoff.next()))
+
+    def _is_cancelled(self) -> bool:
+        """Whether this task was cancelled, not only something that the work waited for. Python 3.10 cannot tell."""
+        task = asyncio.current_task()
+        cancelling = getattr(task, "cancelling", lambda: 1)
+        return self._task is not task or bool(cancelling())
 
     def _failed(self, problem: str, error: Exception | None, seconds: float) -> None:
-        if seconds > self._backoff.longest * 2:
+        if seconds > self._backoff.longest * 2 and not self._reports_progress:
             self.progressed()
         before = self._health
         self._health = Health(
@@ -144,17 +170,20 @@ class SupervisedTask:
         kind = f"{type(error).__name__}: {problem}"
         if kind not in self._told:
             self._told.add(kind)
-            self._log.error("%s failed and is tried again: %s", self.name, problem, exc_info=_traced(error))
+            if isinstance(error, self._expected):
+                self._log.warning("%s failed and is tried again: %s", self.name, problem)
+            else:
+                self._log.error("%s failed and is tried again: %s", self.name, problem, exc_info=traced(error))
 
-    async def _pause(self) -> None:
-        timer = asyncio.get_running_loop().call_later(self._backoff.next(), self._woken.set)
+    async def _pause(self, seconds: float) -> None:
+        timer = asyncio.get_running_loop().call_later(seconds, self._woken.set)
         try:
             await self._woken.wait()
         finally:
             timer.cancel()
 
 
-def _traced(error: BaseException | None) -> BaseException | None:
+def traced(error: BaseException | None) -> BaseException | None:
     """Where it was raised, without its text: foreign texts may hold secrets."""
     return None if error is None else RuntimeError(type(error).__name__).with_traceback(error.__traceback__)
 
@@ -165,7 +194,7 @@ class Supervisor:
     def __init__(self, log: logging.Logger | None = None) -> None:
         self._log = log or logging.getLogger(__name__)
         self._tasks: list[SupervisedTask] = []
-        self._once: set[asyncio.Task[Any]] = set()
+        self._once: dict[asyncio.Task[Any], tuple[type[Exception], ...]] = {}
         self._lost = 0
 
     def start(
@@ -182,10 +211,10 @@ class Supervisor:
         task.start()
         return task
 
-    def run_once(self, name: str, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Run work that is meant to end. What it raises is logged, unless somebody awaits the task."""
+    def run_once(self, name: str, work: Coroutine[Any, Any, Result], *, expected: tuple[type[Exception], ...] = ()) -> asyncio.Task[Result]:
+        """Run work that is meant to end. What it raises is logged, except types that are `expected`: those who await it tell of them."""
         task = asyncio.create_task(work, name=name)
-        self._once.add(task)
+        self._once[task] = expected
         task.add_done_callback(self._ended)
         return task
 
@@ -206,18 +235,18 @@ class Supervisor:
     async def stop(self, seconds: float = STOP_SECONDS) -> None:
         """Cancel everything and wait for its end, at most `seconds`. Safe to call twice."""
         supervised, self._tasks = self._tasks, []
-        once, self._once = self._once, set()
+        once, self._once = self._once, {}
         for task in once:
             task.cancel()
         await asyncio.gather(*(task.stop(seconds) for task in supervised))
         await ended(list(once), seconds, self._log)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._once.discard(task)
-        if task.cancelled() or (error := task.exception()) is None:
+        expected = self._once.pop(task, ())
+        if task.cancelled() or (error := task.exception()) is None or isinstance(error, expected):
             return
         self._lost += 1
-        self._log.error("%s failed: %s", task.get_name(), type(error).__name__, exc_info=_traced(error))
+        self._log.error("%s failed: %s", task.get_name(), type(error).__name__, exc_info=traced(error))
 
 
 async def ended(tasks: list[asyncio.Task[Any]], seconds: float, log: logging.Logger) -> None:
