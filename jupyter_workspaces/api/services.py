@@ -6,6 +6,7 @@ import asyncio
 import importlib
 import logging
 from collections.abc import Callable
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -13,6 +14,8 @@ from ..cluster.cache import Cache
 from ..cluster.client import Cluster
 from ..cluster.endpoint import Endpoint, NoEndpoint
 from ..cluster.errors import ClusterError, Unreachable
+from ..supervision import Health
+from ..timeouts import timeout
 from .events import Feed
 from .identity import Access
 from .problems import Problem
@@ -67,7 +70,7 @@ class Services:
             await asyncio.gather(task, return_exceptions=True)
         if self._up:
             self._up = False
-            self.feed.stop()
+            await self.feed.stop()
             await self.workspaces.stop()
             await self.access.stop()
             await self.cluster.stop()
@@ -85,12 +88,23 @@ class Services:
         if self._up and stale:
             return self
         try:
-            await asyncio.wait_for(asyncio.shield(self._starting), seconds)
+            async with timeout(seconds):
+                await asyncio.shield(self._starting)
         except asyncio.TimeoutError:
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "The cluster is not ready yet. Try again in a moment.") from None
         except Exception as error:  # whatever kept the cluster from starting is told to the one who asked
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error) or type(error).__name__) from error
         return self
+
+    @property
+    def stale_since(self) -> datetime | None:
+        """Since when what is answered may be out of date (UTC); None while it is live, and before the first start."""
+        return self.cluster.stale_since if self._up else None
+
+    @property
+    def health(self) -> list[Health]:
+        """How the long-lived tasks do: caches and feed."""
+        return [*self.cluster.health, *self.feed.health] if self._up else []
 
     def writer(self, user: str | None) -> str | None:
         """Who is written down as the one who changed an object: a vouched-for user, else the name by which the cluster knows us."""

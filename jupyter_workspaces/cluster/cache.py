@@ -53,7 +53,7 @@ class Cache:
         self.namespaces = Namespaces(cluster, here, times)
         self.pictures = Scoped(cluster, CONFIG_MAPS, here, label_selector=f"{names.IMAGE_SOURCE}=true", times=times)
         self.reflectors: dict[Resource, Scoped] = {found.resource: found for found in vars(self).values() if isinstance(found, Scoped)}
-        self._pulse = Pulse(cluster, self._leaves)
+        self._pulse = Pulse(cluster, self._leaves, times)
         self._pods_of: dict[Key, set[Key]] = {}
         self._services_of: dict[Key, set[Key]] = {}
         self._reached: OrderedDict[str, None] = OrderedDict()  # the least recently used first

@@ -5,40 +5,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 
-from ..supervision import Backoff, SupervisedTask
+from ..supervision import SupervisedTask
 from ..timeouts import timeout
 from .client import Cluster
 from .errors import ClusterError, Unreachable
-from .reflector import Reflector
+from .reflector import Reflector, Times
 from .stale import no_answer
-
-INTERVAL_SECONDS = 10.0
-"""Watches may be silent for so long before the cluster is asked. Bookmarks come once a minute, or never where nothing was written."""
-ANSWER_SECONDS = 6.0
-AWAY_SECONDS = 4.0
-"""Between two requests while the cluster does not answer."""
 
 
 class Pulse:
     """Asks for `/version` while reflectors are silent, and tells them whether there was an answer.
 
-    An open watch without events looks the same whether nothing changes or nobody is there. Once the cluster answers
-    again, reflectors need not wait for the ends of their pauses and timeouts.
+    An open watch without events looks the same whether nothing changes or nobody is there; bookmarks come once a minute,
+    and never where nothing was written. Once the cluster answers again, reflectors need not wait for the ends of their
+    pauses and timeouts.
     """
 
-    def __init__(
-        self,
-        cluster: Cluster,
-        reflectors: Callable[[], Iterable[Reflector]],
-        *,
-        interval: float = INTERVAL_SECONDS,
-        answer: float = ANSWER_SECONDS,
-        away: float = AWAY_SECONDS,
-    ) -> None:
-        self._cluster, self._reflectors = cluster, reflectors
-        self._interval, self._answer, self._away = interval, answer, away
+    def __init__(self, cluster: Cluster, reflectors: Callable[[], Iterable[Reflector]], times: Times | None = None) -> None:
+        self._cluster, self._reflectors, self._times = cluster, reflectors, times or Times()
         self._lost: ClusterError | None = None
-        self.task = SupervisedTask("pulse of the cluster", self._run, backoff=Backoff(away, interval))
+        self.task = SupervisedTask("pulse of the cluster", self._run)
 
     def start(self) -> None:
         """Begin to ask. Does nothing if it runs already."""
@@ -50,8 +36,9 @@ class Pulse:
 
     async def _run(self) -> None:
         while True:
-            await asyncio.sleep(self._interval if self._lost is None else self._away)
-            if self._lost is None and not any(found.silent(self._interval * 0.9) for found in self._reflectors()):
+            times = self._times
+            await asyncio.sleep(times.pulse if self._lost is None else times.pulse_away)
+            if self._lost is None and not any(found.silent(times.pulse * 0.9) for found in self._reflectors()):
                 continue
             error = await self._ask()
             if error is not None:
@@ -68,10 +55,10 @@ class Pulse:
     async def _ask(self) -> ClusterError | None:
         """The failure; None when the cluster answered, a refusal included: then it is there."""
         try:
-            async with timeout(self._answer):
+            async with timeout(self._times.pulse_answer):
                 await self._cluster.raw("GET", "/version")
         except asyncio.TimeoutError:
-            return Unreachable(f"{self._cluster.endpoint.name} did not answer within {self._answer:g} s")
+            return Unreachable(f"{self._cluster.endpoint.name} did not answer within {self._times.pulse_answer:g} s")
         except ClusterError as error:
             return error if no_answer(error) else None
         return None

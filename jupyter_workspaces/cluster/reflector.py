@@ -33,7 +33,8 @@ class Times:
     before `steady` did not work. Watches ask to be ended after `first_watch` until the server has shown that it does, then
     after up to `longest_watch`. After a 410 a list is repeated after `page` for each page it has, so that long lists keep
     to the limit of requests, too. A cache is stale when it has heard nothing for `stale_after_error`, or for `stale_after`
-    where no request failed.
+    where no request failed. When nothing was heard for `pulse`, the cluster is asked whether it is there: it has
+    `pulse_answer` to answer, and is asked again after `pulse_away`.
     """
 
     first_pause: float = 0.5
@@ -45,6 +46,9 @@ class Times:
     page: float = 3.0
     stale_after_error: float = 3.0
     stale_after: float = 12.0
+    pulse: float = 10.0
+    pulse_answer: float = 6.0
+    pulse_away: float = 4.0
 
 
 class WatchEnded(Exception):
