@@ -11,7 +11,14 @@ from contextlib import asynccontextmanager
 import aiohttp
 from aiohttp import web
 
-EXPIRED = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Expired", "code": 410, "message": "too old resource version"}
+EXPIRED = {
+    "kind": "Status",
+    "apiVersion": "v1",
+    "status": "Failure",
+    "reason": "Expired",
+    "code": 410,
+    "message": "too old resource version",
+}
 HUNG_SECONDS = 600.0
 
 MODES = {

@@ -22,7 +22,7 @@ from flaky_api import MODES
 __all__ = ["short_limits"]
 
 SPAN_SECONDS = 60.0
-STALE = ("refuse", "html", "json", "error", "busy", "garbage", "half", "hang", "freeze", "body", "short", "told")
+STALE = ("refuse", "html", "json", "error", "busy", "garbage", "half", "hang", "freeze", "body", "short")
 """Modes in which a cache cannot know of changes."""
 
 
