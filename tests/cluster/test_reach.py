@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from failing import faster, until
+from failing_api import faster, until
 from watched_api import WatchedApi, known
 
 from jupyter_workspaces.cluster.cache import Cache

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from failing import failing, faster, until
+from failing_api import embedded, failing, faster, until
 from watched_api import Object, WatchedApi, known
 
 from jupyter_workspaces.cluster.errors import ClusterError, NotAnAnswer, Unreachable
@@ -151,7 +151,7 @@ async def test_a_list_that_failed_after_many_pages_is_repeated_later() -> None:
 
 
 async def test_a_cluster_that_comes_back_without_changes_is_known_to_be_back(tmp_path: Path) -> None:
-    async with failing(tmp_path, faster()) as found:
+    async with embedded(tmp_path) as endpoint, failing(endpoint, faster()) as found:
         cache = found.cache
         found.api.fail("refuse")
         await until(lambda: isinstance(cache.workspaces.error, Unreachable) and cache.stale_since is not None)
@@ -162,7 +162,7 @@ async def test_a_cluster_that_comes_back_without_changes_is_known_to_be_back(tmp
 
 async def test_an_idle_cluster_is_neither_stale_nor_ill(tmp_path: Path) -> None:
     times = faster()
-    async with failing(tmp_path, times) as found:
+    async with embedded(tmp_path) as endpoint, failing(endpoint, times) as found:
         await until(lambda: found.cache.stale_since is None)
         failures = [health.total for health in found.cache.health]
         for _ in range(60):  # twice as long as silence may last
@@ -173,7 +173,7 @@ async def test_an_idle_cluster_is_neither_stale_nor_ill(tmp_path: Path) -> None:
 
 async def test_a_cluster_that_freezes_is_stale_soon_though_its_connections_are_open(tmp_path: Path) -> None:
     times = faster()
-    async with failing(tmp_path, times) as found:
+    async with embedded(tmp_path) as endpoint, failing(endpoint, times) as found:
         await until(lambda: found.cache.stale_since is None)
         found.api.fail("freeze")
         await until(lambda: found.cache.stale_since is not None, times.pulse + times.pulse_answer + times.stale_after_error + 2)
@@ -181,7 +181,7 @@ async def test_a_cluster_that_freezes_is_stale_soon_though_its_connections_are_o
 
 
 async def test_watches_that_a_server_ends_in_time_are_no_failures_and_grow_longer(tmp_path: Path) -> None:
-    async with failing(tmp_path, faster()) as found:
+    async with embedded(tmp_path) as endpoint, failing(endpoint, faster()) as found:
         pods = found.cache.pods
         await until(lambda: pods._period >= 4, 8)
         assert [health.total for health in pods.health] == [0]

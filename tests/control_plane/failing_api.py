@@ -69,29 +69,35 @@ async def until(condition: Callable[[], Any], limit: float = 10.0) -> None:
         await asyncio.sleep(0.01)
 
 
+async def _token() -> str:
+    return TOKEN
+
+
 @asynccontextmanager
-async def failing(directory: Path, times: Times | None = None, slow_seconds: float = 5.0) -> AsyncIterator[Failing]:
-    """A cache of all types, behind a proxy that works."""
-
-    async def token() -> str:
-        return TOKEN
-
+async def embedded(directory: Path) -> AsyncIterator[Endpoint]:
+    """An embedded API server with our definitions."""
     store = Store.open(directory / "cluster.db")
     server = ApiServer(store, TOKEN)
-    url = f"http://127.0.0.1:{await server.start('127.0.0.1', 0)}"
+    endpoint = Endpoint(f"http://127.0.0.1:{await server.start('127.0.0.1', 0)}", "direct", None, _token)
     try:
-        async with Cluster(Endpoint(url, "direct", None, token)) as direct:
+        async with Cluster(endpoint) as direct:
             await install(direct)
-            async with flaky_api(url, slow_seconds) as api:
-                cache = Cache(Cluster(Endpoint(api.url, "test", None, token)), times=times)
-                try:
-                    await cache.start()
-                    yield Failing(api, cache, direct)
-                finally:
-                    await cache.stop()
+        yield endpoint
     finally:
         await server.stop()
         store.close()
+
+
+@asynccontextmanager
+async def failing(endpoint: Endpoint, times: Times | None = None, slow_seconds: float = 5.0) -> AsyncIterator[Failing]:
+    """A cache of all types, behind a proxy that works until it is told to fail."""
+    async with flaky_api(endpoint, slow_seconds) as api, Cluster(endpoint) as direct:
+        cache = Cache(Cluster(Endpoint(api.url, "test", None, _token)), times=times)
+        try:
+            await cache.start()
+            yield Failing(api, cache, direct)
+        finally:
+            await cache.stop()
 
 
 @dataclass(frozen=True)
@@ -105,19 +111,19 @@ class Measured:
     stale: bool
 
 
-async def measure(directory: Path, mode: str, seconds: float, times: Times | None = None, slow_seconds: float = 5.0) -> Measured:
+async def measure(endpoint: Endpoint, mode: str, seconds: float, times: Times | None = None, slow_seconds: float = 5.0) -> Measured:
     """Let the API fail for `seconds`, change something meanwhile, and wait until the cache shows it."""
-    async with failing(directory, times, slow_seconds) as found:
+    async with failing(endpoint, times, slow_seconds) as found:
         await until(lambda: found.cache.healthy and found.cache.stale_since is None)
         await asyncio.sleep(1.0)  # so long the first watches are open, as they mostly are when a server fails
         found.api.reset()
         found.api.fail(mode)
         await asyncio.sleep(seconds / 2)
-        await found.change("made-meanwhile")
+        await found.change(f"made-while-{mode}")
         await asyncio.sleep(seconds / 2)
         asked, stale = found.api.reset(), found.cache.stale_since is not None
         asked.pop("version", None)
         found.api.fail("ok")
-        visible = await found.visible("made-meanwhile", VISIBLE_AFTER_HANG_SECONDS * 2)
+        visible = await found.visible(f"made-while-{mode}", VISIBLE_AFTER_HANG_SECONDS * 2)
         await until(lambda: found.cache.healthy and found.cache.stale_since is None, VISIBLE_AFTER_HANG_SECONDS)
         return Measured(mode, max(asked.values(), default=0), seconds, visible, stale)

@@ -10,6 +10,9 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 from aiohttp import web
+from yarl import URL
+
+from jupyter_workspaces.cluster.endpoint import Endpoint
 
 EXPIRED = {
     "kind": "Status",
@@ -44,7 +47,7 @@ MODES = {
 class FlakyApi:
     """`mode` is one of `MODES`, or `ok`; `asked` counts requests by the plural of the resource type."""
 
-    def __init__(self, upstream: str, slow_seconds: float = 5.0) -> None:
+    def __init__(self, upstream: Endpoint, slow_seconds: float = 5.0) -> None:
         self.url = ""
         self.mode = "ok"
         self.asked: Counter[str] = Counter()
@@ -118,10 +121,11 @@ class FlakyApi:
         return held
 
     async def _pass_on(self, request: web.Request, transport: asyncio.Transport) -> web.StreamResponse:
-        left_out = ("host", "content-length", "connection", "accept-encoding")
+        left_out = ("host", "content-length", "connection", "accept-encoding", "authorization")
         headers = {key: value for key, value in request.headers.items() if key.lower() not in left_out}
-        data = await request.read() or None
-        async with self.session.request(request.method, self._upstream + request.raw_path, headers=headers, data=data) as answer:
+        headers |= await self._upstream.headers()
+        data, url = await request.read() or None, URL(self._upstream.url + request.raw_path, encoded=True)
+        async with self.session.request(request.method, url, headers=headers, data=data) as answer:
             passed = web.StreamResponse(status=answer.status, headers={"Content-Type": answer.headers["Content-Type"]})
             await passed.prepare(request)
             self._streams.add(transport)
@@ -140,14 +144,14 @@ class FlakyApi:
 
 
 @asynccontextmanager
-async def flaky_api(upstream: str, slow_seconds: float = 5.0) -> AsyncIterator[FlakyApi]:
-    """Serve in front of the API at `upstream`."""
+async def flaky_api(upstream: Endpoint, slow_seconds: float = 5.0) -> AsyncIterator[FlakyApi]:
+    """Serve in front of `upstream`, with its credentials."""
     api = FlakyApi(upstream, slow_seconds)
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", api.answer)
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
-    timeout = aiohttp.ClientTimeout(total=None)
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout, auto_decompress=False) as api.session:
+    connector = aiohttp.TCPConnector(limit=0, ssl=upstream.ssl_context or True)
+    async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=None), auto_decompress=False) as api.session:
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         api.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
