@@ -133,7 +133,7 @@ class SupervisedTask:
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
-        while True:
+        while self._task is asyncio.current_task():  # work that ignored its cancellation is not begun again
             began = loop.time()
             self._woken.clear()
             failure: Exception | None = None

@@ -180,9 +180,9 @@ async def test_a_namespace_is_watched_only_for_who_may_look_there(
     assert refused(await raw("GET", "workspaces/team-a", **as_("ada")))[0] == 403
     assert (await raw("GET", "workspaces/default", **as_("ada"))).code == 200
     reached.clear()
+    headers = {"kubeflow-userid": "ada"}
     for namespace, status in (("team-a", 403), ("default", 302)):
         with pytest.raises(HTTPClientError) as answer:
-            headers = {"kubeflow-userid": "ada"}
             await jp_fetch("workspace", "connect", namespace, "nobody", "lab", headers=headers, follow_redirects=False)
         assert answer.value.code == status
     assert reached == ["default"]
