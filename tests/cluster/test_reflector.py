@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -171,13 +172,16 @@ async def test_an_idle_cluster_is_neither_stale_nor_ill(tmp_path: Path) -> None:
         assert [health.total for health in found.cache.health] == failures
 
 
-async def test_a_cluster_that_freezes_is_stale_soon_though_its_connections_are_open(tmp_path: Path) -> None:
-    times = faster()
+async def test_a_cluster_that_freezes_is_stale_soon_though_its_watches_go_on(tmp_path: Path) -> None:
+    times = replace(faster(), first_watch=60)
     async with embedded(tmp_path) as endpoint, failing(endpoint, times) as found:
         await until(lambda: found.cache.stale_since is None)
         found.api.fail("freeze")
         await until(lambda: found.cache.stale_since is not None, times.pulse + times.pulse_answer + times.stale_after_error + 2)
         assert found.cache.stale_reason == "The cluster does not answer."
+        await found.change("made-meanwhile")
+        found.api.fail("ok")
+        await found.visible("made-meanwhile", 5)
 
 
 async def test_watches_that_a_server_ends_in_time_are_no_failures_and_grow_longer(tmp_path: Path) -> None:
