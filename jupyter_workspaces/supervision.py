@@ -13,7 +13,7 @@ import random
 from collections.abc import Awaitable, Callable, Collection, Coroutine
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, TypeVar
 
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
@@ -21,8 +21,12 @@ JITTER = 0.25
 """Pauses are this share longer or shorter, so that many who lost the same server do not return together."""
 STOP_SECONDS = 10.0
 
+Result = TypeVar("Result")
 Work = Callable[[], Awaitable[None]]
 Describe = Callable[[Exception], str]
+Changed = Callable[["Health"], None]
+Pause = Callable[["Exception | None", float], float]
+"""The seconds to wait after a failure, from what was raised (None: the work ended) and the backoff's own pause."""
 
 
 class Backoff:
@@ -64,9 +68,12 @@ class SupervisedTask:
 
     `work` calls `progressed` whenever it did something useful; that ends the backoff and makes it
     healthy. Work that never calls it is taken to have progressed when it ran for twice the longest
-    pause. What it raises is logged with its traceback once per kind and until progress, and told in
-    `health` by `describe` (the default names the type only). `backoff` may be shared with the work.
-    With `ends` work that returns is done, and `finished` returns.
+    pause, unless `reports_progress` says that it always calls it. What it raises is logged with its
+    traceback once per kind and until progress, and told in `health` by `describe` (the default names
+    the type only); types that are `expected` are logged as a warning without traceback. `backoff` may
+    be shared with the work; `pause` may lengthen its pauses for some failures. With `ends` work that
+    returns is done, and `finished` returns. `on_change` is called with the new health after each
+    failure and when it works again.
     """
 
     def __init__(
@@ -76,12 +83,17 @@ class SupervisedTask:
         *,
         backoff: Backoff | None = None,
         describe: Describe = type_of,
+        expected: tuple[type[Exception], ...] = (),
+        reports_progress: bool = False,
+        pause: Pause = lambda error, seconds: seconds,
         log: logging.Logger | None = None,
         ends: bool = False,
+        on_change: Changed | None = None,
     ) -> None:
         self.name = name
         self._ends = ends
-        self._work, self._describe = work, describe
+        self._work, self._describe, self._on_change = work, describe, on_change
+        self._expected, self._reports_progress, self._pause_after = expected, reports_progress, pause
         self._backoff = backoff or Backoff()
         self._log = log or logging.getLogger(__name__)
         self._task: asyncio.Task[None] | None = None
@@ -108,6 +120,11 @@ class SupervisedTask:
         if task is not None:
             await ended([task], seconds, self._log, again=again)
 
+    def cancel(self) -> None:
+        """Ask the work to end, without waiting for it; `stop` waits."""
+        if self._task is not None:
+            self._task.cancel()
+
     async def finished(self) -> None:
         """Return once work that `ends` has returned, or the task was stopped."""
         if self._task is not None:
@@ -117,9 +134,14 @@ class SupervisedTask:
         """Something useful was done: failures before this are over."""
         self._backoff.reset()
         self._told.clear()
-        if not self._health.healthy:
+        if self._health.failures:
             self._log.info("%s works again after %d failures", self.name, self._health.failures)
-            self._health = Health(self.name, healthy=True, total=self._health.total)
+            self._changed_to(Health(self.name, healthy=True, total=self._health.total))
+
+    def recovered(self) -> None:
+        """The work goes well again, but has not progressed: healthy, while the backoff stays as it is."""
+        if not self._health.healthy:
+            self._changed_to(Health(self.name, healthy=True, failures=self._health.failures, total=self._health.total))
 
     def wake(self) -> None:
         """End the pause after a failure: there is reason to believe that the next try succeeds."""
@@ -127,44 +149,67 @@ class SupervisedTask:
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
-        while True:
-            lasts = loop.call_later(self._backoff.longest * 2, self.progressed)
+        while self._task is asyncio.current_task():  # work that ignored its cancellation is not begun again
+            lasts = None if self._reports_progress else loop.call_later(self._backoff.longest * 2, self.progressed)
             self._woken.clear()
+            failure: Exception | None = None
             try:
                 await self._work()
                 if self._ends:
                     return self.progressed()
                 self._failed("it ended by itself", None)
+            except asyncio.CancelledError:
+                if self._is_cancelled():
+                    raise
+                self._failed("something that it waited for was cancelled", None)
             except Exception as error:  # noqa: BLE001  the outermost edge of a task: it is told, and the work goes on
+                failure = error
                 self._failed(self._describe(error), error)
             finally:
-                lasts.cancel()
-            await self._pause()
+                if lasts is not None:
+                    lasts.cancel()
+            await self._pause(self._pause_after(failure, self._backoff.next()))
+
+    def _is_cancelled(self) -> bool:
+        """Whether this task was cancelled, not only something that the work waited for. Python 3.10 cannot tell."""
+        task = asyncio.current_task()
+        cancelling = getattr(task, "cancelling", lambda: 1)
+        return self._task is not task or bool(cancelling())
 
     def _failed(self, problem: str, error: Exception | None) -> None:
         before = self._health
-        self._health = Health(
-            self.name,
-            healthy=False,
-            failures=before.failures + 1,
-            total=before.total + 1,
-            since=before.since or datetime.now(timezone.utc),
-            problem=problem,
-        )
         kind = f"{type(error).__name__}: {problem}"
         if kind not in self._told:
             self._told.add(kind)
-            self._log.error("%s failed and is tried again: %s", self.name, problem, exc_info=_traced(error))
+            if isinstance(error, self._expected):
+                self._log.warning("%s failed and is tried again: %s", self.name, problem)
+            else:
+                self._log.error("%s failed and is tried again: %s", self.name, problem, exc_info=traced(error))
+        self._changed_to(
+            Health(
+                self.name,
+                healthy=False,
+                failures=before.failures + 1,
+                total=before.total + 1,
+                since=before.since or datetime.now(timezone.utc),
+                problem=problem,
+            )
+        )
 
-    async def _pause(self) -> None:
-        timer = asyncio.get_running_loop().call_later(self._backoff.next(), self._woken.set)
+    def _changed_to(self, health: Health) -> None:
+        self._health = health
+        if self._on_change is not None:
+            self._on_change(health)
+
+    async def _pause(self, seconds: float) -> None:
+        timer = asyncio.get_running_loop().call_later(seconds, self._woken.set)
         try:
             await self._woken.wait()
         finally:
             timer.cancel()
 
 
-def _traced(error: BaseException | None) -> BaseException | None:
+def traced(error: BaseException | None) -> BaseException | None:
     """Where it was raised, without its text: foreign texts may hold secrets."""
     return None if error is None else RuntimeError(type(error).__name__).with_traceback(error.__traceback__)
 
@@ -176,7 +221,7 @@ class Supervisor:
         """`within` includes the health of this supervisor's tasks in its own, until this one is stopped."""
         self._log = log or logging.getLogger(__name__)
         self._tasks: list[SupervisedTask] = []
-        self._once: set[asyncio.Task[Any]] = set()
+        self._once: dict[asyncio.Task[Any], tuple[type[Exception], ...]] = {}
         self._inner: list[Supervisor] = []
         self._within = within
         self._lost = 0
@@ -198,12 +243,17 @@ class Supervisor:
         task.start()
         return task
 
-    def run_once(self, name: str, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Run work that is meant to end. What it raises is logged, unless somebody awaits the task."""
+    def run_once(self, name: str, work: Coroutine[Any, Any, Result], *, expected: tuple[type[Exception], ...] = ()) -> asyncio.Task[Result]:
+        """Run work that is meant to end. What it raises is logged, except types that are `expected`: those who await it tell of them."""
         task = asyncio.create_task(work, name=name)
-        self._once.add(task)
+        self._once[task] = expected
         task.add_done_callback(self._ended)
         return task
+
+    @property
+    def running(self) -> int:
+        """How many tasks that run once have not ended."""
+        return len(self._once)
 
     @property
     def health(self) -> list[Health]:
@@ -230,18 +280,18 @@ class Supervisor:
         if self._within is not None and self in self._within._inner:
             self._within._inner.remove(self)
         supervised, self._tasks = self._tasks, []
-        once, self._once = self._once, set()
+        once, self._once = self._once, {}
         for task in once:
             task.cancel()
         await asyncio.gather(*(task.stop(seconds) for task in supervised))
         await ended(list(once), seconds, self._log)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._once.discard(task)
-        if task.cancelled() or (error := task.exception()) is None:
+        expected = self._once.pop(task, ())
+        if task.cancelled() or (error := task.exception()) is None or isinstance(error, expected):
             return
         self._lost += 1
-        self._log.error("%s failed: %s", task.get_name(), type(error).__name__, exc_info=_traced(error))
+        self._log.error("%s failed: %s", task.get_name(), type(error).__name__, exc_info=traced(error))
 
 
 async def ended(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 
 import pytest
 
@@ -124,6 +125,7 @@ async def test_a_task_that_ignores_cancellation_is_named_when_stopped(caplog):
     await task.stop(0.05)
     assert "stubborn did not stop within 0.05 s" in caplog.text
     end.set()
+    await until(lambda: all(found.get_name() != "stubborn" for found in asyncio.all_tasks()))  # it is not begun again
 
 
 async def test_a_supervisor_stops_all_and_tells_who_is_ill():
@@ -247,3 +249,102 @@ async def test_waiting_for_the_end_has_a_limit(caplog):
     assert "stubborn did not stop within 0.05 s" in caplog.text
     over.append(1)
     await ended([task])
+
+
+async def test_expected_failures_are_warnings_without_a_traceback(caplog):
+    async def work():
+        raise Secret(TEXT)
+
+    task = SupervisedTask("worker", work, backoff=Backoff(0.001, 0.001), expected=(Secret,))
+    task.start()
+    await until(lambda: task.health.failures >= 3)
+    await task.stop()
+    [record] = caplog.records
+    assert (record.levelname, record.exc_info) == ("WARNING", None)
+    assert TEXT not in caplog.text
+
+
+async def test_recovery_makes_healthy_and_leaves_the_backoff_as_it_is():
+    backoff, going = Backoff(0.001, 0.004), asyncio.Event()
+
+    async def work():
+        if not going.is_set():
+            raise OSError
+        task.recovered()
+        await asyncio.sleep(60)
+
+    task = SupervisedTask("worker", work, backoff=backoff, reports_progress=True)
+    task.start()
+    await until(lambda: task.health.failures >= 3)
+    going.set()
+    await until(lambda: task.health.healthy)
+    assert task.health.failures >= 3
+    assert backoff.next() > 0.002
+    task.progressed()
+    assert task.health.failures == 0
+    assert backoff.next() <= 0.00125
+    await task.stop()
+
+
+async def test_long_work_that_reports_its_progress_has_made_none_unasked():
+    backoff = Backoff(0.001, 0.002)
+
+    async def work():
+        await asyncio.sleep(0.01)
+        raise OSError
+
+    task = SupervisedTask("worker", work, backoff=backoff, reports_progress=True)
+    task.start()
+    await until(lambda: task.health.failures >= 4)
+    await task.stop()
+
+
+async def test_a_pause_can_be_chosen_by_the_failure():
+    seen = []
+
+    def pause(error, seconds):
+        seen.append((type(error), seconds))
+        return 0.001
+
+    async def work():
+        raise OSError
+
+    task = SupervisedTask("worker", work, backoff=Backoff(60, 60), pause=pause)
+    task.start()
+    await until(lambda: len(seen) >= 3)
+    await task.stop()
+    assert seen[0][0] is OSError
+    assert 45 <= seen[0][1] <= 60
+
+
+async def test_work_whose_own_task_was_cancelled_runs_again():
+    if sys.version_info < (3, 11):
+        pytest.skip("Python 3.10 cannot tell who was cancelled")
+    runs = []
+
+    async def work():
+        runs.append(1)
+        other = asyncio.ensure_future(asyncio.sleep(60))
+        other.cancel()
+        await other
+
+    task = SupervisedTask("worker", work, backoff=Backoff(0.001, 0.001))
+    task.start()
+    await until(lambda: len(runs) >= 2)
+    assert task.running
+    await task.stop()
+
+
+async def test_what_is_expected_of_work_that_runs_once_is_left_to_those_who_await_it(caplog):
+    supervisor = Supervisor()
+
+    async def fails():
+        raise Secret(TEXT)
+
+    task = supervisor.run_once("one transfer", fails(), expected=(Secret,))
+    with pytest.raises(Secret):
+        await task
+    await asyncio.sleep(0)
+    assert supervisor.lost == 0
+    assert caplog.text == ""
+    await supervisor.stop()

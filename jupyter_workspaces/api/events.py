@@ -6,24 +6,31 @@ Source: WHATWG HTML, “Server-sent events”. The wire is described in docs/api
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from ..cluster.cache import Cache
 from ..cluster.reflector import Key, key_of
+from ..supervision import Health, Supervisor
 from ..timeouts import timeout
+from .times import rfc3339
 from .workspaces.kinds.service import Kinds
 from .workspaces.workspaces.service import Workspaces
+
+log = logging.getLogger(__name__)
 
 Object = dict[str, Any]
 
 COALESCE_SECONDS = 0.02
 KEEP_ALIVE_SECONDS = 15.0
+STALE_CHECK_SECONDS = 1.0
 KEPT_EVENTS = 2_000
 QUEUE = 1_000
 SUBSCRIBERS = 2_000
@@ -35,9 +42,12 @@ class TooManySubscribers(Exception):
 
 @dataclass(frozen=True)
 class Told:
-    """One encoded event; the namespace is empty where everybody may hear it."""
+    """One encoded event; the namespace is empty where everybody may hear it.
 
-    number: int
+    Without a number it concerns every listener, and is not kept.
+    """
+
+    number: int | None
     namespace: str
     body: bytes
 
@@ -51,10 +61,14 @@ class Feed:
         self.epoch = secrets.token_hex(4)
         self.revision = 0
         self._cache, self._workspaces, self._kinds, self._prefix, self._hint = cache, workspaces, kinds, prefix, hint
-        self._dirty: dict[tuple[str, Key], tuple[str, Object]] = {}
+        self._dirty: OrderedDict[tuple[str, Key], tuple[str, Object]] = OrderedDict()
         self._kept: deque[Told] = deque(maxlen=KEPT_EVENTS)
         self._queues: set[asyncio.Queue[Told | None]] = set()
-        self._timer: asyncio.TimerHandle | None = None
+        self._changed = asyncio.Event()
+        self._stale = cache.stale_since
+        self._tasks = Supervisor(log)
+        self._changes = self._tasks.start("feed of changes", self._tell_changes)
+        self._tasks.start("feed of staleness", self._tell_staleness)
         self._stops = [cache.workspaces.listen(self._workspace_changed), cache.kinds.listen(self._kind_changed)]
 
     @property
@@ -62,12 +76,16 @@ class Feed:
         """How many streams are open."""
         return len(self._queues)
 
-    def stop(self) -> None:
-        """Tell nobody any more, and end all streams."""
+    @property
+    def health(self) -> list[Health]:
+        """How its tasks do."""
+        return self._tasks.health
+
+    async def stop(self) -> None:
+        """Stop publishing and close all streams."""
         for stop in self._stops:
             stop()
-        if self._timer is not None:
-            self._timer.cancel()
+        await self._tasks.stop()
         for queue in list(self._queues):
             _end(queue)
 
@@ -80,9 +98,7 @@ class Feed:
         if len(self._queues) >= SUBSCRIBERS:
             raise TooManySubscribers(f"{SUBSCRIBERS} streams are open already; close some.")
         queue: asyncio.Queue[Told | None] = asyncio.Queue(QUEUE)
-        if self._timer is not None:
-            self._timer.cancel()
-            self._flush()  # what is in the snapshot must not be told again as new
+        self._flush()  # what is in the snapshot must not be told again as new
         self._queues.add(queue)
         try:
             number = self.revision
@@ -93,6 +109,8 @@ class Feed:
                 for told in missed:
                     if _concerns(told, namespace, kinds):
                         yield told.body
+            if (since := self._cache.stale_since) is not None:
+                yield self._staleness(since)
             while True:
                 try:
                     async with timeout(KEEP_ALIVE_SECONDS):
@@ -103,7 +121,7 @@ class Feed:
                 if next_told is None:
                     yield b"event: resync\ndata: {}\n\n"
                     return
-                if next_told.number > number and _concerns(next_told, namespace, kinds):
+                if next_told.number is None or (next_told.number > number and _concerns(next_told, namespace, kinds)):
                     yield next_told.body
         finally:
             self._queues.discard(queue)
@@ -120,10 +138,10 @@ class Feed:
         if epoch != self.epoch or not text.isascii() or not text.isdigit() or len(text) > 18:
             return None
         number = int(text)
-        oldest = self._kept[0].number if self._kept else self.revision + 1
+        oldest = self.revision + 1 - len(self._kept)
         if number > self.revision or number < oldest - 1:
             return None
-        return [told for told in self._kept if told.number > number]
+        return [told for told in self._kept if told.number is not None and told.number > number]
 
     def _workspace_changed(self, change: str, obj: Object, previous: Object | None) -> None:
         self._mark("workspace", change, obj)
@@ -143,26 +161,47 @@ class Feed:
         if known is not None and known[0] == "ADDED" and change == "MODIFIED":
             change = "ADDED"
         self._dirty[key] = (change, obj)
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(COALESCE_SECONDS, self._flush)
+        self._changed.set()
+
+    async def _tell_changes(self) -> None:
+        while True:
+            await self._changed.wait()
+            await asyncio.sleep(COALESCE_SECONDS)
+            self._flush()
+            self._changes.progressed()
+
+    async def _tell_staleness(self) -> None:
+        while True:
+            await asyncio.sleep(STALE_CHECK_SECONDS)
+            since = self._cache.stale_since
+            if (since is None) != (self._stale is None):
+                self._send(Told(None, "", self._staleness(since)))
+            self._stale = since
+
+    def _staleness(self, since: datetime | None) -> bytes:
+        data = {"since": rfc3339(since) if since else None, "reason": self._cache.stale_reason if since else ""}
+        return b"event: stale\ndata: " + msgspec.json.encode(data) + b"\n\n"
 
     def _flush(self) -> None:
-        self._timer = None
-        dirty, self._dirty = self._dirty, {}
-        for (what, key), (change, obj) in dirty.items():
+        self._changed.clear()
+        while self._dirty:
+            (what, key), (change, obj) = self._dirty.popitem(last=False)
             self.revision += 1
             item = self._encoded(what, obj)
             head = f'id: {self.epoch}-{self.revision}\nevent: {what}\ndata: {{"type":"{change}","object":'.encode()
             told = Told(self.revision, key[0], head + item + b"}\n\n")
             self._kept.append(told)
-            for queue in list(self._queues):
-                if queue.full():
-                    _end(queue)
-                    self._queues.discard(queue)
-                else:
-                    queue.put_nowait(told)
+            self._send(told)
             if self._hint is not None:
                 self._hint({"change": change, "kind": what, "namespace": key[0], "name": key[1]})
+
+    def _send(self, told: Told) -> None:
+        for queue in list(self._queues):
+            if queue.full():
+                _end(queue)
+                self._queues.discard(queue)
+            else:
+                queue.put_nowait(told)
 
     def _encoded(self, what: str, obj: Object) -> bytes:
         return self._workspaces.encoded(obj) if what == "workspace" else msgspec.json.encode(self._kinds.item(obj))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from asyncio import Future
 from collections.abc import AsyncIterable, Callable, Mapping, Sequence
 from functools import cached_property, partial
 from http import HTTPStatus
@@ -22,6 +23,7 @@ from .identity import SIGNED_IN, CannotAsk, HeaderIdentities, Identity, decide, 
 from .problems import Problem, Stale
 from .receiving import STRANGER_BYTES, Received
 from .selection import Selection, selection
+from .times import rfc3339
 
 if TYPE_CHECKING:
     from ..resources.catalog import Resource
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 Model = TypeVar("Model", bound=msgspec.Struct)
 
 JSON = "application/json"
+STALE_SINCE = "Jupyter-Workspaces-Stale-Since"
 OUR_HEADERS = ("If-None-Match", "If-Match")
 OUR_PARAMETERS = frozenset({"revision", "limit", "continue", "sort", "filter", "fields", "watch", "follow"})
 
@@ -40,6 +43,7 @@ class DataHandler(APIHandler):
 
     auth_resource = "workspaces"
     _track_activity = False  # a panel that looks must not keep an idle server alive
+    reads_cache = True  # a GET may be answered from a cache that is stale
     _permitted = False
     _decided = False
     _cut_off = False
@@ -322,6 +326,18 @@ class DataHandler(APIHandler):
         self.set_status(HTTPStatus.NOT_MODIFIED)
         self.finish()
         return True
+
+    def tell_staleness(self) -> None:
+        """Say in a header since when the cluster has not been heard from, where the answer may be out of date for that."""
+        if self.reads_cache and self.request.method in ("GET", "HEAD") and self.get_status() < 400:
+            since = self._services.stale_since
+            if since is not None:
+                self.set_header(STALE_SINCE, rfc3339(since))
+
+    def finish(self, *args: Any, **kwargs: Any) -> Future[Any]:
+        if not self._headers_written:
+            self.tell_staleness()
+        return super().finish(*args, **kwargs)
 
     def compute_etag(self) -> str | None:
         """None: hashing every body costs more than it saves; revisions are compared instead (`unchanged`)."""

@@ -16,6 +16,8 @@ from .problems import Problem
 class RedirectedHandler(DataHandler):
     """301 for GET, with a page for people; 307 otherwise, so that the body goes along."""
 
+    reads_cache = False
+
     def initialize(self, location: str) -> None:
         self.location = location
 

@@ -10,6 +10,7 @@ import asyncio
 import importlib
 import logging
 from collections.abc import Callable
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -18,7 +19,7 @@ from ..cluster.client import Cluster
 from ..cluster.endpoint import Endpoint, NoEndpoint
 from ..cluster.errors import ClusterError, Unreachable
 from ..cluster.sources import EndpointSource, Look
-from ..supervision import STOP_SECONDS, Backoff, Supervisor
+from ..supervision import STOP_SECONDS, Backoff, Health, Supervisor
 from ..timeouts import timeout
 from .events import Feed
 from .identity import Access
@@ -124,6 +125,16 @@ class Services:
         except Exception as error:  # whatever kept the cluster from starting is told to the one who asked
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error) or type(error).__name__) from error
         return self
+
+    @property
+    def stale_since(self) -> datetime | None:
+        """Since when what is answered may be out of date (UTC); None while it is live, and before the first start."""
+        return self.cluster.stale_since if self._up else None
+
+    @property
+    def health(self) -> list[Health]:
+        """How the long-lived tasks do: caches and feed."""
+        return [*self.cluster.health, *self.feed.health] if self._up else []
 
     def writer(self, user: str | None) -> str | None:
         """Name recorded as the one who changed an object: an authenticated user, else the name by which the cluster knows us."""
@@ -258,7 +269,7 @@ def _has_come_up(source: EndpointSource, known: Look) -> bool:
 
 async def _end(feed: Feed, restarts: Restarts, access: Access, cache: Cache) -> None:
     """End the streams of a cache (clients come back to a new snapshot), then the cache."""
-    feed.stop()
+    await feed.stop()
     await restarts.stop()
     await access.stop()
     await cache.stop()

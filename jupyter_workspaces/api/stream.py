@@ -32,22 +32,26 @@ class StreamHandler(DataHandler):
     async def stream(self, namespace: str | None, *, kinds: bool) -> None:
         """Until the client leaves; `kinds` tells of workspace kinds too, an empty `namespace` of nothing else."""
         # Of a cluster that is down, too: the stream tells since when, and goes on by itself when it is back.
-        feed = (await self.services.ready(stale=True)).feed
+        services = await self.services.ready(stale=True)
+        feed = services.feed
         loop = asyncio.get_running_loop()
         end = loop.time() + PERMITTED_SECONDS
         self._task = asyncio.current_task()
         self.set_header("Cache-Control", "no-cache")
         self.set_header("X-Accel-Buffering", "no")
         self.set_header("Content-Type", "text/event-stream")
+        self.tell_staleness()
         if self.request.connection is not None:
             self.request.connection.stream.set_nodelay(True)  # type: ignore[attr-defined]
         try:
-            async with aclosing(feed.subscribe(namespace, self.request.headers.get("Last-Event-ID"), kinds=kinds)) as events:
-                async for event in events:
-                    self.write(event)
-                    await self.flush()
-                    if self.trusts_headers and loop.time() > end:
-                        break  # whoever comes back is asked again whether they still may
+            subscription = feed.subscribe(namespace, self.request.headers.get("Last-Event-ID"), kinds=kinds)
+            with services.cluster.hold(namespace):
+                async with aclosing(subscription) as events:
+                    async for event in events:
+                        self.write(event)
+                        await self.flush()
+                        if self.trusts_headers and loop.time() > end:
+                            break  # whoever comes back is asked again whether they still may
         except StreamClosedError:
             return
         except TooManySubscribers as error:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -21,9 +24,11 @@ from ..resources.catalog import (
     Resource,
 )
 from ..resources.ownership import age, controller, controls, is_named_pod, is_pod_of, is_workspace_service
+from ..supervision import Health, Supervisor
 from .client import Cluster
-from .errors import ClusterError, Forbidden
-from .reflector import Key, key_of
+from .errors import ClusterError, Forbidden, NotFound, Unauthorized, Unreachable
+from .pulse import Pulse
+from .reflector import Key, Reflector, Times, key_of
 from .scoped import Namespaces, Scoped
 
 Object = dict[str, Any]
@@ -35,26 +40,29 @@ MOST_NAMESPACES = 50
 class Cache:
     """Shared reflectors, and the client behind them for everything else. Secrets and events are read when asked for, never watched."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, *, times: Times | None = None) -> None:
         self.cluster = cluster
         self.endpoint = cluster.endpoint
         here = [cluster.endpoint.namespace]
-        self.workspaces = Scoped(cluster, WORKSPACES, here, strict=True)
-        self.kinds = Scoped(cluster, WORKSPACE_KINDS, here, strict=True)
-        self.pods = Scoped(cluster, PODS, here)
-        self.stateful_sets = Scoped(cluster, STATEFUL_SETS, here)
-        self.services = Scoped(cluster, SERVICES, here, label_selector=names.WORKSPACE_NAME)
-        self.claims = Scoped(cluster, PERSISTENT_VOLUME_CLAIMS, here, strict=True)
-        self.volumes = Scoped(cluster, PERSISTENT_VOLUMES, here)
-        self.storage_classes = Scoped(cluster, STORAGE_CLASSES, here, strict=True)
-        self.namespaces = Namespaces(cluster, here)
-        self.pictures = Scoped(cluster, CONFIG_MAPS, here, label_selector=f"{names.IMAGE_SOURCE}=true")
+        self.workspaces = Scoped(cluster, WORKSPACES, here, strict=True, times=times)
+        self.kinds = Scoped(cluster, WORKSPACE_KINDS, here, strict=True, times=times)
+        self.pods = Scoped(cluster, PODS, here, times=times)
+        self.stateful_sets = Scoped(cluster, STATEFUL_SETS, here, times=times)
+        self.services = Scoped(cluster, SERVICES, here, label_selector=names.WORKSPACE_NAME, times=times)
+        self.claims = Scoped(cluster, PERSISTENT_VOLUME_CLAIMS, here, strict=True, times=times)
+        self.volumes = Scoped(cluster, PERSISTENT_VOLUMES, here, times=times)
+        self.storage_classes = Scoped(cluster, STORAGE_CLASSES, here, strict=True, times=times)
+        self.namespaces = Namespaces(cluster, here, times)
+        self.pictures = Scoped(cluster, CONFIG_MAPS, here, label_selector=f"{names.IMAGE_SOURCE}=true", times=times)
         self.reflectors: dict[Resource, Scoped] = {found.resource: found for found in vars(self).values() if isinstance(found, Scoped)}
+        self._pulse = Pulse(cluster, self._leaves, times)
         self._pods_of: dict[Key, set[Key]] = {}
         self._services_of: dict[Key, set[Key]] = {}
         self._sets_of: dict[Key, set[Key]] = {}
-        self._reached: set[str] = set()
+        self._reached: OrderedDict[str, None] = OrderedDict()  # the least recently used first
+        self._held: Counter[str] = Counter()
         self._reaching: dict[str, asyncio.Task[None]] = {}
+        self._tasks = Supervisor()
         self.pods.listen(partial(_index, _labelled, self._pods_of))
         self.services.listen(partial(_index, _labelled, self._services_of))
         self.stateful_sets.listen(partial(_index, _controlled, self._sets_of))
@@ -66,29 +74,53 @@ class Cache:
         """
         for reflector in self.reflectors.values():
             reflector.start()
+        self._pulse.start()
         await asyncio.gather(*(reflector.answered(seconds) for reflector in self.reflectors.values()))
         if (denied := self.workspaces.denied) is not None:
             raise denied
+        for reflector in self.reflectors.values():
+            if not reflector.ready and reflector.denied is None:  # a part has not been listed: it is not empty, but unknown
+                raise _unlisted(reflector)
 
     async def reach(self, namespace: str) -> None:
-        """What is in this namespace can be read from now on, also by somebody who may not see all of them.
+        """Return once what is in this namespace can be read, also by somebody who may not see all of them.
 
-        Raises `Forbidden`, in the cluster's own words, when its workspaces may not be seen, and `ClusterError`, `TimeoutError`.
-        Who gives up waiting does not stop the others: one task reaches a namespace for all.
+        Ask whether the user may look there before: it costs a watch for each kind of object.
+        Raises `Forbidden`, in the cluster's own words, when its workspaces may not be seen, and `ClusterError`, `TimeoutError`
+        when something in it has not been listed. One task reaches a namespace for all; a caller that gives up does not stop it.
         """
         parts = self.workspaces.parts
-        if not parts or namespace in self._reached:
+        if not parts:
             return
-        if namespace not in parts and len(parts) >= MOST_NAMESPACES:
-            raise Forbidden(f"{MOST_NAMESPACES} namespaces are watched one by one already; only who may list all of them can see more")
+        if namespace in self._reached:
+            self._reached.move_to_end(namespace)
+            return
         reaching = self._reaching.get(namespace)
         if reaching is None:
-            reaching = asyncio.create_task(self._reach(namespace, namespace in parts), name=f"reach namespace {namespace}")
+            reaching = self._tasks.run_once(
+                f"reach namespace {namespace}",
+                self._reach(namespace, namespace in parts),
+                expected=(ClusterError, TimeoutError, asyncio.TimeoutError),
+            )
             self._reaching[namespace] = reaching
-            reaching.add_done_callback(lambda task: self._reach_ended(namespace, task))
+            reaching.add_done_callback(lambda task: self._reaching.pop(namespace, None))
         await asyncio.shield(reaching)
 
+    @contextmanager
+    def hold(self, namespace: str | None) -> Iterator[None]:
+        """Keep a namespace watched: somebody follows its changes."""
+        key = namespace or ""
+        self._held[key] += 1
+        try:
+            yield
+        finally:
+            self._held[key] -= 1
+            if not self._held[key]:
+                del self._held[key]
+
     async def _reach(self, namespace: str, watched: bool) -> None:
+        if not watched:
+            await self._make_room()
         try:
             await self.workspaces.add(namespace)
         except (ClusterError, TimeoutError, asyncio.TimeoutError):
@@ -96,26 +128,68 @@ class Cache:
                 await self.workspaces.drop(namespace)
             raise
         rest = [found for found in self.reflectors.values() if found.parts and found.resource.namespaced and found is not self.workspaces]
-        await asyncio.gather(*(found.add(namespace) for found in rest), return_exceptions=True)
+        for outcome in await asyncio.gather(*(found.add(namespace) for found in rest), return_exceptions=True):
+            if isinstance(outcome, BaseException) and not isinstance(outcome, (Forbidden, NotFound)):
+                raise outcome  # not listed is not empty; the next who asks tries again
         await self.namespaces.learn(namespace)
-        self._reached.add(namespace)
+        self._reached[namespace] = None
 
-    def _reach_ended(self, namespace: str, task: asyncio.Task[None]) -> None:
-        del self._reaching[namespace]
-        if not task.cancelled():
-            task.exception()  # raised to those who waited; the next who ask try again
+    async def _make_room(self) -> None:
+        """Give up the namespace that was not asked for the longest, so that another one can be watched. Raises `Forbidden`."""
+        while len({*(parts := self.workspaces.parts), *self._reaching}) > MOST_NAMESPACES:
+            idle = [name for name in self._reached if name in parts and name != self.endpoint.namespace and not self._held[name]]
+            if not idle:
+                raise Forbidden(
+                    f"{MOST_NAMESPACES} namespaces are watched one by one already, and each is in use; "
+                    "only who may list all of them can see more"
+                )
+            del self._reached[idle[0]]
+            self.namespaces.forget(idle[0])
+            await asyncio.gather(*(found.drop(idle[0]) for found in self.reflectors.values()))
 
     async def stop(self) -> None:
-        reaching = list(self._reaching.values())
-        for task in reaching:
-            task.cancel()
-        await asyncio.gather(*reaching, return_exceptions=True)
+        """Stop all tasks and close the client."""
+        await self._pulse.stop()
+        await self._tasks.stop()
         await asyncio.gather(*(reflector.stop() for reflector in self.reflectors.values()))
         await self.cluster.close()
 
     @property
     def ready(self) -> bool:
         return all(reflector.ready or reflector.denied for reflector in self.reflectors.values())
+
+    # How it does
+
+    @property
+    def stale_since(self) -> datetime | None:
+        """Since when something in it may be out of date (UTC), because the cluster was not heard from; None while it is live."""
+        return min((since for found in self.reflectors.values() if (since := found.stale_since) is not None), default=None)
+
+    @property
+    def stale_reason(self) -> str:
+        """Why it is stale, in a short text for a person; empty while it is live."""
+        stale = [found for found in self._leaves() if found.stale_since is not None]
+        if not stale:
+            return ""
+        errors = [found.error for found in stale]
+        if any(isinstance(error, Unauthorized) for error in errors):
+            return "The cluster does not accept this server's credentials any more."
+        if all(error is None or isinstance(error, Unreachable) for error in errors):
+            return "The cluster does not answer."
+        return "The cluster answers with errors."
+
+    @property
+    def health(self) -> list[Health]:
+        """How its tasks do, one for each resource type and namespace that is watched."""
+        return [self._pulse.task.health, *(found for reflector in self.reflectors.values() for found in reflector.health)]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether everything is watched."""
+        return all(found.healthy for found in self.health)
+
+    def _leaves(self) -> list[Reflector]:
+        return [leaf for found in self.reflectors.values() for leaf in found.reflectors]
 
     def workspace(self, namespace: str, name: str) -> Object | None:
         return self.workspaces.get(name, namespace)
@@ -172,6 +246,11 @@ class Cache:
     def service_of(self, workspace: Object) -> Object | None:
         """The Service of the workspace; of several the oldest, which the controller made."""
         return next(iter(self.services_of(workspace)), None)
+
+
+def _unlisted(reflector: Scoped) -> Exception:
+    error = next((part.error for part in reflector.reflectors[1:] if part.error is not None), None)
+    return error or TimeoutError(f"{reflector.resource.plural} were not listed")
 
 
 def _index(by: Callable[[Object], Key], index: dict[Key, set[Key]], change: str, obj: Object, previous: Object | None) -> None:

@@ -6,7 +6,7 @@ Not the official package: its objects cost nine times the memory and its watches
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,8 @@ import msgspec
 from ..resources.catalog import Resource
 from ..timeouts import timeout as deadline
 from .endpoint import Endpoint
-from .errors import BadRequest, ClusterError, Fenced, Unreachable, from_status
+from .errors import BadRequest, ClusterError, Fenced, NotAnAnswer, Unreachable, from_status
+from .sockets import keepalive_socket
 
 if TYPE_CHECKING:
     import aiohttp
@@ -25,7 +26,12 @@ Object = dict[str, Any]
 
 PAGE = 500
 REQUEST_SECONDS = 30
+CONNECT_SECONDS = 10
+FIRST_BYTE_SECONDS = 12
+"""For the head of an answer to a read, and between two pieces of it. A write may wait for admission webhooks, so `REQUEST_SECONDS`."""
 WATCH_SECONDS = 290
+WATCH_MARGIN_SECONDS = 5
+"""A watch that the server has not ended so long after its `timeoutSeconds` is given up."""
 CLOSE_SECONDS = 5
 WATCH_LINE_BYTES = 8 * 2**20
 USER_AGENT = "jupyter-workspaces"
@@ -33,10 +39,11 @@ USER_AGENT = "jupyter-workspaces"
 
 @dataclass(frozen=True)
 class Listing:
-    """A list as of one revision: watch from `resource_version` to learn what came after."""
+    """A list as of one revision: watch from `resource_version` to learn what came after. `pages` is how many requests it took."""
 
     items: list[Object]
     resource_version: str
+    pages: int = 1
 
 
 @dataclass(frozen=True)
@@ -87,20 +94,29 @@ class Cluster:
         label_selector: str | None = None,
         field_selector: str | None = None,
     ) -> Listing:
-        """All objects, fetched in pages of 500 so that nobody's event loop stalls."""
+        """All objects, fetched in pages of 500 so that nobody's event loop stalls.
+
+        Raises `NotAnAnswer` for JSON that is no list, which must not be taken for an empty one.
+        """
         items: list[Object] = []
         query = _selectors(label_selector, field_selector) | {"limit": str(PAGE)}
+        pages = 0
         while True:
-            page = await self._json("GET", resource.path(namespace), query=query)
+            pages += 1
+            try:
+                page = await self._json("GET", resource.path(namespace), query=query)
+                metadata = _checked_page(page, f"{self.endpoint.name} at {self.endpoint.url}", resource)
+            except ClusterError as error:
+                error.requests = pages
+                raise
             items += page.get("items") or ()
-            metadata = page.get("metadata") or {}
             if not metadata.get("continue"):
                 break
             query["continue"] = metadata["continue"]
         for item in items:  # a typed list leaves these out of its items
             item.setdefault("apiVersion", resource.api_version)
             item.setdefault("kind", resource.kind)
-        return Listing(items, metadata.get("resourceVersion", ""))
+        return Listing(items, metadata["resourceVersion"], pages)
 
     async def create(self, resource: Resource, body: Mapping[str, Any], namespace: str | None = None, *, dry_run: bool = False) -> Object:
         """Raises `AlreadyExists`, `Invalid`."""
@@ -169,16 +185,24 @@ class Cluster:
         label_selector: str | None = None,
         field_selector: str | None = None,
         seconds: int = WATCH_SECONDS,
-    ) -> AsyncIterator[WatchEvent]:
-        """Changes after `resource_version` until the server ends the stream. Raises `Expired` when that version is too old."""
+        opened: Callable[[], None] = lambda: None,
+    ) -> AsyncGenerator[WatchEvent, None]:
+        """Changes after `resource_version` until the server ends the stream, which it is asked to do after `seconds`.
+
+        `opened` is called when the server accepts the watch. Raises `Expired` when that version is too old, `NotAnAnswer`
+        for what is not a watch event, and `Unreachable` when the server does not end the stream in time.
+        """
         query = _selectors(label_selector, field_selector)
         query |= {"watch": "true", "allowWatchBookmarks": "true", "resourceVersion": resource_version, "timeoutSeconds": str(seconds)}
-        async with self._request("GET", resource.path(namespace), query=query, silence=seconds + REQUEST_SECONDS) as response:
-            async for line in _lines(response):
-                event = msgspec.json.decode(line, type=dict[str, Any])
-                if event["type"] == "ERROR":
-                    raise from_status(event["object"].get("code", 500), event["object"])
-                yield WatchEvent(event["type"], event["object"])
+        where = f"{self.endpoint.name} at {self.endpoint.url}"
+        async with self._request("GET", resource.path(namespace), query=query, head=FIRST_BYTE_SECONDS) as response:
+            opened()
+            end = asyncio.get_running_loop().time() + seconds + WATCH_MARGIN_SECONDS
+            async for line in _lines(response, end, where):
+                event = _watch_event(line, where, resource)
+                if event.type == "ERROR":
+                    raise from_status(event.object.get("code", 500), event.object)
+                yield event
 
     @asynccontextmanager
     async def stream(
@@ -232,12 +256,16 @@ class Cluster:
     async def _json(
         self, method: str, path: str, *, body: Any = None, content_type: str = "application/json", query: Mapping[str, str] | None = None
     ) -> Object:
-        async with self._request(method, path, body=body, content_type=content_type, query=query, whole=REQUEST_SECONDS) as response:
+        silence = FIRST_BYTE_SECONDS if method == "GET" else None
+        async with self._request(
+            method, path, body=body, content_type=content_type, query=query, whole=REQUEST_SECONDS, silence=silence
+        ) as response:
             data = await response.read()
             try:
                 return msgspec.json.decode(data, type=dict[str, Any]) if data else {}
-            except msgspec.DecodeError as error:
-                raise Unreachable(f"{self.endpoint.name} at {self.endpoint.url} answered {method} {path} with what is not JSON") from error
+            except msgspec.DecodeError:
+                text = f"{self.endpoint.name} at {self.endpoint.url} answered {method} {path} with what is not JSON"
+                raise NotAnAnswer(text) from None
 
     @asynccontextmanager
     async def _request(
@@ -246,15 +274,16 @@ class Cluster:
         path: str,
         *,
         whole: float | None = None,
+        head: float | None = None,
         silence: float | None = None,
         body: Any = None,
         content_type: str = "application/json",
         query: Mapping[str, str] | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """`whole` bounds the request in seconds, `silence` the time between two pieces of its answer."""
+        """`whole` bounds the request in seconds, `head` the time until its answer begins, `silence` that between two pieces of it."""
         import aiohttp  # a quarter of our share of the server's start, and nobody has asked yet
 
-        timeout = aiohttp.ClientTimeout(total=whole, sock_connect=REQUEST_SECONDS, sock_read=silence)
+        timeout = aiohttp.ClientTimeout(total=whole, connect=CONNECT_SECONDS, sock_connect=CONNECT_SECONDS, sock_read=silence)
         headers = {"Accept": "application/json", "User-Agent": USER_AGENT}
         data = None
         if body is not None:
@@ -266,21 +295,24 @@ class Cluster:
             if method != "GET" and not self._may_write():
                 raise Fenced(f"{method} {path} was kept back: another instance may work here now")
             try:
-                async with session.request(
-                    method,
-                    self.endpoint.url + path,
-                    params=query,
-                    data=data,
-                    headers=headers | credential,
-                    timeout=timeout,
-                    allow_redirects=False,
-                ) as response:
+                async with deadline(head):
+                    response = await session.request(
+                        method,
+                        self.endpoint.url + path,
+                        params=query,
+                        data=data,
+                        headers=headers | credential,
+                        timeout=timeout,
+                        allow_redirects=False,
+                    )
+                async with response:
                     self._answered(method, response.status)
                     if response.status == 401 and again and await self.endpoint.renew(_bearer(credential)):
                         again = False
                         continue
                     if response.status >= 300:
-                        raise await _refusal(response)
+                        async with deadline(head):
+                            raise await _refusal(response)
                     yield response
                     return
             except (aiohttp.ClientError, asyncio.TimeoutError) as error:
@@ -290,7 +322,7 @@ class Cluster:
         import aiohttp
 
         if self._session is None:
-            connector = aiohttp.TCPConnector(limit=0, ssl=self.endpoint.ssl_context or True)
+            connector = aiohttp.TCPConnector(limit=0, ssl=self.endpoint.ssl_context or True, socket_factory=keepalive_socket)
             self._session = aiohttp.ClientSession(connector=connector, read_bufsize=2**20, proxy=self.endpoint.proxy)
         return self._session
 
@@ -304,19 +336,28 @@ def _bearer(headers: Mapping[str, str]) -> str | None:
     return authorization.removeprefix("Bearer ") if authorization else None
 
 
-async def _refusal(response: aiohttp.ClientResponse) -> Exception:
+async def _refusal(response: aiohttp.ClientResponse) -> ClusterError:
     text = await response.text(errors="replace")
     try:
         body = msgspec.json.decode(text, type=dict[str, Any])
     except msgspec.DecodeError:
         body = None
-    return from_status(response.status, body, text)
+    error = from_status(response.status, body, text)
+    after = response.headers.get("Retry-After", "")
+    if after.isascii() and after.isdigit() and len(after) < 6:
+        error.retry_after = float(after)
+    return error
 
 
-async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    """Whole lines; a pod's object can be longer than aiohttp's own line limit."""
+async def _lines(response: aiohttp.ClientResponse, end: float, where: str) -> AsyncIterator[bytes]:
+    """Whole lines until the loop's time is `end`; a pod's object can be longer than aiohttp's own line limit."""
+    loop = asyncio.get_running_loop()
     rest = bytearray()
-    async for chunk in response.content.iter_any():
+    while True:
+        async with deadline(max(end - loop.time(), 0.001)):
+            chunk = await response.content.readany()
+        if not chunk:
+            break
         *whole, tail = chunk.split(b"\n")
         for line in whole:
             rest += line
@@ -325,7 +366,38 @@ async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
             rest.clear()
         rest += tail
         if len(rest) > WATCH_LINE_BYTES:
-            raise Unreachable(f"a watch event is longer than {WATCH_LINE_BYTES} bytes")
+            raise NotAnAnswer(f"{where} sent a watch event that is longer than {WATCH_LINE_BYTES} bytes")
+    if rest:
+        raise NotAnAnswer(f"{where} ended a watch in the middle of an event")
+
+
+def _watch_event(line: bytes, where: str, resource: Resource) -> WatchEvent:
+    """Raises `NotAnAnswer`, without quoting the line: it may hold a Secret."""
+    try:
+        event = msgspec.json.decode(line, type=dict[str, Any])
+    except msgspec.DecodeError:
+        event = {}
+    kind, obj = event.get("type"), event.get("object")
+    if isinstance(kind, str) and isinstance(obj, dict) and (kind == "ERROR" or _is_object(obj, named=kind != "BOOKMARK")):
+        return WatchEvent(kind, obj)
+    raise NotAnAnswer(f"{where} answered the watch of {resource.plural} with what is not a watch event")
+
+
+def _checked_page(page: Object, where: str, resource: Resource) -> Object:
+    """The metadata of a page of a list. Raises `NotAnAnswer`."""
+    metadata, items = page.get("metadata"), page.get("items", [])
+    is_list = isinstance(metadata, dict) and isinstance(metadata.get("resourceVersion"), str) and isinstance(items, (list, type(None)))
+    if not is_list or not all(isinstance(item, dict) and _is_object(item) for item in items or ()):
+        raise NotAnAnswer(f"{where} answered the list of {resource.plural} with what is not a list")
+    return metadata  # type: ignore[return-value]
+
+
+def _is_object(obj: Object, *, named: bool = True) -> bool:
+    """Whether it has the metadata that a cache needs."""
+    metadata = obj.get("metadata")
+    if not isinstance(metadata, dict) or not isinstance(metadata.get("resourceVersion"), str):
+        return False
+    return not named or isinstance(metadata.get("name"), str)
 
 
 def _selectors(label_selector: str | None, field_selector: str | None) -> dict[str, str]:

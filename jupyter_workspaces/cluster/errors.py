@@ -9,10 +9,16 @@ from ..resources.causes import Cause
 
 
 class ClusterError(Exception):
-    """The cluster answered, and the answer is no. `status` is the HTTP status, `reason` Kubernetes' machine word."""
+    """The cluster answered, and the answer is no. `status` is the HTTP status, `reason` Kubernetes' machine word.
+
+    `retry_after` are the seconds that the server asks to wait (RFC 9110 §10.2.3), 0 where it does not say.
+    `requests` counts what was asked until it failed: the pages of a list.
+    """
 
     status = 500
     reason = "InternalError"
+    retry_after = 0.0
+    requests = 1
 
     def __init__(self, message: str, *, status: int | None = None, reason: str | None = None, causes: tuple[Cause, ...] = ()) -> None:
         super().__init__(message)
@@ -62,6 +68,10 @@ class Unreachable(ClusterError):
     """No answer: nobody listens, the connection broke, or the answer took too long. Trying again may help."""
 
     status, reason = 503, "ServiceUnavailable"
+
+
+class NotAnAnswer(Unreachable):
+    """What answered is no Kubernetes API, or is broken: a gateway's page, a line that is cut off."""
 
 
 class Fenced(Unreachable):

@@ -1,41 +1,69 @@
-"""A cache of one resource, kept true by list and watch."""
+"""Cache of one resource type, kept in sync by list and watch."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import random
-from collections.abc import Callable, Iterable
-from typing import Any
+import time
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import datetime, timezone
 
 from ..resources.catalog import Resource
-from .client import Cluster
-from .errors import ClusterError, Expired, Forbidden
+from ..supervision import Backoff, Health, SupervisedTask
+from .client import Cluster, Listing, WatchEvent
+from .errors import ClusterError, Expired, Forbidden, NotAnAnswer, Unauthorized, Unreachable
+from .objects import Key, Listener, Object, Objects, key_of
+
+__all__ = ["Key", "Listener", "Object", "Reflector", "Times", "WatchEnded", "key_of"]
 
 log = logging.getLogger(__name__)
 
-Object = dict[str, Any]
-Key = tuple[str, str]
-Listener = Callable[[str, Object, Object | None], None]
-
-FIRST_PAUSE = 0.1
-LONGEST_PAUSE = 30.0
 DENIED_PAUSE = 60.0
 """Rights do not come by asking often, but they may come."""
+TOO_NEW = "ResourceVersionTooLarge"
+"""The cause by which an API server refuses a revision that it does not have yet: it was restored, or is another one."""
 
 
-def key_of(obj: Object) -> Key:
-    """(namespace, name); the namespace of a cluster-scoped object is empty."""
-    metadata = obj["metadata"]
-    return metadata.get("namespace") or "", metadata["name"]
+@dataclass(frozen=True)
+class Times:
+    """Seconds of a reflector's pauses and limits.
+
+    `first_pause` and `longest_pause` bound the backoff. A watch is taken for alive when it is open for `settled`; one that ends
+    before `steady` did not work. Watches ask to be ended after `first_watch` until the server has shown that it does, then
+    after up to `longest_watch`. After a 410 a list is repeated after `page` for each page it has, so that long lists keep
+    to the limit of requests, too. A cache is stale when it has heard nothing for `stale_after_error`, or for `stale_after`
+    where no request failed. When nothing was heard for `pulse`, the cluster is asked whether it is there: it has
+    `pulse_answer` to answer, and is asked again after `pulse_away`.
+    """
+
+    first_pause: float = 0.5
+    longest_pause: float = 8.0
+    settled: float = 0.25
+    steady: float = 10.0
+    first_watch: int = 15
+    longest_watch: int = 290
+    page: float = 3.0
+    stale_after_error: float = 3.0
+    stale_after: float = 12.0
+    pulse: float = 10.0
+    pulse_answer: float = 6.0
+    pulse_away: float = 4.0
 
 
-class Reflector:
-    """All objects of a resource as last heard.
+class WatchEnded(Exception):
+    """A watch did not work, though the cluster answers."""
 
-    Lists in pages, watches from there, relists on 410, backs off with jitter while the server is away. Objects in it are shared:
-    never change one. Listeners are called on the event loop as `(type, object, previous)` with type ADDED, MODIFIED or DELETED,
-    also for what a relist finds changed; they must return at once. One task owns it, from `start` to `stop`.
+
+class Reflector(Objects):
+    """All objects of a resource type, as the cluster told last.
+
+    Lists in pages and watches from there; lists again on 410. Whatever fails is logged once per kind, counted in `health` and
+    tried again after a pause that doubles up to 8 s with jitter, until an event or a bookmark came. With pauses, at most 40
+    requests a minute are made, however the API server fails. One task does it, from `start` to `stop`.
+
+    `error` is the latest failure, None once the cluster has answered well since. `stale_since` is set while what is cached
+    may be out of date.
     """
 
     def __init__(
@@ -46,31 +74,42 @@ class Reflector:
         *,
         label_selector: str | None = None,
         field_selector: str | None = None,
+        times: Times | None = None,
     ) -> None:
-        self.resource = resource
+        super().__init__(resource)
         self.namespace = namespace
         self.error: ClusterError | None = None
-        self.resource_version = ""
+        self.times = times or Times()
         self._cluster = cluster
         self._labels, self._fields = label_selector, field_selector
-        self._objects: dict[Key, Object] = {}
-        self._gone: set[str] = set()  # deleted by us, while the watch may still bring older changes of them
-        self._listeners: list[Listener] = []
         self._synced = asyncio.Event()
         self._answered = asyncio.Event()
-        self._woken = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._listed_at, self._pages = float("-inf"), 1
+        self._period = self.times.first_watch
+        self._opened_at: float | None = None
+        self._settling: asyncio.TimerHandle | None = None
+        self._open = self._doubted = False
+        self._heard, self._heard_at = time.monotonic(), datetime.now(timezone.utc)
+        self._task = SupervisedTask(
+            f"watch of {resource.plural}",
+            self._attempt,
+            backoff=Backoff(self.times.first_pause, self.times.longest_pause),
+            describe=_describe,
+            expected=(ClusterError, WatchEnded),
+            reports_progress=True,
+            pause=self._pause,
+            log=log,
+        )
 
     def start(self) -> None:
         """Begin to list and watch. Does nothing if it runs already."""
-        if self._task is None:
-            self._task = asyncio.create_task(self._run(), name=f"reflector {self.resource.plural}")
+        if not self._task.running:
+            self._hear()
+            self._task.start()
 
     async def stop(self) -> None:
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        """Stop watching; what is known stays."""
+        await self._task.stop()
 
     async def synced(self, seconds: float = 30) -> None:
         """Return once the first list is in. Raises the last `ClusterError`, or `TimeoutError`, when it takes longer."""
@@ -81,7 +120,6 @@ class Reflector:
         await self._wait(self._answered, seconds)
 
     async def _wait(self, event: asyncio.Event, seconds: float) -> None:
-        # Not `wait_for`: before Python 3.12 it loses a cancellation that comes together with the event.
         waiter = asyncio.ensure_future(event.wait())
         try:
             done, _ = await asyncio.wait({waiter}, timeout=seconds)
@@ -92,7 +130,7 @@ class Reflector:
 
     def wake(self) -> None:
         """End the pause after a failure: there is reason to believe that the server is back."""
-        self._woken.set()
+        self._task.wake()
 
     @property
     def ready(self) -> bool:
@@ -101,123 +139,167 @@ class Reflector:
     @property
     def denied(self) -> Forbidden | None:
         """The cluster's refusal, in its own words, while the list may not be seen."""
+        return self._refusal
+
+    @property
+    def _refusal(self) -> Forbidden | None:
         return self.error if isinstance(self.error, Forbidden) and not self._synced.is_set() else None
 
-    def get(self, name: str, namespace: str = "") -> Object | None:
-        return self._objects.get((namespace, name))
+    @property
+    def health(self) -> list[Health]:
+        """How its task does. A list that may not be seen is an answer, not a failure."""
+        return [] if self._refusal else [self._task.health]
 
-    def items(self) -> Iterable[Object]:
-        """A snapshot, in no order."""
-        return list(self._objects.values())
+    # What proves that the cluster is there
 
-    def __len__(self) -> int:
-        return len(self._objects)
+    @property
+    def stale_since(self) -> datetime | None:
+        """When the cluster was heard from last (UTC); None while what is cached is kept up to date."""
+        if not self._task.running or self._refusal is not None or (self._open and not self._doubted):
+            return None
+        times = self.times
+        bound = times.stale_after if self.error is None else times.stale_after_error
+        return self._heard_at if time.monotonic() - self._heard > bound else None
 
-    def listen(self, listener: Listener) -> Callable[[], None]:
-        """Hear of every change from now on; call what comes back to stop."""
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
+    def silent(self, seconds: float) -> bool:
+        """Whether nothing was heard for so long, from a task that runs."""
+        return self._task.running and self._refusal is None and time.monotonic() - self._heard > seconds
 
-    def apply(self, obj: Object) -> None:
-        """Take in the answer of a write of our own, so that the next read sees it. What the watch has passed already is ignored."""
-        seen = int(self.resource_version) if self.resource_version.isdigit() else 0
-        if _revision(obj) > seen:
-            self._put(obj)
+    def doubt(self, error: ClusterError) -> None:
+        """The cluster does not answer other requests: an open watch that is silent proves nothing any more."""
+        if self._open and not self._doubted:
+            self._doubted, self.error = True, error
 
-    def deleted(self, answer: Object, name: str, namespace: str = "") -> None:
-        """Take in the answer of a deletion of our own: the object while something holds it, else a Status or its last state."""
-        metadata = answer.get("metadata") or {}
-        if metadata.get("finalizers") or metadata.get("deletionGracePeriodSeconds"):
-            self.apply(answer)
-            return
-        known = self._objects.get((namespace, name))
-        uid = metadata.get("uid") or (answer.get("details") or {}).get("uid")
-        if known is not None and uid is not None and known["metadata"].get("uid") == uid:
-            self._gone.add(uid)
-            self._drop(known)
+    def confirm(self) -> None:
+        """The cluster answers other requests, so an open watch is silent because nothing changes."""
+        if self._open and not self._doubted:
+            self._hear()
 
-    async def _run(self) -> None:
-        pause = FIRST_PAUSE
-        while True:
-            try:
+    async def renew(self) -> None:
+        """The cluster answers again: end the pause, and give up what waits for it since before."""
+        if self._task.running and self._refusal is None and (self._doubted or not self._open):
+            await self._task.stop()
+            self._task.start()
+
+    def _hear(self) -> None:
+        self._heard, self._heard_at = time.monotonic(), datetime.now(timezone.utc)
+
+    # Its task
+
+    async def _attempt(self) -> None:
+        """List and watch until something fails."""
+        try:
+            while True:
                 if not self.resource_version:
                     await self._list()
-                pause = FIRST_PAUSE
                 await self._watch()
-            except Expired:
-                self.resource_version = ""
-            except ClusterError as error:
-                if self.error is None or str(error) != str(self.error):
-                    log.warning("Watching %s: %s", self.resource.plural, error)
-                self.error = error
-                if denied := self.denied:
-                    await self._refused(denied)
-                    pause = DENIED_PAUSE
-                self._woken.clear()
-                timer = asyncio.get_running_loop().call_later(pause * random.uniform(0.5, 1.5), self._woken.set)
-                try:
-                    await self._woken.wait()
-                finally:
-                    timer.cancel()
-                pause = FIRST_PAUSE if denied else min(pause * 2, LONGEST_PAUSE)
-                if not self._synced.is_set():
-                    self.resource_version = ""
+        except ClusterError as error:
+            self.error = error
+            if (refusal := self._refusal) is not None:
+                await self._refused(refusal)
+            raise
 
     async def _refused(self, error: Forbidden) -> None:
         """The list may not be seen, and has not been seen before."""
         self._answered.set()
 
+    def _pause(self, error: Exception | None, seconds: float) -> float:
+        """As the server asks, but never so long that its return is noticed late; longer only for what cost many requests."""
+        if self._refusal is not None:
+            return DENIED_PAUSE
+        if isinstance(error, ClusterError):
+            asked = min(error.retry_after, self.times.longest_pause)
+            return max(seconds, asked, (error.requests - 1) * self.times.page / 2)
+        return seconds
+
     async def _list(self) -> None:
         listing = await self._cluster.list(self.resource, self.namespace, label_selector=self._labels, field_selector=self._fields)
-        fresh = {key_of(obj): obj for obj in listing.items}
-        for key in self._objects.keys() - fresh.keys():
-            self._drop(self._objects[key])
-        for obj in fresh.values():
-            self._put(obj)
-        self._gone.clear()
-        self.resource_version, self.error = listing.resource_version, None
+        self._listed(listing)
+        self._listed_at, self._pages, self.error = time.monotonic(), listing.pages, None
+        self._hear()
         self._synced.set()
         self._answered.set()
 
+    def _listed(self, listing: Listing) -> None:
+        self._take(listing.items, listing.resource_version)
+
     async def _watch(self) -> None:
-        async for event in self._cluster.watch(
+        """Watch until the server ends it in good order, or what is known is too old. Raises `ClusterError`, `WatchEnded`."""
+        began, events = time.monotonic(), 0
+        self._opened_at = None
+        watch = self._cluster.watch(
             self.resource,
             self.namespace,
             resource_version=self.resource_version,
             label_selector=self._labels,
             field_selector=self._fields,
-        ):
-            self.error = None
-            if event.type == "DELETED":
-                self._gone.discard(event.object["metadata"].get("uid"))
-                self._drop(event.object)
-            elif event.type != "BOOKMARK":
-                self._put(event.object)
-            self.resource_version = event.object["metadata"]["resourceVersion"]
+            seconds=self._period,
+            opened=self._opened,
+        )
+        try:
+            async with aclosing(watch) as stream:
+                async for event in stream:
+                    events += 1
+                    self._event(event)
+        except ClusterError as error:
+            if not isinstance(error.__cause__, asyncio.TimeoutError) and self._open:
+                self._hear()  # until now it was alive
+            self._period = self.times.first_watch
+            if not isinstance(error, Expired) and all(cause.reason != TOO_NEW for cause in error.causes):
+                raise
+            self._expired()
+        else:
+            self._ended(time.monotonic() - (self._opened_at or began))
+        finally:
+            self._open = self._doubted = False
+            if self._settling is not None:
+                self._settling.cancel()
+            if events and time.monotonic() - began >= self.times.steady:
+                self._task.progressed()
 
-    def _put(self, obj: Object) -> None:
-        known = self._objects.get(key_of(obj))
-        if obj["metadata"].get("uid") in self._gone:
-            return
-        if known is not None and _revision(known) >= _revision(obj) and known["metadata"].get("uid") == obj["metadata"].get("uid"):
-            return
-        self._objects[key_of(obj)] = obj
-        self._tell("ADDED" if known is None else "MODIFIED", obj, known)
+    def _opened(self) -> None:
+        self._opened_at = time.monotonic()
+        self._settling = asyncio.get_running_loop().call_later(self.times.settled, self._settled)
 
-    def _drop(self, obj: Object) -> None:
-        known = self._objects.pop(key_of(obj), None)
-        if known is not None:
-            self._tell("DELETED", obj, known)
+    def _settled(self) -> None:
+        """The watch stays open, so the cluster is there; that it is silent is usual."""
+        self._open, self._doubted, self.error = True, False, None
+        self._hear()
+        self._task.recovered()
 
-    def _tell(self, change: str, obj: Object, previous: Object | None) -> None:
-        for listener in list(self._listeners):
-            try:
-                listener(change, obj, previous)
-            except Exception:  # one listener's fault must not end the watch for the others
-                log.exception("A listener of %s failed", self.resource.plural)
+    def _event(self, event: WatchEvent) -> None:
+        self._seen(event.type, event.object)
+        self._settled()
+        if self._opened_at is not None and time.monotonic() - self._opened_at >= self.times.steady:
+            self._task.progressed()
+
+    def _expired(self) -> None:
+        """Forget the revision. Raises `WatchEnded`, to pause, when a list gave it only just now."""
+        age = time.monotonic() - self._listed_at
+        if age >= self._pages * self.times.page:
+            self.resource_version = ""
+            if age >= self.times.steady:
+                return
+        raise WatchEnded("the cluster says that what it listed a moment ago is too old")
+
+    def _ended(self, seconds: float) -> None:
+        """The server ended the watch, after `seconds`. Raises `WatchEnded` when that was too soon."""
+        if seconds >= self._period * 0.8:  # as it was asked to do, which nothing but an API server does
+            self._hear()
+            self._period = min(self._period * 2, self.times.longest_watch)
+            self._task.progressed()
+        elif seconds >= self.times.steady:  # a proxy between may cut long watches off
+            self._hear()
+        else:
+            raise WatchEnded("watches end at once")
 
 
-def _revision(obj: Object) -> int:
-    """Kubernetes 1.35 made resource versions of built-in and custom resources comparable integers; they were so before in fact."""
-    version = obj["metadata"].get("resourceVersion", "0")
-    return int(version) if version.isdigit() else 0
+def _describe(error: Exception) -> str:
+    """What failed, without words of others: they may hold secrets."""
+    if isinstance(error, (NotAnAnswer, WatchEnded)) or (isinstance(error, Unreachable) and error.__cause__ is not None):
+        return str(error)  # written by us
+    if isinstance(error, Unauthorized):
+        return "the cluster does not accept this server's credentials"
+    if isinstance(error, ClusterError):
+        return f"the cluster answered {error.status} ({error.reason})"
+    return type(error).__name__

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 
 from ..resources.catalog import NAMESPACES, Resource
-from .client import Cluster
+from ..supervision import Health
+from .client import Cluster, Listing
 from .errors import ClusterError, Forbidden
-from .reflector import Key, Reflector
-
-Object = dict[str, Any]
+from .objects import Key, Object, key_of, revision_of
+from .reflector import Reflector, Times
 
 CHILD_SECONDS = 15.0
 
@@ -24,36 +24,71 @@ class Scoped(Reflector):
     """
 
     def __init__(
-        self, cluster: Cluster, resource: Resource, namespaces: Sequence[str], *, label_selector: str | None = None, strict: bool = False
+        self,
+        cluster: Cluster,
+        resource: Resource,
+        namespaces: Sequence[str],
+        *,
+        label_selector: str | None = None,
+        strict: bool = False,
+        times: Times | None = None,
     ) -> None:
-        super().__init__(cluster, resource, label_selector=label_selector)
+        super().__init__(cluster, resource, label_selector=label_selector, times=times)
         self._first, self._strict = list(namespaces), strict
         self._parts: dict[str, Reflector] = {}
+        self._unsubscribe: dict[str, Callable[[], None]] = {}
+        self._replaced: list[Reflector] = []
 
     @property
     def parts(self) -> list[str]:
         """The namespaces that are watched one by one; empty while all are."""
         return [] if super().ready else list(self._parts)
 
+    @property
+    def reflectors(self) -> list[Reflector]:
+        """Itself, and one for each namespace that is watched on its own."""
+        return [self, *self._parts.values()]
+
     async def add(self, namespace: str) -> None:
         """Watch one more namespace. Raises `Forbidden` when that is not allowed, `ClusterError`, `TimeoutError`."""
         part = self._parts.get(namespace)
         if part is None:
-            part = self._parts[namespace] = Reflector(self._cluster, self.resource, namespace, label_selector=self._labels)
-            part.listen(self._tell)
+            part = self._parts[namespace] = Reflector(
+                self._cluster, self.resource, namespace, label_selector=self._labels, times=self.times
+            )
+            self._unsubscribe[namespace] = part.listen(self._tell)
             part.start()
         await part.answered(CHILD_SECONDS)
         if (denied := part.denied) is not None:
             raise denied
 
     async def drop(self, namespace: str) -> None:
+        """Watch a namespace no more; listeners are told that its objects are gone."""
+        part = self._detach(namespace)
+        if part is not None:
+            for obj in part.items():
+                self._tell("DELETED", obj, obj)
+            await part.stop()
+
+    def _detach(self, namespace: str) -> Reflector | None:
         part = self._parts.pop(namespace, None)
         if part is not None:
-            await part.stop()
+            self._unsubscribe.pop(namespace)()
+        return part
 
     async def stop(self) -> None:
         await super().stop()
-        await asyncio.gather(*(part.stop() for part in self._parts.values()))
+        await asyncio.gather(*(part.stop() for part in [*self._parts.values(), *self._replaced]))
+
+    @property
+    def stale_since(self) -> datetime | None:
+        if super().ready or not self._parts:
+            return super().stale_since
+        return min((since for part in self._parts.values() if (since := part.stale_since) is not None), default=None)
+
+    @property
+    def health(self) -> list[Health]:
+        return [*super().health, *(found for part in self._parts.values() for found in part.health)]
 
     @property
     def ready(self) -> bool:
@@ -93,6 +128,13 @@ class Scoped(Reflector):
         else:
             part.apply(obj)
 
+    def deleted(self, answer: Object, name: str, namespace: str = "") -> None:
+        part = self._parts.get(namespace)
+        if super().ready or part is None:
+            super().deleted(answer, name, namespace)
+        else:
+            part.deleted(answer, name, namespace)
+
     def wake(self) -> None:
         super().wake()
         for part in self._parts.values():
@@ -109,17 +151,29 @@ class Scoped(Reflector):
         except (ClusterError, TimeoutError, asyncio.TimeoutError):
             return  # it goes on trying, and `denied` tells why
 
+    def _listed(self, listing: Listing) -> None:
+        """Take the place of the parts: what they know already is no news to those who listen."""
+        known = [obj for part in self._parts.values() for obj in part.items()]
+        listed = int(listing.resource_version) if listing.resource_version.isdigit() else 0
+        for obj in known:
+            self._objects[key_of(obj)] = obj
+            if revision_of(obj) > listed:
+                self._written[key_of(obj)] = revision_of(obj)
+        replaced = [part for namespace in list(self._parts) if (part := self._detach(namespace)) is not None]
+        super()._listed(listing)
+        self._replaced += replaced
+
     async def _list(self) -> None:
         await super()._list()
-        for namespace in list(self._parts):
-            await self.drop(namespace)
+        while self._replaced:
+            await self._replaced.pop().stop()
 
 
 class Namespaces(Scoped):
     """All namespaces, else those that somebody works in, as far as they may be seen."""
 
-    def __init__(self, cluster: Cluster, namespaces: Sequence[str]) -> None:
-        super().__init__(cluster, NAMESPACES, namespaces)
+    def __init__(self, cluster: Cluster, namespaces: Sequence[str], times: Times | None = None) -> None:
+        super().__init__(cluster, NAMESPACES, namespaces, times=times)
         self._known: dict[Key, Object] = {}
 
     async def learn(self, namespace: str) -> None:
@@ -129,6 +183,10 @@ class Namespaces(Scoped):
         except ClusterError:
             found = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
         self._known["", namespace] = found
+
+    def forget(self, namespace: str) -> None:
+        """Show it no more."""
+        self._known.pop(("", namespace), None)
 
     def get(self, name: str, namespace: str = "") -> Object | None:
         return super().get(name) if self.denied is None else self._known.get(("", name))

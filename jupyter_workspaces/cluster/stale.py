@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from ..supervision import Supervisor
 from ..timeouts import timeout
 from .errors import ClusterError, Unreachable
 
@@ -73,6 +74,7 @@ class StaleCache(Generic[Key, Value]):
         self._first_seconds, self._patience_seconds = first_seconds, patience_seconds
         self._entries: OrderedDict[Key, _Entry[Value]] = OrderedDict()
         self._reads: dict[Key, _Read[Value]] = {}
+        self._tasks = Supervisor(log)
 
     async def get(self, key: Key, read: Callable[[], Awaitable[Value]], lifetime: Callable[[Value], Lifetime]) -> Value:
         """Return the value, read by `read` when there is none that is fresh.
@@ -120,22 +122,19 @@ class StaleCache(Generic[Key, Value]):
 
     async def close(self) -> None:
         """Forget everything, and wait until no read is in flight."""
-        tasks = [reading.task for reading in self._reads.values()]
         self.drop(lambda key: True)
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._tasks.stop()
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def _begin(self, key: Key, read: Callable[[], Awaitable[Value]], lifetime: Callable[[Value], Lifetime]) -> _Read[Value]:
-        task = asyncio.create_task(self._read(key, read, lifetime), name="read from the cluster")
+        task = self._tasks.run_once("Reading from the cluster", self._read(key, read, lifetime), expected=(ClusterError,))
         reading = self._reads[key] = _Read(task, asyncio.get_running_loop().time())
 
         def ended(task: asyncio.Task[Value]) -> None:
             if self._reads.get(key) is reading:
                 del self._reads[key]
-            if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, ClusterError):
-                log.error("Reading from the cluster failed", exc_info=error)
 
         task.add_done_callback(ended)
         return reading

@@ -7,8 +7,10 @@ import logging
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable
+from functools import partial
 from typing import Generic, TypeVar
 
+from ..supervision import Health, SupervisedTask, Supervisor
 from .errors import Conflict, Unreachable
 
 log = logging.getLogger(__name__)
@@ -36,6 +38,7 @@ class WorkQueue(Generic[Key]):
         self._failures: dict[Key, int] = {}
         self._wake = asyncio.Event()
         self._closed = False
+        self._workers: list[SupervisedTask] = []
 
     def __len__(self) -> int:
         """Keys that are ready and not taken yet."""
@@ -64,23 +67,29 @@ class WorkQueue(Generic[Key]):
             self._ready.append(key)
             self._wake.set()
 
+    @property
+    def health(self) -> list[Health]:
+        """How its workers do, while it runs."""
+        return [worker.health for worker in self._workers]
+
     async def run(self, reconcile: Callable[[Key], Awaitable[float | None]], workers: int = 4) -> None:
         """Work until cancelled, at most `workers` keys at once. `reconcile` answers in how many seconds to look again, None for never.
 
         What it raises is logged and tried again after 0.1 s, 0.2 s, … 60 s with jitter; a `Conflict` and an `Unreachable` are daily
         life and stay out of the log.
         """
-        tasks = [asyncio.create_task(self._work(reconcile), name=f"{self.name} worker {number}") for number in range(workers)]
+        tasks = Supervisor(log)
         try:
-            await asyncio.gather(*tasks)
+            for number in range(workers):
+                self._workers.append(tasks.start(f"{self.name} worker {number}", partial(self._work, reconcile)))
+            await asyncio.Event().wait()
         finally:
             self._closed = True
             for timer in self._timers.values():
                 timer.cancel()
             self._timers.clear()
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            self._workers.clear()
+            await tasks.stop()
 
     def _due(self, key: Key) -> None:
         del self._timers[key]

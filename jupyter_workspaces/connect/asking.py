@@ -89,16 +89,17 @@ class ConnectHandler(JupyterHandler):
             raise Refused(403, "This request does not say which page it comes from, so it was not passed on.", "CrossOrigin")
         try:
             self.services = await cast(Services, self.settings["jupyter_workspaces"]).ready(CLUSTER_SECONDS, stale=True)
-            async with timeout(CLUSTER_SECONDS):
-                await self.services.cluster.reach(self.place.namespace)
         except Problem as problem:
             raise Absent(Unavailable("cluster", problem.message)) from problem
+        if isinstance(self.identity_provider, HeaderIdentities):
+            await self._ask_cluster(self.identity_provider)
+        try:  # once it is known that they may: watching a namespace has its price, and takes the place of another
+            async with timeout(CLUSTER_SECONDS):
+                await self.services.cluster.reach(self.place.namespace)
         except Forbidden as error:
             raise Refused(403, f"{error.message}. Ask whoever manages the cluster.", "NotAllowed") from error
         except (ClusterError, asyncio.TimeoutError) as error:
             raise Absent(Unavailable("cluster", str(error) or "The cluster did not answer in time. Trying again.")) from error
-        if isinstance(self.identity_provider, HeaderIdentities):
-            await self._ask_cluster(self.identity_provider)
 
     async def authenticate(self) -> None:
         """Set `current_user`. Raises `Refused`, or `Elsewhere` the login page for a person who navigates."""

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 from requests_and_objects import API, Object, workspace
-from tornado.httpclient import HTTPResponse
+from tornado.httpclient import HTTPClientError, HTTPResponse
 from tornado.routing import PathMatches, Rule
 
 from jupyter_workspaces.api.http import DataHandler
 from jupyter_workspaces.api.identity import signed_in
+from jupyter_workspaces.cluster.cache import Cache
 from jupyter_workspaces.local.apiserver.server import ApiServer
 from jupyter_workspaces.resources.catalog import WORKSPACES
 
@@ -162,3 +163,26 @@ async def test_opening_a_workspace_wants_the_right_to_change_it(jp_fetch: Any, c
     app, told = "connect/default/desk/jupyterlab/", "status/default/desk/jupyterlab"
     assert [await open_(app, user) for user in (None, "eve", "ada")] == [401, 403, 404]  # there is no such workspace
     assert [await open_(told, user) for user in (None, "eve", "ada")] == [401, 200, 403]
+
+
+async def test_a_namespace_is_watched_only_for_who_may_look_there(
+    raw: Raw, jp_fetch: Any, grant: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached: list[str] = []
+    reach = Cache.reach
+
+    async def noted(self: Cache, namespace: str) -> None:
+        reached.append(namespace)
+        await reach(self, namespace)
+
+    monkeypatch.setattr(Cache, "reach", noted)
+    grant("ada", "default", "workspaces", "get", "list", "update")
+    assert refused(await raw("GET", "workspaces/team-a", **as_("ada")))[0] == 403
+    assert (await raw("GET", "workspaces/default", **as_("ada"))).code == 200
+    reached.clear()
+    headers = {"kubeflow-userid": "ada"}
+    for namespace, status in (("team-a", 403), ("default", 302)):
+        with pytest.raises(HTTPClientError) as answer:
+            await jp_fetch("workspace", "connect", namespace, "nobody", "lab", headers=headers, follow_redirects=False)
+        assert answer.value.code == status
+    assert reached == ["default"]

@@ -94,7 +94,7 @@ async def watch(
                 async with timeout(max(wait, 0.001)):
                     change_or_end = await queue.get()
             except asyncio.TimeoutError:
-                if bookmarks and loop.time() >= next_bookmark:
+                if bookmarks and loop.time() >= next_bookmark and queue.empty():  # a change may have come as the time ran out
                     next_bookmark = loop.time() + BOOKMARK_SECONDS
                     yield Event("BOOKMARK", None, store.revision)
                 continue

@@ -11,8 +11,12 @@ class SystemInfo(msgspec.Struct):
 
 
 class Health(msgspec.Struct, rename="camel"):
+    """`status` is Healthy or Degraded; then `failing` names tasks that fail and are tried again, `staleSince` when caches became stale."""
+
     status: str
     system_info: SystemInfo
+    failing: list[str] | UnsetType = UNSET
+    stale_since: str | UnsetType = UNSET
 
 
 class Namespace(msgspec.Struct):

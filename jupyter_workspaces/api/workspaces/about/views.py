@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
+
+from msgspec import UNSET
 
 from ...._version import __version__
 from ....cluster.endpoint import Endpoint
+from ....supervision import Health
+from ...times import rfc3339
 from . import models
 
 Object = Mapping[str, Any]
@@ -16,8 +21,20 @@ ORIGINAL_VERSION = "1.0.0"
 """What the original has said of itself in all its versions."""
 
 
-def health(*, to_the_letter: bool) -> models.Health:
-    return models.Health("Healthy", models.SystemInfo(ORIGINAL_VERSION if to_the_letter else __version__))
+def original_health() -> models.Health:
+    """As the original answers, whatever the state of its cluster."""
+    return models.Health("Healthy", models.SystemInfo(ORIGINAL_VERSION))
+
+
+def health(tasks: Iterable[Health], stale_since: datetime | None) -> models.Health:
+    """`Degraded` while a task fails or the caches are stale. Names tasks once each, not the namespaces that they watch."""
+    failing = sorted({task.name for task in tasks if not task.healthy})
+    return models.Health(
+        "Degraded" if failing or stale_since else "Healthy",
+        models.SystemInfo(__version__),
+        failing or UNSET,
+        rfc3339(stale_since) if stale_since else UNSET,
+    )
 
 
 def namespace(obj: Object) -> models.Namespace:

@@ -13,6 +13,8 @@ from . import models
 class SecretsHandler(DataHandler):
     """GET, POST secrets/{namespace}."""
 
+    reads_cache = False
+
     @signed_in
     async def get(self, namespace: str) -> None:
         self.named(namespace=namespace)
@@ -35,6 +37,8 @@ class SecretsHandler(DataHandler):
 
 class SecretHandler(DataHandler):
     """GET, PUT, DELETE secrets/{namespace}/{name}."""
+
+    reads_cache = False
 
     @signed_in
     async def get(self, namespace: str, name: str) -> None:

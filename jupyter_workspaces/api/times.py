@@ -1,0 +1,10 @@
+"""Times as the API writes them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+
+def rfc3339(at: datetime) -> str:
+    """A UTC time with whole seconds (RFC 3339)."""
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")

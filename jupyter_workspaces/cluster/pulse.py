@@ -1,0 +1,64 @@
+"""Whether a cluster whose watches are silent still answers: one cheap request for all reflectors of a cache."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+from ..supervision import SupervisedTask
+from ..timeouts import timeout
+from .client import Cluster
+from .errors import ClusterError, Unreachable
+from .reflector import Reflector, Times
+from .stale import no_answer
+
+
+class Pulse:
+    """Asks for `/version` while reflectors are silent, and tells them whether there was an answer.
+
+    An open watch without events looks the same whether nothing changes or nobody is there; bookmarks come once a minute,
+    and never where nothing was written. Once the cluster answers again, reflectors need not wait for the ends of their
+    pauses and timeouts.
+    """
+
+    def __init__(self, cluster: Cluster, reflectors: Callable[[], Iterable[Reflector]], times: Times | None = None) -> None:
+        self._cluster, self._reflectors, self._times = cluster, reflectors, times or Times()
+        self._lost: ClusterError | None = None
+        self.task = SupervisedTask("pulse of the cluster", self._run)
+
+    def start(self) -> None:
+        """Begin to ask. Does nothing if it runs already."""
+        self.task.start()
+
+    async def stop(self) -> None:
+        """Stop asking."""
+        await self.task.stop()
+
+    async def _run(self) -> None:
+        while True:
+            times = self._times
+            await asyncio.sleep(times.pulse if self._lost is None else times.pulse_away)
+            if self._lost is None and not any(found.silent(times.pulse * 0.9) for found in self._reflectors()):
+                continue
+            error = await self._ask()
+            if error is not None:
+                self._lost = error
+                for found in self._reflectors():
+                    found.doubt(error)
+            elif self._lost is not None:
+                self._lost = None
+                await asyncio.gather(*(found.renew() for found in self._reflectors()))
+            else:
+                for found in self._reflectors():
+                    found.confirm()
+
+    async def _ask(self) -> ClusterError | None:
+        """The failure; None when the cluster answered, a refusal included: then it is there."""
+        try:
+            async with timeout(self._times.pulse_answer):
+                await self._cluster.raw("GET", "/version")
+        except asyncio.TimeoutError:
+            return Unreachable(f"{self._cluster.endpoint.name} did not answer within {self._times.pulse_answer:g} s")
+        except ClusterError as error:
+            return error if no_answer(error) else None
+        return None
