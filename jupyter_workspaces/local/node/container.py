@@ -18,7 +18,8 @@ import psutil
 from ...cluster.client import Cluster
 from ...cluster.peers import FOREIGN
 from ...timeouts import timeout
-from . import cgroups, limits, mounts, programs, readiness, trees
+from . import cgroups, limits, mounts, probes, programs, readiness, trees
+from .access import PodAccess
 from .logs import tail
 from .preparation import Place, Prepared, prepare
 from .records import ENDED, OUT_OF_MEMORY, ContainerRecord, Ended, PodFiles, PodRecord
@@ -199,6 +200,8 @@ class Container:
             raise
         self._slot = slot
         owner.tell("Normal", "Pulled", prepared.sentence)
+        for limitation in prepared.limitations():
+            owner.tell(limitation.type, limitation.reason, limitation.message)
         owner.tell("Normal", "Created", f"Created container {self._name}")
         owner.tell("Normal", "Started", f"Started container {self._name}")
         return process
@@ -215,7 +218,7 @@ class Container:
                 kept.pause = min(max(kept.pause * 2, self._node.first_pause), LONGEST_PAUSE)
             kept.attempt, kept.pid, kept.birth = attempt, process.pid, programs.birth(process)
             kept.started_at, kept.made, kept.check, kept.any_status = time.time(), job.made, job.check, job.any_status
-            kept.cgroup = job.cgroup
+            kept.cgroup, kept.directory, kept.leading = job.cgroup, job.directory, prepared.left_out
             files.save(record)
 
         cores = limits.cores(self._spec, self._node.metrics.processes())
@@ -242,7 +245,7 @@ class Container:
         limit = limits.memory_limit(self._spec)
         loop = asyncio.get_running_loop()
         ended = asyncio.create_task(programs.ended(process))
-        probes = asyncio.create_task(self._probe())
+        probing = asyncio.create_task(self._probe())
         killers: list[asyncio.Task[Any]] = []
 
         def exceeded(used: int) -> None:
@@ -254,15 +257,15 @@ class Container:
         self._node.metrics.add(self._key, process, limit, exceeded)
         self._owner.changed()
         try:
-            await asyncio.wait({ended, probes}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({ended, probing}, return_when=asyncio.FIRST_COMPLETED)
             if not ended.done():
                 await self._terminate(process)  # a probe has given it up
             await ended
         finally:
             self._free_slot()
-            for task in (probes, ended):
+            for task in (probing, ended):
                 task.cancel()
-            await asyncio.gather(probes, ended, *killers, return_exceptions=True)
+            await asyncio.gather(probing, ended, *killers, return_exceptions=True)
 
     def _was(self) -> tuple[bool, bool]:
         """Ready and started, as last written of this run."""
@@ -274,11 +277,9 @@ class Container:
     async def _probe(self) -> None:
         """Returns when the container is to be killed for what its probes say."""
         node, spec, record = self._node, self._spec, self._owner.record
-        for name in ("startupProbe", "livenessProbe", "readinessProbe"):
-            if (probe := spec.get(name)) and not {"httpGet", "tcpSocket"} & probe.keys():
-                self._owner.tell("Warning", "ProbeNotPossible", f"The {name} is left out: only HTTP and TCP can be asked here")
+        access = PodAccess(node.place.directory)
         startup, live, ready = (
-            readiness.check_of(spec.get(name), spec, record.address, record.ports)
+            probes.check_of(spec.get(name), access, self._owner.pod, spec, record, self._kept.leading)
             for name in ("startupProbe", "livenessProbe", "readinessProbe")
         )
         if ready is None and self._kept.check is not None:
