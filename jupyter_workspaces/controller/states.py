@@ -18,6 +18,10 @@ from .generate import CONTAINER
 Object = Mapping[str, Any]
 
 _IMAGE_WAITS = {"ErrImagePull", "ImagePullBackOff", "ImageNotAvailable", "ImageInspectError", "RegistryUnavailable", "ErrImageNeverPull"}
+_GETTING_READY = ("", "ContainerCreating", "PodInitializing")
+_TELLING = ("the command ", "the gRPC ", "the program at ", "HTTP ")
+"""What a readiness probe found that tells more than that nobody listens yet."""
+
 _INSUFFICIENT = re.compile(r"Insufficient ([\w/-]+(?:\.[\w/-]+)*)")
 _RESOURCES = {"cpu": "CPU", "memory": "memory", "nvidia.com/gpu": "GPUs", "ephemeral-storage": "disk"}
 
@@ -53,6 +57,10 @@ def _of_pod(pod: Object) -> tuple[str, str]:
     if phase in ("Failed", "Succeeded"):
         why = status.get("message") or status.get("reason") or "its program ended"
         return "Pending", f"Its pod ended ({_one_line(why)}) and will be made again."
+    if (other := _held_up(status, main)) is not None:
+        found, why = other
+        state, message = _waiting(found, why)
+        return state, f"Its container {found['name']}: {message}"
     if main is not None and (waiting := (main.get("state") or {}).get("waiting")):
         return _waiting(main, waiting)
     if main is not None and (ended := (main.get("state") or {}).get("terminated")):
@@ -64,6 +72,18 @@ def _of_pod(pod: Object) -> tuple[str, str]:
     return "Pending", "Getting ready: volumes and image."
 
 
+def _held_up(status: Object, main: Object | None) -> tuple[Object, Object] | None:
+    """Another container that waits for something while the main one does not say why it waits: one that comes first, or beside it."""
+    waiting = ((main or {}).get("state") or {}).get("waiting") or {}
+    if waiting.get("message") or waiting.get("reason") not in (None, *_GETTING_READY):
+        return None
+    for found in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
+        why = (found.get("state") or {}).get("waiting") or {}
+        if found["name"] != CONTAINER and (why.get("message") or why.get("reason", "") not in _GETTING_READY):
+            return found, why
+    return None
+
+
 def _unready(ready: Object, running: Object) -> tuple[str, str]:
     """Of a program that runs and is not ready: it starts, or it was ready and does not answer any more."""
     message = _one_line(ready.get("message") or "")
@@ -72,7 +92,7 @@ def _unready(ready: Object, running: Object) -> tuple[str, str]:
     # A new run begins unready; the condition turns after its start only where it was ready meanwhile. Both times are in UTC seconds.
     if ready.get("status") == "False" and (ready.get("lastTransitionTime") or "") > (running.get("startedAt") or "~"):
         return "Error", "Its program does not answer. It may be busy or stopped: wait for it, look at its log, or restart the workspace."
-    return "Pending", "Started; waiting until it answers."
+    return "Pending", "Started; waiting until it answers." + (f" ({message})" if message.startswith(_TELLING) else "")
 
 
 def _unscheduled(condition: Object) -> str:
@@ -98,7 +118,7 @@ def _waiting(main: Object, waiting: Object) -> tuple[str, str]:
         return "Pending", message or "Waiting for its turn to start."
     if reason == "CreateContainerConfigError":
         return "Pending", f"Something that it needs is not there: {message}"
-    if reason in ("", "ContainerCreating", "PodInitializing"):
+    if reason in _GETTING_READY:
         return "Pending", message or "Getting ready: volumes and image."
     return "Pending", f"{message or reason}"
 

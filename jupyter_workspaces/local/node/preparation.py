@@ -100,7 +100,9 @@ class Prepared:
         found = [Limitation("CommandNotUsed", self.runtime.unused)] if self.runtime.unused else []
         if self.leading:
             inside = self.prefix[len(self.leading) :]
-            served = f"JupyterLab is served at {inside}/ here, without it" if self.left_out else "a program that serves only there answers 404"
+            served = (
+                f"JupyterLab is served at {inside}/ here, without it" if self.left_out else "a program that serves only there answers 404"
+            )
             text = f"NB_PREFIX begins with {self.leading}, but requests to this workspace begin with {inside}/: {served}."
             found.append(Limitation("PrefixNotUsed", f"{text} Take {self.leading} out of the kind's extraEnv."))
         return found + limitations.of_container(self.pod, self.spec)
@@ -115,9 +117,7 @@ class Prepared:
         prefix = self.prefix[len(self.left_out) :]
         socket = temporary / SOCKET
         socket.unlink(missing_ok=True)
-        where = runtimes.Place(
-            record.address, record.ports.get(str(port), port), f"{prefix}/", home, str(private), str(socket), name
-        )
+        where = runtimes.Place(record.address, record.ports.get(str(port), port), f"{prefix}/", home, str(private), str(socket), name)
         for path, text in self.runtime.private_files(where, self._show_volumes(home, private)).items():
             Path(path).touch(mode=0o600)
             Path(path).write_text(text, encoding="utf-8")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ...resources.loopback import at_pod
 from ...timeouts import timeout
 from ..apiserver.channels import STDERR
 from ..apiserver.programs import NotPossible
@@ -30,7 +30,6 @@ START_SECONDS = 2.0
 """Added to the timeout of a command: so long may it take on a busy computer until the command itself begins."""
 
 OUTPUT_BYTES = 1024
-_LOOPBACK = r"(?<![\w.-])(?:localhost|127\.0\.0\.1|\[::1\])"
 
 
 def check_of(probe: Object | None, access: PodAccess, pod: Object, container: Object, record: PodRecord, leading: str) -> Check | None:
@@ -55,16 +54,6 @@ def check_of(probe: Object | None, access: PodAccess, pod: Object, container: Ob
     if check is not None and check.url is not None and leading and asked.startswith(f"{leading}/"):
         return replace(check, url=check.url.replace(asked, asked[len(leading) :], 1))
     return check
-
-
-def at_pod(text: str, address: str, ports: Mapping[str, int]) -> str:
-    """Return a command's text with `localhost:PORT` leading to the pod.
-
-    On a cluster a pod has the loopback addresses for itself. Here they are the computer's, and the pod listens at one of its own.
-    """
-    for port, real in ports.items():
-        text = re.sub(rf"{_LOOPBACK}:{port}(?!\d)", f"{address}:{real}", text)
-    return text
 
 
 async def run(access: PodAccess, pod: Object, container: str, command: Sequence[str], seconds: float) -> str | None:
