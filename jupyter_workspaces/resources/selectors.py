@@ -63,9 +63,7 @@ def _check_expression(expression: Object, at: str) -> list[Cause]:
         causes.append(forbidden(f"{at}.values", "may not be given when `operator` is Exists or DoesNotExist"))
     if not _KEY.fullmatch(expression["key"]):
         causes.append(invalid(f"{at}.key", expression["key"], _KEY_RULE))
-    causes += [
-        invalid(f"{at}.values[{index}]", value, _VALUE_RULE) for index, value in enumerate(values) if not _VALUE.fullmatch(value)
-    ]
+    causes += [invalid(f"{at}.values[{index}]", value, _VALUE_RULE) for index, value in enumerate(values) if not _VALUE.fullmatch(value)]
     return causes
 
 

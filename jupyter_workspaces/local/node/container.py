@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,7 +19,7 @@ import psutil
 from ...cluster.client import Cluster
 from ...cluster.peers import FOREIGN
 from ...timeouts import timeout
-from . import cgroups, limits, mounts, probes, programs, readiness, trees
+from . import cgroups, hooks, limits, mounts, probes, programs, readiness, trees
 from .access import PodAccess
 from .logs import tail
 from .preparation import Place, Prepared, prepare
@@ -278,9 +279,13 @@ class Container:
         """Returns when the container is to be killed for what its probes say."""
         node, spec, record = self._node, self._spec, self._owner.record
         access = PodAccess(node.place.directory)
+        if (problem := await self._started(access)) is not None:
+            self._owner.tell("Warning", "FailedPostStartHook", f"The postStart hook of container {self._name} failed: {problem}")
+            return
+        impossible = partial(self._owner.tell, "Warning", "ProbeNotPossible")
         startup, live, ready = (
-            probes.check_of(spec.get(name), access, self._owner.pod, spec, record, self._kept.leading)
-            for name in ("startupProbe", "livenessProbe", "readinessProbe")
+            probes.check_of(spec.get(name), access, self._owner.pod, spec, record, self._kept.leading, told)
+            for name, told in (("startupProbe", impossible), ("livenessProbe", impossible), ("readinessProbe", None))
         )
         if ready is None and self._kept.check is not None:
             ready = readiness.Check(
@@ -326,6 +331,17 @@ class Container:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _started(self, access: PodAccess) -> str | None:
+        """Run the hook for a container that has started, once for each run: what went wrong."""
+        hook, kept = (self._spec.get("lifecycle") or {}).get("postStart"), self._kept
+        if hook is None or kept.hooked == kept.attempt:
+            return None
+        seconds, owner = hooks.AFTER_START_SECONDS, self._owner
+        problem = await hooks.run(hook, self._node.session, access, owner.pod, self._spec, owner.record, seconds)
+        kept.hooked = kept.attempt
+        owner.files.save(owner.record)
+        return problem
 
     async def _terminate(self, process: psutil.Process) -> None:
         self._owner.tell("Normal", "Killing", f"Container {self._name} is stopped because a probe failed")

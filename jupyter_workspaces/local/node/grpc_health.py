@@ -16,7 +16,7 @@ _DATA, _HEADERS, _RESET, _SETTINGS, _PING, _GOAWAY = 0, 1, 3, 4, 6, 7
 _END_STREAM, _ACK, _END_HEADERS, _PADDED = 0x1, 0x1, 0x4, 0x8
 _STREAM = 1
 _SERVING = 1
-_MOST_BYTES = 2**20
+_FRAME_BYTES, _MOST_BYTES = 2**14, 2**20
 _STATES = {0: "UNKNOWN", 2: "NOT_SERVING", 3: "SERVICE_UNKNOWN"}
 
 
@@ -35,7 +35,9 @@ async def ask(host: str, port: int, service: str, seconds: float) -> str | None:
         return FOREIGN
     except asyncio.TimeoutError:
         return f"no answer of the gRPC health service within {seconds:g} s at {host}:{port}"
-    except (OSError, asyncio.IncompleteReadError) as error:
+    except asyncio.IncompleteReadError:
+        return f"the program at {host}:{port} ended the connection of a gRPC probe"
+    except OSError as error:
         return str(error)[:300] or type(error).__name__
     if message is None:
         return f"the program at {host}:{port} has no gRPC health service" + (f" {service}" if service else "")
@@ -71,6 +73,8 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
         head = await reader.readexactly(9)
         length, kind, flags = int.from_bytes(head[:3], "big"), head[3], head[4]
         stream = int.from_bytes(head[5:], "big") & 0x7FFFFFFF
+        if length > _FRAME_BYTES:
+            raise ConnectionError("the program at that port does not speak gRPC")
         payload = await reader.readexactly(length)
         if kind == _SETTINGS and not flags & _ACK:
             writer.write(_frame(_SETTINGS, _ACK, 0, b""))

@@ -65,9 +65,6 @@ def _fields(pod: Object, container: Object) -> Iterator[Limitation]:
     if container.get("stdin") or container.get("tty"):
         text = f"Container {container['name']} gets no input and no terminal here. Use `kubectl exec -it` for a shell beside its program."
         yield Limitation("NotSupportedHere", text, "Normal")
-    if container.get("restartPolicy") == "Always" and container in (pod["spec"].get("initContainers") or ()):
-        text = f"The init container {container['name']} is a side car (restartPolicy: Always), which the local cluster cannot run"
-        yield Limitation("NotSupportedHere", f"{text}: move it to `containers`.")
 
 
 def _volumes(pod: Object, container: Object) -> Iterator[Limitation]:

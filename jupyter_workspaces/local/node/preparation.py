@@ -20,7 +20,7 @@ from .limitations import Limitation
 from .mounts import Hides, Mount, Plan
 from .records import ENDED, PodFiles, PodRecord
 from .volumes import Volumes
-from .waiting import VOLUME, Waiting
+from .waiting import SIDE_CAR, VOLUME, Waiting
 
 Object = Mapping[str, Any]
 
@@ -239,6 +239,9 @@ class Prepared:
 
 async def prepare(cluster: Cluster, place: Place, pod: Object, spec: Object, files: PodFiles, address: str) -> Prepared:
     """Find what a container asks for: values, program, volumes. Raises `Waiting` while something is not there."""
+    if spec.get("restartPolicy") == "Always" and spec in (pod["spec"].get("initContainers") or ()):
+        text = f"The init container {spec['name']} is a side car (restartPolicy: Always), which the local cluster cannot run."
+        raise Waiting(SIDE_CAR, f"{text} Move it to `containers`.", 60.0)
     variables = await environment.variables(cluster, pod, spec, address)
     runtime = await asyncio.to_thread(runtimes.resolve, spec["image"], spec, variables, place.directory)
     if runtime.is_lab and not any(variables.get(name) for name in TOKENS):

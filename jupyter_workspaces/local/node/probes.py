@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -32,17 +32,26 @@ START_SECONDS = 2.0
 OUTPUT_BYTES = 1024
 
 
-def check_of(probe: Object | None, access: PodAccess, pod: Object, container: Object, record: PodRecord, leading: str) -> Check | None:
+def check_of(
+    probe: Object | None,
+    access: PodAccess,
+    pod: Object,
+    container: Object,
+    record: PodRecord,
+    leading: str = "",
+    impossible: Callable[[str], None] | None = None,
+) -> Check | None:
     """Return the check for a probe of a container, None if it has none.
 
-    `leading` is the part of `NB_PREFIX` before the path at which the program is served here; HTTP paths lose it, too.
+    `leading` is the part of `NB_PREFIX` before the path at which the program is served here; HTTP paths lose it, too. A
+    command that cannot run here is a failure, unless `impossible` is told of it instead: it says nothing of the program.
     """
     if not probe:
         return None
     if (command := (probe.get("exec") or {}).get("command")) is not None:
         common = readiness.timing(probe)
         words = [at_pod(word, record.address, record.ports) for word in command]
-        ask = partial(run, access, pod, container["name"], words, common["timeout"])
+        ask = partial(run, access, pod, container["name"], words, common["timeout"], impossible)
         return Check(record.address, 0, ask=ask, eager=EXEC_EAGER_SECONDS, **common)
     if (grpc := probe.get("grpc")) is not None:
         common = readiness.timing(probe)
@@ -56,7 +65,14 @@ def check_of(probe: Object | None, access: PodAccess, pod: Object, container: Ob
     return check
 
 
-async def run(access: PodAccess, pod: Object, container: str, command: Sequence[str], seconds: float) -> str | None:
+async def run(
+    access: PodAccess,
+    pod: Object,
+    container: str,
+    command: Sequence[str],
+    seconds: float,
+    impossible: Callable[[str], None] | None = None,
+) -> str | None:
     """Run a command in a container: None if it exits with 0 within `seconds`, else what went wrong."""
     try:
         async with timeout(seconds + START_SECONDS):
@@ -69,7 +85,12 @@ async def run(access: PodAccess, pod: Object, container: str, command: Sequence[
         return f"the command {command[0]} did not end within {seconds:g} s"
     except NotPossible as error:
         text = f"the command {command[0]} cannot run here: {error}"
-        return f"{text}. Install it on this computer, or change the kind's probe" if "not found" in str(error) else text
+        if "not found" in str(error):
+            text += ". Install it on this computer, or change the kind's probe"
+        if impossible is None:
+            return text
+        impossible(text)
+        return None
     if code == 0:
         return None
     return f"the command {command[0]} ended with exit code {code}" + (f": {said}" if said else "")

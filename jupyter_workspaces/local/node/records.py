@@ -34,6 +34,7 @@ class ContainerRecord:
     """One container: its present or last run. `pid` and `birth` name its shim; `pid` is 0 when none runs.
 
     `directory` is where its commands begin, as it sees it, and `leading` the part of `NB_PREFIX` that was left out (`preparation.py`);
+    `hooked` is the attempt whose `postStart` hook has run;
     `check` is the URL that tells readiness where the pod's spec has no probe, with `any_status` by any HTTP response; `pause` the
     back-off before the next start, in seconds; `cgroup` the directory of its control group, if it has one.
     """
@@ -46,6 +47,7 @@ class ContainerRecord:
     pause: float = 0.0
     directory: str = ""
     leading: str = ""
+    hooked: int = 0
     check: str | None = None
     any_status: bool = False
     cgroup: str = ""

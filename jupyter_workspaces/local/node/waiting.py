@@ -16,5 +16,6 @@ class Waiting(Exception):
 CONFIG = "CreateContainerConfigError"
 IMAGE = "ImageNotAvailable"
 READ_ONLY = "ReadOnlyVolumeNotPossible"
+SIDE_CAR = "SideCarNotPossible"
 ROOM = "WaitingForRoom"
 VOLUME = "VolumeNotPossible"

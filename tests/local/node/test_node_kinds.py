@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import stat
@@ -12,7 +11,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from node_cluster import NodeCluster, condition, node_cluster
+from node_cluster import NodeCluster, node_cluster
 from pod_sockets import Kubectl, kubectl_program
 
 from jupyter_workspaces.cluster.execution import ExecutionFailed, execute
@@ -89,9 +88,19 @@ async def test_an_exec_liveness_probe_restarts_a_program(tmp_path: Path) -> None
         await nodes.program("p", "sleep 600", container={"livenessProbe": probe})
 
         async def restarted() -> bool:
-            return bool((await nodes.pod("p"))["status"]["containerStatuses"][0]["restartCount"])
+            statuses = (await nodes.pod("p"))["status"].get("containerStatuses") or ()
+            return any(found["restartCount"] for found in statuses)
 
         await nodes.until(restarted, "a restart")
+
+
+async def test_a_liveness_probe_that_cannot_run_here_ends_no_program(tmp_path: Path) -> None:
+    probe = {"exec": {"command": ["no-such-program"]}, "periodSeconds": 1, "failureThreshold": 1}
+    async with node_cluster(tmp_path) as nodes:
+        await nodes.program("p", "sleep 600", container={"livenessProbe": probe, "startupProbe": probe})
+
+        assert "no-such-program cannot run here" in await told(nodes, "ProbeNotPossible")
+        assert (await nodes.ready("p"))["status"]["containerStatuses"][0]["restartCount"] == 0
 
 
 @pytest.mark.parametrize("one_address", [False, True])
@@ -164,10 +173,8 @@ async def test_a_grpc_probe_of_another_program_fails(tmp_path: Path) -> None:
     container = {"env": [ADDRESS], "ports": [{"containerPort": 8888}], "readinessProbe": probe}
     async with node_cluster(tmp_path) as nodes:
         await nodes.program("p", SERVES, container=container)
-        await asyncio.sleep(0)
 
-        assert condition(await nodes.state("p", "running") and await nodes.pod("p"), "Ready") != "True"
-        await unready(nodes, "p", "")
+        await unready(nodes, "p", "does not speak gRPC")
 
 
 # Commands
@@ -200,6 +207,19 @@ async def test_an_unknown_image_with_a_command_says_how_to_run_it(tmp_path: Path
         await nodes.program("p", "true", container={"image": "registry.example:5000/acme/tool@sha256:0123"})
 
         await waits(nodes, "p", "ImageNotAvailable", "`runtime: local`")
+
+
+async def test_a_side_car_says_on_its_pod_that_it_cannot_run(tmp_path: Path) -> None:
+    async with node_cluster(tmp_path) as nodes:
+        car = {"name": "car", "image": "local", "command": ["sleep", "600"], "restartPolicy": "Always"}
+        await nodes.program("p", "sleep 600", initContainers=[car])
+
+        async def said() -> str | None:
+            for found in (await nodes.pod("p"))["status"].get("initContainerStatuses") or ():
+                return str(found["state"].get("waiting", {}).get("message") or "") or None
+            return None
+
+        assert "Move it to `containers`" in await nodes.until(said, "what the side car waits for")
 
 
 # The environment
@@ -310,6 +330,32 @@ async def test_a_program_that_serves_at_a_prefix_with_a_leading_part_is_told_of_
         await nodes.program("dora", "sleep 600", container={"env": env}, metadata={"labels": LABELS})
 
         assert f"requests to this workspace begin with {PUBLIC}/" in await told(nodes, "PrefixNotUsed")
+
+
+# Hooks
+
+
+async def test_hooks_run_after_the_start_and_before_the_end(tmp_path: Path) -> None:
+    def hook(name: str) -> Object:
+        return {"exec": {"command": ["sh", "-c", f"echo {name} >> {tmp_path}/hooks"]}}
+
+    script = f"trap 'echo ended >> {tmp_path}/hooks; exit' TERM; sleep 600 & wait"
+    async with node_cluster(tmp_path) as nodes:
+        await nodes.program("p", script, container={"lifecycle": {"postStart": hook("started"), "preStop": hook("stopping")}})
+        await nodes.ready("p")
+        await nodes.delete("p")
+        await nodes.gone("p")
+
+    assert (tmp_path / "hooks").read_text().split() == ["started", "stopping", "ended"]
+
+
+async def test_a_hook_that_fails_is_told_and_ends_the_container(tmp_path: Path) -> None:
+    lifecycle = {"postStart": {"exec": {"command": ["sh", "-c", "echo no >&2; exit 4"]}}}
+    async with node_cluster(tmp_path) as nodes:
+        await nodes.program("p", "sleep 600", container={"lifecycle": lifecycle})
+
+        assert "ended with exit code 4: no" in await told(nodes, "FailedPostStartHook")
+        await nodes.state("p", "waiting", "CrashLoopBackOff")
 
 
 # Long paths, and what a process cannot have
