@@ -13,7 +13,7 @@ from typing import Any
 
 from ...cluster.client import Cluster
 from ...listening import descriptors
-from ...resources.names import WORKSPACE_NAME
+from ...resources.names import BASE_URL, WORKSPACE_NAME
 from ...resources.templates import connect_path
 from . import cgroups, environment, limitations, limits, mounts, runtimes
 from .limitations import Limitation
@@ -87,7 +87,10 @@ class Prepared:
         """What stands in `NB_PREFIX` before the path at which the proxy asks; empty where nothing does."""
         metadata = self.pod["metadata"]
         name = (metadata.get("labels") or {}).get(WORKSPACE_NAME)
-        at = -1 if name is None else self.prefix.find(connect_path(metadata["namespace"], name, "")[:-1])
+        if name is None:
+            return ""
+        base = (metadata.get("annotations") or {}).get(BASE_URL, "/").rstrip("/")
+        at = self.prefix.find(base + connect_path(metadata["namespace"], name, "")[:-1])
         return self.prefix[:at] if at > 0 else ""
 
     @property

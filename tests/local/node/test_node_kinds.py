@@ -324,6 +324,17 @@ async def test_a_lab_without_a_token_opens_to_its_user_alone(tmp_path: Path, pre
             assert "Take /team out of the kind's extraEnv" in await told(nodes, "PrefixNotUsed")
 
 
+async def test_the_base_url_of_the_server_that_started_a_workspace_is_no_leading_part(tmp_path: Path) -> None:
+    env = [{"name": "NB_PREFIX", "value": f"/user/x{PUBLIC}/"}]
+    metadata = {"labels": LABELS, "annotations": {"jupyter-workspaces/base-url": "/user/x/"}}
+    async with node_cluster(tmp_path) as nodes:
+        await nodes.program("dora", "sleep 600", container={"env": env}, metadata=metadata)
+        await nodes.ready("dora")
+        await told(nodes, "Started")
+
+        assert not await nodes.events("PrefixNotUsed")
+
+
 async def test_a_program_that_serves_at_a_prefix_with_a_leading_part_is_told_of_it(tmp_path: Path) -> None:
     env = [{"name": "NB_PREFIX", "value": f"/team{PUBLIC}/"}]
     async with node_cluster(tmp_path) as nodes:
