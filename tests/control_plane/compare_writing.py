@@ -40,7 +40,6 @@ async def null_metadata(ask: Recorder) -> None:
     await ask.ask("applied", "PATCH", f"{maps}/label?fieldManager=m", config_map("label", labels={"z": None}), media=APPLY)
     await ask.ask("custom label", "POST", gadgets, gadget("label") | {"metadata": {"name": "label", "labels": {"a": None}}})
     await ask.ask("custom annotation", "POST", gadgets, gadget("ann") | {"metadata": {"name": "ann", "annotations": {"a": None}}})
-    await ask.ask("finalizer", "POST", maps, config_map("finalizer", finalizers=[None]))
     await ask.ask("number", "POST", maps, config_map("number", labels={"a": 1}))
 
 
