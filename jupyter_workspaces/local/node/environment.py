@@ -14,7 +14,7 @@ from ...cluster.client import Cluster
 from ...cluster.errors import NotFound
 from ...resources.catalog import CONFIG_MAPS, SECRETS
 from ...resources.names import WORKSPACE_NAME
-from .references import field_value
+from .references import expand, field_value
 from .trees import MARK
 from .volumes import content_of
 from .waiting import CONFIG, Waiting
@@ -30,7 +30,6 @@ FIXED = (WORKSPACE, VOLUMES_ROOT, MARK)
 
 _SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 _MACOS_PATH = ("/opt/homebrew/bin", "/opt/local/bin")
-_REFERENCE = re.compile(r"\$(\$|\(([-._a-zA-Z][-._a-zA-Z0-9]*)\))")
 _NAME = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
 
 
@@ -150,17 +149,6 @@ async def variables(cluster: Cluster, pod: Object, container: Object, address: s
         else:
             found[entry["name"]] = field_value(pod, origin, address, container)
     return found
-
-
-def expand(text: str, known: Mapping[str, str]) -> str:
-    """`$(NAME)` by its value, `$$` by `$`; an unknown name stays as it stands (Kubernetes API reference, EnvVar.value)."""
-
-    def replaced(match: re.Match[str]) -> str:
-        if match[1] == "$":
-            return "$"
-        return known.get(match[2], match[0])
-
-    return _REFERENCE.sub(replaced, text)
 
 
 def _language() -> str:

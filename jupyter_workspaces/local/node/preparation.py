@@ -249,7 +249,7 @@ async def prepare(cluster: Cluster, place: Place, pod: Object, spec: Object, fil
     runtime = await asyncio.to_thread(runtimes.resolve, spec["image"], spec, variables, place.directory)
     if runtime.is_lab and not any(variables.get(name) for name in TOKENS):
         runtime = runtimes.behind_gate(runtime)
-    volumes = await Volumes(cluster, pod, files, place.directory).mounts(spec)
+    volumes = await Volumes(cluster, pod, files, place.directory).mounts(spec, variables)
     return Prepared(place, pod, spec, variables, runtime, volumes, environment.api_server(cluster.endpoint.url))
 
 

@@ -17,7 +17,8 @@ from ...documents import yaml_text
 from ...documents.bounds import DocumentError
 from ...resources.names import TOKEN_ENV
 from ...resources.patterns import PatternError, wildcards
-from .environment import expand, user
+from .environment import user
+from .references import expand
 from .waiting import IMAGE, Waiting
 
 Object = Mapping[str, Any]

@@ -247,6 +247,22 @@ async def test_the_api_is_where_programs_in_pods_look_for_it(tmp_path: Path) -> 
         assert f"api={nodes.url} host=127.0.0.1 port={port}" in await nodes.says("p", "api=")
 
 
+async def test_a_sub_path_may_be_made_of_variables(tmp_path: Path) -> None:
+    async with node_cluster(tmp_path) as nodes:
+        data = await nodes.claim("data")
+        name = {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
+        mount = {"name": "data", "mountPath": f"{tmp_path}/mounted", "subPathExpr": "runs/$(POD_NAME)"}
+        await nodes.program(
+            "p",
+            "echo up; sleep 600",
+            container={"env": [name], "volumeMounts": [mount]},
+            volumes=[{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}],
+        )
+        await nodes.says("p", "up")
+
+    assert (data / "runs" / "p").is_dir()
+
+
 # Working directories
 
 
