@@ -61,7 +61,10 @@ class Volumes:
         if host := volume.get("hostPath"):
             path = Path(host["path"])
             if not await asyncio.to_thread(path.exists):
-                raise Waiting(VOLUME, f"The volume {name} is the folder {path} of this computer, and that does not exist. Make it, or leave the volume out.")
+                raise Waiting(
+                    VOLUME,
+                    f"The volume {name} is the folder {path} of this computer, and that does not exist. Make it, or leave the volume out.",
+                )
             return path, False, False
         for kind in ("secret", "configMap", "downwardAPI", "projected"):
             if kind in volume:
