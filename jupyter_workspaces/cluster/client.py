@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import aiohttp
 
 Object = dict[str, Any]
+Query = Mapping[str, str] | Sequence[tuple[str, str]]
+"""Parameters of a request; a sequence where one is named several times."""
 
 PAGE = 500
 REQUEST_SECONDS = 30
@@ -212,7 +214,7 @@ class Cluster:
         async with self._request("GET", path, query=query, silence=read_seconds) as response:
             yield response.content
 
-    async def websocket(self, path: str, protocols: Sequence[str], *, query: Mapping[str, str]) -> aiohttp.ClientWebSocketResponse:
+    async def websocket(self, path: str, protocols: Sequence[str], *, query: Query) -> aiohttp.ClientWebSocketResponse:
         """A stream of a pod's (exec, port-forward), which the caller closes. Raises the API's own refusal."""
         import aiohttp
 
@@ -237,7 +239,7 @@ class Cluster:
             except (aiohttp.ClientConnectionError, asyncio.TimeoutError) as error:
                 raise self._unreachable(error) from error
 
-    async def _why_no_websocket(self, path: str, query: Mapping[str, str], status: int) -> ClusterError:
+    async def _why_no_websocket(self, path: str, query: Query, status: int) -> ClusterError:
         """A refused handshake brings no words: the same request without one does. Servers since 1.35 ask for `create` too, and say it here only."""
         for method in ("POST", "GET"):
             try:
@@ -254,7 +256,7 @@ class Cluster:
         return await self._json(method, path, body=body, query=query)
 
     async def _json(
-        self, method: str, path: str, *, body: Any = None, content_type: str = "application/json", query: Mapping[str, str] | None = None
+        self, method: str, path: str, *, body: Any = None, content_type: str = "application/json", query: Query | None = None
     ) -> Object:
         silence = FIRST_BYTE_SECONDS if method == "GET" else None
         async with self._request(
@@ -278,7 +280,7 @@ class Cluster:
         silence: float | None = None,
         body: Any = None,
         content_type: str = "application/json",
-        query: Mapping[str, str] | None = None,
+        query: Query | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """`whole` bounds the request in seconds, `head` the time until its answer begins, `silence` that between two pieces of it."""
         import aiohttp  # a quarter of our share of the server's start, and nobody has asked yet

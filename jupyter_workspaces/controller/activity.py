@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
+from ..cluster.client import Cluster
 from ..cluster.peer_connector import PeerConnector
 from ..cluster.reflector import Key, Reflector
 from ..cluster.workqueue import WorkQueue
@@ -19,6 +20,8 @@ from ..resources import names
 from ..resources.ownership import is_token_secret
 from ..resources.selectors import matches
 from ..resources.templates import connect_path
+from . import pod_script
+from .pod_script import ScriptFailed
 
 Object = Mapping[str, Any]
 
@@ -119,9 +122,13 @@ class Prober:
     """
 
     def __init__(
-        self, secrets: Reflector, find: Callable[[Key], tuple[Object, Object, Object] | None], learned: Callable[[Key], None]
+        self,
+        cluster: Cluster,
+        secrets: Reflector,
+        find: Callable[[Key], tuple[Object, Object, Object] | None],
+        learned: Callable[[Key], None],
     ) -> None:
-        self._secrets, self._find, self._learned = secrets, find, learned
+        self._cluster, self._secrets, self._find, self._learned = cluster, secrets, find, learned
         self._queue: WorkQueue[Key] = WorkQueue("activity probe")
         self._results: dict[Key, dict[str, Any]] = {}
         self._latest: dict[Key, dict[str, Any]] = {}
@@ -168,16 +175,18 @@ class Prober:
 
     async def _probe(self, session: aiohttp.ClientSession, before: Object, workspace: Object, kind: Object, pod: Object) -> dict[str, Any]:
         probe = kind["spec"]["podTemplate"]["activityProbe"]
-        start = _now()
+        start, seconds = _now(), PROBE_SECONDS
         last_activity, last_update = before.get("lastActivity", 0), before.get("lastUpdate", 0)
         try:
-            if "jupyter" not in probe:
-                raise ProbeFailed("this controller does not run scripts in pods; use the jupyter probe")
-            last_activity = max(last_activity, await self._ask_jupyter(session, workspace, kind, pod, probe["jupyter"]["portId"]))
+            if "jupyter" in probe:
+                last_activity = max(last_activity, await self._ask_jupyter(session, workspace, kind, pod, probe["jupyter"]["portId"]))
+            else:
+                seconds = probe["podExec"].get("timeoutSeconds", pod_script.DEFAULT_SECONDS)
+                last_activity = max(last_activity, await pod_script.ask(self._cluster, pod, probe["podExec"]) or 0)
             result, message, last_update = "Success", "The workspace told when it was last used.", _now()
         except asyncio.TimeoutError:
-            result, message = "Timeout", f"No answer within {PROBE_SECONDS} s."
-        except (ProbeFailed, aiohttp.ClientError) as error:
+            result, message = "Timeout", f"No answer within {seconds} s."
+        except (ProbeFailed, ScriptFailed, aiohttp.ClientError) as error:
             result, message = "Failure", str(error)[:500] or type(error).__name__
         told = {"startTime": start, "endTime": _now(), "result": result, "message": message}
         return {"lastActivity": last_activity, "lastUpdate": last_update, "lastProbe": told}

@@ -75,7 +75,7 @@ async def run(
             return None
         return (workspace, kind, pod) if kind["spec"]["podTemplate"].get("activityProbe") else None
 
-    prober = Prober(view.secrets, to_probe, workspaces.add)
+    prober = Prober(cluster, view.secrets, to_probe, workspaces.add)
     reconciler, kind_reconciler = WorkspaceReconciler(cluster, view, prober), KindReconciler(cluster, view)
     watched.queue("workspace", workspaces.__len__)
     watched.queue("kind", kinds.__len__)

@@ -32,6 +32,9 @@ _PASSING_TAINT = re.compile(r"node\.kubernetes\.io/|node\.cloudprovider\.kuberne
 UNFIT_SECONDS = 120.0
 """A node that fits may be on its way: an autoscaler makes one for a pod that waits."""
 
+_TELLING = ("the command ", "the gRPC ", "the program at ", "HTTP ")
+"""What a readiness probe found that tells more than that nobody listens yet."""
+
 _INSUFFICIENT = re.compile(r"Insufficient ([\w/-]+(?:\.[\w/-]+)*)")
 _RESOURCES = {"cpu": "CPU", "memory": "memory", "nvidia.com/gpu": "GPUs", "ephemeral-storage": "disk"}
 _BEFORE_START = ("", "ContainerCreating", "PodInitializing")
@@ -73,7 +76,6 @@ def _main(status: Object) -> Object | None:
     return next((found for found in status.get("containerStatuses") or () if found["name"] == CONTAINER), None)
 
 
-
 def _of_pod(pod: Object, trouble: str | None, now: float) -> tuple[str, str]:
     status = pod.get("status") or {}
     conditions = {condition["type"]: condition for condition in status.get("conditions") or ()}
@@ -91,10 +93,10 @@ def _of_pod(pod: Object, trouble: str | None, now: float) -> tuple[str, str]:
         if _MISSING.search(trouble):
             return "Error", f"A volume cannot be mounted: {_one_line(trouble)} Create what is missing, and the workspace starts by itself."
         return "Pending", f"A volume cannot be mounted yet: {_one_line(trouble)}"
-    for init in status.get("initContainerStatuses") or ():
-        held = (init.get("state") or {}).get("waiting") or {}
-        if held.get("reason") not in (None, *_BEFORE_START):
-            return _waiting(init, held)
+    if (other := _held_up(status, main)) is not None:
+        found, why = other
+        state, message = _waiting(found, why)
+        return state, f"Its container {found['name']}: {message}"
     if main is not None and (waiting := (main.get("state") or {}).get("waiting")):
         return _waiting(main, waiting)
     if main is not None and (ended := (main.get("state") or {}).get("terminated")):
@@ -106,6 +108,18 @@ def _of_pod(pod: Object, trouble: str | None, now: float) -> tuple[str, str]:
     return "Pending", "Getting ready: volumes and image."
 
 
+def _held_up(status: Object, main: Object | None) -> tuple[Object, Object] | None:
+    """Another container that waits for something while the main one does not say why it waits: one that comes first, or beside it."""
+    waiting = ((main or {}).get("state") or {}).get("waiting") or {}
+    if waiting.get("message") or waiting.get("reason") not in (None, *_BEFORE_START):
+        return None
+    for found in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
+        why = (found.get("state") or {}).get("waiting") or {}
+        if found["name"] != CONTAINER and (why.get("message") or why.get("reason", "") not in _BEFORE_START):
+            return found, why
+    return None
+
+
 def _unready(ready: Object, running: Object) -> tuple[str, str]:
     """Of a program that runs and is not ready: it starts, or it was ready and does not answer any more."""
     message = _one_line(ready.get("message") or "")
@@ -114,7 +128,7 @@ def _unready(ready: Object, running: Object) -> tuple[str, str]:
     # A new run begins unready; the condition turns after its start only where it was ready meanwhile. Both times are in UTC seconds.
     if ready.get("status") == "False" and (ready.get("lastTransitionTime") or "") > (running.get("startedAt") or "~"):
         return "Error", "Its program does not answer. It may be busy or stopped: wait for it, look at its log, or restart the workspace."
-    return "Pending", "Started; waiting until it answers."
+    return "Pending", "Started; waiting until it answers." + (f" ({message})" if message.startswith(_TELLING) else "")
 
 
 def _unscheduled(condition: Object, waited: float) -> tuple[str, str]:

@@ -7,11 +7,12 @@ import json
 import logging
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import urlsplit
 
 from ..cluster.client import Cluster
 from ..cluster.errors import AlreadyExists, ClusterError, NotFound
 from ..resources import catalog, load, names
-from ..resources.catalog import CONFIG_MAPS, CUSTOM_RESOURCE_DEFINITIONS, NAMESPACES, STORAGE_CLASSES, Resource
+from ..resources.catalog import CONFIG_MAPS, CUSTOM_RESOURCE_DEFINITIONS, NAMESPACES, SERVICES, STORAGE_CLASSES, Resource
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +61,31 @@ async def install(cluster: Cluster) -> None:
             log.error("The sample %s could not be installed: %s", _key(manifest), error)
     if written != record:
         await _write_record(cluster, written)
+
+
+async def publish_api(cluster: Cluster) -> None:
+    """Write the Service `kubernetes` in `default`, by which clients find the API server. Raises `ClusterError`.
+
+    Its address and port are the API server's own: no proxy of services stands between.
+    """
+    api = urlsplit(cluster.endpoint.url)
+    host, port = str(api.hostname), api.port or 443
+    name, namespace = "kubernetes", "default"
+    ports = [{"name": "https", "port": port, "targetPort": port, "protocol": "TCP"}]
+    manifest = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name, "namespace": namespace, "labels": {"component": "apiserver", "provider": "kubernetes"}},
+        "spec": {"type": "ClusterIP", "clusterIP": host, "ports": ports},
+    }
+    if await _create(cluster, SERVICES, manifest) is not None:
+        return
+    held = await cluster.get(SERVICES, name, namespace)
+    if held["spec"].get("clusterIP") != host:
+        await cluster.delete(SERVICES, name, namespace, uid=held["metadata"]["uid"])  # an address cannot be changed
+        await cluster.create(SERVICES, manifest, namespace)
+    elif held["spec"].get("ports") != ports:
+        await cluster.patch(SERVICES, name, {"spec": {"ports": ports}}, namespace)
 
 
 async def _definition(cluster: Cluster, manifest: Object, record: dict[str, str]) -> None:

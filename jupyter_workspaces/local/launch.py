@@ -169,6 +169,10 @@ def reset(directory: str | Path | None = None) -> None:
         try:
             for path in (*secret, *database, files.port, files.process, *logs):
                 path.unlink(missing_ok=True)
+            from .node.records import all_pods
+
+            for pod in all_pods(files.path):
+                pod.remove()  # with what it has outside of this directory
             for path in (files.pods, files.volumes):
                 if path.exists():
                     shutil.rmtree(path)

@@ -33,7 +33,7 @@ from .apiserver.server import LIMITS, ApiServer
 from .apiserver.store import StorageError, Store
 from .apiserver.tokens import Keys
 from .directory import Directory, LocalClusterError, refused, write
-from .install import install
+from .install import install, publish_api
 from .node import PodAccess, PodLogs, SimulatedLogs, SimulatedNode
 from .node.agent import NAME as PROCESSES
 from .node.simulated import NAME as SIMULATED
@@ -77,6 +77,7 @@ async def run(
     async with _server(directory, listening, identities, keys, parts) as server, _clusters(directory, identities) as clusters:
         try:
             await install(clusters[accounts.CONTROLLERS])
+            await publish_api(clusters[accounts.CONTROLLERS])
             for name in {PROCESSES, SIMULATED} - {_NODES.get(parts.node)}:
                 await node.absent(clusters[accounts.NODE], name)
         except ClusterError as error:

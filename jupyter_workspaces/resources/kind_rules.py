@@ -9,7 +9,7 @@ from typing import Any
 from . import mount_paths
 from .admission import Lookup
 from .causes import Cause, invalid, required
-from .labels import check_selector
+from .labels import check_labels, check_selector
 from .templates import TemplateError, render
 from .workspace_rules import check_pod_metadata
 
@@ -49,6 +49,9 @@ def check(old: Object | None, new: Object, lookup: Lookup) -> tuple[list[Cause],
     causes += _probe(template)
     rules, warnings = _activity_rules(spec)
     causes += rules + _filter_rules(spec)
+    # An earlier version stored kinds without looking at all of their selectors; they can still be changed otherwise.
+    borne = _selectors(old["spec"]) if old is not None and old.get("spec") else []
+    causes += [cause for cause in _selectors(spec) if cause not in borne]
     if old is not None:
         causes += _used_options(old, new, lookup)
     return causes, warnings
@@ -138,8 +141,6 @@ def _activity_rules(spec: Object) -> tuple[list[Cause], list[str]]:
     general = [index for index, rule in enumerate(rules) if not (rule.get("match") or {})]
     for index, rule in enumerate(rules):
         at = f"spec.activityRules[{index}]"
-        for name, found in (rule.get("match") or {}).items():
-            causes += check_selector(found["selector"], f"{at}.match.{name}.selector")
         if index in general and (len(general) > 1 or index != len(rules) - 1):
             detail = "only one rule may stand without match" if len(general) > 1 else "a rule without match must be the last"
             causes.append(invalid(f"{at}.match", rule.get("match"), detail))
@@ -163,7 +164,38 @@ def _filter_rules(spec: Object) -> list[Cause]:
                     causes.append(
                         invalid(f"{at}.match[{position}].{name}", found, "a rule for the whole kind can only match the namespace")
                     )
-                causes += check_selector(found["selector"], f"{at}.match[{position}].{name}.selector")
+    return causes
+
+
+def _selectors(spec: Object) -> list[Cause]:
+    """Causes against every selector of labels in a kind: those of its rules, and those of its sizes, which go into pods."""
+    causes: list[Cause] = []
+    for index, rule in enumerate(spec.get("activityRules") or ()):
+        for name, found in (rule.get("match") or {}).items():
+            causes += check_selector(found["selector"], f"spec.activityRules[{index}].match.{name}.selector")
+    for index, rule in enumerate(spec.get("filterRules") or ()):
+        for position, match in enumerate(rule["match"]):
+            for name, found in match.items():
+                causes += check_selector(found["selector"], f"spec.filterRules[{index}].match[{position}].{name}.selector")
+    for value in spec["podTemplate"]["options"]["podConfig"]["values"]:
+        at = f"spec.podTemplate.options.podConfig.values[{value['id']}].spec"
+        causes += check_labels(value["spec"].get("nodeSelector") or {}, f"{at}.nodeSelector")
+        causes += _within(value["spec"].get("affinity") or {}, f"{at}.affinity")
+    return causes
+
+
+def _within(value: Any, at: str) -> list[Cause]:
+    """Causes against the label selectors that stand somewhere in a value of an affinity."""
+    if isinstance(value, list):
+        return [cause for index, item in enumerate(value) for cause in _within(item, f"{at}[{index}]")]
+    if not isinstance(value, Mapping):
+        return []
+    causes: list[Cause] = []
+    for name, item in value.items():
+        if name in ("labelSelector", "namespaceSelector"):
+            causes += check_selector(item or {}, f"{at}.{name}")
+        else:
+            causes += _within(item, f"{at}.{name}")
     return causes
 
 

@@ -31,6 +31,19 @@ async def create(ask: Recorder) -> None:
 
 
 @scenario
+async def null_metadata(ask: Recorder) -> None:
+    maps, gadgets = ask.core("configmaps"), ask.group(GADGETS, "gadgets")
+    await ask.ask("label", "POST", maps, config_map("label", labels={"a": None, "b": "c"}))
+    await ask.ask("annotation", "POST", maps, config_map("annotation", annotations={"a": None}))
+    await ask.ask("replaced", "PUT", f"{maps}/label", config_map("label", labels={"b": None}))
+    await ask.ask("merged", "PATCH", f"{maps}/label", {"metadata": {"labels": {"b": None, "c": "d"}}}, media=MERGE)
+    await ask.ask("applied", "PATCH", f"{maps}/label?fieldManager=m", config_map("label", labels={"z": None}), media=APPLY)
+    await ask.ask("custom label", "POST", gadgets, gadget("label") | {"metadata": {"name": "label", "labels": {"a": None}}})
+    await ask.ask("custom annotation", "POST", gadgets, gadget("ann") | {"metadata": {"name": "ann", "annotations": {"a": None}}})
+    await ask.ask("number", "POST", maps, config_map("number", labels={"a": 1}))
+
+
+@scenario
 async def create_invalid(ask: Recorder) -> None:
     maps, gadgets = ask.core("configmaps"), ask.group(GADGETS, "gadgets")
     await ask.ask("no name", "POST", maps, {"apiVersion": "v1", "kind": "ConfigMap"})

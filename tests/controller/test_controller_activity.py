@@ -166,7 +166,7 @@ async def test_a_probe_that_finds_the_same_again_writes_nothing_until_it_has_bee
         await played.until(told_again, "the time of the last probe")
 
 
-async def test_a_script_is_told_to_be_impossible_here(play: Play) -> None:
+async def test_a_script_that_cannot_run_says_why_and_what_else_there_is(play: Play) -> None:
     async with play() as played:
         probe = {"podExec": {"script": "#!/bin/sh\ntrue"}, "probeIntervalSeconds": 1, "minProbeIntervalSeconds": 1, "jupyter": None}
         kind = await played.make_kind("lab")

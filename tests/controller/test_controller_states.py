@@ -42,6 +42,16 @@ def silent(message: str = "containers with unready status: [main]", *, since: st
     return found
 
 
+def behind(init: Object | None = None, beside: Object | None = None) -> Object:
+    """A main container that does not say why it waits; an init container and one beside it, by what they wait for."""
+    found = pod(main={"waiting": {"reason": "PodInitializing"}}, conditions=PLACED)
+    if init is not None:
+        found["status"]["initContainerStatuses"] = [{"name": "prepare", "image": "busybox", "state": {"waiting": init}}]
+    if beside is not None:
+        found["status"]["containerStatuses"].append({"name": "proxy", "image": "envoy", "state": {"waiting": beside}})
+    return found
+
+
 PLACED = {"PodScheduled": ("True", "", "")}
 READY = {**PLACED, "Ready": ("True", "", "")}
 UNREADY = {**PLACED, "Ready": ("False", "ContainersNotReady", "")}
@@ -75,6 +85,9 @@ def unscheduled(message: str, reason: str = "Unschedulable") -> Object:
         (workspace(), waiting("ContainerCreating"), None, "Pending", "volumes and image"),
         (workspace(), waiting("ContainerCreating", "mounting home"), None, "Pending", "mounting home"),
         (workspace(), waiting("PodInitializing"), None, "Pending", "volumes and image"),
+        (workspace(), behind({"reason": "ImageNotAvailable", "message": "Map busybox."}), None, "Pending", "Its container prepare: Map busybox."),
+        (workspace(), behind({"reason": "ContainerCreating"}), None, "Pending", "volumes and image"),
+        (workspace(), behind(beside={"reason": "ErrImagePull"}), None, "Pending", "Its container proxy: The image envoy"),
         (workspace(), waiting("WaitingForRoom", "2 others start first"), None, "Pending", "2 others start first"),
         (workspace(), waiting("ImageNotAvailable", "Install code-server."), None, "Error", "Install code-server."),
         (workspace(), waiting("ErrImagePull"), None, "Pending", "registry.example/std:1"),
@@ -99,6 +112,7 @@ def unscheduled(message: str, reason: str = "Unschedulable") -> Object:
         (workspace(), waiting("CrashLoopBackOff", lastState=KILLED), None, "Error", "more memory"),
         (workspace(), pod("Running", main=RUNS, conditions=UNREADY), None, "Pending", "until it answers"),
         (workspace(), silent(since="2025-12-31T23:59:58Z"), None, "Pending", "until it answers"),
+        (workspace(), silent("the command curl cannot run here: …", since="2025-12-31T23:59:58Z"), None, "Pending", "(the command curl cannot run"),
         (workspace(), silent(since="2026-01-01T00:00:00Z"), None, "Pending", "until it answers"),
         (workspace(), silent(since="2026-01-01T00:00:09Z"), None, "Error", "does not answer"),
         (workspace(), silent(FOREIGN, since="2025-12-31T23:59:58Z"), None, "Error", "Another user's program listens at this workspace's address"),

@@ -22,8 +22,8 @@ HIDE = {"ui": {"hide": True}}
 PROBE = "spec.podTemplate.activityProbe"
 
 
-def idle(effect: Any, seconds: int = 7200) -> list[Any]:
-    return [{"config": {"secondsSinceActive": seconds}, "effect": effect}]
+def idle(effect: Any, seconds: int = 7200, match: Any = None) -> list[Any]:
+    return [{"config": {"secondsSinceActive": seconds}, "effect": effect} | ({"match": match} if match else {})]
 
 
 def filtered(match: Any, effect: Any, scope: str = "POD_CONFIG") -> list[Any]:
@@ -96,6 +96,58 @@ BREAKS = [
     ("spec.filterRules", filtered({"matchPodConfig": GPU}, {"ui": {"hide": False}}), {("Invalid", "spec.filterRules[0].effect")}),
     ("spec.filterRules", filtered({"matchPodConfig": GPU}, HIDE, "WORKSPACE_KIND"), {("Invalid", "spec.filterRules[0].match[0].matchPodConfig")}),
 ]  # fmt: skip
+
+
+BAD = {"matchLabels": {"no label!": "x"}}
+WHERE = [
+    ("spec.activityRules", lambda bad: idle({"pauseWorkspace": False}, 16, {"matchPodConfig": {"selector": bad}}),
+     "spec.activityRules[0].match.matchPodConfig.selector"),
+    ("spec.activityRules", lambda bad: idle({"pauseWorkspace": False}, 16, {"matchNamespace": {"selector": bad}}),
+     "spec.activityRules[0].match.matchNamespace.selector"),
+    ("spec.filterRules", lambda bad: filtered({"matchPodConfig": {"selector": bad}}, HIDE), "spec.filterRules[0].match[0].matchPodConfig.selector"),
+    ("spec.filterRules", lambda bad: filtered({"matchImageConfig": {"selector": bad}}, HIDE),
+     "spec.filterRules[0].match[0].matchImageConfig.selector"),
+    ("spec.filterRules", lambda bad: filtered({"matchNamespace": {"selector": bad}}, HIDE), "spec.filterRules[0].match[0].matchNamespace.selector"),
+    (f"{SIZES}.values.0.spec.affinity", lambda bad: near(labelSelector=bad),
+     f"{SIZES}.values[small].spec.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution[0].labelSelector"),
+    (f"{SIZES}.values.0.spec.affinity", lambda bad: near(namespaceSelector=bad),
+     f"{SIZES}.values[small].spec.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution[0].namespaceSelector"),
+]  # fmt: skip
+
+
+def near(**selectors: Any) -> dict[str, Any]:
+    return {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{"topologyKey": "kubernetes.io/hostname", **selectors}]}}
+
+
+@pytest.mark.parametrize(("path", "made", "at"), WHERE, ids=[at for _, _, at in WHERE])
+@pytest.mark.parametrize(
+    ("selector", "type", "below"),
+    [
+        (BAD, "Invalid", "matchLabels"),
+        ({"matchLabels": {"team": "not a value"}}, "Invalid", "matchLabels"),
+        ({"matchLabels": {"a/b/c": "x"}}, "Invalid", "matchLabels"),
+        ({"matchExpressions": [{"key": "-", "operator": "Exists"}]}, "Invalid", "matchExpressions[0].key"),
+        ({"matchExpressions": [{"key": "a", "operator": "Is", "values": ["b"]}]}, "Invalid", "matchExpressions[0].operator"),
+        ({"matchExpressions": [{"key": "a", "operator": "In", "values": ["b", "-"]}]}, "Invalid", "matchExpressions[0].values[1]"),
+        ({"matchExpressions": [{"key": "a", "operator": "NotIn"}]}, "Required", "matchExpressions[0].values"),
+        ({"matchExpressions": [{"key": "a", "operator": "Exists", "values": ["b"]}]}, "Forbidden", "matchExpressions[0].values"),
+    ],
+)
+def test_an_impossible_selector_is_named_wherever_it_stands(path: str, made: Any, at: str, selector: Any, type: str, below: str) -> None:
+    assert pairs(judge(changed(bench(), path, made(selector)))) == {(type, f"{at}.{below}")}
+
+
+def test_a_size_for_impossible_node_labels_is_refused() -> None:
+    found = judge(changed(bench(), f"{SIZES}.values.0.spec.nodeSelector", {"no label!": "x", "fine": "no value!"}))
+    assert {cause.field for cause in found.causes} == {f"{SIZES}.values[small].spec.nodeSelector"}
+    assert len(found.causes) == 2
+
+
+def test_a_kind_stored_with_a_bad_selector_can_still_be_changed() -> None:
+    stored = changed(bench(), "spec.filterRules", filtered({"matchPodConfig": {"selector": BAD}}, HIDE))
+    assert not judge(changed(stored, "spec.spawner.hidden", True), stored).causes
+    worse = changed(stored, "spec.activityRules", idle({"pauseWorkspace": False}, 16, {"matchNamespace": {"selector": BAD}}))
+    assert pairs(judge(worse, stored)) == {("Invalid", "spec.activityRules[0].match.matchNamespace.selector.matchLabels")}
 
 
 @pytest.mark.parametrize(("path", "value", "wanted"), BREAKS)

@@ -15,7 +15,11 @@ _MOST_ANNOTATIONS = 256 * 1024
 
 
 def check_types(metadata: Object) -> None:
-    """Types of metadata that everything relies on. Raises `Refusal` 400."""
+    """Check the types of metadata that everything relies on, and make empty text of null as Go does.
+
+    Raises `Refusal` 400.
+    """
+    _fill_nulls(metadata)
     for field in ("name", "generateName", "namespace", "uid", "resourceVersion"):
         if metadata.get(field) is not None and not isinstance(metadata[field], str):
             raise status.bad_request(f"metadata.{field} must be text")
@@ -25,10 +29,10 @@ def check_types(metadata: Object) -> None:
         held = metadata.get(field)
         if held is None:
             metadata.pop(field, None)
-        elif not isinstance(held, dict) or not all(isinstance(value, str) for value in held.values()):
+        elif not isinstance(held, dict) or not all(map(_is_text, held.values())):
             raise status.bad_request(f"metadata.{field} must be an object of texts")
     held = metadata.get("finalizers")
-    if held is not None and (not isinstance(held, list) or not all(isinstance(value, str) for value in held)):
+    if held is not None and (not isinstance(held, list) or not all(map(_is_text, held))):
         raise status.bad_request("metadata.finalizers must be a list of texts")
     if not held:
         metadata.pop("finalizers", None)
@@ -37,6 +41,15 @@ def check_types(metadata: Object) -> None:
         metadata.pop("ownerReferences", None)
     elif not isinstance(owners, list) or not all(isinstance(owner, dict) and all(map(_is_text, _told(owner))) for owner in owners):
         raise status.bad_request("metadata.ownerReferences must be a list of objects that name their owners by texts")
+
+
+def _fill_nulls(metadata: Object) -> None:
+    """Go's `encoding/json` reads null in a map or list of strings as the empty string."""
+    for field in ("labels", "annotations"):
+        if isinstance(held := metadata.get(field), dict) and None in held.values():
+            metadata[field] = {key: "" if value is None else value for key, value in held.items()}
+    if isinstance(held := metadata.get("finalizers"), list) and None in held:
+        metadata["finalizers"] = ["" if value is None else value for value in held]
 
 
 def _check_time(value: Any) -> None:

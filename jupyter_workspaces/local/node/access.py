@@ -14,7 +14,7 @@ from ...cluster.peers import open_connection
 from ...timeouts import timeout
 from ..apiserver.programs import NotPossible
 from . import programs
-from .records import PodFiles
+from .records import ContainerRecord, PodFiles
 
 if TYPE_CHECKING:
     from .execution import Execution
@@ -32,18 +32,21 @@ class PodAccess:
         self._directory = directory
 
     async def execute(self, pod: Object, container: str, command: Sequence[str], *, tty: bool, stdin: bool) -> Execution:
-        """Beside the container's program, with its environment and in its mount namespace. Raises `NotPossible`."""
+        """Run a command beside the container's program, with its environment and in its mount namespace. Raises `NotPossible`.
+
+        It begins in the container's working directory.
+        """
         if os.name != "posix":
             raise NotPossible("commands can be run in pods on Linux and macOS only")
         from .execution import Execution  # terminals, which Windows does not have
 
-        program, cgroup = await asyncio.to_thread(self._program, pod, container)
+        program, kept = await asyncio.to_thread(self._program, pod, container)
         try:
-            environment, directory = await asyncio.to_thread(lambda: (program.environ(), program.cwd()))
+            environment, directory = await asyncio.to_thread(lambda: (program.environ(), kept.directory or program.cwd()))
         except psutil.Error as error:
             raise NotPossible(f"the environment of the program in container {container} cannot be read: {error}") from error
         try:
-            return await Execution.start(program.pid, environment, directory, command, tty=tty, stdin=stdin, cgroup=cgroup)
+            return await Execution.start(program.pid, environment, directory, command, tty=tty, stdin=stdin, cgroup=kept.cgroup)
         except OSError as error:
             raise NotPossible(f"this computer cannot start another process: {error}") from error
 
@@ -61,8 +64,8 @@ class PodAccess:
         except asyncio.TimeoutError as error:
             raise NotPossible(f"port {port} did not answer within {DIAL_SECONDS:g} s") from error
 
-    def _program(self, pod: Object, container: str) -> tuple[psutil.Process, str]:
-        """The program that a container's shim holds, the first of its children, and its control group. Raises `NotPossible`."""
+    def _program(self, pod: Object, container: str) -> tuple[psutil.Process, ContainerRecord]:
+        """The program that a container's shim holds, the first of its children, and its record. Raises `NotPossible`."""
         record = PodFiles(self._directory, pod["metadata"]["uid"]).load()
         kept = None if record is None else record.containers.get(container)
         shim = None if kept is None else programs.find(kept.pid, kept.birth)
@@ -74,4 +77,4 @@ class PodAccess:
             held = []
         if not held:
             raise NotPossible(f"container {container} of pod {pod['metadata']['name']} has just ended")
-        return held[0], kept.cgroup
+        return held[0], kept

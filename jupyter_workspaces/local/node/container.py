@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,7 +20,8 @@ from ...cluster.client import Cluster
 from ...cluster.peers import FOREIGN
 from ...supervision import Backoff, SupervisedTask, Supervisor, ended
 from ...timeouts import timeout
-from . import cgroups, limits, mounts, programs, readiness, trees
+from . import cgroups, hooks, limits, mounts, probes, programs, readiness, trees
+from .access import PodAccess
 from .logs import tail
 from .preparation import Place, Prepared, prepare
 from .readiness import ProbeNotPossible
@@ -207,6 +209,8 @@ class Container:
             raise
         self._slot = slot
         owner.tell("Normal", "Pulled", prepared.sentence)
+        for limitation in prepared.limitations():
+            owner.tell(limitation.type, limitation.reason, limitation.message)
         owner.tell("Normal", "Created", f"Created container {self._name}")
         owner.tell("Normal", "Started", f"Started container {self._name}")
         return process
@@ -224,7 +228,7 @@ class Container:
             kept.previous = kept.ended
             kept.attempt, kept.pid, kept.birth = attempt, process.pid, programs.birth(process)
             kept.started_at, kept.made, kept.check, kept.any_status = time.time(), job.made, job.check, job.any_status
-            kept.cgroup = job.cgroup
+            kept.cgroup, kept.directory, kept.leading = job.cgroup, job.directory, prepared.left_out
             files.save(record)
 
         cores = limits.cores(self._spec, self._node.metrics.processes())
@@ -253,11 +257,11 @@ class Container:
         limit = limits.memory_limit(self._spec)
         loop = asyncio.get_running_loop()
         over = asyncio.create_task(programs.ended(process), name=f"end of {self._title}")
-        probes = SupervisedTask(
+        probing = SupervisedTask(
             f"probes of {self._title}", self._probe, backoff=Backoff(PROBE_AGAIN_SECONDS), describe=_described, log=log, ends=True
         )
-        probes.start()
-        given_up = asyncio.create_task(probes.finished())
+        probing.start()
+        given_up = asyncio.create_task(probing.finished())
         killers: list[asyncio.Task[Any]] = []
 
         def exceeded(used: int) -> None:
@@ -275,7 +279,7 @@ class Container:
             await over
         finally:
             self._free_slot()
-            await probes.stop()
+            await probing.stop()
             await ended([over, given_up, *killers])
 
     def _was(self) -> tuple[bool, bool]:
@@ -295,12 +299,14 @@ class Container:
 
     async def _probe_until_given_up(self) -> None:
         node, spec, record = self._node, self._spec, self._owner.record
-        for name in ("startupProbe", "livenessProbe", "readinessProbe"):
-            if (probe := spec.get(name)) and not {"httpGet", "tcpSocket"} & probe.keys():
-                self._owner.tell("Warning", "ProbeNotPossible", f"The {name} is left out: only HTTP and TCP can be asked here")
+        access = PodAccess(node.place.directory)
+        if (problem := await self._started(access)) is not None:
+            self._owner.tell("Warning", "FailedPostStartHook", f"The postStart hook of container {self._name} failed: {problem}")
+            return
+        impossible = partial(self._owner.tell, "Warning", "ProbeNotPossible")
         startup, live, ready = (
-            readiness.check_of(spec.get(name), spec, record.address, record.ports)
-            for name in ("startupProbe", "livenessProbe", "readinessProbe")
+            probes.check_of(spec.get(name), access, self._owner.pod, spec, record, self._kept.leading, told)
+            for name, told in (("startupProbe", impossible), ("livenessProbe", impossible), ("readinessProbe", None))
         )
         if ready is None and self._kept.check is not None:
             ready = readiness.Check(
@@ -346,6 +352,17 @@ class Container:
                 task.result()
         finally:
             await ended(tasks)
+
+    async def _started(self, access: PodAccess) -> str | None:
+        """Run the hook for a container that has started, once for each run: what went wrong."""
+        hook, kept = (self._spec.get("lifecycle") or {}).get("postStart"), self._kept
+        if hook is None or kept.hooked == kept.attempt:
+            return None
+        seconds, owner = hooks.AFTER_START_SECONDS, self._owner
+        problem = await hooks.run(hook, self._node.session, access, owner.pod, self._spec, owner.record, seconds)
+        kept.hooked = kept.attempt
+        owner.files.save(owner.record)
+        return problem
 
     async def _terminate(self, process: psutil.Process) -> None:
         self._owner.tell("Normal", "Killing", f"Container {self._name} is stopped because a probe failed")

@@ -82,7 +82,10 @@ def _enter(plan: dict[str, Any]) -> None:
     for name, space in spaces:
         kind = shim.CLONE_NEWUSER if name == "user" else shim.CLONE_NEWNS
         shim._check(shim._libc().setns(space, kind), f"the {name} namespace")
-    os.fchdir(directory)
+    try:
+        os.chdir(plan["directory"])
+    except OSError:  # removed meanwhile: where the program is, there is something
+        os.fchdir(directory)
     if spaces and os.geteuid() == 0:
         shim._prctl(shim.PR_CAPBSET_DROP, shim.CAP_SYS_ADMIN)  # as for the program itself: its read-only volumes stay so
 

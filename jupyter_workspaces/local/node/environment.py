@@ -8,12 +8,13 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from ...cluster.client import Cluster
 from ...cluster.errors import NotFound
 from ...resources.catalog import CONFIG_MAPS, SECRETS
 from ...resources.names import WORKSPACE_NAME
-from .references import field_value
+from .references import expand, field_value
 from .trees import MARK
 from .volumes import content_of
 from .waiting import CONFIG, Waiting
@@ -29,7 +30,6 @@ FIXED = (WORKSPACE, VOLUMES_ROOT, MARK)
 
 _SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 _MACOS_PATH = ("/opt/homebrew/bin", "/opt/local/bin")
-_REFERENCE = re.compile(r"\$(\$|\(([-._a-zA-Z][-._a-zA-Z0-9]*)\))")
 _NAME = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
 
 
@@ -59,8 +59,56 @@ def base(pod: Object, home: str, root: str, private: Path, temporary: Path, prog
     return found
 
 
+def merged(needed: Mapping[str, str], runtime: Mapping[str, str], given: Mapping[str, str], home_path: str) -> dict[str, str]:
+    """Return a program's whole environment: what it needs, then what stands for its image, then what its container says.
+
+    Search paths are joined, not replaced: a kind's `PATH` names directories of its image, which are not here, and must not hide the
+    environment that runs the workspace. `HOME` stays where the home volume is (`home_path` is its mount path).
+    """
+    found = {**needed, **runtime, **given, **{kept: needed[kept] for kept in FIXED}}
+    if "PATH" in given:
+        own, system = _split(needed["PATH"], _SYSTEM_PATH)
+        found["PATH"] = _joined(*own, *given["PATH"].replace("$(PATH)", "").split(os.pathsep), *system)
+    if "PYTHONPATH" in given and "PYTHONPATH" in runtime:
+        found["PYTHONPATH"] = _joined(*runtime["PYTHONPATH"].split(os.pathsep), *given["PYTHONPATH"].split(os.pathsep))
+    if home_path and given.get("HOME", "").rstrip("/") == home_path.rstrip("/"):
+        found["HOME"] = needed["HOME"]
+    return found
+
+
+def _split(path: str, last: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    """The directories of a search path that come before others, and those that come after."""
+    parts = path.split(os.pathsep)
+    return [part for part in parts if part not in last], [part for part in parts if part in last]
+
+
+def _joined(*parts: str) -> str:
+    return os.pathsep.join(dict.fromkeys(filter(None, parts)))
+
+
+def api_server(url: str) -> dict[str, str]:
+    """Return the variables by which programs in a pod find the API server (Kubernetes docs, “Accessing the API from within a Pod”)."""
+    found = urlsplit(url)
+    host, port = str(found.hostname), found.port or (443 if found.scheme == "https" else 80)
+    address = f"tcp://{host}:{port}"
+    return {
+        "KUBERNETES_SERVICE_HOST": host,
+        "KUBERNETES_SERVICE_PORT": str(port),
+        "KUBERNETES_SERVICE_PORT_HTTPS": str(port),
+        "KUBERNETES_PORT": address,
+        f"KUBERNETES_PORT_{port}_TCP": address,
+        f"KUBERNETES_PORT_{port}_TCP_PROTO": "tcp",
+        f"KUBERNETES_PORT_{port}_TCP_PORT": str(port),
+        f"KUBERNETES_PORT_{port}_TCP_ADDR": host,
+    }
+
+
 async def variables(cluster: Cluster, pod: Object, container: Object, address: str) -> dict[str, str]:
-    """`envFrom` and `env` of a container, references resolved and `$(NAME)` replaced. Raises `Waiting` when something is not there."""
+    """`envFrom` and `env` of a container, references resolved and `$(NAME)` replaced. Raises `Waiting` when something is not there.
+
+    `$(NAME)` may name the API server's variables, too, which are not in the result.
+    """
+    services = api_server(cluster.endpoint.url)
     namespace = pod["metadata"]["namespace"]
     held: dict[tuple[str, str], dict[str, bytes] | None] = {}
 
@@ -87,7 +135,7 @@ async def variables(cluster: Cluster, pod: Object, container: Object, address: s
     for entry in container.get("env") or ():
         origin = entry.get("valueFrom")
         if not origin:
-            found[entry["name"]] = expand(entry.get("value") or "", found)
+            found[entry["name"]] = expand(entry.get("value") or "", {**services, **found})
             continue
         for field, resource in (("configMapKeyRef", CONFIG_MAPS), ("secretKeyRef", SECRETS)):
             if (reference := origin.get(field)) is None:
@@ -101,17 +149,6 @@ async def variables(cluster: Cluster, pod: Object, container: Object, address: s
         else:
             found[entry["name"]] = field_value(pod, origin, address, container)
     return found
-
-
-def expand(text: str, known: Mapping[str, str]) -> str:
-    """`$(NAME)` by its value, `$$` by `$`; an unknown name stays as it stands (Kubernetes API reference, EnvVar.value)."""
-
-    def replaced(match: re.Match[str]) -> str:
-        if match[1] == "$":
-            return "$"
-        return known.get(match[2], match[0])
-
-    return _REFERENCE.sub(replaced, text)
 
 
 def _language() -> str:

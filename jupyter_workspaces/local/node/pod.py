@@ -17,7 +17,8 @@ from ...cluster.recorder import record as record_event
 from ...resources.catalog import PODS
 from ...resources.names import LOCAL_PORT
 from ...supervision import Backoff, SupervisedTask, Supervisor, ended
-from . import addresses, programs, status, trees
+from . import addresses, hooks, programs, status, trees
+from .access import PodAccess
 from .container import GRACE_SECONDS, Container, Node
 from .mounts import clear_points
 from .preparation import DEFAULT_PORT
@@ -215,6 +216,7 @@ class Pod:
                     for container in self._containers:
                         container.state.ready = False
                     self.changed()
+            await self._before_stop()
             await self._stop(shims)
         await asyncio.to_thread(trees.kill_lost, self.files)
         for name, kept in self.record.containers.items():
@@ -231,6 +233,15 @@ class Pod:
             except ClusterError as error:
                 log.warning("Pod %s has ended but could not be deleted yet: %s", self.record.name, error)
                 await asyncio.sleep(AGAIN_SECONDS)
+
+    async def _before_stop(self) -> None:
+        """Run the hooks of a pod that is deleted, for as long as its programs have to end. One whose object is gone has no time."""
+        if self._gone:
+            return
+        grace = self.pod["metadata"].get("deletionGracePeriodSeconds", GRACE_SECONDS)
+        access = PodAccess(self._node.place.directory)
+        for problem in await hooks.before_end(self._node.session, access, self.pod, self.record, grace):
+            self.tell("Warning", "FailedPreStopHook", problem)
 
     async def _launched(self) -> None:
         for container in (*self._init_containers, *self._containers):

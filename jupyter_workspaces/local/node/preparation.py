@@ -13,18 +13,23 @@ from typing import Any
 
 from ...cluster.client import Cluster
 from ...listening import descriptors
-from ...resources.names import WORKSPACE_NAME
-from . import cgroups, environment, limits, mounts, runtimes
+from ...resources.names import BASE_URL, WORKSPACE_NAME
+from ...resources.templates import connect_path
+from . import cgroups, environment, limitations, limits, mounts, runtimes
+from .limitations import Limitation
 from .mounts import Hides, Mount, Plan
 from .records import ENDED, PodFiles, PodRecord
 from .volumes import Volumes
-from .waiting import VOLUME, Waiting
+from .waiting import SIDE_CAR, VOLUME, Waiting
 
 Object = Mapping[str, Any]
 
 HOME_VOLUME = "home-volume"
 DEFAULT_PORT = 8888
 SOCKET = "program"
+TOKENS = ("JUPYTER_TOKEN", "JUPYTER_TOKEN_FILE")
+"""Variables by which a Jupyter server gets the token that it asks for."""
+
 LAB_FILES = "workspace_files"
 LAB_FILES_SOURCE = Path(__file__).with_name("lab_files.py")
 
@@ -45,9 +50,11 @@ class Job:
     """A plan for the shim, and what to remember of it.
 
     `check` is the URL that tells readiness, with `any_status` by any HTTP response; `made` are mount points made inside volumes.
+    `directory` is where commands in the container begin, as it sees it.
     """
 
     plan: dict[str, Any]
+    directory: str = ""
     check: str | None = None
     any_status: bool = False
     cgroup: str = ""
@@ -64,11 +71,44 @@ class Prepared:
     variables: Mapping[str, str]
     runtime: runtimes.Runtime
     volumes: list[Mount]
+    services: Mapping[str, str]
 
     @property
     def sentence(self) -> str:
-        ignored = self.spec.get("command") and self.runtime.check is not None
-        return self.runtime.sentence + ("; the container's own command is not used" if ignored else "")
+        return self.runtime.sentence
+
+    @property
+    def prefix(self) -> str:
+        """The public path, without a slash at its end."""
+        return ("/" + (self.variables.get("NB_PREFIX") or "").strip("/")).rstrip("/")
+
+    @property
+    def leading(self) -> str:
+        """What stands in `NB_PREFIX` before the path at which the proxy asks; empty where nothing does."""
+        metadata = self.pod["metadata"]
+        name = (metadata.get("labels") or {}).get(WORKSPACE_NAME)
+        if name is None:
+            return ""
+        base = (metadata.get("annotations") or {}).get(BASE_URL, "/").rstrip("/")
+        at = self.prefix.find(base + connect_path(metadata["namespace"], name, "")[:-1])
+        return self.prefix[:at] if at > 0 else ""
+
+    @property
+    def left_out(self) -> str:
+        """`leading`, where the program can be served without it."""
+        return self.leading if self.runtime.is_lab else ""
+
+    def limitations(self) -> list[Limitation]:
+        """What the container asks for and does not get here, for its events."""
+        found = [Limitation("CommandNotUsed", self.runtime.unused)] if self.runtime.unused else []
+        if self.leading:
+            inside = self.prefix[len(self.leading) :]
+            served = (
+                f"JupyterLab is served at {inside}/ here, without it" if self.left_out else "a program that serves only there answers 404"
+            )
+            text = f"NB_PREFIX begins with {self.leading}, but requests to this workspace begin with {inside}/: {served}."
+            found.append(Limitation("PrefixNotUsed", f"{text} Take {self.leading} out of the kind's extraEnv."))
+        return found + limitations.of_container(self.pod, self.spec)
 
     def job(self, record: PodRecord, files: PodFiles, attempt: int) -> Job:
         """Make the directories of a run and describe it. Raises `Waiting`, `OSError`."""
@@ -77,25 +117,25 @@ class Prepared:
         files.below("containers", name)
         home, plan = self._mount(files)
         port = port_of(self.spec)
-        prefix = "/" + (self.variables.get("NB_PREFIX") or "").strip("/")
+        prefix = self.prefix[len(self.left_out) :]
         socket = temporary / SOCKET
         socket.unlink(missing_ok=True)
-        where = runtimes.Place(
-            record.address, record.ports.get(str(port), port), prefix.rstrip("/") + "/", home, str(private), str(socket), name
-        )
+        where = runtimes.Place(record.address, record.ports.get(str(port), port), f"{prefix}/", home, str(private), str(socket), name)
         for path, text in self.runtime.private_files(where, self._show_volumes(home, private)).items():
             Path(path).touch(mode=0o600)
             Path(path).write_text(text, encoding="utf-8")
         root = str(files.path / "root") if self.place.namespaces is None else ""
-        needed = environment.base(self.pod, home, root, private, temporary, self.runtime.programs)
+        needed = environment.base(self.pod, home, root, private, temporary, self.runtime.programs) | {**self.services}
+        home_path = mounted.path if (mounted := self._home()) is not None else ""
+        directory = self._directory(home)
         asked = self._check()
         check = None if asked is None else f"http://{where.address}:{where.port}{where.fill(asked)}"
         group = self._cgroup(record, attempt)
         shim_plan = {
             "command": self.runtime.line(where),
-            "environment": {**needed, **self.runtime.environment, **self.variables, **{kept: needed[kept] for kept in environment.FIXED}},
+            "environment": environment.merged(needed, self.runtime.environment, self.variables, home_path),
             # In a mount namespace its home does not exist outside; the shim goes there after it has mounted it.
-            "directory": self.spec.get("workingDir") or where.fill(self.runtime.directory),
+            "directory": directory if self.spec.get("workingDir") else where.fill(self.runtime.directory),
             "log": str(files.log(name, attempt)),
             "logBytes": self.place.log_bytes,
             "logFiles": self.place.log_files,
@@ -107,7 +147,30 @@ class Prepared:
             "cgroup": group,
         }
         files.log(name, attempt).touch(mode=0o600)  # so that whoever asks for the log of this run finds it from now on
-        return Job(shim_plan, check, self.runtime.check is None, group, plan.made)
+        return Job(shim_plan, directory, check, self.runtime.check is None, group, plan.made)
+
+    def _directory(self, home: str) -> str:
+        """The container's working directory, as it sees it: its home, where it names none. Made in a volume, as a container runtime does.
+
+        Raises `Waiting`.
+        """
+        wanted = self.spec.get("workingDir")
+        if not wanted:
+            return home
+        inside = [mount for mount in self.volumes if PurePosixPath(wanted).is_relative_to(mount.path)]
+        if not inside:
+            if not os.path.isdir(wanted):
+                text = f"The working directory {wanted} of container {self.spec['name']} does not exist on this computer."
+                raise Waiting(VOLUME, f"{text} Make it, mount a volume there, or leave workingDir out.", 10.0)
+            return str(wanted)
+        mount = max(inside, key=lambda found: len(PurePosixPath(found.path).parts))
+        real = mount.source / PurePosixPath(wanted).relative_to(mount.path)
+        base = Path(os.path.realpath(mount.source))
+        if not Path(os.path.realpath(real)).is_relative_to(base):
+            raise Waiting(VOLUME, f"The working directory {wanted} leads out of the volume at {mount.path}.", 60.0)
+        if not mount.read_only:
+            real.mkdir(parents=True, exist_ok=True)
+        return str(wanted if self.place.namespaces is not None and home != str(mount.source) else real)
 
     def _cgroup(self, record: PodRecord, attempt: int) -> str:
         """The directory of a new control group; empty where there can be none."""
@@ -138,7 +201,7 @@ class Prepared:
             root.mkdir(mode=0o700)
             mounts.link(self.volumes, root, home)
             return str(home.source if home is not None else files.below("home")), Plan()
-        needed = [self.place.directory, files.path, mounts.SHIM, *self.runtime.needs]
+        needed = [self.place.directory, files.path, files.temporary(), mounts.SHIM, *self.runtime.needs]
         try:
             plan = mounts.plan(self.volumes, needed)
             return home.path if home is not None else str(files.below("home")), plan
@@ -179,10 +242,15 @@ class Prepared:
 
 async def prepare(cluster: Cluster, place: Place, pod: Object, spec: Object, files: PodFiles, address: str) -> Prepared:
     """Find what a container asks for: values, program, volumes. Raises `Waiting` while something is not there."""
+    if spec.get("restartPolicy") == "Always" and spec in (pod["spec"].get("initContainers") or ()):
+        text = f"The init container {spec['name']} is a side car (restartPolicy: Always), which the local cluster cannot run."
+        raise Waiting(SIDE_CAR, f"{text} Move it to `containers`.", 60.0)
     variables = await environment.variables(cluster, pod, spec, address)
     runtime = await asyncio.to_thread(runtimes.resolve, spec["image"], spec, variables, place.directory)
-    volumes = await Volumes(cluster, pod, files, place.directory).mounts(spec)
-    return Prepared(place, pod, spec, variables, runtime, volumes)
+    if runtime.is_lab and not any(variables.get(name) for name in TOKENS):
+        runtime = runtimes.behind_gate(runtime)
+    volumes = await Volumes(cluster, pod, files, place.directory).mounts(spec, variables)
+    return Prepared(place, pod, spec, variables, runtime, volumes, environment.api_server(cluster.endpoint.url))
 
 
 def port_of(spec: Object) -> int:

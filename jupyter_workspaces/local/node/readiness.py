@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,7 +35,8 @@ class ProbeNotPossible(Exception):
 class Check:
     """One probe, made ready: times in seconds. Without `url` it only connects.
 
-    With `any_status` every HTTP response is good, whatever it says: the program is alive.
+    With `any_status` every HTTP response is good, whatever it says: the program is alive. `ask`, where it is given, is
+    asked instead and says what is wrong; `eager` is the pause while the program starts.
     """
 
     host: str
@@ -48,32 +49,41 @@ class Check:
     successes: int = 1
     failures: int = 3
     any_status: bool = False
+    ask: Callable[[], Awaitable[str | None]] | None = None
+    eager: float = EAGER_SECONDS
 
 
-def check_of(probe: Object | None, container: Object, address: str, ports: Mapping[str, int]) -> Check | None:
-    """The check for a probe of a pod's spec; None when there is none, or one that cannot be done here (exec, gRPC)."""
-    if not probe:
-        return None
-    common: dict[str, Any] = {
+def timing(probe: Object) -> dict[str, Any]:
+    """Return what all types of probes have in common, as fields of a `Check`."""
+    return {
         "delay": float(probe.get("initialDelaySeconds") or 0),
         "period": float(probe.get("periodSeconds") or 10),
         "timeout": float(probe.get("timeoutSeconds") or 1),
         "successes": int(probe.get("successThreshold") or 1),
         "failures": int(probe.get("failureThreshold") or 3),
     }
+
+
+def check_of(probe: Object | None, container: Object, address: str, ports: Mapping[str, int]) -> Check | None:
+    """Return the check for an HTTP or TCP probe of a pod's spec; None if it has none, or one of another type (`probes.py`)."""
+    if not probe:
+        return None
+    common = timing(probe)
     if (http := probe.get("httpGet")) is not None:
-        host, port = http.get("host") or address, _port(http["port"], container, ports)
+        host, port = _host(http, address), _port(http["port"], container, ports)
         path = http.get("path") or "/"
         url = f"{http.get('scheme', 'HTTP').lower()}://{host}:{port}{path if path.startswith('/') else '/' + path}"
         headers = {entry["name"]: entry.get("value", "") for entry in http.get("httpHeaders") or ()}
         return Check(host, port, url, headers, **common)
     if (tcp := probe.get("tcpSocket")) is not None:
-        return Check(tcp.get("host") or address, _port(tcp["port"], container, ports), **common)
+        return Check(_host(tcp, address), _port(tcp["port"], container, ports), **common)
     return None
 
 
 async def attempt(session: aiohttp.ClientSession, check: Check) -> str | None:
     """Return None when it answers well, else what was wrong. Raises `ProbeNotPossible` where the fault is ours."""
+    if check.ask is not None:
+        return await check.ask()
     try:
         if check.url is None:
             async with timeout(check.timeout):
@@ -125,7 +135,7 @@ async def watch(session: aiohttp.ClientSession, check: Check, changed: Callable[
                 state, told = False, problem
                 changed(False, problem)
         eager = state is None and loop.time() - began < EAGER_UNTIL
-        pause = min(EAGER_SECONDS, check.period) if eager else check.period
+        pause = min(check.eager, check.period) if eager else check.period
         await asyncio.sleep(max(asked + pause - loop.time(), min(EAGER_SECONDS, pause)))
 
 
@@ -146,6 +156,12 @@ async def succeeded(session: aiohttp.ClientSession, check: Check) -> str | None:
         return await verdict
     finally:
         await ended(ends)
+
+
+def _host(asked: Object, address: str) -> str:
+    """Return the host of a probe. What is `localhost` to a pod is the pod's own address here."""
+    host: str = asked.get("host") or address
+    return address if host in ("localhost", "127.0.0.1", "::1") else host
 
 
 def _port(port: Any, container: Object, ports: Mapping[str, int]) -> int:

@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from . import short_paths
+
 RECORD = "record.json"
 ENDED = "exit.json"
 OUT_OF_MEMORY = "out-of-memory"
@@ -32,6 +34,8 @@ class Ended:
 class ContainerRecord:
     """One container: its present or last run. `pid` and `birth` name its shim; `pid` is 0 when none runs.
 
+    `directory` is where its commands begin, as it sees it, and `leading` the part of `NB_PREFIX` that was left out (`preparation.py`);
+    `hooked` is the attempt whose `postStart` hook has run;
     `check` is the URL that tells readiness where the pod's spec has no probe, with `any_status` by any HTTP response; `pause` the
     back-off before the next start, in seconds; `cgroup` the directory of its control group, if it has one; `ended` and `previous`
     tell of the last two runs that are over.
@@ -43,6 +47,9 @@ class ContainerRecord:
     started_at: float = 0.0
     restarts: int = 0
     pause: float = 0.0
+    directory: str = ""
+    leading: str = ""
+    hooked: int = 0
     check: str | None = None
     any_status: bool = False
     cgroup: str = ""
@@ -77,6 +84,8 @@ class PodFiles:
 
     def remove(self) -> None:
         """Never follows a link out of the directory, so what was mounted or linked stays."""
+        if self._temporary.is_symlink():
+            short_paths.remove(self._temporary)
         for path in (self._temporary, self.path):
             shutil.rmtree(path, ignore_errors=True)
 
@@ -87,8 +96,10 @@ class PodFiles:
         return path
 
     def temporary(self) -> Path:
-        """For sockets and scratch files, made. Its name is short: a socket's whole path may have 107 bytes (unix(7))."""
+        """For sockets and scratch files, made. Its path is short: a socket's may have 107 bytes (unix(7)). Raises `OSError`."""
         path = self._temporary
+        if os.name == "posix" and not short_paths.fits(path):
+            return short_paths.ensure(path)
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         return path
 

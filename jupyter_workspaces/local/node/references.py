@@ -1,4 +1,4 @@
-"""What a pod can say of itself: `fieldRef` and `resourceFieldRef` (Kubernetes API reference, “Downward API”)."""
+"""References in a pod's spec: `$(NAME)`, and what a pod can say of itself (Kubernetes API reference, “Downward API”)."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from .waiting import CONFIG, Waiting
 
 Object = Mapping[str, Any]
 
+_REFERENCE = re.compile(r"\$(\$|\(([-._a-zA-Z][-._a-zA-Z0-9]*)\))")
 _KEYED = re.compile(r"metadata\.(labels|annotations)\['([^']+)'\]")
 
 
@@ -44,6 +45,17 @@ def field_value(pod: Object, reference: Object, address: str, container: Object 
         kept = metadata.get(path.partition(".")[2]) or {}
         return "\n".join(f'{key}="{_quoted(value)}"' for key, value in sorted(kept.items()))
     raise Waiting(CONFIG, f"A pod has no field {path!r} to refer to.", 60.0)
+
+
+def expand(text: str, known: Mapping[str, str]) -> str:
+    """`$(NAME)` by its value, `$$` by `$`; an unknown name stays as it stands (Kubernetes API reference, EnvVar.value)."""
+
+    def replaced(match: re.Match[str]) -> str:
+        if match[1] == "$":
+            return "$"
+        return known.get(match[2], match[0])
+
+    return _REFERENCE.sub(replaced, text)
 
 
 def _resource(pod: Object, reference: Object, container: Object | None) -> str:

@@ -15,8 +15,10 @@ from typing import Any
 
 from ...documents import yaml_text
 from ...documents.bounds import DocumentError
+from ...resources.names import TOKEN_ENV
 from ...resources.patterns import PatternError, wildcards
-from .environment import expand, user
+from .environment import user
+from .references import expand
 from .waiting import IMAGE, Waiting
 
 Object = Mapping[str, Any]
@@ -65,7 +67,8 @@ class Runtime:
 
     A command with `{socket}` gets the gate before it; one that `is_lab` can show volumes in its file browser. The `arguments` of a
     Python `module`, which the command then runs, are given to it in a private file: other users can read command lines.
-    `needs` must stay visible whatever is mounted; `check` is the path that answers when it is ready.
+    `needs` must stay visible whatever is mounted; `check` is the path that answers when it is ready. `unused` says what of the
+    container's own command line is left aside, and why.
     """
 
     sentence: str
@@ -79,10 +82,11 @@ class Runtime:
     files: Mapping[str, str] = field(default_factory=dict)
     directory: str = "{home}"
     is_lab: bool = False
+    unused: str = ""
 
     @property
     def gated(self) -> bool:
-        return any("{socket}" in part for part in self.command)
+        return any("{socket}" in part for part in (*self.command, *self.arguments))
 
     def line(self, place: Place) -> list[str]:
         """The command line. It tells nobody at which address and port the program is going to listen."""
@@ -104,23 +108,32 @@ class Runtime:
 def resolve(image: str, container: Object, variables: Mapping[str, str], directory: Path) -> Runtime:
     """The program for a container. Raises `Waiting` saying what to install or what to take instead. May block for 0.1 s."""
     mapped = _mapped(image, directory)
-    if mapped is not None:
-        return _from_mapping(image, mapped, directory / MAPPING) or _own_command(image, container, variables)
+    if image.partition(":")[0] == LOCAL and mapped is None:
+        return _own_command(image, container, variables)
+    found = _by_name(image, container, directory) if mapped is None else _from_mapping(image, mapped, directory / MAPPING)
+    if found is None:
+        return _own_command(image, container, variables)
+    chosen = mapped is not None and mapped.get("command") is not None
+    return _overridden(found, image, container, variables, f"{directory / MAPPING} names another one for its image" if chosen else "")
+
+
+def _by_name(image: str, container: Object, directory: Path) -> Runtime:
+    """Raises `Waiting`."""
     name = image.rpartition("/")[2].partition("@")[0].partition(":")[0].lower()
     if image.startswith(ENVIRONMENT):
         return jupyterlab(image, image[len(ENVIRONMENT) :])
-    if image.partition(":")[0] == LOCAL:
-        return _own_command(image, container, variables)
     if name.startswith(("codeserver", "code-server")):
         return code_server(image)
     if name.startswith("rstudio") or name.endswith("-rstudio"):
         return rstudio(image)
     if "jupyter" in name or name.endswith("-notebook") or name == "base-lab":
         return jupyterlab(image)
+    own = "map it to `runtime: local` there to run the container's own command with the programs of this computer"
     raise Waiting(
         IMAGE,
         f"The image {image} stands for no program of this computer. The local cluster runs JupyterLab, code-server and RStudio images "
-        f"with what is installed here: take another kind or image, or name a program for this image in {directory / MAPPING}.",
+        f"with what is installed here: take another kind or image, or name a program for this image in {directory / MAPPING}"
+        + (f"; or {own}." if container.get("command") else "."),
         30.0,
     )
 
@@ -168,6 +181,23 @@ def jupyterlab(image: str, environment: str | None = None) -> Runtime:
         directory="{private}",
         is_lab=True,
     )
+
+
+def behind_gate(lab: Runtime) -> Runtime:
+    """Return the Lab of a kind that gives it no token, as Kubeflow's images run. Raises `Waiting` where other users could reach it.
+
+    A Lab that makes up a token of its own shows a login page that nobody can pass.
+    """
+    if not sys.platform.startswith("linux"):
+        raise Waiting(
+            IMAGE,
+            f"{lab.sentence}, and the workspace kind gives it no token. Only on Linux can other users of this computer be kept out of such "
+            f"a Lab: give the kind the annotation `{TOKEN_ENV}: JUPYTER_TOKEN`, or take the kind jupyterlab.",
+            60.0,
+        )
+    kept = (part for part in lab.arguments if not part.startswith(("--ServerApp.ip=", "--ServerApp.port")))
+    open_to_us = ("--ServerApp.sock={socket}", "--ServerApp.sock_mode=0600", "--IdentityProvider.token=")
+    return _gated(replace(lab, arguments=(*kept, *open_to_us)))
 
 
 def code_server(image: str) -> Runtime:
@@ -293,12 +323,53 @@ def _from_mapping(image: str, entry: Object, path: Path) -> Runtime | None:
     )
 
 
+def _overridden(found: Runtime, image: str, container: Object, variables: Mapping[str, str], unless: str) -> Runtime:
+    """The container's own command in place of what stands for its image, as on any cluster. Raises `Waiting`.
+
+    `unless` says why it is not used.
+    """
+    line = _line(container, variables)
+    if not line:
+        return found
+    given = "command" if container.get("command") else "arguments"
+    if unless:
+        return replace(found, unused=f"The container's {given} is not used: {unless}." if given == "command" else _arguments(unless))
+    program = None if line[0].startswith("-") else _which(line[0], (*found.programs, *(variables.get("PATH") or "").split(os.pathsep)))
+    if program is not None:
+        sentence = f'The container\'s own command runs {program} of this computer, not what the image "{image}" stands for'
+        return Runtime(
+            sentence, (program, *line[1:]), environment=found.environment, programs=found.programs, needs=(*found.needs, Path(program))
+        )
+    if given == "command":
+        raise Waiting(
+            IMAGE,
+            f"The program {line[0]} of the container's own command is not installed on this computer. Install it, or leave the command "
+            f"out: the image {image} then stands for a program of this computer.",
+            10.0,
+        )
+    return replace(found, unused=_arguments(f"they are for the program of the image {image}. Give a command to run another program"))
+
+
+def _arguments(why: str) -> str:
+    return f"The container's arguments are not used: {why}."
+
+
+def _line(container: Object, variables: Mapping[str, str]) -> list[str]:
+    return [expand(part, variables) for part in (*(container.get("command") or ()), *(container.get("args") or ()))]
+
+
+def _which(name: str, directories: Sequence[str]) -> str | None:
+    if os.path.isabs(name):
+        return name if os.access(name, os.X_OK) else None
+    return shutil.which(name, path=os.pathsep.join(filter(None, directories))) or shutil.which(name)
+
+
 def _own_command(image: str, container: Object, variables: Mapping[str, str]) -> Runtime:
     """The container's own command and arguments, if there is such a program here."""
-    command = [expand(part, variables) for part in (*(container.get("command") or ()), *(container.get("args") or ()))]
+    command = _line(container, variables)
     if not container.get("command"):
         raise Waiting(IMAGE, f"The image {image} runs the container's own command, and the container names none.", 60.0)
-    program = command[0] if os.path.isabs(command[0]) and os.access(command[0], os.X_OK) else shutil.which(command[0])
+    program = _which(command[0], (variables.get("PATH") or "").split(os.pathsep))
     if program is None:
         raise Waiting(IMAGE, f"The program {command[0]} of this container is not installed on this computer.", 10.0)
     return Runtime(f'Image "{image}" runs {program} of this computer', (program, *command[1:]), needs=(Path(program),))

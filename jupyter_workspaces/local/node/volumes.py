@@ -15,7 +15,7 @@ from ...cluster.errors import NotFound
 from ...resources.catalog import CONFIG_MAPS, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, SECRETS, SERVICE_ACCOUNTS, Resource
 from .mounts import Mount
 from .records import PodFiles
-from .references import field_value
+from .references import expand, field_value
 from .waiting import CONFIG, VOLUME, VOLUME_PENDING, Waiting
 
 Object = Mapping[str, Any]
@@ -37,8 +37,8 @@ class Volumes:
         self._claims = directory / "volumes"
         self._known: dict[str, tuple[Path, bool, bool]] = {}
 
-    async def mounts(self, container: Object) -> list[Mount]:
-        """What a container mounts. Raises `Waiting` when something is not there (yet) or not possible here."""
+    async def mounts(self, container: Object, variables: Mapping[str, str]) -> list[Mount]:
+        """What a container mounts; `variables` are for `subPathExpr`. Raises `Waiting` when something is not there (yet) or not possible here."""
         volumes = {volume["name"]: volume for volume in self._pod["spec"].get("volumes") or ()}
         found = []
         for mount in container.get("volumeMounts") or ():
@@ -46,7 +46,7 @@ class Volumes:
             if name not in self._known:
                 self._known[name] = await self._source(volumes[name])
             source, read_only, private = self._known[name]
-            if inner := mount.get("subPath") or mount.get("subPathExpr"):
+            if inner := mount.get("subPath") or expand(mount.get("subPathExpr") or "", variables):
                 source = _within(source, inner, writable=not read_only)
             found.append(Mount(mount["mountPath"], source, read_only or bool(mount.get("readOnly")), private))
         return found
@@ -61,7 +61,10 @@ class Volumes:
         if host := volume.get("hostPath"):
             path = Path(host["path"])
             if not await asyncio.to_thread(path.exists):
-                raise Waiting(VOLUME, f"The volume {name} is the folder {path} of this computer, and that does not exist.")
+                raise Waiting(
+                    VOLUME,
+                    f"The volume {name} is the folder {path} of this computer, and that does not exist. Make it, or leave the volume out.",
+                )
             return path, False, False
         for kind in ("secret", "configMap", "downwardAPI", "projected"):
             if kind in volume:

@@ -16,6 +16,7 @@ class Waiting(Exception):
 CONFIG = "CreateContainerConfigError"
 IMAGE = "ImageNotAvailable"
 READ_ONLY = "ReadOnlyVolumeNotPossible"
+SIDE_CAR = "SideCarNotPossible"
 ROOM = "WaitingForRoom"
 START = "StartNotPossible"
 VOLUME = "VolumeNotPossible"

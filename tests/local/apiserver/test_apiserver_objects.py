@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 from typing import Any
 
 import pytest
@@ -24,6 +25,45 @@ async def test_a_created_object_has_what_the_server_gives_it(api: Any) -> None:
         assert metadata["creationTimestamp"].endswith("Z")
         assert created["spec"] == {"size": 3, "color": "red", "paused": False}
         assert created == await cluster.get(WIDGETS, "a", "default")
+
+
+@pytest.mark.parametrize("field", ["labels", "annotations"])
+async def test_null_values_in_metadata_are_empty_texts(api: Any, field: str) -> None:
+    async with api.cluster() as cluster:
+        created = await cluster.create(WIDGETS, widget("a") | {"metadata": {"name": "a", field: {"x": None, "y": "z"}}}, "default")
+        assert created["metadata"][field] == {"x": "", "y": "z"}
+        config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m", field: {"x": None}}}
+        assert (await cluster.create(catalog.CONFIG_MAPS, config_map, "default"))["metadata"][field] == {"x": ""}
+
+        patched = await cluster.patch(WIDGETS, "a", [{"op": "add", "path": f"/metadata/{field}", "value": {"j": None}}], "default")
+        assert patched["metadata"][field] == {"j": ""}
+        with pytest.raises(errors.BadRequest, match=f"metadata.{field} must be an object of texts"):
+            await cluster.create(WIDGETS, widget("b") | {"metadata": {"name": "b", field: {"x": 1}}}, "default")
+
+
+async def test_a_null_finalizer_is_a_bad_name(api: Any) -> None:
+    async with api.cluster() as cluster:
+        with pytest.raises(errors.Invalid, match=r"metadata\.finalizers"):
+            await cluster.create(WIDGETS, widget("a") | {"metadata": {"name": "a", "finalizers": [None]}}, "default")
+
+
+async def test_a_service_has_an_address_of_its_own_that_stays(api: Any) -> None:
+    async with api.cluster() as cluster:
+        body = {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": "front"},
+            "spec": {"ports": [{"port": 80, "targetPort": "web"}]},
+        }
+        made = await cluster.create(catalog.SERVICES, body, "default")
+        address = made["spec"]["clusterIP"]
+        assert ipaddress.ip_address(address) in ipaddress.ip_network("127.128.0.0/9")  # nothing that is sent there leaves the machine
+        assert made["spec"]["clusterIPs"] == [address]
+
+        again = await cluster.replace(catalog.SERVICES, body | {"metadata": {"name": "front", "namespace": "default"}})
+        assert again["spec"]["clusterIP"] == address
+        headless = body | {"metadata": {"name": "headless"}, "spec": body["spec"] | {"clusterIP": "None"}}
+        assert (await cluster.create(catalog.SERVICES, headless, "default"))["spec"]["clusterIPs"] == ["None"]
 
 
 async def test_a_name_is_taken_once(api: Any) -> None:

@@ -1,7 +1,11 @@
-"""Services. No proxy of services runs on one machine: one without an address of its own is headless here."""
+"""Services. Each gets an address, as on any cluster, though no proxy of services runs on one machine.
+
+Clients read the address: kubectl's port-forward follows `targetPort` only where there is one.
+"""
 
 from __future__ import annotations
 
+import secrets
 from typing import Any
 
 from ....resources.causes import Cause, duplicate, forbidden, invalid, not_supported, required
@@ -53,7 +57,7 @@ class ServiceStrategy(Strategy):
     def complete(self, obj: Object) -> None:
         spec = obj["spec"]
         if spec["type"] != "ExternalName":
-            spec.setdefault("clusterIP", "None")
+            spec.setdefault("clusterIP", (spec.get("clusterIPs") or [_free_address()])[0])
             spec.setdefault("clusterIPs", [spec["clusterIP"]])
             spec.setdefault("ipFamilies", ["IPv4"])
             spec.setdefault("ipFamilyPolicy", "SingleStack")
@@ -74,6 +78,12 @@ class ServiceStrategy(Strategy):
         causes += _check_addresses(spec)
         causes += _check_traffic(spec)
         return causes
+
+
+def _free_address() -> str:
+    """Return an address of the loopback network, apart from those of pods: what is sent there never leaves the machine."""
+    first, second, third = secrets.token_bytes(3)
+    return f"127.{128 + first % 126}.{second}.{1 + third % 254}"
 
 
 def _settle(spec: Object, old: Object) -> None:

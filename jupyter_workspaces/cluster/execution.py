@@ -1,0 +1,75 @@
+"""A command in a container of a pod, carried by the API server over a WebSocket (`v4.channel.k8s.io`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from ..resources.catalog import PODS
+from .client import Cluster
+from .errors import Forbidden
+
+PROTOCOL = "v4.channel.k8s.io"
+RIGHTS = "get and create on pods/exec"
+"""What whoever runs one must be allowed; API servers before 1.35 do not ask for both."""
+
+_STDOUT, _STDERR, _ERROR = b"\x01", b"\x02", b"\x03"
+_KEPT_BYTES = 64 * 2**10
+
+
+class ExecutionFailed(Exception):
+    """The command could not be run, or its end was not told; the text is the node's."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended, and the beginning of what it wrote (64 KiB of each stream)."""
+
+    exit_code: int
+    output: bytes
+    errors: bytes
+
+
+async def execute(cluster: Cluster, namespace: str, pod: str, container: str, command: Sequence[str]) -> Ended:
+    """Run a command to its end, without input. Cancelling ends the connection, and so the command.
+
+    Raises `ExecutionFailed`, `ClusterError`; `Forbidden` names the rights that are needed.
+    """
+    import aiohttp
+
+    query = [("container", container), ("stdout", "true"), ("stderr", "true"), *(("command", word) for word in command)]
+    try:
+        socket = await cluster.websocket(PODS.path(namespace, pod, "exec"), [PROTOCOL], query=query)
+    except Forbidden as error:
+        raise Forbidden(f"{error.message}. It takes {RIGHTS} in {namespace}.") from error
+    kept = {_STDOUT: bytearray(), _STDERR: bytearray()}
+    try:
+        while True:
+            message = await socket.receive()
+            if message.type is not aiohttp.WSMsgType.BINARY:
+                raise ExecutionFailed("the connection to the pod ended before the command did")
+            channel, data = message.data[:1], message.data[1:]
+            if channel == _ERROR:
+                return Ended(_exit_code(data), bytes(kept[_STDOUT]), bytes(kept[_STDERR]))
+            if channel in kept:
+                kept[channel] += data[: _KEPT_BYTES - len(kept[channel])]
+    finally:
+        await socket.close()
+
+
+def _exit_code(data: bytes) -> int:
+    """Read the Status that ends a command. Raises `ExecutionFailed` where it could not be run."""
+    try:
+        status = msgspec.json.decode(data, type=dict[str, object])
+    except msgspec.DecodeError as error:
+        raise ExecutionFailed("the end of the command was told in words that are not JSON") from error
+    if status.get("status") == "Success":
+        return 0
+    details = status.get("details")
+    causes = details.get("causes") if isinstance(details, dict) else None
+    for cause in causes if isinstance(causes, list) else ():
+        if cause.get("reason") == "ExitCode" and str(cause.get("message", "")).isdigit():
+            return int(cause["message"])
+    raise ExecutionFailed(str(status.get("message") or "the command could not be run"))
