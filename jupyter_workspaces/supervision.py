@@ -190,6 +190,11 @@ class Supervisor:
         return task
 
     @property
+    def running(self) -> int:
+        """How many tasks that run once have not ended."""
+        return len(self._once)
+
+    @property
     def health(self) -> list[Health]:
         """Of every supervised task."""
         return [task.health for task in self._tasks]
