@@ -39,7 +39,7 @@ def ask(lab: Lab, method: str, path: str, body: Any = None) -> tuple[int, Any]:
 
 
 def state(lab: Lab, name: str) -> str:
-    code, body = ask(lab, "GET", f"workspaces/default/{name}")
+    code, _ = ask(lab, "GET", f"workspaces/default/{name}")
     if code != 200:
         return "gone" if code == 404 else str(code)
     listed = ask(lab, "GET", "workspaces/default")[1]["data"]

@@ -334,7 +334,7 @@ async def test_a_session_ends_with_its_workspace(browser, make_person, view, sep
 
     status, _, text = await person.fetch(there(browser, "x"), page=WORKSPACES)
 
-    assert status == (404 if gone else 401), text
+    assert status == (410 if gone else 401), text
     assert len(separate.sessions) == 0
 
 
