@@ -63,7 +63,7 @@ class JupyterWorkspaces(ExtensionApp):
         30,
         min=0,
         config=True,
-        help="Seconds of silence after which either side of a WebSocket is sent a ping. A browser that does not answer three of them "
+        help="Seconds of silence after which the browser's side of a WebSocket is sent a ping. A browser that does not answer three of them "
         "is taken to be gone. 0: no pings. ServerApp.websocket_ping_interval has precedence.",
     )
     workspaces_url = Unicode(

@@ -215,7 +215,8 @@ class ConnectHandler(JupyterHandler):
     async def _slow_down(self) -> Target | None:
         """Let a client wait that asks too often for a workspace that cannot be reached. Returns where it is, if it comes back."""
         refusals = self.upstreams.refusals
-        client = (self.place.namespace, self.place.name, self.request.remote_ip, getattr(self.current_user, "username", None))
+        user = "" if self.token_authenticated else getattr(self.current_user, "username", "")  # Jupyter names programs at random
+        client = (self.place.namespace, self.place.name, self.request.remote_ip, user)
         left = refusals.pause(client)
         refusals.waiting += 1
         try:

@@ -82,11 +82,11 @@ class Relay:
 
     `refused` is called once when a side breaks the protocol or sends a message above `longest` bytes.
 
-    With `ping_seconds` a side that sends nothing for so long is sent a ping. Its answer passes to the
-    other side, which ignores it (RFC 6455 §5.5.3). So proxies in between see traffic, and a browser that
-    went away without a word is found out: both sides are closed after `DEAD_AFTER` pings that it did not
-    answer. A workspace need not answer: a program that computes may be silent for hours, and the
-    system's own keepalive tells whether its machine still lives.
+    With `ping_seconds` a browser that sends nothing for so long is sent a ping. Its answer passes to the
+    workspace, which ignores it (RFC 6455 §5.5.3). So proxies on either side see traffic, and a browser
+    that went away without a word is found out: both sides are closed after `DEAD_AFTER` pings that it did
+    not answer. The workspace is not pinged: a program that computes may be silent for hours, and the
+    system's own keepalive (`transfer`) tells whether its machine still lives.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Relay:
         self._refused, self._ping_seconds = refused, ping_seconds
         loop = asyncio.get_running_loop()
         self._time = loop.time
-        self._heard_browser = self._heard_inside = loop.time()
+        self._heard_browser = loop.time()
         self._writing_since: float | None = None
         self._unanswered = 0
         self._ending: asyncio.Future[Violation] = asyncio.get_running_loop().create_future()
@@ -139,19 +139,17 @@ class Relay:
                 continue
 
     async def _keep_alive(self) -> None:
-        """Ping what is silent, and end the WebSocket of a browser that is gone."""
+        """Ping a silent browser, and end the WebSocket of one that is gone."""
         if not self._ping_seconds:
             return
         while True:
             await asyncio.sleep(self._ping_seconds)
             now = self._time()
-            if now - self._heard_inside >= self._ping_seconds and self._inward.between:
-                await self._to_workspace(frame(PING, b"", masked=True))
             if self._writing_since is not None:
                 if now - max(self._writing_since, self._heard_browser) > BLOCKED_SECONDS:
                     self.end(_SILENT)
             elif now - self._heard_browser < self._ping_seconds:
-                self._unanswered = 0
+                continue
             elif self._unanswered >= DEAD_AFTER:
                 self.end(_SILENT)
             elif self._outward.between:
@@ -159,7 +157,7 @@ class Relay:
                 await self._to_browser(frame(PING, b"", masked=False))
 
     async def _pass_outward(self) -> None:
-        while data := await self._from_workspace():
+        while data := await self._inside.read():
             await self._to_browser(self._outward.feed(data))
             if self._outward.violation is not None:
                 await self._refuse("workspace", self._outward.violation)
@@ -190,17 +188,12 @@ class Relay:
         await self._close_inside(violation)
         await self._close_browser(violation)
 
-    async def _from_workspace(self) -> bytes:
-        data = await self._inside.read()
-        self._heard_inside = self._time()
-        return data
-
     async def _from_browser(self) -> bytes:
         try:
             data = await self._browser.read_bytes(BUFFER_BYTES, partial=True)
         except StreamClosedError:
             return b""
-        self._heard_browser = self._time()
+        self._heard_browser, self._unanswered = self._time(), 0
         return data
 
     async def _to_browser(self, data: bytes) -> None:

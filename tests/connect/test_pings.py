@@ -11,8 +11,8 @@ import aiohttp
 import pytest
 
 from jupyter_workspaces.connect.limits import SETTING, Limits
-from jupyter_workspaces.connect.relay import DEAD_AFTER
-from jupyter_workspaces.connect.transfer import in_use, upstreams
+from jupyter_workspaces.connect.relay import CLOSE_SECONDS, DEAD_AFTER
+from jupyter_workspaces.connect.transfer import in_use
 from jupyter_workspaces.timeouts import timeout
 
 PING = 0.2
@@ -48,22 +48,27 @@ def test_pings_are_sent_without_a_setting():
 
 
 async def test_a_silent_websocket_is_pinged_and_stays_open_as_long_as_the_browser_answers(browser, pinging):
-    async with browser.socket() as socket:  # aiohttp answers pings by itself, as browsers do
-        waiting = asyncio.ensure_future(socket.receive())
-        await asyncio.wait({waiting}, timeout=PING * (DEAD_AFTER + 4))
-        assert not waiting.done() or waiting.result().type is aiohttp.WSMsgType.TEXT  # the small app tells of a pong
-        waiting.cancel()
-        await socket.send_str("still here")
-        async with timeout(10):
-            while (await socket.receive()).data != "still here":
-                pass
+    async with browser.socket() as socket:  # aiohttp answers pings by itself while it reads, as browsers do
+        asyncio.get_running_loop().call_later(PING * (DEAD_AFTER + 4), lambda: asyncio.ensure_future(socket.send_str("still here")))
+        received = [message.data async for message in until_it_says(socket, "still here")]
+    assert received.count("pong ") >= DEAD_AFTER  # the small app tells of answers, which pass on to it
+
+
+async def until_it_says(socket, last):
+    async with timeout(10):
+        while True:
+            message = await socket.receive()
+            assert message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY), message
+            yield message
+            if message.data == last:
+                return
 
 
 async def test_a_browser_that_answers_no_ping_is_gone_and_both_sides_are_closed(browser, server, pinging):
     reader, writer = await opened(browser)
     assert in_use(server.web_app.settings)
     began = time.monotonic()
-    async with timeout(10):
+    async with timeout(2 * CLOSE_SECONDS):
         received = await reader.read()  # to the end
     assert time.monotonic() - began > PING * DEAD_AFTER
     assert received.startswith(b"\x89\x00" * DEAD_AFTER)
@@ -79,27 +84,7 @@ async def test_a_browser_that_sends_anything_is_not_gone(browser, pinging):
         writer.write(b"\x81\x81\0\0\0\0x")  # a message, and no pong
         await asyncio.sleep(PING / 2)
     assert not reader.at_eof()
-    assert upstreams  # the socket is closed by the server's end
     writer.close()
-
-
-async def test_a_workspace_is_pinged_and_need_not_answer(browser, view, server, pinging):
-    from .raw_workspace import raw_workspace
-
-    received = b""
-
-    def answer(request):
-        key = next(line.split(b": ")[1] for line in request.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key"))
-        from tornado.websocket import WebSocketProtocol13
-
-        accept = WebSocketProtocol13.compute_accept_value(key.decode()).encode()
-        return b"HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " + accept + b"\r\n\r\n"
-
-    async with raw_workspace(view, answer), browser.socket() as socket:
-        waiting = asyncio.ensure_future(socket.receive())
-        await asyncio.wait({waiting}, timeout=PING * (DEAD_AFTER + 5))
-        assert not waiting.done(), received
-        waiting.cancel()
 
 
 async def test_a_message_in_pieces_is_not_broken_by_a_ping(browser, pinging):
@@ -108,9 +93,8 @@ async def test_a_message_in_pieces_is_not_broken_by_a_ping(browser, pinging):
         for size in (1, 200_000, 3_000_000):
             await socket.send_str(f"send {size}")
             async with timeout(10):
-                while True:
+                message = await socket.receive()
+                while message.type is aiohttp.WSMsgType.TEXT:
                     message = await socket.receive()
-                    if message.type is aiohttp.WSMsgType.BINARY:
-                        break
             assert len(message.data) == size
             await asyncio.sleep(PING * 2)
