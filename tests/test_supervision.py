@@ -161,3 +161,13 @@ async def test_what_runs_once_tells_what_it_raised(caplog):
     assert "one transfer failed: Secret" in caplog.text
     assert TEXT not in caplog.text
     await supervisor.stop()
+
+
+async def test_a_supervisor_knows_how_many_tasks_that_run_once_have_not_ended() -> None:
+    supervisor, gate = Supervisor(), asyncio.Event()
+    supervisor.run_once("one transfer", gate.wait())
+    supervisor.run_once("another", gate.wait())
+    assert supervisor.running == 2
+    gate.set()
+    await until(lambda: supervisor.running == 0)
+    await supervisor.stop()
