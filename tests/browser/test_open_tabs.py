@@ -108,20 +108,6 @@ def said(tab: Page) -> str:
     return str(tab.evaluate("[...document.querySelectorAll('.jp-Dialog')].map(e => e.innerText).join(' | ')"))
 
 
-def save(tab: Page, text: str = "") -> None:
-    """Answer the Lab's dialogs, write into the notebook's cell, and save it."""
-
-    def answered() -> bool:
-        if tab.locator(".jp-Dialog button").count():
-            tab.locator(".jp-Dialog button").last.click()
-        return not said(tab)
-
-    until(answered, "no dialog is open")
-    tab.locator(".jp-Notebook .jp-CodeCell .cm-content").first.click()
-    tab.keyboard.type(text or "'unsaved'")
-    tab.keyboard.press("Control+s")
-
-
 def log_bytes(lab: Lab) -> int:
     return lab.log.stat().st_size
 
@@ -140,8 +126,6 @@ def test_a_tab_on_a_deleted_workspace_asks_less_than_once_in_a_second(tab: Page,
         assert rate < 1, which
         assert said(tab)  # the Lab's own words: the kernel died, or there is no connection
         assert log_bytes(lab) - before < 20_000
-        save(tab)
-        until(lambda: f"There is no workspace {name} in default" in said(tab), "the tab says why")
         problem = tab.evaluate("async url => await (await fetch(url)).json()", f"{url}api/contents")
         assert problem == {"message": f"{name}: There is no workspace {name} in default. It may have been deleted.", "reason": "Gone"}
 
@@ -160,7 +144,14 @@ def test_a_tab_on_a_paused_workspace_asks_rarely_and_works_again_after_a_resume(
         assert "Server Connection Error" in said(tab)
         pause(lab, name, False)
         until(lambda: state(lab, name) == "Running", "it runs again")
-        save(tab, "'written after the resume'")
+        close = tab.locator(".jp-Dialog button", has_text="Close")
+        for _ in range(close.count()):
+            close.first.click()
+        until(lambda: "Connection Error" not in said(tab), "the tab has found it")
+        cell = tab.locator(".jp-Notebook .jp-CodeCell .cm-content").first
+        cell.click()
+        tab.keyboard.type("'written after the resume'")
+        tab.keyboard.press("Control+s")
         read = "async url => { const r = await fetch(url, {cache: 'no-store'}); return r.ok ? await r.text() : r.status }"
         until(lambda: "written after" in str(tab.evaluate(read, f"{url}api/contents/Untitled.ipynb")), "the notebook is saved")
 
