@@ -60,6 +60,13 @@ class JupyterWorkspaces(ExtensionApp):
         config=True,
         help="Largest WebSocket message that is passed on, in MiB. Either side is closed with 1009 for a larger one.",
     )
+    websocket_ping_seconds = Float(
+        30,
+        min=0,
+        config=True,
+        help="Seconds of silence after which the browser's side of a WebSocket is sent a ping. A browser that does not answer three of them "
+        "is taken to be gone. 0: no pings. ServerApp.websocket_ping_interval has precedence.",
+    )
     workspaces_url = Unicode(
         "",
         config=True,
@@ -74,6 +81,24 @@ class JupyterWorkspaces(ExtensionApp):
     workspaces_session_hours = Float(
         12.0, config=True, help="Hours without a request after which a browser must sign in to a workspace at workspaces_url again."
     )
+    request_headers = List(
+        Unicode(),
+        config=True,
+        help="Names of request headers that reach workspaces although they say who somebody is, which headers of proxies in front do. "
+        "A name that ends in * stands for all that begin so. Such as X-User-Id, of a program's own scripts.",
+    )
+    response_headers = List(
+        Unicode(),
+        config=True,
+        help="Names of headers of workspaces' responses that reach the browser in addition to standard ones and those that begin with X-. "
+        "A name that ends in * stands for all that begin so. Such as Docker-*.",
+    )
+    cookies = List(
+        Unicode(),
+        config=True,
+        help="With --trusted-header-auth: names of cookies that reach workspaces although no workspace has set them by HTTP, which "
+        "a page's scripts may have done. A name that ends in * stands for all that begin so.",
+    )
     api_path = Unicode("workspaces/api/v1", help="Where the API is served, below the server's base URL.")
 
     services: Services
@@ -82,10 +107,15 @@ class JupyterWorkspaces(ExtensionApp):
 
     def initialize_settings(self) -> None:
         from .api.services import Services
+        from .connect.front import SETTING as PASSING
+        from .connect.front import Passing
         from .connect.limits import SETTING as LIMITS
         from .connect.limits import Limits
 
-        self.settings[LIMITS] = Limits(self.page_seconds, self.response_seconds, self.websocket_message_mib * 2**20)
+        self.settings[LIMITS] = Limits(
+            self.page_seconds, self.response_seconds, self.websocket_message_mib * 2**20, self.websocket_ping_seconds
+        )
+        self.settings[PASSING] = Passing(tuple(self.request_headers), tuple(self.response_headers), tuple(self.cookies))
         serverapp = self.serverapp
         assert serverapp is not None
         prefix = url_path_join(serverapp.base_url, self.api_path)

@@ -21,6 +21,7 @@ from traitlets.config import Config
 from .app import JupyterWorkspaces
 from .listening import descriptors, ending, log_limit
 from .listening.connections import Limits, configured_connections
+from .supervision import Supervisor
 from .terminal import SafeRecords
 
 IDLE_LOOK_SECONDS = 5.0
@@ -70,7 +71,7 @@ class ServeApp(ServerApp):
     last_request = 0.0
     lost = False
     """Whether the server ended because it could not be reached any more."""
-    _idle: asyncio.Task[None] | None = None
+    _tasks: Supervisor | None = None
 
     @default("open_browser")
     def _open_browser(self) -> bool:
@@ -170,12 +171,12 @@ class ServeApp(ServerApp):
         if self.runtime_file:
             self._write_runtime_file(Path(self.runtime_file))
         if self.idle_minutes:
-            self._idle = asyncio.create_task(self._end_when_idle(), name="idle")
+            self._tasks = Supervisor(self.log)
+            self._tasks.start("the end when idle", self._end_when_idle)
 
     async def _cleanup(self) -> None:
-        if self._idle is not None:
-            self._idle.cancel()
-            await asyncio.gather(self._idle, return_exceptions=True)
+        if self._tasks is not None:
+            await self._tasks.stop()
         if self.runtime_file:
             _remove_own(Path(self.runtime_file))
         await super()._cleanup()
@@ -189,11 +190,14 @@ class ServeApp(ServerApp):
             elif time.monotonic() - self.last_request > limit:
                 self.log.info("Nobody asked for %g minutes; this server ends.", self.idle_minutes)
                 self.stop(from_signal=False)
-                return
+                await asyncio.Event().wait()  # `_cleanup` ends it
 
     def _in_use(self) -> bool:
+        """Whether somebody listens to changes, uses a workspace, or has a request under way, such as a log that is followed."""
         from .connect.transfer import in_use
 
+        if getattr(self._http_server, "busy", 0):
+            return True
         services = self.web_app.settings.get("jupyter_workspaces")
         feed = getattr(services, "feed", None)
         return (feed is not None and feed.listeners > 0) or in_use(self.web_app.settings)

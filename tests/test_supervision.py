@@ -348,3 +348,13 @@ async def test_what_is_expected_of_work_that_runs_once_is_left_to_those_who_awai
     assert supervisor.lost == 0
     assert caplog.text == ""
     await supervisor.stop()
+
+
+async def test_a_supervisor_knows_how_many_tasks_that_run_once_have_not_ended() -> None:
+    supervisor, gate = Supervisor(), asyncio.Event()
+    supervisor.run_once("one transfer", gate.wait())
+    supervisor.run_once("another", gate.wait())
+    assert supervisor.running == 2
+    gate.set()
+    await until(lambda: supervisor.running == 0)
+    await supervisor.stop()

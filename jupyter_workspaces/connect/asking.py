@@ -21,7 +21,11 @@ from ..cluster.errors import ClusterError, Forbidden, NotFound, Unauthorized
 from ..resources.catalog import WORKSPACES
 from ..timeouts import timeout
 from .credentials import Guard
+from .front import SETTING as PASSING
+from .front import Front, Passing
+from .headers import Addresses
 from .pages import Step, page
+from .request_headers import public_scheme
 from .rewriting import PublicPath
 from .target import Place, Services, Target, Unavailable, resolve
 from .transfer import Upstreams, upstreams
@@ -32,6 +36,8 @@ _READS = frozenset(("GET", "HEAD", "OPTIONS"))
 CLUSTER_SECONDS = 5.0
 """How long a request waits for the cluster where nothing is known yet; the page continues by itself."""
 STEPS_SECONDS = 2.0
+LOOK_SECONDS = 0.5
+"""How often a request that has to wait looks whether the workspace is there again."""
 
 
 REASONS = {"token": "NoToken", "secret": "MayNotReadToken", "silent": "NoAnswer"}
@@ -57,8 +63,8 @@ class Elsewhere(web.HTTPError):
 class Absent(web.HTTPError):
     """The workspace cannot be reached now; `steps` tell how far its start is, where it starts."""
 
-    def __init__(self, why: Unavailable, steps: Sequence[Step] = ()) -> None:
-        super().__init__(why.status)
+    def __init__(self, why: Unavailable, steps: Sequence[Step] = (), status: int | None = None) -> None:
+        super().__init__(status or why.status)
         self.why, self.steps = why, steps
 
 
@@ -72,6 +78,7 @@ class ConnectHandler(JupyterHandler):
     services: Services
     shows_steps = False
     link: tuple[str, str] | None = None  # an address and its words, for a page that leads elsewhere instead of going on by itself
+    _is_absent = False
     reads_only = False  # whoever uses the programs in a workspace changes what is in it: that is `update`, not `get`
 
     async def prepare(self) -> None:  # type: ignore[override]
@@ -175,8 +182,20 @@ class ConnectHandler(JupyterHandler):
 
     @cached_property
     def guard(self) -> Guard:
-        tokens = {self.token, self.identity_provider.get_token(self) if self.token_authenticated else ""}
-        return Guard(self.identity_provider.get_cookie_name(self), frozenset(token for token in tokens if token))
+        provider = self.identity_provider
+        tokens = {self.token, provider.get_token(self) if self.token_authenticated else ""}
+        front = Front()
+        if isinstance(provider, HeaderIdentities):
+            identity = provider.identity(self.request.headers)
+            names = frozenset((provider.user_header.lower(), provider.groups_header.lower()))
+            front = Front(names, identity.user if identity is not None else "")
+        passing = self.settings.get(PASSING) or Passing()
+        return Guard(provider.get_cookie_name(self), frozenset(token for token in tokens if token), front, passing)
+
+    def addresses(self, path: PublicPath) -> Addresses:
+        """Both sides' names of a workspace's port, for its headers."""
+        scheme = public_scheme(self.request.headers, self.request.protocol)
+        return Addresses(path, scheme, lambda origin: origins.is_trusted(origin, self.settings))
 
     @property
     def status_url(self) -> str:
@@ -190,7 +209,28 @@ class ConnectHandler(JupyterHandler):
         try:
             return resolve(self.services.cluster, self.place)
         except Unavailable as why:
+            if not self.navigates and not self.shows_steps and (target := await self._slow_down()) is not None:
+                return target
             raise await self.absent(why) from why
+
+    async def _slow_down(self) -> Target | None:
+        """Let a client wait that asks too often for a workspace that cannot be reached. Returns where it is, if it comes back."""
+        refusals = self.upstreams.refusals
+        user = "" if self.token_authenticated else getattr(self.current_user, "username", "")  # Jupyter names programs at random
+        client = (self.place.namespace, self.place.name, self.request.remote_ip, user)
+        left = refusals.pause(client)
+        refusals.waiting += 1
+        try:
+            while left > 0:
+                await asyncio.sleep(min(left, LOOK_SECONDS))
+                left -= LOOK_SECONDS
+                try:
+                    return resolve(self.services.cluster, self.place)
+                except Unavailable:
+                    continue
+        finally:
+            refusals.waiting -= 1
+        return None
 
     async def workspace_token(self, target: Target) -> str | None:
         """The token that opens the workspace; None if its kind has none. Raises `Absent`."""
@@ -206,6 +246,9 @@ class ConnectHandler(JupyterHandler):
 
     async def absent(self, why: Unavailable) -> Absent:
         """With the steps of its start, for those who look at them."""
+        if why.state == "gone" and not (self.navigates or self.shows_steps):
+            # JupyterLab takes a 404 for a missing folder, and at once looks for the one above it, for ever.
+            return Absent(why, status=HTTPStatus.GONE)
         if why.state not in ("starting", "failed") or not (self.navigates or self.shows_steps):
             return Absent(why)
         try:
@@ -237,6 +280,7 @@ class ConnectHandler(JupyterHandler):
             message, reason = error.message, error.kind
             shown = Unavailable(shown.state, message)
         elif isinstance(error, Absent):
+            self._is_absent = True
             shown, steps = error.why, error.steps
             message, reason = f"{self.place.name}: {shown.message}", REASONS.get(shown.state) or shown.state.capitalize()
         if status_code in (503, 504):
@@ -249,6 +293,18 @@ class ConnectHandler(JupyterHandler):
             self.finish(text)
         else:
             self.answer({"message": message, "reason": reason})
+
+    def _log(self) -> None:
+        """Log the request; of many that fail in the same way only the first few in a minute."""
+        status = self.get_status()
+        if status >= 400 and hasattr(self, "place"):
+            path = self.place.path if self._is_absent else self.request.path
+            shown, left_out = self.upstreams.repeats.count((path, status))
+            if left_out:
+                self.log.warning("%d more requests for %s were answered %d in the minute before", left_out, path, status)
+            if not shown:
+                return
+        super()._log()
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         if not isinstance(value, Refused | Elsewhere | Absent):  # a refusal is an answer, not a fault

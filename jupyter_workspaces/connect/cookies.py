@@ -2,6 +2,8 @@
 
 Sources: RFC 6265 §5.2, and RFC 6265bis where browsers already follow it.
 
+Headers are bytes as Latin-1 text: a character is a byte.
+
 Whatever is not understood here is dropped. A cookie that a browser would read in another way than
 this module does must not reach it.
 """
@@ -107,4 +109,4 @@ def default_path(page: str) -> str:
 
 
 def _size(text: str) -> int:
-    return len(text.encode("utf-8", "surrogateescape"))
+    return len(text)

@@ -14,6 +14,7 @@ import aiohttp
 
 from ..cluster.errors import BadRequest, ClusterError, Forbidden, NotFound, Unreachable
 from ..cluster.forwarding import PIECE_BYTES, ForwardFailed, PortForward, forward
+from ..supervision import Supervisor
 from .target import Forwarded, Target, Unavailable
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class PodConnector(aiohttp.BaseConnector):
     def __init__(self, cluster: Cluster, **settings: Any) -> None:
         super().__init__(**settings)
         self._cluster = cluster
-        self._relays: set[asyncio.Task[None]] = set()
+        self._relays = Supervisor()
 
     async def _create_connection(self, req: aiohttp.ClientRequest, traces: Any, timeout: aiohttp.ClientTimeout) -> ResponseHandler:
         """Raises `NoWay`. What aiohttp's own connectors for other transports implement."""
@@ -60,18 +61,12 @@ class PodConnector(aiohttp.BaseConnector):
             theirs.close()
             await carried.close()
             raise
-        relay = self._loop.create_task(_relay(theirs, carried, protocol), name=f"port-forward to {place.pod}")
-        self._relays.add(relay)
-        relay.add_done_callback(self._relays.discard)
+        self._relays.run_once(f"port-forward to {place.pod}", _relay(theirs, carried, protocol))
         return protocol
 
     async def stop(self) -> None:
-        """After the session has closed: wait for the relays, which end by that."""
-        if self._relays:
-            _, slow = await asyncio.wait(self._relays, timeout=RELAYS_END_SECONDS)
-            for relay in slow:
-                relay.cancel()
-            await asyncio.gather(*slow, return_exceptions=True)
+        """After the session has closed: end the relays, which carry nothing any more."""
+        await self._relays.stop(RELAYS_END_SECONDS)
 
 
 async def listens(cluster: Cluster, target: Target) -> bool:

@@ -19,11 +19,12 @@ from .decoding import Decoder, decoder
 from .framing import BadResponse, body_length, check_response, reason_phrase, request_fault, wants_websocket
 from .html import HtmlRewriter
 from .kernelspecs import KernelspecsRewriter, is_kernelspecs
+from .request_headers import request_headers, upstream_url
 from .response_headers import response_headers
 from .rewriting import PublicPath
 from .status import StatusHandler
 from .target import Target, Unavailable
-from .transfer import Body, request_headers, upstream_url
+from .transfer import Body
 from .waiting import NoAnswer, head
 from .websocket import SocketHandler
 
@@ -50,7 +51,7 @@ class HttpHandler(ConnectHandler):
     """One request. Its exchange with the workspace is a task of its own, so that the answer may begin before the body has ended."""
 
     _body: Body | None = None
-    _exchange: asyncio.Task[None] | None = None
+    _exchange: asyncio.Task[web.HTTPError | None] | None = None
     _refusal: web.HTTPError | None = None
     _limit: int | None = None
 
@@ -72,7 +73,7 @@ class HttpHandler(ConnectHandler):
         if self._has_body():
             self._body = Body()
             self._lift_limit()
-        self._exchange = asyncio.create_task(self._carry(target), name=f"connect {self.place.path}")
+        self._exchange = self.upstreams.exchange(self._carry(target), self.place.path)
         self._exchange.add_done_callback(self._exchanged)
 
     def _check_address(self) -> None:
@@ -97,8 +98,8 @@ class HttpHandler(ConnectHandler):
         if self._body is not None:
             await self._body.put(None)
         await asyncio.wait((self._exchange,))
-        if not self._exchange.cancelled():
-            self._exchange.result()
+        if not self._exchange.cancelled() and (refusal := self._exchange.result()) is not None:
+            raise refusal
 
     # `prepare` has asked who it is; by this Jupyter knows (`jupyter_server.auth.decorator.ws_authenticated` sets the same).
     setattr(_answer, "__allow_unauthenticated", False)
@@ -115,11 +116,9 @@ class HttpHandler(ConnectHandler):
         if self._limit is not None and (setter := getattr(self.request.connection, "set_max_body_size", None)):
             setter(self._limit)  # the connection lives on and may next ask another part of the server
 
-    def _exchanged(self, exchange: asyncio.Task[None]) -> None:
+    def _exchanged(self, exchange: asyncio.Task[web.HTTPError | None]) -> None:
         if self._body is not None:
             self._body.abandon()
-        if not exchange.cancelled():
-            exchange.exception()  # `_answer` raises it; where the browser went away nobody is left to hear it
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         if not self._whole.is_set() and self._has_body():
@@ -148,14 +147,15 @@ class HttpHandler(ConnectHandler):
         if (stream_body := getattr(connection, "stream_body", None)) is not None:
             stream_body()  # `serve`'s own bounds (`listening/http_server.py`); a Jupyter server has none
 
-    async def _carry(self, target: Target) -> None:
-        """Transfer, and say why not before the end of an upload that takes longer than 10 s more."""
+    async def _carry(self, target: Target) -> web.HTTPError | None:
+        """Transfer. Returns a refusal for `_answer` to say; says it before the end of an upload that takes longer than 10 s more."""
         try:
             await self._transfer(target)
         except web.HTTPError as refusal:
             if self._body is None or await self._drain(self._body):
-                raise  # `_answer` says it
+                return refusal
             self.send_error(refusal.status_code, exc_info=(type(refusal), refusal, refusal.__traceback__))
+        return None
 
     async def _transfer(self, target: Target) -> None:
         """Raises `Refused`; a workspace that does not answer is a page or 503."""
@@ -219,13 +219,12 @@ class HttpHandler(ConnectHandler):
 
         headers = request_headers(
             self.request.headers.get_all(),
-            path=path,
+            addresses=self.addresses(path),
             target=target,
             guard=self.guard,
             token=token,
             token_authenticated=self.token_authenticated,
             remote=self.request.remote_ip or "",
-            scheme=self.request.protocol,
         )
         length = self.request.headers.get("Content-Length")
         if length is not None and "Transfer-Encoding" not in self.request.headers:
@@ -269,8 +268,16 @@ class HttpHandler(ConnectHandler):
         changing = _rewriting(response, path)
         self._begin_anew()
         self.set_status(response.status, reason_phrase(response))
-        received, page = response.headers.items(), self.request.path
-        for name, value in response_headers(received, path, self.guard, page=page, status=response.status, rewritten=changing is not None):
+        passed = response_headers(
+            response.headers.items(),
+            self.addresses(path),
+            self.guard,
+            page=self.request.path,
+            status=response.status,
+            rewritten=changing is not None,
+            cors="Access-Control-Allow-Origin" not in self._headers,
+        )
+        for name, value in passed:
             self.add_header(name, value)
         await self.flush()
         if self.request.method != "HEAD":

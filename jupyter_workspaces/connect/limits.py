@@ -23,3 +23,4 @@ class Limits:
     page_seconds: float = 15.0
     response_seconds: float = 600.0
     websocket_message_bytes: int = 256 * 2**20
+    ping_seconds: float = 30.0

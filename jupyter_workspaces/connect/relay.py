@@ -19,9 +19,14 @@ from .frames import PING, Frames, Violation, close_frame, frame
 BUFFER_BYTES = 64 * 2**10
 CLOSE_SECONDS = 10.0
 """For the answer to a close frame."""
+DEAD_AFTER = 3
+"""Pings without an answer after which a browser is taken to be gone."""
+BLOCKED_SECONDS = 600.0
+"""A browser that takes nothing of what is sent to it is not pinged. After this time without a byte it is taken to be gone, too."""
 
 _BROKE_OFF = Violation(1011, "The workspace broke off.")
 _GOING_AWAY = Violation(1001, "")
+_SILENT = Violation(1001, "The browser does not answer.")
 
 
 class Inside:
@@ -75,8 +80,13 @@ class _Pass:
 class Relay:
     """One WebSocket, from the handshakes to the end of both connections.
 
-    `refused` is called once when a side breaks the protocol or sends a message above `longest` bytes. With `ping_seconds` the browser is
-    sent a ping after that much silence of the workspace; its answer passes to the workspace, which ignores it (RFC 6455 §5.5.3).
+    `refused` is called once when a side breaks the protocol or sends a message above `longest` bytes.
+
+    With `ping_seconds` a browser that sends nothing for so long is sent a ping. Its answer passes to the
+    workspace, which ignores it (RFC 6455 §5.5.3). So proxies on either side see traffic, and a browser
+    that went away without a word is found out: both sides are closed after `DEAD_AFTER` pings that it did
+    not answer. The workspace is not pinged: a program that computes may be silent for hours, and the
+    system's own keepalive (`transfer`) tells whether its machine still lives.
     """
 
     def __init__(
@@ -86,6 +96,11 @@ class Relay:
         self._outward, self._inward = Frames(masked=False, longest=longest), Frames(masked=True, longest=longest)
         self._told_browser = self._told_inside = False
         self._refused, self._ping_seconds = refused, ping_seconds
+        loop = asyncio.get_running_loop()
+        self._time = loop.time
+        self._heard_browser = loop.time()
+        self._writing_since: float | None = None
+        self._unanswered = 0
         self._ending: asyncio.Future[Violation] = asyncio.get_running_loop().create_future()
 
     def end(self, why: Violation) -> None:
@@ -96,17 +111,17 @@ class Relay:
     async def run(self) -> None:
         """Until both sides have closed, or one has and the other does not answer that within 10 s."""
         ways = {asyncio.create_task(self._pass_outward()), asyncio.create_task(self._pass_inward())}
+        pings = asyncio.create_task(self._keep_alive())
         try:
             waited: set[asyncio.Future[Any]] = {*ways, self._ending}
             await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
             if self._ending.done():
-                await self._close_inside(self._ending.result())
-                await self._close_browser(self._ending.result())
+                await self._say_why(self._ending.result())
             await asyncio.wait(ways, timeout=CLOSE_SECONDS)
         finally:
-            for way in ways:
+            for way in (*ways, pings):
                 way.cancel()
-            ended = await asyncio.gather(*ways, return_exceptions=True)
+            ended = await asyncio.gather(*ways, pings, return_exceptions=True)
             await self._flush()
             self._browser.close()
             self._inside.close()
@@ -114,8 +129,35 @@ class Relay:
             if isinstance(error, Exception):
                 raise error
 
+    async def _say_why(self, why: Violation) -> None:
+        """Close both sides; one that takes nothing is not waited for."""
+        for close in (self._close_inside, self._close_browser):
+            try:
+                async with timeout(CLOSE_SECONDS):
+                    await close(why)
+            except asyncio.TimeoutError:
+                continue
+
+    async def _keep_alive(self) -> None:
+        """Ping a silent browser, and end the WebSocket of one that is gone."""
+        if not self._ping_seconds:
+            return
+        while True:
+            await asyncio.sleep(self._ping_seconds)
+            now = self._time()
+            if self._writing_since is not None:
+                if now - max(self._writing_since, self._heard_browser) > BLOCKED_SECONDS:
+                    self.end(_SILENT)
+            elif now - self._heard_browser < self._ping_seconds:
+                continue
+            elif self._unanswered >= DEAD_AFTER:
+                self.end(_SILENT)
+            elif self._outward.between:
+                self._unanswered += 1
+                await self._to_browser(frame(PING, b"", masked=False))
+
     async def _pass_outward(self) -> None:
-        while data := await self._from_workspace():
+        while data := await self._inside.read():
             await self._to_browser(self._outward.feed(data))
             if self._outward.violation is not None:
                 await self._refuse("workspace", self._outward.violation)
@@ -146,29 +188,24 @@ class Relay:
         await self._close_inside(violation)
         await self._close_browser(violation)
 
-    async def _from_workspace(self) -> bytes:
-        while self._ping_seconds:
-            try:
-                async with timeout(self._ping_seconds):
-                    return await self._inside.read()
-            except asyncio.TimeoutError:
-                if self._outward.between:
-                    await self._to_browser(frame(PING, b"", masked=False))
-        return await self._inside.read()
-
     async def _from_browser(self) -> bytes:
         try:
-            return await self._browser.read_bytes(BUFFER_BYTES, partial=True)
+            data = await self._browser.read_bytes(BUFFER_BYTES, partial=True)
         except StreamClosedError:
             return b""
+        self._heard_browser, self._unanswered = self._time(), 0
+        return data
 
     async def _to_browser(self, data: bytes) -> None:
         """Nothing after a close frame of our own; nothing where nobody is left, which `_pass_inward` finds out too."""
         if data and not self._told_browser:
+            self._writing_since = self._time()
             try:
                 await self._browser.write(data)
             except StreamClosedError:
                 self._told_browser = True
+            finally:
+                self._writing_since = None
 
     async def _to_workspace(self, data: bytes) -> None:
         if data and not self._told_inside:

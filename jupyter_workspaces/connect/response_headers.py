@@ -13,10 +13,11 @@ document made from it. The rule:
    rules a whole origin (`Clear-Site-Data`, `Strict-Transport-Security`, `Alt-Svc`, `NEL`,
    `Report-To`, `Reporting-Endpoints`, `Set-Login`, `Origin-Agent-Cluster`, `Accept-CH`,
    `Critical-CH`, `Speculation-Rules`, `Use-As-Dictionary`, …), whatever new header of the kind
-   browsers learn.
+   browsers learn. An administrator may let more names pass (`JupyterWorkspaces.response_headers`).
+4. A value with control characters is dropped with its header.
 
-`Set-Cookie`, `Service-Worker-Allowed`, `WWW-Authenticate` and the headers that hold addresses are
-rebuilt to stay in the workspace's path.
+`Set-Cookie` and `WWW-Authenticate` are rebuilt or checked here, and headers that hold addresses are
+mapped by the table in `headers`, to stay in the workspace's path.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from collections.abc import Iterable
 
 from .credentials import Guard
 from .framing import HOP_BY_HOP, connection_options
+from .front import matches
+from .headers import Addresses, outward
 from .rewriting import PublicPath
 
 
@@ -48,7 +51,9 @@ ALLOWED = _names(
     "content-security-policy content-security-policy-report-only cross-origin-embedder-policy "
     "cross-origin-embedder-policy-report-only cross-origin-opener-policy cross-origin-opener-policy-report-only document-policy "
     "feature-policy integrity-policy integrity-policy-report-only permissions-policy permissions-policy-report-only referrer-policy "
-    "service-worker-allowed "
+    "service-worker-allowed sourcemap "
+    # Addresses for the scripts of pages (Turbo)
+    "turbo-location turbolinks-location "
     # Tracing and measuring
     "correlation-id request-id server-timing traceresponse"
 )
@@ -56,7 +61,7 @@ ALLOWED = _names(
 OWN_PREFIXES = ("x-", "jupyter-", "hx-", "mcp-", "tus-", "upload-", "grpc-")
 """Of applications: Jupyter, htmx, Model Context Protocol, resumable uploads, gRPC-Web."""
 
-ACTED_UPON = _names("x-dns-prefetch-control x-esi x-forwarded x-permitted-cross-domain-policies x-real-ip x-scheme x-sourcemap x-varnish")
+ACTED_UPON = _names("x-dns-prefetch-control x-esi x-forwarded x-permitted-cross-domain-policies x-real-ip x-scheme x-varnish")
 ACTED_UPON_PREFIXES = (
     "x-accel-",  # nginx
     "x-appengine-",
@@ -76,75 +81,66 @@ _PARAMETER = r"""[\w!#$%&'*+.^`|~-]+\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^\s",]+)"""
 _CHALLENGE = re.compile(rf"\s*(?:basic|bearer|digest)(?:\s+{_PARAMETER}(?:\s*,\s*{_PARAMETER})*)?\s*", re.IGNORECASE)
 # They tell of the bytes that were, and the body is another now.
 _OF_THE_BODY = frozenset(("content-length", "content-encoding", "content-md5", "content-digest", "repr-digest", "digest", "accept-ranges"))
-# In a quoted string `<` is a character. Each alternative also ends at the end, so that no bracket
-# or quote is looked at twice.
-_LINK = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?$)|<([^>]*)(>|$)')
-_REFRESH = re.compile(r"""\s*([0-9]+)(?:\.[0-9.]*)?\s*(?:[;,\s]\s*(?:url\s*=\s*)?(.*))?""", re.IGNORECASE)
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_CORS = "access-control-"
 
 
 def response_headers(
-    received: Iterable[tuple[str, str]], path: PublicPath, guard: Guard, *, page: str, status: int = 200, rewritten: bool = False
+    received: Iterable[tuple[str, str]],
+    addresses: Addresses | PublicPath,
+    guard: Guard,
+    *,
+    page: str,
+    status: int = 200,
+    rewritten: bool = False,
+    cors: bool = True,
 ) -> list[tuple[str, str]]:
     """Return the headers for the browser, as Latin-1 text like Tornado wants it.
 
-    `page` is the path of the request as the browser knows it; `rewritten` says that the body is not
-    the workspace's own bytes. The headers must have passed `framing.check_response`.
+    The headers must have passed `framing.check_response`.
+
+    Args:
+        received: as aiohttp reads them.
+        addresses: both sides' names of the workspace.
+        guard: for cookies, and what the administrator lets pass.
+        page: the path of the request as the browser knows it.
+        status: of the response.
+        rewritten: whether the body is not the workspace's own bytes.
+        cors: whether the program says who may read the response, and not this server.
     """
-    pairs = list(received)
+    if isinstance(addresses, PublicPath):
+        addresses = Addresses(addresses)
+    pairs = [(name, value.encode("utf-8", "surrogateescape").decode("latin-1")) for name, value in received]
     nominated = connection_options(value for name, value in pairs if name.lower() == "connection")
     found = []
     for name, given in pairs:
         lower = name.lower()
         if lower in nominated or (rewritten and lower in _OF_THE_BODY) or (status == 204 and lower == "content-length"):
             continue
-        value = _passed(lower, given, path, guard, page)
-        if value is None:
+        if _CONTROL.search(given) or (lower.startswith(_CORS) and not cors):
             continue
-        if lower == "etag" and rewritten and not value.startswith("W/"):
-            value = f"W/{value}"
-        found.append((name, value.encode("utf-8", "surrogateescape").decode("latin-1")))
+        for value in _passed(lower, given, addresses, guard, page):
+            weak = lower == "etag" and rewritten and not value.startswith("W/")
+            found.append((name, f"W/{value}" if weak else value))
     return found
 
 
-def _passed(name: str, value: str, path: PublicPath, guard: Guard, page: str) -> str | None:
-    """The value that passes, None for none."""
-    if not is_allowed(name):
+def _passed(name: str, value: str, addresses: Addresses, guard: Guard, page: str) -> list[str]:
+    """The values that pass: none, one, or a cookie with its proof."""
+    if not is_allowed(name, guard.passing.response_headers):
         # Live streams ask nginx by this one not to hold them back. It does nothing else.
-        return value if name == "x-accel-buffering" and value.strip().lower() == "no" else None
+        return [value] if name == "x-accel-buffering" and value.strip().lower() == "no" else []
     if name == "set-cookie":
-        return guard.cookie_outward(value, path, page)
-    if name in ("location", "content-location"):
-        return path.outward(value)
-    if name == "service-worker-allowed":
-        return path.confined(value.strip())
-    if name == "link":
-        return _LINK.sub(lambda match: match[0] if match[1] is None else f"<{path.outward(match[1])}{match[2]}", value)
-    if name == "refresh":
-        return _refresh(value, path)
+        return guard.cookies_outward(value, addresses.path, page)
     if name == "www-authenticate" and not _CHALLENGE.fullmatch(value):
-        return None
-    if name == "access-control-allow-origin" and value.partition("://")[2] == path.upstream:
-        return None  # the workspace means itself, and its pages are of our origin
-    return value
+        return []
+    mapped = outward(name, value, addresses)
+    return [] if mapped is None else [mapped]
 
 
-def is_allowed(name: str) -> bool:
-    """Return whether a header of this lower-case name may pass at all."""
-    if name in ALLOWED:
+def is_allowed(name: str, more: Iterable[str] = ()) -> bool:
+    """Return whether a header of this lower-case name may pass at all. `more` are names that the administrator adds."""
+    if name in ALLOWED or (name not in HOP_BY_HOP and matches(name, more)):
         return True
     own = name.startswith(OWN_PREFIXES) and name not in HOP_BY_HOP
     return own and name not in ACTED_UPON and not name.startswith(ACTED_UPON_PREFIXES)
-
-
-def _refresh(value: str, path: PublicPath) -> str | None:
-    """`Refresh` as browsers read it, with its address as they must use it.
-
-    Source: WHATWG HTML, “shared declarative refresh steps”.
-    """
-    match = _REFRESH.fullmatch(value)
-    if match is None:
-        return None
-    address = (match[2] or "").strip()
-    if address[:1] in ("'", '"'):
-        address = address[1:].partition(address[0])[0]
-    return f"{match[1]}; url={path.outward(address)}" if address else match[1]

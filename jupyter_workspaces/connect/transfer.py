@@ -1,22 +1,21 @@
-"""Carrying requests into workspaces: pooled connections, tokens, headers both ways, a body that waits for its reader."""
+"""Carrying requests into workspaces: pooled connections, tokens, a body that waits for its reader."""
 
 from __future__ import annotations
 
 import asyncio
-import re
 import socket
-from collections.abc import AsyncIterator, Coroutine, Iterable, MutableMapping
+from collections.abc import AsyncIterator, Coroutine, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from multidict import CIMultiDict
-from tornado.httputil import HTTPServerRequest
+from tornado import web
 from yarl import URL
 
 from ..cluster.client import Cluster
-from .credentials import XSRF, Guard
-from .framing import HOP_BY_HOP, connection_options
+from ..supervision import Supervisor
 from .limits import SETTING as LIMITS
 from .limits import Limits
+from .refusals import Refusals, Repeats
 from .rewriting import PublicPath
 from .target import Place, Target, View
 from .tokens import Tokens
@@ -39,10 +38,6 @@ READ_BYTES = 256 * 2**10
 HEADER_BYTES = 64 * 2**10
 SETTING = "jupyter_workspaces_connect"
 
-# Said anew by us (RFC 9110 §10.1.1 for Expect: the web server has answered it).
-OURS = frozenset(("host", "content-length", "expect", "cookie", "forwarded", "x-real-ip", "x-scheme", "x-xsrftoken"))
-_TOKEN_SCHEME = re.compile(r"\s*token\s", re.IGNORECASE)
-
 
 class Upstreams:
     """The way into all workspaces: one pool of connections, and their tokens."""
@@ -52,22 +47,27 @@ class Upstreams:
         self.patience = Patience(limits)
         self._session: aiohttp.ClientSession | None = None
         self._forwarding: tuple[Cluster, PodConnector, aiohttp.ClientSession] | None = None
+        self.refusals, self.repeats = Refusals(), Repeats()
         self._tokens: Tokens | None = None
-        self._relays: set[asyncio.Task[None]] = set()
+        self._relays, self._exchanges = Supervisor(), Supervisor()
 
     @property
     def sockets(self) -> int:
         """WebSockets that are open now."""
-        return len(self._relays)
+        return self._relays.running
+
+    @property
+    def transfers(self) -> int:
+        """Requests that are under way now, from the first byte of the request to the last one of the response."""
+        return self._exchanges.running
 
     async def relay(self, relay: Coroutine[Any, Any, None], path: str) -> None:
         """Run a WebSocket's relay to its end. `close` ends it too."""
-        task = asyncio.create_task(relay, name=f"connect {path} websocket")
-        self._relays.add(task)
-        task.add_done_callback(self._relays.discard)
-        await asyncio.wait({task})
-        if not task.cancelled():
-            task.result()
+        await asyncio.wait({self._relays.run_once(f"connect {path} websocket", relay)})
+
+    def exchange(self, exchange: Coroutine[Any, Any, web.HTTPError | None], path: str) -> asyncio.Task[web.HTTPError | None]:
+        """Run a request's exchange with a workspace, which returns a refusal. What it raises is logged. `close` ends it too."""
+        return self._exchanges.run_once(f"connect {path}", exchange)
 
     async def session(self, cluster: Cluster, target: Target) -> aiohttp.ClientSession:
         """The one whose connections reach the target."""
@@ -116,16 +116,13 @@ class Upstreams:
     async def answers(self, cluster: Cluster, target: Target, path: PublicPath, token: str | None) -> bool:
         """Whether the program in the workspace answers a request for its first page within 2 s, whatever it answers."""
         session = await self.session(cluster, target)
-        headers: CIMultiDict[str] = CIMultiDict({"Host": path.upstream})
+        headers: CIMultiDict[str] = CIMultiDict({"Host": path.public})
         if token is not None:
             headers["Authorization"] = f"token {token}"
         return await answers(session, URL(f"http://{target.dialled}{path.inward(path.outer)}", encoded=True), headers)
 
     async def close(self) -> None:
-        relays = list(self._relays)
-        for relay in relays:
-            relay.cancel()
-        await asyncio.gather(*relays, return_exceptions=True)
+        await asyncio.gather(self._relays.stop(), self._exchanges.stop())
         session, self._session = self._session, None
         tokens, self._tokens = self._tokens, None
         if tokens is not None:
@@ -138,8 +135,11 @@ class Upstreams:
 def _session(connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:
     import aiohttp
 
+    from .raw_request import RawRequest
+
     return aiohttp.ClientSession(
         connector=connector,
+        request_class=RawRequest,
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
         read_bufsize=READ_BYTES,
@@ -160,9 +160,9 @@ def upstreams(settings: MutableMapping[str, Any]) -> Upstreams:
 
 
 def in_use(settings: MutableMapping[str, Any]) -> bool:
-    """Whether somebody has a workspace open: a server that ends when it is idle must not then."""
+    """Whether somebody has a workspace open, or a request into one is under way: a server that ends when it is idle must not then."""
     found = settings.get(SETTING)
-    return found is not None and found.sockets > 0
+    return found is not None and found.sockets + found.transfers > 0
 
 
 async def close(settings: MutableMapping[str, Any]) -> None:
@@ -201,93 +201,6 @@ class Body:
     def stalled(self) -> float:
         """For how many seconds the workspace has had what there is of the body; 0 while the browser has to send more of it."""
         return 0.0 if self._taken is None else asyncio.get_running_loop().time() - self._taken
-
-
-def request_headers(
-    received: Iterable[tuple[str, str]],
-    *,
-    path: PublicPath,
-    target: Target,
-    guard: Guard,
-    token: str | None,
-    token_authenticated: bool,
-    remote: str,
-    scheme: str,
-) -> CIMultiDict[str]:
-    """What goes in: no credential of ours, the workspace's own, where the request truly came from, and what the kind asks for."""
-    pairs = list(received)
-    cookie_headers = [value for name, value in pairs if name.lower() == "cookie"]
-    cookies = guard.cookies_inward(cookie_headers)
-    dropped = HOP_BY_HOP | OURS | connection_options(value for name, value in pairs if name.lower() == "connection")
-    headers: CIMultiDict[str] = CIMultiDict()
-    for name, value in pairs:
-        lower = name.lower()
-        if lower in dropped or lower.startswith(("x-forwarded-", "sec-websocket-")):
-            continue
-        if lower == "authorization" and (token is not None or token_authenticated or _TOKEN_SCHEME.match(value)):
-            continue
-        if lower == "accept-encoding" and not path.same:
-            value = "gzip, deflate" if "gzip" in value else "identity"  # what we could read, should it be HTML
-        if lower in ("origin", "referer"):
-            value = _inward_reference(value, path)
-            if not value or name in headers:
-                continue
-        headers.add(name, _text(value))
-    headers["Host"] = path.upstream
-    if cookies:
-        headers["Cookie"] = _text("; ".join(f"{name}={value}" for name, value in cookies.items()))
-    if token is not None:
-        headers["Authorization"] = f"token {token}"
-    given = next((value for name, value in pairs if name.lower() == "x-xsrftoken"), None)
-    if given is not None:
-        inner = inner_xsrf(guard, cookie_headers).get(given, given)
-        if inner:
-            headers["X-XSRFToken"] = inner
-    headers["X-Forwarded-For"] = remote
-    headers["X-Forwarded-Host"] = path.public
-    headers["X-Forwarded-Proto"] = scheme
-    if path.prefix:
-        headers["X-Forwarded-Prefix"] = path.prefix
-    for name in target.drop_headers:
-        headers.popall(name, None)
-    for name, value in target.set_headers.items():
-        headers[name] = value
-    for name, value in target.add_headers.items():
-        headers.add(name, value)
-    return headers
-
-
-def upstream_url(scheme: str, target: Target, path: PublicPath, request: HTTPServerRequest, guard: Guard) -> URL:
-    """The address in the workspace: exactly the bytes that were asked for, without our base URL and our token."""
-    asked = guard.query_inward(request.uri or "", inner_xsrf(guard, request.headers.get_list("Cookie")))
-    return URL(f"{scheme}://{target.dialled}{path.inward(asked)}", encoded=True)
-
-
-def inner_xsrf(guard: Guard, cookie_headers: Iterable[str]) -> dict[str, str]:
-    """The server's XSRF value → the workspace's ("" when it has none). A page in a workspace may read either: they share an origin."""
-    lines = list(cookie_headers)
-    inner = guard.cookies_inward(lines).get(XSRF, "")
-    return dict.fromkeys(guard.outer_xsrf(lines), inner)
-
-
-def _inward_reference(url: str, path: PublicPath) -> str:
-    """`Origin` or `Referer` as the workspace must see it: its own pages are its own, other pages of ours are nobody's business ("")."""
-    _, mark, rest = url.partition("://")
-    host, slash, target = rest.partition("/")
-    if not mark or host.lower() != path.public.lower():
-        return url
-    if not slash:
-        return f"http://{path.upstream}"
-    page = (slash + target).partition("?")[0]
-    return f"http://{path.upstream}{path.inward(page)}" if page.startswith(path.outer) else ""
-
-
-def _text(value: str) -> str:
-    """Tornado reads header bytes as Latin-1, aiohttp writes UTF-8: the same bytes where they are UTF-8."""
-    try:
-        return value.encode("latin-1").decode("utf-8")
-    except UnicodeError:
-        return value
 
 
 def _socket(address: tuple[Any, ...]) -> socket.socket:

@@ -16,8 +16,8 @@ from .asking import ConnectHandler, Refused
 from .frames import Violation
 from .framing import BadResponse, check_handshake, handshake_fault, offered_protocols
 from .limits import HANDSHAKE_SECONDS
+from .request_headers import request_headers, upstream_url
 from .target import Target
-from .transfer import request_headers, upstream_url
 
 if TYPE_CHECKING:
     import aiohttp
@@ -50,8 +50,9 @@ class SocketHandler(ConnectHandler):
             protocol = response.headers.get("Sec-WebSocket-Protocol", "").strip()
             self._accept(key, protocol)
             await self.finish()
-            ping_seconds = self.settings.get("websocket_ping_interval") or None
-            relay = self._relay = Relay(self.detach(), inside, self.upstreams.limits.websocket_message_bytes, self._refused, ping_seconds)
+            limits = self.upstreams.limits
+            ping_seconds = self.settings.get("websocket_ping_interval") or limits.ping_seconds or None
+            relay = self._relay = Relay(self.detach(), inside, limits.websocket_message_bytes, self._refused, ping_seconds)
             if self._ending is not None:
                 relay.end(self._ending)
             await self.upstreams.relay(relay.run(), self.place.path)
@@ -84,13 +85,12 @@ class SocketHandler(ConnectHandler):
         path = self.public_path(target)
         headers = request_headers(
             self.request.headers.get_all(),
-            path=path,
+            addresses=self.addresses(path),
             target=target,
             guard=self.guard,
             token=token,
             token_authenticated=self.token_authenticated,
             remote=self.request.remote_ip or "",
-            scheme=self.request.protocol,
         )
         key = base64.b64encode(os.urandom(16)).decode()
         headers.update({"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": VERSION, "Sec-WebSocket-Key": key})

@@ -136,6 +136,11 @@ class Connections:
     def __len__(self) -> int:
         return sum(map(len, self._phases.values()))
 
+    @property
+    def busy(self) -> int:
+        """Connections with a request under way; WebSockets are among them."""
+        return len(self._phases[Phase.RECEIVING]) + len(self._phases[Phase.ANSWERING])
+
     def open(self, close: Callable[[], None]) -> Connection | None:
         """Add a connection, closing an idle one where there is no room; None if all are in use."""
         if len(self) >= self.most and not self.make_room():

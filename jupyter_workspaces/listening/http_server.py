@@ -36,6 +36,11 @@ class BoundedHTTPServer(HTTPServer):
         listener.start()
         self._listeners.append(listener)
 
+    @property
+    def busy(self) -> int:
+        """Connections with a request under way; WebSockets are among them."""
+        return self._open.busy
+
     def stop(self) -> None:
         """Stop listening; requests that are under way go on."""
         super().stop()

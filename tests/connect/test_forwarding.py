@@ -68,7 +68,7 @@ async def test_a_request_and_its_answer_pass(browser, app):
     headers = dict(arrived["headers"])
     assert (arrived["method"], arrived["length"]) == ("PUT", 4)
     assert arrived["target"] == "/workspace/connect/team-a/small/web/a%20b/c?x=1"
-    assert headers["Host"] == "localhost:8888"
+    assert headers["Host"] == browser.host
     assert headers["Authorization"] == "token the-token-of-the-workspace"
 
 

@@ -83,8 +83,6 @@ async def test_a_connection_that_switched_protocols_is_not_used_again(browser, v
         response("HTTP/1.1 200 OK", "Transfer-Encoding: chunked", body="zz\r\nok\r\n0\r\n\r\n"),
         response("HTTP/1.1 200 OK", "X-A: b\0c", "Content-Length: 2"),
         response("HTTP/1.1 200 OK", "X-A: b\rX-C: d", "Content-Length: 2"),
-        response("HTTP/1.1 200 OK", "X-A: b\x01c", "Content-Length: 2"),
-        response("HTTP/1.1 200 OK", "X-A: b\x7fc", "Content-Length: 2"),
         response("HTTP/1.1 200 OK", "X-A : b", "Content-Length: 2"),
         response("HTTP/1.1 200 OK", "X(A): b", "Content-Length: 2"),
         response("HTTP/1.1 200 OK", "no colon", "Content-Length: 2"),

@@ -22,11 +22,11 @@ Accept-CH Accept-Signature Activate-Storage-Access Alt-Svc Alt-Used Attribution-
 Attribution-Reporting-Register-Trigger Authentication-Info CDN-Cache-Control Clear-Site-Data Connection Critical-CH Delta-Base
 Device-Bound-Session Edge-Control Expect-CT HTTP2-Settings Keep-Alive NEL No-Vary-Search Observe-Browsing-Topics Origin-Agent-Cluster
 Origin-Trial Proxy-Authenticate Proxy-Authentication-Info Proxy-Connection Proxy-Status Public-Key-Pins Report-To Reporting-Endpoints
-Sec-Session-Registration Sec-WebSocket-Accept Sec-WebSocket-Protocol Set-Cookie2 Set-Login Shared-Storage-Write SourceMap
+Sec-Session-Registration Sec-WebSocket-Accept Sec-WebSocket-Protocol Set-Cookie2 Set-Login Shared-Storage-Write
 Speculation-Rules Status Strict-Transport-Security Supports-Loading-Mode Surrogate-Control TE Tk Trailer Transfer-Encoding Upgrade
 Use-As-Dictionary X-Accel-Buffering X-Accel-Charset X-Accel-Expires X-Accel-Limit-Rate X-Accel-Redirect X-AppEngine-BlobKey
 X-Envoy-Immediate-Health-Check-Fail X-Forwarded-Host X-LIGHTTPD-send-file X-LiteSpeed-Location X-Permitted-Cross-Domain-Policies
-X-Proxy-Cache X-Real-IP X-Reproxy-URL X-Sendfile X-Sendfile2 X-SourceMap Some-Header-Of-Tomorrow
+X-Proxy-Cache X-Real-IP X-Reproxy-URL X-Sendfile X-Sendfile2 Some-Header-Of-Tomorrow
 """.split()  # noqa: SIM905
 
 PASS = """

@@ -1,0 +1,136 @@
+"""Which headers of a browser's request reach the program in a workspace, and with which values. Pure.
+
+1. What concerns this hop only, and what `Connection` names, ends here.
+2. What says who somebody is, and every credential of this server, stays out (`credentials`, `front`).
+3. What holds an address is mapped by the table in `headers`.
+4. `Host` is the public one, and `X-Forwarded-*` say where the request came from.
+5. The workspace's own token goes in, and what the kind asks for.
+
+Values are bytes as Latin-1 text on both sides (`raw_request` writes them so): what a browser
+sends arrives byte for byte.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from multidict import CIMultiDict
+from tornado.httputil import HTTPHeaders, HTTPServerRequest
+from yarl import URL
+
+from . import headers as table
+from .credentials import XSRF, Guard
+from .framing import HOP_BY_HOP, connection_options
+from .headers import Addresses
+from .rewriting import PublicPath
+from .target import Target
+
+# Said anew by us (RFC 9110 §10.1.1 for Expect: the web server has answered it).
+OURS = frozenset(("host", "content-length", "expect", "cookie", "forwarded", "x-real-ip", "x-scheme", "x-xsrftoken"))
+_TOKEN_SCHEME = re.compile(r"[ \t]*token[ \t]", re.IGNORECASE)
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_DEFAULT_PORTS = {"http": "80", "https": "443"}
+
+
+def request_headers(
+    received: Iterable[tuple[str, str]],
+    *,
+    addresses: Addresses,
+    target: Target,
+    guard: Guard,
+    token: str | None,
+    token_authenticated: bool,
+    remote: str,
+) -> CIMultiDict[str]:
+    """Return the headers for the program in a workspace.
+
+    Args:
+        received: the browser's headers.
+        addresses: both sides' names of the workspace.
+        target: where it is, and what its kind asks for.
+        guard: what must not go in.
+        token: the workspace's own token, None if its kind has none.
+        token_authenticated: whether a token of ours in `Authorization` signed the person in.
+        remote: the browser's IP address.
+    """
+    pairs = list(received)
+    path = addresses.path
+    cookie_headers = [value for name, value in pairs if name.lower() == "cookie"]
+    cookies = guard.cookies_inward(cookie_headers)
+    dropped = HOP_BY_HOP | OURS | connection_options(value for name, value in pairs if name.lower() == "connection")
+    headers: CIMultiDict[str] = CIMultiDict()
+    for name, given in pairs:
+        lower = name.lower()
+        if lower in dropped or lower.startswith("sec-websocket-") or guard.keeps_out(lower, given):
+            continue
+        if lower == "authorization" and (token is not None or token_authenticated or _TOKEN_SCHEME.match(given)):
+            continue
+        if lower == "accept-encoding" and not path.same:
+            given = "gzip, deflate" if "gzip" in given else "identity"  # what we could read, should it be HTML
+        value = table.inward(lower, given, addresses)
+        if value is None or (lower in ("origin", "referer") and name in headers):
+            continue
+        headers.add(name, value)
+    headers["Host"] = path.public
+    if cookies:
+        headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in cookies.items())
+    if token is not None:
+        headers["Authorization"] = f"token {token}"
+    given_xsrf = next((value for name, value in pairs if name.lower() == "x-xsrftoken"), None)
+    if given_xsrf is not None:
+        inner = inner_xsrf(guard, cookie_headers).get(given_xsrf, given_xsrf)
+        if inner:
+            headers["X-XSRFToken"] = inner
+    headers["X-Forwarded-For"] = remote
+    headers["X-Forwarded-Host"] = path.public
+    headers["X-Forwarded-Proto"] = addresses.scheme
+    headers["X-Forwarded-Port"] = _port(path.public, addresses.scheme)
+    if path.prefix:
+        headers["X-Forwarded-Prefix"] = path.prefix
+    _as_the_kind_says(headers, target)
+    return headers
+
+
+def _as_the_kind_says(headers: CIMultiDict[str], target: Target) -> None:
+    """Values that HTTP does not allow are left out."""
+    for name in target.drop_headers:
+        headers.popall(name, None)
+    for name, value in target.set_headers.items():
+        if _CONTROL.search(value) is None:
+            headers[name] = _bytes(value)
+    for name, value in target.add_headers.items():
+        if _CONTROL.search(value) is None:
+            headers.add(name, _bytes(value))
+
+
+def upstream_url(scheme: str, target: Target, path: PublicPath, request: HTTPServerRequest, guard: Guard) -> URL:
+    """The address in the workspace: exactly the bytes that were asked for, without our base URL and our token."""
+    asked = guard.query_inward(request.uri or "", inner_xsrf(guard, request.headers.get_list("Cookie")))
+    return URL(f"{scheme}://{target.dialled}{path.inward(asked)}", encoded=True)
+
+
+def inner_xsrf(guard: Guard, cookie_headers: Iterable[str]) -> dict[str, str]:
+    """The server's XSRF value → the workspace's ("" when it has none). A page in a workspace may read either: they share an origin."""
+    lines = list(cookie_headers)
+    inner = guard.cookies_inward(lines).get(XSRF, "")
+    return dict.fromkeys(guard.outer_xsrf(lines), inner)
+
+
+def public_scheme(headers: HTTPHeaders, protocol: str) -> str:
+    """Return the scheme that the browser uses, by a proxy in front that ends TLS; else the connection's own.
+
+    Whoever says it without such a proxy deceives nobody but their own workspace.
+    """
+    told = headers.get("X-Forwarded-Proto", headers.get("X-Scheme", "")).partition(",")[0].strip().lower()
+    return told if told in _DEFAULT_PORTS else protocol
+
+
+def _port(host: str, scheme: str) -> str:
+    _, mark, port = host.rpartition(":")
+    return port if mark and port.isdecimal() else _DEFAULT_PORTS.get(scheme, "80")
+
+
+def _bytes(text: str) -> str:
+    """A text as UTF-8, as Latin-1 text."""
+    return text.encode("utf-8").decode("latin-1")

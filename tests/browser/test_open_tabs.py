@@ -1,0 +1,186 @@
+"""Tabs that stay open on a workspace that was deleted or paused: they ask rarely, say what happened, and work again after a resume."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from conftest import TOKEN, Lab
+from playwright.sync_api import Browser, Page, expect
+
+SLOW = 90_000
+SETTLE_SECONDS, COUNT_SECONDS = 20, 20
+
+
+@pytest.fixture
+def tab(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(SLOW)
+    yield context.new_page()
+    context.close()
+
+
+def ask(lab: Lab, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+    data = None if body is None else json.dumps({"data": body}).encode()
+    headers = {"Authorization": f"token {TOKEN}", "Content-Type": "application/json"}
+    request = urllib.request.Request(f"{lab.url}workspaces/api/v1/{path}", data, headers, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, json.loads(answer.read() or b"null")
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def state(lab: Lab, name: str) -> str:
+    code, _ = ask(lab, "GET", f"workspaces/default/{name}")
+    if code != 200:
+        return "gone" if code == 404 else str(code)
+    listed = ask(lab, "GET", "workspaces/default")[1]["data"]
+    return next((item["state"] for item in listed if item["name"] == name), "gone")
+
+
+def until(condition: Callable[[], bool], what: str, seconds: float = 90) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            pytest.fail(f"not within {seconds:g} s: {what}")
+        time.sleep(0.2)
+
+
+@contextmanager
+def workspace(lab: Lab, name: str) -> Iterator[None]:
+    chosen = {"imageConfig": "jupyterlab_scipy_190", "podConfig": "tiny_cpu"}
+    made = {"name": name, "kind": "jupyterlab", "paused": False, "deferUpdates": False}
+    made["podTemplate"] = {"podMetadata": {"labels": {}, "annotations": {}}, "volumes": {"data": []}, "options": chosen}
+    until(lambda: ask(lab, "POST", "workspaces/default", made)[0] in (201, 409), "it is created")
+    try:
+        until(lambda: state(lab, name) == "Running", f"{name} runs")
+        yield
+    finally:
+        ask(lab, "DELETE", f"workspaces/default/{name}")
+
+
+def pause(lab: Lab, name: str, paused: bool) -> None:
+    until(lambda: ask(lab, "POST", f"workspaces/default/{name}/actions/pause", {"paused": paused})[0] == 200, f"paused={paused}")
+
+
+def opened(tab: Page, lab: Lab, name: str) -> str:
+    """The workspace's Lab with a notebook open and a kernel; its address."""
+    tab.goto(lab.page("lab"))  # signs in
+    url = f"{lab.url}workspace/connect/default/{name}/jupyterlab/"
+    tab.goto(f"{url}lab?reset")
+    expect(tab.locator(".jp-Launcher-body")).to_be_visible(timeout=SLOW)
+    tab.locator(".jp-LauncherCard[data-category=Notebook]").first.click()
+    expect(tab.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible(timeout=SLOW)
+    return url
+
+
+def counted(tab: Page, url: str, seconds: float) -> tuple[float, dict[str, int]]:
+    """Requests of the tab below an address per second, and how often which."""
+    found: dict[str, int] = {}
+
+    def note(kind: str) -> Callable[[Any], None]:
+        def one(request: Any) -> None:
+            if url.split("//")[1] in request.url:
+                key = f"{kind} {re.sub(r'[?].*', '', request.url.split('jupyterlab/', 1)[-1])}"
+                found[key] = found.get(key, 0) + 1
+
+        return one
+
+    http, sockets = note("HTTP"), note("WS")
+    tab.on("request", http)
+    tab.on("websocket", sockets)
+    tab.wait_for_timeout(seconds * 1000)
+    tab.remove_listener("request", http)
+    tab.remove_listener("websocket", sockets)
+    return sum(found.values()) / seconds, found
+
+
+def said(tab: Page) -> str:
+    """What the tab's dialogs say."""
+    return str(tab.evaluate("[...document.querySelectorAll('.jp-Dialog')].map(e => e.innerText).join(' | ')"))
+
+
+def log_bytes(lab: Lab) -> int:
+    return lab.log.stat().st_size
+
+
+def test_a_tab_on_a_deleted_workspace_asks_less_than_once_in_a_second(tab: Page, lab: Lab) -> None:
+    name = "tab-deleted"
+    with workspace(lab, name):
+        url = opened(tab, lab, name)
+        ask(lab, "DELETE", f"workspaces/default/{name}")
+        until(lambda: state(lab, name) == "gone", "it is gone")
+        tab.wait_for_timeout(SETTLE_SECONDS * 1000)
+        before = log_bytes(lab)
+
+        rate, which = counted(tab, url, COUNT_SECONDS)
+
+        assert rate < 1, which
+        assert said(tab)  # the Lab's own words: the kernel died, or there is no connection
+        assert log_bytes(lab) - before < 20_000
+        problem = tab.evaluate("async url => await (await fetch(url)).json()", f"{url}api/contents")
+        assert problem == {"message": f"{name}: There is no workspace {name} in default. It may have been deleted.", "reason": "Gone"}
+
+
+def test_a_tab_on_a_paused_workspace_asks_rarely_and_works_again_after_a_resume(tab: Page, lab: Lab) -> None:
+    name = "tab-paused"
+    with workspace(lab, name):
+        url = opened(tab, lab, name)
+        pause(lab, name, True)
+        until(lambda: state(lab, name) == "Paused", "it is paused")
+        tab.wait_for_timeout(SETTLE_SECONDS * 1000)
+
+        rate, which = counted(tab, url, COUNT_SECONDS)
+
+        assert rate < 1, which
+        assert "Server Connection Error" in said(tab)
+        pause(lab, name, False)
+        until(lambda: state(lab, name) == "Running", "it runs again")
+        close = tab.locator(".jp-Dialog button", has_text="Close")
+        for _ in range(close.count()):
+            close.first.click()
+        until(lambda: "Connection Error" not in said(tab), "the tab has found it")
+        cell = tab.locator(".jp-Notebook .jp-CodeCell .cm-content").first
+        cell.click()
+        tab.keyboard.type("'written after the resume'")
+        tab.keyboard.press("Control+s")
+        read = "async url => { const r = await fetch(url, {cache: 'no-store'}); return r.ok ? await r.text() : r.status }"
+        until(lambda: "written after" in str(tab.evaluate(read, f"{url}api/contents/Untitled.ipynb")), "the notebook is saved")
+
+
+CLIENT = """
+async ([url, seconds]) => {
+  // As pages reconnect that know nothing of pauses: a new WebSocket and a new request as soon as the last one failed.
+  let asked = 0;
+  const end = Date.now() + seconds * 1000;
+  const socket = async () => {
+    while (Date.now() < end) {
+      asked += 1;
+      await new Promise(done => { const s = new WebSocket(url.replace('http', 'ws') + 'socket'); s.onclose = done; });
+    }
+  };
+  const poll = async () => {
+    while (Date.now() < end) { asked += 1; await fetch(url + 'events/get_events', {method: 'POST'}); }
+  };
+  await Promise.all([socket(), poll(), poll()]);
+  return asked / seconds;
+}
+"""
+
+
+def test_a_page_that_reconnects_at_once_is_slowed_down(tab: Page, lab: Lab) -> None:
+    tab.goto(lab.page("lab"))
+    url = f"{lab.url}workspace/connect/default/never-there/rstudio/"
+    tab.evaluate(CLIENT, [url, SETTLE_SECONDS])
+    before = log_bytes(lab)
+
+    assert tab.evaluate(CLIENT, [url, COUNT_SECONDS]) < 1
+    assert log_bytes(lab) - before < 20_000
