@@ -25,7 +25,7 @@ _NOT_PLAIN = re.compile(r"\\|//|%2f|%5c|%00|[\x00-\x20\x7f;]", re.IGNORECASE)
 class PublicPath:
     """`base` is the server's base URL and `inner` the workspace's public path, both with a slash at either end, still percent-encoded.
 
-    `upstream` and `public` are the hosts (with port) by which the workspace and we are addressed.
+    `upstream` and `public` are the hosts (with port) by which the workspace and we are addressed, and `scheme` is ours.
     """
 
     base: str
@@ -33,6 +33,7 @@ class PublicPath:
     removed: bool = False
     upstream: str = ""
     public: str = ""
+    scheme: str = "http"
 
     @cached_property
     def outer(self) -> str:
