@@ -37,8 +37,10 @@ class Services:
     Every request passes `ready`: it waits for the first start, and starts a dead embedded cluster again, once for all who wait.
     """
 
-    def __init__(self, choose: Callable[[], Endpoint], prefix: str, hint: Callable[[dict[str, Any]], None] | None = None) -> None:
-        self.prefix = prefix
+    def __init__(
+        self, choose: Callable[[], Endpoint], prefix: str, hint: Callable[[dict[str, Any]], None] | None = None, base_url: str = "/"
+    ) -> None:
+        self.prefix, self.base_url = prefix, base_url
         self.workspaces_url = ""
         self._choose, self._hint = choose, hint
         self._starting: asyncio.Task[None] | None = None
@@ -123,7 +125,7 @@ class Services:
             raise
         self.cluster = cache
         self.access = Access(cache.cluster)
-        self.workspaces = Workspaces(cache, self.prefix)
+        self.workspaces = Workspaces(cache, self.prefix, self.base_url)
         self.kinds = Kinds(cache, self.prefix)
         self.volumes = Volumes(cache)
         self.secrets = Secrets(cache)

@@ -45,16 +45,14 @@ class _Patterns:
     """What is looked for, for one path."""
 
     def __init__(self, path: PublicPath) -> None:
-        self.inner_base, _, rest = path.inner.rpartition("workspace/connect/")
-        namespace, name, *_ = rest.split("/")
-        own = f"workspace/connect/{namespace}/{name}/"  # with any port: a program may know the other ones
+        own = path.inner[len(path.inner_base) :].rpartition("/")[0].rpartition("/")[0] + "/"  # any port: a program may know the others
         self.own = re.compile(_escaped(own))
         self.longest = len(own) * _LONGEST_ESCAPED
         upstream, public = (_escaped(host) if _HOST.fullmatch(host) else rb"(?!)" for host in (path.upstream, path.public))
         self.front = re.compile(
             rb"(?:(?:(?P<scheme>(?i:http|ws)[sS]?)(?P<colon>%s))?(?P<slashes>%s{2})(?i:(?P<upstream>%s)|(?P<public>%s)))?"
             rb"(?:(?P<outer>%s)|(?P<inner>%s))(?P<slash>%s)\Z"
-            % (_ESCAPED[b":"], _SLASH, upstream, public, _escaped(path.base[:-1]), _escaped(self.inner_base[:-1]), _SLASH)
+            % (_ESCAPED[b":"], _SLASH, upstream, public, _escaped(path.base[:-1]), _escaped(path.inner_base[:-1]), _SLASH)
         )
 
 

@@ -182,7 +182,7 @@ class ConnectHandler(JupyterHandler):
         return f"{self.base_url}workspace/status/{self.place.namespace}/{self.place.name}/{self.place.port_id}"
 
     def public_path(self, target: Target) -> PublicPath:
-        return PublicPath(self.base_url, self.place.path, target.remove_prefix, target.netloc, self.request.host, self.request.protocol)
+        return PublicPath(self.base_url, target.path, target.remove_prefix, target.netloc, self.request.host, self.request.protocol)
 
     async def find(self) -> Target:
         """Where the workspace answers. Raises `Absent`."""

@@ -11,7 +11,7 @@ from ..api.identity import Access
 from ..cluster.client import Cluster
 from ..cluster.peers import FOREIGN
 from ..resources import names
-from ..resources.templates import TemplateError, connect_path, render
+from ..resources.templates import TemplateError, base_url, connect_path, render
 
 Object = Mapping[str, Any]
 
@@ -111,6 +111,8 @@ class Target:
     drop_headers: frozenset[str] = frozenset()
     forwarded: Forwarded | None = None
     workspace: Object = field(default_factory=dict)
+    path: str = ""
+    """The path that the program was told, with a slash at either end."""
 
     @property
     def dialled(self) -> str:
@@ -211,8 +213,10 @@ def _target(view: View, place: Place, kind: Object, workspace: dict[str, Any], p
     proxy = next((entry.get("httpProxy") or {} for entry in declared if entry["id"] == place.port_id), {})
     headers = proxy.get("requestHeaders") or {}
 
+    base = base_url(pod["metadata"])
+
     def prefix(port_id: str) -> str:
-        return connect_path(place.namespace, place.name, port_id) if port_id in ports else ""
+        return connect_path(place.namespace, place.name, port_id, base) if port_id in ports else ""
 
     try:
         set_headers = {name: render(value, prefix) for name, value in (headers.get("set") or {}).items()}
@@ -230,6 +234,7 @@ def _target(view: View, place: Place, kind: Object, workspace: dict[str, Any], p
         frozenset(name.lower() for name in headers.get("remove") or ()),
         forwarded,
         workspace,
+        connect_path(place.namespace, place.name, place.port_id, base),
     )
 
 

@@ -26,7 +26,7 @@ WITHIN: dict[bytes, re.Pattern[bytes]] = {
 """Attributes with URLs in them: what stands in front of a root-absolute URL, and the URL."""
 WITHIN[b"imagesrcset"] = WITHIN[b"srcset"]
 
-_ONE = b"|".join(sorted(map(re.escape, URL_ATTRIBUTES), key=lambda name: -len(name)))
+_ONE = b"|".join(sorted(map(re.escape, URL_ATTRIBUTES)))
 _WHOLE = rb"(?i:%s)%s=%s[\"']?[\x00-\x20]*[/\\&hH]|(?i:imagesrcset|srcset|ping|content)%s=" % (_ONE, _S, _S, _S)
 
 MAY_HAVE_URL = re.compile(rb"%s|(?i:url)\(" % _WHOLE)

@@ -20,6 +20,7 @@ from ....resources import names
 from ....resources.catalog import PERSISTENT_VOLUME_CLAIMS, SECRETS, WORKSPACES, Resource
 from ....resources.causes import Cause, forbidden, invalid
 from ....resources.merge import merge
+from ....resources.templates import base_url, is_plain_base_url
 from ....timeouts import timeout
 from ... import audit, problems
 from ...bodies import converted
@@ -40,8 +41,9 @@ PATCHED = Bounds(size=2**20, depth=100, values=20_000)
 class Workspaces:
     """Workspaces of the cluster."""
 
-    def __init__(self, cache: Cache, prefix: str) -> None:
+    def __init__(self, cache: Cache, prefix: str, base_url: str = "/") -> None:
         self._cache, self._prefix = cache, prefix
+        self._base_url = base_url if is_plain_base_url(base_url) else "/"
         self._items: dict[Key, tuple[Object, Object | None, bytes]] = {}
         self._restarts: dict[Key, asyncio.Task[None]] = {}
 
@@ -101,7 +103,7 @@ class Workspaces:
         body = {
             "apiVersion": WORKSPACES.api_version,
             "kind": WORKSPACES.kind,
-            "metadata": {"name": model.name, "namespace": namespace, "annotations": audit.created(user)},
+            "metadata": {"name": model.name, "namespace": namespace, "annotations": audit.created(user) | self._below()},
             "spec": views.spec_of(model, model.kind),
         }
         try:
@@ -168,6 +170,7 @@ class Workspaces:
         """Raises `Problem` 404, and 409 when it is so already or, to start it, when it is not Paused."""
         tests: list[Object] = [{"op": "test", "path": "/spec/paused", "value": not paused}]
         if not paused:
+            await self._start_below(await self.find(namespace, name))
             tests.append({"op": "test", "path": "/status/state", "value": "Paused"})
         patch = [*tests, {"op": "replace", "path": "/spec/paused", "value": paused}]
         try:
@@ -189,6 +192,7 @@ class Workspaces:
             raise problems.conflict(f"{name} is being restarted already.")
         if len(self._restarts) >= RESTARTS_AT_ONCE:
             raise problems.conflict("Too many workspaces are being restarted; try again in a moment.")
+        await self._start_below(held)
         await self._set_paused(namespace, name, True)
         task = asyncio.create_task(self._start_again(key), name=f"restart {namespace}/{name}")
         self._restarts[key] = task
@@ -218,6 +222,27 @@ class Workspaces:
             await self._set_paused(*key, False)
         except ClusterError as error:
             log.warning("Workspace %s/%s could not be started again: %s", *key, error)
+
+    def _below(self) -> dict[str, str]:
+        """Annotations of a workspace that this server starts."""
+        return {} if self._base_url == "/" else {names.BASE_URL: self._base_url}
+
+    async def _start_below(self, held: Object) -> None:
+        """Have the next start tell the programs the path at which this server shows them, so that nothing of theirs is rewritten.
+
+        Programs that run keep theirs: the controller reads it at a start only. Raises `Problem`.
+        """
+        metadata = held["metadata"]
+        if base_url(metadata) == self._base_url:
+            return
+        annotations = {names.BASE_URL: self._below().get(names.BASE_URL)}
+        try:
+            changed = await self._cache.cluster.patch(
+                WORKSPACES, metadata["name"], {"metadata": {"annotations": annotations}}, metadata["namespace"]
+            )
+        except ClusterError as error:
+            raise problems.from_cluster(error, "workspace", metadata["name"]) from error
+        self._cache.workspaces.apply(changed)
 
     async def _set_paused(self, namespace: str, name: str, paused: bool) -> None:
         try:
