@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "programs"))
 
 from playwright.sync_api import Browser, sync_playwright
 from programs_catalog import PROGRAMS, Program
+from programs_hub import use_behind_hub
 from programs_running import WAYS, Way, installed, use
 
 
@@ -37,6 +38,9 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(program.name for program in PROGRAMS)}")
     parser.add_argument("--light", action="store_true", help="only those that are quickly installed")
     parser.add_argument("--way", action="append", type=int, choices=range(len(WAYS)), help="only one column of the table, from 0")
+    parser.add_argument(
+        "--hub", action="store_true", help="behind a real JupyterHub instead (needs npm): dash, streamlit and a Lab, or the named"
+    )
     chosen = parser.parse_args()
     known = {program.name: program for program in PROGRAMS}
     if wrong := [name for name in chosen.names if name not in known]:
@@ -47,6 +51,10 @@ def main() -> int:
     rows = [["program", *(way.name for way in ways)]]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable)
+        if chosen.hub:
+            results = use_behind_hub([program for program in PROGRAMS if program.name in (chosen.names or ("dash", "streamlit"))], browser)
+            print("\n" + "\n".join(f"{name:<12} behind JupyterHub: {result}" for name, result in results.items()))
+            return 1 if any(result != "ok" for result in results.values()) else 0
         for program in programs:
             installed(program)
             row = [program.name]

@@ -15,9 +15,6 @@ from functools import lru_cache
 
 from .rewriting import PublicPath
 
-LONGEST_FRONT = 1024
-"""Bytes. Scheme, host and base URL in front of a workspace's path are looked for in these."""
-
 LONGEST_BEGINNING = 80
 """Bytes. What stands in front of the whole URL (`_BEGINNING`) is looked for in these."""
 
@@ -47,7 +44,8 @@ class _Patterns:
     def __init__(self, path: PublicPath) -> None:
         own = path.inner[len(path.inner_base) :].rpartition("/")[0].rpartition("/")[0] + "/"  # any port: a program may know the others
         self.own = re.compile(_escaped(own))
-        self.longest = len(own) * _LONGEST_ESCAPED
+        self.longest = _longest(own)
+        self.longest_front = _longest("https://" + max(path.upstream, path.public, key=len) + max(path.base, path.inner_base, key=len))
         upstream, public = (_escaped(host) if _HOST.fullmatch(host) else rb"(?!)" for host in (path.upstream, path.public))
         self.front = re.compile(
             rb"(?:(?:(?P<scheme>(?i:http|ws)[sS]?)(?P<colon>%s))?(?P<slashes>%s{2})(?i:(?P<upstream>%s)|(?P<public>%s)))?"
@@ -60,6 +58,11 @@ def _escaped(text: str) -> bytes:
     """A pattern for the text, however its special characters are escaped."""
     letters = (bytes((letter,)) for letter in text.encode())
     return b"".join(_ESCAPED.get(letter) or re.escape(letter) for letter in letters)
+
+
+def _longest(text: str) -> int:
+    """How many bytes the text has where all its special characters are escaped."""
+    return len(text) + _LONGEST_ESCAPED * sum(text.count(letter.decode()) for letter in _ESCAPED)
 
 
 @lru_cache(256)
@@ -92,7 +95,7 @@ class Addresses:
             at = found.start()
             if at >= end:
                 break
-            begin = max(written, at - LONGEST_FRONT)
+            begin = max(written, at - self._patterns.longest_front)
             front = self._patterns.front.search(text, begin, at)
             replacement = front and self._replacement(
                 front, boundary.search(text, max(0, front.start() - LONGEST_BEGINNING), front.start()) is not None
@@ -146,6 +149,6 @@ class ScriptAddresses(Addresses):
     def _take(self, text: bytes, longest: int) -> bytes:
         end = max(self._seen, len(text) - longest)
         changed, written = self._changed(text, end, _IN_SCRIPT, self._seen)
-        kept = max(written, end - LONGEST_FRONT - LONGEST_BEGINNING, 0)
+        kept = max(written, end - self._patterns.longest_front - LONGEST_BEGINNING, 0)
         self._held, self._seen = text[kept:], end - kept
         return changed + text[written:kept]

@@ -139,7 +139,7 @@ execute_from_command_line(["manage", "runserver", "--noreload", "127.0.0.1:PORT"
 """
 
 
-def notebook(source: str, slideless: bool = True) -> str:
+def notebook(source: str) -> str:
     """A notebook with one cell."""
     cell = {"cell_type": "code", "id": "one", "metadata": {}, "outputs": [], "execution_count": None, "source": source}
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}}
@@ -175,6 +175,8 @@ class Program:
     environment: Mapping[str, str] = field(default_factory=dict)
     removes_prefix: bool = False
     opens: str = ""
+    with_data: Callable[[Page], None] | None = None
+    """Steps with addresses that the program sends as data: they need the program to be told the server's own base URL."""
     lacks: Sequence[str] = ()
     """What the program asks itself for in vain, at any address."""
     light: bool = False
@@ -182,7 +184,16 @@ class Program:
 
 
 PROGRAMS = (
-    Program("dash", ["dash"], ["python", "app.py"], steps.dash, {"app.py": DASH}, {"DASH_URL_BASE_PATHNAME": "{prefix}"}, light=True),
+    Program(
+        "dash",
+        ["dash"],
+        ["python", "app.py"],
+        steps.press,
+        {"app.py": DASH},
+        {"DASH_URL_BASE_PATHNAME": "{prefix}"},
+        with_data=steps.dash_link,
+        light=True,
+    ),
     Program(
         "streamlit",
         ["streamlit"],
@@ -193,7 +204,15 @@ PROGRAMS = (
         steps.press,
         {"app.py": STREAMLIT},
     ),
-    Program("gradio", ["gradio"], ["python", "app.py"], steps.gradio, {"app.py": GRADIO}, {"GRADIO_ROOT_PATH": "{path}"}),
+    Program(
+        "gradio",
+        ["gradio"],
+        ["python", "app.py"],
+        steps.gradio,
+        {"app.py": GRADIO},
+        {"GRADIO_ROOT_PATH": "{path}"},
+        with_data=steps.gradio_file,
+    ),
     Program(
         "bokeh",
         ["bokeh"],

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,7 +36,6 @@ WAYS = (
     Way("at /", "/", "/"),
     Way("at /user/x/", "/user/x/", "/user/x/"),
     Way("at /user/x/, started at /", "/user/x/", "/"),
-    Way("at /, started at /user/x/", "/", "/user/x/"),
 )
 
 
@@ -55,19 +54,25 @@ def cache() -> Path:
 
 
 def installed(program: Program) -> Path:
-    """The environment's folder of scripts. Raises `subprocess.CalledProcessError`."""
-    environment = cache() / program.name
+    """The program's folder of scripts. Raises `subprocess.CalledProcessError`."""
+    return install(program.name, program.requirements)
+
+
+def install(name: str, requirements: Sequence[str]) -> Path:
+    """Make an environment, once, and return its folder of scripts. Raises `subprocess.CalledProcessError`."""
+    environment = cache() / name
     done = environment / "installed"
-    wanted = "\n".join(program.requirements)
+    wanted = "\n".join(requirements)
     if not done.exists() or done.read_text() != wanted:
         shutil.rmtree(environment, ignore_errors=True)
+        python = str(environment / "bin" / "python")
         if uv := shutil.which("uv"):
             subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(environment)], check=True)
-            install = [uv, "pip", "install", "--quiet", "--python", str(environment / "bin" / "python")]
+            command = [uv, "pip", "install", "--quiet", "--python", python]
         else:
             subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
-            install = [str(environment / "bin" / "python"), "-m", "pip", "install", "--quiet"]
-        subprocess.run([*install, *program.requirements], check=True)
+            command = [python, "-m", "pip", "install", "--quiet"]
+        subprocess.run([*command, *requirements], check=True)
         done.write_text(wanted)
     return environment / "bin"
 
@@ -75,16 +80,17 @@ def installed(program: Program) -> Path:
 @contextmanager
 def behind_proxy(program: Program, way: Way) -> Iterator[str]:
     """The program, running behind the proxy: the address at which a person opens it."""
-    scripts = installed(program)
     prefix = way.told + PLACE
     with tempfile.TemporaryDirectory(prefix="jw-program-") as home:
         port = free_port()
-        with _started(program, scripts, prefix, port, Path(home)), _proxy(program, way, port) as front:
+        with started(program, prefix, port, Path(home)), _proxy(program, way, port) as front:
             yield f"http://127.0.0.1:{front}{way.base_url}{PLACE}{program.opens}"
 
 
 @contextmanager
-def _started(program: Program, scripts: Path, prefix: str, port: int, home: Path) -> Iterator[None]:
+def started(program: Program, prefix: str, port: int, home: Path) -> Iterator[None]:
+    """The program, told its path and listening."""
+    scripts = installed(program)
     values = {"port": str(port), "prefix": prefix, "path": prefix.rstrip("/")}
     for name, text in program.files.items():
         (home / name).write_text(text.replace("PORT", str(port)), encoding="utf-8")
@@ -104,14 +110,14 @@ def _started(program: Program, scripts: Path, prefix: str, port: int, home: Path
                 raise RuntimeError(f"{program.name} did not start:\n{log.read_text(errors='replace')[-2000:]}")
             time.sleep(0.1)
         yield
-    except Exception as error:
-        error.add_note(log.read_text(errors="replace")[-2000:])
+    except Exception:
+        print(log.read_text(errors="replace")[-2000:], file=sys.stderr)
         raise
     finally:
-        _end(process)
+        ended(process)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def ended(process: subprocess.Popen[bytes]) -> None:
     """The program and the processes that it has started."""
     for signal_number in (15, 9):
         try:
@@ -137,22 +143,24 @@ def use(program: Program, way: Way, browser: Browser) -> None:
     with behind_proxy(program, way) as url:
         context = browser.new_context(viewport={"width": 1280, "height": 900})
         page = context.new_page()
-        seen = _watched(page, url.partition("/workspace/")[0])
+        seen = watched(page, url.partition("/workspace/")[0])
         try:
             page.goto(url, wait_until="domcontentloaded")
             program.steps(page)
+            if program.with_data is not None and way.told == way.base_url:
+                program.with_data(page)
             refused = [found for found in seen.refused if not any(name in found for name in program.lacks)]
             assert not refused, f"requests that were refused: {refused[:5]}"
             assert not seen.errors, f"errors in the page: {seen.errors[:5]}"
-        except Exception as error:
-            error.add_note(f"refused: {seen.refused[:8]}\nerrors: {seen.errors[:5]}\nat {page.url}")
+        except Exception:
+            print(f"refused: {seen.refused[:8]}\nerrors: {seen.errors[:5]}\nat {page.url}", file=sys.stderr)
             _picture(page, f"{program.name}-{way.name}")
             raise
         finally:
             context.close()
 
 
-def _watched(page: Page, server: str) -> Seen:
+def watched(page: Page, server: str) -> Seen:
     """Requests to our server that were answered with an error, and errors of scripts."""
     seen = Seen()
     page.on(

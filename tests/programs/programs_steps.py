@@ -15,17 +15,20 @@ def press(page: Page) -> None:
     expect(page.get_by_text(ANSWER).first).to_be_visible(timeout=SLOW)
 
 
-def dash(page: Page) -> None:
-    press(page)
+def dash_link(page: Page) -> None:
+    """A link that the program sends as data."""
     before = page.url.partition("?")[0]
     page.get_by_role("link", name="Next").click()
     page.wait_for_url(before + "next", timeout=SLOW)
 
 
 def gradio(page: Page) -> None:
-    """The answer, and a file that can be downloaded."""
     page.get_by_role("button", name="Press").click(timeout=SLOW)
     expect(page.get_by_label("shown")).to_have_value(ANSWER, timeout=SLOW)
+
+
+def gradio_file(page: Page) -> None:
+    """A file whose address the program sends as data."""
     link = page.locator("a[download]").first
     expect(link).to_be_visible(timeout=SLOW)
     address = link.get_attribute("href") or ""

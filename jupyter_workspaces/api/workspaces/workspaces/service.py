@@ -170,7 +170,9 @@ class Workspaces:
         """Raises `Problem` 404, and 409 when it is so already or, to start it, when it is not Paused."""
         tests: list[Object] = [{"op": "test", "path": "/spec/paused", "value": not paused}]
         if not paused:
-            await self._start_below(await self.find(namespace, name))
+            held = await self.find(namespace, name)
+            if (held.get("status") or {}).get("state") == "Paused":
+                await self._start_below(held)
             tests.append({"op": "test", "path": "/status/state", "value": "Paused"})
         patch = [*tests, {"op": "replace", "path": "/spec/paused", "value": paused}]
         try:
