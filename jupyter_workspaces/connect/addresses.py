@@ -29,7 +29,7 @@ _SLASH = _ESCAPED[b"/"]
 
 # In front of a URL that begins: a quote, `url(`, `src=`. But not `?next=`, a parameter.
 _BEGINNING = (
-    rb"[\"'`(]|\\u002[27]|\\x2[27]|&(?:quot|apos|#0{0,4}3[49]|#[xX]0{0,4}2[27]);"
+    rb"[\"'`]|\([\t\n\f\r ]{0,8}|\\u002[27]|\\x2[27]|&(?:quot|apos|#0{0,4}3[49]|#[xX]0{0,4}2[27]);"
     rb"|(?<![?&\\\w.-])(?<!&amp;)(?<!&#38;)[\w.-]{1,64}="
 )
 _IN_SCRIPT = re.compile(rb"(?:%s)\Z" % _BEGINNING)

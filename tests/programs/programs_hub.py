@@ -33,6 +33,7 @@ c.JupyterHub.spawner_class = "simple"
 c.Authenticator.allow_all = True
 c.SimpleLocalProcessSpawner.home_dir_template = {home!r} + "/{{username}}"
 c.Spawner.cmd = [{python!r}, "-m", "jupyterhub.singleuser"]
+c.Spawner.default_url = "/api"
 c.Spawner.start_timeout = c.Spawner.http_timeout = 120
 ports = {ports!r}
 
@@ -112,14 +113,14 @@ def _signed_in(browser: Browser, url: str, user: str, following: str) -> Page:
     page.get_by_label("Username").fill(user)
     page.get_by_label("Password").fill("any")
     page.get_by_role("button", name="Sign in").click()
-    page.wait_for_url(f"**/user/{user}/**", timeout=steps.SLOW)
+    page.wait_for_url(f"**/user/{user}/**", wait_until="commit", timeout=3 * steps.SLOW)
     page.goto(f"{url}user/{user}/{following}", wait_until="domcontentloaded")
     return page
 
 
 def _use_lab(browser: Browser, url: str) -> None:
     """A workspace made, opened and used with a notebook's kernel in it."""
-    page = _signed_in(browser, url, LAB_USER, "lab")
+    page = _signed_in(browser, url, LAB_USER, "api")
     path = f"/user/{LAB_USER}/workspace/connect/default/behind-hub/jupyterlab/"
     made = page.evaluate(MAKE, {"api": f"{url}user/{LAB_USER}/"})
     assert made in (200, 201), made
@@ -141,7 +142,7 @@ MAKE = """async ({api}) => {
   const data = {name: "behind-hub", kind: "jupyterlab", paused: false, deferUpdates: false, podTemplate};
   const headers = {"Content-Type": "application/json", "X-XSRFToken": token};
   for (let tries = 0; ; tries++) {
-    const answer = await fetch(`${api}api/v1/workspaces/default`, {method: "POST", headers, body: JSON.stringify({data})});
+    const answer = await fetch(`${api}workspaces/api/v1/workspaces/default`, {method: "POST", headers, body: JSON.stringify({data})});
     if (answer.status !== 503 || tries > 30) return answer.ok ? answer.status : `${answer.status} ${await answer.text()}`;
     await new Promise(resolve => setTimeout(resolve, 1000));
   }
@@ -163,7 +164,7 @@ def use_behind_hub(programs: list[Program], browser: Browser) -> dict[str, str]:
         url = stack.enter_context(hub(ports, home))
         for program in programs:
             try:
-                page = _signed_in(browser, url, program.name, "hub-check")
+                page = _signed_in(browser, url, program.name, "api")
                 seen = watched(page, url)
                 page.goto(f"{url}user/{program.name}/{PLACE}{program.opens}", wait_until="domcontentloaded")
                 program.steps(page)
