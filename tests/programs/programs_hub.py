@@ -113,14 +113,14 @@ def _signed_in(browser: Browser, url: str, user: str, following: str) -> Page:
     page.get_by_label("Username").fill(user)
     page.get_by_label("Password").fill("any")
     page.get_by_role("button", name="Sign in").click()
-    page.wait_for_url(f"**/user/{user}/**", wait_until="commit", timeout=3 * steps.SLOW)
+    page.wait_for_url(lambda found: found.startswith(f"{url}user/{user}/api"), timeout=3 * steps.SLOW)  # past signing in
     page.goto(f"{url}user/{user}/{following}", wait_until="domcontentloaded")
     return page
 
 
 def _use_lab(browser: Browser, url: str) -> None:
     """A workspace made, opened and used with a notebook's kernel in it."""
-    page = _signed_in(browser, url, LAB_USER, "api")
+    page = _signed_in(browser, url, LAB_USER, "lab")
     path = f"/user/{LAB_USER}/workspace/connect/default/behind-hub/jupyterlab/"
     made = page.evaluate(MAKE, {"api": f"{url}user/{LAB_USER}/"})
     assert made in (200, 201), made

@@ -17,7 +17,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page
 from programs_catalog import Program
 
-START_SECONDS = 120
+START_SECONDS = 300
 STOP_SECONDS = 10
 PLACE = "workspace/connect/team-a/small/web/"
 PROXY = Path(__file__).with_name("programs_proxy.py")
