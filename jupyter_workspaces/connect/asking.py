@@ -111,7 +111,8 @@ class ConnectHandler(JupyterHandler):
                 raise Refused(403, f"This server is not known as {self.request.host}.", "UnknownHost") from None
         if not self.current_user:
             if self.navigates and "login_url" in self.settings and not isinstance(self.identity_provider, HeaderIdentities):
-                raise Elsewhere(url_concat(self.settings["login_url"], {"next": self.request.uri or ""}))
+                url = self.get_login_url()  # JupyterHub's names the hub, and where to go on stands in a cookie
+                raise Elsewhere(url if "?" in url else url_concat(url, {"next": self.request.uri or ""}))
             status = 401 if isinstance(self.identity_provider, HeaderIdentities) else 403
             raise Refused(status, "You are not signed in to this server, or no longer. Sign in and try again.", "NotSignedIn")
 
