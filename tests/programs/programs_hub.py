@@ -129,6 +129,7 @@ def _use_lab(browser: Browser, url: str) -> None:
     assert page.evaluate("JSON.parse(document.getElementById('jupyter-config-data').textContent).baseUrl") == path
     page.locator(".jp-LauncherCard[data-category='Console']").first.click()
     expect(page.locator(".jp-CodeConsole-promptCell .cm-content")).to_be_visible(timeout=steps.SLOW)
+    expect(page.locator(".jp-CodeConsole-banner")).to_be_visible(timeout=2 * steps.SLOW)  # the kernel is ready
     page.locator(".jp-CodeConsole-promptCell .cm-content").click()
     page.keyboard.type("print('answer', 6 * 7)")
     page.keyboard.press("Shift+Enter")
