@@ -27,6 +27,8 @@ PAGES = {
     "an ordinary page of 10 MB": (ROW * (10 * 2**20 // len(ROW)), 3.0),
     "1 MB of `<`": (b"<" * 2**20, 3.0),
     "128 KB of `<a b='`": (b"<a b='" * (2**17 // 6), 1.0),
+    "256 KB of small tags with URLs": (b"<a href=/>" * (2**18 // 10), 0.5),
+    "256 KB of small tags": (b"<a b=c></a x>" * (2**18 // 13), 2.0),
     "20 MB of tags, gzip": (b"<a>" * (20 * 2**20 // 3), 3.0),
     "a configuration of 4 MB": (CONFIG, 1.0),
 }

@@ -119,7 +119,7 @@ class JupyterWorkspaces(ExtensionApp):
         serverapp = self.serverapp
         assert serverapp is not None
         prefix = url_path_join(serverapp.base_url, self.api_path)
-        self.services = Services(self.choose_endpoint, prefix, self._hint, self._files_of)
+        self.services = Services(self.choose_endpoint, prefix, self._hint, self._files_of, serverapp.base_url)
         self.settings[SETTING] = self.services
         provider = serverapp.identity_provider
         # Jupyter's own providers hand out random names; any other one vouches for its users.

@@ -60,8 +60,9 @@ class Services:
         prefix: str,
         hint: Callable[[dict[str, Any]], None] | None = None,
         source: Callable[[Endpoint], EndpointSource | None] = _no_files,
+        base_url: str = "/",
     ) -> None:
-        self.prefix = prefix
+        self.prefix, self.base_url = prefix, base_url
         self.workspaces_url = ""
         self._choose, self._hint, self._source_of = choose, hint, source
         self._tasks = Supervisor(log)
@@ -213,7 +214,7 @@ class Services:
         self.cluster, self.about = cache, about
         self.access = Access(cache.cluster)
         self.restarts = Restarts(cache)
-        self.workspaces = Workspaces(cache, self.prefix)
+        self.workspaces = Workspaces(cache, self.prefix, self.base_url)
         self.kinds = Kinds(cache, self.prefix)
         self.volumes = Volumes(cache)
         self.secrets = Secrets(cache)

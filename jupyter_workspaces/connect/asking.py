@@ -119,7 +119,8 @@ class ConnectHandler(JupyterHandler):
                 raise Refused(403, f"This server is not known as {self.request.host}.", "UnknownHost") from None
         if not self.current_user:
             if self.navigates and "login_url" in self.settings and not isinstance(self.identity_provider, HeaderIdentities):
-                raise Elsewhere(url_concat(self.settings["login_url"], {"next": self.request.uri or ""}))
+                url = self.get_login_url()  # JupyterHub's names the hub, and where to go on stands in a cookie
+                raise Elsewhere(url if "?" in url else url_concat(url, {"next": self.request.uri or ""}))
             status = 401 if isinstance(self.identity_provider, HeaderIdentities) else 403
             raise Refused(status, "You are not signed in to this server, or no longer. Sign in and try again.", "NotSignedIn")
 
@@ -202,7 +203,7 @@ class ConnectHandler(JupyterHandler):
         return f"{self.base_url}workspace/status/{self.place.namespace}/{self.place.name}/{self.place.port_id}"
 
     def public_path(self, target: Target) -> PublicPath:
-        return PublicPath(self.base_url, self.place.path, target.remove_prefix, target.netloc, self.request.host)
+        return PublicPath(self.base_url, target.path, target.remove_prefix, target.netloc, self.request.host, self.request.protocol)
 
     async def find(self) -> Target:
         """Where the workspace answers. Raises `Absent`."""

@@ -7,7 +7,7 @@ import math
 import re
 import zlib
 from collections.abc import AsyncIterator, Awaitable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from tornado import httputil, iostream, web
 from tornado.routing import PathMatches
@@ -17,10 +17,9 @@ from .asking import PORT, Absent, ConnectHandler, Elsewhere, Refused
 from .credentials import has_token
 from .decoding import Decoder, decoder
 from .framing import BadResponse, body_length, check_response, reason_phrase, request_fault, wants_websocket
-from .html import HtmlRewriter
-from .kernelspecs import KernelspecsRewriter, is_kernelspecs
 from .request_headers import request_headers, upstream_url
 from .response_headers import response_headers
+from .rewriters import Rewriter, rewriter
 from .rewriting import PublicPath
 from .status import StatusHandler
 from .target import Target, Unavailable
@@ -329,28 +328,19 @@ async def _unasked() -> bool:
     return False
 
 
-class Rewriter(Protocol):
-    """Changes a body as it passes."""
-
-    def feed(self, data: bytes) -> bytes: ...
-    def finish(self) -> bytes: ...
-
-
 def _rewriting(response: aiohttp.ClientResponse, path: PublicPath) -> tuple[Rewriter, Decoder] | None:
     """What changes this body and what reads it; None for nearly all."""
     if path.same or response.status in (204, 206, 304) or response.method == "HEAD":
         return None
-    rewriter: Rewriter
-    if response.content_type == "text/html":
-        rewriter = HtmlRewriter(path)
-    elif response.content_type == "application/json" and is_kernelspecs(path, response.url.raw_path):
-        rewriter = KernelspecsRewriter(path)
-    else:
-        return None
+    changes = rewriter(
+        path,
+        response.content_type,
+        asked=response.url.raw_path,
+        charset=response.charset or "",
+        disposition=response.headers.get("Content-Disposition", ""),
+    )
     read = decoder(response.headers.get("Content-Encoding", ""))
-    if read is None or (response.charset or "").lower().startswith(("utf-16", "utf-32")):
-        return None
-    return rewriter, read
+    return None if changes is None or read is None else (changes, read)
 
 
 async def _pieces(response: aiohttp.ClientResponse, changing: tuple[Rewriter, Decoder] | None) -> AsyncIterator[bytes]:
@@ -359,9 +349,9 @@ async def _pieces(response: aiohttp.ClientResponse, changing: tuple[Rewriter, De
         if changing is None:
             yield chunk
             continue
-        rewriter, read = changing
+        changes, read = changing
         for piece in read.feed(chunk):
-            if changed := rewriter.feed(piece):
+            if changed := changes.feed(piece):
                 yield changed
             await asyncio.sleep(0)
     if changing is not None and (rest := changing[0].finish()):

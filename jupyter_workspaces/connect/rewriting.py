@@ -1,7 +1,8 @@
 """The public path: what changes in an address on its way in and out. Pure.
 
-A workspace always thinks that it stands at `/workspace/connect/{namespace}/{name}/{portId}/` (or at `/` where its kind says
-`removePathPrefix`). Where the server has a base URL of its own, that is taken off inward and put back outward.
+A workspace thinks that it stands at the path that it was told when it was started: `/workspace/connect/{namespace}/{name}/{portId}/`
+below the base URL of the server that started it (or at `/` where its kind says `removePathPrefix`). A server with another base URL
+exchanges the two, inward and outward.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import quote, urlsplit, urlunsplit
 
+_PARTS = len(("workspace", "connect", "namespace", "name", "port", ""))
 _AS_IT_IS = "".join(chr(byte) for byte in range(0x21, 0x7F) if byte != ord("#"))
 
 # What browsers take off or out of an address before they read it (WHATWG URL §4.4).
@@ -23,9 +25,9 @@ _NOT_PLAIN = re.compile(r"\\|//|%2f|%5c|%00|[\x00-\x20\x7f;]", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class PublicPath:
-    """`base` is the server's base URL and `inner` the workspace's public path, both with a slash at either end, still percent-encoded.
+    """`base` is the server's base URL and `inner` the path that the workspace was told, both with a slash at either end, still encoded.
 
-    `upstream` and `public` are the hosts (with port) by which the workspace and we are addressed.
+    `upstream` and `public` are the hosts (with port) by which the workspace and we are addressed, and `scheme` is ours.
     """
 
     base: str
@@ -33,21 +35,29 @@ class PublicPath:
     removed: bool = False
     upstream: str = ""
     public: str = ""
+    scheme: str = "http"
 
     @cached_property
     def outer(self) -> str:
-        """What the browser sees: base URL and public path."""
-        return self.base + self.inner[1:]
+        """What the browser sees: the server's base URL and the public path."""
+        return self.base + self.inner[len(self.inner_base) :]
+
+    @cached_property
+    def inner_base(self) -> str:
+        """The base URL that the workspace was told."""
+        return "/".join(self.inner.split("/")[:-_PARTS]) + "/"
 
     @cached_property
     def same(self) -> bool:
         """Inside and outside are the same: nothing is to be rewritten."""
-        return self.base == "/" and not self.removed
+        return self.base == self.inner_base and not self.removed
 
     @property
     def prefix(self) -> str:
         """What was taken off, without its last slash (`X-Forwarded-Prefix`); empty when nothing was."""
-        return (self.outer if self.removed else self.base)[:-1]
+        if self.removed:
+            return self.outer[:-1]
+        return self.base[:-1] if self.inner_base == "/" else ""
 
     def inward(self, target: str) -> str:
         """Path and query of a request as the workspace shall see it; bytes beyond ASCII become percent-encoded."""
@@ -65,7 +75,9 @@ class PublicPath:
             return path
         if self.removed and not path.startswith(self.inner):
             return self.outer + path[1:]
-        return self.base + path[1:]
+        if path.startswith(self.inner_base):
+            return self.base + path[len(self.inner_base) :]
+        return path
 
     def outward(self, url: str) -> str:
         """Any reference that the workspace wrote: root-absolute, or absolute and meant for itself. Others stay as they are."""

@@ -12,7 +12,7 @@ from ..api.identity import Access
 from ..cluster.client import Cluster
 from ..cluster.peers import FOREIGN
 from ..resources import names, unreadable
-from ..resources.templates import TemplateError, connect_path, render
+from ..resources.templates import TemplateError, base_url, connect_path, render
 
 log = logging.getLogger(__name__)
 
@@ -115,6 +115,8 @@ class Target:
     drop_headers: frozenset[str] = frozenset()
     forwarded: Forwarded | None = None
     workspace: Object = field(default_factory=dict)
+    path: str = ""
+    """The path that the program was told, with a slash at either end."""
 
     @property
     def dialled(self) -> str:
@@ -223,8 +225,10 @@ def _target(view: View, place: Place, kind: Object, workspace: dict[str, Any], p
     proxy = next((entry.get("httpProxy") or {} for entry in declared if entry["id"] == place.port_id), {})
     headers = proxy.get("requestHeaders") or {}
 
+    base = base_url(pod["metadata"])
+
     def prefix(port_id: str) -> str:
-        return connect_path(place.namespace, place.name, port_id) if port_id in ports else ""
+        return connect_path(place.namespace, place.name, port_id, base) if port_id in ports else ""
 
     try:
         set_headers = {name: render(value, prefix) for name, value in (headers.get("set") or {}).items()}
@@ -242,6 +246,7 @@ def _target(view: View, place: Place, kind: Object, workspace: dict[str, Any], p
         frozenset(name.lower() for name in headers.get("remove") or ()),
         forwarded,
         workspace,
+        connect_path(place.namespace, place.name, place.port_id, base),
     )
 
 

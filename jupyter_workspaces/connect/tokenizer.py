@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from enum import Enum, auto
 from typing import NamedTuple
 
+from .url_attributes import BEGINS_URL, PATH
+
 LONGEST_TAG = 64 * 2**10
 """Bytes. A longer start tag passes unchanged."""
 
@@ -32,10 +34,17 @@ _NAME = re.compile(rb"<(%s)" % _NAME_BYTES)
 _OPENINGS = frozenset((b"</", b"<!", b"<!-", b"<!--", b"<!---"))
 
 _RAW_TEXT = (b"style", b"textarea", b"title", b"xmp", b"iframe", b"noembed", b"noframes")
-# Text, tags without attributes, comments: what nobody changes, as far as it is complete.
-_UNCHANGED = re.compile(
-    rb"(?:[^<]+|<(?=[^a-zA-Z/!?])|</%(name)s>|</(?![a-zA-Z])[^>]*>|<(?!(?i:script|%(raw)s)>)%(name)s>"
-    rb"|<!--(?:-?>|(?s:.)*?--!?>)|<(?!!--)[!?][^>]*>)*" % {b"name": _NAME_BYTES, b"raw": b"|".join(_RAW_TEXT)}
+# What nobody changes, as far as it is complete: text, comments, end tags, tags without values of attributes.
+_NOT_CHANGED = (
+    rb"[^<]+|<(?=[^a-zA-Z/!?])|</%(name)s(?:[%(s)s/][^>=]*)?>|</(?![a-zA-Z])[^>]*>"
+    rb"|<(?!(?i:script|%(raw)s)[%(s)s/>])%(name)s(?:[%(s)s/][^>=]*)?>"
+    rb"|<!--(?:-?>|(?s:.)*?--!?>)|<(?!!--)[!?][^>]*>" % {b"name": _NAME_BYTES, b"raw": b"|".join(_RAW_TEXT), b"s": _S}
+)
+_UNCHANGED = re.compile(rb"(?:%s)*" % _NOT_CHANGED)
+# Where no workspace's path is in sight, tags whose attributes hold no URL as well.
+_UNCHANGED_WITHOUT_PATH = re.compile(
+    rb"(?:%s|<(?!(?i:script|%s)[%s/>])%s(?=[%s/])[%s/]*(?:(?!%s)%s[%s/]*)*>)*"
+    % (_NOT_CHANGED, b"|".join(_RAW_TEXT), _S, _NAME_BYTES, _S, _S, BEGINS_URL, _ATTRIBUTE, _S)
 )
 
 _COMMENT_END = re.compile(rb"--!?>")
@@ -119,6 +128,7 @@ class Tokenizer:
 
     def __init__(self) -> None:
         self._state: State = self._text
+        self._unchanged = _UNCHANGED
         self._held = bytearray()  # what has been read since `<`, as long as it may be changed
         self._holding = False
         self._part = _Part.NAME
@@ -144,6 +154,7 @@ class Tokenizer:
         """Return what can be passed on."""
         out: list[bytes] = []
         position = 0
+        self._unchanged = _UNCHANGED if PATH in data else _UNCHANGED_WITHOUT_PATH
         while position < len(data):
             position = self._state(data, position, out)
         return b"".join(out)
@@ -157,7 +168,7 @@ class Tokenizer:
         """Text, and the tags and comments in it that are complete in `data`."""
         begin = position
         while position < len(data):
-            start = _end(_UNCHANGED, data, position, position + LONGEST_TAG)
+            start = _end(self._unchanged, data, position, position + LONGEST_TAG)
             tag = _START_TAG.match(data, start, start + LONGEST_TAG)
             if tag is not None:
                 name = tag[1].lower()
@@ -266,6 +277,10 @@ class Tokenizer:
             out.append(self.raw_text(piece))
             return end
         out += (self.raw_text(piece[:-1]), self.raw_text_end())
+        if mark.endswith(b">"):
+            out.append(b">")
+            self._state, self._element = self._text, b""
+            return end
         self._begin_tag(holding=False)
         self._part, self._element = _Part.BETWEEN, b""
         return end - 1

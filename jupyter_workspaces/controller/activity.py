@@ -19,7 +19,7 @@ from ..cluster.workqueue import WorkQueue
 from ..resources import names
 from ..resources.ownership import is_token_secret
 from ..resources.selectors import matches
-from ..resources.templates import connect_path
+from ..resources.templates import base_url, connect_path
 from . import pod_script
 from .pod_script import ScriptFailed
 
@@ -200,7 +200,7 @@ class Prober:
         port = int(annotations.get(f"{names.LOCAL_PORT}{port}", port))
         declared: Object = next((found for found in kind["spec"]["podTemplate"]["ports"] if found["id"] == port_id), {})
         stripped = (declared.get("httpProxy") or {}).get("removePathPrefix")
-        path = "/" if stripped else connect_path(metadata["namespace"], metadata["name"], port_id)
+        path = "/" if stripped else connect_path(metadata["namespace"], metadata["name"], port_id, base_url(pod["metadata"]))
         headers = {}
         if (secret := annotations.get(names.TOKEN_SECRET)) is not None:
             headers["Authorization"] = f"token {self._token(secret, workspace)}"

@@ -11,7 +11,7 @@ import msgspec
 
 from ..resources import names
 from ..resources.mount_paths import clashes, normal
-from ..resources.templates import TemplateError, connect_path, render
+from ..resources.templates import TemplateError, base_url, connect_path, render
 from .options import Option
 
 Object = dict[str, Any]
@@ -104,6 +104,8 @@ def pod_template(
     template, wishes = kind["spec"]["podTemplate"], workspace["spec"]["podTemplate"]
     labels, annotations = _pod_metadata(template, wishes)
     annotations |= {names.KIND_TEMPLATE_HASH: kind_hash(kind, image, size), WORKSPACE_HASH: _hash(wishes)}
+    if (base := base_url(workspace["metadata"])) != "/":
+        annotations[names.BASE_URL] = base
     if token_secret_name is not None:
         annotations[names.TOKEN_SECRET] = token_secret_name
     volumes, mounts = _volumes(workspace, template)
@@ -151,7 +153,7 @@ def _rendered(text: str, field: str, workspace: Mapping[str, Any], kind: Mapping
     served = {port["id"] for port in image.current["spec"]["ports"]}
 
     def prefix(port_id: str) -> str:
-        return connect_path(metadata["namespace"], metadata["name"], port_id) if port_id in served else ""
+        return connect_path(metadata["namespace"], metadata["name"], port_id, base_url(metadata)) if port_id in served else ""
 
     try:
         return render(text, prefix)

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
+from . import names
+
+_BASE_URL = re.compile(r"(?:/(?!\.{1,2}/)[A-Za-z0-9._~-]+){0,20}/")
+_LONGEST_BASE_URL = 200
 _CALL = re.compile(r'httpPathPrefix\s+(?:"([^"\\]*)"|`([^`]*)`)')
 
 
@@ -12,9 +17,24 @@ class TemplateError(ValueError):
     """The text is no template that we know."""
 
 
-def connect_path(namespace: str, workspace: str, port_id: str) -> str:
-    """The public path of a workspace's port; it ends with a slash."""
-    return f"/workspace/connect/{namespace}/{workspace}/{port_id}/"
+def connect_path(namespace: str, workspace: str, port_id: str, base: str = "/") -> str:
+    """The public path of a workspace's port, below the base URL of a server; it ends with a slash."""
+    return f"{base}workspace/connect/{namespace}/{workspace}/{port_id}/"
+
+
+def base_url(metadata: Mapping[str, Any]) -> str:
+    """Return the base URL in front of the path that a workspace's programs are told, by the annotation `names.BASE_URL`.
+
+    `metadata` is of a Workspace (for its next start) or of a pod (for the programs that run). `/` where it says none, or one that
+    programs could read in two ways: with escapes, dots or more than 200 characters.
+    """
+    found = (metadata.get("annotations") or {}).get(names.BASE_URL)
+    return found if isinstance(found, str) and is_plain_base_url(found) else "/"
+
+
+def is_plain_base_url(url: str) -> bool:
+    """Return whether every program reads a base URL as it is written."""
+    return len(url) <= _LONGEST_BASE_URL and _BASE_URL.fullmatch(url) is not None
 
 
 def render(text: str, http_path_prefix: Callable[[str], str]) -> str:

@@ -225,3 +225,13 @@ async def test_a_server_that_asks_nobody_still_refuses_other_sites(browser, jp_s
             assert answer.status == status
     async with browser.request("GET", "x", headers={"Host": "evil.example"}) as answer:
         assert answer.status == 403
+
+
+async def test_somebody_who_is_not_signed_in_goes_where_jupyterhub_says(browser, monkeypatch):
+    """JupyterHub replaces `get_login_url`: its address has all in it, and the server itself has no page to sign in."""
+    from jupyter_server.base.handlers import JupyterHandler
+
+    hub = "https://hub.example/hub/api/oauth2/authorize?client_id=1&state=2"
+    monkeypatch.setattr(JupyterHandler, "get_login_url", lambda handler: hub)
+    async with browser.request("GET", "lab", headers={"Accept": "text/html", "Sec-Fetch-Mode": "navigate"}) as answer:
+        assert (answer.status, answer.headers["Location"]) == (302, hub)

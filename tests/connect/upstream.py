@@ -110,6 +110,14 @@ async def bomb(request: web.Request) -> web.Response:
     return web.Response(body=packed, headers={**headers, "Content-Encoding": "gzip"})
 
 
+async def typed(request: web.Request) -> web.Response:
+    """The body that was sent, as `type`, with `disposition`."""
+    headers = {"Content-Type": request.query["type"]}
+    if "disposition" in request.query:
+        headers["Content-Disposition"] = request.query["disposition"]
+    return web.Response(body=await request.read(), headers=headers)
+
+
 async def breaks(request: web.Request) -> web.StreamResponse:
     answer = web.StreamResponse()
     answer.content_length = 1000

@@ -343,3 +343,26 @@ def test_the_next_probe_comes_sooner_after_a_failure(result: str, passed: int, s
 )
 def test_times_are_told_in_words(seconds: float, words: str) -> None:
     assert activity.duration(seconds) == words
+
+
+def test_programs_are_told_the_path_below_the_base_url_of_the_server_that_started_them() -> None:
+    started = workspace()
+    started["metadata"]["annotations"] = {names.BASE_URL: "/user/x/"}
+    made = pod_template(started)
+    container = made["spec"]["containers"][0]
+    assert {"name": "NB_PREFIX", "value": "/user/x/workspace/connect/lab/dora/jupyterlab/"} in container["env"]
+    assert container["readinessProbe"]["httpGet"]["path"] == "/user/x/workspace/connect/lab/dora/jupyterlab/api"
+    assert made["metadata"]["annotations"][names.BASE_URL] == "/user/x/"
+    before = pod_template()["metadata"]["annotations"]
+    same = (generate.WORKSPACE_HASH, names.KIND_TEMPLATE_HASH)
+    assert [made["metadata"]["annotations"][name] for name in same] == [
+        before[name] for name in same
+    ]  # a program that runs is not restarted
+    assert names.BASE_URL not in before
+
+
+@pytest.mark.parametrize("base", ["/a/../", '/"/', "x", "/a%2f/", 7])
+def test_a_base_url_that_is_not_plain_is_not_told(base: Any) -> None:
+    started = workspace()
+    started["metadata"]["annotations"] = {names.BASE_URL: base}
+    assert pod_template(started) == pod_template()

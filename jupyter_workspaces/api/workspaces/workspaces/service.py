@@ -22,6 +22,7 @@ from ....resources import mount_paths, names, restarts
 from ....resources.catalog import PERSISTENT_VOLUME_CLAIMS, PODS, SECRETS, WORKSPACES, Resource
 from ....resources.causes import Cause, forbidden, invalid
 from ....resources.merge import merge
+from ....resources.templates import base_url, is_plain_base_url
 from ... import audit, problems
 from ...bodies import converted
 from ...odd import readable, reading
@@ -47,8 +48,9 @@ PATCHED = Bounds(size=2**20, depth=100, values=20_000)
 class Workspaces:
     """Workspaces of the cluster."""
 
-    def __init__(self, cache: Cache, prefix: str) -> None:
+    def __init__(self, cache: Cache, prefix: str, base_url: str = "/") -> None:
         self._cache, self._prefix = cache, prefix
+        self._base_url = base_url if is_plain_base_url(base_url) else "/"
         self._items: dict[Key, tuple[Object, Object | None, bytes]] = {}
 
     # Reading
@@ -106,7 +108,7 @@ class Workspaces:
         body = {
             "apiVersion": WORKSPACES.api_version,
             "kind": WORKSPACES.kind,
-            "metadata": {"name": model.name, "namespace": namespace, "annotations": audit.created(user)},
+            "metadata": {"name": model.name, "namespace": namespace, "annotations": audit.created(user) | self._below()},
             "spec": views.spec_of(model, model.kind),
         }
         try:
@@ -183,6 +185,9 @@ class Workspaces:
         """Raises `Problem` 404, and 409 when it is so already or, to start it, when it is not Paused."""
         tests: list[Object] = [{"op": "test", "path": "/spec/paused", "value": not paused}]
         if not paused:
+            held = await self.find(namespace, name)
+            if (held.get("status") or {}).get("state") == "Paused":
+                await self._start_below(held)
             tests.append({"op": "test", "path": "/status/state", "value": "Paused"})
         patch = [*tests, {"op": "replace", "path": "/spec/paused", "value": paused}]
         try:
@@ -234,6 +239,7 @@ class Workspaces:
             held = await self._cluster_get(namespace, name)
             if restarts.id_of(held) is not None and restarts.is_paused(held):
                 return
+            held = await self._start_below(held)
             patch = restarts.begun(held, restarts.new_id(datetime.now(timezone.utc)))
             try:
                 changed = await self._cache.cluster.patch(WORKSPACES, name, patch, namespace)
@@ -245,6 +251,28 @@ class Workspaces:
                 raise problems.from_cluster(error, "workspace", name) from error
             self._cache.workspaces.apply(changed)
             return
+
+    def _below(self) -> dict[str, str]:
+        """Annotations of a workspace that this server starts."""
+        return {} if self._base_url == "/" else {names.BASE_URL: self._base_url}
+
+    async def _start_below(self, held: Object) -> Object:
+        """Have the next start tell the programs the path at which this server shows them, so that nothing of theirs is rewritten.
+
+        Programs that run keep theirs: the controller reads it at a start only. Returns the workspace as it is then. Raises `Problem`.
+        """
+        metadata = held["metadata"]
+        if base_url(metadata) == self._base_url:
+            return held
+        annotations = {names.BASE_URL: self._below().get(names.BASE_URL)}
+        try:
+            changed = await self._cache.cluster.patch(
+                WORKSPACES, metadata["name"], {"metadata": {"annotations": annotations}}, metadata["namespace"]
+            )
+        except ClusterError as error:
+            raise problems.from_cluster(error, "workspace", metadata["name"]) from error
+        self._cache.workspaces.apply(changed)
+        return changed
 
     async def _give_up_restart(self, namespace: str, name: str) -> Object:
         """Return the workspace without a restart, paused or not as it is then. Raises `Problem` 404, 409."""

@@ -1,0 +1,288 @@
+"""The programs: what is installed, what is started and how it is told its path, and what a person then does in the browser."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import programs_steps as steps
+from playwright.sync_api import Page
+
+DASH = """\
+from dash import Dash, Input, Output, dcc, html
+
+app = Dash(__name__)
+app.layout = html.Div([html.Button("Press", id="press"), html.P("not yet", id="answer"), dcc.Link("Next", href=app.get_relative_path("/next"))])
+
+
+@app.callback(Output("answer", "children"), Input("press", "n_clicks"), prevent_initial_call=True)
+def answer(clicks):
+    return f"answer {6 * 7}"
+
+
+app.run(host="127.0.0.1", port=PORT)
+"""
+
+STREAMLIT = """\
+import streamlit
+
+streamlit.title("A page")
+if streamlit.button("Press"):
+    streamlit.write(f"answer {6 * 7}")
+"""
+
+GRADIO = """\
+import gradio
+
+with gradio.Blocks() as app:
+    shown = gradio.Textbox(label="shown")
+    file = gradio.File()
+    gradio.Button("Press").click(lambda: (f"answer {6 * 7}", "app.py"), None, [shown, file])
+app.launch(server_name="127.0.0.1", server_port=PORT)
+"""
+
+BOKEH = """\
+from bokeh.io import curdoc
+from bokeh.layouts import column
+from bokeh.models import Button, Div
+
+button, shown = Button(label="Press"), Div(text="not yet")
+button.on_click(lambda: shown.update(text=f"answer {6 * 7}"))
+curdoc().add_root(column(button, shown))
+"""
+
+PANEL = """\
+import panel
+
+panel.extension("tabulator")
+button, shown = panel.widgets.Button(name="Press"), panel.pane.Str("not yet")
+button.on_click(lambda event: setattr(shown, "object", f"answer {6 * 7}"))
+panel.Column(button, shown).servable()
+"""
+
+SHINY = """\
+from shiny import App, reactive, render, ui
+
+app_ui = ui.page_fluid(ui.input_action_button("press", "Press"), ui.output_text("shown"))
+
+
+def server(input, output, session):
+    @render.text
+    @reactive.event(input.press)
+    def shown():
+        return f"answer {6 * 7}"
+
+
+app = App(app_ui, server)
+"""
+
+MARIMO = """\
+import marimo
+
+app = marimo.App()
+
+
+@app.cell
+def _():
+    import marimo as mo
+    press = mo.ui.button(label="Press", value=0, on_click=lambda value: value + 42)
+    press
+    return mo, press
+
+
+@app.cell
+def _(mo, press):
+    mo.md(f"answer {press.value}")
+    return
+
+
+if __name__ == "__main__":
+    app.run()
+"""
+
+DJANGO = """\
+import os
+import sys
+
+from django.conf import settings
+from django.core.management import execute_from_command_line
+from django.http import HttpResponse
+from django.middleware.csrf import get_token
+from django.shortcuts import redirect
+from django.urls import path, reverse
+
+settings.configure(
+    DEBUG=True, SECRET_KEY="for a test", ALLOWED_HOSTS=["*"], ROOT_URLCONF=__name__, FORCE_SCRIPT_NAME=os.environ["NB_PREFIX"].rstrip("/"),
+    MIDDLEWARE=[
+        "django.contrib.sessions.middleware.SessionMiddleware", "django.middleware.csrf.CsrfViewMiddleware",
+        "django.middleware.common.CommonMiddleware",
+    ],
+    SESSION_ENGINE="django.contrib.sessions.backends.signed_cookies",
+)
+
+
+def index(request):
+    return HttpResponse(
+        f'<form method="post" action="{reverse("press")}"><input type="hidden" name="csrfmiddlewaretoken" value="{get_token(request)}">'
+        f'<button>Press</button></form><p>{request.session.get("answer", "not yet")}</p>'
+    )
+
+
+def press(request):
+    request.session["answer"] = f"answer {6 * 7}"
+    return redirect("index")
+
+
+urlpatterns = [path("", index, name="index"), path("press/", press, name="press")]
+execute_from_command_line(["manage", "runserver", "--noreload", "127.0.0.1:PORT"])
+"""
+
+
+def notebook(source: str) -> str:
+    """A notebook with one cell."""
+    cell = {"cell_type": "code", "id": "one", "metadata": {}, "outputs": [], "execution_count": None, "source": source}
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}}
+    return json.dumps({"cells": [cell], "metadata": kernel, "nbformat": 4, "nbformat_minor": 5})
+
+
+VOILA = """\
+import ipywidgets
+
+button, shown = ipywidgets.Button(description="Press"), ipywidgets.Label("not yet")
+button.on_click(lambda pressed: setattr(shown, "value", f"answer {6 * 7}"))
+ipywidgets.VBox([button, shown])
+"""
+
+JUPYTER = (
+    *("--ServerApp.base_url={prefix}", "--ServerApp.ip=127.0.0.1", "--ServerApp.port={port}", "--ServerApp.port_retries=0"),
+    *(
+        "--no-browser",
+        "--allow-root",
+        "--IdentityProvider.token=",
+        "--ServerApp.allow_origin=*",
+        "--ServerApp.disable_check_xsrf=True",
+    ),  # as by the token of a real workspace
+)
+
+
+@dataclass(frozen=True)
+class Program:
+    """`{port}`, `{prefix}` (with a slash at either end) and `{path}` (without the last one) are filled in.
+
+    The command's first word is a script of the program's environment. `opens` is what is opened below the workspace's path.
+    """
+
+    name: str
+    requirements: Sequence[str]
+    command: Sequence[str]
+    steps: Callable[[Page], None]
+    files: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    removes_prefix: bool = False
+    opens: str = ""
+    with_data: Callable[[Page], None] | None = None
+    """Steps with addresses that the program sends as data: they need the program to be told the server's own base URL."""
+    lacks: Sequence[str] = ()
+    """Requests and errors that are the program's own fault, at any address."""
+    light: bool = False
+    """Quickly installed: in `.ci/run`."""
+
+
+PROGRAMS = (
+    Program(
+        "dash",
+        ["dash"],
+        ["python", "app.py"],
+        steps.press,
+        {"app.py": DASH},
+        {"DASH_URL_BASE_PATHNAME": "{prefix}"},
+        with_data=steps.dash_link,
+        light=True,
+    ),
+    Program(
+        "streamlit",
+        ["streamlit"],
+        [
+            *("streamlit", "run", "app.py", "--server.address=127.0.0.1", "--server.port={port}", "--server.headless=true"),
+            *("--server.baseUrlPath={prefix}", "--browser.gatherUsageStats=false"),
+        ],
+        steps.press,
+        {"app.py": STREAMLIT},
+    ),
+    Program(
+        "gradio",
+        ["gradio"],
+        ["python", "app.py"],
+        steps.gradio,
+        {"app.py": GRADIO},
+        {"GRADIO_ROOT_PATH": "{path}"},
+        with_data=steps.gradio_file,
+    ),
+    Program(
+        "bokeh",
+        ["bokeh"],
+        ["bokeh", "serve", "app.py", "--address=127.0.0.1", "--port={port}", "--prefix={path}", "--allow-websocket-origin=*"],
+        steps.press,
+        {"app.py": BOKEH},
+        light=True,
+    ),
+    Program(
+        "panel",
+        ["panel"],
+        ["panel", "serve", "app.py", "--address=127.0.0.1", "--port={port}", "--prefix={path}", "--allow-websocket-origin=*"],
+        steps.press,
+        {"app.py": PANEL},
+    ),
+    Program(
+        "shiny",
+        ["shiny"],
+        ["shiny", "run", "--host=127.0.0.1", "--port={port}", "app.py"],
+        steps.press,
+        {"app.py": SHINY},
+        removes_prefix=True,
+    ),
+    Program(
+        "marimo",
+        ["marimo"],
+        [
+            *("marimo", "edit", "--headless", "--no-token", "--skip-update-check", "--host=127.0.0.1", "--port={port}"),
+            *("--base-url={path}", "app.py"),
+        ],
+        steps.marimo,
+        {"app.py": MARIMO},
+    ),
+    Program(
+        "nbclassic",
+        ["nbclassic", "ipykernel"],
+        ["jupyter-nbclassic", *JUPYTER],
+        steps.nbclassic,
+        {"app.ipynb": notebook("print('answer', 6 * 7)")},
+        opens="notebooks/app.ipynb",
+        lacks=["/nbextensions/widgets/"],
+        light=True,
+    ),
+    Program(
+        "notebook",
+        ["notebook"],
+        ["jupyter-notebook", *JUPYTER],
+        steps.notebook,
+        {"app.ipynb": notebook("print('answer', 6 * 7)")},
+        lacks=["(reading 'schema')"],
+        opens="notebooks/app.ipynb",
+    ),
+    Program(
+        "voila",
+        ["voila", "ipykernel", "ipywidgets"],
+        ["voila", "app.ipynb", "--no-browser", "--port={port}", "--base_url={prefix}", "--Voila.ip=127.0.0.1"],
+        steps.press,
+        {"app.ipynb": notebook(VOILA)},
+    ),
+    Program(
+        "mlflow",
+        ["mlflow"],
+        ["mlflow", "server", "--host=127.0.0.1", "--port={port}", "--static-prefix={path}", "--workers=1"],
+        steps.mlflow,
+    ),
+    Program("django", ["django"], ["python", "app.py"], steps.press, {"app.py": DJANGO}, {"NB_PREFIX": "{prefix}"}, removes_prefix=True),
+)
