@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from multidict import CIMultiDict
 
 from ..resources.catalog import Resource
 from ..timeouts import timeout as deadline
 from .endpoint import Endpoint
 from .errors import BadRequest, ClusterError, Fenced, Unreachable, from_status
+from .unreachable import why_unreachable
 
 if TYPE_CHECKING:
     import aiohttp
@@ -200,7 +202,7 @@ class Cluster:
                     return await self._opened().ws_connect(
                         self.endpoint.url + path,
                         params=query,
-                        headers={"User-Agent": USER_AGENT, **credential},
+                        headers=_with({"User-Agent": USER_AGENT}, credential),
                         protocols=protocols,
                         timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_SECONDS),
                         max_msg_size=WATCH_LINE_BYTES,
@@ -271,7 +273,7 @@ class Cluster:
                     self.endpoint.url + path,
                     params=query,
                     data=data,
-                    headers=headers | credential,
+                    headers=_with(headers, credential),
                     timeout=timeout,
                     allow_redirects=False,
                 ) as response:
@@ -296,12 +298,18 @@ class Cluster:
 
     def _unreachable(self, error: Exception) -> Unreachable:
         way = " by the proxy" if self.endpoint.proxy else ""
-        return Unreachable(f"{self.endpoint.name} at {self.endpoint.url} does not answer{way}: {str(error) or type(error).__name__}")
+        return Unreachable(f"{self.endpoint.name} at {self.endpoint.url} does not answer{way}: {why_unreachable(error)}")
+
+
+def _with(headers: Mapping[str, str], credential: CIMultiDict[str]) -> CIMultiDict[str]:
+    found = credential.copy()
+    found.update(headers)
+    return found
 
 
 def _bearer(headers: Mapping[str, str]) -> str | None:
-    authorization = headers.get("Authorization")
-    return authorization.removeprefix("Bearer ") if authorization else None
+    authorization = headers.get("Authorization", "")
+    return authorization.removeprefix("Bearer ") if authorization.startswith("Bearer ") else None
 
 
 async def _refusal(response: aiohttp.ClientResponse) -> Exception:
