@@ -180,11 +180,16 @@ class JupyterWorkspaces(ExtensionApp):
 
     def _start_embedded(self) -> Path:
         """The first request starts it; after that it is only brought back when it died, not when somebody stopped it."""
+        from .local.directory import LocalClusterError
         from .local.launch import Keeper, start
         from .local.parts import parse
 
         if self._keeper is None:
-            kubeconfig = start(self.directory or None, parts=parse(self.local_parts) if self.local_parts else None)
+            try:
+                parts = parse(self.local_parts) if self.local_parts else None
+            except ValueError as error:
+                raise LocalClusterError(f"JupyterWorkspaces.local_parts: {error}") from None
+            kubeconfig = start(self.directory or None, parts=parts)
             self._keeper = Keeper(self.directory or None)
             return kubeconfig
         return self._keeper.ensure()

@@ -13,6 +13,7 @@ from ..cluster.cache import Cache
 from ..cluster.client import Cluster
 from ..cluster.endpoint import Endpoint, NoEndpoint
 from ..cluster.errors import ClusterError, Unreachable
+from ..errors import PlainError, place, shown
 from .events import Feed
 from .identity import Access
 from .problems import Problem
@@ -89,7 +90,7 @@ class Services:
         except asyncio.TimeoutError:
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "The cluster is not ready yet. Try again in a moment.") from None
         except Exception as error:  # whatever kept the cluster from starting is told to the one who asked
-            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error) or type(error).__name__) from error
+            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, shown(error)) from error
         return self
 
     def writer(self, user: str | None) -> str | None:
@@ -111,7 +112,9 @@ class Services:
             await self._fill(Cache(Cluster(endpoint)))
         except BaseException as error:
             self._not_before = asyncio.get_running_loop().time() + AGAIN_SECONDS
-            if not isinstance(error, (asyncio.CancelledError, ClusterError, NoEndpoint)):
+            if isinstance(error, Exception) and not isinstance(error, PlainError):
+                log.error("The cluster of the workspaces could not be reached: %s", place(error))
+            elif not isinstance(error, (asyncio.CancelledError, ClusterError, NoEndpoint)):
                 log.warning("The cluster of the workspaces could not be reached: %s", error)
             raise
 

@@ -282,7 +282,7 @@ class Cluster:
                         again = False
                         continue
                     if response.status >= 300:
-                        raise await _refusal(response)
+                        raise await _refusal(response, credential)
                     yield response
                     return
             except (aiohttp.ClientError, asyncio.TimeoutError) as error:
@@ -312,8 +312,11 @@ def _bearer(headers: Mapping[str, str]) -> str | None:
     return authorization.removeprefix("Bearer ") if authorization.startswith("Bearer ") else None
 
 
-async def _refusal(response: aiohttp.ClientResponse) -> Exception:
+async def _refusal(response: aiohttp.ClientResponse, credential: Mapping[str, str]) -> Exception:
     text = await response.text(errors="replace")
+    secret = credential.get("Authorization", "").partition(" ")[2]
+    if secret:  # gateways in front of a cluster may quote the request's headers
+        text = text.replace(secret, "…")
     try:
         body = msgspec.json.decode(text, type=dict[str, Any])
     except msgspec.DecodeError:

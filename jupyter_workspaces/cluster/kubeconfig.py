@@ -20,6 +20,7 @@ import msgspec
 
 from ..documents import yaml_text
 from ..documents.bounds import DocumentError
+from ..errors import PlainError
 from . import kubeconfig_fields
 from .kubeconfig_fields import WrongField
 
@@ -30,7 +31,7 @@ _FILES = {"clusters": ("certificate-authority",), "users": ("client-certificate"
 _CODES = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
 
-class NoEndpoint(Exception):
+class NoEndpoint(PlainError):
     """A setting names a cluster that cannot be found or used. The text says which setting and what to do."""
 
 

@@ -50,13 +50,14 @@ class ProviderToken:
 
     def __init__(self, context: Context) -> None:
         """Raises `NoEndpoint`."""
-        self._context, self._who = context, f"The user {context.user_name} (auth-provider oidc)"
+        self._context, self._who = context, f"the user {context.user_name} (auth-provider oidc)"
+        self._subject = f"T{self._who[1:]}"
         self._config: dict[str, str] = dict(context.user["auth-provider"].get("config", {}))
         for key in ("idp-issuer-url", "client-id"):
             if not self._config.get(key):
-                raise NoEndpoint(f"{self._who} has no {key} in its config. Sign in again with the tool that wrote the kubeconfig.")
+                raise NoEndpoint(f"{self._subject} has no {key} in its config. Sign in again with the tool that wrote the kubeconfig.")
         if not _is_safe(self._config["idp-issuer-url"]):
-            raise NoEndpoint(f"{self._who} has an idp-issuer-url that is not https://: tokens would be readable on the network.")
+            raise NoEndpoint(f"{self._subject} has an idp-issuer-url that is not https://: tokens would be readable on the network.")
         self._tls = self._trust()
         self._lock = asyncio.Lock()
         self._failed: tuple[float, ClusterError] | None = None
@@ -87,7 +88,7 @@ class ProviderToken:
             return token
         refresh = self._config.get("refresh-token", "")
         if not refresh:
-            raise Unauthorized(f"{self._who} has an ID token that expired, and no refresh-token. Sign in again.")
+            raise Unauthorized(f"{self._subject} has an ID token that expired, and no refresh-token. Sign in again.")
         try:
             answer = await self._ask(refresh)
         except Unauthorized:
@@ -131,7 +132,7 @@ class ProviderToken:
         """Raises `Unauthorized` for what is no ID token."""
         expires = _expiry(token)
         if expires is None or not fits_header(token):
-            raise Unauthorized(f"{self._who} has an id-token that is none (not a JWT with exp). Sign in again.")
+            raise Unauthorized(f"{self._subject} has an id-token that is none (not a JWT with exp). Sign in again.")
         return expires > time.time() + EARLY_SECONDS
 
     # The issuer
