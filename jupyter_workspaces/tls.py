@@ -67,10 +67,15 @@ def pinned_context(certificate: bytes) -> ssl.SSLContext:
 
     Raises `BadCertificate`.
     """
-    first = _CERTIFICATE.search(certificate)
-    context = client_context(first.group() if first else b"")
+    context = client_context(first_certificate(certificate))
     context.check_hostname = False
     return context
+
+
+def first_certificate(text: bytes) -> bytes:
+    """Return the first certificate of a PEM text, which is the owner's own; empty without one."""
+    found = _CERTIFICATE.search(text)
+    return found.group() if found else b""
 
 
 def server_context() -> ssl.SSLContext:

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 sys.path.append(str(Path(__file__).parent / "cluster"))
-from identity_echo import Echo, identity_echo  # noqa: E402
+from identity_echo import Echo, identity_echo
 
-from jupyter_workspaces import tls  # noqa: E402
+from jupyter_workspaces import tls
 
 PACKAGE = Path(tls.__file__).parent
 
