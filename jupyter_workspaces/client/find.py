@@ -38,11 +38,8 @@ class Way:
         """A new session of connections. Cookies would make a token's request a browser's one, which XSRF rules then refuse."""
         import aiohttp
 
-        connector: aiohttp.BaseConnector
-        if self.socket:
-            connector = aiohttp.UnixConnector(self.socket)
-        else:
-            connector = aiohttp.TCPConnector(ssl=self.trust or tls.client_context())
+        tcp = aiohttp.TCPConnector
+        connector = aiohttp.UnixConnector(self.socket) if self.socket else tcp(ssl=self.trust or tls.client_context())
         return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), read_bufsize=2**20)
 
 
@@ -132,7 +129,9 @@ def _without_a_file(parent: str) -> Iterator[Candidate]:
 
     try:
         info = json.loads((Path(jupyter_runtime_dir()) / f"jpserver-{parent}.json").read_text(encoding="utf-8"))
-        yield Candidate(_slashed(info["url"]), info.get("token") or "", True, way=Way(socket=info.get("sock") or ""))
+        socket = info.get("sock") or ""
+        root = f"http://localhost{info['base_url']}" if socket else info["url"]
+        yield Candidate(_slashed(root), info.get("token") or "", True, way=Way(socket=socket))
     except (OSError, ValueError, KeyError):
         pass  # no such file: a gateway's, a hub's or an editor's kernel
 
@@ -142,6 +141,7 @@ async def _probe(candidate: Candidate) -> Server | None:
     import aiohttp
 
     timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
+    refused = 0
     try:
         async with candidate.way.session() as session:
             for path in API_PATHS:
@@ -150,11 +150,15 @@ async def _probe(candidate: Candidate) -> Server | None:
                     if answer.status == 200 and answer.content_type == "application/json" and "systemInfo" in await answer.json():
                         way, signs_in = candidate.way, candidate.signs_in
                         return Server(candidate.root, candidate.root + path, candidate.token, candidate.same_page, way, signs_in)
+                    refused = refused or (answer.status if answer.status != 404 else 0)
     except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError) as error:
         own = " (this kernel's own Jupyter server)" if candidate.same_page else ""
         text = f"The server at {candidate.root}{own} does not answer: {why_silent(error)}."
         hint = NAME_ONE if candidate.same_page else "Check that it runs and that its address is right."
         raise Unreachable(text, hint) from None
+    if refused and candidate.same_page:
+        text = f"The server at {candidate.root} (this kernel's own Jupyter server) does not say whether it serves workspaces: status {refused}."
+        raise WorkspaceError(text, NAME_ONE)
     return None
 
 

@@ -18,7 +18,7 @@ from ..resources.catalog import Resource
 from ..timeouts import timeout as deadline
 from .endpoint import Endpoint
 from .errors import BadRequest, ClusterError, Fenced, Unreachable, from_status
-from .unreachable import why_unreachable
+from .unreachable import why_proxy, why_unreachable
 
 if TYPE_CHECKING:
     import aiohttp
@@ -212,8 +212,8 @@ class Cluster:
                     again = False
                     continue
                 raise await self._why_no_websocket(path, query, error.status) from error
-            except (aiohttp.ClientConnectionError, asyncio.TimeoutError) as error:
-                raise self._unreachable(error) from error
+            except (aiohttp.ClientError, asyncio.TimeoutError) as error:
+                raise self._unreachable(error) from None
 
     async def _why_no_websocket(self, path: str, query: Mapping[str, str], status: int) -> ClusterError:
         """A refused handshake brings no words: the same request without one does. Servers since 1.35 ask for `create` too, and say it here only."""
@@ -286,7 +286,7 @@ class Cluster:
                     yield response
                     return
             except (aiohttp.ClientError, asyncio.TimeoutError) as error:
-                raise self._unreachable(error) from error
+                raise self._unreachable(error) from None
 
     def _opened(self) -> aiohttp.ClientSession:
         import aiohttp
@@ -314,6 +314,8 @@ def _bearer(headers: Mapping[str, str]) -> str | None:
 
 async def _refusal(response: aiohttp.ClientResponse, credential: Mapping[str, str]) -> Exception:
     text = await response.text(errors="replace")
+    if response.status == 407:  # the proxy's own words, about a request with its password
+        return Unreachable(f"the proxy answered 407{why_proxy(407)}")
     secret = credential.get("Authorization", "").partition(" ")[2]
     if secret:  # gateways in front of a cluster may quote the request's headers
         text = text.replace(secret, "…")

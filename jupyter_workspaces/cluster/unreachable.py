@@ -15,8 +15,7 @@ def why_unreachable(error: Exception) -> str:
     if isinstance(error, asyncio.TimeoutError):
         return "it took too long"
     if isinstance(error, aiohttp.ClientHttpProxyError):
-        advice = " (it wants a user name and password in its URL)" if error.status == 407 else ""
-        return f"the proxy answered {error.status}{advice}"
+        return f"the proxy answered {error.status}{why_proxy(error.status)}"
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         certificate_error = error.certificate_error
         return tls.failure(certificate_error) if isinstance(certificate_error, ssl.SSLError) else "its certificate is for another name"
@@ -38,6 +37,11 @@ def why_unreachable(error: Exception) -> str:
     if isinstance(error, OSError):
         return _of_os(error)
     return f"the request failed ({type(error).__name__})"
+
+
+def why_proxy(status: int) -> str:
+    """Return what to do about a proxy's answer, empty if nothing is known."""
+    return " (it wants another user name and password in its URL)" if status == 407 else ""
 
 
 def _of_os(error: OSError) -> str:
