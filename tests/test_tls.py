@@ -75,8 +75,11 @@ def test_python_3_13_accepts_it_by_our_context_and_refuses_it_by_its_own(echo: E
 def newer_python() -> str | None:
     if sys.version_info >= (3, 13):
         return sys.executable
-    places = sorted(Path.home().glob(".pyenv/versions/3.1[3-9]*/bin/python"))
-    return shutil.which("python3.13") or shutil.which("python3.14") or (str(places[-1]) if places else None)
+    places = [str(place) for place in sorted(Path.home().glob(".pyenv/versions/3.1[3-9]*/bin/python"))]
+    for place in (*places, "python3.14", "python3.13"):
+        if (found := shutil.which(place)) and subprocess.run([found, "-c", "import ssl"], capture_output=True, check=False).returncode == 0:
+            return found
+    return None
 
 
 def test_the_servers_certificate_alone_is_trusted_as_kubectl_does(echo: Echo) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from jupyter_server.auth.identity import IdentityProvider, User
 
-SECONDS = 60
+SECONDS = 180
 
 
 class OnlyByCookie(IdentityProvider):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 HERE = Path(__file__).parent
-SECONDS = 90
+SECONDS = 240
 
 
 @dataclass
