@@ -67,7 +67,7 @@ def jupyter_server(
     extensions = {"kernel_asker": True, "jupyter_workspaces": extension, "jupyterlab": False, "jupyter_lsp": False, "notebook": False}
     arguments = [
         f"--ServerApp.jpserver_extensions={extensions}",
-        *([] if any("ServerApp.sock" in option for option in options) else ["--ServerApp.port=0"]),
+        *([] if any(name in option for option in options for name in ("ServerApp.sock", "ServerApp.port")) else ["--ServerApp.port=0"]),
         "--ServerApp.open_browser=False",
         "--ServerApp.allow_root=True",
         f"--ServerApp.root_dir={folder}",
