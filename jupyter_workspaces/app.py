@@ -12,6 +12,7 @@ from jupyter_server.utils import url_path_join
 from traitlets import Bool, Float, Int, List, Unicode
 
 if TYPE_CHECKING:
+    from .api.kernel_access import Kernels
     from .api.services import Services
     from .cluster.endpoint import Endpoint
     from .cluster.sources import EndpointSource
@@ -104,8 +105,11 @@ class JupyterWorkspaces(ExtensionApp):
     services: Services
     _keeper: Keeper | None = None
     _listener: Listener | None = None
+    _kernels: Kernels | None = None
 
     def initialize_settings(self) -> None:
+        from .api.kernel_access import SETTING as KERNELS
+        from .api.kernel_access import Kernels
         from .api.services import Services
         from .connect.front import SETTING as PASSING
         from .connect.front import Passing
@@ -125,6 +129,8 @@ class JupyterWorkspaces(ExtensionApp):
         # Jupyter's own providers hand out random names; any other one vouches for its users.
         vouches = type(provider) not in (IdentityProvider, PasswordIdentityProvider)
         self.settings["jupyter_workspaces_trusted_identity"] = vouches
+        if self._lets_kernels_in():
+            self._kernels = self.settings[KERNELS] = Kernels()
         schema = Path(__file__).parent / "api" / "change.yaml"
         if serverapp.event_logger is not None:
             serverapp.event_logger.register_event_schema(schema)
@@ -173,6 +179,23 @@ class JupyterWorkspaces(ExtensionApp):
             self._serve_origin(serverapp)
         if not os.environ.get("JUPYTER_WORKSPACE"):
             self.services.start()
+        if self._kernels is not None:
+            try:
+                self._kernels.publish(serverapp)
+            except OSError as error:
+                self.log.warning(
+                    "Kernels cannot use workspaces without being told of this server by JUPYTER_WORKSPACES_URL and _TOKEN: "
+                    "%s cannot be written (%s)",
+                    error.filename,
+                    error.strerror,
+                )
+
+    def _lets_kernels_in(self) -> bool:
+        """Whether kernels may manage workspaces by this server: not inside a workspace, and not where a proxy names each user."""
+        from .api.identity import HeaderIdentities
+
+        assert self.serverapp is not None
+        return not os.environ.get("JUPYTER_WORKSPACE") and not isinstance(self.serverapp.identity_provider, HeaderIdentities)
 
     def _serve_origin(self, serverapp: Any) -> None:
         """Now that the server's own port is known, which may have been another one than it was told."""
@@ -196,6 +219,8 @@ class JupyterWorkspaces(ExtensionApp):
     async def stop_extension(self) -> None:
         from .connect.transfer import close
 
+        if self._kernels is not None:
+            self._kernels.withdraw()
         if self._listener is not None:
             await self._listener.stop()
         if self.serverapp is not None:
@@ -227,11 +252,16 @@ class JupyterWorkspaces(ExtensionApp):
 
     def _start_embedded(self) -> Path:
         """The first request starts it; after that it is only brought back when it died, not when somebody stopped it."""
+        from .local.directory import LocalClusterError
         from .local.launch import Keeper, start
         from .local.parts import parse
 
         if self._keeper is None:
-            kubeconfig = start(self.directory or None, parts=parse(self.local_parts) if self.local_parts else None)
+            try:
+                parts = parse(self.local_parts) if self.local_parts else None
+            except ValueError as error:
+                raise LocalClusterError(f"JupyterWorkspaces.local_parts: {error}") from None
+            kubeconfig = start(self.directory or None, parts=parts)
             self._keeper = Keeper(self.directory or None)
             return kubeconfig
         return self._keeper.ensure()

@@ -25,7 +25,9 @@ class Pair:
         try:
             loaded, private = x509.load_pem_x509_certificate(certificate), serialization.load_pem_private_key(key, None)
         except (TypeError, UnsupportedAlgorithm) as error:  # a key with a password, one of another kind
-            raise ValueError(f"the key is of no use: {type(error).__name__}") from error
+            raise ValueError(f"the key is of no use: {type(error).__name__}") from None
+        except ValueError:
+            raise ValueError("the certificate or the key is not valid PEM") from None
         if not isinstance(private, ec.EllipticCurvePrivateKey) or private.public_key() != loaded.public_key():
             raise ValueError("the key is not the certificate's")
         return cls(loaded, private)

@@ -20,6 +20,7 @@ from ..resources.causes import Cause, invalid
 from . import bodies, origins, packing, problems, queries
 from .checks import dns_label, dns_subdomain
 from .identity import SIGNED_IN, CannotAsk, HeaderIdentities, Identity, decide, refusal
+from .kernel_access import KernelAccess
 from .problems import Problem, Stale
 from .receiving import STRANGER_BYTES, Received
 from .selection import Selection, selection
@@ -38,7 +39,7 @@ OUR_PARAMETERS = frozenset({"revision", "limit", "continue", "sort", "filter", "
 
 
 @web.stream_request_body
-class DataHandler(APIHandler):
+class DataHandler(KernelAccess, APIHandler):
     """Answers `{"data": …}`, or `{"error": {"code", "message", "cause"?}}`. Decides who may before it takes in the body (`receiving`)."""
 
     auth_resource = "workspaces"
@@ -160,6 +161,8 @@ class DataHandler(APIHandler):
     @property
     def user(self) -> str | None:
         """A person's name where an identity provider vouches for it; a token server's own user name is random and names nobody."""
+        if self.kernels is not None:
+            return self.kernels.owner
         if self.settings.get("jupyter_workspaces_trusted_identity"):
             return str(self.current_user.username)
         return None

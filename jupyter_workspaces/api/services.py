@@ -19,6 +19,7 @@ from ..cluster.client import Cluster
 from ..cluster.endpoint import Endpoint, NoEndpoint
 from ..cluster.errors import ClusterError, Unreachable
 from ..cluster.sources import EndpointSource, Look
+from ..errors import PlainError, place, shown
 from ..supervision import STOP_SECONDS, Backoff, Health, Supervisor
 from ..timeouts import timeout
 from .events import Feed
@@ -124,7 +125,7 @@ class Services:
         except Problem:
             raise
         except Exception as error:  # whatever kept the cluster from starting is told to the one who asked
-            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error) or type(error).__name__) from error
+            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, shown(error)) from error
         return self
 
     @property
@@ -192,7 +193,9 @@ class Services:
             self._source, self._look = source, look
         except BaseException as error:
             self._not_before = asyncio.get_running_loop().time() + AGAIN_SECONDS
-            if not isinstance(error, (asyncio.CancelledError, ClusterError, NoEndpoint)):
+            if isinstance(error, Exception) and not isinstance(error, PlainError):
+                log.error("The cluster of the workspaces could not be reached: %s", place(error))
+            elif not isinstance(error, (asyncio.CancelledError, ClusterError, NoEndpoint)):
                 log.warning("The cluster of the workspaces could not be reached: %s", error)
             raise
 

@@ -61,7 +61,7 @@ def _signed_in(url: str, server: Server) -> str:
     """
     from jupyter_core.paths import jupyter_runtime_dir
 
-    if not server.token:
+    if not server.token or not server.signs_in:
         return url
     folder = Path(jupyter_runtime_dir())
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)

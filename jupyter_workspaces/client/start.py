@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from ..kernel_file import VARIABLE
 from ..paths import serve_file
 from .errors import Unreachable, WorkspaceError
 
@@ -20,7 +21,7 @@ ANSWER_SECONDS = 2.0
 _started: list[subprocess.Popen[bytes]] = []  # they outlive us; until then somebody must take note when one ends
 
 # What names the server of a kernel is not for a server: it would take itself for that kernel.
-_NOT_FOR_SERVE = ("JPY_PARENT_PID", "JPY_SESSION_NAME", "JUPYTER_WORKSPACES_URL", "JUPYTER_WORKSPACES_TOKEN")
+_NOT_FOR_SERVE = ("JPY_PARENT_PID", "JPY_SESSION_NAME", "JUPYTER_WORKSPACES_URL", "JUPYTER_WORKSPACES_TOKEN", VARIABLE)
 
 
 async def shared_server(start: bool = True) -> tuple[str, str]:

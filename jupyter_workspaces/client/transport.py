@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .errors import Unreachable, WorkspaceError
-from .find import Server, as_written, find
+from .find import Server, Way, as_written, find, why_silent
 
 if TYPE_CHECKING:
     import aiohttp
@@ -42,6 +42,7 @@ class Transport:
         self._url, self._token, self._start = url, token, start
         self._server: Server | None = None
         self._session: aiohttp.ClientSession | None = None
+        self._way: Way | None = None
         self._finding: asyncio.Lock | None = None
 
     def __repr__(self) -> str:
@@ -76,7 +77,7 @@ class Transport:
             self._finding = asyncio.Lock()
         async with self._finding:
             if self._server is None:
-                self._server = await find(self._open(), self._url, self._token, start=self._start)
+                self._server = await find(self._url, self._token, start=self._start)
             if not self.namespace:
                 self.namespace = await self._own_namespace(self._server)
             return self._server
@@ -97,9 +98,9 @@ class Transport:
         return self.namespace
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
 
     async def _data(
         self, method: str, path: str, body: Any = None, *, media: str = "application/json", query: Mapping[str, str] | None = None
@@ -164,7 +165,7 @@ class Transport:
         sent = dict(headers or {}) | ({"Authorization": f"token {server.token}"} if server.token else {})
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_SECONDS, sock_read=silence)
         try:
-            return await self._open().request(
+            return await (await self._open(server.way)).request(
                 method, as_written(url), data=data, params=query, headers=sent, timeout=timeout, allow_redirects=False
             )
         except (aiohttp.ClientError, asyncio.TimeoutError) as error:
@@ -173,12 +174,11 @@ class Transport:
                 raise NotReached(silent(error).message, silent(error).hint) from error
             raise silent(error) from error
 
-    def _open(self) -> aiohttp.ClientSession:
-        import aiohttp
-
+    async def _open(self, way: Way) -> aiohttp.ClientSession:
+        if self._session is not None and way != self._way:  # another server than before
+            await self.close()
         if self._session is None or self._session.closed:
-            # Cookies would make a token's request a browser's one, which XSRF rules then refuse.
-            self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), read_bufsize=2**20)
+            self._session, self._way = way.session(), way
         return self._session
 
 
@@ -202,4 +202,4 @@ def _refused(status: int, body: bytes, root: str) -> WorkspaceError:
 
 
 def silent(error: Exception) -> Unreachable:
-    return Unreachable(f"The server of workspaces does not answer: {str(error) or type(error).__name__}.", "Try again in a moment.")
+    return Unreachable(f"The server of workspaces does not answer: {why_silent(error)}.", "Try again in a moment.")

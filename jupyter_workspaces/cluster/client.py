@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from multidict import CIMultiDict
 
 from ..resources.catalog import Resource
 from ..timeouts import timeout as deadline
 from .endpoint import Endpoint
 from .errors import BadRequest, ClusterError, Fenced, NotAnAnswer, Unreachable, from_status
 from .sockets import keepalive_socket
+from .unreachable import why_proxy, why_unreachable
 
 if TYPE_CHECKING:
     import aiohttp
@@ -226,7 +228,7 @@ class Cluster:
                     return await self._opened().ws_connect(
                         self.endpoint.url + path,
                         params=query,
-                        headers={"User-Agent": USER_AGENT, **credential},
+                        headers=_with({"User-Agent": USER_AGENT}, credential),
                         protocols=protocols,
                         timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_SECONDS),
                         max_msg_size=WATCH_LINE_BYTES,
@@ -236,8 +238,8 @@ class Cluster:
                     again = False
                     continue
                 raise await self._why_no_websocket(path, query, error.status) from error
-            except (aiohttp.ClientConnectionError, asyncio.TimeoutError) as error:
-                raise self._unreachable(error) from error
+            except (aiohttp.ClientError, asyncio.TimeoutError) as error:
+                raise self._unreachable(error) from None
 
     async def _why_no_websocket(self, path: str, query: Query, status: int) -> ClusterError:
         """A refused handshake brings no words: the same request without one does. Servers since 1.35 ask for `create` too, and say it here only."""
@@ -303,7 +305,7 @@ class Cluster:
                         self.endpoint.url + path,
                         params=query,
                         data=data,
-                        headers=headers | credential,
+                        headers=_with(headers, credential),
                         timeout=timeout,
                         allow_redirects=False,
                     )
@@ -314,11 +316,11 @@ class Cluster:
                         continue
                     if response.status >= 300:
                         async with deadline(head):
-                            raise await _refusal(response)
+                            raise await _refusal(response, credential)
                     yield response
                     return
             except (aiohttp.ClientError, asyncio.TimeoutError) as error:
-                raise self._unreachable(error) from error
+                raise self._unreachable(error) from None
 
     def _opened(self) -> aiohttp.ClientSession:
         import aiohttp
@@ -330,16 +332,27 @@ class Cluster:
 
     def _unreachable(self, error: Exception) -> Unreachable:
         way = " by the proxy" if self.endpoint.proxy else ""
-        return Unreachable(f"{self.endpoint.name} at {self.endpoint.url} does not answer{way}: {str(error) or type(error).__name__}")
+        return Unreachable(f"{self.endpoint.name} at {self.endpoint.url} does not answer{way}: {why_unreachable(error)}")
+
+
+def _with(headers: Mapping[str, str], credential: CIMultiDict[str]) -> CIMultiDict[str]:
+    found = credential.copy()
+    found.update(headers)
+    return found
 
 
 def _bearer(headers: Mapping[str, str]) -> str | None:
-    authorization = headers.get("Authorization")
-    return authorization.removeprefix("Bearer ") if authorization else None
+    authorization = headers.get("Authorization", "")
+    return authorization.removeprefix("Bearer ") if authorization.startswith("Bearer ") else None
 
 
-async def _refusal(response: aiohttp.ClientResponse) -> ClusterError:
+async def _refusal(response: aiohttp.ClientResponse, credential: Mapping[str, str]) -> ClusterError:
     text = await response.text(errors="replace")
+    if response.status == 407:  # the proxy's own words, about a request with its password
+        return Unreachable(f"the proxy answered 407{why_proxy(407)}")
+    secret = credential.get("Authorization", "").partition(" ")[2]
+    if secret:  # gateways in front of a cluster may quote the request's headers
+        text = text.replace(secret, "…")
     try:
         body = msgspec.json.decode(text, type=dict[str, Any])
     except msgspec.DecodeError:

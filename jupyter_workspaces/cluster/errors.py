@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..errors import PlainError
 from ..resources.causes import Cause
 
 
-class ClusterError(Exception):
+class ClusterError(PlainError):
     """The cluster answered, and the answer is no. `status` is the HTTP status, `reason` Kubernetes' machine word.
 
     `retry_after` are the seconds that the server asks to wait (RFC 9110 §10.2.3), 0 where it does not say.

@@ -1,107 +1,169 @@
-"""Reads kubeconfigs as kubectl does: several files merged, relative paths taken from the file that says them.
+"""Reads kubeconfigs as kubectl does: several files merged, relative paths resolved against their file.
 
-Not the official package: it drops the error of a login program, never reads a rotated certificate or token file again, and knows no
-impersonation (kubernetes 37).
+No error quotes a value of a file: it may be a secret, or the line of one. Errors name the file, the
+entry and the key.
+
+Not the official package: it drops the error of a login program, never reads a rotated certificate or
+token file again, knows no impersonation, and prints refresh tokens (kubernetes 37).
 """
 
 from __future__ import annotations
 
+import codecs
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from ..documents import yaml_text
 from ..documents.bounds import DocumentError
+from ..errors import PlainError
+from . import kubeconfig_fields
+from .kubeconfig_fields import WrongField
 
 Object = Mapping[str, Any]
 
+_SECTIONS = (("clusters", "cluster"), ("users", "user"), ("contexts", "context"))
 _FILES = {"clusters": ("certificate-authority",), "users": ("client-certificate", "client-key", "tokenFile")}
+_CODES = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
 
-class NoEndpoint(Exception):
-    """A setting names a cluster that cannot be found. The text says which setting and what to do."""
+class NoEndpoint(PlainError):
+    """A setting names a cluster that cannot be found or used. The text says which setting and what to do."""
 
 
 @dataclass(frozen=True)
 class Context:
-    """A context with what it refers to; paths in `cluster` and `user` are absolute."""
+    """A context with what it refers to.
+
+    In `cluster` and `user` paths are absolute, `…-data` is bytes, and keys that are unknown or null
+    are left out. `user_file` is the file that defines the user. `user_says_nothing` is true for an
+    entry without any key: only then requests are meant to be anonymous.
+    """
 
     name: str
+    cluster_name: str
     cluster: Object
+    user_name: str
     user: Object
+    user_file: Path
+    user_says_nothing: bool
     namespace: str
 
 
+@dataclass(frozen=True)
+class _Entry:
+    value: Object
+    file: Path
+    says_nothing: bool
+
+
 def default_paths() -> list[Path]:
-    """The files that KUBECONFIG lists, else `~/.kube/config`."""
-    named = [Path(entry).expanduser() for entry in os.environ.get("KUBECONFIG", "").split(os.pathsep) if entry]
+    """Return the files that KUBECONFIG lists, else `~/.kube/config`. As in kubectl, `~` in KUBECONFIG is a name like others."""
+    named = [Path(entry) for entry in os.environ.get("KUBECONFIG", "").split(os.pathsep) if entry]
     return named or [Path.home() / ".kube" / "config"]
 
 
 def load(paths: Sequence[Path], context: str | None = None) -> Context:
-    """A context by name, else the current one. Files that do not exist are left out, as kubectl does. Raises `NoEndpoint`."""
+    """Return a context by name, else the current one. Files that do not exist are left out. Raises `NoEndpoint`."""
     where = os.pathsep.join(str(path) for path in paths)
-    document = _merged(paths, where)
-    name = context or document["current-context"]
+    merged = _merge(paths, where)
+    name = context or merged.current
+    known = ", ".join(merged.contexts) or "none"
     if not name:
-        known = ", ".join(document["contexts"]) or "none"
         raise NoEndpoint(f"{where} has no current context. Choose one of its contexts with --context: {known}.")
-    if name not in document["contexts"]:
-        known = ", ".join(document["contexts"]) or "none"
+    if name not in merged.contexts:
         raise NoEndpoint(f"{where} has no context named {name}. It has: {known}.")
-    chosen = document["contexts"][name]
-    cluster = document["clusters"].get(chosen.get("cluster"))
-    if not cluster or not cluster.get("server"):
-        raise NoEndpoint(f"The context {name} of {where} names the cluster {chosen.get('cluster')!r}, which has no server there.")
-    user_name = chosen.get("user") or ""
-    if user_name and user_name not in document["users"]:
-        raise NoEndpoint(f"The context {name} of {where} names the user {user_name!r}, who is not there.")
-    return Context(name, cluster, document["users"].get(user_name) or {}, chosen.get("namespace") or "default")
+    chosen = merged.contexts[name].value
+    cluster_name, user_name = chosen.get("cluster", ""), chosen.get("user", "")
+    cluster = merged.clusters.get(cluster_name)
+    if cluster is None or not cluster.value.get("server"):
+        raise NoEndpoint(f"The context {name} of {where} names the cluster {cluster_name!r}, which has no server there.")
+    user = merged.users.get(user_name)
+    if user is None:
+        raise NoEndpoint(f"The context {name} of {where} names the user {user_name!r}, who is not there. kubectl cannot use it, either.")
+    namespace = chosen.get("namespace") or "default"
+    return Context(name, cluster_name, cluster.value, user_name, user.value, user.file, user.says_nothing, namespace)
 
 
 def context_names(paths: Sequence[Path]) -> list[str]:
-    """Of all files. Raises `NoEndpoint`."""
-    return list(_merged(paths, os.pathsep.join(str(path) for path in paths))["contexts"])
+    """Return the names of all contexts in all files. Raises `NoEndpoint`."""
+    return list(_merge(paths, os.pathsep.join(str(path) for path in paths)).contexts)
 
 
-def _merged(paths: Sequence[Path], where: str) -> dict[str, Any]:
-    """Entries by name; the first file that says something counts."""
-    merged: dict[str, Any] = {"current-context": "", "clusters": {}, "users": {}, "contexts": {}}
-    found = False
+def user_entry(path: Path, name: str) -> Object | None:
+    """Return a user's entry in one file, None without one. Raises `NoEndpoint`."""
+    found = _merge([path], str(path)).users.get(name)
+    return None if found is None else found.value
+
+
+def parse(text: bytes) -> Any:
+    """Return the first document of a JSON or YAML text, None if there is none. Raises `DocumentError`."""
+    encoding = next((name for mark, name in _CODES if text.startswith(mark)), "utf-8")
+    try:
+        decoded = text.decode(encoding)
+    except UnicodeDecodeError:
+        raise DocumentError("it is not UTF-8") from None
+    if decoded.lstrip().startswith("{"):  # JSON may be indented by tabs, YAML may not
+        try:
+            return msgspec.json.decode(decoded)
+        except (msgspec.DecodeError, RecursionError):
+            pass
+    document = next(yaml_text.read(decoded), None)
+    return None if document is None else document.value
+
+
+class _Merged:
+    """Entries by name, of all files."""
+
+    def __init__(self) -> None:
+        self.current = ""
+        self.clusters: dict[str, _Entry] = {}
+        self.users: dict[str, _Entry] = {}
+        self.contexts: dict[str, _Entry] = {}
+
+    def add(self, path: Path, document: Object) -> None:
+        """Add a file; what an earlier one said counts. Raises `WrongField`."""
+        self.current = self.current or kubeconfig_fields.text(document, "current-context")
+        for section, singular in _SECTIONS:
+            held: dict[str, _Entry] = getattr(self, section)
+            for name, given in kubeconfig_fields.entries(document, section, singular).items():
+                value = kubeconfig_fields.checked(given, section, f"{singular} {name!r}")
+                held.setdefault(name, _Entry(_absolute(value, section, path.parent), path, not given))
+
+
+def _merge(paths: Sequence[Path], where: str) -> _Merged:
+    merged, found = _Merged(), False
     for path in paths:
-        if not path.exists():
+        try:
+            text = path.read_bytes()
+        except FileNotFoundError:
             continue
+        except OSError as error:
+            raise NoEndpoint(f"The kubeconfig {path} cannot be read: {error.strerror}.") from None
         found = True
-        document = _read(path)
-        merged["current-context"] = merged["current-context"] or document.get("current-context") or ""
-        for section, singular in (("clusters", "cluster"), ("users", "user"), ("contexts", "context")):
-            try:
-                entries = [(entry["name"], entry.get(singular) or {}) for entry in document.get(section) or ()]
-            except (TypeError, LookupError, AttributeError) as error:
-                raise NoEndpoint(f"{path} is not a kubeconfig: its {section} are not a list of names and values.") from error
-            for name, value in entries:
-                merged[section].setdefault(name, _absolute(value, section, path.parent))
+        try:
+            document = parse(text)
+            if document is not None:
+                kubeconfig_fields.check_kind(document)
+                merged.add(path, document)
+        except DocumentError as error:
+            place = f" (line {error.line})" if error.line else ""
+            raise NoEndpoint(f"The kubeconfig {path} is neither YAML nor JSON{place}. `kubectl config view` says more.") from None
+        except WrongField as error:
+            raise NoEndpoint(f"The kubeconfig {path} cannot be used: {error}.") from None
     if not found:
-        raise NoEndpoint(f"There is no kubeconfig at {where}.")
+        raise NoEndpoint(f"There is no kubeconfig at {where}. Set KUBECONFIG, or unset it to use the local cluster.")
     return merged
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        document = yaml_text.load(path.read_bytes())
-    except (OSError, DocumentError) as error:
-        raise NoEndpoint(f"The kubeconfig {path} cannot be read: {error}") from error
-    if not isinstance(document, dict):
-        raise NoEndpoint(f"{path} is not a kubeconfig.")
-    return document
-
-
 def _absolute(value: Object, section: str, folder: Path) -> Object:
-    changed: dict[str, Any] = {key: str(folder / value[key]) for key in _FILES.get(section, ()) if value.get(key)}
+    changed: dict[str, Any] = {key: str((folder / value[key]).absolute()) for key in _FILES.get(section, ()) if value.get(key)}
     program = value.get("exec") or {}
-    command = str(program.get("command") or "")
+    command = program.get("command", "")
     if os.sep in command and not Path(command).is_absolute():
-        changed["exec"] = {**program, "command": str(folder / command)}
+        changed["exec"] = {**program, "command": str((folder / command).absolute())}
     return {**value, **changed}

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from .kubeconfig import NoEndpoint
 
 SCHEMES = ("http", "https")
+_SOCKS = ("socks5", "socks5h", "socks4", "socks4a", "socks")
+_UNSAFE = re.compile(r"[\x00-\x20\x7f]")
 
 
 def proxy_for(url: str, environment: Mapping[str, str] = os.environ) -> str | None:
@@ -18,22 +21,26 @@ def proxy_for(url: str, environment: Mapping[str, str] = os.environ) -> str | No
     host, port = parts.hostname or "", parts.port or {"https": 443}.get(parts.scheme, 80)
     name = f"{parts.scheme}_proxy"
     proxy = environment.get(name.upper()) or environment.get(name)
-    if (
-        not proxy
-        or host == "localhost"
-        or _loopback(host)
-        or _excluded(host, port, environment.get("NO_PROXY") or environment.get("no_proxy") or "")
-    ):
+    if not proxy or is_this_machine(host) or _excluded(host, port, environment.get("NO_PROXY") or environment.get("no_proxy") or ""):
         return None
     return checked(proxy if "://" in proxy else f"http://{proxy}", name.upper())
 
 
 def checked(proxy: str, setting: str) -> str:
-    """Itself. Raises `NoEndpoint` for a kind of proxy that we do not speak."""
-    scheme = urlsplit(proxy).scheme
-    if scheme not in SCHEMES:
-        raise NoEndpoint(f"{setting} names a {scheme} proxy, and only {' and '.join(SCHEMES)} proxies are known here.")
-    return proxy
+    """Return the proxy's URL itself. Raises `NoEndpoint` for a kind of proxy that is not supported; the URL, which may hold a password, is not quoted."""
+    try:
+        parts = urlsplit(proxy)
+        usable = bool(parts.hostname) and (parts.port or 80) > 0 and not _UNSAFE.search(proxy)
+    except ValueError:
+        usable = False
+    if usable and parts.scheme in SCHEMES:
+        return proxy
+    if usable and parts.scheme in _SOCKS:
+        raise NoEndpoint(
+            f"{setting} names a {parts.scheme} proxy, which is not supported here: only {' and '.join(SCHEMES)} proxies are. "
+            "Put an HTTP proxy in front of it (such as privoxy), or forward a local port to the API server."
+        )
+    raise NoEndpoint(f"{setting} is not the URL of a proxy. It must look like http://proxy.example:3128.")
 
 
 def _excluded(host: str, port: int, rules: str) -> bool:
@@ -58,6 +65,11 @@ def _in_network(host: str, rule: str) -> bool:
         return ipaddress.ip_address(host) in ipaddress.ip_network(rule, strict=False)
     except ValueError:
         return False
+
+
+def is_this_machine(host: str) -> bool:
+    """Return whether a host name is a loopback address or `localhost`."""
+    return host == "localhost" or _loopback(host)
 
 
 def _loopback(host: str) -> bool:

@@ -16,6 +16,7 @@ from tornado.httputil import url_concat
 
 from ..api import origins
 from ..api.identity import CannotAsk, HeaderIdentities, refusal
+from ..api.kernel_access import KernelAccess
 from ..api.problems import Problem
 from ..cluster.errors import ClusterError, Forbidden, NotFound, Unauthorized
 from ..resources.catalog import WORKSPACES
@@ -68,7 +69,7 @@ class Absent(web.HTTPError):
         self.why, self.steps = why, steps
 
 
-class ConnectHandler(JupyterHandler):
+class ConnectHandler(KernelAccess, JupyterHandler):
     """Asks everything before a body is read. Errors are a page for a person who navigates, JSON for everybody else."""
 
     auth_resource = "workspaces"

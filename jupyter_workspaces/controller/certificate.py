@@ -10,15 +10,14 @@ import base64
 import binascii
 import ipaddress
 import logging
-import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 from cryptography import x509
 
+from .. import tls
 from ..cluster.client import Cluster
-from ..cluster.credentials import load_certificate
 from ..cluster.errors import AlreadyExists, ClusterError, Conflict, NotFound
 from ..cluster.reflector import Reflector
 from ..resources.catalog import SECRETS, VALIDATING_WEBHOOKS
@@ -46,8 +45,7 @@ class Certificate:
     """
 
     def __init__(self, cluster: Cluster, namespace: str, secret: str, webhook: str, names: list[str]) -> None:
-        self.trust = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.trust.minimum_version = ssl.TLSVersion.TLSv1_2
+        self.trust = tls.server_context()
         self.loaded: Callable[[float], None] = lambda expires: None
         self._cluster, self._namespace, self._secret, self._webhook = cluster, namespace, secret, webhook
         self._names = tuple(_general(name) for name in names)
@@ -65,7 +63,7 @@ class Certificate:
         bundle = data[AUTHORITY] + data.get(FORMER, b"")
         await self._tell(bundle)
         if data[SERVER] != self._served:
-            await asyncio.to_thread(load_certificate, self.trust, data[SERVER], data[SERVER_KEY])
+            await asyncio.to_thread(tls.load_pair, self.trust, data[SERVER], data[SERVER_KEY])
             self._served = data[SERVER]
             expires = x509.load_pem_x509_certificate(data[SERVER]).not_valid_after_utc
             self.loaded(expires.timestamp())

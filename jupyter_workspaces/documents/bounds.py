@@ -7,7 +7,14 @@ from typing import Any
 
 
 class DocumentError(ValueError):
-    """The document cannot be read. The text says why, in words for the person who sent it."""
+    """The document cannot be read. The text says why, in words for the person who sent it: it may quote the document.
+
+    `line` counts from 1; None if it is not known.
+    """
+
+    def __init__(self, message: str, *, line: int | None = None) -> None:
+        super().__init__(message)
+        self.line = line
 
 
 class TooLarge(DocumentError):

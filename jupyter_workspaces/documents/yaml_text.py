@@ -86,7 +86,8 @@ def read(text: bytes | str, bounds: Bounds = FILE) -> Iterator[Document]:
         finally:
             loader.dispose()
     except yaml.YAMLError as error:
-        raise DocumentError(str(error)) from error
+        mark = getattr(error, "problem_mark", None)
+        raise DocumentError(str(error), line=None if mark is None else mark.line + 1) from error
     except UnicodeEncodeError as error:
         raise DocumentError("the YAML has half of a surrogate pair") from error
 

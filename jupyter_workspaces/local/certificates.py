@@ -8,6 +8,7 @@ import ssl
 
 from cryptography import x509
 
+from .. import tls
 from ..signing import Pair, make_authority, make_server
 from .directory import Directory, write
 
@@ -44,10 +45,14 @@ def ensure(directory: Directory) -> bool:
 
 def server_context(directory: Directory) -> ssl.SSLContext:
     """For the API server: TLS 1.2 or later."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(directory.certificate, directory.key)
+    context = tls.server_context()
+    load(directory, context)
     return context
+
+
+def load(directory: Directory, context: ssl.SSLContext) -> None:
+    """Show the certificate that is in the directory now. Raises `OSError`, `tls.BadCertificate`."""
+    tls.load_pair(context, directory.certificate.read_bytes(), directory.key.read_bytes())
 
 
 def _authority(directory: Directory) -> Pair | None:

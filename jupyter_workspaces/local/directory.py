@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..errors import PlainError
 from ..paths import home
 
 __all__ = ["Directory", "LocalClusterError", "home"]
@@ -18,7 +19,7 @@ __all__ = ["Directory", "LocalClusterError", "home"]
 PRIVATE = 0o600
 
 
-class LocalClusterError(Exception):
+class LocalClusterError(PlainError):
     """The local cluster cannot do what was asked. The text tells a person what happened and what to do next."""
 
 

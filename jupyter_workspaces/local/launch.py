@@ -284,11 +284,12 @@ def _ask(files: Directory, path: str, good: tuple[int, ...] = (200,)) -> Any:
     """GET over TLS, trusting only this cluster's authority. Raises `OSError` or `ValueError`."""
     import http.client
     import json
-    import ssl
     from urllib.parse import urlsplit
 
+    from .. import tls
+
     address = urlsplit((files.record() or {}).get("url", ""))
-    trust = ssl.create_default_context(cafile=str(files.authority))
+    trust = tls.client_context(files.authority.read_bytes())
     connection = http.client.HTTPSConnection(address.hostname or "127.0.0.1", address.port, timeout=ANSWER_SECONDS, context=trust)
     try:
         connection.request("GET", path, headers={"Authorization": f"Bearer {files.token.read_text(encoding='ascii').strip()}"})

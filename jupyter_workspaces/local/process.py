@@ -168,7 +168,7 @@ async def _renew(directory: Directory, context: ssl.SSLContext, over: asyncio.Fu
         if certificates.ensure(directory):
             if directory.authority.read_bytes() != authority and not over.done():
                 over.set_result(AuthorityRenewed())
-            context.load_cert_chain(directory.certificate, directory.key)
+            certificates.load(directory, context)
             log.info("The server's certificate was renewed")
 
 

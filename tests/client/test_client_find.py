@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
 from served_workspaces import TOKEN, Served, workspace
 
-from jupyter_workspaces.client import Client, WorkspaceError
+from jupyter_workspaces.client import Client, Unreachable, WorkspaceError
+from jupyter_workspaces.kernel_file import VARIABLE, KernelFile
 
 
 @pytest.fixture
@@ -135,3 +139,96 @@ def test_kernels_share_one_server_that_starts_by_itself(alone: Path) -> None:
         server.wait(15)
         launch.reset(alone / "home")
     assert not file.exists()
+
+
+def told(alone: Path, url: str, **more: str) -> None:
+    """What a Jupyter server of process 4711 writes for its kernels."""
+    KernelFile(url, TOKEN, **more).write(alone / "runtime" / "jupyter-workspaces-server-4711.json")
+
+
+def test_the_file_of_the_kernels_server_comes_before_jupyters_and_the_hubs(
+    serve: Callable[..., Served], alone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent, other = serve(api="/workspaces/api/v1", base="/user/anna/"), serve()
+    monkeypatch.setenv("JPY_PARENT_PID", "4711")
+    monkeypatch.setenv("JUPYTERHUB_SERVICE_URL", other.url)
+    monkeypatch.setenv("JUPYTERHUB_API_TOKEN", TOKEN)
+    told(alone, parent.url)
+    (alone / "runtime" / "jpserver-4711.json").write_text(json.dumps({"url": other.url, "token": TOKEN}))
+    with Client() as client:
+        client.list()
+        assert client.url == parent.url
+    assert other.asked == []
+
+
+def test_the_file_of_another_server_is_not_taken(serve: Callable[..., Served], alone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variable comes along into servers that are started in a terminal of a Jupyter server."""
+    grandparent, own = serve(api="/workspaces/api/v1"), serve(api="/workspaces/api/v1")
+    told(alone, grandparent.url)
+    monkeypatch.setenv(VARIABLE, str(alone / "runtime" / "jupyter-workspaces-server-4711.json"))
+    monkeypatch.setenv("JPY_PARENT_PID", "4712")
+    KernelFile(own.url, TOKEN).write(alone / "runtime" / "jupyter-workspaces-server-4712.json")
+    with Client() as client:
+        client.list()
+        assert client.url == own.url
+
+
+@pytest.mark.parametrize("status", [302, 401, 403, 500])
+def test_a_server_of_this_kernel_that_refuses_is_told_and_no_other_is_asked(
+    serve: Callable[..., Served], server: Served, alone: Path, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    monkeypatch.setenv("JPY_PARENT_PID", "4711")
+    (alone / "home").mkdir()
+    (alone / "home" / "serve.json").write_text(json.dumps({"url": server.url, "token": TOKEN, "pid": 1}))
+    with refusing(status) as url:
+        (alone / "runtime").mkdir()
+        (alone / "runtime" / "jpserver-4711.json").write_text(json.dumps({"url": url, "token": TOKEN}))
+        with Client() as client, pytest.raises(WorkspaceError, match=f"own Jupyter server.*{status}") as raised:
+            client.list()
+    assert "JUPYTER_WORKSPACES_URL" in raised.value.hint
+    assert server.asked == []
+
+
+@pytest.mark.parametrize("source", ["file", "jupyter", "hub"])
+def test_a_server_of_this_kernel_that_is_silent_is_told_and_no_other_is_asked(
+    source: str, server: Served, alone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JPY_PARENT_PID", "4711")
+    (alone / "home").mkdir()
+    (alone / "home" / "serve.json").write_text(json.dumps({"url": server.url, "token": TOKEN, "pid": 1}))
+    gone = "http://127.0.0.1:1/"
+    told(alone, gone)
+    if source != "file":
+        (alone / "runtime" / "jupyter-workspaces-server-4711.json").unlink()
+    if source == "jupyter":
+        (alone / "runtime" / "jpserver-4711.json").write_text(json.dumps({"url": gone, "token": TOKEN}))
+    if source == "hub":
+        monkeypatch.setenv("JUPYTERHUB_SERVICE_URL", gone)
+        monkeypatch.setenv("JUPYTERHUB_API_TOKEN", TOKEN)
+    with Client() as client, pytest.raises(Unreachable, match=r"own Jupyter server.*connection refused"):
+        client.list()
+    assert server.asked == []
+
+
+@contextmanager
+def refusing(status: int) -> Iterator[str]:
+    """A server that answers everything with a status."""
+
+    class Refuse(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    refused = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refuse)
+    thread = threading.Thread(target=refused.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{refused.server_address[1]}/"
+    finally:
+        refused.shutdown()
+        refused.server_close()
+        thread.join(5)

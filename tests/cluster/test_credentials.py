@@ -14,8 +14,8 @@ from cryptography import x509
 from guarded_api import connect_proxy, guarded_api, kubeconfig, login_program, runs
 from patience import until
 
+from jupyter_workspaces import tls
 from jupyter_workspaces.cluster.client import Cluster
-from jupyter_workspaces.cluster.credentials import load_certificate
 from jupyter_workspaces.cluster.endpoint import NoEndpoint, from_kubeconfig
 from jupyter_workspaces.cluster.errors import Unauthorized, Unreachable
 from jupyter_workspaces.signing import Pair, make_authority, make_server
@@ -91,11 +91,13 @@ async def test_a_new_login_in_the_kubeconfig_is_used(tmp_path: Path) -> None:
         await cluster.raw("GET", "/version")
 
 
-async def test_what_a_login_program_says_of_its_failure_is_told(tmp_path: Path) -> None:
+async def test_a_login_program_that_fails_is_named_with_its_hint(tmp_path: Path) -> None:
     user = login_program(tmp_path, {}, fails="the session is over")
     user["exec"]["installHint"] = "Run `cloud login`."
     endpoint = from_kubeconfig(kubeconfig(tmp_path / "kubeconfig", user))
-    with pytest.raises(Unauthorized, match=r"status 3: the session is over\. Run `cloud login`\."):
+    with pytest.raises(
+        Unauthorized, match=r"status 3\. `kubectl --context there get --raw /version` shows what it says\. Run `cloud login`\."
+    ):
         await endpoint.headers()
 
 
@@ -104,11 +106,11 @@ async def test_what_a_login_program_says_of_its_failure_is_told(tmp_path: Path) 
     [
         ({"command": "no-such-program"}, "not installed"),
         ({"command": "true"}, "did not print an ExecCredential"),
-        ({"command": "sh", "args": ["-c", 'echo \'{"apiVersion": "v9", "status": {}}\'']}, "v9"),
+        ({"command": "sh", "args": ["-c", 'echo \'{"apiVersion": "v9", "status": {}}\'']}, "another apiVersion"),
     ],
 )
 async def test_a_login_program_that_is_of_no_use_is_told(tmp_path: Path, change: dict[str, object], told: str) -> None:
-    user = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "true", **change}}
+    user = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "true", "interactiveMode": "Never", **change}}
     with pytest.raises(Unauthorized, match=told):
         await from_kubeconfig(kubeconfig(tmp_path / "kubeconfig", user)).headers()
 
@@ -149,7 +151,7 @@ def served(authority: Pair, name: str = "127.0.0.1") -> ssl.SSLContext:
     general = x509.IPAddress(ipaddress.ip_address(name)) if name[0].isdigit() else x509.DNSName(name)
     pair = make_server(authority, name, (general,), 1)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    load_certificate(context, pair.certificate_pem, pair.key_pem)
+    tls.load_pair(context, pair.certificate_pem, pair.key_pem)
     return context
 
 
