@@ -23,6 +23,7 @@ STOP_SECONDS = 10.0
 
 Work = Callable[[], Awaitable[None]]
 Describe = Callable[[Exception], str]
+Changed = Callable[["Health"], None]
 
 
 class Backoff:
@@ -66,6 +67,7 @@ class SupervisedTask:
     healthy. Work that never calls it is taken to have progressed when it ran for twice the longest
     pause. What it raises is logged with its traceback once per kind and until progress, and told in
     `health` by `describe` (the default names the type only). `backoff` may be shared with the work.
+    `on_change` is called with the new health after each failure and when it works again.
     """
 
     def __init__(
@@ -76,9 +78,10 @@ class SupervisedTask:
         backoff: Backoff | None = None,
         describe: Describe = type_of,
         log: logging.Logger | None = None,
+        on_change: Changed | None = None,
     ) -> None:
         self.name = name
-        self._work, self._describe = work, describe
+        self._work, self._describe, self._on_change = work, describe, on_change
         self._backoff = backoff or Backoff()
         self._log = log or logging.getLogger(__name__)
         self._task: asyncio.Task[None] | None = None
@@ -105,6 +108,11 @@ class SupervisedTask:
         if task is not None:
             await ended([task], seconds, self._log)
 
+    def cancel(self) -> None:
+        """Ask the work to end, without waiting for it; `stop` waits."""
+        if self._task is not None:
+            self._task.cancel()
+
     def progressed(self) -> None:
         """Something useful was done: failures before this are over."""
         self._backoff.reset()
@@ -112,6 +120,7 @@ class SupervisedTask:
         if not self._health.healthy:
             self._log.info("%s works again after %d failures", self.name, self._health.failures)
             self._health = Health(self.name, healthy=True, total=self._health.total)
+            self._changed()
 
     def wake(self) -> None:
         """End the pause after a failure: there is reason to believe that the next try succeeds."""
@@ -145,6 +154,11 @@ class SupervisedTask:
         if kind not in self._told:
             self._told.add(kind)
             self._log.error("%s failed and is tried again: %s", self.name, problem, exc_info=_traced(error))
+        self._changed()
+
+    def _changed(self) -> None:
+        if self._on_change is not None:
+            self._on_change(self._health)
 
     async def _pause(self) -> None:
         timer = asyncio.get_running_loop().call_later(self._backoff.next(), self._woken.set)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from .asynchronous import AsyncClient, Object
 from .errors import WorkspaceError
@@ -73,12 +73,8 @@ async def spawn(client: AsyncClient, namespace: str, wish: Wish) -> Object:
     for claim in (*([wish.home] if wish.home else []), *wish.data):
         if claim not in held:
             text = f"There is no claim {claim} in {namespace}."
-            raise WorkspaceError(
-                text,
-                f'jw.create_claim("{claim}") makes it.{closest(claim, held)}',
-                {"home" if claim == wish.home else "data": text},
-                404,
-            )
+            hint = f'jw.create_claim("{claim}") makes it.{closest(claim, held)}'
+            raise WorkspaceError(text, hint, {"home" if claim == wish.home else "data": text}, 404)
     if wish.name is not None:
         return await _make(client, namespace, wish, wish.name, held)
     for attempt in range(NAME_ATTEMPTS):
@@ -93,17 +89,56 @@ async def spawn(client: AsyncClient, namespace: str, wish: Wish) -> Object:
 
 async def _make(client: AsyncClient, namespace: str, wish: Wish, name: str, held: Collection[str]) -> Object:
     home = f"home-{name}" if wish.home is None else wish.home
-    body = wish.body(name, home)
-    new_home = bool(home) and home not in held
-    if new_home:
-        await client.create_claim(namespace, home, HOME_SIZE)
+    claims = [(home, HOME_SIZE)] if home and home not in held else []
+    await create_with_claims(client, namespace, wish.body(name, home), claims)
+    return await client.get(namespace, name)
+
+
+class Creates(Protocol):
+    """What makes workspaces and claims: `AsyncClient`, or a test's stand-in."""
+
+    async def create(self, namespace: str, body: Mapping[str, Any]) -> None: ...
+
+    async def create_claim(self, namespace: str, name: str, size: str) -> None: ...
+
+    async def delete_claim(self, namespace: str, name: str) -> None: ...
+
+
+async def create_with_claims(client: Creates, namespace: str, body: Mapping[str, Any], claims: Sequence[tuple[str, str]]) -> None:
+    """Create claims (name and size), then the workspace that mounts them.
+
+    When one is refused, the claims that were made here are deleted again; a claim that existed before never is.
+    Raises `WorkspaceError`; where it is not certain whether the workspace exists, its claims are left to it.
+    """
+    made: list[str] = []
     try:
+        for name, size in claims:
+            await client.create_claim(namespace, name, size)
+            made.append(name)
         await client.create(namespace, body)
     except WorkspaceError as error:
-        if new_home and error.status is not None:  # refused for certain, so nobody uses it
-            await client.delete_claim(namespace, home)
+        if len(made) == len(claims) and not _refused(error):
+            raise  # its answer was lost: the workspace may be there and use them
+        if left := await _deleted(client, namespace, made):
+            text = f"{error.message.rstrip('.')}. The volume {', '.join(left)} was made for it and could not be deleted."
+            raise WorkspaceError(text, error.hint, error.fields, error.status) from error
         raise
-    return await client.get(namespace, name)
+
+
+def _refused(error: WorkspaceError) -> bool:
+    return error.status is not None and 400 <= error.status < 500
+
+
+async def _deleted(client: Creates, namespace: str, claims: Sequence[str]) -> list[str]:
+    """Delete claims that nothing uses yet. Returns those that are still there."""
+    left = []
+    for name in claims:
+        try:
+            await client.delete_claim(namespace, name)
+        except WorkspaceError as error:
+            if error.status != 404:
+                left.append(name)
+    return left
 
 
 def check_name(name: str) -> None:
