@@ -27,13 +27,14 @@ _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
 _thread: threading.Thread | None = None
 _pid = 0
+_stopped: asyncio.AbstractEventLoop | None = None  # at Python's end it stays stopped
 
 
 def loop() -> asyncio.AbstractEventLoop:
     """The private loop; made with its thread on first use, and again in a forked child or when the thread has ended."""
     global _loop, _thread, _pid
     with _lock:
-        if _loop is not None and _pid == os.getpid() and (_thread is None or not _thread.is_alive()):
+        if _loop is not None and _loop is not _stopped and _pid == os.getpid() and (_thread is None or not _thread.is_alive()):
             log.error("The thread of the workspaces' client had ended; it is started again.")
             _loop = None
         if _loop is None or _pid != os.getpid():
@@ -134,6 +135,8 @@ def _stop(serving: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
         await asyncio.wait(tasks, timeout=STOP_LIMIT) if tasks else None
         serving.stop()
 
+    global _stopped
+    _stopped = serving
     if thread.is_alive() and serving.is_running():
         asyncio.run_coroutine_threadsafe(end(), serving)
         thread.join(STOP_LIMIT + 1)
