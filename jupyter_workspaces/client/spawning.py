@@ -59,7 +59,7 @@ class Wish:
         asked = self.data[claim]
         path, mode = (asked, "rw") if isinstance(asked, str) else asked
         if mode not in ("ro", "rw"):
-            raise WorkspaceError(f"“{mode}” is no way to mount {claim}.", 'Use "ro" (read-only) or "rw".', {"data": mode})
+            raise WorkspaceError(f"“{mode}” is no way to mount {claim}.", 'Use "ro" (read-only) or "rw".', {"data": mode}, 422)
         # A path without a slash in front lies in the home: that is where a person looks for it.
         place = path if path.startswith("/") else f"{self.kind.home.rstrip('/')}/{path.strip('/')}"
         return {"pvcName": claim, "mountPath": place, **({"readOnly": True} if mode == "ro" or claim in self.read_only else {})}
@@ -145,7 +145,7 @@ def check_name(name: str) -> None:
     """Raises `WorkspaceError` for what cannot be a workspace's name."""
     if len(name) > NAME_LIMIT or not _NAME.fullmatch(name):
         hint = f"Use at most {NAME_LIMIT} lower-case letters, digits and “-”, beginning and ending with a letter or digit."
-        raise WorkspaceError(f"“{name}” cannot be a workspace's name.", hint, {"name": hint})
+        raise WorkspaceError(f"“{name}” cannot be a workspace's name.", hint, {"name": f"“{name}” cannot be a workspace's name"}, 422)
 
 
 def free_name(kind: str, taken: Collection[str]) -> str:
