@@ -116,6 +116,9 @@ def told(command: Callable[P, T]) -> Callable[P, T]:
         except TimeoutError as error:
             complain(str(error) or "It took too long.")
             sys.exit(TIMEOUT)
+        except OSError as error:  # a file or folder that cannot be read or written, a port that is taken
+            complain(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}.")
+            sys.exit(REFUSED)
         except KeyboardInterrupt:
             sys.exit(INTERRUPTED)
 

@@ -160,17 +160,18 @@ class Client:
 
     def _check(self, namespace: str | None) -> None:
         """An empty answer may mean that there is no such namespace. Who may not list namespaces is not told."""
-        if namespace in (None, "*", self.namespace):
+        if namespace == "*":
             return
+        asked = namespace or self.namespace
         try:
             known = self.namespaces()
         except WorkspaceError as error:
             if error.status in (401, 403, 404):
                 return
             raise
-        if namespace not in known:
-            text = f"There is no namespace {namespace}."
-            raise WorkspaceError(text, f"There is: {', '.join(known) or 'none'}.{closest(str(namespace), known)}", {"namespace": text}, 404)
+        if asked not in known:
+            text = f"There is no namespace {asked}."
+            raise WorkspaceError(text, f"There is: {', '.join(known) or 'none'}.{closest(asked, known)}", {"namespace": text}, 404)
 
     def _volumes(self, namespace: str) -> dict[str, Names]:
         """Claims by the name of the workspace that mounts them. Raises `WorkspaceError`."""

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
 from ..client import losses
@@ -340,7 +340,7 @@ class Session:
             self.changed()
             await asyncio.sleep(STEP_EVERY)
 
-    def _show_step(self, key: str, progress: Message) -> None:
+    def _show_step(self, key: str, progress: Mapping[str, Any]) -> None:
         now = next((step for step in progress["steps"] if step["state"] in ("current", "failed")), None)
         doing = DOING.get(str(now["name"]).lower(), str(now["name"])) if now else ""
         self.model.step(key, doing.format(kind=self.model.kind_title(key)) if now else "")

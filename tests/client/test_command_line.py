@@ -122,7 +122,7 @@ def test_on_a_terminal_no_is_an_answer(server: Served) -> None:
     out, err = process.communicate(timeout=30)
     os.close(leader)
     os.close(follower)
-    assert "Delete dora? Its programs end. The volumes home-dora stay." in err
+    assert "Delete dora? Its programs end. The volume home-dora stays." in err
     assert (out, process.returncode) == ("", 1)
     assert ("default", "dora") in server.items
 

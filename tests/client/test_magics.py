@@ -44,7 +44,7 @@ def test_a_life_in_five_lines(shell: InteractiveShell, server: Served, capsys: p
 
 def test_delete_says_what_stays_before_it_does(shell: InteractiveShell, server: Served) -> None:
     shell.run_line_magic("workspace", "spawn jupyterlab dora --no-wait")
-    with pytest.raises(WorkspaceError, match="the volumes home-dora stay") as raised:
+    with pytest.raises(WorkspaceError, match="The volume home-dora stays") as raised:
         shell.run_line_magic("workspace", "delete dora")
     assert raised.value.hint.endswith("%workspace delete dora -y")
     assert ("default", "dora") in server.items
