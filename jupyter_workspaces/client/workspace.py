@@ -36,6 +36,7 @@ class Workspace:
         self.mounts: list[str] | None = None
         """Names of the claims that it mounts; None until that was asked for (`volumes`, `WorkspaceList.learn_volumes`)."""
         self.known_home: str | None = None
+        self._labels: dict[str, str] | None = None
 
     # What it is
 
@@ -106,6 +107,13 @@ class Workspace:
         return self.known_home or ""
 
     @property
+    def labels(self) -> dict[str, str]:
+        """The labels that its pods get (`spawn(labels=…)`). Asks the server the first time."""
+        if self._labels is None:
+            self.volumes()
+        return dict(self._labels or {})
+
+    @property
     def path(self) -> str:
         """The public path of its first port; empty when its image is not known."""
         paths = [(one.get("httpService") or {}).get("httpPath") for one in self._item.get("services") or ()]
@@ -148,6 +156,7 @@ class Workspace:
         return list(self.mounts or ())
 
     def _learn(self, model: Object) -> None:
+        self._labels = dict((model["podTemplate"].get("podMetadata") or {}).get("labels") or {})
         volumes = model["podTemplate"]["volumes"]
         self.known_home = str(volumes.get("home") or "")
         self.mounts = [*([self.known_home] if self.known_home else []), *(data["pvcName"] for data in volumes["data"])]

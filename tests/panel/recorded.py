@@ -94,6 +94,8 @@ class RecordedServer:
     refuse: dict[str, WorkspaceError] = field(default_factory=dict)
     known_claims: list[dict[str, Any]] = field(default_factory=list)
     steps: list[dict[str, Any]] = field(default_factory=list)
+    stale_first: dict[str, Any] | None = None
+    """What every new stream says before its snapshot."""
     kernels: list[dict[str, Any]] | None = None
     """Running kernels of every workspace; None where its program is no Jupyter server."""
     listeners: list[asyncio.Queue[Change | None]] = field(default_factory=list)
@@ -136,6 +138,8 @@ class RecordedServer:
         queue: asyncio.Queue[Change | None] = asyncio.Queue()
         self.listeners.append(queue)
         try:
+            if self.stale_first:
+                yield Change("stale", self.stale_first)
             shown = [item for item in self.items.values() if namespace in (None, item["namespace"])]
             yield Change("snapshot", {"workspaces": shown, "workspaceKinds": self.kinds})
             while (change := await queue.get()) is not None:

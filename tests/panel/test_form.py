@@ -199,3 +199,111 @@ def test_names_and_paths_are_free():
     assert free_name("JupyterLab", ["jupyterlab", "jupyterlab-2"]) == "jupyterlab-3"
     assert free_name("R & Studio", []) == "r-studio"
     assert suggested_path("sales", ["/data/sales"]) == "/data/sales-2"
+
+
+@pytest.mark.parametrize("status", [403, 409, 422])
+def test_a_refused_create_leaves_no_volume_behind(opened, status):
+    form = opened.panel.form
+    form.add.click()
+    line = until(lambda: form._mounts and form._mounts[0])
+    line.claim.control.value = NEW
+    line.name.control.value = "sales-new"
+    line.path.control.value = "/data/sales"
+    opened.settle()
+    opened.server.refuse["create"] = WorkspaceError("exceeded quota", status=status)
+
+    form.create.click()
+
+    until(lambda: "Not created" in form.status.value)
+    made = [asked[2] for asked in opened.server.asked if asked[0] == "create_claim"]
+    assert made == ["home-jupyterlab-2", "sales-new"]
+    assert [asked[2] for asked in opened.server.asked if asked[0] == "delete_claim"] == made
+
+
+def test_a_refused_volume_takes_back_those_before_it(opened):
+    form = opened.panel.form
+    form.home.claim.control.value = "home-bella"  # was there before: it stays whatever happens
+    lines = []
+    for name in ("one", "two"):
+        form.add.click()
+        until(lambda: len(form._mounts) == len(lines) + 1)
+        lines.append(form._mounts[-1])
+        lines[-1].claim.control.value = NEW
+        lines[-1].name.control.value = name
+        lines[-1].path.control.value = f"/data/{name}"
+    opened.settle()
+    make = opened.server.create_claim
+
+    async def full(namespace, name, size):
+        await make(namespace, name, size)
+        if name == "two":
+            raise WorkspaceError("exceeded quota", status=403)
+
+    opened.server.create_claim = full
+    form.create.click()
+
+    until(lambda: "exceeded quota" in form.status.value)
+    assert [asked[2] for asked in opened.server.asked if asked[0] == "delete_claim"] == ["one"]
+    assert "create" not in [asked[0] for asked in opened.server.asked]
+
+
+def test_a_create_whose_answer_was_lost_keeps_its_volume(opened):
+    opened.server.refuse["create"] = WorkspaceError("no answer")
+
+    opened.panel.form.create.click()
+
+    until(lambda: "Not created" in opened.panel.form.status.value)
+    assert "delete_claim" not in [asked[0] for asked in opened.server.asked]
+
+
+def test_a_volume_that_cannot_be_taken_back_is_named(opened):
+    opened.server.refuse["create"] = WorkspaceError("exceeded quota", status=403)
+    opened.server.refuse["delete_claim"] = WorkspaceError("no", status=403)
+
+    opened.panel.form.create.click()
+
+    until(lambda: "The volume home-jupyterlab-2 was made for it and could not be deleted." in opened.panel.form.status.value)
+
+
+def test_no_volume_that_is_there_is_chosen_as_home(server, open_panel):
+    server.known_claims = [claim("home-anna"), claim("home-bella")]
+    page = open_panel()
+    until(lambda: page.panel.form.cards.kinds)
+    page.panel.form.cards.chosen = "jupyterlab"
+    until(lambda: len(labels(page.panel.form.home.claim)) == 3)
+
+    assert page.panel.form.home.chosen() == ("home-jupyterlab", "10Gi")
+
+
+def test_enter_submits_what_stands_in_the_page(opened):
+    form = opened.panel.form
+    message = {"type": "submit", "texts": {"name": "typed-last", "home-name": "files", "elsewhere": "x", "image": "x"}}
+
+    form.cards._handle_custom_msg(message, [])
+
+    until(lambda: any(asked[0] == "create" for asked in opened.server.asked))
+    asked = next(asked for asked in opened.server.asked if asked[0] == "create")
+    assert (asked[2]["name"], asked[2]["podTemplate"]["volumes"]["home"]) == ("typed-last", "files")
+
+
+def test_create_stays_where_the_focus_is(opened):
+    disabled = []
+    opened.panel.form.create.observe(lambda change: disabled.append(change["new"]), "disabled")
+
+    opened.panel.form.create.click()
+
+    until(lambda: "Creating" in opened.panel.form.status.value)
+    assert disabled == []  # a disabled button loses the focus
+
+
+@pytest.mark.parametrize(
+    ("draft", "field", "said"),
+    [
+        (Draft("lab", "dora", "a", "b", "", "10Gi"), "home-name", "Give the new volume a name."),
+        (Draft("lab", "dora", "a", "b", "h", data=[Mount("x", "/home/jovyan/")]), "data[0]", "The home is at this path already."),
+        (Draft("lab", "dora", "a", "b", data=[Mount("x", "/a"), Mount("x", "/b")]), "data[1]", "This volume is in another line already."),
+        (Draft("lab", "dora", "a", "b", data=[Mount("x", "/a"), Mount("y", "/a/")]), "data[1]", "Another volume is at this path already."),
+    ],
+)
+def test_volumes_that_clash_are_seen_by_field(draft, field, said):
+    assert draft.wrong("/home/jovyan") == {field: said}
