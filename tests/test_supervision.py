@@ -161,3 +161,24 @@ async def test_what_runs_once_tells_what_it_raised(caplog):
     assert "one transfer failed: Secret" in caplog.text
     assert TEXT not in caplog.text
     await supervisor.stop()
+
+
+async def test_a_change_of_health_is_told_and_a_task_can_be_cancelled_without_waiting():
+    told = []
+    fail = True
+
+    async def work():
+        if fail:
+            raise OSError
+        task.progressed()
+        await asyncio.sleep(60)
+
+    task = SupervisedTask("work", work, backoff=Backoff(0.01, 0.02), on_change=told.append)
+    task.start()
+    await until(lambda: len(told) >= 2)
+    fail = False
+    await until(lambda: told[-1].healthy)
+    assert [health.healthy for health in told] == [False] * (len(told) - 1) + [True]
+    task.cancel()
+    await until(lambda: not task.running)
+    await task.stop()

@@ -96,6 +96,7 @@ class Served:
         self.refuse: dict[str, tuple[int, dict[str, Any]]] = {}  # "METHOD path" to status and error
         self.progress: Callable[[str, str], dict[str, Any]] = self._progress
         self.events: list[str | None] = []  # what each new stream says first; None ends that stream
+        self.kernels: list[dict[str, Any]] = []  # of every workspace
         self.log = b""  # instead of numbered lines
         self._api, self._base, self._port = api, base, port
         self._loop = asyncio.new_event_loop()
@@ -251,6 +252,8 @@ class Served:
 
     def _inside(self, request: web.Request, body: Any) -> web.Response:
         """What runs in a workspace: it says what it was asked."""
+        if request.path.endswith("/api/kernels"):
+            return web.json_response(self.kernels)
         if request.path.endswith("/missing"):
             return web.json_response({"message": "No such file"}, status=404)
         return web.json_response({"method": request.method, "path": request.path, "body": body})

@@ -86,3 +86,15 @@ def test_completion(shell: InteractiveShell, server: Served) -> None:
 def test_completion_is_silent_when_nobody_answers(shell: InteractiveShell, server: Served) -> None:
     server.refuse["GET workspaces/default"] = (500, {"message": "broken"})
     assert "dora" not in matches(shell, "%workspace pause do")
+
+
+def test_a_magic_that_ends_kernels_says_so_first(server: Served, monkeypatch: pytest.MonkeyPatch, client: Client) -> None:
+    monkeypatch.setattr(jw, "_default", client)
+    server.add(workspace("dora"))
+    server.kernels = [{"id": "1", "execution_state": "busy"}]
+    with pytest.raises(WorkspaceError, match="1 kernel is running; its variables are lost") as raised:
+        magics.workspace("pause dora")
+    assert raised.value.hint == "Add -y to do it: %workspace pause dora -y"
+    assert not server.items[("default", "dora")]["paused"]
+    magics.workspace("pause dora -y")
+    assert server.items[("default", "dora")]["paused"]
