@@ -88,13 +88,12 @@ def test_completion_is_silent_when_nobody_answers(shell: InteractiveShell, serve
     assert "dora" not in matches(shell, "%workspace pause do")
 
 
-def test_a_magic_that_ends_kernels_says_so_first(server: Served, monkeypatch: pytest.MonkeyPatch, client: Client) -> None:
-    monkeypatch.setattr(jw, "_default", client)
+def test_a_magic_that_ends_kernels_says_so_first(shell: InteractiveShell, server: Served) -> None:
     server.add(workspace("dora"))
     server.kernels = [{"id": "1", "execution_state": "busy"}]
     with pytest.raises(WorkspaceError, match="1 kernel is running; its variables are lost") as raised:
-        magics.workspace("pause dora")
+        shell.run_line_magic("workspace", "pause dora")
     assert raised.value.hint == "Add -y to do it: %workspace pause dora -y"
     assert not server.items[("default", "dora")]["paused"]
-    magics.workspace("pause dora -y")
+    shell.run_line_magic("workspace", "pause dora -y")
     assert server.items[("default", "dora")]["paused"]
