@@ -27,7 +27,9 @@ class FormKeys {
     this.form = form;
     form.setAttribute("role", "form");
     form.setAttribute("aria-label", "New workspace");
+    // In the capture phase: the core widgets keep keys to themselves.
     form.addEventListener("keydown", (event) => this.keyed(event), {
+      capture: true,
       signal: this.stopping.signal,
     });
     this.observer.disconnect();

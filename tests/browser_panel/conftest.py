@@ -121,6 +121,7 @@ FORM = """() => {
   form.innerHTML = `<div class="cw-formFields">${field('name', '<input type="text">')}
     ${field('image', '<select><option>SciPy 1.9</select>')}${field('home-name', '<input type="text">')}</div>
     <div class="cw-formFoot"><button class="jupyter-button mod-primary">Create</button><button class="jupyter-button">Add volume</button></div>`;
+  form.querySelectorAll('.widget-text').forEach(text => text.addEventListener('keydown', event => event.stopPropagation())); // as theirs
   panel.append(form);
 }"""
 
