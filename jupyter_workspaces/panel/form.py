@@ -28,7 +28,7 @@ from .fields import (
 from .kinds import Kinds, cards, data_uri
 from .session import ALL, Session, sentence
 
-LABEL_WIDTH = "88px"
+LABEL_WIDTH = "104px"
 NEW, NONE = "\x00new", ""  # values of a volume chooser that no claim can have as its name
 SIZES = (("1 GiB", "1Gi"), ("5 GiB", "5Gi"), ("10 GiB", "10Gi"), ("50 GiB", "50Gi"), ("100 GiB", "100Gi"))
 MOUNTS_AT_MOST = 12
