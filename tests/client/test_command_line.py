@@ -283,7 +283,6 @@ def test_parts_that_do_not_go_together_are_wrong_use(alone: Path) -> None:
     assert not (alone / "home").exists()
 
 
-
 @pytest.mark.parametrize("action", ["pause", "restart"])
 def test_what_ends_kernels_needs_yes_where_nobody_can_be_asked(server: Served, action: str) -> None:
     server.add(workspace("dora"))

@@ -272,7 +272,8 @@ def test_no_volume_that_is_there_is_chosen_as_home(server, open_panel):
     page.panel.form.cards.chosen = "jupyterlab"
     until(lambda: len(labels(page.panel.form.home.claim)) == 3)
 
-    assert page.panel.form.home.chosen() == ("home-jupyterlab", "10Gi")
+    page.settle()
+    until(lambda: page.panel.form.home.chosen() == ("home-jupyterlab", "10Gi"))
 
 
 def test_enter_submits_what_stands_in_the_page(opened):
