@@ -5,13 +5,14 @@ Importing this costs nothing: every public name is fetched when it is first used
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
 
 from ._version import __version__
 
-if TYPE_CHECKING:
-    from IPython.core.interactiveshell import InteractiveShell
+if _TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell as _InteractiveShell
 
 _PUBLIC = {
     "Client": "client",
@@ -33,19 +34,20 @@ _PUBLIC = {
 __all__ = [*_PUBLIC, "__version__"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> _Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{_PUBLIC[name]}", __name__), name)
+    value = getattr(_import_module(f".{_PUBLIC[name]}", __name__), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_PUBLIC})
+    """Return the public names only: what `jw.<Tab>` offers."""
+    return sorted(__all__)
 
 
-def _jupyter_server_extension_points() -> list[dict[str, Any]]:
+def _jupyter_server_extension_points() -> list[dict[str, _Any]]:
     from .app import JupyterWorkspaces
 
     return [{"module": "jupyter_workspaces", "app": JupyterWorkspaces}]
@@ -55,7 +57,7 @@ def _jupyter_labextension_paths() -> list[dict[str, str]]:
     return [{"src": "labextension", "dest": "jupyter-workspaces"}]
 
 
-def load_ipython_extension(shell: InteractiveShell) -> None:
+def load_ipython_extension(shell: _InteractiveShell) -> None:
     """Register `%workspaces` and `%workspace` (`%load_ext jupyter_workspaces`)."""
     from .magics import register
 

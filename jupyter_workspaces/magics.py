@@ -8,6 +8,7 @@ from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from .client import Client, Workspace, WorkspaceError, default
+from .client.losses import volumes_stay
 from .terminal import log_line, printable
 
 if TYPE_CHECKING:
@@ -87,10 +88,12 @@ def _act(found: Workspace, chosen: Namespace) -> Any:
         case "status":
             return found
         case "pause":
+            _confirm_losses("pause", found, chosen.yes)
             return found.pause()
         case "resume":
             return found.resume()
         case "restart":
+            _confirm_losses("restart", found, chosen.yes)
             return found.restart()
         case "events":
             return found.events()
@@ -101,12 +104,17 @@ def _act(found: Workspace, chosen: Namespace) -> Any:
             found.open()
         case "delete":
             if not chosen.yes:
-                stay = ", ".join(found.volumes())
-                text = f"This would delete {found.name}" + (f"; the volumes {stay} stay." if stay else ", which has no volumes.")
+                stay = volumes_stay(found.volumes()) or "It has no volumes."
+                text = " ".join(part for part in (f"This would delete {found.name}.", found.losses(), stay) if part)
                 raise WorkspaceError(text, f"Add -y to do it: %workspace delete {found.name} -y")
             found.delete()
             print(printable(f"Deleted {found.name}."))
     return None
+
+
+def _confirm_losses(action: str, found: Workspace, yes: bool) -> None:
+    if not yes and (lost := found.losses()):
+        raise WorkspaceError(f"This would {action} {found.name}. {lost}", f"Add -y to do it: %workspace {action} {found.name} -y")
 
 
 def _workspaces_parser() -> _Parser:
@@ -133,7 +141,7 @@ def _workspace_parser() -> _Parser:
         other.add_argument("-n", "--namespace")
         if action == "logs":
             other.add_argument("--tail", type=int, default=100)
-        if action == "delete":
+        if action in ("pause", "restart", "delete"):
             other.add_argument("-y", "--yes", action="store_true")
     return parser
 

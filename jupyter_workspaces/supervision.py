@@ -120,15 +120,15 @@ class SupervisedTask:
         if task is not None:
             await ended([task], seconds, self._log, again=again)
 
-    def cancel(self) -> None:
-        """Ask the work to end, without waiting for it; `stop` waits."""
-        if self._task is not None:
-            self._task.cancel()
-
     async def finished(self) -> None:
         """Return once work that `ends` has returned, or the task was stopped."""
         if self._task is not None:
             await asyncio.wait({self._task})
+
+    def cancel(self) -> None:
+        """Ask the work to end, without waiting for it; `stop` waits."""
+        if self._task is not None:
+            self._task.cancel()
 
     def progressed(self) -> None:
         """Something useful was done: failures before this are over."""

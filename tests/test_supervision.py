@@ -358,3 +358,24 @@ async def test_a_supervisor_knows_how_many_tasks_that_run_once_have_not_ended() 
     gate.set()
     await until(lambda: supervisor.running == 0)
     await supervisor.stop()
+
+
+async def test_a_change_of_health_is_told_and_a_task_can_be_cancelled_without_waiting():
+    told = []
+    fail = True
+
+    async def work():
+        if fail:
+            raise OSError
+        task.progressed()
+        await asyncio.sleep(60)
+
+    task = SupervisedTask("work", work, backoff=Backoff(0.01, 0.02), on_change=told.append)
+    task.start()
+    await until(lambda: len(told) >= 2)
+    fail = False
+    await until(lambda: told[-1].healthy)
+    assert [health.healthy for health in told] == [False] * (len(told) - 1) + [True]
+    task.cancel()
+    await until(lambda: not task.running)
+    await task.stop()

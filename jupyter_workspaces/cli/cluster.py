@@ -240,9 +240,9 @@ def _endpoint(kubeconfig: str, context: str, *, local: bool = False) -> Endpoint
         if local and (status := launch.status()).running:
             return from_embedded(Directory(status.directory).kubeconfig)
     except NoEndpoint as error:
-        raise WorkspaceError(str(error)) from error
+        raise WorkspaceError(str(error), status=400) from error
     known = Path.home() / ".kube" / "config"
     hint = f"There is {known}: name it with --kubeconfig." if known.exists() else ""
     if local:
         hint = f"The local cluster does not run either; `jupyter workspaces local start` starts it. {hint}".strip()
-    raise WorkspaceError("No cluster is named: set KUBECONFIG or give --kubeconfig.", hint)
+    raise WorkspaceError("No cluster is named: set KUBECONFIG or give --kubeconfig.", hint, status=400)

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from ..client import Workspace, trust
+from ..client.losses import volumes_stay
 from ..terminal import log_line, printable
 from . import claims, cluster, clusters
 from .output import done, echo, flat, output_option, told, write
@@ -32,7 +33,7 @@ def cli(context: click.Context, url: str | None) -> None:
     A NAME may be written NAMESPACE/NAME. Without a server in JUPYTER_WORKSPACES_URL one of your own is started, and ends by itself.
 
     \b
-    Exit codes: 0 done, 1 refused or failed, 2 wrong use, 3 not found, 4 no answer, 5 took too long.
+    Exit codes: 0 done, 1 refused or failed, 2 wrong use or a wrong value, 3 not found, 4 no answer, 5 took too long.
     Completion for bash (zsh, fish alike): eval "$(_JUPYTER_WORKSPACES_COMPLETE=bash_source jupyter-workspaces)"
     """
     context.obj = Session(url)
@@ -53,8 +54,10 @@ def list_(session: Session, all_namespaces: bool, go_on: bool, output: str) -> N
         return
     found = session.client.list(where)
     if not found and output == "table":
-        echo("No workspaces yet. `jupyter workspaces spawn jupyterlab` makes one.", err=True)
+        echo(printable(f"No workspaces in {found.where}. `jupyter workspaces spawn jupyterlab` makes one."), err=True)
         return
+    if output in ("json", "yaml"):
+        found.learn_volumes()
     headings, rows = found.rows()
     if all_namespaces:
         headings = ["namespace", *headings]
@@ -149,6 +152,7 @@ def open_(session: Session, name: str, only_print: bool, timeout: float, output:
 
 @cli.command()
 @workspace_argument
+@click.option("-y", "--yes", is_flag=True, help="Do not ask when something is lost.")
 @click.option("--wait/--no-wait", default=True, help="Wait until it has stopped.")
 @click.option("--timeout", type=click.FloatRange(0), default=60, show_default=True, help="Seconds to wait.")
 @click.option("--now", is_flag=True, help="Give its programs no time to save anything, also when it is pausing already.")
@@ -156,12 +160,13 @@ def open_(session: Session, name: str, only_print: bool, timeout: float, output:
 @output_option
 @pass_session
 @told
-def pause(session: Session, name: str, wait: bool, timeout: float, now: bool, output: str) -> None:
-    """Stop a workspace's programs; its files stay."""
+def pause(session: Session, name: str, yes: bool, wait: bool, timeout: float, now: bool, output: str) -> None:
+    """Stop a workspace's programs; its files stay. Asks when kernels are running."""
     found = session.workspace(name)
     if found.paused and now:
         found.stop_now(wait=False)
     else:
+        _confirm_losses(session, "Pause", found, yes)
         found.pause(wait=False, now=now)
     done(output, "Paused" if wait else "Pausing", _after(found, "Paused", wait, timeout, output))
 
@@ -182,15 +187,18 @@ def resume(session: Session, name: str, wait: bool, timeout: float, output: str)
 
 @cli.command()
 @workspace_argument
+@click.option("-y", "--yes", is_flag=True, help="Do not ask when something is lost.")
 @click.option("--wait/--no-wait", default=True, help="Wait until it runs again.")
 @click.option("--timeout", type=click.FloatRange(0), default=180, show_default=True, help="Seconds to wait.")
 @namespace_option
 @output_option
 @pass_session
 @told
-def restart(session: Session, name: str, wait: bool, timeout: float, output: str) -> None:
-    """Stop a workspace and start it again, from any state."""
-    done(output, "Restarted" if wait else "Restarting", session.workspace(name).restart(wait=wait, timeout=timeout).to_dict())
+def restart(session: Session, name: str, yes: bool, wait: bool, timeout: float, output: str) -> None:
+    """Stop a workspace and start it again, from any state. Asks when kernels are running."""
+    found = session.workspace(name)
+    _confirm_losses(session, "Restart", found, yes)
+    done(output, "Restarted" if wait else "Restarting", found.restart(wait=wait, timeout=timeout).to_dict())
 
 
 @cli.command()
@@ -236,10 +244,15 @@ def delete(session: Session, names: tuple[str, ...], yes: bool, wait: bool, now:
     """Delete workspaces; their volumes stay."""
     for one in [session.workspace(name) for name in names]:  # all must be there before the first goes
         if not yes:
-            stay = ", ".join(one.volumes())
-            session.confirm(f"Delete {one.name}? Its programs end. " + (f"The volumes {stay} stay." if stay else "It has no volumes."))
+            stay = volumes_stay(one.volumes()) or "It has no volumes."
+            session.confirm(" ".join(part for part in (f"Delete {one.name}?", one.losses() or "Its programs end.", stay) if part))
         one.delete(wait, now=now, quiet=output != "table")
         done(output, "Deleted" if wait else "Deleting", {"name": one.name, "namespace": one.namespace})
+
+
+def _confirm_losses(session: Session, verb: str, found: Workspace, yes: bool) -> None:
+    if not yes and (lost := found.losses()):
+        session.confirm(f"{verb} {found.name}? {lost}")
 
 
 def _after(found: Workspace, state: str, wait: bool, timeout: float, output: str) -> dict[str, Any]:

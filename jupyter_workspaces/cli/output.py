@@ -11,7 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import click
 
-from ..client import TimedOut, Unreachable, WorkspaceError
+from ..client import TimedOut, Unreachable, WorkspaceError, WrongArgument
 from ..client.display import plain
 from ..terminal import indented, printable, to_json, to_yaml
 from ..terminal import output as safe_output
@@ -19,8 +19,8 @@ from ..terminal import output as safe_output
 P = ParamSpec("P")
 T = TypeVar("T")
 
-REFUSED, NOT_FOUND, UNREACHABLE, TIMEOUT = 1, 3, 4, 5
-"""Exit codes beside 0 (done) and 2 (wrong use)."""
+REFUSED, WRONG_USE, NOT_FOUND, UNREACHABLE, TIMEOUT = 1, 2, 3, 4, 5
+"""Exit codes beside 0, one for each kind of mistake (docs/command-line.md)."""
 
 INTERRUPTED = 130
 
@@ -108,7 +108,7 @@ def told(command: Callable[P, T]) -> Callable[P, T]:
         try:
             return command(*arguments, **options)
         except WorkspaceError as error:
-            complain(error.message, error.hint, error.fields)
+            complain(error.message, error.hint, error.details())
             sys.exit(_code(error))
         except LocalClusterError as error:
             complain(str(error))
@@ -116,6 +116,9 @@ def told(command: Callable[P, T]) -> Callable[P, T]:
         except TimeoutError as error:
             complain(str(error) or "It took too long.")
             sys.exit(TIMEOUT)
+        except OSError as error:  # a file or folder that cannot be read or written, a port that is taken
+            complain(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}.")
+            sys.exit(REFUSED)
         except KeyboardInterrupt:
             sys.exit(INTERRUPTED)
 
@@ -129,19 +132,20 @@ def _for_shells(hint: str) -> str:
     return hint
 
 
-def complain(message: str, hint: str = "", fields: Mapping[str, str] | None = None) -> None:
-    """Write what went wrong to standard error."""
+def complain(message: str, hint: str = "", details: Sequence[tuple[str, str]] = ()) -> None:
+    """Write what went wrong to standard error; `details` are fields and what is wrong with each."""
     echo(f"Error: {indented(message)}", err=True)
-    for field, wrong in (fields or {}).items():
-        if wrong not in message:
-            echo(f"  {printable(field)}: {indented(wrong)}", err=True)
+    for field, wrong in details:
+        echo(f"  {printable(field)}: {indented(wrong)}", err=True)
     if hint:
         echo(indented(_for_shells(hint)), err=True)
 
 
 def _code(error: WorkspaceError) -> int:
-    if error.status == 404:
-        return NOT_FOUND
+    if isinstance(error, TimedOut):
+        return TIMEOUT
     if isinstance(error, Unreachable):
         return UNREACHABLE
-    return TIMEOUT if isinstance(error, TimedOut) else REFUSED
+    if isinstance(error, WrongArgument):
+        return WRONG_USE
+    return {400: WRONG_USE, 404: NOT_FOUND, 413: WRONG_USE, 422: WRONG_USE}.get(error.status or 0, REFUSED)

@@ -52,7 +52,7 @@ class Session:
         """Ask; no is the end. Raises `click.UsageError` where nobody can be asked."""
         question = printable(question)
         if not sys.stdin.isatty():
-            raise click.UsageError(f"{question} Nobody can be asked here; --yes says yes.")
+            raise click.UsageError(f"{question} Not a terminal: add --yes to confirm.")
         click.confirm(question, abort=True, err=True)
 
     # For completion: nothing is started for it, and what cannot be asked is silently no suggestion.

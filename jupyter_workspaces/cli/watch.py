@@ -28,6 +28,11 @@ def watch(client: Client, namespace: str | None, output: str) -> None:
             changes = [("ADDED", item) for item in event.data["workspaces"]]
         elif event.event == "workspace":
             changes = [(event.data["type"], event.data["object"])]
+        elif event.event == "stale":
+            since = event.data.get("since")
+            reason = f": {event.data['reason']}" if event.data.get("reason") else "."
+            echo(printable(f"Not live since {since}{reason}" if since else "Live again."), err=True)
+            continue
         else:
             continue
         for change, item in changes:

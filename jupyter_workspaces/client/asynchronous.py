@@ -31,7 +31,10 @@ _IN_A_TARGET = "/%?#=&:@+,;~!$'()*[]"  # what people write escaped stays so, wha
 
 @dataclass(frozen=True)
 class ServerEvent:
-    """One event of the live stream: `snapshot`, `workspace`, `workspacekind` or `resync`, with its decoded data and its id."""
+    """One event of the live stream with its decoded data and its id.
+
+    `snapshot`, `workspace`, `workspacekind`, `stale` (docs/api.md), `resync`, and `alive` for a comment that keeps the stream open.
+    """
 
     event: str
     data: Any
@@ -190,14 +193,14 @@ class AsyncClient(Transport):
             yield event
 
     async def stream(self, namespace: str | None = None, last_event_id: str | None = None) -> AsyncIterator[ServerEvent]:
-        """Events for ever: a lost connection is taken up again where it was, with growing pauses."""
+        """Events for ever: a lost connection is taken up again where it was, with growing pauses. Without `alive` and `resync`."""
         pause = 0.2
         while True:
             try:
                 async for event in self._events(namespace, last_event_id):
-                    pause = 0.2
+                    pause = 0.2 if event.event != "resync" else pause
                     last_event_id = None if event.event == "resync" else event.id or last_event_id
-                    if event.event != "resync":
+                    if event.event not in ("resync", "alive"):
                         yield event
             except WorkspaceError as error:
                 if error.status in (400, 401, 403, 404, 422):
@@ -215,6 +218,9 @@ class AsyncClient(Transport):
                     if data:
                         yield ServerEvent(kind, json.loads(data), ident)
                     kind, data = "message", ""
+                    continue
+                if line.startswith(":"):
+                    yield ServerEvent("alive", None, ident)
                     continue
                 field, _, value = line.partition(":")
                 value = value.removeprefix(" ")

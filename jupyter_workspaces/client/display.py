@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections import Counter
 from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
@@ -60,8 +61,8 @@ def card(workspace: Workspace) -> str:
     rows = [("what", escape(workspace.summary))]
     if workspace.message and workspace.state != "Running":
         rows.append(("now", escape(workspace.message)))
-    if workspace.home:
-        rows.append(("home", escape(workspace.home)))
+    if workspace.known_home:
+        rows.append(("home", escape(workspace.known_home)))
     if workspace.state == "Running" and workspace.url:
         rows.append(("open", f'<a href="{escape(workspace.url)}" target="_blank" rel="noopener">{escape(workspace.url)}</a>'))
     lines = "".join(
@@ -99,7 +100,7 @@ def kind_card(kind: Kind) -> str:
 def workspaces_rows(workspaces: Sequence[Workspace]) -> tuple[list[str], list[list[str]]]:
     """Headings and cells, the same for HTML, text and the command line."""
     now = time.time() * 1000
-    headings = ["state", "name", "kind", "image", "size", "age", "used", "message"]
+    headings = ["state", "name", "kind", "image", "size", "age", "last used", "message"]
     rows = []
     for one in workspaces:
         message = one.message if one.state != "Running" else ""
@@ -108,9 +109,10 @@ def workspaces_rows(workspaces: Sequence[Workspace]) -> tuple[list[str], list[li
     return headings, rows
 
 
-def workspaces_table(workspaces: Sequence[Workspace]) -> str:
+def workspaces_table(workspaces: Sequence[Workspace], where: str = "") -> str:
     if not workspaces:
-        return f'<div style="color:{MUTED}">No workspaces yet. <code>jw.spawn("jupyterlab")</code> makes one.</div>'
+        place = f" in {escape(where)}" if where else ""
+        return f'<div style="color:{MUTED}">No workspaces yet{place}. <code>jw.spawn("jupyterlab")</code> makes one.</div>'
     headings, rows = workspaces_rows(workspaces)
     body = []
     for one, row in zip(workspaces, rows, strict=True):
@@ -118,7 +120,7 @@ def workspaces_table(workspaces: Sequence[Workspace]) -> str:
         if one.state == "Running" and one.url:
             cells[1] = f'<a href="{escape(one.url)}" target="_blank" rel="noopener">{cells[1]}</a>'
         # Ages sort by their times, the newest first.
-        keys = {headings.index("age"): -one.created, headings.index("used"): -one.last_activity}
+        keys = {headings.index("age"): -one.created, headings.index("last used"): -one.last_activity}
         body.append([(cell, keys.get(column)) for column, cell in enumerate(cells)])
     return _table("Workspaces", headings, body)
 
@@ -126,8 +128,7 @@ def workspaces_table(workspaces: Sequence[Workspace]) -> str:
 def kinds_rows(kinds: Sequence[Kind]) -> tuple[list[str], list[list[str]]]:
     rows = []
     for kind in kinds:
-        images = ", ".join(_option(one.id, one.is_default) for one in kind.images if not one.hidden)
-        sizes = ", ".join(_option(one.id, one.is_default) for one in kind.sizes if not one.hidden)
+        images, sizes = (_titles(options) for options in (kind.images, kind.sizes))
         rows.append([kind.name, kind.display_name, images, sizes, kind.description])
     return ["name", "title", "images", "sizes", "what it is"], rows
 
@@ -149,6 +150,14 @@ def plain(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def _named(option: Option) -> str:
     words_ = " · ".join(part for part in (option.name, option.size) if part)
     return _option(f"{words_} ({option.id})", option.is_default)
+
+
+def _titles(options: Sequence[Option]) -> str:
+    """Titles, as `spawn` takes them; where two options share one, their ids beside it."""
+    shown = [one for one in options if not one.hidden]
+    count = Counter(one.name.casefold() for one in options)
+    named = [(one.name if count[one.name.casefold()] == 1 else f"{one.name} ({one.id})", one.is_default) for one in shown]
+    return ", ".join(_option(*one) for one in named)
 
 
 def _option(option: str, is_default: bool) -> str:

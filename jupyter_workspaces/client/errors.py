@@ -23,8 +23,17 @@ class WorkspaceError(Exception):
     ) -> Sequence[str]:
         """In a cell: the sentence and the hint. The lines of our code would not help anybody."""
         lines = [f"{type(self).__name__}: {self}"]
-        lines += [f"  {printable(field)}: {indented(wrong)}" for field, wrong in self.fields.items()]
+        lines += [f"  {printable(field)}: {indented(wrong)}" for field, wrong in self.details()]
         return [*lines, indented(self.hint)] if self.hint else lines
+
+    def details(self) -> list[tuple[str, str]]:
+        """Fields and what is wrong with them, without what the message or another field says already."""
+        told, found = self.message.rstrip("."), []
+        for field, wrong in self.fields.items():
+            if wrong.rstrip(".") not in told:
+                found.append((field, wrong))
+                told += f"\n{wrong}"
+        return found
 
 
 class Unreachable(WorkspaceError):

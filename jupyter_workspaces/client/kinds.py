@@ -84,8 +84,8 @@ def choose(kinds: Sequence[Kind], wanted: str) -> Kind:
         return matching[0]
     if matching:
         names = ", ".join(kind.name for kind in matching)
-        raise WorkspaceError(f"“{wanted}” names {len(matching)} kinds.", f"Use a name: {names}.", {"kind": names})
-    raise _unknown("kind of workspace", wanted, [kind.name for kind in kinds], "kind", "jw.kinds() shows them.", status=404)
+        raise WorkspaceError(f"“{wanted}” names {len(matching)} kinds.", f"Use a name: {names}.", {"kind": "ambiguous"}, 422)
+    raise _unknown("kind of workspace", wanted, [kind.name for kind in kinds], "kind", "jw.kinds() shows them.")
 
 
 def closest(wanted: str, known: Collection[str]) -> str:
@@ -134,7 +134,7 @@ def _choose(options: Sequence[Option], wanted: str | None, what: str, kind: Kind
         return matching[0]
     if matching:
         ids = ", ".join(one.id for one in matching)
-        raise WorkspaceError(f"“{wanted}” names {len(matching)} {what}s of {kind.name}.", f"Use an id: {ids}.", {what: ids})
+        raise WorkspaceError(f"“{wanted}” names {len(matching)} {what}s of {kind.name}.", f"Use an id: {ids}.", {what: "ambiguous"}, 422)
     raise _unknown(f"{what} of {kind.name}", wanted, [option.id for option in options if not option.hidden and not option.denied], what)
 
 
@@ -155,7 +155,7 @@ def _offered(options: Sequence[Option]) -> str:
     return ", ".join(option.id for option in options if not option.hidden and not option.denied) or "none"
 
 
-def _unknown(what: str, wanted: str, known: Sequence[str], field: str, hint: str = "", status: int | None = None) -> WorkspaceError:
+def _unknown(what: str, wanted: str, known: Sequence[str], field: str, hint: str = "") -> WorkspaceError:
     suggestion = closest(wanted, known).strip() or f"There is: {', '.join(known) or 'none'}."
     text = f"There is no {what} named “{wanted}”."
-    return WorkspaceError(text, f"{suggestion} {hint}".strip(), {field: text}, status)
+    return WorkspaceError(text, f"{suggestion} {hint}".strip(), {field: text}, 404)

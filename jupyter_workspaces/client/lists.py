@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, overload
 
 from . import display
@@ -54,26 +54,51 @@ class Table(Sequence[T]):
 
 
 class WorkspaceList(Table[Workspace]):
-    """What `jw.list()` gives."""
+    """What `jw.list()` gives. `where` names the namespace in words."""
+
+    def __init__(
+        self, items: Iterable[Workspace], where: str = "", volumes: Callable[[str], Mapping[str, list[str]]] | None = None
+    ) -> None:
+        super().__init__(items)
+        self.where, self._volumes = where, volumes
+
+    def learn_volumes(self) -> None:
+        """Ask which claims the workspaces mount, once for each namespace. Who may not know leaves it at None."""
+        if self._volumes is None:
+            return
+        for namespace in {one.namespace for one in self}:
+            try:
+                known = self._volumes(namespace)
+            except WorkspaceError as error:
+                if error.status not in (401, 403, 404):
+                    raise
+                continue
+            for one in self:
+                if one.namespace == namespace:
+                    one.mounts = sorted(known.get(one.name, []))
+
+    def __repr__(self) -> str:
+        return super().__repr__() if self else f"No workspaces in {self.where}."
 
     def rows(self) -> tuple[list[str], list[list[str]]]:
         return display.workspaces_rows(self)
 
     def records(self) -> list[Mapping[str, Any]]:
         """With times as aware datetimes, None where there is none."""
+        self.learn_volumes()
+        times = ("created", "last_used")
         return [
             {
                 **one.to_dict(),
                 "image_name": one.image_name,
                 "size_words": one.size_words,
-                "created": _time(one.created),
-                "last_activity": _time(one.last_activity),
+                **dict(zip(times, (_time(one.created), _time(one.last_activity)), strict=True)),
             }
             for one in self
         ]
 
     def _repr_html_(self) -> str:
-        return display.workspaces_table(self)
+        return display.workspaces_table(self, self.where)
 
 
 class KindList(Table[Kind]):

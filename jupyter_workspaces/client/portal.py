@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import concurrent.futures
+import logging
 import os
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
@@ -20,16 +21,22 @@ T = TypeVar("T")
 
 STOP_LIMIT = 3.0  # seconds that open work gets to end when Python ends
 
+log = logging.getLogger(__name__)
+
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
 _thread: threading.Thread | None = None
 _pid = 0
+_stopped: asyncio.AbstractEventLoop | None = None  # at Python's end it stays stopped
 
 
 def loop() -> asyncio.AbstractEventLoop:
-    """The private loop; thread and loop are made on first use, and again in a forked child."""
+    """The private loop; made with its thread on first use, and again in a forked child or when the thread has ended."""
     global _loop, _thread, _pid
     with _lock:
+        if _loop is not None and _loop is not _stopped and _pid == os.getpid() and (_thread is None or not _thread.is_alive()):
+            log.error("The thread of the workspaces' client had ended; it is started again.")
+            _loop = None
         if _loop is None or _pid != os.getpid():
             started = threading.Event()
             _loop, _pid = asyncio.new_event_loop(), os.getpid()
@@ -43,6 +50,16 @@ def loop() -> asyncio.AbstractEventLoop:
 def submit(coroutine: Coroutine[Any, Any, T]) -> Future[T]:
     """Start it there and go on."""
     return asyncio.run_coroutine_threadsafe(coroutine, loop())
+
+
+def start(coroutine: Coroutine[Any, Any, object], name: str) -> None:
+    """Start it there and forget it; what it raises is logged, by its type."""
+
+    def ended(future: Future[object]) -> None:
+        if not future.cancelled() and (error := future.exception()) is not None:
+            log.error("%s failed: %s", name, type(error).__name__)
+
+    submit(coroutine).add_done_callback(ended)
 
 
 def run(coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
@@ -118,6 +135,8 @@ def _stop(serving: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
         await asyncio.wait(tasks, timeout=STOP_LIMIT) if tasks else None
         serving.stop()
 
+    global _stopped
+    _stopped = serving
     if thread.is_alive() and serving.is_running():
         asyncio.run_coroutine_threadsafe(end(), serving)
         thread.join(STOP_LIMIT + 1)

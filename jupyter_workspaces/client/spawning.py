@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from ..timeouts import timeout
 from .asynchronous import AsyncClient, Object
@@ -62,7 +62,7 @@ class Wish:
         asked = self.data[claim]
         path, mode = (asked, "rw") if isinstance(asked, str) else asked
         if mode not in ("ro", "rw"):
-            raise WorkspaceError(f"“{mode}” is no way to mount {claim}.", 'Use "ro" (read-only) or "rw".', {"data": mode})
+            raise WorkspaceError(f"“{mode}” is no way to mount {claim}.", 'Use "ro" (read-only) or "rw".', {"data": mode}, 422)
         # A path without a slash in front lies in the home: that is where a person looks for it.
         place = path if path.startswith("/") else f"{self.kind.home.rstrip('/')}/{path.strip('/')}"
         return {"pvcName": claim, "mountPath": place, **({"readOnly": True} if mode == "ro" or claim in self.read_only else {})}
@@ -76,12 +76,8 @@ async def spawn(client: AsyncClient, namespace: str, wish: Wish) -> Object:
     for claim in (*([wish.home] if wish.home else []), *wish.data):
         if claim not in held:
             text = f"There is no claim {claim} in {namespace}."
-            raise WorkspaceError(
-                text,
-                f'jw.create_claim("{claim}") makes it.{closest(claim, held)}',
-                {"home" if claim == wish.home else "data": text},
-                404,
-            )
+            hint = f'jw.create_claim("{claim}") makes it.{closest(claim, held)}'
+            raise WorkspaceError(text, hint, {"home" if claim == wish.home else "data": text}, 404)
     if wish.name is not None:
         return await _make(client, namespace, wish, wish.name, held)
     for attempt in range(NAME_ATTEMPTS):
@@ -96,38 +92,70 @@ async def spawn(client: AsyncClient, namespace: str, wish: Wish) -> Object:
 
 async def _make(client: AsyncClient, namespace: str, wish: Wish, name: str, held: Collection[str]) -> Object:
     home = f"home-{name}" if wish.home is None else wish.home
-    body = wish.body(name, home)
-    new_home = bool(home) and home not in held
-    if new_home:
-        await client.create_claim(namespace, home, HOME_SIZE)
-    try:
-        await client.create(namespace, body)
-    except asyncio.CancelledError:  # somebody interrupts
-        if new_home:
-            await _remove(client, namespace, name, home, certain=False)
-        raise
-    except WorkspaceError as error:
-        certain = error.status is not None and error.status < 500
-        if new_home and not await _remove(client, namespace, name, home, certain=certain):
-            text = f'The claim {home} was made for it and is left: jw.delete_claim("{home}") deletes it.'
-            error.hint = f"{error.hint} {text}".strip()
-        raise
+    claims = [(home, HOME_SIZE)] if home and home not in held else []
+    await create_with_claims(client, namespace, wish.body(name, home), claims)
     return await client.get(namespace, name)
 
 
-async def _remove(client: AsyncClient, namespace: str, name: str, home: str, *, certain: bool) -> bool:
-    """Delete a claim that was only made for a workspace which there is not. False when that is not known, or not possible now."""
+class Creates(Protocol):
+    """What makes workspaces and claims: `AsyncClient`, or a test's stand-in."""
+
+    async def create(self, namespace: str, body: Mapping[str, Any]) -> None: ...
+
+    async def model(self, namespace: str, name: str) -> Any: ...
+
+    async def create_claim(self, namespace: str, name: str, size: str) -> None: ...
+
+    async def delete_claim(self, namespace: str, name: str) -> None: ...
+
+
+async def create_with_claims(client: Creates, namespace: str, body: Mapping[str, Any], claims: Sequence[tuple[str, str]]) -> None:
+    """Create claims (name and size), then the workspace that mounts them.
+
+    When one is refused, or somebody interrupts, the claims that were made here are deleted again; a claim that existed
+    before never is. Raises `WorkspaceError`; where the answer was lost and the workspace exists, its claims are left to it.
+    """
+    made: list[str] = []
+    try:
+        for name, size in claims:
+            await client.create_claim(namespace, name, size)
+            made.append(name)
+        await client.create(namespace, body)
+    except asyncio.CancelledError:
+        await _take_back(client, namespace, body["name"], made, certain=len(made) < len(claims))
+        raise
+    except WorkspaceError as error:
+        certain = len(made) < len(claims) or (error.status is not None and 400 <= error.status < 500)
+        if left := await _take_back(client, namespace, body["name"], made, certain=certain):
+            text = f"{error.message.rstrip('.')}. The volume {', '.join(left)} was made for it and could not be deleted."
+            hint = " ".join(f'jw.delete_claim("{name}") deletes it.' for name in left)
+            raise WorkspaceError(text, f"{error.hint} {hint}".strip(), error.fields, error.status) from error
+        raise
+
+
+async def _take_back(client: Creates, namespace: str, workspace: str, claims: Sequence[str], *, certain: bool) -> list[str]:
+    """Delete claims that were only made for a workspace. Returns those that are still there without it, or may be.
+
+    `certain` says that the workspace does not exist; else that is asked.
+    """
+    left = list(claims)
     try:
         async with timeout(REMOVE_SECONDS):
-            if not certain and await _exists(client, namespace, name):
-                return True  # its answer was lost, and it has its home
-            await client.delete_claim(namespace, home)
+            if left and not certain and await _exists(client, namespace, workspace):
+                return []
+            for name in claims:
+                try:
+                    await client.delete_claim(namespace, name)
+                except WorkspaceError as error:
+                    if error.status != 404:
+                        continue
+                left.remove(name)
     except (WorkspaceError, asyncio.TimeoutError):
-        return False
-    return True
+        return left
+    return left
 
 
-async def _exists(client: AsyncClient, namespace: str, name: str) -> bool:
+async def _exists(client: Creates, namespace: str, name: str) -> bool:
     try:
         await client.model(namespace, name)
     except WorkspaceError as error:
@@ -141,7 +169,7 @@ def check_name(name: str) -> None:
     """Raises `WorkspaceError` for what cannot be a workspace's name."""
     if len(name) > NAME_LIMIT or not _NAME.fullmatch(name):
         hint = f"Use at most {NAME_LIMIT} lower-case letters, digits and “-”, beginning and ending with a letter or digit."
-        raise WorkspaceError(f"“{name}” cannot be a workspace's name.", hint, {"name": hint})
+        raise WorkspaceError(f"“{name}” cannot be a workspace's name.", hint, {"name": f"“{name}” cannot be a workspace's name"}, 422)
 
 
 def free_name(kind: str, taken: Collection[str]) -> str:

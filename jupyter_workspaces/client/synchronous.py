@@ -7,9 +7,10 @@ import functools
 from collections.abc import Collection, Mapping
 
 from . import portal, spawning
+from .arguments import checked
 from .asynchronous import AsyncClient, Names, Object, Objects
 from .errors import WorkspaceError
-from .kinds import Kind, choose, from_item
+from .kinds import Kind, choose, closest, from_item
 from .lists import KindList, WorkspaceList
 from .spawning import Mounts, Wish
 from .workspace import REQUEST_LIMIT, Workspace
@@ -65,22 +66,33 @@ class Client:
         """Kinds of workspaces, hidden ones left out."""
         return KindList(kind for kind in self._kinds() if not kind.hidden)
 
+    @checked
     def list(self, namespace: str | None = None) -> WorkspaceList:
-        """Workspaces of a namespace; `"*"` for all."""
+        """Workspaces of a namespace; `"*"` for all. Raises `WorkspaceError` 404 if the namespace does not exist."""
         items = portal.ask(self.asynchronous.list(namespace), CONNECT_LIMIT)
-        return WorkspaceList(Workspace(self.asynchronous, item) for item in items)
+        if not items:
+            self._check(namespace)
+        where = "all namespaces" if namespace == "*" else namespace or self.namespace
+        return WorkspaceList((Workspace(self.asynchronous, item) for item in items), where, self._volumes)
 
+    @checked
     def get(self, name: str, namespace: str | None = None) -> Workspace:
         return Workspace(self.asynchronous, portal.ask(self.asynchronous.get(namespace or self.namespace, name), CONNECT_LIMIT))
 
+    @checked
     def claims(self, namespace: str | None = None) -> Objects:
-        """Claims: name, size, who uses them."""
-        return portal.ask(self.asynchronous.claims(namespace), CONNECT_LIMIT)
+        """Claims: name, size, who uses them. Raises `WorkspaceError` 404 if the namespace does not exist."""
+        found = portal.ask(self.asynchronous.claims(namespace), CONNECT_LIMIT)
+        if not found:
+            self._check(namespace)
+        return found
 
+    @checked
     def create_claim(self, name: str, size: str = "1Gi", namespace: str | None = None) -> None:
         """Make a volume to be used as home or for data. `size` as a quantity: `10Gi`."""
         portal.ask(self.asynchronous.create_claim(namespace or self.namespace, name, size), CONNECT_LIMIT)
 
+    @checked
     def delete_claim(self, name: str, namespace: str | None = None) -> None:
         """Delete a volume and the files in it. Raises `WorkspaceError` 409 when a workspace mounts it."""
         for claim in self.claims(namespace):
@@ -89,6 +101,7 @@ class Client:
                 raise WorkspaceError(text, "Delete that first, or give it another volume.", status=409)
         portal.ask(self.asynchronous.delete_claim(namespace or self.namespace, name), CONNECT_LIMIT)
 
+    @checked
     def spawn(
         self,
         kind: str,
@@ -106,10 +119,29 @@ class Client:
     ) -> Workspace:
         """Make a workspace and start it; `ws.wait()`, or `wait=True`, waits until it runs.
 
-        `kind`, `image`, `size`: ids or names, `jw.kinds()` shows them; without image and size the kind's defaults. `name`: a free one
-        is found without it. `home`: the claim for its files; without it `home-<name>`, which is made when it does not exist; `""` for none.
-        `data`: claims and where they appear, `{"sales": "/data/sales"}`, or `{"sales": ("/data/sales", "ro")}` to read only; `read_only`
-        names some of them too. Claims that are named must exist (`jw.create_claim`). `labels` go onto its pod.
+        Args:
+            kind: Name or title of its kind; `jw.kinds()` shows them.
+            name: Its name; without one a free name is found.
+            image: Id or title of an image of the kind; without one the kind's default.
+            size: Id or title of a size of the kind; without one the kind's default.
+            home: The claim for its files; without one `home-<name>`, which is made (10 GiB) when it does
+                not exist, and deleted again when the workspace is refused; `""` for no home.
+            data: Claims and where they appear: `{"sales": "/data/sales"}`, or
+                `{"sales": ("/data/sales", "ro")}` to read only. A path without a slash in front lies in the home.
+            read_only: Names of claims in `data` that are mounted to be read only.
+            labels: Labels for its pod.
+            namespace: Where it is made; without one the client's own.
+            paused: Make it without starting it.
+            wait: Wait until it runs.
+
+        Returns:
+            The new workspace.
+
+        Raises:
+            WorkspaceError: It is refused, or a named kind, image, size or claim does not exist (404).
+
+        Example:
+            >>> jw.spawn("jupyterlab", name="fraud-model", image="SciPy 1.9", size="Small", wait=True)
         """
         chosen = choose(self._kinds(), kind)
         wish = Wish(
@@ -125,6 +157,29 @@ class Client:
         )
         made = Workspace(self.asynchronous, portal.ask(spawning.spawn(self.asynchronous, namespace or self.namespace, wish), CONNECT_LIMIT))
         return made.wait() if wait and not paused else made
+
+    def _check(self, namespace: str | None) -> None:
+        """An empty answer may mean that there is no such namespace. Who may not list namespaces is not told."""
+        if namespace == "*":
+            return
+        asked = namespace or self.namespace
+        try:
+            known = self.namespaces()
+        except WorkspaceError as error:
+            if error.status in (401, 403, 404):
+                return
+            raise
+        if asked not in known:
+            text = f"There is no namespace {asked}."
+            raise WorkspaceError(text, f"There is: {', '.join(known) or 'none'}.{closest(asked, known)}", {"namespace": text}, 404)
+
+    def _volumes(self, namespace: str) -> dict[str, Names]:
+        """Claims by the name of the workspace that mounts them. Raises `WorkspaceError`."""
+        found: dict[str, Names] = {}
+        for claim in portal.ask(self.asynchronous.claims(namespace), CONNECT_LIMIT):
+            for user in claim.get("workspaces") or ():
+                found.setdefault(str(user["name"]), []).append(str(claim["name"]))
+        return found
 
     def _kinds(self) -> Kinds:
         return [from_item(item) for item in portal.ask(self.asynchronous.kinds(), CONNECT_LIMIT)]

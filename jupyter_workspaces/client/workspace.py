@@ -9,8 +9,10 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..resources import quantities
 from ..terminal import log_line
-from . import display, portal, trust, words
+from . import display, losses, portal, trust, words
+from .arguments import checked
 from .asynchronous import AsyncClient
 from .errors import TimedOut, WorkspaceError
 from .opening import open_page
@@ -33,6 +35,10 @@ class Workspace:
 
     def __init__(self, client: AsyncClient, item: Object) -> None:
         self._client, self._item = client, item
+        self.mounts: list[str] | None = None
+        """Names of the claims that it mounts; None until that was asked for (`volumes`, `WorkspaceList.learn_volumes`)."""
+        self.known_home: str | None = None
+        self._labels: dict[str, str] | None = None
 
     # What it is
 
@@ -102,8 +108,17 @@ class Workspace:
 
     @property
     def home(self) -> str:
-        """The claim of its home, once that was asked for (`volumes`)."""
-        return str((self._item.get("volumes") or {}).get("home") or "")
+        """The claim of its home, empty without one. Asks the server the first time."""
+        if self.known_home is None:
+            self.volumes()
+        return self.known_home or ""
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The labels that its pods get (`spawn(labels=…)`). Asks the server the first time."""
+        if self._labels is None:
+            self.volumes()
+        return dict(self._labels or {})
 
     @property
     def path(self) -> str:
@@ -125,15 +140,37 @@ class Workspace:
     def summary(self) -> str:
         return " · ".join(part for part in (self.kind, self.image_name, self.size_words) if part)
 
+    @property
+    def resources(self) -> dict[str, float | None]:
+        """What its size asks for: `cpu` in cores, `memory` in bytes, `gpu` as a count; None where the kind does not say."""
+        labels = {str(label.get("key")): str(label.get("value")) for label in self._option("podConfig").get("labels") or ()}
+        return {name: _amount(labels.get(name)) for name in ("cpu", "memory", "gpu")}
+
     def to_dict(self) -> dict[str, Any]:
-        """For JSON, YAML and scripts."""
+        """For JSON, YAML and scripts (docs/command-line.md). Times as RFC 3339 in UTC; what is not known is None."""
         names = ("name", "namespace", "state", "message", "kind", "image", "size", "paused")
-        return {name: getattr(self, name) for name in names} | {"url": self.url}
+        return {name: getattr(self, name) for name in names} | {
+            "url": self.url,
+            "created": _rfc3339(self.created),
+            "last_used": _rfc3339(self.last_activity),
+            "volumes": self.mounts,
+            **self.resources,
+        }
 
     def volumes(self) -> list[str]:
-        """Names of the claims that it mounts."""
-        model = portal.ask(self._client.model(self.namespace, self.name), REQUEST_LIMIT)["podTemplate"]["volumes"]
-        return [*([model["home"]] if model.get("home") else []), *(data["pvcName"] for data in model["data"])]
+        """Names of the claims that it mounts, its home first."""
+        self._learn(portal.ask(self._client.model(self.namespace, self.name), REQUEST_LIMIT))
+        return list(self.mounts or ())
+
+    def _learn(self, model: Object) -> None:
+        self._labels = dict((model["podTemplate"].get("podMetadata") or {}).get("labels") or {})
+        volumes = model["podTemplate"]["volumes"]
+        self.known_home = str(volumes.get("home") or "")
+        self.mounts = [*([self.known_home] if self.known_home else []), *(data["pvcName"] for data in volumes["data"])]
+
+    def losses(self) -> str:
+        """One sentence on what is lost when it is paused or restarted, such as running kernels; empty when nothing is."""
+        return portal.ask(losses.of_stopping(self._client, self._item), REQUEST_LIMIT)
 
     def __repr__(self) -> str:
         return display.card_text(self)
@@ -143,6 +180,8 @@ class Workspace:
         if not portal.inside():
             with contextlib.suppress(WorkspaceError):
                 self._item = portal.ask(self._client.get(self.namespace, self.name), GLANCE_LIMIT)
+                if self.known_home is None:
+                    self._learn(portal.ask(self._client.model(self.namespace, self.name), GLANCE_LIMIT))
         return display.card(self)
 
     # What can be done
@@ -152,6 +191,7 @@ class Workspace:
         self._item = portal.ask(self._client.get(self.namespace, self.name), REQUEST_LIMIT)
         return self
 
+    @checked
     def wait(self, state: str = "Running", timeout: float | None = 120, quiet: bool = False) -> Workspace:
         """Wait until it is in a state, showing the steps and their reasons. `timeout` in seconds, None waits for ever.
 
@@ -216,6 +256,7 @@ class Workspace:
                 return False
             raise
 
+    @checked
     def pause(self, wait: bool = True, timeout: float | None = 60, *, now: bool = False) -> Workspace:
         """Stop its programs; the volumes keep their files. With `now` they get no time to save anything."""
         portal.ask(self._client.pause(self.namespace, self.name, True), REQUEST_LIMIT)
@@ -223,6 +264,7 @@ class Workspace:
             return self.stop_now(wait, timeout)
         return self.wait("Paused", timeout) if wait else self.refresh()
 
+    @checked
     def stop_now(self, wait: bool = True, timeout: float | None = 60) -> Workspace:
         """End its programs without the rest of their grace period, while it pauses, restarts or is deleted.
 
@@ -240,6 +282,7 @@ class Workspace:
             return self
         return self.wait("Paused" if self.paused else "Running", timeout)
 
+    @checked
     def resume(self, wait: bool = True, timeout: float | None = 120) -> Workspace:
         """Start it again."""
         portal.ask(self._resume(), REQUEST_LIMIT)
@@ -255,6 +298,7 @@ class Workspace:
             await asyncio.sleep(pause)
         await self._client.pause(self.namespace, self.name, False)
 
+    @checked
     def restart(self, wait: bool = True, timeout: float | None = 180) -> Workspace:
         """Pause, wait, start; from any state."""
         before = self._item["lastRunningTime"]
@@ -275,6 +319,7 @@ class Workspace:
                 return
             await asyncio.sleep(pause)
 
+    @checked
     def delete(self, wait: bool = True, timeout: float | None = None, *, now: bool = False, quiet: bool = True) -> None:
         """Delete it; its volumes stay. Returns when its programs have ended, unless `wait` is false.
 
@@ -319,6 +364,7 @@ class Workspace:
             await asyncio.sleep(pause)
             pause = min(pause * 1.1, SLOW_POLL_SECONDS)
 
+    @checked
     def logs(self, tail: int = 100, follow: bool = False, previous: bool = False) -> str:
         """The last lines of its log. With `follow` they are printed as they come, until interrupted."""
         if not follow:
@@ -339,6 +385,7 @@ class Workspace:
         """The steps of its start, each with its time and, while it lasts, its reason."""
         return portal.ask(self._client.progress(self.namespace, self.name), REQUEST_LIMIT)
 
+    @checked
     def request(self, method: str, path: str, json: Any = None) -> Any:
         """Ask the program in the workspace itself, through the server: `ws.request("GET", "api/status")`. JSON comes back decoded."""
         status, media, body = portal.ask(self._client.connect_request(method, self.path + path.lstrip("/"), json), REQUEST_LIMIT)
@@ -362,3 +409,20 @@ def _pauses() -> Iterator[float]:
     while True:
         yield pause
         pause = min(pause * 1.1, SLOW_POLL_SECONDS)
+
+
+def _rfc3339(milliseconds: float) -> str | None:
+    from datetime import datetime, timezone
+
+    if not milliseconds:
+        return None
+    return datetime.fromtimestamp(milliseconds / 1000, timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _amount(quantity: str | None) -> float | None:
+    """Cores, bytes or a count of a Kubernetes quantity; None where there is none."""
+    try:
+        exact = quantities.parse(quantity) if quantity else None
+    except quantities.QuantityError:
+        return None
+    return None if exact is None else int(exact) if exact == exact.to_integral_value() else float(exact)

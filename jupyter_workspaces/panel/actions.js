@@ -1,4 +1,4 @@
-// What a row can be asked for: actions of the kernel, details that unfold, the question before a delete.
+// What a row can be asked for: actions of the kernel, details that unfold, the question before something is lost.
 
 const Actions = {
   clicked(event) {
@@ -34,7 +34,7 @@ const Actions = {
   },
 
   /** Ask the kernel, and show it at once. */
-  request(entry, id) {
+  request(entry, id, sure = false) {
     const hadFocus = entry.contains(this.active());
     entry.row.ask(id);
     if (hadFocus && !entry.contains(this.active())) {
@@ -46,7 +46,12 @@ const Actions = {
       entry.row.draw({ ...entry.row.data, note });
       this.say(note);
     }, KERNEL_LIMIT);
-    this.send({ type: "action", key: entry.row.data.key, id });
+    this.send({
+      type: "action",
+      key: entry.row.data.key,
+      id,
+      ...(sure && { sure }),
+    });
   },
 
   toggleDetails(entry) {
@@ -60,29 +65,51 @@ const Actions = {
   },
 
   askDelete(entry) {
+    this.ask(entry, "delete");
+    entry.question.focus();
+    this.send({ type: "ask", key: entry.row.data.key });
+  },
+
+  /** The question before an action, below its row. */
+  ask(entry, action) {
     this.fold(entry, false);
-    entry.question = new Question(entry.row.data, (yes) => {
+    entry.question = new Question(entry.row.data, action, (yes) => {
       this.fold(entry);
       if (yes) {
-        this.request(entry, "delete");
+        this.request(entry, action, action !== "delete");
       }
     });
     this.unfold(entry, entry.question.node);
-    entry.question.focus();
-    this.send({ type: "ask", key: entry.row.data.key });
+  },
+
+  /** The kernel found what is lost: it explains the question, or asks one before it acts. */
+  asked(entry, { action = "delete", text }) {
+    if (action !== "delete" && entry.question?.action !== action) {
+      const hadFocus = entry.contains(this.active());
+      clearTimeout(entry.row.patience);
+      entry.row.ask(null);
+      this.ask(entry, action);
+      if (hadFocus) {
+        entry.question.focus();
+      }
+      this.say(`${entry.question.title} ${text}`);
+    }
+    if (entry.question?.action === action) {
+      entry.question.explain(text);
+    }
   },
 
   unfold(entry, node) {
     entry.unfolded = make(
       "div",
       "cw-unfolded",
-      { role: "row" },
+      { role: "row", "aria-level": 2 },
       make("div", "", { role: "gridcell", "aria-colspan": 7 }, node),
     );
     entry.append(entry.unfolded);
     entry.classList.add("cw-open");
     entry.row.node.setAttribute("aria-expanded", "true");
-    this.body.classList.toggle(
+    this.scroller.classList.toggle(
       "cw-tall",
       Boolean(this.body.querySelector(".cw-details")),
     );
@@ -96,12 +123,12 @@ const Actions = {
     const hadFocus = entry.unfolded.contains(this.active());
     entry.unfolded.remove();
     entry.classList.remove("cw-open");
-    entry.row.node.removeAttribute("aria-expanded");
+    entry.row.node.setAttribute("aria-expanded", "false");
     if (entry.details) {
       this.send({ type: "details", key: entry.row.data.key, open: false });
     }
     entry.unfolded = entry.details = entry.question = entry.trust = null;
-    this.body.classList.toggle(
+    this.scroller.classList.toggle(
       "cw-tall",
       Boolean(this.body.querySelector(".cw-details")),
     );

@@ -12,32 +12,37 @@ function section(title, ...children) {
   );
 }
 
+const QUESTIONS = {
+  delete: ["Delete", "Keep", "What runs in it ends. Its volumes stay."],
+  pause: ["Pause", "Keep running", ""],
+  restart: ["Restart", "Keep running", ""],
+};
+
 /** The question before something is lost. `answer(true)` for yes. */
 class Question {
-  constructor(data, answer) {
+  constructor(data, action, answer) {
+    const [verb, stay, lost] = QUESTIONS[action];
+    this.action = action;
+    this.title = `${verb} ${data.title}?`;
     const ask = make(
       "p",
       "cw-question",
       {},
-      "Delete ",
+      `${verb} `,
       make("em", "", {}, data.title),
       "? ",
     );
-    this.lost = make("span", "", {}, "What runs in it ends. Its volumes stay.");
+    const id = `cw-lost-${Math.random().toString(36).slice(2)}`;
+    this.lost = make("span", "", { id }, lost);
     ask.append(this.lost);
-    this.yes = make(
-      "button",
-      "cw-button cw-danger",
-      { type: "button" },
-      "Delete",
-    );
-    this.no = make("button", "cw-button", { type: "button" }, "Keep");
+    this.yes = make("button", "cw-button cw-danger", { type: "button" }, verb);
+    this.no = make("button", "cw-button", { type: "button" }, stay);
     this.yes.addEventListener("click", () => answer(true));
     this.no.addEventListener("click", () => answer(false));
     this.node = make(
       "div",
       "cw-ask",
-      { role: "alertdialog", "aria-label": `Delete ${data.title}?` },
+      { role: "alertdialog", "aria-label": this.title, "aria-describedby": id },
       ask,
       this.yes,
       this.no,
@@ -78,11 +83,12 @@ class Details {
     this.events = make(
       "div",
       "cw-events",
-      {},
+      { tabindex: 0, role: "group", "aria-label": `Events of ${data.title}` },
       make("span", "cw-muted", {}, "Asking the cluster…"),
     );
     this.log = make("pre", "cw-log", {
       tabindex: 0,
+      role: "group",
       "aria-label": `Log of ${data.title}`,
     });
     this.logEnd = make("span", "cw-muted");
@@ -90,7 +96,11 @@ class Details {
     this.following.addEventListener("change", () => this.follow());
     this.facts = make("dl", "cw-facts");
     this.copies = make("div", "cw-copies");
-    this.raw = make("pre", "cw-log");
+    this.raw = make("pre", "cw-log", {
+      tabindex: 0,
+      role: "group",
+      "aria-label": `Raw cluster messages about ${data.title}`,
+    });
     const head = make(
       "div",
       "cw-logHead",
@@ -126,7 +136,7 @@ class Details {
           "details",
           "cw-raw",
           {},
-          make("summary", "", {}, "What the cluster says, word for word"),
+          make("summary", "", {}, "Raw cluster messages"),
           this.raw,
         ),
       ),

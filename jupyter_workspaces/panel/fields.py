@@ -81,43 +81,56 @@ class Draft:
         }
 
     def python(self, namespace: str, usual: str) -> str:
-        """The same for a cell. The namespace is only named where it is not the client's usual one; `spawn` makes a missing home itself."""
+        """The same as code that runs in a cell. The namespace is only named where it is not the client's usual one.
+
+        A new home that `jw.spawn` would make by itself is left to it: then a refused create removes it again.
+        """
         where = [] if namespace == usual else [f"namespace={_quoted(namespace)}"]
+        by_spawn = (f"home-{self.name}", HOME_SIZE)
+        left_out = self.home_create and (self.home, self.home_create) == by_spawn
         lines = [
             f"jw.create_claim({', '.join([_quoted(name), f'size={_quoted(size)}', *where])})"
             for name, size in self.new_claims()
-            if (name, size) != (self.home, HOME_SIZE)
+            if not (left_out and name == self.home)
         ]
         said = [
             _quoted(self.kind),
             *(f"{key}={_quoted(value)}" for key, value in (("name", self.name), ("image", self.image), ("size", self.size))),
         ]
-        if self.home:
+        if not left_out:
             said.append(f"home={_quoted(self.home)}")
         if mounted := [mount for mount in self.data if mount.claim and mount.path]:
             said.append(f"data={{{', '.join(f'{_quoted(mount.claim)}: {_quoted(mount.path)}' for mount in mounted)}}}")
         if fixed := [_quoted(mount.claim) for mount in mounted if mount.read_only]:
             said.append(f"read_only=[{', '.join(fixed)}]")
-        return "\n".join([*lines, f"ws = jw.spawn({', '.join([*said, *where])})"])
+        return "\n".join(["import jupyter_workspaces as jw", "", *lines, f"ws = jw.spawn({', '.join([*said, *where])})"])
 
     def new_claims(self) -> list[tuple[str, str]]:
         """Claims to be made before the workspace: name and size."""
         wanted = [(self.home, self.home_create), *((mount.claim, mount.create) for mount in self.data)]
         return [(name, size) for name, size in wanted if name and size]
 
-    def wrong(self) -> dict[str, str]:
-        """What can be seen to be wrong before the server is asked."""
+    def wrong(self, home_path: str = "") -> dict[str, str]:
+        """What can be seen to be wrong before the server is asked. `home_path` is where the kind mounts the home."""
         found = {}
         if (why := wrong_name(self.name)) is not None:
             found["name"] = why
-        paths = [mount.path for mount in self.data]
+        if self.home_create and not self.home:
+            found["home-name"] = "Give the new volume a name."
+        taken = {home_path.rstrip("/"): "The home"} if self.home and home_path else {}
+        claims: set[str] = set()
         for index, mount in enumerate(self.data):
+            path = mount.path.rstrip("/")
             if not mount.claim:
-                found[f"data[{index}]"] = "Choose a volume, or take this line away."
+                found[f"data[{index}]"] = "Choose a volume, or remove this line."
+            elif mount.claim in claims:
+                found[f"data[{index}]"] = "This volume is in another line already."
             elif not re.fullmatch(r"/[^/].*", mount.path):
                 found[f"data[{index}]"] = "The path starts with one “/” and names a folder, like /data/sales."
-            elif paths.index(mount.path) < index:
-                found[f"data[{index}]"] = "Another volume is at this path already."
+            elif path in taken:
+                found[f"data[{index}]"] = f"{taken[path]} is at this path already."
+            claims.add(mount.claim)
+            taken.setdefault(path, "Another volume")
         return found
 
 

@@ -11,6 +11,7 @@ import ipywidgets as widgets
 
 from ..client import portal
 from ..client.errors import WorkspaceError
+from ..client.spawning import create_with_claims
 from .fields import (
     HOME_SIZE,
     Choice,
@@ -27,7 +28,7 @@ from .fields import (
 from .kinds import Kinds, cards, data_uri
 from .session import ALL, Session, sentence
 
-LABEL_WIDTH = "64px"
+LABEL_WIDTH = "104px"
 NEW, NONE = "\x00new", ""  # values of a volume chooser that no claim can have as its name
 SIZES = (("1 GiB", "1Gi"), ("5 GiB", "5Gi"), ("10 GiB", "10Gi"), ("50 GiB", "50Gi"), ("100 GiB", "100Gi"))
 MOUNTS_AT_MOST = 12
@@ -36,13 +37,14 @@ Options = list[tuple[str, str]]
 
 
 class Field:
-    """One control with the line below it that explains, or says what is wrong."""
+    """One control with the line below it that explains, or says what is wrong. The page knows it by `place` (kinds.js)."""
 
-    def __init__(self, control: Any, on_change: Callable[[], None]) -> None:
-        self.control = control
+    def __init__(self, control: Any, on_change: Callable[[], None], place: str) -> None:
+        self.control, self.place = control, place
         self.below = widgets.HTML()
         self.box = widgets.VBox([control, self.below])
         self.box.add_class("cw-field")
+        self.box.add_class(f"cw-at-{place}")
         self._hint = self._wrong = ""
         control.observe(lambda _change: portal.call(on_change), "value")
 
@@ -65,7 +67,7 @@ class Field:
         self._draw()
 
     def _draw(self) -> None:
-        shown = f'<span class="cw-wrong" role="alert">{escape(self._wrong)}</span>' if self._wrong else escape(self._hint)
+        shown = f'<span class="cw-wrong">{escape(self._wrong)}</span>' if self._wrong else escape(self._hint)
         if self.below.value != shown:
             self.below.value = shown
             (self.box.add_class if self._wrong else self.box.remove_class)("cw-wrongField")
@@ -74,11 +76,12 @@ class Field:
 class Volume:
     """A chooser of one claim: one that is there, or a new one with name and size."""
 
-    def __init__(self, title: str, on_change: Callable[[], None]) -> None:
+    def __init__(self, title: str, on_change: Callable[[], None], place: str) -> None:
         style = {"description_width": LABEL_WIDTH}
-        self.claim = Field(widgets.Dropdown(description=title, style=style), on_change)
-        self.name = Field(widgets.Text(description="Called", style=style), on_change)
-        self.size = Field(widgets.Dropdown(description="Capacity", options=SIZES, value=HOME_SIZE, style=style), on_change)
+        self.claim = Field(widgets.Dropdown(description=title, style=style), on_change, place)
+        self.name = Field(widgets.Text(description="Volume name", style=style), on_change, f"{place}-name")
+        sizes = widgets.Dropdown(description="Volume size", options=SIZES, value=HOME_SIZE, style=style)
+        self.size = Field(sizes, on_change, f"{place}-size")
         self.new = [self.name.box, self.size.box]
         self._suggested = ""
 
@@ -103,9 +106,9 @@ class Volume:
 class MountLine(Volume):
     """A data volume: a claim, where it appears, whether it may be written."""
 
-    def __init__(self, on_change: Callable[[], None], on_remove: Callable[[MountLine], None]) -> None:
-        super().__init__("Volume", on_change)
-        self.path = Field(widgets.Text(description="Path", style={"description_width": LABEL_WIDTH}), on_change)
+    def __init__(self, on_change: Callable[[], None], on_remove: Callable[[MountLine], None], place: str) -> None:
+        super().__init__("Volume", on_change, place)
+        self.path = Field(widgets.Text(description="Path", style={"description_width": LABEL_WIDTH}), on_change, f"{place}-path")
         self.read_only = widgets.Checkbox(description="read-only", indent=False, layout={"width": "auto"})
         self.read_only.observe(lambda _change: portal.call(on_change), "value")
         self.remove = widgets.Button(description="Remove", layout={"width": "auto"})
@@ -130,16 +133,18 @@ class Form:
         self._suggested = ""
         self._seen: Draft | None = None
         self._mounts: list[MountLine] = []
+        self._lines_made = 0
         self._busy = self._home_chosen = False
         style = {"description_width": LABEL_WIDTH}
         self.cards = Kinds()
         self.cards.layout.width = "100%"
         self.cards.observe(lambda _change: portal.call(self.choose), "chosen")
-        self.name = Field(widgets.Text(description="Name", style=style, continuous_update=False), self.changed)
-        self.image = Field(widgets.Dropdown(description="Image", style=style), self.changed)
-        self.size = Field(widgets.Dropdown(description="Size", style=style), self.changed)
-        self.home = Volume("Home", self.changed)
-        self.hidden = widgets.Checkbox(description="show hidden options", indent=False, layout={"width": "auto"})
+        self.cards.on_msg(lambda _cards, message, _buffers: portal.call(self.heard, message))
+        self.name = Field(widgets.Text(description="Name", style=style, continuous_update=False), self.changed, "name")
+        self.image = Field(widgets.Dropdown(description="Image", style=style), self.changed, "image")
+        self.size = Field(widgets.Dropdown(description="Size", style=style), self.changed, "size")
+        self.home = Volume("Home", self.changed, "home")
+        self.hidden = widgets.Checkbox(description="Show older options", indent=False, layout={"width": "auto"})
         self.hidden.observe(lambda _change: portal.call(self.offer_options), "value")
         self.add = widgets.Button(description="Add volume", layout={"width": "auto"})
         self.add.on_click(lambda _button: portal.call(self.add_mount))
@@ -213,7 +218,8 @@ class Form:
 
     def add_mount(self) -> None:
         if len(self._mounts) < MOUNTS_AT_MOST:
-            line = MountLine(self.changed, self.remove_mount)
+            self._lines_made += 1
+            line = MountLine(self.changed, self.remove_mount, f"data{self._lines_made}")
             self._mounts.append(line)
             self._offer_claims()
             self._lines.children = tuple(line.box for line in self._mounts)
@@ -244,7 +250,11 @@ class Form:
             if claim and not line.path.value:
                 line.path.control.value = suggested_path(claim, taken)
         usual = self._session.source.namespace if self._session.source else self.namespace
-        code = f"<pre>{escape(self.draft().python(self.namespace, usual))}</pre>" if self.python.value else ""
+        code = (
+            f'<pre tabindex="0" aria-label="The same in Python">{escape(self.draft().python(self.namespace, usual))}</pre>'
+            if self.python.value
+            else ""
+        )
         if self.code.value != code:
             self.code.value = code
 
@@ -257,31 +267,49 @@ class Form:
         if not self._busy and self.kind is not None:
             self._session.spawn(self._create())
 
+    def heard(self, message: Any) -> None:
+        """One message of the page: Enter was pressed in a field. It brings the texts as they stand there."""
+        if not isinstance(message, dict) or message.get("type") != "submit":
+            return
+        texts = {field.place: field for field in (self.name, self.home.name, *(f for line in self._mounts for f in (line.name, line.path)))}
+        for place, text in dict(message.get("texts") or {}).items():
+            if place in texts and isinstance(text, str) and texts[place].value != text:
+                texts[place].control.value = text
+        self.submit()
+
     async def _create(self) -> None:
         source, draft, namespace = self._session.source, self.draft(), self.namespace
         self._clear_errors()
         self._seen = draft
-        if (wrong := draft.wrong()) or source is None:
-            self._show_errors(wrong)
-            self._say("Not created yet: see above." if wrong else "There is no connection to the server.", wrong=True)
+        if (wrong := draft.wrong(self._home_path())) or source is None:
+            self._refuse(wrong, "Not created yet." if wrong else "There is no connection to the server.")
             return
-        self._busy, self.create.disabled, self.create.description = True, True, "Creating…"
+        self._busy, self.create.description = True, "Creating…"
+        self._say(f"Creating {draft.name}…")
         try:
-            for claim, size in draft.new_claims():
-                self._say(f"Making the volume {claim}…")
-                await source.create_claim(namespace, claim, size)
-            self._say(f"Asking the cluster for {draft.name}…")
-            await source.create(namespace, draft.body())
+            await create_with_claims(source, namespace, draft.body(), draft.new_claims())
         except WorkspaceError as error:
             placed, rest = by_field(error.fields)
-            self._show_errors(placed)
-            self._say(" ".join(["Not created.", *(rest or ([] if placed else [sentence(error)]))]), wrong=True)
+            self._refuse(placed, " ".join(["Not created.", *(rest or ([] if placed else [sentence(error)]))]))
         else:
-            self._say(f"{draft.name} is accepted and stands in the table above.")
+            self._say(f"Creating {draft.name}. Follow it above.")
             self._suggest_name(besides=draft.name)
         finally:
-            self._busy, self.create.disabled, self.create.description = False, False, "Create"
+            self._busy, self.create.description = False, "Create"
         await self._fetch_claims()
+
+    def _refuse(self, wrong: Mapping[str, str], text: str) -> None:
+        """Say why beside the fields, below the form and to who cannot see it; the first wrong field gets the focus."""
+        self._show_errors(wrong)
+        self._say(f"{text} See above." if wrong else text, wrong=True)
+        found = [(field, wrong[place]) for place, field in self._places().items() if place in wrong]
+        if found:
+            self.cards.send({"type": "say", "text": " ".join([text, *(f"{field.control.description}: {why}" for field, why in found)])})
+            self.cards.send({"type": "focus", "place": found[0][0].place})
+
+    def _home_path(self) -> str:
+        template = (self.kind or {}).get("podTemplate") or {}
+        return str((template.get("volumeMounts") or {}).get("home") or "")
 
     def _suggest_name(self, besides: str = "") -> None:
         """A free name, unless the person wrote one."""
@@ -303,7 +331,8 @@ class Form:
     def _offer_claims(self) -> None:
         known: Options = [(claim_label(claim), str(claim["name"])) for claim in self._claims]
         new: Options = [("New volume…", NEW)]
-        chosen = self.home.claim.value if self._home_chosen else usual_home(self._claims)
+        # Never one that is there: it may be somebody else's.
+        chosen = self.home.claim.value if self._home_chosen else NEW
         self.home.claim.offer([*known, *new], chosen)
         taken = [str(claim["name"]) for claim in self._claims]
         self.home.suggest(f"home-{self.name.value}", taken)
@@ -346,18 +375,14 @@ class Form:
         self._show_errors({})
 
     def _places(self) -> dict[str, Field]:
-        places = {"name": self.name, "image": self.image, "size": self.size, "home": self.home.claim}
+        places = {"name": self.name, "image": self.image, "size": self.size, "home": self.home.claim, "home-name": self.home.name}
         return {**places, **{f"data[{index}]": line.claim for index, line in enumerate(self._mounts)}}
 
     def _say(self, text: str, wrong: bool = False) -> None:
-        said = f'<span role="status"{" class=cw-wrong" if wrong else ""}>{escape(text)}</span>'
+        said = f"<span{' class=cw-wrong' if wrong else ''}>{escape(text)}</span>"
         if self.status.value != said:
             self.status.value = said
-
-
-def usual_home(claims: Sequence[Mapping[str, Any]]) -> str:
-    """A claim called a home that nobody uses, else a new one: work should outlive its workspace unless somebody says otherwise."""
-    return next((str(claim["name"]) for claim in claims if "home" in claim["name"] and not claim.get("workspaces")), NEW)
+            self.cards.send({"type": "say", "text": text})
 
 
 def _explain(found: list[Choice], chosen: str) -> str:

@@ -19,6 +19,7 @@ const Keys = {
     const entry = event.target.closest(".cw-entry");
     if (entry) {
       this.stand(entry);
+      entry.row.drawTitles();
     }
   },
 
@@ -131,16 +132,24 @@ const Keys = {
       id: `link:${index + 1}`,
       label: `Open ${target.label}`,
     }));
-    const items = [...links, ...data.menu].map(({ id, label }) => {
-      const shown =
-        id === "details" && entry.details ? "Close the details" : label;
-      return make(
-        "button",
-        `cw-item${id === "delete" ? " cw-danger" : ""}`,
-        { role: "menuitem", type: "button", tabindex: -1, "data-id": id },
-        shown,
-      );
-    });
+    // At 400 px there is room for one button: the other is in the menu.
+    const { secondary } = data;
+    const away =
+      secondary &&
+      !data.busy &&
+      !entry.row.buttons.get(secondary.id)?.offsetParent;
+    const items = [...links, ...(away ? [secondary] : []), ...data.menu].map(
+      ({ id, label }) => {
+        const shown =
+          id === "details" && entry.details ? "Close the details" : label;
+        return make(
+          "button",
+          `cw-item${id === "delete" ? " cw-danger" : ""}`,
+          { role: "menuitem", type: "button", tabindex: -1, "data-id": id },
+          shown,
+        );
+      },
+    );
     this.menu.replaceChildren(...items);
     this.menu.setAttribute("aria-label", `Actions of ${data.title}`);
     const dots = entry.row.buttons.get("menu");

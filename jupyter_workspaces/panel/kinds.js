@@ -40,7 +40,30 @@ export default {
     const root = document.createElement("section");
     root.className = "jp-ClusterWorkspacesKinds";
     root.setAttribute("aria-label", "New workspace");
+    // It stands from the beginning: a region that comes with its text is not read out.
+    const status = document.createElement("div");
+    status.className = "cw-hidden";
+    status.setAttribute("role", "status");
+    status.setAttribute("aria-live", "polite");
+    const shown = document.createElement("div");
+    root.append(shown, status);
     el.append(root);
+    const close = () => {
+      const chosen = model.get("chosen");
+      model.set("chosen", "");
+      model.save_changes();
+      [...shown.querySelectorAll(".cw-card")]
+        .find((card) => card.dataset.kind === chosen)
+        ?.focus();
+    };
+    const keys = new FormKeys(root, (message) => model.send(message), close);
+    const heard = ({ type, text, place }) => {
+      if (type === "say") {
+        status.textContent = text;
+      } else if (type === "focus") {
+        keys.focus(place);
+      }
+    };
     const draw = () => {
       const focused = root.contains(document.activeElement)
         ? document.activeElement.dataset.kind
@@ -54,7 +77,8 @@ export default {
           .get("kinds")
           .map((kind) => drawCard(kind, model.get("chosen"))),
       );
-      root.replaceChildren(title, cards);
+      shown.replaceChildren(title, cards);
+      requestAnimationFrame(() => keys.attach());
       if (focused) {
         [...cards.children]
           .find((card) => card.dataset.kind === focused)
@@ -71,8 +95,11 @@ export default {
     root.addEventListener("click", choose);
     model.on("change:kinds", draw);
     model.on("change:chosen", draw);
+    model.on("msg:custom", heard);
     draw();
     return () => {
+      keys.dispose();
+      model.off("msg:custom", heard);
       model.off("change:kinds", draw);
       model.off("change:chosen", draw);
     };

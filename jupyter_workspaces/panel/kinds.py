@@ -19,7 +19,7 @@ PICTURE_TYPES = ("image/svg+xml", "image/png", "image/jpeg", "image/gif", "image
 class Kinds(anywidget.AnyWidget):
     """Cards of all kinds that one may see; `chosen` is the name of the open one, or empty."""
 
-    _esm = module("kinds.js")
+    _esm = module("form.js", "kinds.js")
     _css = module("kinds.css")
 
     kinds: traitlets.List[Any] = traitlets.List().tag(sync=True)

@@ -67,9 +67,9 @@ class Model:
         self._changed: set[str] = set()
 
     def rows(self) -> list[Row]:
-        """All rows, the newest workspace first; an order that no change of state disturbs."""
+        """All rows: what needs attention first, then the newest workspace first."""
         known = list(self._rows.values())  # one step, so that another thread may call this
-        return sorted(known, key=lambda row: (-row["created"], row["key"]))
+        return sorted(known, key=lambda row: (row["state"] != "Error", -row["created"], row["key"]))
 
     def kinds(self) -> list[Item]:
         return list(self._kinds.values())
@@ -126,6 +126,15 @@ class Model:
         """Take it back and say why."""
         self._expected.pop(key, None)
         self.note(key, reason)
+
+    def withdraw(self, key: str) -> None:
+        """Take back what was to be done: the person is asked first."""
+        if self._expected.pop(key, None) is not None:
+            self._draw(key)
+
+    def kind_title(self, key: str) -> str:
+        """The title of a row's kind, “JupyterLab”."""
+        return str(self._rows[key]["kind"]) if key in self._rows else "its program"
 
     def note(self, key: str, text: str) -> None:
         """A sentence on the row, until the next action or until it is put away (empty)."""

@@ -21,17 +21,14 @@ const Placing = {
     }
   },
 
-  order(one, other) {
-    const [a, b] = [one.row.data, other.row.data];
-    return b.created - a.created || (a.key < b.key ? -1 : 1);
-  },
-
   remove(key) {
     const entry = this.entries.get(key);
     if (!entry) {
       return;
     }
     this.entries.delete(key);
+    this.observer.unobserve(entry);
+    this.seen.delete(entry);
     this.say(`${entry.row.data.title} is gone`);
     if (
       this.over && this.over !== entry
@@ -71,16 +68,26 @@ const Placing = {
       [...this.body.querySelectorAll(".cw-gone")].forEach((entry) =>
         this.takeOut(entry),
       );
-      const wanted = [...this.body.children].sort((one, other) =>
-        this.order(one, other),
-      );
-      wanted.forEach((entry, index) => {
-        if (this.body.children[index] !== entry) {
-          const focus = entry.contains(this.active()) ? this.active() : null;
-          this.body.insertBefore(entry, this.body.children[index]);
-          focus?.focus({ preventScroll: true });
-        }
-      });
+      this.arrange();
+    }
+  },
+
+  /** Put all rows in their order; what has the focus keeps it. */
+  arrange() {
+    const wanted = [...this.body.children].sort((one, other) =>
+      this.order(one, other),
+    );
+    let next = this.body.firstElementChild;
+    for (const entry of wanted) {
+      if (entry === next) {
+        next = next.nextElementSibling;
+      } else if (next?.nextElementSibling === entry) {
+        next = entry.nextElementSibling; // the one before it belongs further down: only that one moves, later
+      } else {
+        const focus = entry.contains(this.active()) ? this.active() : null;
+        this.body.insertBefore(entry, next);
+        focus?.focus({ preventScroll: true });
+      }
     }
   },
 };

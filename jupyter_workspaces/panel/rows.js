@@ -65,11 +65,13 @@ function span(milliseconds) {
   return `${count} ${word}${count !== 1 && ["day", "week", "month"].includes(word) ? "s" : ""}`;
 }
 
+const TIMES = new Intl.DateTimeFormat(undefined, {
+  dateStyle: "medium",
+  timeStyle: "medium",
+});
+
 function exactTime(milliseconds) {
-  return new Date(milliseconds).toLocaleString(undefined, {
-    dateStyle: "medium",
-    timeStyle: "medium",
-  });
+  return TIMES.format(milliseconds);
 }
 
 /** The address in this browser of a path that a workspace is served at, or null when it is not a web address. */
@@ -139,7 +141,7 @@ class WorkspaceRow {
     this.node = make(
       "div",
       "cw-row",
-      { role: "row", tabindex: -1 },
+      { role: "row", tabindex: -1, "aria-level": 1, "aria-expanded": "false" },
       make("div", "cw-state", { role: "gridcell" }, this.sign, this.word),
       make("div", "cw-nameCell", { role: "rowheader" }, this.name, this.space),
       this.what,
@@ -196,6 +198,19 @@ class WorkspaceRow {
     const now = this.panel.now();
     const { created, since, activity, state } = this.data;
     setText(this.age, created ? span(now - created) : "");
+    let used = "";
+    if (state === "Running" && activity) {
+      used = now - activity < 360000 ? "in use" : `${span(now - activity)} ago`;
+    } else if (state === "Paused" && since) {
+      used =
+        now - since < 60000 ? "paused just now" : `${span(now - since)} ago`;
+    }
+    setText(this.activity, used);
+  }
+
+  /** The exact times, only where somebody points: writing out dates is slow. */
+  drawTitles() {
+    const { created, since, activity, state } = this.data;
     const told = [];
     if (created) {
       told.push(`Created ${exactTime(created)}`);
@@ -212,14 +227,6 @@ class WorkspaceRow {
     if (this.age.title !== title) {
       this.age.title = this.activity.title = title;
     }
-    let used = "";
-    if (state === "Running" && activity) {
-      used =
-        now - activity < 360000 ? "in use" : `idle ${span(now - activity)}`;
-    } else if (state === "Paused" && since) {
-      used = `for ${span(now - since)}`;
-    }
-    setText(this.activity, used);
   }
 
   /** Buttons are kept where the action stays: focus and pointer stay on them. */

@@ -1,18 +1,20 @@
-"""The live side of a panel: it hears the stream, asks for what people ask, and tells the front end. All of it on the private thread."""
+"""The live side of a panel: reads the event stream, carries out actions, and sends changes to the front end. All of it on the private thread."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-import random
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
+from ..client import losses
 from ..client.errors import WorkspaceError
+from ..supervision import Backoff, Health, SupervisedTask, Supervisor
 from . import rows
+from .liveness import Liveness
 from .model import Model
 from .source import Change, Source
 from .unfolded import Unfolded
@@ -34,11 +36,11 @@ ALL = "*"
 # What a starting workspace is doing while a step is not done yet.
 DOING = {
     "accepted": "accepting",
-    "scheduled": "placing",
+    "scheduled": "finding a machine",
     "volumes": "volumes",
     "image": "image",
     "started": "launching",
-    "ready": "warming up",
+    "ready": "waiting for {kind}",
 }
 
 
@@ -54,10 +56,11 @@ class Session:
         self.on_kinds: Callable[[], None] = lambda: None
         self.on_place: Callable[[], None] = lambda: None
         self._place: Message = {"cluster": "", "namespaces": []}
-        self._live: Message = {"type": "live", "state": "connecting", "since": 0, "message": "", "hint": ""}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._stream: asyncio.Task[None] | None = None
-        self._starts: asyncio.Task[None] | None = None
+        self.liveness = Liveness(tell)
+        self._once = Supervisor(log)
+        self._stream: SupervisedTask | None = None
+        self._starts: SupervisedTask | None = None
+        self._has_starting = asyncio.Event()
         self._views: set[str] = set()
         self._leave: asyncio.TimerHandle | None = None
         self._flush: asyncio.TimerHandle | None = None
@@ -74,7 +77,7 @@ class Session:
             "now": int(time.time() * 1000),
             "namespace": self.namespace or "",
             "base": {"page": self.source.same_page, "url": self.source.root} if self.source else {"page": True, "url": ""},
-            "live": self._live,
+            "live": self.liveness.message,
             **self._place,
         }
 
@@ -82,7 +85,7 @@ class Session:
 
     def open(self) -> None:
         """Connect and stay connected, until `close` or until nobody looks any more."""
-        if self._stream is None or self._stream.done():
+        if self._stream is None:
             self._listen()
         if not self._views:
             self._leave_in(UNSEEN_LIMIT)
@@ -92,11 +95,16 @@ class Session:
         self._stay()
         if self._flush is not None:
             self._flush.cancel()
-        tasks = [task for task in (self._stream, self._starts, *self._tasks) if task is not None]
-        self.stop()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        tasks = [task for task in (self._stream, self._starts) if task is not None]
+        self._stream = self._starts = None
+        self.liveness.close()
+        await asyncio.gather(self._unfolded.stop(), *(task.stop() for task in tasks))
+        await self._once.stop()
+
+    @property
+    def health(self) -> list[Health]:
+        """Health of the tasks that this panel keeps running."""
+        return [task.health for task in (self._stream, self._starts, *self._unfolded.tasks) if task is not None]
 
     def handle(self, message: Message) -> None:
         """One message of the front end. What is not understood is left alone: another version of the page may have sent it."""
@@ -112,7 +120,7 @@ class Session:
         elif kind == "namespace":
             self.go_to(str(message.get("name", "")))
         elif kind == "action":
-            self.spawn(self.act(key, str(message.get("id", ""))))
+            self.spawn(self.act(key, str(message.get("id", "")), sure=bool(message.get("sure"))))
         elif kind == "dismiss":
             self.model.note(key, "")
             self.changed()
@@ -126,12 +134,33 @@ class Session:
     def tell(self, message: Message) -> None:
         self._tell(message)
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do it beside everything else; ended with the panel."""
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(_report)
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run it beside everything else; ended with the panel. What it raises is logged and shown."""
+        task = self._once.run_once("A task of the panel", work)
+        task.add_done_callback(self._spawned)
+        return task
+
+    def keep(self, name: str, work: Callable[[], Awaitable[None]]) -> SupervisedTask:
+        """Start a task that lives as long as what it is for; its failures are logged, shown and tried again."""
+        task = SupervisedTask(name, work, log=log, on_change=lambda _health: self.show_health())
+        task.start()
+        return task
+
+    def drop(self, task: SupervisedTask | None) -> None:
+        """Cancel a kept task now; its end is awaited beside everything else."""
+        if task is not None:
+            task.cancel()
+            self.spawn(task.stop())
+
+    def show_health(self) -> None:
+        """Tell the page which task fails, and that it is tried again."""
+        ill = [found for found in self.health if not found.healthy]
+        stream = self._stream.health if self._stream is not None else None
+        if stream is not None and not stream.healthy:
+            text = f"The panel cannot read the server's events ({stream.problem})."
+            self.liveness.lost(WorkspaceError(text, "It is tried again; the kernel's log tells more."), shown=bool(self.model.rows()))
+        others = [f"{found.name} failed ({found.problem})." for found in ill if found is not stream]
+        self.liveness.problem(" ".join([*others, "It is tried again; the kernel's log tells more."]) if others else "")
 
     def changed(self) -> None:
         """Something in the model is new: tell it soon, at once after a quiet time."""
@@ -140,10 +169,9 @@ class Session:
             self._flush = loop.call_at(max(loop.time(), self._flushed + FLUSH), self._send_delta)
 
     def reconnect(self) -> None:
-        """Now, without waiting for the next attempt."""
-        if self._stream is not None:
-            self._stream.cancel()
-        self._say_live("connecting")
+        """Connect again now, without waiting for the next attempt."""
+        self.drop(self._stream)
+        self.liveness.connecting()
         self._listen()
 
     def go_to(self, namespace: str) -> None:
@@ -156,8 +184,11 @@ class Session:
             self.reconnect()
             self.on_place()
 
-    async def act(self, key: str, action: str) -> None:
-        """Do it, show it at once, take it back with the reason when it is refused."""
+    async def act(self, key: str, action: str, *, sure: bool = False) -> None:
+        """Do it, show it at once, take it back with the reason when it is refused.
+
+        Unless `sure`, pausing and restarting ask the page first where something would be lost.
+        """
         item, source = self.model.item(key), self.source
         if item is None or source is None or action not in (rows.PAUSE, rows.RESUME, rows.RESTART, rows.STOP, rows.DELETE):
             return
@@ -174,6 +205,11 @@ class Session:
             self._resend(key)
             return
         self.changed()
+        if action in (rows.PAUSE, rows.RESTART) and not sure and (lost := await losses.of_stopping(source, item)):
+            self.model.withdraw(key)
+            self.changed()
+            self.tell({"type": "ask", "key": key, "action": action, "text": lost})
+            return
         try:
             async with self._room:
                 if action == rows.DELETE:
@@ -190,48 +226,47 @@ class Session:
         self.changed()
 
     def stop(self) -> None:
-        """Listen no more; a page that comes back starts it again."""
+        """Stop listening; a page that comes back starts it again."""
         self._unfolded.close()
+        self.liveness.close()
         for task in (self._stream, self._starts):
-            if task is not None:
-                task.cancel()
-        self._stream = None
+            self.drop(task)
+        self._stream = self._starts = None
 
     # --- the stream
 
     def _listen(self) -> None:
-        self._stream = asyncio.get_running_loop().create_task(self._follow())
-        self._stream.add_done_callback(self._fell_silent)
-
-    def _fell_silent(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and task is self._stream:  # only a fault of ours ends it by itself
-            _report(task)
-            self._say_live("lost", WorkspaceError("The panel stopped listening because of a fault in it.", "The kernel's log tells more."))
+        self._stream = self.keep("The panel's event stream", self._follow)
+        if self._starts is None:
+            self._starts = self.keep("Following starts", self._tell_steps)
 
     async def _follow(self) -> None:
-        wait = RETRY_FIRST
+        """Connect, read, and connect again after a growing pause, for ever."""
+        backoff = Backoff(RETRY_FIRST, RETRY_LONGEST)
         while True:
             try:
                 if self.source is None:
                     self.source = await self._connect()
                 await self._learn_place(self.source)
                 began = time.monotonic()
-                if await self._hear_all(self.source):
-                    continue
+                too_slow = await self._hear_all(self.source)
                 if time.monotonic() - began > RETRY_LONGEST:
-                    wait = RETRY_FIRST
-                self._say_live("lost", WorkspaceError("The server ended the connection.", "It is tried again by itself."))
+                    backoff.reset()
+                if not too_slow:
+                    error = WorkspaceError("The server ended the connection.", "It is tried again by itself.")
+                    self.liveness.lost(error, shown=bool(self.model.rows()))
             except WorkspaceError as error:
-                self._say_live("lost" if self.model.rows() else "failed", error)
+                self.liveness.lost(error, shown=bool(self.model.rows()))
             finally:
                 self.answered.set()
-            await asyncio.sleep(wait * random.uniform(0.7, 1.0))
-            wait = min(RETRY_LONGEST, wait * 2)
+            await asyncio.sleep(backoff.next())
 
     async def _hear_all(self, source: Source) -> bool:
         """One connection to its end. True when the server asks for a new one because we were too slow for it."""
+        self.liveness.begin()
         async with contextlib.aclosing(source.changes(None if self.namespace == ALL else self.namespace)) as changes:  # type: ignore[type-var]
             async for change in changes:
+                self.liveness.heard()
                 if change.event == "resync":
                     return True
                 self._hear(change)
@@ -253,13 +288,18 @@ class Session:
         self.on_place()
 
     def _hear(self, change: Change) -> None:
+        if change.event == "stale":
+            self.liveness.cluster(rows.milliseconds(change.data.get("since")), str(change.data.get("reason") or ""))
+            return
         if change.event == "snapshot":
             self.model.snapshot(change.data["workspaces"], change.data.get("workspaceKinds"))
             self.model.take()
-            self._say_live("live", tell=False)
+            self.liveness.answered(tell=False)
             self.answered.set()
             self.tell({"type": "snapshot", **self.first()})
             self.on_kinds()
+            if self._stream is not None:
+                self._stream.progressed()
         elif change.event == "workspace":
             self.model.workspace(change.data["type"], change.data["object"])
             self._unfolded.moved(rows.key(change.data["object"]))
@@ -269,19 +309,8 @@ class Session:
         else:
             return
         self.changed()
-        self._follow_starts()
-
-    def _say_live(self, state: str, error: WorkspaceError | None = None, tell: bool = True) -> None:
-        same = self._live["state"] == state
-        self._live = {
-            "type": "live",
-            "state": state,
-            "since": self._live["since"] if same else int(time.time() * 1000),
-            "message": str(error) if error else "",
-            "hint": error.hint if error else "",
-        }
-        if tell:
-            self.tell(self._live)
+        if self._starting():
+            self._has_starting.set()
 
     # --- telling
 
@@ -299,32 +328,42 @@ class Session:
         self.model.expire()
         self.changed()
 
-    def _follow_starts(self) -> None:
-        if (self._starts is None or self._starts.done()) and self._starting():
-            self._starts = asyncio.get_running_loop().create_task(self._tell_steps())
-            self._starts.add_done_callback(_report)
-
     def _starting(self) -> list[str]:
         return [row["key"] for row in self.model.rows() if row["state"] == "Pending"][:STARTS_FOLLOWED]
 
     async def _tell_steps(self) -> None:
-        while (keys := self._starting()) and self.source is not None:
+        while True:
+            self._has_starting.clear()
+            keys = self._starting()
+            if not keys or self.source is None:
+                await self._has_starting.wait()
+                continue
             for key in keys:
                 namespace, _, name = key.partition("/")
                 with contextlib.suppress(WorkspaceError):  # the stream tells when it is gone
                     progress = await self.source.progress(namespace, name)
-                    now = next((step for step in progress["steps"] if step["state"] in ("current", "failed")), None)
-                    self.model.step(key, DOING.get(str(now["name"]).lower(), str(now["name"])) if now else "")
-                    self._unfolded.stepped(key, progress)
+                    self._show_step(key, progress)
+            if self._starts is not None:
+                self._starts.progressed()
             self.changed()
             await asyncio.sleep(STEP_EVERY)
+
+    def _show_step(self, key: str, progress: Mapping[str, Any]) -> None:
+        now = next((step for step in progress["steps"] if step["state"] in ("current", "failed")), None)
+        doing = DOING.get(str(now["name"]).lower(), str(now["name"])) if now else ""
+        self.model.step(key, doing.format(kind=self.model.kind_title(key)) if now else "")
+        self._unfolded.stepped(key, progress)
+
+    def _spawned(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (fault := task.exception()) is not None:
+            self.liveness.problem(f"Something in the panel failed ({type(fault).__name__}). The kernel's log tells more.")
 
     # --- who looks
 
     def _mount(self, view: str) -> None:
         self._views.add(view)
         self._stay()
-        if self._stream is None or self._stream.done():
+        if self._stream is None:
             self.reconnect()
         self.tell({"type": "snapshot", **self.first()})
 
@@ -341,8 +380,3 @@ class Session:
 def sentence(error: WorkspaceError) -> str:
     """What happened and what to do, in one line."""
     return f"{error} {error.hint}".strip()
-
-
-def _report(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (fault := task.exception()) is not None:
-        log.error("A task of the panel failed", exc_info=fault)

@@ -2,7 +2,6 @@
 
 const ROWS_A_FRAME = 60;
 const KERNEL_LIMIT = 8000; // ms after which a silent kernel is called busy
-const AGE_EVERY = 10000;
 
 class Table {
   constructor(model, el) {
@@ -20,7 +19,11 @@ class Table {
     this.current = null;
     this.over = null;
     this.frame = 0;
+    this.measuring = 0;
+    this.widths = new Map();
     this.build();
+    this.stopping = new AbortController();
+    this.startTicking(this.stopping.signal);
     const first = model.get("first") ?? {};
     this.take({ type: "snapshot", ...first });
     this.listen();
@@ -67,30 +70,19 @@ class Table {
       make("div", "", {}, this.noticeText, this.noticeHint),
       this.retry,
     );
-    const titles = [
-      "State",
-      "Name",
-      "Kind, image and size",
-      "Age",
-      "Activity",
-      "Actions",
-      "Message",
-    ];
-    const columns = make(
+    this.body = make("div", "cw-rows", { role: "rowgroup" });
+    this.scroller = make(
       "div",
-      "cw-hidden",
-      { role: "row" },
-      ...titles.map((title) =>
-        make("span", "", { role: "columnheader" }, title),
-      ),
+      "cw-body",
+      { role: "none" },
+      this.buildColumns(),
+      this.body,
     );
-    this.body = make("div", "cw-body", { role: "rowgroup" });
     this.grid = make(
       "div",
       "cw-grid",
-      { role: "grid", "aria-label": "Workspaces" },
-      columns,
-      this.body,
+      { role: "treegrid", "aria-label": "Workspaces" },
+      this.scroller,
     );
     this.empty = make("p", "cw-empty cw-muted");
     this.status = make("div", "cw-hidden", {
@@ -129,7 +121,7 @@ class Table {
   }
 
   listen() {
-    const signal = (this.stopping = new AbortController()).signal;
+    const { signal } = this.stopping;
     const on = (node, type, handler, options = {}) =>
       node.addEventListener(type, handler, { signal, ...options });
     this.onMessage = (message) => this.take(message);
@@ -150,11 +142,7 @@ class Table {
     on(this.body, "keydown", (event) => this.keyed(event));
     on(this.body, "focusin", (event) => this.focused(event));
     on(this.body, "contextmenu", (event) => this.contextMenu(event));
-    on(
-      this.body,
-      "pointerover",
-      (event) => (this.over = event.target.closest(".cw-entry")),
-    );
+    on(this.body, "pointerover", (event) => this.pointed(event));
     on(this.body, "pointerleave", () => this.release());
     on(this.menu, "keydown", (event) => this.menuKeyed(event));
     on(this.menu, "click", (event) => this.menuClicked(event));
@@ -170,14 +158,14 @@ class Table {
     });
     // JupyterLab takes keys on the document in the capture phase, before any row could; the window comes before it.
     on(window, "keydown", (event) => this.shareKeys(event), { capture: true });
-    this.ticking = setInterval(() => document.hidden || this.tick(), AGE_EVERY);
   }
 
   dispose() {
     this.send({ type: "unmount", view: this.id });
     this.stopping.abort();
-    clearInterval(this.ticking);
+    this.stopTicking();
     cancelAnimationFrame(this.frame);
+    cancelAnimationFrame(this.measuring);
     cancelAnimationFrame(this.speaking);
     this.hiding?.remove();
     this.model.off("msg:custom", this.onMessage);
@@ -240,7 +228,9 @@ class Table {
         known?.details?.showLog(message);
         break;
       case "ask":
-        known?.question?.explain(message.text);
+        if (known) {
+          this.asked(known, message);
+        }
         break;
       case "say":
         this.say(message.text);
@@ -300,55 +290,6 @@ class Table {
     this.namespace.disabled = options.length < 2;
   }
 
-  showLive({ state, since, message, hint }) {
-    this.state = { state, since, message, hint };
-    drawSign(
-      this.liveSign,
-      {
-        live: "running",
-        connecting: "starting",
-        lost: "error",
-        failed: "error",
-      }[state],
-    );
-    this.live.dataset.state = state;
-    this.live.title = message ?? "";
-    this.notice.hidden = !["failed", "lost"].includes(state) || !message;
-    setText(this.noticeText, message ?? "");
-    setText(this.noticeHint, hint ?? "");
-    this.retry.hidden = state === "lost" && this.dead;
-    this.drawLive();
-    this.drawCount();
-  }
-
-  drawLive() {
-    const { state, since } = this.state;
-    const ago = since ? ` for ${span(this.now() - since)}` : "";
-    setText(
-      this.liveWord,
-      {
-        live: "live",
-        connecting: "connecting",
-        lost: `lost${ago}`,
-        failed: "not connected",
-      }[state] ?? "",
-    );
-  }
-
-  commChanged() {
-    // A comm only ever changes from living to closed; the model of a new one is a new model.
-    this.dead = true;
-    (this.el.closest(".jp-ClusterWorkspacesPanel") ?? this.root).classList.add(
-      "cw-dead",
-    );
-    this.showLive({
-      state: "lost",
-      since: this.now(),
-      message: "The kernel of this panel has gone.",
-      hint: "Run its cell again.",
-    });
-  }
-
   // --- rows
 
   schedule() {
@@ -377,13 +318,24 @@ class Table {
       }
     }
     this.place(fresh);
+    this.measureSoon();
     if (!this.waiting.size) {
       this.settling = false;
     }
     this.drawCount();
+    if (this.misplaced && !this.waiting.size) {
+      this.misplaced = false;
+      this.over ? (this.unordered = true) : this.arrange();
+    }
     if (!this.current) {
       this.stand(this.body.firstElementChild);
     }
+  }
+
+  /** The pointer is on a row: it stays where it is, and its times are told exactly. */
+  pointed(event) {
+    this.over = event.target.closest(".cw-entry");
+    this.over?.row.drawTitles();
   }
 
   add(data) {
@@ -393,6 +345,7 @@ class Table {
     entry.classList.toggle("cw-new", !this.settling);
     entry.hidden = !this.matches(row);
     this.entries.set(data.key, entry);
+    this.observer.observe(entry);
     return entry;
   }
 
@@ -407,6 +360,13 @@ class Table {
       entry !== this.over &&
       this.order(entry, this.over) < 0;
     row.draw(data, still);
+    const [above, below] = [
+      entry.previousElementSibling,
+      entry.nextElementSibling,
+    ];
+    this.misplaced ||=
+      (above && this.order(above, entry) > 0) ||
+      (below && this.order(entry, below) > 0);
     this.unsettled ||= still;
     row.reachable(entry === this.current);
     entry.hidden = !this.matches(row);
@@ -461,17 +421,12 @@ class Table {
     const nothing = {
       live: "No workspaces yet. Pick a kind below to make the first.",
       connecting:
-        "Looking for the server of workspaces. Where there is none, one is started on this machine.",
+        "Looking for the workspaces server. Where there is none, one is started on this machine.",
     }[this.state.state];
     setText(
       this.empty,
       shown ? "" : all ? "No workspace matches the filter." : (nothing ?? ""),
     );
     this.empty.hidden = !this.empty.textContent;
-  }
-
-  tick() {
-    this.entries.forEach((entry) => entry.row.drawTimes());
-    this.drawLive();
   }
 }

@@ -22,7 +22,9 @@ def module(*names: str) -> str:
 class Table(anywidget.AnyWidget):
     """Rows by key. `receive` gets the front end's messages on whatever thread the kernel runs callbacks on, `first` gives the newest answer."""
 
-    _esm = module("rows.js", "details.js", "table.js", "placing.js", "actions.js", "trust.js", "keys.js", "widget.js")
+    _esm = module(
+        "rows.js", "details.js", "table.js", "live.js", "columns.js", "placing.js", "actions.js", "trust.js", "keys.js", "widget.js"
+    )
     _css = module("table.css", "details.css")
 
     first = traitlets.Dict().tag(sync=True)

@@ -8,8 +8,9 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..client import words
+from ..client import losses, words
 from ..client.errors import WorkspaceError
+from ..supervision import SupervisedTask
 
 if TYPE_CHECKING:
     from .session import Session
@@ -27,9 +28,14 @@ class Unfolded:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._open: dict[str, asyncio.Task[None]] = {}
+        self._open: dict[str, SupervisedTask] = {}
         self._logs: dict[str, asyncio.Task[None]] = {}
         self._moved: dict[str, asyncio.Event] = {}
+
+    @property
+    def tasks(self) -> list[SupervisedTask]:
+        """Those that keep open rows fresh."""
+        return list(self._open.values())
 
     def toggle(self, key: str, wanted: bool) -> None:
         self._stop(key)
@@ -38,7 +44,7 @@ class Unfolded:
         while len(self._open) >= OPEN_AT_ONCE:
             self._stop(next(iter(self._open)))
         self._moved[key] = asyncio.Event()
-        self._open[key] = asyncio.get_running_loop().create_task(self._keep_fresh(key))
+        self._open[key] = self._session.keep(f"Keeping the details of {key} fresh", lambda: self._keep_fresh(key))
         self.follow(key, True)
 
     def follow(self, key: str, wanted: bool) -> None:
@@ -46,7 +52,7 @@ class Unfolded:
         if (task := self._logs.pop(key, None)) is not None:
             task.cancel()
         if wanted and key in self._open:
-            self._logs[key] = asyncio.get_running_loop().create_task(self._read_log(key))
+            self._logs[key] = self._session.spawn(self._read_log(key))
 
     def moved(self, key: str) -> None:
         """The workspace changed: events and steps are asked for again, and a log that had ended."""
@@ -62,33 +68,43 @@ class Unfolded:
         for key in list(self._open):
             self._stop(key)
 
+    async def stop(self) -> None:
+        """Close all and wait for their ends."""
+        tasks = self.tasks
+        self.close()
+        await asyncio.gather(*(task.stop() for task in tasks))
+
     async def losses(self, key: str) -> None:
-        """What is lost with this workspace and what stays, in words."""
+        """Tell the page what is lost when this workspace is deleted, and what stays."""
         namespace, _, name = key.partition("/")
-        if self._session.source is None:
+        item = self._session.model.item(key)
+        if self._session.source is None or item is None:
             return
         with contextlib.suppress(WorkspaceError):  # the general sentence stands already
             details = await self._session.source.details(namespace, name)
             names = [volume["pvcName"] for volume in _volumes(details)]
-            stays = "" if not names else f" The volume {names[0]} stays." if len(names) == 1 else f" The volumes {_and(names)} stay."
             lost = (
                 "What runs in it ends, and files outside of its volumes are lost."
                 if names
                 else "It has no volume: all files in it are lost."
             )
-            self._session.tell({"type": "ask", "key": key, "text": lost + stays})
+            said = [await losses.of_stopping(self._session.source, item), lost, losses.volumes_stay(names)]
+            text = " ".join(part for part in said if part)
+            self._session.tell({"type": "ask", "key": key, "action": "delete", "text": text})
 
     def _stop(self, key: str) -> None:
         self.follow(key, False)
         self._moved.pop(key, None)
-        if (task := self._open.pop(key, None)) is not None:
-            task.cancel()
+        self._session.drop(self._open.pop(key, None))
+        self._session.show_health()
 
     async def _keep_fresh(self, key: str) -> None:
         moved = self._moved[key]
         while True:
             moved.clear()
             await self._tell_all(key)
+            if key in self._open:
+                self._open[key].progressed()
             await moved.wait()
             await asyncio.sleep(SETTLE)
             if key not in self._logs or self._logs[key].done():
@@ -184,7 +200,3 @@ def _unknown(part: str, why: str) -> dict[str, Any]:
     if part == "steps":
         return {"steps": [{"name": why, "state": "waiting", "seconds": None, "message": ""}]}
     return {"facts": [["Unknown", why]]} if part == "facts" else {"events": []}
-
-
-def _and(names: list[str]) -> str:
-    return f"{', '.join(names[:-1])} and {names[-1]}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -57,7 +56,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
 
     def close(self) -> None:
         """Stop listening and take the panel off the page."""
-        asyncio.run_coroutine_threadsafe(self._session.close(), portal.loop())
+        portal.start(self._session.close(), "Closing a panel")
         for part in (self.table, self.form.cards, self.form.box):
             part.close()
         super().close()

@@ -1,6 +1,6 @@
 // The widget: the table with all that it can do.
 
-Object.assign(Table.prototype, Placing, Actions, Trust, Keys);
+Object.assign(Table.prototype, Live, Columns, Placing, Actions, Trust, Keys);
 
 export default {
   render({ model, el }) {

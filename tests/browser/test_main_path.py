@@ -51,6 +51,20 @@ def spawn(page: Page, name: str) -> None:
     expect(row(page, name)).to_contain_text("Running", timeout=SLOW)
 
 
+def a_wrong_name_is_told_at_its_field(page: Page) -> None:
+    """With the core widgets as they really are: Enter submits, the field is invalid, says why, and keeps the focus; Escape closes."""
+    page.locator(".cw-card[data-kind=jupyterlab]").click()
+    field = page.get_by_label("Name", exact=True)
+    expect(field).to_be_visible(timeout=SLOW)
+    field.fill("Wrong!")
+    field.press("Enter")
+    expect(field).to_have_attribute("aria-invalid", "true", timeout=SLOW)
+    expect(field).to_have_accessible_description(re.compile("small letters"))
+    expect(field).to_be_focused()
+    field.press("Escape")
+    expect(field).to_be_hidden(timeout=SLOW)
+
+
 def open_workspace(page: Page, name: str) -> Page:
     with page.context.expect_page() as opened:
         row(page, name).get_by_role("link", name=re.compile("^Open")).click()
@@ -97,6 +111,7 @@ def test_spawn_work_pause_resume_and_the_file_is_there(context: BrowserContext, 
     expect(page.locator(".cw-card[data-kind=jupyterlab]")).to_be_visible(timeout=SLOW)
     picture(page, "panel-empty-light")
 
+    a_wrong_name_is_told_at_its_field(page)
     spawn(page, "first-try")
     picture(page, "panel-running-light")
     inner = open_workspace(page, "first-try")
@@ -106,6 +121,10 @@ def test_spawn_work_pause_resume_and_the_file_is_there(context: BrowserContext, 
     assert contents(lab, "first-try", "proof.txt") == "kept"
 
     act(page, "first-try", "Pause")
+    question = row(page, "first-try").get_by_role("alertdialog", name="Pause first-try?")
+    expect(question).to_contain_text("1 kernel is running; its variables are lost.", timeout=SLOW)
+    picture(page, "panel-question-light")
+    question.get_by_role("button", name="Pause").click()
     expect(row(page, "first-try")).to_contain_text("Paused", timeout=SLOW)
     picture(page, "panel-paused-light")
     act(page, "first-try", "Resume")

@@ -95,6 +95,38 @@ def show(page: Page) -> Callable[..., Page]:
 
 
 @pytest.fixture
+def show_form(page: Page) -> Callable[..., Page]:
+    """Show the cards with a form below them, as ipywidgets draws it."""
+
+    def show(kinds: list[dict[str, Any]], theme: str = "light") -> Page:
+        _load(page, Kinds._esm, {"kinds": kinds, "chosen": ""}, theme)
+        page.evaluate(FORM)
+        return page
+
+    return show
+
+
+FORM = """() => {
+  const field = (place, control) => `<div class="lm-Widget jupyter-widgets widget-vbox cw-field cw-at-${place}">
+    <div class="lm-Widget jupyter-widgets widget-inline-hbox ${control.startsWith('<select') ? 'widget-dropdown' : 'widget-text'}">
+      <label class="widget-label" for="at-${place}">${place}</label>${control.replace('>', ` id="at-${place}">`)}</div>
+    <div class="lm-Widget jupyter-widgets widget-html"><div class="widget-html-content"></div></div></div>`;
+  const panel = document.createElement('div');
+  panel.className = 'jp-ClusterWorkspacesPanel';
+  const here = document.getElementById('here');
+  here.replaceWith(panel);
+  panel.append(here);
+  const form = document.createElement('div');
+  form.className = 'lm-Widget jupyter-widgets widget-vbox jp-ClusterWorkspacesForm';
+  form.innerHTML = `<div class="cw-formFields">${field('name', '<input type="text">')}
+    ${field('image', '<select><option>SciPy 1.9</select>')}${field('home-name', '<input type="text">')}</div>
+    <div class="cw-formFoot"><button class="jupyter-button mod-primary">Create</button><button class="jupyter-button">Add volume</button></div>`;
+  form.querySelectorAll('.widget-text').forEach(text => text.addEventListener('keydown', event => event.stopPropagation())); // as theirs
+  panel.append(form);
+}"""
+
+
+@pytest.fixture
 def show_kinds(page: Page) -> Callable[..., Page]:
     """Show the cards."""
 

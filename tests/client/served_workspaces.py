@@ -99,6 +99,7 @@ class Served:
         self.events: list[str | None] = []  # what each new stream says first; None ends that stream
         self.listed: list[int] = []  # how many workspaces each list had
         self.stale_since = ""
+        self.kernels: list[dict[str, Any]] = []  # of every workspace
         self.log = b""  # instead of numbered lines
         self._api, self._base, self._port = api, base, port
         self._loop = asyncio.new_event_loop()
@@ -271,6 +272,8 @@ class Served:
 
     def _inside(self, request: web.Request, body: Any) -> web.Response:
         """What runs in a workspace: it says what it was asked."""
+        if request.path.endswith("/api/kernels"):
+            return web.json_response(self.kernels)
         if request.path.endswith("/missing"):
             return web.json_response({"message": "No such file"}, status=404)
         return web.json_response({"method": request.method, "path": request.path, "body": body})

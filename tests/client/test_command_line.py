@@ -122,7 +122,7 @@ def test_on_a_terminal_no_is_an_answer(server: Served) -> None:
     out, err = process.communicate(timeout=30)
     os.close(leader)
     os.close(follower)
-    assert "Delete dora? Its programs end. The volumes home-dora stay." in err
+    assert "Delete dora? Its programs end. The volume home-dora stays." in err
     assert (out, process.returncode) == ("", 1)
     assert ("default", "dora") in server.items
 
@@ -281,3 +281,52 @@ def test_parts_that_do_not_go_together_are_wrong_use(alone: Path) -> None:
     assert "--node simulated" in done.stderr
     assert run("local", "start", "--node", "other").exit_code == 2
     assert not (alone / "home").exists()
+
+
+@pytest.mark.parametrize("action", ["pause", "restart"])
+def test_what_ends_kernels_needs_yes_where_nobody_can_be_asked(server: Served, action: str) -> None:
+    server.add(workspace("dora"))
+    server.kernels = [{"id": "1", "execution_state": "busy"}]
+    done = run(action, "dora")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert f"{action.title()} dora? 1 kernel is running; its variables are lost. Not a terminal: add --yes to confirm." in done.stderr
+    assert not server.items[("default", "dora")]["paused"]
+    assert run(action, "dora", "--yes").exit_code == 0
+
+
+def test_a_list_for_scripts_has_times_volumes_and_sizes(server: Served) -> None:
+    server.add(workspace("dora"))
+    server.claims["sales"] = claim("sales") | {"workspaces": [{"name": "dora"}]}
+    found = json.loads(run("list", "-o", "json").stdout)[0]
+    assert {name: found[name] for name in ("created", "last_used", "volumes", "cpu", "memory", "gpu")} == {
+        "created": "2026-09-21T14:00:00Z",
+        "last_used": None,
+        "volumes": ["sales"],
+        "cpu": 0.1,
+        "memory": 536870912,
+        "gpu": None,
+    }
+    document = (Path(__file__).resolve().parents[2] / "docs" / "command-line.md").read_text(encoding="utf-8")
+    told = document.partition("## JSON and YAML")[2].partition("\n## ")[0]
+    assert all(f"`{name}`" in told for name in found)
+
+
+def test_watch_says_when_it_is_not_live(server: Served) -> None:
+    server.events = [
+        event("snapshot", {"workspaces": [], "workspaceKinds": []}, "a-1"),
+        event("stale", {"since": "2026-09-21T14:00:00Z", "reason": "connection refused"}),
+        event("stale", {"since": None, "reason": ""}),
+        event("workspace", {"type": "ADDED", "object": workspace("dora")}, "a-2"),
+        None,
+    ]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "jupyter_workspaces.cli", "list", "--watch", "-o", "name"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "dora\n"
+    process.terminate()
+    err = process.communicate(timeout=10)[1]
+    assert "Not live since 2026-09-21T14:00:00Z: connection refused\nLive again.\n" in err

@@ -44,7 +44,7 @@ def test_a_life_in_five_lines(shell: InteractiveShell, server: Served, capsys: p
 
 def test_delete_says_what_stays_before_it_does(shell: InteractiveShell, server: Served) -> None:
     shell.run_line_magic("workspace", "spawn jupyterlab dora --no-wait")
-    with pytest.raises(WorkspaceError, match="the volumes home-dora stay") as raised:
+    with pytest.raises(WorkspaceError, match="The volume home-dora stays") as raised:
         shell.run_line_magic("workspace", "delete dora")
     assert raised.value.hint.endswith("%workspace delete dora -y")
     assert ("default", "dora") in server.items
@@ -86,3 +86,14 @@ def test_completion(shell: InteractiveShell, server: Served) -> None:
 def test_completion_is_silent_when_nobody_answers(shell: InteractiveShell, server: Served) -> None:
     server.refuse["GET workspaces/default"] = (500, {"message": "broken"})
     assert "dora" not in matches(shell, "%workspace pause do")
+
+
+def test_a_magic_that_ends_kernels_says_so_first(shell: InteractiveShell, server: Served) -> None:
+    server.add(workspace("dora"))
+    server.kernels = [{"id": "1", "execution_state": "busy"}]
+    with pytest.raises(WorkspaceError, match="1 kernel is running; its variables are lost") as raised:
+        shell.run_line_magic("workspace", "pause dora")
+    assert raised.value.hint == "Add -y to do it: %workspace pause dora -y"
+    assert not server.items[("default", "dora")]["paused"]
+    shell.run_line_magic("workspace", "pause dora -y")
+    assert server.items[("default", "dora")]["paused"]

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from jupyter_workspaces import demo
+from jupyter_workspaces.client import Client
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 LIMIT = 240  # seconds
@@ -54,6 +55,25 @@ def test_every_cell_runs_also_the_second_time(
     cells = [cell for cell in nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4).cells if cell.cell_type == "code"]
     assert len(told) == len(cells)
     assert all(re.match(r" +\d+\.\d s  \S", line) for line in told)
+
+
+@pytest.mark.slow
+def test_the_administrators_notebook_touches_only_what_it_made(cluster: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Somebody's running workspace, without the label or with another value of it, and volumes stay as they are."""
+    with Client() as client:
+        others = [
+            client.spawn("jupyterlab", "desk-ana", size="Tiny", wait=True),
+            client.spawn("jupyterlab", "desk-bo", size="Tiny", home="", labels={"made-by": "bo"}, wait=True),
+        ]
+        since = {ws.name: ws.refresh()._item["lastRunningTime"] for ws in others}
+        assert demo.play(NOTEBOOKS / "admin.ipynb", tmp_path), capsys.readouterr().err
+        assert {ws.name: (ws.state, ws._item["lastRunningTime"]) for ws in client.list() if ws.name in since} == {
+            name: ("Running", time) for name, time in since.items()
+        }
+        assert "home-desk-ana" in [claim["name"] for claim in client.claims()]
+        assert [ws.name for ws in client.list() if ws.labels.get("made-by") == "admin-notebook"] == []
+        for ws in others:
+            ws.delete()
 
 
 @pytest.mark.parametrize("name", ["quickstart", "admin"])

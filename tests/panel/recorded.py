@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -93,6 +94,10 @@ class RecordedServer:
     refuse: dict[str, WorkspaceError] = field(default_factory=dict)
     known_claims: list[dict[str, Any]] = field(default_factory=list)
     steps: list[dict[str, Any]] = field(default_factory=list)
+    stale_first: dict[str, Any] | None = None
+    """What every new stream says before its snapshot."""
+    kernels: list[dict[str, Any]] | None = None
+    """Running kernels of every workspace; None where its program is no Jupyter server."""
     listeners: list[asyncio.Queue[Change | None]] = field(default_factory=list)
 
     def add(self, *items: dict[str, Any]) -> RecordedServer:
@@ -114,6 +119,15 @@ class RecordedServer:
         for listener in self.listeners:
             listener.put_nowait(Change("resync", {}))
 
+    def stale(self, since: str | None, reason: str = "") -> None:
+        """The server does not hear from its cluster since then; with None it does again."""
+        self.say("stale", {"since": since, "reason": reason})
+
+    def say(self, event: str, data: Any) -> None:
+        """One event to all who listen."""
+        for listener in self.listeners:
+            listener.put_nowait(Change(event, data))
+
     def lose(self) -> None:
         """The connection breaks."""
         for listener in self.listeners:
@@ -124,6 +138,8 @@ class RecordedServer:
         queue: asyncio.Queue[Change | None] = asyncio.Queue()
         self.listeners.append(queue)
         try:
+            if self.stale_first:
+                yield Change("stale", self.stale_first)
             shown = [item for item in self.items.values() if namespace in (None, item["namespace"])]
             yield Change("snapshot", {"workspaces": shown, "workspaceKinds": self.kinds})
             while (change := await queue.get()) is not None:
@@ -181,8 +197,19 @@ class RecordedServer:
         self._note("claims", namespace)
         return self.known_claims
 
+    async def model(self, namespace: str, name: str) -> dict[str, Any]:
+        self._note("model", namespace, name)
+        return {}
+
     async def create_claim(self, namespace: str, name: str, size: str) -> None:
         self._note("create_claim", namespace, name, size)
+
+    async def delete_claim(self, namespace: str, name: str) -> None:
+        self._note("delete_claim", namespace, name)
+
+    async def connect_request(self, method: str, path: str, body: Any = None) -> tuple[int, str, bytes]:
+        self._note("connect_request", method, path)
+        return (404, "text/html", b"") if self.kernels is None else (200, "application/json", json.dumps(self.kernels).encode())
 
     async def picture(self, url: str) -> tuple[str, bytes]:
         self._note("picture", url)

@@ -33,7 +33,7 @@ def test_a_panel_is_two_outputs(server, open_panel, outputs):
     assert page.panel.table.fallback in table["text/html"]
     assert "&lt;b&gt;Out of memory&lt;/b&gt;" in table["text/html"]
     assert "<b>" not in table["text/html"]
-    assert table["text/plain"].splitlines()[1].startswith("● Running          dora   JupyterLab  SciPy 1.9  2 CPU · 4 GiB")
+    assert table["text/plain"].splitlines()[2].startswith("● Running          dora   JupyterLab  SciPy 1.9  2 CPU · 4 GiB")
 
 
 def test_a_panel_without_a_server_says_what_to_do(server, open_panel):

@@ -19,7 +19,7 @@ def opened(server, open_panel):
     page = open_panel()
     until(lambda: page.panel.form.cards.kinds)
     page.panel.form.cards.chosen = "jupyterlab"
-    until(lambda: page.panel.form.home.claim.value == "home-bella")
+    until(lambda: ("claims", "default") in server.asked and page.panel.form.home.claim.value == NEW)
     page.settle()
     return page
 
@@ -56,7 +56,7 @@ def test_the_form_comes_filled_in(opened):
 
     assert form.name.value == "jupyterlab-2"
     assert labels(form.image) == ["SciPy 1.8 (recommended) → SciPy 1.9", "SciPy 1.9"]
-    assert (form.image.value, form.size.value, form.home.claim.value) == ("scipy_190", "tiny_cpu", "home-bella")
+    assert (form.image.value, form.size.value, form.home.claim.value) == ("scipy_190", "tiny_cpu", NEW)
     assert labels(form.size) == ["Tiny · 0.1 CPU · 512 MiB", "Small · 2 CPU · 4 GiB"]
     assert "Big · 8 CPU · 1 GPU (ask for GPU access)" in form.size.below.value
     assert labels(form.home.claim) == ["home-bella · 5 GiB", "sales · 50 GiB · used by dora", "New volume…"]
@@ -73,6 +73,7 @@ def test_hidden_options_come_when_asked_for(opened):
 def test_create_sends_the_whole_request(opened):
     form = opened.panel.form
     form.name.control.value = "dora"
+    form.home.claim.control.value = "home-bella"
     form.add.click()
     line = until(lambda: form._mounts and form._mounts[0])
     line.claim.control.value = "sales"
@@ -87,14 +88,12 @@ def test_create_sends_the_whole_request(opened):
     assert asked[0][2]["podTemplate"]["volumes"] == volumes
     assert asked[0][2]["podTemplate"]["options"] == {"imageConfig": "scipy_190", "podConfig": "tiny_cpu"}
     until(lambda: opened.row("default/dora"))
-    until(lambda: "dora is accepted" in form.status.value)
+    until(lambda: "Creating dora. Follow it above." in form.status.value)
 
 
 def test_a_new_volume_is_made_first(opened):
     form = opened.panel.form
-    form.home.claim.control.value = NEW
-    until(lambda: form.home.new[0].layout.display is None)
-    opened.settle()
+    assert form.home.new[0].layout.display is None
 
     form.create.click()
 
@@ -149,20 +148,11 @@ def test_the_same_in_python(opened):
     assert "ws = jw.spawn(&quot;jupyterlab&quot;, name=&quot;jupyterlab-2&quot;, image=&quot;scipy_190&quot;" in code
 
 
-def test_python_with_new_claims_and_another_namespace():
-    draft = Draft("lab", "dora", "a", "b", "home-x", "5Gi", [Mount("sales", "/data/sales", True), Mount("", "")])
-
-    lines = draft.python("team", "default").splitlines()
-
-    assert lines[0] == 'jw.create_claim("home-x", size="5Gi", namespace="team")'
-    assert lines[1] == (
-        'ws = jw.spawn("lab", name="dora", image="a", size="b", home="home-x", data={"sales": "/data/sales"}, '
-        'read_only=["sales"], namespace="team")'
-    )
-
-
 def test_python_leaves_a_usual_home_to_spawn():
-    assert "create_claim" not in Draft("lab", "dora", "a", "b", "home-dora", "10Gi").python("default", "default")
+    code = Draft("lab", "dora", "a", "b", "home-dora", "10Gi").python("default", "default")
+
+    assert "create_claim" not in code
+    assert "home" not in code
 
 
 def test_errors_find_their_fields():
@@ -209,3 +199,112 @@ def test_names_and_paths_are_free():
     assert free_name("JupyterLab", ["jupyterlab", "jupyterlab-2"]) == "jupyterlab-3"
     assert free_name("R & Studio", []) == "r-studio"
     assert suggested_path("sales", ["/data/sales"]) == "/data/sales-2"
+
+
+@pytest.mark.parametrize("status", [403, 409, 422])
+def test_a_refused_create_leaves_no_volume_behind(opened, status):
+    form = opened.panel.form
+    form.add.click()
+    line = until(lambda: form._mounts and form._mounts[0])
+    line.claim.control.value = NEW
+    line.name.control.value = "sales-new"
+    line.path.control.value = "/data/sales"
+    opened.settle()
+    opened.server.refuse["create"] = WorkspaceError("exceeded quota", status=status)
+
+    form.create.click()
+
+    until(lambda: "Not created" in form.status.value)
+    made = [asked[2] for asked in opened.server.asked if asked[0] == "create_claim"]
+    assert made == ["home-jupyterlab-2", "sales-new"]
+    assert [asked[2] for asked in opened.server.asked if asked[0] == "delete_claim"] == made
+
+
+def test_a_refused_volume_takes_back_those_before_it(opened):
+    form = opened.panel.form
+    form.home.claim.control.value = "home-bella"  # was there before: it stays whatever happens
+    lines = []
+    for name in ("one", "two"):
+        form.add.click()
+        until(lambda: len(form._mounts) == len(lines) + 1)
+        lines.append(form._mounts[-1])
+        lines[-1].claim.control.value = NEW
+        lines[-1].name.control.value = name
+        lines[-1].path.control.value = f"/data/{name}"
+    opened.settle()
+    make = opened.server.create_claim
+
+    async def full(namespace, name, size):
+        await make(namespace, name, size)
+        if name == "two":
+            raise WorkspaceError("exceeded quota", status=403)
+
+    opened.server.create_claim = full
+    form.create.click()
+
+    until(lambda: "exceeded quota" in form.status.value)
+    assert [asked[2] for asked in opened.server.asked if asked[0] == "delete_claim"] == ["one"]
+    assert "create" not in [asked[0] for asked in opened.server.asked]
+
+
+def test_a_create_whose_answer_was_lost_keeps_its_volume(opened):
+    opened.server.refuse["create"] = WorkspaceError("no answer")
+
+    opened.panel.form.create.click()
+
+    until(lambda: "Not created" in opened.panel.form.status.value)
+    assert "delete_claim" not in [asked[0] for asked in opened.server.asked]
+
+
+def test_a_volume_that_cannot_be_taken_back_is_named(opened):
+    opened.server.refuse["create"] = WorkspaceError("exceeded quota", status=403)
+    opened.server.refuse["delete_claim"] = WorkspaceError("no", status=403)
+
+    opened.panel.form.create.click()
+
+    until(lambda: "The volume home-jupyterlab-2 was made for it and could not be deleted." in opened.panel.form.status.value)
+
+
+def test_no_volume_that_is_there_is_chosen_as_home(server, open_panel):
+    server.known_claims = [claim("home-anna"), claim("home-bella")]
+    page = open_panel()
+    until(lambda: page.panel.form.cards.kinds)
+    page.panel.form.cards.chosen = "jupyterlab"
+    until(lambda: len(labels(page.panel.form.home.claim)) == 3)
+
+    page.settle()
+    until(lambda: page.panel.form.home.chosen() == ("home-jupyterlab", "10Gi"))
+
+
+def test_enter_submits_what_stands_in_the_page(opened):
+    form = opened.panel.form
+    message = {"type": "submit", "texts": {"name": "typed-last", "home-name": "files", "elsewhere": "x", "image": "x"}}
+
+    form.cards._handle_custom_msg(message, [])
+
+    until(lambda: any(asked[0] == "create" for asked in opened.server.asked))
+    asked = next(asked for asked in opened.server.asked if asked[0] == "create")
+    assert (asked[2]["name"], asked[2]["podTemplate"]["volumes"]["home"]) == ("typed-last", "files")
+
+
+def test_create_stays_where_the_focus_is(opened):
+    disabled = []
+    opened.panel.form.create.observe(lambda change: disabled.append(change["new"]), "disabled")
+
+    opened.panel.form.create.click()
+
+    until(lambda: "Creating" in opened.panel.form.status.value)
+    assert disabled == []  # a disabled button loses the focus
+
+
+@pytest.mark.parametrize(
+    ("draft", "field", "said"),
+    [
+        (Draft("lab", "dora", "a", "b", "", "10Gi"), "home-name", "Give the new volume a name."),
+        (Draft("lab", "dora", "a", "b", "h", data=[Mount("x", "/home/jovyan/")]), "data[0]", "The home is at this path already."),
+        (Draft("lab", "dora", "a", "b", data=[Mount("x", "/a"), Mount("x", "/b")]), "data[1]", "This volume is in another line already."),
+        (Draft("lab", "dora", "a", "b", data=[Mount("x", "/a"), Mount("y", "/a/")]), "data[1]", "Another volume is at this path already."),
+    ],
+)
+def test_volumes_that_clash_are_seen_by_field(draft, field, said):
+    assert draft.wrong("/home/jovyan") == {field: said}

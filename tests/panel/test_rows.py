@@ -135,14 +135,16 @@ def test_a_snapshot_takes_away_what_is_gone():
     assert model.take().remove == ["default/a"]
 
 
-def test_the_newest_stands_first_and_a_change_of_state_moves_nothing():
+def test_the_newest_stands_first_below_what_needs_attention():
     def made(name, day, state="Running"):
         return workspace(name, state, audit={"createdAt": f"2026-09-{day:02}T00:00:00Z"})
 
     model = known(made("old", 1), made("new", 20), made("middle", 10))
-    model.workspace("MODIFIED", made("old", 1, "Error"))
-
+    model.workspace("MODIFIED", made("middle", 10, "Paused"))
     assert [row["name"] for row in model.rows()] == ["new", "middle", "old"]
+
+    model.workspace("MODIFIED", made("old", 1, "Error"))
+    assert [row["name"] for row in model.rows()] == ["old", "new", "middle"]
 
 
 def test_a_kinds_new_title_reaches_its_rows():

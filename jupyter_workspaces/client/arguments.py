@@ -1,0 +1,73 @@
+"""Arguments of public functions, checked before anything is done: a wrong one is one sentence, without our frames."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import types
+from collections.abc import Callable, Collection, Mapping
+from collections.abc import Set as AbstractSet
+from typing import Any, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from .errors import WorkspaceError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_PLAIN = (str, int, float, bool, type(None))
+_GROUPS = (Mapping, Collection, AbstractSet)
+_WORDS = {str: "text", int: "a whole number", float: "a number", bool: "True or False", type(None): "None", Mapping: "a mapping"}
+
+
+class WrongArgument(WorkspaceError, TypeError):
+    """A function of this package was called with arguments that it does not take."""
+
+
+def checked(function: Callable[P, R]) -> Callable[P, R]:
+    """Check number, names and plain types of a public function's arguments. Raises `WrongArgument`.
+
+    Annotations of other types than text, numbers, mappings and collections are not checked.
+    """
+    signature = inspect.signature(function)
+    types_of: dict[str, Any] = {}
+
+    @functools.wraps(function)
+    def call(*arguments: P.args, **named: P.kwargs) -> R:
+        try:
+            bound = signature.bind(*arguments, **named)
+        except TypeError as error:
+            raise WrongArgument(f"{function.__name__}(): {error}.", f"It takes {_taken(signature)}.") from None
+        if not types_of:
+            types_of.update(get_type_hints(function))
+        for name, value in bound.arguments.items():
+            if name in types_of and name != "self" and (wanted := _expected(types_of[name], value)):
+                text = f"{function.__name__}(): {name} is {wanted}, not {type(value).__name__}."
+                raise WrongArgument(text, "", {name: text})
+        return function(*arguments, **named)
+
+    return call
+
+
+def _taken(signature: inspect.Signature) -> str:
+    return ", ".join(name for name in signature.parameters if name != "self") or "no arguments"
+
+
+def _expected(wanted: Any, value: object) -> str:
+    """What it should have been, in words; empty when it is right or not checked."""
+    choices = get_args(wanted) if get_origin(wanted) in (Union, types.UnionType) else (wanted,)
+    origins = [get_origin(choice) or choice for choice in choices]
+    if not all(origin in _PLAIN or origin in _GROUPS for origin in origins):
+        return ""
+    if any(_fits(origin, value) for origin in origins):
+        return ""
+    return " or ".join(_WORDS.get(origin, "a collection") for origin in origins)
+
+
+def _fits(origin: Any, value: object) -> bool:
+    if origin is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if origin is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if origin is Collection:  # a text is a collection of letters, which is never meant
+        return isinstance(value, Collection) and not isinstance(value, (str, bytes))
+    return isinstance(value, origin)
