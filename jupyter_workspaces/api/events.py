@@ -183,17 +183,18 @@ class Feed:
         return b"event: stale\ndata: " + msgspec.json.encode(data) + b"\n\n"
 
     def _flush(self) -> None:
-        self._changed.clear()
+        """Tell of everything that changed. What cannot be told is dropped and raised; the rest is told by the next call."""
         while self._dirty:
             (what, key), (change, obj) = self._dirty.popitem(last=False)
-            self.revision += 1
             item = self._encoded(what, obj)
+            self.revision += 1
             head = f'id: {self.epoch}-{self.revision}\nevent: {what}\ndata: {{"type":"{change}","object":'.encode()
             told = Told(self.revision, key[0], head + item + b"}\n\n")
             self._kept.append(told)
             self._send(told)
             if self._hint is not None:
                 self._hint({"change": change, "kind": what, "namespace": key[0], "name": key[1]})
+        self._changed.clear()
 
     def _send(self, told: Told) -> None:
         for queue in list(self._queues):

@@ -161,7 +161,7 @@ async def test_opening_a_workspace_wants_the_right_to_change_it(jp_fetch: Any, c
     grant("ada", "default", "workspaces", "update")
     grant("eve", "default", "workspaces", "get")
     app, told = "connect/default/desk/jupyterlab/", "status/default/desk/jupyterlab"
-    assert [await open_(app, user) for user in (None, "eve", "ada")] == [401, 403, 404]  # there is no such workspace
+    assert [await open_(app, user) for user in (None, "eve", "ada")] == [401, 403, 410]  # there is no such workspace
     assert [await open_(told, user) for user in (None, "eve", "ada")] == [401, 200, 403]
 
 

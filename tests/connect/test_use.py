@@ -18,7 +18,7 @@ async def until(condition):
     pytest.fail("not within 10 s")
 
 
-@pytest.mark.parametrize("rest", ["endless", f"download?bytes={2**33}", "events"])
+@pytest.mark.parametrize("rest", ["endless", f"download?bytes={2**33}"])
 async def test_a_transfer_that_is_under_way_is_use(browser, server, rest):
     settings = server.web_app.settings
     assert not in_use(settings)

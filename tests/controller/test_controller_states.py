@@ -85,7 +85,7 @@ def unscheduled(message: str, reason: str = "Unschedulable") -> Object:
         (workspace(), waiting("ContainerCreating"), None, "Pending", "volumes and image"),
         (workspace(), waiting("ContainerCreating", "mounting home"), None, "Pending", "mounting home"),
         (workspace(), waiting("PodInitializing"), None, "Pending", "volumes and image"),
-        (workspace(), behind({"reason": "ImageNotAvailable", "message": "Map busybox."}), None, "Pending", "Its container prepare: Map busybox."),
+        (workspace(), behind({"reason": "ImageNotAvailable", "message": "Map busybox."}), None, "Error", "Its container prepare: Map busybox."),
         (workspace(), behind({"reason": "ContainerCreating"}), None, "Pending", "volumes and image"),
         (workspace(), behind(beside={"reason": "ErrImagePull"}), None, "Pending", "Its container proxy: The image envoy"),
         (workspace(), waiting("WaitingForRoom", "2 others start first"), None, "Pending", "2 others start first"),

@@ -109,7 +109,10 @@ async def test_the_socket_is_where_nobody_else_can_go(tmp_path: Path) -> None:
     async with node_cluster(tmp_path) as nodes:
         await started(nodes)
 
-        (found,) = [path for path in (tmp_path / "pods").rglob("program") if path.is_socket()]
+        # Where the path is too long for sockets, a link names a directory with a short one.
+        links = [found.resolve() for found in (tmp_path / "pods").rglob("*") if found.is_symlink()]
+        places = [tmp_path / "pods", *(found for found in links if found.name.startswith("jw-"))]
+        (found,) = {path for place in places for path in place.rglob("program") if path.is_socket()}
         assert found.parent.stat().st_mode & 0o077 == 0
 
 

@@ -145,7 +145,7 @@ async def test_nothing_of_our_environment_is_found_inside(tmp_path: Path, monkey
         assert found["GREETING"] == "/workspace/connect/default/dora/lab/api $(NB_PREFIX) $(UNKNOWN)"
         assert found["TOKEN"] == "the-workspace's-own"
         assert found["WHERE"] == (await nodes.pod("dora-0"))["status"]["podIP"]
-        assert str(tmp_path) in found["TMPDIR"]
+        assert str(tmp_path) in found["TMPDIR"] or Path(found["TMPDIR"]).name.startswith("jw-")  # where that is too long for sockets
         assert found["HOME"].startswith(str(tmp_path))
         assert {"PATH", "LANG", "TERM"} <= found.keys()
 
