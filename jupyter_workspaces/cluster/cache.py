@@ -209,12 +209,20 @@ class Cache:
 
         Who may not see StatefulSets relies on the pod's name in the workspace's status.
         """
-        metadata = workspace["metadata"]
-        if not self.stateful_sets.sees(metadata["namespace"]):
+        if not self.stateful_sets.sees(workspace["metadata"]["namespace"]):
             return is_named_pod(workspace, pod)
+        return any(is_pod_of(held, pod) for held in self._stateful_sets_of(workspace))
+
+    def has_stateful_set(self, workspace: Object) -> bool:
+        """Whether a StatefulSet says which pods are the workspace's."""
+        return bool(self._stateful_sets_of(workspace))
+
+    def _stateful_sets_of(self, workspace: Object) -> list[Object]:
+        """Those that the workspace controls."""
+        metadata = workspace["metadata"]
         keys = self._sets_of.get((metadata["namespace"], metadata["uid"]), ())
         held = [found for key in keys if (found := self.stateful_sets.get(key[1], key[0])) is not None]
-        return any(controls(workspace, one) and is_pod_of(one, pod) for one in held)
+        return [one for one in held if controls(workspace, one)]
 
     def strangers_of(self, workspace: Object, service: Object) -> list[Object]:
         """Pods that a Service of the workspace leads to and that are not the workspace's: anybody may write a label."""

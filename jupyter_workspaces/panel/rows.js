@@ -118,6 +118,7 @@ class WorkspaceRow {
     this.word = make("span", "cw-word");
     this.name = make("span", "cw-name");
     this.space = make("span", "cw-space");
+    this.header = make("div", "cw-nameCell", { role: "rowheader" }, this.name, this.space);
     this.what = make("div", "cw-what", { role: "gridcell" });
     this.age = make("div", "cw-age", { role: "gridcell" });
     this.activity = make("div", "cw-activity", { role: "gridcell" });
@@ -143,7 +144,7 @@ class WorkspaceRow {
       "cw-row",
       { role: "row", tabindex: -1, "aria-level": 1, "aria-expanded": "false" },
       make("div", "cw-state", { role: "gridcell" }, this.sign, this.word),
-      make("div", "cw-nameCell", { role: "rowheader" }, this.name, this.space),
+      this.header,
       this.what,
       this.age,
       this.activity,
@@ -169,6 +170,11 @@ class WorkspaceRow {
     );
     drawName(this.name, data.title);
     setText(this.space, this.panel.manyNamespaces() ? data.namespace : "");
+    // A name that is cut stands in two elements, which would be read with a gap between.
+    this.header.setAttribute(
+      "aria-label",
+      [data.title, this.space.textContent].filter(Boolean).join(", "),
+    );
     setText(
       this.what,
       [data.kind, data.image, data.size].filter(Boolean).join(" · "),

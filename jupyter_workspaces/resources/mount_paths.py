@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,10 @@ from typing import Any
 from .causes import Cause, invalid
 
 Object = Mapping[str, Any]
+
+
+_WRITTEN = re.compile("/[^/]")
+"""As the schema wants a mount path to begin."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,8 @@ def clashes(volumes: Object, kind_template: Object | None, at: str) -> Iterator[
     """
     taken = list(_of_kind(volumes, kind_template or {}))
     for mount in _of_workspace(volumes):
+        if not _WRITTEN.match(mount.written):
+            continue  # the schema says so
         if mount.path == "/":
             yield invalid(
                 f"{at}.{mount.field}", mount.written, "nothing can be mounted at the root of the file system; name a folder such as /data"

@@ -246,3 +246,8 @@ def test_a_panel_that_is_scrolled_or_switched_away_draws_no_times(show, row, pag
     assert page.evaluate("window.drawn") == 0
     page.evaluate("document.getElementById('here').style.display = ''")
     page.wait_for_function("window.drawn > 0")  # what comes into sight is drawn at once
+
+
+def test_a_long_name_is_read_as_one_word_though_it_can_be_cut(show, row, page):
+    show([row(LONG)])
+    expect(page.get_by_role("rowheader", name=LONG, exact=True)).to_be_visible()

@@ -36,7 +36,7 @@ class RealCluster:
     def __init__(self, kubeconfig: Path, own: ControlPlane | None = None) -> None:
         self.kubeconfig, self.own = kubeconfig, own
         self._endpoint = endpoint.from_kubeconfig(kubeconfig)
-        self._headers = asyncio.run(self._endpoint.headers())
+        self._headers = dict(asyncio.run(self._endpoint.headers()))
 
     def endpoint(self) -> Endpoint:
         return self._endpoint

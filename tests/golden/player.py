@@ -28,7 +28,7 @@ class Objects:
     def __init__(self, kubeconfig: Path) -> None:
         endpoint = from_kubeconfig(kubeconfig)
         self._url, self._context = endpoint.url.rstrip("/"), endpoint.ssl_context
-        self._headers = asyncio.run(endpoint.headers())
+        self._headers = dict(asyncio.run(endpoint.headers()))
         self._plurals: dict[tuple[str, str], tuple[str, bool]] = {}
 
     def get(self, manifest: Object) -> tuple[int, Object]:

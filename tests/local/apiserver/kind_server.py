@@ -16,7 +16,7 @@ from jupyter_workspaces.cluster.endpoint import from_kubeconfig
 
 def real(kubeconfig: Path) -> Ask:
     endpoint = from_kubeconfig(kubeconfig)
-    return asking(endpoint.url, endpoint.ssl_context, asyncio.run(endpoint.headers()))
+    return asking(endpoint.url, endpoint.ssl_context, dict(asyncio.run(endpoint.headers())))
 
 
 def asking(url: str, trust: Any, headers: dict[str, str]) -> Ask:

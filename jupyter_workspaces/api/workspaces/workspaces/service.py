@@ -336,7 +336,7 @@ class Workspaces:
         if held is not None:
             with reading(held):
                 before = msgspec.to_builtins(views.update_model(held).pod_template.volumes)
-        if volumes != before:
+        if volumes != before and not causes:  # what is wrong with a claim is told first, as the original does
             known_kind = self._cache.kinds.get(kind) or {}
             causes += mount_paths.clashes(volumes, (known_kind.get("spec") or {}).get("podTemplate"), "podTemplate")
         if causes:
