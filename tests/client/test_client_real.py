@@ -72,6 +72,7 @@ def test_a_kind_that_is_not_installed_says_what_to_do(real: Client) -> None:
     with pytest.raises(WorkspaceError, match="RStudio") as raised:
         ws.wait(timeout=8, quiet=True)
     assert raised.value.hint
-    assert ws.state == "Pending"
+    assert ws.state == "Error"
+    assert ws.state_words.word == "Needs attention"
     ws.delete()
     assert len(real.list()) == 0

@@ -228,5 +228,5 @@ def test_without_a_cluster_the_commands_say_how_to_name_one(monkeypatch: pytest.
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("JUPYTER_WORKSPACES_HOME", str(tmp_path / "none"))
     answer = CliRunner().invoke(cli, ["install", "--yes"])
-    assert answer.exit_code == 1
+    assert answer.exit_code == 2
     assert "KUBECONFIG" in answer.output + (answer.stderr or "")

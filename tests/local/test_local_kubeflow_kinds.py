@@ -140,7 +140,8 @@ class Serve:
     def running(self, name: str) -> None:
         def runs() -> bool:
             status = self.status(name)
-            assert status.get("state") != "Error", status["stateMessage"]
+            # What was just installed is found at the next look.
+            assert status.get("state") != "Error" or "is not installed" in status["stateMessage"], status["stateMessage"]
             return status.get("state") == "Running"
 
         try:
