@@ -118,7 +118,13 @@ class WorkspaceRow {
     this.word = make("span", "cw-word");
     this.name = make("span", "cw-name");
     this.space = make("span", "cw-space");
-    this.header = make("div", "cw-nameCell", { role: "rowheader" }, this.name, this.space);
+    this.header = make(
+      "div",
+      "cw-nameCell",
+      { role: "rowheader" },
+      this.name,
+      this.space,
+    );
     this.what = make("div", "cw-what", { role: "gridcell" });
     this.age = make("div", "cw-age", { role: "gridcell" });
     this.activity = make("div", "cw-activity", { role: "gridcell" });
