@@ -332,7 +332,9 @@ class Cluster:
 
     def _unreachable(self, error: Exception) -> Unreachable:
         way = " by the proxy" if self.endpoint.proxy else ""
-        return Unreachable(f"{self.endpoint.name} at {self.endpoint.url} does not answer{way}: {why_unreachable(error)}")
+        found = Unreachable(f"{self.endpoint.name} at {self.endpoint.url} does not answer{way}: {why_unreachable(error)}")
+        found.timed_out = isinstance(error, asyncio.TimeoutError)
+        return found
 
 
 def _with(headers: Mapping[str, str], credential: CIMultiDict[str]) -> CIMultiDict[str]:

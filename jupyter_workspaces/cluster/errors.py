@@ -66,9 +66,15 @@ class Invalid(ClusterError):
 
 
 class Unreachable(ClusterError):
-    """No answer: nobody listens, the connection broke, or the answer took too long. Trying again may help."""
+    """No answer: nobody listens, the connection broke, or the answer took too long. Trying again may help.
+
+    `answered` says that there was an HTTP answer (a gateway's 503), so the text is not ours; `timed_out` that
+    nothing came for too long.
+    """
 
     status, reason = 503, "ServiceUnavailable"
+    answered = False
+    timed_out = False
 
 
 class NotAnAnswer(Unreachable):
@@ -89,6 +95,13 @@ _BY_STATUS: dict[int, type[ClusterError]] = {
 
 def from_status(http_status: int, body: Mapping[str, Any] | None, text: str = "") -> ClusterError:
     """The exception for a failed answer; `body` is the `Status` object if it was one."""
+    found = _from_status(http_status, body, text)
+    if isinstance(found, Unreachable):
+        found.answered = True
+    return found
+
+
+def _from_status(http_status: int, body: Mapping[str, Any] | None, text: str) -> ClusterError:
     if not body or body.get("kind") != "Status":
         return _BY_STATUS.get(http_status, ClusterError)(text.strip()[:500] or f"HTTP {http_status}", status=http_status)
     reason = body.get("reason") or ""

@@ -242,7 +242,7 @@ class Reflector(Objects):
                     events += 1
                     self._event(event)
         except ClusterError as error:
-            if not isinstance(error.__cause__, asyncio.TimeoutError) and self._open:
+            if self._open and not (isinstance(error, Unreachable) and error.timed_out):
                 self._hear()  # until now it was alive
             self._period = self.times.first_watch
             if not isinstance(error, Expired) and all(cause.reason != TOO_NEW for cause in error.causes):
@@ -296,7 +296,7 @@ class Reflector(Objects):
 
 def _describe(error: Exception) -> str:
     """What failed, without words of others: they may hold secrets."""
-    if isinstance(error, (NotAnAnswer, WatchEnded)) or (isinstance(error, Unreachable) and error.__cause__ is not None):
+    if isinstance(error, (NotAnAnswer, WatchEnded)) or (isinstance(error, Unreachable) and not error.answered):
         return str(error)  # written by us
     if isinstance(error, Unauthorized):
         return "the cluster does not accept this server's credentials"

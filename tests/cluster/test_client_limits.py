@@ -16,6 +16,7 @@ from jupyter_workspaces.cluster import client
 from jupyter_workspaces.cluster.client import Cluster
 from jupyter_workspaces.cluster.endpoint import Endpoint
 from jupyter_workspaces.cluster.errors import ClusterError, NotAnAnswer, Unreachable
+from jupyter_workspaces.cluster.reflector import _describe
 from jupyter_workspaces.cluster.sockets import keepalive_socket
 from jupyter_workspaces.resources.catalog import PODS
 
@@ -126,3 +127,24 @@ async def test_peers_that_are_gone_are_noticed_by_the_system() -> None:
         [[(handler, _)]] = cluster._session.connector._conns.values()  # type: ignore[union-attr]
         used = handler.transport.get_extra_info("socket")  # type: ignore[union-attr]
         assert used.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+
+
+async def test_no_answer_is_told_from_a_gateways_answer_and_from_silence() -> None:
+    async with answering(web.Response(status=503, text=f"no upstream, {CANARY}")) as cluster:
+        with pytest.raises(Unreachable) as gateway:
+            await cluster.raw("GET", "/version")
+    async with answering(None) as cluster:
+        with pytest.raises(Unreachable) as silent:
+            await cluster.raw("GET", "/version")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        async with Cluster(Endpoint(f"http://127.0.0.1:{taken.getsockname()[1]}", "test")) as cluster:
+            with pytest.raises(Unreachable) as refused:
+                await cluster.raw("GET", "/version")
+    assert [(found.value.answered, found.value.timed_out) for found in (gateway, silent, refused)] == [
+        (True, False),
+        (False, True),
+        (False, False),
+    ]
+    assert "does not answer" in _describe(refused.value)
+    assert CANARY not in _describe(gateway.value)
