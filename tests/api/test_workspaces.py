@@ -209,7 +209,7 @@ async def test_delete_is_204_and_then_404(ask: Ask) -> None:
     async def gone() -> bool:
         return bool((await ask("DELETE", "workspaces/default/desk"))[0] == 404)  # 204 as long as it is being deleted
 
-    await until(gone, "the end of the workspace", 10)
+    await until(gone, "the end of the workspace", 60)  # a real collector looks for new kinds every 30 s
     assert (await ask("GET", "workspaces/default/desk"))[0] == 404
 
 
