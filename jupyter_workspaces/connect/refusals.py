@@ -17,7 +17,7 @@ SECONDS = 2.0
 LONGEST = 10.0
 WAITING = 256
 """Requests that may wait at once; one more is answered at once."""
-LINES = 5
+LINES = 20
 LINES_SECONDS = 60.0
 KEYS = 1024
 

@@ -35,6 +35,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--cluster", choices=("embedded", "real"), default="embedded", help="what the servers work with")
 
 
+@pytest.fixture(scope="module")
+def any_cluster(pytestconfig: pytest.Config) -> None:
+    """For what is the same on every cluster, and takes long: it is tried on the embedded one."""
+    if pytestconfig.getoption("--cluster") != "embedded":
+        pytest.skip("the same on every cluster; tried on the embedded one")
+
+
 @dataclass(frozen=True)
 class Lab:
     """A running JupyterLab with the extension. `url` ends in a slash."""

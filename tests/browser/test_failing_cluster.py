@@ -26,6 +26,8 @@ from flaky_api import FlakyApi, flaky_api
 
 __all__ = ["context"]
 
+pytestmark = pytest.mark.usefixtures("any_cluster")
+
 MOST_A_MINUTE = 40
 SPAN_SECONDS = 20.0
 RECOVERY_SECONDS = {"refuse": 10.0, "html": 10.0, "hang": 30.0}

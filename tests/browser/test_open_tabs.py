@@ -18,6 +18,8 @@ from playwright.sync_api import Browser, Page, expect
 SLOW = 90_000
 SETTLE_SECONDS, COUNT_SECONDS = 20, 20
 
+pytestmark = pytest.mark.usefixtures("any_cluster")
+
 
 @pytest.fixture
 def tab(browser: Browser) -> Iterator[Page]:
