@@ -283,6 +283,7 @@ PROGRAMS = (
         ["mlflow"],
         ["mlflow", "server", "--host=127.0.0.1", "--port={port}", "--static-prefix={path}", "--workers=1"],
         steps.mlflow,
+        lacks=["/mlflow/users/current", "/mlflow/experiments/get-by-name"],  # it asks for what there is not, at `/` as well
     ),
     Program("django", ["django"], ["python", "app.py"], steps.press, {"app.py": DJANGO}, {"NB_PREFIX": "{prefix}"}, removes_prefix=True),
 )
