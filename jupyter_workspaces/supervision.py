@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Collection, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, TypeVar
@@ -222,11 +222,9 @@ class Supervisor:
         self._log = log or logging.getLogger(__name__)
         self._tasks: list[SupervisedTask] = []
         self._once: dict[asyncio.Task[Any], tuple[type[Exception], ...]] = {}
-        self._inner: list[Supervisor] = []
-        self._within = within
+        self._included: list[Callable[[], Iterable[Health]]] = []
+        self._exclude = within.include(lambda: self.health) if within is not None else None
         self._lost = 0
-        if within is not None:
-            within._inner.append(self)
 
     def start(
         self,
@@ -250,6 +248,16 @@ class Supervisor:
         task.add_done_callback(self._ended)
         return task
 
+    def include(self, health: Callable[[], Iterable[Health]]) -> Callable[[], None]:
+        """Include the health of tasks that others own. Returns a function that excludes it again."""
+        self._included.append(health)
+
+        def exclude() -> None:
+            if health in self._included:
+                self._included.remove(health)
+
+        return exclude
+
     @property
     def running(self) -> int:
         """How many tasks that run once have not ended."""
@@ -257,8 +265,8 @@ class Supervisor:
 
     @property
     def health(self) -> list[Health]:
-        """Of every supervised task, those of inner supervisors included."""
-        return [task.health for task in self._tasks] + [found for inner in self._inner for found in inner.health]
+        """Health of every supervised task, and of what is included."""
+        return [task.health for task in self._tasks] + [found for included in self._included for found in included()]
 
     @property
     def healthy(self) -> bool:
@@ -277,8 +285,8 @@ class Supervisor:
 
     async def stop(self, seconds: float = STOP_SECONDS) -> None:
         """Cancel everything and wait for its end, at most `seconds`. Safe to call twice."""
-        if self._within is not None and self in self._within._inner:
-            self._within._inner.remove(self)
+        if self._exclude is not None:
+            self._exclude()
         supervised, self._tasks = self._tasks, []
         once, self._once = self._once, {}
         for task in once:

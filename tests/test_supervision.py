@@ -214,6 +214,25 @@ async def test_a_supervisor_tells_of_the_tasks_within_it_until_they_are_stopped(
     assert outer.health == []
 
 
+async def test_a_supervisor_includes_the_health_of_tasks_of_others_until_it_excludes_them():
+    async def broken():
+        raise OSError
+
+    supervisor = Supervisor()
+    own, other = (SupervisedTask(name, broken, backoff=Backoff(0.001, 0.002)) for name in ("own", "other"))
+    exclude = supervisor.include(lambda: [own.health])
+    supervisor.include(lambda: [other.health])
+    own.start()
+    await until(lambda: supervisor.problem is not None)
+    assert "own fails" in supervisor.problem
+    assert "other fails" not in supervisor.problem
+    exclude()
+    exclude()
+    assert supervisor.health == [other.health]
+    assert supervisor.problem is None
+    await own.stop()
+
+
 async def test_a_cancellation_that_was_lost_is_repeated():
     lost = []
 

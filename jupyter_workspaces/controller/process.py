@@ -11,8 +11,10 @@ from typing import Any
 from ..cluster.client import Cluster
 from ..cluster.endpoint import Endpoint
 from ..cluster.errors import ClusterError
+from ..cluster.pulse import Pulse
 from ..cluster.reflector import Reflector
 from ..resources.catalog import WORKSPACE_KINDS, WORKSPACES
+from ..supervision import Health as TaskHealth
 from ..supervision import Supervisor, ended
 from .certificate import Certificate
 from .health import Health
@@ -61,7 +63,9 @@ class Controller:
         self.metrics.workspaces(self._workspaces.items)
         rules = Rules(self._cluster, self._workspaces, self._kinds, lambda: self.kubeflow.place is not None)
         self.webhook = Webhook(rules, self.metrics.reviewed)
+        self._pulse = Pulse(self._cluster, lambda: (self._workspaces, self._kinds))
         self.tasks = Supervisor(log)
+        self.tasks.include(self._watches)
         ready = {"workspaces and kinds": self._why_not_ready, "tasks": lambda: self.tasks.problem}
         self.health = Health(self.metrics, {"process": lambda: None}, ready)
 
@@ -75,6 +79,8 @@ class Controller:
             for reflector in (self._workspaces, self._kinds):
                 reflector.start()
                 stack.push_async_callback(reflector.stop)
+            self._pulse.start()
+            stack.push_async_callback(self._pulse.stop)
             stack.push_async_callback(self.kubeflow.stop)
             await self._once(self.kubeflow.start, "whether Kubeflow's controller runs")
             stack.push_async_callback(self.tasks.stop, STOP_SECONDS)
@@ -84,6 +90,9 @@ class Controller:
                 self.tasks.start("webhook certificate", certificate.run)
             self.tasks.start("leadership", lambda: self._lead(over))
             await over
+
+    def _watches(self) -> list[TaskHealth]:
+        return [self._pulse.task.health, *self._workspaces.health, *self._kinds.health]
 
     def _why_not_ready(self) -> str | None:
         for reflector in (self._workspaces, self._kinds):
@@ -134,4 +143,5 @@ class Controller:
 
     async def _work(self) -> None:
         async with Cluster(self._endpoint, answered=self.metrics.answered, may_write=lambda: self.leadership.leading) as cluster:
-            await run(cluster, workers=self.options.workers, shared=(self._workspaces, self._kinds), monitor=self.metrics)
+            shared = (self._workspaces, self._kinds)
+            await run(cluster, workers=self.options.workers, shared=shared, monitor=self.metrics, within=self.tasks)

@@ -14,7 +14,7 @@ from ..cluster.reflector import Key, Reflector, key_of
 from ..cluster.workqueue import WorkQueue
 from ..resources import names
 from ..resources.unreadable import mapping
-from ..supervision import ended
+from ..supervision import Supervisor, ended
 from .activity import Prober
 from .kinds import KindReconciler
 from .logs import subject
@@ -57,12 +57,14 @@ async def run(
     workers: int = WORKERS,
     shared: tuple[Reflector, Reflector] | None = None,
     monitor: Monitor | None = None,
+    within: Supervisor | None = None,
 ) -> None:
     """Reconcile until cancelled, at most `workers` workspaces at once. An API server that is away is waited for.
 
-    `shared` are caches of workspaces and kinds that belong to the caller.
+    `shared` are caches of workspaces and kinds that belong to the caller. `within` includes the health of the other caches.
     """
     view = View(cluster, shared)
+    exclude = within.include(lambda: view.health) if within is not None else None
     watched: Monitor = monitor or _Nobody()
     workspaces: WorkQueue[Key] = WorkQueue("workspace")
     kinds: WorkQueue[Key] = WorkQueue("workspace kind")
@@ -92,6 +94,8 @@ async def run(
         finally:
             await ended(tasks, log=log)
     finally:
+        if exclude is not None:
+            exclude()
         await view.stop()
 
 

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from ..cluster.client import Cluster
+from ..cluster.pulse import Pulse
 from ..cluster.reflector import Key, Listener, Reflector, key_of
 from ..resources import names
 from ..resources.catalog import (
@@ -24,6 +25,7 @@ from ..resources.catalog import (
 )
 from ..resources.ownership import belongs, controller, controls
 from ..resources.unreadable import mapping, text
+from ..supervision import Health
 
 Object = dict[str, Any]
 
@@ -68,6 +70,7 @@ class View:
         self.accounts = Reflector(cluster, SERVICE_ACCOUNTS, label_selector=ours)
         self.bindings = Reflector(cluster, ROLE_BINDINGS, label_selector=ours)
         self.pictures = Reflector(cluster, CONFIG_MAPS, label_selector=f"{names.IMAGE_SOURCE}=true")
+        self._pulse = Pulse(cluster, lambda: self._own)
         self._by_kind = ByKind(self.workspaces)
         self._silence: list[Callable[[], None]] = [self._by_kind.stop]
         self._owned: dict[tuple[str, str, str], dict[Key, Object]] = {}
@@ -78,16 +81,27 @@ class View:
     def all(self) -> list[Reflector]:
         return [found for found in vars(self).values() if isinstance(found, Reflector)]
 
+    @property
+    def _own(self) -> list[Reflector]:
+        return [found for found in self.all if found not in self._shared]
+
+    @property
+    def health(self) -> list[Health]:
+        """Health of the tasks that keep these caches in sync, without the shared ones."""
+        return [self._pulse.task.health, *(health for reflector in self._own for health in reflector.health)]
+
     async def start(self, seconds: float = 60) -> None:
         """Start all caches and wait until each has its first list. Raises `ClusterError`, `TimeoutError`."""
         for reflector in self.all:
             reflector.start()
+        self._pulse.start()
         await asyncio.gather(*(reflector.synced(seconds) for reflector in self.all))
 
     async def stop(self) -> None:
         for silence in self._silence:
             silence()
-        await asyncio.gather(*(reflector.stop() for reflector in self.all if reflector not in self._shared))
+        await self._pulse.stop()
+        await asyncio.gather(*(reflector.stop() for reflector in self._own))
 
     def listen(self, reflector: Reflector, listener: Listener) -> None:
         """Hear of what is there already and of every change, until this view stops."""

@@ -145,7 +145,7 @@ def _components(
         ("built-in controllers", partial(controllers.run, clusters[accounts.CONTROLLERS], directory.path, signing, tasks))
     ]
     if parts.controller:
-        found.append(("workspace controller", partial(controller.run, clusters[accounts.WORKSPACES])))
+        found.append(("workspace controller", partial(controller.run, clusters[accounts.WORKSPACES], within=tasks)))
     if parts.node == "processes":
         found.append(("node", partial(node.run, clusters[accounts.NODE], directory.path, server.measure, tasks)))
     elif parts.node == "simulated":

@@ -40,12 +40,19 @@ async def test_one_workspace_of_many_is_listed_without_looking_at_the_others(ask
     for name in ("one", "two", "three"):
         await ask("POST", "workspaces/default", workspace(name))
     await ask("GET", "workspaces")
-    encoded = []
-    whole = Workspaces.encoded
-    monkeypatch.setattr(Workspaces, "encoded", lambda self, one: encoded.append(one["metadata"]["name"]) or whole(self, one))
+    listed = []
+    whole, item = Workspaces.list, Workspaces.encoded
+
+    def counted(self: Workspaces, namespace: str | None = None, name: str | None = None) -> list[bytes]:
+        # only within the listing, which is one step: the event stream encodes changes at any time
+        with monkeypatch.context() as within:
+            within.setattr(Workspaces, "encoded", lambda self, one: listed.append(one["metadata"]["name"]) or item(self, one))
+            return whole(self, namespace, name)
+
+    monkeypatch.setattr(Workspaces, "list", counted)
 
     code, body = await ask("GET", "workspaces/default", params={"filter": "name=two"})
-    assert (code, [item["name"] for item in body["data"]], encoded) == (200, ["two"], ["two"])
+    assert (code, [item["name"] for item in body["data"]], listed) == (200, ["two"], ["two"])
     assert (await ask("GET", "workspaces/default", params={"filter": "name=four"}))[1]["data"] == []
 
 

@@ -52,6 +52,7 @@ async def run(cluster: Cluster, directory: Path | None = None, signing: Signing 
         make["account tokens"] = lambda: AccountTokens(cluster, informers, signing)
         make["root certificates"] = lambda: RootCertificates(cluster, informers, signing.authority)
     tasks = Supervisor(log, within=within)
+    tasks.include(lambda: informers.health)
     try:
         for name, made in make.items():
             tasks.start(name, partial(_fresh, made))

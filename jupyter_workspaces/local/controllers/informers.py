@@ -10,6 +10,7 @@ from ...cluster.client import Cluster
 from ...cluster.errors import ClusterError
 from ...cluster.reflector import Reflector
 from ...resources.catalog import Resource
+from ...supervision import Health
 
 Object = dict[str, Any]
 
@@ -33,6 +34,11 @@ class Informers:
         reflector = self._reflectors.pop(resource, None)
         if reflector is not None:
             await reflector.stop()
+
+    @property
+    def health(self) -> list[Health]:
+        """Health of each reflector's task."""
+        return [health for reflector in self._reflectors.values() for health in reflector.health]
 
     async def stop(self) -> None:
         reflectors, self._reflectors = list(self._reflectors.values()), {}

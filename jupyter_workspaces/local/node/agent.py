@@ -91,6 +91,7 @@ class Agent:
                 if (kept := files.load()) is not None and kept.address:
                     self._taken[kept.uid] = kept.address
             reflector = Reflector(self._cluster, PODS, field_selector=f"spec.nodeName={NAME}")
+            tasks.include(lambda: reflector.health)
             try:
                 tasks.start("usage of pods", self.metrics.run)
                 reflector.listen(self._changed)
