@@ -1,4 +1,4 @@
-"""The programs: what is installed, what is started and how it is told its path, and what a person then does in the browser."""
+"""The programs: what is installed, what a workspace runs, how it gets its path, and what a person does in the browser."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def answer(clicks):
     return f"answer {6 * 7}"
 
 
-app.run(host="127.0.0.1", port=PORT)
+app.run(host="ADDRESS", port=PORT)
 """
 
 STREAMLIT = """\
@@ -39,7 +39,7 @@ with gradio.Blocks() as app:
     shown = gradio.Textbox(label="shown")
     file = gradio.File()
     gradio.Button("Press").click(lambda: (f"answer {6 * 7}", "app.py"), None, [shown, file])
-app.launch(server_name="127.0.0.1", server_port=PORT)
+app.launch(server_name="ADDRESS", server_port=PORT)
 """
 
 BOKEH = """\
@@ -135,7 +135,7 @@ def press(request):
 
 
 urlpatterns = [path("", index, name="index"), path("press/", press, name="press")]
-execute_from_command_line(["manage", "runserver", "--noreload", "127.0.0.1:PORT"])
+execute_from_command_line(["manage", "runserver", "--noreload", "ADDRESS:PORT"])
 """
 
 
@@ -155,22 +155,18 @@ ipywidgets.VBox([button, shown])
 """
 
 JUPYTER = (
-    *("--ServerApp.base_url={prefix}", "--ServerApp.ip=127.0.0.1", "--ServerApp.port={port}", "--ServerApp.port_retries=0"),
-    *(
-        "--no-browser",
-        "--allow-root",
-        "--IdentityProvider.token=",
-        "--ServerApp.allow_origin=*",
-        "--ServerApp.disable_check_xsrf=True",
-    ),  # as by the token of a real workspace
+    *("--ServerApp.base_url={prefix}", "--ServerApp.ip={address}", "--ServerApp.port={port}", "--ServerApp.port_retries=0"),
+    *("--no-browser", "--allow-root"),
 )
 
 
 @dataclass(frozen=True)
 class Program:
-    """`{port}`, `{prefix}` (with a slash at either end) and `{path}` (without the last one) are filled in.
+    """What stands for the image of a workspace kind.
 
-    The command's first word is a script of the program's environment. `opens` is what is opened below the workspace's path.
+    `{address}`, `{port}`, `{prefix}` (with a slash at either end) and `{path}` (without the last one) are filled in, in files
+    `ADDRESS` and `PORT`. The command's first word is a script of the program's environment. `opens` is what is opened below the
+    workspace's path.
     """
 
     name: str
@@ -180,6 +176,8 @@ class Program:
     files: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     removes_prefix: bool = False
+    takes_token: bool = False
+    """Its kind gives it the token that a workspace has, as `JUPYTER_TOKEN`."""
     opens: str = ""
     with_data: Callable[[Page], None] | None = None
     """Steps with addresses that the program sends as data: they need the program to be told the server's own base URL."""
@@ -204,7 +202,7 @@ PROGRAMS = (
         "streamlit",
         ["streamlit"],
         [
-            *("streamlit", "run", "app.py", "--server.address=127.0.0.1", "--server.port={port}", "--server.headless=true"),
+            *("streamlit", "run", "app.py", "--server.address={address}", "--server.port={port}", "--server.headless=true"),
             *("--server.baseUrlPath={prefix}", "--browser.gatherUsageStats=false"),
         ],
         steps.press,
@@ -222,7 +220,7 @@ PROGRAMS = (
     Program(
         "bokeh",
         ["bokeh"],
-        ["bokeh", "serve", "app.py", "--address=127.0.0.1", "--port={port}", "--prefix={path}", "--allow-websocket-origin=*"],
+        ["bokeh", "serve", "app.py", "--address={address}", "--port={port}", "--prefix={path}", "--allow-websocket-origin=*"],
         steps.press,
         {"app.py": BOKEH},
         light=True,
@@ -230,14 +228,14 @@ PROGRAMS = (
     Program(
         "panel",
         ["panel"],
-        ["panel", "serve", "app.py", "--address=127.0.0.1", "--port={port}", "--prefix={path}", "--allow-websocket-origin=*"],
+        ["panel", "serve", "app.py", "--address={address}", "--port={port}", "--prefix={path}", "--allow-websocket-origin=*"],
         steps.press,
         {"app.py": PANEL},
     ),
     Program(
         "shiny",
         ["shiny"],
-        ["shiny", "run", "--host=127.0.0.1", "--port={port}", "app.py"],
+        ["shiny", "run", "--host={address}", "--port={port}", "app.py"],
         steps.press,
         {"app.py": SHINY},
         removes_prefix=True,
@@ -246,7 +244,7 @@ PROGRAMS = (
         "marimo",
         ["marimo"],
         [
-            *("marimo", "edit", "--headless", "--no-token", "--skip-update-check", "--host=127.0.0.1", "--port={port}"),
+            *("marimo", "edit", "--headless", "--no-token", "--skip-update-check", "--host={address}", "--port={port}"),
             *("--base-url={path}", "app.py"),
         ],
         steps.marimo,
@@ -258,6 +256,7 @@ PROGRAMS = (
         ["jupyter-nbclassic", *JUPYTER],
         steps.nbclassic,
         {"app.ipynb": notebook("print('answer', 6 * 7)")},
+        takes_token=True,
         opens="notebooks/app.ipynb",
         lacks=["/nbextensions/widgets/"],
         light=True,
@@ -269,19 +268,20 @@ PROGRAMS = (
         steps.notebook,
         {"app.ipynb": notebook("print('answer', 6 * 7)")},
         lacks=["(reading 'schema')"],
+        takes_token=True,
         opens="notebooks/app.ipynb",
     ),
     Program(
         "voila",
         ["voila", "ipykernel", "ipywidgets"],
-        ["voila", "app.ipynb", "--no-browser", "--port={port}", "--base_url={prefix}", "--Voila.ip=127.0.0.1"],
+        ["voila", "app.ipynb", "--no-browser", "--port={port}", "--base_url={prefix}", "--Voila.ip={address}"],
         steps.press,
         {"app.ipynb": notebook(VOILA)},
     ),
     Program(
         "mlflow",
         ["mlflow"],
-        ["mlflow", "server", "--host=127.0.0.1", "--port={port}", "--static-prefix={path}", "--workers=1"],
+        ["mlflow", "server", "--host={address}", "--port={port}", "--static-prefix={path}", "--workers=1"],
         steps.mlflow,
         lacks=["/mlflow/users/current", "/mlflow/experiments/get-by-name"],  # it asks for what there is not, at `/` as well
     ),

@@ -1,28 +1,31 @@
-"""A real JupyterHub with configurable-http-proxy: programs in workspaces, and a Lab in a workspace of a local cluster, behind it."""
+"""A real JupyterHub with configurable-http-proxy: programs and a Lab in workspaces of a local cluster, behind it."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
 import tempfile
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator, Mapping
+import traceback
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
-import programs_steps as steps
+import programs_steps
 from playwright.sync_api import Browser, Page, expect
 from programs_catalog import Program
-from programs_running import PLACE, cache, ended, free_port, install, started, watched
+from programs_cluster import PORT, answers, cluster
+from programs_environments import cache, install
+from programs_running import free_port, steps
 
-HERE = Path(__file__).resolve().parent
 HUB_SECONDS = 120
-LAB_USER = "lab"
+STOP_SECONDS = 20
+USERS = ("ana", "ana@example.org")
+"""The second one's base URL has an escape in it."""
 CONFIG = """\
 c.JupyterHub.bind_url = "http://127.0.0.1:{public}"
 c.JupyterHub.hub_bind_url = "http://127.0.0.1:{hub}"
@@ -33,25 +36,16 @@ c.JupyterHub.spawner_class = "simple"
 c.Authenticator.allow_all = True
 c.SimpleLocalProcessSpawner.home_dir_template = {home!r} + "/{{username}}"
 c.Spawner.cmd = [{python!r}, "-m", "jupyterhub.singleuser"]
+c.Spawner.args = ["--allow-root", "--ServerApp.jpserver_extensions={{'jupyter_workspaces': True}}"]
+c.Spawner.environment = {environment!r}
 c.Spawner.default_url = "/api"
 c.Spawner.start_timeout = c.Spawner.http_timeout = 120
-ports = {ports!r}
-
-
-def prepare(spawner):
-    name = spawner.user.name
-    own = {{"programs_hub_extension": name in ports, "jupyter_workspaces": name not in ports}}
-    spawner.args = ["--allow-root", f"--ServerApp.jpserver_extensions={{own}}"]
-    spawner.environment = {environment!r} | {{"PROGRAM_PORT": str(ports.get(name, 0))}}
-
-
-c.Spawner.pre_spawn_hook = prepare
 """
 
 
 @contextmanager
-def hub(ports: Mapping[str, int], home: Path) -> Iterator[str]:
-    """The hub's address. `ports` are those of the programs, by the users who have them; the user `lab` has a local cluster."""
+def hub(home: Path) -> Iterator[str]:
+    """The hub's address. Each user's server has the extension, for the local cluster in `home`/cluster."""
     python = install("jupyterhub", ["jupyterhub"]) / "python"
     site = next((python.parent.parent / "lib").glob("python*/site-packages"))
     (site / "tests.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")
@@ -59,17 +53,15 @@ def hub(ports: Mapping[str, int], home: Path) -> Iterator[str]:
     if not (proxy / "node_modules").exists():
         proxy.mkdir(parents=True, exist_ok=True)
         subprocess.run(["npm", "install", "--no-audit", "--no-fund", "configurable-http-proxy"], cwd=proxy, check=True)
-    public, private, api = free_port(), free_port(), free_port()
-    environment = {"PYTHONPATH": str(HERE), "JUPYTER_WORKSPACES_HOME": str(home / "cluster")}
+    public = free_port()
     text = CONFIG.format(
         public=public,
-        hub=private,
-        api=api,
+        hub=free_port(),
+        api=free_port(),
         proxy=[shutil.which("node"), str(proxy / "node_modules" / "configurable-http-proxy" / "bin" / "configurable-http-proxy")],
         home=str(home),
         python=str(python),
-        ports=dict(ports),
-        environment=environment,
+        environment={"JUPYTER_WORKSPACES_HOME": str(home / "cluster")},
     )
     (home / "config.py").write_text(text)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "KUBE"))}
@@ -85,106 +77,118 @@ def hub(ports: Mapping[str, int], home: Path) -> Iterator[str]:
             start_new_session=True,
         )
     try:
-        url = f"http://127.0.0.1:{public}/"
-        end = time.monotonic() + HUB_SECONDS
-        while not _answers(f"{url}hub/api"):
-            if process.poll() is not None or time.monotonic() > end:
-                raise RuntimeError(f"JupyterHub did not start:\n{log.read_text(errors='replace')[-3000:]}")
-            time.sleep(0.2)
-        yield url
+        answers(f"http://127.0.0.1:{public}/hub/api", process, log, HUB_SECONDS)
+        yield f"http://127.0.0.1:{public}/"
     except Exception:
         print(log.read_text(errors="replace")[-4000:], file=sys.stderr)
         raise
     finally:
-        ended(process)
+        for end in (signal.SIGTERM, signal.SIGKILL):  # also the proxy and the users' servers
+            try:
+                os.killpg(process.pid, end)
+                process.wait(STOP_SECONDS)
+            except (ProcessLookupError, subprocess.TimeoutExpired):
+                continue
 
 
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2):
-            return True
-    except (urllib.error.URLError, OSError):
-        return False
+class User:
+    """A person with a browser of their own, signed in to the hub."""
+
+    def __init__(self, browser: Browser, hub_url: str, name: str) -> None:
+        self.name = name
+        self.base_url = f"/user/{quote(name, safe='@~')}/"
+        self.url = hub_url.rstrip("/") + self.base_url
+        self.page: Page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+        self.page.goto(f"{hub_url}hub/login?next={quote(f'/hub/spawn/{name}', safe='')}")
+        self.page.get_by_label("Username").fill(name)
+        self.page.get_by_label("Password").fill("any")
+        self.page.get_by_role("button", name="Sign in").click()
+        self.page.wait_for_url(lambda found: "/user/" in found and found.endswith("/api"), timeout=3 * programs_steps.SLOW)
+        self.url = self.page.url.removesuffix("api")
+
+    def make(self, name: str, kind: str, image: str, size: str) -> None:
+        """Make a workspace as a page of the server does, and wait until it runs."""
+        self.page.goto(f"{self.url}api")
+        made = self.page.evaluate(MAKE, {"api": f"{self.url}workspaces/api/v1/", "name": name, "kind": kind, "image": image, "size": size})
+        assert made == "Running", made
+
+    def delete(self, name: str) -> None:
+        self.page.goto(f"{self.url}api")
+        deleted = self.page.evaluate(DELETE, {"api": f"{self.url}workspaces/api/v1/", "name": name})
+        assert deleted == 204, deleted
+
+    def path(self, name: str, port: str, below: str = "") -> str:
+        return f"{self.url}workspace/connect/default/{name}/{port}/{below}"
 
 
-def _signed_in(browser: Browser, url: str, user: str, following: str) -> Page:
-    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
-    page.goto(f"{url}hub/login?next=%2Fhub%2Fspawn%2F{user}")
-    page.get_by_label("Username").fill(user)
-    page.get_by_label("Password").fill("any")
-    page.get_by_role("button", name="Sign in").click()
-    page.wait_for_url(lambda found: found.startswith(f"{url}user/{user}/api"), timeout=3 * steps.SLOW)  # past signing in
-    page.goto(f"{url}user/{user}/{following}", wait_until="domcontentloaded")
-    return page
+TOKEN = """const token = document.cookie.match(/(?:^|; )_xsrf=([^;]*)/)?.[1] ?? "";
+  const headers = {"Content-Type": "application/json", "X-XSRFToken": token};"""
+MAKE = f"""async ({{api, name, kind, image, size}}) => {{
+  {TOKEN}
+  const podTemplate = {{
+    podMetadata: {{labels: {{}}, annotations: {{}}}}, volumes: {{data: [], secrets: []}}, options: {{imageConfig: image, podConfig: size}},
+  }};
+  const body = JSON.stringify({{data: {{name, kind, paused: false, deferUpdates: false, podTemplate}}}});
+  const answer = await fetch(`${{api}}workspaces/default`, {{method: "POST", headers, body}});
+  if (!answer.ok) return `${{answer.status}} ${{await answer.text()}}`;
+  for (let tries = 0; tries < 600; tries++) {{
+    const {{data}} = await (await fetch(`${{api}}workspaces/default?filter=name%3D${{name}}`)).json();
+    if (data[0]?.state === "Running" || data[0]?.state === "Error") return data[0].state === "Running" ? "Running" : data[0].stateMessage;
+    await new Promise(resolve => setTimeout(resolve, 500));
+  }}
+  return "It did not start in time.";
+}}"""
+DELETE = f"""async ({{api, name}}) => {{
+  {TOKEN}
+  return (await fetch(`${{api}}workspaces/default/${{name}}`, {{method: "DELETE", headers}})).status;
+}}"""
 
 
-def _use_lab(browser: Browser, url: str) -> None:
-    """A workspace made, opened and used with a notebook's kernel in it."""
-    page = _signed_in(browser, url, LAB_USER, "lab")
-    path = f"/user/{LAB_USER}/workspace/connect/default/behind-hub/jupyterlab/"
-    made = page.evaluate(MAKE, {"api": f"{url}user/{LAB_USER}/"})
-    assert made in (200, 201), made
-    page.goto(f"{url.rstrip('/')}{path}lab")
-    expect(page.locator(".jp-Launcher-body")).to_be_visible(timeout=2 * steps.SLOW)
-    assert page.evaluate("JSON.parse(document.getElementById('jupyter-config-data').textContent).baseUrl") == path
-    page.locator(".jp-LauncherCard[data-category='Console']").first.click()
-    expect(page.locator(".jp-CodeConsole-promptCell .cm-content")).to_be_visible(timeout=steps.SLOW)
-    expect(page.locator(".jp-CodeConsole-banner")).to_be_visible(timeout=2 * steps.SLOW)  # the kernel is ready
-    page.locator(".jp-CodeConsole-promptCell .cm-content").click()
-    page.keyboard.type("print('answer', 6 * 7)")
-    page.keyboard.press("Shift+Enter")
-    expect(page.locator(".jp-OutputArea-output").last).to_contain_text(steps.ANSWER, timeout=steps.SLOW)
-
-
-MAKE = """async ({api}) => {
-  const token = document.cookie.match(/(?:^|; )_xsrf=([^;]*)/)?.[1] ?? "";
-  const options = {imageConfig: "jupyterlab_scipy_190", podConfig: "tiny_cpu"};
-  const podTemplate = {podMetadata: {labels: {}, annotations: {}}, volumes: {data: [], secrets: []}, options};
-  const data = {name: "behind-hub", kind: "jupyterlab", paused: false, deferUpdates: false, podTemplate};
-  const headers = {"Content-Type": "application/json", "X-XSRFToken": token};
-  for (let tries = 0; ; tries++) {
-    const answer = await fetch(`${api}workspaces/api/v1/workspaces/default`, {method: "POST", headers, body: JSON.stringify({data})});
-    if (answer.status !== 503 || tries > 30) return answer.ok ? answer.status : `${answer.status} ${await answer.text()}`;
-    await new Promise(resolve => setTimeout(resolve, 1000));
-  }
-}"""
-
-
-def use_behind_hub(programs: list[Program], browser: Browser) -> dict[str, str]:
-    """What came of the Lab and of each program: "ok", or what went wrong."""
-    results: dict[str, str] = {}
+def use_behind_hub(programs: Sequence[Program], browser: Browser) -> list[list[str]]:
+    """A row for a Lab and each program, a column for each user: "ok", or "FAIL"."""
+    rows = [["behind JupyterHub", *USERS], *([name] for name in ("jupyterlab", *(program.name for program in programs)))]
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="jw-hub-")))
-        ports = {}
-        for program in programs:
-            ports[program.name] = free_port()
-            folder = home / f"program-{program.name}"
-            folder.mkdir()
-            stack.enter_context(started(program, f"/user/{program.name}/{PLACE}", ports[program.name], folder))
-        stack.callback(_reset, home / "cluster")
-        url = stack.enter_context(hub(ports, home))
-        for program in programs:
-            try:
-                page = _signed_in(browser, url, program.name, "api")
-                seen = watched(page, url)
-                page.goto(f"{url}user/{program.name}/{PLACE}{program.opens}", wait_until="domcontentloaded")
-                program.steps(page)
-                if program.with_data is not None:
-                    program.with_data(page)
-                refused = [found for found in seen.refused if not any(name in found for name in program.lacks)]
-                results[program.name] = f"FAIL {refused[:3]}" if refused else "ok"
-            except Exception as error:  # noqa: BLE001 - whatever went wrong is this row's result
-                results[program.name] = f"FAIL {str(error)[:1500]}"
-        try:
-            _use_lab(browser, url)
-            results["jupyterlab"] = "ok"
-        except Exception as error:  # noqa: BLE001 - as above
-            results["jupyterlab"] = f"FAIL {str(error)[:1500]}"
-    return results
+        stack.enter_context(cluster(home / "cluster", programs))
+        url = stack.enter_context(hub(home))
+        for number, name in enumerate(USERS):
+            user = User(browser, url, name)
+            rows[1].append(_tried(lambda user=user, number=number: _use_lab(user, f"lab-{number}")))
+            for row, program in zip(rows[2:], programs, strict=True):
+                row.append(_tried(lambda user=user, number=number, program=program: _use(user, f"{program.name}-{number}", program)))
+            user.page.context.close()
+    return rows
 
 
-def _reset(home: Path) -> None:
-    from jupyter_workspaces.local import launch
+def _tried(use: Callable[[], None]) -> str:
+    try:
+        use()
+    except Exception:  # noqa: BLE001 - whatever went wrong is this cell's result
+        traceback.print_exc()
+        return "FAIL"
+    return "ok"
 
-    if home.exists():
-        launch.reset(home)
+
+def _use(user: User, name: str, program: Program) -> None:
+    user.make(name, program.name, "latest", "small")
+    try:
+        steps(program, user.page, user.url, user.path(name, PORT, program.opens), with_data=True)
+    finally:
+        user.delete(name)
+
+
+def _use_lab(user: User, name: str) -> None:
+    """A Lab in a workspace: its kernel answers in a console."""
+    user.make(name, "jupyterlab", "jupyterlab_scipy_190", "tiny_cpu")
+    page = user.page
+    try:
+        page.goto(user.path(name, "jupyterlab", "lab"))
+        page.locator(".jp-LauncherCard[data-category='Console']").first.click(timeout=2 * programs_steps.SLOW)
+        prompt = page.locator(".jp-CodeConsole-promptCell .cm-content")
+        expect(page.locator(".jp-CodeConsole-banner")).to_be_visible(timeout=2 * programs_steps.SLOW)  # the kernel is ready
+        prompt.click()
+        page.keyboard.type("print('answer', 6 * 7)")
+        page.keyboard.press("Shift+Enter")
+        expect(page.locator(".jp-OutputArea-output").last).to_contain_text(programs_steps.ANSWER, timeout=programs_steps.SLOW)
+    finally:
+        user.delete(name)
