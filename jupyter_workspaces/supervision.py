@@ -1,8 +1,8 @@
 """Long-lived tasks that never end silently: run again with backoff, logged once per kind, with their health.
 
 Every task that lives as long as its owner is a `SupervisedTask`, or belongs to a `Supervisor`. Tasks
-that are meant to end (one transfer, one start) are given to `Supervisor.run_once`, so that what they
-raise is told.
+that are meant to end (one transfer, one start) are run by `Supervisor.run_once`, which logs what they
+raise.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Health:
 
 
 def type_of(error: Exception) -> str:
-    """The name of an exception's type: its text may hold what nobody should read."""
+    """Return the name of an exception's type: its text may hold secrets."""
     return type(error).__name__
 
 
@@ -162,7 +162,7 @@ class SupervisedTask:
                 if self._is_cancelled():
                     raise
                 self._failed("something that it waited for was cancelled", None)
-            except Exception as error:  # noqa: BLE001  the outermost edge of a task: it is told, and the work goes on
+            except Exception as error:  # noqa: BLE001  the outermost edge of a task: it is logged, and the task is retried
                 failure = error
                 self._failed(self._describe(error), error)
             finally:
@@ -171,7 +171,7 @@ class SupervisedTask:
             await self._pause(self._pause_after(failure, self._backoff.next()))
 
     def _is_cancelled(self) -> bool:
-        """Whether this task was cancelled, not only something that the work waited for. Python 3.10 cannot tell."""
+        """Whether this task was cancelled, not only something that the work awaited. Unknown on Python 3.10."""
         task = asyncio.current_task()
         cancelling = getattr(task, "cancelling", lambda: 1)
         return self._task is not task or bool(cancelling())
@@ -242,7 +242,7 @@ class Supervisor:
         return task
 
     def run_once(self, name: str, work: Coroutine[Any, Any, Result], *, expected: tuple[type[Exception], ...] = ()) -> asyncio.Task[Result]:
-        """Run work that is meant to end. What it raises is logged, except types that are `expected`: those who await it tell of them."""
+        """Run work that is meant to end. What it raises is logged, except `expected` types, which its caller reports."""
         task = asyncio.create_task(work, name=name)
         self._once[task] = expected
         task.add_done_callback(self._ended)

@@ -42,7 +42,7 @@ class TooManySubscribers(Exception):
 
 @dataclass(frozen=True)
 class Told:
-    """One encoded event; the namespace is empty where everybody may hear it.
+    """An encoded event. `namespace` is empty for events that every subscriber may receive.
 
     Without a number it concerns every listener, and is not kept.
     """
@@ -98,7 +98,7 @@ class Feed:
         if len(self._queues) >= SUBSCRIBERS:
             raise TooManySubscribers(f"{SUBSCRIBERS} streams are open already; close some.")
         queue: asyncio.Queue[Told | None] = asyncio.Queue(QUEUE)
-        self._flush()  # what is in the snapshot must not be told again as new
+        self._flush()  # changes that the snapshot contains must not be sent again
         self._queues.add(queue)
         try:
             number = self.revision
@@ -183,7 +183,7 @@ class Feed:
         return b"event: stale\ndata: " + msgspec.json.encode(data) + b"\n\n"
 
     def _flush(self) -> None:
-        """Tell of everything that changed. What cannot be told is dropped and raised; the rest is told by the next call."""
+        """Publish all changes. Raises for a change that cannot be encoded, and drops it; the next call publishes the rest."""
         while self._dirty:
             (what, key), (change, obj) = self._dirty.popitem(last=False)
             item = self._encoded(what, obj)

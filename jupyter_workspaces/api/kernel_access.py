@@ -28,7 +28,7 @@ _EVERYWHERE = {"": "127.0.0.1", "*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": 
 
 
 class _Kernels(IdentityProvider):
-    """Identity of whoever has the kernels' token."""
+    """Identity of a request that is authenticated by the kernels' token."""
 
     def get_user(self, handler: RequestHandler) -> User:
         return User(username="kernel", display_name="A kernel of this server")
@@ -52,7 +52,7 @@ class Kernels:
 
     @property
     def owner(self) -> str | None:
-        """The person whose server this is, where a hub says so; kernels act for them."""
+        """The owner of this server as JupyterHub names them, if it runs under a hub; kernels act for the owner."""
         return os.environ.get("JUPYTERHUB_USER") or None
 
     def accepts(self, request: HTTPServerRequest) -> bool:

@@ -83,7 +83,7 @@ class Cache:
                 raise _unlisted(reflector)
 
     async def reach(self, namespace: str) -> None:
-        """Return once what is in this namespace can be read, also by somebody who may not see all of them.
+        """Wait until this namespace is in sync, also for users who may not list all namespaces.
 
         Ask whether the user may look there before: it costs a watch for each kind of object.
         Raises `Forbidden`, in the cluster's own words, when its workspaces may not be seen, and `ClusterError`, `TimeoutError`
@@ -108,7 +108,7 @@ class Cache:
 
     @contextmanager
     def hold(self, namespace: str | None) -> Iterator[None]:
-        """Keep a namespace watched: somebody follows its changes."""
+        """Keep a namespace watched while a subscriber follows its changes."""
         key = namespace or ""
         self._held[key] += 1
         try:

@@ -98,7 +98,7 @@ class Cluster:
         label_selector: str | None = None,
         field_selector: str | None = None,
     ) -> Listing:
-        """All objects, fetched in pages of 500 so that nobody's event loop stalls.
+        """Return all objects, fetched in pages of 500 so that no event loop stalls.
 
         Raises `NotAnAnswer` for JSON that is no list, which must not be taken for an empty one.
         """

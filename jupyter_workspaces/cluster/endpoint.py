@@ -95,7 +95,7 @@ def from_kubeconfig(path: Path | None = None, context: str | None = None) -> End
 
 
 def from_service_account() -> Endpoint:
-    """The cluster whose pod we run in. Its token is read again each time: the kubelet rotates it. Raises `NoEndpoint`."""
+    """Return the cluster that this pod runs in. The token is read for each request: the kubelet rotates it. Raises `NoEndpoint`."""
     host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ.get("KUBERNETES_SERVICE_PORT", "443")
     if ":" in host:
         host = f"[{host}]"

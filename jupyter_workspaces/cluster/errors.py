@@ -66,7 +66,7 @@ class Invalid(ClusterError):
 
 
 class Unreachable(ClusterError):
-    """No answer: nobody listens, the connection broke, or the answer took too long. Trying again may help.
+    """No answer: connection refused or broken, or a timeout. A retry may help.
 
     `answered` says that there was an HTTP answer (a gateway's 503), so the text is not ours; `timed_out` that
     nothing came for too long.

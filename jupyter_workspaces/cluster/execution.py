@@ -13,14 +13,14 @@ from .errors import Forbidden
 
 PROTOCOL = "v4.channel.k8s.io"
 RIGHTS = "get and create on pods/exec"
-"""What whoever runs one must be allowed; API servers before 1.35 do not ask for both."""
+"""Permissions that running a command needs; API servers before 1.35 do not check both."""
 
 _STDOUT, _STDERR, _ERROR = b"\x01", b"\x02", b"\x03"
 _KEPT_BYTES = 64 * 2**10
 
 
 class ExecutionFailed(Exception):
-    """The command could not be run, or its end was not told; the text is the node's."""
+    """The command could not be run, or its exit status is missing. The text is the node's."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def _exit_code(data: bytes) -> int:
     try:
         status = msgspec.json.decode(data, type=dict[str, object])
     except msgspec.DecodeError as error:
-        raise ExecutionFailed("the end of the command was told in words that are not JSON") from error
+        raise ExecutionFailed("the exit status of the command is not valid JSON") from error
     if status.get("status") == "Success":
         return 0
     details = status.get("details")

@@ -1,4 +1,4 @@
-"""Known objects of one resource, and those who listen to their changes. Asks nobody: what is known comes from a reflector."""
+"""Known objects of one resource type, and listeners to their changes. A reflector supplies the objects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a cluster whose watches are silent still answers: one cheap request for all reflectors of a cache."""
+"""Checks whether a cluster with silent watches still answers: one cheap request for all reflectors of a cache."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .stale import no_answer
 
 
 class Pulse:
-    """Asks for `/version` while reflectors are silent, and tells them whether there was an answer.
+    """Requests `/version` while reflectors are silent, and reports the result to them.
 
     An open watch without events looks the same whether nothing changes or nobody is there; bookmarks come once a minute,
     and never where nothing was written. Once the cluster answers again, reflectors need not wait for the ends of their

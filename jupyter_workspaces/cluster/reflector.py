@@ -56,7 +56,7 @@ class WatchEnded(Exception):
 
 
 class Reflector(Objects):
-    """All objects of a resource type, as the cluster told last.
+    """Cache of one resource type, kept in sync by list and watch.
 
     Lists in pages and watches from there; lists again on 410. Whatever fails is logged once per kind, counted in `health` and
     tried again after a pause that doubles up to 8 s with jitter, until an event or a bookmark came. With pauses, at most 40

@@ -63,7 +63,7 @@ class Scoped(Reflector):
             raise denied
 
     async def drop(self, namespace: str) -> None:
-        """Watch a namespace no more; listeners are told that its objects are gone."""
+        """Stop watching a namespace. Listeners get DELETED events for its objects."""
         part = self._detach(namespace)
         if part is not None:
             for obj in part.items():

@@ -1,4 +1,4 @@
-"""Sockets whose peer the system checks for life."""
+"""Sockets with TCP keepalive."""
 
 from __future__ import annotations
 

@@ -126,7 +126,7 @@ class Guard:
 
 
 def _proof(name: str, value: str) -> str:
-    """What only somebody who knows name and value can say of them: 96 bits of SHA-256."""
+    """Return a proof that its author knows name and value: 96 bits of SHA-256."""
     digest = hashlib.sha256(f"{name}={value}".encode("utf-8", "surrogateescape")).digest()
     return base64.urlsafe_b64encode(digest[:12]).decode()
 

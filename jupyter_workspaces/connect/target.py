@@ -116,7 +116,7 @@ class Target:
     forwarded: Forwarded | None = None
     workspace: Object = field(default_factory=dict)
     path: str = ""
-    """The path that the program was told, with a slash at either end."""
+    """The path that the program got at its start, with a slash at either end."""
 
     @property
     def dialled(self) -> str:

@@ -160,7 +160,7 @@ def upstreams(settings: MutableMapping[str, Any]) -> Upstreams:
 
 
 def in_use(settings: MutableMapping[str, Any]) -> bool:
-    """Whether somebody has a workspace open, or a request into one is under way: a server that ends when it is idle must not then."""
+    """Whether a WebSocket or request into a workspace is open: then a server is not idle."""
     found = settings.get(SETTING)
     return found is not None and found.sockets + found.transfers > 0
 

@@ -1,4 +1,4 @@
-"""The activity probe `podExec`: a script of the kind that runs in a workspace's container and tells whether it was used."""
+"""The activity probe `podExec`: a script of the kind that runs in a workspace's container and prints whether it was used."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if [ -e "$OUTPUT_JSON_PATH" ]; then head -c 65536 "$OUTPUT_JSON_PATH"; fi
 
 
 class ScriptFailed(Exception):
-    """The script did not tell; the text says why."""
+    """The script gave no result. The text says why."""
 
 
 class _Answer(msgspec.Struct):
@@ -45,7 +45,7 @@ class _Answer(msgspec.Struct):
 
 
 async def ask(cluster: Cluster, pod: Object, probe: Object) -> int | None:
-    """Run the script: when the workspace was last used, in ms, as it says; None if it says that nobody uses it now.
+    """Run the script. Returns when the workspace was last used, in ms since 1970; None if it is idle now.
 
     A script that says nothing else says that the workspace is used. Raises `ScriptFailed`, `asyncio.TimeoutError`.
     """

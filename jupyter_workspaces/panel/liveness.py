@@ -1,4 +1,4 @@
-"""Whether a panel shows what is true: since when it, its server or the cluster behind the server has not been heard from."""
+"""Freshness of a panel: since when its server, or the cluster behind the server, has been silent."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SILENCE_LIMIT = 20.0
 
 
 class Liveness:
-    """The panel's word on how fresh it is: connecting, live, stale, lost or failed, since when, and why.
+    """State of the panel's data: connecting, live, stale, lost or failed, since when, and why.
 
     Belongs to one event loop, but for `message`. A change is sent to `tell`.
     """
@@ -24,37 +24,37 @@ class Liveness:
     def __init__(self, tell: Callable[[Message], None]) -> None:
         self._tell = tell
         self._heard = 0.0  # ms since 1970
-        self._cluster: tuple[int, str] | None = None  # since when the server has not heard from its cluster, and why
+        self._cluster: tuple[int, str] | None = None  # since when the cluster has been silent for the server, and why
         self._problem = ""
         self._timer: asyncio.TimerHandle | None = None
         self.message: Message = {"type": "live", "state": "connecting", "since": 0, "message": "", "hint": "", "problem": ""}
 
     def connecting(self) -> None:
-        """A new connection is being made; nothing is known of the cluster until it says so."""
+        """A new connection is being made; the state of the cluster is unknown until the server sends it."""
         self._cluster = None
         self._stop()
         self._say("connecting", 0)
 
     def begin(self) -> None:
-        """A connection begins to be read: what an earlier one said of the cluster is over."""
+        """A connection is open; forget the state of the cluster from the earlier one."""
         self._cluster = None
 
     def heard(self) -> None:
-        """Something came from the server; it may have been silent."""
+        """Data arrived from the server."""
         self._heard = time.time() * 1000
         self._wait()
         if self.message["state"] == "stale" and self._cluster is None:
             self._say("live", int(self._heard))
 
     def answered(self, *, tell: bool = True) -> None:
-        """A whole answer came: it is live, unless the server's own view is stale."""
+        """A complete answer arrived: the panel is live, unless the server's cache is stale."""
         if self._cluster is None:
             self._say("live", int(self._heard), tell=tell)
         else:
             self._say_stale(tell=tell)
 
     def cluster(self, since: int, reason: str) -> None:
-        """The server has not heard from its cluster since a time in ms; 0 when it hears again."""
+        """The server's cache has been stale since a time in ms; 0 when it is in sync again."""
         self._cluster = (since, reason) if since else None
         if self._cluster is not None:
             self._say_stale()
@@ -62,12 +62,12 @@ class Liveness:
             self._say("live", int(self._heard))
 
     def lost(self, error: WorkspaceError, *, shown: bool) -> None:
-        """The connection is gone; with `shown` there are rows on the page that were true before."""
+        """The connection is lost. With `shown` the page keeps its rows from before."""
         self._stop()
         self._say("lost" if shown else "failed", int(self._heard) or _now(), error.message, error.hint)
 
     def problem(self, text: str) -> None:
-        """A task of the panel itself fails, in words; empty when all work."""
+        """A task of the panel fails. `text` says which; it is empty when all work."""
         if text != self._problem:
             self._problem = text
             self._tell_again({**self.message, "problem": text})
@@ -78,7 +78,7 @@ class Liveness:
     def _say_stale(self, *, tell: bool = True) -> None:
         assert self._cluster is not None
         since, reason = self._cluster
-        self._say("stale", since, reason or "The server does not hear from its cluster.", "It is tried again by itself.", tell=tell)
+        self._say("stale", since, reason or "The server has no connection to its cluster.", "It is tried again by itself.", tell=tell)
 
     def _silent(self) -> None:
         self._timer = None

@@ -1,4 +1,4 @@
-"""Times of Kubernetes objects as the API tells them."""
+"""Times of Kubernetes objects in the form that the API returns."""
 
 from __future__ import annotations
 

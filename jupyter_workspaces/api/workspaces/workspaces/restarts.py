@@ -1,4 +1,4 @@
-"""Finishes restarts that the cluster's objects tell of, where no controller of ours does it first.
+"""Finishes restarts that are recorded in the cluster's objects, unless our controller does it first.
 
 Kubeflow's own controller does not know the annotation (`resources/restarts.py`): there a server of
 ours starts the workspace again, the one that was asked or any other one that is allowed to.
@@ -115,7 +115,7 @@ class Restarts:
         except NotFound:
             self._due.pop(key, None)
         except Forbidden:
-            log.debug("Workspace %s/%s is to be started again, which somebody else must do", *key)
+            log.debug("Workspace %s/%s must be started again, and this server may not do it", *key)
             pause = FORBIDDEN_SECONDS
         except ClusterError as error:
             log.warning("Workspace %s/%s cannot be started again yet: %s", *key, error)

@@ -192,7 +192,7 @@ class Workspaces:
         patch = [*tests, {"op": "replace", "path": "/spec/paused", "value": paused}]
         try:
             changed = await self._cache.cluster.patch(WORKSPACES, name, patch, namespace)
-            if restarts.id_of(changed) is not None:  # whoever pauses or starts it by hand ends a restart
+            if restarts.id_of(changed) is not None:  # pausing or starting it by hand ends a restart
                 changed = await self._give_up_restart(namespace, name)
         except Invalid as error:
             held = await self._cluster_get(namespace, name)
@@ -257,7 +257,7 @@ class Workspaces:
         return {} if self._base_url == "/" else {names.BASE_URL: self._base_url}
 
     async def _start_below(self, held: Object) -> Object:
-        """Have the next start tell the programs the path at which this server shows them, so that nothing of theirs is rewritten.
+        """Set the base URL that the next start passes to the programs, so that their pages need no rewriting.
 
         Programs that run keep theirs: the controller reads it at a start only. Returns the workspace as it is then. Raises `Problem`.
         """
@@ -336,7 +336,7 @@ class Workspaces:
         if held is not None:
             with reading(held):
                 before = msgspec.to_builtins(views.update_model(held).pod_template.volumes)
-        if volumes != before and not causes:  # what is wrong with a claim is told first, as the original does
+        if volumes != before and not causes:  # errors of claims come first, as in the original
             known_kind = self._cache.kinds.get(kind) or {}
             causes += mount_paths.clashes(volumes, (known_kind.get("spec") or {}).get("podTemplate"), "podTemplate")
         if causes:
