@@ -68,12 +68,6 @@ class JupyterWorkspaces(ExtensionApp):
         help="Seconds of silence after which the browser's side of a WebSocket is sent a ping. A browser that does not answer three of them "
         "is taken to be gone. 0: no pings. ServerApp.websocket_ping_interval has precedence.",
     )
-    tab_messages = Bool(
-        True,
-        config=True,
-        help="Add a script to pages that people open in workspaces. It shows a message in the tab when the workspace was paused, deleted or "
-        "has ended. False: pass the pages on as they are.",
-    )
     workspaces_url = Unicode(
         "",
         config=True,
@@ -121,12 +115,10 @@ class JupyterWorkspaces(ExtensionApp):
         from .connect.front import Passing
         from .connect.limits import SETTING as LIMITS
         from .connect.limits import Limits
-        from .connect.tab_messages import SETTING as TAB_MESSAGES
 
         self.settings[LIMITS] = Limits(
             self.page_seconds, self.response_seconds, self.websocket_message_mib * 2**20, self.websocket_ping_seconds
         )
-        self.settings[TAB_MESSAGES] = self.tab_messages
         self.settings[PASSING] = Passing(tuple(self.request_headers), tuple(self.response_headers), tuple(self.cookies))
         serverapp = self.serverapp
         assert serverapp is not None

@@ -28,7 +28,6 @@ from .headers import Addresses
 from .pages import Step, page
 from .request_headers import public_scheme
 from .rewriting import PublicPath
-from .tab_messages import STATE_HEADER
 from .target import Place, Services, Target, Unavailable, resolve
 from .transfer import Upstreams, upstreams
 
@@ -284,7 +283,6 @@ class ConnectHandler(KernelAccess, JupyterHandler):
             shown = Unavailable(shown.state, message)
         elif isinstance(error, Absent):
             self._is_absent = True
-            self.set_header(STATE_HEADER, error.why.state)
             shown, steps = error.why, error.steps
             message, reason = f"{self.place.name}: {shown.message}", REASONS.get(shown.state) or shown.state.capitalize()
         if status_code in (503, 504):

@@ -42,7 +42,6 @@ def request_headers(
     token: str | None,
     token_authenticated: bool,
     remote: str,
-    readable: bool = False,
 ) -> CIMultiDict[str]:
     """Return the headers for the program in a workspace.
 
@@ -54,7 +53,6 @@ def request_headers(
         token: the workspace's own token, None if its kind has none.
         token_authenticated: whether a token of ours in `Authorization` signed the person in.
         remote: the browser's IP address.
-        readable: whether the response must have a Content-Encoding that we can read.
     """
     pairs = list(received)
     path = addresses.path
@@ -68,8 +66,8 @@ def request_headers(
             continue
         if lower == "authorization" and (token is not None or token_authenticated or _TOKEN_SCHEME.match(given)):
             continue
-        if lower == "accept-encoding" and readable:
-            given = "gzip, deflate" if "gzip" in given else "identity"  # what we can read
+        if lower == "accept-encoding" and not path.same:
+            given = "gzip, deflate" if "gzip" in given else "identity"  # what we could read, should it be HTML
         value = table.inward(lower, given, addresses)
         if value is None or (lower in ("origin", "referer") and name in headers):
             continue

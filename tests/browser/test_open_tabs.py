@@ -110,40 +110,11 @@ def said(tab: Page) -> str:
     return str(tab.evaluate("[...document.querySelectorAll('.jp-Dialog')].map(e => e.innerText).join(' | ')"))
 
 
-# The message lies in a closed shadow root; accessibility, which screen readers use, sees into it.
-def message(tab: Page) -> str:
-    """The proxy's message in the tab; empty without one."""
-    tree = tab.context.new_cdp_session(tab).send("Accessibility.getFullAXTree")["nodes"]
-    by_id = {node["nodeId"]: node for node in tree}
-
-    def words(node: dict[str, Any]) -> Iterator[str]:
-        if node.get("role", {}).get("value") == "StaticText":
-            yield node["name"]["value"]
-        for child in node.get("childIds", ()):
-            yield from words(by_id[child])
-
-    alerts = [" ".join(words(node)) for node in tree if node.get("role", {}).get("value") == "alert"]
-    return next((text for text in alerts if "Close" in text or "\N{MULTIPLICATION SIGN}" in text), "")
-
-
 def log_bytes(lab: Lab) -> int:
     return lab.log.stat().st_size
 
 
-def pictures(tab: Page, picture: Callable[[Page, str], None], name: str) -> None:
-    """The tab in light, dark, and narrow."""
-    picture(tab, f"{name}-light")
-    tab.emulate_media(color_scheme="dark")
-    picture(tab, f"{name}-dark")
-    tab.emulate_media(color_scheme="light")
-    tab.set_viewport_size({"width": 400, "height": 700})
-    picture(tab, f"{name}-narrow")
-    tab.set_viewport_size({"width": 1280, "height": 900})
-
-
-def test_a_tab_on_a_deleted_workspace_says_so_and_asks_less_than_once_in_a_second(
-    tab: Page, lab: Lab, picture: Callable[[Page, str], None]
-) -> None:
+def test_a_tab_on_a_deleted_workspace_asks_less_than_once_in_a_second(tab: Page, lab: Lab) -> None:
     name = "tab-deleted"
     with workspace(lab, name):
         url = opened(tab, lab, name)
@@ -155,20 +126,16 @@ def test_a_tab_on_a_deleted_workspace_says_so_and_asks_less_than_once_in_a_secon
         rate, which = counted(tab, url, COUNT_SECONDS)
 
         assert rate < 1, which
-        assert "There is no workspace tab-deleted in default. It may have been deleted." in message(tab)
-        pictures(tab, picture, "tab-deleted")
+        assert said(tab)  # the Lab's own words: the kernel died, or there is no connection
         assert log_bytes(lab) - before < 20_000
         problem = tab.evaluate("async url => await (await fetch(url)).json()", f"{url}api/contents")
         assert problem == {"message": f"{name}: There is no workspace {name} in default. It may have been deleted.", "reason": "Gone"}
 
 
-def test_a_tab_on_a_paused_workspace_says_so_asks_rarely_and_works_again_after_a_resume(
-    tab: Page, lab: Lab, picture: Callable[[Page, str], None]
-) -> None:
+def test_a_tab_on_a_paused_workspace_asks_rarely_and_works_again_after_a_resume(tab: Page, lab: Lab) -> None:
     name = "tab-paused"
     with workspace(lab, name):
         url = opened(tab, lab, name)
-        assert message(tab) == ""
         pause(lab, name, True)
         until(lambda: state(lab, name) == "Paused", "it is paused")
         tab.wait_for_timeout(SETTLE_SECONDS * 1000)
@@ -176,12 +143,9 @@ def test_a_tab_on_a_paused_workspace_says_so_asks_rarely_and_works_again_after_a
         rate, which = counted(tab, url, COUNT_SECONDS)
 
         assert rate < 1, which
-        assert "tab-paused is paused." in message(tab)
-        assert "Resume in a new tab" in message(tab)
-        pictures(tab, picture, name)
+        assert "Server Connection Error" in said(tab)
         pause(lab, name, False)
         until(lambda: state(lab, name) == "Running", "it runs again")
-        until(lambda: message(tab) == "", "the message goes")
         close = tab.locator(".jp-Dialog button", has_text="Close")
         for _ in range(close.count()):
             close.first.click()
