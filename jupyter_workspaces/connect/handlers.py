@@ -22,6 +22,9 @@ from .response_headers import response_headers
 from .rewriters import Rewriter, rewriter
 from .rewriting import PublicPath
 from .status import StatusHandler
+from .tab import tab_routes
+from .tab_notice import SETTING as TAB_NOTICES
+from .tab_notice import Appender, element, opens_tab, takes_notice
 from .target import Target, Unavailable
 from .transfer import Body
 from .waiting import NoAnswer, head
@@ -224,6 +227,7 @@ class HttpHandler(ConnectHandler):
             token=token,
             token_authenticated=self.token_authenticated,
             remote=self.request.remote_ip or "",
+            read_here=self._opens_tab,
         )
         length = self.request.headers.get("Content-Length")
         if length is not None and "Transfer-Encoding" not in self.request.headers:
@@ -264,7 +268,7 @@ class HttpHandler(ConnectHandler):
         return response
 
     async def _pass_on(self, response: aiohttp.ClientResponse, path: PublicPath) -> None:
-        changing = _rewriting(response, path)
+        changing = _rewriting(response, path, self._notice(path))
         self._begin_anew()
         self.set_status(response.status, reason_phrase(response))
         passed = response_headers(
@@ -286,6 +290,16 @@ class HttpHandler(ConnectHandler):
         if self._body is not None and not self._whole.is_set():
             await self._drain(self._body)
         await self.finish()
+
+    def _notice(self, path: PublicPath) -> bytes | None:
+        """The script element for the page of a tab, where the setting permits it."""
+        if not self._opens_tab:
+            return None
+        return element(path.outer[: -len(self.place.port_id) - 1], self.place.port_id)
+
+    @property
+    def _opens_tab(self) -> bool:
+        return bool(self.settings.get(TAB_NOTICES, True)) and opens_tab(self.request.method or "GET", self.request.headers)
 
     async def _drain(self, body: Body) -> bool:
         """The answer came before the body had ended: let the browser read it before its connection is closed under it (RFC 9112 §9.6)."""
@@ -320,6 +334,7 @@ def routes(base_url: str) -> list[tuple[str | PathMatches, type[web.RequestHandl
         (Upgrades(inside), SocketHandler, {}),
         (inside, HttpHandler, {}),
         (rf"{room}status/{PORT}", StatusHandler, {}),
+        *tab_routes(base_url),
     ]
 
 
@@ -328,17 +343,20 @@ async def _unasked() -> bool:
     return False
 
 
-def _rewriting(response: aiohttp.ClientResponse, path: PublicPath) -> tuple[Rewriter, Decoder] | None:
-    """What changes this body and what reads it; None for nearly all."""
-    if path.same or response.status in (204, 206, 304) or response.method == "HEAD":
+def _rewriting(response: aiohttp.ClientResponse, path: PublicPath, notice: bytes | None) -> tuple[Rewriter, Decoder] | None:
+    """What changes this body and what reads it; None for nearly all. `notice` is appended where it can be."""
+    if response.status in (204, 206, 304) or response.method == "HEAD":
         return None
+    charset = response.charset or ""
     changes = rewriter(
         path,
         response.content_type,
         asked=response.url.raw_path,
-        charset=response.charset or "",
+        charset=charset,
         disposition=response.headers.get("Content-Disposition", ""),
     )
+    if notice is not None and takes_notice(response.status, response.content_type, charset, response.headers.items()):
+        changes = Appender(notice, changes)
     read = decoder(response.headers.get("Content-Encoding", ""))
     return None if changes is None or read is None else (changes, read)
 

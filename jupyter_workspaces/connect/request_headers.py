@@ -42,6 +42,7 @@ def request_headers(
     token: str | None,
     token_authenticated: bool,
     remote: str,
+    read_here: bool = False,
 ) -> CIMultiDict[str]:
     """Return the headers for the program in a workspace.
 
@@ -53,6 +54,7 @@ def request_headers(
         token: the workspace's own token, None if its kind has none.
         token_authenticated: whether a token of ours in `Authorization` signed the person in.
         remote: the browser's IP address.
+        read_here: whether the response may be read here although its addresses do not change.
     """
     pairs = list(received)
     path = addresses.path
@@ -66,7 +68,7 @@ def request_headers(
             continue
         if lower == "authorization" and (token is not None or token_authenticated or _TOKEN_SCHEME.match(given)):
             continue
-        if lower == "accept-encoding" and not path.same:
+        if lower == "accept-encoding" and (read_here or not path.same):
             given = "gzip, deflate" if "gzip" in given else "identity"  # what we could read, should it be HTML
         value = table.inward(lower, given, addresses)
         if value is None or (lower in ("origin", "referer") and name in headers):

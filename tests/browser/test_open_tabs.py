@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import time
 import urllib.error
 import urllib.request
@@ -13,10 +14,12 @@ from typing import Any
 
 import pytest
 from conftest import TOKEN, Lab
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 SLOW = 90_000
 SETTLE_SECONDS, COUNT_SECONDS = 20, 20
+
+Picture = Callable[..., None]
 
 pytestmark = pytest.mark.usefixtures("any_cluster")
 
@@ -110,16 +113,42 @@ def said(tab: Page) -> str:
     return str(tab.evaluate("[...document.querySelectorAll('.jp-Dialog')].map(e => e.innerText).join(' | ')"))
 
 
+def notice(tab: Page, text: str) -> Locator:
+    """The bar that the proxy's script shows, with this text in it."""
+    bar = tab.locator("[data-jupyter-workspaces=notice]").get_by_role("alert")
+    expect(bar).to_contain_text(text, timeout=SLOW)
+    return bar
+
+
+def pictures(tab: Page, name: str, picture: Picture) -> None:
+    """Light, dark and narrow."""
+    picture(tab, f"{name}-light")
+    for theme, width, suffix in (("false", 1280, "dark"), ("true", 400, "narrow")):
+        tab.set_viewport_size({"width": width, "height": 900})
+        tab.evaluate(
+            "dark => document.querySelector('[data-jupyter-workspaces=notice]').shadowRoot.querySelector('.bar').classList.toggle('dark', dark)",
+            theme == "false",
+        )
+        picture(tab, f"{name}-{suffix}")
+    tab.set_viewport_size({"width": 1280, "height": 900})
+
+
 def log_bytes(lab: Lab) -> int:
     return lab.log.stat().st_size
 
 
-def test_a_tab_on_a_deleted_workspace_asks_less_than_once_in_a_second(tab: Page, lab: Lab) -> None:
+def test_a_tab_on_a_deleted_workspace_says_so_and_asks_less_than_once_in_a_second(tab: Page, lab: Lab, picture: Picture) -> None:
     name = "tab-deleted"
     with workspace(lab, name):
         url = opened(tab, lab, name)
         ask(lab, "DELETE", f"workspaces/default/{name}")
         until(lambda: state(lab, name) == "gone", "it is gone")
+        bar = notice(tab, f"Workspace '{name}' was deleted.")
+        picture(tab, "tab-deleted")
+        with tab.context.expect_page() as back:  # also while a dialog of the Lab is open; this tab stays
+            bar.get_by_role("link", name="Back to workspaces").click()
+        assert back.value.url.startswith(lab.url)
+        back.value.close()
         tab.wait_for_timeout(SETTLE_SECONDS * 1000)
         before = log_bytes(lab)
 
@@ -132,12 +161,15 @@ def test_a_tab_on_a_deleted_workspace_asks_less_than_once_in_a_second(tab: Page,
         assert problem == {"message": f"{name}: There is no workspace {name} in default. It may have been deleted.", "reason": "Gone"}
 
 
-def test_a_tab_on_a_paused_workspace_asks_rarely_and_works_again_after_a_resume(tab: Page, lab: Lab) -> None:
+def test_a_tab_on_a_paused_workspace_says_so_asks_rarely_and_works_again_after_a_resume(tab: Page, lab: Lab, picture: Picture) -> None:
     name = "tab-paused"
     with workspace(lab, name):
         url = opened(tab, lab, name)
         pause(lab, name, True)
         until(lambda: state(lab, name) == "Paused", "it is paused")
+        bar = notice(tab, f"Workspace '{name}' was paused. Its files are kept.")
+        assert bar.get_by_role("link", name="Resume").get_attribute("href") == url
+        pictures(tab, "tab-paused", picture)
         tab.wait_for_timeout(SETTLE_SECONDS * 1000)
 
         rate, which = counted(tab, url, COUNT_SECONDS)
@@ -150,12 +182,29 @@ def test_a_tab_on_a_paused_workspace_asks_rarely_and_works_again_after_a_resume(
         for _ in range(close.count()):
             close.first.click()
         until(lambda: "Connection Error" not in said(tab), "the tab has found it")
+        notice(tab, f"Workspace '{name}' is running again.")
+        picture(tab, "tab-running")
+        tab.locator("[data-jupyter-workspaces=notice]").get_by_role("button", name="Close").click()
+        expect(tab.locator("[data-jupyter-workspaces=notice]")).to_have_count(0)
         cell = tab.locator(".jp-Notebook .jp-CodeCell .cm-content").first
         cell.click()
         tab.keyboard.type("'written after the resume'")
         tab.keyboard.press("Control+s")
         read = "async url => { const r = await fetch(url, {cache: 'no-store'}); return r.ok ? await r.text() : r.status }"
         until(lambda: "written after" in str(tab.evaluate(read, f"{url}api/contents/Untitled.ipynb")), "the notebook is saved")
+
+
+def test_a_tab_says_that_the_jupyter_server_does_not_answer(tab: Page, start_lab: Callable[..., Lab], lab: Lab, picture: Picture) -> None:
+    name = "tab-server"
+    stopped = start_lab("/")
+    with workspace(lab, name):
+        url = opened(tab, stopped, name)
+        stopped.process.send_signal(signal.SIGTERM)
+        stopped.process.wait(20)
+        notice(tab, f"The Jupyter server that opens workspace '{name}' does not answer.")
+        picture(tab, "tab-server")
+        rate, which = counted(tab, url, COUNT_SECONDS)
+        assert rate < 1, which
 
 
 CLIENT = """

@@ -94,6 +94,8 @@ async def page(request: web.Request) -> web.StreamResponse:
     answer = web.StreamResponse(headers=headers)
     answer.content_length = len(body)
     await answer.prepare(request)
+    if request.method == "HEAD":
+        return answer
     for start in range(0, len(body), step):
         await answer.write(body[start : start + step])
     return answer
