@@ -10,6 +10,7 @@ from requests_and_objects import API, Ask, set_status, workspace
 
 from jupyter_workspaces.api.workspaces.pods.progress import progress
 from jupyter_workspaces.local.apiserver.server import ApiServer
+from jupyter_workspaces.timeouts import timeout
 
 
 class Listener:
@@ -38,7 +39,8 @@ class Listener:
                 self._new.clear()
                 await self._new.wait()
 
-        await asyncio.wait_for(enough(), 10)
+        async with timeout(10):
+            await enough()
         return self.events
 
     async def stop(self) -> None:

@@ -95,7 +95,8 @@ async def test_a_cluster_that_was_reset_is_found_again_by_itself(home: Path) -> 
         await asyncio.to_thread(start, home)
         await until(lambda: changed(services, before), "another cache, without any request", USABLE_SECONDS)
         await usable(services, lambda: "default" in names(services))
-        events = await asyncio.wait_for(hearing, USABLE_SECONDS)
+        async with timeout(USABLE_SECONDS):
+            events = await hearing
 
         assert b"event: resync" in events[-1]
         assert services.feed.epoch != first.epoch
@@ -234,7 +235,8 @@ async def test_another_current_context_is_another_cluster(clusters: Any, tmp_pat
             await usable(services, lambda: "only-in-two" in names(services))
 
             assert "only-in-one" not in names(services)
-            assert b"event: resync" in (await asyncio.wait_for(hearing, USABLE_SECONDS))[-1]
+            async with timeout(USABLE_SECONDS):
+                assert b"event: resync" in (await hearing)[-1]
 
 
 async def test_nothing_is_served_of_the_former_cluster_while_the_new_one_is_away(clusters: Any, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from jupyter_workspaces.connect import asking, refusals
 from jupyter_workspaces.connect.refusals import FREE, LINES, LINES_SECONDS, LONGEST, SECONDS, WAITING, Refusals, Repeats
+from jupyter_workspaces.timeouts import timeout
 
 STATUS = "workspace/status/team-a/small/web"
 
@@ -152,7 +153,8 @@ async def test_a_client_that_goes_away_while_it_waits_is_no_fault(browser, view,
         async with browser.request("GET", "x"):
             pass
     with pytest.raises(asyncio.TimeoutError):
-        await asyncio.wait_for(browser.request("GET", "x").__aenter__(), 0.3)
+        async with timeout(0.3):
+            await browser.request("GET", "x").__aenter__()
     await asyncio.sleep(SECONDS)
     assert [record for record in caplog.records if record.exc_info] == []
 
