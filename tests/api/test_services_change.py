@@ -131,7 +131,8 @@ async def test_a_cluster_that_ended_and_was_started_again_is_usable_at_once(home
         else:
             psutil.Process(launch.status(home).pid).send_signal(signal.SIGKILL)
         await until(lambda: away(services), "the cluster to be missed", 10)
-        await asyncio.sleep(4)  # the pauses between the caches' attempts have grown
+        # The pauses between the attempts have grown by then.
+        await until(lambda: has_failed(services, 4), "the fourth failed attempt of each watch", 30)
 
         await asyncio.to_thread(start, home)
         async with timeout(USABLE_SECONDS):
@@ -142,6 +143,11 @@ async def test_a_cluster_that_ended_and_was_started_again_is_usable_at_once(home
 
         assert services.cluster is before
         await stream.aclose()
+
+
+async def has_failed(services: Services, times: int) -> bool:
+    """Whether each watch of the cache has failed `times` times in a row."""
+    return all(health.failures >= times for health in services.cluster.health if health.name.startswith("watch"))
 
 
 async def back(services: Services) -> bool:
