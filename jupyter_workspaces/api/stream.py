@@ -31,7 +31,7 @@ class StreamHandler(DataHandler):
 
     async def stream(self, namespace: str | None, *, kinds: bool) -> None:
         """Until the client leaves; `kinds` tells of workspace kinds too, an empty `namespace` of nothing else."""
-        # Of a cluster that is down, too: the stream tells since when, and goes on by itself when it is back.
+        # Also if the cluster is down: the stream sends `stale` and continues when it is back.
         services = await self.services.ready(stale=True)
         feed = services.feed
         loop = asyncio.get_running_loop()
@@ -51,7 +51,7 @@ class StreamHandler(DataHandler):
                         self.write(event)
                         await self.flush()
                         if self.trusts_headers and loop.time() > end:
-                            break  # whoever comes back is asked again whether they still may
+                            break  # a client that reconnects is authorized again
         except StreamClosedError:
             return
         except TooManySubscribers as error:
