@@ -1,6 +1,6 @@
 """The public path: what changes in an address on its way in and out. Pure.
 
-A workspace thinks that it stands at the path that it was told when it was started: `/workspace/connect/{namespace}/{name}/{portId}/`
+A workspace serves the path that it got at its start: `/workspace/connect/{namespace}/{name}/{portId}/`
 below the base URL of the server that started it (or at `/` where its kind says `removePathPrefix`). A server with another base URL
 exchanges the two, inward and outward.
 """
@@ -25,7 +25,7 @@ _NOT_PLAIN = re.compile(r"\\|//|%2f|%5c|%00|[\x00-\x20\x7f;]", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class PublicPath:
-    """`base` is the server's base URL and `inner` the path that the workspace was told, both with a slash at either end, still encoded.
+    """`base` is the server's base URL and `inner` the path that the workspace got at its start, both with a slash at either end, still encoded.
 
     `upstream` and `public` are the hosts (with port) by which the workspace and we are addressed, and `scheme` is ours.
     """
@@ -44,7 +44,7 @@ class PublicPath:
 
     @cached_property
     def inner_base(self) -> str:
-        """The base URL that the workspace was told."""
+        """The base URL that the workspace got at its start."""
         return "/".join(self.inner.split("/")[:-_PARTS]) + "/"
 
     @cached_property

@@ -35,7 +35,7 @@ _SHOWN = ("paused", "gone", "stopping", "starting", "failed", "token", "secret",
 
 
 class ScriptHandler(web.RequestHandler):
-    """The script. It holds nothing of anybody."""
+    """Serves the script, which contains no user data."""
 
     @allow_unauthenticated
     def get(self) -> None:
