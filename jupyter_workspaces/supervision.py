@@ -1,8 +1,8 @@
-"""Long-lived tasks that never end silently: run again with backoff, logged once per kind, with their health.
+"""Supervised asyncio tasks: restarted with backoff, with logged failures and a health state.
 
 Every task that lives as long as its owner is a `SupervisedTask`, or belongs to a `Supervisor`. Tasks
-that are meant to end (one transfer, one start) are run by `Supervisor.run_once`, which logs what they
-raise.
+that are meant to end (one transfer, one start) run in `Supervisor.run_once`, which logs the
+exceptions that they raise.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
 JITTER = 0.25
-"""Pauses are this share longer or shorter, so that many who lost the same server do not return together."""
+"""Random share by which a pause is longer or shorter, so that clients do not reconnect at once."""
 STOP_SECONDS = 10.0
 
 Result = TypeVar("Result")
@@ -26,7 +26,10 @@ Work = Callable[[], Awaitable[None]]
 Describe = Callable[[Exception], str]
 Changed = Callable[["Health"], None]
 Pause = Callable[["Exception | None", float], float]
-"""The seconds to wait after a failure, from what was raised (None: the work ended) and the backoff's own pause."""
+"""Returns the seconds to wait after a failure.
+
+Its arguments are the exception (None if the work returned) and the pause of the backoff.
+"""
 
 
 class Backoff:
@@ -37,18 +40,22 @@ class Backoff:
         self._pause = first
 
     def next(self) -> float:
-        """The pause to make now."""
+        """Return the next pause in seconds."""
         pause, self._pause = self._pause, min(self._pause * 2, self.longest)
         return min(pause * random.uniform(1 - JITTER, 1 + JITTER), self.longest)
 
     def reset(self) -> None:
-        """Begin with the first pause again. Call it after progress, not after a mere connection."""
+        """Restart at the first pause. Call it after progress, not after a successful connect."""
         self._pause = self.first
 
 
 @dataclass(frozen=True)
 class Health:
-    """How a task does: `failures` since the last progress, `total` of all, and when the first of them was."""
+    """Health of a task.
+
+    `failures` counts failures since the last progress, `total` all failures. `since` is the time of
+    the first failure after the last progress (UTC), `problem` describes the latest failure.
+    """
 
     name: str
     healthy: bool
@@ -59,21 +66,28 @@ class Health:
 
 
 def type_of(error: Exception) -> str:
-    """Return the name of an exception's type: its text may hold secrets."""
+    """Return the name of an exception's type. Its text may contain secrets."""
     return type(error).__name__
 
 
 class SupervisedTask:
-    """Runs `work` until `stop`: after it raised or returned, again after a growing pause.
+    """Runs `work` until `stop`, and restarts it with backoff when it raises or returns.
 
-    `work` calls `progressed` whenever it did something useful; that ends the backoff and makes it
-    healthy. Work that never calls it is taken to have progressed when it ran for twice the longest
-    pause, unless `reports_progress` says that it always calls it. What it raises is logged with its
-    traceback once per kind and until progress, and told in `health` by `describe` (the default names
-    the type only); types that are `expected` are logged as a warning without traceback. `backoff` may
-    be shared with the work; `pause` may lengthen its pauses for some failures. With `ends` work that
-    returns is done, and `finished` returns. `on_change` is called with the new health after each
-    failure and when it works again.
+    `work` calls `progressed` after each success, which resets the backoff and the failures. Unless
+    `reports_progress` is true, work that has run for twice the longest pause counts as a success.
+
+    Args:
+        name: Name of the task in logs and in `health`.
+        work: Called without arguments for each attempt.
+        backoff: Pauses between attempts; may be shared with `work`.
+        describe: Returns the text of an exception for logs and `health`. Defaults to its type.
+        expected: Exception types that are logged as a warning without a traceback. All others are
+            logged as an error with one. A failure is logged again only after progress.
+        reports_progress: Whether `work` always calls `progressed` itself.
+        pause: Returns the pause after a failure; may lengthen the pause of the backoff.
+        log: Logger; by default the logger of this module.
+        ends: Whether the task is done when `work` returns. `finished` waits for that.
+        on_change: Called with the new health after each failure and after a recovery.
     """
 
     def __init__(
@@ -110,28 +124,28 @@ class SupervisedTask:
         return self._task is not None and not self._task.done()
 
     def start(self) -> None:
-        """Begin. Does nothing while it runs."""
+        """Start the task. Does nothing if it is running."""
         if not self.running:
             self._task = asyncio.create_task(self._run(), name=self.name)
 
     async def stop(self, seconds: float = STOP_SECONDS, *, again: float | None = None) -> None:
-        """Cancel the work and wait for its end, at most `seconds`. Safe to call twice. `again`: see `ended`."""
+        """Cancel the work and wait up to `seconds` for its end. Idempotent. `again`: see `ended`."""
         task, self._task = self._task, None
         if task is not None:
             await ended([task], seconds, self._log, again=again)
 
     async def finished(self) -> None:
-        """Return once work that `ends` has returned, or the task was stopped."""
+        """Wait until the task is done: its work has returned (with `ends`), or it was stopped."""
         if self._task is not None:
             await asyncio.wait({self._task})
 
     def cancel(self) -> None:
-        """Ask the work to end, without waiting for it; `stop` waits."""
+        """Cancel the work without waiting for its end."""
         if self._task is not None:
             self._task.cancel()
 
     def progressed(self) -> None:
-        """Something useful was done: failures before this are over."""
+        """Report progress: reset the backoff and the failures."""
         self._backoff.reset()
         self._told.clear()
         if self._health.failures:
@@ -139,17 +153,17 @@ class SupervisedTask:
             self._changed_to(Health(self.name, healthy=True, total=self._health.total))
 
     def recovered(self) -> None:
-        """The work goes well again, but has not progressed: healthy, while the backoff stays as it is."""
+        """Report a recovery before any progress: set healthy, but do not reset the backoff."""
         if not self._health.healthy:
             self._changed_to(Health(self.name, healthy=True, failures=self._health.failures, total=self._health.total))
 
     def wake(self) -> None:
-        """End the pause after a failure: there is reason to believe that the next try succeeds."""
+        """End the current pause and retry now."""
         self._woken.set()
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
-        while self._task is asyncio.current_task():  # work that ignored its cancellation is not begun again
+        while self._task is asyncio.current_task():  # do not restart work that ignored its cancellation
             lasts = None if self._reports_progress else loop.call_later(self._backoff.longest * 2, self.progressed)
             self._woken.clear()
             failure: Exception | None = None
@@ -162,7 +176,7 @@ class SupervisedTask:
                 if self._is_cancelled():
                     raise
                 self._failed("something that it waited for was cancelled", None)
-            except Exception as error:  # noqa: BLE001  the outermost edge of a task: it is logged, and the task is retried
+            except Exception as error:  # noqa: BLE001  outermost handler of a task: logs the error and restarts the work
                 failure = error
                 self._failed(self._describe(error), error)
             finally:
@@ -171,7 +185,7 @@ class SupervisedTask:
             await self._pause(self._pause_after(failure, self._backoff.next()))
 
     def _is_cancelled(self) -> bool:
-        """Whether this task was cancelled, not only something that the work awaited. Unknown on Python 3.10."""
+        """Whether this task was cancelled, not only a future that it awaits. Unknown in Python 3.10."""
         task = asyncio.current_task()
         cancelling = getattr(task, "cancelling", lambda: 1)
         return self._task is not task or bool(cancelling())
@@ -210,15 +224,15 @@ class SupervisedTask:
 
 
 def traced(error: BaseException | None) -> BaseException | None:
-    """Where it was raised, without its text: foreign texts may hold secrets."""
+    """Return an error with the type's name and traceback of `error`. Its text may hold secrets."""
     return None if error is None else RuntimeError(type(error).__name__).with_traceback(error.__traceback__)
 
 
 class Supervisor:
-    """The tasks of one owner: started together or one by one, stopped together, with their health."""
+    """Group of tasks with one owner: stops them together and reports their health."""
 
     def __init__(self, log: logging.Logger | None = None, *, within: Supervisor | None = None) -> None:
-        """`within` includes the health of this supervisor's tasks in its own, until this one is stopped."""
+        """`within` is a supervisor whose health includes this one until it is stopped."""
         self._log = log or logging.getLogger(__name__)
         self._tasks: list[SupervisedTask] = []
         self._once: dict[asyncio.Task[Any], tuple[type[Exception], ...]] = {}
@@ -235,21 +249,21 @@ class Supervisor:
         describe: Describe = type_of,
         ends: bool = False,
     ) -> SupervisedTask:
-        """Run `work` until `stop`, as a `SupervisedTask`."""
+        """Start a `SupervisedTask` that runs `work` until `stop`."""
         task = SupervisedTask(name, work, backoff=backoff, describe=describe, log=self._log, ends=ends)
         self._tasks.append(task)
         task.start()
         return task
 
     def run_once(self, name: str, work: Coroutine[Any, Any, Result], *, expected: tuple[type[Exception], ...] = ()) -> asyncio.Task[Result]:
-        """Run work that is meant to end. What it raises is logged, except `expected` types, which its caller reports."""
+        """Run work once. Logs an exception, unless its type is `expected`: the awaiter handles it."""
         task = asyncio.create_task(work, name=name)
         self._once[task] = expected
         task.add_done_callback(self._ended)
         return task
 
     def include(self, health: Callable[[], Iterable[Health]]) -> Callable[[], None]:
-        """Include the health of tasks that others own. Returns a function that excludes it again."""
+        """Add the health of tasks of other owners. Returns a function that removes it."""
         self._included.append(health)
 
         def exclude() -> None:
@@ -260,12 +274,12 @@ class Supervisor:
 
     @property
     def running(self) -> int:
-        """How many tasks that run once have not ended."""
+        """Number of tasks of `run_once` that have not ended."""
         return len(self._once)
 
     @property
     def health(self) -> list[Health]:
-        """Health of every supervised task, and of what is included."""
+        """Health of all supervised tasks, own and included."""
         return [task.health for task in self._tasks] + [found for included in self._included for found in included()]
 
     @property
@@ -274,17 +288,17 @@ class Supervisor:
 
     @property
     def problem(self) -> str | None:
-        """The tasks that fail, each with its latest problem, as one line for a health check; None while all work."""
+        """Failing tasks with their latest problem, as one line; None if all are healthy."""
         failing = [f"{found.name} fails ({found.failures} times): {found.problem}" for found in self.health if not found.healthy]
         return "; ".join(failing) or None
 
     @property
     def lost(self) -> int:
-        """How many tasks that were to run once have raised."""
+        """Number of tasks of `run_once` that raised an unexpected exception."""
         return self._lost
 
     async def stop(self, seconds: float = STOP_SECONDS) -> None:
-        """Cancel everything and wait for its end, at most `seconds`. Safe to call twice."""
+        """Cancel all tasks and wait up to `seconds` for their end. Idempotent."""
         if self._exclude is not None:
             self._exclude()
         supervised, self._tasks = self._tasks, []
@@ -309,10 +323,10 @@ async def ended(
     *,
     again: float | None = None,
 ) -> None:
-    """Cancel tasks and wait until they have ended, at most `seconds`; the slow ones are named in the log.
+    """Cancel tasks and wait up to `seconds` for their end. Logs the names of tasks that still run.
 
-    Their results and errors are left to whoever reads them. With `again` the cancellation is repeated
-    every so many seconds, for work that may lose one in a library (aiohttp's and async_timeout's
+    Does not read their results or errors. With `again` the cancellation is repeated every `again`
+    seconds, for work that may lose one in a library (aiohttp's and async_timeout's
     timeouts before Python 3.11) and whose clean-up may be interrupted.
     """
     loop = asyncio.get_running_loop()

@@ -42,9 +42,9 @@ class TooManySubscribers(Exception):
 
 @dataclass(frozen=True)
 class Told:
-    """An encoded event. `namespace` is empty for events that every subscriber may receive.
+    """One encoded event; the namespace is empty if every subscriber may receive it.
 
-    Without a number it concerns every listener, and is not kept.
+    An event without a number is sent to all subscribers and is not kept for reconnects.
     """
 
     number: int | None
@@ -78,7 +78,7 @@ class Feed:
 
     @property
     def health(self) -> list[Health]:
-        """How its tasks do."""
+        """Health of its tasks."""
         return self._tasks.health
 
     async def stop(self) -> None:
@@ -98,7 +98,7 @@ class Feed:
         if len(self._queues) >= SUBSCRIBERS:
             raise TooManySubscribers(f"{SUBSCRIBERS} streams are open already; close some.")
         queue: asyncio.Queue[Told | None] = asyncio.Queue(QUEUE)
-        self._flush()  # changes that the snapshot contains must not be sent again
+        self._flush()  # do not publish objects of the snapshot again as changes
         self._queues.add(queue)
         try:
             number = self.revision
@@ -183,7 +183,7 @@ class Feed:
         return b"event: stale\ndata: " + msgspec.json.encode(data) + b"\n\n"
 
     def _flush(self) -> None:
-        """Publish all changes. Raises for a change that cannot be encoded, and drops it; the next call publishes the rest."""
+        """Publish all changes. Drops and raises one that fails; the next call publishes the rest."""
         while self._dirty:
             (what, key), (change, obj) = self._dirty.popitem(last=False)
             item = self._encoded(what, obj)

@@ -44,7 +44,7 @@ class DataHandler(KernelAccess, APIHandler):
 
     auth_resource = "workspaces"
     _track_activity = False  # a panel that looks must not keep an idle server alive
-    reads_cache = True  # a GET may be answered from a cache that is stale
+    reads_cache = True  # a GET may be answered from a stale cache
     _permitted = False
     _decided = False
     _cut_off = False
@@ -213,7 +213,7 @@ class DataHandler(KernelAccess, APIHandler):
 
     @cached_property
     def query(self) -> dict[str, list[str]]:
-        """The query's values by name (`queries.parse`)."""
+        """Query parameters: values by name (`queries.parse`)."""
         return queries.parse(self.request.query or "")
 
     def parameter(self, name: str, wrong: Callable[[str], str | None]) -> str | None:
@@ -221,7 +221,7 @@ class DataHandler(KernelAccess, APIHandler):
         return self.parameters({name: wrong})[name]
 
     def parameters(self, checks: Mapping[str, Callable[[str], str | None]]) -> dict[str, str | None]:
-        """Several of them, each with its check. Raises `Problem` 422 naming all that are wrong."""
+        """Return checked query parameters. Raises `Problem` 422 that names all invalid ones."""
         found: dict[str, str | None] = {}
         causes: list[Cause] = []
         for name, wrong in checks.items():
@@ -331,7 +331,7 @@ class DataHandler(KernelAccess, APIHandler):
         return True
 
     def tell_staleness(self) -> None:
-        """Say in a header since when the cluster has not been heard from, where the answer may be out of date for that."""
+        """Set the header `Jupyter-Workspaces-Stale-Since` if the answer is from a stale cache."""
         if self.reads_cache and self.request.method in ("GET", "HEAD") and self.get_status() < 400:
             since = self._services.stale_since
             if since is not None:

@@ -56,7 +56,7 @@ class HeaderIdentities(IdentityProvider):
 
     @default("token")
     def _token_default(self) -> str:
-        return ""  # no token signs anybody in, so none is printed in a link
+        return ""  # tokens are not accepted, so none is printed in a link
 
     @property
     def auth_enabled(self) -> bool:

@@ -1,7 +1,7 @@
-"""Lets in the kernels that this server started, whatever way people authenticate here (`kernel_file`).
+"""Authentication of the kernels that this server started (`kernel_file`).
 
-Kernels cannot use people's ways: a password, a login page, a token that a hub checks, and writes
-without any authentication need a cookie against cross-site requests.
+Kernels cannot authenticate as users do: by a password, a login page or a token of a hub. Without
+authentication, their writes would fail the XSRF check, which needs a cookie.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _EVERYWHERE = {"": "127.0.0.1", "*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": 
 
 
 class _Kernels(IdentityProvider):
-    """Identity of a request that is authenticated by the kernels' token."""
+    """Identity of requests that are authenticated by the token of the kernels."""
 
     def get_user(self, handler: RequestHandler) -> User:
         return User(username="kernel", display_name="A kernel of this server")
@@ -42,7 +42,7 @@ class _Kernels(IdentityProvider):
 
 
 class Kernels:
-    """The token of one server's kernels, and the file that has it."""
+    """Token of a server's kernels, and the file that contains it."""
 
     def __init__(self) -> None:
         self.token = secrets.token_urlsafe(32)
@@ -52,16 +52,16 @@ class Kernels:
 
     @property
     def owner(self) -> str | None:
-        """The owner of this server as JupyterHub names them, if it runs under a hub; kernels act for the owner."""
+        """Owner of this server according to JupyterHub; kernels act as this user."""
         return os.environ.get("JUPYTERHUB_USER") or None
 
     def accepts(self, request: HTTPServerRequest) -> bool:
-        """Return whether a request has the token; in its header only, as addresses are logged and passed on."""
+        """Return whether `Authorization` has the token. URLs are logged, so a token there is ignored."""
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         return scheme.lower() in ("token", "bearer") and hmac.compare_digest(given.strip().encode(), self.token.encode())
 
     def publish(self, serverapp: Any) -> None:
-        """Write the file, now that it is known where the server listens. Raises `OSError`."""
+        """Write the file once the server listens. Raises `OSError`."""
         self._path = Path(serverapp.runtime_dir) / name(os.getpid())
         self._file(serverapp).write(self._path)
         os.environ[VARIABLE] = str(self._path)
@@ -93,7 +93,7 @@ class Kernels:
 
 
 class KernelAccess:
-    """Mixin for handlers that kernels may use."""
+    """Mixin for handlers that accept the token of the kernels."""
 
     if TYPE_CHECKING:
         settings: dict[str, Any]
@@ -101,7 +101,7 @@ class KernelAccess:
 
     @cached_property
     def kernels(self) -> Kernels | None:
-        """The server's kernels if this request is of one of them."""
+        """Kernels of the server if a kernel sent this request, else None."""
         found: Kernels | None = self.settings.get(SETTING)
         return found if found is not None and found.accepts(self.request) else None
 
@@ -113,12 +113,12 @@ class KernelAccess:
 
     @property
     def authorizer(self) -> Authorizer:
-        # A kernel runs as the server's own account; Jupyter's authorizer decides about people.
+        # A kernel runs as the account of the server; Jupyter's authorizer authorizes users.
         if self.kernels is not None:
             return self.kernels.authorizer
         return super().authorizer  # type: ignore[misc, no-any-return]
 
     def check_xsrf_cookie(self) -> None:
-        """Do nothing for a kernel: its token is in a header, which no page of another site can send. A hub replaces Jupyter's own rule."""
+        """Skip the check for kernels: a page of another site cannot send their token in a header."""
         if self.kernels is None:
             super().check_xsrf_cookie()  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""Objects of the cluster that do not have the form of their kind: none of them makes a list, a stream or a batch fail."""
+"""Malformed objects of the cluster: they do not make a list, a stream or a batch fail."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Object = Mapping[str, Any]
 View = TypeVar("View")
 
 ODD = (*unreadable.ERRORS, msgspec.MsgspecError)
-"""What reading such an object raises, and what a view of it raises that is of another type than its model says."""
+"""Exceptions when a malformed object is read or its view does not match the model."""
 
 _KNOWN_MOST = 1000
 _told: set[tuple[str, str]] = set()

@@ -1,4 +1,4 @@
-"""Query strings read as Go's `net/url` does, because the original's clients and recordings rely on it."""
+"""Parses query strings like Go's `net/url`, on which clients of the original server rely."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ _BAD_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
 
 
 def parse(query: str) -> dict[str, list[str]]:
-    """Values by name, each name's in their order.
+    """Return the values of a query string by name, in order.
 
-    A pair that cannot be read (a broken escape in its name or value, a semicolon) counts as absent,
-    as in Go's `URL.Query`; the others stay. Bytes that are no UTF-8 become replacement characters.
+    Invalid pairs (a broken escape in the name or value, a semicolon) are ignored, as in Go's
+    `URL.Query`. Bytes that are not UTF-8 become replacement characters.
     """
     found: dict[str, list[str]] = {}
     for pair in query.split("&"):

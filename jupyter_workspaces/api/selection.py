@@ -44,7 +44,7 @@ class Filter:
     fits: Callable[[str], bool]
     equal: bool
     exact: str | None = None
-    """The one text that fits, None where others do as well."""
+    """Return the only matching value, None if several match."""
 
     def holds(self, item: Object) -> bool:
         return any(self.fits(_text(value)) for value in _values(item, self.path)) is self.equal
@@ -62,7 +62,7 @@ class Selection:
 
     @property
     def name(self) -> str | None:
-        """The name that all selected objects have; None where they may have others."""
+        """Return the name that the selector requires, None if several names match."""
         return next((one.exact for one in self.filters if one.path == ("name",) and one.equal and one.exact is not None), None)
 
     def apply(self, items: Sequence[Object]) -> tuple[list[Object], str | None]:

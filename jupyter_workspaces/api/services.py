@@ -1,7 +1,7 @@
-"""All services over one cluster: started in the background, waited for by the first request.
+"""All services of one cluster: started in the background, awaited by the first request.
 
-They are started again when the local cluster comes back, and with another cache when the files that
-name the cluster name another one.
+They reconnect when the local cluster is restarted, and get a new cache when the kubeconfig files
+name another cluster.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 READY_SECONDS = 20.0
 AGAIN_SECONDS = 5.0
 LOOK_SECONDS = 0.5
-"""Between two looks at the files that name the cluster: a stat of two or three files, in a thread."""
+"""Interval of the checks of the kubeconfig files: a stat of two or three files, in a thread."""
 WAKE_SECONDS = 0.5
 
 
@@ -50,8 +50,8 @@ class Services:
     """The services that request handlers call.
 
     `choose` finds the endpoint and may start the local cluster; it blocks, so it runs in a thread.
-    `source` tells which files decided for an endpoint: they are watched, and when they name another
-    cluster the whole cache is replaced. `prefix` is where the API is served, `workspaces_url` the
+    `source` returns the files that define an endpoint. They are watched; if they name another cluster,
+    the whole cache is replaced. `prefix` is the path of the API, `workspaces_url` the
     origin where workspaces open, empty when that is the server's own. Every request passes `ready`.
     """
 
@@ -98,7 +98,7 @@ class Services:
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-        if self._ending is not None:  # not cancelled: half of a cache would go on
+        if self._ending is not None:  # not cancelled, so that the cache is stopped completely
             await asyncio.wait([self._ending], timeout=STOP_SECONDS)
         await self._tasks.stop()
         if self._up:
@@ -106,9 +106,10 @@ class Services:
             await _end(self.feed, self.restarts, self.access, self.cluster)
 
     async def ready(self, seconds: float = READY_SECONDS, *, stale: bool = False) -> Services:
-        """Return itself once the caches are filled. Raises `Problem` 503 with the reason if they are not within `seconds`.
+        """Wait until the caches are in sync, and return itself.
 
-        With `stale`, caches that were filled before are enough; a dead local cluster is started again in the background.
+        Raises `Problem` 503 with the reason if they are not in sync within `seconds`. With `stale`,
+        caches that were in sync before suffice; a dead local cluster restarts in the background.
         """
         if self._up and not self._moved and not self._is_down():
             return self
@@ -130,16 +131,16 @@ class Services:
 
     @property
     def stale_since(self) -> datetime | None:
-        """Since when what is answered may be out of date (UTC); None while it is live, and before the first start."""
+        """Since when the cache is stale (UTC); None while it is live, and before the first start."""
         return self.cluster.stale_since if self._up else None
 
     @property
     def health(self) -> list[Health]:
-        """How the long-lived tasks do: caches and feed."""
+        """Health of the long-lived tasks: caches and feed."""
         return [*self.cluster.health, *self.feed.health] if self._up else []
 
     def writer(self, user: str | None) -> str | None:
-        """Name recorded as the one who changed an object: an authenticated user, else the name by which the cluster knows us."""
+        """Return the user name to record for a change: the authenticated user, else ours in the cluster."""
         return user or self.about.user
 
     def _is_down(self) -> bool:
@@ -147,7 +148,7 @@ class Services:
         return self.cluster.endpoint.embedded and isinstance(error, Unreachable) and error is not self._excused
 
     async def _started(self) -> None:
-        """Wait for the start that is under way, or for the one that took its place. Raises what it raised."""
+        """Wait for the current start, or for one that replaces it. Raises its exception."""
         while (starting := self._starting) is not None:
             await asyncio.wait([starting])
             if not starting.cancelled():
@@ -157,7 +158,7 @@ class Services:
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "This server is being stopped.")
 
     async def _is_worth_a_try(self) -> bool:
-        """Whether some time has passed since the last failure, or the local cluster was started since."""
+        """Whether to retry: after a pause, or if the local cluster was started after the failure."""
         if asyncio.get_running_loop().time() >= self._not_before:
             return True
         source, look = self._source, self._look
@@ -168,7 +169,7 @@ class Services:
         return self._starting is not None and not self._starting.done()
 
     def _start_again(self) -> None:
-        """Choose and fill; a start that is under way gives way, because the files have changed since."""
+        """Start with a new endpoint. Cancels a current start, because the files have changed."""
         before = self._starting if self._is_starting else None
         self._starting = asyncio.create_task(self._start(before), name="workspaces services")
         self._starting.add_done_callback(_retrieve)
@@ -180,7 +181,7 @@ class Services:
                 await asyncio.wait([before], timeout=STOP_SECONDS)
             look = None if self._source is None else await asyncio.to_thread(self._source.look)
             endpoint = await asyncio.to_thread(self._choose)
-            await asyncio.to_thread(importlib.import_module, "aiohttp")  # 0.1 s in which the event loop serves others
+            await asyncio.to_thread(importlib.import_module, "aiohttp")  # takes 0.1 s, so not on the event loop
             if self._up and not self._names_another(look, endpoint):
                 self._look, self._moved = look, False
                 await self._wait_for_events()
@@ -205,7 +206,7 @@ class Services:
         return not look.means_the_same_as(self._look)
 
     async def _fill(self, cache: Cache) -> None:
-        """Fill a cache and serve from it; what served before is stopped. Raises `ClusterError`, `TimeoutError`."""
+        """Replace the cache by a new one that is in sync. Raises `ClusterError`, `TimeoutError`."""
         about = About(cache)
         try:
             await cache.start()
@@ -232,7 +233,7 @@ class Services:
         log.info("Workspaces of %s at %s", cache.endpoint.name, cache.endpoint.url)
 
     async def _watch_files(self) -> None:
-        """Choose again when the files name another cluster, and wake the caches when the local cluster was started again."""
+        """Restart if the files name another cluster; wake the caches if the local one restarted."""
         pauses, not_before, tried = Backoff(), 0.0, None
         loop = asyncio.get_running_loop()
         while True:
@@ -242,7 +243,7 @@ class Services:
                 continue
             look = await asyncio.to_thread(source.look)
             if look.fingerprint is None:
-                log.warning("The kubeconfig has changed and cannot be used now; %s is used as before", self.cluster.endpoint.name)
+                log.warning("The changed kubeconfig cannot be used; still using %s. Correct the kubeconfig.", self.cluster.endpoint.name)
                 self._look = look.with_meaning_of(known)
                 continue
             if look.stamp != tried:
@@ -253,9 +254,9 @@ class Services:
             self._start_again()
 
     async def _wait_for_events(self) -> None:
-        """The same cluster answers again: let the caches connect now, and give them a moment for it.
+        """Reconnect the caches to a restarted cluster, and wait for them briefly.
 
-        An error from before then counts no longer, whether or not there was an event that says so.
+        Earlier errors are ignored, even if the watches have received no event since.
         """
         loop = asyncio.get_running_loop()
         end = loop.time() + WAKE_SECONDS
@@ -267,12 +268,12 @@ class Services:
 
 
 def _has_come_up(source: EndpointSource, known: Look) -> bool:
-    """Whether the files have changed and the cluster that they name answers. Blocks."""
+    """Whether the files have changed and their cluster answers. Blocks."""
     return source.has_changed(known) and source.answers()
 
 
 async def _end(feed: Feed, restarts: Restarts, access: Access, cache: Cache) -> None:
-    """End the streams of a cache (clients come back to a new snapshot), then the cache."""
+    """Close the streams of a cache (clients reconnect to a new snapshot), then the cache."""
     await feed.stop()
     await restarts.stop()
     await access.stop()

@@ -31,7 +31,7 @@ class StreamHandler(DataHandler):
 
     async def stream(self, namespace: str | None, *, kinds: bool) -> None:
         """Until the client leaves; `kinds` tells of workspace kinds too, an empty `namespace` of nothing else."""
-        # Also while the cluster is down: the stream sends since when, and continues when it is back.
+        # Also if the cluster is down: the stream sends `stale` and continues when it is back.
         services = await self.services.ready(stale=True)
         feed = services.feed
         loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""Times as the API writes them."""
+"""Time format of the API."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from datetime import datetime
 
 
 def rfc3339(at: datetime) -> str:
-    """A UTC time with whole seconds (RFC 3339)."""
+    """Format a UTC time with whole seconds (RFC 3339)."""
     return at.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -79,15 +79,17 @@ class Cache:
         if (denied := self.workspaces.denied) is not None:
             raise denied
         for reflector in self.reflectors.values():
-            if not reflector.ready and reflector.denied is None:  # a part has not been listed: it is not empty, but unknown
+            if not reflector.ready and reflector.denied is None:  # not listed yet: its objects are unknown
                 raise _unlisted(reflector)
 
     async def reach(self, namespace: str) -> None:
-        """Wait until this namespace is in sync, also for users who may not list all namespaces.
+        """Wait until a namespace is in sync, also without the permission to list all namespaces.
 
-        Ask whether the user may look there before: it costs a watch for each kind of object.
-        Raises `Forbidden`, in the cluster's own words, when its workspaces may not be seen, and `ClusterError`, `TimeoutError`
-        when something in it has not been listed. One task reaches a namespace for all; a caller that gives up does not stop it.
+        Authorize the user first: this opens a watch for each resource type. Callers share one task
+        per namespace, which goes on if a caller is cancelled.
+
+        Raises `Forbidden` with the cluster's message if workspaces may not be listed there, and
+        `ClusterError`, `TimeoutError` if a list failed.
         """
         parts = self.workspaces.parts
         if not parts:
@@ -108,7 +110,7 @@ class Cache:
 
     @contextmanager
     def hold(self, namespace: str | None) -> Iterator[None]:
-        """Keep a namespace watched while a subscriber follows its changes."""
+        """Context in which a namespace stays watched, for a subscriber to its changes."""
         key = namespace or ""
         self._held[key] += 1
         try:
@@ -130,18 +132,18 @@ class Cache:
         rest = [found for found in self.reflectors.values() if found.parts and found.resource.namespaced and found is not self.workspaces]
         for outcome in await asyncio.gather(*(found.add(namespace) for found in rest), return_exceptions=True):
             if isinstance(outcome, BaseException) and not isinstance(outcome, (Forbidden, NotFound)):
-                raise outcome  # not listed is not empty; the next who asks tries again
+                raise outcome  # not listed is not empty; the next call retries
         await self.namespaces.learn(namespace)
         self._reached[namespace] = None
 
     async def _make_room(self) -> None:
-        """Give up the namespace that was not asked for the longest, so that another one can be watched. Raises `Forbidden`."""
+        """Stop watching the least recently used namespace. Raises `Forbidden` if all are in use."""
         while len({*(parts := self.workspaces.parts), *self._reaching}) > MOST_NAMESPACES:
             idle = [name for name in self._reached if name in parts and name != self.endpoint.namespace and not self._held[name]]
             if not idle:
                 raise Forbidden(
-                    f"{MOST_NAMESPACES} namespaces are watched one by one already, and each is in use; "
-                    "only who may list all of them can see more"
+                    f"The limit of {MOST_NAMESPACES} separately watched namespaces is reached, and all are in use. "
+                    "Try again later, or ask for the permission to list workspaces in all namespaces"
                 )
             del self._reached[idle[0]]
             self.namespaces.forget(idle[0])
@@ -158,16 +160,16 @@ class Cache:
     def ready(self) -> bool:
         return all(reflector.ready or reflector.denied for reflector in self.reflectors.values())
 
-    # How it does
+    # Health
 
     @property
     def stale_since(self) -> datetime | None:
-        """Since when something in it may be out of date (UTC), because the cluster was not heard from; None while it is live."""
+        """Time of the last contact with the cluster (UTC) if the cache is stale; None while live."""
         return min((since for found in self.reflectors.values() if (since := found.stale_since) is not None), default=None)
 
     @property
     def stale_reason(self) -> str:
-        """Why it is stale, in a short text for a person; empty while it is live."""
+        """Human-readable reason why it is stale; empty while it is live."""
         stale = [found for found in self._leaves() if found.stale_since is not None]
         if not stale:
             return ""
@@ -180,12 +182,12 @@ class Cache:
 
     @property
     def health(self) -> list[Health]:
-        """How its tasks do, one for each resource type and namespace that is watched."""
+        """Health of its tasks, one for each watched resource type and namespace."""
         return [self._pulse.task.health, *(found for reflector in self.reflectors.values() for found in reflector.health)]
 
     @property
     def healthy(self) -> bool:
-        """Whether everything is watched."""
+        """Whether all tasks are healthy."""
         return all(found.healthy for found in self.health)
 
     def _leaves(self) -> list[Reflector]:
@@ -205,27 +207,27 @@ class Cache:
         return [pod for key in keys if (pod := self.pods.get(key[1], key[0])) is not None and self.owns_pod(workspace, pod)]
 
     def owns_pod(self, workspace: Object, pod: Object) -> bool:
-        """Whether a StatefulSet that the workspace controls controls the pod; a label proves nothing.
+        """Whether the pod is owned by a StatefulSet of the workspace. Labels are not trusted.
 
-        Who may not see StatefulSets relies on the pod's name in the workspace's status.
+        Without the permission to list StatefulSets, compares the pod's name with the status.
         """
         if not self.stateful_sets.sees(workspace["metadata"]["namespace"]):
             return is_named_pod(workspace, pod)
         return any(is_pod_of(held, pod) for held in self._stateful_sets_of(workspace))
 
     def has_stateful_set(self, workspace: Object) -> bool:
-        """Whether a StatefulSet says which pods are the workspace's."""
+        """Whether the workspace controls a StatefulSet in the cache."""
         return bool(self._stateful_sets_of(workspace))
 
     def _stateful_sets_of(self, workspace: Object) -> list[Object]:
-        """Those that the workspace controls."""
+        """StatefulSets that the workspace controls."""
         metadata = workspace["metadata"]
         keys = self._sets_of.get((metadata["namespace"], metadata["uid"]), ())
         held = [found for key in keys if (found := self.stateful_sets.get(key[1], key[0])) is not None]
         return [one for one in held if controls(workspace, one)]
 
     def strangers_of(self, workspace: Object, service: Object) -> list[Object]:
-        """Pods that a Service of the workspace leads to and that are not the workspace's: anybody may write a label."""
+        """Return pods that the Service selects but the workspace does not own: labels are forgeable."""
         selector = service["spec"].get("selector") or {}
         keys = self._pods_of.get(_of(workspace), ())
         labelled = [pod for key in keys if (pod := self.pods.get(key[1], key[0])) is not None]
@@ -281,5 +283,5 @@ def _labelled(obj: Object) -> Key:
 
 
 def _controlled(obj: Object) -> Key:
-    """Namespace of an object and uid of its controller."""
+    """Return the namespace of an object and the uid of its controller."""
     return obj["metadata"]["namespace"], controller(obj).get("uid") or ""

@@ -26,16 +26,19 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 Query = Mapping[str, str] | Sequence[tuple[str, str]]
-"""Parameters of a request; a sequence where one is named several times."""
+"""Query parameters; a sequence if a name is repeated."""
 
 PAGE = 500
 REQUEST_SECONDS = 30
 CONNECT_SECONDS = 10
 FIRST_BYTE_SECONDS = 12
-"""For the head of an answer to a read, and between two pieces of it. A write may wait for admission webhooks, so `REQUEST_SECONDS`."""
+"""Timeout of reads: for the response headers, and between two chunks of the body.
+
+Writes may wait for admission webhooks, so they have `REQUEST_SECONDS`.
+"""
 WATCH_SECONDS = 290
 WATCH_MARGIN_SECONDS = 5
-"""A watch that the server has not ended so long after its `timeoutSeconds` is given up."""
+"""Time after `timeoutSeconds` at which the client closes a watch that the server has not ended."""
 CLOSE_SECONDS = 5
 WATCH_LINE_BYTES = 8 * 2**20
 USER_AGENT = "jupyter-workspaces"
@@ -43,7 +46,7 @@ USER_AGENT = "jupyter-workspaces"
 
 @dataclass(frozen=True)
 class Listing:
-    """A list as of one revision: watch from `resource_version` to learn what came after. `pages` is how many requests it took."""
+    """A list at one revision, from which a watch can start. `pages` is the number of requests."""
 
     items: list[Object]
     resource_version: str
@@ -98,9 +101,9 @@ class Cluster:
         label_selector: str | None = None,
         field_selector: str | None = None,
     ) -> Listing:
-        """Return all objects, fetched in pages of 500 so that no event loop stalls.
+        """List all objects, in pages of 500 so that no event loop stalls.
 
-        Raises `NotAnAnswer` for JSON that is no list, which must not be taken for an empty one.
+        Raises `NotAnAnswer` if the JSON is not a list: it must not pass for an empty one.
         """
         items: list[Object] = []
         query = _selectors(label_selector, field_selector) | {"limit": str(PAGE)}
@@ -191,10 +194,10 @@ class Cluster:
         seconds: int = WATCH_SECONDS,
         opened: Callable[[], None] = lambda: None,
     ) -> AsyncGenerator[WatchEvent, None]:
-        """Changes after `resource_version` until the server ends the stream, which it is asked to do after `seconds`.
+        """Watch changes after `resource_version` for `seconds`, the watch's `timeoutSeconds`.
 
-        `opened` is called when the server accepts the watch. Raises `Expired` when that version is too old, `NotAnAnswer`
-        for what is not a watch event, and `Unreachable` when the server does not end the stream in time.
+        Calls `opened` when the server accepts the watch. Raises `Expired` if the version is too old,
+        `NotAnAnswer` for an invalid event, and `Unreachable` if the server does not end it in time.
         """
         query = _selectors(label_selector, field_selector)
         query |= {"watch": "true", "allowWatchBookmarks": "true", "resourceVersion": resource_version, "timeoutSeconds": str(seconds)}
@@ -268,7 +271,7 @@ class Cluster:
             try:
                 return msgspec.json.decode(data, type=dict[str, Any]) if data else {}
             except msgspec.DecodeError:
-                text = f"{self.endpoint.name} at {self.endpoint.url} answered {method} {path} with what is not JSON"
+                text = f"{self.endpoint.name} at {self.endpoint.url} answered {method} {path} with invalid JSON"
                 raise NotAnAnswer(text) from None
 
     @asynccontextmanager
@@ -284,7 +287,7 @@ class Cluster:
         content_type: str = "application/json",
         query: Query | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """`whole` bounds the request in seconds, `head` the time until its answer begins, `silence` that between two pieces of it."""
+        """Timeouts in seconds: `whole` request, `head` of the response, `silence` between chunks."""
         import aiohttp  # a quarter of our share of the server's start, and nobody has asked yet
 
         timeout = aiohttp.ClientTimeout(total=whole, connect=CONNECT_SECONDS, sock_connect=CONNECT_SECONDS, sock_read=silence)
@@ -350,10 +353,10 @@ def _bearer(headers: Mapping[str, str]) -> str | None:
 
 async def _refusal(response: aiohttp.ClientResponse, credential: Mapping[str, str]) -> ClusterError:
     text = await response.text(errors="replace")
-    if response.status == 407:  # the proxy's own words, about a request with its password
+    if response.status == 407:  # the body is the proxy's and may contain its password
         return Unreachable(f"the proxy answered 407{why_proxy(407)}")
     secret = credential.get("Authorization", "").partition(" ")[2]
-    if secret:  # gateways in front of a cluster may quote the request's headers
+    if secret:  # a gateway's error may quote request headers
         text = text.replace(secret, "…")
     try:
         body = msgspec.json.decode(text, type=dict[str, Any])
@@ -367,7 +370,7 @@ async def _refusal(response: aiohttp.ClientResponse, credential: Mapping[str, st
 
 
 async def _lines(response: aiohttp.ClientResponse, end: float, where: str) -> AsyncIterator[bytes]:
-    """Whole lines until the loop's time is `end`; a pod's object can be longer than aiohttp's own line limit."""
+    """Yield complete lines until loop time `end`. A pod can exceed aiohttp's limit of a line."""
     loop = asyncio.get_running_loop()
     rest = bytearray()
     while True:
@@ -389,7 +392,7 @@ async def _lines(response: aiohttp.ClientResponse, end: float, where: str) -> As
 
 
 def _watch_event(line: bytes, where: str, resource: Resource) -> WatchEvent:
-    """Raises `NotAnAnswer`, without quoting the line: it may hold a Secret."""
+    """Decode a watch event. Raises `NotAnAnswer` without the line, which may hold a Secret."""
     try:
         event = msgspec.json.decode(line, type=dict[str, Any])
     except msgspec.DecodeError:
@@ -397,15 +400,15 @@ def _watch_event(line: bytes, where: str, resource: Resource) -> WatchEvent:
     kind, obj = event.get("type"), event.get("object")
     if isinstance(kind, str) and isinstance(obj, dict) and (kind == "ERROR" or _is_object(obj, named=kind != "BOOKMARK")):
         return WatchEvent(kind, obj)
-    raise NotAnAnswer(f"{where} answered the watch of {resource.plural} with what is not a watch event")
+    raise NotAnAnswer(f"{where} answered the watch of {resource.plural} with an invalid watch event")
 
 
 def _checked_page(page: Object, where: str, resource: Resource) -> Object:
-    """The metadata of a page of a list. Raises `NotAnAnswer`."""
+    """Return the metadata of a list page. Raises `NotAnAnswer` if it is not a list."""
     metadata, items = page.get("metadata"), page.get("items", [])
     is_list = isinstance(metadata, dict) and isinstance(metadata.get("resourceVersion"), str) and isinstance(items, (list, type(None)))
     if not is_list or not all(isinstance(item, dict) and _is_object(item) for item in items or ()):
-        raise NotAnAnswer(f"{where} answered the list of {resource.plural} with what is not a list")
+        raise NotAnAnswer(f"{where} answered the list of {resource.plural} with JSON that is not a list")
     return metadata  # type: ignore[return-value]
 
 

@@ -1,4 +1,4 @@
-"""How a kubeconfig's user authenticates: tokens, token files, client certificates. All of them may change while we run."""
+"""Credentials of a kubeconfig's user: tokens, token files, client certificates. All may rotate."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Credentials(Protocol):
         """Return the bearer token, fresh. Raises `ClusterError`."""
 
     async def renew(self, used: str | None) -> bool:
-        """Return whether there is something newer than `used`, which the server refused, to try."""
+        """Return whether a credential newer than `used`, which was refused, is available."""
 
 
 class StaticToken:
@@ -42,7 +42,7 @@ class StaticToken:
 
 
 class FileToken:
-    """A token in a file that another program renews."""
+    """Token in a file that another program renews."""
 
     def __init__(self, path: Path, fallback: str | None = None) -> None:
         """`fallback` is used while the file cannot be read, as kubectl does if a user has both."""
@@ -70,12 +70,12 @@ class FileToken:
         if not token:
             raise Unauthorized(f"The token file {self._path} is empty. Sign in again.")
         if not fits_header(token):
-            raise Unauthorized(f"The token file {self._path} holds more than one line. It must hold the token alone.")
+            raise Unauthorized(f"The token file {self._path} holds more than one line. It must contain only the token.")
         return token
 
 
 class CertificateFiles:
-    """A client certificate in files; connections that are opened after a renewal show the new one."""
+    """Client certificate in files; connections that are opened after a renewal use the new one."""
 
     def __init__(self, context: ssl.SSLContext, certificate: Path, key: Path, user: str) -> None:
         """Raises `NoEndpoint`."""

@@ -53,9 +53,10 @@ class Endpoint:
     fixed_headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     async def headers(self) -> CIMultiDict[str]:
-        """Return the credential for one request, fresh where tokens expire. Raises `Unauthorized` if there is none to be had.
+        """Return the credential headers of one request, with a renewed token if it has expired.
 
-        `fixed_headers` (impersonation, basic authentication) are part of it; a name may be there several times.
+        Includes `fixed_headers` (impersonation, basic authentication); names may be repeated.
+        Raises `Unauthorized` if there is no valid credential.
         """
         token = await self.token()
         found = CIMultiDict(self.fixed_headers)
@@ -77,7 +78,7 @@ def from_embedded(path: Path) -> Endpoint:
         raise NoEndpoint(f"The local cluster cannot be used: {error}") from None
     bearer = context.user.get("token")
     if not bearer:
-        raise NoEndpoint(f"The local cluster's kubeconfig {path} has no token. Stop and start the local cluster: it is written again.")
+        raise NoEndpoint(f"The local cluster's kubeconfig {path} has no token. Restart the local cluster to write it again.")
     return Endpoint(context.cluster["server"], "local cluster", _trust(context), StaticToken(bearer).token, embedded=True)
 
 
@@ -95,7 +96,7 @@ def from_kubeconfig(path: Path | None = None, context: str | None = None) -> End
 
 
 def from_service_account() -> Endpoint:
-    """Return the cluster that this pod runs in. The token is read for each request: the kubelet rotates it. Raises `NoEndpoint`."""
+    """Return the in-cluster endpoint. Reads its token for each request: the kubelet rotates it."""
     host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ.get("KUBERNETES_SERVICE_PORT", "443")
     if ":" in host:
         host = f"[{host}]"

@@ -10,10 +10,10 @@ from ..resources.causes import Cause
 
 
 class ClusterError(PlainError):
-    """The cluster answered, and the answer is no. `status` is the HTTP status, `reason` Kubernetes' machine word.
+    """Error response of the cluster: `status` is the HTTP status, `reason` that of the `Status`.
 
-    `retry_after` are the seconds that the server asks to wait (RFC 9110 §10.2.3), 0 where it does not say.
-    `requests` counts what was asked until it failed: the pages of a list.
+    `retry_after` is `Retry-After` in seconds (RFC 9110 §10.2.3), 0 if missing. `requests` is the
+    number of requests until the failure: a list has several pages.
     """
 
     status = 500
@@ -66,10 +66,10 @@ class Invalid(ClusterError):
 
 
 class Unreachable(ClusterError):
-    """No answer: connection refused or broken, or a timeout. A retry may help.
+    """No valid response: connection refused, broken, or timed out. A retry may succeed.
 
-    `answered` says that there was an HTTP answer (a gateway's 503), so the text is not ours; `timed_out` that
-    nothing came for too long.
+    `answered` is true for an HTTP response (a gateway's 503), whose text is foreign; `timed_out` is
+    true after a timeout.
     """
 
     status, reason = 503, "ServiceUnavailable"
@@ -78,7 +78,7 @@ class Unreachable(ClusterError):
 
 
 class NotAnAnswer(Unreachable):
-    """What answered is no Kubernetes API, or is broken: a gateway's page, a line that is cut off."""
+    """Invalid response: a gateway's page instead of the Kubernetes API, or a truncated line."""
 
 
 class Fenced(Unreachable):

@@ -1,4 +1,4 @@
-"""A command in a container of a pod, carried by the API server over a WebSocket (`v4.channel.k8s.io`)."""
+"""Runs a command in a container through the API server: WebSocket `v4.channel.k8s.io`."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from .errors import Forbidden
 
 PROTOCOL = "v4.channel.k8s.io"
 RIGHTS = "get and create on pods/exec"
-"""Permissions that running a command needs; API servers before 1.35 do not check both."""
+"""Required permissions; API servers before 1.35 do not require both."""
 
 _STDOUT, _STDERR, _ERROR = b"\x01", b"\x02", b"\x03"
 _KEPT_BYTES = 64 * 2**10
 
 
 class ExecutionFailed(Exception):
-    """The command could not be run, or its exit status is missing. The text is the node's."""
+    """The command could not be run, or its exit status is unknown. The text is the node's."""
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended, and the beginning of what it wrote (64 KiB of each stream)."""
+    """Result of a command, with the first 64 KiB of each output stream."""
 
     exit_code: int
     output: bytes
@@ -33,9 +33,9 @@ class Ended:
 
 
 async def execute(cluster: Cluster, namespace: str, pod: str, container: str, command: Sequence[str]) -> Ended:
-    """Run a command to its end, without input. Cancelling ends the connection, and so the command.
+    """Run a command to its end, without input. Cancellation closes the connection.
 
-    Raises `ExecutionFailed`, `ClusterError`; `Forbidden` names the rights that are needed.
+    Raises `ExecutionFailed`, `ClusterError`; `Forbidden` names the required permissions.
     """
     import aiohttp
 
@@ -43,7 +43,7 @@ async def execute(cluster: Cluster, namespace: str, pod: str, container: str, co
     try:
         socket = await cluster.websocket(PODS.path(namespace, pod, "exec"), [PROTOCOL], query=query)
     except Forbidden as error:
-        raise Forbidden(f"{error.message}. It takes {RIGHTS} in {namespace}.") from error
+        raise Forbidden(f"{error.message}. Grant {RIGHTS} in namespace {namespace}.") from error
     kept = {_STDOUT: bytearray(), _STDERR: bytearray()}
     try:
         while True:
@@ -60,7 +60,7 @@ async def execute(cluster: Cluster, namespace: str, pod: str, container: str, co
 
 
 def _exit_code(data: bytes) -> int:
-    """Read the Status that ends a command. Raises `ExecutionFailed` where it could not be run."""
+    """Read the final Status of a command. Raises `ExecutionFailed` if it could not be run."""
     try:
         status = msgspec.json.decode(data, type=dict[str, object])
     except msgspec.DecodeError as error:

@@ -32,7 +32,7 @@ _CODES = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (code
 
 
 class NoEndpoint(PlainError):
-    """A setting names a cluster that cannot be found or used. The text says which setting and what to do."""
+    """A setting names a cluster that cannot be used. The text names the setting and the fix."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Context:
 
     In `cluster` and `user` paths are absolute, `…-data` is bytes, and keys that are unknown or null
     are left out. `user_file` is the file that defines the user. `user_says_nothing` is true for an
-    entry without any key: only then requests are meant to be anonymous.
+    entry without any key: only then are requests anonymous.
     """
 
     name: str
@@ -84,7 +84,9 @@ def load(paths: Sequence[Path], context: str | None = None) -> Context:
         raise NoEndpoint(f"The context {name} of {where} names the cluster {cluster_name!r}, which has no server there.")
     user = merged.users.get(user_name)
     if user is None:
-        raise NoEndpoint(f"The context {name} of {where} names the user {user_name!r}, who is not there. kubectl cannot use it, either.")
+        raise NoEndpoint(
+            f"The context {name} of {where} names the user {user_name!r}, which does not exist there. Add the user, or choose another context."
+        )
     namespace = chosen.get("namespace") or "default"
     return Context(name, cluster_name, cluster.value, user_name, user.value, user.file, user.says_nothing, namespace)
 
@@ -156,7 +158,7 @@ def _merge(paths: Sequence[Path], where: str) -> _Merged:
         except WrongField as error:
             raise NoEndpoint(f"The kubeconfig {path} cannot be used: {error}.") from None
     if not found:
-        raise NoEndpoint(f"There is no kubeconfig at {where}. Set KUBECONFIG, or unset it to use the local cluster.")
+        raise NoEndpoint(f"No kubeconfig found at {where}. Set KUBECONFIG, or unset it to use the local cluster.")
     return merged
 
 

@@ -26,7 +26,7 @@ from .kubeconfig import Context, NoEndpoint, parse
 
 PROGRAM_SECONDS = 60.0
 EARLY = timedelta(seconds=10)
-"""A credential that expires so soon may be refused on its way."""
+"""A credential that expires within this time is renewed before use."""
 EXEC_VERSIONS = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
 MODES = ("Never", "IfAvailable", "Always")
 
@@ -34,10 +34,10 @@ _TIME = re.compile(r"(\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d)(\.\d+)?([Zz]|[+-]\d\d:\
 
 
 class LoginProgram:
-    """A login program. It runs when there is no credential, when the last one expires, and when the server refuses it.
+    """Login program: runs if there is no credential, if it expired, or if the server refused it.
 
-    Many requests at once wait for one run. What the program writes to standard error is passed on
-    nowhere: it is another program's text about secrets, and errors reach logs and other people.
+    Concurrent requests wait for one run. Standard error of the program is discarded: it may hold
+    secrets, and errors reach logs and other users.
     """
 
     def __init__(self, context: Context, tls_context: ssl.SSLContext | None) -> None:
@@ -55,8 +55,8 @@ class LoginProgram:
             raise NoEndpoint(f"{who} needs an interactiveMode: {', '.join(MODES)}.")
         if mode == "Always":
             raise NoEndpoint(
-                f"The login program {self._command} wants to ask at a terminal (interactiveMode: Always), and there is none. "
-                "Set it up so that it can sign in without questions."
+                f"The login program {self._command} requires a terminal (interactiveMode: Always), and there is none. "
+                "Configure it to sign in without prompts."
             )
         self._arguments: list[str] = program.get("args", [])
         self._tells_cluster: bool = program.get("provideClusterInfo", False)
@@ -132,7 +132,7 @@ class LoginProgram:
             raise self._failed(f"it did not end within {PROGRAM_SECONDS:g} s") from None
         if ended.returncode != 0:
             name = self._context.name
-            raise self._failed(f"it ended with status {ended.returncode}. `kubectl --context {name} get --raw /version` shows what it says")
+            raise self._failed(f"it ended with status {ended.returncode}. `kubectl --context {name} get --raw /version` shows its error")
         try:
             answer = parse(ended.stdout)
         except DocumentError:

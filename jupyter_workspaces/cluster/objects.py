@@ -1,4 +1,4 @@
-"""Known objects of one resource type, and listeners to their changes. A reflector supplies the objects."""
+"""Store of the objects of one resource type, with listeners. A reflector fills it."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def key_of(obj: Object) -> Key:
 
 
 class Objects:
-    """Objects by key. They are shared: never change one.
+    """Objects by key. They are shared and must not be modified.
 
-    Listeners are called on the event loop as `(type, object, previous)` with type ADDED, MODIFIED or DELETED, also for what a
-    list finds changed; they must return at once. One that raises is logged once per kind and counted in `listener_failures`;
-    it does not keep the change from the others.
+    Listeners are called on the event loop as `(type, object, previous)` with type ADDED, MODIFIED or
+    DELETED, also for differences that a list finds. They must not block. An exception of one is
+    logged once per kind, counted in `listener_failures`, and does not affect the others.
     """
 
     def __init__(self, resource: Resource) -> None:
@@ -35,8 +35,8 @@ class Objects:
         self.resource_version = ""
         self.listener_failures = 0
         self._objects: dict[Key, Object] = {}
-        self._gone: set[str] = set()  # deleted by us, while the watch may still bring older changes of them
-        self._written: dict[Key, int] = {}  # revisions of our own writes that the watch has not brought yet
+        self._gone: set[str] = set()  # uids that we deleted; the watch may still send older events
+        self._written: dict[Key, int] = {}  # revisions of our writes that the watch has not sent yet
         self._listeners: list[Listener] = []
         self._told: set[tuple[Listener, str]] = set()
 
@@ -44,7 +44,7 @@ class Objects:
         return self._objects.get((namespace, name))
 
     def items(self) -> Iterable[Object]:
-        """A snapshot, in no order."""
+        """Return a snapshot, unordered."""
         return list(self._objects.values())
 
     def __len__(self) -> int:
@@ -61,14 +61,14 @@ class Objects:
         return stop
 
     def apply(self, obj: Object) -> None:
-        """Take in the answer of a write of our own, so that the next read sees it. What the watch has passed already is ignored."""
+        """Store the response of our own write, so that the next read sees it, unless it is older."""
         seen = int(self.resource_version) if self.resource_version.isdigit() else 0
         if revision_of(obj) > seen:
             self._written[key_of(obj)] = revision_of(obj)
             self._put(obj)
 
     def deleted(self, answer: Object, name: str, namespace: str = "") -> None:
-        """Take in the answer of a deletion of our own: the object while something holds it, else a Status or its last state."""
+        """Store the response of our own delete: the object if it has finalizers, else a Status."""
         metadata = answer.get("metadata") or {}
         if metadata.get("finalizers") or metadata.get("deletionGracePeriodSeconds"):
             self.apply(answer)
@@ -80,7 +80,7 @@ class Objects:
             self._drop(known)
 
     def _take(self, items: Iterable[Object], revision: str) -> None:
-        """Become what a list found. Only answers of our own writes that are newer than the list are kept."""
+        """Replace all objects by a list, except newer responses of our own writes."""
         fresh = {key_of(obj): obj for obj in items}
         listed = int(revision) if revision.isdigit() else 0
         newer = {key for key, written in self._written.items() if written > listed and key in self._objects}
@@ -94,7 +94,7 @@ class Objects:
         self.resource_version = revision
 
     def _seen(self, change: str, obj: Object) -> None:
-        """Take in an event of the watch."""
+        """Store the object of a watch event."""
         if change == "DELETED":
             self._gone.discard(obj["metadata"].get("uid"))
             self._drop(obj)
@@ -106,8 +106,10 @@ class Objects:
             self._written = {key: written for key, written in self._written.items() if written > passed}
 
     def _put(self, obj: Object, *, listed: bool = False) -> None:
-        """Know `obj`, unless what is known is newer. A list may replace another object of that name whatever its revision:
-        a cluster that was reset begins to count anew."""
+        """Store `obj`, unless the stored one is newer.
+
+        A list replaces another object of that name at any revision: a reset cluster restarts them.
+        """
         known = self._objects.get(key_of(obj))
         uid = obj["metadata"].get("uid")
         if uid in self._gone:
@@ -119,7 +121,7 @@ class Objects:
         self._tell("ADDED" if known is None else "MODIFIED", obj, known)
 
     def _drop(self, obj: Object) -> None:
-        """Forget `obj`, but not another one that has its name by now."""
+        """Remove `obj`, but not a newer object of the same name."""
         key = key_of(obj)
         known = self._objects.get(key)
         if known is None or _is_another(known, obj):
@@ -132,7 +134,7 @@ class Objects:
         for listener in list(self._listeners):
             try:
                 listener(change, obj, previous)
-            except Exception as error:  # one listener's fault must not end the watch for the others
+            except Exception as error:  # an error in one listener must not stop the others
                 self.listener_failures += 1
                 told = (listener, type(error).__name__)
                 if told not in self._told:
@@ -141,7 +143,7 @@ class Objects:
 
 
 def revision_of(obj: Object) -> int:
-    """Kubernetes 1.35 made resource versions of built-in and custom resources comparable integers; they were so before in fact."""
+    """Return the resource version as an integer: comparable since Kubernetes 1.35 (KEP-5504)."""
     version = obj["metadata"].get("resourceVersion", "0")
     return int(version) if version.isdigit() else 0
 

@@ -39,14 +39,14 @@ EARLY_SECONDS = 10.0
 ANSWER_SECONDS = 30.0
 ANSWER_BYTES = 1024 * 1024
 RETRY_SECONDS = 5.0
-"""After a failed refresh, requests get the same error for so long, so that the issuer is not flooded."""
+"""Seconds for which a failed refresh is not repeated, so that the issuer is not flooded."""
 _REASONS = frozenset(
     ("invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type", "invalid_scope")
 )
 
 
 class ProviderToken:
-    """The ID token, refreshed when it expires; one refresh at a time."""
+    """ID token that is refreshed when it expires; one refresh at a time."""
 
     def __init__(self, context: Context) -> None:
         """Raises `NoEndpoint`."""
@@ -77,7 +77,7 @@ class ProviderToken:
                 raise
 
     async def renew(self, used: str | None) -> bool:
-        """As kubectl, a token that the server refuses before it expires is not refreshed: only a new login helps."""
+        """Return False: like kubectl, does not refresh a token that is refused before it expires."""
         return await self.token() != used
 
     async def _refreshed(self) -> str:
@@ -92,7 +92,7 @@ class ProviderToken:
         try:
             answer = await self._ask(refresh)
         except Unauthorized:
-            # Somebody else may have used the refresh token at the same time.
+            # Another process may have used the refresh token at the same time.
             self._take(await asyncio.to_thread(self._stored))
             if self._config.get("refresh-token") == refresh or not self._is_fresh(self._config.get("id-token", "")):
                 raise

@@ -1,4 +1,4 @@
-"""Checks whether a cluster with silent watches still answers: one cheap request for all reflectors of a cache."""
+"""Checks whether the cluster behind silent watches still answers, once for all reflectors."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ from .stale import no_answer
 class Pulse:
     """Requests `/version` while reflectors are silent, and reports the result to them.
 
-    An open watch without events looks the same whether nothing changes or nobody is there; bookmarks come once a minute,
-    and never where nothing was written. Once the cluster answers again, reflectors need not wait for the ends of their
-    pauses and timeouts.
+    A watch without events does not show whether the server is alive: bookmarks arrive once a minute,
+    and not at all without writes. When the cluster recovers, reflectors retry at once.
     """
 
     def __init__(self, cluster: Cluster, reflectors: Callable[[], Iterable[Reflector]], times: Times | None = None) -> None:
@@ -27,11 +26,11 @@ class Pulse:
         self.task = SupervisedTask("pulse of the cluster", self._run)
 
     def start(self) -> None:
-        """Begin to ask. Does nothing if it runs already."""
+        """Start the checks. Does nothing if they are running."""
         self.task.start()
 
     async def stop(self) -> None:
-        """Stop asking."""
+        """Stop the checks."""
         await self.task.stop()
 
     async def _run(self) -> None:

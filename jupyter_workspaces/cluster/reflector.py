@@ -22,19 +22,19 @@ log = logging.getLogger(__name__)
 DENIED_PAUSE = 60.0
 """Rights do not come by asking often, but they may come."""
 TOO_NEW = "ResourceVersionTooLarge"
-"""The cause by which an API server refuses a revision that it does not have yet: it was restored, or is another one."""
+"""Cause of a refused revision from the future: the server was restored or replaced."""
 
 
 @dataclass(frozen=True)
 class Times:
     """Seconds of a reflector's pauses and limits.
 
-    `first_pause` and `longest_pause` bound the backoff. A watch is taken for alive when it is open for `settled`; one that ends
-    before `steady` did not work. Watches ask to be ended after `first_watch` until the server has shown that it does, then
-    after up to `longest_watch`. After a 410 a list is repeated after `page` for each page it has, so that long lists keep
-    to the limit of requests, too. A cache is stale when it has heard nothing for `stale_after_error`, or for `stale_after`
-    where no request failed. When nothing was heard for `pulse`, the cluster is asked whether it is there: it has
-    `pulse_answer` to answer, and is asked again after `pulse_away`.
+    `first_pause` and `longest_pause` bound the backoff. A watch counts as alive once it is open for
+    `settled`, and as failed if it ends before `steady`. Its timeout is `first_watch` until the server
+    has ended one in time, then up to `longest_watch`. After a 410, a list waits `page` for each of its
+    pages, so that long lists keep to the request limit. A cache is stale `stale_after_error` after the
+    last response if a request failed, else `stale_after`. After `pulse` without a response, a check
+    of the cluster has the timeout `pulse_answer`, and is repeated after `pulse_away`.
     """
 
     first_pause: float = 0.5
@@ -56,11 +56,11 @@ class WatchEnded(Exception):
 
 
 class Reflector(Objects):
-    """Cache of one resource type, kept in sync by list and watch.
+    """Cache of all objects of a resource type.
 
-    Lists in pages and watches from there; lists again on 410. Whatever fails is logged once per kind, counted in `health` and
-    tried again after a pause that doubles up to 8 s with jitter, until an event or a bookmark came. With pauses, at most 40
-    requests a minute are made, however the API server fails. One task does it, from `start` to `stop`.
+    Lists in pages and watches from there; lists again on 410. A failure is logged once per kind, counted in
+    `health` and retried with backoff up to 8 s with jitter, reset by an event or a bookmark. At most
+    40 requests a minute are sent, however the API server fails. One task runs from `start` to `stop`.
 
     `error` is the latest failure, None once the cluster has answered well since. `stale_since` is set while what is cached
     may be out of date.
@@ -108,7 +108,7 @@ class Reflector(Objects):
             self._task.start()
 
     async def stop(self) -> None:
-        """Stop watching; what is known stays."""
+        """Stop watching; keep the cached objects."""
         await self._task.stop()
 
     async def synced(self, seconds: float = 30) -> None:
@@ -147,14 +147,14 @@ class Reflector(Objects):
 
     @property
     def health(self) -> list[Health]:
-        """How its task does. A list that may not be seen is an answer, not a failure."""
+        """Health of its task. A forbidden list is a response, not a failure."""
         return [] if self._refusal else [self._task.health]
 
-    # What proves that the cluster is there
+    # Liveness of the cluster
 
     @property
     def stale_since(self) -> datetime | None:
-        """When the cluster was heard from last (UTC); None while what is cached is kept up to date."""
+        """Time of the last response of the cluster (UTC); None while the cache is in sync."""
         if not self._task.running or self._refusal is not None or (self._open and not self._doubted):
             return None
         times = self.times
@@ -162,21 +162,21 @@ class Reflector(Objects):
         return self._heard_at if time.monotonic() - self._heard > bound else None
 
     def silent(self, seconds: float) -> bool:
-        """Whether nothing was heard for so long, from a task that runs."""
+        """Whether its running task has received nothing for `seconds`."""
         return self._task.running and self._refusal is None and time.monotonic() - self._heard > seconds
 
     def doubt(self, error: ClusterError) -> None:
-        """The cluster does not answer other requests: an open watch that is silent proves nothing any more."""
+        """Record that the cluster does not answer: a silent open watch may be dead."""
         if self._open and not self._doubted:
             self._doubted, self.error = True, error
 
     def confirm(self) -> None:
-        """The cluster answers other requests, so an open watch is silent because nothing changes."""
+        """Record that the cluster answers: an open watch is silent because nothing changes."""
         if self._open and not self._doubted:
             self._hear()
 
     async def renew(self) -> None:
-        """The cluster answers again: end the pause, and give up what waits for it since before."""
+        """Retry at once after the cluster recovered: end the pause and cancel pending requests."""
         if self._task.running and self._refusal is None and (self._doubted or not self._open):
             await self._task.stop()
             self._task.start()
@@ -204,7 +204,7 @@ class Reflector(Objects):
         self._answered.set()
 
     def _pause(self, error: Exception | None, seconds: float) -> float:
-        """As the server asks, but never so long that its return is noticed late; longer only for what cost many requests."""
+        """Return the pause: `Retry-After` with a bound, longer only after a list of many pages."""
         if self._refusal is not None:
             return DENIED_PAUSE
         if isinstance(error, ClusterError):
@@ -224,7 +224,7 @@ class Reflector(Objects):
         self._take(listing.items, listing.resource_version)
 
     async def _watch(self) -> None:
-        """Watch until the server ends it in good order, or what is known is too old. Raises `ClusterError`, `WatchEnded`."""
+        """Watch until the server ends it or the revision expires. Raises `ClusterError`, `WatchEnded`."""
         began, events = time.monotonic(), 0
         self._opened_at = None
         watch = self._cluster.watch(
@@ -243,7 +243,7 @@ class Reflector(Objects):
                     self._event(event)
         except ClusterError as error:
             if self._open and not (isinstance(error, Unreachable) and error.timed_out):
-                self._hear()  # until now it was alive
+                self._hear()  # it was alive until now
             self._period = self.times.first_watch
             if not isinstance(error, Expired) and all(cause.reason != TOO_NEW for cause in error.causes):
                 raise
@@ -262,7 +262,7 @@ class Reflector(Objects):
         self._settling = asyncio.get_running_loop().call_later(self.times.settled, self._settled)
 
     def _settled(self) -> None:
-        """The watch stays open, so the cluster is there; that it is silent is usual."""
+        """Record that the watch stays open, so the cluster is alive. Silence is normal."""
         self._open, self._doubted, self.error = True, False, None
         self._hear()
         self._task.recovered()
@@ -274,7 +274,7 @@ class Reflector(Objects):
             self._task.progressed()
 
     def _expired(self) -> None:
-        """Forget the revision. Raises `WatchEnded`, to pause, when a list gave it only just now."""
+        """Drop the expired revision. Raises `WatchEnded`, to pause, if a list returned it just now."""
         age = time.monotonic() - self._listed_at
         if age >= self._pages * self.times.page:
             self.resource_version = ""
@@ -283,19 +283,19 @@ class Reflector(Objects):
         raise WatchEnded("the cluster says that what it listed a moment ago is too old")
 
     def _ended(self, seconds: float) -> None:
-        """The server ended the watch, after `seconds`. Raises `WatchEnded` when that was too soon."""
-        if seconds >= self._period * 0.8:  # as it was asked to do, which nothing but an API server does
+        """Handle a watch that the server ended after `seconds`. Raises `WatchEnded` if too soon."""
+        if seconds >= self._period * 0.8:  # at its timeoutSeconds, which only an API server respects
             self._hear()
             self._period = min(self._period * 2, self.times.longest_watch)
             self._task.progressed()
-        elif seconds >= self.times.steady:  # a proxy between may cut long watches off
+        elif seconds >= self.times.steady:  # a proxy may end long watches
             self._hear()
         else:
             raise WatchEnded("watches end at once")
 
 
 def _describe(error: Exception) -> str:
-    """What failed, without words of others: they may hold secrets."""
+    """Describe a failure without foreign texts, which may hold secrets."""
     if isinstance(error, (NotAnAnswer, WatchEnded)) or (isinstance(error, Unreachable) and not error.answered):
         return str(error)  # written by us
     if isinstance(error, Unauthorized):

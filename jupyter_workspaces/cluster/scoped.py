@@ -46,7 +46,7 @@ class Scoped(Reflector):
 
     @property
     def reflectors(self) -> list[Reflector]:
-        """Itself, and one for each namespace that is watched on its own."""
+        """Itself, and the reflectors of separately watched namespaces."""
         return [self, *self._parts.values()]
 
     async def add(self, namespace: str) -> None:
@@ -63,7 +63,7 @@ class Scoped(Reflector):
             raise denied
 
     async def drop(self, namespace: str) -> None:
-        """Stop watching a namespace. Listeners get DELETED events for its objects."""
+        """Stop watching a namespace; listeners receive DELETED for its objects."""
         part = self._detach(namespace)
         if part is not None:
             for obj in part.items():
@@ -152,7 +152,7 @@ class Scoped(Reflector):
             return  # it goes on trying, and `denied` tells why
 
     def _listed(self, listing: Listing) -> None:
-        """Take the place of the parts: what they know already is no news to those who listen."""
+        """Replace the parts; listeners receive no events for objects that these have already."""
         known = [obj for part in self._parts.values() for obj in part.items()]
         listed = int(listing.resource_version) if listing.resource_version.isdigit() else 0
         for obj in known:
@@ -185,7 +185,7 @@ class Namespaces(Scoped):
         self._known["", namespace] = found
 
     def forget(self, namespace: str) -> None:
-        """Show it no more."""
+        """Remove a namespace and its objects."""
         self._known.pop(("", namespace), None)
 
     def get(self, name: str, namespace: str = "") -> Object | None:

@@ -1,7 +1,7 @@
-"""Files that say which cluster is meant, watched for changes as every run of kubectl reads them anew.
+"""Files that define the endpoint, checked for changes because kubectl reads them at every run.
 
-A change of the cluster's address, authority or user is another endpoint. Tokens that a login rotates
-in place (`auth-provider`) are not: whoever uses them renews them (`cluster/credentials.py`).
+A changed address, authority or user is another endpoint. Rotated tokens of an `auth-provider` are
+not: `ProviderToken` (`cluster/oidc.py`) reads them itself.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ _ROTATED = frozenset(("id-token", "access-token", "refresh-token", "expiry"))
 
 @dataclass(frozen=True)
 class Look:
-    """How the files were: `fingerprint` of what they mean, None when they mean nothing that can be used."""
+    """State of the files: `fingerprint` of the endpoint, None if they define no valid one."""
 
     stamp: Stamp
     fingerprint: str | None
     watched: tuple[Path, ...]
 
     def means_the_same_as(self, other: Look) -> bool:
-        """Whether both mean the same cluster and the same user."""
+        """Whether both define the same cluster and user."""
         return self.fingerprint is not None and self.fingerprint == other.fingerprint
 
     def with_meaning_of(self, other: Look) -> Look:
-        """The files as they are now, with what they meant before."""
+        """Return the current state of the files with the fingerprint of `other`."""
         return replace(self, fingerprint=other.fingerprint)
 
 
@@ -53,7 +53,7 @@ class EndpointSource:
     answers: Callable[[], bool] = _always
 
     def look(self) -> Look:
-        """Read the files. A change meanwhile shows as a change of the stamp at the next look."""
+        """Read the files. A concurrent change is found by the stamp at the next check."""
         watched = (*self.kubeconfigs, *self.files)
         stamp = _stamp(watched)
         try:

@@ -1,4 +1,4 @@
-"""Why a server does not answer, in words of ours: texts of the HTTP library may hold URLs with passwords, and headers."""
+"""Reasons why a server does not answer. Texts of the HTTP library may hold URLs and passwords."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ def why_unreachable(error: Exception) -> str:
 
 def why_proxy(status: int) -> str:
     """Return what to do about a proxy's answer, empty if nothing is known."""
-    return " (it wants another user name and password in its URL)" if status == 407 else ""
+    return " (check the user name and password in its URL)" if status == 407 else ""
 
 
 def _of_os(error: OSError) -> str:
-    """By the number; asyncio's own text lists addresses, and is kept for none."""
+    """Describe an OSError by its errno: asyncio's text lists addresses."""
     import os
 
     return os.strerror(error.errno).lower() if error.errno else "the connection failed"

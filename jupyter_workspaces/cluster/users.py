@@ -1,7 +1,7 @@
-"""The user of a kubeconfig's context: which of its credentials count, as in kubectl, and what is refused.
+"""User of a kubeconfig's context: selects credentials like kubectl, and refuses invalid entries.
 
-Where kubectl would ask for a password at the terminal, or send credentials to nobody, this refuses:
-no request is anonymous unless the user's entry is empty.
+Raises an error where kubectl would prompt for a password or silently send no credentials: requests
+are anonymous only if the user's entry is empty.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _HEADER_NAME = "!#$&'*+-.^_`|~"
 
 
 class KubeconfigUser:
-    """Who a context authenticates as. If the server refuses and nothing newer is known, the kubeconfig is read again."""
+    """Credentials of a context. Reads the kubeconfig again if the server refuses them."""
 
     def __init__(self, paths: list[Path], context: Context, trust: ssl.SSLContext | None) -> None:
         """Raises `NoEndpoint`."""
@@ -39,7 +39,7 @@ class KubeconfigUser:
         return await self._credentials.token()
 
     async def renew(self, used: str | None) -> bool:
-        """Return whether another attempt makes sense after `used` was refused. Raises `ClusterError`."""
+        """Return whether to retry after `used` was refused. Raises `ClusterError`."""
         if await self._credentials.renew(used):
             return True
         try:
@@ -166,7 +166,7 @@ def _refuse_contradictions(context: Context) -> None:
 
 
 def _refuse_plain_http(context: Context, has_credentials: bool) -> None:
-    """Raises `NoEndpoint` if credentials would cross a network in the clear. kubectl leaves them out, and is anonymous."""
+    """Raise `NoEndpoint` if credentials would be sent unencrypted. kubectl omits them silently."""
     parts = urlsplit(server_url(context))
     if has_credentials and parts.scheme == "http" and not is_this_machine(parts.hostname or ""):
         raise NoEndpoint(
@@ -176,7 +176,7 @@ def _refuse_plain_http(context: Context, has_credentials: bool) -> None:
 
 
 def _refuse_nothing(context: Context) -> None:
-    """Raises `NoEndpoint` for a user's entry that says something and gives no credentials. kubectl asks for a password then."""
+    """Raise `NoEndpoint` for an entry with keys but no credentials. kubectl prompts then."""
     impersonates_only = all(key.startswith("as") for key, value in context.user.items() if value)
     plain = server_url(context).startswith("http:")
     if context.user_says_nothing or (plain and impersonates_only and context.user.get("as")):

@@ -69,7 +69,7 @@ class WorkQueue(Generic[Key]):
 
     @property
     def health(self) -> list[Health]:
-        """How its workers do, while it runs."""
+        """Health of its workers while it runs."""
         return [worker.health for worker in self._workers]
 
     async def run(self, reconcile: Callable[[Key], Awaitable[float | None]], workers: int = 4) -> None:

@@ -39,7 +39,7 @@ CLUSTER_SECONDS = 5.0
 """How long a request waits for the cluster where nothing is known yet; the page continues by itself."""
 STEPS_SECONDS = 2.0
 LOOK_SECONDS = 0.5
-"""How often a request that has to wait looks whether the workspace is there again."""
+"""Interval in seconds at which a delayed request checks for the workspace."""
 
 
 REASONS = {"token": "NoToken", "secret": "MayNotReadToken", "silent": "NoAnswer"}
@@ -106,7 +106,7 @@ class ConnectHandler(KernelAccess, JupyterHandler):
             raise Absent(Unavailable("cluster", problem.message)) from problem
         if isinstance(self.identity_provider, HeaderIdentities):
             await self._ask_cluster(self.identity_provider)
-        try:  # once it is known that they may: watching a namespace has its price, and takes the place of another
+        try:  # only after authorization: a watched namespace costs requests, and may replace another one
             async with timeout(CLUSTER_SECONDS):
                 await self.services.cluster.reach(self.place.namespace)
         except Forbidden as error:
@@ -200,7 +200,7 @@ class ConnectHandler(KernelAccess, JupyterHandler):
         return Guard(provider.get_cookie_name(self), frozenset(token for token in tokens if token), front, passing)
 
     def addresses(self, path: PublicPath) -> Addresses:
-        """Both sides' names of a workspace's port, for its headers."""
+        """Return the addresses of a workspace's port, for its headers."""
         scheme = public_scheme(self.request.headers, self.request.protocol)
         return Addresses(path, scheme, lambda origin: origins.is_trusted(origin, self.settings))
 
@@ -221,7 +221,7 @@ class ConnectHandler(KernelAccess, JupyterHandler):
             raise await self.absent(why) from why
 
     async def _slow_down(self) -> Target | None:
-        """Let a client wait that asks too often for a workspace that cannot be reached. Returns where it is, if it comes back."""
+        """Delay frequent requests to an unreachable workspace. Returns its target if it recovers."""
         refusals = self.upstreams.refusals
         user = "" if self.token_authenticated else getattr(self.current_user, "username", "")  # Jupyter names programs at random
         client = (self.place.namespace, self.place.name, self.request.remote_ip, user)
@@ -304,7 +304,7 @@ class ConnectHandler(KernelAccess, JupyterHandler):
             self.answer({"message": message, "reason": reason})
 
     def _log(self) -> None:
-        """Log the request; of many that fail in the same way only the first few in a minute."""
+        """Log the request; of equal failures only the first few in a minute."""
         status = self.get_status()
         if status >= 400 and hasattr(self, "place"):
             path = self.place.path if self._is_absent else self.request.path

@@ -1,4 +1,4 @@
-"""What of a browser's credentials may reach a workspace, and under which names its own come back. Pure.
+"""Filters the browser's credentials for a workspace, and renames the workspace's cookies. Pure.
 
 The cookies of this server (Jupyter's, JupyterHub's) and those of proxies in front never go in. A
 workspace may use the same names (the Lab in it is a Jupyter server too): its cookies of such names
@@ -38,8 +38,8 @@ _RESERVED = re.compile(r"_xsrf\Z|username-|jupyterhub-|jupyter-hub-|jupyter-work
 class Guard:
     """The server's own secrets, and what is known of the proxy in front.
 
-    `cookie` is the name of the login cookie, `tokens` are those by which the person may have shown who
-    they are.
+    `cookie` is the name of the login cookie, `tokens` are those that may have authenticated the
+    user.
     """
 
     cookie: str
@@ -126,7 +126,7 @@ class Guard:
 
 
 def _proof(name: str, value: str) -> str:
-    """Return a proof that its author knows name and value: 96 bits of SHA-256."""
+    """Return a hash of a cookie's name and value: 96 bits of SHA-256."""
     digest = hashlib.sha256(f"{name}={value}".encode("utf-8", "surrogateescape")).digest()
     return base64.urlsafe_b64encode(digest[:12]).decode()
 

@@ -1,13 +1,13 @@
-"""What programs in front of this server put into requests, and what of it may reach a workspace. Pure.
+"""Headers and cookies of reverse proxies in front of this server, to keep out of workspaces. Pure.
 
 Authenticating proxies (oauth2-proxy, Istio with an auth service, identity-aware load balancers, web
-servers with single sign-on) name the user and prove it: by headers, bearer tokens and cookies. Each
-has its own names for that. So headers are judged by a rule:
+servers with single sign-on) identify the user by headers, bearer tokens and cookies. Each uses its
+own names. So these headers are dropped:
 
-1. A header whose name says who somebody is, or how they were authenticated, stays out: one of the
-   words in `_IDENTITY`, or a prefix in `_PREFIXES` (names that only proxies write).
-2. A header that holds a signed token (JWT, RFC 7519) stays out, whatever its name is.
-3. What `--trusted-header-auth` reads stays out.
+1. Headers that name the user or the authentication: their name has a word in `_IDENTITY`, or a
+   prefix in `_PREFIXES` (names that only proxies write).
+2. Headers with a signed token (JWT, RFC 7519), whatever their name.
+3. Headers that `--trusted-header-auth` reads.
 
 `Passing` has the exceptions of the administrator. Cookies of front proxies are known by name
 (`COOKIES`); with `--trusted-header-auth`, a workspace gets only the cookies that it has set itself
@@ -56,14 +56,14 @@ COOKIES = re.compile(
     r"keycloak_|kc_|auth_session_id|_gap_|_dex|jupyterhub",
     re.IGNORECASE,
 )
-"""Beginnings of names of cookies by which front proxies sign people in."""
+"""Prefixes of the session cookies of reverse proxies."""
 
 
 @dataclass(frozen=True)
 class Passing:
-    """What passes in addition, by the administrator's word (traits of `app.JupyterWorkspaces`).
+    """Names that the administrator allows in addition (traits of `app.JupyterWorkspaces`).
 
-    Names in lower case; one that ends in `*` stands for all that begin so.
+    In lower case; a name that ends in `*` is a prefix.
     """
 
     request_headers: tuple[str, ...] = ()
@@ -73,9 +73,9 @@ class Passing:
 
 @dataclass(frozen=True)
 class Front:
-    """The proxy in front, as far as `--trusted-header-auth` says there is one.
+    """Reverse proxy of `--trusted-header-auth`, if that is set.
 
-    `headers` are the names (in lower case) by which it says who somebody is, `user` is whom they name.
+    `headers` are the lower-case names of its identity headers, `user` is the user in them.
     """
 
     headers: frozenset[str] = frozenset()
@@ -87,13 +87,13 @@ class Front:
 
 
 def matches(name: str, patterns: Iterable[str]) -> bool:
-    """Return whether a name is one of these, or begins as one that ends in `*`. Case does not count."""
+    """Return whether a name matches a pattern; `*` at the end is a wildcard. Ignores case."""
     lower = name.lower()
     return any(lower.startswith(known[:-1]) if known.endswith("*") else lower == known for known in map(str.lower, patterns))
 
 
 def is_identity(name: str, value: str, front: Front) -> bool:
-    """Return whether a request header of this lower-case name says who somebody is (see the rule above)."""
+    """Return whether a request header identifies a user, by the rules above."""
     if name in front.headers:
         return True
     if name in _STANDARD or name.startswith(_BROWSERS):
@@ -113,10 +113,10 @@ def _has_jwt(value: str) -> bool:
 
 
 def is_authorization_of_front(value: str, front: Front) -> bool:
-    """Return whether the proxy in front may have written this `Authorization`.
+    """Return whether the reverse proxy may have set this `Authorization` header.
 
-    Such proxies add `Bearer` with the token that they were given, or `Basic` with the user's name and
-    a password that only they know.
+    Such proxies add `Bearer` with their access token, or `Basic` with the user name and a password
+    of their own.
     """
     if not front.trusted:
         return False

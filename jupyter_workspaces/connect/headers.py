@@ -29,9 +29,9 @@ from .rewriting import PublicPath
 
 @dataclass(frozen=True)
 class Addresses:
-    """Both sides' names of a workspace's port.
+    """Public and upstream address of a workspace's port.
 
-    `scheme` is what browsers use; `is_trusted` tells origins that the administrator permits.
+    `scheme` is the browser's; `is_trusted` returns whether the administrator permits an origin.
     """
 
     path: PublicPath
@@ -44,7 +44,7 @@ class Addresses:
 
     @cached_property
     def own_hosts(self) -> frozenset[str]:
-        """Hosts by which the program may call itself, beside the public one."""
+        """Hosts that the program may use for itself, besides the public one."""
         host, mark, port = self.path.upstream.lower().rpartition(":")
         if not mark or not port.isdecimal():
             host, port = self.path.upstream.lower(), "80"
@@ -67,13 +67,13 @@ class Field:
 
 
 def inward(name: str, value: str, addresses: Addresses) -> str | None:
-    """Return a request header's value as the program must see it; None to leave it out. `name` is in lower case."""
+    """Map a request header's value for the program; None to drop it. `name` is lower case."""
     field = TABLE.get(name)
     return value if field is None or field.inward is None else field.inward(value, addresses)
 
 
 def outward(name: str, value: str, addresses: Addresses) -> str | None:
-    """Return a response header's value as the browser must see it; None to leave it out. `name` is in lower case."""
+    """Map a response header's value for the browser; None to drop it. `name` is lower case."""
     field = TABLE.get(name)
     return value if field is None or field.outward is None else field.outward(value, addresses)
 
@@ -86,12 +86,12 @@ def _is_public(host: str, addresses: Addresses) -> bool:
 
 
 def _origin(value: str, addresses: Addresses) -> str:
-    """Our own pages' origin as it is. One that the administrator permits is as good as our own, and programs permit only that."""
+    """Map permitted origins to the public one, because programs accept only that."""
     return addresses.origin if addresses.is_trusted(value) and not _is_public(value.partition("://")[2], addresses) else value
 
 
 def _page(value: str, addresses: Addresses) -> str | None:
-    """A page's address without its query. Pages of this server outside of the workspace are none of its business."""
+    """Map a page's URL, without its query. Returns None for other pages of this server."""
     scheme, mark, rest = value.partition("://")
     host, slash, target = rest.partition("/")
     if not mark or not _is_public(host, addresses):
@@ -103,7 +103,7 @@ def _page(value: str, addresses: Addresses) -> str | None:
 
 
 def _resource(value: str, addresses: Addresses) -> str | None:
-    """The address of a resource, absolute or a path, with its query. None for one of this server outside of the workspace."""
+    """Map a URL or path with its query. Returns None for one of this server's other resources."""
     scheme, mark, rest = value.strip(_SPACE).partition("://")
     if not mark:
         if not value.startswith("/") or value.startswith("//"):
@@ -130,10 +130,10 @@ def _resources(value: str, addresses: Addresses) -> str:
 
 
 def address(value: str, addresses: Addresses) -> str:
-    """Return an address that the program wrote, as the browser must use it.
+    """Map a URL of the program to the browser's.
 
-    Understands paths, protocol-relative and absolute addresses at any host by which the program calls
-    itself: the public one, the pod's, and this machine's with the program's port.
+    Handles paths, and protocol-relative and absolute URLs at the public host, the pod's, and a
+    loopback host with the program's port.
     """
     path = addresses.path
     read = value.strip(_SPACE)
@@ -161,7 +161,7 @@ _REFRESH = re.compile(r"""\s*([0-9]+)(?:\.[0-9.]*)?\s*(?:[;,\s]\s*(?:url\s*=\s*)
 
 
 def _refresh(value: str, addresses: Addresses) -> str | None:
-    """`Refresh` as browsers read it, with its address as they must use it.
+    """Map the URL of a `Refresh` header, parsed as browsers do.
 
     Source: WHATWG HTML, “shared declarative refresh steps”.
     """
@@ -207,7 +207,7 @@ _SOURCE = re.compile(r"((?:https?|wss?)://)?([^/\s']+)(/\S*)?", re.IGNORECASE | 
 
 
 def _source(word: str, addresses: Addresses) -> str:
-    """A source of a policy. Its path, if it has one, is compared with the browser's."""
+    """Map a source of a policy. Browsers compare its path, if any, with the public path."""
     match = _SOURCE.fullmatch(word)
     if match is None or match[2].lower() not in addresses.own_hosts | {addresses.path.public.lower()}:
         return word

@@ -1,7 +1,7 @@
-"""Clients that ask again and again for a workspace that cannot be reached: each waits longer, and the log stays short.
+"""Rate limits for error responses of unreachable workspaces, and for their log lines.
 
-A page that stays open on a workspace that was paused or deleted goes on asking, many of them without any pause. A status code stops
-some clients; for the others the answer itself takes its time.
+Open pages of a paused or deleted workspace keep sending requests, many without a pause. A status
+code stops some clients; for the others the response is delayed.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 
 FREE = 10
-"""Refusals of one client that are answered at once, however fast they are asked for."""
+"""Number of error responses that a client gets without a delay."""
 SECONDS = 2.0
-"""Between two refusals of one client after that."""
+"""Seconds between two error responses to a client after that."""
 LONGEST = 10.0
 WAITING = 256
-"""Requests that may wait at once; one more is answered at once."""
+"""Number of requests that may wait at the same time; others are answered at once."""
 LINES = 20
 LINES_SECONDS = 60.0
 KEYS = 1024
 
 
 class Refusals:
-    """How long each client has to wait for the next refusal (the generic cell rate algorithm, ITU-T I.371)."""
+    """Delays of error responses by client (generic cell rate algorithm, ITU-T I.371)."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -31,7 +31,7 @@ class Refusals:
         self.waiting = 0
 
     def pause(self, client: Hashable) -> float:
-        """Count one more refusal of a client. Returns the seconds that it has to wait for it."""
+        """Count an error response to a client. Returns its delay in seconds."""
         now, early = self._clock(), FREE * SECONDS
         due = max(self._due.pop(client, 0.0), now)
         wait = min(max(due - now - early + SECONDS, 0.0), LONGEST)
@@ -42,14 +42,14 @@ class Refusals:
 
 
 class Repeats:
-    """Which of many equal lines are written to the log: the first few of each minute."""
+    """Limits equal log lines to the first few of each minute."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._windows: OrderedDict[Hashable, tuple[float, int]] = OrderedDict()
 
     def count(self, line: Hashable) -> tuple[bool, int]:
-        """Count a line. Returns whether to write it, and how many were left out in the minute that has ended."""
+        """Count a line. Returns whether to write it, and how many were omitted in the last minute."""
         now = self._clock()
         began, number = self._windows.pop(line, (now, 0))
         left_out = 0

@@ -20,9 +20,9 @@ BUFFER_BYTES = 64 * 2**10
 CLOSE_SECONDS = 10.0
 """For the answer to a close frame."""
 DEAD_AFTER = 3
-"""Pings without an answer after which a browser is taken to be gone."""
+"""Number of unanswered pings after which a browser counts as gone."""
 BLOCKED_SECONDS = 600.0
-"""A browser that takes nothing of what is sent to it is not pinged. After this time without a byte it is taken to be gone, too."""
+"""Seconds after which a browser that accepts no data (and so no pings) counts as gone."""
 
 _BROKE_OFF = Violation(1011, "The workspace broke off.")
 _GOING_AWAY = Violation(1001, "")
@@ -130,7 +130,7 @@ class Relay:
                 raise error
 
     async def _say_why(self, why: Violation) -> None:
-        """Close both sides; one that takes nothing is not waited for."""
+        """Close both sides, without waiting for one that accepts no data."""
         for close in (self._close_inside, self._close_browser):
             try:
                 async with timeout(CLOSE_SECONDS):

@@ -1,10 +1,10 @@
-"""Which headers of a browser's request reach the program in a workspace, and with which values. Pure.
+"""Builds the request headers for the program in a workspace. Pure.
 
-1. What concerns this hop only, and what `Connection` names, ends here.
-2. What says who somebody is, and every credential of this server, stays out (`credentials`, `front`).
-3. What holds an address is mapped by the table in `headers`.
-4. `Host` is the public one, and `X-Forwarded-*` say where the request came from.
-5. The workspace's own token goes in, and what the kind asks for.
+1. Hop-by-hop headers, and those that `Connection` names, are dropped.
+2. Headers that identify the user, and credentials of this server, are dropped (`credentials`, `front`).
+3. Headers with addresses are mapped by the table in `headers`.
+4. `Host` is the public one, and `X-Forwarded-*` describe the browser's request.
+5. The workspace's own token, and the headers of its kind, are added.
 
 Values are bytes as Latin-1 text on both sides (`raw_request` writes them so): what a browser
 sends arrives byte for byte.
@@ -48,11 +48,11 @@ def request_headers(
 
     Args:
         received: the browser's headers.
-        addresses: both sides' names of the workspace.
-        target: where it is, and what its kind asks for.
-        guard: what must not go in.
+        addresses: public and upstream address of the workspace.
+        target: its upstream address, and the headers of its kind.
+        guard: credentials to drop.
         token: the workspace's own token, None if its kind has none.
-        token_authenticated: whether a token of ours in `Authorization` signed the person in.
+        token_authenticated: whether a token of ours in `Authorization` authenticated the user.
         remote: the browser's IP address.
         read_here: whether the response may be read here although its addresses do not change.
     """
@@ -95,7 +95,7 @@ def request_headers(
 
 
 def _as_the_kind_says(headers: CIMultiDict[str], target: Target) -> None:
-    """Values that HTTP does not allow are left out."""
+    """Apply the headers of the kind, except values that HTTP does not allow."""
     for name in target.drop_headers:
         headers.popall(name, None)
     for name, value in target.set_headers.items():
@@ -107,7 +107,7 @@ def _as_the_kind_says(headers: CIMultiDict[str], target: Target) -> None:
 
 
 def upstream_url(scheme: str, target: Target, path: PublicPath, request: HTTPServerRequest, guard: Guard) -> URL:
-    """The address in the workspace: exactly the bytes that were asked for, without our base URL and our token."""
+    """Return the upstream URL: the requested bytes without our base URL and our token."""
     asked = guard.query_inward(request.uri or "", inner_xsrf(guard, request.headers.get_list("Cookie")))
     return URL(f"{scheme}://{target.dialled}{path.inward(asked)}", encoded=True)
 
@@ -122,7 +122,7 @@ def inner_xsrf(guard: Guard, cookie_headers: Iterable[str]) -> dict[str, str]:
 def public_scheme(headers: HTTPHeaders, protocol: str) -> str:
     """Return the scheme that the browser uses, by a proxy in front that ends TLS; else the connection's own.
 
-    Whoever says it without such a proxy deceives nobody but their own workspace.
+    Without such a proxy, a forged value affects only the client's own workspace.
     """
     told = headers.get("X-Forwarded-Proto", headers.get("X-Scheme", "")).partition(",")[0].strip().lower()
     return told if told in _DEFAULT_PORTS else protocol

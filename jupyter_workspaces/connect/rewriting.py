@@ -1,6 +1,6 @@
 """The public path: what changes in an address on its way in and out. Pure.
 
-A workspace is served at the path that it got when it was started: `/workspace/connect/{namespace}/{name}/{portId}/`
+A workspace serves the path that it got at its start: `/workspace/connect/{namespace}/{name}/{portId}/`
 below the base URL of the server that started it (or at `/` where its kind says `removePathPrefix`). A server with another base URL
 exchanges the two, inward and outward.
 """
@@ -44,7 +44,7 @@ class PublicPath:
 
     @cached_property
     def inner_base(self) -> str:
-        """The base URL in the path that the workspace got."""
+        """The base URL that the workspace got at its start."""
         return "/".join(self.inner.split("/")[:-_PARTS]) + "/"
 
     @cached_property

@@ -116,7 +116,7 @@ class Target:
     forwarded: Forwarded | None = None
     workspace: Object = field(default_factory=dict)
     path: str = ""
-    """The path that the program got at its start, with a slash at either end."""
+    """The path that the program got at its start, with a slash at both ends."""
 
     @property
     def dialled(self) -> str:
@@ -253,7 +253,7 @@ def _target(view: View, place: Place, kind: Object, workspace: dict[str, Any], p
 def _service(view: View, place: Place, port: int, workspace: dict[str, Any], pod: Object) -> str:
     """The DNS name of the workspace's Service, which must have the port.
 
-    The pod's own address where the Service leads to other pods as well: whoever may make pods can give one its labels.
+    Returns the pod's own address if the Service selects other pods as well: labels are forgeable.
     """
     service = view.service_of(workspace)
     if service is not None and view.strangers_of(workspace, service):

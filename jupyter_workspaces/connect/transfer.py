@@ -58,7 +58,7 @@ class Upstreams:
 
     @property
     def transfers(self) -> int:
-        """Requests that are under way now, from the first byte of the request to the last one of the response."""
+        """Number of requests in progress, up to the last byte of the response."""
         return self._exchanges.running
 
     async def relay(self, relay: Coroutine[Any, Any, None], path: str) -> None:
@@ -66,7 +66,7 @@ class Upstreams:
         await asyncio.wait({self._relays.run_once(f"connect {path} websocket", relay)})
 
     def exchange(self, exchange: Coroutine[Any, Any, web.HTTPError | None], path: str) -> asyncio.Task[web.HTTPError | None]:
-        """Run a request's exchange with a workspace, which returns a refusal. What it raises is logged. `close` ends it too."""
+        """Run a request's exchange with a workspace. Logs exceptions. `close` cancels it."""
         return self._exchanges.run_once(f"connect {path}", exchange)
 
     async def session(self, cluster: Cluster, target: Target) -> aiohttp.ClientSession:
@@ -160,7 +160,7 @@ def upstreams(settings: MutableMapping[str, Any]) -> Upstreams:
 
 
 def in_use(settings: MutableMapping[str, Any]) -> bool:
-    """Whether a WebSocket or request into a workspace is open: then a server is not idle."""
+    """Whether a workspace is open or a request is in progress, so that an idle server stays up."""
     found = settings.get(SETTING)
     return found is not None and found.sockets + found.transfers > 0
 

@@ -14,17 +14,17 @@ __all__ = ["panel"]
 
 
 def panel(namespace: str | None = None, client: Client | AsyncClient | None = None) -> Panel:
-    """Show workspaces and make new ones, live, in a notebook.
+    """Return a live panel that lists, starts and manages workspaces in a notebook.
 
     Args:
-        namespace: Whose workspaces; by default the client's own, `"*"` for all.
-        client: A connection made by `jw.use_server(…)`; by default the server that is found, else a local
-            one is started. An `AsyncClient` must not be in use on a loop of your own.
+        namespace: Namespace to list; by default the client's own, `"*"` for all.
+        client: A client from `jw.use_server(…)`; by default that of the server that is found, else a
+            local one is started. Do not use an `AsyncClient` on another event loop as well.
     """
     if not (namespace is None or isinstance(namespace, str)):
         from ..client import WrongArgument
 
-        raise WrongArgument(f"panel(): namespace is text or None, not {type(namespace).__name__}.")
+        raise WrongArgument(f"panel(): namespace must be a string or None, not {type(namespace).__name__}.")
     from .remote import connector
     from .view import Panel
 
@@ -35,7 +35,7 @@ class _CallableModule(ModuleType):
     """`jupyter_workspaces.panel` is a function to its users; importing this package first must not turn it into something else."""
 
     def __call__(self, namespace: str | None = None, client: Client | AsyncClient | None = None) -> Panel:
-        """Show workspaces and make new ones, live, in a notebook; see `panel`."""
+        """Return a live panel of workspaces; see `panel`."""
         return panel(namespace, client)
 
 

@@ -81,9 +81,10 @@ class Draft:
         }
 
     def python(self, namespace: str, usual: str) -> str:
-        """The same as code that runs in a cell. The namespace is only named where it is not the client's usual one.
+        """Return Python code that creates the same workspace.
 
-        A new home that `jw.spawn` would make by itself is left to it: then a refused create removes it again.
+        The namespace is omitted if it is the client's default. A new home with the default name is
+        omitted too: `jw.spawn` creates it, and removes it if the create is refused.
         """
         where = [] if namespace == usual else [f"namespace={_quoted(namespace)}"]
         by_spawn = (f"home-{self.name}", HOME_SIZE)
@@ -111,7 +112,7 @@ class Draft:
         return [(name, size) for name, size in wanted if name and size]
 
     def wrong(self, home_path: str = "") -> dict[str, str]:
-        """What can be seen to be wrong before the server is asked. `home_path` is where the kind mounts the home."""
+        """Return validation errors by field. `home_path` is where the kind mounts the home."""
         found = {}
         if (why := wrong_name(self.name)) is not None:
             found["name"] = why

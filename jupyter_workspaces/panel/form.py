@@ -37,7 +37,7 @@ Options = list[tuple[str, str]]
 
 
 class Field:
-    """One control with the line below it that explains, or says what is wrong. The page knows it by `place` (kinds.js)."""
+    """A control with a hint or an error below it. `place` is its identifier in kinds.js."""
 
     def __init__(self, control: Any, on_change: Callable[[], None], place: str) -> None:
         self.control, self.place = control, place
@@ -268,7 +268,7 @@ class Form:
             self._session.spawn(self._create())
 
     def heard(self, message: Any) -> None:
-        """One message of the page: Enter was pressed in a field. It brings the texts as they stand there."""
+        """Handle a message of the page: Enter was pressed. It contains the current field values."""
         if not isinstance(message, dict) or message.get("type") != "submit":
             return
         texts = {field.place: field for field in (self.name, self.home.name, *(f for line in self._mounts for f in (line.name, line.path)))}
@@ -299,7 +299,7 @@ class Form:
         await self._fetch_claims()
 
     def _refuse(self, wrong: Mapping[str, str], text: str) -> None:
-        """Say why beside the fields, below the form and to who cannot see it; the first wrong field gets the focus."""
+        """Show errors at the fields, below the form and to screen readers; focus the first field."""
         self._show_errors(wrong)
         self._say(f"{text} See above." if wrong else text, wrong=True)
         found = [(field, wrong[place]) for place, field in self._places().items() if place in wrong]
@@ -331,7 +331,7 @@ class Form:
     def _offer_claims(self) -> None:
         known: Options = [(claim_label(claim), str(claim["name"])) for claim in self._claims]
         new: Options = [("New volume…", NEW)]
-        # Never one that is there: it may be somebody else's.
+        # Never the name of an existing volume: another user may own it.
         chosen = self.home.claim.value if self._home_chosen else NEW
         self.home.claim.offer([*known, *new], chosen)
         taken = [str(claim["name"]) for claim in self._claims]

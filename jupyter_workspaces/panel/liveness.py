@@ -1,4 +1,4 @@
-"""Freshness of a panel: since when its server, or the cluster behind the server, has been silent."""
+"""Staleness of a panel: since when its server or the cluster has not answered."""
 
 from __future__ import annotations
 
@@ -16,45 +16,45 @@ SILENCE_LIMIT = 20.0
 
 
 class Liveness:
-    """State of the panel's data: connecting, live, stale, lost or failed, since when, and why.
+    """Connection state of a panel: connecting, live, stale, lost or failed, since when and why.
 
-    Belongs to one event loop, but for `message`. A change is sent to `tell`.
+    Use it on one event loop, except for `message`. Calls `tell` with a message on each change.
     """
 
     def __init__(self, tell: Callable[[Message], None]) -> None:
         self._tell = tell
         self._heard = 0.0  # ms since 1970
-        self._cluster: tuple[int, str] | None = None  # since when the cluster has been silent for the server, and why
+        self._cluster: tuple[int, str] | None = None  # since when the cluster of the server is stale (ms since 1970), and why
         self._problem = ""
         self._timer: asyncio.TimerHandle | None = None
         self.message: Message = {"type": "live", "state": "connecting", "since": 0, "message": "", "hint": "", "problem": ""}
 
     def connecting(self) -> None:
-        """A new connection is being made; the state of the cluster is unknown until the server sends it."""
+        """Set the state to connecting. Forgets the staleness of the cluster."""
         self._cluster = None
         self._stop()
         self._say("connecting", 0)
 
     def begin(self) -> None:
-        """A connection is open; forget the state of the cluster from the earlier one."""
+        """Start to read a new connection. Forgets the staleness of the cluster."""
         self._cluster = None
 
     def heard(self) -> None:
-        """Data arrived from the server."""
+        """Record data from the server; ends a silence."""
         self._heard = time.time() * 1000
         self._wait()
         if self.message["state"] == "stale" and self._cluster is None:
             self._say("live", int(self._heard))
 
     def answered(self, *, tell: bool = True) -> None:
-        """A complete answer arrived: the panel is live, unless the server's cache is stale."""
+        """Record a complete response: set live, unless the server's cache is stale."""
         if self._cluster is None:
             self._say("live", int(self._heard), tell=tell)
         else:
             self._say_stale(tell=tell)
 
     def cluster(self, since: int, reason: str) -> None:
-        """The server's cache has been stale since a time in ms; 0 when it is in sync again."""
+        """Record since when the server's cache is stale, in ms since 1970; 0 if it is live."""
         self._cluster = (since, reason) if since else None
         if self._cluster is not None:
             self._say_stale()
@@ -62,12 +62,12 @@ class Liveness:
             self._say("live", int(self._heard))
 
     def lost(self, error: WorkspaceError, *, shown: bool) -> None:
-        """The connection is lost. With `shown` the page keeps its rows from before."""
+        """Record a lost connection. `shown` says whether the page shows rows that are now stale."""
         self._stop()
         self._say("lost" if shown else "failed", int(self._heard) or _now(), error.message, error.hint)
 
     def problem(self, text: str) -> None:
-        """A task of the panel fails. `text` says which; it is empty when all work."""
+        """Set the message about failing tasks of the panel; empty if all work."""
         if text != self._problem:
             self._problem = text
             self._tell_again({**self.message, "problem": text})
@@ -78,12 +78,12 @@ class Liveness:
     def _say_stale(self, *, tell: bool = True) -> None:
         assert self._cluster is not None
         since, reason = self._cluster
-        self._say("stale", since, reason or "The server has no connection to its cluster.", "It is tried again by itself.", tell=tell)
+        self._say("stale", since, reason or "The server cannot reach its cluster.", "It retries automatically.", tell=tell)
 
     def _silent(self) -> None:
         self._timer = None
         if self.message["state"] == "live":
-            self._say("stale", int(self._heard), "The server has fallen silent.", "It is tried again by itself.")
+            self._say("stale", int(self._heard), "The server does not respond.", "The panel retries automatically.")
 
     def _wait(self) -> None:
         self._stop()

@@ -67,7 +67,7 @@ class Model:
         self._changed: set[str] = set()
 
     def rows(self) -> list[Row]:
-        """All rows: what needs attention first, then the newest workspace first."""
+        """Return all rows: those that need attention first, then by creation time, newest first."""
         known = list(self._rows.values())  # one step, so that another thread may call this
         return sorted(known, key=lambda row: (row["state"] != "Error", -row["created"], row["key"]))
 
@@ -128,12 +128,12 @@ class Model:
         self.note(key, reason)
 
     def withdraw(self, key: str) -> None:
-        """Take back what was to be done: the person is asked first."""
+        """Withdraw a pending action, because the user must confirm it first."""
         if self._expected.pop(key, None) is not None:
             self._draw(key)
 
     def kind_title(self, key: str) -> str:
-        """The title of a row's kind, “JupyterLab”."""
+        """Return the title of a row's kind, such as “JupyterLab”."""
         return str(self._rows[key]["kind"]) if key in self._rows else "its program"
 
     def note(self, key: str, text: str) -> None:

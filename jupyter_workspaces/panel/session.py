@@ -1,4 +1,7 @@
-"""The live side of a panel: reads the event stream, carries out actions, and sends changes to the front end. All of it on the private thread."""
+"""Session of a panel: reads the event stream, performs actions and updates the front end.
+
+All code runs on the client's private thread.
+"""
 
 from __future__ import annotations
 
@@ -103,7 +106,7 @@ class Session:
 
     @property
     def health(self) -> list[Health]:
-        """Health of the tasks that this panel keeps running."""
+        """Health of the long-lived tasks of this panel."""
         return [task.health for task in (self._stream, self._starts, *self._unfolded.tasks) if task is not None]
 
     def handle(self, message: Message) -> None:
@@ -135,32 +138,34 @@ class Session:
         self._tell(message)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run it beside everything else; ended with the panel. What it raises is logged and shown."""
+        """Run work in the background until the panel closes. Logs and shows exceptions."""
         task = self._once.run_once("A task of the panel", work)
         task.add_done_callback(self._spawned)
         return task
 
     def keep(self, name: str, work: Callable[[], Awaitable[None]]) -> SupervisedTask:
-        """Start a task that lives as long as what it is for; its failures are logged, shown and tried again."""
+        """Start a supervised task: logs and shows failures, and retries."""
         task = SupervisedTask(name, work, log=log, on_change=lambda _health: self.show_health())
         task.start()
         return task
 
     def drop(self, task: SupervisedTask | None) -> None:
-        """Cancel a kept task now; its end is awaited beside everything else."""
+        """Cancel a task of `keep` and wait for its end in the background."""
         if task is not None:
             task.cancel()
             self.spawn(task.stop())
 
     def show_health(self) -> None:
-        """Tell the page which task fails, and that it is tried again."""
+        """Show the failing tasks on the page."""
         ill = [found for found in self.health if not found.healthy]
         stream = self._stream.health if self._stream is not None else None
         if stream is not None and not stream.healthy:
             text = f"The panel cannot read the server's events ({stream.problem})."
-            self.liveness.lost(WorkspaceError(text, "It is tried again; the kernel's log tells more."), shown=bool(self.model.rows()))
+            self.liveness.lost(
+                WorkspaceError(text, "The panel retries automatically. See the kernel's log."), shown=bool(self.model.rows())
+            )
         others = [f"{found.name} failed ({found.problem})." for found in ill if found is not stream]
-        self.liveness.problem(" ".join([*others, "It is tried again; the kernel's log tells more."]) if others else "")
+        self.liveness.problem(" ".join([*others, "The panel retries automatically. See the kernel's log."]) if others else "")
 
     def changed(self) -> None:
         """Something in the model is new: tell it soon, at once after a quiet time."""
@@ -169,7 +174,7 @@ class Session:
             self._flush = loop.call_at(max(loop.time(), self._flushed + FLUSH), self._send_delta)
 
     def reconnect(self) -> None:
-        """Connect again now, without waiting for the next attempt."""
+        """Reconnect now, without waiting for the end of the backoff."""
         self.drop(self._stream)
         self.liveness.connecting()
         self._listen()
@@ -185,9 +190,9 @@ class Session:
             self.on_place()
 
     async def act(self, key: str, action: str, *, sure: bool = False) -> None:
-        """Do it, show it at once, take it back with the reason when it is refused.
+        """Perform an action: update the row at once, and revert it with the reason if it fails.
 
-        Unless `sure`, pausing and restarting ask the page first where something would be lost.
+        Unless `sure`, pause and restart ask for confirmation if something would be lost.
         """
         item, source = self.model.item(key), self.source
         if item is None or source is None or action not in (rows.PAUSE, rows.RESUME, rows.RESTART, rows.STOP, rows.DELETE):
@@ -226,7 +231,7 @@ class Session:
         self.changed()
 
     def stop(self) -> None:
-        """Stop listening; a page that comes back starts it again."""
+        """Close the event stream; a page that reconnects opens it again."""
         self._unfolded.close()
         self.liveness.close()
         for task in (self._stream, self._starts):
@@ -241,7 +246,7 @@ class Session:
             self._starts = self.keep("Following starts", self._tell_steps)
 
     async def _follow(self) -> None:
-        """Connect, read, and connect again after a growing pause, for ever."""
+        """Read the event stream, and reconnect with backoff."""
         backoff = Backoff(RETRY_FIRST, RETRY_LONGEST)
         while True:
             try:
@@ -253,7 +258,7 @@ class Session:
                 if time.monotonic() - began > RETRY_LONGEST:
                     backoff.reset()
                 if not too_slow:
-                    error = WorkspaceError("The server ended the connection.", "It is tried again by itself.")
+                    error = WorkspaceError("The server ended the connection.", "The panel retries automatically.")
                     self.liveness.lost(error, shown=bool(self.model.rows()))
             except WorkspaceError as error:
                 self.liveness.lost(error, shown=bool(self.model.rows()))
@@ -356,7 +361,7 @@ class Session:
 
     def _spawned(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (fault := task.exception()) is not None:
-            self.liveness.problem(f"Something in the panel failed ({type(fault).__name__}). The kernel's log tells more.")
+            self.liveness.problem(f"Something in the panel failed ({type(fault).__name__}). See the kernel's log.")
 
     # --- who looks
 

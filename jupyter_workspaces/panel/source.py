@@ -9,7 +9,7 @@ Object = Mapping[str, Any]
 
 
 class Change(Protocol):
-    """One event of the stream: `snapshot`, `workspace`, `workspacekind`, `stale`, `alive` or `resync` (ask again), and its data."""
+    """One event of the stream: `snapshot`, `workspace`, `workspacekind`, `stale`, `alive` or `resync` (reload all), and its data."""
 
     @property
     def event(self) -> str: ...
@@ -60,14 +60,14 @@ class Source(Protocol):
     async def claims(self, namespace: str) -> Sequence[Object]: ...
 
     async def model(self, namespace: str, name: str) -> Object:
-        """The update model of a workspace. Raises `WorkspaceError` 404."""
+        """Return the update model of a workspace. Raises `WorkspaceError` 404."""
 
     async def create_claim(self, namespace: str, name: str, size: str) -> None: ...
 
     async def delete_claim(self, namespace: str, name: str) -> None: ...
 
     async def connect_request(self, method: str, path: str, body: Any = None) -> tuple[int, str, bytes]:
-        """Send a request into a workspace by its connect path: status, media type and body."""
+        """Send a request to a connect path. Returns status, media type and body."""
 
     async def picture(self, url: str) -> tuple[str, bytes]:
         """Media type and bytes of a kind's logo; only from the server itself."""

@@ -34,7 +34,7 @@ class Unfolded:
 
     @property
     def tasks(self) -> list[SupervisedTask]:
-        """Those that keep open rows fresh."""
+        """Tasks that refresh the details of open rows."""
         return list(self._open.values())
 
     def toggle(self, key: str, wanted: bool) -> None:
@@ -69,13 +69,13 @@ class Unfolded:
             self._stop(key)
 
     async def stop(self) -> None:
-        """Close all and wait for their ends."""
+        """Close all rows and wait for the end of their tasks."""
         tasks = self.tasks
         self.close()
         await asyncio.gather(*(task.stop() for task in tasks))
 
     async def losses(self, key: str) -> None:
-        """Tell the page what is lost when this workspace is deleted, and what stays."""
+        """Show what is deleted together with this workspace, and what is kept."""
         namespace, _, name = key.partition("/")
         item = self._session.model.item(key)
         if self._session.source is None or item is None:

@@ -104,7 +104,7 @@ async def test_an_event_that_is_cut_off_is_not_taken_for_the_end() -> None:
 @pytest.mark.parametrize("body", ["{}", '{"status": "UP"}', '{"items": []}', '{"metadata": {"resourceVersion": "1"}, "items": [{"a": 1}]}'])
 async def test_json_that_is_no_list_is_not_an_empty_list(body: str) -> None:
     async with answering(web.Response(text=body, content_type="application/json")) as cluster:
-        with pytest.raises(NotAnAnswer, match="what is not a list"):
+        with pytest.raises(NotAnAnswer, match="JSON that is not a list"):
             await cluster.list(PODS)
 
 

@@ -120,7 +120,7 @@ class RecordedServer:
             listener.put_nowait(Change("resync", {}))
 
     def stale(self, since: str | None, reason: str = "") -> None:
-        """The server does not hear from its cluster since then; with None it does again."""
+        """The cluster of the server is stale since then; live with None."""
         self.say("stale", {"since": since, "reason": reason})
 
     def say(self, event: str, data: Any) -> None:
@@ -144,7 +144,7 @@ class RecordedServer:
             yield Change("snapshot", {"workspaces": shown, "workspaceKinds": self.kinds})
             while (change := await queue.get()) is not None:
                 yield change
-            raise WorkspaceError("The server ended the connection.", "It is tried again by itself.")
+            raise WorkspaceError("The server ended the connection.", "The panel retries automatically.")
         finally:
             self.listeners.remove(queue)
 

@@ -1,4 +1,4 @@
-"""Times of Kubernetes objects in the form that the API returns."""
+"""Converts times of Kubernetes objects to those of the API."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import datetime
 
 
 def milliseconds(timestamp: str | None) -> int:
-    """Of an RFC 3339 time; 0 for none, and for what cannot be read."""
+    """Return an RFC 3339 time in ms since 1970; 0 if it is missing or invalid."""
     try:
         return int(datetime.fromisoformat(timestamp.replace("Z", "+00:00")).timestamp() * 1000) if timestamp else 0
     except (ValueError, OverflowError):

@@ -19,9 +19,9 @@ HTML = "text/html; charset=utf-8"
 
 
 class HealthHandler(DataHandler):
-    """GET healthcheck: for probes, so without signing in, and without words about what is in the cluster.
+    """GET healthcheck: for probes, without authentication and without names of objects.
 
-    200 also while the cluster is away: starting this server again would not bring it back.
+    Answers 200 even if the cluster is unreachable: a restart of this server would not help.
     """
 
     reads_cache = False

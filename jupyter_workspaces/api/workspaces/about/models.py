@@ -11,7 +11,10 @@ class SystemInfo(msgspec.Struct):
 
 
 class Health(msgspec.Struct, rename="camel"):
-    """`status` is Healthy or Degraded; then `failing` names tasks that fail and are tried again, `staleSince` when caches became stale."""
+    """Health: `status` is Healthy or Degraded.
+
+    If Degraded, `failing` names the failing tasks, and `staleSince` is when the caches became stale.
+    """
 
     status: str
     system_info: SystemInfo

@@ -22,12 +22,12 @@ ORIGINAL_VERSION = "1.0.0"
 
 
 def original_health() -> models.Health:
-    """As the original answers, whatever the state of its cluster."""
+    """Return the answer of the original server, which does not depend on its cluster."""
     return models.Health("Healthy", models.SystemInfo(ORIGINAL_VERSION))
 
 
 def health(tasks: Iterable[Health], stale_since: datetime | None) -> models.Health:
-    """`Degraded` while a task fails or the caches are stale. Names tasks once each, not the namespaces that they watch."""
+    """Return the health: Degraded if a task fails or the caches are stale. Omits namespaces."""
     failing = sorted({task.name for task in tasks if not task.healthy})
     return models.Health(
         "Degraded" if failing or stale_since else "Healthy",

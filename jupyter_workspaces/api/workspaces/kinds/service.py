@@ -36,17 +36,17 @@ class Kinds:
         self._cache, self._prefix = cache, prefix
 
     def list(self) -> list[models.KindListItem]:
-        """By name; those that cannot be read are hidden, and their description says why."""
+        """Return all kinds by name. Malformed ones are hidden; their description has the reason."""
         return [self.item(kind) for kind in sorted(self._cache.kinds.items(), key=key_of)]
 
     def item(self, kind: Object) -> models.KindListItem:
-        """A kind as lists and live changes show it."""
+        """Return the list item of a kind, for lists and events."""
         found = readable(kind, partial(self._checked, kind))
         return views.unreadable_item(kind) if found is None else found
 
     def _checked(self, kind: Object) -> models.KindListItem:
         found = views.list_item(kind, self._prefix)
-        msgspec.json.decode(msgspec.json.encode(found), type=models.KindListItem)  # another type would break who reads it
+        msgspec.json.decode(msgspec.json.encode(found), type=models.KindListItem)  # a wrong type would break clients
         return found
 
     async def get(self, name: str) -> models.KindUpdate:

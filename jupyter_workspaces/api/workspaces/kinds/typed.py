@@ -29,7 +29,7 @@ _ZEROS: Mapping[str, Any] = {"string": "", "boolean": False, "integer": 0, "numb
 _BITS = {"int32": 31, "int64": 63}
 _ROOT = ("apiVersion", "kind", "metadata")
 _ALWAYS = ("divisor",)
-"""Not required, but a value and no pointer in Go's structures, so always written."""
+"""Optional fields that Go always writes, because they are not pointers in its structs."""
 
 
 @cache
@@ -142,7 +142,7 @@ def _zero(schema: Schema) -> Any:
 
 
 def _is_quantity(schema: Schema) -> bool:
-    """Of the two types that are a number or a text, only quantities have a pattern."""
+    """Whether a schema is a quantity. Of the int-or-string types, only quantities have a pattern."""
     return bool(schema.get("x-kubernetes-int-or-string")) and "pattern" in schema
 
 

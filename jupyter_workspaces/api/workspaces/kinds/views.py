@@ -71,7 +71,7 @@ def list_item(kind: Object, prefix: str) -> models.KindListItem:
 
 
 def unreadable_item(kind: Object) -> models.KindListItem:
-    """Of a kind that does not have the form of one: hidden, because nothing can be made of it, with what is wrong with it."""
+    """Return the list item of a malformed kind: hidden, with the reason as description."""
     name = text(mapping(kind.get("metadata")).get("name"))
     return models.KindListItem(
         name=name,

@@ -17,7 +17,7 @@ from .service import DEFAULT_LINES, LogQuery, Pods
 
 CHUNK_BYTES = 64 * 2**10
 MOST_LINES = 2**63 - 1
-"""What Kubernetes can be asked for; more answers 400, as the original does."""
+"""Largest value that Kubernetes accepts; more answers 400, as on the original server."""
 PLAIN = "text/plain"
 
 

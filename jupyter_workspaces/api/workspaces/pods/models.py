@@ -81,7 +81,7 @@ class Step(msgspec.Struct, rename="camel"):
 
 
 class Stopping(msgspec.Struct, rename="camel"):
-    """Programs that were asked to end: `since` in ms, and how long they have before they are killed."""
+    """Termination of a pod: its start `since` in ms since 1970, and its grace period."""
 
     since: int
     grace_seconds: int

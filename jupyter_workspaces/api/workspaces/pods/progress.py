@@ -123,7 +123,7 @@ def _ends(workspace: Object, pod: Object | None, claims: Iterable[Object], event
         ends["volumes"] = ends["scheduled"]
     before = (main.get("lastState") or {}).get("terminated") or {}
     if not running and waiting == "CrashLoopBackOff" and before.get("exitCode") != NEVER_STARTED:
-        running = before  # it does start, and ends before it is ready
+        running = before  # the container starts, but ends before it is ready
     if running or main.get("ready") or ("Pulled" in told and waiting not in _IMAGE_REASONS):
         ends["image"] = told.get("Pulled") or milliseconds(running.get("startedAt")) or ends["volumes"]
     if running:

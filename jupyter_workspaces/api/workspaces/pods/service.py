@@ -138,8 +138,8 @@ class Pods:
             found = await self._cache.cluster.get(PODS, pod, workspace["metadata"]["namespace"])
         except NotFound:
             raise problems.bad_request(f"The pod {pod} is gone, and its log with it.") from None
-        # Without a StatefulSet the status, which the controller alone writes, is all that names the pod.
-        if self._cache.has_stateful_set(workspace) and not self._cache.owns_pod(workspace, found):  # another one took its name
+        # Without a StatefulSet, only the status names the pod; only the controller writes it.
+        if self._cache.has_stateful_set(workspace) and not self._cache.owns_pod(workspace, found):  # another pod has the same name
             raise problems.bad_request(f"The pod {pod} is gone, and its log with it.")
         status = found.get("status") or {}
         told = [*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ())]

@@ -31,7 +31,7 @@ def list_item(secret: Object, mounted_by: Iterable[Object]) -> models.SecretList
 
 
 def unreadable_item(secret: Object) -> models.SecretListItem:
-    """Item of a Secret with unreadable metadata: it may neither be mounted nor changed."""
+    """Return the list item of a secret with malformed metadata: not mountable, not changeable."""
     metadata = mapping(secret.get("metadata"))
     return models.SecretListItem(text(metadata.get("name")), can_update=False, can_mount=False, audit=audit(metadata))
 

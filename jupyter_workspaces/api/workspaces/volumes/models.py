@@ -61,4 +61,4 @@ class Claim(msgspec.Struct, rename="camel"):
     pvc_spec: ClaimSpec
     pv: dict[str, Any] | UnsetType = UNSET
     problem: str | UnsetType = UNSET
-    """Of one that cannot be read: what is wrong with it."""
+    """Reason why a malformed claim cannot be read."""

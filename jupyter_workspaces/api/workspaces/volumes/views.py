@@ -50,7 +50,7 @@ def claim(
 
 
 def unreadable_claim(obj: Object, pods: Iterable[Object], workspaces: Iterable[Object]) -> models.Claim:
-    """Of a claim that does not have the form of one: it may not be mounted, and `problem` says what is wrong with it."""
+    """Return a malformed claim: not mountable, with the reason as `problem`."""
     metadata = mapping(obj.get("metadata"))
     return models.Claim(
         name=text(metadata.get("name")),

@@ -12,7 +12,7 @@ from ....resources.causes import Cause, invalid
 from ... import checks
 
 Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
-"""As Go decodes one: what does not fit is a body that cannot be read, not a value that is refused."""
+"""As Go decodes it: a value out of range makes the body invalid (400), not the field (422)."""
 
 
 class PodMetadata(msgspec.Struct, forbid_unknown_fields=True):
@@ -107,7 +107,7 @@ class Restart(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Stop(msgspec.Struct, forbid_unknown_fields=True):
-    """Of the stop action; it has nothing to say yet."""
+    """Body of the stop action; it has no fields yet."""
 
 
 class ImageRef(msgspec.Struct, omit_defaults=True):

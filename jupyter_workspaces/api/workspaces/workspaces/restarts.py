@@ -1,7 +1,7 @@
-"""Finishes restarts that are recorded in the cluster's objects, unless our controller does it first.
+"""Finishes restarts that are recorded in workspaces, unless our controller does it first.
 
-Kubeflow's own controller does not know the annotation (`resources/restarts.py`): there a server of
-ours starts the workspace again, the one that was asked or any other one that is allowed to.
+Kubeflow's controller does not know the annotation (`resources/restarts.py`). There, any of our
+servers with the permission to update the workspace starts it again.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ log = logging.getLogger(__name__)
 Object = dict[str, Any]
 
 CONTROLLER_SECONDS = (0.3, 1.0)
-"""What our controller gets to do it first; at random between the two, so that many servers do not write at once."""
+"""Delay before a server acts, so that our controller acts first. Random within this range."""
 RETRY_SECONDS = 2.0
 FORBIDDEN_SECONDS = 300.0
 LOOK_SECONDS = 5.0
 
 
 class Restarts:
-    """Watches a cache for workspaces that are paused only to be started again. It remembers nothing that matters."""
+    """Finishes pending restarts of a cache. Its only lasting state is in the cluster."""
 
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
@@ -43,14 +43,14 @@ class Restarts:
         self._silence: list[Callable[[], None]] = []
 
     def start(self) -> None:
-        """Begin with what the cache holds, then follow its changes."""
+        """Check all cached workspaces, then listen to changes."""
         self._silence = [self._cache.workspaces.listen(self._seen), self._cache.pods.listen(self._pod_seen)]
         for workspace in self._cache.workspaces.items():
             self._seen("ADDED", workspace, None)
         self._tasks.start("restarts of workspaces", self._run)
 
     async def stop(self) -> None:
-        """Stop. What is under way goes on wherever else it is seen."""
+        """Stop. Other servers and later starts finish pending restarts."""
         for silence in self._silence:
             silence()
         self._silence = []
@@ -75,7 +75,7 @@ class Restarts:
             for key in list(self._due):
                 await self._look_at(key)
             times = [time for time in self._due.values() if time is not None]
-            # One that does not stop brings no change when its time is over.
+            # No event arrives when the time limit of a stop is over.
             pause = max(0.0, min([*times, loop.time() + LOOK_SECONDS]) - loop.time()) if self._due else None
             try:
                 async with timeout(pause):
@@ -109,15 +109,15 @@ class Restarts:
         try:
             changed = await self._cache.cluster.patch(WORKSPACES, key[1], restarts.finished(workspace), key[0])
             self._cache.workspaces.apply(changed)
-            log.info("Workspace %s/%s is started again", *key)
+            log.info("Restarting workspace %s/%s", *key)
         except Conflict:
-            log.debug("Workspace %s/%s has changed meanwhile", *key)
+            log.debug("Workspace %s/%s has changed in the meantime", *key)
         except NotFound:
             self._due.pop(key, None)
         except Forbidden:
-            log.debug("Workspace %s/%s must be started again, and this server may not do it", *key)
+            log.debug("Not permitted to restart workspace %s/%s; leaving it to another server", *key)
             pause = FORBIDDEN_SECONDS
         except ClusterError as error:
-            log.warning("Workspace %s/%s cannot be started again yet: %s", *key, error)
+            log.warning("Cannot restart workspace %s/%s, retrying: %s", *key, error)
         if key in self._due:
             self._due[key] = asyncio.get_running_loop().time() + pause

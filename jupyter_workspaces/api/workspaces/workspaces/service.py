@@ -37,10 +37,10 @@ Object = dict[str, Any]
 WRITE_ATTEMPTS = 5
 _LIST_ITEM = msgspec.json.Decoder(models.WorkspaceListItem)
 STOP_NOW_SECONDS = 1
-"""The shortest grace period that a kubelet still confirms the end of."""
+"""Shortest grace period after which the kubelet still confirms that a pod has ended."""
 
 GIVEN_UP_SECONDS = 60.0
-"""A node that has not ended a pod so long after its time does not answer."""
+"""After this time beyond the grace period, the node of a pod counts as dead."""
 PATCHED = Bounds(size=2**20, depth=100, values=20_000)
 """What a JSON patch may leave of a model, and may copy in all."""
 
@@ -71,11 +71,11 @@ class Workspaces:
 
     def _encode(self, workspace: Object, kind: Object | None) -> bytes:
         encoded = msgspec.json.encode(views.list_item(workspace, kind, self._prefix))
-        _LIST_ITEM.decode(encoded)  # what is of another type than the model says would break who reads it
+        _LIST_ITEM.decode(encoded)  # a wrong type would break clients
         return encoded
 
     def list(self, namespace: str | None = None, name: str | None = None) -> list[bytes]:
-        """Encoded list items by namespace and name; those that cannot be read are Unknown. `name` leaves out all others."""
+        """Return encoded list items by namespace and name. Malformed workspaces are Unknown."""
         if namespace is not None and name is not None and self._cache.workspaces.denied is None:
             one = self._cache.workspace(namespace, name)
             return [] if one is None else [self.encoded(one)]
@@ -192,14 +192,14 @@ class Workspaces:
         patch = [*tests, {"op": "replace", "path": "/spec/paused", "value": paused}]
         try:
             changed = await self._cache.cluster.patch(WORKSPACES, name, patch, namespace)
-            if restarts.id_of(changed) is not None:  # pausing or starting it by hand ends a restart
+            if restarts.id_of(changed) is not None:  # a manual pause or start cancels a restart
                 changed = await self._give_up_restart(namespace, name)
         except Invalid as error:
             held = await self._cluster_get(namespace, name)
             if not (paused and restarts.id_of(held) is not None and restarts.is_paused(held)):
                 wanted = "is not running any more" if paused else "is not paused"
                 state = (held.get("status") or {}).get("state") or "Unknown"
-                raise problems.conflict(f"{name} {wanted} (its state is {state}); look at it again.") from error
+                raise problems.conflict(f"{name} {wanted} (its state is {state}). Reload it and try again.") from error
             changed = await self._give_up_restart(namespace, name)
         except ClusterError as error:
             raise problems.from_cluster(error, "workspace", name) from error
@@ -207,11 +207,11 @@ class Workspaces:
         return models.Pause(changed["spec"]["paused"])
 
     async def stop_now(self, namespace: str, name: str) -> None:
-        """End the programs of a workspace that pauses, restarts or is deleted, without the rest of their grace period.
+        """End the pod of a workspace that is stopping, without the rest of its grace period.
 
-        The node confirms their end as always, so that no volume is used twice (Kubernetes, "Force Delete StatefulSet
-        Pods"); a pod is only given up when its node has not done so long after its time. Raises `Problem` 404, 403,
-        and 409 when the workspace does not stop.
+        The node still confirms the end of the pod, so that no volume is used twice (Kubernetes, "Force
+        Delete StatefulSet Pods"). Only a pod whose node counts as dead is force-deleted.
+        Raises `Problem` 403, 404, and 409 if the workspace is not stopping.
         """
         held = await self._cluster_get(namespace, name)
         wanted = held["metadata"].get("deletionTimestamp") or (held.get("spec") or {}).get("paused")
@@ -230,10 +230,10 @@ class Workspaces:
                 raise problems.from_cluster(error, "pod", metadata["name"]) from error
 
     async def restart(self, namespace: str, name: str) -> None:
-        """Have it stopped and started again, from any state. Joins a restart that is under way.
+        """Request a restart of a workspace in any state. Idempotent during a restart.
 
-        What is to be done stands in the cluster afterwards (`resources/restarts.py`), so it is done whatever becomes
-        of this server. Raises `Problem` 404.
+        The request is recorded in the workspace (`resources/restarts.py`), so the restart finishes
+        even if this server ends. Raises `Problem` 404.
         """
         for attempt in range(WRITE_ATTEMPTS):
             held = await self._cluster_get(namespace, name)
@@ -253,13 +253,14 @@ class Workspaces:
             return
 
     def _below(self) -> dict[str, str]:
-        """Annotations of a workspace that this server starts."""
+        """Return the annotations of a workspace that this server starts."""
         return {} if self._base_url == "/" else {names.BASE_URL: self._base_url}
 
     async def _start_below(self, held: Object) -> Object:
-        """Set the base URL that the next start passes to the programs, so that their pages need no rewriting.
+        """Set the public path for the next start, so that bodies need no rewriting.
 
-        Programs that run keep theirs: the controller reads it at a start only. Returns the workspace as it is then. Raises `Problem`.
+        Running programs keep their path: the controller reads it only at a start. Returns the
+        updated workspace. Raises `Problem` if the update fails.
         """
         metadata = held["metadata"]
         if base_url(metadata) == self._base_url:
@@ -275,7 +276,7 @@ class Workspaces:
         return changed
 
     async def _give_up_restart(self, namespace: str, name: str) -> Object:
-        """Return the workspace without a restart, paused or not as it is then. Raises `Problem` 404, 409."""
+        """Cancel a restart and return the updated workspace. Raises `Problem` 404, 409."""
         for _ in range(WRITE_ATTEMPTS):
             held = await self._cluster_get(namespace, name)
             if restarts.id_of(held) is None:
@@ -284,7 +285,7 @@ class Workspaces:
                 return await self._cache.cluster.patch(WORKSPACES, name, restarts.given_up(held), namespace)
             except Conflict:
                 continue
-        raise problems.conflict(f"{name} is being changed by others; try again in a moment.")
+        raise problems.conflict(f"Workspace {name} is being changed concurrently. Try again.")
 
     async def _cluster_get(self, namespace: str, name: str) -> Object:
         try:
@@ -316,9 +317,10 @@ class Workspaces:
         raise AssertionError("unreachable")
 
     async def _check_mounts(self, namespace: str, kind: str, template: models.PodTemplate, held: Object | None = None) -> None:
-        """Claims and secrets must exist, carry the label that allows to mount them, and have paths that do not clash. Raises `Problem` 422.
+        """Check that claims and secrets exist, are labelled as mountable, and have distinct paths.
 
-        What `held` mounts already is not asked again: a label that somebody took away must not stop an unrelated change.
+        Mounts of `held` are not checked again: a label that was removed later must not block an
+        unrelated change. Raises `Problem` 422.
         """
         known, known_secrets = (set[str](), set[str]()) if held is None else _mounted(held)
         causes: list[Cause] = []
@@ -336,7 +338,7 @@ class Workspaces:
         if held is not None:
             with reading(held):
                 before = msgspec.to_builtins(views.update_model(held).pod_template.volumes)
-        if volumes != before and not causes:  # errors of claims come first, as in the original
+        if volumes != before and not causes:  # errors of claims come first, as on the original server
             known_kind = self._cache.kinds.get(kind) or {}
             causes += mount_paths.clashes(volumes, (known_kind.get("spec") or {}).get("podTemplate"), "podTemplate")
         if causes:

@@ -103,7 +103,7 @@ def list_item(workspace: Object, kind: Object | None, prefix: str) -> models.Wor
 
 
 def unreadable_item(workspace: Object) -> models.WorkspaceListItem:
-    """Of a workspace that does not have the form of its kind: Unknown, with what is wrong with it."""
+    """Return the list item of a malformed workspace: Unknown, with the reason."""
     metadata, spec, status = (mapping(workspace.get(part)) for part in ("metadata", "spec", "status"))
     unknown = {dimension: models.OptionState(option_info({}, "", dimension)) for dimension in UNKNOWN}
     return models.WorkspaceListItem(
