@@ -184,14 +184,28 @@ def test_a_tab_on_a_paused_workspace_says_so_asks_rarely_and_works_again_after_a
         until(lambda: "Connection Error" not in said(tab), "the tab has found it")
         notice(tab, f"Workspace '{name}' is running again.")
         picture(tab, "tab-running")
-        tab.locator("[data-jupyter-workspaces=notice]").get_by_role("button", name="Close").click()
+        again = tab.locator("[data-jupyter-workspaces=notice]")
+        again.get_by_role("button", name="Reload").focus()
+        tab.keyboard.press("Tab")
+        expect(again.get_by_role("button", name="Close")).to_be_focused()
+        tab.keyboard.press("Escape")
         expect(tab.locator("[data-jupyter-workspaces=notice]")).to_have_count(0)
         cell = tab.locator(".jp-Notebook .jp-CodeCell .cm-content").first
-        cell.click()
-        tab.keyboard.type("'written after the resume'")
-        tab.keyboard.press("Control+s")
         read = "async url => { const r = await fetch(url, {cache: 'no-store'}); return r.ok ? await r.text() : r.status }"
-        until(lambda: "written after" in str(tab.evaluate(read, f"{url}api/contents/Untitled.ipynb")), "the notebook is saved")
+
+        def saved() -> bool:
+            tab.wait_for_timeout(1000)
+            return "written after" in str(tab.evaluate(read, f"{url}api/contents/Untitled.ipynb"))
+
+        def write() -> bool:
+            for button in tab.locator(".jp-Dialog button.jp-mod-accept").all():  # of the time when it was paused
+                button.click()
+            cell.click()
+            tab.keyboard.type("'written after the resume'")
+            tab.keyboard.press("Control+s")
+            return saved()
+
+        until(write, "the notebook is saved")
 
 
 def test_a_tab_says_that_the_jupyter_server_does_not_answer(tab: Page, start_lab: Callable[..., Lab], lab: Lab, picture: Picture) -> None:
