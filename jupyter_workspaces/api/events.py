@@ -77,6 +77,11 @@ class Feed:
         return len(self._queues)
 
     @property
+    def pending(self) -> bool:
+        """Whether there are changes that are not published, so that `revision` does not include them."""
+        return bool(self._dirty)
+
+    @property
     def health(self) -> list[Health]:
         """Health of its tasks."""
         return self._tasks.health

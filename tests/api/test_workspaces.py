@@ -232,12 +232,16 @@ async def test_a_workspace_whose_kind_is_gone_is_still_listed(ask: Ask, cluster:
 
 async def test_an_unchanged_list_is_304(raw: Any) -> None:
     first = await raw("GET", "workspaces/default")
+    known = {"If-None-Match": first.headers["ETag"]}
 
-    again = await raw("GET", "workspaces/default", headers={"If-None-Match": first.headers["ETag"]})
+    again = await raw("GET", "workspaces/default", headers=known)
     await raw("POST", "workspaces/default", workspace())
+    changed = await raw("GET", "workspaces/default", headers=known)  # before the change is published
 
-    async def changed() -> bool:
-        return bool((await raw("GET", "workspaces/default", headers={"If-None-Match": first.headers["ETag"]})).code == 200)
+    assert (first.code, again.code, changed.code) == (200, 304, 200)
+    assert json.loads(changed.body)["data"] != json.loads(first.body)["data"]
 
-    assert (first.code, again.code) == (200, 304)
-    await until(changed, "another ETag of the changed list", 5)
+    async def published() -> bool:
+        return bool((await raw("GET", "workspaces/default", headers=known)).headers["ETag"] != first.headers["ETag"])
+
+    await until(published, "another ETag", 5)

@@ -29,7 +29,10 @@ class _ListHandler(StreamHandler):
             await self.permit("watch", WORKSPACES, namespace or "")
             return await self.stream(namespace, kinds=False)
         services = await self.services.ready()
-        if self.unchanged(f"{services.feed.epoch}.{services.feed.revision}.{namespace or '*'}", weak=True):
+        revision = f"{services.feed.epoch}.{services.feed.revision}.{namespace or '*'}"
+        if services.feed.pending:
+            self.tag(revision, weak=True)
+        elif self.unchanged(revision, weak=True):
             return None
         items = services.workspaces.list(namespace, None if chosen is None else chosen.name)
         if chosen is not None:
