@@ -85,7 +85,7 @@ class Leadership:
             working.result()
             raise RuntimeError("the work ended by itself")
         if keeping.done() and not keeping.cancelled():
-            keeping.result()  # a lease that was lost is daily life, a fault of ours is told
+            keeping.result()  # a lost lease is normal; raises any other error
 
     async def _acquire(self) -> None:
         trouble = ""

@@ -1,4 +1,4 @@
-"""The activity probe `podExec`: a script of the kind that runs in a workspace's container and tells whether it was used."""
+"""Activity probe `podExec`: a script of the kind that reports the activity of a workspace."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if [ -e "$OUTPUT_JSON_PATH" ]; then head -c 65536 "$OUTPUT_JSON_PATH"; fi
 
 
 class ScriptFailed(Exception):
-    """The script did not tell; the text says why."""
+    """The script returned no activity; the text has the reason."""
 
 
 class _Answer(msgspec.Struct):
@@ -45,9 +45,9 @@ class _Answer(msgspec.Struct):
 
 
 async def ask(cluster: Cluster, pod: Object, probe: Object) -> int | None:
-    """Run the script: when the workspace was last used, in ms, as it says; None if it says that nobody uses it now.
+    """Run the script. Returns the last activity in ms since 1970, None if it is inactive.
 
-    A script that says nothing else says that the workspace is used. Raises `ScriptFailed`, `asyncio.TimeoutError`.
+    A script without output reports activity. Raises `ScriptFailed`, `asyncio.TimeoutError`.
     """
     metadata, script = pod["metadata"], probe["script"]
     if cluster.endpoint.embedded:
@@ -81,7 +81,7 @@ def _read(output: bytes, now: int) -> int | None:
 
 
 def _ports(pod: Object) -> dict[str, int]:
-    """Container port → port that really listens."""
+    """Return the listening port for each container port."""
     annotations = pod["metadata"].get("annotations") or {}
     wanted = [port["containerPort"] for container in pod["spec"]["containers"] for port in container.get("ports") or ()]
     return {str(port): int(annotations.get(f"{names.LOCAL_PORT}{port}", port)) for port in wanted}

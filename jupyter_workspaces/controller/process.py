@@ -70,7 +70,10 @@ class Controller:
         self.health = Health(self.metrics, {"process": lambda: None}, ready)
 
     async def serve(self) -> None:
-        """Raises `OSError` when a port is taken, and `StillWorking`. Whatever else fails is tried again, and told by `/readyz`."""
+        """Run until stopped. Retries failures and reports them in `/readyz`.
+
+        Raises `OSError` if a port is in use, and `StillWorking`.
+        """
         over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._cluster.close)
@@ -120,7 +123,7 @@ class Controller:
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _lead(self, over: asyncio.Future[None]) -> None:
-        """Compete for the lease, but not beside Kubeflow's controller. `over` gets what only the end of the process helps against."""
+        """Compete for the lease, but not beside Kubeflow's controller. `over` gets an error that requires a restart."""
         while True:
             if (place := self.kubeflow.place) is not None:
                 log.warning("Kubeflow's own controller runs (%s): this one stands back", place)

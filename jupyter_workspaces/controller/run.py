@@ -59,7 +59,7 @@ async def run(
     monitor: Monitor | None = None,
     within: Supervisor | None = None,
 ) -> None:
-    """Reconcile until cancelled, at most `workers` workspaces at once. An API server that is away is waited for.
+    """Reconcile until cancelled, at most `workers` workspaces at once. Waits for an unreachable API server.
 
     `shared` are caches of workspaces and kinds that belong to the caller. `within` includes the health of the other caches.
     """
@@ -90,7 +90,7 @@ async def run(
             asyncio.create_task(prober.run(), name="activity probes"),
         ]
         try:
-            await asyncio.gather(*tasks)  # the first that fails ends all, for whoever supervises this to begin anew
+            await asyncio.gather(*tasks)  # the first failure ends all; the supervisor restarts them
         finally:
             await ended(tasks, log=log)
     finally:

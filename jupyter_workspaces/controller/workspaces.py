@@ -34,7 +34,7 @@ MOUNT_REASONS = ("FailedMount", "FailedAttachVolume")
 FIRST_RETRY_SECONDS = 1.0
 UNSCHEDULED_SECONDS = 30.0
 MOUNT_WARNING_MS = 150_000
-"""A kubelet tells of a mount that fails every two minutes at least."""
+"""The kubelet reports a failing mount at least every two minutes."""
 
 
 @dataclass
@@ -119,7 +119,7 @@ class WorkspaceReconciler:
         return None if since is None else min(max(PATIENCE_SECONDS, time.monotonic() - since), LONGEST_PAUSE_SECONDS)
 
     async def _say_unknown(self, key: Key, workspace: Object) -> None:
-        """Of a workspace that does not have the form of one. A cluster that checks it whole does not take the status either."""
+        """Set the state Unknown of a malformed workspace. The cluster may refuse the update."""
         self._forget(key)
         kept = workspace if isinstance(workspace.get("status"), Mapping) else {**workspace, "status": {}}
         try:
@@ -207,7 +207,7 @@ class WorkspaceReconciler:
         return str(max(recent, key=lambda event: event["lastTimestamp"])["message"]) if recent else None
 
     async def _why_not_mounted(self, key: Key, pod: Object) -> str | None:
-        """What the kubelet says of volumes that it cannot mount, once a pod has waited for a while: its status tells nothing of that."""
+        """Return the kubelet's mount error of a pod that waits: only its events have it."""
         waiting = states.is_placed(pod) and not pod["metadata"].get("deletionTimestamp") and states.waits_for_its_start(pod)
         if not waiting:
             self._missing.pop(key, None)
