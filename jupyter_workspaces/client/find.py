@@ -60,10 +60,10 @@ class Server:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A server that may be the one.
+    """Server that may serve workspaces.
 
-    `named_by` is set if it must be: then it is an error that no workspaces are served there. Any other
-    failure is an error in any case, so that no request ever goes to a server that nobody meant.
+    If `named_by` is set, it must serve them, else it is skipped without an error. Other failures are
+    always errors, so that no request goes to an unintended server.
     """
 
     root: str
@@ -107,7 +107,7 @@ def _candidate(url: str | None, token: str | None) -> Candidate | None:
 
 
 def _own_server(path: Path) -> Candidate:
-    """The Jupyter server that started this kernel and told it how to come in. Raises `WorkspaceError`."""
+    """Return the Jupyter server that started this kernel, by its file. Raises `WorkspaceError`."""
     try:
         told = kernel_file.read(path)
         trust = tls.pinned_context(told.certificate.encode()) if told.certificate else None
@@ -137,7 +137,7 @@ def _without_a_file(parent: str) -> Iterator[Candidate]:
 
 
 async def _probe(candidate: Candidate) -> Server | None:
-    """The candidate as a server, None when it serves no workspaces. Raises `WorkspaceError` when that cannot be known."""
+    """Return the server, None if it serves no workspaces. Raises `WorkspaceError` if unknown."""
     import aiohttp
 
     timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)

@@ -1,4 +1,4 @@
-"""Syntax of labels, annotations and selectors, with every mistake told on its own as Kubernetes does. Pure.
+"""Syntax of labels, annotations and selectors, with one error for each mistake as in Kubernetes. Pure.
 
 Sources: Kubernetes docs, “Labels and Selectors” and “Annotations”; API reference, LabelSelector.
 """

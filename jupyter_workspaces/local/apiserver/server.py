@@ -190,7 +190,7 @@ class ApiServer:
         return replies.refused(refused)
 
     def _health(self, request: web.Request, path: str) -> web.Response:
-        """`/readyz` fails while a part of the cluster does. Which one only who signs in is told, as in Kubernetes."""
+        """Answer `/readyz`. Only authenticated users get the failing parts, as in Kubernetes."""
         problem = (self._tasks.problem or self.problem()) if path.startswith("/readyz") else None
         if problem is None:
             return web.Response(text="ok")
