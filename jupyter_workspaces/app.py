@@ -68,11 +68,11 @@ class JupyterWorkspaces(ExtensionApp):
         help="Seconds of silence after which the browser's side of a WebSocket is sent a ping. A browser that does not answer three of them "
         "is taken to be gone. 0: no pings. ServerApp.websocket_ping_interval has precedence.",
     )
-    tab_messages = Bool(
+    tab_notices = Bool(
         True,
         config=True,
-        help="Add a script to pages that people open in workspaces. It shows a message in the tab when the workspace was paused, deleted or "
-        "has ended. False: pass the pages on as they are.",
+        help="Say in the tab of a workspace what happened to it, such as that it was paused or deleted. The proxy appends a script "
+        "element to the page that a browser opens in a tab. Other responses stay as they are. See docs/api.md.",
     )
     workspaces_url = Unicode(
         "",
@@ -121,12 +121,12 @@ class JupyterWorkspaces(ExtensionApp):
         from .connect.front import Passing
         from .connect.limits import SETTING as LIMITS
         from .connect.limits import Limits
-        from .connect.tab_messages import SETTING as TAB_MESSAGES
+        from .connect.tab_notice import SETTING as TAB_NOTICES
 
+        self.settings[TAB_NOTICES] = self.tab_notices
         self.settings[LIMITS] = Limits(
             self.page_seconds, self.response_seconds, self.websocket_message_mib * 2**20, self.websocket_ping_seconds
         )
-        self.settings[TAB_MESSAGES] = self.tab_messages
         self.settings[PASSING] = Passing(tuple(self.request_headers), tuple(self.response_headers), tuple(self.cookies))
         serverapp = self.serverapp
         assert serverapp is not None

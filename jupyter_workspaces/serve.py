@@ -193,7 +193,7 @@ class ServeApp(ServerApp):
                 await asyncio.Event().wait()  # `_cleanup` ends it
 
     def _in_use(self) -> bool:
-        """Whether somebody listens to changes, uses a workspace, or has a request under way, such as a log that is followed."""
+        """Whether an event stream, a workspace or a request is open, such as a followed log."""
         from .connect.transfer import in_use
 
         if getattr(self._http_server, "busy", 0):

@@ -131,4 +131,4 @@ def _trust(context: ssl.SSLContext, authorities: bytes) -> None:
 
 def _no_password() -> bytes:
     """Called for a key that is encrypted; without it OpenSSL would ask at the terminal and block."""
-    raise BadCertificate("the key has a password, which nobody can enter here: store it without one")
+    raise BadCertificate("the key has a password, which cannot be entered here: store it without one")

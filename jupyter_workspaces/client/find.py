@@ -107,7 +107,7 @@ def _candidate(url: str | None, token: str | None) -> Candidate | None:
 
 
 def _own_server(path: Path) -> Candidate:
-    """Return the Jupyter server that started this kernel, by its file. Raises `WorkspaceError`."""
+    """Return the Jupyter server that started this kernel, with its credentials. Raises `WorkspaceError`."""
     try:
         told = kernel_file.read(path)
         trust = tls.pinned_context(told.certificate.encode()) if told.certificate else None

@@ -159,7 +159,7 @@ class Client:
         return made.wait() if wait and not paused else made
 
     def _check(self, namespace: str | None) -> None:
-        """An empty answer may mean that there is no such namespace. Who may not list namespaces is not told."""
+        """Raise if the namespace does not exist, which an empty list does not show. Needs permission to list namespaces."""
         if namespace == "*":
             return
         asked = namespace or self.namespace

@@ -16,7 +16,7 @@ Object = Mapping[str, Any]
 
 _GLYPHS = {"done": "✓", "current": "◐", "waiting": "○", "failed": "▲"}
 SLOW_STOP_SECONDS, SLOW_LINE_SECONDS = 4.0, 10.0
-"""Seconds until a slow stop is reported, and between reports on a terminal."""
+"""Seconds after which a slow stop is reported, and between reports on a terminal."""
 
 _STARTING = ("", "Pending", "Error", "Unknown")  # states in which the steps of a start tell something
 

@@ -42,7 +42,7 @@ def state(name: str) -> StateWords:
 
 
 def shown_state(item: Mapping[str, Any]) -> str:
-    """The state of a list item as people see it: one that is being deleted is Terminating, one that was told to start is Pending."""
+    """Return the state of a list item as it is shown: Terminating while it is deleted, Pending once its start was requested."""
     if (item.get("audit") or {}).get("deletedAt"):
         return "Terminating"
     found = str(item.get("state") or "Pending")
@@ -50,7 +50,7 @@ def shown_state(item: Mapping[str, Any]) -> str:
 
 
 def of_item(item: Mapping[str, Any]) -> StateWords:
-    """The words of a list item. Only a workspace that goes is "Being deleted"; one whose programs end meanwhile pauses or restarts."""
+    """Return the words of a list item. Only a deleted workspace is "Being deleted"; others that stop are pausing or restarting."""
     shown = shown_state(item)
     if (item.get("audit") or {}).get("deletedAt"):
         return state(shown)

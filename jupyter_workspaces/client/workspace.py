@@ -57,7 +57,7 @@ class Workspace:
 
     @property
     def state_words(self) -> words.StateWords:
-        """The state as it is shown: sign, glyph and word, such as Pausing for one whose programs are ending."""
+        """The state as it is shown: sign, glyph and word, such as Pausing while its programs end."""
         return words.of_item(self._item)
 
     @property
@@ -210,7 +210,7 @@ class Workspace:
         loop = asyncio.get_running_loop()
         began, pauses = loop.time(), _pauses()
         while True:
-            # The steps tell the state, too: the workspace itself is asked for only when that is another.
+            # The progress has the state, too: the workspace itself is requested only when the state changed.
             progress = await self._progress_or_gone()
             if progress["state"] in (state, "Error", "") or progress["state"] != self._item["state"] or self._item["paused"]:
                 self._item = await self._client.get(self.namespace, self.name)

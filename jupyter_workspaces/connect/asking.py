@@ -28,7 +28,7 @@ from .headers import Addresses
 from .pages import Step, page
 from .request_headers import public_scheme
 from .rewriting import PublicPath
-from .tab_messages import STATE_HEADER
+from .tab_notice import TIMING
 from .target import Place, Services, Target, Unavailable, resolve
 from .transfer import Upstreams, upstreams
 
@@ -83,9 +83,13 @@ class ConnectHandler(KernelAccess, JupyterHandler):
     _is_absent = False
     reads_only = False  # whoever uses the programs in a workspace changes what is in it: that is `update`, not `get`
 
-    async def prepare(self) -> None:  # type: ignore[override]
+    def set_place(self) -> None:
+        """Read the workspace's port from the address."""
         named = self.path_kwargs
         self.place = Place(named["namespace"], named["name"], named["port"])
+
+    async def prepare(self) -> None:  # type: ignore[override]
+        self.set_place()
         origins.drop_unreadable_referer(self.request)
         await self.authenticate()
         if not self.token_authenticated and self._is_cross_site():
@@ -284,9 +288,10 @@ class ConnectHandler(KernelAccess, JupyterHandler):
             shown = Unavailable(shown.state, message)
         elif isinstance(error, Absent):
             self._is_absent = True
-            self.set_header(STATE_HEADER, error.why.state)
             shown, steps = error.why, error.steps
             message, reason = f"{self.place.name}: {shown.message}", REASONS.get(shown.state) or shown.state.capitalize()
+        if isinstance(error, Absent):
+            self.set_header("Server-Timing", f"{TIMING};desc={shown.state}")  # seen by the script of `tab_notice`
         if status_code in (503, 504):
             self.set_header("Retry-After", "2" if shown.state in ("starting", "stopping", "cluster", "silent") else "30")
         if self.navigates and hasattr(self, "place"):

@@ -15,7 +15,8 @@ from .frames import Violation
 from .handlers import HttpHandler
 from .separate import TOKEN, SeparateOrigin, is_top_level, separate_origin, workspace_path
 from .sessions import Session, Ticket, hashed
-from .target import Place, Target
+from .tab import ScriptHandler, StateHandler
+from .target import Place, Target, Unavailable
 from .websocket import SocketHandler
 
 STATE_SECONDS = 600
@@ -81,7 +82,7 @@ class AtOrigin(ConnectHandler):
         assert self.session is not None
         workspace = self.services.cluster.workspace(self.place.namespace, self.place.name)
         if workspace is None or workspace["metadata"].get("uid", "") != self.session.uid:
-            self.separate.sessions.end(self.session)
+            self.separate.sessions.end(self.session, deleted=workspace is None)
             if workspace is not None:
                 raise self._signed_out()
         target = await super().find()
@@ -160,6 +161,35 @@ class OriginSocketHandler(AtOrigin, SocketHandler):
 
     def end_at_once(self) -> None:
         self.end(Violation(SIGNED_OUT, "You have signed out."))
+
+
+class OriginScriptHandler(AtOrigin, ScriptHandler):
+    """The script of the notice, at a workspace's origin."""
+
+
+class OriginStateHandler(AtOrigin, StateHandler):
+    """What happened to a workspace, at its origin."""
+
+    _server = ""
+
+    @property
+    def server_url(self) -> str:
+        return f"{self.session.server if self.session is not None else self._server}{self.base_url}"
+
+    async def authenticate(self) -> None:
+        """As the others; a browser whose session ended with its workspace is told so. Raises `Absent`."""
+        try:
+            await super().authenticate()
+        except Refused as refusal:
+            server = self.separate.sessions.server_of_deleted(self._cookies(self.separate.session_cookie), self.place, self.own_origin)
+            if refusal.kind != "NotSignedIn" or server is None:
+                raise
+            self._server = server
+            raise Absent(Unavailable("gone", "")) from refusal
+
+    def on_finish(self) -> None:
+        super().on_finish()
+        self.closed()
 
 
 class SignInHandler(AtOrigin):

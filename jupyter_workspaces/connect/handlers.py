@@ -22,9 +22,9 @@ from .response_headers import response_headers
 from .rewriters import Rewriter, rewriter
 from .rewriting import PublicPath
 from .status import StatusHandler
-from .tab_messages import NAME as TAB_SCRIPT
-from .tab_messages import SETTING as TAB_MESSAGES
-from .tab_messages import ScriptHandler, WithMessages, element, opens_document, takes_script
+from .tab import tab_routes
+from .tab_notice import SETTING as TAB_NOTICES
+from .tab_notice import Appender, element, opens_tab, takes_notice
 from .target import Target, Unavailable
 from .transfer import Body
 from .waiting import NoAnswer, head
@@ -227,7 +227,7 @@ class HttpHandler(ConnectHandler):
             token=token,
             token_authenticated=self.token_authenticated,
             remote=self.request.remote_ip or "",
-            readable=not path.same or self._adds_script,
+            read_here=self._opens_tab,
         )
         length = self.request.headers.get("Content-Length")
         if length is not None and "Transfer-Encoding" not in self.request.headers:
@@ -268,7 +268,7 @@ class HttpHandler(ConnectHandler):
         return response
 
     async def _pass_on(self, response: aiohttp.ClientResponse, path: PublicPath) -> None:
-        changing = self._rewriting(response, path)
+        changing = _rewriting(response, path, self._notice(path))
         self._begin_anew()
         self.set_status(response.status, reason_phrase(response))
         passed = response_headers(
@@ -282,8 +282,6 @@ class HttpHandler(ConnectHandler):
         )
         for name, value in passed:
             self.add_header(name, value)
-        if changing is not None and isinstance(changing[0], WithMessages):
-            self.add_header("Vary", "Sec-Fetch-Dest")
         await self.flush()
         if self.request.method != "HEAD":
             async for chunk in _pieces(response, changing):
@@ -293,26 +291,15 @@ class HttpHandler(ConnectHandler):
             await self._drain(self._body)
         await self.finish()
 
-    @property
-    def _adds_script(self) -> bool:
-        """Whether the answer may get the script of `tab_messages`."""
-        return opens_document(self.request.method, self.request.headers) and bool(self.settings.get(TAB_MESSAGES, True))
+    def _notice(self, path: PublicPath) -> bytes | None:
+        """The script element for the page of a tab, where the setting permits it."""
+        if not self._opens_tab:
+            return None
+        return element(path.outer[: -len(self.place.port_id) - 1], self.place.port_id)
 
-    def _rewriting(self, response: aiohttp.ClientResponse, path: PublicPath) -> tuple[Rewriter, Decoder] | None:
-        """What changes this body and what reads it; None for nearly all."""
-        if response.status in (204, 206, 304) or response.method == "HEAD":
-            return None
-        read = decoder(response.headers.get("Content-Encoding", ""))
-        if read is None:
-            return None
-        kind, charset = response.content_type, response.charset or ""
-        disposition = response.headers.get("Content-Disposition", "")
-        changes = rewriter(path, kind, asked=response.url.raw_path, charset=charset, disposition=disposition)
-        if self._adds_script:
-            policies = response.headers.getall("Content-Security-Policy", ())
-            if takes_script(response.status, kind, charset, response.headers, policies):
-                changes = WithMessages(element(path, self.place.name), changes)
-        return None if changes is None else (changes, read)
+    @property
+    def _opens_tab(self) -> bool:
+        return bool(self.settings.get(TAB_NOTICES, True)) and opens_tab(self.request.method or "GET", self.request.headers)
 
     async def _drain(self, body: Body) -> bool:
         """The answer came before the body had ended: let the browser read it before its connection is closed under it (RFC 9112 §9.6)."""
@@ -347,13 +334,31 @@ def routes(base_url: str) -> list[tuple[str | PathMatches, type[web.RequestHandl
         (Upgrades(inside), SocketHandler, {}),
         (inside, HttpHandler, {}),
         (rf"{room}status/{PORT}", StatusHandler, {}),
-        (re.escape(base_url + TAB_SCRIPT), ScriptHandler, {}),
+        *tab_routes(base_url),
     ]
 
 
 async def _unasked() -> bool:
     """Whatever is no document waits its whole time."""
     return False
+
+
+def _rewriting(response: aiohttp.ClientResponse, path: PublicPath, notice: bytes | None) -> tuple[Rewriter, Decoder] | None:
+    """What changes this body and what reads it; None for nearly all. `notice` is appended where it can be."""
+    if response.status in (204, 206, 304) or response.method == "HEAD":
+        return None
+    charset = response.charset or ""
+    changes = rewriter(
+        path,
+        response.content_type,
+        asked=response.url.raw_path,
+        charset=charset,
+        disposition=response.headers.get("Content-Disposition", ""),
+    )
+    if notice is not None and takes_notice(response.status, response.content_type, charset, response.headers.items()):
+        changes = Appender(notice, changes)
+    read = decoder(response.headers.get("Content-Encoding", ""))
+    return None if changes is None or read is None else (changes, read)
 
 
 async def _pieces(response: aiohttp.ClientResponse, changing: tuple[Rewriter, Decoder] | None) -> AsyncIterator[bytes]:

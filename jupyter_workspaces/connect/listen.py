@@ -17,14 +17,13 @@ from ..listening.connections import Limits
 from ..listening.http_server import BoundedHTTPServer
 from ..timeouts import timeout
 from .asking import PORT
-from .at_origin import NothingHere, OriginHttpHandler, OriginSocketHandler, SignInHandler
+from .at_origin import NothingHere, OriginHttpHandler, OriginScriptHandler, OriginSocketHandler, OriginStateHandler, SignInHandler
 from .handlers import Upgrades
 from .origin import BadOrigin, WorkspacesOrigin, check_apart
 from .separate import SIGN_IN
 from .sign_in import ServerHttpHandler, ServerSocketHandler, TicketHandler, logout_handler
 from .status import StatusHandler
-from .tab_messages import NAME as TAB_SCRIPT
-from .tab_messages import ScriptHandler
+from .tab import tab_routes
 
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
@@ -142,7 +141,7 @@ def origin_application(base_url: str, settings: dict[str, Any]) -> web.Applicati
             (Upgrades(inside), OriginSocketHandler, {}),
             (inside, OriginHttpHandler, {}),
             (rf"{room}(?P<namespace>[a-z0-9.-]+)/(?P<name>[a-z0-9.-]+)/{re.escape(SIGN_IN)}", SignInHandler, {}),
-            (re.escape(base_url + TAB_SCRIPT), ScriptHandler, {}),
+            *tab_routes(base_url, OriginScriptHandler, OriginStateHandler),
             (r".*", NothingHere, {}),
         ]
     )

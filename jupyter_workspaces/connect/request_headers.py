@@ -42,7 +42,7 @@ def request_headers(
     token: str | None,
     token_authenticated: bool,
     remote: str,
-    readable: bool = False,
+    read_here: bool = False,
 ) -> CIMultiDict[str]:
     """Return the headers for the program in a workspace.
 
@@ -54,7 +54,7 @@ def request_headers(
         token: the workspace's own token, None if its kind has none.
         token_authenticated: whether a token of ours in `Authorization` authenticated the user.
         remote: the browser's IP address.
-        readable: whether the response must have a Content-Encoding that we can read.
+        read_here: whether the response may be read here although its addresses do not change.
     """
     pairs = list(received)
     path = addresses.path
@@ -68,8 +68,8 @@ def request_headers(
             continue
         if lower == "authorization" and (token is not None or token_authenticated or _TOKEN_SCHEME.match(given)):
             continue
-        if lower == "accept-encoding" and readable:
-            given = "gzip, deflate" if "gzip" in given else "identity"  # what we can read
+        if lower == "accept-encoding" and (read_here or not path.same):
+            given = "gzip, deflate" if "gzip" in given else "identity"  # what we could read, should it be HTML
         value = table.inward(lower, given, addresses)
         if value is None or (lower in ("origin", "referer") and name in headers):
             continue

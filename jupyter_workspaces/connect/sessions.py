@@ -20,6 +20,9 @@ TICKET_SECONDS = 30.0
 TICKETS = 4096
 SESSIONS = 4096
 SESSION_HOURS = 12.0
+DELETED = 256
+"""Sessions that are remembered after their workspace was deleted, so that a tab that is still open can say so."""
+
 STATES = 4096
 ROUND_SECONDS = 30.0
 ROUNDS = 3
@@ -100,6 +103,7 @@ class Sessions:
     ) -> None:
         self._idle_seconds, self._size, self._clock = idle_seconds, size, clock
         self._open: OrderedDict[str, Session] = OrderedDict()
+        self._of_deleted: OrderedDict[str, Session] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._open)
@@ -128,10 +132,21 @@ class Sessions:
                 return session
         return None
 
-    def end(self, session: Session) -> None:
-        """End one, and everything that is open in it."""
+    def end(self, session: Session, *, deleted: bool = False) -> None:
+        """End one, and everything that is open in it. Remember that its workspace was deleted, for `server_of_deleted`."""
         for key in [key for key, found in self._open.items() if found is session]:
             self._end(key)
+            if deleted:
+                self._of_deleted[key] = session
+                if len(self._of_deleted) > DELETED:
+                    self._of_deleted.popitem(last=False)
+
+    def server_of_deleted(self, values: list[str], place: Place, origin: str) -> str | None:
+        """The Jupyter server of a session that ended because its workspace was deleted. It opens nothing any more."""
+        for session in filter(None, map(self._of_deleted.get, map(hashed, values))):
+            if (session.place.namespace, session.place.name, session.origin) == (place.namespace, place.name, origin):
+                return session.server
+        return None
 
     def end_of_user(self, name: str) -> None:
         """End all of a user who signs out of the Jupyter server."""

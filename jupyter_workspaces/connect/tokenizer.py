@@ -34,7 +34,7 @@ _NAME = re.compile(rb"<(%s)" % _NAME_BYTES)
 _OPENINGS = frozenset((b"</", b"<!", b"<!-", b"<!--", b"<!---"))
 
 _RAW_TEXT = (b"style", b"textarea", b"title", b"xmp", b"iframe", b"noembed", b"noframes")
-# What nobody changes, as far as it is complete: text, comments, end tags, tags without values of attributes.
+# What no rewriter changes, as far as it is complete: text, comments, end tags, tags without values of attributes.
 _NOT_CHANGED = (
     rb"[^<]+|<(?=[^a-zA-Z/!?])|</%(name)s(?:[%(s)s/][^>=]*)?>|</(?![a-zA-Z])[^>]*>"
     rb"|<(?!(?i:script|%(raw)s)[%(s)s/>])%(name)s(?:[%(s)s/][^>=]*)?>"

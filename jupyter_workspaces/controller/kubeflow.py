@@ -34,7 +34,7 @@ def at_work(deployments: Iterable[Object], leases: Iterable[Object], now: dateti
         try:
             age = (now - datetime.fromisoformat(spec["renewTime"].replace("Z", "+00:00"))).total_seconds()
         except ValueError:
-            continue  # Kubernetes never writes such a time
+            continue  # no component of Kubernetes writes such a time
         if age < 2 * float(spec.get("leaseDurationSeconds") or 15):
             return f"{spec['holderIdentity']}, who holds the lease {lease['metadata']['namespace']}/{lease['metadata']['name']}"
     return None

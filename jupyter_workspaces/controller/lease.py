@@ -85,7 +85,7 @@ class Leadership:
             working.result()
             raise RuntimeError("the work ended by itself")
         if keeping.done() and not keeping.cancelled():
-            keeping.result()  # a lost lease is normal; raises any other error
+            keeping.result()  # losing the lease is normal; other errors propagate
 
     async def _acquire(self) -> None:
         trouble = ""

@@ -1,4 +1,4 @@
-"""Activity probe `podExec`: a script of the kind that reports the activity of a workspace."""
+"""The activity probe `podExec`: a script of the kind that runs in a workspace's container and prints whether it was used."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if [ -e "$OUTPUT_JSON_PATH" ]; then head -c 65536 "$OUTPUT_JSON_PATH"; fi
 
 
 class ScriptFailed(Exception):
-    """The script returned no activity; the text has the reason."""
+    """The script gave no result. The text says why."""
 
 
 class _Answer(msgspec.Struct):
@@ -45,7 +45,7 @@ class _Answer(msgspec.Struct):
 
 
 async def ask(cluster: Cluster, pod: Object, probe: Object) -> int | None:
-    """Run the script. Returns the last activity in ms since 1970, None if it is inactive.
+    """Run the script. Returns when the workspace was last used, in ms since 1970; None if it is idle now.
 
     A script without output reports activity. Raises `ScriptFailed`, `asyncio.TimeoutError`.
     """

@@ -70,10 +70,7 @@ class Controller:
         self.health = Health(self.metrics, {"process": lambda: None}, ready)
 
     async def serve(self) -> None:
-        """Run until stopped. Retries failures and reports them in `/readyz`.
-
-        Raises `OSError` if a port is in use, and `StillWorking`.
-        """
+        """Serve until cancelled. Raises `OSError` if a port is taken, and `StillWorking`. Other failures are retried and shown by `/readyz`."""
         over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._cluster.close)

@@ -12,7 +12,7 @@ Object = Mapping[str, Any]
 
 
 def is_to_finish(workspace: Object, pod: Object | None, stateful_sets: Iterable[Object]) -> bool:
-    """Whether a restarting workspace has stopped, timed out, or been started meanwhile."""
+    """Whether a workspace in a restart has stopped, has had its time, or was started by another client."""
     if restarts.id_of(workspace) is None:
         return False
     if not restarts.is_paused(workspace) or restarts.seconds_left(workspace, datetime.now(timezone.utc)) <= 0:

@@ -90,7 +90,7 @@ async def run(
             asyncio.create_task(prober.run(), name="activity probes"),
         ]
         try:
-            await asyncio.gather(*tasks)  # the first failure ends all; the supervisor restarts them
+            await asyncio.gather(*tasks)  # the first that fails ends all; the supervisor starts anew
         finally:
             await ended(tasks, log=log)
     finally:

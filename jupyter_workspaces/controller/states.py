@@ -33,7 +33,7 @@ UNFIT_SECONDS = 120.0
 """A node that fits may be on its way: an autoscaler makes one for a pod that waits."""
 
 _TELLING = ("the command ", "the gRPC ", "the program at ", "HTTP ")
-"""What a readiness probe found that tells more than that nobody listens yet."""
+"""Findings of a readiness probe that say more than that the port is not open yet."""
 
 _INSUFFICIENT = re.compile(r"Insufficient ([\w/-]+(?:\.[\w/-]+)*)")
 _RESOURCES = {"cpu": "CPU", "memory": "memory", "nvidia.com/gpu": "GPUs", "ephemeral-storage": "disk"}

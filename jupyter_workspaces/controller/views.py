@@ -104,7 +104,7 @@ class View:
         await asyncio.gather(*(reflector.stop() for reflector in self._own))
 
     def listen(self, reflector: Reflector, listener: Listener) -> None:
-        """Hear of what is there already and of every change, until this view stops."""
+        """Register a listener for existing objects and all changes, until this view stops."""
         for obj in reflector.items():
             listener("ADDED", obj, None)
         self._silence.append(reflector.listen(listener))

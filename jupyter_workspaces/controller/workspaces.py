@@ -34,7 +34,7 @@ MOUNT_REASONS = ("FailedMount", "FailedAttachVolume")
 FIRST_RETRY_SECONDS = 1.0
 UNSCHEDULED_SECONDS = 30.0
 MOUNT_WARNING_MS = 150_000
-"""The kubelet reports a failing mount at least every two minutes."""
+"""A kubelet repeats the event of a failing mount every two minutes at least."""
 
 
 @dataclass
@@ -207,7 +207,7 @@ class WorkspaceReconciler:
         return str(max(recent, key=lambda event: event["lastTimestamp"])["message"]) if recent else None
 
     async def _why_not_mounted(self, key: Key, pod: Object) -> str | None:
-        """Return the kubelet's mount error of a pod that waits: only its events have it."""
+        """Return the kubelet's event about volumes that it cannot mount, once a pod waits long; its status does not show that."""
         waiting = states.is_placed(pod) and not pod["metadata"].get("deletionTimestamp") and states.waits_for_its_start(pod)
         if not waiting:
             self._missing.pop(key, None)

@@ -1,4 +1,4 @@
-"""Syntax of labels, annotations and selectors, with one error for each mistake as in Kubernetes. Pure.
+"""Syntax of labels, annotations and selectors, with one cause for each error as in Kubernetes. Pure.
 
 Sources: Kubernetes docs, “Labels and Selectors” and “Annotations”; API reference, LabelSelector.
 """

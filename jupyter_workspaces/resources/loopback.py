@@ -1,4 +1,4 @@
-"""`localhost` in commands that are written for a pod, on the local cluster, whose pods share the computer's loopback network. Pure."""
+"""`localhost` in commands written for a pod, on the local cluster: its pods share the loopback network of this computer. Pure."""
 
 from __future__ import annotations
 

@@ -46,4 +46,4 @@ LOCAL_BUILD = "jupyter-workspaces"
 """In the version that the local cluster tells of itself: `v1.36.0+jupyter-workspaces.0.1.0`."""
 
 BASE_URL = "jupyter-workspaces/base-url"
-"""On a Workspace: the base URL of the server that started it. On a pod: the one in front of the path that its program was told. Absent: `/`."""
+"""On a Workspace: the base URL of the server that started it. On a pod: the one in the path that its program got. Absent: `/`."""

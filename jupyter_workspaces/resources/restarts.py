@@ -57,11 +57,11 @@ def begun(workspace: Object, restart: str) -> dict[str, Any]:
 
 
 def finished(workspace: Object) -> dict[str, Any]:
-    """Return the merge patch that starts this version, or only ends the restart if it is started."""
+    """Return a merge patch that starts this version again; if it was started meanwhile, the patch only ends the restart."""
     metadata = {"resourceVersion": workspace["metadata"]["resourceVersion"], "annotations": {names.RESTART: None}}
     return {"metadata": metadata} | ({"spec": {"paused": False}} if is_paused(workspace) else {})
 
 
 def given_up(workspace: Object) -> dict[str, Any]:
-    """Return the merge patch that cancels the restart and keeps the workspace as it is."""
+    """Return a merge patch that ends the restart and leaves the workspace paused, as a user wants it."""
     return {"metadata": {"resourceVersion": workspace["metadata"]["resourceVersion"], "annotations": {names.RESTART: None}}}

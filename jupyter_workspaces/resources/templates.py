@@ -23,7 +23,7 @@ def connect_path(namespace: str, workspace: str, port_id: str, base: str = "/") 
 
 
 def base_url(metadata: Mapping[str, Any]) -> str:
-    """Return the base URL in front of the path that a workspace's programs are told, by the annotation `names.BASE_URL`.
+    """Return the base URL in the path that a workspace's programs get, by the annotation `names.BASE_URL`.
 
     `metadata` is of a Workspace (for its next start) or of a pod (for the programs that run). `/` where it says none, or one that
     programs could read in two ways: with escapes, dots or more than 200 characters.

@@ -17,6 +17,7 @@ from jupyter_workspaces.api.identity import signed_in
 from jupyter_workspaces.cluster.cache import Cache
 from jupyter_workspaces.local.apiserver.server import ApiServer
 from jupyter_workspaces.resources.catalog import WORKSPACES
+from jupyter_workspaces.timeouts import timeout
 
 RBAC = "rbac.authorization.k8s.io"
 Raw = Callable[..., Awaitable[HTTPResponse]]
@@ -95,7 +96,8 @@ async def first_event(jp_fetch: Any, namespace: str, user: str) -> Any:
     headers = {"kubeflow-userid": user}
     stream = asyncio.ensure_future(jp_fetch(*API, "events", params={"namespace": namespace}, headers=headers, streaming_callback=take))
     try:
-        await asyncio.wait_for(whole.wait(), 10)
+        async with timeout(10):
+            await whole.wait()
     finally:
         stream.cancel()
         await asyncio.gather(stream, return_exceptions=True)

@@ -6,10 +6,12 @@ import asyncio
 import json
 from typing import Any
 
+from patience import until
 from requests_and_objects import API, Ask, set_status, workspace
 
 from jupyter_workspaces.api.workspaces.pods.progress import progress
 from jupyter_workspaces.local.apiserver.server import ApiServer
+from jupyter_workspaces.timeouts import timeout
 
 
 class Listener:
@@ -38,7 +40,8 @@ class Listener:
                 self._new.clear()
                 await self._new.wait()
 
-        await asyncio.wait_for(enough(), 10)
+        async with timeout(10):
+            await enough()
         return self.events
 
     async def stop(self) -> None:
@@ -87,8 +90,11 @@ async def test_a_stream_is_taken_up_where_it_was_left(ask: Ask, jp_fetch: Any, c
     last = (await first.until(1))[0][1]
     await first.stop()
     set_status(cluster, "desk", "Running")
-    await asyncio.sleep(0.1)
 
+    async def runs() -> bool:
+        return bool((await ask("GET", "workspaces/default"))[1]["data"][0]["state"] == "Running")
+
+    await until(runs, "the state Running in the cache", 5)
     again = Listener(jp_fetch, last=last)
     events = await again.until(1)
 

@@ -12,6 +12,7 @@ from jupyter_workspaces.api.workspaces.pods import views
 from jupyter_workspaces.local.apiserver.logs import LogOptions
 from jupyter_workspaces.local.apiserver.server import ApiServer
 from jupyter_workspaces.resources import names
+from jupyter_workspaces.timeouts import timeout
 
 MAIN = {
     "name": "main",
@@ -94,10 +95,12 @@ async def test_a_long_log_is_compressed_and_a_followed_one_comes_as_it_is_writte
         arrived.set()
 
     task = asyncio.ensure_future(jp_fetch(*place, "stream", streaming_callback=take))
-    await asyncio.wait_for(arrived.wait(), 10)
+    async with timeout(10):
+        await arrived.wait()
     assert pieces == [b"first\n"]
     log.more.set()
-    await asyncio.wait_for(task, 10)
+    async with timeout(10):
+        await task
     assert b"".join(pieces) == b"first\n" + b"second\n" * 500
     assert [options.follow for options in log.asked] == [False, True]
 

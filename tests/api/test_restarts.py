@@ -29,8 +29,8 @@ def stored(cluster: ApiServer) -> Object:
     return held.decode()
 
 
-async def started(ask: Ask) -> bool:
-    return not (await ask("GET", "workspaces/default/desk"))[1]["data"]["paused"]
+async def started(ask: Ask, name: str = "desk") -> bool:
+    return not (await ask("GET", f"workspaces/default/{name}"))[1]["data"]["paused"]
 
 
 async def test_restarts_at_once_are_one_restart_that_stands_in_the_cluster(ask: Ask, cluster: ApiServer) -> None:
@@ -60,16 +60,20 @@ async def test_a_restart_of_what_is_paused_starts_it(ask: Ask, cluster: ApiServe
     await until(lambda: started(ask), "the start", 5)
 
 
-async def test_pausing_in_a_restart_leaves_it_paused(ask: Ask, cluster: ApiServer) -> None:
-    await ask("POST", "workspaces/default", workspace())
-    set_status(cluster, "desk", "Running")
-    await ask("POST", RESTART, {"data": {}})
+async def test_pausing_in_a_restart_leaves_it_paused(ask: Ask, cluster: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jupyter_workspaces.api.workspaces.workspaces.restarts.CONTROLLER_SECONDS", (0.1, 0.1))
+    for name in ("desk", "other"):
+        await ask("POST", "workspaces/default", workspace(name))
+        set_status(cluster, name, "Running")
+        await ask("POST", f"workspaces/default/{name}/actions/restart", {"data": {}})
 
     assert await ask("POST", "workspaces/default/desk/actions/pause", {"data": {"paused": True}}) == (200, {"data": {"paused": True}})
 
     assert annotation(cluster) is None
     set_status(cluster, "desk", "Paused")
-    await asyncio.sleep(1.5)  # longer than a server waits for the controller
+    set_status(cluster, "other", "Paused")
+    # The server would start "desk" before "other", which stops later.
+    await until(lambda: started(ask, "other"), "the start of the other workspace", 5)
     assert stored(cluster)["spec"]["paused"] is True
 
 

@@ -95,7 +95,8 @@ async def test_a_cluster_that_was_reset_is_found_again_by_itself(home: Path) -> 
         await asyncio.to_thread(start, home)
         await until(lambda: changed(services, before), "another cache, without any request", USABLE_SECONDS)
         await usable(services, lambda: "default" in names(services))
-        events = await asyncio.wait_for(hearing, USABLE_SECONDS)
+        async with timeout(USABLE_SECONDS):
+            events = await hearing
 
         assert b"event: resync" in events[-1]
         assert services.feed.epoch != first.epoch
@@ -130,7 +131,8 @@ async def test_a_cluster_that_ended_and_was_started_again_is_usable_at_once(home
         else:
             psutil.Process(launch.status(home).pid).send_signal(signal.SIGKILL)
         await until(lambda: away(services), "the cluster to be missed", 10)
-        await asyncio.sleep(4)  # the pauses between the caches' attempts have grown
+        # The pauses between the attempts have grown by then.
+        await until(lambda: has_failed(services, 4), "the fourth failed attempt of each watch", 30)
 
         await asyncio.to_thread(start, home)
         async with timeout(USABLE_SECONDS):
@@ -141,6 +143,11 @@ async def test_a_cluster_that_ended_and_was_started_again_is_usable_at_once(home
 
         assert services.cluster is before
         await stream.aclose()
+
+
+async def has_failed(services: Services, times: int) -> bool:
+    """Whether each watch of the cache has failed `times` times in a row."""
+    return all(health.failures >= times for health in services.cluster.health if health.name.startswith("watch"))
 
 
 async def back(services: Services) -> bool:
@@ -234,7 +241,8 @@ async def test_another_current_context_is_another_cluster(clusters: Any, tmp_pat
             await usable(services, lambda: "only-in-two" in names(services))
 
             assert "only-in-one" not in names(services)
-            assert b"event: resync" in (await asyncio.wait_for(hearing, USABLE_SECONDS))[-1]
+            async with timeout(USABLE_SECONDS):
+                assert b"event: resync" in (await hearing)[-1]
 
 
 async def test_nothing_is_served_of_the_former_cluster_while_the_new_one_is_away(clusters: Any, tmp_path: Path) -> None:

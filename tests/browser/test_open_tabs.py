@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import time
 import urllib.error
 import urllib.request
@@ -13,10 +14,12 @@ from typing import Any
 
 import pytest
 from conftest import TOKEN, Lab
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 SLOW = 90_000
 SETTLE_SECONDS, COUNT_SECONDS = 20, 20
+
+Picture = Callable[..., None]
 
 pytestmark = pytest.mark.usefixtures("any_cluster")
 
@@ -110,88 +113,98 @@ def said(tab: Page) -> str:
     return str(tab.evaluate("[...document.querySelectorAll('.jp-Dialog')].map(e => e.innerText).join(' | ')"))
 
 
-# The message lies in a closed shadow root; accessibility, which screen readers use, sees into it.
-def message(tab: Page) -> str:
-    """The proxy's message in the tab; empty without one."""
-    tree = tab.context.new_cdp_session(tab).send("Accessibility.getFullAXTree")["nodes"]
-    by_id = {node["nodeId"]: node for node in tree}
+def notice(tab: Page, text: str) -> Locator:
+    """The bar that the proxy's script shows, with this text in it."""
+    bar = tab.locator("[data-jupyter-workspaces=notice]").get_by_role("alert")
+    expect(bar).to_contain_text(text, timeout=SLOW)
+    return bar
 
-    def words(node: dict[str, Any]) -> Iterator[str]:
-        if node.get("role", {}).get("value") == "StaticText":
-            yield node["name"]["value"]
-        for child in node.get("childIds", ()):
-            yield from words(by_id[child])
 
-    alerts = [" ".join(words(node)) for node in tree if node.get("role", {}).get("value") == "alert"]
-    return next((text for text in alerts if "Close" in text or "\N{MULTIPLICATION SIGN}" in text), "")
+def pictures(tab: Page, name: str, picture: Picture) -> None:
+    """Light, dark and narrow."""
+    picture(tab, f"{name}-light")
+    for theme, width, suffix in (("false", 1280, "dark"), ("true", 400, "narrow")):
+        tab.set_viewport_size({"width": width, "height": 900})
+        tab.evaluate(
+            "dark => document.querySelector('[data-jupyter-workspaces=notice]').shadowRoot.querySelector('.bar').classList.toggle('dark', dark)",
+            theme == "false",
+        )
+        picture(tab, f"{name}-{suffix}")
+    tab.set_viewport_size({"width": 1280, "height": 900})
 
 
 def log_bytes(lab: Lab) -> int:
     return lab.log.stat().st_size
 
 
-def pictures(tab: Page, picture: Callable[[Page, str], None], name: str) -> None:
-    """The tab in light, dark, and narrow."""
-    picture(tab, f"{name}-light")
-    tab.emulate_media(color_scheme="dark")
-    picture(tab, f"{name}-dark")
-    tab.emulate_media(color_scheme="light")
-    tab.set_viewport_size({"width": 400, "height": 700})
-    picture(tab, f"{name}-narrow")
-    tab.set_viewport_size({"width": 1280, "height": 900})
-
-
-def test_a_tab_on_a_deleted_workspace_says_so_and_asks_less_than_once_in_a_second(
-    tab: Page, lab: Lab, picture: Callable[[Page, str], None]
-) -> None:
+def test_a_tab_on_a_deleted_workspace_says_so_and_asks_less_than_once_in_a_second(tab: Page, lab: Lab, picture: Picture) -> None:
     name = "tab-deleted"
     with workspace(lab, name):
         url = opened(tab, lab, name)
         ask(lab, "DELETE", f"workspaces/default/{name}")
         until(lambda: state(lab, name) == "gone", "it is gone")
+        bar = notice(tab, f"Workspace '{name}' was deleted.")
+        picture(tab, "tab-deleted")
+        with tab.context.expect_page() as back:  # also while a dialog of the Lab is open; this tab stays
+            bar.get_by_role("link", name="Back to workspaces").click()
+        assert back.value.url.startswith(lab.url)
+        back.value.close()
         tab.wait_for_timeout(SETTLE_SECONDS * 1000)
         before = log_bytes(lab)
 
         rate, which = counted(tab, url, COUNT_SECONDS)
 
         assert rate < 1, which
-        assert "There is no workspace tab-deleted in default. It may have been deleted." in message(tab)
-        pictures(tab, picture, "tab-deleted")
+        assert said(tab)  # the Lab's own words: the kernel died, or there is no connection
         assert log_bytes(lab) - before < 20_000
         problem = tab.evaluate("async url => await (await fetch(url)).json()", f"{url}api/contents")
         assert problem == {"message": f"{name}: There is no workspace {name} in default. It may have been deleted.", "reason": "Gone"}
 
 
-def test_a_tab_on_a_paused_workspace_says_so_asks_rarely_and_works_again_after_a_resume(
-    tab: Page, lab: Lab, picture: Callable[[Page, str], None]
-) -> None:
+def test_a_tab_on_a_paused_workspace_says_so_asks_rarely_and_works_again_after_a_resume(tab: Page, lab: Lab, picture: Picture) -> None:
     name = "tab-paused"
     with workspace(lab, name):
         url = opened(tab, lab, name)
-        assert message(tab) == ""
         pause(lab, name, True)
         until(lambda: state(lab, name) == "Paused", "it is paused")
+        bar = notice(tab, f"Workspace '{name}' was paused. Its files are kept.")
+        assert bar.get_by_role("link", name="Resume").get_attribute("href") == url
+        pictures(tab, "tab-paused", picture)
         tab.wait_for_timeout(SETTLE_SECONDS * 1000)
 
         rate, which = counted(tab, url, COUNT_SECONDS)
 
         assert rate < 1, which
-        assert "tab-paused is paused." in message(tab)
-        assert "Resume in a new tab" in message(tab)
-        pictures(tab, picture, name)
+        assert "Server Connection Error" in said(tab)
         pause(lab, name, False)
         until(lambda: state(lab, name) == "Running", "it runs again")
-        until(lambda: message(tab) == "", "the message goes")
         close = tab.locator(".jp-Dialog button", has_text="Close")
         for _ in range(close.count()):
             close.first.click()
         until(lambda: "Connection Error" not in said(tab), "the tab has found it")
+        notice(tab, f"Workspace '{name}' is running again.")
+        picture(tab, "tab-running")
+        tab.locator("[data-jupyter-workspaces=notice]").get_by_role("button", name="Close").click()
+        expect(tab.locator("[data-jupyter-workspaces=notice]")).to_have_count(0)
         cell = tab.locator(".jp-Notebook .jp-CodeCell .cm-content").first
         cell.click()
         tab.keyboard.type("'written after the resume'")
         tab.keyboard.press("Control+s")
         read = "async url => { const r = await fetch(url, {cache: 'no-store'}); return r.ok ? await r.text() : r.status }"
         until(lambda: "written after" in str(tab.evaluate(read, f"{url}api/contents/Untitled.ipynb")), "the notebook is saved")
+
+
+def test_a_tab_says_that_the_jupyter_server_does_not_answer(tab: Page, start_lab: Callable[..., Lab], lab: Lab, picture: Picture) -> None:
+    name = "tab-server"
+    stopped = start_lab("/")
+    with workspace(lab, name):
+        url = opened(tab, stopped, name)
+        stopped.process.send_signal(signal.SIGTERM)
+        stopped.process.wait(20)
+        notice(tab, f"The Jupyter server that opens workspace '{name}' does not answer.")
+        picture(tab, "tab-server")
+        rate, which = counted(tab, url, COUNT_SECONDS)
+        assert rate < 1, which
 
 
 CLIENT = """

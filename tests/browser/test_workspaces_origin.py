@@ -160,6 +160,8 @@ def test_work_pause_and_resume_at_the_workspaces_own_origin(context: BrowserCont
 
     api(apart_lab, "POST", f"workspaces/api/v1/workspaces/default/{NAME}/actions/pause", {"data": {"paused": True}})
     wait_for(inner, lambda: workspaces(apart_lab)[NAME] == "Paused")
+    bar = inner.locator("[data-jupyter-workspaces=notice]").get_by_role("alert")
+    expect(bar).to_contain_text(f"Workspace '{NAME}' was paused.", timeout=SLOW)
     inner.goto(address)
     expect(inner.get_by_role("button", name="Resume")).to_be_visible(timeout=SLOW)
     assert inner.url.startswith(apart_lab.url)

@@ -19,8 +19,11 @@ from jupyter_workspaces.cluster.errors import ClusterError, NotAnAnswer, Unreach
 from jupyter_workspaces.cluster.reflector import _describe
 from jupyter_workspaces.cluster.sockets import keepalive_socket
 from jupyter_workspaces.resources.catalog import PODS
+from jupyter_workspaces.timeouts import timeout
 
 CANARY = "hunter2"
+ENOUGH_SECONDS = 10.0
+"""More than the short limits need on a busy machine, less than the server takes (60 s) and than the usual limits."""
 
 
 @asynccontextmanager
@@ -63,26 +66,24 @@ async def watch(cluster: Cluster) -> list[str]:
 async def test_an_answer_that_does_not_begin_is_given_up() -> None:
     async with answering(None) as cluster:
         for asking in (cluster.list(PODS), cluster.raw("GET", "/version"), watch(cluster)):
-            began = time.monotonic()
-            with pytest.raises(Unreachable):
-                await asking
-            assert time.monotonic() - began < 2
+            async with timeout(ENOUGH_SECONDS):
+                with pytest.raises(Unreachable):
+                    await asking
 
 
 async def test_a_list_that_stops_in_the_middle_is_given_up() -> None:
-    async with answering(b'{"items": [') as cluster:
-        began = time.monotonic()
+    async with answering(b'{"items": [') as cluster, timeout(ENOUGH_SECONDS):
         with pytest.raises(Unreachable):
             await cluster.list(PODS)
-        assert time.monotonic() - began < 2
 
 
 async def test_a_watch_that_is_not_ended_in_time_is_given_up() -> None:
     async with answering(b"") as cluster:
         began = time.monotonic()
-        with pytest.raises(Unreachable):
-            await watch(cluster)
-        assert 1.2 < time.monotonic() - began < 3
+        async with timeout(ENOUGH_SECONDS):
+            with pytest.raises(Unreachable):
+                await watch(cluster)
+        assert time.monotonic() - began > 1.2
 
 
 @pytest.mark.parametrize("line", [f'{{"type": {CANARY}', f'["{CANARY}"]', f'{{"type": "ADDED", "object": {{"data": "{CANARY}"}}}}'])

@@ -10,6 +10,7 @@ import pytest
 
 from jupyter_workspaces.cluster.errors import Conflict
 from jupyter_workspaces.cluster.workqueue import WorkQueue
+from jupyter_workspaces.timeouts import timeout
 
 LIMIT_SECONDS = 5.0
 
@@ -47,7 +48,8 @@ class Work:
 
     async def has_done(self, count: int) -> None:
         for _ in range(count):
-            await asyncio.wait_for(self._finished.acquire(), LIMIT_SECONDS)
+            async with timeout(LIMIT_SECONDS):
+                await self._finished.acquire()
         assert len(self.done) == count
 
 
@@ -109,7 +111,8 @@ async def test_what_asks_to_be_looked_at_again_is() -> None:
     async with working(queue, reconcile):
         queue.add("a")
         for _ in range(3):
-            await asyncio.wait_for(seen.acquire(), LIMIT_SECONDS)
+            async with timeout(LIMIT_SECONDS):
+                await seen.acquire()
 
 
 async def test_a_fault_is_logged_and_tried_again_after_growing_pauses(caplog: pytest.LogCaptureFixture) -> None:
@@ -126,7 +129,8 @@ async def test_a_fault_is_logged_and_tried_again_after_growing_pauses(caplog: py
 
     async with working(queue, reconcile):
         queue.add("a")
-        await asyncio.wait_for(done.wait(), LIMIT_SECONDS)
+        async with timeout(LIMIT_SECONDS):
+            await done.wait()
 
     pauses = [after - before for before, after in pairwise(times)]
     assert 0.07 < pauses[0] < pauses[1] < pauses[2]
@@ -147,7 +151,8 @@ async def test_a_conflict_is_tried_again_in_silence(caplog: pytest.LogCaptureFix
     with caplog.at_level(logging.INFO):
         async with working(queue, reconcile):
             queue.add("a")
-            await asyncio.wait_for(done.wait(), LIMIT_SECONDS)
+            async with timeout(LIMIT_SECONDS):
+                await done.wait()
 
     assert caplog.text == ""
 
@@ -165,4 +170,5 @@ async def test_one_keys_fault_does_not_hold_up_another() -> None:
     async with working(queue, reconcile, workers=1):
         queue.add("bad")
         queue.add("good")
-        await asyncio.wait_for(done.wait(), LIMIT_SECONDS)
+        async with timeout(LIMIT_SECONDS):
+            await done.wait()

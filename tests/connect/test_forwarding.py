@@ -13,6 +13,7 @@ import pytest
 from jupyter_workspaces.cluster.errors import Forbidden
 from jupyter_workspaces.cluster.forwarding import ForwardFailed, forward
 from jupyter_workspaces.connect import transfer
+from jupyter_workspaces.timeouts import timeout
 
 from .conftest import ADDRESS, small_app
 from .forwarded_pods import embedded_pod, real_pod
@@ -99,10 +100,12 @@ async def test_a_reader_that_stops_reading_holds_the_workspace_back(browser, app
 
 async def test_events_come_while_the_stream_is_open(browser, app):
     async with browser.request("GET", "events") as answer:
-        assert await asyncio.wait_for(answer.content.readuntil(b"\n\n"), 5) == b"data: first\n\n"
+        async with timeout(5):
+            assert await answer.content.readuntil(b"\n\n") == b"data: first\n\n"
         async with browser.request("POST", "go", headers=browser.signed):
             pass
-        assert await asyncio.wait_for(answer.content.readuntil(b"\n\n"), 5) == b"data: second\n\n"
+        async with timeout(5):
+            assert await answer.content.readuntil(b"\n\n") == b"data: second\n\n"
 
 
 async def test_a_websocket_passes_with_its_protocol_and_its_close_code(browser, app):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import subprocess
@@ -16,6 +15,7 @@ import pytest
 from yarl import URL
 
 from jupyter_workspaces.local import launch
+from jupyter_workspaces.timeouts import timeout
 
 from .conftest import ADDRESS, INNER_TOKEN, PATH, View, at_both_bases
 
@@ -180,7 +180,8 @@ async def run(browser, tab, kernel, protocols):
         else:
             await socket.send_str(json.dumps({**message, "channel": "shell", "buffers": []}))
         while True:
-            got = await asyncio.wait_for(socket.receive(), 30)
+            async with timeout(30):
+                got = await socket.receive()
             assert got.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY), got
             said = got.data if isinstance(got.data, bytes) else got.data.encode()
             if found := re.search(rb'"name": ?"stdout", ?"text": ?"(\d+)', said) or re.search(rb'"text": ?"(\d+)\\n"', said):

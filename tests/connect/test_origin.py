@@ -338,6 +338,33 @@ async def test_a_session_ends_with_its_workspace(browser, make_person, view, sep
     assert len(separate.sessions) == 0
 
 
+async def test_an_open_tab_is_told_of_the_end_of_its_workspace_after_its_session(browser, make_person, view, separate):
+    person, stranger = await make_person(), await make_person()
+    await person.navigate(str(browser.url()))
+    page = there(browser).removesuffix("web/")
+    state = f"{page}.tab/web/state"
+    assert json.loads((await person.fetch(state, page=WORKSPACES))[2])["state"] == "running"
+    view.there = None
+    assert (await person.fetch(there(browser, "x"), page=WORKSPACES))[0] == 410
+    assert (await person.fetch(there(browser, "x"), page=WORKSPACES))[0] == 401
+
+    status, _, text = await person.fetch(state, page=WORKSPACES)
+
+    assert status == 200
+    action = {"label": "Back to workspaces", "url": f"{browser.origin}{browser.base}"}
+    assert json.loads(text) == {"state": "gone", "message": "Workspace 'small' was deleted.", "action": action}
+    assert (await stranger.fetch(state, page=WORKSPACES))[0] == 401
+    assert (await person.fetch(f"{page}.tab/web/notice.js", page=WORKSPACES))[0] == 401
+
+
+async def test_a_page_at_the_workspaces_origin_gets_the_notice(browser, make_person):
+    person = await make_person()
+    seen = await person.navigate(str(browser.url("page")))
+    source = re.search('<script async src="([^"]*)"></script>$', seen.text)
+    status, headers, _ = await person.fetch(WORKSPACES + source[1], page=WORKSPACES)
+    assert (status, headers["Content-Type"]) == (200, "text/javascript; charset=utf-8")
+
+
 async def test_a_session_ends_when_nobody_uses_it(browser, make_person, separate):
     now = 0.0
     separate.sessions._clock = lambda: now

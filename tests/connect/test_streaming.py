@@ -10,6 +10,8 @@ import aiohttp
 import psutil
 import pytest
 
+from jupyter_workspaces.timeouts import timeout
+
 from .conftest import at_both_bases
 
 LARGE = 300 * 2**20
@@ -111,10 +113,12 @@ async def test_a_reader_that_stops_reading_stops_the_workspace(browser):
 
 async def test_events_come_while_the_stream_is_open(browser):
     async with browser.request("GET", "events") as answer:
-        assert await asyncio.wait_for(answer.content.readuntil(b"\n\n"), 5) == b"data: first\n\n"
+        async with timeout(5):
+            assert await answer.content.readuntil(b"\n\n") == b"data: first\n\n"
         async with browser.request("POST", "go", headers=browser.signed):
             pass
-        assert await asyncio.wait_for(answer.content.readuntil(b"\n\n"), 5) == b"data: second\n\n"
+        async with timeout(5):
+            assert await answer.content.readuntil(b"\n\n") == b"data: second\n\n"
 
 
 async def test_a_browser_that_goes_away_ends_the_request_inside(browser):
@@ -150,7 +154,8 @@ async def test_an_answer_before_the_end_of_the_upload_comes_through(browser):
         async with browser.request("POST", "refuses", data=body()) as answer:
             return answer.status, await answer.read()
 
-    assert await asyncio.wait_for(answered(), 20) == (413, b"too large")
+    async with timeout(20):
+        assert await answered() == (413, b"too large")
 
 
 async def test_only_the_workspace_decides_how_large_an_upload_is(browser, http_server):

@@ -10,12 +10,14 @@ import psutil
 import pytest
 
 from jupyter_workspaces.connect.transfer import in_use
+from jupyter_workspaces.timeouts import timeout
 
 ENDS = (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.CLOSING)
 
 
 async def receive(socket):
-    return await asyncio.wait_for(socket.receive(), 10)
+    async with timeout(10):
+        return await socket.receive()
 
 
 async def test_text_and_bytes_come_back_as_they_were(browser):

@@ -12,6 +12,8 @@ import zlib
 
 from aiohttp import WSMsgType, web
 
+from jupyter_workspaces.timeouts import timeout
+
 PREFIX = "/workspace/connect/team-a/small/web/"
 counts = {"cancelled": 0, "dropped": 0}
 
@@ -70,7 +72,8 @@ async def events(request: web.Request) -> web.StreamResponse:
     answer = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
     await answer.prepare(request)
     await answer.write(b"data: first\n\n")
-    await asyncio.wait_for(request.app["go"].wait(), 10)
+    async with timeout(10):
+        await request.app["go"].wait()
     await answer.write(b"data: second\n\n")
     return answer
 
@@ -94,6 +97,8 @@ async def page(request: web.Request) -> web.StreamResponse:
     answer = web.StreamResponse(headers=headers)
     answer.content_length = len(body)
     await answer.prepare(request)
+    if request.method == "HEAD":
+        return answer
     for start in range(0, len(body), step):
         await answer.write(body[start : start + step])
     return answer

@@ -19,6 +19,7 @@ from jupyter_workspaces.controller.lease import Leadership, StillWorking, Times
 from jupyter_workspaces.local.apiserver.server import ApiServer
 from jupyter_workspaces.local.apiserver.store import Store
 from jupyter_workspaces.resources.catalog import CONFIG_MAPS, LEASES, NAMESPACES, Resource
+from jupyter_workspaces.timeouts import timeout
 
 TIMES = Times(lease=1.5, deadline=1.0, renew=0.3, stop=0.5)
 LIMIT_SECONDS = 10.0
@@ -102,7 +103,8 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 async def works(instance: Instance) -> None:
-    await asyncio.wait_for(instance.working.wait(), LIMIT_SECONDS)
+    async with timeout(LIMIT_SECONDS):
+        await instance.working.wait()
 
 
 async def test_who_stops_gives_the_lease_to_the_next_at_once(tmp_path: Path) -> None:
@@ -164,7 +166,8 @@ async def test_work_that_fails_ends_the_instance_and_frees_the_lease(tmp_path: P
         first = make("first").start(work)
         assert first.task is not None
         with pytest.raises(OSError, match="a disk is full"):
-            await asyncio.wait_for(asyncio.shield(first.task), LIMIT_SECONDS)
+            async with timeout(LIMIT_SECONDS):
+                await asyncio.shield(first.task)
         assert (await first.cluster.get(LEASES, "test", "default"))["spec"]["holderIdentity"] == ""
 
 
@@ -182,7 +185,8 @@ async def test_work_that_does_not_end_is_told(tmp_path: Path) -> None:
         held = await first.cluster.get(LEASES, "test", "default")
         await first.cluster.replace(LEASES, held | {"spec": held["spec"] | {"holderIdentity": "somebody"}})
         with pytest.raises(StillWorking):
-            await asyncio.wait_for(asyncio.shield(first.task), LIMIT_SECONDS)
+            async with timeout(LIMIT_SECONDS):
+                await asyncio.shield(first.task)
         await asyncio.sleep(2 * TIMES.stop)
 
 

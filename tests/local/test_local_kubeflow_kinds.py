@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -88,12 +89,17 @@ class Serve:
         command = [sys.executable, "-m", "jupyter_workspaces.cli", "serve", "--no-auth", "--port", str(self.port)]
         with self.log.open("ab") as written:
             self.process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=written, stderr=written)
-        try:
+
+    def __enter__(self) -> Serve:
+        with ExitStack() as started:
+            started.callback(self.stop)
             until(lambda: self.get("/api/v1/workspaces/default")[0] == 200, "the server's answer")
             self._make_kinds()
-        except BaseException:
-            self.stop()
-            raise
+            started.pop_all()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
 
     def _make_kinds(self) -> None:
         for path in sorted(KINDS.glob("*.yaml")):
@@ -158,9 +164,8 @@ class Serve:
 
 @pytest.fixture(scope="module")
 def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
-    server = Serve(tmp_path_factory.mktemp("kinds"))
-    yield server
-    server.stop()
+    with Serve(tmp_path_factory.mktemp("kinds")) as server:
+        yield server
 
 
 def test_kubeflows_jupyterlab_opens_without_a_login_page(serve: Serve) -> None:

@@ -96,15 +96,13 @@ class User:
 
     def __init__(self, browser: Browser, hub_url: str, name: str) -> None:
         self.name = name
-        self.base_url = f"/user/{quote(name, safe='@~')}/"
-        self.url = hub_url.rstrip("/") + self.base_url
         self.page: Page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
         self.page.goto(f"{hub_url}hub/login?next={quote(f'/hub/spawn/{name}', safe='')}")
         self.page.get_by_label("Username").fill(name)
         self.page.get_by_label("Password").fill("any")
         self.page.get_by_role("button", name="Sign in").click()
-        self.page.wait_for_url(lambda found: "/user/" in found and found.endswith("/api"), timeout=3 * programs_steps.SLOW)
-        self.url = self.page.url.removesuffix("api")
+        self.page.wait_for_url(lambda found: "/user/" in found and found.rstrip("?").endswith("/api"), timeout=3 * programs_steps.SLOW)
+        self.url = self.page.url.rstrip("?").removesuffix("api")
 
     def make(self, name: str, kind: str, image: str, size: str) -> None:
         """Make a workspace as a page of the server does, and wait until it runs."""

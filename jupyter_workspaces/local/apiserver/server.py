@@ -98,7 +98,7 @@ class ApiServer:
         self._runner: web.AppRunner | None = None
         self._tasks = Supervisor(log)
         self.problem: Callable[[], str | None] = lambda: None
-        """What of the whole cluster fails, for `/readyz`; whoever runs its parts sets it."""
+        """What fails in the whole cluster, for `/readyz`. Set by the process that runs its parts."""
 
     @property
     def logs(self) -> PodLogReader | None:
@@ -190,7 +190,7 @@ class ApiServer:
         return replies.refused(refused)
 
     def _health(self, request: web.Request, path: str) -> web.Response:
-        """Answer `/readyz`. Only authenticated users get the failing parts, as in Kubernetes."""
+        """`/readyz` fails while a part of the cluster does. Only authenticated requests see which, as in Kubernetes."""
         problem = (self._tasks.problem or self.problem()) if path.startswith("/readyz") else None
         if problem is None:
             return web.Response(text="ok")

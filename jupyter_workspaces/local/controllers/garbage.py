@@ -55,7 +55,7 @@ class GarbageCollector:
             asyncio.create_task(self._queue.run(self._reconcile), name="garbage collector"),
         ]
         try:
-            await asyncio.gather(*tasks)  # the first that fails ends both, and is told
+            await asyncio.gather(*tasks)  # the first that fails ends both, and propagates
         finally:
             forget()
             await ended(tasks)

@@ -208,7 +208,7 @@ async def run(
     measure: Callable[[NodeMetrics | None], None] = lambda metrics: None,
     within: Supervisor | None = None,
 ) -> None:
-    """Be the node of the cluster whose files lie in `directory`, until cancelled.
+    """Run the node of the cluster in `directory`, until cancelled.
 
     `measure` is called with what measures the pods, with None at the end. The health of the node's tasks is part of `within`.
     """

@@ -241,7 +241,7 @@ class Container:
         if self._launching is not None:
             await asyncio.wait({self._launching})
             if not self._launching.cancelled():
-                self._launching.exception()  # whoever was cancelled while it started has no use for it
+                self._launching.exception()  # a caller that was cancelled does not need the result
 
     # Running
 

@@ -1,4 +1,4 @@
-"""A directory whose path is short enough for Unix sockets, where the cluster's own directory is not (unix(7))."""
+"""A directory with a path short enough for Unix sockets, if the cluster's own path is too long (unix(7))."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def remove(link: Path) -> None:
 
 
 def _held(link: Path) -> Path | None:
-    """Return the directory that a link names, as long as it is a directory of ours that nobody else enters."""
+    """Return the directory that a link names, if it is a directory of ours with mode 0700."""
     try:
         found = Path(os.readlink(link))
         state = os.lstat(found)

@@ -16,6 +16,7 @@ from jupyter_workspaces.resources import catalog
 from jupyter_workspaces.resources.admission import Review
 from jupyter_workspaces.resources.catalog import Resource
 from jupyter_workspaces.resources.causes import Cause
+from jupyter_workspaces.timeouts import timeout
 
 Object = dict[str, Any]
 
@@ -135,7 +136,8 @@ async def test_a_watcher_that_does_not_read_is_cut_off_and_the_others_are_not(ap
             for number in range(80):
                 await cluster.patch(WIDGETS, "a", {"spec": {"size": number % 2 + 1}}, "default")
 
-            told = (await asyncio.wait_for(slow.content.read(), 15)).count(b"\n")
+            async with timeout(15):
+                told = (await slow.content.read()).count(b"\n")
             assert told < 81
             await until(lambda: len(api.server._rest.streams) == 0)
 

@@ -16,6 +16,7 @@ from jupyter_workspaces.cluster.client import Cluster
 from jupyter_workspaces.cluster.reflector import Reflector
 from jupyter_workspaces.local.apiserver import store
 from jupyter_workspaces.resources import catalog
+from jupyter_workspaces.timeouts import timeout
 
 PATH = WIDGETS.path("default")
 
@@ -257,7 +258,8 @@ async def test_a_stopping_server_ends_its_watches(api: Any) -> None:
     async with api.session() as session, session.get(PATH, params={"watch": "true"}) as response:
         await asyncio.to_thread(api.call, api.server.stop())
         try:
-            assert await asyncio.wait_for(response.content.read(), 10) == b""
+            async with timeout(10):
+                assert await response.content.read() == b""
         except aiohttp.ClientPayloadError:
             pass
 
@@ -276,7 +278,8 @@ async def test_a_reflector_follows(api: Any) -> None:
             await cluster.create(WIDGETS, widget("b"), "other")
             await cluster.delete(WIDGETS, "a", "default")
 
-            await asyncio.wait_for(followed.wait(), 5)
+            async with timeout(5):
+                await followed.wait()
         finally:
             await reflector.stop()
 

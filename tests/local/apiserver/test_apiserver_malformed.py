@@ -16,6 +16,7 @@ from conftest import TOKEN, Running
 from yarl import URL
 
 from jupyter_workspaces.local.directory import Directory
+from jupyter_workspaces.timeouts import timeout
 
 WIDGET_LIST = WIDGETS.path("default")
 WIDGET = WIDGETS.path("default", "kept")
@@ -735,12 +736,14 @@ async def test_what_is_hardly_http(shared: Running, sent: bytes) -> None:
         writer.write(sent.replace(b"Host: x\r\n", b"Host: x\r\nAuthorization: Bearer " + TOKEN.encode() + b"\r\nConnection: close\r\n"))
         await writer.drain()
         writer.write_eof() if writer.can_write_eof() else None
-        first = await asyncio.wait_for(reader.readline(), 10)
+        async with timeout(10):
+            first = await reader.readline()
         assert not first or first.split()[1].startswith(b"4")
     finally:
         writer.close()
         try:
-            await asyncio.wait_for(writer.wait_closed(), 5)
+            async with timeout(5):
+                await writer.wait_closed()
         except (ConnectionError, asyncio.TimeoutError, OSError):
             pass
 
@@ -750,7 +753,8 @@ async def test_a_client_that_speaks_no_tls_is_cut_off(shared: Running) -> None:
     writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     await writer.drain()
     try:
-        assert not (await asyncio.wait_for(reader.read(), 10)).startswith(b"HTTP/1.1 2")
+        async with timeout(10):
+            assert not (await reader.read()).startswith(b"HTTP/1.1 2")
     except ConnectionError:
         pass
     writer.close()

@@ -12,6 +12,7 @@ from api_objects import WIDGETS, pod, widget, widget_definition
 from jupyter_workspaces.cluster import errors
 from jupyter_workspaces.resources import catalog
 from jupyter_workspaces.resources.catalog import Resource
+from jupyter_workspaces.timeouts import timeout
 
 
 async def test_a_created_object_has_what_the_server_gives_it(api: Any) -> None:
@@ -316,7 +317,8 @@ async def test_writes_at_once_to_one_object_lose_nothing(api: Any) -> None:
                 except errors.Conflict:
                     continue
 
-        await asyncio.wait_for(asyncio.gather(*(add() for _ in range(20))), 20)
+        async with timeout(20):
+            await asyncio.gather(*(add() for _ in range(20)))
         assert (await cluster.get(catalog.CONFIG_MAPS, "count", "default"))["data"]["n"] == "20"
 
 

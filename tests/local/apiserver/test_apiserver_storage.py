@@ -22,6 +22,7 @@ from jupyter_workspaces.cluster.client import Cluster
 from jupyter_workspaces.cluster.endpoint import Endpoint
 from jupyter_workspaces.local.apiserver.store import StorageError, Store
 from jupyter_workspaces.resources import catalog
+from jupyter_workspaces.timeouts import timeout
 
 SERVER = """
 import asyncio, sys
@@ -54,7 +55,8 @@ async def test_every_answered_write_survives_a_killed_process(tmp_path: Path) ->
     database = tmp_path / "cluster.db"
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", SERVER, str(database), TOKEN, stdout=subprocess.PIPE)
     assert process.stdout is not None
-    port = int(await asyncio.wait_for(process.stdout.readline(), 20))
+    async with timeout(20):
+        port = int(await process.stdout.readline())
     answered: dict[str, str] = {}
 
     async def token() -> str:
@@ -71,12 +73,13 @@ async def test_every_answered_write_survives_a_killed_process(tmp_path: Path) ->
                 os.kill(process.pid, signal.SIGKILL)
 
     try:
-        async with Cluster(Endpoint(f"http://127.0.0.1:{port}", "test", None, token, embedded=True)) as cluster:
-            await asyncio.wait_for(asyncio.gather(*(write(cluster, writer) for writer in range(4))), 60)
+        async with Cluster(Endpoint(f"http://127.0.0.1:{port}", "test", None, token, embedded=True)) as cluster, timeout(60):
+            await asyncio.gather(*(write(cluster, writer) for writer in range(4)))
     finally:
         if process.returncode is None:
             process.kill()
-        await asyncio.wait_for(process.wait(), 10)
+        async with timeout(10):
+            await process.wait()
 
     assert len(answered) >= 300
     store = Store.open(database)

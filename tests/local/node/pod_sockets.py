@@ -14,6 +14,8 @@ import aiohttp
 import control_plane_binaries
 from node_cluster import TOKEN, NodeCluster
 
+from jupyter_workspaces.timeouts import timeout
+
 LIMIT_SECONDS = 15.0
 STDIN, STDOUT, STDERR, ERROR, RESIZE = (bytes((number,)) for number in range(5))
 
@@ -86,6 +88,7 @@ class Kubectl:
     async def __call__(self, *arguments: str, stdin: bytes = b"") -> tuple[int, str, str]:
         """Exit code, standard output, standard error."""
         process = await self.start(*arguments)
-        out, err = await asyncio.wait_for(process.communicate(stdin), LIMIT_SECONDS)
+        async with timeout(LIMIT_SECONDS):
+            out, err = await process.communicate(stdin)
         assert process.returncode is not None
         return process.returncode, out.decode(), err.decode()

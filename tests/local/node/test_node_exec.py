@@ -17,6 +17,7 @@ from pod_sockets import RESIZE, STDIN, Kubectl, command, kubectl_program, pod_so
 
 from jupyter_workspaces.listening import descriptors
 from jupyter_workspaces.resources.catalog import PODS
+from jupyter_workspaces.timeouts import timeout
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pods' commands need POSIX")
 
@@ -304,9 +305,10 @@ async def test_kubectl_opens_a_terminal(tmp_path: Path, program: str) -> None:
             except OSError:  # how a terminal ends
                 return b""
 
-        while piece := await asyncio.wait_for(asyncio.to_thread(shown), 15):
-            said += piece
-        assert await asyncio.wait_for(process.wait(), 15) == 4
+        async with timeout(30):
+            while piece := await asyncio.to_thread(shown):
+                said += piece
+            assert await process.wait() == 4
         os.close(ours)
         assert b"it-is-42" in said
 

@@ -14,6 +14,7 @@ from pod_sockets import LIMIT_SECONDS, Kubectl, kubectl_program, pod_socket
 
 from jupyter_workspaces.cluster.forwarding import ForwardFailed, forward
 from jupyter_workspaces.resources.catalog import PODS
+from jupyter_workspaces.timeouts import timeout
 
 V4 = "v4.channel.k8s.io"
 PORT = 8888
@@ -137,7 +138,8 @@ async def kubectl_forward(nodes: NodeCluster, port: int) -> AsyncIterator[int]:
     process = await Kubectl(found, nodes, nodes.directory).start("port-forward", "p", f":{port}", "--address=127.0.0.1")
     assert process.stdout is not None
     try:
-        line = (await asyncio.wait_for(process.stdout.readline(), LIMIT_SECONDS)).decode()
+        async with timeout(LIMIT_SECONDS):
+            line = (await process.stdout.readline()).decode()
         told = re.search(r"127\.0\.0\.1:(\d+) ->", line)
         assert told is not None, line
         yield int(told[1])
@@ -152,7 +154,8 @@ async def test_kubectl_forwards_many_connections_at_once(tmp_path: Path) -> None
         reader, writer = await asyncio.open_connection("127.0.0.1", local)
         writer.write(data)
         writer.write_eof()
-        answer = await asyncio.wait_for(reader.read(-1), LIMIT_SECONDS)
+        async with timeout(LIMIT_SECONDS):
+            answer = await reader.read(-1)
         writer.close()
         return answer
 
@@ -170,11 +173,14 @@ async def test_kubectl_says_when_nobody_listens(tmp_path: Path) -> None:
     async with with_echo(tmp_path, secure=True) as nodes:
         process = await Kubectl(found, nodes, tmp_path).start("port-forward", "p", ":9", "--address=127.0.0.1")
         assert process.stdout is not None
-        line = (await asyncio.wait_for(process.stdout.readline(), LIMIT_SECONDS)).decode()
+        async with timeout(LIMIT_SECONDS):
+            line = (await process.stdout.readline()).decode()
         local = int(line.split(":")[1].split()[0])
         reader, writer = await asyncio.open_connection("127.0.0.1", local)
-        assert await asyncio.wait_for(reader.read(-1), LIMIT_SECONDS) == b""
+        async with timeout(LIMIT_SECONDS):
+            assert await reader.read(-1) == b""
         writer.close()
-        _, complaint = await asyncio.wait_for(process.communicate(), LIMIT_SECONDS)
+        async with timeout(LIMIT_SECONDS):
+            _, complaint = await process.communicate()
 
         assert b"error forwarding port 9 to pod p" in complaint

@@ -21,6 +21,7 @@ from jupyter_workspaces.local.node import runtimes
 from jupyter_workspaces.local.node.gate import is_of_this_user
 from jupyter_workspaces.local.node.runtimes import Place
 from jupyter_workspaces.resources.catalog import PODS
+from jupyter_workspaces.timeouts import timeout
 
 NOBODY = 65534
 
@@ -96,7 +97,8 @@ async def test_another_user_of_the_computer_is_not_let_in(tmp_path: Path) -> Non
         async def dial(user: int) -> str:
             command = [shutil.which("python3", path="/usr/bin") or sys.executable, "-c", DIAL, address, str(port)]
             dialling = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, cwd="/", user=user)
-            told, _ = await asyncio.wait_for(dialling.communicate(), 20)
+            async with timeout(20):
+                told, _ = await dialling.communicate()
             assert dialling.returncode == 0
             return told.decode()
 
@@ -142,7 +144,8 @@ async def test_a_program_that_listens_late_is_not_ready_before(tmp_path: Path) -
 
         (tmp_path / "go").touch()
 
-        await asyncio.wait_for(starting, 30)
+        async with timeout(30):
+            await starting
 
 
 def test_a_connection_of_ours_is_told_from_one_that_is_closed() -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from pod_sockets import LIMIT_SECONDS, Kubectl, kubectl_program
 
 from jupyter_workspaces.cluster.errors import BadRequest, ClusterError, Invalid, NotFound
 from jupyter_workspaces.resources.catalog import PODS
+from jupyter_workspaces.timeouts import timeout
 
 BOTH = "echo one; echo two >&2; echo three; echo ready; sleep 600"
 
@@ -109,9 +109,11 @@ async def test_kubectl_follows_a_log_to_its_end(tmp_path: Path) -> None:
         kubectl = Kubectl(program, nodes, tmp_path)
         following = await kubectl.start("logs", "-f", "p", "--tail=1")
         assert following.stdout is not None
-        assert await asyncio.wait_for(following.stdout.readline(), LIMIT_SECONDS) == b"first\n"
+        async with timeout(LIMIT_SECONDS):
+            assert await following.stdout.readline() == b"first\n"
         assert (await kubectl("exec", "p", "--", "sh", "-c", "touch $HOME/go"))[0] == 0
 
-        out, _ = await asyncio.wait_for(following.communicate(), LIMIT_SECONDS)
+        async with timeout(LIMIT_SECONDS):
+            out, _ = await following.communicate()
         assert (out, following.returncode) == (b"last\n", 0)
         assert (await kubectl("logs", "p", "--all-containers", "--prefix"))[1] == "[pod/p/main] first\n[pod/p/main] last\n"

@@ -13,6 +13,7 @@ from jupyter_workspaces.local.apiserver.logs import LogOptions, LogsUnavailable
 from jupyter_workspaces.local.node import PodLogs
 from jupyter_workspaces.local.node.records import ENDED, ContainerRecord, PodFiles, PodRecord
 from jupyter_workspaces.resources.catalog import PODS
+from jupyter_workspaces.timeouts import timeout
 
 POD: dict[str, Any] = {"metadata": {"uid": "u1", "name": "lab"}, "status": {}}
 
@@ -86,7 +87,8 @@ async def test_a_log_is_followed_over_a_rotation_to_its_end(tmp_path: Path, file
     await until(lambda: b"".join(got) == b"four\nfive\nsix\n")
     files.run("main", 2, ENDED).write_text("{}")
 
-    await asyncio.wait_for(following, 5)
+    async with timeout(5):
+        await following
 
 
 async def until(condition: Any) -> None:
@@ -111,7 +113,7 @@ async def test_a_log_is_followed_through_the_api(tmp_path: Path) -> None:
         await nodes.program("talking", "i=0; while :; do i=$((i+1)); echo line $i; sleep 0.05; done")
         await nodes.says("talking", "line 1")
 
-        async with nodes.cluster.stream(PODS.path("default", "talking", "log"), query={"follow": "true"}) as content:
-            lines = [await asyncio.wait_for(content.readline(), 10) for _ in range(20)]
+        async with nodes.cluster.stream(PODS.path("default", "talking", "log"), query={"follow": "true"}) as content, timeout(10):
+            lines = [await content.readline() for _ in range(20)]
 
         assert lines == [f"line {number}\n".encode() for number in range(1, 21)]

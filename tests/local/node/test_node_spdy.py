@@ -16,6 +16,7 @@ from node_cluster import TOKEN, NodeCluster, node_cluster, processes
 from pod_sockets import command
 
 from jupyter_workspaces.local.apiserver import spdy
+from jupyter_workspaces.timeouts import timeout
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pods' commands need POSIX")
 
@@ -45,7 +46,8 @@ class SpdyClient:
 
     async def read(self) -> bool:
         """Take what came; False when the server has closed."""
-        data = await asyncio.wait_for(self._reader.read(65536), LIMIT_SECONDS)
+        async with timeout(LIMIT_SECONDS):
+            data = await self._reader.read(65536)
         for frame in self._decoder.feed(data):
             match frame.kind:
                 case None:
@@ -79,7 +81,8 @@ async def asking(nodes: NodeCluster, path: str, query: list[tuple[str, str]], ve
         f"X-Stream-Protocol-Version: {version}\r\nX-Stream-Protocol-Version: channel.k8s.io\r\n\r\n"
     )
     writer.write(head.encode())
-    answer = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), LIMIT_SECONDS)).decode()
+    async with timeout(LIMIT_SECONDS):
+        answer = (await reader.readuntil(b"\r\n\r\n")).decode()
     status, *headers = answer.split("\r\n")
     if " 101 " in status:
         assert {"Upgrade: SPDY/3.1", "Connection: Upgrade", f"X-Stream-Protocol-Version: {version}"} <= set(headers)

@@ -15,7 +15,7 @@ Object = Mapping[str, Any]
 
 CONTAINER = "main"
 NEVER_STARTED = 128
-"""Exit code of a container whose program could not be started."""
+"""Exit code of a container that could not start its program."""
 STEPS = (
     ("accepted", "Accepted"),
     ("scheduled", "Scheduled"),
