@@ -22,7 +22,9 @@ class Connects(Protocol):
 
 
 async def running_kernels(client: Connects, item: Mapping[str, Any]) -> int | None:
-    """Count the kernels of a running workspace; 0 if it is not a Jupyter server, None if it does not answer.
+    """Count the kernels of a running workspace.
+
+    Returns 0 if it is not a Jupyter server, None if it does not answer.
 
     Source: Jupyter Server REST API, `GET /api/kernels`.
     """
