@@ -6,11 +6,11 @@ import traceback
 
 
 class PlainError(Exception):
-    """Base of errors whose text is ours: what happened, to what, and what to do. It quotes no credential and no foreign text."""
+    """Base of errors with texts of this project: no credentials and no foreign texts."""
 
 
 def shown(error: BaseException) -> str:
-    """Return the text of an error of ours; of any other one only its kind: its text may quote what it failed on."""
+    """Return the text of our errors, only the type of others: their text may hold secrets."""
     if isinstance(error, PlainError):
         return str(error) or type(error).__name__
     return f"An unexpected error happened ({type(error).__name__}). The server's log says where."

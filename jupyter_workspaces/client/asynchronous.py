@@ -23,7 +23,7 @@ Names = list[str]
 STREAM_SILENCE_SECONDS = 45.0
 _NAME = re.compile(r"[A-Za-z0-9.-]+")
 STALE_SINCE = "Jupyter-Workspaces-Stale-Since"
-"""Header of an answer that was read from a cache which has not heard from the cluster since."""
+"""Header of answers from a stale cache: time of its last contact with the cluster."""
 CREATE_ATTEMPTS = 3
 LOG_LINE_BYTES = 2**20
 _IN_A_TARGET = "/%?#=&:@+,;~!$'()*[]"  # what people write escaped stays so, what they forgot to escape is
@@ -96,7 +96,7 @@ class AsyncClient(Transport):
         await self._data("POST", f"workspaces/{_part(namespace)}/{_part(name)}/actions/restart", {"data": {}})
 
     async def stop_now(self, namespace: str, name: str) -> None:
-        """End the programs of a workspace that stops, without the rest of their grace period."""
+        """End the pod of a stopping workspace without the rest of its grace period."""
         await self._data("POST", f"workspaces/{_part(namespace)}/{_part(name)}/actions/stop", {"data": {}})
 
     async def delete(self, namespace: str, name: str) -> None:
@@ -170,7 +170,7 @@ class AsyncClient(Transport):
         return found
 
     async def stale_since(self) -> str | None:
-        """Since when the server has not heard from its cluster (RFC 3339); None while it does."""
+        """Return since when the server's cache is stale (RFC 3339), None if it is live."""
         async with self._request("GET", "namespaces") as answer:
             return answer.headers.get(STALE_SINCE)
 
@@ -193,7 +193,7 @@ class AsyncClient(Transport):
             yield event
 
     async def stream(self, namespace: str | None = None, last_event_id: str | None = None) -> AsyncIterator[ServerEvent]:
-        """Events for ever: a lost connection is taken up again where it was, with growing pauses. Without `alive` and `resync`."""
+        """Yield events, except `alive` and `resync`. Resumes a lost connection with backoff."""
         pause = 0.2
         while True:
             try:

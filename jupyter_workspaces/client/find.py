@@ -60,10 +60,10 @@ class Server:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A server that may be the one.
+    """Server that may serve workspaces.
 
-    `named_by` is set if it must be: then it is an error that no workspaces are served there. Any other
-    failure is an error in any case, so that no request ever goes to a server that nobody meant.
+    If `named_by` is set, it must serve them, else it is skipped without an error. Other failures are
+    always errors, so that no request goes to an unintended server.
     """
 
     root: str
@@ -137,7 +137,7 @@ def _without_a_file(parent: str) -> Iterator[Candidate]:
 
 
 async def _probe(candidate: Candidate) -> Server | None:
-    """The candidate as a server, None when it serves no workspaces. Raises `WorkspaceError` when that cannot be known."""
+    """Return the server, None if it serves no workspaces. Raises `WorkspaceError` if unknown."""
     import aiohttp
 
     timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)

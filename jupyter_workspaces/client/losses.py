@@ -1,4 +1,4 @@
-"""What is lost when a workspace's programs end, so that people are asked before it happens."""
+"""Describes what is lost when a workspace stops, for confirmations."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ _NOT_ANSWERED = (502, 503, 504)
 
 
 class Connects(Protocol):
-    """What can send a request into a workspace: `AsyncClient`, or a test's stand-in."""
+    """Sends requests to connect paths: `AsyncClient` or a test double."""
 
     async def connect_request(self, method: str, path: str, body: Any = None) -> tuple[int, str, bytes]:
         """Status, media type and body."""
 
 
 async def running_kernels(client: Connects, item: Mapping[str, Any]) -> int | None:
-    """Count the kernels of a running workspace; 0 where its program is no Jupyter server, None where it does not answer.
+    """Count the kernels of a running workspace.
+
+    Returns 0 if it is not a Jupyter server, None if it does not answer.
 
     Source: Jupyter Server REST API, `GET /api/kernels`.
     """

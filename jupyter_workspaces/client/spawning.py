@@ -98,7 +98,7 @@ async def _make(client: AsyncClient, namespace: str, wish: Wish, name: str, held
 
 
 class Creates(Protocol):
-    """What makes workspaces and claims: `AsyncClient`, or a test's stand-in."""
+    """Creates workspaces and claims: `AsyncClient` or a test double."""
 
     async def create(self, namespace: str, body: Mapping[str, Any]) -> None: ...
 
@@ -112,8 +112,8 @@ class Creates(Protocol):
 async def create_with_claims(client: Creates, namespace: str, body: Mapping[str, Any], claims: Sequence[tuple[str, str]]) -> None:
     """Create claims (name and size), then the workspace that mounts them.
 
-    When one is refused, or somebody interrupts, the claims that were made here are deleted again; a claim that existed
-    before never is. Raises `WorkspaceError`; where the answer was lost and the workspace exists, its claims are left to it.
+    After an error or an interrupt, deletes the claims that it created, but not if the workspace exists
+    because only the response was lost. Raises `WorkspaceError`.
     """
     made: list[str] = []
     try:

@@ -68,7 +68,7 @@ class Objects:
             self._put(obj)
 
     def deleted(self, answer: Object, name: str, namespace: str = "") -> None:
-        """Store the response of our own delete: the object if it has finalizers, else a Status."""
+        """Store the response of our own delete: keep an object that is still terminating."""
         metadata = answer.get("metadata") or {}
         if metadata.get("finalizers") or metadata.get("deletionGracePeriodSeconds"):
             self.apply(answer)

@@ -77,7 +77,7 @@ class ProviderToken:
                 raise
 
     async def renew(self, used: str | None) -> bool:
-        """Return False: like kubectl, does not refresh a token that is refused before it expires."""
+        """Return whether there is a newer token. Like kubectl, does not refresh one before it expires."""
         return await self.token() != used
 
     async def _refreshed(self) -> str:

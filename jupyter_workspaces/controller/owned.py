@@ -30,7 +30,7 @@ class Stuck(Exception):
 
 
 class NotAccepted(Stuck):
-    """The cluster refused a write as wrong. The same write is refused again."""
+    """The cluster refused an invalid write. A retry would fail again."""
 
 
 class Refused(Exception):
@@ -38,7 +38,7 @@ class Refused(Exception):
 
 
 class NotAllowed(Refused):
-    """The cluster did not permit a write (a quota, a policy). Whether it does later is only learnt by trying."""
+    """The cluster did not permit a write (a quota, a policy). A retry may succeed."""
 
 
 class Owned:
@@ -156,7 +156,7 @@ class Owned:
 
 
 def _stable(error: ClusterError, workspace: Object) -> str:
-    """What the cluster says without names that it generates anew at each try: a message that changes would be news each time."""
+    """Return the error text without generated names, so that retries do not change the status."""
     if error.causes:
         return "; ".join(f"{cause.field}: {cause.message}" if cause.field else cause.message for cause in error.causes)
     return re.sub(rf"(ws-{re.escape(workspace['metadata']['name'])}[a-z0-9-]*-)[a-z0-9]{{5}}\b", r"\1…", error.message)

@@ -47,7 +47,7 @@ class _Answer(msgspec.Struct):
 async def ask(cluster: Cluster, pod: Object, probe: Object) -> int | None:
     """Run the script. Returns when the workspace was last used, in ms since 1970; None if it is idle now.
 
-    A script that says nothing else says that the workspace is used. Raises `ScriptFailed`, `asyncio.TimeoutError`.
+    A script without output reports activity. Raises `ScriptFailed`, `asyncio.TimeoutError`.
     """
     metadata, script = pod["metadata"], probe["script"]
     if cluster.endpoint.embedded:
@@ -81,7 +81,7 @@ def _read(output: bytes, now: int) -> int | None:
 
 
 def _ports(pod: Object) -> dict[str, int]:
-    """Container port → port that really listens."""
+    """Return the listening port for each container port."""
     annotations = pod["metadata"].get("annotations") or {}
     wanted = [port["containerPort"] for container in pod["spec"]["containers"] for port in container.get("ports") or ()]
     return {str(port): int(annotations.get(f"{names.LOCAL_PORT}{port}", port)) for port in wanted}

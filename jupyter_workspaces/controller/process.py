@@ -120,7 +120,10 @@ class Controller:
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _lead(self, over: asyncio.Future[None]) -> None:
-        """Compete for the lease, but not beside Kubeflow's controller. `over` gets what only the end of the process helps against."""
+        """Compete for the lease, but not beside Kubeflow's controller.
+
+        `over` gets an error that requires a restart of the process.
+        """
         while True:
             if (place := self.kubeflow.place) is not None:
                 log.warning("Kubeflow's own controller runs (%s): this one stands back", place)

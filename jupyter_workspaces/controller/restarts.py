@@ -21,7 +21,7 @@ def is_to_finish(workspace: Object, pod: Object | None, stateful_sets: Iterable[
 
 
 def next_look(workspace: Object | None, pause: float | None) -> float | None:
-    """Seconds until the workspace must be looked at, at the latest when its restart has had its time."""
+    """Return the seconds until the next reconcile, at the latest when the restart times out."""
     if workspace is None or restarts.id_of(workspace) is None:
         return pause
     left = max(0.1, restarts.seconds_left(workspace, datetime.now(timezone.utc)))
@@ -29,7 +29,7 @@ def next_look(workspace: Object | None, pause: float | None) -> float | None:
 
 
 def _has_stopped(stateful_set: Object) -> bool:
-    """Whether its controller has seen that no pod is wanted, and there is none: a cache of pods may lag behind."""
+    """Whether its status shows no pods for the latest spec: the pod cache may lag behind."""
     spec, status = stateful_set.get("spec") or {}, stateful_set.get("status") or {}
     seen = status.get("observedGeneration", 0) >= stateful_set["metadata"].get("generation", 0)
     return spec.get("replicas") == 0 and not status.get("replicas") and seen

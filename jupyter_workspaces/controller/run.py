@@ -59,7 +59,9 @@ async def run(
     monitor: Monitor | None = None,
     within: Supervisor | None = None,
 ) -> None:
-    """Reconcile until cancelled, at most `workers` workspaces at once. An API server that is away is waited for.
+    """Reconcile until cancelled, at most `workers` workspaces at once.
+
+    Waits for an unreachable API server.
 
     `shared` are caches of workspaces and kinds that belong to the caller. `within` includes the health of the other caches.
     """

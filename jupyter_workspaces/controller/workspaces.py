@@ -119,7 +119,7 @@ class WorkspaceReconciler:
         return None if since is None else min(max(PATIENCE_SECONDS, time.monotonic() - since), LONGEST_PAUSE_SECONDS)
 
     async def _say_unknown(self, key: Key, workspace: Object) -> None:
-        """Of a workspace that does not have the form of one. A cluster that checks it whole does not take the status either."""
+        """Set the state Unknown of a malformed workspace. The cluster may refuse the update."""
         self._forget(key)
         kept = workspace if isinstance(workspace.get("status"), Mapping) else {**workspace, "status": {}}
         try:

@@ -24,7 +24,7 @@ def panel(namespace: str | None = None, client: Client | AsyncClient | None = No
     if not (namespace is None or isinstance(namespace, str)):
         from ..client import WrongArgument
 
-        raise WrongArgument(f"panel(): namespace must be a string or None, not {type(namespace).__name__}.")
+        raise WrongArgument(f"panel(): namespace is text or None, not {type(namespace).__name__}.")
     from .remote import connector
     from .view import Panel
 

@@ -1,8 +1,8 @@
 """A restart as state in the cluster: an annotation on a Workspace that is paused only to be started again.
 
-The annotation and `spec.paused: true` are written by one request, and taken away by one request once the
-workspace has stopped. Whoever sees them may do that: our controller, or any server of ours. So whatever dies
-in between, the next one that runs goes on. Pure.
+The annotation and `spec.paused: true` are written by one request, and removed by one request once the
+workspace has stopped, by our controller or any of our servers. So a restart finishes even if the
+process that began it ends. Pure.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from . import names
 Object = Mapping[str, Any]
 
 LIMIT_SECONDS = 120.0
-"""A workspace that has not stopped by then is started again all the same."""
+"""Seconds after which a workspace that has not stopped is started anyway."""
 
 _FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 

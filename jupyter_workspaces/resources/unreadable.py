@@ -1,6 +1,6 @@
-"""Objects that do not have the form of their kind, and what is wrong with them in one sentence.
+"""Describes malformed objects in one sentence.
 
-Where only the definitions are installed, or a lax or later version of them, anybody may store a
+Where only the definitions are installed, or a lax or later version of them, the API server accepts a
 Workspace without `spec`. Pure.
 """
 
@@ -32,7 +32,7 @@ def text(value: Any) -> str:
 
 
 def reason(obj: Object) -> str:
-    """What is wrong with an object that cannot be read: `spec.podTemplate: Required value`."""
+    """Return the reason why an object is malformed: `spec.podTemplate: Required value`."""
     if "spec" not in obj:
         return "it has no spec"
     schema = _schemas().get(text(obj.get("kind")))

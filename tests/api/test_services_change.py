@@ -284,7 +284,7 @@ async def test_a_kubeconfig_that_cannot_be_read_changes_nothing(clusters: Any, t
 
 
 async def warned(caplog: pytest.LogCaptureFixture) -> bool:
-    return "cannot be used now" in caplog.text
+    return "The changed kubeconfig cannot be used" in caplog.text
 
 
 def test_what_makes_another_endpoint(tmp_path: Path) -> None:

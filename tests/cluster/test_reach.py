@@ -150,7 +150,7 @@ async def test_a_namespace_that_somebody_follows_is_not_given_up(monkeypatch: py
         with cache.hold("team-b"):
             await cache.reach("team-d")
             assert sorted(cache.workspaces.parts) == ["team-a", "team-b", "team-d"]
-            with cache.hold("team-d"), pytest.raises(Forbidden, match="each is in use"):
+            with cache.hold("team-d"), pytest.raises(Forbidden, match="all are in use"):
                 await cache.reach("team-e")
         await cache.reach("team-e")
 
