@@ -18,7 +18,8 @@ from pathlib import Path
 import programs_steps as steps
 from playwright.sync_api import Browser, Page, expect
 from programs_catalog import Program
-from programs_running import PLACE, cache, ended, free_port, install, started, watched
+from programs_environments import cache, install
+from programs_cluster import free_port
 
 HERE = Path(__file__).resolve().parent
 HUB_SECONDS = 120
