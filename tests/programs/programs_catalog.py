@@ -185,6 +185,7 @@ class Program:
     removes_prefix: bool = False
     has_token: bool = False
     """The program asks for the workspace's token, which the proxy sends."""
+    port_id: str = "web"
     opens: str = ""
     with_data: Callable[[Page], None] | None = None
     """Steps with addresses that the program sends as data: it must know the server's own base URL."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from programs_catalog import Program
+from programs_catalog import PREFIX, Program
 from programs_environments import install
 
 from jupyter_workspaces.local import launch
@@ -30,10 +30,8 @@ from running_cluster import ask
 TOKEN = "programs-test-token"
 START_SECONDS = 90.0
 STOP_SECONDS = 30
-PORT_ID = "web"
 CONTAINER_PORT = 8888
 KINDS_PATH = "/apis/kubeflow.org/v1beta1/workspacekinds"
-PREFIX = '{{ httpPathPrefix "%s" }}' % PORT_ID
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,7 @@ def kind(program: Program) -> dict[str, Any]:
     variables = {"PATH": path, "NB_PREFIX": PREFIX, "PYTHONUNBUFFERED": "1", **program.environment}
     picture = {"url": "https://pictures.example/program.svg"}
     size = {"resources": {"requests": {"cpu": "100m", "memory": "256Mi"}}}
-    port = {"id": PORT_ID, "displayName": "Page", "port": CONTAINER_PORT}
+    port = {"id": program.port_id, "displayName": "Page", "port": CONTAINER_PORT}
     asked = "/" if program.removes_prefix else PREFIX
     ready = {"httpGet": {"path": asked, "port": CONTAINER_PORT}, "periodSeconds": 1, "timeoutSeconds": 5}
 
@@ -109,7 +107,7 @@ def kind(program: Program) -> dict[str, Any]:
             "podTemplate": {
                 "ports": [
                     {
-                        "id": PORT_ID,
+                        "id": program.port_id,
                         "protocol": "HTTP",
                         "defaultDisplayName": "Page",
                         "httpProxy": {"removePathPrefix": program.removes_prefix},

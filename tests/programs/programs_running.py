@@ -12,7 +12,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, BrowserContext, Page
 from programs_catalog import Program
-from programs_cluster import PORT_ID, TOKEN, Server, processes_of
+from programs_cluster import TOKEN, Server, processes_of
 
 from jupyter_workspaces.client import Client, Workspace
 
@@ -93,7 +93,7 @@ def use_page(program: Program, name: str, page: Page, url: str, *, with_data: bo
     """Open the workspace at the server at `url` and do the program's steps."""
     seen = watched(page, url)
     try:
-        page.goto(f"{url}workspace/connect/default/{name}/{PORT_ID}/{program.opens}", wait_until="domcontentloaded")
+        page.goto(f"{url}workspace/connect/default/{name}/{program.port_id}/{program.opens}", wait_until="domcontentloaded")
         program.steps(page)
         if program.with_data is not None and with_data:
             program.with_data(page)
