@@ -283,7 +283,7 @@ PROGRAMS = (
     Program(
         "mlflow",
         ["mlflow"],
-        "mlflow server --host={address} --port={port} --static-prefix=${NB_PREFIX%/} --workers=1",
+        "mlflow server --host={address} --port={port} --static-prefix=${NB_PREFIX%/} --workers=1 --allowed-hosts='*'",
         steps.mlflow,
         lacks=["/mlflow/users/current", "/mlflow/experiments/get-by-name"],  # also at `/`, without a proxy
     ),

@@ -81,10 +81,10 @@ def lab(page: Page) -> None:
     base_url = page.evaluate("JSON.parse(document.getElementById('jupyter-config-data').textContent).baseUrl")
     assert page.url.partition("://")[2].partition("/")[2].startswith(base_url[1:]), base_url
     page.locator(".jp-LauncherCard[data-category='Console']").first.click()
-    cell = page.locator(".jp-CodeConsole-promptCell .cm-content")
-    expect(cell).to_be_visible(timeout=SLOW)
-    expect(page.locator(".jp-CodeConsole-banner")).to_be_visible(timeout=2 * SLOW)  # the kernel is ready
-    cell.click()
+    # JupyterLab clears the console when its kernel connects: what was typed before is lost.
+    expect(page.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible(timeout=2 * SLOW)
+    expect(page.locator(".jp-CodeConsole-banner")).to_be_visible(timeout=SLOW)
+    page.locator(".jp-CodeConsole-promptCell .cm-content").click()
     page.keyboard.type("print('answer', 6 * 7)")
     page.keyboard.press("Shift+Enter")
     expect(page.locator(".jp-OutputArea-output").last).to_contain_text(ANSWER, timeout=SLOW)
