@@ -93,7 +93,8 @@ def use_page(program: Program, name: str, page: Page, url: str, *, with_data: bo
     """Open the workspace at the server at `url` and do the program's steps."""
     seen = watched(page, url)
     try:
-        page.goto(f"{url}workspace/connect/default/{name}/{program.port_id}/{program.opens}", wait_until="domcontentloaded")
+        # The steps wait for what they need: on a busy machine, MLflow's scripts alone take half a minute.
+        page.goto(f"{url}workspace/connect/default/{name}/{program.port_id}/{program.opens}", wait_until="commit")
         program.steps(page)
         if program.with_data is not None and with_data:
             program.with_data(page)
