@@ -70,6 +70,7 @@ def workspace(program: Program, name: str, client: Client) -> Iterator[Workspace
     made = client.spawn(program.name, name)
     try:
         made.wait(timeout=RUNNING_SECONDS, quiet=True)
+        assert processes_of(name), "the processes of a running workspace are not found"
         yield made
     except Exception:
         print(f"log of {name}:\n{made.logs(tail=60)[-4000:]}", file=sys.stderr)
