@@ -74,6 +74,7 @@ def _tried(program: Program, name: str, user: str, url: str, page: Page) -> str:
     try:
         with workspace(program, name, Client(server, USERS[user], namespace="default", start=False)):
             use_page(program, name, page, server, with_data=is_plain_base_url(base_url))
+            page.goto("about:blank")  # a page of a deleted workspace would go on asking for it
     except Exception:  # noqa: BLE001 - whatever went wrong is this row's result
         traceback.print_exc()
         return "FAIL"

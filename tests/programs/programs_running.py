@@ -102,6 +102,7 @@ def use_page(program: Program, name: str, page: Page, url: str, *, with_data: bo
         seen.check(program)
     except Exception:
         print(f"refused: {seen.refused[:8]}\nerrors: {seen.errors[:5]}\nat {page.url}", file=sys.stderr)
+        print(f"dialogs: {page.get_by_role('dialog').all_inner_texts()}", file=sys.stderr)
         _picture(page, name)
         raise
 
