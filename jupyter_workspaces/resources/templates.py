@@ -8,7 +8,7 @@ from typing import Any
 
 from . import names
 
-_BASE_URL = re.compile(r"(?:/(?!\.{1,2}/)[A-Za-z0-9._~-]+){0,20}/")
+_BASE_URL = re.compile(r"(?:/(?!\.{1,2}/)[A-Za-z0-9._~@-]+){0,20}/")
 _LONGEST_BASE_URL = 200
 _CALL = re.compile(r'httpPathPrefix\s+(?:"([^"\\]*)"|`([^`]*)`)')
 

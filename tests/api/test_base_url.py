@@ -19,7 +19,10 @@ def base_url(cluster: ApiServer) -> Any:
     return (stored.decode()["metadata"].get("annotations") or {}).get(names.BASE_URL)
 
 
-@at(("jp_base_url", "told"), [("/user/x/", "/user/x/"), ("/", None), ("/user/x%40y/", None)])
+@at(
+    ("jp_base_url", "told"),
+    [("/user/x/", "/user/x/"), ("/user/x@y.org/", "/user/x@y.org/"), ("/", None), ("/user/x%2By/", None)],
+)
 async def test_a_new_workspace_is_told_the_servers_base_url(ask: Ask, cluster: ApiServer, told: str | None) -> None:
     assert (await ask("POST", "workspaces/default", workspace()))[0] == 201
     assert base_url(cluster) == told

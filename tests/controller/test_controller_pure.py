@@ -361,6 +361,14 @@ def test_programs_are_told_the_path_below_the_base_url_of_the_server_that_starte
     assert names.BASE_URL not in before
 
 
+def test_programs_get_the_path_below_the_base_url_of_a_hub_user_who_is_named_by_an_address() -> None:
+    started = workspace()
+    started["metadata"]["annotations"] = {names.BASE_URL: "/user/ana@b.org/"}
+    container = pod_template(started)["spec"]["containers"][0]
+    path = "/user/ana@b.org/workspace/connect/lab/dora/jupyterlab/"
+    assert {"name": "NB_PREFIX", "value": path} in container["env"]
+
+
 @pytest.mark.parametrize("base", ["/a/../", '/"/', "x", "/a%2f/", 7])
 def test_a_base_url_that_is_not_plain_is_not_told(base: Any) -> None:
     started = workspace()

@@ -1,8 +1,9 @@
-"""The programs: what is installed, what a workspace runs, how it gets its path, and what a person does in the browser."""
+"""The programs: what is installed, how each is started and gets its path, and the steps in a browser."""
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -10,6 +11,8 @@ import programs_steps as steps
 from playwright.sync_api import Page
 
 DASH = """\
+import sys
+
 from dash import Dash, Input, Output, dcc, html
 
 app = Dash(__name__)
@@ -21,7 +24,7 @@ def answer(clicks):
     return f"answer {6 * 7}"
 
 
-app.run(host="ADDRESS", port=PORT)
+app.run(host=sys.argv[1], port=int(sys.argv[2]))
 """
 
 STREAMLIT = """\
@@ -33,13 +36,15 @@ if streamlit.button("Press"):
 """
 
 GRADIO = """\
+import sys
+
 import gradio
 
 with gradio.Blocks() as app:
     shown = gradio.Textbox(label="shown")
     file = gradio.File()
     gradio.Button("Press").click(lambda: (f"answer {6 * 7}", "app.py"), None, [shown, file])
-app.launch(server_name="ADDRESS", server_port=PORT)
+app.launch(server_name=sys.argv[1], server_port=int(sys.argv[2]))
 """
 
 BOKEH = """\
@@ -135,7 +140,7 @@ def press(request):
 
 
 urlpatterns = [path("", index, name="index"), path("press/", press, name="press")]
-execute_from_command_line(["manage", "runserver", "--noreload", "ADDRESS:PORT"])
+execute_from_command_line(["manage", "runserver", "--noreload", ":".join(sys.argv[1:])])
 """
 
 
@@ -155,32 +160,35 @@ ipywidgets.VBox([button, shown])
 """
 
 JUPYTER = (
-    *("--ServerApp.base_url={prefix}", "--ServerApp.ip={address}", "--ServerApp.port={port}", "--ServerApp.port_retries=0"),
-    *("--no-browser", "--allow-root"),
+    "--ServerApp.base_url=$NB_PREFIX --ServerApp.ip={address} --ServerApp.port={port} --ServerApp.port_retries=0"
+    " --ServerApp.allow_remote_access=True --no-browser" + (" --allow-root" if os.geteuid() == 0 else "")
 )
+PREFIX = '{{ httpPathPrefix "web" }}'
 
 
 @dataclass(frozen=True)
 class Program:
-    """What stands for the image of a workspace kind.
+    """A program, and what its workspace kind says of it.
 
-    `{address}`, `{port}`, `{prefix}` (with a slash at either end) and `{path}` (without the last one) are filled in, in files
-    `ADDRESS` and `PORT`. The command's first word is a script of the program's environment. `opens` is what is opened below the
-    workspace's path.
+    `command` is a line for `sh` in the home directory: its first word is a script of the program's
+    environment, `{address}` and `{port}` are filled in, and `NB_PREFIX` is the workspace's path with
+    a slash at either end. `environment` holds values of `extraEnv`, `opens` what is opened below
+    the workspace's path.
     """
 
     name: str
     requirements: Sequence[str]
-    command: Sequence[str]
+    command: str
     steps: Callable[[Page], None]
     files: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     removes_prefix: bool = False
-    takes_token: bool = False
-    """Its kind gives it the token that a workspace has, as `JUPYTER_TOKEN`."""
+    has_token: bool = False
+    """The program asks for the workspace's token, which the proxy sends."""
+    port_id: str = "web"
     opens: str = ""
     with_data: Callable[[Page], None] | None = None
-    """Steps with addresses that the program sends as data: they need the program to be told the server's own base URL."""
+    """Steps with addresses that the program sends as data: it must know the server's own base URL."""
     lacks: Sequence[str] = ()
     """Requests and errors that are the program's own fault, at any address."""
     light: bool = False
@@ -191,36 +199,33 @@ PROGRAMS = (
     Program(
         "dash",
         ["dash"],
-        ["python", "app.py"],
+        "python app.py {address} {port}",
         steps.press,
         {"app.py": DASH},
-        {"DASH_URL_BASE_PATHNAME": "{prefix}"},
+        {"DASH_URL_BASE_PATHNAME": PREFIX},
         with_data=steps.dash_link,
         light=True,
     ),
     Program(
         "streamlit",
         ["streamlit"],
-        [
-            *("streamlit", "run", "app.py", "--server.address={address}", "--server.port={port}", "--server.headless=true"),
-            *("--server.baseUrlPath={prefix}", "--browser.gatherUsageStats=false"),
-        ],
+        "streamlit run app.py --server.address={address} --server.port={port} --server.headless=true"
+        " --server.baseUrlPath=$NB_PREFIX --browser.gatherUsageStats=false",
         steps.press,
         {"app.py": STREAMLIT},
     ),
     Program(
         "gradio",
         ["gradio"],
-        ["python", "app.py"],
+        "env GRADIO_ROOT_PATH=${NB_PREFIX%/} python app.py {address} {port}",
         steps.gradio,
         {"app.py": GRADIO},
-        {"GRADIO_ROOT_PATH": "{path}"},
         with_data=steps.gradio_file,
     ),
     Program(
         "bokeh",
         ["bokeh"],
-        ["bokeh", "serve", "app.py", "--address={address}", "--port={port}", "--prefix={path}", "--allow-websocket-origin=*"],
+        "bokeh serve app.py --address={address} --port={port} --prefix=${NB_PREFIX%/} --allow-websocket-origin='*'",
         steps.press,
         {"app.py": BOKEH},
         light=True,
@@ -228,14 +233,14 @@ PROGRAMS = (
     Program(
         "panel",
         ["panel"],
-        ["panel", "serve", "app.py", "--address={address}", "--port={port}", "--prefix={path}", "--allow-websocket-origin=*"],
+        "panel serve app.py --address={address} --port={port} --prefix=${NB_PREFIX%/} --allow-websocket-origin='*'",
         steps.press,
         {"app.py": PANEL},
     ),
     Program(
         "shiny",
         ["shiny"],
-        ["shiny", "run", "--host={address}", "--port={port}", "app.py"],
+        "shiny run --host={address} --port={port} app.py",
         steps.press,
         {"app.py": SHINY},
         removes_prefix=True,
@@ -243,20 +248,17 @@ PROGRAMS = (
     Program(
         "marimo",
         ["marimo"],
-        [
-            *("marimo", "edit", "--headless", "--no-token", "--skip-update-check", "--host={address}", "--port={port}"),
-            *("--base-url={path}", "app.py"),
-        ],
+        "marimo edit --headless --no-token --skip-update-check --host={address} --port={port} --base-url=${NB_PREFIX%/} app.py",
         steps.marimo,
         {"app.py": MARIMO},
     ),
     Program(
         "nbclassic",
         ["nbclassic", "ipykernel"],
-        ["jupyter-nbclassic", *JUPYTER],
+        f"jupyter-nbclassic {JUPYTER}",
         steps.nbclassic,
         {"app.ipynb": notebook("print('answer', 6 * 7)")},
-        takes_token=True,
+        has_token=True,
         opens="notebooks/app.ipynb",
         lacks=["/nbextensions/widgets/"],
         light=True,
@@ -264,9 +266,10 @@ PROGRAMS = (
     Program(
         "notebook",
         ["notebook"],
-        ["jupyter-notebook", *JUPYTER],
+        f"jupyter-notebook {JUPYTER}",
         steps.notebook,
         {"app.ipynb": notebook("print('answer', 6 * 7)")},
+        has_token=True,
         lacks=["(reading 'schema')"],
         takes_token=True,
         opens="notebooks/app.ipynb",
@@ -274,16 +277,23 @@ PROGRAMS = (
     Program(
         "voila",
         ["voila", "ipykernel", "ipywidgets"],
-        ["voila", "app.ipynb", "--no-browser", "--port={port}", "--base_url={prefix}", "--Voila.ip={address}"],
+        "voila app.ipynb --no-browser --port={port} --base_url=$NB_PREFIX --Voila.ip={address}",
         steps.press,
         {"app.ipynb": notebook(VOILA)},
     ),
     Program(
         "mlflow",
         ["mlflow"],
-        ["mlflow", "server", "--host={address}", "--port={port}", "--static-prefix={path}", "--workers=1"],
+        "mlflow server --host={address} --port={port} --static-prefix=${NB_PREFIX%/} --workers=1 --allowed-hosts='*'",
         steps.mlflow,
-        lacks=["/mlflow/users/current", "/mlflow/experiments/get-by-name"],  # it asks for what there is not, at `/` as well
+        lacks=["/mlflow/users/current", "/mlflow/experiments/get-by-name"],  # also at `/`, without a proxy
     ),
-    Program("django", ["django"], ["python", "app.py"], steps.press, {"app.py": DJANGO}, {"NB_PREFIX": "{prefix}"}, removes_prefix=True),
+    Program(
+        "django",
+        ["django"],
+        "python app.py {address} {port}",
+        steps.press,
+        {"app.py": DJANGO},
+        removes_prefix=True,
+    ),
 )

@@ -1,37 +1,37 @@
-"""A local cluster on which each program is a workspace kind, and Jupyter servers that show its workspaces."""
+"""One local cluster with a kind for each program, and Jupyter servers on it."""
 
 from __future__ import annotations
 
 import os
+import signal
+import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import kubernetes
-import psutil
 import yaml
-from programs_catalog import Program
-from programs_environments import cache, install
+from programs_catalog import PREFIX, Program
+from programs_environments import install
 
-from jupyter_workspaces.client import Client, Workspace, WorkspaceError
 from jupyter_workspaces.local import launch
-from jupyter_workspaces.resources import names
-from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS
+from jupyter_workspaces.resources.names import TOKEN_ENV
 
-ANSWER_SECONDS = 60
-START_SECONDS = 300
-END_SECONDS = 60
-STOP_SECONDS = 20
-TOKEN = "a-token-for-programs"
-PORT = "web"
-IMAGE = Path(__file__).with_name("programs_image.py")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "local"))
+
+from running_cluster import ask
+
+TOKEN = "programs-test-token"
+START_SECONDS = 90.0
+STOP_SECONDS = 30
+CONTAINER_PORT = 8888
+KINDS_PATH = "/apis/kubeflow.org/v1beta1/workspacekinds"
 
 
 @dataclass(frozen=True)
@@ -39,57 +39,86 @@ class Server:
     """A Jupyter server with the extension. `url` ends in a slash."""
 
     url: str
-    client: Client
-
-    def path(self, workspace: str, below: str = "") -> str:
-        """The address of a workspace's program."""
-        return f"{self.url}workspace/connect/default/{workspace}/{PORT}/{below}"
+    base_url: str
+    log: Path
 
 
 @contextmanager
-def cluster(home: Path, programs: Sequence[Program]) -> Iterator[None]:
-    """The cluster of a directory, with a kind of each program; deleted at the end."""
-    home.mkdir(parents=True)
-    home.chmod(0o700)
-    (home / "images.yaml").write_text(yaml.safe_dump({"images": [_image(program) for program in programs]}), encoding="utf-8")
+def cluster(home: Path) -> Iterator[Path]:
+    """Run a local cluster in `home`, and yield `home`. At the end its workspaces end with it."""
+    launch.start(home, timeout=START_SECONDS)
     try:
-        kubeconfig = launch.start(home)
-        with kubernetes.config.new_client_from_config(str(kubeconfig)) as api:
-            kinds = kubernetes.client.CustomObjectsApi(api)
-            for program in programs:
-                kinds.create_cluster_custom_object(WORKSPACE_KINDS.group, WORKSPACE_KINDS.version, WORKSPACE_KINDS.plural, _kind(program))
-        yield
+        yield home
     finally:
         launch.reset(home)
 
 
-def _image(program: Program) -> dict[str, Any]:
-    scripts = str(install(program.name, program.requirements))
-    command = [sys.executable, str(IMAGE), program.name, scripts, "{address}", "{port}", "{prefix}"]
-    return {"image": f"programs.example/{program.name}", "command": command}
+def add_kinds(home: Path, programs: Sequence[Program]) -> None:
+    """Map an image per program to its command, and create a kind per program."""
+    images = [{"image": image(program), "command": command(program, home)} for program in programs]
+    (home / "images.yaml").write_text(yaml.safe_dump({"images": images}), encoding="utf-8")
+    for program in programs:
+        status, made = ask(home, "POST", KINDS_PATH, kind(program))
+        assert status == 201, made
 
 
-def _kind(program: Program) -> dict[str, Any]:
-    port = {"id": PORT, "protocol": "HTTP", "defaultDisplayName": program.name}
+def image(program: Program) -> str:
+    """Return the name of the program's image."""
+    return f"programs.test/{program.name}:1"
+
+
+def command(program: Program, home: Path) -> list[str]:
+    """Return what runs for the program's image: its files are copied into the home first."""
+    files = home / "programs" / program.name
+    files.mkdir(parents=True)
+    for name, text in program.files.items():
+        (files / name).write_text(text, encoding="utf-8")
+    return ["/bin/sh", "-c", f"cp -R '{files}/.' . && exec {program.command}"]
+
+
+def kind(program: Program) -> dict[str, Any]:
+    """Return the program's WorkspaceKind. Its environment comes first on `PATH`."""
+    path = f"{install(program.name, program.requirements)}:/usr/local/bin:/usr/bin:/bin"
+    variables = {"PATH": path, "NB_PREFIX": PREFIX, "PYTHONUNBUFFERED": "1", **program.environment}
     picture = {"url": "https://pictures.example/program.svg"}
-    title = {"displayName": program.name, "description": f"{program.name} as a workspace."}
-    image = {"image": f"programs.example/{program.name}", "ports": [{"id": PORT, "port": 8888}]}
+    size = {"resources": {"requests": {"cpu": "100m", "memory": "256Mi"}}}
+    port = {"id": program.port_id, "displayName": "Page", "port": CONTAINER_PORT}
+    asked = "/" if program.removes_prefix else PREFIX
+    ready = {"httpGet": {"path": asked, "port": CONTAINER_PORT}, "periodSeconds": 1, "timeoutSeconds": 5}
+
+    def option(name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
+        value = {"id": name, "spawner": {"displayName": name}, "spec": spec}
+        return {"spawner": {"default": name}, "values": [value]}
+
     return {
-        "apiVersion": WORKSPACE_KINDS.api_version,
-        "kind": WORKSPACE_KINDS.kind,
-        "metadata": {"name": program.name, "annotations": {names.TOKEN_ENV: "JUPYTER_TOKEN"} if program.takes_token else {}},
+        "apiVersion": "kubeflow.org/v1beta1",
+        "kind": "WorkspaceKind",
+        "metadata": {
+            "name": program.name,
+            "annotations": {TOKEN_ENV: "JUPYTER_TOKEN"} if program.has_token else {},
+        },
         "spec": {
-            "spawner": {**title, "icon": picture, "logo": picture},
+            "spawner": {
+                "displayName": program.name,
+                "description": f"{program.name}, as in docs/programs.md",
+                "icon": picture,
+                "logo": picture,
+            },
             "podTemplate": {
-                "ports": [port | ({"httpProxy": {"removePathPrefix": True}} if program.removes_prefix else {})],
+                "ports": [
+                    {
+                        "id": program.port_id,
+                        "protocol": "HTTP",
+                        "defaultDisplayName": "Page",
+                        "httpProxy": {"removePathPrefix": program.removes_prefix},
+                    }
+                ],
                 "volumeMounts": {"home": "/home/jovyan"},
-                "extraEnv": [{"name": "NB_PREFIX", "value": f'{{{{ httpPathPrefix "{PORT}" }}}}'}],
+                "probes": {"readinessProbe": ready},
+                "extraEnv": [{"name": name, "value": value} for name, value in variables.items()],
                 "options": {
-                    "imageConfig": {"spawner": {"default": "latest"}, "values": [{"id": "latest", "spawner": title, "spec": image}]},
-                    "podConfig": {
-                        "spawner": {"default": "small"},
-                        "values": [{"id": "small", "spawner": title, "spec": {"resources": {"requests": {"cpu": "100m"}}}}],
-                    },
+                    "imageConfig": option("latest", {"image": image(program), "ports": [port]}),
+                    "podConfig": option("tiny", size),
                 },
             },
         },
@@ -97,70 +126,82 @@ def _kind(program: Program) -> dict[str, Any]:
 
 
 @contextmanager
-def server(base_url: str, port: int, cluster_home: Path, folder: Path) -> Iterator[Server]:
-    """A Jupyter server for the cluster in `cluster_home`."""
-    folder.mkdir()
-    environment = {name: value for name, value in os.environ.items() if name not in ("KUBECONFIG", "JUPYTER_WORKSPACES_URL")}
-    environment |= {f"JUPYTER_{name}_DIR": str(folder / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
-    environment |= {"JUPYTER_WORKSPACES_HOME": str(cluster_home), "JUPYTER_PREFER_ENV_PATH": "1"}
-    command = [
-        *(sys.executable, "-m", "jupyter_server", "--no-browser", "--allow-root", f"--ServerApp.port={port}"),
-        *("--ServerApp.port_retries=0", "--ServerApp.ip=127.0.0.1", f"--ServerApp.base_url={base_url}"),
-        *(f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={folder}"),
+def servers(home: Path, folder: Path, base_urls: Sequence[str]) -> Iterator[dict[str, Server]]:
+    """Run a Jupyter server for each base URL, on the cluster in `home`."""
+    with ExitStack() as stack:
+        yield {base_url: stack.enter_context(_server(home, folder, base_url)) for base_url in base_urls}
+
+
+@contextmanager
+def _server(home: Path, parent: Path, base_url: str) -> Iterator[Server]:
+    folder = parent / f"server{base_url.strip('/').replace('/', '-')}"
+    (folder / "work").mkdir(parents=True)
+    port = free_port()
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "KUBE"))}
+    own = {f"JUPYTER_{name}_DIR": str(folder / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
+    extensions = {"jupyter_workspaces": True}
+    line = [
+        *(sys.executable, "-m", "jupyter_server", "--no-browser", "--allow-root"),
+        *(f"--ServerApp.port={port}", "--ServerApp.port_retries=0", "--ServerApp.ip=127.0.0.1"),
+        *(f"--ServerApp.base_url={base_url}", f"--ServerApp.root_dir={folder / 'work'}"),
+        *(f"--IdentityProvider.token={TOKEN}", f"--ServerApp.jpserver_extensions={extensions}"),
     ]
-    url, log = f"http://127.0.0.1:{port}{base_url}", folder / "log"
+    log = folder / "log"
     with log.open("wb") as written:
-        process = subprocess.Popen(command, env=environment, cwd=folder, stdin=subprocess.DEVNULL, stdout=written, stderr=written)
+        process = subprocess.Popen(
+            line,
+            env=kept | own | {"JUPYTER_WORKSPACES_HOME": str(home), "JUPYTER_PREFER_ENV_PATH": "1"},
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=written,
+            stderr=written,
+            start_new_session=True,
+        )
     try:
-        answers(f"{url}api", process, log)
-        with Client(url, TOKEN, namespace="default") as client:
-            yield Server(url, client)
-    except Exception:
-        print(log.read_text(errors="replace")[-3000:], file=sys.stderr)
-        raise
+        url = f"http://127.0.0.1:{port}{base_url}"
+        until_answers(f"{url}api", process, log)
+        yield Server(url, base_url, log)
     finally:
-        process.terminate()
-        process.wait(STOP_SECONDS)
+        end(process)
 
 
-def answers(url: str, process: subprocess.Popen[bytes], log: Path, seconds: float = ANSWER_SECONDS) -> None:
-    """Wait until there is an answer. Raises `RuntimeError`."""
-    end = time.monotonic() + seconds
-    while process.poll() is None and time.monotonic() < end:
+def until_answers(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until a GET of `url` is answered with 2xx. Raises `RuntimeError` with the end of the log."""
+    deadline = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
         try:
             with urllib.request.urlopen(url, timeout=2):
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)
-    raise RuntimeError(f"{url} does not answer:\n{log.read_text(errors='replace')[-3000:]}")
+    raise RuntimeError(f"No answer from {url}:\n{log.read_text(errors='replace')[-3000:]}")
 
 
-@contextmanager
-def running(program: Program, maker: Server, name: str) -> Iterator[Workspace]:
-    """A workspace of a program, made at a server; deleted at the end, and then no process of the program may be left."""
-    workspace = maker.client.spawn(program.name, name, home="")
-    try:
-        workspace.wait(timeout=START_SECONDS, quiet=True)
-        yield workspace
-    except Exception:
-        print(f"The end of {name}'s log:\n{str(workspace.logs())[-3000:]}", file=sys.stderr)
-        raise
-    finally:
-        workspace.delete()
-        _ended(maker, program, name)
-
-
-def _ended(maker: Server, program: Program, name: str) -> None:
-    folder = f"{cache() / program.name}{os.sep}"
-    end = time.monotonic() + END_SECONDS
-    while True:
-        left = [one.pid for one in psutil.process_iter(["cmdline"]) if any(word.startswith(folder) for word in one.info["cmdline"] or ())]
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Stop a process and those of its group: by SIGTERM, then by SIGKILL."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
         try:
-            maker.client.get(name)
-            gone = False
-        except WorkspaceError as error:
-            gone = error.status == 404
-        if gone and not left:
-            return
-        assert time.monotonic() < end, f"{name} is {'gone' if gone else 'still there'}, its processes {left or 'too'}"
-        time.sleep(0.1)
+            os.killpg(process.pid, number)
+            process.wait(STOP_SECONDS)
+        except (ProcessLookupError, subprocess.TimeoutExpired):
+            continue
+
+
+def processes_of(workspace: str) -> list[str]:
+    """Return the command lines of the processes of a workspace of `default` that still run."""
+    mark = f"JUPYTER_WORKSPACE=default/{workspace}".encode()
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark in (process / "environ").read_bytes().split(b"\0"):
+                found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+        except OSError:  # ended meanwhile, or another user's
+            continue
+    return [line for line in found if line]
+
+
+def free_port() -> int:
+    """Return a port of 127.0.0.1 at which nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])

@@ -1,4 +1,4 @@
-"""The Python environments of the programs: one each, installed from PyPI once, kept in the user's cache."""
+"""Environments of the programs: installed once and kept in the user's cache."""
 
 from __future__ import annotations
 
@@ -11,13 +11,18 @@ from pathlib import Path
 
 
 def cache() -> Path:
-    """The folder of all environments."""
-    named = os.environ.get("JUPYTER_WORKSPACES_PROGRAMS")
-    return Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jupyter-workspaces" / "programs"
+    """Return the folder that holds one environment per program."""
+    if named := os.environ.get("JUPYTER_WORKSPACES_PROGRAMS"):
+        return Path(named)
+    folder = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(folder) / "jupyter-workspaces" / "programs"
 
 
 def install(name: str, requirements: Sequence[str]) -> Path:
-    """Make an environment, once, and return its folder of scripts. Raises `subprocess.CalledProcessError`."""
+    """Create an environment unless it is there, and return its folder of scripts.
+
+    Raises `subprocess.CalledProcessError`.
+    """
     environment = cache() / name
     done = environment / "installed"
     wanted = "\n".join(requirements)
@@ -25,7 +30,7 @@ def install(name: str, requirements: Sequence[str]) -> Path:
         shutil.rmtree(environment, ignore_errors=True)
         python = str(environment / "bin" / "python")
         if uv := shutil.which("uv"):
-            subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(environment)], check=True)
+            subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, environment], check=True)
             command = [uv, "pip", "install", "--quiet", "--python", python]
         else:
             subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)

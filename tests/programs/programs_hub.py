@@ -1,4 +1,4 @@
-"""A real JupyterHub with configurable-http-proxy: programs and a Lab in workspaces of a local cluster, behind it."""
+"""A real JupyterHub with configurable-http-proxy, and programs in workspaces behind it."""
 
 from __future__ import annotations
 
@@ -9,23 +9,29 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-import programs_steps
-from playwright.sync_api import Browser, Page, expect
+import programs_steps as steps
+from playwright.sync_api import Browser, Page
 from programs_catalog import Program
-from programs_cluster import PORT, answers, cluster
+from programs_cluster import add_kinds, cluster, end, free_port, until_answers
 from programs_environments import cache, install
-from programs_running import free_port, steps
+from programs_running import use_page, workspace
 
-HUB_SECONDS = 120
-STOP_SECONDS = 20
-USERS = ("ana", "ana@example.org")
-"""The second one's base URL has an escape in it."""
+from jupyter_workspaces.client import Client
+from jupyter_workspaces.resources.templates import is_plain_base_url
+
+USERS = {"ana": "token-of-ana", "ana@b.org": "token-of-address", "ana+c@b.org": "token-of-plus"}
+"""Users and their API tokens. Only the last one's base URL has an escape in it."""
+
+LAB = Program("jupyterlab", [], "", steps.lab, opens="lab", port_id="jupyterlab")
+"""Of the sample kind of this name, which is there on every local cluster."""
+
 CONFIG = """\
 c.JupyterHub.bind_url = "http://127.0.0.1:{public}"
 c.JupyterHub.hub_bind_url = "http://127.0.0.1:{hub}"
@@ -33,6 +39,7 @@ c.ConfigurableHTTPProxy.api_url = "http://127.0.0.1:{api}"
 c.ConfigurableHTTPProxy.command = {proxy!r}
 c.JupyterHub.authenticator_class = "dummy"
 c.JupyterHub.spawner_class = "simple"
+c.JupyterHub.api_tokens = {tokens!r}
 c.Authenticator.allow_all = True
 c.SimpleLocalProcessSpawner.home_dir_template = {home!r} + "/{{username}}"
 c.Spawner.cmd = [{python!r}, "-m", "jupyterhub.singleuser"]
@@ -43,33 +50,63 @@ c.Spawner.start_timeout = c.Spawner.http_timeout = 120
 """
 
 
+def use_behind_hub(programs: Sequence[Program], browser: Browser) -> list[list[str]]:
+    """Try the programs and JupyterLab as each user, and return the rows of the table."""
+    rows = [["program", *(f"as {user}, behind JupyterHub" for user in USERS)]]
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="jw-hub-")))
+        home = stack.enter_context(cluster(folder / "cluster"))
+        add_kinds(home, programs)
+        url = stack.enter_context(hub(home, folder))
+        pages = {user: _signed_in(browser, url, user) for user in USERS}
+        for program in (*programs, LAB):
+            row = [program.name]
+            for number, (user, page) in enumerate(pages.items()):
+                row.append(_tried(program, f"{program.name}-{number}", user, url, page))
+                print(f"{program.name}, {user}: {row[-1]}", flush=True)
+            rows.append(row)
+    return rows
+
+
+def _tried(program: Program, name: str, user: str, url: str, page: Page) -> str:
+    began = time.monotonic()
+    base_url = _base_url(user)
+    server = url.rstrip("/") + base_url
+    try:
+        with workspace(program, name, Client(server, USERS[user], namespace="default", start=False)):
+            use_page(program, name, page, server, with_data=is_plain_base_url(base_url))
+            page.goto("about:blank")  # a page of a deleted workspace would go on asking for it
+    except Exception:  # noqa: BLE001 - whatever went wrong is this row's result
+        traceback.print_exc()
+        return "FAIL"
+    return f"ok {time.monotonic() - began:.0f} s"
+
+
 @contextmanager
-def hub(home: Path) -> Iterator[str]:
-    """The hub's address. Each user's server has the extension, for the local cluster in `home`/cluster."""
+def hub(cluster_home: Path, folder: Path) -> Iterator[str]:
+    """Run a hub whose users' servers work with the cluster in `cluster_home`. Yields its URL."""
     python = install("jupyterhub", ["jupyterhub"]) / "python"
     site = next((python.parent.parent / "lib").glob("python*/site-packages"))
-    (site / "tests.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")
-    proxy = cache() / "proxy"
-    if not (proxy / "node_modules").exists():
-        proxy.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["npm", "install", "--no-audit", "--no-fund", "configurable-http-proxy"], cwd=proxy, check=True)
-    public = free_port()
+    ours = sysconfig.get_path("purelib")
+    (site / "tests.pth").write_text(f"import site; site.addsitedir({ours!r})\n")
+    public, private, api = free_port(), free_port(), free_port()
     text = CONFIG.format(
         public=public,
-        hub=free_port(),
-        api=free_port(),
-        proxy=[shutil.which("node"), str(proxy / "node_modules" / "configurable-http-proxy" / "bin" / "configurable-http-proxy")],
-        home=str(home),
+        hub=private,
+        api=api,
+        proxy=[shutil.which("node"), str(_proxy())],
+        tokens={token: user for user, token in USERS.items()},
+        home=str(folder),
         python=str(python),
-        environment={"JUPYTER_WORKSPACES_HOME": str(home / "cluster")},
+        environment={"JUPYTER_WORKSPACES_HOME": str(cluster_home)},
     )
-    (home / "config.py").write_text(text)
+    (folder / "config.py").write_text(text)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "KUBE"))}
-    log = home / "log"
+    log = folder / "log"
     with log.open("wb") as written:
         process = subprocess.Popen(
             [str(python), "-m", "jupyterhub", "-f", "config.py"],
-            cwd=home,
+            cwd=folder,
             env=kept | {"PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}"},
             stdin=subprocess.DEVNULL,
             stdout=written,
@@ -77,116 +114,38 @@ def hub(home: Path) -> Iterator[str]:
             start_new_session=True,
         )
     try:
-        answers(f"http://127.0.0.1:{public}/hub/api", process, log, HUB_SECONDS)
-        yield f"http://127.0.0.1:{public}/"
+        url = f"http://127.0.0.1:{public}/"
+        until_answers(f"{url}hub/api", process, log)
+        yield url
     except Exception:
         print(log.read_text(errors="replace")[-4000:], file=sys.stderr)
         raise
     finally:
-        for end in (signal.SIGTERM, signal.SIGKILL):  # also the proxy and the users' servers
-            try:
-                os.killpg(process.pid, end)
-                process.wait(STOP_SECONDS)
-            except (ProcessLookupError, subprocess.TimeoutExpired):
-                continue
+        end(process)
 
 
-class User:
-    """A person with a browser of their own, signed in to the hub."""
-
-    def __init__(self, browser: Browser, hub_url: str, name: str) -> None:
-        self.name = name
-        self.page: Page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
-        self.page.goto(f"{hub_url}hub/login?next={quote(f'/hub/spawn/{name}', safe='')}")
-        self.page.get_by_label("Username").fill(name)
-        self.page.get_by_label("Password").fill("any")
-        self.page.get_by_role("button", name="Sign in").click()
-        self.page.wait_for_url(lambda found: "/user/" in found and found.rstrip("?").endswith("/api"), timeout=3 * programs_steps.SLOW)
-        self.url = self.page.url.rstrip("?").removesuffix("api")
-
-    def make(self, name: str, kind: str, image: str, size: str) -> None:
-        """Make a workspace as a page of the server does, and wait until it runs."""
-        self.page.goto(f"{self.url}api")
-        made = self.page.evaluate(MAKE, {"api": f"{self.url}workspaces/api/v1/", "name": name, "kind": kind, "image": image, "size": size})
-        assert made == "Running", made
-
-    def delete(self, name: str) -> None:
-        self.page.goto(f"{self.url}api")
-        deleted = self.page.evaluate(DELETE, {"api": f"{self.url}workspaces/api/v1/", "name": name})
-        assert deleted == 204, deleted
-
-    def path(self, name: str, port: str, below: str = "") -> str:
-        return f"{self.url}workspace/connect/default/{name}/{port}/{below}"
+def _proxy() -> Path:
+    """Install configurable-http-proxy, once, and return its script."""
+    folder = cache() / "proxy"
+    if not (folder / "node_modules").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        command = ["npm", "install", "--no-audit", "--no-fund", "configurable-http-proxy"]
+        subprocess.run(command, cwd=folder, check=True)
+    return folder / "node_modules" / "configurable-http-proxy" / "bin" / "configurable-http-proxy"
 
 
-TOKEN = """const token = document.cookie.match(/(?:^|; )_xsrf=([^;]*)/)?.[1] ?? "";
-  const headers = {"Content-Type": "application/json", "X-XSRFToken": token};"""
-MAKE = f"""async ({{api, name, kind, image, size}}) => {{
-  {TOKEN}
-  const podTemplate = {{
-    podMetadata: {{labels: {{}}, annotations: {{}}}}, volumes: {{data: [], secrets: []}}, options: {{imageConfig: image, podConfig: size}},
-  }};
-  const body = JSON.stringify({{data: {{name, kind, paused: false, deferUpdates: false, podTemplate}}}});
-  const answer = await fetch(`${{api}}workspaces/default`, {{method: "POST", headers, body}});
-  if (!answer.ok) return `${{answer.status}} ${{await answer.text()}}`;
-  for (let tries = 0; tries < 600; tries++) {{
-    const {{data}} = await (await fetch(`${{api}}workspaces/default?filter=name%3D${{name}}`)).json();
-    if (data[0]?.state === "Running" || data[0]?.state === "Error") return data[0].state === "Running" ? "Running" : data[0].stateMessage;
-    await new Promise(resolve => setTimeout(resolve, 500));
-  }}
-  return "It did not start in time.";
-}}"""
-DELETE = f"""async ({{api, name}}) => {{
-  {TOKEN}
-  return (await fetch(`${{api}}workspaces/default/${{name}}`, {{method: "DELETE", headers}})).status;
-}}"""
+def _base_url(user: str) -> str:
+    """Return the base URL of the user's server, as JupyterHub escapes it."""
+    return f"/user/{quote(user, safe='@~')}/"
 
 
-def use_behind_hub(programs: Sequence[Program], browser: Browser) -> list[list[str]]:
-    """A row for a Lab and each program, a column for each user: "ok", or "FAIL"."""
-    rows = [["behind JupyterHub", *USERS], *([name] for name in ("jupyterlab", *(program.name for program in programs)))]
-    with ExitStack() as stack:
-        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="jw-hub-")))
-        stack.enter_context(cluster(home / "cluster", programs))
-        url = stack.enter_context(hub(home))
-        for number, name in enumerate(USERS):
-            user = User(browser, url, name)
-            rows[1].append(_tried(lambda user=user, number=number: _use_lab(user, f"lab-{number}")))
-            for row, program in zip(rows[2:], programs, strict=True):
-                row.append(_tried(lambda user=user, number=number, program=program: _use(user, f"{program.name}-{number}", program)))
-            user.page.context.close()
-    return rows
-
-
-def _tried(use: Callable[[], None]) -> str:
-    try:
-        use()
-    except Exception:  # noqa: BLE001 - whatever went wrong is this cell's result
-        traceback.print_exc()
-        return "FAIL"
-    return "ok"
-
-
-def _use(user: User, name: str, program: Program) -> None:
-    user.make(name, program.name, "latest", "small")
-    try:
-        steps(program, user.page, user.url, user.path(name, PORT, program.opens), with_data=True)
-    finally:
-        user.delete(name)
-
-
-def _use_lab(user: User, name: str) -> None:
-    """A Lab in a workspace: its kernel answers in a console."""
-    user.make(name, "jupyterlab", "jupyterlab_scipy_190", "tiny_cpu")
-    page = user.page
-    try:
-        page.goto(user.path(name, "jupyterlab", "lab"))
-        page.locator(".jp-LauncherCard[data-category='Console']").first.click(timeout=2 * programs_steps.SLOW)
-        prompt = page.locator(".jp-CodeConsole-promptCell .cm-content")
-        expect(page.locator(".jp-CodeConsole-banner")).to_be_visible(timeout=2 * programs_steps.SLOW)  # the kernel is ready
-        prompt.click()
-        page.keyboard.type("print('answer', 6 * 7)")
-        page.keyboard.press("Shift+Enter")
-        expect(page.locator(".jp-OutputArea-output").last).to_contain_text(programs_steps.ANSWER, timeout=programs_steps.SLOW)
-    finally:
-        user.delete(name)
+def _signed_in(browser: Browser, url: str, user: str) -> Page:
+    """Sign in at the hub, start the user's server, and return a page that has its cookies."""
+    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    page.goto(f"{url}hub/login?next=%2Fhub%2Fspawn%2F{quote(user)}")
+    page.get_by_label("Username").fill(user)
+    page.get_by_label("Password").fill("any")
+    page.get_by_role("button", name="Sign in").click()
+    server = f"{url.rstrip('/')}{_base_url(user)}api"
+    page.wait_for_url(lambda found: found.startswith(server), timeout=3 * steps.SLOW)
+    return page

@@ -76,3 +76,18 @@ def mlflow(page: Page) -> None:
     page.get_by_role("dialog").get_by_role("textbox").first.fill("answer-42")
     page.get_by_role("dialog").get_by_role("button", name="Create").click()
     expect(page.get_by_text("answer-42").first).to_be_visible(timeout=SLOW)
+
+
+def lab(page: Page) -> None:
+    """A console of JupyterLab, and its kernel's answer."""
+    expect(page.locator(".jp-Launcher-body")).to_be_visible(timeout=2 * SLOW)
+    base_url = page.evaluate("JSON.parse(document.getElementById('jupyter-config-data').textContent).baseUrl")
+    assert page.url.partition("://")[2].partition("/")[2].startswith(base_url[1:]), base_url
+    page.locator(".jp-LauncherCard[data-category='Console']").first.click()
+    # JupyterLab clears the console when its kernel connects: what was typed before is lost.
+    expect(page.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible(timeout=2 * SLOW)
+    expect(page.locator(".jp-CodeConsole-banner")).to_be_visible(timeout=SLOW)
+    page.locator(".jp-CodeConsole-promptCell .cm-content").click()
+    page.keyboard.type("print('answer', 6 * 7)")
+    page.keyboard.press("Shift+Enter")
+    expect(page.locator(".jp-OutputArea-output").last).to_contain_text(ANSWER, timeout=SLOW)
