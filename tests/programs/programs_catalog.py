@@ -271,7 +271,6 @@ PROGRAMS = (
         {"app.ipynb": notebook("print('answer', 6 * 7)")},
         has_token=True,
         lacks=["(reading 'schema')"],
-        takes_token=True,
         opens="notebooks/app.ipynb",
     ),
     Program(

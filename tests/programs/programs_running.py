@@ -61,7 +61,7 @@ def use(program: Program, way: Way, servers: Mapping[str, Server], browser: Brow
             page = signed_in(context, opens)
             use_page(program, name, page, opens.url, with_data=way.creates == way.opens)
         finally:
-            page.context.close()
+            context.close()
 
 
 @contextmanager

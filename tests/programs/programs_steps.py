@@ -55,10 +55,7 @@ def nbclassic(page: Page) -> None:
 def notebook(page: Page) -> None:
     expect(page.locator(".jp-Cell").first).to_be_visible(timeout=SLOW)
     answer = page.locator(".jp-OutputArea-output").first
-    select = page.get_by_role("dialog").get_by_role("button", name="Select")
-    for _ in range(12):  # before the kernel is ready nothing is run, or the page asks which kernel it shall be
-        if select.is_visible():
-            select.click()
+    for _ in range(12):  # nothing is run before the kernel is ready, and nothing says so
         page.locator(".jp-Cell .cm-content").first.click()
         page.keyboard.press("Control+Enter")
         try:
