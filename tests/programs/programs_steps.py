@@ -55,7 +55,10 @@ def nbclassic(page: Page) -> None:
 def notebook(page: Page) -> None:
     expect(page.locator(".jp-Cell").first).to_be_visible(timeout=SLOW)
     answer = page.locator(".jp-OutputArea-output").first
-    for _ in range(12):  # nothing is run before the kernel is ready, and nothing says so
+    select = page.get_by_role("dialog").get_by_role("button", name="Select", exact=True)
+    for _ in range(12):  # before the kernel is ready, nothing is run, or the page asks which kernel to use
+        if select.is_visible():
+            select.click()
         page.locator(".jp-Cell .cm-content").first.click()
         page.keyboard.press("Control+Enter")
         try:
