@@ -282,6 +282,8 @@ class HttpHandler(ConnectHandler):
         )
         for name, value in passed:
             self.add_header(name, value)
+        if changing is not None and isinstance(changing[0], Appender):
+            self.add_header("Vary", "Sec-Fetch-Dest")  # the same address has other bytes for scripts
         await self.flush()
         if self.request.method != "HEAD":
             async for chunk in _pieces(response, changing):

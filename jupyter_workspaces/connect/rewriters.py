@@ -23,7 +23,7 @@ SCRIPTS = frozenset(
     )
 )
 
-_UNREADABLE = re.compile(r"utf-?(?:16|32)|ucs|ebcdic", re.IGNORECASE)
+_UNREADABLE = re.compile(r"utf-?(?:16|32|7)|ucs|ebcdic|iso-2022", re.IGNORECASE)
 _DOWNLOAD = re.compile(r"\s*attachment\b", re.IGNORECASE)
 
 
@@ -36,7 +36,7 @@ class Rewriter(Protocol):
 
 def rewriter(path: PublicPath, content_type: str, *, asked: str, charset: str = "", disposition: str = "") -> Rewriter | None:
     """Return what rewrites a body of this type, None for nothing. `asked` is the path of the request as the workspace sees it."""
-    if path.same or _UNREADABLE.match(charset) or _DOWNLOAD.match(disposition):
+    if path.same or is_unreadable(charset) or is_download(disposition):
         return None
     if content_type in PAGES:
         return HtmlRewriter(path)
@@ -45,3 +45,13 @@ def rewriter(path: PublicPath, content_type: str, *, asked: str, charset: str = 
     if content_type == "application/json" and is_kernelspecs(path, asked):
         return KernelspecsRewriter(path)
     return None
+
+
+def is_unreadable(charset: str) -> bool:
+    """Return whether bytes of ASCII markup may mean something else in this character set."""
+    return _UNREADABLE.match(charset) is not None
+
+
+def is_download(disposition: str) -> bool:
+    """Return whether a `Content-Disposition` makes the body a file that the user keeps."""
+    return _DOWNLOAD.match(disposition) is not None

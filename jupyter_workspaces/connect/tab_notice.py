@@ -10,7 +10,8 @@ All other bytes are the program's own. A page is left alone unless
 
 - the request says `Sec-Fetch-Dest: document` (Fetch Metadata): no frames, no requests of scripts,
   no programs that are not browsers;
-- the response is a complete HTML page with status 200 in a readable encoding, and no download;
+- the response is a complete HTML page with status 200 in a readable encoding, no download, and
+  without `Cache-Control: no-transform` (RFC 9111 §5.2.2.6);
 - its policies allow a script and a request of its own origin (CSP 3), and no `sandbox`;
 - its last bytes are `</html>`, after which the parser still accepts a script (WHATWG HTML,
   "after after body").
@@ -25,7 +26,7 @@ from functools import cache
 from html import escape
 from importlib.resources import files
 
-from .rewriters import Rewriter
+from .rewriters import Rewriter, is_download, is_unreadable
 
 SETTING = "jupyter_workspaces_tab_notices"
 TAB = ".tab"  # beside a workspace's ports, whose names have no dot
@@ -35,8 +36,6 @@ TIMING = "jupyter-workspaces"
 
 _END = re.compile(rb"</html[\t\n\f\r ]*>[\t\n\f\r ]*\Z", re.IGNORECASE)
 _LONGEST_END = 256
-_UNREADABLE = re.compile(r"utf-?(?:16|32)|ucs|ebcdic|utf-?7|iso-2022", re.IGNORECASE)
-_DOWNLOAD = re.compile(r"\s*attachment\b", re.IGNORECASE)
 _POLICIES = frozenset(("content-security-policy", "content-security-policy-report-only"))
 _INTEGRITY = frozenset(("integrity-policy", "integrity-policy-report-only"))
 
@@ -66,11 +65,13 @@ def opens_tab(method: str, headers: Mapping[str, str]) -> bool:
 
 def takes_notice(status: int, content_type: str, charset: str, headers: Iterable[tuple[str, str]]) -> bool:
     """Return whether the script can be appended to a response with these headers."""
-    if status != 200 or content_type != "text/html" or _UNREADABLE.match(charset):
+    if status != 200 or content_type != "text/html" or is_unreadable(charset):
         return False
     for name, value in headers:
         lower = name.lower()
-        if lower in _INTEGRITY or (lower == "content-disposition" and _DOWNLOAD.match(value)):
+        if lower in _INTEGRITY or (lower == "content-disposition" and is_download(value)):
+            return False
+        if lower == "cache-control" and "no-transform" in value.lower():
             return False
         if lower in _POLICIES and not all(map(allows_notice, value.split(","))):
             return False

@@ -43,6 +43,7 @@ async def test_the_page_of_a_tab_gets_one_script_element_after_its_last_byte(bro
     assert status == 200
     assert page == plain + f'<script async src="{source}"></script>'.encode()
     assert headers["ETag"] == 'W/"v1"'
+    assert "Sec-Fetch-Dest" in headers.getall("Vary", ())
     assert "Content-Encoding" not in headers
     assert "Content-Length" not in headers
 
@@ -145,6 +146,11 @@ def test_only_a_page_that_is_whole_and_was_found_gets_the_script(status):
 
 def test_a_page_whose_scripts_must_prove_their_integrity_is_left_alone():
     assert not takes_notice(200, "text/html", "", [("Integrity-Policy", "blocked-destinations=(script)")])
+
+
+def test_a_page_that_may_not_be_transformed_is_left_alone():
+    assert not takes_notice(200, "text/html", "", [("Cache-Control", "private, No-Transform")])
+    assert takes_notice(200, "text/html", "", [("Cache-Control", "private")])
 
 
 def test_an_address_cannot_leave_its_attribute():
