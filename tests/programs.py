@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -74,6 +75,7 @@ def main() -> int:
     named = chosen.names or (("dash", "streamlit") if chosen.hub else known)
     programs = [program for program in PROGRAMS if program.name in named and (program.light or not chosen.light)]
     ways = [WAYS[number] for number in chosen.way] if chosen.way else list(WAYS)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # leaves by the `finally` of what runs
     with sync_playwright() as playwright:
         executable = os.environ.get("JUPYTER_WORKSPACES_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
         browser = playwright.chromium.launch(executable_path=executable)
