@@ -19,7 +19,8 @@ def opened(server, open_panel):
     page = open_panel()
     until(lambda: page.panel.form.cards.kinds)
     page.panel.form.cards.chosen = "jupyterlab"
-    until(lambda: ("claims", "default") in server.asked and page.panel.form.home.claim.value == NEW)
+    until(lambda: "home-bella" in dict(page.panel.form.home.claim.control.options).values())
+    until(lambda: page.panel.form.home.claim.value == NEW)
     page.settle()
     return page
 
