@@ -14,6 +14,7 @@ import aiohttp
 from tornado.iostream import IOStream, StreamClosedError
 
 from ..timeouts import timeout
+from ..transports import abort, unsent_bytes
 from .frames import PING, Frames, Violation, close_frame, frame
 
 BUFFER_BYTES = 64 * 2**10
@@ -58,8 +59,8 @@ class Inside:
 
     def close(self) -> None:
         """At once; what has not been sent is dropped."""
-        if self._transport.get_write_buffer_size():
-            self._transport.abort()
+        if unsent_bytes(self._transport):
+            abort(self._transport)
         self._response.close()
 
 

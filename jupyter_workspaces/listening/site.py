@@ -9,10 +9,12 @@ import socket
 import ssl
 from asyncio import sslproto
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from aiohttp import web
 
+from ..transports import abort
 from .accepting import Listener, listening_sockets
 from .connections import Connection, Connections, Limits
 
@@ -112,7 +114,7 @@ class _Protocol(web.RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        self.connection.close = transport.abort
+        self.connection.close = partial(abort, transport)
         self.connection.held = lambda: not transport.is_reading()
         super().connection_made(transport)
 

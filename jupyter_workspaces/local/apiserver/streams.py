@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from ...transports import abort
 from . import forms, list_options, status, tables
 from .engine import Engine
 from .forms import Form
@@ -107,7 +108,7 @@ class _Stall(AbstractAsyncContextManager[None]):
 
     def begin(self) -> None:
         if self._timer is None and self._transport is not None:
-            self._timer = asyncio.get_running_loop().call_later(STALL_SECONDS, self._transport.abort)
+            self._timer = asyncio.get_running_loop().call_later(STALL_SECONDS, abort, self._transport)
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         if self._timer is not None:
