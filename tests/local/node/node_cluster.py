@@ -20,6 +20,7 @@ from jupyter_workspaces.local.apiserver.server import ApiServer
 from jupyter_workspaces.local.apiserver.store import Store
 from jupyter_workspaces.local.directory import Directory
 from jupyter_workspaces.local.node import Agent, PodAccess, PodLogs, stop_pods
+from jupyter_workspaces.local.node.records import all_pods
 from jupyter_workspaces.resources.catalog import (
     CONFIG_MAPS,
     EVENTS,
@@ -204,6 +205,8 @@ async def node_cluster(
             finally:
                 await nodes.stop_agent()
                 await asyncio.to_thread(stop_pods, directory)
+                for pod in all_pods(directory):
+                    pod.remove()  # with what it has outside of this directory
     finally:
         await server.stop()
         store.close()
