@@ -30,18 +30,22 @@ Object = dict[str, Any]
 LIMIT_SECONDS = 60.0
 
 
-async def begin(played: PlayedCluster, when: datetime | None = None) -> None:
-    """As a server of ours does it."""
+async def write(played: PlayedCluster, patch: Callable[[Object], Object], what: str) -> None:
+    """Patch this very version of the workspace, as a server of ours does; again after the controller wrote a status meanwhile."""
 
-    async def begun() -> bool:
-        patch = restarts.begun(await played.workspace(), restarts.new_id(when or datetime.now(timezone.utc)))
+    async def written() -> bool:
         try:
-            await played.cluster.patch(WORKSPACES, "dora", patch, "default")
-        except Conflict:  # the controller wrote a status meanwhile
+            await played.cluster.patch(WORKSPACES, "dora", patch(await played.workspace()), "default")
+        except Conflict:
             return False
         return True
 
-    await played.until(begun, "the restart to be written")
+    await played.until(written, what)
+
+
+async def begin(played: PlayedCluster, when: datetime | None = None) -> None:
+    began = restarts.new_id(when or datetime.now(timezone.utc))
+    await write(played, lambda workspace: restarts.begun(workspace, began), "the restart to be written")
 
 
 async def ended(played: PlayedCluster) -> bool:
@@ -120,8 +124,7 @@ async def test_pausing_by_hand_is_no_restart(play: Play) -> None:
         await played.state("Running")
         await begin(played)
         await played.until(lambda: ended_or_terminating(played), "the pod to be asked to end")
-        patch = restarts.given_up(await played.workspace())
-        await played.cluster.patch(WORKSPACES, "dora", patch, "default")
+        await write(played, restarts.given_up, "the end of the restart to be written")
         await played.end_pods()
 
         await played.state("Paused")
