@@ -177,7 +177,7 @@ class OriginStateHandler(AtOrigin, StateHandler):
         return f"{self.session.server if self.session is not None else self._server}{self.base_url}"
 
     async def authenticate(self) -> None:
-        """As the others; a browser whose session ended with its workspace is told so. Raises `Absent`."""
+        """Authenticate by session. Raises `Absent` if the session ended because its workspace was deleted."""
         try:
             await super().authenticate()
         except Refused as refusal:

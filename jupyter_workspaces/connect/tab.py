@@ -1,7 +1,7 @@
-"""The notice in a workspace's tab (`tab_notice`): its script, and what happened to the workspace.
+"""Handlers of the notice in a workspace's tab (`tab_notice`): its script, and the workspace's state.
 
-Both are below the workspace's own path, so they are of the page's origin and covered by its session
-where workspaces have an origin of their own. They tell the page what refusals tell it anyway, and
+Both are served below the workspace's own path, so they have the page's origin, and the session of
+that origin if workspaces have one of their own. They return nothing that refusals do not contain, and
 change nothing: *Resume* is a link to the page that the proxy shows for the workspace.
 """
 

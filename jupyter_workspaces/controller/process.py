@@ -70,7 +70,10 @@ class Controller:
         self.health = Health(self.metrics, {"process": lambda: None}, ready)
 
     async def serve(self) -> None:
-        """Serve until cancelled. Raises `OSError` if a port is taken, and `StillWorking`. Other failures are retried and shown by `/readyz`."""
+        """Serve until cancelled. Raises `OSError` if a port is taken, and `StillWorking`.
+
+        Other failures are retried and shown by `/readyz`.
+        """
         over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._cluster.close)

@@ -63,10 +63,10 @@ async def run(
 
     Waits for an unreachable API server.
 
-    `shared` are caches of workspaces and kinds that belong to the caller. `within` includes the health of the other caches.
+    `shared` are caches of workspaces and kinds that belong to the caller. `within` includes the
+    health of the other caches.
     """
     view = View(cluster, shared)
-    exclude = within.include(lambda: view.health) if within is not None else None
     watched: Monitor = monitor or _Nobody()
     workspaces: WorkQueue[Key] = WorkQueue("workspace")
     kinds: WorkQueue[Key] = WorkQueue("workspace kind")
@@ -84,6 +84,7 @@ async def run(
     watched.queue("workspace", workspaces.__len__)
     watched.queue("kind", kinds.__len__)
     _connect(view, workspaces, kinds)
+    exclude = within.include(lambda: view.health) if within is not None else None
     try:
         await _synced(view)
         tasks = [
