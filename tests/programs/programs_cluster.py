@@ -146,21 +146,23 @@ def _server(home: Path, parent: Path, base_url: str) -> Iterator[Server]:
         *(f"--ServerApp.base_url={base_url}", f"--ServerApp.root_dir={folder / 'work'}"),
         *(f"--IdentityProvider.token={TOKEN}", f"--ServerApp.jpserver_extensions={extensions}"),
     ]
+    url = f"http://127.0.0.1:{port}{base_url}"
+    environment = kept | own | {"JUPYTER_WORKSPACES_HOME": str(home), "JUPYTER_PREFER_ENV_PATH": "1"}
+    with running(line, environment, folder, f"{url}api") as log:
+        yield Server(url, base_url, log)
+
+
+@contextmanager
+def running(line: Sequence[str], environment: Mapping[str, str], folder: Path, url: str) -> Iterator[Path]:
+    """Run a server in `folder`, in a process group of its own, and wait until `url` answers. Yields its log."""
     log = folder / "log"
     with log.open("wb") as written:
         process = subprocess.Popen(
-            line,
-            env=kept | own | {"JUPYTER_WORKSPACES_HOME": str(home), "JUPYTER_PREFER_ENV_PATH": "1"},
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=written,
-            stderr=written,
-            start_new_session=True,
+            line, env=environment, cwd=folder, stdin=subprocess.DEVNULL, stdout=written, stderr=written, start_new_session=True
         )
     try:
-        url = f"http://127.0.0.1:{port}{base_url}"
-        until_answers(f"{url}api", process, log)
-        yield Server(url, base_url, log)
+        until_answers(url, process, log)
+        yield log
     finally:
         end(process)
 

@@ -18,7 +18,7 @@ from urllib.parse import quote
 import programs_steps as steps
 from playwright.sync_api import Browser, Page
 from programs_catalog import Program
-from programs_cluster import add_kinds, cluster, end, free_port, until_answers
+from programs_cluster import add_kinds, cluster, free_port, running
 from programs_environments import cache, install
 from programs_running import use_page, workspace
 
@@ -101,26 +101,14 @@ def hub(cluster_home: Path, folder: Path) -> Iterator[str]:
     )
     (folder / "config.py").write_text(text)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "KUBE"))}
-    log = folder / "log"
-    with log.open("wb") as written:
-        process = subprocess.Popen(
-            [str(python), "-m", "jupyterhub", "-f", "config.py"],
-            cwd=folder,
-            env=kept | {"PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}"},
-            stdin=subprocess.DEVNULL,
-            stdout=written,
-            stderr=written,
-            start_new_session=True,
-        )
-    try:
-        url = f"http://127.0.0.1:{public}/"
-        until_answers(f"{url}hub/api", process, log)
-        yield url
-    except Exception:
-        print(log.read_text(errors="replace")[-4000:], file=sys.stderr)
-        raise
-    finally:
-        end(process)
+    environment = kept | {"PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}"}
+    url = f"http://127.0.0.1:{public}/"
+    with running([str(python), "-m", "jupyterhub", "-f", "config.py"], environment, folder, f"{url}hub/api") as log:
+        try:
+            yield url
+        except Exception:
+            print(log.read_text(errors="replace")[-4000:], file=sys.stderr)
+            raise
 
 
 def _proxy() -> Path:
