@@ -21,7 +21,7 @@ sys.path.insert(0, str(TESTS / "control_plane"))
 from control_plane import ControlPlane  # noqa: E402
 from deployed_controller import DeployedController, account_kubeconfig, install, requests, until  # noqa: E402
 
-from jupyter_workspaces.resources import load  # noqa: E402
+from jupyter_workspaces.resources import bundled  # noqa: E402
 from jupyter_workspaces.resources.catalog import WORKSPACES  # noqa: E402
 
 WORKSPACES_AT_ONCE = 500
@@ -50,7 +50,7 @@ def measure(count: int = WORKSPACES_AT_ONCE) -> list[Figure]:
 
 def _measure(plane: ControlPlane, count: int) -> list[Figure]:
     plane.simulated_nodes(NODES, pods="1000")
-    install(plane, [_without_probe(obj) for obj in load.samples() if obj["kind"] == "WorkspaceKind"])
+    install(plane, [_without_probe(obj) for obj in bundled.samples() if obj["kind"] == "WorkspaceKind"])
     others = _in_a_while(lambda: requests(plane, (*READS, *WRITES), READ))
     controller = DeployedController(plane, account_kubeconfig(plane), webhook=True).ready()
     try:

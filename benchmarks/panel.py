@@ -12,12 +12,12 @@ from typing import Any
 from measure import Figure, at_most, median, percentile
 
 import jupyter_workspaces as jw
-from jupyter_workspaces.cluster.client import Cluster
-from jupyter_workspaces.cluster.endpoint import from_embedded
+from jupyter_workspaces.common.timeouts import timeout
 from jupyter_workspaces.demo import stop
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.endpoint import from_embedded
 from jupyter_workspaces.panel.model import Model
 from jupyter_workspaces.resources.catalog import WORKSPACES
-from jupyter_workspaces.timeouts import timeout
 
 CHANGES = 200
 

@@ -12,8 +12,8 @@ from measure import Figure, at_least, at_most, median
 from tornado import httpserver, web
 from tornado.testing import bind_unused_port
 
-from jupyter_workspaces.connect.handlers import _pieces, _rewriting
-from jupyter_workspaces.connect.rewriting import PublicPath
+from jupyter_workspaces.server.proxy.handlers import _pieces, _rewriting
+from jupyter_workspaces.server.proxy.rewriting.public_path import PublicPath
 
 REPEATS = 3
 INNER = "/workspace/connect/team/bench/web/"

@@ -157,7 +157,7 @@ def _serves(process: Any, home: Path) -> bool:
         command: list[str] = process.cmdline()
     except psutil.Error:
         return False
-    return "jupyter_workspaces.serve" in command and str(home / "serve.json") in command
+    return "jupyter_workspaces.server.serve" in command and str(home / "serve.json") in command
 
 
 def _start_cluster() -> None:

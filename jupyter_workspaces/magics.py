@@ -7,9 +7,14 @@ import sys
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from .client import Client, Workspace, WorkspaceError, default
+from .client import (
+    Client,
+    Workspace,
+    WorkspaceError,
+    default,
+)
 from .client.losses import volumes_stay
-from .terminal import log_line, printable
+from .common.terminal import log_line, printable
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell

@@ -8,8 +8,13 @@ import sys
 
 import pytest
 
-from jupyter_workspaces.supervision import Backoff, SupervisedTask, Supervisor, ended
-from jupyter_workspaces.timeouts import timeout
+from jupyter_workspaces.common.supervision import (
+    Backoff,
+    SupervisedTask,
+    Supervisor,
+    ended,
+)
+from jupyter_workspaces.common.timeouts import timeout
 
 TEXT = "hunter2"
 

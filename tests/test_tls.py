@@ -15,7 +15,7 @@ import pytest
 sys.path.append(str(Path(__file__).parent / "cluster"))
 from identity_echo import Echo, identity_echo
 
-from jupyter_workspaces import tls
+from jupyter_workspaces.common import tls
 
 PACKAGE = Path(tls.__file__).parent
 

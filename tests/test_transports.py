@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from jupyter_workspaces.local import certificates
-from jupyter_workspaces.local.directory import Directory
-from jupyter_workspaces.timeouts import timeout
-from jupyter_workspaces.transports import abort, unsent_bytes
+from jupyter_workspaces.common.timeouts import timeout
+from jupyter_workspaces.common.transports import abort, unsent_bytes
+from jupyter_workspaces.localkube import certificates
+from jupyter_workspaces.localkube.directory import Directory
 
 LIMIT_SECONDS = 10
 

@@ -1,6 +1,6 @@
 """Take the schemas of the built-in kinds that the local cluster serves from a running API server: types, merge keys, list types, no prose.
 
-`python tools/kubernetes_schemas.py --kubeconfig FILE` writes `jupyter_workspaces/local/apiserver/schemas/*.json`, one file for each
+`python tools/kubernetes_schemas.py --kubeconfig FILE` writes `jupyter_workspaces/localkube/apiserver/objects/schemas/*.json`, one file for each
 package of types. Run it again when the table of kinds (rows.py) grows, or for another Kubernetes version.
 """
 
@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from jupyter_workspaces.cluster.client import Cluster
-from jupyter_workspaces.cluster.endpoint import from_kubeconfig
-from jupyter_workspaces.local.apiserver.rows import built_in
-from jupyter_workspaces.local.apiserver.schemas import FOLDER, REFERENCE
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.endpoint import from_kubeconfig
+from jupyter_workspaces.localkube.apiserver.objects.rows import built_in
+from jupyter_workspaces.localkube.apiserver.objects.schemas import FOLDER, REFERENCE
 
 Object = dict[str, Any]
 

@@ -13,8 +13,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from jupyter_workspaces.local.apiserver.rows import built_in
-from jupyter_workspaces.local.apiserver.structures import FILE
+from jupyter_workspaces.localkube.apiserver.objects.rows import built_in
+from jupyter_workspaces.localkube.apiserver.objects.structures import FILE
 
 PROGRAM = Path(__file__).with_name("kubernetes_structures")
 EXAMPLES = Path(__file__).parents[1] / "tests/local/apiserver/protobuf_examples.json"

@@ -116,7 +116,7 @@ class Servers:
 
     def _start_serve(self) -> Address:
         runtime = self._scratch / "serve.json"
-        program = f"from jupyter_workspaces.serve import main; main(port=0, runtime_file={str(runtime)!r}, trusted_header_auth=True)"
+        program = f"from jupyter_workspaces.server.serve import main; main(port=0, runtime_file={str(runtime)!r}, trusted_header_auth=True)"
         self._start("serve", ["-c", program])
         until(runtime.exists, "serve listens")
         told = json.loads(runtime.read_text(encoding="utf-8"))

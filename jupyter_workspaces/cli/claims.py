@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import click
 
-from .output import done, echo, output_option, told, write
+from .output import (
+    done,
+    echo,
+    output_option,
+    told,
+    write,
+)
 from .session import Session, namespace_option, pass_session
 
 

@@ -12,17 +12,28 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ..client import WorkspaceError
-from ..terminal import indented, printable
-from .output import REFUSED, TIMEOUT, UNREACHABLE, complain, echo, flat, output_option, told, write
+from jupyter_workspaces.client import WorkspaceError
+from jupyter_workspaces.common.terminal import indented, printable
+
+from .output import (
+    REFUSED,
+    TIMEOUT,
+    UNREACHABLE,
+    complain,
+    echo,
+    flat,
+    output_option,
+    told,
+    write,
+)
 from .session import Session
 
 if TYPE_CHECKING:
-    from ..client.asynchronous import AsyncClient
-    from ..cluster.client import Cluster
-    from ..cluster.endpoint import Endpoint
-    from ..install.doctor import Line
-    from ..install.plan import Plan
+    from jupyter_workspaces.client.asynchronous import AsyncClient
+    from jupyter_workspaces.install.doctor import Line
+    from jupyter_workspaces.install.plan import Plan
+    from jupyter_workspaces.kube.client import Cluster
+    from jupyter_workspaces.kube.endpoint import Endpoint
 
 C = TypeVar("C", bound=Callable[..., Any])
 
@@ -86,7 +97,7 @@ def upgrade(**chosen: Any) -> None:
 @told
 def uninstall(kubeconfig: str, context: str, yes: bool, dry_run: bool, timeout: float, with_crds: bool) -> None:
     """Take out what was installed; workspaces and kinds stay unless asked."""
-    from ..install import manifests, plan, work
+    from jupyter_workspaces.install import manifests, plan, work
 
     endpoint = _endpoint(kubeconfig, context)
     objects = manifests.all_objects(header_authentication=True)
@@ -104,9 +115,9 @@ def uninstall(kubeconfig: str, context: str, yes: bool, dry_run: bool, timeout: 
 @told
 def doctor(kubeconfig: str, context: str, output: str) -> None:
     """Say what is reachable, allowed and installed, and what to do next. Exit code 1 when something keeps workspaces from working."""
-    from ..client.asynchronous import AsyncClient
-    from ..cluster.client import Cluster
-    from ..install.doctor import examine
+    from jupyter_workspaces.client.asynchronous import AsyncClient
+    from jupyter_workspaces.install.doctor import examine
+    from jupyter_workspaces.kube.client import Cluster
 
     endpoint = _endpoint(kubeconfig, context, local=True)
 
@@ -131,8 +142,8 @@ def doctor(kubeconfig: str, context: str, output: str) -> None:
 
 async def server_line(client: AsyncClient) -> Line | None:
     """What a running server of ours knows of its cluster; None when none runs, which is no fault."""
-    from ..client.errors import WorkspaceError
-    from ..install.doctor import Line
+    from jupyter_workspaces.client.errors import WorkspaceError
+    from jupyter_workspaces.install.doctor import Line
 
     try:
         try:
@@ -164,7 +175,7 @@ def _install(
     image: str | None,
     samples: bool,
 ) -> None:
-    from ..install import manifests, plan, work
+    from jupyter_workspaces.install import manifests, plan, work
 
     endpoint = _endpoint(kubeconfig, context)
     objects = manifests.all_objects(header_authentication=header_authentication, image=image, samples=samples)
@@ -177,9 +188,9 @@ def _install(
 
 def _carry_out(endpoint: Endpoint, look: Any, act: Any, question: str, *, yes: bool, dry_run: bool) -> None:
     """Look, show, ask, act; the exit code says how it went."""
-    from ..cluster.client import Cluster
-    from ..cluster.errors import ClusterError, Unreachable
-    from ..install.work import NotReady
+    from jupyter_workspaces.install.work import NotReady
+    from jupyter_workspaces.kube.client import Cluster
+    from jupyter_workspaces.kube.errors import ClusterError, Unreachable
 
     async def looked() -> Plan:
         async with Cluster(endpoint) as cluster:
@@ -230,9 +241,10 @@ def _say(line: Line) -> None:
 
 def _endpoint(kubeconfig: str, context: str, *, local: bool = False) -> Endpoint:
     """The cluster that is named; with `local`, where none is, the local one if it runs. Raises `WorkspaceError`."""
-    from ..cluster.endpoint import NoEndpoint, find, from_embedded
-    from ..local import launch
-    from ..local.directory import Directory
+    from jupyter_workspaces.kube.endpoint import find, from_embedded
+    from jupyter_workspaces.kube.errors import NoEndpoint
+    from jupyter_workspaces.local import launch
+    from jupyter_workspaces.localkube.directory import Directory
 
     try:
         if (found := find(kubeconfig or None, context or None)) is not None:

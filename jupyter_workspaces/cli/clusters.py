@@ -10,12 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..paths import home
-from .output import NOT_FOUND, echo, flat, output_option, told, write
+from jupyter_workspaces.common.paths import home
+
+from .output import (
+    NOT_FOUND,
+    echo,
+    flat,
+    output_option,
+    told,
+    write,
+)
 from .session import Session
 
 if TYPE_CHECKING:
-    from ..local.parts import Parts
+    from jupyter_workspaces.local.parts import Parts
 
 
 def add_to(cli: click.Group) -> None:
@@ -30,7 +38,7 @@ def parts_options(command: Callable[..., None]) -> Callable[..., None]:
     def with_parts(
         controller: str | None, node: str | None, without_controller: bool, ready_after: float | None, pod_log: str | None, **others: Any
     ) -> None:
-        from ..local.parts import chosen
+        from jupyter_workspaces.local.parts import chosen
 
         parts = None
         if any((controller, node, without_controller, ready_after, pod_log)):
@@ -63,7 +71,7 @@ def parts_options(command: Callable[..., None]) -> Callable[..., None]:
 @told
 def demo(headless: bool, directory: Path | None) -> None:
     """Open JupyterLab on the tour, with a cluster of its own on this machine."""
-    from ..demo import run, run_headless
+    from jupyter_workspaces.demo import run, run_headless
 
     sys.exit(run_headless() if headless else run(directory or Path("jupyter-workspaces-demo")))
 
@@ -109,7 +117,7 @@ def serve(
     parts: Parts | None,
 ) -> None:
     """Serve the Workspaces API at /api/v1/, without a front end."""
-    from ..serve import main
+    from jupyter_workspaces.server.serve import main
 
     main(
         port=port,
@@ -146,7 +154,7 @@ def local() -> None:
 @told
 def local_start(output: str, parts: Parts | None) -> None:
     """Start it, or find that it runs."""
-    from ..local import launch
+    from jupyter_workspaces.local import launch
 
     launch.start(parts=parts)
     _show_status(output)
@@ -158,7 +166,7 @@ def local_start(output: str, parts: Parts | None) -> None:
 @told
 def local_stop(pods: bool, output: str) -> None:
     """Stop it; workspaces keep running."""
-    from ..local import launch
+    from jupyter_workspaces.local import launch
 
     stopped = launch.stop(pods=pods)
     if output == "table":
@@ -180,7 +188,7 @@ def local_status(output: str) -> None:
 @told
 def local_reset(yes: bool) -> None:
     """Stop it and delete all it holds, the files in its volumes too."""
-    from ..local import launch
+    from jupyter_workspaces.local import launch
 
     if not yes:
         Session().confirm(
@@ -195,7 +203,7 @@ def local_reset(yes: bool) -> None:
 @told
 def kubeconfig(output: str) -> None:
     """Write the path of the local cluster's kubeconfig, for kubectl and other clients."""
-    from ..local import launch
+    from jupyter_workspaces.local import launch
 
     path = str(launch.start())
     if output in ("table", "name"):
@@ -205,7 +213,7 @@ def kubeconfig(output: str) -> None:
 
 
 def _show_status(output: str) -> bool:
-    from ..local import launch
+    from jupyter_workspaces.local import launch
 
     status = launch.status()
     data = {

@@ -10,12 +10,25 @@ from typing import Any, NoReturn
 
 import click
 
-from ..client import Workspace, trust
-from ..client.losses import volumes_stay
-from ..terminal import log_line, printable
+from jupyter_workspaces.client import Workspace, trust
+from jupyter_workspaces.client.losses import volumes_stay
+from jupyter_workspaces.common.terminal import log_line, printable
+
 from . import claims, cluster, clusters
-from .output import done, echo, flat, output_option, told, write
-from .session import Session, namespace_option, pass_session, workspace_argument
+from .output import (
+    done,
+    echo,
+    flat,
+    output_option,
+    told,
+    write,
+)
+from .session import (
+    Session,
+    namespace_option,
+    pass_session,
+    workspace_argument,
+)
 from .watch import watch
 
 _STAMP = re.compile(r"^\d{4}-\d\d-\d\dT[\d:.]+Z ")

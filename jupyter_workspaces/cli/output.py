@@ -11,10 +11,20 @@ from typing import Any, ParamSpec, TypeVar
 
 import click
 
-from ..client import TimedOut, Unreachable, WorkspaceError, WrongArgument
-from ..client.display import plain
-from ..terminal import indented, printable, to_json, to_yaml
-from ..terminal import output as safe_output
+from jupyter_workspaces.client import (
+    TimedOut,
+    Unreachable,
+    WorkspaceError,
+    WrongArgument,
+)
+from jupyter_workspaces.client.display import plain
+from jupyter_workspaces.common.terminal import (
+    indented,
+    printable,
+    to_json,
+    to_yaml,
+)
+from jupyter_workspaces.common.terminal import output as safe_output
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -103,7 +113,7 @@ def told(command: Callable[P, T]) -> Callable[P, T]:
 
     @functools.wraps(command)
     def run(*arguments: P.args, **options: P.kwargs) -> T:
-        from ..local.directory import LocalClusterError
+        from jupyter_workspaces.localkube.directory import LocalClusterError
 
         try:
             return command(*arguments, **options)

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
-from ..client import Client, Workspace, WorkspaceError
-from ..terminal import printable
+from jupyter_workspaces.client import Client, Workspace, WorkspaceError
+from jupyter_workspaces.common.terminal import printable
 
 C = TypeVar("C", bound=Callable[..., Any])
 

@@ -6,9 +6,10 @@ import json
 
 import click
 
-from ..client import Client, Workspace, portal
-from ..client.display import workspaces_rows
-from ..terminal import printable, to_json
+from jupyter_workspaces.client import Client, Workspace, portal
+from jupyter_workspaces.client.display import workspaces_rows
+from jupyter_workspaces.common.terminal import printable, to_json
+
 from .output import FORMATS, coloured, echo
 
 WIDTHS = (15, 24, 12, 16, 22, 8, 8, 0)

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from ..terminal import printable
+from jupyter_workspaces.common.terminal import printable
+
 from . import words
 
 if TYPE_CHECKING:

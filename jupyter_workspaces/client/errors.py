@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 
-from ..terminal import indented, printable
+from jupyter_workspaces.common.terminal import indented, printable
 
 
 class WorkspaceError(Exception):

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
-from .. import kernel_file, tls
+from jupyter_workspaces.common import kernel_file, tls
+
 from .errors import Unreachable, WorkspaceError
 
 if TYPE_CHECKING:

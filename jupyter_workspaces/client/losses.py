@@ -7,7 +7,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from ..timeouts import timeout
+from jupyter_workspaces.common.timeouts import timeout
+
 from .errors import WorkspaceError
 
 ANSWER_SECONDS = 3.0

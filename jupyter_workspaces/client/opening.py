@@ -12,7 +12,8 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-from ..terminal import printable
+from jupyter_workspaces.common.terminal import printable
+
 from .errors import WorkspaceError
 from .find import Server
 from .waiting import in_notebook

@@ -9,7 +9,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ..timeouts import timeout
+from jupyter_workspaces.common.timeouts import timeout
+
 from .asynchronous import AsyncClient, Object
 from .errors import WorkspaceError
 from .kinds import Kind, closest

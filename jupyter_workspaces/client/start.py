@@ -9,8 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ..kernel_file import VARIABLE
-from ..paths import serve_file
+from jupyter_workspaces.common.kernel_file import VARIABLE
+from jupyter_workspaces.common.paths import serve_file
+
 from .errors import Unreachable, WorkspaceError
 
 START_SECONDS = 45.0
@@ -55,7 +56,7 @@ async def shared_server(start: bool = True) -> tuple[str, str]:
 def _launch(file: Path, log_path: Path) -> subprocess.Popen[bytes]:
     """Raises `OSError`."""
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    command = [sys.executable, "-m", "jupyter_workspaces.serve", "--runtime-file", str(file), "--idle-minutes", str(IDLE_MINUTES)]
+    command = [sys.executable, "-m", "jupyter_workspaces.server.serve", "--runtime-file", str(file), "--idle-minutes", str(IDLE_MINUTES)]
     environment = {name: value for name, value in os.environ.items() if name not in _NOT_FOR_SERVE}
     for ended in [process for process in _started if process.poll() is not None]:
         _started.remove(ended)

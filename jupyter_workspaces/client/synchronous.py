@@ -8,9 +8,19 @@ from collections.abc import Collection, Mapping
 
 from . import portal, spawning
 from .arguments import checked
-from .asynchronous import AsyncClient, Names, Object, Objects
+from .asynchronous import (
+    AsyncClient,
+    Names,
+    Object,
+    Objects,
+)
 from .errors import WorkspaceError
-from .kinds import Kind, choose, closest, from_item
+from .kinds import (
+    Kind,
+    choose,
+    closest,
+    from_item,
+)
 from .lists import KindList, WorkspaceList
 from .spawning import Mounts, Wish
 from .workspace import REQUEST_LIMIT, Workspace

@@ -10,7 +10,13 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .errors import Unreachable, WorkspaceError
-from .find import Server, Way, as_written, find, why_silent
+from .find import (
+    Server,
+    Way,
+    as_written,
+    find,
+    why_silent,
+)
 
 if TYPE_CHECKING:
     import aiohttp

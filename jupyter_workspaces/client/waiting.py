@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from ..terminal import printable
+from jupyter_workspaces.common.terminal import printable
+
 from . import words
 from .display import COLOURS, MUTED, sign
 

@@ -9,9 +9,16 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..resources import quantities
-from ..terminal import log_line
-from . import display, losses, portal, trust, words
+from jupyter_workspaces.common.terminal import log_line
+from jupyter_workspaces.kube import quantities
+
+from . import (
+    display,
+    losses,
+    portal,
+    trust,
+    words,
+)
 from .arguments import checked
 from .asynchronous import AsyncClient
 from .errors import TimedOut, WorkspaceError

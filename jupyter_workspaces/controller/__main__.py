@@ -13,12 +13,14 @@ from types import FrameType
 
 import click
 
-from ..cluster.endpoint import Endpoint, NoEndpoint, find
-from ..listening import descriptors
-from .lease import StillWorking, Times
-from .logs import set_up
+from jupyter_workspaces.common.listeners import descriptors
+from jupyter_workspaces.kube.endpoint import Endpoint, find
+from jupyter_workspaces.kube.errors import NoEndpoint
+
+from .json_logs import set_up
+from .leader_election import StillWorking, Times
 from .process import NAME, Controller, Options
-from .run import WORKERS
+from .runner import WORKERS
 
 log = logging.getLogger(__name__)
 

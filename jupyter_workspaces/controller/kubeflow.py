@@ -8,10 +8,10 @@ from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Any
 
-from ..cluster.client import Cluster
-from ..cluster.reflector import Reflector
-from ..resources.catalog import DEPLOYMENTS, LEASES
-from ..timeouts import timeout
+from jupyter_workspaces.common.timeouts import timeout
+from jupyter_workspaces.kube.catalog import DEPLOYMENTS, LEASES
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.reflector import Reflector
 
 Object = dict[str, Any]
 

@@ -11,8 +11,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from .._version import __version__
-from ..cluster.errors import Conflict, Unreachable
+from jupyter_workspaces._version import __version__
+from jupyter_workspaces.kube.errors import Conflict, Unreachable
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0)

@@ -8,21 +8,22 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..cluster.client import Cluster
-from ..cluster.endpoint import Endpoint
-from ..cluster.errors import ClusterError
-from ..cluster.pulse import Pulse
-from ..cluster.reflector import Reflector
-from ..resources.catalog import WORKSPACE_KINDS, WORKSPACES
-from ..supervision import Health as TaskHealth
-from ..supervision import Supervisor, ended
-from .certificate import Certificate
-from .health import Health
+from jupyter_workspaces.common.supervision import Health as TaskHealth
+from jupyter_workspaces.common.supervision import Supervisor, ended
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.endpoint import Endpoint
+from jupyter_workspaces.kube.errors import ClusterError
+from jupyter_workspaces.kube.pulse import Pulse
+from jupyter_workspaces.kube.reflector import Reflector
+from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS, WORKSPACES
+
+from .health_server import Health
 from .kubeflow import Kubeflow
-from .lease import Leadership, StillWorking, Times
+from .leader_election import Leadership, StillWorking, Times
 from .metrics import Metrics
-from .run import WORKERS, run
+from .runner import WORKERS, run
 from .webhook import Rules, Webhook
+from .webhook_certificate import Certificate
 
 log = logging.getLogger(__name__)
 

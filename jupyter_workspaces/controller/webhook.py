@@ -13,15 +13,17 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from ..cluster.client import Cluster
-from ..cluster.errors import ClusterError, NotFound
-from ..cluster.reflector import Reflector
-from ..listening.connections import Limits
-from ..listening.site import BoundedSite
-from ..resources.admission import Operation, Review, review
-from ..resources.catalog import WORKSPACE_KINDS, WORKSPACES, Resource
-from ..resources.causes import Cause
-from .views import ByKind, kind_of
+from jupyter_workspaces.common.listeners.connections import Limits
+from jupyter_workspaces.common.listeners.site import BoundedSite
+from jupyter_workspaces.kube.catalog import Resource
+from jupyter_workspaces.kube.causes import Cause
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.errors import ClusterError, NotFound
+from jupyter_workspaces.kube.reflector import Reflector
+from jupyter_workspaces.resources.admission import Operation, Review, review
+from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS, WORKSPACES
+
+from .workspaces.cluster_views import ByKind, kind_of
 
 log = logging.getLogger(__name__)
 

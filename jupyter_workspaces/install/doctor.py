@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, Literal
 
-from .._version import __version__
-from ..cluster.client import Cluster
-from ..cluster.errors import ClusterError, Forbidden, NotFound
-from ..controller.process import LEASE, NAME
-from ..resources.catalog import (
+from jupyter_workspaces._version import __version__
+from jupyter_workspaces.controller.process import LEASE, NAME
+from jupyter_workspaces.kube.catalog import (
     CUSTOM_RESOURCE_DEFINITIONS,
     DEPLOYMENTS,
     EVENTS,
@@ -27,12 +25,21 @@ from ..resources.catalog import (
     STATEFUL_SETS,
     STORAGE_CLASSES,
     VALIDATING_WEBHOOKS,
-    WORKSPACE_KINDS,
-    WORKSPACES,
     Resource,
 )
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.errors import ClusterError, Forbidden, NotFound
+from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS, WORKSPACES
+
 from . import manifests
-from .plan import crd_name, find_kubeflow, is_local, is_ours, obstacle, why_not_upgrade
+from .plan import (
+    crd_name,
+    find_kubeflow,
+    is_local,
+    is_ours,
+    obstacle,
+    why_not_upgrade,
+)
 
 Object = dict[str, Any]
 State = Literal["good", "note", "bad"]

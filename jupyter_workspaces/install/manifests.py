@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ..documents import json_patch, yaml_text
-from ..resources import catalog, load
-from ..resources.catalog import Resource
+from jupyter_workspaces.common.documents import json_patch, yaml_text
+from jupyter_workspaces.kube.catalog import Resource
+from jupyter_workspaces.resources import bundled
+from jupyter_workspaces.resources.catalog import BY_KIND
 
 Object = dict[str, Any]
 
@@ -18,7 +19,6 @@ PART_OF = "app.kubernetes.io/part-of"
 VERSION = "app.kubernetes.io/version"
 HEADER_AUTHENTICATION = "components/header-authentication"
 
-RESOURCES = {(found.api_version, found.kind): found for found in vars(catalog).values() if isinstance(found, Resource)}
 _KNOWN = {"apiVersion", "kind", "resources", "components", "labels", "images", "patches"}
 
 # What others need comes first; the webhook last, because from then on writes wait for it.
@@ -60,7 +60,7 @@ def all_objects(*, header_authentication: bool = False, image: str | None = None
                 container["image"] = image
     if samples:
         labels = _kustomization(top)["labels"][0]["pairs"]
-        found += [_labelled(sample, labels) for sample in load.samples()]
+        found += [_labelled(sample, labels) for sample in bundled.samples()]
     return sorted(found, key=lambda obj: (_ORDER.index(obj["kind"]), key(obj)))
 
 
@@ -84,7 +84,7 @@ def _without_template(probe: Object) -> Object:
 
 
 def resource(obj: Object) -> Resource:
-    return RESOURCES[obj["apiVersion"], obj["kind"]]
+    return BY_KIND[obj["apiVersion"], obj["kind"]]
 
 
 def key(obj: Object) -> tuple[str, str, str]:
@@ -115,7 +115,7 @@ def _build(directory: Path, components: Iterable[Path] = ()) -> Iterator[Object]
 
 def _entry(path: Path) -> list[Object]:
     if path.name == "crds":
-        return load.crds()  # beside the code that knows them, so not where the wheel has deploy/
+        return bundled.crds()  # beside the code that knows them, so not where the wheel has deploy/
     return list(_build(path)) if path.is_dir() else _documents(path)
 
 

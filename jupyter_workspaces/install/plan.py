@@ -8,12 +8,25 @@ from typing import Any, Literal
 
 from packaging.version import InvalidVersion, Version
 
-from .._version import __version__
-from ..cluster.client import Cluster
-from ..cluster.errors import ClusterError, Conflict, Forbidden, NotFound
-from ..controller.kubeflow import DEPLOYMENT, LEASE, at_work
-from ..resources import names
-from ..resources.catalog import CUSTOM_RESOURCE_DEFINITIONS, DEPLOYMENTS, LEASES, NAMESPACES, WORKSPACES, Resource
+from jupyter_workspaces._version import __version__
+from jupyter_workspaces.controller.kubeflow import DEPLOYMENT, LEASE, at_work
+from jupyter_workspaces.kube.catalog import (
+    CUSTOM_RESOURCE_DEFINITIONS,
+    DEPLOYMENTS,
+    LEASES,
+    NAMESPACES,
+    Resource,
+)
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.errors import (
+    ClusterError,
+    Conflict,
+    Forbidden,
+    NotFound,
+)
+from jupyter_workspaces.resources import metadata_keys
+from jupyter_workspaces.resources.catalog import WORKSPACES
+
 from . import manifests
 
 Object = dict[str, Any]
@@ -61,7 +74,7 @@ class Plan:
 
 def is_local(version: Object) -> bool:
     """Whether `/version` is that of a cluster of ours, to which definitions, rules and controller belong, however one came to it."""
-    return f"+{names.LOCAL_BUILD}" in str(version.get("gitVersion", ""))
+    return f"+{metadata_keys.LOCAL_BUILD}" in str(version.get("gitVersion", ""))
 
 
 async def find_kubeflow(cluster: Cluster) -> str | None:

@@ -6,12 +6,24 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from ..cluster.client import Cluster
-from ..cluster.errors import ClusterError, NotFound
-from ..resources import names
-from ..resources.catalog import CUSTOM_RESOURCE_DEFINITIONS, DEPLOYMENTS, PODS, VALIDATING_WEBHOOKS, WORKSPACE_KINDS
-from ..timeouts import timeout
-from .plan import MANAGER, Plan, Step, crd_name
+from jupyter_workspaces.common.timeouts import timeout
+from jupyter_workspaces.kube.catalog import (
+    CUSTOM_RESOURCE_DEFINITIONS,
+    DEPLOYMENTS,
+    PODS,
+    VALIDATING_WEBHOOKS,
+)
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.errors import ClusterError, NotFound
+from jupyter_workspaces.resources import metadata_keys
+from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS
+
+from .plan import (
+    MANAGER,
+    Plan,
+    Step,
+    crd_name,
+)
 
 Object = dict[str, Any]
 Tell = Callable[[str], None]
@@ -66,8 +78,8 @@ async def _let_go_of_kinds(cluster: Cluster) -> None:
         return
     for kind in found:
         held = kind["metadata"].get("finalizers") or []
-        if names.KIND_PROTECTION in held:
-            left = [finalizer for finalizer in held if finalizer != names.KIND_PROTECTION]
+        if metadata_keys.KIND_PROTECTION in held:
+            left = [finalizer for finalizer in held if finalizer != metadata_keys.KIND_PROTECTION]
             metadata = {"finalizers": left, "resourceVersion": kind["metadata"]["resourceVersion"]}
             await cluster.patch(WORKSPACE_KINDS, kind["metadata"]["name"], {"metadata": metadata})
 

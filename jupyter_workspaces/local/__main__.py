@@ -12,11 +12,17 @@ import sys
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
-from ..listening import descriptors, log_limit
-from ..terminal import SafeRecords, indented
-from .directory import Directory, LocalClusterError, home, refused
+from jupyter_workspaces.common.listeners import descriptors, log_limit
+from jupyter_workspaces.common.terminal import SafeRecords, indented
+from jupyter_workspaces.localkube.directory import (
+    Directory,
+    LocalClusterError,
+    home,
+    refused,
+)
+from jupyter_workspaces.localkube.lock import Held, Lock
+
 from .launch import ANOTHER_RUNS, FAILED
-from .lock import Held, Lock
 from .parts import add_options, from_options
 
 LOG_BYTES = 2 * 2**20

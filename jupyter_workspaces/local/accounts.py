@@ -7,10 +7,10 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from ..cluster.endpoint import Endpoint
-from .apiserver.tokens import Keys
-from .apiserver.users import AUTHENTICATED, MASTERS, User
-from .directory import Directory, refused, write
+from jupyter_workspaces.kube.endpoint import Endpoint
+from jupyter_workspaces.localkube.apiserver.access.tokens import Keys
+from jupyter_workspaces.localkube.apiserver.access.users import AUTHENTICATED, MASTERS, User
+from jupyter_workspaces.localkube.directory import Directory, refused, write
 
 log = logging.getLogger(__name__)
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import msgspec
 
-from ..resources.admission import Operation, Review, review
-from ..resources.catalog import WORKSPACE_KINDS, WORKSPACES, Resource
-from .apiserver.store import Store
+from jupyter_workspaces.kube.catalog import Resource
+from jupyter_workspaces.localkube.apiserver.store.store import Store
+from jupyter_workspaces.resources.admission import Operation, Review, review
+from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS, WORKSPACES
 
 Object = dict[str, Any]
 

@@ -12,11 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jupyter_workspaces.localkube.directory import (
+    Directory,
+    LocalClusterError,
+    home,
+    refused,
+)
+from jupyter_workspaces.localkube.lock import Lock
+from jupyter_workspaces.localkube.processes import alive, wait_ended
+
 from . import environment
-from .directory import Directory, LocalClusterError, home, refused
-from .lock import Lock
 from .parts import Parts, of_record
-from .processes import alive, wait_ended
 
 __all__ = ["Keeper", "LocalClusterError", "Parts", "Status", "answers", "files", "home", "reset", "start", "status", "stop"]
 
@@ -113,7 +119,7 @@ def stop(directory: str | Path | None = None, timeout: float = 15, pods: bool = 
         _reap()
         files.process.unlink(missing_ok=True)
     if pods and files.pods.is_dir():
-        from .node import stop_pods
+        from jupyter_workspaces.localkube.node import stop_pods
 
         stop_pods(files.path)
     return process is not None
@@ -169,7 +175,7 @@ def reset(directory: str | Path | None = None) -> None:
         try:
             for path in (*secret, *database, files.port, files.process, *logs):
                 path.unlink(missing_ok=True)
-            from .node.records import all_pods
+            from jupyter_workspaces.localkube.node.records import all_pods
 
             for pod in all_pods(files.path):
                 pod.remove()  # with what it has outside of this directory
@@ -286,7 +292,7 @@ def _ask(files: Directory, path: str, good: tuple[int, ...] = (200,)) -> Any:
     import json
     from urllib.parse import urlsplit
 
-    from .. import tls
+    from jupyter_workspaces.common import tls
 
     address = urlsplit((files.record() or {}).get("url", ""))
     trust = tls.client_context(files.authority.read_bytes())

@@ -19,26 +19,43 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from .. import controller
-from .._version import __version__
-from ..cluster.client import Cluster
-from ..cluster.endpoint import from_embedded
-from ..cluster.errors import ClusterError
-from ..listening import ending
-from ..listening.connections import Limits, configured_connections
-from ..supervision import Supervisor, ended
-from . import accounts, certificates, controllers, kubeconfig, node
+from jupyter_workspaces import controller
+from jupyter_workspaces._version import __version__
+from jupyter_workspaces.common.listeners import ending
+from jupyter_workspaces.common.listeners.connections import Limits, configured_connections
+from jupyter_workspaces.common.supervision import Supervisor, ended
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.endpoint import from_embedded
+from jupyter_workspaces.kube.errors import ClusterError
+from jupyter_workspaces.localkube import (
+    certificates,
+    controllers,
+    kubeconfig_file,
+    node,
+)
+from jupyter_workspaces.localkube.apiserver.access.tokens import Keys
+from jupyter_workspaces.localkube.apiserver.http.server import LIMITS, ApiServer
+from jupyter_workspaces.localkube.apiserver.store.store import StorageError, Store
+from jupyter_workspaces.localkube.directory import (
+    Directory,
+    LocalClusterError,
+    refused,
+    write,
+)
+from jupyter_workspaces.localkube.node import (
+    PodAccess,
+    PodLogs,
+    SimulatedLogs,
+    SimulatedNode,
+)
+from jupyter_workspaces.localkube.node.agent import NAME as PROCESSES
+from jupyter_workspaces.localkube.node.simulated import NAME as SIMULATED
+from jupyter_workspaces.localkube.processes import identity, listener
+
+from . import accounts
 from .admission import Admission
-from .apiserver.server import LIMITS, ApiServer
-from .apiserver.store import StorageError, Store
-from .apiserver.tokens import Keys
-from .directory import Directory, LocalClusterError, refused, write
-from .install import install, publish_api
-from .node import PodAccess, PodLogs, SimulatedLogs, SimulatedNode
-from .node.agent import NAME as PROCESSES
-from .node.simulated import NAME as SIMULATED
+from .initial_objects import install, publish_api
 from .parts import Parts
-from .processes import identity, listener
 
 log = logging.getLogger(__name__)
 
@@ -177,7 +194,7 @@ async def _server(
     directory: Directory, listening: _Listening, identities: accounts.Identities, keys: Keys, parts: Parts
 ) -> AsyncIterator[ApiServer]:
     """The API server, listening, and the kubeconfig that names it."""
-    token = kubeconfig.token(directory)
+    token = kubeconfig_file.token(directory)
     store = _store(directory)
     try:
         server = ApiServer(
@@ -197,7 +214,7 @@ async def _server(
         try:
             if number != _kept_port(directory):
                 write(directory.port, str(number).encode())
-            kubeconfig.save(directory, _url(server), token)
+            kubeconfig_file.save(directory, _url(server), token)
             yield server
         finally:
             await server.stop()

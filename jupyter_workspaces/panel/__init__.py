@@ -7,7 +7,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..client import AsyncClient, Client
+    from jupyter_workspaces.client import AsyncClient, Client
+
     from .view import Panel
 
 __all__ = ["panel"]
@@ -22,7 +23,7 @@ def panel(namespace: str | None = None, client: Client | AsyncClient | None = No
             local one is started. Do not use an `AsyncClient` on another event loop as well.
     """
     if not (namespace is None or isinstance(namespace, str)):
-        from ..client import WrongArgument
+        from jupyter_workspaces.client import WrongArgument
 
         raise WrongArgument(f"panel(): namespace is text or None, not {type(namespace).__name__}.")
     from .remote import connector

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..client import words
+from jupyter_workspaces.client import words
 
 Kind = Mapping[str, Any]  # a WorkspaceKindListItem (contract §1.5 no. 13)
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from ..client import portal
-from ..client.errors import WorkspaceError
-from ..client.spawning import create_with_claims
+from jupyter_workspaces.client import portal
+from jupyter_workspaces.client.errors import WorkspaceError
+from jupyter_workspaces.client.spawning import create_with_claims
+
 from .fields import (
     HOME_SIZE,
     Choice,

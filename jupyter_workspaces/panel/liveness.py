@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ..client.errors import WorkspaceError
+from jupyter_workspaces.client.errors import WorkspaceError
 
 Message = dict[str, Any]
 

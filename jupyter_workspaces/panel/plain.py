@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from ..client import words
-from ..terminal import printable
+from jupyter_workspaces.client import words
+from jupyter_workspaces.common.terminal import printable
+
 from .rows import Row
 
 SHOWN = 200  # rows; a notebook file is not the place for more

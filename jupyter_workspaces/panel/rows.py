@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from ..client import words
+from jupyter_workspaces.client import words
 
 Item = Mapping[str, Any]  # a WorkspaceListItem (contract §1.5 no. 4)
 Row = dict[str, Any]  # what table.js draws, plain JSON

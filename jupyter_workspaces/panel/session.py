@@ -13,9 +13,15 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
-from ..client import losses
-from ..client.errors import WorkspaceError
-from ..supervision import Backoff, Health, SupervisedTask, Supervisor
+from jupyter_workspaces.client import losses
+from jupyter_workspaces.client.errors import WorkspaceError
+from jupyter_workspaces.common.supervision import (
+    Backoff,
+    Health,
+    SupervisedTask,
+    Supervisor,
+)
+
 from . import rows
 from .liveness import Liveness
 from .model import Model

@@ -8,9 +8,9 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..client import losses, words
-from ..client.errors import WorkspaceError
-from ..supervision import SupervisedTask
+from jupyter_workspaces.client import losses, words
+from jupyter_workspaces.client.errors import WorkspaceError
+from jupyter_workspaces.common.supervision import SupervisedTask
 
 if TYPE_CHECKING:
     from .session import Session

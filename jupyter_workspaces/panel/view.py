@@ -9,7 +9,8 @@ from typing import Any
 import ipywidgets as widgets
 from IPython.display import publish_display_data
 
-from ..client import portal
+from jupyter_workspaces.client import portal
+
 from . import plain
 from .form import Form
 from .session import Message, Session

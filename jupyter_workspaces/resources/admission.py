@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from .catalog import WORKSPACE_KINDS, WORKSPACES, Resource
-from .causes import Cause
+from jupyter_workspaces.kube.catalog import Resource
+from jupyter_workspaces.kube.causes import Cause
+
+from .catalog import WORKSPACE_KINDS, WORKSPACES
 
 Object = Mapping[str, Any]
 Operation = Literal["CREATE", "UPDATE", "DELETE"]

@@ -6,10 +6,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from jupyter_workspaces.kube.causes import Cause, invalid, required
+from jupyter_workspaces.kube.labels import check_labels, check_selector
+
 from . import mount_paths
 from .admission import Lookup
-from .causes import Cause, invalid, required
-from .labels import check_labels, check_selector
 from .templates import TemplateError, render
 from .workspace_rules import check_pod_metadata
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .causes import Cause, invalid
+from jupyter_workspaces.kube.causes import Cause, invalid
 
 Object = Mapping[str, Any]
 

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
+from jupyter_workspaces.kube.causes import Cause, invalid
+from jupyter_workspaces.kube.labels import check_annotations, check_labels
+
 from . import mount_paths
 from .admission import Lookup
-from .causes import Cause, invalid
-from .labels import check_annotations, check_labels
 
 Object = Mapping[str, Any]
 

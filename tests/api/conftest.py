@@ -18,24 +18,24 @@ from requests_and_objects import API, Ask, Object, claim
 from shared_cluster import clean
 from tornado.httpclient import HTTPClientError, HTTPResponse
 
-from jupyter_workspaces.cluster.client import Cluster
+from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.local.admission import Admission
-from jupyter_workspaces.local.apiserver.server import ApiServer
-from jupyter_workspaces.local.apiserver.store import Store
-from jupyter_workspaces.resources import load, names
+from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
+from jupyter_workspaces.localkube.apiserver.store.store import Store
+from jupyter_workspaces.resources import bundled, metadata_keys
 
 
 def set_up(cluster: ApiServer | RealApi) -> None:
     """Both CRDs, the sample kinds, a namespace, two classes and two claims; one of them may not be mounted."""
     for name in ("default", "jupyter-workspaces", "team-a"):
         cluster.apply_manifest({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    for manifest in [*load.crds(), *load.samples()]:
+    for manifest in [*bundled.crds(), *bundled.samples()]:
         cluster.apply_manifest(manifest)
-    labels = {names.CAN_USE: "true"}
-    metadata = {"name": "standard", "labels": labels, "annotations": {names.DISPLAY_NAME: "This computer"}}
+    labels = {metadata_keys.CAN_USE: "true"}
+    metadata = {"name": "standard", "labels": labels, "annotations": {metadata_keys.DISPLAY_NAME: "This computer"}}
     cluster.apply_manifest({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": metadata, "provisioner": "test"})
     cluster.apply_manifest({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "fast"}, "provisioner": "test"})
-    for name, held in (("home", {names.CAN_MOUNT: "true", names.CAN_UPDATE: "true"}), ("locked", {})):
+    for name, held in (("home", {metadata_keys.CAN_MOUNT: "true", metadata_keys.CAN_UPDATE: "true"}), ("locked", {})):
         cluster.apply_manifest(claim(name, held))
 
 
@@ -52,7 +52,7 @@ def collect_what_owns_nothing(server: ApiServer, loop: Any) -> None:
         for stored in server.engine.store.list(workspaces.name):
             metadata = stored.decode()["metadata"]
             held = [pod.decode()["metadata"] for pod in server.engine.store.list(pods.name)]
-            mine = any((pod.get("labels") or {}).get(names.WORKSPACE_NAME) == metadata["name"] for pod in held)
+            mine = any((pod.get("labels") or {}).get(metadata_keys.WORKSPACE_NAME) == metadata["name"] for pod in held)
             if metadata.get("finalizers") == ["foregroundDeletion"] and not mine:
                 server.engine.patch(workspaces, metadata["namespace"], metadata["name"], freed)
 

@@ -8,13 +8,12 @@ from typing import Any, NoReturn
 import pytest
 from real_cluster import RealCluster
 
-from jupyter_workspaces.resources import catalog
-from jupyter_workspaces.resources.catalog import CUSTOM_RESOURCE_DEFINITIONS, PERSISTENT_VOLUME_CLAIMS, WORKSPACES, Resource
+from jupyter_workspaces.kube.catalog import CUSTOM_RESOURCE_DEFINITIONS, PERSISTENT_VOLUME_CLAIMS, Resource
+from jupyter_workspaces.resources.catalog import BY_KIND, WORKSPACES
 
 Object = dict[str, Any]
 
 MERGE = "application/merge-patch+json"
-RESOURCES = {(found.api_version, found.kind): found for found in vars(catalog).values() if isinstance(found, Resource)}
 
 
 class RealApi:
@@ -33,7 +32,7 @@ class RealApi:
 
     def apply_manifest(self, manifest: Object) -> None:
         """Create it, or leave what is there; a definition can be used afterwards."""
-        resource, metadata = RESOURCES[(manifest["apiVersion"], manifest["kind"])], manifest["metadata"]
+        resource, metadata = BY_KIND[(manifest["apiVersion"], manifest["kind"])], manifest["metadata"]
         namespace = metadata.get("namespace", "default") if resource.namespaced else None
         plane = self._real.require_own()
         code, answer = self._real.ask("POST", resource.path(namespace), manifest)

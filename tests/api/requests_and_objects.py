@@ -7,7 +7,7 @@ from typing import Any
 
 from real_api import RealApi
 
-from jupyter_workspaces.local.apiserver.server import ApiServer
+from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
 
 API = ("workspaces", "api", "v1")
 Object = dict[str, Any]

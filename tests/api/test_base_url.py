@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from requests_and_objects import Ask, set_status, workspace
 
-from jupyter_workspaces.local.apiserver.server import ApiServer
-from jupyter_workspaces.resources import names
+from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
+from jupyter_workspaces.resources import metadata_keys
 
 at = pytest.mark.parametrize
 
@@ -16,7 +16,7 @@ at = pytest.mark.parametrize
 def base_url(cluster: ApiServer) -> Any:
     stored = cluster.engine.store.get("workspaces.kubeflow.org", "default", "desk")
     assert stored is not None
-    return (stored.decode()["metadata"].get("annotations") or {}).get(names.BASE_URL)
+    return (stored.decode()["metadata"].get("annotations") or {}).get(metadata_keys.BASE_URL)
 
 
 @at(
@@ -33,7 +33,7 @@ async def test_a_new_workspace_is_told_the_servers_base_url(ask: Ask, cluster: A
 async def test_what_is_started_again_is_told_the_base_url_of_the_server_that_does_it(ask: Ask, cluster: ApiServer, action: str) -> None:
     await ask("POST", "workspaces/default", workspace(paused=action == "pause"))
     stored = cluster.engine.store.get("workspaces.kubeflow.org", "default", "desk").decode()
-    stored["metadata"]["annotations"][names.BASE_URL] = "/user/another/"
+    stored["metadata"]["annotations"][metadata_keys.BASE_URL] = "/user/another/"
     cluster.apply_manifest(stored)
     set_status(cluster, "desk", "Paused" if action == "pause" else "Running")
 

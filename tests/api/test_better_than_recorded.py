@@ -6,13 +6,13 @@ from typing import Any
 
 from requests_and_objects import Ask, claim, workspace
 
-from jupyter_workspaces.local.apiserver.server import ApiServer
-from jupyter_workspaces.resources import names
+from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
+from jupyter_workspaces.resources import metadata_keys
 
 
 async def test_a_label_that_was_taken_away_does_not_stop_an_unrelated_change(ask: Ask, cluster: ApiServer) -> None:
     assert (await ask("POST", "workspaces/default", workspace()))[0] == 201
-    cluster.apply_manifest(claim("home", {names.CAN_MOUNT: "false"}))
+    cluster.apply_manifest(claim("home", {metadata_keys.CAN_MOUNT: "false"}))
 
     held = (await ask("GET", "workspaces/default/desk"))[1]["data"]
     code, body = await ask("PUT", "workspaces/default/desk", {"data": held | {"displayName": "Desk"}})
@@ -22,7 +22,7 @@ async def test_a_label_that_was_taken_away_does_not_stop_an_unrelated_change(ask
 
 
 async def test_a_claim_of_a_moment_ago_can_be_mounted(ask: Ask, cluster: ApiServer) -> None:
-    cluster.apply_manifest(claim("fresh", {names.CAN_MOUNT: "true"}))
+    cluster.apply_manifest(claim("fresh", {metadata_keys.CAN_MOUNT: "true"}))
 
     body = workspace()
     body["data"]["podTemplate"]["volumes"]["home"] = "fresh"

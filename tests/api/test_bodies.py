@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from jupyter_workspaces.api import bodies
-from jupyter_workspaces.api.problems import Problem
+from jupyter_workspaces.server.api.workspaces import bodies
+from jupyter_workspaces.server.http.problems import Problem
 
 
 class Inner(msgspec.Struct, rename="camel", forbid_unknown_fields=True):

@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 from requests_and_objects import Object, workspace
 
-from jupyter_workspaces.api.routes import ROUTES
-from jupyter_workspaces.api.workspaces.about.description import OPERATIONS
-from jupyter_workspaces.local.apiserver.server import ApiServer
+from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
+from jupyter_workspaces.server.api.workspaces.about.description import OPERATIONS
+from jupyter_workspaces.server.api.workspaces.routes import ROUTES
 
 ADMIN = {"kubeflow-userid": "ana"}
 
 
 @pytest.fixture
 def by_headers(jp_server_config: Object) -> None:
-    jp_server_config["ServerApp"]["identity_provider_class"] = "jupyter_workspaces.api.identity.HeaderIdentities"
+    jp_server_config["ServerApp"]["identity_provider_class"] = "jupyter_workspaces.server.http.identity.HeaderIdentities"
     jp_server_config["ServerApp"]["tornado_settings"] = {"disable_check_xsrf": True}
 
 
@@ -105,7 +105,7 @@ async def test_nobody_may_ask_anything_but_health_without_signing_in(raw: Any) -
 
 
 def test_the_table_names_every_parameter_of_ours() -> None:
-    from jupyter_workspaces.api.http import OUR_HEADERS, OUR_PARAMETERS
+    from jupyter_workspaces.server.http.base import OUR_HEADERS, OUR_PARAMETERS
 
     text = (Path(__file__).parents[2] / "docs" / "dialects.md").read_text(encoding="utf-8").partition("| |")[0]
     assert {name for name in (*OUR_HEADERS, *OUR_PARAMETERS) if f"`{name}`" not in text} == set()

@@ -12,12 +12,12 @@ from requests_and_objects import API, Object, workspace
 from tornado.httpclient import HTTPClientError, HTTPResponse
 from tornado.routing import PathMatches, Rule
 
-from jupyter_workspaces.api.http import DataHandler
-from jupyter_workspaces.api.identity import signed_in
-from jupyter_workspaces.cluster.cache import Cache
-from jupyter_workspaces.local.apiserver.server import ApiServer
+from jupyter_workspaces.common.timeouts import timeout
+from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
 from jupyter_workspaces.resources.catalog import WORKSPACES
-from jupyter_workspaces.timeouts import timeout
+from jupyter_workspaces.server.cache import Cache
+from jupyter_workspaces.server.http.base import DataHandler
+from jupyter_workspaces.server.http.identity import signed_in
 
 RBAC = "rbac.authorization.k8s.io"
 Raw = Callable[..., Awaitable[HTTPResponse]]
@@ -26,7 +26,7 @@ Raw = Callable[..., Awaitable[HTTPResponse]]
 @pytest.fixture
 def jp_server_config(jp_server_config: Object) -> Object:
     server = jp_server_config["ServerApp"] | {
-        "identity_provider_class": "jupyter_workspaces.api.identity.HeaderIdentities",
+        "identity_provider_class": "jupyter_workspaces.server.http.identity.HeaderIdentities",
         "allow_unauthenticated_access": True,
         "tornado_settings": {"disable_check_xsrf": True},
     }
@@ -124,7 +124,7 @@ async def test_live_changes_tell_only_what_the_user_may_see(jp_fetch: Any, clust
 async def test_a_stream_ends_in_time_for_the_cluster_to_be_asked_again(
     monkeypatch: pytest.MonkeyPatch, raw: Raw, cluster: ApiServer, grant: Callable[..., None]
 ) -> None:
-    monkeypatch.setattr("jupyter_workspaces.api.stream.PERMITTED_SECONDS", 0.0)
+    monkeypatch.setattr("jupyter_workspaces.server.http.streaming.PERMITTED_SECONDS", 0.0)
     grant("ada", "default", "workspaces", "watch")
     answer = await raw("GET", "events", params={"namespace": "default"}, **as_("ada"))
     assert answer.body.count(b"event: snapshot") == 1

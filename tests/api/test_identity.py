@@ -7,9 +7,16 @@ from typing import Any
 import pytest
 from tornado.httputil import HTTPHeaders
 
-from jupyter_workspaces.api.identity import Access, CannotAsk, HeaderIdentities, Identity, refusal
-from jupyter_workspaces.cluster.errors import ClusterError, Forbidden, Unreachable
-from jupyter_workspaces.resources.catalog import NAMESPACES, PODS, WORKSPACES
+from jupyter_workspaces.kube.catalog import NAMESPACES, PODS
+from jupyter_workspaces.kube.errors import ClusterError, Forbidden, Unreachable
+from jupyter_workspaces.resources.catalog import WORKSPACES
+from jupyter_workspaces.server.http.identity import (
+    Access,
+    CannotAsk,
+    HeaderIdentities,
+    Identity,
+    refusal,
+)
 
 ADA = Identity("ada", ("crew",))
 

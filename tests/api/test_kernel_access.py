@@ -11,8 +11,13 @@ from typing import Any
 import pytest
 from tornado.httputil import HTTPHeaders
 
-from jupyter_workspaces.api.kernel_access import Kernels
-from jupyter_workspaces.kernel_file import VARIABLE, name, path_for_kernel, read
+from jupyter_workspaces.common.kernel_file import (
+    VARIABLE,
+    name,
+    path_for_kernel,
+    read,
+)
+from jupyter_workspaces.server.http.kernel_access import Kernels
 
 
 def server(folder: Path, **settings: Any) -> Any:

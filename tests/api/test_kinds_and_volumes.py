@@ -8,12 +8,12 @@ import pytest
 import yaml
 from requests_and_objects import Ask, workspace
 
-from jupyter_workspaces.resources import load
+from jupyter_workspaces.resources import bundled
 
 
 def kind_manifest(name: str = "mine") -> dict[str, Any]:
     found: dict[str, Any] = next(
-        one for one in load.samples() if one["metadata"]["name"] == "jupyterlab" and one["kind"] == "WorkspaceKind"
+        one for one in bundled.samples() if one["metadata"]["name"] == "jupyterlab" and one["kind"] == "WorkspaceKind"
     )
     return {**found, "metadata": {"name": name}}
 

@@ -9,9 +9,9 @@ from typing import Any
 from patience import until
 from requests_and_objects import API, Ask, set_status, workspace
 
-from jupyter_workspaces.api.workspaces.pods.progress import progress
-from jupyter_workspaces.local.apiserver.server import ApiServer
-from jupyter_workspaces.timeouts import timeout
+from jupyter_workspaces.common.timeouts import timeout
+from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
+from jupyter_workspaces.server.api.workspaces.pods.progress import progress
 
 
 class Listener:

@@ -8,11 +8,11 @@ from typing import Any
 
 from requests_and_objects import API, Ask, Object, set_status, workspace
 
-from jupyter_workspaces.api.workspaces.pods import views
-from jupyter_workspaces.local.apiserver.logs import LogOptions
-from jupyter_workspaces.local.apiserver.server import ApiServer
-from jupyter_workspaces.resources import names
-from jupyter_workspaces.timeouts import timeout
+from jupyter_workspaces.common.timeouts import timeout
+from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
+from jupyter_workspaces.localkube.apiserver.pods.logs import LogOptions
+from jupyter_workspaces.resources import metadata_keys
+from jupyter_workspaces.server.api.workspaces.pods import views
 
 MAIN = {
     "name": "main",
@@ -47,7 +47,7 @@ def made_stateful_set(cluster: ApiServer) -> Object:
     assert row is not None
     owner = held.decode()
     reference = {key: owner["metadata"][key] for key in ("name", "uid")} | {key: owner[key] for key in ("apiVersion", "kind")}
-    labels = {names.WORKSPACE_NAME: "desk"}
+    labels = {metadata_keys.WORKSPACE_NAME: "desk"}
     metadata = {"name": "ws-desk", "namespace": "default", "labels": labels, "ownerReferences": [reference | {"controller": True}]}
     template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "main", "image": "i"}]}}
     spec = {"replicas": 1, "selector": {"matchLabels": labels}, "template": template}
@@ -62,7 +62,7 @@ async def running(ask: Ask, cluster: ApiServer, state: Object = MAIN) -> Log:
     cluster.logs = log
     assert (await ask("POST", "workspaces/default", workspace()))[0] == 201
     pod: Object = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "ws-desk-0", "namespace": "default"}}
-    pod["metadata"]["labels"] = {names.WORKSPACE_NAME: "desk"}
+    pod["metadata"]["labels"] = {metadata_keys.WORKSPACE_NAME: "desk"}
     owner = made_stateful_set(cluster)["metadata"]
     reference = {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": owner["name"], "uid": owner["uid"], "controller": True}
     pod["metadata"]["ownerReferences"] = [reference]

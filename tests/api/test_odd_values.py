@@ -14,12 +14,12 @@ import pytest
 from patience import until
 from requests_and_objects import Ask, Object, set_status, workspace
 
-from jupyter_workspaces.api.workspaces.workspaces.models import WorkspaceListItem
 from jupyter_workspaces.client import AsyncClient
 from jupyter_workspaces.client.kinds import from_item
 from jupyter_workspaces.client.workspace import Workspace
 from jupyter_workspaces.panel import rows
-from jupyter_workspaces.resources import load
+from jupyter_workspaces.resources import bundled
+from jupyter_workspaces.server.api.workspaces.workspaces.models import WorkspaceListItem
 
 RAW = {
     "a number beyond 64 bits": str(2**70),
@@ -43,7 +43,9 @@ RAW = {
     "a number": "-1.5e-300",
 }
 MARK = "\0here\0"
-KIND = next(manifest for manifest in load.samples() if manifest["kind"] == "WorkspaceKind" and manifest["metadata"]["name"] == "jupyterlab")
+KIND = next(
+    manifest for manifest in bundled.samples() if manifest["kind"] == "WorkspaceKind" and manifest["metadata"]["name"] == "jupyterlab"
+)
 CREATED = [
     ("workspaces/default", workspace(displayName="d", deferUpdates=True)),
     ("persistentvolumeclaims/default", {"data": {"name": "c", "accessModes": ["ReadWriteOnce"], "storageClassName": "standard",

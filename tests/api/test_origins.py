@@ -10,7 +10,7 @@ import pytest
 from tornado.httpclient import HTTPResponse
 from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
 
-from jupyter_workspaces.api.origins import is_cross_site
+from jupyter_workspaces.server.http.origins import is_cross_site
 
 Raw = Callable[..., Awaitable[HTTPResponse]]
 EVIL, PORTAL = "https://evil.example", "https://portal.example"

@@ -7,7 +7,7 @@ import zlib
 import pytest
 import zstandard
 
-from jupyter_workspaces.api import packing
+from jupyter_workspaces.server.http import compression
 
 
 @pytest.mark.parametrize(
@@ -27,11 +27,11 @@ from jupyter_workspaces.api import packing
     ],
 )
 def test_zstd_wins_where_both_are_as_welcome(accept: str, chosen: str | None) -> None:
-    assert packing.encoding(accept) == chosen
+    assert compression.encoding(accept) == chosen
 
 
 def test_both_can_be_read_again() -> None:
     body = b"0123456789" * 1000
 
-    assert zlib.decompress(packing.packed("gzip", body), 31) == body
-    assert zstandard.ZstdDecompressor().decompressobj().decompress(packing.packed("zstd", body)) == body
+    assert zlib.decompress(compression.packed("gzip", body), 31) == body
+    assert zstandard.ZstdDecompressor().decompressobj().decompress(compression.packed("zstd", body)) == body

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jupyter_workspaces.api.queries import parse
+from jupyter_workspaces.server.http.queries import parse
 
 
 @pytest.mark.parametrize(

@@ -10,15 +10,15 @@ from patience import until
 from real_api import RealApi
 from requests_and_objects import Ask, Object, set_status, workspace
 
-from jupyter_workspaces.local.apiserver.server import ApiServer
-from jupyter_workspaces.resources import names, restarts
+from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
+from jupyter_workspaces.resources import metadata_keys, restarts
 
 RESTART = "workspaces/default/desk/actions/restart"
 
 
 def annotation(cluster: ApiServer) -> str | None:
     """The restart that the workspace is in, by the cluster."""
-    return (stored(cluster)["metadata"].get("annotations") or {}).get(names.RESTART)
+    return (stored(cluster)["metadata"].get("annotations") or {}).get(metadata_keys.RESTART)
 
 
 def stored(cluster: ApiServer) -> Object:
@@ -61,7 +61,7 @@ async def test_a_restart_of_what_is_paused_starts_it(ask: Ask, cluster: ApiServe
 
 
 async def test_pausing_in_a_restart_leaves_it_paused(ask: Ask, cluster: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jupyter_workspaces.api.workspaces.workspaces.restarts.CONTROLLER_SECONDS", (0.1, 0.1))
+    monkeypatch.setattr("jupyter_workspaces.server.api.workspaces.workspaces.restarts.CONTROLLER_SECONDS", (0.1, 0.1))
     for name in ("desk", "other"):
         await ask("POST", "workspaces/default", workspace(name))
         set_status(cluster, name, "Running")
@@ -112,7 +112,7 @@ async def test_a_restart_that_another_server_began_is_finished(ask: Ask, cluster
     assert row is not None
 
     def begun(held: Object) -> Object:
-        annotations = (held["metadata"].get("annotations") or {}) | {names.RESTART: restarts.new_id(datetime.now(timezone.utc))}
+        annotations = (held["metadata"].get("annotations") or {}) | {metadata_keys.RESTART: restarts.new_id(datetime.now(timezone.utc))}
         return held | {"metadata": held["metadata"] | {"annotations": annotations}}
 
     cluster.engine.patch(row, "default", "desk", begun)
@@ -130,7 +130,7 @@ async def test_a_workspace_that_does_not_stop_is_started_again_all_the_same(ask:
     assert row is not None
 
     cluster.engine.patch(
-        row, "default", "desk", lambda held: held | {"metadata": held["metadata"] | {"annotations": {names.RESTART: began}}}
+        row, "default", "desk", lambda held: held | {"metadata": held["metadata"] | {"annotations": {metadata_keys.RESTART: began}}}
     )
 
     await until(lambda: started(ask), "the start", 5)

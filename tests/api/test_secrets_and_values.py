@@ -9,11 +9,16 @@ from typing import Any
 import pytest
 from requests_and_objects import Ask
 
-from jupyter_workspaces.api.problems import Problem
-from jupyter_workspaces.api.workspaces.kinds.filtering import Context, Effect, effects, unknown_options
-from jupyter_workspaces.api.workspaces.kinds.manifest import read_manifest
-from jupyter_workspaces.api.workspaces.kinds.typed import Reading, part, written
-from jupyter_workspaces.local.apiserver.server import ApiServer
+from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
+from jupyter_workspaces.server.api.workspaces.kinds.filtering import (
+    Context,
+    Effect,
+    effects,
+    unknown_options,
+)
+from jupyter_workspaces.server.api.workspaces.kinds.manifest import read_manifest
+from jupyter_workspaces.server.api.workspaces.kinds.typed import Reading, part, written
+from jupyter_workspaces.server.http.problems import Problem
 
 Object = dict[str, Any]
 

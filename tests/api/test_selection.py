@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from requests_and_objects import Ask, workspace
 
-from jupyter_workspaces.api.problems import Problem
-from jupyter_workspaces.api.selection import Selection, selection
-from jupyter_workspaces.api.workspaces.workspaces.service import Workspaces
+from jupyter_workspaces.server.api.workspaces.workspaces.service import Workspaces
+from jupyter_workspaces.server.http.lists import Selection, selection
+from jupyter_workspaces.server.http.problems import Problem
 
 ITEMS = [
     {"namespace": "a", "name": "one", "state": "Running", "paused": False, "activity": {"last": 3}, "services": [{"id": "x"}]},

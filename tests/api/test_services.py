@@ -7,10 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from jupyter_workspaces.api.problems import Problem
-from jupyter_workspaces.api.services import Services
-from jupyter_workspaces.cluster.errors import Unreachable
-from jupyter_workspaces.timeouts import timeout
+from jupyter_workspaces.common.timeouts import timeout
+from jupyter_workspaces.kube.errors import Unreachable
+from jupyter_workspaces.server.api.workspaces.services import Services
+from jupyter_workspaces.server.http.problems import Problem
 
 
 async def test_filled_caches_are_enough_while_a_dead_cluster_is_started_again() -> None:

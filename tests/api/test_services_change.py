@@ -15,19 +15,19 @@ import pytest
 import yaml
 from patience import until
 
-from jupyter_workspaces.api.problems import Problem
-from jupyter_workspaces.api.services import Services
-from jupyter_workspaces.app import JupyterWorkspaces
-from jupyter_workspaces.cluster.client import Cluster
-from jupyter_workspaces.cluster.endpoint import from_kubeconfig
-from jupyter_workspaces.cluster.sources import EndpointSource
+from jupyter_workspaces.common.timeouts import timeout
+from jupyter_workspaces.kube.catalog import NAMESPACES
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.endpoint import from_kubeconfig
+from jupyter_workspaces.kube.kubeconfig.sources import EndpointSource
 from jupyter_workspaces.local import launch
-from jupyter_workspaces.local.apiserver.server import ApiServer
-from jupyter_workspaces.local.apiserver.store import Store
-from jupyter_workspaces.local.install import install
+from jupyter_workspaces.local.initial_objects import install
 from jupyter_workspaces.local.parts import Parts
-from jupyter_workspaces.resources.catalog import NAMESPACES
-from jupyter_workspaces.timeouts import timeout
+from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
+from jupyter_workspaces.localkube.apiserver.store.store import Store
+from jupyter_workspaces.server.api.workspaces.services import Services
+from jupyter_workspaces.server.app import JupyterWorkspaces
+from jupyter_workspaces.server.http.problems import Problem
 
 USABLE_SECONDS = 3.0
 Object = dict[str, Any]

@@ -15,10 +15,10 @@ from flaky_api import FlakyApi, flaky_api
 from requests_and_objects import Ask, Object
 from test_live_changes import Listener
 
-from jupyter_workspaces.cluster.cache import Cache
-from jupyter_workspaces.cluster.endpoint import from_kubeconfig
-from jupyter_workspaces.cluster.reflector import Times
-from jupyter_workspaces.local.apiserver.server import ApiServer
+from jupyter_workspaces.kube.endpoint import from_kubeconfig
+from jupyter_workspaces.kube.reflector import Times
+from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
+from jupyter_workspaces.server.cache import Cache
 
 HEADER = "Jupyter-Workspaces-Stale-Since"
 
@@ -37,7 +37,7 @@ def flaky(cluster: ApiServer, tmp_path: Path, jp_asyncio_loop: Any, monkeypatch:
         init(self, cluster, times=times)
 
     monkeypatch.setattr(Cache, "__init__", quick)
-    monkeypatch.setattr("jupyter_workspaces.api.events.STALE_CHECK_SECONDS", 0.05)
+    monkeypatch.setattr("jupyter_workspaces.server.api.workspaces.feed.STALE_CHECK_SECONDS", 0.05)
     yield api
     jp_asyncio_loop.run_until_complete(serving.__aexit__(None, None, None))
 
@@ -126,7 +126,7 @@ async def test_a_stream_goes_on_after_a_change_that_cannot_be_told(
 ) -> None:
     from requests_and_objects import workspace
 
-    from jupyter_workspaces.api.events import Feed
+    from jupyter_workspaces.server.api.workspaces.feed import Feed
 
     await ask("GET", "workspaces")
     listener = Listener(jp_fetch)

@@ -11,11 +11,11 @@ from requests_and_objects import Ask, Object, set_status, workspace
 from test_logs import MAIN, running
 from tornado.httpclient import HTTPResponse
 
-from jupyter_workspaces.api.workspaces.pods.progress import progress
 from jupyter_workspaces.client import words
-from jupyter_workspaces.local.apiserver.options import DeleteOptions
-from jupyter_workspaces.local.apiserver.server import ApiServer
+from jupyter_workspaces.localkube.apiserver.http.options import DeleteOptions
+from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
 from jupyter_workspaces.panel import rows
+from jupyter_workspaces.server.api.workspaces.pods.progress import progress
 
 DESK = "workspaces/default/desk"
 HELD: Object = {"metadata": {"creationTimestamp": "2026-01-01T00:00:00Z"}, "spec": {"paused": False}, "status": {"state": "Error"}}

@@ -10,7 +10,7 @@ import pytest
 from patience import until
 from requests_and_objects import Ask, set_status, workspace
 
-from jupyter_workspaces.local.apiserver.server import ApiServer
+from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
 
 
 def causes(body: Any) -> list[tuple[str, str, str]]:

@@ -19,7 +19,7 @@ from conftest import TOKEN, Lab
 from playwright.sync_api import Browser, expect
 from test_main_path import context, open_panel, row
 
-from jupyter_workspaces.cluster.endpoint import from_kubeconfig
+from jupyter_workspaces.kube.endpoint import from_kubeconfig
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "control_plane"))
 from flaky_api import FlakyApi, flaky_api

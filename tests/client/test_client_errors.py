@@ -9,7 +9,12 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from served_workspaces import TOKEN, Served, workspace
 
-from jupyter_workspaces.client import Client, Unreachable, WorkspaceError, portal
+from jupyter_workspaces.client import (
+    Client,
+    Unreachable,
+    WorkspaceError,
+    portal,
+)
 
 
 def free_port() -> int:

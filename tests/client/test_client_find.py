@@ -17,7 +17,7 @@ import pytest
 from served_workspaces import TOKEN, Served, workspace
 
 from jupyter_workspaces.client import Client, Unreachable, WorkspaceError
-from jupyter_workspaces.kernel_file import VARIABLE, KernelFile
+from jupyter_workspaces.common.kernel_file import VARIABLE, KernelFile
 
 
 @pytest.fixture

@@ -59,9 +59,9 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 
 
 def make_namespace(home: Path, name: str) -> None:
-    from jupyter_workspaces.cluster.client import Cluster
-    from jupyter_workspaces.cluster.endpoint import from_embedded
-    from jupyter_workspaces.resources.catalog import NAMESPACES as RESOURCE
+    from jupyter_workspaces.kube.catalog import NAMESPACES as RESOURCE
+    from jupyter_workspaces.kube.client import Cluster
+    from jupyter_workspaces.kube.endpoint import from_embedded
 
     async def make() -> None:
         async with Cluster(from_embedded(home / "kubeconfig")) as cluster:

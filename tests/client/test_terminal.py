@@ -23,11 +23,16 @@ from jupyter_workspaces.cli.cluster import _say, _show
 from jupyter_workspaces.cli.commands import cli
 from jupyter_workspaces.cli.session import Session
 from jupyter_workspaces.client import Client, WorkspaceError
-from jupyter_workspaces.cluster.endpoint import Endpoint
-from jupyter_workspaces.controller.logs import JsonFormatter
+from jupyter_workspaces.common.terminal import (
+    SafeRecords,
+    log_line,
+    output,
+    printable,
+)
+from jupyter_workspaces.controller.json_logs import JsonFormatter
 from jupyter_workspaces.install.doctor import Line
 from jupyter_workspaces.install.plan import Plan, Step
-from jupyter_workspaces.terminal import SafeRecords, log_line, output, printable
+from jupyter_workspaces.kube.endpoint import Endpoint
 
 EVIL = "a\x1b]0;title\x07b\x1b[8mc\x9b2Jd\u202ee\u2066f\r\nError: forged\x7f\u200bg"
 SHOWN = r"a\x1b]0;title\x07b\x1b[8mc\x9b2Jd\u202ee\u2066f\r\nError: forged\x7f\u200bg"

@@ -11,16 +11,22 @@ import pytest
 from real_cluster import RealCluster
 from shared_cluster import clean, prepare
 
-from jupyter_workspaces.cluster.cache import Cache
-from jupyter_workspaces.cluster.client import Cluster
-from jupyter_workspaces.cluster.endpoint import Endpoint
-from jupyter_workspaces.cluster.reflector import Reflector
-from jupyter_workspaces.local.apiserver.server import ApiServer
-from jupyter_workspaces.local.apiserver.store import Store
-from jupyter_workspaces.local.install import install
-from jupyter_workspaces.resources import names
-from jupyter_workspaces.resources.catalog import NAMESPACES, PODS, SERVICES, STATEFUL_SETS, WORKSPACES
-from jupyter_workspaces.resources.ownership import age
+from jupyter_workspaces.kube.catalog import (
+    NAMESPACES,
+    PODS,
+    SERVICES,
+    STATEFUL_SETS,
+)
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.endpoint import Endpoint
+from jupyter_workspaces.kube.ownership import age
+from jupyter_workspaces.kube.reflector import Reflector
+from jupyter_workspaces.local.initial_objects import install
+from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
+from jupyter_workspaces.localkube.apiserver.store.store import Store
+from jupyter_workspaces.resources import metadata_keys
+from jupyter_workspaces.resources.catalog import WORKSPACES
+from jupyter_workspaces.server.cache import Cache
 
 Object = dict[str, Any]
 
@@ -48,8 +54,8 @@ def service(name: str, owner: Object, **spec: Any) -> Object:
         "uid": held["uid"],
         "controller": True,
     }
-    selector = {names.WORKSPACE_NAME: held["name"]}
-    metadata = {"name": name, "labels": {names.WORKSPACE_NAME: held["name"]}, "ownerReferences": [reference]}
+    selector = {metadata_keys.WORKSPACE_NAME: held["name"]}
+    metadata = {"name": name, "labels": {metadata_keys.WORKSPACE_NAME: held["name"]}, "ownerReferences": [reference]}
     return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"ports": [{"port": 80}], "selector": selector} | spec}
 
 
@@ -155,7 +161,7 @@ def reference(owner: Object, **changed: Any) -> Object:
 
 
 def stateful_set(name: str, owner: Object, **changed: Any) -> Object:
-    labels = {names.WORKSPACE_NAME: "dora", names.STATEFUL_SET: "dora"}
+    labels = {metadata_keys.WORKSPACE_NAME: "dora", metadata_keys.STATEFUL_SET: "dora"}
     template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "main", "image": "i"}]}}
     metadata = {"name": name, "labels": labels, "ownerReferences": [reference(owner, **changed)]}
     spec = {"replicas": 0, "selector": {"matchLabels": labels}, "template": template}
@@ -165,13 +171,18 @@ def stateful_set(name: str, owner: Object, **changed: Any) -> Object:
 def pod(name: str, *references: Object) -> Object:
     """With all labels that a genuine one has, and an annotation that names somebody's Secret."""
     labels = {
-        names.WORKSPACE_NAME: "dora",
-        names.STATEFUL_SET: "dora",
+        metadata_keys.WORKSPACE_NAME: "dora",
+        metadata_keys.STATEFUL_SET: "dora",
         "controller-revision-hash": "ws-dora-abcde-5d4f8c7b9",
         "statefulset.kubernetes.io/pod-name": name,
         "apps.kubernetes.io/pod-index": "0",
     }
-    metadata = {"name": name, "labels": labels, "annotations": {names.TOKEN_SECRET: "anothers"}, "ownerReferences": list(references)}
+    metadata = {
+        "name": name,
+        "labels": labels,
+        "annotations": {metadata_keys.TOKEN_SECRET: "anothers"},
+        "ownerReferences": list(references),
+    }
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [{"name": "main", "image": "i"}]}}
 
 
@@ -199,7 +210,7 @@ async def test_a_pod_is_a_workspaces_only_by_a_stateful_set_that_the_workspace_c
             await cache.start()
             for one in forged:
                 await cluster.create(PODS, one, "default")
-            selector = {names.WORKSPACE_NAME: "dora", names.STATEFUL_SET: "dora"}
+            selector = {metadata_keys.WORKSPACE_NAME: "dora", metadata_keys.STATEFUL_SET: "dora"}
             own = await cluster.create(SERVICES, service("own", owner, selector=selector), "default")
             await until(lambda: len(cache.pods) == len(forged) and cache.service_of(owner) is not None)
             assert cache.pods_of(owner) == []

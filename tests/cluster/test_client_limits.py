@@ -12,14 +12,14 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
-from jupyter_workspaces.cluster import client
-from jupyter_workspaces.cluster.client import Cluster
-from jupyter_workspaces.cluster.endpoint import Endpoint
-from jupyter_workspaces.cluster.errors import ClusterError, NotAnAnswer, Unreachable
-from jupyter_workspaces.cluster.reflector import _describe
-from jupyter_workspaces.cluster.sockets import keepalive_socket
-from jupyter_workspaces.resources.catalog import PODS
-from jupyter_workspaces.timeouts import timeout
+from jupyter_workspaces.common.timeouts import timeout
+from jupyter_workspaces.kube import client
+from jupyter_workspaces.kube.catalog import PODS
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.endpoint import Endpoint
+from jupyter_workspaces.kube.errors import ClusterError, NotAnAnswer, Unreachable
+from jupyter_workspaces.kube.reflector import _describe
+from jupyter_workspaces.kube.sockets import keepalive_socket
 
 CANARY = "hunter2"
 ENOUGH_SECONDS = 10.0

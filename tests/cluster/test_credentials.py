@@ -14,11 +14,11 @@ from cryptography import x509
 from guarded_api import connect_proxy, guarded_api, kubeconfig, login_program, runs
 from patience import until
 
-from jupyter_workspaces import tls
-from jupyter_workspaces.cluster.client import Cluster
-from jupyter_workspaces.cluster.endpoint import NoEndpoint, from_kubeconfig
-from jupyter_workspaces.cluster.errors import Unauthorized, Unreachable
-from jupyter_workspaces.signing import Pair, make_authority, make_server
+from jupyter_workspaces.common import tls
+from jupyter_workspaces.common.signing import Pair, make_authority, make_server
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.endpoint import from_kubeconfig
+from jupyter_workspaces.kube.errors import NoEndpoint, Unauthorized, Unreachable
 
 
 def later(seconds: float) -> str:

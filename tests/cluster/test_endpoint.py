@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from jupyter_workspaces.cluster.endpoint import NoEndpoint, from_kubeconfig
+from jupyter_workspaces.kube.endpoint import from_kubeconfig
+from jupyter_workspaces.kube.errors import NoEndpoint
 
 
 def kubeconfig(path: Path, user: dict[str, Any]) -> Path:

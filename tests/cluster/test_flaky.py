@@ -27,10 +27,10 @@ from flaky_api import MODES
 from real_cluster import RealCluster
 from shared_cluster import clean, prepare
 
-from jupyter_workspaces.cluster.client import Cluster
-from jupyter_workspaces.cluster.endpoint import Endpoint
-from jupyter_workspaces.cluster.errors import NotFound
-from jupyter_workspaces.resources.catalog import NAMESPACES
+from jupyter_workspaces.kube.catalog import NAMESPACES
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.endpoint import Endpoint
+from jupyter_workspaces.kube.errors import NotFound
 
 __all__ = ["short_limits"]
 

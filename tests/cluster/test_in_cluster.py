@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 import pytest
 from real_cluster import RealCluster
 
-from jupyter_workspaces.cluster import endpoint
-from jupyter_workspaces.cluster.client import Cluster
-from jupyter_workspaces.cluster.errors import Forbidden, Unauthorized
-from jupyter_workspaces.resources.catalog import CONFIG_MAPS, SERVICE_ACCOUNTS
+from jupyter_workspaces.kube import endpoint
+from jupyter_workspaces.kube.catalog import CONFIG_MAPS, SERVICE_ACCOUNTS
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.errors import Forbidden, Unauthorized
 
 ACCOUNT = "in-cluster"
 RBAC = "rbac.authorization.k8s.io"

@@ -15,9 +15,9 @@ import pytest
 from identity_echo import Echo, identity_echo
 from kubeconfig_cases import Cases
 
-from jupyter_workspaces.cluster import endpoint
-from jupyter_workspaces.cluster.client import Cluster
-from jupyter_workspaces.cluster.errors import ClusterError
+from jupyter_workspaces.kube import endpoint
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.errors import ClusterError
 
 SECONDS = 30
 KUBECTL = control_plane_binaries.find().get("kubectl")  # before tests change HOME

@@ -18,13 +18,14 @@ from real_cluster import RealCluster
 from shared_cluster import clean
 
 from jupyter_workspaces import controller
-from jupyter_workspaces.cluster.client import Cluster
-from jupyter_workspaces.cluster.forwarding import forward
-from jupyter_workspaces.local.install import install
-from jupyter_workspaces.local.node import Agent, stop_pods
-from jupyter_workspaces.local.node.kubelet import Kubelet
-from jupyter_workspaces.resources import names
-from jupyter_workspaces.resources.catalog import NODES, PODS, SECRETS, WORKSPACE_KINDS, WORKSPACES
+from jupyter_workspaces.kube.catalog import NODES, PODS, SECRETS
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.port_forward import forward
+from jupyter_workspaces.local.initial_objects import install
+from jupyter_workspaces.localkube.node import Agent, stop_pods
+from jupyter_workspaces.localkube.node.kubelet import Kubelet
+from jupyter_workspaces.resources import metadata_keys
+from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS, WORKSPACES
 
 pytestmark = pytest.mark.slow
 
@@ -72,7 +73,7 @@ async def test_a_real_lab_runs_where_the_real_scheduler_puts_it(real_cluster: Re
 
         await until(lambda: state("Running"), "a running Lab", LIMIT_SECONDS)
 
-        pod = next(iter((await cluster.list(PODS, "default", label_selector=f"{names.WORKSPACE_NAME}=lab")).items))
+        pod = next(iter((await cluster.list(PODS, "default", label_selector=f"{metadata_keys.WORKSPACE_NAME}=lab")).items))
         assert pod["spec"]["nodeName"] == "local"
         assert (await lab_status(cluster, pod))["kernels"] == 0
         node = await cluster.get(NODES, "local")
@@ -92,7 +93,7 @@ async def test_a_real_lab_runs_where_the_real_scheduler_puts_it(real_cluster: Re
         await cluster.delete(WORKSPACES, "lab", "default")
 
         async def nothing_left() -> bool:
-            return not (await cluster.list(PODS, "default", label_selector=names.WORKSPACE_NAME)).items
+            return not (await cluster.list(PODS, "default", label_selector=metadata_keys.WORKSPACE_NAME)).items
 
         await until(nothing_left, "an empty namespace", LIMIT_SECONDS)
 
@@ -132,9 +133,9 @@ async def nobody_else_is_answered(node: Object, trust: ssl.SSLContext | None) ->
 async def lab_status(cluster: Cluster, pod: Object) -> Object:
     """What the Lab itself says, asked with the workspace's own token."""
     annotations = pod["metadata"]["annotations"]
-    secret = await cluster.get(SECRETS, annotations[names.TOKEN_SECRET], "default")
-    headers = {"Authorization": f"token {base64.b64decode(secret['data'][names.TOKEN_KEY]).decode()}"}
-    port = annotations.get(f"{names.LOCAL_PORT}8888", "8888")
+    secret = await cluster.get(SECRETS, annotations[metadata_keys.TOKEN_SECRET], "default")
+    headers = {"Authorization": f"token {base64.b64decode(secret['data'][metadata_keys.TOKEN_KEY]).decode()}"}
+    port = annotations.get(f"{metadata_keys.LOCAL_PORT}8888", "8888")
     url = f"http://{pod['status']['podIP']}:{port}/workspace/connect/default/lab/jupyterlab/api/status"
     async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as answer:
         assert answer.status == 200, await answer.text()

@@ -20,10 +20,10 @@ from guarded_api import guarded_api
 from identity_echo import identity_echo, write_certificates
 from oidc_issuer import SECRET, Issuer, id_token, oidc_issuer
 
-from jupyter_workspaces.cluster import kubeconfig_writing
-from jupyter_workspaces.cluster.client import Cluster
-from jupyter_workspaces.cluster.endpoint import NoEndpoint, from_kubeconfig
-from jupyter_workspaces.cluster.errors import ClusterError, Unauthorized, Unreachable
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.endpoint import from_kubeconfig
+from jupyter_workspaces.kube.errors import ClusterError, NoEndpoint, Unauthorized, Unreachable
+from jupyter_workspaces.kube.kubeconfig import writing
 
 KUBECTL = control_plane_binaries.find().get("kubectl")
 
@@ -215,7 +215,7 @@ async def test_a_failed_refresh_is_not_repeated_by_every_request(tmp_path: Path,
 async def test_tokens_that_cannot_be_written_back_are_used_and_it_is_said(
     tmp_path: Path, issuer: Issuer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(kubeconfig_writing, "LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(writing, "LOCK_SECONDS", 0.1)
     file = write(tmp_path, issuer)
     file.with_name("kubeconfig.lock").touch()  # kubectl's own lock
     before = file.read_bytes()
@@ -235,7 +235,7 @@ def test_writing_waits_for_kubectls_lock(tmp_path: Path) -> None:
     lock.touch()
     release = threading.Timer(0.3, lock.unlink)
     release.start()
-    kubeconfig_writing.save_provider(file, "u", {"id-token": "new", "refresh-token": "r"})
+    writing.save_provider(file, "u", {"id-token": "new", "refresh-token": "r"})
     release.join()
     assert config(file) == {"id-token": "new", "refresh-token": "r"}
 
@@ -257,7 +257,7 @@ def test_only_the_tokens_change_whatever_the_style(tmp_path: Path, text: str) ->
     changed = {"id-token": 'new: "x"', "refresh-token": "r"}
     entry: dict[str, Any] = next(found for found in expected["users"] if found["name"] == "u")
     entry["user"]["auth-provider"]["config"].update(changed)
-    kubeconfig_writing.save_provider(file, "u", changed)
+    writing.save_provider(file, "u", changed)
     assert yaml.safe_load(file.read_text(encoding="utf-8")) == expected
     assert text.count("é") == file.read_text(encoding="utf-8").count("é")
 
@@ -268,8 +268,8 @@ def test_only_the_tokens_change_whatever_the_style(tmp_path: Path, text: str) ->
 def test_what_cannot_be_edited_stays_as_it_is(tmp_path: Path, text: str) -> None:
     file = tmp_path / "kubeconfig"
     file.write_text(text)
-    with pytest.raises(kubeconfig_writing.NotWritten):
-        kubeconfig_writing.save_provider(file, "u", {"id-token": "new"})
+    with pytest.raises(writing.NotWritten):
+        writing.save_provider(file, "u", {"id-token": "new"})
     assert file.read_text() == text
     assert os.listdir(tmp_path) == ["kubeconfig"]
 
@@ -279,6 +279,6 @@ def test_a_link_to_a_kubeconfig_stays_a_link(tmp_path: Path) -> None:
     file, link = tmp_path / "real" / "kubeconfig", tmp_path / "link"
     file.write_text("users: [{name: u, user: {auth-provider: {config: {id-token: old}}}}]\n")
     link.symlink_to(file)
-    kubeconfig_writing.save_provider(link, "u", {"id-token": "new"})
+    writing.save_provider(link, "u", {"id-token": "new"})
     assert link.is_symlink()
     assert config(file) == {"id-token": "new"}

@@ -12,9 +12,9 @@ import pytest
 from aiohttp import web
 from thief import as_root, thief
 
-from jupyter_workspaces.cluster import peers
-from jupyter_workspaces.cluster.peer_connector import ForeignListenerError, PeerConnector
-from jupyter_workspaces.cluster.peers import ForeignListener, open_connection, verify
+from jupyter_workspaces.kube import peers
+from jupyter_workspaces.kube.peer_connector import ForeignListenerError, PeerConnector
+from jupyter_workspaces.kube.peers import ForeignListener, open_connection, verify
 
 ADDRESS = "127.91.3.7"
 # Where it listens, where it is dialled.

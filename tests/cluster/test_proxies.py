@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jupyter_workspaces.cluster.proxies import proxy_for
+from jupyter_workspaces.kube.proxies import proxy_for
 
 PROXY = "http://proxy:3128"
 

@@ -11,10 +11,10 @@ import pytest
 from failing_api import faster, until
 from watched_api import WatchedApi, known
 
-from jupyter_workspaces.cluster.cache import Cache
-from jupyter_workspaces.cluster.endpoint import Endpoint
-from jupyter_workspaces.cluster.errors import ClusterError, Forbidden
-from jupyter_workspaces.timeouts import timeout
+from jupyter_workspaces.common.timeouts import timeout
+from jupyter_workspaces.kube.endpoint import Endpoint
+from jupyter_workspaces.kube.errors import ClusterError, Forbidden
+from jupyter_workspaces.server.cache import Cache
 
 
 class Narrow:
@@ -29,7 +29,7 @@ class Narrow:
         self.lists: list[tuple[str, str | None]] = []
 
     async def list(self, resource: Any, namespace: str | None = None, **_: Any) -> Any:
-        from jupyter_workspaces.cluster.client import Listing
+        from jupyter_workspaces.kube.client import Listing
 
         if namespace is None and resource.namespaced:
             raise Forbidden(f"{resource.plural} is forbidden")
@@ -101,7 +101,7 @@ async def test_a_second_caller_waits_for_the_first_list_of_everything() -> None:
 
 
 async def test_a_namespace_of_which_something_was_not_listed_is_not_taken_for_empty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jupyter_workspaces.cluster.scoped.CHILD_SECONDS", 1.0)
+    monkeypatch.setattr("jupyter_workspaces.server.namespace_caches.CHILD_SECONDS", 1.0)
     api = narrow_api()
     api.failures["pods", "team-b"] = ClusterError("etcd is slow", status=500)
     async with cache_of(api) as cache:
@@ -116,7 +116,7 @@ async def test_a_namespace_of_which_something_was_not_listed_is_not_taken_for_em
 
 
 async def test_a_start_does_not_take_for_empty_what_was_not_listed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jupyter_workspaces.cluster.scoped.CHILD_SECONDS", 1.0)
+    monkeypatch.setattr("jupyter_workspaces.server.namespace_caches.CHILD_SECONDS", 1.0)
     api = narrow_api()
     api.failures["workspaces", "team-a"] = ClusterError("etcd is slow", status=500)
     with pytest.raises(ClusterError, match="etcd is slow"):
@@ -125,7 +125,7 @@ async def test_a_start_does_not_take_for_empty_what_was_not_listed(monkeypatch: 
 
 
 async def test_the_namespace_that_was_not_used_for_the_longest_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jupyter_workspaces.cluster.cache.MOST_NAMESPACES", 3)
+    monkeypatch.setattr("jupyter_workspaces.server.cache.MOST_NAMESPACES", 3)
     api = narrow_api()
     async with cache_of(api) as cache:
         await cache.reach("team-b")
@@ -143,7 +143,7 @@ async def test_the_namespace_that_was_not_used_for_the_longest_makes_room(monkey
 
 
 async def test_a_namespace_that_somebody_follows_is_not_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jupyter_workspaces.cluster.cache.MOST_NAMESPACES", 3)
+    monkeypatch.setattr("jupyter_workspaces.server.cache.MOST_NAMESPACES", 3)
     async with cache_of(narrow_api()) as cache:
         await cache.reach("team-b")
         await cache.reach("team-c")
@@ -156,7 +156,7 @@ async def test_a_namespace_that_somebody_follows_is_not_given_up(monkeypatch: py
 
 
 async def test_what_was_seen_one_by_one_is_not_announced_again_when_all_may_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jupyter_workspaces.cluster.reflector.DENIED_PAUSE", 0.05)
+    monkeypatch.setattr("jupyter_workspaces.kube.reflector.DENIED_PAUSE", 0.05)
     api = narrow_api()
     async with cache_of(api) as cache:
         await cache.reach("team-b")

@@ -14,11 +14,11 @@ import pytest
 from failing_api import embedded, failing, faster, until
 from watched_api import Object, WatchedApi, known
 
-from jupyter_workspaces.cluster.errors import ClusterError, NotAnAnswer, Unreachable
-from jupyter_workspaces.cluster.reflector import Reflector
-from jupyter_workspaces.local.apiserver.server import ApiServer
-from jupyter_workspaces.local.apiserver.store import Store
-from jupyter_workspaces.resources.catalog import PODS
+from jupyter_workspaces.kube.catalog import PODS
+from jupyter_workspaces.kube.errors import ClusterError, NotAnAnswer, Unreachable
+from jupyter_workspaces.kube.reflector import Reflector
+from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
+from jupyter_workspaces.localkube.apiserver.store.store import Store
 
 CANARY = "hunter2"
 
@@ -215,9 +215,9 @@ async def served(directory: Path, port: int = 0) -> AsyncIterator[int]:
 
 
 async def test_a_reflector_outlives_a_restart_of_its_server(tmp_path: Path) -> None:
-    from jupyter_workspaces.cluster.client import Cluster
-    from jupyter_workspaces.cluster.endpoint import Endpoint
-    from jupyter_workspaces.resources.catalog import NAMESPACES
+    from jupyter_workspaces.kube.catalog import NAMESPACES
+    from jupyter_workspaces.kube.client import Cluster
+    from jupyter_workspaces.kube.endpoint import Endpoint
 
     async def token() -> str:
         return "token"

@@ -14,12 +14,12 @@ import pytest
 from control_plane import ControlPlane
 from real_cluster import RealCluster
 
-from jupyter_workspaces.cluster.cache import Cache
-from jupyter_workspaces.cluster.client import Cluster
-from jupyter_workspaces.cluster.endpoint import from_kubeconfig
-from jupyter_workspaces.cluster.errors import Forbidden
 from jupyter_workspaces.install import manifests
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.endpoint import from_kubeconfig
+from jupyter_workspaces.kube.errors import Forbidden
 from jupyter_workspaces.resources.catalog import WORKSPACES
+from jupyter_workspaces.server.cache import Cache
 
 Object = dict[str, Any]
 
@@ -161,7 +161,7 @@ async def test_an_administrator_watches_all_namespaces_at_once(plane: ControlPla
 
 
 async def test_rights_that_come_later_are_used(plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jupyter_workspaces.cluster.reflector.DENIED_PAUSE", 0.3)
+    monkeypatch.setattr("jupyter_workspaces.kube.reflector.DENIED_PAUSE", 0.3)
     bind(plane, "five", "jupyter-workspaces-view", MINE)
     async with cache_of(plane.person("five")) as cache:
         assert cache.workspaces.parts == [MINE]

@@ -11,15 +11,15 @@ import pytest
 from aiohttp import web
 from guarded_api import kubeconfig, login_program
 
-from jupyter_workspaces.api.problems import Problem
-from jupyter_workspaces.api.services import Services
-from jupyter_workspaces.cluster import endpoint
-from jupyter_workspaces.cluster import login_program as login_programs
-from jupyter_workspaces.cluster.client import Cluster
-from jupyter_workspaces.cluster.credentials import FileToken
-from jupyter_workspaces.cluster.endpoint import NoEndpoint, from_kubeconfig
-from jupyter_workspaces.cluster.errors import ClusterError, Unauthorized
 from jupyter_workspaces.install.doctor import examine
+from jupyter_workspaces.kube import endpoint
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.endpoint import from_kubeconfig
+from jupyter_workspaces.kube.errors import ClusterError, NoEndpoint, Unauthorized
+from jupyter_workspaces.kube.kubeconfig import exec_plugin as login_programs
+from jupyter_workspaces.kube.kubeconfig.credentials import FileToken
+from jupyter_workspaces.server.api.workspaces.services import Services
+from jupyter_workspaces.server.http.problems import Problem
 
 CANARY = "CANARY"
 BROKEN = [

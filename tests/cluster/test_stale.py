@@ -10,9 +10,15 @@ from typing import Any
 
 import pytest
 
-from jupyter_workspaces.cluster import stale
-from jupyter_workspaces.cluster.errors import ClusterError, Forbidden, NotFound, Unauthorized, Unreachable
-from jupyter_workspaces.cluster.stale import Lifetime, StaleCache, no_answer
+from jupyter_workspaces.kube.errors import (
+    ClusterError,
+    Forbidden,
+    NotFound,
+    Unauthorized,
+    Unreachable,
+)
+from jupyter_workspaces.server import answer_cache
+from jupyter_workspaces.server.answer_cache import Lifetime, StaleCache, no_answer
 
 
 class Clock:
@@ -102,7 +108,7 @@ async def test_failed_reads_are_repeated_with_growing_pauses(cache: StaleCache[s
         clock.now += 0.5
     pauses = [later - earlier for earlier, later in itertools.pairwise(asked_at)]
     assert pauses[:6] == [1, 2, 4, 8, 16, 30]
-    assert max(pauses) <= stale.LONGEST_PAUSE
+    assert max(pauses) <= answer_cache.LONGEST_PAUSE
 
 
 async def test_a_value_that_nobody_knows_is_waited_for_so_long_only(cache: StaleCache[str, Any]) -> None:
@@ -139,7 +145,7 @@ async def test_a_value_that_is_doubted_is_read_again_once_in_a_while(cache: Stal
         cache.doubt("a", 1)
         assert await cache.get("a", source, lives()) == 1
     assert source.asked == 2
-    clock.now += stale.DOUBT_SECONDS - 1
+    clock.now += answer_cache.DOUBT_SECONDS - 1
     cache.doubt("a", 1)
     assert source.asked == 2
     clock.now += 1

@@ -8,9 +8,9 @@ from itertools import pairwise
 
 import pytest
 
-from jupyter_workspaces.cluster.errors import Conflict
-from jupyter_workspaces.cluster.workqueue import WorkQueue
-from jupyter_workspaces.timeouts import timeout
+from jupyter_workspaces.common.timeouts import timeout
+from jupyter_workspaces.kube.errors import Conflict
+from jupyter_workspaces.kube.work_queue import WorkQueue
 
 LIMIT_SECONDS = 5.0
 

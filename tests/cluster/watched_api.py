@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
-from jupyter_workspaces.cluster.client import Listing, WatchEvent
-from jupyter_workspaces.cluster.endpoint import Endpoint
-from jupyter_workspaces.cluster.errors import Forbidden, NotFound
-from jupyter_workspaces.resources.catalog import Resource
+from jupyter_workspaces.kube.catalog import Resource
+from jupyter_workspaces.kube.client import Listing, WatchEvent
+from jupyter_workspaces.kube.endpoint import Endpoint
+from jupyter_workspaces.kube.errors import Forbidden, NotFound
 
 Object = dict[str, Any]
 

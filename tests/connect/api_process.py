@@ -7,12 +7,13 @@ import base64
 import sys
 from pathlib import Path
 
-from jupyter_workspaces.cluster.client import Cluster
-from jupyter_workspaces.cluster.endpoint import Endpoint
-from jupyter_workspaces.local.apiserver.server import ApiServer
-from jupyter_workspaces.local.apiserver.store import Store
-from jupyter_workspaces.local.apiserver.users import User
-from jupyter_workspaces.resources.catalog import NAMESPACES, SECRETS, WORKSPACES
+from jupyter_workspaces.kube.catalog import NAMESPACES, SECRETS
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.endpoint import Endpoint
+from jupyter_workspaces.localkube.apiserver.access.users import User
+from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
+from jupyter_workspaces.localkube.apiserver.store.store import Store
+from jupyter_workspaces.resources.catalog import WORKSPACES
 
 ADMIN, NOBODY = "token-of-the-administrator", "token-of-nobody"
 

@@ -14,10 +14,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from jupyter_workspaces.api.problems import conflict
-from jupyter_workspaces.cluster.errors import NotFound
-from jupyter_workspaces.connect import close, routes
+from jupyter_workspaces.kube.errors import NotFound
 from jupyter_workspaces.resources.catalog import WORKSPACES
+from jupyter_workspaces.server.http.problems import conflict
+from jupyter_workspaces.server.proxy import close, routes
 
 ADDRESS = "127.83.7.1"
 PATH = "workspace/connect/team-a/small/web/"

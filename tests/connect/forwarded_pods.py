@@ -15,14 +15,21 @@ from typing import Any
 
 from real_cluster import RealCluster
 
-from jupyter_workspaces.cluster.client import Cluster
-from jupyter_workspaces.cluster.endpoint import Endpoint
-from jupyter_workspaces.cluster.errors import AlreadyExists, NotFound
-from jupyter_workspaces.local.apiserver.server import ApiServer
-from jupyter_workspaces.local.apiserver.store import Store
-from jupyter_workspaces.local.node import PodAccess
-from jupyter_workspaces.local.node.records import PodFiles, PodRecord
-from jupyter_workspaces.resources.catalog import NAMESPACES, NODES, PODS, SECRETS, SERVICE_ACCOUNTS, WORKSPACES
+from jupyter_workspaces.kube.catalog import (
+    NAMESPACES,
+    NODES,
+    PODS,
+    SECRETS,
+    SERVICE_ACCOUNTS,
+)
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.endpoint import Endpoint
+from jupyter_workspaces.kube.errors import AlreadyExists, NotFound
+from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
+from jupyter_workspaces.localkube.apiserver.store.store import Store
+from jupyter_workspaces.localkube.node import PodAccess
+from jupyter_workspaces.localkube.node.records import PodFiles, PodRecord
+from jupyter_workspaces.resources.catalog import WORKSPACES
 
 Object = dict[str, Any]
 

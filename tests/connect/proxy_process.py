@@ -11,9 +11,9 @@ from types import SimpleNamespace
 
 from traitlets.config import Config
 
-from jupyter_workspaces.connect import routes
-from jupyter_workspaces.connect.limits import SETTING, Limits
-from jupyter_workspaces.serve import ServeApp
+from jupyter_workspaces.server.proxy import routes
+from jupyter_workspaces.server.proxy.limits import SETTING, Limits
+from jupyter_workspaces.server.serve import ServeApp
 
 from .conftest import View
 

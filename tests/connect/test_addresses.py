@@ -9,12 +9,12 @@ from urllib.parse import quote
 
 import pytest
 
-from jupyter_workspaces.connect.addresses import ScriptAddresses
-from jupyter_workspaces.connect.decoding import PIECE
-from jupyter_workspaces.connect.html import HtmlRewriter
-from jupyter_workspaces.connect.rewriters import rewriter
-from jupyter_workspaces.connect.rewriting import PublicPath
-from jupyter_workspaces.resources import names
+from jupyter_workspaces.resources import metadata_keys
+from jupyter_workspaces.server.proxy.rewriting.addresses import ScriptAddresses
+from jupyter_workspaces.server.proxy.rewriting.content_types import rewriter
+from jupyter_workspaces.server.proxy.rewriting.decoding import PIECE
+from jupyter_workspaces.server.proxy.rewriting.html import HtmlRewriter
+from jupyter_workspaces.server.proxy.rewriting.public_path import PublicPath
 
 from .conftest import at_both_bases
 
@@ -219,7 +219,7 @@ async def test_what_a_user_keeps_passes_as_it_is(browser, query: str) -> None:
 
 @pytest.mark.parametrize("jp_base_url", ["/user/x/"])
 async def test_a_program_that_was_told_the_full_path_gets_and_gives_it_untouched(browser, view) -> None:
-    view.pod["metadata"]["annotations"][names.BASE_URL] = "/user/x/"
+    view.pod["metadata"]["annotations"][metadata_keys.BASE_URL] = "/user/x/"
     path = f"/user/x{SMALL}"
     async with browser.request("GET", "echo") as answer:
         told = await answer.json()
@@ -234,7 +234,7 @@ async def test_a_program_that_was_told_the_full_path_gets_and_gives_it_untouched
 
 
 async def test_a_program_that_was_told_another_servers_path_is_shown_here(browser, view) -> None:
-    view.pod["metadata"]["annotations"][names.BASE_URL] = "/user/another/"
+    view.pod["metadata"]["annotations"][metadata_keys.BASE_URL] = "/user/another/"
     inner, outer = f"/user/another{SMALL}", f"{browser.base}{SMALL[1:]}"
     async with browser.request("GET", "echo") as answer:
         assert (await answer.json())["target"] == f"{inner}echo"
@@ -244,6 +244,6 @@ async def test_a_program_that_was_told_another_servers_path_is_shown_here(browse
 
 @pytest.mark.parametrize("base", ["relative/", "/a/../b/", "/./", "/a%2F/", "//evil.example/", '/"/', "/a", "/" + "a/" * 200])
 async def test_a_base_url_that_could_be_read_in_two_ways_counts_as_none(browser, view, base: str) -> None:
-    view.pod["metadata"]["annotations"][names.BASE_URL] = base
+    view.pod["metadata"]["annotations"][metadata_keys.BASE_URL] = base
     async with browser.request("GET", "echo") as answer:
         assert (await answer.json())["target"] == f"{SMALL}echo"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from jupyter_workspaces.connect import cookies
-from jupyter_workspaces.connect.credentials import Guard
-from jupyter_workspaces.connect.rewriting import PublicPath
+from jupyter_workspaces.server.proxy.headers import cookies
+from jupyter_workspaces.server.proxy.headers.credentials import Guard
+from jupyter_workspaces.server.proxy.rewriting.public_path import PublicPath
 
 from .raw_workspace import raw_workspace
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from jupyter_workspaces.api.identity import HeaderIdentities
+from jupyter_workspaces.server.http.identity import HeaderIdentities
 
 STATUS = "workspace/status/team-a/small/web"
 EVIL = "https://evil.example"

@@ -10,10 +10,10 @@ import aiohttp
 import psutil
 import pytest
 
-from jupyter_workspaces.cluster.errors import Forbidden
-from jupyter_workspaces.cluster.forwarding import ForwardFailed, forward
-from jupyter_workspaces.connect import transfer
-from jupyter_workspaces.timeouts import timeout
+from jupyter_workspaces.common.timeouts import timeout
+from jupyter_workspaces.kube.errors import Forbidden
+from jupyter_workspaces.kube.port_forward import ForwardFailed, forward
+from jupyter_workspaces.server.proxy.transfer import requests
 
 from .conftest import ADDRESS, small_app
 from .forwarded_pods import embedded_pod, real_pod
@@ -136,7 +136,7 @@ async def test_a_browser_that_goes_away_ends_the_request_inside(browser, app):
 
 
 async def test_connections_are_reused(browser, app, monkeypatch):
-    from jupyter_workspaces.connect import forwarding
+    from jupyter_workspaces.server.proxy.transfer import port_forward
 
     opened = []
 
@@ -144,7 +144,7 @@ async def test_connections_are_reused(browser, app, monkeypatch):
         opened.append(arguments)
         return await forward(*arguments)
 
-    monkeypatch.setattr(forwarding, "forward", counted)
+    monkeypatch.setattr(port_forward, "forward", counted)
     for number in range(20):
         async with browser.request("GET", f"x{number}") as answer:
             assert answer.status == 200
@@ -154,9 +154,9 @@ async def test_connections_are_reused(browser, app, monkeypatch):
 
 
 async def test_connections_to_one_workspace_are_bounded(browser, app, monkeypatch):
-    from jupyter_workspaces.connect import forwarding
+    from jupyter_workspaces.server.proxy.transfer import port_forward
 
-    monkeypatch.setattr(transfer, "FORWARDS_OF_A_WORKSPACE", 3)
+    monkeypatch.setattr(requests, "FORWARDS_OF_A_WORKSPACE", 3)
     open_now, most = 0, 0
 
     async def counted(*arguments):
@@ -178,7 +178,7 @@ async def test_connections_to_one_workspace_are_bounded(browser, app, monkeypatc
             await answer.read()
             return answer.status
 
-    monkeypatch.setattr(forwarding, "forward", counted)
+    monkeypatch.setattr(port_forward, "forward", counted)
     assert set(await asyncio.gather(*(ask(number) for number in range(30)))) == {200}
     assert 1 <= most <= 3
 

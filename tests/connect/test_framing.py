@@ -10,7 +10,7 @@ import logging
 import aiohttp
 import pytest
 
-from jupyter_workspaces.timeouts import timeout
+from jupyter_workspaces.common.timeouts import timeout
 
 from .raw_workspace import exchange, raw_workspace, statuses
 

@@ -9,9 +9,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from jupyter_workspaces.api.identity import HeaderIdentities
-from jupyter_workspaces.connect.credentials import PROOF, Guard
-from jupyter_workspaces.connect.front import SETTING, Front, Passing, is_identity
+from jupyter_workspaces.server.http.identity import HeaderIdentities
+from jupyter_workspaces.server.proxy.headers.credentials import PROOF, Guard
+from jupyter_workspaces.server.proxy.headers.front_proxies import (
+    SETTING,
+    Front,
+    Passing,
+    is_identity,
+)
 
 CANARY = "canary-5f2c"
 JWT = ".".join(
@@ -196,7 +201,7 @@ async def test_behind_a_trusted_proxy_a_workspace_gets_the_cookies_that_it_set_a
 async def test_a_workspace_that_takes_the_name_of_a_proxys_cookie_does_not_get_its_value(browser, trusted, seen):
     """It sets a cookie of that name and deletes it, or leaves it and hopes for the other one's value."""
     guard = Guard("username-x", front=Front(frozenset(("kubeflow-userid",))))
-    from jupyter_workspaces.connect.rewriting import PublicPath
+    from jupyter_workspaces.server.proxy.rewriting.public_path import PublicPath
 
     jar = Jar(guard.cookies_outward("house-session=mine", PublicPath("/", "/workspace/connect/a/b/c/"), "/workspace/connect/a/b/c/x"))
     assert jar.found.keys() == {"house-session", f"{PROOF}house-session"}
@@ -207,7 +212,7 @@ async def test_a_workspace_that_takes_the_name_of_a_proxys_cookie_does_not_get_i
 
 
 def test_a_proof_has_the_cookies_path_and_lifetime_and_no_script_reads_it():
-    from jupyter_workspaces.connect.rewriting import PublicPath
+    from jupyter_workspaces.server.proxy.rewriting.public_path import PublicPath
 
     guard, path = Guard("username-x", front=Front(frozenset(("kubeflow-userid",)))), PublicPath("/", "/workspace/connect/a/b/c/")
     cookie, proof = guard.cookies_outward("a=b; Path=/; Max-Age=0; Secure; SameSite=Lax", path, path.outer)
@@ -218,7 +223,7 @@ def test_a_proof_has_the_cookies_path_and_lifetime_and_no_script_reads_it():
 
 
 def test_a_cookie_that_is_not_ascii_is_proven_too():
-    from jupyter_workspaces.connect.rewriting import PublicPath
+    from jupyter_workspaces.server.proxy.rewriting.public_path import PublicPath
 
     guard, path = Guard("username-x", front=Front(frozenset(("kubeflow-userid",)))), PublicPath("/", "/workspace/connect/a/b/c/")
     value = "José".encode().decode("latin-1")

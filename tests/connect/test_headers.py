@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from jupyter_workspaces.connect.credentials import Guard
-from jupyter_workspaces.connect.front import SETTING, Passing
-from jupyter_workspaces.connect.headers import Addresses, inward, outward
-from jupyter_workspaces.connect.response_headers import response_headers
-from jupyter_workspaces.connect.rewriting import PublicPath
+from jupyter_workspaces.server.proxy.headers.address_fields import Addresses, inward, outward
+from jupyter_workspaces.server.proxy.headers.credentials import Guard
+from jupyter_workspaces.server.proxy.headers.front_proxies import SETTING, Passing
+from jupyter_workspaces.server.proxy.headers.response_headers import response_headers
+from jupyter_workspaces.server.proxy.rewriting.public_path import PublicPath
 
 from .conftest import at_both_bases
 from .raw_workspace import exchange, raw_workspace

@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable
 import pytest
 from patience import until
 
-from jupyter_workspaces.connect import json_strings, tokenizer
-from jupyter_workspaces.connect.decoding import PIECE, decoder
-from jupyter_workspaces.connect.html import MOST_ATTRIBUTES, HtmlRewriter
-from jupyter_workspaces.connect.kernelspecs import KernelspecsRewriter
-from jupyter_workspaces.connect.rewriting import PublicPath
-from jupyter_workspaces.timeouts import timeout
+from jupyter_workspaces.common.timeouts import timeout
+from jupyter_workspaces.server.proxy.rewriting import json_strings, tokenizer
+from jupyter_workspaces.server.proxy.rewriting.decoding import PIECE, decoder
+from jupyter_workspaces.server.proxy.rewriting.html import MOST_ATTRIBUTES, HtmlRewriter
+from jupyter_workspaces.server.proxy.rewriting.kernelspecs import KernelspecsRewriter
+from jupyter_workspaces.server.proxy.rewriting.public_path import PublicPath
 
 INNER = "/workspace/connect/team-a/small/web/"
 HERE = PublicPath("/user/x%40y/", INNER, False, "127.0.0.9:1", "hub.example")

@@ -14,8 +14,8 @@ import aiohttp
 import pytest
 from yarl import URL
 
+from jupyter_workspaces.common.timeouts import timeout
 from jupyter_workspaces.local import launch
-from jupyter_workspaces.timeouts import timeout
 
 from .conftest import ADDRESS, INNER_TOKEN, PATH, View, at_both_bases
 

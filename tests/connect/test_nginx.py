@@ -12,8 +12,8 @@ from types import SimpleNamespace
 import aiohttp
 import pytest
 
-from jupyter_workspaces.api.identity import HeaderIdentities
-from jupyter_workspaces.timeouts import timeout
+from jupyter_workspaces.common.timeouts import timeout
+from jupyter_workspaces.server.http.identity import HeaderIdentities
 
 from .raw_workspace import exchange, raw_workspace, statuses
 

@@ -14,10 +14,11 @@ from jupyter_server.base.handlers import JupyterHandler
 from multidict import CIMultiDict
 from yarl import URL
 
-from jupyter_workspaces.api.identity import HeaderIdentities
-from jupyter_workspaces.connect import close, listen
-from jupyter_workspaces.connect.origin import parse
-from jupyter_workspaces.connect.separate import SETTING, SeparateOrigin
+from jupyter_workspaces.server.http.identity import HeaderIdentities
+from jupyter_workspaces.server.proxy import close
+from jupyter_workspaces.server.proxy.origin import listeners
+from jupyter_workspaces.server.proxy.origin.redirects import SETTING, SeparateOrigin
+from jupyter_workspaces.server.proxy.origin.settings import parse
 
 from .conftest import PATH, Browser
 from .origin_person import Person
@@ -51,9 +52,9 @@ def server(jp_serverapp, http_server, view, jp_asyncio_loop, separate):
     view.there["metadata"]["uid"] = "uid-1"
     web_app.settings["jupyter_workspaces"] = type("Services", (), {"ready": lambda self, *args, **options: view.ready(*args, **options)})()
     web_app.settings[SETTING] = separate
-    served = listen.origin_application(jp_serverapp.base_url, web_app.settings)
-    listen.serve_by_host(web_app, served, separate.origin)
-    web_app.add_handlers(".*$", listen.server_rules(jp_serverapp.base_url, jp_serverapp))
+    served = listeners.origin_application(jp_serverapp.base_url, web_app.settings)
+    listeners.serve_by_host(web_app, served, separate.origin)
+    web_app.add_handlers(".*$", listeners.server_rules(jp_serverapp.base_url, jp_serverapp))
     yield jp_serverapp
     jp_asyncio_loop.run_until_complete(close(web_app.settings))
 

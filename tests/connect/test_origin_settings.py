@@ -6,10 +6,21 @@ from types import SimpleNamespace
 
 import pytest
 
-from jupyter_workspaces.connect.listen import check_addresses, own_port
-from jupyter_workspaces.connect.origin import BadOrigin, WorkspacesOrigin, check_apart, label, parse
-from jupyter_workspaces.connect.sessions import Destination, Sessions, Ticket, Tickets
-from jupyter_workspaces.connect.target import Place
+from jupyter_workspaces.server.proxy.origin.listeners import check_addresses, own_port
+from jupyter_workspaces.server.proxy.origin.sessions import (
+    Destination,
+    Sessions,
+    Ticket,
+    Tickets,
+)
+from jupyter_workspaces.server.proxy.origin.settings import (
+    BadOrigin,
+    WorkspacesOrigin,
+    check_apart,
+    label,
+    parse,
+)
+from jupyter_workspaces.server.proxy.target import Place
 
 PLACE = Place("team-a", "small", "web")
 

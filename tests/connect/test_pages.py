@@ -9,8 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from jupyter_workspaces.api.problems import Problem
-from jupyter_workspaces.cluster.errors import Forbidden, Unreachable
+from jupyter_workspaces.kube.errors import Forbidden, Unreachable
+from jupyter_workspaces.server.http.problems import Problem
 
 STATUS = "workspace/status/team-a/small/web"
 

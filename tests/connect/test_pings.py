@@ -10,10 +10,10 @@ import time
 import aiohttp
 import pytest
 
-from jupyter_workspaces.connect.limits import SETTING, Limits
-from jupyter_workspaces.connect.relay import CLOSE_SECONDS, DEAD_AFTER
-from jupyter_workspaces.connect.transfer import in_use
-from jupyter_workspaces.timeouts import timeout
+from jupyter_workspaces.common.timeouts import timeout
+from jupyter_workspaces.server.proxy.limits import SETTING, Limits
+from jupyter_workspaces.server.proxy.transfer.relay import CLOSE_SECONDS, DEAD_AFTER
+from jupyter_workspaces.server.proxy.transfer.requests import in_use
 
 PING = 0.2
 

@@ -9,10 +9,20 @@ import time
 import aiohttp
 import pytest
 
-from jupyter_workspaces.connect import asking, refusals
-from jupyter_workspaces.connect.refusals import FREE, LINES, LINES_SECONDS, LONGEST, SECONDS, WAITING, Refusals, Repeats
-from jupyter_workspaces.connect.transfer import upstreams
-from jupyter_workspaces.timeouts import timeout
+from jupyter_workspaces.common.timeouts import timeout
+from jupyter_workspaces.server.proxy import access
+from jupyter_workspaces.server.proxy.pages import rate_limits
+from jupyter_workspaces.server.proxy.pages.rate_limits import (
+    FREE,
+    LINES,
+    LINES_SECONDS,
+    LONGEST,
+    SECONDS,
+    WAITING,
+    Refusals,
+    Repeats,
+)
+from jupyter_workspaces.server.proxy.transfer.requests import upstreams
 
 STATUS = "workspace/status/team-a/small/web"
 
@@ -53,10 +63,10 @@ def test_a_client_that_asks_rarely_never_waits_and_clients_do_not_wait_for_each_
 
 def test_what_is_kept_of_clients_and_lines_is_bounded():
     counted, lines = Refusals(Clock()), Repeats(Clock())
-    for number in range(refusals.KEYS * 2):
+    for number in range(rate_limits.KEYS * 2):
         counted.pause(number)
         lines.count(number)
-    assert len(counted._due) == len(lines._windows) == refusals.KEYS
+    assert len(counted._due) == len(lines._windows) == rate_limits.KEYS
     counted.waiting = WAITING
     assert [counted.pause("one more") for _ in range(50)] == [0.0] * 50
 
@@ -95,8 +105,8 @@ async def test_a_request_to_a_workspace_that_may_come_back_says_when_to_ask_agai
 @pytest.fixture
 def quick(monkeypatch):
     """The same with shorter times."""
-    monkeypatch.setattr(refusals, "SECONDS", 0.4)
-    monkeypatch.setattr(asking, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(rate_limits, "SECONDS", 0.4)
+    monkeypatch.setattr(access, "LOOK_SECONDS", 0.05)
 
 
 @pytest.mark.parametrize("state", ["delete", "paused", "unready"])
@@ -125,8 +135,8 @@ async def test_tabs_that_never_pause_are_slowed_down(browser, view, quick, state
 
 async def test_a_request_that_waits_is_answered_as_soon_as_the_workspace_is_back(browser, server, view, monkeypatch):
     refused = upstreams(server.web_app.settings).refusals
-    monkeypatch.setattr(refusals, "SECONDS", 60.0)
-    monkeypatch.setattr(refusals, "LONGEST", 60.0)
+    monkeypatch.setattr(rate_limits, "SECONDS", 60.0)
+    monkeypatch.setattr(rate_limits, "LONGEST", 60.0)
     there, view.there = view.there, None
     for _ in range(FREE):
         async with browser.request("GET", "x") as answer:
@@ -184,7 +194,7 @@ async def test_a_client_that_goes_away_while_it_waits_is_no_fault(browser, serve
 
 
 async def test_the_log_of_requests_that_fail_alike_is_short(browser, view, caplog, monkeypatch):
-    monkeypatch.setattr(refusals, "SECONDS", 0.0)
+    monkeypatch.setattr(rate_limits, "SECONDS", 0.0)
     view.there = None
     for number in range(50):
         async with browser.request("GET", f"api/contents/{number}?content=1"):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from jupyter_workspaces.connect.credentials import Guard
-from jupyter_workspaces.connect.response_headers import ALLOWED, is_allowed, response_headers
-from jupyter_workspaces.connect.rewriting import PublicPath
+from jupyter_workspaces.server.proxy.headers.credentials import Guard
+from jupyter_workspaces.server.proxy.headers.response_headers import ALLOWED, is_allowed, response_headers
+from jupyter_workspaces.server.proxy.rewriting.public_path import PublicPath
 
 from .conftest import at_both_bases
 from .raw_workspace import raw_workspace

@@ -8,9 +8,9 @@ import re
 
 import pytest
 
-from jupyter_workspaces.connect.decoding import decoder
-from jupyter_workspaces.connect.html import HtmlRewriter
-from jupyter_workspaces.connect.rewriting import PublicPath
+from jupyter_workspaces.server.proxy.rewriting.decoding import decoder
+from jupyter_workspaces.server.proxy.rewriting.html import HtmlRewriter
+from jupyter_workspaces.server.proxy.rewriting.public_path import PublicPath
 
 from .conftest import at_both_bases
 

@@ -10,12 +10,12 @@ import time
 
 import pytest
 
-from jupyter_workspaces.cluster import stale
-from jupyter_workspaces.cluster.client import Cluster
-from jupyter_workspaces.cluster.endpoint import Endpoint
-from jupyter_workspaces.cluster.errors import Unreachable
-from jupyter_workspaces.connect import asking, tokens
-from jupyter_workspaces.resources.catalog import SECRETS
+from jupyter_workspaces.kube.catalog import SECRETS
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.endpoint import Endpoint
+from jupyter_workspaces.kube.errors import Unreachable
+from jupyter_workspaces.server import answer_cache
+from jupyter_workspaces.server.proxy import access, tokens
 
 from .api_process import ADMIN, NOBODY
 from .processes import running
@@ -55,7 +55,7 @@ async def get(browser, rest="x", **headers):
 @pytest.fixture
 def always_stale(monkeypatch):
     """A token is read again for each request, as after its 30 s."""
-    monkeypatch.setattr(tokens, "_LIFETIME", stale.Lifetime(0, math.inf))
+    monkeypatch.setattr(tokens, "_LIFETIME", answer_cache.Lifetime(0, math.inf))
 
 
 async def test_a_known_token_is_used_while_the_cluster_is_silent(browser, api, cluster, always_stale):
@@ -69,15 +69,15 @@ async def test_a_known_token_is_used_while_the_cluster_is_silent(browser, api, c
         assert status == 200
         assert dict(json.loads(text)["headers"])["Authorization"] == INNER
 
-    assert sum(took) < 4 * stale.PATIENCE_SECONDS  # waits for a newer one until the first read has failed, and no longer
+    assert sum(took) < 4 * answer_cache.PATIENCE_SECONDS  # waits for a newer one until the first read has failed, and no longer
     started = time.monotonic()
     answers = await asyncio.gather(*(get(browser) for _ in range(20)))
     assert {answer[0] for answer in answers} == {200}
-    assert time.monotonic() - started < 2 * stale.PATIENCE_SECONDS
+    assert time.monotonic() - started < 2 * answer_cache.PATIENCE_SECONDS
 
 
 async def test_reads_that_failed_are_not_waited_for_again(browser, api, cluster, always_stale, monkeypatch):
-    monkeypatch.setattr(stale, "READ_SECONDS", 0.2)
+    monkeypatch.setattr(answer_cache, "READ_SECONDS", 0.2)
     await get(browser)
     api.stop()
     await get(browser)
@@ -87,7 +87,7 @@ async def test_reads_that_failed_are_not_waited_for_again(browser, api, cluster,
 
 
 async def test_a_token_that_nobody_knows_is_waited_for_a_moment_and_the_page_goes_on(browser, api, cluster, monkeypatch):
-    monkeypatch.setattr(stale, "FIRST_SECONDS", 5)
+    monkeypatch.setattr(answer_cache, "FIRST_SECONDS", 5)
     api.stop()
 
     status, headers, text, seconds = await get(browser, Accept="text/html")
@@ -197,7 +197,7 @@ async def test_a_known_token_is_used_however_the_cluster_fails(browser, view, al
         for _ in range(3):
             status, _, _, seconds = await get(browser)
             assert status == 200
-            assert seconds < 2 * stale.PATIENCE_SECONDS
+            assert seconds < 2 * answer_cache.PATIENCE_SECONDS
     finally:
         server.close()
         await view.cluster.close()
@@ -252,7 +252,7 @@ async def test_steps_that_do_not_come_do_not_hold_the_page_back(browser, view, m
     async def progress(namespace, name):
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(asking, "STEPS_SECONDS", 0.2)
+    monkeypatch.setattr(access, "STEPS_SECONDS", 0.2)
     view.unready()
     view.progress = progress
     status, _, text, seconds = await get(browser, Accept="text/html")
@@ -265,7 +265,7 @@ async def test_a_namespace_that_does_not_come_does_not_hold_the_page_back(browse
     async def reach(namespace):
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(asking, "CLUSTER_SECONDS", 0.2)
+    monkeypatch.setattr(access, "CLUSTER_SECONDS", 0.2)
     view.reach = reach
     status, _, text, seconds = await get(browser, Accept="text/html")
     assert status == 503

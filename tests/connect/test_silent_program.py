@@ -9,12 +9,13 @@ import time
 import aiohttp
 import pytest
 
-from jupyter_workspaces.connect import handlers, websocket
-from jupyter_workspaces.connect.limits import PROBE_SECONDS, SETTING, Limits
-from jupyter_workspaces.connect.target import Place
-from jupyter_workspaces.connect.transfer import Body
-from jupyter_workspaces.connect.waiting import NoAnswer, Patience, head
-from jupyter_workspaces.timeouts import timeout
+from jupyter_workspaces.common.timeouts import timeout
+from jupyter_workspaces.server.proxy import handlers
+from jupyter_workspaces.server.proxy.limits import PROBE_SECONDS, SETTING, Limits
+from jupyter_workspaces.server.proxy.target import Place
+from jupyter_workspaces.server.proxy.transfer import websocket
+from jupyter_workspaces.server.proxy.transfer.requests import Body
+from jupyter_workspaces.server.proxy.transfer.response_wait import NoAnswer, Patience, head
 
 from .conftest import ADDRESS, View
 from .processes import running

@@ -17,8 +17,13 @@ import aiohttp
 import psutil
 import pytest
 
-from jupyter_workspaces.connect.frames import Frames, Violation, close_frame, frame
-from jupyter_workspaces.connect.limits import SETTING, Limits
+from jupyter_workspaces.server.proxy.limits import SETTING, Limits
+from jupyter_workspaces.server.proxy.transfer.frames import (
+    Frames,
+    Violation,
+    close_frame,
+    frame,
+)
 
 MIB = 2**20
 LIMIT_SECONDS = 30

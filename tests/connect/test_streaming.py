@@ -10,7 +10,7 @@ import aiohttp
 import psutil
 import pytest
 
-from jupyter_workspaces.timeouts import timeout
+from jupyter_workspaces.common.timeouts import timeout
 
 from .conftest import at_both_bases
 

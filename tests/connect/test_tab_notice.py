@@ -7,7 +7,15 @@ import json
 
 import pytest
 
-from jupyter_workspaces.connect.tab_notice import SETTING, Appender, allows_notice, element, script, takes_notice, version
+from jupyter_workspaces.server.proxy.pages.tab_notice import (
+    SETTING,
+    Appender,
+    allows_notice,
+    element,
+    script,
+    takes_notice,
+    version,
+)
 
 from .conftest import at_both_bases
 
@@ -204,7 +212,7 @@ async def test_the_tab_is_told_what_happened_and_where_to_go(browser, view):
 
 
 async def test_the_tab_is_told_that_the_cluster_does_not_answer(browser, view):
-    from jupyter_workspaces.cluster.errors import Unreachable
+    from jupyter_workspaces.kube.errors import Unreachable
 
     view.unreachable = Unreachable("The cluster does not answer.")
     found = await told(browser)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from jupyter_workspaces.connect.target import Place, Unavailable, resolve
 from jupyter_workspaces.resources.catalog import WORKSPACES
+from jupyter_workspaces.server.proxy.target import Place, Unavailable, resolve
 
 from .conftest import PORT, View
 

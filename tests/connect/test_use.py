@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from jupyter_workspaces.connect.transfer import in_use, upstreams
+from jupyter_workspaces.server.proxy.transfer.requests import in_use, upstreams
 
 
 async def until(condition):
@@ -45,7 +45,7 @@ async def test_an_upload_that_is_under_way_is_use(browser, server):
 
 
 async def test_what_an_exchange_raises_is_told_without_its_text(browser, server, monkeypatch, caplog):
-    from jupyter_workspaces.connect.handlers import HttpHandler
+    from jupyter_workspaces.server.proxy.handlers import HttpHandler
 
     async def raises(self, target):
         raise KeyError("a secret")

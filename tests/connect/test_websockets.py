@@ -9,8 +9,8 @@ import aiohttp
 import psutil
 import pytest
 
-from jupyter_workspaces.connect.transfer import in_use
-from jupyter_workspaces.timeouts import timeout
+from jupyter_workspaces.common.timeouts import timeout
+from jupyter_workspaces.server.proxy.transfer.requests import in_use
 
 ENDS = (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.CLOSING)
 

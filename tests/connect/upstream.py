@@ -12,7 +12,7 @@ import zlib
 
 from aiohttp import WSMsgType, web
 
-from jupyter_workspaces.timeouts import timeout
+from jupyter_workspaces.common.timeouts import timeout
 
 PREFIX = "/workspace/connect/team-a/small/web/"
 counts = {"cancelled": 0, "dropped": 0}

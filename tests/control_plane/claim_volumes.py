@@ -6,10 +6,10 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from jupyter_workspaces.cluster.client import Cluster
-from jupyter_workspaces.cluster.errors import AlreadyExists, NotFound
-from jupyter_workspaces.cluster.reflector import Reflector
-from jupyter_workspaces.resources.catalog import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES
+from jupyter_workspaces.kube.catalog import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.errors import AlreadyExists, NotFound
+from jupyter_workspaces.kube.reflector import Reflector
 
 Object = dict[str, Any]
 NAME = "test-volume-"

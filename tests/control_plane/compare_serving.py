@@ -8,10 +8,9 @@ from exchange_objects import GADGETS, definition, gadget
 from exchange_recorder import APPLY, MERGE, Recorder, scenario
 
 from jupyter_workspaces.resources import catalog
-from jupyter_workspaces.resources.catalog import Resource
 
 GROUP, VERSION = GADGETS.split("/")
-OURS = {(found.group, found.plural) for found in vars(catalog).values() if isinstance(found, Resource)} | {(GROUP, "gadgets")}
+OURS = {(found.group, found.plural) for found in catalog.ALL} | {(GROUP, "gadgets")}
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
 

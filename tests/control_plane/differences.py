@@ -32,7 +32,7 @@ from exchange_comparison import TABLE_FILE, Difference, Verdict, compare, judge,
 from exchange_objects import GADGETS, definition
 from exchange_recorder import SCENARIOS, Recorder
 
-from jupyter_workspaces.cluster.endpoint import Endpoint, from_kubeconfig
+from jupyter_workspaces.kube.endpoint import Endpoint, from_kubeconfig
 
 MODULES = (compare_writing, compare_patching, compare_deleting, compare_judging, compare_reading, compare_serving)
 SCENARIO_SECONDS = 90

@@ -13,7 +13,7 @@ from typing import Any
 
 import aiohttp
 
-from jupyter_workspaces.timeouts import timeout
+from jupyter_workspaces.common.timeouts import timeout
 
 Object = dict[str, Any]
 View = Callable[[Any], Any]

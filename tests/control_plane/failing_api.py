@@ -13,15 +13,15 @@ from typing import Any
 import pytest
 from flaky_api import FlakyApi, flaky_api
 
-from jupyter_workspaces.cluster import client
-from jupyter_workspaces.cluster.cache import Cache
-from jupyter_workspaces.cluster.client import Cluster
-from jupyter_workspaces.cluster.endpoint import Endpoint
-from jupyter_workspaces.cluster.reflector import Times
-from jupyter_workspaces.local.apiserver.server import ApiServer
-from jupyter_workspaces.local.apiserver.store import Store
-from jupyter_workspaces.local.install import install
-from jupyter_workspaces.resources.catalog import NAMESPACES
+from jupyter_workspaces.kube import client
+from jupyter_workspaces.kube.catalog import NAMESPACES
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.endpoint import Endpoint
+from jupyter_workspaces.kube.reflector import Times
+from jupyter_workspaces.local.initial_objects import install
+from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
+from jupyter_workspaces.localkube.apiserver.store.store import Store
+from jupyter_workspaces.server.cache import Cache
 
 TOKEN = "a-token-for-tests"
 HANGING = ("hang", "freeze", "body", "silent")

@@ -12,7 +12,7 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
-from jupyter_workspaces.cluster.endpoint import Endpoint
+from jupyter_workspaces.kube.endpoint import Endpoint
 
 EXPIRED = {
     "kind": "Status",

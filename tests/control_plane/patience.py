@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from jupyter_workspaces.cluster.errors import NotFound
+from jupyter_workspaces.kube.errors import NotFound
 
 Answer = TypeVar("Answer")
 

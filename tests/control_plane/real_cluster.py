@@ -21,9 +21,9 @@ from control_plane import ControlPlane
 from plain_requests import request
 from shared_cluster import foreign
 
-from jupyter_workspaces.cluster import endpoint
-from jupyter_workspaces.cluster.client import Cluster
-from jupyter_workspaces.cluster.endpoint import Endpoint
+from jupyter_workspaces.kube import endpoint
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.endpoint import Endpoint
 
 KUBECONFIG = "JW_TEST_KUBECONFIG"
 KINDS = ("embedded", "real")

@@ -9,11 +9,13 @@ from typing import Any
 
 from control_plane import SIMULATED
 
-from jupyter_workspaces.cluster.client import Cluster
-from jupyter_workspaces.cluster.errors import AlreadyExists, Conflict, NotFound
-from jupyter_workspaces.local.install import PROVISIONER, RECORD, install
-from jupyter_workspaces.resources import catalog, load
-from jupyter_workspaces.resources.catalog import Resource
+from jupyter_workspaces.kube import catalog
+from jupyter_workspaces.kube.catalog import Resource
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.errors import AlreadyExists, Conflict, NotFound
+from jupyter_workspaces.local.initial_objects import PROVISIONER, RECORD, install
+from jupyter_workspaces.resources import bundled
+from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS, WORKSPACES
 
 Object = dict[str, Any]
 
@@ -21,7 +23,7 @@ LIMIT_SECONDS = 30.0
 NAMESPACES = ("default", "team-a")
 # Owners before what they own, else it is made again.
 IN_NAMESPACE = (
-    catalog.WORKSPACES,
+    WORKSPACES,
     catalog.STATEFUL_SETS,
     catalog.PODS,
     catalog.PERSISTENT_VOLUME_CLAIMS,
@@ -33,7 +35,7 @@ IN_NAMESPACE = (
     catalog.CONFIG_MAPS,
     catalog.EVENTS,
 )
-CLUSTER_WIDE = (catalog.WORKSPACE_KINDS, catalog.STORAGE_CLASSES, catalog.NODES)
+CLUSTER_WIDE = (WORKSPACE_KINDS, catalog.STORAGE_CLASSES, catalog.NODES)
 NODE = "local"
 PROVISIONERS = (PROVISIONER, "test")
 KEPT = {(catalog.SERVICES, "kubernetes"), (catalog.SERVICE_ACCOUNTS, "default"), (catalog.CONFIG_MAPS, "kube-root-ca.crt")}
@@ -54,11 +56,11 @@ async def clean(cluster: Cluster) -> None:
 async def prepare(cluster: Cluster) -> None:
     """Empty it, and install our definitions and samples as on a new embedded cluster."""
     await clean(cluster)
-    for manifest in load.crds():
+    for manifest in bundled.crds():
         with contextlib.suppress(AlreadyExists):
             await cluster.create(catalog.CUSTOM_RESOURCE_DEFINITIONS, manifest)
     deadline = time.monotonic() + LIMIT_SECONDS
-    for resource in (catalog.WORKSPACES, catalog.WORKSPACE_KINDS):
+    for resource in (WORKSPACES, WORKSPACE_KINDS):
         while not await _served(cluster, resource):
             assert time.monotonic() < deadline, f"{resource.plural} are not served"
             await asyncio.sleep(0.05)
@@ -76,7 +78,7 @@ async def _served(cluster: Cluster, resource: Resource) -> bool:
 async def foreign(cluster: Cluster) -> list[str]:
     """What `clean` would delete of somebody else's."""
     held: list[str] = []
-    for resource in (catalog.WORKSPACES, catalog.WORKSPACE_KINDS, catalog.PODS, catalog.PERSISTENT_VOLUME_CLAIMS):
+    for resource in (WORKSPACES, WORKSPACE_KINDS, catalog.PODS, catalog.PERSISTENT_VOLUME_CLAIMS):
         held += [f"{resource.kind} {one['metadata']['name']}" for one in await _left(cluster, resource)]
     return held
 

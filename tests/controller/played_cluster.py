@@ -17,16 +17,22 @@ from real_cluster import RealCluster
 from shared_cluster import clean, prepare
 
 from jupyter_workspaces import controller
-from jupyter_workspaces.cluster.client import Cluster, Listing
-from jupyter_workspaces.cluster.endpoint import Endpoint
-from jupyter_workspaces.cluster.errors import NotFound
-from jupyter_workspaces.local import controllers
+from jupyter_workspaces.kube.catalog import (
+    NODES,
+    PODS,
+    STATEFUL_SETS,
+    Resource,
+)
+from jupyter_workspaces.kube.client import Cluster, Listing
+from jupyter_workspaces.kube.endpoint import Endpoint
+from jupyter_workspaces.kube.errors import NotFound
 from jupyter_workspaces.local.admission import Admission
-from jupyter_workspaces.local.apiserver.server import ApiServer
-from jupyter_workspaces.local.apiserver.store import Store
-from jupyter_workspaces.local.install import install
-from jupyter_workspaces.resources import names
-from jupyter_workspaces.resources.catalog import NODES, PODS, STATEFUL_SETS, WORKSPACE_KINDS, WORKSPACES, Resource
+from jupyter_workspaces.local.initial_objects import install
+from jupyter_workspaces.localkube import controllers
+from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
+from jupyter_workspaces.localkube.apiserver.store.store import Store
+from jupyter_workspaces.resources import metadata_keys
+from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS, WORKSPACES
 
 Object = dict[str, Any]
 
@@ -191,7 +197,7 @@ class PlayedCluster:
         """The pod's program runs and answers, on another port than it was told if one is given."""
         pod = await self.pod(name)
         if port is not None:
-            annotations = {f"{names.LOCAL_PORT}8888": str(port)}
+            annotations = {f"{metadata_keys.LOCAL_PORT}8888": str(port)}
             pod = await self.cluster.patch(PODS, pod["metadata"]["name"], {"metadata": {"annotations": annotations}}, "default")
         main = {"name": "main", "ready": True, "restartCount": 0, "image": "i", "imageID": "", "state": {"running": {"startedAt": now()}}}
         conditions = [{"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": "True"}]

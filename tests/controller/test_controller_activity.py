@@ -14,9 +14,9 @@ from aiohttp import web
 from played_cluster import Play, PlayedCluster
 from thief import as_root, thief
 
-from jupyter_workspaces.controller import activity
-from jupyter_workspaces.resources import names
-from jupyter_workspaces.resources.catalog import EVENTS, SECRETS
+from jupyter_workspaces.controller.workspaces import activity
+from jupyter_workspaces.kube.catalog import EVENTS, SECRETS
+from jupyter_workspaces.resources import metadata_keys
 
 PROBE = {"jupyter": {"lastActivity": True, "portId": "jupyterlab"}, "probeIntervalSeconds": 1, "minProbeIntervalSeconds": 1}
 PATH = "/workspace/connect/default/dora/jupyterlab/api/status"
@@ -198,7 +198,7 @@ async def test_an_idle_workspace_is_paused_says_why_and_forgets_it_when_it_is_re
         await played.run_pod(port=lab.port)
         await played.state("Running")
         activity = await probed(played, "Success")
-        assert names.PAUSED_BECAUSE not in ((await played.workspace())["metadata"].get("annotations") or {})
+        assert metadata_keys.PAUSED_BECAUSE not in ((await played.workspace())["metadata"].get("annotations") or {})
 
 
 async def test_a_workspace_is_not_paused_before_it_ran_long_enough_or_when_it_is_exempt(play: Play) -> None:

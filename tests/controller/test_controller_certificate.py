@@ -13,11 +13,18 @@ import pytest
 from cryptography import x509
 from played_cluster import played_cluster
 
-from jupyter_workspaces import signing
-from jupyter_workspaces.cluster.client import Cluster
-from jupyter_workspaces.controller.certificate import AUTHORITY, AUTHORITY_KEY, FORMER, SERVER, SERVER_KEY, Certificate
-from jupyter_workspaces.resources.catalog import SECRETS
-from jupyter_workspaces.signing import make_authority, make_server
+from jupyter_workspaces.common import signing
+from jupyter_workspaces.common.signing import make_authority, make_server
+from jupyter_workspaces.controller.webhook_certificate import (
+    AUTHORITY,
+    AUTHORITY_KEY,
+    FORMER,
+    SERVER,
+    SERVER_KEY,
+    Certificate,
+)
+from jupyter_workspaces.kube.catalog import SECRETS
+from jupyter_workspaces.kube.client import Cluster
 
 NAME, SECRET = "webhook.default.svc", "webhook"
 

@@ -8,9 +8,7 @@ from typing import Any
 import pytest
 from played_cluster import Play, PlayedCluster
 
-from jupyter_workspaces.cluster.errors import AlreadyExists, Conflict, NotFound
-from jupyter_workspaces.resources import names
-from jupyter_workspaces.resources.catalog import (
+from jupyter_workspaces.kube.catalog import (
     CONFIG_MAPS,
     NAMESPACES,
     PODS,
@@ -19,9 +17,10 @@ from jupyter_workspaces.resources.catalog import (
     SERVICE_ACCOUNTS,
     SERVICES,
     STATEFUL_SETS,
-    WORKSPACE_KINDS,
-    WORKSPACES,
 )
+from jupyter_workspaces.kube.errors import AlreadyExists, Conflict, NotFound
+from jupyter_workspaces.resources import metadata_keys
+from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS, WORKSPACES
 
 PREFIX = {"name": "NB_PREFIX", "value": '{{ httpPathPrefix "jupyterlab" }}'}
 
@@ -245,13 +244,13 @@ async def test_a_token_that_was_deleted_is_replaced_together_with_the_program_th
         pod = await played.run_pod()
         await played.state("Running")
         secret = (await played.owned(SECRETS))[0]["metadata"]["name"]
-        assert pod["metadata"]["annotations"][names.TOKEN_SECRET] == secret
+        assert pod["metadata"]["annotations"][metadata_keys.TOKEN_SECRET] == secret
         await played.cluster.delete(SECRETS, secret, "default")
         await played.end_pods()
         again = await played.run_pod()
         new = (await played.owned(SECRETS))[0]["metadata"]["name"]
         assert new != secret
-        assert again["metadata"]["annotations"][names.TOKEN_SECRET] == new
+        assert again["metadata"]["annotations"][metadata_keys.TOKEN_SECRET] == new
 
 
 async def test_a_second_workspace_of_a_former_ones_name_waits_for_its_remains(play: Play) -> None:
@@ -296,7 +295,7 @@ async def test_kinds_know_how_many_use_them_and_stay_as_long(play: Play) -> None
         assert images == {"jupyterlab_scipy_180": 1, "jupyterlab_scipy_190": 1}
 
         async def protected() -> bool:
-            return names.KIND_PROTECTION in ((await played.cluster.get(WORKSPACE_KINDS, "lab"))["metadata"].get("finalizers") or ())
+            return metadata_keys.KIND_PROTECTION in ((await played.cluster.get(WORKSPACE_KINDS, "lab"))["metadata"].get("finalizers") or ())
 
         await played.until(protected, "the finalizer")
         if played.admission:
@@ -333,7 +332,7 @@ async def test_pictures_are_hashed_or_missed_by_name(play: Play) -> None:
             await played.until(found, f"{which} {wanted}")
 
         await told("spawnerIcon", "NotFound")
-        metadata = {"name": "later", "labels": {names.IMAGE_SOURCE: "true"}}
+        metadata = {"name": "later", "labels": {metadata_keys.IMAGE_SOURCE: "true"}}
         made = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"i.svg": "<svg/>"}}
         await played.cluster.create(CONFIG_MAPS, made, "default")
         await told("spawnerIcon", "sha256")

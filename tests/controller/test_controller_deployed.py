@@ -14,11 +14,12 @@ from cryptography import x509
 from deployed_controller import DeployedController, account_kubeconfig, apply, install, requests, until
 from real_cluster import RealCluster
 
-from jupyter_workspaces.controller.certificate import AUTHORITY, SERVER, SERVER_KEY
+from jupyter_workspaces.common.signing import Pair, make_server
+from jupyter_workspaces.controller.webhook_certificate import AUTHORITY, SERVER, SERVER_KEY
 from jupyter_workspaces.install import manifests
-from jupyter_workspaces.resources import load
-from jupyter_workspaces.resources.catalog import DEPLOYMENTS, SECRETS, VALIDATING_WEBHOOKS, WORKSPACE_KINDS, WORKSPACES
-from jupyter_workspaces.signing import Pair, make_server
+from jupyter_workspaces.kube.catalog import DEPLOYMENTS, SECRETS, VALIDATING_WEBHOOKS
+from jupyter_workspaces.resources import bundled
+from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS, WORKSPACES
 
 pytestmark = pytest.mark.slow
 
@@ -37,7 +38,7 @@ def plane(real_cluster: RealCluster) -> Iterator[ControlPlane]:
     own.simulated_nodes(1)
     install(own)
     apply(own, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
-    for kind in (obj for obj in load.samples() if obj["kind"] == "WorkspaceKind" and obj["metadata"]["name"] == "jupyterlab"):
+    for kind in (obj for obj in bundled.samples() if obj["kind"] == "WorkspaceKind" and obj["metadata"]["name"] == "jupyterlab"):
         kind["spec"]["podTemplate"].pop("activityProbe", None)
         kind["spec"].pop("activityRules", None)
         apply(own, kind)

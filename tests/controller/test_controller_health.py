@@ -11,9 +11,9 @@ import pytest
 from played_cluster import Play
 
 from jupyter_workspaces.controller.kubeflow import Kubeflow, at_work
-from jupyter_workspaces.controller.lease import Times
+from jupyter_workspaces.controller.leader_election import Times
 from jupyter_workspaces.controller.process import Controller, Options
-from jupyter_workspaces.controller.run import run
+from jupyter_workspaces.controller.runner import run
 
 QUICK = Times(lease=3, deadline=2, renew=1, stop=1)
 

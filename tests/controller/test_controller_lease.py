@@ -12,14 +12,19 @@ from typing import Any
 
 import pytest
 
-from jupyter_workspaces.cluster.client import Cluster
-from jupyter_workspaces.cluster.endpoint import Endpoint
-from jupyter_workspaces.cluster.errors import Fenced, Unreachable
-from jupyter_workspaces.controller.lease import Leadership, StillWorking, Times
-from jupyter_workspaces.local.apiserver.server import ApiServer
-from jupyter_workspaces.local.apiserver.store import Store
-from jupyter_workspaces.resources.catalog import CONFIG_MAPS, LEASES, NAMESPACES, Resource
-from jupyter_workspaces.timeouts import timeout
+from jupyter_workspaces.common.timeouts import timeout
+from jupyter_workspaces.controller.leader_election import Leadership, StillWorking, Times
+from jupyter_workspaces.kube.catalog import (
+    CONFIG_MAPS,
+    LEASES,
+    NAMESPACES,
+    Resource,
+)
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.endpoint import Endpoint
+from jupyter_workspaces.kube.errors import Fenced, Unreachable
+from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
+from jupyter_workspaces.localkube.apiserver.store.store import Store
 
 TIMES = Times(lease=1.5, deadline=1.0, renew=0.3, stop=0.5)
 LIMIT_SECONDS = 10.0

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import yaml
 
-from jupyter_workspaces.controller import activity, generate, status
-from jupyter_workspaces.controller.generate import GenerateError
-from jupyter_workspaces.controller.options import OptionError, resolve
-from jupyter_workspaces.resources import load, names
+from jupyter_workspaces.controller.workspaces import activity, manifests, status
+from jupyter_workspaces.controller.workspaces.manifests import GenerateError
+from jupyter_workspaces.controller.workspaces.options import OptionError, resolve
+from jupyter_workspaces.resources import bundled, metadata_keys
 
 Object = dict[str, Any]
 
-KIND: Object = next(found for found in load.samples() if found["metadata"]["name"] == "jupyterlab")
+KIND: Object = next(found for found in bundled.samples() if found["metadata"]["name"] == "jupyterlab")
 NOW = 1_800_000_000_000
 
 
@@ -45,7 +45,7 @@ def workspace(image: str = "jupyterlab_scipy_190", size: str = "tiny_cpu", name:
 def pod_template(of: Object | None = None, token: str | None = "token-of-dora", **changes: Any) -> Object:
     wanted, given = of or workspace(), kind(**changes)
     options = resolve(given, wanted)
-    return generate.pod_template(wanted, given, options["imageConfig"], options["podConfig"], token)
+    return manifests.pod_template(wanted, given, options["imageConfig"], options["podConfig"], token)
 
 
 # Options
@@ -91,8 +91,8 @@ def test_a_pod_is_made_as_kind_and_workspace_say() -> None:
     assert {"name": "NB_PREFIX", "value": "/workspace/connect/lab/dora/jupyterlab/"} in container["env"]
     reference = {"secretKeyRef": {"name": "token-of-dora", "key": "token"}}
     assert {"name": "JUPYTER_TOKEN", "valueFrom": reference} in container["env"]
-    assert made["metadata"]["annotations"][names.TOKEN_SECRET] == "token-of-dora"
-    assert made["metadata"]["labels"] == {"team": "red", names.WORKSPACE_NAME: "dora", "statefulset": "dora"}
+    assert made["metadata"]["annotations"][metadata_keys.TOKEN_SECRET] == "token-of-dora"
+    assert made["metadata"]["labels"] == {"team": "red", metadata_keys.WORKSPACE_NAME: "dora", "statefulset": "dora"}
     assert made["spec"]["serviceAccountName"] == "ws-dora"
 
 
@@ -115,17 +115,17 @@ def test_volumes_stand_in_their_order_and_clashes_are_left_out() -> None:
 def test_labels_that_are_reserved_cannot_be_taken() -> None:
     wanted = workspace()
     wanted["spec"]["podTemplate"]["podMetadata"] = {
-        "labels": {names.WORKSPACE_NAME: "other"},
-        "annotations": {names.TOKEN_SECRET: "another"},
+        "labels": {metadata_keys.WORKSPACE_NAME: "other"},
+        "annotations": {metadata_keys.TOKEN_SECRET: "another"},
     }
     made = pod_template(wanted)["metadata"]
-    assert made["labels"][names.WORKSPACE_NAME] == "dora"
-    assert made["annotations"][names.TOKEN_SECRET] == "token-of-dora"
+    assert made["labels"][metadata_keys.WORKSPACE_NAME] == "dora"
+    assert made["annotations"][metadata_keys.TOKEN_SECRET] == "token-of-dora"
 
 
 def test_annotations_of_ours_come_from_nobody_else() -> None:
     wanted = workspace()
-    ours = {names.TOKEN_SECRET: "any-secret-of-the-namespace", f"{names.LOCAL_PORT}8888": "22"}
+    ours = {metadata_keys.TOKEN_SECRET: "any-secret-of-the-namespace", f"{metadata_keys.LOCAL_PORT}8888": "22"}
     wanted["spec"]["podTemplate"]["podMetadata"] = {"annotations": ours | {"example.org/note": "kept"}}
     made = pod_template(wanted, token=None)["metadata"]["annotations"]
     assert not ours.keys() & made.keys()
@@ -150,7 +150,7 @@ def test_a_probe_that_cannot_be_rendered_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [kind for kind in load.samples() if kind["kind"] == "WorkspaceKind"], ids=lambda kind: kind["metadata"]["name"]
+    "kind", [kind for kind in bundled.samples() if kind["kind"] == "WorkspaceKind"], ids=lambda kind: kind["metadata"]["name"]
 )
 def test_a_sample_kind_notices_a_stopped_program_within_half_a_minute(kind: Object) -> None:
     probe = kind["spec"]["podTemplate"]["probes"]["readinessProbe"]
@@ -164,18 +164,18 @@ def test_two_ports_of_one_number_are_refused() -> None:
     ports = [{"id": "jupyterlab", "port": 8888}, {"id": "other", "port": 8888}]
     given["spec"]["podTemplate"]["options"]["imageConfig"]["values"][1]["spec"]["ports"] = ports
     with pytest.raises(GenerateError, match="same number"):
-        generate.service(workspace(), resolve(given, workspace())["imageConfig"])
+        manifests.service(workspace(), resolve(given, workspace())["imageConfig"])
 
 
 @pytest.mark.parametrize("name", ["d", "d" * 63, "d-" * 30 + "d"])
 def test_generated_names_fit(name: str) -> None:
     wanted = workspace(name=name)
     options = resolve(KIND, wanted)
-    made = generate.stateful_set(wanted, KIND, options["imageConfig"], options["podConfig"], None)["metadata"]
+    made = manifests.stateful_set(wanted, KIND, options["imageConfig"], options["podConfig"], None)["metadata"]
     assert len(made["generateName"]) + 5 <= 52
-    assert len(generate.service(wanted, options["imageConfig"])["metadata"]["generateName"]) + 5 <= 63
+    assert len(manifests.service(wanted, options["imageConfig"])["metadata"]["generateName"]) + 5 <= 63
     assert made["ownerReferences"][0]["controller"] is True
-    assert len(generate.service_account(workspace(name="d" * 253))["metadata"]["name"]) == 253
+    assert len(manifests.service_account(workspace(name="d" * 253))["metadata"]["name"]) == 253
 
 
 @pytest.mark.parametrize(
@@ -192,8 +192,8 @@ def test_generated_names_fit(name: str) -> None:
 )
 def test_only_what_shapes_pods_makes_another_template(change: Object, differs: bool) -> None:
     options = resolve(KIND, workspace())
-    before = generate.kind_hash(KIND, options["imageConfig"], options["podConfig"])
-    assert (generate.kind_hash(kind(**change), options["imageConfig"], options["podConfig"]) != before) == differs
+    before = manifests.kind_hash(KIND, options["imageConfig"], options["podConfig"])
+    assert (manifests.kind_hash(kind(**change), options["imageConfig"], options["podConfig"]) != before) == differs
 
 
 # Status
@@ -213,7 +213,7 @@ def started(moment: int) -> Object:
 
 
 def test_a_status_is_whole_from_the_first_moment() -> None:
-    definition = next(found for found in load.crds() if found["spec"]["names"]["kind"] == "Workspace")
+    definition = next(found for found in bundled.crds() if found["spec"]["names"]["kind"] == "Workspace")
     rules = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]
     found = build(state="Pending", options=None)
     assert set(rules["required"]) <= set(found)
@@ -347,23 +347,23 @@ def test_times_are_told_in_words(seconds: float, words: str) -> None:
 
 def test_programs_are_told_the_path_below_the_base_url_of_the_server_that_started_them() -> None:
     started = workspace()
-    started["metadata"]["annotations"] = {names.BASE_URL: "/user/x/"}
+    started["metadata"]["annotations"] = {metadata_keys.BASE_URL: "/user/x/"}
     made = pod_template(started)
     container = made["spec"]["containers"][0]
     assert {"name": "NB_PREFIX", "value": "/user/x/workspace/connect/lab/dora/jupyterlab/"} in container["env"]
     assert container["readinessProbe"]["httpGet"]["path"] == "/user/x/workspace/connect/lab/dora/jupyterlab/api"
-    assert made["metadata"]["annotations"][names.BASE_URL] == "/user/x/"
+    assert made["metadata"]["annotations"][metadata_keys.BASE_URL] == "/user/x/"
     before = pod_template()["metadata"]["annotations"]
-    same = (generate.WORKSPACE_HASH, names.KIND_TEMPLATE_HASH)
+    same = (manifests.WORKSPACE_HASH, metadata_keys.KIND_TEMPLATE_HASH)
     assert [made["metadata"]["annotations"][name] for name in same] == [
         before[name] for name in same
     ]  # a program that runs is not restarted
-    assert names.BASE_URL not in before
+    assert metadata_keys.BASE_URL not in before
 
 
 def test_programs_get_the_path_below_the_base_url_of_a_hub_user_who_is_named_by_an_address() -> None:
     started = workspace()
-    started["metadata"]["annotations"] = {names.BASE_URL: "/user/ana@b.org/"}
+    started["metadata"]["annotations"] = {metadata_keys.BASE_URL: "/user/ana@b.org/"}
     container = pod_template(started)["spec"]["containers"][0]
     path = "/user/ana@b.org/workspace/connect/lab/dora/jupyterlab/"
     assert {"name": "NB_PREFIX", "value": path} in container["env"]
@@ -372,5 +372,5 @@ def test_programs_get_the_path_below_the_base_url_of_a_hub_user_who_is_named_by_
 @pytest.mark.parametrize("base", ["/a/../", '/"/', "x", "/a%2f/", 7])
 def test_a_base_url_that_is_not_plain_is_not_told(base: Any) -> None:
     started = workspace()
-    started["metadata"]["annotations"] = {names.BASE_URL: base}
+    started["metadata"]["annotations"] = {metadata_keys.BASE_URL: base}
     assert pod_template(started) == pod_template()

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from played_cluster import Play, PlayedCluster
 
-from jupyter_workspaces.cluster.errors import Conflict
+from jupyter_workspaces.kube.errors import Conflict
 from jupyter_workspaces.local import launch
 from jupyter_workspaces.local.parts import Parts
 from jupyter_workspaces.resources import restarts

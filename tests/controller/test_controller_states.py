@@ -7,15 +7,18 @@ from typing import Any
 
 import pytest
 
-from jupyter_workspaces.cluster.peers import FOREIGN
-from jupyter_workspaces.controller.states import decide
-from jupyter_workspaces.resources import names
+from jupyter_workspaces.controller.workspaces.states import decide
+from jupyter_workspaces.kube.peers import FOREIGN
+from jupyter_workspaces.resources import metadata_keys
 
 Object = dict[str, Any]
 
 
 def workspace(paused: bool = False, because: str = "") -> Object:
-    return {"metadata": {"name": "dora", "annotations": {names.PAUSED_BECAUSE: because} if because else {}}, "spec": {"paused": paused}}
+    return {
+        "metadata": {"name": "dora", "annotations": {metadata_keys.PAUSED_BECAUSE: because} if because else {}},
+        "spec": {"paused": paused},
+    }
 
 
 def pod(phase: str = "Pending", *, main: Object | None = None, node: str = "local", going: bool = False, **status: Any) -> Object:

@@ -8,8 +8,8 @@ import time
 import pytest
 from played_cluster import Play
 
-from jupyter_workspaces.cluster.recorder import record
-from jupyter_workspaces.resources.catalog import PODS
+from jupyter_workspaces.kube.catalog import PODS
+from jupyter_workspaces.kube.event_recorder import record
 
 
 async def test_a_controller_that_comes_back_finds_all_as_it_should_be_and_catches_up(play: Play) -> None:

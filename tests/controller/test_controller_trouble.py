@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from played_cluster import Play, workspace
 
-from jupyter_workspaces.cluster.errors import Invalid
-from jupyter_workspaces.controller.generate import GenerateError, pod_template
-from jupyter_workspaces.controller.options import Option
+from jupyter_workspaces.controller.workspaces.manifests import GenerateError, pod_template
+from jupyter_workspaces.controller.workspaces.options import Option
+from jupyter_workspaces.kube.errors import Invalid
 from jupyter_workspaces.resources.catalog import WORKSPACES
 from jupyter_workspaces.resources.mount_paths import clashes, normal, of_kind
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from played_cluster import Play
 
-from jupyter_workspaces.controller.kinds import _option
-from jupyter_workspaces.controller.views import kind_of
+from jupyter_workspaces.controller.workspaces.cluster_views import kind_of
+from jupyter_workspaces.controller.workspaces.kind_counts import _option
 from jupyter_workspaces.resources import unreadable
 from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS, WORKSPACES
 

@@ -14,9 +14,9 @@ from flaky_api import FlakyApi, flaky_api
 from played_cluster import PlayedCluster, played_cluster
 
 from jupyter_workspaces import controller
-from jupyter_workspaces.cluster.client import Cluster
-from jupyter_workspaces.cluster.endpoint import Endpoint
-from jupyter_workspaces.supervision import Supervisor
+from jupyter_workspaces.common.supervision import Supervisor
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.endpoint import Endpoint
 
 __all__ = ["short_limits"]
 
@@ -40,7 +40,7 @@ async def controlled(played: PlayedCluster, tasks: Supervisor) -> AsyncIterator[
 @pytest.fixture
 def quick_watches(monkeypatch: pytest.MonkeyPatch, short_limits: None) -> None:
     for module in ("reflector", "pulse"):
-        monkeypatch.setattr(f"jupyter_workspaces.cluster.{module}.Times", lambda: TIMES)
+        monkeypatch.setattr(f"jupyter_workspaces.kube.{module}.Times", lambda: TIMES)
 
 
 @pytest.mark.usefixtures("quick_watches")

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from played_cluster import Play
 
-from jupyter_workspaces.resources.catalog import (
+from jupyter_workspaces.kube.catalog import (
     SECRETS,
     SERVICE_ACCOUNTS,
     SERVICES,

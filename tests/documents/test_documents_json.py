@@ -7,9 +7,14 @@ from typing import Any
 
 import pytest
 
-from jupyter_workspaces.documents import json_patch, json_text
-from jupyter_workspaces.documents.bounds import Bounds, DocumentError, TooDeep, TooLarge
-from jupyter_workspaces.documents.json_patch import DoesNotFit, NotAPatch, TooManyOperations
+from jupyter_workspaces.common.documents import json_patch, json_text
+from jupyter_workspaces.common.documents.bounds import (
+    Bounds,
+    DocumentError,
+    TooDeep,
+    TooLarge,
+)
+from jupyter_workspaces.common.documents.json_patch import DoesNotFit, NotAPatch, TooManyOperations
 
 SMALL = Bounds(size=2000, depth=5, values=50)
 

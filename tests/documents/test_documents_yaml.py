@@ -8,8 +8,13 @@ from typing import Any
 
 import pytest
 
-from jupyter_workspaces.documents import yaml_text
-from jupyter_workspaces.documents.bounds import Bounds, DocumentError, TooDeep, TooLarge
+from jupyter_workspaces.common.documents import yaml_text
+from jupyter_workspaces.common.documents.bounds import (
+    Bounds,
+    DocumentError,
+    TooDeep,
+    TooLarge,
+)
 
 SMALL = Bounds(size=2000, depth=5, values=50)
 
@@ -95,7 +100,7 @@ def test_keys_that_stand_twice_are_told_and_those_that_override_what_is_merged_a
 def test_without_libyaml_the_bounds_are_tighter() -> None:
     program = (
         "import sys; sys.modules['yaml._yaml'] = None\n"
-        "from jupyter_workspaces.documents import yaml_text\n"
+        "from jupyter_workspaces.common.documents import yaml_text\n"
         "assert not yaml_text.FAST\n"
         "assert yaml_text.load('a: &x [1, 2]\\nb: {<<: {c: 1}, d: *x}') == {'a': [1, 2], 'b': {'c': 1, 'd': [1, 2]}}\n"
         "assert yaml_text.BODY.size == 32 * 1024 and yaml_text.BODY.values == 5000\n"

@@ -17,10 +17,10 @@ from typing import Any
 from control_plane import ControlPlane
 from deployed_controller import DeployedController, until
 
-from jupyter_workspaces.cluster.client import Cluster
-from jupyter_workspaces.cluster.endpoint import from_kubeconfig
-from jupyter_workspaces.local.directory import Directory
-from jupyter_workspaces.local.install import install
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.endpoint import from_kubeconfig
+from jupyter_workspaces.local.initial_objects import install
+from jupyter_workspaces.localkube.directory import Directory
 from jupyter_workspaces.resources.catalog import WORKSPACES
 
 START_SECONDS, STOP_SECONDS = 40.0, 10.0
@@ -84,7 +84,7 @@ def serving(kubeconfig: Path, folder: Path) -> Iterator[str]:
     """The address of `serve --trusted-header-auth` before a cluster."""
     runtime, log = folder / "serve.json", folder / "serve.log"
     program = (
-        "import sys; from jupyter_workspaces.serve import main; "
+        "import sys; from jupyter_workspaces.server.serve import main; "
         "main(port=0, trusted_header_auth=True, kubeconfig=sys.argv[1], runtime_file=sys.argv[2])"
     )
     with _process(["-c", program, str(kubeconfig), str(runtime)], log) as process:

@@ -13,7 +13,7 @@ from typing import Any
 import plain_http
 from masks import Comparison, brief
 
-from jupyter_workspaces.cluster.endpoint import from_kubeconfig
+from jupyter_workspaces.kube.endpoint import from_kubeconfig
 
 Object = dict[str, Any]
 

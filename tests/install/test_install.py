@@ -15,20 +15,19 @@ from real_cluster import RealCluster
 from shared_cluster import clean
 
 from jupyter_workspaces.cli.commands import cli
-from jupyter_workspaces.cluster.client import Cluster
-from jupyter_workspaces.cluster.endpoint import Endpoint, from_kubeconfig
-from jupyter_workspaces.cluster.errors import NotFound
 from jupyter_workspaces.install import manifests, plan, work
 from jupyter_workspaces.install.doctor import Line, examine
 from jupyter_workspaces.install.plan import MANAGER, Plan
-from jupyter_workspaces.resources.catalog import (
+from jupyter_workspaces.kube.catalog import (
     CLUSTER_ROLES,
     CUSTOM_RESOURCE_DEFINITIONS,
     DEPLOYMENTS,
     NAMESPACES,
-    WORKSPACE_KINDS,
-    WORKSPACES,
 )
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.endpoint import Endpoint, from_kubeconfig
+from jupyter_workspaces.kube.errors import NotFound
+from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS, WORKSPACES
 
 pytestmark = pytest.mark.slow
 

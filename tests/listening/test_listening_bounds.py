@@ -21,21 +21,21 @@ from tornado.web import Application, RequestHandler, stream_request_body
 from tornado.websocket import WebSocketHandler, websocket_connect
 
 import jupyter_workspaces
-from jupyter_workspaces.cluster.client import Cluster
-from jupyter_workspaces.cluster.endpoint import Endpoint
-from jupyter_workspaces.controller import health, webhook
+from jupyter_workspaces.common.listeners import accepting
+from jupyter_workspaces.common.listeners.accepting import Listener, listening_sockets
+from jupyter_workspaces.common.listeners.connections import Connections, Limits
+from jupyter_workspaces.common.listeners.http_server import BoundedHTTPServer
+from jupyter_workspaces.common.listeners.site import BoundedSite
+from jupyter_workspaces.common.timeouts import timeout
+from jupyter_workspaces.controller import health_server, webhook
 from jupyter_workspaces.controller.metrics import Metrics
-from jupyter_workspaces.listening import accepting
-from jupyter_workspaces.listening.accepting import Listener, listening_sockets
-from jupyter_workspaces.listening.connections import Connections, Limits
-from jupyter_workspaces.listening.http_server import BoundedHTTPServer
-from jupyter_workspaces.listening.site import BoundedSite
-from jupyter_workspaces.local import certificates
-from jupyter_workspaces.local.apiserver.server import ApiServer
-from jupyter_workspaces.local.apiserver.store import Store
-from jupyter_workspaces.local.directory import Directory
-from jupyter_workspaces.local.node import kubelet
-from jupyter_workspaces.timeouts import timeout
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.endpoint import Endpoint
+from jupyter_workspaces.localkube import certificates
+from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
+from jupyter_workspaces.localkube.apiserver.store.store import Store
+from jupyter_workspaces.localkube.directory import Directory
+from jupyter_workspaces.localkube.node import kubelet
 
 LIMIT_SECONDS = 20.0
 LIMITS = Limits(connections=4, head=5.0, idle=5.0, body=5.0, body_idle=5.0, buffered=2**20)
@@ -301,7 +301,7 @@ async def test_a_tls_handshake_that_stops_is_cut_off(tmp_path: Path, start: Star
 
 
 async def _health(directory: Directory) -> tuple[int, Callable[[], Awaitable[None]]]:
-    server = health.Health(Metrics(), {}, {})
+    server = health_server.Health(Metrics(), {}, {})
     await server.start("127.0.0.1", 0)
     return server.port, server.stop
 
@@ -339,7 +339,7 @@ async def _api_server(directory: Directory) -> tuple[int, Callable[[], Awaitable
 async def test_each_of_our_listeners_is_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: Callable[[Directory], Awaitable[tuple[int, Callable[[], Awaitable[None]]]]]
 ) -> None:
-    for module in (health, webhook, kubelet):
+    for module in (health_server, webhook, kubelet):
         monkeypatch.setattr(module, "LIMITS", LIMITS)
     directory = Directory(tmp_path)
     certificates.ensure(directory)

@@ -14,8 +14,8 @@ import psutil
 import pytest
 from attacked_servers import until
 
-from jupyter_workspaces.listening import descriptors
-from jupyter_workspaces.local.node import gate
+from jupyter_workspaces.common.listeners import descriptors
+from jupyter_workspaces.localkube.node.processes import gate
 
 LISTENS = """
 import asyncio, os, resource, sys, time

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from jupyter_workspaces.listening import log_limit
-from jupyter_workspaces.listening.log_limit import LogLimit
+from jupyter_workspaces.common.listeners import log_limit
+from jupyter_workspaces.common.listeners.log_limit import LogLimit
 
 
 @pytest.fixture

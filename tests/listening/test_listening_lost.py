@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from patience import until
 
-from jupyter_workspaces.local.directory import Directory
 from jupyter_workspaces.local.launch import FAILED
+from jupyter_workspaces.localkube.directory import Directory
 
 LIMIT = 60.0
 
@@ -33,7 +33,7 @@ def lose():
 
 threading.Thread(target=lose, daemon=True).start()
 """
-SERVE = "from jupyter_workspaces.serve import main; main(port=0, no_auth=True, kubeconfig=sys.argv[1], runtime_file=sys.argv[2])"
+SERVE = "from jupyter_workspaces.server.serve import main; main(port=0, no_auth=True, kubeconfig=sys.argv[1], runtime_file=sys.argv[2])"
 LOCAL = """
 from jupyter_workspaces.local.__main__ import main
 sys.argv[1:] = ["--directory", sys.argv[1], "--node", "off", "--controller", "off"]

@@ -10,17 +10,22 @@ from typing import Any
 
 from patience import Answer, until
 
-from jupyter_workspaces.cluster.client import Cluster
-from jupyter_workspaces.cluster.endpoint import Endpoint
-from jupyter_workspaces.cluster.errors import NotFound
-from jupyter_workspaces.cluster.reflector import Reflector
-from jupyter_workspaces.local import controllers
+from jupyter_workspaces.kube.catalog import (
+    EVENTS,
+    NODES,
+    PODS,
+    Resource,
+)
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.endpoint import Endpoint
+from jupyter_workspaces.kube.errors import NotFound
+from jupyter_workspaces.kube.reflector import Reflector
 from jupyter_workspaces.local.admission import Admission
-from jupyter_workspaces.local.apiserver.server import ApiServer
-from jupyter_workspaces.local.apiserver.store import Store
-from jupyter_workspaces.local.apiserver.tokens import Keys
-from jupyter_workspaces.local.install import install
-from jupyter_workspaces.resources.catalog import EVENTS, NODES, PODS, Resource
+from jupyter_workspaces.local.initial_objects import install
+from jupyter_workspaces.localkube import controllers
+from jupyter_workspaces.localkube.apiserver.access.tokens import Keys
+from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
+from jupyter_workspaces.localkube.apiserver.store.store import Store
 
 Object = dict[str, Any]
 

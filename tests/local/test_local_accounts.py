@@ -11,12 +11,18 @@ import pytest
 from running_cluster import ask, kill, until
 from small_cluster import AUTHORITY, SmallCluster, small_cluster
 
-from jupyter_workspaces.cluster.client import Cluster
-from jupyter_workspaces.cluster.endpoint import Endpoint
-from jupyter_workspaces.cluster.errors import Forbidden, Unauthorized
+from jupyter_workspaces.kube.catalog import (
+    CLUSTER_ROLES,
+    CONFIG_MAPS,
+    NAMESPACES,
+    SECRETS,
+    SERVICE_ACCOUNTS,
+)
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.endpoint import Endpoint
+from jupyter_workspaces.kube.errors import Forbidden, Unauthorized
 from jupyter_workspaces.local import accounts, launch
-from jupyter_workspaces.local.directory import Directory
-from jupyter_workspaces.resources.catalog import CLUSTER_ROLES, CONFIG_MAPS, NAMESPACES, SECRETS, SERVICE_ACCOUNTS
+from jupyter_workspaces.localkube.directory import Directory
 
 Object = dict[str, Any]
 

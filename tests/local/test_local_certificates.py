@@ -20,12 +20,13 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from running_cluster import ask, until
 
-from jupyter_workspaces import signing
-from jupyter_workspaces.cluster.endpoint import from_embedded
-from jupyter_workspaces.local import certificates, kubeconfig, launch, process
-from jupyter_workspaces.local.directory import Directory
+from jupyter_workspaces.common import signing
+from jupyter_workspaces.common.signing import Pair
+from jupyter_workspaces.kube.endpoint import from_embedded
+from jupyter_workspaces.local import launch, process
 from jupyter_workspaces.local.parts import Parts
-from jupyter_workspaces.signing import Pair
+from jupyter_workspaces.localkube import certificates, kubeconfig_file
+from jupyter_workspaces.localkube.directory import Directory
 
 PARTS = Parts(controller=False, node="off")
 
@@ -235,11 +236,11 @@ def test_a_running_cluster_starts_again_with_its_new_authority(tmp_path: Path) -
 def test_a_client_that_learns_of_a_new_authority_trusts_it(tmp_path: Path) -> None:
     directory = Directory(tmp_path)
     certificates.ensure(directory)
-    kubeconfig.save(directory, "https://127.0.0.1:1", "token")
+    kubeconfig_file.save(directory, "https://127.0.0.1:1", "token")
     endpoint = from_embedded(directory.kubeconfig)
     make_at(directory, 400)
     certificates.ensure(directory)
-    kubeconfig.save(directory, "https://127.0.0.1:1", "token")
+    kubeconfig_file.save(directory, "https://127.0.0.1:1", "token")
 
     endpoint.trust_also(from_embedded(directory.kubeconfig))
 

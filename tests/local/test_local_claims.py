@@ -7,7 +7,12 @@ from typing import Any
 
 from small_cluster import SmallCluster, small_cluster
 
-from jupyter_workspaces.resources.catalog import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS, STORAGE_CLASSES
+from jupyter_workspaces.kube.catalog import (
+    PERSISTENT_VOLUME_CLAIMS,
+    PERSISTENT_VOLUMES,
+    PODS,
+    STORAGE_CLASSES,
+)
 
 Object = dict[str, Any]
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from small_cluster import small_cluster
 
-from jupyter_workspaces.cluster.recorder import record
-from jupyter_workspaces.local.controllers import expiry
-from jupyter_workspaces.resources.catalog import CONFIG_MAPS, EVENTS, NAMESPACES
+from jupyter_workspaces.kube.catalog import CONFIG_MAPS, EVENTS, NAMESPACES
+from jupyter_workspaces.kube.event_recorder import record
+from jupyter_workspaces.localkube.controllers import expiry
 
 
 async def test_the_same_thing_said_again_is_counted(tmp_path: Path) -> None:

@@ -5,8 +5,13 @@ from typing import Any
 
 from small_cluster import SmallCluster, small_cluster
 
-from jupyter_workspaces.cluster.errors import NotFound
-from jupyter_workspaces.resources.catalog import CONFIG_MAPS, CUSTOM_RESOURCE_DEFINITIONS, SECRETS, Resource
+from jupyter_workspaces.kube.catalog import (
+    CONFIG_MAPS,
+    CUSTOM_RESOURCE_DEFINITIONS,
+    SECRETS,
+    Resource,
+)
+from jupyter_workspaces.kube.errors import NotFound
 
 Object = dict[str, Any]
 

@@ -10,11 +10,12 @@ import pytest
 from patience import until
 from small_cluster import small_cluster
 
-from jupyter_workspaces.cluster.client import Cluster
-from jupyter_workspaces.local import controllers, launch, process
-from jupyter_workspaces.local.controllers import GarbageCollector
-from jupyter_workspaces.local.directory import Directory
-from jupyter_workspaces.resources.catalog import CONFIG_MAPS
+from jupyter_workspaces.kube.catalog import CONFIG_MAPS
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.local import launch, process
+from jupyter_workspaces.localkube import controllers
+from jupyter_workspaces.localkube.controllers import GarbageCollector
+from jupyter_workspaces.localkube.directory import Directory
 
 LIMIT_SECONDS = 20.0
 

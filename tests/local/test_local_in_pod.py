@@ -13,7 +13,7 @@ import pytest
 from running_cluster import ask, until
 
 from jupyter_workspaces.local import launch
-from jupyter_workspaces.local.node import mounts
+from jupyter_workspaces.localkube.node.processes import mounts
 
 pytestmark = [
     pytest.mark.slow,

@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 from small_cluster import small_cluster
 
-from jupyter_workspaces.local import install as installer
-from jupyter_workspaces.resources import load
-from jupyter_workspaces.resources.catalog import (
+from jupyter_workspaces.kube.catalog import (
     CONFIG_MAPS,
     CUSTOM_RESOURCE_DEFINITIONS,
     NAMESPACES,
     STORAGE_CLASSES,
-    WORKSPACE_KINDS,
 )
+from jupyter_workspaces.local import initial_objects as installer
+from jupyter_workspaces.resources import bundled
+from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS
 
 Object = dict[str, Any]
 
@@ -52,7 +52,7 @@ async def test_a_second_installation_writes_nothing(tmp_path: Path) -> None:
 
 async def test_a_newer_sample_replaces_one_that_nobody_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with small_cluster(tmp_path, with_node=False) as small:
-        monkeypatch.setattr(installer.load, "samples", lambda samples=load.samples: newer(samples()))
+        monkeypatch.setattr(installer.load, "samples", lambda samples=bundled.samples: newer(samples()))
 
         await installer.install(small.cluster)
 
@@ -63,7 +63,7 @@ async def test_a_newer_sample_replaces_one_that_nobody_touched(tmp_path: Path, m
 async def test_a_sample_that_was_changed_here_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with small_cluster(tmp_path, with_node=False) as small:
         await small.cluster.patch(WORKSPACE_KINDS, "jupyterlab", {"spec": {"spawner": {"description": "ours"}}})
-        monkeypatch.setattr(installer.load, "samples", lambda samples=load.samples: newer(samples()))
+        monkeypatch.setattr(installer.load, "samples", lambda samples=bundled.samples: newer(samples()))
 
         await installer.install(small.cluster)
 
@@ -75,7 +75,7 @@ async def test_a_sample_that_was_deleted_stays_deleted(tmp_path: Path, monkeypat
     async with small_cluster(tmp_path, with_node=False) as small:
         await small.cluster.delete(WORKSPACE_KINDS, "rstudio")
         await small.cluster.delete(STORAGE_CLASSES, "standard")
-        monkeypatch.setattr(installer.load, "samples", lambda samples=load.samples: newer(samples()))
+        monkeypatch.setattr(installer.load, "samples", lambda samples=bundled.samples: newer(samples()))
 
         await installer.install(small.cluster)
 
@@ -86,7 +86,7 @@ async def test_a_sample_that_was_deleted_stays_deleted(tmp_path: Path, monkeypat
 
 async def test_our_definitions_come_back(tmp_path: Path) -> None:
     async with small_cluster(tmp_path, with_node=False) as small:
-        name = load.crds()[0]["metadata"]["name"]
+        name = bundled.crds()[0]["metadata"]["name"]
         await small.cluster.delete(CUSTOM_RESOURCE_DEFINITIONS, name)
         await small.gone(CUSTOM_RESOURCE_DEFINITIONS, name, None)
 

@@ -4,8 +4,7 @@ from pathlib import Path
 
 from small_cluster import small_cluster
 
-from jupyter_workspaces.cluster.recorder import record
-from jupyter_workspaces.resources.catalog import (
+from jupyter_workspaces.kube.catalog import (
     CONFIG_MAPS,
     NAMESPACES,
     PERSISTENT_VOLUME_CLAIMS,
@@ -13,6 +12,7 @@ from jupyter_workspaces.resources.catalog import (
     SERVICE_ACCOUNTS,
     STATEFUL_SETS,
 )
+from jupyter_workspaces.kube.event_recorder import record
 
 
 async def test_each_namespace_has_its_account_and_gets_it_back(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from small_cluster import SmallCluster, node, small_cluster
 
-from jupyter_workspaces.local.controllers.fitting import why_not
-from jupyter_workspaces.resources.catalog import NODES, PODS
+from jupyter_workspaces.kube.catalog import NODES, PODS
+from jupyter_workspaces.localkube.controllers.fitting import why_not
 
 Object = dict[str, Any]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from small_cluster import SmallCluster, small_cluster
 
-from jupyter_workspaces.resources.catalog import PERSISTENT_VOLUME_CLAIMS, PODS, STATEFUL_SETS
+from jupyter_workspaces.kube.catalog import PERSISTENT_VOLUME_CLAIMS, PODS, STATEFUL_SETS
 
 Object = dict[str, Any]
 

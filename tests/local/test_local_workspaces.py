@@ -8,8 +8,8 @@ import pytest
 from running_cluster import ask, kill, until
 
 from jupyter_workspaces.local import launch
-from jupyter_workspaces.local.node.records import all_pods
-from jupyter_workspaces.local.node.trees import shims
+from jupyter_workspaces.localkube.node.processes.trees import shims
+from jupyter_workspaces.localkube.node.records import all_pods
 
 pytestmark = pytest.mark.slow
 

@@ -18,7 +18,7 @@ from control_plane_certificates import HOST
 from real_cluster import RealCluster, started
 from shared_cluster import prepare
 
-from jupyter_workspaces.cluster.client import Cluster
+from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.local import launch
 
 Object = dict[str, Any]

@@ -7,7 +7,15 @@ from conftest import until
 from recorded import claim, kind, workspace
 
 from jupyter_workspaces.client.errors import WorkspaceError
-from jupyter_workspaces.panel.fields import Draft, Mount, by_field, choices, free_name, preselected, suggested_path
+from jupyter_workspaces.panel.fields import (
+    Draft,
+    Mount,
+    by_field,
+    choices,
+    free_name,
+    preselected,
+    suggested_path,
+)
 from jupyter_workspaces.panel.form import NEW
 
 

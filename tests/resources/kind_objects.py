@@ -6,13 +6,15 @@ import copy
 from collections.abc import Iterable
 from typing import Any
 
-from jupyter_workspaces.resources import load, schema
+from jupyter_workspaces.kube.catalog import Resource
+from jupyter_workspaces.kube.schemas import structural
+from jupyter_workspaces.resources import bundled
 from jupyter_workspaces.resources.admission import Review, review
-from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS, WORKSPACES, Resource
+from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS, WORKSPACES
 
 Object = dict[str, Any]
 
-SCHEMAS = {found["spec"]["names"]["kind"]: found["spec"]["versions"][0]["schema"]["openAPIV3Schema"] for found in load.crds()}
+SCHEMAS = {found["spec"]["names"]["kind"]: found["spec"]["versions"][0]["schema"]["openAPIV3Schema"] for found in bundled.crds()}
 ABSENT = object()
 
 
@@ -67,7 +69,7 @@ def workspace(name: str = "dora") -> Object:
 
 def stored(obj: Object) -> Object:
     """Pruned and defaulted."""
-    found: Object = schema.default(SCHEMAS[obj["kind"]], schema.prune(SCHEMAS[obj["kind"]], obj))
+    found: Object = structural.default(SCHEMAS[obj["kind"]], structural.prune(SCHEMAS[obj["kind"]], obj))
     return found
 
 
@@ -105,7 +107,7 @@ class Lookup:
 def judge(new: Object, old: Object | None = None, lookup: Lookup | None = None) -> Review:
     """Schema, and where that holds the rules."""
     new = stored(new)
-    causes = schema.validate(SCHEMAS[new["kind"]], new, old=old)
+    causes = structural.validate(SCHEMAS[new["kind"]], new, old=old)
     if causes:
         return Review(causes)
     resource: Resource = WORKSPACES if new["kind"] == "Workspace" else WORKSPACE_KINDS

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from jupyter_workspaces.resources import formats, schema
+from jupyter_workspaces.kube.schemas import formats, structural
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_a_format_that_is_not_known_asks_nothing() -> None:
 def test_a_text_of_another_format_is_of_the_wrong_type() -> None:
     wanted = {"type": "object", "properties": {"when": {"type": "string", "format": "date-time"}}}
 
-    (cause,) = schema.validate(wanted, {"when": "yesterday"})
+    (cause,) = structural.validate(wanted, {"when": "yesterday"})
 
     assert (cause.reason, cause.field) == ("FieldValueTypeInvalid", "when")
 
@@ -48,8 +48,8 @@ def test_nulls_that_are_not_allowed_are_as_if_they_were_not_there() -> None:
     wanted = {"type": "object", "properties": {"spec": {"type": "object", "properties": properties, "required": ["a"]}}}
     said = {"spec": {"a": None, "b": None, "c": None, "unknown": None}}
 
-    kept = schema.without_nulls(wanted, said)
+    kept = structural.without_nulls(wanted, said)
 
     assert kept == {"spec": {"b": None, "unknown": None}}
-    assert schema.default(wanted, kept)["spec"]["c"] == "x"
+    assert structural.default(wanted, kept)["spec"]["c"] == "x"
     assert said["spec"]["a"] is None, "the value itself is not changed"

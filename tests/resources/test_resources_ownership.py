@@ -7,9 +7,15 @@ from typing import Any
 
 import pytest
 
-from jupyter_workspaces.resources import names
+from jupyter_workspaces.kube.ownership import (
+    controls,
+    is_named_pod,
+    is_pod_of,
+    is_token_secret,
+    is_workspace_service,
+)
+from jupyter_workspaces.resources import metadata_keys
 from jupyter_workspaces.resources.catalog import WORKSPACES
-from jupyter_workspaces.resources.ownership import controls, is_named_pod, is_pod_of, is_token_secret, is_workspace_service
 
 Object = dict[str, Any]
 
@@ -25,7 +31,7 @@ STATEFUL_SET: Object = {
     "metadata": {"namespace": "team", "name": "ws-lab-abcde", "uid": "of-the-set"},
 }
 REFERENCE = {"apiVersion": WORKSPACES.api_version, "kind": WORKSPACES.kind, "name": "lab", "uid": "the-uid", "controller": True}
-LABELS = {names.WORKSPACE_NAME: "lab"}
+LABELS = {metadata_keys.WORKSPACE_NAME: "lab"}
 
 
 def owned(name: str, **rest: Any) -> Object:
@@ -33,7 +39,7 @@ def owned(name: str, **rest: Any) -> Object:
 
 
 def service(**spec: Any) -> Object:
-    selector = LABELS | {names.STATEFUL_SET: "lab"}
+    selector = LABELS | {metadata_keys.STATEFUL_SET: "lab"}
     return owned("ws-lab-1", spec={"type": "ClusterIP", "clusterIP": "10.0.0.1", "selector": selector, "ports": []} | spec)
 
 
@@ -92,7 +98,7 @@ def test_an_object_of_a_workspace_without_uid_has_no_owner() -> None:
         pytest.param({"type": "LoadBalancer"}, id="opens a port outside"),
         pytest.param({"selector": None}, id="endpoints by hand"),
         pytest.param({"selector": {"app": "mallory"}}, id="other pods"),
-        pytest.param({"selector": {names.WORKSPACE_NAME: "another"}}, id="pods of another workspace"),
+        pytest.param({"selector": {metadata_keys.WORKSPACE_NAME: "another"}}, id="pods of another workspace"),
         pytest.param({"clusterIP": "None"}, id="no address of its own"),
     ],
 )

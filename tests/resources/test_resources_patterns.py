@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from jupyter_workspaces.resources import formats, patterns
-from jupyter_workspaces.resources.schema import validate
+from jupyter_workspaces.common import patterns
+from jupyter_workspaces.kube.schemas import formats
+from jupyter_workspaces.kube.schemas.structural import validate
 
 NEVER = 5.0
 """Seconds that a loaded machine may take for what backtracking would never finish."""

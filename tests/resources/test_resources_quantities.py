@@ -4,7 +4,12 @@ from decimal import Decimal
 
 import pytest
 
-from jupyter_workspaces.resources.quantities import QuantityError, canonical, parse, words
+from jupyter_workspaces.kube.quantities import (
+    QuantityError,
+    canonical,
+    parse,
+    words,
+)
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from kind_objects import SCHEMAS, bench, workspace
 
-from jupyter_workspaces.resources import schema
-from jupyter_workspaces.resources.rules import RULES
+from jupyter_workspaces.kube.schemas import structural
+from jupyter_workspaces.kube.schemas.rules import RULES
 
 LIST = {"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["a", "b"], "items": {"type": "object"}}
 
@@ -52,7 +52,7 @@ LIST = {"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map
     ],
 )
 def test_a_value_is_held_against_its_schema(rules: dict[str, Any], value: Any, wanted: set[str]) -> None:
-    causes = schema.validate(rules, value, "spec.x")
+    causes = structural.validate(rules, value, "spec.x")
     assert {cause.reason.removeprefix("FieldValue") for cause in causes} == wanted
 
 
@@ -70,9 +70,9 @@ def test_a_value_is_held_against_its_schema(rules: dict[str, Any], value: Any, w
 )
 def test_a_broken_form_says_that_the_rules_were_not_looked_at_if_there_are_any(rules: dict[str, Any], value: Any, blocked: bool) -> None:
     with_rules = rules | {"x-kubernetes-validations": [{"rule": next(iter(RULES))}]}
-    assert any(cause.field == "<nil>" for cause in schema.validate(rules, value, "spec.x")) is False
+    assert any(cause.field == "<nil>" for cause in structural.validate(rules, value, "spec.x")) is False
     if blocked or (value == "a" and "pattern" in rules):
-        assert any(cause.field == "<nil>" for cause in schema.validate(with_rules, value, "spec.x")) is blocked
+        assert any(cause.field == "<nil>" for cause in structural.validate(with_rules, value, "spec.x")) is blocked
 
 
 def test_unknown_fields_are_named_and_dropped() -> None:
@@ -92,11 +92,11 @@ def test_unknown_fields_are_named_and_dropped() -> None:
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"lost": 1}}
     spec = {"list": [{"known": 1, "lost": 2}], "free": {"any": {"thing": 1}}, "pod": pod, "lost": 3}
     obj = {"apiVersion": "v1", "kind": "X", "metadata": {"any": 1}, "spec": spec, "lost": 4}
-    assert schema.unknown_fields(rules, obj) == ["spec.list[0].lost", "spec.pod.spec.lost", "spec.lost", "lost"]
-    kept = schema.prune(rules, obj)
+    assert structural.unknown_fields(rules, obj) == ["spec.list[0].lost", "spec.pod.spec.lost", "spec.lost", "lost"]
+    kept = structural.prune(rules, obj)
     assert kept["spec"] == {"list": [{"known": 1}], "free": {"any": {"thing": 1}}, "pod": pod | {"spec": {}}}
     assert obj["lost"] == 4, "the object itself stays as it was"
-    assert schema.unknown_fields(rules, kept) == []
+    assert structural.unknown_fields(rules, kept) == []
 
 
 def test_defaults_fill_what_is_absent_and_are_never_shared() -> None:
@@ -108,11 +108,11 @@ def test_defaults_fill_what_is_absent_and_are_never_shared() -> None:
         },
         "additionalProperties": {"type": "object", "properties": {"d": {"default": [1]}}},
     }
-    first, second = schema.default(rules, {"more": {}}), schema.default(rules, {"a": None, "c": None})
+    first, second = structural.default(rules, {"more": {}}), structural.default(rules, {"a": None, "c": None})
     assert first == {"a": {"b": 7}, "c": "x", "more": {"d": [1]}}
     assert second == {"a": {"b": 7}, "c": None}
     first["more"]["d"].append(2)
-    assert schema.default(rules, {"more": {}})["more"]["d"] == [1]
+    assert structural.default(rules, {"more": {}})["more"]["d"] == [1]
 
 
 def test_every_rule_of_our_definitions_is_known() -> None:
@@ -128,10 +128,10 @@ def test_every_rule_of_our_definitions_is_known() -> None:
 
 def test_a_transition_rule_is_asked_only_on_update() -> None:
     rules = {"type": "object", "properties": {"a": {"type": "string", "x-kubernetes-validations": [{"rule": "self == oldSelf"}]}}}
-    assert not schema.validate(rules, {"a": "x"})
-    assert not schema.validate(rules, {"a": "x"}, old={})
-    assert not schema.validate(rules, {"a": "x"}, old={"a": "x"})
-    assert [cause.field for cause in schema.validate(rules, {"a": "y"}, old={"a": "x"})] == ["a"]
+    assert not structural.validate(rules, {"a": "x"})
+    assert not structural.validate(rules, {"a": "x"}, old={})
+    assert not structural.validate(rules, {"a": "x"}, old={"a": "x"})
+    assert [cause.field for cause in structural.validate(rules, {"a": "y"}, old={"a": "x"})] == ["a"]
 
 
 def test_checking_an_object_takes_microseconds() -> None:
@@ -140,6 +140,6 @@ def test_checking_an_object_takes_microseconds() -> None:
         taken = []
         for _ in range(30):
             start = time.perf_counter()
-            schema.validate(rules, schema.default(rules, schema.prune(rules, obj)))
+            structural.validate(rules, structural.default(rules, structural.prune(rules, obj)))
             taken.append(time.perf_counter() - start)
         assert min(taken) < limit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jupyter_workspaces.resources.catalog import Resource
+from jupyter_workspaces.kube.catalog import Resource
 
 Object = dict[str, Any]
 

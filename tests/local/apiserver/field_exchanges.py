@@ -20,7 +20,7 @@ from typing import Any
 
 import aiohttp
 
-from jupyter_workspaces.cluster.endpoint import from_kubeconfig
+from jupyter_workspaces.kube.endpoint import from_kubeconfig
 
 Object = dict[str, Any]
 

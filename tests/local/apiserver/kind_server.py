@@ -11,7 +11,7 @@ from typing import Any
 
 from kind_cases import Answer, Ask
 
-from jupyter_workspaces.cluster.endpoint import from_kubeconfig
+from jupyter_workspaces.kube.endpoint import from_kubeconfig
 
 
 def real(kubeconfig: Path) -> Ask:

@@ -16,7 +16,7 @@ from typing import Any
 import aiohttp
 from rule_cases import GROUP, OBJECTS, REFUSED, is_new, judged, judgement, refused
 
-from jupyter_workspaces.cluster.endpoint import from_kubeconfig
+from jupyter_workspaces.kube.endpoint import from_kubeconfig
 
 Object = dict[str, Any]
 

@@ -10,7 +10,7 @@ import access_cases
 import pytest
 from access_cases import CORE, RBAC, REQUESTS, Case, Server, as_, binding, comparable, on, role
 
-from jupyter_workspaces.local.apiserver.rbac import selects
+from jupyter_workspaces.localkube.apiserver.access.rbac import selects
 
 RECORDED = json.loads(access_cases.RECORDED.read_text(encoding="utf-8"))
 APPLY = "application/apply-patch+yaml"

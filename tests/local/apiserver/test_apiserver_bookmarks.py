@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from jupyter_workspaces.local.apiserver import watch
-from jupyter_workspaces.local.apiserver.rows import Row
-from jupyter_workspaces.local.apiserver.store import Store
-from jupyter_workspaces.resources.catalog import CONFIG_MAPS
+from jupyter_workspaces.kube.catalog import CONFIG_MAPS
+from jupyter_workspaces.localkube.apiserver.objects.rows import Row
+from jupyter_workspaces.localkube.apiserver.store import watch
+from jupyter_workspaces.localkube.apiserver.store.store import Store
 
 
 @pytest.fixture

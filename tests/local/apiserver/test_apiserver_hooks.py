@@ -10,13 +10,12 @@ import pytest
 from api_objects import WIDGETS, pod, widget
 from conftest import TOKEN, Running
 
-from jupyter_workspaces.cluster import errors
-from jupyter_workspaces.local.apiserver.logs import LogOptions, LogsUnavailable
-from jupyter_workspaces.resources import catalog
+from jupyter_workspaces.common.timeouts import timeout
+from jupyter_workspaces.kube import catalog, errors
+from jupyter_workspaces.kube.catalog import Resource
+from jupyter_workspaces.kube.causes import Cause
+from jupyter_workspaces.localkube.apiserver.pods.logs import LogOptions, LogsUnavailable
 from jupyter_workspaces.resources.admission import Review
-from jupyter_workspaces.resources.catalog import Resource
-from jupyter_workspaces.resources.causes import Cause
-from jupyter_workspaces.timeouts import timeout
 
 Object = dict[str, Any]
 
@@ -115,7 +114,7 @@ async def test_a_watch_that_its_client_left_ends(api: Running) -> None:
 
 
 async def test_streams_are_bounded(api: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    from jupyter_workspaces.local.apiserver import streams
+    from jupyter_workspaces.localkube.apiserver.http import streams
 
     monkeypatch.setattr(streams, "OPEN", 1)
     path, query = WIDGETS.path("default"), {"watch": "true"}
@@ -125,7 +124,7 @@ async def test_streams_are_bounded(api: Running, monkeypatch: pytest.MonkeyPatch
 
 
 async def test_a_watcher_that_does_not_read_is_cut_off_and_the_others_are_not(api: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    from jupyter_workspaces.local.apiserver import watch
+    from jupyter_workspaces.localkube.apiserver.store import watch
 
     monkeypatch.setattr(watch, "QUEUE", 20)
     async with api.cluster() as cluster, api.session() as session:
@@ -143,7 +142,8 @@ async def test_a_watcher_that_does_not_read_is_cut_off_and_the_others_are_not(ap
 
 
 async def test_a_watcher_that_never_reads_is_cut_off(api: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    from jupyter_workspaces.local.apiserver import streams, watch
+    from jupyter_workspaces.localkube.apiserver.http import streams
+    from jupyter_workspaces.localkube.apiserver.store import watch
 
     monkeypatch.setattr(watch, "QUEUE", 5)
     monkeypatch.setattr(streams, "STALL_SECONDS", 0.1)

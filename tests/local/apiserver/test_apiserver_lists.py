@@ -11,12 +11,11 @@ import aiohttp
 import pytest
 from api_objects import WIDGETS, pod, widget
 
-from jupyter_workspaces.cluster import errors
-from jupyter_workspaces.cluster.client import Cluster
-from jupyter_workspaces.cluster.reflector import Reflector
-from jupyter_workspaces.local.apiserver import store
-from jupyter_workspaces.resources import catalog
-from jupyter_workspaces.timeouts import timeout
+from jupyter_workspaces.common.timeouts import timeout
+from jupyter_workspaces.kube import catalog, errors
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.reflector import Reflector
+from jupyter_workspaces.localkube.apiserver.store import store
 
 PATH = WIDGETS.path("default")
 

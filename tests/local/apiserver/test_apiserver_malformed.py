@@ -15,8 +15,8 @@ from api_objects import WIDGETS, pod, widget, widget_definition
 from conftest import TOKEN, Running
 from yarl import URL
 
-from jupyter_workspaces.local.directory import Directory
-from jupyter_workspaces.timeouts import timeout
+from jupyter_workspaces.common.timeouts import timeout
+from jupyter_workspaces.localkube.directory import Directory
 
 WIDGET_LIST = WIDGETS.path("default")
 WIDGET = WIDGETS.path("default", "kept")

@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 from api_objects import WIDGETS, pod, widget, widget_definition
 
-from jupyter_workspaces.cluster import errors
-from jupyter_workspaces.resources import catalog
-from jupyter_workspaces.resources.catalog import Resource
-from jupyter_workspaces.timeouts import timeout
+from jupyter_workspaces.common.timeouts import timeout
+from jupyter_workspaces.kube import catalog, errors
+from jupyter_workspaces.kube.catalog import Resource
 
 
 async def test_a_created_object_has_what_the_server_gives_it(api: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from api_objects import WIDGETS, pod
 
-from jupyter_workspaces.resources.catalog import CUSTOM_RESOURCE_DEFINITIONS
+from jupyter_workspaces.kube.catalog import CUSTOM_RESOURCE_DEFINITIONS
 
 CORE = "/api/v1/namespaces/default"
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from jupyter_workspaces.local.apiserver import patches, schemas, strategic
-from jupyter_workspaces.local.apiserver.jsonpath import PathError, compile_path
-from jupyter_workspaces.local.apiserver.status import Refusal
-from jupyter_workspaces.resources.catalog import PODS, SERVICES
+from jupyter_workspaces.kube.catalog import PODS, SERVICES
+from jupyter_workspaces.localkube.apiserver.http.status import Refusal
+from jupyter_workspaces.localkube.apiserver.objects import patches, schemas, strategic_merge
+from jupyter_workspaces.localkube.apiserver.tables.jsonpath import PathError, compile_path
 
 
 def test_a_merge_patch_removes_by_null_and_changes_neither_side() -> None:
@@ -50,11 +50,11 @@ POD = {
     ],
 )
 def test_strategic_merge(patch: dict[str, Any], path: str, expected: Any) -> None:
-    assert compile_path(path)(strategic.merge(schemas.of(PODS), POD, patch)) == expected
+    assert compile_path(path)(strategic_merge.merge(schemas.of(PODS), POD, patch)) == expected
 
 
 def test_ports_of_a_service_merge_by_their_port() -> None:
-    merged = strategic.merge(
+    merged = strategic_merge.merge(
         schemas.of(SERVICES),
         {"spec": {"ports": [{"port": 80, "name": "a"}]}},
         {"spec": {"ports": [{"port": 80, "name": "b"}, {"port": 81}]}},
@@ -65,7 +65,7 @@ def test_ports_of_a_service_merge_by_their_port() -> None:
 
 def test_an_item_without_its_merge_key_is_refused() -> None:
     with pytest.raises(Refusal, match="does not contain declared merge key: name"):
-        strategic.merge(schemas.of(PODS), POD, {"spec": {"containers": [{"image": "x"}]}})
+        strategic_merge.merge(schemas.of(PODS), POD, {"spec": {"containers": [{"image": "x"}]}})
 
 
 OBJECT = {"a": {"b.c": 1, "list": [{"t": "x", "v": 1}, {"t": "y", "v": 2}], "d": "e"}}

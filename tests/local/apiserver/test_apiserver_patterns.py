@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from api_objects import WIDGETS, widget, widget_definition
 
-from jupyter_workspaces.cluster import errors
-from jupyter_workspaces.local.apiserver import jsonpath, names, selectors
-from jupyter_workspaces.local.apiserver.status import Refusal
-from jupyter_workspaces.resources import catalog
-from jupyter_workspaces.resources.expressions import is_installed, texts
+from jupyter_workspaces.kube import catalog, errors
+from jupyter_workspaces.kube.schemas.expressions import is_installed, texts
+from jupyter_workspaces.localkube.apiserver.http.status import Refusal
+from jupyter_workspaces.localkube.apiserver.objects import names, selectors
+from jupyter_workspaces.localkube.apiserver.tables import jsonpath
 
 SOON = 3.0
 """Seconds that a loaded machine may take for what used to take minutes, or never ended."""
@@ -68,7 +68,7 @@ async def test_a_definition_with_a_pattern_that_kubernetes_refuses_is_refused(ap
 
 
 def test_the_patterns_of_one_definition_are_bounded_together() -> None:
-    from jupyter_workspaces.local.apiserver.definition_schemas import check_schemas
+    from jupyter_workspaces.localkube.apiserver.definitions.schemas import check_schemas
 
     properties = {f"p{number}": {"type": "string", "pattern": rf"^\pL{{1,{number % 50 + 1}}}{number}$"} for number in range(2000)}
     root = {"openAPIV3Schema": {"type": "object", "properties": properties}}
@@ -151,14 +151,14 @@ def test_a_rule_that_makes_much_is_refused_before_it_takes_memory(bomb: tuple[st
     ],
 )
 def test_rules_within_bounds_mean_what_they_meant(rule: str, value: str) -> None:
-    from jupyter_workspaces.resources.schema import validate
+    from jupyter_workspaces.kube.schemas.structural import validate
 
     assert validate({"type": "string", "x-kubernetes-validations": [{"rule": rule}]}, value, "spec") == []
 
 
 @needs_library
 def test_rules_cannot_call_what_we_call_matches_where_they_run() -> None:
-    from jupyter_workspaces.resources.expressions.checking import check
+    from jupyter_workspaces.kube.schemas.expressions.checking import check
 
     schema = {"type": "string", "x-kubernetes-validations": [{"rule": "self.boundedMatches('a')"}]}
     assert [cause.reason for cause in check(schema, "spec")] == ["FieldValueInvalid"]

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from api_objects import pod
 
-from jupyter_workspaces.local.apiserver.engine import Engine, WriteOptions
-from jupyter_workspaces.local.apiserver.kinds.pod_admission import TOKEN_PATH
-from jupyter_workspaces.local.apiserver.rows import Row
-from jupyter_workspaces.local.apiserver.status import Refusal
-from jupyter_workspaces.local.apiserver.store import Store
-from jupyter_workspaces.resources import catalog
-from jupyter_workspaces.resources.catalog import Resource
+from jupyter_workspaces.kube import catalog
+from jupyter_workspaces.kube.catalog import Resource
+from jupyter_workspaces.localkube.apiserver.http.status import Refusal
+from jupyter_workspaces.localkube.apiserver.objects.engine import Engine, WriteOptions
+from jupyter_workspaces.localkube.apiserver.objects.kinds.pod_admission import TOKEN_PATH
+from jupyter_workspaces.localkube.apiserver.objects.rows import Row
+from jupyter_workspaces.localkube.apiserver.store.store import Store
 
 Object = dict[str, Any]
 

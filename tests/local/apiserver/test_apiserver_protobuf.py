@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from jupyter_workspaces.local.apiserver import decoding, protobuf, structures
-from jupyter_workspaces.local.apiserver.requests import BOUNDS
-from jupyter_workspaces.local.apiserver.rows import built_in
+from jupyter_workspaces.localkube.apiserver.http import protobuf
+from jupyter_workspaces.localkube.apiserver.http.requests import BOUNDS
+from jupyter_workspaces.localkube.apiserver.objects import decoding, structures
+from jupyter_workspaces.localkube.apiserver.objects.rows import built_in
 
 EXAMPLES: dict[str, Any] = json.loads(Path(__file__).with_name("protobuf_examples.json").read_text(encoding="utf-8"))
 """Objects with everything set, encoded by Kubernetes' own Go code (tools/kubernetes_structures.py)."""

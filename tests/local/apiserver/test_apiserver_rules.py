@@ -13,9 +13,9 @@ import pytest
 from rule_cases import GROUP, OBJECTS, REFUSED, definition, judgement, text
 from rule_exchanges import DEFINITIONS, RECORDED, Asked
 
-from jupyter_workspaces.resources import expressions
-from jupyter_workspaces.resources.causes import Cause
-from jupyter_workspaces.resources.schema import validate
+from jupyter_workspaces.kube.causes import Cause
+from jupyter_workspaces.kube.schemas import expressions
+from jupyter_workspaces.kube.schemas.structural import validate
 
 Object = dict[str, Any]
 
@@ -122,7 +122,7 @@ def test_a_rule_known_by_its_text_needs_no_library(without_library: None) -> Non
 def test_a_start_with_our_own_definitions_does_not_import_the_library() -> None:
     script = (
         "import sys; from jupyter_workspaces.resources import load\n"
-        "from jupyter_workspaces.local.apiserver.definitions import DefinitionStrategy\n"
+        "from jupyter_workspaces.localkube.apiserver.definitions.definitions import DefinitionStrategy\n"
         "for crd in load.crds():\n"
         "    assert not DefinitionStrategy().check(crd, None) and not DefinitionStrategy().warnings(crd, None)\n"
         "print([name for name in sys.modules if name.startswith(('cel_expr', 'google.protobuf'))])"

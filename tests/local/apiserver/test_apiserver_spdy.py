@@ -5,8 +5,13 @@ import zlib
 
 import pytest
 
-from jupyter_workspaces.local.apiserver import spdy
-from jupyter_workspaces.local.apiserver.spdy import Broken, Decoder, Encoder, Frame
+from jupyter_workspaces.localkube.apiserver.pods import spdy
+from jupyter_workspaces.localkube.apiserver.pods.spdy import (
+    Broken,
+    Decoder,
+    Encoder,
+    Frame,
+)
 
 
 def test_the_dictionary_is_the_one_that_everybody_has() -> None:

@@ -17,12 +17,11 @@ import pytest
 from api_objects import WIDGETS, widget
 from conftest import TOKEN, Running
 
-from jupyter_workspaces.cluster import errors
-from jupyter_workspaces.cluster.client import Cluster
-from jupyter_workspaces.cluster.endpoint import Endpoint
-from jupyter_workspaces.local.apiserver.store import StorageError, Store
-from jupyter_workspaces.resources import catalog
-from jupyter_workspaces.timeouts import timeout
+from jupyter_workspaces.common.timeouts import timeout
+from jupyter_workspaces.kube import catalog, errors
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.endpoint import Endpoint
+from jupyter_workspaces.localkube.apiserver.store.store import StorageError, Store
 
 SERVER = """
 import asyncio, sys
@@ -116,7 +115,7 @@ def test_owned_objects_are_found_by_the_uid_of_their_owner(store: Store) -> None
 
 
 def test_the_log_is_bounded_by_events_and_by_bytes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    from jupyter_workspaces.local.apiserver import store as module
+    from jupyter_workspaces.localkube.apiserver.store import store as module
 
     start = store.revision
     monkeypatch.setattr(module, "LOG_BYTES", 20_000)

@@ -13,8 +13,8 @@ import jwt
 import pytest
 from access_cases import AUTHENTICATION, CORE, TOKEN, Case, Server, request
 
-from jupyter_workspaces.local.apiserver.authentication import bearer
-from jupyter_workspaces.local.apiserver.tokens import ISSUER, InvalidToken, Keys
+from jupyter_workspaces.localkube.apiserver.access.authentication import bearer
+from jupyter_workspaces.localkube.apiserver.access.tokens import ISSUER, InvalidToken, Keys
 
 SELF = Case("POST", f"{AUTHENTICATION}/selfsubjectreviews", {})
 REVIEW = f"{AUTHENTICATION}/tokenreviews"
@@ -171,7 +171,7 @@ def test_a_token_ends_in_time(monkeypatch: pytest.MonkeyPatch, api: Any, server:
     token = issued(server, expirationSeconds=600)
     assert server.ask(SELF, token)[0] == 201
     now = time.time()
-    monkeypatch.setattr("jupyter_workspaces.local.apiserver.authentication.time.time", lambda: now + 601)
+    monkeypatch.setattr("jupyter_workspaces.localkube.apiserver.access.authentication.time.time", lambda: now + 601)
     assert server.ask(SELF, token)[0] == 401
     assert reviewed(server, token)["error"] == "[invalid bearer token, service account token has expired]"
 

@@ -6,9 +6,9 @@ import asyncio
 import sys
 from pathlib import Path
 
-from jupyter_workspaces.cluster.client import Cluster
-from jupyter_workspaces.cluster.endpoint import Endpoint
-from jupyter_workspaces.local.node import run
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.endpoint import Endpoint
+from jupyter_workspaces.localkube.node import run
 
 
 async def main(url: str, token: str, directory: str) -> None:

@@ -11,17 +11,7 @@ from typing import Any
 import psutil
 from patience import Answer, until
 
-from jupyter_workspaces.cluster.client import Cluster
-from jupyter_workspaces.cluster.endpoint import Endpoint, from_embedded
-from jupyter_workspaces.cluster.errors import BadRequest, NotFound
-from jupyter_workspaces.local import certificates, kubeconfig
-from jupyter_workspaces.local.apiserver.logs import PodLogReader
-from jupyter_workspaces.local.apiserver.server import ApiServer
-from jupyter_workspaces.local.apiserver.store import Store
-from jupyter_workspaces.local.directory import Directory
-from jupyter_workspaces.local.node import Agent, PodAccess, PodLogs, stop_pods
-from jupyter_workspaces.local.node.records import all_pods
-from jupyter_workspaces.resources.catalog import (
+from jupyter_workspaces.kube.catalog import (
     CONFIG_MAPS,
     EVENTS,
     NAMESPACES,
@@ -32,6 +22,21 @@ from jupyter_workspaces.resources.catalog import (
     SERVICE_ACCOUNTS,
     Resource,
 )
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.endpoint import Endpoint, from_embedded
+from jupyter_workspaces.kube.errors import BadRequest, NotFound
+from jupyter_workspaces.localkube import certificates, kubeconfig_file
+from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
+from jupyter_workspaces.localkube.apiserver.pods.logs import PodLogReader
+from jupyter_workspaces.localkube.apiserver.store.store import Store
+from jupyter_workspaces.localkube.directory import Directory
+from jupyter_workspaces.localkube.node import (
+    Agent,
+    PodAccess,
+    PodLogs,
+    stop_pods,
+)
+from jupyter_workspaces.localkube.node.records import all_pods
 
 Object = dict[str, Any]
 
@@ -189,7 +194,7 @@ async def node_cluster(
         context = certificates.server_context(files)
     url = f"http{'s' if secure else ''}://127.0.0.1:{await server.start('127.0.0.1', 0, context)}"
     if secure:
-        kubeconfig.save(files, url, TOKEN)
+        kubeconfig_file.save(files, url, TOKEN)
     endpoint = from_embedded(files.kubeconfig) if secure else Endpoint(url, "test", None, token, embedded=True)
     try:
         async with Cluster(endpoint) as cluster:

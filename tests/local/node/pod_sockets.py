@@ -14,7 +14,7 @@ import aiohttp
 import control_plane_binaries
 from node_cluster import TOKEN, NodeCluster
 
-from jupyter_workspaces.timeouts import timeout
+from jupyter_workspaces.common.timeouts import timeout
 
 LIMIT_SECONDS = 15.0
 STDIN, STDOUT, STDERR, ERROR, RESIZE = (bytes((number,)) for number in range(5))

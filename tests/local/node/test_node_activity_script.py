@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from node_cluster import NodeCluster, node_cluster
 
-from jupyter_workspaces.controller import pod_script
-from jupyter_workspaces.controller.pod_script import ScriptFailed
+from jupyter_workspaces.controller.workspaces import pod_script
+from jupyter_workspaces.controller.workspaces.pod_script import ScriptFailed
 
 Object = dict[str, Any]
 

@@ -14,9 +14,9 @@ from typing import Any
 import psutil
 from node_cluster import TOKEN, NodeCluster, node_cluster
 
-from jupyter_workspaces.cluster.reflector import Reflector
-from jupyter_workspaces.local.node import stop_pods
-from jupyter_workspaces.resources.catalog import PODS
+from jupyter_workspaces.kube.catalog import PODS
+from jupyter_workspaces.kube.reflector import Reflector
+from jupyter_workspaces.localkube.node import stop_pods
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -13,11 +13,12 @@ import aiohttp
 import pytest
 from node_cluster import NodeCluster, node_cluster
 
-from jupyter_workspaces.local.node import pod as pod_module
-from jupyter_workspaces.local.node import readiness, trees
-from jupyter_workspaces.local.node.readiness import Check, ProbeNotPossible
-from jupyter_workspaces.supervision import Supervisor
-from jupyter_workspaces.timeouts import timeout
+from jupyter_workspaces.common.supervision import Supervisor
+from jupyter_workspaces.common.timeouts import timeout
+from jupyter_workspaces.localkube.node import pod as pod_module
+from jupyter_workspaces.localkube.node.probes import checks
+from jupyter_workspaces.localkube.node.probes.checks import Check, ProbeNotPossible
+from jupyter_workspaces.localkube.node.processes import trees
 
 RUNS = int(os.environ.get("NODE_ENDS_RUNS", "40"))
 AT_ONCE = 8
@@ -155,7 +156,7 @@ async def test_an_error_of_ours_in_a_probe_never_ends_the_program(tmp_path: Path
             raise ZeroDivisionError
         return None
 
-    monkeypatch.setattr(readiness, "attempt", attempt)
+    monkeypatch.setattr(checks, "attempt", attempt)
     async with node_cluster(tmp_path) as nodes:
         await nodes.program("one", WILLING, container={probe: PROBE})
         await nodes.until(lambda: _said(asked > 3), "the probe to be made again")
@@ -168,10 +169,10 @@ async def test_a_connection_that_this_computer_refuses_says_nothing_about_the_pr
     async def open_connection(host: str, port: int) -> Any:
         raise OSError(errno.EMFILE, "Too many open files")
 
-    monkeypatch.setattr(readiness, "open_connection", open_connection)
+    monkeypatch.setattr(checks, "open_connection", open_connection)
     async with aiohttp.ClientSession() as session:
         with pytest.raises(ProbeNotPossible, match="EMFILE"):
-            await readiness.attempt(session, Check("127.0.0.1", 9))
+            await checks.attempt(session, Check("127.0.0.1", 9))
 
 
 async def test_a_timeout_that_passed_while_our_loop_stood_still_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,14 +180,14 @@ async def test_a_timeout_that_passed_while_our_loop_stood_still_is_asked_again(m
 
     async def attempt(session: Any, check: Any) -> str | None:
         if (answer := next(answers)) is not None:
-            time.sleep(check.timeout + readiness.LATE_SECONDS + 0.05)  # noqa: ASYNC251 - the loop stands still
+            time.sleep(check.timeout + checks.LATE_SECONDS + 0.05)  # noqa: ASYNC251 - the loop stands still
         return answer
 
-    monkeypatch.setattr(readiness, "attempt", attempt)
+    monkeypatch.setattr(checks, "attempt", attempt)
     turns: asyncio.Queue[tuple[bool, str]] = asyncio.Queue()
     check = Check("127.0.0.1", 9, period=0.1, timeout=0.1, failures=1)
     async with aiohttp.ClientSession() as session:
-        task = asyncio.create_task(readiness.watch(session, check, lambda good, problem: turns.put_nowait((good, problem))))
+        task = asyncio.create_task(checks.watch(session, check, lambda good, problem: turns.put_nowait((good, problem))))
         async with timeout(10):
             assert await turns.get() == (True, "")
         task.cancel()
@@ -202,11 +203,11 @@ async def test_a_startup_probe_that_is_decided_while_it_is_cancelled_loses_no_ca
     async def attempt(session: Any, check: Any) -> str | None:
         return await answer  # type: ignore[no-any-return]
 
-    monkeypatch.setattr(readiness, "attempt", attempt)
+    monkeypatch.setattr(checks, "attempt", attempt)
     async with aiohttp.ClientSession() as session:
 
         async def container() -> str:
-            await readiness.succeeded(session, Check("127.0.0.1", 9))
+            await checks.succeeded(session, Check("127.0.0.1", 9))
             await asyncio.sleep(60)
             return "went on"
 

@@ -12,9 +12,10 @@ import psutil
 import pytest
 from node_cluster import NodeCluster, node_cluster
 
-from jupyter_workspaces.local.node import PodAccess, cgroups
-from jupyter_workspaces.local.node.records import all_pods
-from jupyter_workspaces.local.node.trees import shims, stop_pods
+from jupyter_workspaces.localkube.node import PodAccess
+from jupyter_workspaces.localkube.node.processes import cgroups
+from jupyter_workspaces.localkube.node.processes.trees import shims, stop_pods
+from jupyter_workspaces.localkube.node.records import all_pods
 
 RUNNER = """
 import os, time

@@ -15,9 +15,9 @@ import pytest
 from node_cluster import NodeCluster, node_cluster, processes
 from pod_sockets import RESIZE, STDIN, Kubectl, command, kubectl_program, pod_socket
 
-from jupyter_workspaces.listening import descriptors
-from jupyter_workspaces.resources.catalog import PODS
-from jupyter_workspaces.timeouts import timeout
+from jupyter_workspaces.common.listeners import descriptors
+from jupyter_workspaces.common.timeouts import timeout
+from jupyter_workspaces.kube.catalog import PODS
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pods' commands need POSIX")
 

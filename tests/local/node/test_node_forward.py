@@ -12,9 +12,9 @@ import pytest
 from node_cluster import NodeCluster, node_cluster
 from pod_sockets import LIMIT_SECONDS, Kubectl, kubectl_program, pod_socket
 
-from jupyter_workspaces.cluster.forwarding import ForwardFailed, forward
-from jupyter_workspaces.resources.catalog import PODS
-from jupyter_workspaces.timeouts import timeout
+from jupyter_workspaces.common.timeouts import timeout
+from jupyter_workspaces.kube.catalog import PODS
+from jupyter_workspaces.kube.port_forward import ForwardFailed, forward
 
 V4 = "v4.channel.k8s.io"
 PORT = 8888

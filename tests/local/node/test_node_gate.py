@@ -17,11 +17,11 @@ import pytest
 import yaml
 from node_cluster import NodeCluster, node_cluster
 
-from jupyter_workspaces.local.node import runtimes
-from jupyter_workspaces.local.node.gate import is_of_this_user
-from jupyter_workspaces.local.node.runtimes import Place
-from jupyter_workspaces.resources.catalog import PODS
-from jupyter_workspaces.timeouts import timeout
+from jupyter_workspaces.common.timeouts import timeout
+from jupyter_workspaces.kube.catalog import PODS
+from jupyter_workspaces.localkube.node import runtimes
+from jupyter_workspaces.localkube.node.processes.gate import is_of_this_user
+from jupyter_workspaces.localkube.node.runtimes import Place
 
 NOBODY = 65534
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from jupyter_workspaces.local.node import runtimes
-from jupyter_workspaces.local.node.runtimes import Place, Runtime
-from jupyter_workspaces.local.node.waiting import Waiting
+from jupyter_workspaces.localkube.node import runtimes
+from jupyter_workspaces.localkube.node.runtimes import Place, Runtime
+from jupyter_workspaces.localkube.node.waiting import Waiting
 
 PLACE = Place("127.64.0.1", 8888, "/workspace/connect/default/dora/lab/", "/home/jovyan", "/private")
 

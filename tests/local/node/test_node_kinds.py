@@ -14,8 +14,8 @@ import pytest
 from node_cluster import NodeCluster, node_cluster
 from pod_sockets import Kubectl, kubectl_program
 
-from jupyter_workspaces.cluster.execution import ExecutionFailed, execute
-from jupyter_workspaces.local.node import mounts
+from jupyter_workspaces.kube.execution import ExecutionFailed, execute
+from jupyter_workspaces.localkube.node.processes import mounts
 
 Object = dict[str, Any]
 

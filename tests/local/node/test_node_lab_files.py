@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 from node_cluster import node_cluster
 
-from jupyter_workspaces.local.node import mounts
+from jupyter_workspaces.localkube.node.processes import mounts
 
 pytestmark = pytest.mark.slow
 

@@ -9,8 +9,8 @@ import psutil
 import pytest
 from node_cluster import node_cluster
 
-from jupyter_workspaces.local.node import limits
-from jupyter_workspaces.local.node.room import Room
+from jupyter_workspaces.localkube.node.processes import limits
+from jupyter_workspaces.localkube.node.start_limit import Room
 
 
 def asking(**resources: dict[str, str]) -> dict[str, Any]:

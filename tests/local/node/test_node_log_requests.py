@@ -7,9 +7,14 @@ import pytest
 from node_cluster import NodeCluster, node_cluster
 from pod_sockets import LIMIT_SECONDS, Kubectl, kubectl_program
 
-from jupyter_workspaces.cluster.errors import BadRequest, ClusterError, Invalid, NotFound
-from jupyter_workspaces.resources.catalog import PODS
-from jupyter_workspaces.timeouts import timeout
+from jupyter_workspaces.common.timeouts import timeout
+from jupyter_workspaces.kube.catalog import PODS
+from jupyter_workspaces.kube.errors import (
+    BadRequest,
+    ClusterError,
+    Invalid,
+    NotFound,
+)
 
 BOTH = "echo one; echo two >&2; echo three; echo ready; sleep 600"
 

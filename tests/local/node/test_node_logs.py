@@ -8,12 +8,17 @@ from typing import Any
 import pytest
 from node_cluster import node_cluster
 
-from jupyter_workspaces.cluster.errors import BadRequest
-from jupyter_workspaces.local.apiserver.logs import LogOptions, LogsUnavailable
-from jupyter_workspaces.local.node import PodLogs
-from jupyter_workspaces.local.node.records import ENDED, ContainerRecord, PodFiles, PodRecord
-from jupyter_workspaces.resources.catalog import PODS
-from jupyter_workspaces.timeouts import timeout
+from jupyter_workspaces.common.timeouts import timeout
+from jupyter_workspaces.kube.catalog import PODS
+from jupyter_workspaces.kube.errors import BadRequest
+from jupyter_workspaces.localkube.apiserver.pods.logs import LogOptions, LogsUnavailable
+from jupyter_workspaces.localkube.node import PodLogs
+from jupyter_workspaces.localkube.node.records import (
+    ENDED,
+    ContainerRecord,
+    PodFiles,
+    PodRecord,
+)
 
 POD: dict[str, Any] = {"metadata": {"uid": "u1", "name": "lab"}, "status": {}}
 

@@ -11,7 +11,7 @@ import psutil
 import pytest
 from node_cluster import NodeCluster, condition, node_cluster
 
-from jupyter_workspaces.resources.catalog import CONFIG_MAPS, NODES, PODS
+from jupyter_workspaces.kube.catalog import CONFIG_MAPS, NODES, PODS
 
 
 async def test_a_pod_runs_at_an_address_of_its_own_and_says_so(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from node_cluster import NodeCluster, node_cluster
 
-from jupyter_workspaces.cluster.execution import execute
+from jupyter_workspaces.kube.execution import execute
 
 Object = dict[str, Any]
 

@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from jupyter_workspaces.local.node.mounts import SHIM
+from jupyter_workspaces.localkube.node.processes.mounts import SHIM
 
 LIMIT_SECONDS = 15.0
 

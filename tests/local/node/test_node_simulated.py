@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from node_cluster import NodeCluster, condition, node_cluster
 
-from jupyter_workspaces.cluster.errors import BadRequest
-from jupyter_workspaces.local.apiserver.logs import PodLogReader
-from jupyter_workspaces.local.node import SimulatedLogs, SimulatedNode, absent
-from jupyter_workspaces.resources.catalog import NODES, PODS
+from jupyter_workspaces.kube.catalog import NODES, PODS
+from jupyter_workspaces.kube.errors import BadRequest
+from jupyter_workspaces.localkube.apiserver.pods.logs import PodLogReader
+from jupyter_workspaces.localkube.node import SimulatedLogs, SimulatedNode, absent
 
 LOG = """\
 2026-01-02T03:04:05.000000001Z stdout F line 5

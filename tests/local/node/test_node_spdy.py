@@ -15,8 +15,8 @@ import pytest
 from node_cluster import TOKEN, NodeCluster, node_cluster, processes
 from pod_sockets import command
 
-from jupyter_workspaces.local.apiserver import spdy
-from jupyter_workspaces.timeouts import timeout
+from jupyter_workspaces.common.timeouts import timeout
+from jupyter_workspaces.localkube.apiserver.pods import spdy
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pods' commands need POSIX")
 

@@ -17,10 +17,10 @@ import yaml
 from node_cluster import NodeCluster, condition, node_cluster
 from patience import until
 
-from jupyter_workspaces.local.node import runtimes
-from jupyter_workspaces.local.node.records import all_pods
-from jupyter_workspaces.local.node.trees import shims
-from jupyter_workspaces.resources.names import WORKSPACE_NAME
+from jupyter_workspaces.localkube.node import runtimes
+from jupyter_workspaces.localkube.node.processes.trees import shims
+from jupyter_workspaces.localkube.node.records import all_pods
+from jupyter_workspaces.resources.metadata_keys import WORKSPACE_NAME
 
 PORT = 8888
 NOTICED_SECONDS = 30.0

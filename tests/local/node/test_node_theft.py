@@ -14,12 +14,12 @@ import yaml
 from node_cluster import NodeCluster, condition, node_cluster
 from thief import as_root, start_thief, thief
 
-from jupyter_workspaces.cluster.forwarding import ForwardFailed, forward
-from jupyter_workspaces.cluster.peer_connector import PeerConnector
-from jupyter_workspaces.cluster.peers import FOREIGN
-from jupyter_workspaces.local.node import addresses, runtimes
-from jupyter_workspaces.resources.names import LOCAL_PORT
-from jupyter_workspaces.timeouts import timeout
+from jupyter_workspaces.common.timeouts import timeout
+from jupyter_workspaces.kube.peer_connector import PeerConnector
+from jupyter_workspaces.kube.peers import FOREIGN
+from jupyter_workspaces.kube.port_forward import ForwardFailed, forward
+from jupyter_workspaces.localkube.node import addresses, runtimes
+from jupyter_workspaces.resources.metadata_keys import LOCAL_PORT
 
 PORT = 8888
 PROGRAM = """

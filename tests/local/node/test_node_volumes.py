@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from node_cluster import NodeCluster, node_cluster
 
-from jupyter_workspaces.local.node import mounts
-from jupyter_workspaces.local.node.mounts import Hides, Mount
-from jupyter_workspaces.local.node.waiting import Waiting
-from jupyter_workspaces.resources.catalog import CONFIG_MAPS, SERVICE_ACCOUNTS
+from jupyter_workspaces.kube.catalog import CONFIG_MAPS, SERVICE_ACCOUNTS
+from jupyter_workspaces.localkube.node.processes import mounts
+from jupyter_workspaces.localkube.node.processes.mounts import Hides, Mount
+from jupyter_workspaces.localkube.node.waiting import Waiting
 
 Object = dict[str, Any]
 
