@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "control_plane"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
 from failing_api import Measured, embedded, measure
 from flaky_api import MODES

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE / folder) for folder in ("matrix", "control_plane")]
+sys.path[:0] = [str(HERE / folder) for folder in ("matrix", "control_plane", "support")]
 
 import matrix_clients  # noqa: E402 - the folders of its parts come first
 import matrix_clusters  # noqa: E402

@@ -17,7 +17,7 @@ from jupyter_workspaces.localkube.apiserver.objects.rows import built_in
 from jupyter_workspaces.localkube.apiserver.objects.structures import FILE
 
 PROGRAM = Path(__file__).with_name("kubernetes_structures")
-EXAMPLES = Path(__file__).parents[1] / "tests/local/apiserver/protobuf_examples.json"
+EXAMPLES = Path(__file__).parents[1] / "tests/localkube/apiserver/protobuf_examples.json"
 
 # Bodies of subresources, and of requests that are not about an object.
 MORE = (

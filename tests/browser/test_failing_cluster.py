@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import sys
 import threading
 import time
 import urllib.request
@@ -16,13 +15,11 @@ from typing import Any
 
 import pytest
 from conftest import TOKEN, Lab
+from flaky_api import FlakyApi, flaky_api
 from playwright.sync_api import Browser, expect
 from test_main_path import context, open_panel, row
 
 from jupyter_workspaces.kube.endpoint import from_kubeconfig
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "control_plane"))
-from flaky_api import FlakyApi, flaky_api
 
 __all__ = ["context"]
 

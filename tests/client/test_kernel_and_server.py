@@ -6,7 +6,6 @@ import http.client
 import http.server
 import json
 import shutil
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -15,14 +14,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from identity_echo import write_certificates
 from served_workspaces import TOKEN, Served
 from start_servers import jupyter_server
 
 from jupyter_workspaces.local import launch
 from jupyter_workspaces.local.parts import Parts
-
-sys.path.append(str(Path(__file__).parent.parent / "cluster"))
-from identity_echo import write_certificates
 
 pytestmark = pytest.mark.slow
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import control_plane_binaries
 import pytest
 from running_cluster import ask, until
 
@@ -36,9 +37,6 @@ print("python sees", [pod.metadata.name for pod in kubernetes.client.CoreV1Api()
 
 
 def kubectl() -> str:
-    sys.path.append(str(Path(__file__).parents[1] / "control_plane"))
-    import control_plane_binaries
-
     found = control_plane_binaries.find().get("kubectl") or os.environ.get("JUPYTER_WORKSPACES_KUBECTL")
     if not found:
         pytest.skip("no kubectl: set JW_TEST_BINARIES or JUPYTER_WORKSPACES_KUBECTL")

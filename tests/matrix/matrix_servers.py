@@ -17,7 +17,7 @@ from matrix_table import Outcome
 ROOT = Path(__file__).resolve().parents[2]
 VERSIONS = ("1.31.4", "1.34.4")
 PROGRAMS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
-SUITES = ("cluster", "controller", "api")
+SUITES = ("kube", "controller", "server/api")
 SUITE_SECONDS = 1800
 
 

@@ -23,7 +23,7 @@ from programs_environments import install
 from jupyter_workspaces.local import launch
 from jupyter_workspaces.resources.metadata_keys import TOKEN_ENV
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "local"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 from running_cluster import ask
 

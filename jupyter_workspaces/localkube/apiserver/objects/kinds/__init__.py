@@ -1,7 +1,7 @@
 """What is special about each built-in kind: its defaults, what a client may not set, what makes it invalid.
 
 Objects come here in the one form of `decoding`: of the right types, with the zero values of fields that are always there.
-Sources: the Kubernetes API reference and concepts pages; what the real API server answers (tests/local/apiserver/kind_cases.py).
+Sources: the Kubernetes API reference and concepts pages; what the real API server answers (tests/localkube/apiserver/kind_cases.py).
 """
 
 from .claims import ClaimStrategy

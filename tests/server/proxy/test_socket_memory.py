@@ -84,7 +84,7 @@ def text(message):
 @pytest.fixture(scope="module")
 def proxy(upstream):
     command = [sys.executable, "-m", "tests.connect.proxy_process", str(upstream), str(256 * MIB)]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as process:
         try:
             found = Proxy(process, int(process.stdout.readline()))

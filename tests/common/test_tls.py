@@ -11,13 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-sys.path.append(str(Path(__file__).parent / "cluster"))
 from identity_echo import Echo, identity_echo
 
+import jupyter_workspaces
 from jupyter_workspaces.common import tls
 
-PACKAGE = Path(tls.__file__).parent
+PACKAGE = Path(jupyter_workspaces.__file__).parent
 
 CONNECT = """
 import socket, ssl, sys, importlib.util
@@ -66,7 +65,7 @@ def test_python_3_13_accepts_it_by_our_context_and_refuses_it_by_its_own(echo: E
     python = newer_python()
     if python is None:
         pytest.skip("there is no Python 3.13 or later here")
-    command = [python, "-c", CONNECT, str(PACKAGE / "tls.py"), str(echo.folder / "ca.pem"), str(echo.tls)]
+    command = [python, "-c", CONNECT, tls.__file__, str(echo.folder / "ca.pem"), str(echo.tls)]
     said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout.splitlines()
     assert said[0] == "ours accepted"
     assert said[1].startswith("python's refused Missing Authority Key Identifier")

@@ -1,6 +1,6 @@
 """What a real API server answers to definitions with CEL rules and to objects that they judge, so that the local one is held to it without it.
 
-`python tests/local/apiserver/rule_exchanges.py --kubeconfig FILE` asks a real cluster and writes `rule_exchanges.json` again.
+`python tests/localkube/apiserver/rule_exchanges.py --kubeconfig FILE` asks a real cluster and writes `rule_exchanges.json` again.
 """
 
 from __future__ import annotations

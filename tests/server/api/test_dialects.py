@@ -107,7 +107,7 @@ async def test_nobody_may_ask_anything_but_health_without_signing_in(raw: Any) -
 def test_the_table_names_every_parameter_of_ours() -> None:
     from jupyter_workspaces.server.http.base import OUR_HEADERS, OUR_PARAMETERS
 
-    text = (Path(__file__).parents[2] / "docs" / "dialects.md").read_text(encoding="utf-8").partition("| |")[0]
+    text = (Path(__file__).parents[3] / "docs" / "dialects.md").read_text(encoding="utf-8").partition("| |")[0]
     assert {name for name in (*OUR_HEADERS, *OUR_PARAMETERS) if f"`{name}`" not in text} == set()
 
 

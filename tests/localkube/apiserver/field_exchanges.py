@@ -1,6 +1,6 @@
 """Sequences of writes whose answers were recorded from a real API server, so that the local one can be held to them without it.
 
-`python tests/local/apiserver/field_exchanges.py --kubeconfig FILE` plays them on a real cluster and writes `field_exchanges.json` again.
+`python tests/localkube/apiserver/field_exchanges.py --kubeconfig FILE` plays them on a real cluster and writes `field_exchanges.json` again.
 The longer sequences are drawn by chance, always the same ones, because managed fields are a matter of long histories.
 """
 
