@@ -36,25 +36,55 @@ def parts_options(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def with_parts(
-        controller: str | None, node: str | None, without_controller: bool, ready_after: float | None, pod_log: str | None, **others: Any
+        controller: str | None,
+        node: str | None,
+        without_controller: bool,
+        ready_after: float | None,
+        pod_log: str | None,
+        **others: Any,
     ) -> None:
         from jupyter_workspaces.local.parts import chosen
 
         parts = None
         if any((controller, node, without_controller, ready_after, pod_log)):
             try:
-                parts = chosen(controller or "on", node or "processes", without_controller, ready_after or 0.0, pod_log or "")
+                parts = chosen(
+                    controller or "on",
+                    node or "processes",
+                    without_controller,
+                    ready_after or 0.0,
+                    pod_log or "",
+                )
             except ValueError as error:
                 raise click.UsageError(str(error)) from error
         command(parts=parts, **others)
 
     for option in reversed(
         (
-            click.option("--controller", type=click.Choice(["on", "off"]), help="The workspace controller and its checks on write."),
-            click.option("--node", type=click.Choice(["processes", "simulated", "off"]), help="What runs pods, or only says so."),
-            click.option("--without-controller", is_flag=True, help="Short for --controller off --node off."),
-            click.option("--ready-after", type=float, metavar="SECONDS", help="Simulated node: pods get ready so long after their start."),
-            click.option("--pod-log", type=click.Path(exists=True, dir_okay=False), help="Simulated node: the log of every container."),
+            click.option(
+                "--controller",
+                type=click.Choice(["on", "off"]),
+                help="The workspace controller and its checks on write.",
+            ),
+            click.option(
+                "--node",
+                type=click.Choice(["processes", "simulated", "off"]),
+                help="What runs pods, or only says so.",
+            ),
+            click.option(
+                "--without-controller", is_flag=True, help="Short for --controller off --node off."
+            ),
+            click.option(
+                "--ready-after",
+                type=float,
+                metavar="SECONDS",
+                help="Simulated node: pods get ready so long after their start.",
+            ),
+            click.option(
+                "--pod-log",
+                type=click.Path(exists=True, dir_okay=False),
+                help="Simulated node: the log of every container.",
+            ),
         )
     ):
         with_parts = option(with_parts)
@@ -63,10 +93,14 @@ def parts_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.command()
 @click.option(
-    "--headless", is_flag=True, help="Run the notebook to its end on a throw-away cluster, print each step with its time, and clean up."
+    "--headless",
+    is_flag=True,
+    help="Run the notebook to its end on a throw-away cluster, print each step with its time, and clean up.",
 )
 @click.option(
-    "--directory", type=click.Path(path_type=Path, file_okay=False), help="Where to put the notebook. Default: jupyter-workspaces-demo."
+    "--directory",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where to put the notebook. Default: jupyter-workspaces-demo.",
 )
 @told
 def demo(headless: bool, directory: Path | None) -> None:
@@ -77,24 +111,82 @@ def demo(headless: bool, directory: Path | None) -> None:
 
 
 @click.command()
-@click.option("--port", type=click.IntRange(0, 65535), default=4000, show_default=True, help="Port; 0 takes a free one.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=4000,
+    show_default=True,
+    help="Port; 0 takes a free one.",
+)
 @click.option("--ip", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--no-auth", is_flag=True, help="Ask nobody who they are. This machine only, and open to all of its users.")
-@click.option("--trusted-header-auth", is_flag=True, help="Believe a proxy's headers; each request is checked by the cluster's RBAC.")
-@click.option("--user-header", default="kubeflow-userid", show_default=True, envvar="USERID_HEADER", help="Header that names the user.")
-@click.option("--user-prefix", default=":", show_default=True, envvar="USERID_PREFIX", help="Cut once from the front of the user's name.")
-@click.option("--groups-header", default="kubeflow-groups", show_default=True, envvar="GROUPS_HEADER", help="Header of the user's groups.")
-@click.option("--groups-prefix", default="", envvar="GROUPS_PREFIX", help="Cut once from the front of each group's name.")
-@click.option("--kubeconfig", default="", help="Cluster to serve. Default: KUBECONFIG, the pod's own cluster, else the local one.")
+@click.option(
+    "--no-auth",
+    is_flag=True,
+    help="Ask nobody who they are. This machine only, and open to all of its users.",
+)
+@click.option(
+    "--trusted-header-auth",
+    is_flag=True,
+    help="Believe a proxy's headers; each request is checked by the cluster's RBAC.",
+)
+@click.option(
+    "--user-header",
+    default="kubeflow-userid",
+    show_default=True,
+    envvar="USERID_HEADER",
+    help="Header that names the user.",
+)
+@click.option(
+    "--user-prefix",
+    default=":",
+    show_default=True,
+    envvar="USERID_PREFIX",
+    help="Cut once from the front of the user's name.",
+)
+@click.option(
+    "--groups-header",
+    default="kubeflow-groups",
+    show_default=True,
+    envvar="GROUPS_HEADER",
+    help="Header of the user's groups.",
+)
+@click.option(
+    "--groups-prefix",
+    default="",
+    envvar="GROUPS_PREFIX",
+    help="Cut once from the front of each group's name.",
+)
+@click.option(
+    "--kubeconfig",
+    default="",
+    help="Cluster to serve. Default: KUBECONFIG, the pod's own cluster, else the local one.",
+)
 @click.option("--context", default="", help="Context of the kubeconfig.")
 @click.option("--embedded", is_flag=True, help="Serve the local cluster whatever KUBECONFIG says.")
 @click.option("--directory", default="", help="Where the local cluster keeps its data.")
-@click.option("--workspaces-url", default="", help="Open workspaces at this origin of their own, such as http://*.localhost:4001.")
-@click.option("--workspaces-port", type=click.IntRange(0, 65535), default=0, help="Port to listen on for it, behind a reverse proxy.")
-@click.option("--workspaces-ip", default="", help="Address to listen on with --workspaces-port. Default: 127.0.0.1.")
+@click.option(
+    "--workspaces-url",
+    default="",
+    help="Open workspaces at this origin of their own, such as http://*.localhost:4001.",
+)
+@click.option(
+    "--workspaces-port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    help="Port to listen on for it, behind a reverse proxy.",
+)
+@click.option(
+    "--workspaces-ip",
+    default="",
+    help="Address to listen on with --workspaces-port. Default: 127.0.0.1.",
+)
 @parts_options
-@click.option("--idle-minutes", type=float, default=0, help="End after so long without a request. 0: never.")
-@click.option("--runtime-file", default="", help="Write url, token and pid there (mode 0600) once it listens.")
+@click.option(
+    "--idle-minutes", type=float, default=0, help="End after so long without a request. 0: never."
+)
+@click.option(
+    "--runtime-file", default="", help="Write url, token and pid there (mode 0600) once it listens."
+)
 @told
 def serve(
     port: int,

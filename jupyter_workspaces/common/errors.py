@@ -19,4 +19,9 @@ def shown(error: BaseException) -> str:
 def place(error: BaseException) -> str:
     """Return kind and place of an unexpected error, for a log, without its text."""
     frames = traceback.extract_tb(error.__traceback__)[-3:]
-    return " < ".join([type(error).__name__, *(f"{frame.name} ({frame.filename}:{frame.lineno})" for frame in reversed(frames))])
+    return " < ".join(
+        [
+            type(error).__name__,
+            *(f"{frame.name} ({frame.filename}:{frame.lineno})" for frame in reversed(frames)),
+        ]
+    )

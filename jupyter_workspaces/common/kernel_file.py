@@ -35,8 +35,12 @@ class KernelFile:
     def write(self, path: Path) -> None:
         """Raises `OSError`."""
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path.unlink(missing_ok=True)  # one that a dead server of the same pid left, whoever may read it
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        path.unlink(
+            missing_ok=True
+        )  # one that a dead server of the same pid left, whoever may read it
+        with open(
+            os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8"
+        ) as file:
             json.dump(asdict(self), file)
 
 
@@ -54,12 +58,20 @@ def path_for_kernel(parent: str) -> Path | None:
 
     told = os.environ.get(VARIABLE, "")
     places = [Path(told)] if told and Path(told).name == name(parent) else []
-    return next((path for path in [*places, Path(jupyter_runtime_dir()) / name(parent)] if path.exists()), None)
+    return next(
+        (path for path in [*places, Path(jupyter_runtime_dir()) / name(parent)] if path.exists()),
+        None,
+    )
 
 
 def read(path: Path) -> KernelFile:
     """Raises `OSError`, and `ValueError` for a file that is not one of these."""
     try:
-        return KernelFile(**{key: str(value) for key, value in json.loads(path.read_text(encoding="utf-8")).items()})
+        return KernelFile(
+            **{
+                key: str(value)
+                for key, value in json.loads(path.read_text(encoding="utf-8")).items()
+            }
+        )
     except (TypeError, AttributeError, ValueError):
         raise ValueError(f"{path} cannot be understood") from None

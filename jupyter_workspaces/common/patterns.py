@@ -80,7 +80,11 @@ def wildcards(pattern: str) -> Callable[[str], bool]:
     if not _WILDCARD.search(pattern):
         return pattern.__eq__
     parts = {"*": ".*", "?": "."}
-    compiled = _regexp("(?s)^(?:" + "".join(parts.get(one) or re2.escape(one) for one in re.sub(r"\*+", "*", pattern)) + ")$")
+    compiled = _regexp(
+        "(?s)^(?:"
+        + "".join(parts.get(one) or re2.escape(one) for one in re.sub(r"\*+", "*", pattern))
+        + ")$"
+    )
     return lambda text: compiled.search(_utf8(text)) is not None
 
 
@@ -106,4 +110,6 @@ def _utf8(text: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError:
-        return "".join("\ufffd" if "\ud800" <= letter <= "\udfff" else letter for letter in text).encode()
+        return "".join(
+            "\ufffd" if "\ud800" <= letter <= "\udfff" else letter for letter in text
+        ).encode()

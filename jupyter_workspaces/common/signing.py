@@ -23,12 +23,21 @@ class Pair:
     def load(cls, certificate: bytes, key: bytes) -> Pair:
         """From PEM. Raises `ValueError` when they cannot be read or do not belong together."""
         try:
-            loaded, private = x509.load_pem_x509_certificate(certificate), serialization.load_pem_private_key(key, None)
-        except (TypeError, UnsupportedAlgorithm) as error:  # a key with a password, one of another kind
+            loaded, private = (
+                x509.load_pem_x509_certificate(certificate),
+                serialization.load_pem_private_key(key, None),
+            )
+        except (
+            TypeError,
+            UnsupportedAlgorithm,
+        ) as error:  # a key with a password, one of another kind
             raise ValueError(f"the key is of no use: {type(error).__name__}") from None
         except ValueError:
             raise ValueError("the certificate or the key is not valid PEM") from None
-        if not isinstance(private, ec.EllipticCurvePrivateKey) or private.public_key() != loaded.public_key():
+        if (
+            not isinstance(private, ec.EllipticCurvePrivateKey)
+            or private.public_key() != loaded.public_key()
+        ):
             raise ValueError("the key is not the certificate's")
         return cls(loaded, private)
 
@@ -38,7 +47,11 @@ class Pair:
 
     @property
     def key_pem(self) -> bytes:
-        return self.key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        return self.key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
 
     def is_valid(self, days: float) -> bool:
         """Whether it is valid now and for so long from now.
@@ -46,7 +59,11 @@ class Pair:
         One that was made while the clock was ahead is not, and nobody would accept it until then.
         """
         now = datetime.now(timezone.utc)
-        return self.certificate.not_valid_before_utc <= now < self.certificate.not_valid_after_utc - timedelta(days=days)
+        return (
+            self.certificate.not_valid_before_utc
+            <= now
+            < self.certificate.not_valid_after_utc - timedelta(days=days)
+        )
 
     def is_authority(self) -> bool:
         """Whether certificates can be signed with it."""
@@ -80,10 +97,14 @@ def make_authority(common: str, days: float) -> Pair:
     return Pair(certificate, key)
 
 
-def make_server(authority: Pair, common: str, names: tuple[x509.GeneralName, ...], days: float) -> Pair:
+def make_server(
+    authority: Pair, common: str, names: tuple[x509.GeneralName, ...], days: float
+) -> Pair:
     """For a server that is reached by any of `names`."""
     key = ec.generate_private_key(ec.SECP256R1())
-    issuer = authority.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    issuer = authority.certificate.extensions.get_extension_for_class(
+        x509.SubjectKeyIdentifier
+    ).value
     certificate = (
         _builder(_name(common), authority.certificate.subject, key.public_key(), days)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
@@ -91,20 +112,25 @@ def make_server(authority: Pair, common: str, names: tuple[x509.GeneralName, ...
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer), critical=False
+        )
         .sign(authority.key, hashes.SHA256())
     )
     return Pair(certificate, key)
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, public_key: ec.EllipticCurvePublicKey, days: float) -> x509.CertificateBuilder:
+def _builder(
+    subject: x509.Name, issuer: x509.Name, public_key: ec.EllipticCurvePublicKey, days: float
+) -> x509.CertificateBuilder:
     now = datetime.now(timezone.utc)
     return x509.CertificateBuilder(
         issuer_name=issuer,
         subject_name=subject,
         public_key=public_key,
         serial_number=x509.random_serial_number(),
-        not_valid_before=now - timedelta(days=1),  # clocks that run apart, containers that wake from sleep
+        not_valid_before=now
+        - timedelta(days=1),  # clocks that run apart, containers that wake from sleep
         not_valid_after=now + timedelta(days=days),
     )
 

@@ -107,7 +107,11 @@ class SupervisedTask:
         self.name = name
         self._ends = ends
         self._work, self._describe, self._on_change = work, describe, on_change
-        self._expected, self._reports_progress, self._pause_after = expected, reports_progress, pause
+        self._expected, self._reports_progress, self._pause_after = (
+            expected,
+            reports_progress,
+            pause,
+        )
         self._backoff = backoff or Backoff()
         self._log = log or logging.getLogger(__name__)
         self._task: asyncio.Task[None] | None = None
@@ -155,7 +159,14 @@ class SupervisedTask:
     def recovered(self) -> None:
         """Report a recovery before any progress: set healthy, but do not reset the backoff."""
         if not self._health.healthy:
-            self._changed_to(Health(self.name, healthy=True, failures=self._health.failures, total=self._health.total))
+            self._changed_to(
+                Health(
+                    self.name,
+                    healthy=True,
+                    failures=self._health.failures,
+                    total=self._health.total,
+                )
+            )
 
     def wake(self) -> None:
         """End the current pause and retry now."""
@@ -163,8 +174,14 @@ class SupervisedTask:
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
-        while self._task is asyncio.current_task():  # do not restart work that ignored its cancellation
-            lasts = None if self._reports_progress else loop.call_later(self._backoff.longest * 2, self.progressed)
+        while (
+            self._task is asyncio.current_task()
+        ):  # do not restart work that ignored its cancellation
+            lasts = (
+                None
+                if self._reports_progress
+                else loop.call_later(self._backoff.longest * 2, self.progressed)
+            )
             self._woken.clear()
             failure: Exception | None = None
             try:
@@ -198,7 +215,9 @@ class SupervisedTask:
             if isinstance(error, self._expected):
                 self._log.warning("%s failed and is tried again: %s", self.name, problem)
             else:
-                self._log.error("%s failed and is tried again: %s", self.name, problem, exc_info=traced(error))
+                self._log.error(
+                    "%s failed and is tried again: %s", self.name, problem, exc_info=traced(error)
+                )
         self._changed_to(
             Health(
                 self.name,
@@ -225,13 +244,19 @@ class SupervisedTask:
 
 def traced(error: BaseException | None) -> BaseException | None:
     """Return an error with the type's name and traceback of `error`. Its text may hold secrets."""
-    return None if error is None else RuntimeError(type(error).__name__).with_traceback(error.__traceback__)
+    return (
+        None
+        if error is None
+        else RuntimeError(type(error).__name__).with_traceback(error.__traceback__)
+    )
 
 
 class Supervisor:
     """Group of tasks with one owner: stops them together and reports their health."""
 
-    def __init__(self, log: logging.Logger | None = None, *, within: Supervisor | None = None) -> None:
+    def __init__(
+        self, log: logging.Logger | None = None, *, within: Supervisor | None = None
+    ) -> None:
         """`within` is a supervisor whose health includes this one until it is stopped."""
         self._log = log or logging.getLogger(__name__)
         self._tasks: list[SupervisedTask] = []
@@ -250,12 +275,20 @@ class Supervisor:
         ends: bool = False,
     ) -> SupervisedTask:
         """Start a `SupervisedTask` that runs `work` until `stop`."""
-        task = SupervisedTask(name, work, backoff=backoff, describe=describe, log=self._log, ends=ends)
+        task = SupervisedTask(
+            name, work, backoff=backoff, describe=describe, log=self._log, ends=ends
+        )
         self._tasks.append(task)
         task.start()
         return task
 
-    def run_once(self, name: str, work: Coroutine[Any, Any, Result], *, expected: tuple[type[Exception], ...] = ()) -> asyncio.Task[Result]:
+    def run_once(
+        self,
+        name: str,
+        work: Coroutine[Any, Any, Result],
+        *,
+        expected: tuple[type[Exception], ...] = (),
+    ) -> asyncio.Task[Result]:
         """Run work once. Logs an exception, unless its type is `expected`: the awaiter handles it."""
         task = asyncio.create_task(work, name=name)
         self._once[task] = expected
@@ -280,7 +313,9 @@ class Supervisor:
     @property
     def health(self) -> list[Health]:
         """Health of all supervised tasks, own and included."""
-        return [task.health for task in self._tasks] + [found for included in self._included for found in included()]
+        return [task.health for task in self._tasks] + [
+            found for included in self._included for found in included()
+        ]
 
     @property
     def healthy(self) -> bool:
@@ -289,7 +324,11 @@ class Supervisor:
     @property
     def problem(self) -> str | None:
         """Failing tasks with their latest problem, as one line; None if all are healthy."""
-        failing = [f"{found.name} fails ({found.failures} times): {found.problem}" for found in self.health if not found.healthy]
+        failing = [
+            f"{found.name} fails ({found.failures} times): {found.problem}"
+            for found in self.health
+            if not found.healthy
+        ]
         return "; ".join(failing) or None
 
     @property
@@ -313,7 +352,9 @@ class Supervisor:
         if task.cancelled() or (error := task.exception()) is None or isinstance(error, expected):
             return
         self._lost += 1
-        self._log.error("%s failed: %s", task.get_name(), type(error).__name__, exc_info=traced(error))
+        self._log.error(
+            "%s failed: %s", task.get_name(), type(error).__name__, exc_info=traced(error)
+        )
 
 
 async def ended(

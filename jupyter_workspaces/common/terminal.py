@@ -34,7 +34,9 @@ def indented(text: str) -> str:
 
 def output(text: str) -> str:
     """Return text with its line breaks, tabs and colours (SGR sequences); everything else is as in `printable`."""
-    safe = _UNSAFE_OUTPUT.sub(lambda found: found[0] if len(found[0]) > 1 else _escaped(found[0]), text)
+    safe = _UNSAFE_OUTPUT.sub(
+        lambda found: found[0] if len(found[0]) > 1 else _escaped(found[0]), text
+    )
     return safe + _NO_COLOUR if "\x1b" in safe and not safe.endswith(_NO_COLOUR) else safe
 
 
@@ -43,10 +45,14 @@ def log_line(line: str) -> str:
     return output(line.rstrip("\r\n")).replace("\n", "\\n")
 
 
-def to_json(data: Any, indent: int | None = None, default: Callable[[Any], Any] | None = None) -> str:
+def to_json(
+    data: Any, indent: int | None = None, default: Callable[[Any], Any] | None = None
+) -> str:
     """Return JSON with readable Unicode; characters that are not safe on a terminal are escaped as JSON does it."""
     text = json.dumps(data, indent=indent, ensure_ascii=False, default=default)
-    return "\n".join(_UNSAFE.sub(lambda found: json.dumps(found[0])[1:-1], line) for line in text.split("\n"))
+    return "\n".join(
+        _UNSAFE.sub(lambda found: json.dumps(found[0])[1:-1], line) for line in text.split("\n")
+    )
 
 
 def to_yaml(data: Any) -> str:

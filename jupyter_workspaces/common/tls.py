@@ -35,7 +35,9 @@ class _Named(ssl.SSLContext):
         return super().wrap_bio(incoming, outgoing, server_side, self.server_name, session)
 
 
-def client_context(authorities: bytes | None = None, *, server_name: str = "", insecure: bool = False) -> ssl.SSLContext:
+def client_context(
+    authorities: bytes | None = None, *, server_name: str = "", insecure: bool = False
+) -> ssl.SSLContext:
     """Return a context for connections to a server.
 
     Args:
@@ -46,7 +48,9 @@ def client_context(authorities: bytes | None = None, *, server_name: str = "", i
 
     Raises `BadCertificate`.
     """
-    context = _Named(ssl.PROTOCOL_TLS_CLIENT) if server_name else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context = (
+        _Named(ssl.PROTOCOL_TLS_CLIENT) if server_name else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    )
     if isinstance(context, _Named):
         context.server_name = server_name
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -89,7 +93,9 @@ def load_pair(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
     """Show this certificate and its private key (both PEM) from now on. Raises `BadCertificate`."""
     if not _CERTIFICATE.search(certificate):
         raise BadCertificate("the certificate is not PEM")
-    with tempfile.TemporaryDirectory(prefix="jupyter-workspaces-") as folder:  # the ssl module reads files only; this one is ours alone
+    with tempfile.TemporaryDirectory(
+        prefix="jupyter-workspaces-"
+    ) as folder:  # the ssl module reads files only; this one is ours alone
         files = Path(folder) / "certificate.pem", Path(folder) / "key.pem"
         for file, content in zip(files, (certificate, key), strict=True):
             file.touch(0o600)
@@ -98,7 +104,11 @@ def load_pair(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
             context.load_cert_chain(*files, password=_no_password)
         except ssl.SSLError as error:
             mismatch = error.reason in ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH")
-            why = "the key does not belong to the certificate" if mismatch else "the certificate or the key is not valid PEM"
+            why = (
+                "the key does not belong to the certificate"
+                if mismatch
+                else "the certificate or the key is not valid PEM"
+            )
             raise BadCertificate(why) from None
         except OSError as error:
             raise BadCertificate(f"a temporary file cannot be written ({error.strerror})") from None
@@ -131,4 +141,6 @@ def _trust(context: ssl.SSLContext, authorities: bytes) -> None:
 
 def _no_password() -> bytes:
     """Called for a key that is encrypted; without it OpenSSL would ask at the terminal and block."""
-    raise BadCertificate("the key has a password, which cannot be entered here: store it without one")
+    raise BadCertificate(
+        "the key has a password, which cannot be entered here: store it without one"
+    )

@@ -21,7 +21,9 @@ LIMITS = Limits(connections=64, buffered=2**20)
 class Health:
     """An HTTP server. `live` says whether a restart would help, `ready` whether others should reach this instance."""
 
-    def __init__(self, metrics: Metrics, live: Mapping[str, Check], ready: Mapping[str, Check]) -> None:
+    def __init__(
+        self, metrics: Metrics, live: Mapping[str, Check], ready: Mapping[str, Check]
+    ) -> None:
         self._metrics, self._live, self._ready = metrics, live, ready
         self._runner: web.AppRunner | None = None
         self.port = 0
@@ -47,5 +49,7 @@ class Health:
 
 async def _checked(checks: Mapping[str, Check]) -> web.Response:
     found = {name: check() for name, check in checks.items()}
-    lines = [f"[{'-' if trouble else '+'}]{name} {trouble or 'ok'}" for name, trouble in found.items()]
+    lines = [
+        f"[{'-' if trouble else '+'}]{name} {trouble or 'ok'}" for name, trouble in found.items()
+    ]
     return web.Response(status=500 if any(found.values()) else 200, text="\n".join([*lines, ""]))

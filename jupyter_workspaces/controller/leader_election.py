@@ -47,7 +47,9 @@ class Times:
 class Leadership:
     """`lead` runs the work while this instance holds the lease. `leading` tells by the clock whether it still may write."""
 
-    def __init__(self, cluster: Cluster, namespace: str, name: str, identity: str, times: Times | None = None) -> None:
+    def __init__(
+        self, cluster: Cluster, namespace: str, name: str, identity: str, times: Times | None = None
+    ) -> None:
         self.identity, self.times = identity, times or Times()
         self.changed: Callable[[bool], None] = lambda leading: None
         self._cluster, self._namespace, self._name = cluster, namespace, name
@@ -63,7 +65,10 @@ class Leadership:
         """Until cancelled: wait for the lease, work, and begin again when it was lost. Raises what `work` raises, and `StillWorking`."""
         while True:
             await self._acquire()
-            log.info("This instance leads", extra={"lease": f"{self._namespace}/{self._name}", "identity": self.identity})
+            log.info(
+                "This instance leads",
+                extra={"lease": f"{self._namespace}/{self._name}", "identity": self.identity},
+            )
             self.changed(True)
             try:
                 await self._work(work)
@@ -72,7 +77,10 @@ class Leadership:
                 self.changed(False)
                 if held:
                     await self._release()
-            log.warning("The lease was lost; this instance stopped working and waits", extra={"identity": self.identity})
+            log.warning(
+                "The lease was lost; this instance stopped working and waits",
+                extra={"identity": self.identity},
+            )
 
     async def _work(self, work: Callable[[], Awaitable[None]]) -> None:
         """Returns when the lease is lost."""
@@ -85,7 +93,9 @@ class Leadership:
             working.cancel()
             await asyncio.wait({working, keeping}, timeout=self.times.stop)
         if not working.done():
-            raise StillWorking(f"The work did not end within {self.times.stop:g} s after the lease was lost.")
+            raise StillWorking(
+                f"The work did not end within {self.times.stop:g} s after the lease was lost."
+            )
         if not working.cancelled():
             working.result()
             raise RuntimeError("the work ended by itself")
@@ -128,7 +138,12 @@ class Leadership:
             held = await self._cluster.get(LEASES, self._name, self._namespace)
         except NotFound:
             spec = self._spec(None, 0)
-            body = {"apiVersion": LEASES.api_version, "kind": LEASES.kind, "metadata": {"name": self._name}, "spec": spec}
+            body = {
+                "apiVersion": LEASES.api_version,
+                "kind": LEASES.kind,
+                "metadata": {"name": self._name},
+                "spec": spec,
+            }
             try:
                 await self._cluster.create(LEASES, body, self._namespace)
             except AlreadyExists:
@@ -140,7 +155,9 @@ class Leadership:
         if holder not in ("", self.identity) and not self._left(spec):
             return False
         try:
-            await self._cluster.replace(LEASES, held | {"spec": self._spec(spec, spec.get("leaseTransitions") or 0)})
+            await self._cluster.replace(
+                LEASES, held | {"spec": self._spec(spec, spec.get("leaseTransitions") or 0)}
+            )
         except Conflict:
             if holder == self.identity:
                 raise
@@ -153,7 +170,9 @@ class Leadership:
         seen = (spec.get("holderIdentity"), spec.get("renewTime"), spec.get("leaseTransitions"))
         if seen != self._seen:
             self._seen, self._since = seen, time.monotonic()
-        return time.monotonic() - self._since > float(spec.get("leaseDurationSeconds") or self.times.lease)
+        return time.monotonic() - self._since > float(
+            spec.get("leaseDurationSeconds") or self.times.lease
+        )
 
     def _spec(self, before: Object | None, transitions: int) -> Object:
         now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -161,7 +180,9 @@ class Leadership:
         return {
             "holderIdentity": self.identity,
             "leaseDurationSeconds": max(1, round(self.times.lease)),
-            "acquireTime": before["acquireTime"] if before is not None and mine and before.get("acquireTime") else now,
+            "acquireTime": before["acquireTime"]
+            if before is not None and mine and before.get("acquireTime")
+            else now,
             "renewTime": now,
             "leaseTransitions": transitions + (0 if mine or before is None else 1),
         }
@@ -172,6 +193,16 @@ class Leadership:
             async with timeout(self.times.stop):
                 held = await self._cluster.get(LEASES, self._name, self._namespace)
                 if (held.get("spec") or {}).get("holderIdentity") == self.identity:
-                    await self._cluster.replace(LEASES, held | {"spec": {**held["spec"], "holderIdentity": "", "leaseDurationSeconds": 1}})
+                    await self._cluster.replace(
+                        LEASES,
+                        held
+                        | {
+                            "spec": {
+                                **held["spec"],
+                                "holderIdentity": "",
+                                "leaseDurationSeconds": 1,
+                            }
+                        },
+                    )
         except (ClusterError, asyncio.TimeoutError) as error:
             log.info("The lease was not given back: %s", error)

@@ -76,12 +76,20 @@ async def run(
         workspace = view.workspaces.get(key[1], key[0])
         kind = view.kinds.get(kind_of(workspace)) if workspace is not None else None
         pod = view.pod_of(workspace) if workspace is not None else None
-        if workspace is None or kind is None or pod is None or (workspace.get("status") or {}).get("state") != "Running":
+        if (
+            workspace is None
+            or kind is None
+            or pod is None
+            or (workspace.get("status") or {}).get("state") != "Running"
+        ):
             return None
         return (workspace, kind, pod) if kind["spec"]["podTemplate"].get("activityProbe") else None
 
     prober = Prober(cluster, view.secrets, to_probe, workspaces.add)
-    reconciler, kind_reconciler = WorkspaceReconciler(cluster, view, prober), KindReconciler(cluster, view)
+    reconciler, kind_reconciler = (
+        WorkspaceReconciler(cluster, view, prober),
+        KindReconciler(cluster, view),
+    )
     watched.queue("workspace", workspaces.__len__)
     watched.queue("kind", kinds.__len__)
     _connect(view, workspaces, kinds)
@@ -89,12 +97,20 @@ async def run(
     try:
         await _synced(view)
         tasks = [
-            asyncio.create_task(workspaces.run(_watched("workspace", reconciler.reconcile, watched), workers), name="workspaces"),
-            asyncio.create_task(kinds.run(_watched("kind", kind_reconciler.reconcile, watched), KIND_WORKERS), name="workspace kinds"),
+            asyncio.create_task(
+                workspaces.run(_watched("workspace", reconciler.reconcile, watched), workers),
+                name="workspaces",
+            ),
+            asyncio.create_task(
+                kinds.run(_watched("kind", kind_reconciler.reconcile, watched), KIND_WORKERS),
+                name="workspace kinds",
+            ),
             asyncio.create_task(prober.run(), name="activity probes"),
         ]
         try:
-            await asyncio.gather(*tasks)  # the first that fails ends all; the supervisor starts anew
+            await asyncio.gather(
+                *tasks
+            )  # the first that fails ends all; the supervisor starts anew
         finally:
             await ended(tasks, log=log)
     finally:
@@ -159,7 +175,9 @@ def _connect(view: View, workspaces: WorkQueue[Key], kinds: WorkQueue[Key]) -> N
                     kinds.add(key_of(kind))
 
     def namespace_changed(change: str, obj: Object, previous: Object | None) -> None:
-        if previous is not None and previous["metadata"].get("labels") != obj["metadata"].get("labels"):
+        if previous is not None and previous["metadata"].get("labels") != obj["metadata"].get(
+            "labels"
+        ):
             for workspace in view.workspaces.items():
                 if workspace["metadata"]["namespace"] == obj["metadata"]["name"]:
                     workspaces.add(key_of(workspace))
@@ -172,7 +190,14 @@ def _connect(view: View, workspaces: WorkQueue[Key], kinds: WorkQueue[Key]) -> N
     ]
     listeners += [
         (reflector, owned_changed)
-        for reflector in (view.pods, view.stateful_sets, view.services, view.secrets, view.accounts, view.bindings)
+        for reflector in (
+            view.pods,
+            view.stateful_sets,
+            view.services,
+            view.secrets,
+            view.accounts,
+            view.bindings,
+        )
     ]
     for reflector, listener in listeners:
         view.listen(reflector, listener)
@@ -180,4 +205,6 @@ def _connect(view: View, workspaces: WorkQueue[Key], kinds: WorkQueue[Key]) -> N
 
 def _shape(kind: Object) -> tuple[Any, Any]:
     """What of a kind its workspaces are made from."""
-    return kind["metadata"].get("generation"), (kind["metadata"].get("annotations") or {}).get(metadata_keys.TOKEN_ENV)
+    return kind["metadata"].get("generation"), (kind["metadata"].get("annotations") or {}).get(
+        metadata_keys.TOKEN_ENV
+    )

@@ -60,8 +60,19 @@ class Rules:
     While `stands_back` says so everything is let through: another controller's webhook decides.
     """
 
-    def __init__(self, cluster: Cluster, workspaces: Reflector, kinds: Reflector, stands_back: Callable[[], bool] = lambda: False) -> None:
-        self._cluster, self._workspaces, self._kinds, self._stands_back = cluster, workspaces, kinds, stands_back
+    def __init__(
+        self,
+        cluster: Cluster,
+        workspaces: Reflector,
+        kinds: Reflector,
+        stands_back: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._cluster, self._workspaces, self._kinds, self._stands_back = (
+            cluster,
+            workspaces,
+            kinds,
+            stands_back,
+        )
         self._by_kind = ByKind(workspaces)
 
     @property
@@ -73,7 +84,12 @@ class Rules:
         resource = _resource(request.resource)
         if resource is None or self._stands_back():
             return Review()
-        if resource == WORKSPACES and request.object is not None and (kind := kind_of(request.object)) and self.kind(kind) is None:
+        if (
+            resource == WORKSPACES
+            and request.object is not None
+            and (kind := kind_of(request.object))
+            and self.kind(kind) is None
+        ):
             try:
                 self._kinds.apply(await self._cluster.get(WORKSPACE_KINDS, kind))
             except NotFound:
@@ -98,7 +114,11 @@ class Rules:
 class Webhook:
     """An HTTPS server that answers AdmissionReviews. `decided` hears of each answer: resource, operation, allowed."""
 
-    def __init__(self, rules: Rules, decided: Callable[[str, str, bool], None] = lambda resource, operation, allowed: None) -> None:
+    def __init__(
+        self,
+        rules: Rules,
+        decided: Callable[[str, str, bool], None] = lambda resource, operation, allowed: None,
+    ) -> None:
         self._rules, self._decided = rules, decided
         self._runner: web.AppRunner | None = None
         self.port = 0
@@ -119,7 +139,10 @@ class Webhook:
 
     async def _answer(self, http: web.Request) -> web.Response:
         if not self._rules.ready:
-            return web.Response(status=503, text="the rules are not ready yet: workspaces and kinds have not been listed")
+            return web.Response(
+                status=503,
+                text="the rules are not ready yet: workspaces and kinds have not been listed",
+            )
         try:
             request = msgspec.json.decode(await http.read(), type=AdmissionReview).request
         except msgspec.DecodeError as error:
@@ -127,10 +150,16 @@ class Webhook:
         try:
             found = await self._rules.review(request)
         except ClusterError as error:
-            return web.Response(status=503, text=f"the workspace's kind could not be looked up: {error}")
+            return web.Response(
+                status=503, text=f"the workspace's kind could not be looked up: {error}"
+            )
         response = answer(request, found)
         self._decided(request.resource.get("resource", ""), request.operation, response["allowed"])
-        document = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response}
+        document = {
+            "apiVersion": "admission.k8s.io/v1",
+            "kind": "AdmissionReview",
+            "response": response,
+        }
         return web.Response(body=msgspec.json.encode(document), content_type="application/json")
 
 
@@ -147,7 +176,12 @@ def answer(request: AdmissionRequest, found: Review) -> Object:
     details: Object = {"name": name, "group": resource.group, "kind": resource.plural}
     if found.conflict is not None:
         message = f'Operation cannot be fulfilled on {resource.plural}.{resource.group} "{name}": {found.conflict}'
-        response["status"] = {"code": 409, "reason": "Conflict", "message": message, "details": details}
+        response["status"] = {
+            "code": 409,
+            "reason": "Conflict",
+            "message": message,
+            "details": details,
+        }
         return response
     details |= {"kind": resource.kind, "causes": [_cause(cause) for cause in found.causes]}
     texts = [f"{cause.field}: {cause.message}" for cause in found.causes]

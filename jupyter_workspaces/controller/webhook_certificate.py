@@ -49,10 +49,17 @@ class Certificate:
     `webhook` is the name of the ValidatingWebhookConfiguration whose `caBundle` is kept right; where there is none, nothing is told.
     """
 
-    def __init__(self, cluster: Cluster, namespace: str, secret: str, webhook: str, names: list[str]) -> None:
+    def __init__(
+        self, cluster: Cluster, namespace: str, secret: str, webhook: str, names: list[str]
+    ) -> None:
         self.trust = tls.server_context()
         self.loaded: Callable[[float], None] = lambda expires: None
-        self._cluster, self._namespace, self._secret, self._webhook = cluster, namespace, secret, webhook
+        self._cluster, self._namespace, self._secret, self._webhook = (
+            cluster,
+            namespace,
+            secret,
+            webhook,
+        )
         self._names = tuple(_general(name) for name in names)
         self._common = names[0]
         self._served: bytes = b""
@@ -76,7 +83,10 @@ class Certificate:
 
     async def run(self) -> None:
         """Look again when the Secret or the configuration changes, and every ten minutes, until cancelled."""
-        forget = [watch.listen(lambda change, obj, previous: self._changed.set()) for watch in self._watches]
+        forget = [
+            watch.listen(lambda change, obj, previous: self._changed.set())
+            for watch in self._watches
+        ]
         for watch in self._watches:
             watch.start()
         wait = LOOK_SECONDS
@@ -116,7 +126,13 @@ class Certificate:
                     await self._cluster.replace(SECRETS, held | {"data": encoded})
                 else:
                     metadata = {"name": self._secret, "namespace": self._namespace}
-                    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "kubernetes.io/tls", "data": encoded}
+                    secret = {
+                        "apiVersion": "v1",
+                        "kind": "Secret",
+                        "metadata": metadata,
+                        "type": "kubernetes.io/tls",
+                        "data": encoded,
+                    }
                     await self._cluster.create(SECRETS, secret, self._namespace)
                 return data
             except (AlreadyExists, Conflict):
@@ -125,17 +141,27 @@ class Certificate:
 
     def _renewed(self, data: dict[str, bytes]) -> dict[str, bytes]:
         authority = _pair(data, AUTHORITY, AUTHORITY_KEY)
-        if authority is None or not authority.is_authority() or not authority.is_valid(AUTHORITY_RENEW_DAYS):
+        if (
+            authority is None
+            or not authority.is_authority()
+            or not authority.is_valid(AUTHORITY_RENEW_DAYS)
+        ):
             former = data.get(AUTHORITY, b"") if authority is not None else b""
             authority = make_authority("jupyter-workspaces webhook authority", AUTHORITY_DAYS)
             data = {FORMER: former} if former else {}
             data |= {AUTHORITY: authority.certificate_pem, AUTHORITY_KEY: authority.key_pem}
         server = _pair(data, SERVER, SERVER_KEY)
-        good = server is not None and server.is_valid(SERVER_RENEW_DAYS) and server.is_issued_by(authority)
+        good = (
+            server is not None
+            and server.is_valid(SERVER_RENEW_DAYS)
+            and server.is_issued_by(authority)
+        )
         if server is None or not good or not _names(server) >= set(self._names):
             server = make_server(authority, self._common, self._names, SERVER_DAYS)
             data = {**data, SERVER: server.certificate_pem, SERVER_KEY: server.key_pem}
-        if FORMER in data and not _is_certificate(data[FORMER]):  # no API server would accept the bundle
+        if FORMER in data and not _is_certificate(
+            data[FORMER]
+        ):  # no API server would accept the bundle
             data = {key: value for key, value in data.items() if key != FORMER}
         return data
 
@@ -143,15 +169,29 @@ class Certificate:
         try:
             held = await self._cluster.get(VALIDATING_WEBHOOKS, self._webhook)
         except NotFound:
-            log.debug("There is no ValidatingWebhookConfiguration %s to tell the certificate's authority", self._webhook)
+            log.debug(
+                "There is no ValidatingWebhookConfiguration %s to tell the certificate's authority",
+                self._webhook,
+            )
             return
         encoded = base64.b64encode(bundle).decode()
         wrong = [
-            index for index, found in enumerate(held.get("webhooks") or ()) if (found.get("clientConfig") or {}).get("caBundle") != encoded
+            index
+            for index, found in enumerate(held.get("webhooks") or ())
+            if (found.get("clientConfig") or {}).get("caBundle") != encoded
         ]
         if wrong:
-            patch: list[Object] = [{"op": "test", "path": "/metadata/resourceVersion", "value": held["metadata"]["resourceVersion"]}]
-            patch += [{"op": "add", "path": f"/webhooks/{index}/clientConfig/caBundle", "value": encoded} for index in wrong]
+            patch: list[Object] = [
+                {
+                    "op": "test",
+                    "path": "/metadata/resourceVersion",
+                    "value": held["metadata"]["resourceVersion"],
+                }
+            ]
+            patch += [
+                {"op": "add", "path": f"/webhooks/{index}/clientConfig/caBundle", "value": encoded}
+                for index in wrong
+            ]
             await self._cluster.patch(VALIDATING_WEBHOOKS, self._webhook, patch)
             log.info("The API server was told the authority of the webhook's certificate")
 
@@ -162,7 +202,9 @@ def _pair(data: dict[str, bytes], certificate: str, key: str) -> Pair | None:
     except LookupError:
         return None
     except ValueError as error:
-        log.warning("%s in the webhook's Secret is of no use (%s): a new one is made", certificate, error)
+        log.warning(
+            "%s in the webhook's Secret is of no use (%s): a new one is made", certificate, error
+        )
         return None
 
 
@@ -176,7 +218,9 @@ def _is_certificate(pem: bytes) -> bool:
 
 def _names(server: Pair) -> set[x509.GeneralName]:
     try:
-        return set(server.certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
+        return set(
+            server.certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        )
     except x509.ExtensionNotFound:
         return set()
 

@@ -46,10 +46,14 @@ def folder() -> Path:
     for found in (here / "deploy", here.parents[1] / "deploy"):
         if (found / "kustomization.yaml").exists():
             return found
-    raise FileNotFoundError("this installation of jupyter-workspaces has no manifests (deploy/); install its wheel")
+    raise FileNotFoundError(
+        "this installation of jupyter-workspaces has no manifests (deploy/); install its wheel"
+    )
 
 
-def all_objects(*, header_authentication: bool = False, image: str | None = None, samples: bool = False) -> list[Object]:
+def all_objects(
+    *, header_authentication: bool = False, image: str | None = None, samples: bool = False
+) -> list[Object]:
     """In the order in which they are to be applied. `image` takes the place of the default one, name and tag."""
     top = folder()
     components = [top / HEADER_AUTHENTICATION] if header_authentication else []
@@ -69,10 +73,16 @@ def without_probe_templates(obj: Object) -> Object:
 
     Such a probe becomes a TCP one. Everything else is returned as it is.
     """
-    probes = ((obj.get("spec") or {}).get("podTemplate") or {}).get("probes") if obj["kind"] == "WorkspaceKind" else None
+    probes = (
+        ((obj.get("spec") or {}).get("podTemplate") or {}).get("probes")
+        if obj["kind"] == "WorkspaceKind"
+        else None
+    )
     if not probes:
         return obj
-    template = obj["spec"]["podTemplate"] | {"probes": {name: _without_template(probe) for name, probe in probes.items()}}
+    template = obj["spec"]["podTemplate"] | {
+        "probes": {name: _without_template(probe) for name, probe in probes.items()}
+    }
     return obj | {"spec": obj["spec"] | {"podTemplate": template}}
 
 
@@ -80,7 +90,9 @@ def _without_template(probe: Object) -> Object:
     asked = probe.get("httpGet") or {}
     if "{{" not in asked.get("path", ""):
         return probe
-    return {key: value for key, value in probe.items() if key != "httpGet"} | {"tcpSocket": {"port": asked["port"]}}
+    return {key: value for key, value in probe.items() if key != "httpGet"} | {
+        "tcpSocket": {"port": asked["port"]}
+    }
 
 
 def resource(obj: Object) -> Resource:

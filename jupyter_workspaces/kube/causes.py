@@ -32,12 +32,18 @@ def invalid(field: str, value: Any, detail: str) -> Cause:
 
 
 def wrong_type(field: str, value: Any, wanted: str) -> Cause:
-    return Cause("FieldValueTypeInvalid", f"Invalid value: {quoted(value)}: must be of type {wanted}", field)
+    return Cause(
+        "FieldValueTypeInvalid", f"Invalid value: {quoted(value)}: must be of type {wanted}", field
+    )
 
 
 def not_supported(field: str, value: Any, allowed: list[Any]) -> Cause:
     names = ", ".join(quoted(choice) for choice in allowed)
-    return Cause("FieldValueNotSupported", f"Unsupported value: {quoted(value)}: supported values: {names}", field)
+    return Cause(
+        "FieldValueNotSupported",
+        f"Unsupported value: {quoted(value)}: supported values: {names}",
+        field,
+    )
 
 
 def duplicate(field: str, value: Any) -> Cause:

@@ -120,7 +120,9 @@ class Cluster:
             pages += 1
             try:
                 page = await self._json("GET", resource.path(namespace), query=query)
-                metadata = _checked_page(page, f"{self.endpoint.name} at {self.endpoint.url}", resource)
+                metadata = _checked_page(
+                    page, f"{self.endpoint.name} at {self.endpoint.url}", resource
+                )
             except ClusterError as error:
                 error.requests = pages
                 raise
@@ -133,12 +135,26 @@ class Cluster:
             item.setdefault("kind", resource.kind)
         return Listing(items, metadata["resourceVersion"], pages)
 
-    async def create(self, resource: Resource, body: Mapping[str, Any], namespace: str | None = None, *, dry_run: bool = False) -> Object:
+    async def create(
+        self,
+        resource: Resource,
+        body: Mapping[str, Any],
+        namespace: str | None = None,
+        *,
+        dry_run: bool = False,
+    ) -> Object:
         """Raises `AlreadyExists`, `Invalid`."""
-        return await self._json("POST", resource.path(namespace), body=body, query=_dry_run(dry_run))
+        return await self._json(
+            "POST", resource.path(namespace), body=body, query=_dry_run(dry_run)
+        )
 
     async def replace(
-        self, resource: Resource, body: Mapping[str, Any], *, subresource: str | None = None, dry_run: bool = False
+        self,
+        resource: Resource,
+        body: Mapping[str, Any],
+        *,
+        subresource: str | None = None,
+        dry_run: bool = False,
     ) -> Object:
         """Full update of the object that `body.metadata` names; its `resourceVersion`, if any, must still hold (`Conflict`)."""
         metadata = body["metadata"]
@@ -156,18 +172,36 @@ class Cluster:
         dry_run: bool = False,
     ) -> Object:
         """A mapping is a merge patch (RFC 7386), a sequence a JSON patch (RFC 6902)."""
-        media = "application/merge-patch+json" if isinstance(patch, Mapping) else "application/json-patch+json"
+        media = (
+            "application/merge-patch+json"
+            if isinstance(patch, Mapping)
+            else "application/json-patch+json"
+        )
         path = resource.path(namespace, name, subresource)
-        return await self._json("PATCH", path, body=patch, content_type=media, query=_dry_run(dry_run))
+        return await self._json(
+            "PATCH", path, body=patch, content_type=media, query=_dry_run(dry_run)
+        )
 
     async def apply(
-        self, resource: Resource, body: Mapping[str, Any], *, manager: str, force: bool = False, dry_run: bool = False
+        self,
+        resource: Resource,
+        body: Mapping[str, Any],
+        *,
+        manager: str,
+        force: bool = False,
+        dry_run: bool = False,
     ) -> Object:
         """Server-side apply: what `body` says is `manager`'s from now on. Raises `Conflict` when it is somebody else's and not `force`."""
         metadata = body["metadata"]
-        query = {"fieldManager": manager, "force": "true" if force else "false", "fieldValidation": "Strict"} | _dry_run(dry_run)
+        query = {
+            "fieldManager": manager,
+            "force": "true" if force else "false",
+            "fieldValidation": "Strict",
+        } | _dry_run(dry_run)
         path = resource.path(metadata.get("namespace"), metadata["name"])
-        return await self._json("PATCH", path, body=body, content_type="application/apply-patch+yaml", query=query)
+        return await self._json(
+            "PATCH", path, body=body, content_type="application/apply-patch+yaml", query=query
+        )
 
     async def delete(
         self,
@@ -181,7 +215,11 @@ class Cluster:
         resource_version: str | None = None,
     ) -> Object:
         """Raises `NotFound`; `Conflict` when `uid` or `resource_version` no longer hold."""
-        preconditions = {key: value for key, value in (("uid", uid), ("resourceVersion", resource_version)) if value is not None}
+        preconditions = {
+            key: value
+            for key, value in (("uid", uid), ("resourceVersion", resource_version))
+            if value is not None
+        }
         options: Object = {"kind": "DeleteOptions", "apiVersion": "v1"}
         if propagation is not None:
             options["propagationPolicy"] = propagation
@@ -208,9 +246,16 @@ class Cluster:
         `NotAnAnswer` for an invalid event, and `Unreachable` if the server does not end it in time.
         """
         query = _selectors(label_selector, field_selector)
-        query |= {"watch": "true", "allowWatchBookmarks": "true", "resourceVersion": resource_version, "timeoutSeconds": str(seconds)}
+        query |= {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": resource_version,
+            "timeoutSeconds": str(seconds),
+        }
         where = f"{self.endpoint.name} at {self.endpoint.url}"
-        async with self._request("GET", resource.path(namespace), query=query, head=FIRST_BYTE_SECONDS) as response:
+        async with self._request(
+            "GET", resource.path(namespace), query=query, head=FIRST_BYTE_SECONDS
+        ) as response:
             opened()
             end = asyncio.get_running_loop().time() + seconds + WATCH_MARGIN_SECONDS
             async for line in _lines(response, end, where):
@@ -221,13 +266,19 @@ class Cluster:
 
     @asynccontextmanager
     async def stream(
-        self, path: str, *, query: Mapping[str, str] | None = None, read_seconds: float | None = REQUEST_SECONDS
+        self,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        read_seconds: float | None = REQUEST_SECONDS,
     ) -> AsyncIterator[aiohttp.StreamReader]:
         """The body of a GET as it comes (a pod's log). `read_seconds` bounds the silence between two pieces; None waits for ever."""
         async with self._request("GET", path, query=query, silence=read_seconds) as response:
             yield response.content
 
-    async def websocket(self, path: str, protocols: Sequence[str], *, query: Query) -> aiohttp.ClientWebSocketResponse:
+    async def websocket(
+        self, path: str, protocols: Sequence[str], *, query: Query
+    ) -> aiohttp.ClientWebSocketResponse:
         """A stream of a pod's (exec, port-forward), which the caller closes. Raises the API's own refusal."""
         import aiohttp
 
@@ -262,18 +313,34 @@ class Cluster:
                     return error
             except ClusterError as error:
                 return error
-        return from_status(status, None, f"{self.endpoint.name} refused the WebSocket {path} (HTTP {status})")
+        return from_status(
+            status, None, f"{self.endpoint.name} refused the WebSocket {path} (HTTP {status})"
+        )
 
-    async def raw(self, method: str, path: str, *, body: Any = None, query: Mapping[str, str] | None = None) -> Object:
+    async def raw(
+        self, method: str, path: str, *, body: Any = None, query: Mapping[str, str] | None = None
+    ) -> Object:
         """Any other request that speaks JSON, by its path below the server's root (`/version`)."""
         return await self._json(method, path, body=body, query=query)
 
     async def _json(
-        self, method: str, path: str, *, body: Any = None, content_type: str = "application/json", query: Query | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        content_type: str = "application/json",
+        query: Query | None = None,
     ) -> Object:
         silence = FIRST_BYTE_SECONDS if method == "GET" else None
         async with self._request(
-            method, path, body=body, content_type=content_type, query=query, whole=REQUEST_SECONDS, silence=silence
+            method,
+            path,
+            body=body,
+            content_type=content_type,
+            query=query,
+            whole=REQUEST_SECONDS,
+            silence=silence,
         ) as response:
             data = await response.read()
             try:
@@ -298,7 +365,9 @@ class Cluster:
         """Timeouts in seconds: `whole` request, `head` of the response, `silence` between chunks."""
         import aiohttp  # a quarter of our share of the server's start, and nobody has asked yet
 
-        timeout = aiohttp.ClientTimeout(total=whole, connect=CONNECT_SECONDS, sock_connect=CONNECT_SECONDS, sock_read=silence)
+        timeout = aiohttp.ClientTimeout(
+            total=whole, connect=CONNECT_SECONDS, sock_connect=CONNECT_SECONDS, sock_read=silence
+        )
         headers = {"Accept": "application/json", "User-Agent": USER_AGENT}
         data = None
         if body is not None:
@@ -322,7 +391,11 @@ class Cluster:
                     )
                 async with response:
                     self._answered(method, response.status)
-                    if response.status == 401 and again and await self.endpoint.renew(_bearer(credential)):
+                    if (
+                        response.status == 401
+                        and again
+                        and await self.endpoint.renew(_bearer(credential))
+                    ):
                         again = False
                         continue
                     if response.status >= 300:
@@ -337,13 +410,19 @@ class Cluster:
         import aiohttp
 
         if self._session is None:
-            connector = aiohttp.TCPConnector(limit=0, ssl=self.endpoint.ssl_context or True, socket_factory=keepalive_socket)
-            self._session = aiohttp.ClientSession(connector=connector, read_bufsize=2**20, proxy=self.endpoint.proxy)
+            connector = aiohttp.TCPConnector(
+                limit=0, ssl=self.endpoint.ssl_context or True, socket_factory=keepalive_socket
+            )
+            self._session = aiohttp.ClientSession(
+                connector=connector, read_bufsize=2**20, proxy=self.endpoint.proxy
+            )
         return self._session
 
     def _unreachable(self, error: Exception) -> Unreachable:
         way = " by the proxy" if self.endpoint.proxy else ""
-        found = Unreachable(f"{self.endpoint.name} at {self.endpoint.url} does not answer{way}: {why_unreachable(error)}")
+        found = Unreachable(
+            f"{self.endpoint.name} at {self.endpoint.url} does not answer{way}: {why_unreachable(error)}"
+        )
         found.timed_out = isinstance(error, asyncio.TimeoutError)
         return found
 
@@ -394,7 +473,9 @@ async def _lines(response: aiohttp.ClientResponse, end: float, where: str) -> As
             rest.clear()
         rest += tail
         if len(rest) > WATCH_LINE_BYTES:
-            raise NotAnAnswer(f"{where} sent a watch event that is longer than {WATCH_LINE_BYTES} bytes")
+            raise NotAnAnswer(
+                f"{where} sent a watch event that is longer than {WATCH_LINE_BYTES} bytes"
+            )
     if rest:
         raise NotAnAnswer(f"{where} ended a watch in the middle of an event")
 
@@ -406,17 +487,29 @@ def _watch_event(line: bytes, where: str, resource: Resource) -> WatchEvent:
     except msgspec.DecodeError:
         event = {}
     kind, obj = event.get("type"), event.get("object")
-    if isinstance(kind, str) and isinstance(obj, dict) and (kind == "ERROR" or _is_object(obj, named=kind != "BOOKMARK")):
+    if (
+        isinstance(kind, str)
+        and isinstance(obj, dict)
+        and (kind == "ERROR" or _is_object(obj, named=kind != "BOOKMARK"))
+    ):
         return WatchEvent(kind, obj)
-    raise NotAnAnswer(f"{where} answered the watch of {resource.plural} with an invalid watch event")
+    raise NotAnAnswer(
+        f"{where} answered the watch of {resource.plural} with an invalid watch event"
+    )
 
 
 def _checked_page(page: Object, where: str, resource: Resource) -> Object:
     """Return the metadata of a list page. Raises `NotAnAnswer` if it is not a list."""
     metadata, items = page.get("metadata"), page.get("items", [])
-    is_list = isinstance(metadata, dict) and isinstance(metadata.get("resourceVersion"), str) and isinstance(items, (list, type(None)))
+    is_list = (
+        isinstance(metadata, dict)
+        and isinstance(metadata.get("resourceVersion"), str)
+        and isinstance(items, (list, type(None)))
+    )
     if not is_list or not all(isinstance(item, dict) and _is_object(item) for item in items or ()):
-        raise NotAnAnswer(f"{where} answered the list of {resource.plural} with JSON that is not a list")
+        raise NotAnAnswer(
+            f"{where} answered the list of {resource.plural} with JSON that is not a list"
+        )
     return metadata  # type: ignore[return-value]
 
 

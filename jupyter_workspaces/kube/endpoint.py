@@ -79,8 +79,16 @@ def from_embedded(path: Path) -> Endpoint:
         raise NoEndpoint(f"The local cluster cannot be used: {error}") from None
     bearer = context.user.get("token")
     if not bearer:
-        raise NoEndpoint(f"The local cluster's kubeconfig {path} has no token. Restart the local cluster to write it again.")
-    return Endpoint(context.cluster["server"], "local cluster", _trust(context), StaticToken(bearer).token, embedded=True)
+        raise NoEndpoint(
+            f"The local cluster's kubeconfig {path} has no token. Restart the local cluster to write it again."
+        )
+    return Endpoint(
+        context.cluster["server"],
+        "local cluster",
+        _trust(context),
+        StaticToken(bearer).token,
+        embedded=True,
+    )
 
 
 def from_kubeconfig(path: Path | None = None, context: str | None = None) -> Endpoint:
@@ -91,30 +99,69 @@ def from_kubeconfig(path: Path | None = None, context: str | None = None) -> End
     trust = _trust(chosen) if url.startswith("https") else None
     user = KubeconfigUser(paths, chosen, trust)
     named = chosen.cluster.get("proxy-url")
-    proxy = checked(named, f"proxy-url of the cluster {chosen.cluster_name}") if named else proxy_for(url)
+    proxy = (
+        checked(named, f"proxy-url of the cluster {chosen.cluster_name}")
+        if named
+        else proxy_for(url)
+    )
     headers = fixed_headers(chosen)
-    return Endpoint(url, chosen.name, trust, user.token, chosen.namespace, renew=user.renew, proxy=proxy, fixed_headers=headers)
+    return Endpoint(
+        url,
+        chosen.name,
+        trust,
+        user.token,
+        chosen.namespace,
+        renew=user.renew,
+        proxy=proxy,
+        fixed_headers=headers,
+    )
 
 
 def from_service_account() -> Endpoint:
     """Return the in-cluster endpoint. Reads its token for each request: the kubelet rotates it."""
-    host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ.get("KUBERNETES_SERVICE_PORT", "443")
+    host, port = (
+        os.environ["KUBERNETES_SERVICE_HOST"],
+        os.environ.get("KUBERNETES_SERVICE_PORT", "443"),
+    )
     if ":" in host:
         host = f"[{host}]"
     url, credential = f"https://{host}:{port}", FileToken(SERVICE_ACCOUNT / "token")
     try:
         trust = tls.client_context((SERVICE_ACCOUNT / "ca.crt").read_bytes())
         namespace_file = SERVICE_ACCOUNT / "namespace"
-        namespace = namespace_file.read_text(encoding="utf-8", errors="replace").strip() if namespace_file.exists() else ""
+        namespace = (
+            namespace_file.read_text(encoding="utf-8", errors="replace").strip()
+            if namespace_file.exists()
+            else ""
+        )
     except OSError as error:
-        raise NoEndpoint(f"The service account's file {error.filename} cannot be read: {error.strerror}.") from None
+        raise NoEndpoint(
+            f"The service account's file {error.filename} cannot be read: {error.strerror}."
+        ) from None
     except tls.BadCertificate as error:
-        raise NoEndpoint(f"The service account's {SERVICE_ACCOUNT / 'ca.crt'} cannot be used: {error}.") from None
+        raise NoEndpoint(
+            f"The service account's {SERVICE_ACCOUNT / 'ca.crt'} cannot be used: {error}."
+        ) from None
     namespace = namespace or "default"
-    return Endpoint(url, "this cluster", trust, credential.token, namespace, in_cluster=True, renew=credential.renew, proxy=proxy_for(url))
+    return Endpoint(
+        url,
+        "this cluster",
+        trust,
+        credential.token,
+        namespace,
+        in_cluster=True,
+        renew=credential.renew,
+        proxy=proxy_for(url),
+    )
 
 
-def choose(path: str | None, context: str | None, start_embedded: Callable[[], Path], *, embedded: bool = False) -> Endpoint:
+def choose(
+    path: str | None,
+    context: str | None,
+    start_embedded: Callable[[], Path],
+    *,
+    embedded: bool = False,
+) -> Endpoint:
     """The endpoint by the order above. `start_embedded` starts or finds the embedded cluster and gives its kubeconfig; it may block
     for seconds, so call this off the event loop. Raises `NoEndpoint`, and what `start_embedded` raises.
     """
@@ -138,14 +185,24 @@ def _trust(context: loading.Context) -> ssl.SSLContext:
     insecure = cluster.get("insecure-skip-tls-verify", False)
     who = f"The cluster {context.cluster_name} of the kubeconfig"
     if data and file:
-        raise NoEndpoint(f"{who} has certificate-authority and certificate-authority-data. Keep one of them.")
+        raise NoEndpoint(
+            f"{who} has certificate-authority and certificate-authority-data. Keep one of them."
+        )
     if insecure and (data or file):
-        raise NoEndpoint(f"{who} has a certificate authority and insecure-skip-tls-verify. Remove the latter.")
+        raise NoEndpoint(
+            f"{who} has a certificate authority and insecure-skip-tls-verify. Remove the latter."
+        )
     try:
         authorities = data or (Path(file).read_bytes() if file else None)
-        return tls.client_context(authorities, server_name=cluster.get("tls-server-name", ""), insecure=insecure)
+        return tls.client_context(
+            authorities, server_name=cluster.get("tls-server-name", ""), insecure=insecure
+        )
     except OSError as error:
-        raise NoEndpoint(f"{who} names the certificate-authority {file}, which cannot be read: {error.strerror}.") from None
+        raise NoEndpoint(
+            f"{who} names the certificate-authority {file}, which cannot be read: {error.strerror}."
+        ) from None
     except tls.BadCertificate as error:
         key = "certificate-authority-data" if data else f"certificate-authority {file}"
-        raise NoEndpoint(f"The {key} of the cluster {context.cluster_name} cannot be used: {error}.") from None
+        raise NoEndpoint(
+            f"The {key} of the cluster {context.cluster_name} cannot be used: {error}."
+        ) from None

@@ -26,7 +26,14 @@ class ClusterError(PlainError):
     retry_after = 0.0
     requests = 1
 
-    def __init__(self, message: str, *, status: int | None = None, reason: str | None = None, causes: tuple[Cause, ...] = ()) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        reason: str | None = None,
+        causes: tuple[Cause, ...] = (),
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.status = type(self).status if status is None else status
@@ -91,10 +98,30 @@ class Fenced(Unreachable):
 
 
 _BY_REASON: dict[str, type[ClusterError]] = {
-    kind.reason: kind for kind in (Unauthorized, Forbidden, NotFound, Conflict, AlreadyExists, Expired, Invalid, BadRequest)
+    kind.reason: kind
+    for kind in (
+        Unauthorized,
+        Forbidden,
+        NotFound,
+        Conflict,
+        AlreadyExists,
+        Expired,
+        Invalid,
+        BadRequest,
+    )
 }
 _BY_STATUS: dict[int, type[ClusterError]] = {
-    kind.status: kind for kind in (BadRequest, Unauthorized, Forbidden, NotFound, Conflict, Expired, Invalid, Unreachable)
+    kind.status: kind
+    for kind in (
+        BadRequest,
+        Unauthorized,
+        Forbidden,
+        NotFound,
+        Conflict,
+        Expired,
+        Invalid,
+        Unreachable,
+    )
 }
 
 
@@ -108,12 +135,23 @@ def from_status(http_status: int, body: Mapping[str, Any] | None, text: str = ""
 
 def _from_status(http_status: int, body: Mapping[str, Any] | None, text: str) -> ClusterError:
     if not body or body.get("kind") != "Status":
-        return _BY_STATUS.get(http_status, ClusterError)(text.strip()[:500] or f"HTTP {http_status}", status=http_status)
+        return _BY_STATUS.get(http_status, ClusterError)(
+            text.strip()[:500] or f"HTTP {http_status}", status=http_status
+        )
     reason = body.get("reason") or ""
     code = body.get("code") or http_status
-    kind = _BY_REASON.get(reason) or ({"Gone": Expired}.get(reason)) or _BY_STATUS.get(code, ClusterError)
+    kind = (
+        _BY_REASON.get(reason)
+        or ({"Gone": Expired}.get(reason))
+        or _BY_STATUS.get(code, ClusterError)
+    )
     causes = tuple(
         Cause(cause.get("reason", ""), cause.get("message", ""), cause.get("field", ""))
         for cause in (body.get("details") or {}).get("causes") or ()
     )
-    return kind(body.get("message") or reason or f"HTTP {code}", status=code, reason=reason or None, causes=causes)
+    return kind(
+        body.get("message") or reason or f"HTTP {code}",
+        status=code,
+        reason=reason or None,
+        causes=causes,
+    )

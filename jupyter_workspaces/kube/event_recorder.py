@@ -57,14 +57,24 @@ async def record(
             await cluster.create(EVENTS, event, namespace)
         except AlreadyExists:
             known = await cluster.get(EVENTS, name, namespace)
-            await cluster.patch(EVENTS, name, {"count": known.get("count", 1) + 1, "lastTimestamp": now}, namespace)
+            await cluster.patch(
+                EVENTS, name, {"count": known.get("count", 1) + 1, "lastTimestamp": now}, namespace
+            )
     except NotFound as error:
         log.debug("Event %s of %s: %s", reason, metadata["name"], error)
     except ClusterError as error:
-        log.warning("The event %s of %s %s could not be recorded: %s", reason, obj["kind"], metadata["name"], error)
+        log.warning(
+            "The event %s of %s %s could not be recorded: %s",
+            reason,
+            obj["kind"],
+            metadata["name"],
+            error,
+        )
 
 
 def _reference(obj: dict[str, Any]) -> dict[str, str]:
     metadata = obj["metadata"]
     fields = {"apiVersion": obj["apiVersion"], "kind": obj["kind"], "name": metadata["name"]}
-    return fields | {key: metadata[key] for key in ("namespace", "uid", "resourceVersion") if metadata.get(key)}
+    return fields | {
+        key: metadata[key] for key in ("namespace", "uid", "resourceVersion") if metadata.get(key)
+    }

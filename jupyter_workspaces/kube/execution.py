@@ -32,14 +32,21 @@ class Ended:
     errors: bytes
 
 
-async def execute(cluster: Cluster, namespace: str, pod: str, container: str, command: Sequence[str]) -> Ended:
+async def execute(
+    cluster: Cluster, namespace: str, pod: str, container: str, command: Sequence[str]
+) -> Ended:
     """Run a command to its end, without input. Cancellation closes the connection.
 
     Raises `ExecutionFailed`, `ClusterError`; `Forbidden` names the required permissions.
     """
     import aiohttp
 
-    query = [("container", container), ("stdout", "true"), ("stderr", "true"), *(("command", word) for word in command)]
+    query = [
+        ("container", container),
+        ("stdout", "true"),
+        ("stderr", "true"),
+        *(("command", word) for word in command),
+    ]
     try:
         socket = await cluster.websocket(PODS.path(namespace, pod, "exec"), [PROTOCOL], query=query)
     except Forbidden as error:

@@ -91,7 +91,9 @@ def check_selector(selector: Object | None, path: str) -> Iterator[Cause]:
         if operator in _LISTED and not values:
             yield required(f"{at}.values", "must be given for the operators In and NotIn")
         if operator in _BARE and values:
-            yield forbidden(f"{at}.values", "may not be given for the operators Exists and DoesNotExist")
+            yield forbidden(
+                f"{at}.values", "may not be given for the operators Exists and DoesNotExist"
+            )
         if operator not in (*_LISTED, *_BARE):
             yield invalid(f"{at}.operator", operator, "is no operator of a label selector")
         for problem in key_problems(expression.get("key") or ""):

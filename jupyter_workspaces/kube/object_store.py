@@ -37,7 +37,9 @@ class Objects:
         self.listener_failures = 0
         self._objects: dict[Key, Object] = {}
         self._gone: set[str] = set()  # uids that we deleted; the watch may still send older events
-        self._written: dict[Key, int] = {}  # revisions of our writes that the watch has not sent yet
+        self._written: dict[
+            Key, int
+        ] = {}  # revisions of our writes that the watch has not sent yet
         self._listeners: list[Listener] = []
         self._told: set[tuple[Listener, str]] = set()
 
@@ -84,7 +86,11 @@ class Objects:
         """Replace all objects by a list, except newer responses of our own writes."""
         fresh = {key_of(obj): obj for obj in items}
         listed = int(revision) if revision.isdigit() else 0
-        newer = {key for key, written in self._written.items() if written > listed and key in self._objects}
+        newer = {
+            key
+            for key, written in self._written.items()
+            if written > listed and key in self._objects
+        }
         self._written = {key: self._written[key] for key in newer}
         for key in self._objects.keys() - fresh.keys() - newer:
             self._drop(self._objects[key])
@@ -104,7 +110,9 @@ class Objects:
         self.resource_version = obj["metadata"]["resourceVersion"]
         if self._written:
             passed = revision_of(obj)
-            self._written = {key: written for key, written in self._written.items() if written > passed}
+            self._written = {
+                key: written for key, written in self._written.items() if written > passed
+            }
 
     def _put(self, obj: Object, *, listed: bool = False) -> None:
         """Store `obj`, unless the stored one is newer.
@@ -140,7 +148,12 @@ class Objects:
                 told = (listener, type(error).__name__)
                 if told not in self._told:
                     self._told.add(told)
-                    log.error("A listener of %s failed: %s", self.resource.plural, told[1], exc_info=traced(error))
+                    log.error(
+                        "A listener of %s failed: %s",
+                        self.resource.plural,
+                        told[1],
+                        exc_info=traced(error),
+                    )
 
 
 def revision_of(obj: Object) -> int:

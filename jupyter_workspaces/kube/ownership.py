@@ -16,7 +16,14 @@ Object = Mapping[str, Any]
 
 def controller(obj: Object) -> Object:
     """The owner reference of the object's controller; empty when it has none."""
-    return next((owner for owner in obj["metadata"].get("ownerReferences") or () if owner.get("controller") is True), {})
+    return next(
+        (
+            owner
+            for owner in obj["metadata"].get("ownerReferences") or ()
+            if owner.get("controller") is True
+        ),
+        {},
+    )
 
 
 def controls(owner: Object, obj: Object) -> bool:
@@ -43,7 +50,10 @@ def is_pod_of(stateful_set: Object, pod: Object) -> bool:
 
     The name is free for others only while the set has no pod; a set takes a pod of that name and reference for its own, too.
     """
-    return controls(stateful_set, pod) and pod["metadata"]["name"] == f"{stateful_set['metadata']['name']}-0"
+    return (
+        controls(stateful_set, pod)
+        and pod["metadata"]["name"] == f"{stateful_set['metadata']['name']}-0"
+    )
 
 
 def is_named_pod(workspace: Object, pod: Object) -> bool:
@@ -56,7 +66,8 @@ def is_named_pod(workspace: Object, pod: Object) -> bool:
     return (
         metadata["name"] == named
         and metadata.get("namespace") == workspace["metadata"]["namespace"]
-        and (metadata.get("labels") or {}).get(metadata_keys.WORKSPACE_NAME) == workspace["metadata"]["name"]
+        and (metadata.get("labels") or {}).get(metadata_keys.WORKSPACE_NAME)
+        == workspace["metadata"]["name"]
         and reference.get("kind") == "StatefulSet"
         and _group(reference.get("apiVersion")) == "apps"
         and metadata["name"] == f"{reference.get('name')}-0"
@@ -75,7 +86,8 @@ def is_workspace_service(workspace: Object, service: Object, *, headless: bool =
         and not spec.get("externalName")
         and not spec.get("externalIPs")
         and (headless or spec.get("clusterIP") != "None")
-        and (spec.get("selector") or {}).get(metadata_keys.WORKSPACE_NAME) == workspace["metadata"]["name"]
+        and (spec.get("selector") or {}).get(metadata_keys.WORKSPACE_NAME)
+        == workspace["metadata"]["name"]
     )
 
 

@@ -28,7 +28,9 @@ class PeerConnector(aiohttp.TCPConnector):
     Of TLS only the handshake comes before that.
     """
 
-    async def _create_connection(self, req: aiohttp.ClientRequest, traces: Any, timeout: aiohttp.ClientTimeout) -> ResponseHandler:
+    async def _create_connection(
+        self, req: aiohttp.ClientRequest, traces: Any, timeout: aiohttp.ClientTimeout
+    ) -> ResponseHandler:
         """Raises `ForeignListenerError`. What aiohttp's own connectors implement; the same from 3.12 to 3.14."""
         protocol = await super()._create_connection(req, traces, timeout)
         assert protocol.transport is not None

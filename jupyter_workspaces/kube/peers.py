@@ -62,7 +62,10 @@ def verify(connection: socket.socket) -> None:
 
     Connections to other computers pass, and so does everything on systems other than Linux. Takes about 0.1 ms.
     """
-    if not sys.platform.startswith("linux") or connection.family not in (socket.AF_INET, socket.AF_INET6):
+    if not sys.platform.startswith("linux") or connection.family not in (
+        socket.AF_INET,
+        socket.AF_INET6,
+    ):
         return
     try:
         here, there = connection.getsockname()[:2], connection.getpeername()[:2]
@@ -75,7 +78,9 @@ def verify(connection: socket.socket) -> None:
         raise ForeignListener
 
 
-async def open_connection(host: str, port: int, *, limit: int = 2**16) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def open_connection(
+    host: str, port: int, *, limit: int = 2**16
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Connect as `asyncio.open_connection` does, and `verify`. Raises `OSError`, `ForeignListener`."""
     reader, writer = await asyncio.open_connection(host, port, limit=limit)
     try:
@@ -131,10 +136,17 @@ def _ask_kernel(here: Address, there: Address | None) -> _Socket | None:
     family = socket.AF_INET if len(here[0]) == 4 else socket.AF_INET6
     other = there if there is not None else (bytes(len(here[0])), 0)
     ports = struct.pack("!HH", here[1], other[1])
-    identity = ports + here[0].ljust(16, b"\0") + other[0].ljust(16, b"\0") + struct.pack("=III", 0, 0xFFFFFFFF, 0xFFFFFFFF)
+    identity = (
+        ports
+        + here[0].ljust(16, b"\0")
+        + other[0].ljust(16, b"\0")
+        + struct.pack("=III", 0, 0xFFFFFFFF, 0xFFFFFFFF)
+    )
     request = struct.pack("=BBBBI", family, socket.IPPROTO_TCP, 0, 0, 0xFFFFFFFF) + identity
     header = struct.pack("=IHHII", _HEADER + len(request), _BY_FAMILY, _REQUEST, 1, 0)
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _SOCK_DIAG) as asking:
+    with socket.socket(
+        socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _SOCK_DIAG
+    ) as asking:
         asking.settimeout(_ANSWER_SECONDS)
         asking.send(header + request)
         answer = asking.recv(65536)
@@ -143,7 +155,9 @@ def _ask_kernel(here: Address, there: Address | None) -> _Socket | None:
         number = -struct.unpack_from("=i", answer, _HEADER)[0] if kind == _ERROR else errno.EPROTO
         raise OSError(number, os.strerror(number))
     state = struct.unpack_from("=BBBB", answer, _HEADER)[1]
-    _, _, _, user, inode = struct.unpack_from("=IIIII", answer, _HEADER + _MESSAGE_FIELDS + _IDENTITY_BYTES)
+    _, _, _, user, inode = struct.unpack_from(
+        "=IIIII", answer, _HEADER + _MESSAGE_FIELDS + _IDENTITY_BYTES
+    )
     if there is not None and state == LISTEN:
         return None  # nothing is connected like that; the kernel tells who listens instead
     return _Socket(state, user, inode)
@@ -162,19 +176,30 @@ def _read_tables(here: Address, there: Address | None) -> _Socket | None:
                 found += _matching(lines, here, there)
         except OSError:
             continue
-    return next((entry for entry in found if entry.user != os.geteuid()), found[0] if found else None)
+    return next(
+        (entry for entry in found if entry.user != os.geteuid()), found[0] if found else None
+    )
 
 
 def _matching(lines: Iterator[str], here: Address, there: Address | None) -> Iterator[_Socket]:
     width = len(here[0])
-    bound = {_written(here)} | ({_written((bytes(4), here[1])), _written((bytes(16), here[1]))} if there is None else set())
+    bound = {_written(here)} | (
+        {_written((bytes(4), here[1])), _written((bytes(16), here[1]))} if there is None else set()
+    )
     if width == 4:
         bound.add(_written((_MAPPED + here[0], here[1])))
-    connected = None if there is None else {_written(there)} | ({_written((_MAPPED + there[0], there[1]))} if width == 4 else set())
+    connected = (
+        None
+        if there is None
+        else {_written(there)}
+        | ({_written((_MAPPED + there[0], there[1]))} if width == 4 else set())
+    )
     for line in lines:
         fields = line.split()
         state = int(fields[3], 16)
-        if fields[1] not in bound or (fields[2] not in connected if connected is not None else state != LISTEN):
+        if fields[1] not in bound or (
+            fields[2] not in connected if connected is not None else state != LISTEN
+        ):
             continue
         yield _Socket(state, int(fields[7]), int(fields[9]))
 
@@ -182,7 +207,10 @@ def _matching(lines: Iterator[str], here: Address, there: Address | None) -> Ite
 def _written(address: Address) -> str:
     """As the tables have it: 32-bit numbers of this computer's byte order, in hexadecimal digits."""
     packed, port = address
-    words = (int.from_bytes(packed[index : index + 4], sys.byteorder) for index in range(0, len(packed), 4))
+    words = (
+        int.from_bytes(packed[index : index + 4], sys.byteorder)
+        for index in range(0, len(packed), 4)
+    )
     return f"{''.join(f'{word:08X}' for word in words)}:{port:04X}"
 
 

@@ -21,7 +21,11 @@ def proxy_for(url: str, environment: Mapping[str, str] = os.environ) -> str | No
     host, port = parts.hostname or "", parts.port or {"https": 443}.get(parts.scheme, 80)
     name = f"{parts.scheme}_proxy"
     proxy = environment.get(name.upper()) or environment.get(name)
-    if not proxy or is_this_machine(host) or _excluded(host, port, environment.get("NO_PROXY") or environment.get("no_proxy") or ""):
+    if (
+        not proxy
+        or is_this_machine(host)
+        or _excluded(host, port, environment.get("NO_PROXY") or environment.get("no_proxy") or "")
+    ):
         return None
     return checked(proxy if "://" in proxy else f"http://{proxy}", name.upper())
 
@@ -40,7 +44,9 @@ def checked(proxy: str, setting: str) -> str:
             f"{setting} names a {parts.scheme} proxy, which is not supported here: only {' and '.join(SCHEMES)} proxies are. "
             "Put an HTTP proxy in front of it (such as privoxy), or forward a local port to the API server."
         )
-    raise NoEndpoint(f"{setting} is not the URL of a proxy. It must look like http://proxy.example:3128.")
+    raise NoEndpoint(
+        f"{setting} is not the URL of a proxy. It must look like http://proxy.example:3128."
+    )
 
 
 def _excluded(host: str, port: int, rules: str) -> bool:

@@ -21,7 +21,12 @@ class Pulse:
     and not at all without writes. When the cluster recovers, reflectors retry at once.
     """
 
-    def __init__(self, cluster: Cluster, reflectors: Callable[[], Iterable[Reflector]], times: Times | None = None) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        reflectors: Callable[[], Iterable[Reflector]],
+        times: Times | None = None,
+    ) -> None:
         self._cluster, self._reflectors, self._times = cluster, reflectors, times or Times()
         self._lost: ClusterError | None = None
         self.task = SupervisedTask("pulse of the cluster", self._run)
@@ -38,7 +43,9 @@ class Pulse:
         while True:
             times = self._times
             await asyncio.sleep(times.pulse if self._lost is None else times.pulse_away)
-            if self._lost is None and not any(found.silent(times.pulse * 0.9) for found in self._reflectors()):
+            if self._lost is None and not any(
+                found.silent(times.pulse * 0.9) for found in self._reflectors()
+            ):
                 continue
             error = await self._ask()
             if error is not None:
@@ -58,7 +65,9 @@ class Pulse:
             async with timeout(self._times.pulse_answer):
                 await self._cluster.raw("GET", "/version")
         except asyncio.TimeoutError:
-            return Unreachable(f"{self._cluster.endpoint.name} did not answer within {self._times.pulse_answer:g} s")
+            return Unreachable(
+                f"{self._cluster.endpoint.name} did not answer within {self._times.pulse_answer:g} s"
+            )
         except ClusterError as error:
             return error if no_answer(error) else None
         return None

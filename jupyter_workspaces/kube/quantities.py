@@ -10,7 +10,10 @@ from collections.abc import Mapping
 from decimal import ROUND_UP, Context, Decimal, localcontext
 from typing import Literal
 
-_QUANTITY = re.compile(r"([+-]?(?:\d+(?:\.\d*)?|\.\d+))(?:(Ki|Mi|Gi|Ti|Pi|Ei)|([numkMGTPE])|[eE]([+-]?\d{1,2}))?", re.ASCII)
+_QUANTITY = re.compile(
+    r"([+-]?(?:\d+(?:\.\d*)?|\.\d+))(?:(Ki|Mi|Gi|Ti|Pi|Ei)|([numkMGTPE])|[eE]([+-]?\d{1,2}))?",
+    re.ASCII,
+)
 _LONGEST = 64
 _EXACT = Context(prec=300, Emax=9999, Emin=-9999)
 """For numbers of at most `_LONGEST` digits and exponents of two: nothing is rounded."""
@@ -21,7 +24,10 @@ _LARGEST = Decimal(2**63 - 1)
 _SMALLEST = Decimal("1e-9")
 """More exact than that is rounded up, as Kubernetes does it."""
 
-_BINARY = {name: Decimal(1024) ** power for power, name in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), 1)}
+_BINARY = {
+    name: Decimal(1024) ** power
+    for power, name in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), 1)
+}
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 
 
@@ -60,7 +66,10 @@ def _canonical(value: Decimal, form: str) -> str:
 def words(resources: Mapping[str, str]) -> str:
     """Resource requests as people say them: `2 CPU · 4 GiB · 1 GPU`. What cannot be read stands as it is."""
     parts = []
-    for name, text in sorted(resources.items(), key=lambda item: ("cpu", "memory").index(item[0]) if item[0] in ("cpu", "memory") else 2):
+    for name, text in sorted(
+        resources.items(),
+        key=lambda item: ("cpu", "memory").index(item[0]) if item[0] in ("cpu", "memory") else 2,
+    ):
         try:
             value = parse(str(text))
         except QuantityError:
@@ -89,7 +98,9 @@ def _parse(text: str) -> tuple[Decimal, Literal["binary", "decimal", "exponent"]
     found = _QUANTITY.fullmatch(text) if len(text) <= _LONGEST else None
     if found is None:
         shown = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
-        raise QuantityError(f"{shown!r} is not a quantity: write a number with a unit such as m, k, M, G, Ki, Mi or Gi")
+        raise QuantityError(
+            f"{shown!r} is not a quantity: write a number with a unit such as m, k, M, G, Ki, Mi or Gi"
+        )
     with localcontext(_EXACT):
         number = Decimal(found[1])
         form: Literal["binary", "decimal", "exponent"] = "decimal"

@@ -140,7 +140,9 @@ class Reflector(Objects):
         finally:
             waiter.cancel()
         if not done:
-            raise self.error or TimeoutError(f"{self.resource.plural} were not listed within {seconds:g} s")
+            raise self.error or TimeoutError(
+                f"{self.resource.plural} were not listed within {seconds:g} s"
+            )
 
     def wake(self) -> None:
         """End the pause after a failure: there is reason to believe that the server is back."""
@@ -157,7 +159,9 @@ class Reflector(Objects):
 
     @property
     def _refusal(self) -> Forbidden | None:
-        return self.error if isinstance(self.error, Forbidden) and not self._synced.is_set() else None
+        return (
+            self.error if isinstance(self.error, Forbidden) and not self._synced.is_set() else None
+        )
 
     @property
     def health(self) -> list[Health]:
@@ -169,7 +173,11 @@ class Reflector(Objects):
     @property
     def stale_since(self) -> datetime | None:
         """Time of the last response of the cluster (UTC); None while the cache is in sync."""
-        if not self._task.running or self._refusal is not None or (self._open and not self._doubted):
+        if (
+            not self._task.running
+            or self._refusal is not None
+            or (self._open and not self._doubted)
+        ):
             return None
         times = self.times
         bound = times.stale_after if self.error is None else times.stale_after_error
@@ -177,7 +185,11 @@ class Reflector(Objects):
 
     def silent(self, seconds: float) -> bool:
         """Whether its running task has received nothing for `seconds`."""
-        return self._task.running and self._refusal is None and time.monotonic() - self._heard > seconds
+        return (
+            self._task.running
+            and self._refusal is None
+            and time.monotonic() - self._heard > seconds
+        )
 
     def doubt(self, error: ClusterError) -> None:
         """Record that the cluster does not answer: a silent open watch may be dead."""
@@ -227,7 +239,9 @@ class Reflector(Objects):
         return seconds
 
     async def _list(self) -> None:
-        listing = await self._cluster.list(self.resource, self.namespace, label_selector=self._labels, field_selector=self._fields)
+        listing = await self._cluster.list(
+            self.resource, self.namespace, label_selector=self._labels, field_selector=self._fields
+        )
         self._listed(listing)
         self._listed_at, self._pages, self.error = time.monotonic(), listing.pages, None
         self._hear()
@@ -259,7 +273,9 @@ class Reflector(Objects):
             if self._open and not (isinstance(error, Unreachable) and error.timed_out):
                 self._hear()  # it was alive until now
             self._period = self.times.first_watch
-            if not isinstance(error, Expired) and all(cause.reason != TOO_NEW for cause in error.causes):
+            if not isinstance(error, Expired) and all(
+                cause.reason != TOO_NEW for cause in error.causes
+            ):
                 raise
             self._expired()
         else:
@@ -298,7 +314,9 @@ class Reflector(Objects):
 
     def _ended(self, seconds: float) -> None:
         """Handle a watch that the server ended after `seconds`. Raises `WatchEnded` if too soon."""
-        if seconds >= self._period * 0.8:  # at its timeoutSeconds, which only an API server respects
+        if (
+            seconds >= self._period * 0.8
+        ):  # at its timeoutSeconds, which only an API server respects
             self._hear()
             self._period = min(self._period * 2, self.times.longest_watch)
             self._task.progressed()
@@ -310,7 +328,9 @@ class Reflector(Objects):
 
 def _describe(error: Exception) -> str:
     """Describe a failure without foreign texts, which may hold secrets."""
-    if isinstance(error, (NotAnAnswer, WatchEnded)) or (isinstance(error, Unreachable) and not error.answered):
+    if isinstance(error, (NotAnAnswer, WatchEnded)) or (
+        isinstance(error, Unreachable) and not error.answered
+    ):
         return str(error)  # written by us
     if isinstance(error, Unauthorized):
         return "the cluster does not accept this server's credentials"

@@ -16,9 +16,18 @@ def matches(selector: Object, labels: Mapping[str, str]) -> bool:
         if labels.get(key) != value:
             return False
     for expression in selector.get("matchExpressions") or ():
-        key, operator, values = expression["key"], expression["operator"], expression.get("values") or ()
+        key, operator, values = (
+            expression["key"],
+            expression["operator"],
+            expression.get("values") or (),
+        )
         held = labels.get(key)
-        fits = {"In": held in values, "NotIn": held not in values, "Exists": held is not None, "DoesNotExist": held is None}
+        fits = {
+            "In": held in values,
+            "NotIn": held not in values,
+            "Exists": held is not None,
+            "DoesNotExist": held is None,
+        }
         if not fits.get(operator, False):
             return False
     return True

@@ -18,7 +18,11 @@ def why_unreachable(error: Exception) -> str:
         return f"the proxy answered {error.status}{why_proxy(error.status)}"
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         certificate_error = error.certificate_error
-        return tls.failure(certificate_error) if isinstance(certificate_error, ssl.SSLError) else "its certificate is for another name"
+        return (
+            tls.failure(certificate_error)
+            if isinstance(certificate_error, ssl.SSLError)
+            else "its certificate is for another name"
+        )
     if isinstance(error, aiohttp.ClientConnectorError):
         cause = error.os_error
         if isinstance(cause, ssl.SSLError):

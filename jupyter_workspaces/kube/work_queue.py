@@ -73,7 +73,9 @@ class WorkQueue(Generic[Key]):
         """Health of its workers while it runs."""
         return [worker.health for worker in self._workers]
 
-    async def run(self, reconcile: Callable[[Key], Awaitable[float | None]], workers: int = 4) -> None:
+    async def run(
+        self, reconcile: Callable[[Key], Awaitable[float | None]], workers: int = 4
+    ) -> None:
         """Work until cancelled, at most `workers` keys at once. `reconcile` answers in how many seconds to look again, None for never.
 
         What it raises is logged and tried again after 0.1 s, 0.2 s, … 60 s with jitter; a `Conflict` and an `Unreachable` are daily
@@ -82,7 +84,9 @@ class WorkQueue(Generic[Key]):
         tasks = Supervisor(log)
         try:
             for number in range(workers):
-                self._workers.append(tasks.start(f"{self.name} worker {number}", partial(self._work, reconcile)))
+                self._workers.append(
+                    tasks.start(f"{self.name} worker {number}", partial(self._work, reconcile))
+                )
             await asyncio.Event().wait()
         finally:
             self._closed = True
@@ -114,7 +118,9 @@ class WorkQueue(Generic[Key]):
             elif after is not None:
                 self.add(key, max(after, 0.001))
 
-    async def _attempt(self, reconcile: Callable[[Key], Awaitable[float | None]], key: Key) -> float | None:
+    async def _attempt(
+        self, reconcile: Callable[[Key], Awaitable[float | None]], key: Key
+    ) -> float | None:
         try:
             after = await reconcile(key)
         except (Conflict, Unreachable) as error:
@@ -125,4 +131,6 @@ class WorkQueue(Generic[Key]):
             self._failures.pop(key, None)
             return after
         failures = self._failures[key] = self._failures.get(key, 0) + 1
-        return min(FIRST_PAUSE * 2.0 ** min(failures - 1, 30), LONGEST_PAUSE) * random.uniform(0.8, 1.2)
+        return min(FIRST_PAUSE * 2.0 ** min(failures - 1, 30), LONGEST_PAUSE) * random.uniform(
+            0.8, 1.2
+        )

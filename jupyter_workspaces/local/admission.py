@@ -24,7 +24,9 @@ class Admission:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def __call__(self, resource: Resource, operation: Operation, old: Object | None, new: Object | None) -> Review:
+    def __call__(
+        self, resource: Resource, operation: Operation, old: Object | None, new: Object | None
+    ) -> Review:
         return review(resource, operation, old, new, self)
 
     def kind(self, name: str) -> Object | None:

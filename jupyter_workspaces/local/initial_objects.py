@@ -55,7 +55,11 @@ async def install(cluster: Cluster) -> None:
     it is new, or when its manifest is and nobody has changed the object; one that was deleted does not come back.
     """
     for name in NAMESPACE_NAMES:
-        await _create(cluster, NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+        await _create(
+            cluster,
+            NAMESPACES,
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}},
+        )
     record = await _read_record(cluster)
     written = dict(record)
     for manifest in bundled.crds():
@@ -81,14 +85,20 @@ async def publish_api(cluster: Cluster) -> None:
     manifest = {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": {"name": name, "namespace": namespace, "labels": {"component": "apiserver", "provider": "kubernetes"}},
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "labels": {"component": "apiserver", "provider": "kubernetes"},
+        },
         "spec": {"type": "ClusterIP", "clusterIP": host, "ports": ports},
     }
     if await _create(cluster, SERVICES, manifest) is not None:
         return
     held = await cluster.get(SERVICES, name, namespace)
     if held["spec"].get("clusterIP") != host:
-        await cluster.delete(SERVICES, name, namespace, uid=held["metadata"]["uid"])  # an address cannot be changed
+        await cluster.delete(
+            SERVICES, name, namespace, uid=held["metadata"]["uid"]
+        )  # an address cannot be changed
         await cluster.create(SERVICES, manifest, namespace)
     elif held["spec"].get("ports") != ports:
         await cluster.patch(SERVICES, name, {"spec": {"ports": ports}}, namespace)
@@ -97,7 +107,10 @@ async def publish_api(cluster: Cluster) -> None:
 async def _definition(cluster: Cluster, manifest: Object, record: dict[str, str]) -> None:
     """Our CRDs are the package's: brought back when deleted, replaced when the package has others."""
     key, digest = _key(manifest), _digest(manifest)
-    if await _create(cluster, CUSTOM_RESOURCE_DEFINITIONS, manifest) is None and record.get(key) != digest:
+    if (
+        await _create(cluster, CUSTOM_RESOURCE_DEFINITIONS, manifest) is None
+        and record.get(key) != digest
+    ):
         known = await cluster.get(CUSTOM_RESOURCE_DEFINITIONS, manifest["metadata"]["name"])
         metadata = {**manifest["metadata"], "resourceVersion": known["metadata"]["resourceVersion"]}
         await cluster.replace(CUSTOM_RESOURCE_DEFINITIONS, {**manifest, "metadata": metadata})
@@ -119,8 +132,14 @@ async def _sample(cluster: Cluster, manifest: Object, record: dict[str, str]) ->
             record[key] = f"{digest}.{_digest(_content(created))}"
         return
     if made_from and _digest(_content(known)) == looked:
-        kept = {field: known["metadata"][field] for field in ("resourceVersion", "finalizers") if field in known["metadata"]}
-        known = await cluster.replace(resource, {**manifest, "metadata": {**manifest["metadata"], **kept}})
+        kept = {
+            field: known["metadata"][field]
+            for field in ("resourceVersion", "finalizers")
+            if field in known["metadata"]
+        }
+        known = await cluster.replace(
+            resource, {**manifest, "metadata": {**manifest["metadata"], **kept}}
+        )
         record[key] = f"{digest}.{_digest(_content(known))}"
     elif made_from:
         log.info("%s was changed here, so it is not replaced by the one of this version", key)
@@ -143,7 +162,12 @@ async def _read_record(cluster: Cluster) -> dict[str, str]:
 
 async def _write_record(cluster: Cluster, record: dict[str, str]) -> None:
     name, namespace = RECORD
-    manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": namespace}, "data": record}
+    manifest = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": name, "namespace": namespace},
+        "data": record,
+    }
     if await _create(cluster, CONFIG_MAPS, manifest) is None:
         await cluster.patch(CONFIG_MAPS, name, {"data": record}, namespace)
 
@@ -158,7 +182,10 @@ def _content(obj: Object) -> Object:
     """The part of an object that a person writes."""
     metadata = obj["metadata"]
     kept = {field: value for field, value in obj.items() if field not in ("metadata", "status")}
-    return kept | {"labels": metadata.get("labels") or {}, "annotations": metadata.get("annotations") or {}}
+    return kept | {
+        "labels": metadata.get("labels") or {},
+        "annotations": metadata.get("annotations") or {},
+    }
 
 
 def _digest(value: Object | Iterable[Object]) -> str:

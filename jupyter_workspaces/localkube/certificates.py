@@ -62,13 +62,20 @@ def _authority(directory: Directory) -> Pair | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        log.warning("The cluster's own certificate authority cannot be used (%s): a new one is made", error)
+        log.warning(
+            "The cluster's own certificate authority cannot be used (%s): a new one is made", error
+        )
         return None
     if not pair.is_authority():
-        log.warning("The cluster's own certificate authority cannot sign certificates: a new one is made")
+        log.warning(
+            "The cluster's own certificate authority cannot sign certificates: a new one is made"
+        )
         return None
     if not pair.is_valid(RENEW_DAYS):
-        log.warning("The cluster's own certificate authority is valid %s only: a new one is made", _period(pair))
+        log.warning(
+            "The cluster's own certificate authority is valid %s only: a new one is made",
+            _period(pair),
+        )
         return None
     return pair
 
@@ -76,11 +83,15 @@ def _authority(directory: Directory) -> Pair | None:
 def _server_is_good(directory: Directory, authority: Pair) -> bool:
     try:
         server = Pair.load(directory.certificate.read_bytes(), directory.key.read_bytes())
-        names = server.certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        names = server.certificate.extensions.get_extension_for_class(
+            x509.SubjectAlternativeName
+        ).value
     except FileNotFoundError:
         return False
     except (OSError, ValueError, x509.ExtensionNotFound) as error:
-        log.warning("The server's certificate is of no use (%s): a new one is made", type(error).__name__)
+        log.warning(
+            "The server's certificate is of no use (%s): a new one is made", type(error).__name__
+        )
         return False
     if not server.is_valid(RENEW_DAYS):
         log.info("The server's certificate is valid %s: a new one is made", _period(server))

@@ -116,7 +116,9 @@ def write(path: Path, data: bytes, mode: int = PRIVATE) -> None:
     """Put a whole new file in place of the old one, or leave the old one. Raises `LocalClusterError` (full disk, read-only directory)."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), mode)
+        descriptor = os.open(
+            temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), mode
+        )
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)

@@ -32,14 +32,21 @@ def save(directory: Directory, url: str, bearer: str) -> None:
     document = {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": NAME, "cluster": {"server": url, "certificate-authority-data": authority}}],
+        "clusters": [
+            {"name": NAME, "cluster": {"server": url, "certificate-authority-data": authority}}
+        ],
         "users": [{"name": USER, "user": {"token": bearer}}],
-        "contexts": [{"name": NAME, "context": {"cluster": NAME, "user": USER, "namespace": "default"}}],
+        "contexts": [
+            {"name": NAME, "context": {"cluster": NAME, "user": USER, "namespace": "default"}}
+        ],
         "current-context": NAME,
     }
     text = yaml.safe_dump(document, sort_keys=False).encode()
     try:
-        same = directory.kubeconfig.read_bytes() == text and directory.kubeconfig.stat().st_mode & 0o077 == 0
+        same = (
+            directory.kubeconfig.read_bytes() == text
+            and directory.kubeconfig.stat().st_mode & 0o077 == 0
+        )
     except OSError:
         same = False
     if not same:

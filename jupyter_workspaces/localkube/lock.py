@@ -37,7 +37,9 @@ class Lock:
     def __enter__(self) -> Lock:
         """Raises `Held`, and `LocalClusterError` when the file cannot be written."""
         try:
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), PRIVATE)
+            descriptor = os.open(
+                self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), PRIVATE
+            )
         except OSError as error:
             raise refused(self._path, error) from error
         try:
@@ -45,7 +47,9 @@ class Lock:
                 _take(descriptor)
             except OSError as error:
                 if error.errno not in _UNSUPPORTED:
-                    raise Held(f"Another process uses the local cluster in {self._path.parent} (it holds {self._path.name}).") from error
+                    raise Held(
+                        f"Another process uses the local cluster in {self._path.parent} (it holds {self._path.name})."
+                    ) from error
                 self._refuse_if_named_alive(descriptor)
             try:
                 os.ftruncate(descriptor, 0)
@@ -59,7 +63,12 @@ class Lock:
         self._descriptor = descriptor
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         # The file stays: to remove it would let two processes hold two files of one name.
         if self._descriptor is not None:
             try:
@@ -73,7 +82,11 @@ class Lock:
             holder = json.loads(os.read(descriptor, 4096) or b"null")
         except ValueError:
             holder = None
-        if isinstance(holder, dict) and holder.get("pid") != os.getpid() and alive(holder) is not None:
+        if (
+            isinstance(holder, dict)
+            and holder.get("pid") != os.getpid()
+            and alive(holder) is not None
+        ):
             raise Held(f"Process {holder['pid']} uses the local cluster in {self._path.parent}.")
 
 

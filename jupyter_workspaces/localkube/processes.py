@@ -27,7 +27,10 @@ def alive(record: Mapping[str, Any]) -> psutil.Process | None:
 
     try:
         process = psutil.Process(record["pid"])
-        if abs(process.create_time() - float(record["createTime"])) > CLOCK_SECONDS or process.status() == psutil.STATUS_ZOMBIE:
+        if (
+            abs(process.create_time() - float(record["createTime"])) > CLOCK_SECONDS
+            or process.status() == psutil.STATUS_ZOMBIE
+        ):
             return None
         return process
     except (psutil.Error, KeyError, TypeError, ValueError):
@@ -58,7 +61,12 @@ def listener(port: int) -> str | None:
 
     try:
         for connection in psutil.net_connections(kind="tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port and connection.pid:
+            if (
+                connection.status == psutil.CONN_LISTEN
+                and connection.laddr
+                and connection.laddr.port == port
+                and connection.pid
+            ):
                 return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
     except psutil.Error:
         return None

@@ -35,7 +35,9 @@ def panel(namespace: str | None = None, client: Client | AsyncClient | None = No
 class _CallableModule(ModuleType):
     """`jupyter_workspaces.panel` is a function to its users; importing this package first must not turn it into something else."""
 
-    def __call__(self, namespace: str | None = None, client: Client | AsyncClient | None = None) -> Panel:
+    def __call__(
+        self, namespace: str | None = None, client: Client | AsyncClient | None = None
+    ) -> Panel:
         """Return a live panel of workspaces; see `panel`."""
         return panel(namespace, client)
 

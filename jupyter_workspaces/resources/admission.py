@@ -37,7 +37,9 @@ class Lookup(Protocol):
         """Workspaces of all namespaces whose `spec.kind` is this."""
 
 
-def review(resource: Resource, operation: Operation, old: Object | None, new: Object | None, lookup: Lookup) -> Review:
+def review(
+    resource: Resource, operation: Operation, old: Object | None, new: Object | None, lookup: Lookup
+) -> Review:
     """What the rules say of a write; resources other than ours are always let through."""
     from . import kind_rules, workspace_rules
 

@@ -17,7 +17,10 @@ def crds() -> list[Object]:
 
 def samples() -> list[Object]:
     """The sample kinds, each after the ConfigMap with its pictures."""
-    return sorted(_manifests("kinds"), key=lambda manifest: (manifest["kind"] != "ConfigMap", manifest["metadata"]["name"]))
+    return sorted(
+        _manifests("kinds"),
+        key=lambda manifest: (manifest["kind"] != "ConfigMap", manifest["metadata"]["name"]),
+    )
 
 
 def _manifests(folder: str) -> list[Object]:

@@ -6,8 +6,14 @@ from jupyter_workspaces.kube import catalog
 from jupyter_workspaces.kube.catalog import Resource
 
 WORKSPACES = Resource("kubeflow.org", "v1beta1", "workspaces", "Workspace")
-WORKSPACE_KINDS = Resource("kubeflow.org", "v1beta1", "workspacekinds", "WorkspaceKind", namespaced=False)
+WORKSPACE_KINDS = Resource(
+    "kubeflow.org", "v1beta1", "workspacekinds", "WorkspaceKind", namespaced=False
+)
 
-ALL = (*(found for found in vars(catalog).values() if isinstance(found, Resource)), WORKSPACES, WORKSPACE_KINDS)
+ALL = (
+    *(found for found in vars(catalog).values() if isinstance(found, Resource)),
+    WORKSPACES,
+    WORKSPACE_KINDS,
+)
 BY_KIND = {(resource.api_version, resource.kind): resource for resource in ALL}
 """Resource types by API version and kind, as they stand in a manifest."""

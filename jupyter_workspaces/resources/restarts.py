@@ -43,7 +43,9 @@ def is_paused(workspace: Object) -> bool:
 def seconds_left(workspace: Object, now: datetime) -> float:
     """Seconds until it is started again although it has not stopped; 0 for a time that cannot be right."""
     try:
-        began = datetime.strptime((id_of(workspace) or "").partition("/")[0], _FORMAT).replace(tzinfo=timezone.utc)
+        began = datetime.strptime((id_of(workspace) or "").partition("/")[0], _FORMAT).replace(
+            tzinfo=timezone.utc
+        )
     except ValueError:
         return 0.0
     left = LIMIT_SECONDS - (now - began).total_seconds()
@@ -52,16 +54,27 @@ def seconds_left(workspace: Object, now: datetime) -> float:
 
 def begun(workspace: Object, restart: str) -> dict[str, Any]:
     """Merge patch that begins a restart of this very version of the workspace."""
-    metadata = {"resourceVersion": workspace["metadata"]["resourceVersion"], "annotations": {metadata_keys.RESTART: restart}}
+    metadata = {
+        "resourceVersion": workspace["metadata"]["resourceVersion"],
+        "annotations": {metadata_keys.RESTART: restart},
+    }
     return {"metadata": metadata, "spec": {"paused": True}}
 
 
 def finished(workspace: Object) -> dict[str, Any]:
     """Return a merge patch that starts this version again; if it was started meanwhile, the patch only ends the restart."""
-    metadata = {"resourceVersion": workspace["metadata"]["resourceVersion"], "annotations": {metadata_keys.RESTART: None}}
+    metadata = {
+        "resourceVersion": workspace["metadata"]["resourceVersion"],
+        "annotations": {metadata_keys.RESTART: None},
+    }
     return {"metadata": metadata} | ({"spec": {"paused": False}} if is_paused(workspace) else {})
 
 
 def given_up(workspace: Object) -> dict[str, Any]:
     """Return a merge patch that ends the restart and leaves the workspace paused, as a user wants it."""
-    return {"metadata": {"resourceVersion": workspace["metadata"]["resourceVersion"], "annotations": {metadata_keys.RESTART: None}}}
+    return {
+        "metadata": {
+            "resourceVersion": workspace["metadata"]["resourceVersion"],
+            "annotations": {metadata_keys.RESTART: None},
+        }
+    }

@@ -55,7 +55,9 @@ def render(text: str, http_path_prefix: Callable[[str], str]) -> str:
                 after += 1
         call = _CALL.fullmatch(action.strip())
         if call is None:
-            raise TemplateError(f'{_short(text[start : end + 2])} is not known: only {{{{ httpPathPrefix "port id" }}}} is')
+            raise TemplateError(
+                f'{_short(text[start : end + 2])} is not known: only {{{{ httpPathPrefix "port id" }}}} is'
+            )
         parts += (before, http_path_prefix(call[1] if call[1] is not None else call[2]))
         at = after
     return "".join((*parts, text[at:]))

@@ -76,7 +76,9 @@ class StaleCache(Generic[Key, Value]):
         self._reads: dict[Key, _Read[Value]] = {}
         self._tasks = Supervisor(log)
 
-    async def get(self, key: Key, read: Callable[[], Awaitable[Value]], lifetime: Callable[[Value], Lifetime]) -> Value:
+    async def get(
+        self, key: Key, read: Callable[[], Awaitable[Value]], lifetime: Callable[[Value], Lifetime]
+    ) -> Value:
         """Return the value, read by `read` when there is none that is fresh.
 
         Raises the `ClusterError` of `read`, or `Unreachable` when it takes longer than `first_seconds` and no value is known.
@@ -90,7 +92,9 @@ class StaleCache(Generic[Key, Value]):
             if now < entry.fresh_until or now < entry.retry_at:
                 return entry.value
         reading = self._reads.get(key) or self._begin(key, read, lifetime)
-        limit = self._first_seconds if entry is None else 0.0 if entry.pause else self._patience_seconds
+        limit = (
+            self._first_seconds if entry is None else 0.0 if entry.pause else self._patience_seconds
+        )
         left = reading.started + limit - asyncio.get_running_loop().time()
         if left > 0 and not reading.task.done():
             await asyncio.wait({reading.task}, timeout=left)
@@ -128,8 +132,12 @@ class StaleCache(Generic[Key, Value]):
     def __len__(self) -> int:
         return len(self._entries)
 
-    def _begin(self, key: Key, read: Callable[[], Awaitable[Value]], lifetime: Callable[[Value], Lifetime]) -> _Read[Value]:
-        task = self._tasks.run_once("Reading from the cluster", self._read(key, read, lifetime), expected=(ClusterError,))
+    def _begin(
+        self, key: Key, read: Callable[[], Awaitable[Value]], lifetime: Callable[[Value], Lifetime]
+    ) -> _Read[Value]:
+        task = self._tasks.run_once(
+            "Reading from the cluster", self._read(key, read, lifetime), expected=(ClusterError,)
+        )
         reading = self._reads[key] = _Read(task, asyncio.get_running_loop().time())
 
         def ended(task: asyncio.Task[Value]) -> None:
@@ -139,7 +147,9 @@ class StaleCache(Generic[Key, Value]):
         task.add_done_callback(ended)
         return reading
 
-    async def _read(self, key: Key, read: Callable[[], Awaitable[Value]], lifetime: Callable[[Value], Lifetime]) -> Value:
+    async def _read(
+        self, key: Key, read: Callable[[], Awaitable[Value]], lifetime: Callable[[Value], Lifetime]
+    ) -> Value:
         try:
             async with timeout(READ_SECONDS):
                 value = await read()

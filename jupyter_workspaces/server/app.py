@@ -31,12 +31,16 @@ class JupyterWorkspaces(ExtensionApp):
     load_other_extensions = True
 
     kubeconfig = Unicode(
-        "", config=True, help="Kubeconfig of the cluster to use. Empty: KUBECONFIG, the pod's own cluster, else the local cluster."
+        "",
+        config=True,
+        help="Kubeconfig of the cluster to use. Empty: KUBECONFIG, the pod's own cluster, else the local cluster.",
     )
     context = Unicode("", config=True, help="Context of the kubeconfig. Empty: its current one.")
     embedded = Bool(False, config=True, help="Use the local cluster whatever KUBECONFIG says.")
     directory = Unicode(
-        "", config=True, help="Where the local cluster keeps its data. Empty: JUPYTER_WORKSPACES_HOME, else Jupyter's data directory."
+        "",
+        config=True,
+        help="Where the local cluster keeps its data. Empty: JUPYTER_WORKSPACES_HOME, else Jupyter's data directory.",
     )
     local_parts = List(
         Unicode(),
@@ -83,11 +87,17 @@ class JupyterWorkspaces(ExtensionApp):
         "Empty: at the server's own address. See docs/workspaces-url.md.",
     )
     workspaces_port = Int(
-        0, config=True, help="Port to listen on for workspaces_url, for a reverse proxy in front. 0: the URL's own port if it is loopback."
+        0,
+        config=True,
+        help="Port to listen on for workspaces_url, for a reverse proxy in front. 0: the URL's own port if it is loopback.",
     )
-    workspaces_ip = Unicode("", config=True, help="Address to listen on with workspaces_port. Empty: 127.0.0.1.")
+    workspaces_ip = Unicode(
+        "", config=True, help="Address to listen on with workspaces_port. Empty: 127.0.0.1."
+    )
     workspaces_session_hours = Float(
-        12.0, config=True, help="Hours without a request after which a browser must sign in to a workspace at workspaces_url again."
+        12.0,
+        config=True,
+        help="Hours without a request after which a browser must sign in to a workspace at workspaces_url again.",
     )
     request_headers = List(
         Unicode(),
@@ -107,7 +117,9 @@ class JupyterWorkspaces(ExtensionApp):
         help="With --trusted-header-auth: names of cookies that reach workspaces although no workspace has set them by HTTP, which "
         "a page's scripts may have done. A name that ends in * stands for all that begin so.",
     )
-    api_path = Unicode("workspaces/api/v1", help="Where the API is served, below the server's base URL.")
+    api_path = Unicode(
+        "workspaces/api/v1", help="Where the API is served, below the server's base URL."
+    )
 
     services: Services
     _keeper: Keeper | None = None
@@ -126,13 +138,20 @@ class JupyterWorkspaces(ExtensionApp):
 
         self.settings[TAB_NOTICES] = self.tab_notices
         self.settings[LIMITS] = Limits(
-            self.page_seconds, self.response_seconds, self.websocket_message_mib * 2**20, self.websocket_ping_seconds
+            self.page_seconds,
+            self.response_seconds,
+            self.websocket_message_mib * 2**20,
+            self.websocket_ping_seconds,
         )
-        self.settings[PASSING] = Passing(tuple(self.request_headers), tuple(self.response_headers), tuple(self.cookies))
+        self.settings[PASSING] = Passing(
+            tuple(self.request_headers), tuple(self.response_headers), tuple(self.cookies)
+        )
         serverapp = self.serverapp
         assert serverapp is not None
         prefix = url_path_join(serverapp.base_url, self.api_path)
-        self.services = Services(self.choose_endpoint, prefix, self._hint, self._files_of, serverapp.base_url)
+        self.services = Services(
+            self.choose_endpoint, prefix, self._hint, self._files_of, serverapp.base_url
+        )
         self.settings[SETTING] = self.services
         provider = serverapp.identity_provider
         # Jupyter's own providers hand out random names; any other one vouches for its users.
@@ -172,12 +191,18 @@ class JupyterWorkspaces(ExtensionApp):
             origin = parse(self.workspaces_url)
             listeners.check_addresses(origin, serverapp)
             served = listeners.origin_application(serverapp.base_url, serverapp.web_app.settings)
-            if (own := listeners.own_port(origin, serverapp, self.workspaces_ip, self.workspaces_port)) is not None:
+            if (
+                own := listeners.own_port(
+                    origin, serverapp, self.workspaces_ip, self.workspaces_port
+                )
+            ) is not None:
                 self._listener = listeners.Listener(served, serverapp, *own)
         except BadOrigin as why:
             self.log.critical("%s", why)
             serverapp.exit(2)
-        serverapp.web_app.settings[ORIGIN] = SeparateOrigin(origin, serverapp.base_url, idle_seconds=3600 * self.workspaces_session_hours)
+        serverapp.web_app.settings[ORIGIN] = SeparateOrigin(
+            origin, serverapp.base_url, idle_seconds=3600 * self.workspaces_session_hours
+        )
         self.services.workspaces_url = origin.url
         listeners.serve_by_host(serverapp.web_app, served, origin)
         return listeners.server_rules(serverapp.base_url, serverapp)
@@ -204,7 +229,9 @@ class JupyterWorkspaces(ExtensionApp):
         from .http.identity import HeaderIdentities
 
         assert self.serverapp is not None
-        return not os.environ.get("JUPYTER_WORKSPACE") and not isinstance(self.serverapp.identity_provider, HeaderIdentities)
+        return not os.environ.get("JUPYTER_WORKSPACE") and not isinstance(
+            self.serverapp.identity_provider, HeaderIdentities
+        )
 
     def _serve_origin(self, serverapp: Any) -> None:
         """Now that the server's own port is known, which may have been another one than it was told."""
@@ -215,8 +242,14 @@ class JupyterWorkspaces(ExtensionApp):
         separate = separate_origin(serverapp.web_app.settings)
         try:
             listeners.check_addresses(separate.origin, serverapp)
-            if self._listener is None and separate.origin.is_loopback and separate.origin.port != serverapp.port:
-                raise BadOrigin(f"workspaces_url {separate.origin.url} names the port of this server, which is {serverapp.port} now.")
+            if (
+                self._listener is None
+                and separate.origin.is_loopback
+                and separate.origin.port != serverapp.port
+            ):
+                raise BadOrigin(
+                    f"workspaces_url {separate.origin.url} names the port of this server, which is {serverapp.port} now."
+                )
         except BadOrigin as why:
             self.log.critical("%s", why)
             serverapp.exit(2)
@@ -233,7 +266,9 @@ class JupyterWorkspaces(ExtensionApp):
         if self._listener is not None:
             await self._listener.stop()
         if self.serverapp is not None:
-            await close(self.serverapp.web_app.settings)  # not `self.settings`, which is a copy from before the first request
+            await close(
+                self.serverapp.web_app.settings
+            )  # not `self.settings`, which is a copy from before the first request
         if SETTING in self.settings:
             await self.settings[SETTING].stop()
 
@@ -241,7 +276,12 @@ class JupyterWorkspaces(ExtensionApp):
         """Blocking. Raises `NoEndpoint`, `LocalClusterError`."""
         from jupyter_workspaces.kube.endpoint import choose
 
-        return choose(self.kubeconfig or None, self.context or None, self._start_embedded, embedded=self.embedded)
+        return choose(
+            self.kubeconfig or None,
+            self.context or None,
+            self._start_embedded,
+            embedded=self.embedded,
+        )
 
     def _files_of(self, endpoint: Endpoint) -> EndpointSource | None:
         """The files that decided for an endpoint, as `choose_endpoint` reads them; None for a pod's own cluster."""
@@ -257,7 +297,9 @@ class JupyterWorkspaces(ExtensionApp):
             paths = [Path(self.kubeconfig).expanduser()] if self.kubeconfig else default_paths()
             return EndpointSource(tuple(paths), self.context or None)
         kubeconfig, process = files(self.directory or None)
-        return EndpointSource((kubeconfig,), files=(process,), answers=partial(answers, self.directory or None))
+        return EndpointSource(
+            (kubeconfig,), files=(process,), answers=partial(answers, self.directory or None)
+        )
 
     def _start_embedded(self) -> Path:
         """The first request starts it; after that it is only brought back when it died, not when somebody stopped it."""
@@ -278,4 +320,6 @@ class JupyterWorkspaces(ExtensionApp):
     def _hint(self, change: dict[str, Any]) -> None:
         """JupyterLab's tabs listen on the server's event bus and read again what a hint names."""
         if self.serverapp is not None and self.serverapp.event_logger is not None:
-            self.serverapp.event_logger.emit(schema_id="https://events.jupyter.org/jupyter_workspaces/change", data=change)
+            self.serverapp.event_logger.emit(
+                schema_id="https://events.jupyter.org/jupyter_workspaces/change", data=change
+            )

@@ -66,13 +66,23 @@ class Cache:
         self.kinds = Scoped(cluster, WORKSPACE_KINDS, here, strict=True, times=times)
         self.pods = Scoped(cluster, PODS, here, times=times)
         self.stateful_sets = Scoped(cluster, STATEFUL_SETS, here, times=times)
-        self.services = Scoped(cluster, SERVICES, here, label_selector=metadata_keys.WORKSPACE_NAME, times=times)
+        self.services = Scoped(
+            cluster, SERVICES, here, label_selector=metadata_keys.WORKSPACE_NAME, times=times
+        )
         self.claims = Scoped(cluster, PERSISTENT_VOLUME_CLAIMS, here, strict=True, times=times)
         self.volumes = Scoped(cluster, PERSISTENT_VOLUMES, here, times=times)
         self.storage_classes = Scoped(cluster, STORAGE_CLASSES, here, strict=True, times=times)
         self.namespaces = Namespaces(cluster, here, times)
-        self.pictures = Scoped(cluster, CONFIG_MAPS, here, label_selector=f"{metadata_keys.IMAGE_SOURCE}=true", times=times)
-        self.reflectors: dict[Resource, Scoped] = {found.resource: found for found in vars(self).values() if isinstance(found, Scoped)}
+        self.pictures = Scoped(
+            cluster,
+            CONFIG_MAPS,
+            here,
+            label_selector=f"{metadata_keys.IMAGE_SOURCE}=true",
+            times=times,
+        )
+        self.reflectors: dict[Resource, Scoped] = {
+            found.resource: found for found in vars(self).values() if isinstance(found, Scoped)
+        }
         self._pulse = Pulse(cluster, self._leaves, times)
         self._pods_of: dict[Key, set[Key]] = {}
         self._services_of: dict[Key, set[Key]] = {}
@@ -93,11 +103,15 @@ class Cache:
         for reflector in self.reflectors.values():
             reflector.start()
         self._pulse.start()
-        await asyncio.gather(*(reflector.answered(seconds) for reflector in self.reflectors.values()))
+        await asyncio.gather(
+            *(reflector.answered(seconds) for reflector in self.reflectors.values())
+        )
         if (denied := self.workspaces.denied) is not None:
             raise denied
         for reflector in self.reflectors.values():
-            if not reflector.ready and reflector.denied is None:  # not listed yet: its objects are unknown
+            if (
+                not reflector.ready and reflector.denied is None
+            ):  # not listed yet: its objects are unknown
                 raise _unlisted(reflector)
 
     async def reach(self, namespace: str) -> None:
@@ -147,9 +161,17 @@ class Cache:
             if not watched:
                 await self.workspaces.drop(namespace)
             raise
-        rest = [found for found in self.reflectors.values() if found.parts and found.resource.namespaced and found is not self.workspaces]
-        for outcome in await asyncio.gather(*(found.add(namespace) for found in rest), return_exceptions=True):
-            if isinstance(outcome, BaseException) and not isinstance(outcome, (Forbidden, NotFound)):
+        rest = [
+            found
+            for found in self.reflectors.values()
+            if found.parts and found.resource.namespaced and found is not self.workspaces
+        ]
+        for outcome in await asyncio.gather(
+            *(found.add(namespace) for found in rest), return_exceptions=True
+        ):
+            if isinstance(outcome, BaseException) and not isinstance(
+                outcome, (Forbidden, NotFound)
+            ):
                 raise outcome  # not listed is not empty; the next call retries
         await self.namespaces.learn(namespace)
         self._reached[namespace] = None
@@ -157,7 +179,11 @@ class Cache:
     async def _make_room(self) -> None:
         """Stop watching the least recently used namespace. Raises `Forbidden` if all are in use."""
         while len({*(parts := self.workspaces.parts), *self._reaching}) > MOST_NAMESPACES:
-            idle = [name for name in self._reached if name in parts and name != self.endpoint.namespace and not self._held[name]]
+            idle = [
+                name
+                for name in self._reached
+                if name in parts and name != self.endpoint.namespace and not self._held[name]
+            ]
             if not idle:
                 raise Forbidden(
                     f"The limit of {MOST_NAMESPACES} separately watched namespaces is reached, and all are in use. "
@@ -183,7 +209,14 @@ class Cache:
     @property
     def stale_since(self) -> datetime | None:
         """Time of the last contact with the cluster (UTC) if the cache is stale; None while live."""
-        return min((since for found in self.reflectors.values() if (since := found.stale_since) is not None), default=None)
+        return min(
+            (
+                since
+                for found in self.reflectors.values()
+                if (since := found.stale_since) is not None
+            ),
+            default=None,
+        )
 
     @property
     def stale_reason(self) -> str:
@@ -201,7 +234,10 @@ class Cache:
     @property
     def health(self) -> list[Health]:
         """Health of its tasks, one for each watched resource type and namespace."""
-        return [self._pulse.task.health, *(found for reflector in self.reflectors.values() for found in reflector.health)]
+        return [
+            self._pulse.task.health,
+            *(found for reflector in self.reflectors.values() for found in reflector.health),
+        ]
 
     @property
     def healthy(self) -> bool:
@@ -222,7 +258,11 @@ class Cache:
     def pods_of(self, workspace: Object) -> list[Object]:
         """The workspace's pods: two while one goes and another comes."""
         keys = self._pods_of.get(_of(workspace), ())
-        return [pod for key in keys if (pod := self.pods.get(key[1], key[0])) is not None and self.owns_pod(workspace, pod)]
+        return [
+            pod
+            for key in keys
+            if (pod := self.pods.get(key[1], key[0])) is not None and self.owns_pod(workspace, pod)
+        ]
 
     def owns_pod(self, workspace: Object, pod: Object) -> bool:
         """Whether the pod is owned by a StatefulSet of the workspace. Labels are not trusted.
@@ -241,7 +281,9 @@ class Cache:
         """StatefulSets that the workspace controls."""
         metadata = workspace["metadata"]
         keys = self._sets_of.get((metadata["namespace"], metadata["uid"]), ())
-        held = [found for key in keys if (found := self.stateful_sets.get(key[1], key[0])) is not None]
+        held = [
+            found for key in keys if (found := self.stateful_sets.get(key[1], key[0])) is not None
+        ]
         return [one for one in held if controls(workspace, one)]
 
     def strangers_of(self, workspace: Object, service: Object) -> list[Object]:
@@ -252,14 +294,18 @@ class Cache:
         return [
             pod
             for pod in labelled
-            if selector.items() <= (pod["metadata"].get("labels") or {}).items() and not self.owns_pod(workspace, pod)
+            if selector.items() <= (pod["metadata"].get("labels") or {}).items()
+            and not self.owns_pod(workspace, pod)
         ]
 
     def services_of(self, workspace: Object) -> list[Object]:
         """Services that the workspace controls and that lead to its pods only, the oldest first."""
         keys, headless = self._services_of.get(_of(workspace), ()), self.endpoint.embedded
         found = [held for key in keys if (held := self.services.get(key[1], key[0])) is not None]
-        return sorted((held for held in found if is_workspace_service(workspace, held, headless=headless)), key=age)
+        return sorted(
+            (held for held in found if is_workspace_service(workspace, held, headless=headless)),
+            key=age,
+        )
 
     def pod_of(self, workspace: Object) -> Object | None:
         """The workspace's pod: the one that its status names, else one that is not being deleted, else the youngest."""
@@ -267,7 +313,11 @@ class Cache:
 
         def rank(pod: Object) -> tuple[bool, bool, str]:
             metadata = pod["metadata"]
-            return not metadata.get("deletionTimestamp"), metadata["name"] == named, str(metadata["creationTimestamp"])
+            return (
+                not metadata.get("deletionTimestamp"),
+                metadata["name"] == named,
+                str(metadata["creationTimestamp"]),
+            )
 
         return max(self.pods_of(workspace), key=rank, default=None)
 
@@ -281,7 +331,13 @@ def _unlisted(reflector: Scoped) -> Exception:
     return error or TimeoutError(f"{reflector.resource.plural} were not listed")
 
 
-def _index(by: Callable[[Object], Key], index: dict[Key, set[Key]], change: str, obj: Object, previous: Object | None) -> None:
+def _index(
+    by: Callable[[Object], Key],
+    index: dict[Key, set[Key]],
+    change: str,
+    obj: Object,
+    previous: Object | None,
+) -> None:
     for known in (previous, obj):
         if known is not None and (held := index.get(by(known))) is not None:
             held.discard(key_of(known))
@@ -297,7 +353,9 @@ def _of(workspace: Object) -> Key:
 
 def _labelled(obj: Object) -> Key:
     """Namespace and name of the workspace that an object says it is of."""
-    return obj["metadata"]["namespace"], (obj["metadata"].get("labels") or {}).get(metadata_keys.WORKSPACE_NAME) or ""
+    return obj["metadata"]["namespace"], (obj["metadata"].get("labels") or {}).get(
+        metadata_keys.WORKSPACE_NAME
+    ) or ""
 
 
 def _controlled(obj: Object) -> Key:

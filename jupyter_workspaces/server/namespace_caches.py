@@ -59,7 +59,11 @@ class Scoped(Reflector):
         part = self._parts.get(namespace)
         if part is None:
             part = self._parts[namespace] = Reflector(
-                self._cluster, self.resource, namespace, label_selector=self._labels, times=self.times
+                self._cluster,
+                self.resource,
+                namespace,
+                label_selector=self._labels,
+                times=self.times,
             )
             self._unsubscribe[namespace] = part.listen(self._tell)
             part.start()
@@ -89,7 +93,10 @@ class Scoped(Reflector):
     def stale_since(self) -> datetime | None:
         if super().ready or not self._parts:
             return super().stale_since
-        return min((since for part in self._parts.values() if (since := part.stale_since) is not None), default=None)
+        return min(
+            (since for part in self._parts.values() if (since := part.stale_since) is not None),
+            default=None,
+        )
 
     @property
     def health(self) -> list[Health]:
@@ -164,7 +171,9 @@ class Scoped(Reflector):
             self._objects[key_of(obj)] = obj
             if revision_of(obj) > listed:
                 self._written[key_of(obj)] = revision_of(obj)
-        replaced = [part for namespace in list(self._parts) if (part := self._detach(namespace)) is not None]
+        replaced = [
+            part for namespace in list(self._parts) if (part := self._detach(namespace)) is not None
+        ]
         super()._listed(listing)
         self._replaced += replaced
 
@@ -177,7 +186,9 @@ class Scoped(Reflector):
 class Namespaces(Scoped):
     """All namespaces, else those that somebody works in, as far as they may be seen."""
 
-    def __init__(self, cluster: Cluster, namespaces: Sequence[str], times: Times | None = None) -> None:
+    def __init__(
+        self, cluster: Cluster, namespaces: Sequence[str], times: Times | None = None
+    ) -> None:
         super().__init__(cluster, NAMESPACES, namespaces, times=times)
         self._known: dict[Key, Object] = {}
 

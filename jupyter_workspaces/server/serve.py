@@ -47,13 +47,23 @@ class ServeApp(ServerApp):
     default_services: ClassVar[tuple[str, ...]] = ("auth", "security")  # type: ignore[assignment, misc]
 
     no_auth = Bool(
-        False, config=True, help="Ask nobody who they are. Binds loopback only; foreign origins and hosts are refused all the same."
+        False,
+        config=True,
+        help="Ask nobody who they are. Binds loopback only; foreign origins and hosts are refused all the same.",
     )
     trusted_header_auth = Bool(
-        False, config=True, help="Believe the headers that name user and groups, and ask the cluster what they may. Only behind a proxy."
+        False,
+        config=True,
+        help="Believe the headers that name user and groups, and ask the cluster what they may. Only behind a proxy.",
     )
-    runtime_file = Unicode("", config=True, help="Where to write url, token and pid once it listens (mode 0600).")
-    idle_minutes = Float(0, config=True, help="End after so many minutes without a request or an open stream. 0: never.")
+    runtime_file = Unicode(
+        "", config=True, help="Where to write url, token and pid once it listens (mode 0600)."
+    )
+    idle_minutes = Float(
+        0,
+        config=True,
+        help="End after so many minutes without a request or an open stream. 0: never.",
+    )
 
     max_connections = Integer(
         min=1,
@@ -61,13 +71,30 @@ class ServeApp(ServerApp):
         help="Connections that are open at once; beyond it the longest idle one is closed. At most half of the files that the "
         "process may open. Default: JUPYTER_WORKSPACES_MAX_CONNECTIONS, else 2048.",
     )
-    head_timeout = Float(15, min=0.1, config=True, help="Seconds from a connection to the end of its first request's headers.")
-    keep_alive_timeout = Float(75, min=0.1, config=True, help="Seconds between two requests of a connection.")
-    body_timeout = Float(60, min=0.1, config=True, help="Seconds for the whole body of a request to the API.")
-    body_idle_timeout = Float(
-        30, min=0.1, config=True, help="Seconds without a byte of a body, of uploads into a workspace as well, which have no other limit."
+    head_timeout = Float(
+        15,
+        min=0.1,
+        config=True,
+        help="Seconds from a connection to the end of its first request's headers.",
     )
-    max_buffered_bytes = Integer(64 * 2**20, min=1, config=True, help="Bytes of all request bodies together that are held in memory.")
+    keep_alive_timeout = Float(
+        75, min=0.1, config=True, help="Seconds between two requests of a connection."
+    )
+    body_timeout = Float(
+        60, min=0.1, config=True, help="Seconds for the whole body of a request to the API."
+    )
+    body_idle_timeout = Float(
+        30,
+        min=0.1,
+        config=True,
+        help="Seconds without a byte of a body, of uploads into a workspace as well, which have no other limit.",
+    )
+    max_buffered_bytes = Integer(
+        64 * 2**20,
+        min=1,
+        config=True,
+        help="Bytes of all request bodies together that are held in memory.",
+    )
 
     last_request = 0.0
     lost = False
@@ -128,13 +155,18 @@ class ServeApp(ServerApp):
     def init_webapp(self) -> None:
         if self.no_auth:
             if self.ip not in _LOOPBACK:
-                self.log.critical("--no-auth serves this machine only: use --ip 127.0.0.1, not %s.", self.ip or "all addresses")
+                self.log.critical(
+                    "--no-auth serves this machine only: use --ip 127.0.0.1, not %s.",
+                    self.ip or "all addresses",
+                )
                 self.exit(2)
             self.tornado_settings = {**self.tornado_settings, "disable_check_xsrf": True}
             self.allow_remote_access = False
         if self.trusted_header_auth:
             if self.no_auth:
-                self.log.critical("Choose one: --no-auth asks nobody who they are, --trusted-header-auth lets a proxy say it.")
+                self.log.critical(
+                    "Choose one: --no-auth asks nobody who they are, --trusted-header-auth lets a proxy say it."
+                )
                 self.exit(2)
             # No cookie signs anybody in here, so there is none that another site could use. Our handlers ask who it is when it is time.
             self.allow_unauthenticated_access = True
@@ -206,12 +238,16 @@ class ServeApp(ServerApp):
     def _write_runtime_file(self, path: Path) -> None:
         told = {
             "url": self.local_url.partition("?")[0],
-            "token": "" if self.no_auth or self.trusted_header_auth else self.identity_provider.token,
+            "token": ""
+            if self.no_auth or self.trusted_header_auth
+            else self.identity_provider.token,
             "pid": os.getpid(),
         }
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f"{path.name}.{os.getpid()}")
-        with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        with open(
+            os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
+        ) as file:
             json.dump(told, file)
         partial.replace(path)
 
@@ -265,12 +301,18 @@ def main(
         },
     }
     if no_auth:
-        settings["IdentityProvider"] = {"token": ""}  # who may ask at all is decided by Host and Origin
+        settings["IdentityProvider"] = {
+            "token": ""
+        }  # who may ask at all is decided by Host and Origin
     elif trusted_header_auth:
-        settings["ServeApp"]["identity_provider_class"] = "jupyter_workspaces.server.http.identity.HeaderIdentities"
+        settings["ServeApp"]["identity_provider_class"] = (
+            "jupyter_workspaces.server.http.identity.HeaderIdentities"
+        )
         settings["HeaderIdentities"] = dict(header_names or {})
     elif runtime_file:
-        settings["IdentityProvider"] = {"token": secrets.token_urlsafe(32)}  # told by the file alone; a token of Jupyter's own is logged
+        settings["IdentityProvider"] = {
+            "token": secrets.token_urlsafe(32)
+        }  # told by the file alone; a token of Jupyter's own is logged
     descriptors.raise_limit()
     server = ServeApp.instance(config=Config(settings))
     server.initialize([], find_extensions=False)
@@ -303,7 +345,12 @@ def _from_command_line() -> None:
     chosen = parser.parse_args()
     try:
         with Lock(chosen.runtime_file.with_name("serve.lock")):
-            main(port=0, runtime_file=str(chosen.runtime_file), idle_minutes=chosen.idle_minutes, quiet=True)
+            main(
+                port=0,
+                runtime_file=str(chosen.runtime_file),
+                idle_minutes=chosen.idle_minutes,
+                quiet=True,
+            )
     except Held:
         return  # another client was faster; its server serves this one too
 

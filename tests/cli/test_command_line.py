@@ -27,11 +27,16 @@ def run(*arguments: str, answer: str | None = None) -> Result:
 
 
 def test_a_list_is_aligned_columns(server: Served) -> None:
-    server.add(workspace("dora"), workspace("eve-with-a-long-name", "Error", stateMessage="No node has a free GPU."))
+    server.add(
+        workspace("dora"),
+        workspace("eve-with-a-long-name", "Error", stateMessage="No node has a free GPU."),
+    )
     done = run("list")
     head, first, second = done.stdout.splitlines()
     assert done.exit_code == 0
-    assert [line.index(word) for line, word in ((head, "NAME"), (first, "dora"), (second, "eve"))] == [head.index("NAME")] * 3
+    assert [
+        line.index(word) for line, word in ((head, "NAME"), (first, "dora"), (second, "eve"))
+    ] == [head.index("NAME")] * 3
     assert second.startswith("Needs attention")
     assert second.endswith("No node has a free GPU.")
     assert "\x1b" not in done.stdout  # colour only on a terminal
@@ -41,7 +46,10 @@ def test_the_same_for_scripts(server: Served) -> None:
     server.add(workspace("dora"), workspace("eve", "Paused"))
     found = json.loads(run("list", "-o", "json").stdout)
     assert found == yaml.safe_load(run("list", "-o", "yaml").stdout)
-    assert [(one["name"], one["state"], one["paused"]) for one in found] == [("dora", "Running", False), ("eve", "Paused", True)]
+    assert [(one["name"], one["state"], one["paused"]) for one in found] == [
+        ("dora", "Running", False),
+        ("eve", "Paused", True),
+    ]
     assert run("list", "-o", "name").stdout == "dora\neve\n"
 
 
@@ -63,12 +71,28 @@ def test_namespaces(server: Served) -> None:
 
 def test_spawn_says_what_it_did_and_shows_progress_beside_it(server: Served) -> None:
     server.claims["sales"] = claim("sales")
-    done = run("spawn", "jupyterlab", "dora", "--size", "Tiny", "--data", "sales:/data/sales:ro", "--label", "team=risk")
+    done = run(
+        "spawn",
+        "jupyterlab",
+        "dora",
+        "--size",
+        "Tiny",
+        "--data",
+        "sales:/data/sales:ro",
+        "--label",
+        "team=risk",
+    )
     assert done.exit_code == 0, done.output
     assert done.stdout == "Started dora\n"
     assert "open dora" in done.stderr
-    body = next(body["data"] for method, path, body in server.asked if (method, path) == ("POST", "workspaces/default"))
-    assert body["podTemplate"]["volumes"]["data"] == [{"pvcName": "sales", "mountPath": "/data/sales", "readOnly": True}]
+    body = next(
+        body["data"]
+        for method, path, body in server.asked
+        if (method, path) == ("POST", "workspaces/default")
+    )
+    assert body["podTemplate"]["volumes"]["data"] == [
+        {"pvcName": "sales", "mountPath": "/data/sales", "readOnly": True}
+    ]
     assert body["podTemplate"]["podMetadata"]["labels"] == {"team": "risk"}
 
 
@@ -90,9 +114,13 @@ def test_open_writes_the_address(server: Served) -> None:
 def test_logs_without_their_times(server: Served) -> None:
     server.add(workspace("dora"))
     assert run("logs", "dora", "--tail", "2").stdout == "line 0\nline 1\n"
-    assert run("logs", "dora", "--tail", "1", "--timestamps").stdout == "2026-09-21T14:00:00Z line 0\n"
+    assert (
+        run("logs", "dora", "--tail", "1", "--timestamps").stdout == "2026-09-21T14:00:00Z line 0\n"
+    )
     assert run("logs", "dora", "--tail", "2", "--follow").stdout == "line 0\nline 1\n"
-    assert json.loads(run("logs", "dora", "--tail", "1", "-o", "json").stdout)["lines"] == ["line 0"]
+    assert json.loads(run("logs", "dora", "--tail", "1", "-o", "json").stdout)["lines"] == [
+        "line 0"
+    ]
 
 
 def test_delete_asks_and_says_what_stays(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,7 +158,9 @@ def test_on_a_terminal_no_is_an_answer(server: Served) -> None:
 def test_claims(server: Served) -> None:
     assert run("claims", "create", "sales", "--size", "10Gi").stdout == "Made sales\n"
     assert server.asked[-1][2]["data"]["requests"] == {"storage": "10Gi"}
-    assert server.asked[-1][2]["data"]["storageClassName"] == "standard"  # the first that may be used
+    assert (
+        server.asked[-1][2]["data"]["storageClassName"] == "standard"
+    )  # the first that may be used
     assert run("claims", "-o", "name").stdout == "sales\n"
     assert run("claims").stdout.splitlines()[1].split() == ["sales", "1Gi", "-"]
     assert run("claims", "delete", "sales").exit_code == 2
@@ -143,7 +173,11 @@ def test_claims(server: Served) -> None:
 
 def test_kinds() -> None:
     assert run("kinds", "-o", "name").stdout == "jupyterlab\nrstudio\n"
-    assert json.loads(run("kinds", "-o", "json").stdout)[0]["images"] == ["scipy_190", "torch_cpu", "torch_gpu"]
+    assert json.loads(run("kinds", "-o", "json").stdout)[0]["images"] == [
+        "scipy_190",
+        "torch_cpu",
+        "torch_gpu",
+    ]
 
 
 def test_watch_tells_changes_and_nothing_twice(server: Served) -> None:
@@ -181,9 +215,17 @@ def test_watch_tells_changes_and_nothing_twice(server: Served) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["pause", "nobody"], 3, "Error: There is no workspace nobody in default.\n`jupyter workspaces list` shows what there is.\n"),
+        (
+            ["pause", "nobody"],
+            3,
+            "Error: There is no workspace nobody in default.\n`jupyter workspaces list` shows what there is.\n",
+        ),
         (["spawn", "jupytrlab"], 3, "`jupyter workspaces kinds` shows them."),
-        (["spawn", "jupyterlab", "x", "--data", "sales:/d"], 3, "`jupyter workspaces claims create sales` makes it."),
+        (
+            ["spawn", "jupyterlab", "x", "--data", "sales:/d"],
+            3,
+            "`jupyter workspaces claims create sales` makes it.",
+        ),
         (["spawn", "jupyterlab", "x", "--size", "Big"], 1, "ask for GPU access"),
         (["spawn", "jupyterlab", "x", "--data", "sales"], 2, "write CLAIM:PATH"),
         (["spawn", "jupyterlab", "x", "--label", "team"], 2, "write KEY=VALUE"),
@@ -194,7 +236,9 @@ def test_watch_tells_changes_and_nothing_twice(server: Served) -> None:
         (["list", "--watch", "-o", "yaml"], 2, "--watch writes table, json, name."),
     ],
 )
-def test_what_goes_wrong_has_a_code_and_a_sentence(arguments: list[str], code: int, said: str) -> None:
+def test_what_goes_wrong_has_a_code_and_a_sentence(
+    arguments: list[str], code: int, said: str
+) -> None:
     done = run(*arguments)
     assert done.exit_code == code, done.output
     assert said in done.stderr
@@ -228,7 +272,13 @@ def complete(*words: str) -> list[str]:
         "COMP_WORDS": " ".join(["jupyter-workspaces", *words]),
         "COMP_CWORD": str(len(words)),
     }
-    done = subprocess.run([sys.executable, "-m", "jupyter_workspaces.cli"], env=environment, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(
+        [sys.executable, "-m", "jupyter_workspaces.cli"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
     return [line.partition(",")[2] for line in done.stdout.splitlines() if line]
 
 
@@ -263,10 +313,24 @@ def test_a_local_cluster_starts_with_the_parts_that_were_asked_for(alone: Path) 
     log.touch()
     try:
         done = run(
-            "local", "start", "--controller", "off", "--node", "simulated", "--ready-after", "0.5", "--pod-log", str(log), "-o", "json"
+            "local",
+            "start",
+            "--controller",
+            "off",
+            "--node",
+            "simulated",
+            "--ready-after",
+            "0.5",
+            "--pod-log",
+            str(log),
+            "-o",
+            "json",
         )
         assert done.exit_code == 0, done.stderr
-        assert json.loads(done.stdout)["parts"] == f"--controller off --node simulated --ready-after 0.5 --pod-log {log}"
+        assert (
+            json.loads(done.stdout)["parts"]
+            == f"--controller off --node simulated --ready-after 0.5 --pod-log {log}"
+        )
         refused = run("local", "start", "--without-controller")
         assert refused.exit_code == 1
         assert "Stop it" in refused.stderr
@@ -289,7 +353,10 @@ def test_what_ends_kernels_needs_yes_where_nobody_can_be_asked(server: Served, a
     server.kernels = [{"id": "1", "execution_state": "busy"}]
     done = run(action, "dora")
     assert (done.exit_code, done.stdout) == (2, "")
-    assert f"{action.title()} dora? 1 kernel is running; its variables are lost. Not a terminal: add --yes to confirm." in done.stderr
+    assert (
+        f"{action.title()} dora? 1 kernel is running; its variables are lost. Not a terminal: add --yes to confirm."
+        in done.stderr
+    )
     assert not server.items[("default", "dora")]["paused"]
     assert run(action, "dora", "--yes").exit_code == 0
 
@@ -298,7 +365,9 @@ def test_a_list_for_scripts_has_times_volumes_and_sizes(server: Served) -> None:
     server.add(workspace("dora"))
     server.claims["sales"] = claim("sales") | {"workspaces": [{"name": "dora"}]}
     found = json.loads(run("list", "-o", "json").stdout)[0]
-    assert {name: found[name] for name in ("created", "last_used", "volumes", "cpu", "memory", "gpu")} == {
+    assert {
+        name: found[name] for name in ("created", "last_used", "volumes", "cpu", "memory", "gpu")
+    } == {
         "created": "2026-09-21T14:00:00Z",
         "last_used": None,
         "volumes": ["sales"],
@@ -306,7 +375,9 @@ def test_a_list_for_scripts_has_times_volumes_and_sizes(server: Served) -> None:
         "memory": 536870912,
         "gpu": None,
     }
-    document = (Path(__file__).resolve().parents[2] / "docs" / "command-line.md").read_text(encoding="utf-8")
+    document = (Path(__file__).resolve().parents[2] / "docs" / "command-line.md").read_text(
+        encoding="utf-8"
+    )
     told = document.partition("## JSON and YAML")[2].partition("\n## ")[0]
     assert all(f"`{name}`" in told for name in found)
 

@@ -14,7 +14,11 @@ from jupyter_workspaces.client import AsyncClient
 def test_a_server_that_hears_from_its_cluster_is_good(server: Served) -> None:
     line = asyncio.run(server_line(AsyncClient(server.url, TOKEN)))
     assert line is not None
-    assert (line.state, line.about, line.found) == ("good", "server", f"the one at {server.url} is connected to local cluster")
+    assert (line.state, line.about, line.found) == (
+        "good",
+        "server",
+        f"the one at {server.url} is connected to local cluster",
+    )
 
 
 def test_a_stale_server_says_since_when(server: Served) -> None:

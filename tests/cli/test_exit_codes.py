@@ -103,7 +103,10 @@ def test_a_value_that_cannot_be(server: Served, command: tuple[str, ...]) -> Non
 
 
 def test_a_value_that_the_server_calls_wrong(server: Served) -> None:
-    wrong = {"message": "The name is wrong.", "cause": {"validation_errors": [{"field": "name", "message": "no capital letters"}]}}
+    wrong = {
+        "message": "The name is wrong.",
+        "cause": {"validation_errors": [{"field": "name", "message": "no capital letters"}]},
+    }
     server.refuse["POST persistentvolumeclaims/default"] = (422, wrong)
     done = run("claims", "create", "Sales")
     assert done.exit_code == WRONG_USE
@@ -130,7 +133,9 @@ def test_what_the_server_refuses(server: Served, status: int) -> None:
         assert run(*command).exit_code == REFUSED, command
 
 
-@pytest.mark.parametrize("command", [("delete", "dora"), ("claims", "delete", "sales"), ("local", "reset")], ids=" ".join)
+@pytest.mark.parametrize(
+    "command", [("delete", "dora"), ("claims", "delete", "sales"), ("local", "reset")], ids=" ".join
+)
 def test_without_a_terminal_what_asks_needs_yes(server: Served, command: tuple[str, ...]) -> None:
     server.add(workspace("dora"))
     server.models[("default", "dora")] = {"podTemplate": {"volumes": {"data": []}}}

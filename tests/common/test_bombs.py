@@ -20,7 +20,12 @@ from typing import Any
 import pytest
 from patience import until
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="memory is bounded and measured as Linux does it")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        sys.platform != "linux", reason="memory is bounded and measured as Linux does it"
+    ),
+]
 
 MEBIBYTE = 2**20
 MEMORY = 3000 * MEBIBYTE
@@ -65,15 +70,26 @@ class Server:
         environment = {name: value for name, value in os.environ.items() if name != "KUBECONFIG"}
         with log.open("wb") as written:
             command = [sys.executable, "-c", LIMIT + program, *arguments]
-            self.process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=written, stderr=written)
+            self.process = subprocess.Popen(
+                command, env=environment, stdin=subprocess.DEVNULL, stdout=written, stderr=written
+            )
         self.log, self.port, self.health = log, 0, "/healthz"
         self.headers: dict[str, str] = {}
 
-    def ask(self, method: str, path: str, body: bytes | None = None, timeout: float = SECONDS, **headers: str) -> tuple[int, bytes]:
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        timeout: float = SECONDS,
+        **headers: str,
+    ) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         sent = self.headers | {name.replace("_", "-"): value for name, value in headers.items()}
         try:
-            connection.request(method, path, body, {name: value for name, value in sent.items() if value})
+            connection.request(
+                method, path, body, {name: value for name, value in sent.items() if value}
+            )
             answer = connection.getresponse()
             return answer.status, answer.read()
         finally:
@@ -83,12 +99,17 @@ class Server:
     def peak(self) -> int:
         """Bytes of memory that it held at once, at most."""
         status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
-        return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) * 1024
+        return (
+            int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1])
+            * 1024
+        )
 
     @contextlib.contextmanager
     def unmoved(self) -> Iterator[None]:
         """While this goes on the server answers others, and takes no memory to speak of."""
-        Path(f"/proc/{self.process.pid}/clear_refs").write_text("5", encoding="ascii")  # begin to measure anew
+        Path(f"/proc/{self.process.pid}/clear_refs").write_text(
+            "5", encoding="ascii"
+        )  # begin to measure anew
         before, over, waits = self.peak, threading.Event(), [0.0]
 
         def look() -> None:
@@ -107,7 +128,9 @@ class Server:
             over.set()
             others.join()
             grown = self.peak - before
-            print(f"took {took:.2f} s, the longest wait of others {max(waits):.3f} s, {grown / MEBIBYTE:.0f} MiB more")
+            print(
+                f"took {took:.2f} s, the longest wait of others {max(waits):.3f} s, {grown / MEBIBYTE:.0f} MiB more"
+            )
         assert took < SECONDS
         assert max(waits) < STALL
         assert grown < GROWTH
@@ -152,9 +175,16 @@ def serving(cluster: Server, folder: Path, how: str) -> Iterator[Server]:
     server = Server(SERVE, str(kubeconfig), str(runtime), how, log=folder / "log")
     try:
         told = json.loads(wait_for(server, runtime))
-        server.port, server.health = int(told["url"].rstrip("/").rpartition(":")[2]), "/api/v1/healthcheck"
+        server.port, server.health = (
+            int(told["url"].rstrip("/").rpartition(":")[2]),
+            "/api/v1/healthcheck",
+        )
         server.headers = {"Content-Type": "application/json"}
-        server.headers |= {"kubeflow-userid": "nobody"} if how == "headers" else {"Authorization": f"token {told['token']}"}
+        server.headers |= (
+            {"kubeflow-userid": "nobody"}
+            if how == "headers"
+            else {"Authorization": f"token {told['token']}"}
+        )
         yield server
     finally:
         server.stop()
@@ -195,12 +225,33 @@ spec:
     % (b"x" * 10_000)
     + b"    - *v\n" * 40_000
 )
-MERGED = b"b: &b {" + b",".join(b"k%d: 1" % number for number in range(20_000)) + b"}\nc:\n" + b"- {<<: *b}\n" * 20_000
+MERGED = (
+    b"b: &b {"
+    + b",".join(b"k%d: 1" % number for number in range(20_000))
+    + b"}\nc:\n"
+    + b"- {<<: *b}\n" * 20_000
+)
 DEEP = b"[" * 500_000
-TWICE = b'{"data":{' + b",".join(b'"k%d":{}' % number for number in range(100_000)) + b'},"data":{}' * 100_000 + b"}"
+TWICE = (
+    b'{"data":{'
+    + b",".join(b'"k%d":{}' % number for number in range(100_000))
+    + b'},"data":{}' * 100_000
+    + b"}"
+)
 NUMBERS = b'{"data":{"name":' + b"9" * 4_000_000 + b"}}"
-BODIES = {"ones": ONES, "aliases": ALIASES, "volumes": EXTRA_VOLUMES, "merges": MERGED, "deep": DEEP}
-JSONS = {"deep": DEEP, "twice": TWICE, "digits": NUMBERS, "many": b'{"data":[' + b"{}," * 1_300_000 + b"{}]}"}
+BODIES = {
+    "ones": ONES,
+    "aliases": ALIASES,
+    "volumes": EXTRA_VOLUMES,
+    "merges": MERGED,
+    "deep": DEEP,
+}
+JSONS = {
+    "deep": DEEP,
+    "twice": TWICE,
+    "digits": NUMBERS,
+    "many": b'{"data":[' + b"{}," * 1_300_000 + b"{}]}",
+}
 DOUBLING = [{"op": "add", "path": "/data", "value": {"k": "x" * 1000}}, *(
     {"op": "copy", "from": "/data", "path": f"/data/k{number}"} for number in range(24)
 )]  # fmt: skip
@@ -209,20 +260,36 @@ DOUBLING = [{"op": "add", "path": "/data", "value": {"k": "x" * 1000}}, *(
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
 def test_a_stranger_is_refused_before_the_body_is_read(serve: Server, body: bytes) -> None:
     with serve.unmoved():
-        assert _told(serve, "POST", "/api/v1/workspacekinds", body, Authorization="", Content_Type="application/yaml") in (403, None)
+        assert _told(
+            serve,
+            "POST",
+            "/api/v1/workspacekinds",
+            body,
+            Authorization="",
+            Content_Type="application/yaml",
+        ) in (403, None)
 
 
 @pytest.mark.parametrize("user", ["", "nobody"])
-@pytest.mark.parametrize(("method", "path"), [("POST", "/api/v1/workspacekinds"), ("PUT", "/api/v1/workspacekinds/jupyterlab")])
-def test_behind_a_proxy_only_who_may_write_has_a_long_body_read(behind_proxy: Server, user: str, method: str, path: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", "/api/v1/workspacekinds"), ("PUT", "/api/v1/workspacekinds/jupyterlab")],
+)
+def test_behind_a_proxy_only_who_may_write_has_a_long_body_read(
+    behind_proxy: Server, user: str, method: str, path: str
+) -> None:
     with behind_proxy.unmoved():
         wanted = 403 if user else 401
-        assert _told(behind_proxy, method, path, ONES, kubeflow_userid=user, Content_Type="application/yaml") in (wanted, None)
+        assert _told(
+            behind_proxy, method, path, ONES, kubeflow_userid=user, Content_Type="application/yaml"
+        ) in (wanted, None)
 
 
 def test_a_body_without_end_is_not_kept(serve: Server) -> None:
     with serve.unmoved(), socket.create_connection(("127.0.0.1", serve.port), SECONDS) as sent:
-        sent.sendall(b"POST /api/v1/workspaces/default HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n")
+        sent.sendall(
+            b"POST /api/v1/workspaces/default HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
         chunk = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
         with contextlib.suppress(OSError):  # closed by the server
             for _ in range(10_000):
@@ -233,7 +300,9 @@ def test_a_body_without_end_is_not_kept(serve: Server) -> None:
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
 def test_yaml_bombs_of_who_is_signed_in(serve: Server, body: bytes) -> None:
     with serve.unmoved():
-        status, answer = serve.ask("POST", "/api/v1/workspacekinds", body, Content_Type="application/yaml")
+        status, answer = serve.ask(
+            "POST", "/api/v1/workspacekinds", body, Content_Type="application/yaml"
+        )
     assert status in (400, 413)
     assert json.loads(answer)["error"]["message"]
 
@@ -247,12 +316,25 @@ def test_json_bombs_of_who_is_signed_in(serve: Server, body: bytes) -> None:
 
 
 def test_json_patches_that_double_in_the_api(serve: Server) -> None:
-    assert serve.ask("POST", "/api/v1/workspaces/default", json.dumps({"data": workspace("doubled")}).encode())[0] == 201
-    patch = [{"op": "copy", "from": "/podTemplate", "path": f"/podTemplate/k{number}"} for number in range(40)]
+    assert (
+        serve.ask(
+            "POST",
+            "/api/v1/workspaces/default",
+            json.dumps({"data": workspace("doubled")}).encode(),
+        )[0]
+        == 201
+    )
+    patch = [
+        {"op": "copy", "from": "/podTemplate", "path": f"/podTemplate/k{number}"}
+        for number in range(40)
+    ]
 
     with serve.unmoved():
         status, answer = serve.ask(
-            "PATCH", "/api/v1/workspaces/default/doubled", json.dumps(patch).encode(), Content_Type="application/json-patch+json"
+            "PATCH",
+            "/api/v1/workspaces/default/doubled",
+            json.dumps(patch).encode(),
+            Content_Type="application/json-patch+json",
         )
     assert status == 413
     assert "copies" in json.loads(answer)["error"]["message"]
@@ -263,42 +345,74 @@ def test_json_patches_that_double_in_the_local_cluster(cluster: Server) -> None:
     assert cluster.ask("POST", maps, b'{"metadata":{"name":"doubled"}}')[0] == 201
 
     with cluster.unmoved():
-        status, answer = cluster.ask("PATCH", f"{maps}/doubled", json.dumps(DOUBLING).encode(), Content_Type="application/json-patch+json")
+        status, answer = cluster.ask(
+            "PATCH",
+            f"{maps}/doubled",
+            json.dumps(DOUBLING).encode(),
+            Content_Type="application/json-patch+json",
+        )
     assert status == 413
     assert json.loads(answer)["reason"] == "RequestEntityTooLarge"
     assert json.loads(cluster.ask("GET", f"{maps}/doubled")[1]).get("data") is None
 
 
 def test_many_insertions_into_a_long_list(cluster: Server) -> None:
-    widget = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "listed", "finalizers": []}}
+    widget = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "listed", "finalizers": []},
+    }
     maps = "/api/v1/namespaces/default/configmaps"
     assert cluster.ask("POST", maps, json.dumps(widget).encode())[0] == 201
     patch: list[Any] = [{"op": "add", "path": "/list", "value": list(range(20_000))}]
     patch += [{"op": "add", "path": "/list/0", "value": 1}] * 9_000
 
     with cluster.unmoved():
-        assert cluster.ask("PATCH", f"{maps}/listed", json.dumps(patch).encode(), Content_Type="application/json-patch+json")[0] == 413
+        assert (
+            cluster.ask(
+                "PATCH",
+                f"{maps}/listed",
+                json.dumps(patch).encode(),
+                Content_Type="application/json-patch+json",
+            )[0]
+            == 413
+        )
 
 
 def test_long_lists_in_strategic_patches(cluster: Server) -> None:
     pods = "/api/v1/namespaces/default/pods"
-    container = {"name": "main", "image": "x", "env": [{"name": f"e{number}", "value": "v"} for number in range(4_000)]}
+    container = {
+        "name": "main",
+        "image": "x",
+        "env": [{"name": f"e{number}", "value": "v"} for number in range(4_000)],
+    }
     pod = {"metadata": {"name": "long"}, "spec": {"containers": [container]}}
     assert cluster.ask("POST", pods, json.dumps(pod).encode())[0] == 201
     changed = [{"name": f"n{number}", "value": "v"} for number in range(6_000)]
     patch = {"spec": {"containers": [{"name": "main", "env": changed}]}}
 
     with cluster.unmoved():
-        status, _ = cluster.ask("PATCH", f"{pods}/long", json.dumps(patch).encode(), Content_Type="application/strategic-merge-patch+json")
+        status, _ = cluster.ask(
+            "PATCH",
+            f"{pods}/long",
+            json.dumps(patch).encode(),
+            Content_Type="application/strategic-merge-patch+json",
+        )
     assert status == 422  # a pod's variables do not change
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
 @pytest.mark.parametrize(
-    ("method", "media"), [("POST", "application/yaml"), ("PATCH", "application/apply-patch+yaml")], ids=["create", "apply"]
+    ("method", "media"),
+    [("POST", "application/yaml"), ("PATCH", "application/apply-patch+yaml")],
+    ids=["create", "apply"],
 )
-def test_yaml_bombs_in_the_local_cluster(cluster: Server, body: bytes, method: str, media: str) -> None:
-    path = "/api/v1/namespaces/default/configmaps" + ("" if method == "POST" else "/a?fieldManager=test")
+def test_yaml_bombs_in_the_local_cluster(
+    cluster: Server, body: bytes, method: str, media: str
+) -> None:
+    path = "/api/v1/namespaces/default/configmaps" + (
+        "" if method == "POST" else "/a?fieldManager=test"
+    )
     with cluster.unmoved():
         assert cluster.ask(method, path, body, Content_Type=media)[0] in (400, 413)
 
@@ -306,7 +420,9 @@ def test_yaml_bombs_in_the_local_cluster(cluster: Server, body: bytes, method: s
 @pytest.mark.parametrize("body", [ONES, TWICE[: 3 * MEBIBYTE]], ids=["ones", "twice"])
 def test_a_stranger_of_the_local_cluster(cluster: Server, body: bytes) -> None:
     with cluster.unmoved():
-        assert _told(cluster, "POST", "/api/v1/namespaces/default/configmaps", body, Authorization="") in (401, None)
+        assert _told(
+            cluster, "POST", "/api/v1/namespaces/default/configmaps", body, Authorization=""
+        ) in (401, None)
 
 
 @pytest.mark.parametrize("token", ["", TOKEN])
@@ -314,19 +430,38 @@ def test_compressed_bodies_are_not_unpacked(cluster: Server, token: str) -> None
     body = gzip.compress(b" " * 500 * MEBIBYTE, 1)
     with cluster.unmoved():
         authorization = f"Bearer {token}" if token else ""
-        status = _told(cluster, "POST", "/api/v1/namespaces/default/configmaps", body, Authorization=authorization, Content_Encoding="gzip")
+        status = _told(
+            cluster,
+            "POST",
+            "/api/v1/namespaces/default/configmaps",
+            body,
+            Authorization=authorization,
+            Content_Encoding="gzip",
+        )
     assert status in (415 if token else 401, None)
 
 
 def test_protobuf_of_many_fields(cluster: Server) -> None:
     kind = b"\x0a\x02v1\x12\x09ConfigMap"
     raw = b"\x20\x01" * 1_400_000
-    length = bytes([len(raw) & 0x7F | 0x80, len(raw) >> 7 & 0x7F | 0x80, len(raw) >> 14 & 0x7F | 0x80, len(raw) >> 21])
+    length = bytes(
+        [
+            len(raw) & 0x7F | 0x80,
+            len(raw) >> 7 & 0x7F | 0x80,
+            len(raw) >> 14 & 0x7F | 0x80,
+            len(raw) >> 21,
+        ]
+    )
     body = b"k8s\0" + b"\x0a" + bytes([len(kind)]) + kind + b"\x12" + length + raw
 
     with cluster.unmoved():
         media = "application/vnd.kubernetes.protobuf"
-        assert cluster.ask("POST", "/api/v1/namespaces/default/configmaps", body, Content_Type=media)[0] == 413
+        assert (
+            cluster.ask("POST", "/api/v1/namespaces/default/configmaps", body, Content_Type=media)[
+                0
+            ]
+            == 413
+        )
 
 
 def _told(server: Server, method: str, path: str, body: bytes, **headers: str) -> int | None:

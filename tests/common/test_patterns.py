@@ -46,7 +46,10 @@ def test_a_pattern_means_what_go_means(pattern: str, text: str, expected: bool) 
     assert matches(pattern, text) is expected
 
 
-@pytest.mark.parametrize("pattern", ["(", r"(a)\1", "a(?=b)", "(?<!a)b", r"a\Z", "a{1001}", "(a{1000}){1000}", "[b-a]", "*"])
+@pytest.mark.parametrize(
+    "pattern",
+    ["(", r"(a)\1", "a(?=b)", "(?<!a)b", r"a\Z", "a{1001}", "(a{1000}){1000}", "[b-a]", "*"],
+)
 def test_what_go_refuses_is_refused(pattern: str) -> None:
     with pytest.raises(patterns.PatternError):
         patterns.size(pattern)

@@ -130,7 +130,9 @@ async def test_a_task_that_ignores_cancellation_is_named_when_stopped(caplog):
     await task.stop(0.05)
     assert "stubborn did not stop within 0.05 s" in caplog.text
     end.set()
-    await until(lambda: all(found.get_name() != "stubborn" for found in asyncio.all_tasks()))  # it is not begun again
+    await until(
+        lambda: all(found.get_name() != "stubborn" for found in asyncio.all_tasks())
+    )  # it is not begun again
 
 
 async def test_a_supervisor_stops_all_and_tells_who_is_ill():
@@ -149,7 +151,10 @@ async def test_a_supervisor_stops_all_and_tells_who_is_ill():
     supervisor.start("well", well)
     supervisor.start("ill", ill, backoff=Backoff(60, 60))
     await until(lambda: not supervisor.healthy)
-    assert {found.name: found.healthy for found in supervisor.health} == {"well": True, "ill": False}
+    assert {found.name: found.healthy for found in supervisor.health} == {
+        "well": True,
+        "ill": False,
+    }
     await supervisor.stop()
     assert ended == ["well"]
     assert supervisor.health == []
@@ -224,7 +229,9 @@ async def test_a_supervisor_includes_the_health_of_tasks_of_others_until_it_excl
         raise OSError
 
     supervisor = Supervisor()
-    own, other = (SupervisedTask(name, broken, backoff=Backoff(0.001, 0.002)) for name in ("own", "other"))
+    own, other = (
+        SupervisedTask(name, broken, backoff=Backoff(0.001, 0.002)) for name in ("own", "other")
+    )
     exclude = supervisor.include(lambda: [own.health])
     supervisor.include(lambda: [other.health])
     own.start()

@@ -36,7 +36,9 @@ from jupyter_workspaces.kube.endpoint import Endpoint
 
 EVIL = "a\x1b]0;title\x07b\x1b[8mc\x9b2Jd\u202ee\u2066f\r\nError: forged\x7f\u200bg"
 SHOWN = r"a\x1b]0;title\x07b\x1b[8mc\x9b2Jd\u202ee\u2066f\r\nError: forged\x7f\u200bg"
-VISIBLE_FORMAT = frozenset("\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u0890\u0891\u08e2\U000110bd\U000110cd")
+VISIBLE_FORMAT = frozenset(
+    "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u0890\u0891\u08e2\U000110bd\U000110cd"
+)
 """Signs of category Cf that have a shape."""
 
 
@@ -49,7 +51,11 @@ def named(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
 def safe(text: str) -> str:
     """The text, once it is certain that it holds nothing but printable characters in lines of its own."""
     assert "\nError: forged" not in text
-    found = {letter for letter in text if unicodedata.category(letter) in ("Cc", "Cf", "Zl", "Zp") and letter != "\n"}
+    found = {
+        letter
+        for letter in text
+        if unicodedata.category(letter) in ("Cc", "Cf", "Zl", "Zp") and letter != "\n"
+    }
     assert not found
     return text
 
@@ -63,7 +69,12 @@ def on_terminal(*arguments: str) -> str:
     """What a command writes to a terminal."""
     pty = pytest.importorskip("pty")
     leader, follower = pty.openpty()
-    with subprocess.Popen([sys.executable, "-m", "jupyter_workspaces.cli", *arguments], stdin=follower, stdout=follower, stderr=follower):
+    with subprocess.Popen(
+        [sys.executable, "-m", "jupyter_workspaces.cli", *arguments],
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+    ):
         os.close(follower)
         written = b""
         with contextlib.suppress(OSError):  # the end of a terminal is an error on Linux
@@ -76,7 +87,10 @@ def on_terminal(*arguments: str) -> str:
 def test_every_control_and_format_character_is_escaped() -> None:
     for number in range(sys.maxunicode + 1):
         letter = chr(number)
-        escaped = unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Zl", "Zp") and letter not in VISIBLE_FORMAT
+        escaped = (
+            unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+            and letter not in VISIBLE_FORMAT
+        )
         if escaped:
             assert printable(letter).isascii(), hex(number)
             assert len(printable(letter)) > 1, hex(number)
@@ -100,7 +114,9 @@ def test_lists(server: Served) -> None:
     assert SHOWN in run("claims")[0]
     assert SHOWN in run("kinds")[0]
     for command in ("list", "claims", "kinds"):
-        assert json.loads(run(command, "-o", "json")[0]) == yaml.safe_load(run(command, "-o", "yaml")[0])
+        assert json.loads(run(command, "-o", "json")[0]) == yaml.safe_load(
+            run(command, "-o", "yaml")[0]
+        )
     assert json.loads(run("list", "-o", "json")[0])[0]["message"] == EVIL
 
 
@@ -118,20 +134,30 @@ def test_changes(server: Served, form: str) -> None:
     evil = workspace(EVIL if form == "name" else "dora", "Error", stateMessage=EVIL)
     server.events = [event("snapshot", {"workspaces": [evil], "workspaceKinds": []})]
     process = subprocess.Popen(
-        [sys.executable, "-m", "jupyter_workspaces.cli", "list", "--watch", "-o", form], stdout=subprocess.PIPE, text=True, encoding="utf-8"
+        [sys.executable, "-m", "jupyter_workspaces.cli", "list", "--watch", "-o", form],
+        stdout=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
     )
     assert process.stdout is not None
     lines = [process.stdout.readline() for _ in range(2 if form == "table" else 1)]
     process.terminate()
     process.communicate(timeout=10)
     assert safe(lines[-1])
-    assert (json.loads(lines[-1])["object"]["message"] == EVIL) if form == "json" else SHOWN in lines[-1]
+    assert (
+        (json.loads(lines[-1])["object"]["message"] == EVIL)
+        if form == "json"
+        else SHOWN in lines[-1]
+    )
 
 
 def test_errors(server: Served) -> None:
     server.add(workspace("dora"))
     cause = {"field": EVIL, "message": "wrong: " + EVIL}
-    server.refuse["POST workspaces/default/dora/actions/pause"] = (422, {"message": EVIL, "cause": {"validation_errors": [cause]}})
+    server.refuse["POST workspaces/default/dora/actions/pause"] = (
+        422,
+        {"message": EVIL, "cause": {"validation_errors": [cause]}},
+    )
     _, err = run("pause", "dora")
     assert err.startswith("Error: ")
     assert r"\x1b]0;title\x07" in err
@@ -150,7 +176,14 @@ def test_questions(server: Served) -> None:
 
 
 def test_the_progress_of_a_wait(server: Served) -> None:
-    step = {"id": "image", "name": "Image", "state": "current", "startedAt": 1, "seconds": 0.5, "message": EVIL}
+    step = {
+        "id": "image",
+        "name": "Image",
+        "state": "current",
+        "startedAt": 1,
+        "seconds": 0.5,
+        "message": EVIL,
+    }
     server.add(workspace("dora", "Pending", stateMessage=EVIL))
     server.progress = lambda *_: {"steps": [step], "state": "Pending", "stateMessage": EVIL}
     _, err = run("open", "dora", "--print", "--timeout", "0.3")
@@ -168,15 +201,27 @@ def test_a_log_reaches_a_pipe_as_it_was_written(server: Served) -> None:
     server.add(workspace("dora"))
     raw = "\x1b[31mred\x1b[0m\x1b[2J\x07 50 %\r100 %\x0c\x85\u2028\u202e\r\n\n last".encode()
     server.log = raw + b"\n"
-    done = subprocess.run([sys.executable, "-m", "jupyter_workspaces.cli", "logs", "dora"], capture_output=True, timeout=30, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "jupyter_workspaces.cli", "logs", "dora"],
+        capture_output=True,
+        timeout=30,
+        check=True,
+    )
     assert done.stdout == raw + b"\n"
 
 
 @pytest.mark.parametrize("arguments", [("logs", "dora"), ("logs", "dora", "--follow")])
-def test_a_log_on_a_terminal_keeps_its_colours_only(server: Served, arguments: tuple[str, ...]) -> None:
+def test_a_log_on_a_terminal_keeps_its_colours_only(
+    server: Served, arguments: tuple[str, ...]
+) -> None:
     server.add(workspace("dora"))
-    server.log = f"{CREATED} \x1b[31mred\x1b[2J\x1b]52;c;bHM=\x07\u202e\tx\n{CREATED} next\n".encode()
-    assert on_terminal(*arguments) == "\x1b[31mred\\x1b[2J\\x1b]52;c;bHM=\\x07\\u202e\tx\x1b[0m\nnext\n"
+    server.log = (
+        f"{CREATED} \x1b[31mred\x1b[2J\x1b]52;c;bHM=\x07\u202e\tx\n{CREATED} next\n".encode()
+    )
+    assert (
+        on_terminal(*arguments)
+        == "\x1b[31mred\\x1b[2J\\x1b]52;c;bHM=\\x07\\u202e\tx\x1b[0m\nnext\n"
+    )
 
 
 def test_the_doctor(capsys: pytest.CaptureFixture[str]) -> None:
@@ -208,7 +253,11 @@ def test_a_line_of_a_servers_log_cannot_be_forged() -> None:
     try:
         raise ValueError(EVIL)
     except ValueError:
-        handler.handle(logging.makeLogRecord({"levelname": "INFO", "msg": "of %s", "args": (EVIL,), "exc_info": sys.exc_info()}))
+        handler.handle(
+            logging.makeLogRecord(
+                {"levelname": "INFO", "msg": "of %s", "args": (EVIL,), "exc_info": sys.exc_info()}
+            )
+        )
     written = safe(stream.getvalue())
     assert written.startswith("INFO of a\\x1b]0;title\\x07")
     line = JsonFormatter().format(logging.makeLogRecord({"name": "x", "msg": EVIL}))
@@ -221,6 +270,11 @@ def test_commands_write_in_one_way_only() -> None:
     for path in Path(jupyter_workspaces.cli.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             written = ast.unparse(node) if isinstance(node, ast.Call) else ""
-            if written.startswith(("click.echo(", "click.secho(", "print(", "sys.stdout.write(", "sys.stderr.write(")):
+            if written.startswith(
+                ("click.echo(", "click.secho(", "print(", "sys.stdout.write(", "sys.stderr.write(")
+            ):
                 found.append((path.name, written))
-    assert sorted(found) == [("commands.py", "click.echo(line, color=True)"), ("output.py", "click.echo(safe_output(text), err=err)")]
+    assert sorted(found) == [
+        ("commands.py", "click.echo(line, color=True)"),
+        ("output.py", "click.echo(safe_output(text), err=err)"),
+    ]

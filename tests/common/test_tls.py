@@ -43,13 +43,22 @@ def echo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Echo]:
 def connect(context: ssl.SSLContext, port: int, name: str = "localhost") -> None:
     import socket
 
-    with socket.create_connection(("127.0.0.1", port), 10) as plain, context.wrap_socket(plain, server_hostname=name):
+    with (
+        socket.create_connection(("127.0.0.1", port), 10) as plain,
+        context.wrap_socket(plain, server_hostname=name),
+    ):
         pass
 
 
 def test_no_context_is_made_elsewhere() -> None:
-    made = re.compile(r"SSLContext\(|create_default_context|load_cert_chain|load_verify_locations|_create_unverified_context")
-    found = [str(file) for file in PACKAGE.rglob("*.py") if file.name != "tls.py" and made.search(file.read_text(encoding="utf-8"))]
+    made = re.compile(
+        r"SSLContext\(|create_default_context|load_cert_chain|load_verify_locations|_create_unverified_context"
+    )
+    found = [
+        str(file)
+        for file in PACKAGE.rglob("*.py")
+        if file.name != "tls.py" and made.search(file.read_text(encoding="utf-8"))
+    ]
     assert found == []
 
 
@@ -66,7 +75,9 @@ def test_python_3_13_accepts_it_by_our_context_and_refuses_it_by_its_own(echo: E
     if python is None:
         pytest.skip("there is no Python 3.13 or later here")
     command = [python, "-c", CONNECT, tls.__file__, str(echo.folder / "ca.pem"), str(echo.tls)]
-    said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout.splitlines()
+    said = subprocess.run(
+        command, capture_output=True, text=True, timeout=60, check=True
+    ).stdout.splitlines()
     assert said[0] == "ours accepted"
     assert said[1].startswith("python's refused Missing Authority Key Identifier")
 
@@ -74,9 +85,13 @@ def test_python_3_13_accepts_it_by_our_context_and_refuses_it_by_its_own(echo: E
 def newer_python() -> str | None:
     if sys.version_info >= (3, 13):
         return sys.executable
-    places = [str(place) for place in sorted(Path.home().glob(".pyenv/versions/3.1[3-9]*/bin/python"))]
+    places = [
+        str(place) for place in sorted(Path.home().glob(".pyenv/versions/3.1[3-9]*/bin/python"))
+    ]
     for place in (*places, "python3.14", "python3.13"):
-        if (found := shutil.which(place)) and subprocess.run([found, "-c", "import ssl"], capture_output=True, check=False).returncode == 0:
+        if (found := shutil.which(place)) and subprocess.run(
+            [found, "-c", "import ssl"], capture_output=True, check=False
+        ).returncode == 0:
             return found
     return None
 
@@ -86,7 +101,9 @@ def test_the_servers_certificate_alone_is_trusted_as_kubectl_does(echo: Echo) ->
 
 
 def test_a_pinned_certificate_is_accepted_by_any_name_and_no_other_one_is(echo: Echo) -> None:
-    connect(tls.pinned_context((echo.folder / "srv.pem").read_bytes()), echo.tls, "elsewhere.example")
+    connect(
+        tls.pinned_context((echo.folder / "srv.pem").read_bytes()), echo.tls, "elsewhere.example"
+    )
     with pytest.raises(ssl.SSLCertVerificationError):
         connect(tls.pinned_context((echo.folder / "usr.pem").read_bytes()), echo.tls)
 

@@ -38,17 +38,25 @@ IN_NAMESPACE = (
 CLUSTER_WIDE = (WORKSPACE_KINDS, catalog.STORAGE_CLASSES, catalog.NODES)
 NODE = "local"
 PROVISIONERS = (PROVISIONER, "test")
-KEPT = {(catalog.SERVICES, "kubernetes"), (catalog.SERVICE_ACCOUNTS, "default"), (catalog.CONFIG_MAPS, "kube-root-ca.crt")}
+KEPT = {
+    (catalog.SERVICES, "kubernetes"),
+    (catalog.SERVICE_ACCOUNTS, "default"),
+    (catalog.CONFIG_MAPS, "kube-root-ca.crt"),
+}
 
 
 async def clean(cluster: Cluster) -> None:
     """Delete what tests may have left in its namespaces and beside them, finalizers or not. Raises `AssertionError` when something stays."""
-    with contextlib.suppress(NotFound):  # what `install` remembers: samples that were deleted would not come back
+    with contextlib.suppress(
+        NotFound
+    ):  # what `install` remembers: samples that were deleted would not come back
         await cluster.delete(catalog.CONFIG_MAPS, *RECORD)
     deadline = time.monotonic() + LIMIT_SECONDS
     for resource in (*IN_NAMESPACE, *CLUSTER_WIDE):
         while left := await _left(cluster, resource):
-            assert time.monotonic() < deadline, f"{resource.plural} that cannot be deleted: {[one['metadata']['name'] for one in left]}"
+            assert time.monotonic() < deadline, (
+                f"{resource.plural} that cannot be deleted: {[one['metadata']['name'] for one in left]}"
+            )
             await asyncio.gather(*(_delete(cluster, resource, one["metadata"]) for one in left))
             await asyncio.sleep(0.01)
 
@@ -79,14 +87,20 @@ async def foreign(cluster: Cluster) -> list[str]:
     """What `clean` would delete of somebody else's."""
     held: list[str] = []
     for resource in (WORKSPACES, WORKSPACE_KINDS, catalog.PODS, catalog.PERSISTENT_VOLUME_CLAIMS):
-        held += [f"{resource.kind} {one['metadata']['name']}" for one in await _left(cluster, resource)]
+        held += [
+            f"{resource.kind} {one['metadata']['name']}" for one in await _left(cluster, resource)
+        ]
     return held
 
 
 async def _left(cluster: Cluster, resource: Resource) -> list[Object]:
     namespaces = NAMESPACES if resource.namespaced else (None,)
     try:
-        found = [one for namespace in namespaces for one in (await cluster.list(resource, namespace)).items]
+        found = [
+            one
+            for namespace in namespaces
+            for one in (await cluster.list(resource, namespace)).items
+        ]
     except NotFound:  # its definition is not there
         return []
     return [one for one in found if _of_tests(resource, one)]

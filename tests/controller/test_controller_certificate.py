@@ -86,7 +86,10 @@ async def with_secret(tmp_path: Path, data: Data) -> AsyncIterator[Cluster]:
 
 async def ensured(cluster: Cluster) -> Data:
     await Certificate(cluster, "default", SECRET, "webhook", [NAME]).ensure()
-    return {key: base64.b64decode(value) for key, value in (await cluster.get(SECRETS, SECRET, "default"))["data"].items()}
+    return {
+        key: base64.b64decode(value)
+        for key, value in (await cluster.get(SECRETS, SECRET, "default"))["data"].items()
+    }
 
 
 def assert_good(data: Data) -> None:
@@ -112,7 +115,9 @@ async def test_a_pair_of_no_use_is_made_anew(tmp_path: Path, made: Callable[[], 
         assert_good(await ensured(cluster))
 
 
-async def test_only_the_servers_certificate_is_made_anew_where_the_authority_is_good(tmp_path: Path) -> None:
+async def test_only_the_servers_certificate_is_made_anew_where_the_authority_is_good(
+    tmp_path: Path,
+) -> None:
     before = pairs(2, authority_days=0)
     async with with_secret(tmp_path, before) as cluster:
         after = await ensured(cluster)

@@ -26,7 +26,10 @@ async def local_cluster(folder: Path) -> AsyncIterator[Cluster]:
     try:
         url = f"http://127.0.0.1:{await server.start('127.0.0.1', 0)}"
         async with Cluster(Endpoint(url, "by its kubeconfig", None, token)) as cluster:
-            await cluster.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}})
+            await cluster.create(
+                NAMESPACES,
+                {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}},
+            )
             await install(cluster)
             yield cluster
     finally:
@@ -44,5 +47,7 @@ async def test_the_doctor_finds_nothing_wrong_with_it(tmp_path: Path) -> None:
 async def test_an_installation_is_refused(tmp_path: Path) -> None:
     async with local_cluster(tmp_path) as cluster:
         found = await plan.to_install(cluster, manifests.all_objects())
-    assert [(step.action, "this is the local cluster" in step.why) for step in found.steps] == [("refuse", True)]
+    assert [(step.action, "this is the local cluster" in step.why) for step in found.steps] == [
+        ("refuse", True)
+    ]
     assert found.changes == []

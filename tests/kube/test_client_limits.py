@@ -47,7 +47,9 @@ async def answering(answer: web.Response | bytes | None) -> AsyncIterator[Cluste
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:
-        async with Cluster(Endpoint(f"http://127.0.0.1:{runner.addresses[0][1]}", "test")) as cluster:
+        async with Cluster(
+            Endpoint(f"http://127.0.0.1:{runner.addresses[0][1]}", "test")
+        ) as cluster:
             yield cluster
     finally:
         await runner.cleanup()
@@ -86,8 +88,17 @@ async def test_a_watch_that_is_not_ended_in_time_is_given_up() -> None:
         assert time.monotonic() - began > 1.2
 
 
-@pytest.mark.parametrize("line", [f'{{"type": {CANARY}', f'["{CANARY}"]', f'{{"type": "ADDED", "object": {{"data": "{CANARY}"}}}}'])
-async def test_what_is_no_event_is_refused_and_not_quoted(line: str, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    "line",
+    [
+        f'{{"type": {CANARY}',
+        f'["{CANARY}"]',
+        f'{{"type": "ADDED", "object": {{"data": "{CANARY}"}}}}',
+    ],
+)
+async def test_what_is_no_event_is_refused_and_not_quoted(
+    line: str, caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level(logging.DEBUG):
         async with answering(web.Response(text=line + "\n")) as cluster:
             with pytest.raises(NotAnAnswer) as error:
@@ -101,7 +112,15 @@ async def test_an_event_that_is_cut_off_is_not_taken_for_the_end() -> None:
             await watch(cluster)
 
 
-@pytest.mark.parametrize("body", ["{}", '{"status": "UP"}', '{"items": []}', '{"metadata": {"resourceVersion": "1"}, "items": [{"a": 1}]}'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "{}",
+        '{"status": "UP"}',
+        '{"items": []}',
+        '{"metadata": {"resourceVersion": "1"}, "items": [{"a": 1}]}',
+    ],
+)
 async def test_json_that_is_no_list_is_not_an_empty_list(body: str) -> None:
     async with answering(web.Response(text=body, content_type="application/json")) as cluster:
         with pytest.raises(NotAnAnswer, match="JSON that is not a list"):
@@ -120,7 +139,9 @@ async def test_peers_that_are_gone_are_noticed_by_the_system() -> None:
     address = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", 1))
     with keepalive_socket(address) as made:
         assert made.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
-        idle, interval, probes = (made.getsockopt(socket.IPPROTO_TCP, option) for option in (4, 5, 6))
+        idle, interval, probes = (
+            made.getsockopt(socket.IPPROTO_TCP, option) for option in (4, 5, 6)
+        )
         assert idle + interval * probes <= 30
         assert made.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) <= 30_000
     async with answering(web.Response(text="{}", content_type="application/json")) as cluster:
@@ -139,10 +160,14 @@ async def test_no_answer_is_told_from_a_gateways_answer_and_from_silence() -> No
             await cluster.raw("GET", "/version")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        async with Cluster(Endpoint(f"http://127.0.0.1:{taken.getsockname()[1]}", "test")) as cluster:
+        async with Cluster(
+            Endpoint(f"http://127.0.0.1:{taken.getsockname()[1]}", "test")
+        ) as cluster:
             with pytest.raises(Unreachable) as refused:
                 await cluster.raw("GET", "/version")
-    assert [(found.value.answered, found.value.timed_out) for found in (gateway, silent, refused)] == [
+    assert [
+        (found.value.answered, found.value.timed_out) for found in (gateway, silent, refused)
+    ] == [
         (True, False),
         (False, True),
         (False, False),

@@ -17,7 +17,9 @@ def kubeconfig(path: Path, user: dict[str, Any]) -> Path:
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": "there",
-        "contexts": [{"name": "there", "context": {"cluster": "c", "user": "u", "namespace": "lab"}}],
+        "contexts": [
+            {"name": "there", "context": {"cluster": "c", "user": "u", "namespace": "lab"}}
+        ],
         "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:1/"}}],
         "users": [{"name": "u", "user": user}],
     }
@@ -27,17 +29,29 @@ def kubeconfig(path: Path, user: dict[str, Any]) -> Path:
 
 async def test_a_token_is_sent(tmp_path: Path) -> None:
     endpoint = from_kubeconfig(kubeconfig(tmp_path / "kubeconfig", {"token": "a-token"}))
-    assert (endpoint.url, endpoint.name, endpoint.namespace) == ("http://127.0.0.1:1", "there", "lab")
+    assert (endpoint.url, endpoint.name, endpoint.namespace) == (
+        "http://127.0.0.1:1",
+        "there",
+        "lab",
+    )
     assert await endpoint.headers() == {"Authorization": "Bearer a-token"}
 
 
 async def test_a_program_is_asked_for_a_token(tmp_path: Path) -> None:
     script = tmp_path / "login"
     status = {"token": "from-a-program"}
-    answer = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": status}
+    answer = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "kind": "ExecCredential",
+        "status": status,
+    }
     script.write_text(f"#!/bin/sh\necho '{json.dumps(answer)}'\n")
     script.chmod(0o700)
-    plugin = {"apiVersion": "client.authentication.k8s.io/v1", "command": str(script), "interactiveMode": "Never"}
+    plugin = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "command": str(script),
+        "interactiveMode": "Never",
+    }
     endpoint = from_kubeconfig(kubeconfig(tmp_path / "kubeconfig", {"exec": plugin}))
     assert await endpoint.headers() == {"Authorization": "Bearer from-a-program"}
 

@@ -35,7 +35,19 @@ from jupyter_workspaces.kube.errors import NotFound
 __all__ = ["short_limits"]
 
 SPAN_SECONDS = 60.0
-STALE = ("refuse", "html", "json", "error", "busy", "garbage", "half", "hang", "freeze", "body", "short")
+STALE = (
+    "refuse",
+    "html",
+    "json",
+    "error",
+    "busy",
+    "garbage",
+    "half",
+    "hang",
+    "freeze",
+    "body",
+    "short",
+)
 """Modes in which a cache cannot know of changes."""
 
 
@@ -44,7 +56,9 @@ def visible_within(mode: str) -> float:
 
 
 @pytest.fixture
-def endpoint(cluster_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], AbstractAsyncContextManager[Endpoint]]:
+def endpoint(
+    cluster_kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> Callable[[], AbstractAsyncContextManager[Endpoint]]:
     """`async with endpoint() as found`, on each cluster of the session."""
     if cluster_kind != "real":
         return lambda: embedded(tmp_path)
@@ -65,19 +79,33 @@ def endpoint(cluster_kind: str, request: pytest.FixtureRequest, tmp_path: Path) 
 
 @pytest.mark.usefixtures("short_limits")
 @pytest.mark.parametrize("mode", MODES)
-async def test_a_failing_api_is_asked_seldom_and_shown_soon_after(mode: str, tmp_path: Path) -> None:
+async def test_a_failing_api_is_asked_seldom_and_shown_soon_after(
+    mode: str, tmp_path: Path
+) -> None:
     async with embedded(tmp_path) as endpoint:
         found = await measure(endpoint, mode, SPAN_SECONDS / SCALE / 2, faster(), slow_seconds=0.5)
-    assert found.requests <= MOST_A_MINUTE * 0.6, found  # in half of a minute that runs ten times as fast
+    assert found.requests <= MOST_A_MINUTE * 0.6, (
+        found
+    )  # in half of a minute that runs ten times as fast
     assert found.visible <= visible_within(mode) / SCALE + 1.0, found  # a second for a busy machine
 
 
 @pytest.mark.slow
-async def test_requests_and_recovery_with_the_real_pauses(endpoint: Callable[[], AbstractAsyncContextManager[Endpoint]]) -> None:
+async def test_requests_and_recovery_with_the_real_pauses(
+    endpoint: Callable[[], AbstractAsyncContextManager[Endpoint]],
+) -> None:
     async with endpoint() as api:
-        measured: list[Measured] = await asyncio.gather(*(measure(api, mode, SPAN_SECONDS) for mode in MODES))
-    assert {found.mode: found.requests for found in measured if found.requests > MOST_A_MINUTE} == {}
-    assert {found.mode: found.visible for found in measured if found.visible > visible_within(found.mode)} == {}
+        measured: list[Measured] = await asyncio.gather(
+            *(measure(api, mode, SPAN_SECONDS) for mode in MODES)
+        )
+    assert {
+        found.mode: found.requests for found in measured if found.requests > MOST_A_MINUTE
+    } == {}
+    assert {
+        found.mode: found.visible
+        for found in measured
+        if found.visible > visible_within(found.mode)
+    } == {}
     assert {found.mode for found in measured if not found.stale} & set(STALE) == set()
 
 

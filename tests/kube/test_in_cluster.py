@@ -44,7 +44,11 @@ async def test_the_mounted_files_are_used_and_read_again(
         where = urlsplit(real_cluster.endpoint().url)
         code, authority = real_cluster.ask("GET", CONFIG_MAPS.path("default", "kube-root-ca.crt"))
         assert code == 200
-        for name, content in (("token", "not a token"), ("ca.crt", authority["data"]["ca.crt"]), ("namespace", "default")):
+        for name, content in (
+            ("token", "not a token"),
+            ("ca.crt", authority["data"]["ca.crt"]),
+            ("namespace", "default"),
+        ):
             (tmp_path / name).write_text(content)
         monkeypatch.setattr(endpoint, "SERVICE_ACCOUNT", tmp_path)
         monkeypatch.setenv("KUBERNETES_SERVICE_HOST", str(where.hostname))

@@ -30,22 +30,46 @@ STATEFUL_SET: Object = {
     "kind": "StatefulSet",
     "metadata": {"namespace": "team", "name": "ws-lab-abcde", "uid": "of-the-set"},
 }
-REFERENCE = {"apiVersion": WORKSPACES.api_version, "kind": WORKSPACES.kind, "name": "lab", "uid": "the-uid", "controller": True}
+REFERENCE = {
+    "apiVersion": WORKSPACES.api_version,
+    "kind": WORKSPACES.kind,
+    "name": "lab",
+    "uid": "the-uid",
+    "controller": True,
+}
 LABELS = {metadata_keys.WORKSPACE_NAME: "lab"}
 
 
 def owned(name: str, **rest: Any) -> Object:
-    return {"metadata": {"namespace": "team", "name": name, "labels": dict(LABELS), "ownerReferences": [dict(REFERENCE)]}, **rest}
+    return {
+        "metadata": {
+            "namespace": "team",
+            "name": name,
+            "labels": dict(LABELS),
+            "ownerReferences": [dict(REFERENCE)],
+        },
+        **rest,
+    }
 
 
 def service(**spec: Any) -> Object:
     selector = LABELS | {metadata_keys.STATEFUL_SET: "lab"}
-    return owned("ws-lab-1", spec={"type": "ClusterIP", "clusterIP": "10.0.0.1", "selector": selector, "ports": []} | spec)
+    return owned(
+        "ws-lab-1",
+        spec={"type": "ClusterIP", "clusterIP": "10.0.0.1", "selector": selector, "ports": []}
+        | spec,
+    )
 
 
 def pod() -> Object:
     found = owned("ws-lab-abcde-0")
-    reference = {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "ws-lab-abcde", "uid": "of-the-set", "controller": True}
+    reference = {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "name": "ws-lab-abcde",
+        "uid": "of-the-set",
+        "controller": True,
+    }
     found["metadata"]["ownerReferences"] = [reference]
     return found
 
@@ -91,14 +115,18 @@ def test_an_object_of_a_workspace_without_uid_has_no_owner() -> None:
 @pytest.mark.parametrize(
     "spec",
     [
-        pytest.param({"type": "ExternalName", "externalName": "mallory.example.org"}, id="leads to any host"),
+        pytest.param(
+            {"type": "ExternalName", "externalName": "mallory.example.org"}, id="leads to any host"
+        ),
         pytest.param({"externalName": "mallory.example.org"}, id="names a host"),
         pytest.param({"externalIPs": ["192.0.2.1"]}, id="takes other addresses"),
         pytest.param({"type": "NodePort"}, id="opens a port on nodes"),
         pytest.param({"type": "LoadBalancer"}, id="opens a port outside"),
         pytest.param({"selector": None}, id="endpoints by hand"),
         pytest.param({"selector": {"app": "mallory"}}, id="other pods"),
-        pytest.param({"selector": {metadata_keys.WORKSPACE_NAME: "another"}}, id="pods of another workspace"),
+        pytest.param(
+            {"selector": {metadata_keys.WORKSPACE_NAME: "another"}}, id="pods of another workspace"
+        ),
         pytest.param({"clusterIP": "None"}, id="no address of its own"),
     ],
 )
@@ -111,7 +139,9 @@ def test_a_headless_service_is_taken_where_addresses_are_ours() -> None:
 
 
 def test_a_secret_of_another_kind_or_without_label_holds_no_token() -> None:
-    assert not is_token_secret(WORKSPACE, owned("token", type="kubernetes.io/service-account-token"))
+    assert not is_token_secret(
+        WORKSPACE, owned("token", type="kubernetes.io/service-account-token")
+    )
     unlabelled = owned("token", type="Opaque")
     del unlabelled["metadata"]["labels"]
     assert not is_token_secret(WORKSPACE, unlabelled)
@@ -122,10 +152,21 @@ def test_a_secret_of_another_kind_or_without_label_holds_no_token() -> None:
     [
         *(
             pytest.param(FORGED[name], id=name)
-            for name in ("another namespace", "another kind", "another group", "no controller", "no owner")
+            for name in (
+                "another namespace",
+                "another kind",
+                "another group",
+                "no controller",
+                "no owner",
+            )
         ),
-        pytest.param(lambda obj: obj | {"metadata": obj["metadata"] | {"name": "mallory"}}, id="a name that its StatefulSet does not give"),
-        pytest.param(lambda obj: obj | {"metadata": obj["metadata"] | {"labels": {}}}, id="no label"),
+        pytest.param(
+            lambda obj: obj | {"metadata": obj["metadata"] | {"name": "mallory"}},
+            id="a name that its StatefulSet does not give",
+        ),
+        pytest.param(
+            lambda obj: obj | {"metadata": obj["metadata"] | {"labels": {}}}, id="no label"
+        ),
     ],
 )
 def test_a_pod_that_no_stateful_set_made_is_not_taken(forge: Any) -> None:
@@ -133,7 +174,11 @@ def test_a_pod_that_no_stateful_set_made_is_not_taken(forge: Any) -> None:
 
 
 def test_a_pod_that_the_status_does_not_name_is_not_taken() -> None:
-    for status in ({}, {"podTemplatePod": {"name": ""}}, {"podTemplatePod": {"name": "ws-lab-other-0"}}):
+    for status in (
+        {},
+        {"podTemplatePod": {"name": ""}},
+        {"podTemplatePod": {"name": "ws-lab-other-0"}},
+    ):
         assert not is_named_pod(WORKSPACE | {"status": status}, pod())
 
 

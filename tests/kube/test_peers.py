@@ -18,9 +18,17 @@ from jupyter_workspaces.kube.peers import ForeignListener, open_connection, veri
 
 ADDRESS = "127.91.3.7"
 # Where it listens, where it is dialled.
-LISTENERS = [(ADDRESS, ADDRESS), ("0.0.0.0", ADDRESS), ("::", ADDRESS), ("::1", "::1"), ("::", "::1")]
+LISTENERS = [
+    (ADDRESS, ADDRESS),
+    ("0.0.0.0", ADDRESS),
+    ("::", ADDRESS),
+    ("::1", "::1"),
+    ("::", "::1"),
+]
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells whose a socket is")
+pytestmark = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="only Linux tells whose a socket is"
+)
 
 
 @pytest.fixture(params=["netlink", "tables"])
@@ -47,7 +55,10 @@ def listening(address: str, port: int = 0) -> socket.socket:
 @pytest.mark.parametrize(("listens", "dialled"), LISTENERS)
 @pytest.mark.usefixtures("source")
 def test_our_own_program_passes_before_and_after_it_accepts(listens: str, dialled: str) -> None:
-    with listening(listens) as server, socket.create_connection((dialled, server.getsockname()[1])) as connection:
+    with (
+        listening(listens) as server,
+        socket.create_connection((dialled, server.getsockname()[1])) as connection,
+    ):
         verify(connection)
         accepted, _ = server.accept()
         with accepted:
@@ -81,7 +92,9 @@ def test_a_connection_that_the_other_end_has_closed_is_refused() -> None:
 
 
 @as_root
-def test_a_queued_connection_whose_kernel_says_user_0_belongs_to_who_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_queued_connection_whose_kernel_says_user_0_belongs_to_who_listens(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Kernels before 6.17 say user 0 of a connection that was not accepted yet."""
     ask = peers._ask_kernel
 
@@ -100,19 +113,31 @@ def test_a_queued_connection_whose_kernel_says_user_0_belongs_to_who_listens(mon
         verify(connection)
 
 
-def test_a_connection_that_is_accepted_while_it_is_looked_at_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_that_is_accepted_while_it_is_looked_at_is_looked_at_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A thief may accept, close its listener and let ours take its place between two questions."""
-    states = iter([peers._Socket(peers.ESTABLISHED, 0, 0), peers._Socket(peers.LISTEN, peers.os.geteuid(), 5)])
+    states = iter(
+        [peers._Socket(peers.ESTABLISHED, 0, 0), peers._Socket(peers.LISTEN, peers.os.geteuid(), 5)]
+    )
     stolen = peers._Socket(peers.ESTABLISHED, peers.os.geteuid() + 1, 7)
     monkeypatch.setattr(peers, "_ask_kernel", lambda *_: next(states, stolen))
-    with listening(ADDRESS) as server, socket.create_connection(server.getsockname()) as connection, pytest.raises(ForeignListener):
+    with (
+        listening(ADDRESS) as server,
+        socket.create_connection(server.getsockname()) as connection,
+        pytest.raises(ForeignListener),
+    ):
         verify(connection)
 
 
 def test_what_the_kernel_does_not_tell_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peers, "_ask_kernel", lambda *_: None)
     monkeypatch.setattr(peers, "_TABLES", (Path("/no/such/table"),))
-    with listening(ADDRESS) as server, socket.create_connection(server.getsockname()) as connection, pytest.raises(ForeignListener):
+    with (
+        listening(ADDRESS) as server,
+        socket.create_connection(server.getsockname()) as connection,
+        pytest.raises(ForeignListener),
+    ):
         verify(connection)
 
 
@@ -121,7 +146,9 @@ async def test_streams_and_http_send_nothing_to_another_user() -> None:
     with thief(ADDRESS) as other:
         with pytest.raises(ForeignListener):
             await open_connection(ADDRESS, other.port)
-        async with aiohttp.ClientSession(connector=PeerConnector(), headers={"Authorization": "token secret"}) as session:
+        async with aiohttp.ClientSession(
+            connector=PeerConnector(), headers={"Authorization": "token secret"}
+        ) as session:
             for _ in range(3):
                 with pytest.raises(ForeignListenerError, match="Another user's program"):
                     await session.get(f"http://{ADDRESS}:{other.port}/")

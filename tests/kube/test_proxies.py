@@ -29,7 +29,9 @@ PROXY = "http://proxy:3128"
     ],
 )
 def test_which_servers_are_reached_by_the_proxy(url: str, exceptions: str, proxied: bool) -> None:
-    assert proxy_for(url, {"HTTPS_PROXY": PROXY, "NO_PROXY": exceptions}) == (PROXY if proxied else None)
+    assert proxy_for(url, {"HTTPS_PROXY": PROXY, "NO_PROXY": exceptions}) == (
+        PROXY if proxied else None
+    )
 
 
 def test_the_variable_of_the_scheme_counts_in_either_case() -> None:

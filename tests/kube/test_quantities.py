@@ -35,20 +35,26 @@ from jupyter_workspaces.kube.quantities import (
         ("100u", "0.0001", "100u"),
     ],
 )
-def test_a_quantity_has_one_value_and_one_canonical_text(text: str, value: str, written: str) -> None:
+def test_a_quantity_has_one_value_and_one_canonical_text(
+    text: str, value: str, written: str
+) -> None:
     assert parse(text) == Decimal(value)
     assert canonical(text) == written
     assert parse(canonical(text)) == parse(text)
 
 
-@pytest.mark.parametrize("text", ["", "x", "1 Gi", "1gi", "1KiB", "--1", "1e", "e3", "Gi", "١", "1\n", "0x10", "NaN"])
+@pytest.mark.parametrize(
+    "text", ["", "x", "1 Gi", "1gi", "1KiB", "--1", "1e", "e3", "Gi", "١", "1\n", "0x10", "NaN"]
+)
 def test_what_is_no_quantity_is_refused(text: str) -> None:
     with pytest.raises(QuantityError, match="quantity"):
         parse(text)
 
 
 def test_people_read_sizes_in_words() -> None:
-    assert words({"memory": "4Gi", "cpu": "500m", "nvidia.com/gpu": "2"}) == "0.5 CPU · 4 GiB · 2 GPU"
+    assert (
+        words({"memory": "4Gi", "cpu": "500m", "nvidia.com/gpu": "2"}) == "0.5 CPU · 4 GiB · 2 GPU"
+    )
     assert words({"cpu": "2", "memory": "1536Mi"}) == "2 CPU · 1.5 GiB"
     assert words({"memory": "lots"}) == "lots memory"
     assert words({}) == ""
@@ -73,7 +79,9 @@ def test_values_far_out_of_range_are_read_and_written(text: str, canonical_text:
     assert words({"cpu": text, "memory": text})
 
 
-@pytest.mark.parametrize("text", ["1e999999999", "1e-999999999", "9" * 65, "0." + "1" * 100, "9" * 1_000_000])
+@pytest.mark.parametrize(
+    "text", ["1e999999999", "1e-999999999", "9" * 65, "0." + "1" * 100, "9" * 1_000_000]
+)
 def test_numbers_without_end_are_no_quantities(text: str) -> None:
     with pytest.raises(QuantityError) as refused:
         parse(text)

@@ -58,14 +58,18 @@ async def test_who_gives_up_does_not_make_a_namespace_look_empty() -> None:
         with pytest.raises(asyncio.TimeoutError):
             async with timeout(0.1):
                 await cache.reach("slow")
-        with pytest.raises(asyncio.TimeoutError):  # it waits as well, and does not say that there is no workspace
+        with pytest.raises(
+            asyncio.TimeoutError
+        ):  # it waits as well, and does not say that there is no workspace
             async with timeout(0.1):
                 await cache.reach("slow")
         cluster.go.set()
         async with timeout(5):
             await cache.reach("slow")
         assert cache.workspace("slow", "small") is not None
-        assert [entry for entry in cluster.lists if entry == ("workspaces", "slow")] == [("workspaces", "slow")]
+        assert [entry for entry in cluster.lists if entry == ("workspaces", "slow")] == [
+            ("workspaces", "slow")
+        ]
         assert ("pods", "slow") in cluster.lists
     finally:
         await cache.stop()
@@ -88,9 +92,14 @@ async def test_stopping_ends_what_still_reaches_for_a_namespace() -> None:
 async def test_a_second_caller_waits_for_the_first_list_of_everything() -> None:
     api = narrow_api()
     go = asyncio.Event()
-    api.before_list = lambda plural, namespace: go.wait() if (plural, namespace) == ("pods", "team-b") else None
+    api.before_list = lambda plural, namespace: (
+        go.wait() if (plural, namespace) == ("pods", "team-b") else None
+    )
     async with cache_of(api) as cache:
-        first, second = asyncio.ensure_future(cache.reach("team-b")), asyncio.ensure_future(cache.reach("team-b"))
+        first, second = (
+            asyncio.ensure_future(cache.reach("team-b")),
+            asyncio.ensure_future(cache.reach("team-b")),
+        )
         await until(lambda: api.asked["pods", "team-b"])
         assert not first.done()
         assert not second.done()
@@ -100,7 +109,9 @@ async def test_a_second_caller_waits_for_the_first_list_of_everything() -> None:
         assert api.asked["pods", "team-b"] == 1
 
 
-async def test_a_namespace_of_which_something_was_not_listed_is_not_taken_for_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_namespace_of_which_something_was_not_listed_is_not_taken_for_empty(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("jupyter_workspaces.server.namespace_caches.CHILD_SECONDS", 1.0)
     api = narrow_api()
     api.failures["pods", "team-b"] = ClusterError("etcd is slow", status=500)
@@ -115,7 +126,9 @@ async def test_a_namespace_of_which_something_was_not_listed_is_not_taken_for_em
                     await cache.reach("team-b")
 
 
-async def test_a_start_does_not_take_for_empty_what_was_not_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_start_does_not_take_for_empty_what_was_not_listed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("jupyter_workspaces.server.namespace_caches.CHILD_SECONDS", 1.0)
     api = narrow_api()
     api.failures["workspaces", "team-a"] = ClusterError("etcd is slow", status=500)
@@ -124,7 +137,9 @@ async def test_a_start_does_not_take_for_empty_what_was_not_listed(monkeypatch: 
             pass
 
 
-async def test_the_namespace_that_was_not_used_for_the_longest_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_namespace_that_was_not_used_for_the_longest_makes_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("jupyter_workspaces.server.cache.MOST_NAMESPACES", 3)
     api = narrow_api()
     async with cache_of(api) as cache:
@@ -132,7 +147,9 @@ async def test_the_namespace_that_was_not_used_for_the_longest_makes_room(monkey
         await cache.reach("team-c")
         await cache.reach("team-b")
         heard: list[tuple[str, str]] = []
-        cache.workspaces.listen(lambda change, obj, previous: heard.append((change, obj["metadata"]["namespace"])))
+        cache.workspaces.listen(
+            lambda change, obj, previous: heard.append((change, obj["metadata"]["namespace"]))
+        )
         await cache.reach("team-d")
         assert sorted(cache.workspaces.parts) == ["team-a", "team-b", "team-d"]
         assert heard == [("DELETED", "team-c"), ("ADDED", "team-d")]
@@ -142,7 +159,9 @@ async def test_the_namespace_that_was_not_used_for_the_longest_makes_room(monkey
         assert cache.workspace("team-b", "desk") is None
 
 
-async def test_a_namespace_that_somebody_follows_is_not_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_namespace_that_somebody_follows_is_not_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("jupyter_workspaces.server.cache.MOST_NAMESPACES", 3)
     async with cache_of(narrow_api()) as cache:
         await cache.reach("team-b")
@@ -155,16 +174,26 @@ async def test_a_namespace_that_somebody_follows_is_not_given_up(monkeypatch: py
         await cache.reach("team-e")
 
 
-async def test_what_was_seen_one_by_one_is_not_announced_again_when_all_may_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_was_seen_one_by_one_is_not_announced_again_when_all_may_be_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("jupyter_workspaces.kube.reflector.DENIED_PAUSE", 0.05)
     api = narrow_api()
     async with cache_of(api) as cache:
         await cache.reach("team-b")
         heard: list[tuple[str, str]] = []
-        cache.workspaces.listen(lambda change, obj, previous: heard.append((change, obj["metadata"]["namespace"])))
+        cache.workspaces.listen(
+            lambda change, obj, previous: heard.append((change, obj["metadata"]["namespace"]))
+        )
         api.objects["workspaces"] = [
-            known("desk", "workspaces-team-b", 9, namespace="team-b"),  # changed since; that of team-a is gone
-            *(obj for obj in api.objects["workspaces"] if obj["metadata"]["namespace"] not in ("team-a", "team-b")),
+            known(
+                "desk", "workspaces-team-b", 9, namespace="team-b"
+            ),  # changed since; that of team-a is gone
+            *(
+                obj
+                for obj in api.objects["workspaces"]
+                if obj["metadata"]["namespace"] not in ("team-a", "team-b")
+            ),
         ]
         api.wide = True
         await until(lambda: not cache.workspaces.parts)
@@ -180,7 +209,9 @@ async def test_what_was_seen_one_by_one_is_not_announced_again_when_all_may_be_s
 
 async def test_what_was_deleted_by_us_in_one_namespace_is_gone_at_once() -> None:
     async with cache_of(narrow_api()) as cache:
-        cache.workspaces.deleted({"kind": "Status", "details": {"uid": "workspaces-team-a"}}, "desk", "team-a")
+        cache.workspaces.deleted(
+            {"kind": "Status", "details": {"uid": "workspaces-team-a"}}, "desk", "team-a"
+        )
         assert cache.workspace("team-a", "desk") is None
 
 

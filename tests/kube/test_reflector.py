@@ -84,7 +84,10 @@ async def test_what_we_made_while_a_list_was_read_is_not_dropped_by_that_list() 
 
 async def test_the_list_of_a_cluster_that_counts_anew_replaces_what_was_known() -> None:
     api = WatchedApi()
-    api.revision, api.objects["pods"] = 900, [known("desk", "before", 880), known("gone", "gone", 890)]
+    api.revision, api.objects["pods"] = (
+        900,
+        [known("desk", "before", 880), known("gone", "gone", 890)],
+    )
     async with watching(api) as pods:
         await pods.stop()
         api.revision, api.objects["pods"] = 7, [known("desk", "after", 5)]
@@ -94,7 +97,9 @@ async def test_the_list_of_a_cluster_that_counts_anew_replaces_what_was_known() 
         assert pods.get("gone", "team-a") is None
 
 
-async def test_a_broken_listener_is_logged_once_and_keeps_nothing_from_the_others(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_broken_listener_is_logged_once_and_keeps_nothing_from_the_others(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     api = WatchedApi()
 
     def broken(change: str, obj: Object, previous: Object | None) -> None:
@@ -111,7 +116,9 @@ async def test_a_broken_listener_is_logged_once_and_keeps_nothing_from_the_other
     assert CANARY not in caplog.text
 
 
-async def test_a_fault_of_our_own_in_a_watch_does_not_end_it(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_fault_of_our_own_in_a_watch_does_not_end_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     api = WatchedApi()
     api.broken = RuntimeError(CANARY)
     async with watching(api) as pods:
@@ -124,7 +131,9 @@ async def test_a_fault_of_our_own_in_a_watch_does_not_end_it(caplog: pytest.LogC
     assert CANARY not in caplog.text
 
 
-async def test_what_the_cluster_says_in_an_error_is_not_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+async def test_what_the_cluster_says_in_an_error_is_not_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     api = WatchedApi()
     api.broken = ClusterError(f"a webhook said {CANARY}", status=500)
     async with watching(api) as pods:
@@ -151,13 +160,21 @@ async def test_a_list_that_failed_after_many_pages_is_repeated_later() -> None:
     assert 60 / (pause + 0.1) * failed.requests <= 45
 
 
-async def test_a_cluster_that_comes_back_without_changes_is_known_to_be_back(tmp_path: Path) -> None:
+async def test_a_cluster_that_comes_back_without_changes_is_known_to_be_back(
+    tmp_path: Path,
+) -> None:
     async with embedded(tmp_path) as endpoint, failing(endpoint, faster()) as found:
         cache = found.cache
         found.api.fail("refuse")
-        await until(lambda: isinstance(cache.workspaces.error, Unreachable) and cache.stale_since is not None)
+        await until(
+            lambda: (
+                isinstance(cache.workspaces.error, Unreachable) and cache.stale_since is not None
+            )
+        )
         found.api.fail("ok")
-        await until(lambda: cache.workspaces.error is None and cache.stale_since is None and cache.healthy)
+        await until(
+            lambda: cache.workspaces.error is None and cache.stale_since is None and cache.healthy
+        )
         assert cache.stale_reason == ""
 
 
@@ -172,19 +189,26 @@ async def test_an_idle_cluster_is_neither_stale_nor_ill(tmp_path: Path) -> None:
         assert [health.total for health in found.cache.health] == failures
 
 
-async def test_a_cluster_that_freezes_is_stale_soon_though_its_watches_go_on(tmp_path: Path) -> None:
+async def test_a_cluster_that_freezes_is_stale_soon_though_its_watches_go_on(
+    tmp_path: Path,
+) -> None:
     times = replace(faster(), first_watch=60)
     async with embedded(tmp_path) as endpoint, failing(endpoint, times) as found:
         await until(lambda: found.cache.stale_since is None)
         found.api.fail("freeze")
-        await until(lambda: found.cache.stale_since is not None, times.pulse + times.pulse_answer + times.stale_after_error + 2)
+        await until(
+            lambda: found.cache.stale_since is not None,
+            times.pulse + times.pulse_answer + times.stale_after_error + 2,
+        )
         assert found.cache.stale_reason == "The cluster does not answer."
         await found.change("made-meanwhile")
         found.api.fail("ok")
         await found.visible("made-meanwhile", 5)
 
 
-async def test_watches_that_a_server_ends_in_time_are_no_failures_and_grow_longer(tmp_path: Path) -> None:
+async def test_watches_that_a_server_ends_in_time_are_no_failures_and_grow_longer(
+    tmp_path: Path,
+) -> None:
     async with embedded(tmp_path) as endpoint, failing(endpoint, faster()) as found:
         pods = found.cache.pods
         await until(lambda: pods._period >= 4, 8)
@@ -231,7 +255,11 @@ async def test_a_reflector_outlives_a_restart_of_its_server(tmp_path: Path) -> N
         await until(lambda: reflector.error is not None)
         async with served(tmp_path, port):
             await until(lambda: reflector.error is None and reflector.stale_since is None)
-            manifest: dict[str, Any] = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "new"}}
+            manifest: dict[str, Any] = {
+                "apiVersion": "v1",
+                "kind": "Namespace",
+                "metadata": {"name": "new"},
+            }
             await cluster.create(NAMESPACES, manifest)
             await until(lambda: reflector.get("new"))
     finally:
@@ -239,7 +267,9 @@ async def test_a_reflector_outlives_a_restart_of_its_server(tmp_path: Path) -> N
         await cluster.close()
 
 
-async def test_an_expected_failure_is_a_warning_without_a_traceback(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_expected_failure_is_a_warning_without_a_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     api = WatchedApi()
     api.broken = NotAnAnswer("it answered with what is not JSON")
     async with watching(api) as pods:

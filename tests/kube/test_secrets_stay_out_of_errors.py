@@ -81,8 +81,13 @@ async def test_a_token_file_that_is_of_no_use(tmp_path: Path, content: bytes | N
     assert CANARY not in shown(raised.value)
 
 
-@pytest.mark.parametrize("authority", [None, b"CANARY", b"-----BEGIN CERTIFICATE-----\nCANARY\n-----END CERTIFICATE-----\n"])
-def test_the_files_of_a_service_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, authority: bytes | None) -> None:
+@pytest.mark.parametrize(
+    "authority",
+    [None, b"CANARY", b"-----BEGIN CERTIFICATE-----\nCANARY\n-----END CERTIFICATE-----\n"],
+)
+def test_the_files_of_a_service_account(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, authority: bytes | None
+) -> None:
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
     monkeypatch.setattr(endpoint, "SERVICE_ACCOUNT", tmp_path)
     (tmp_path / "token").write_text(CANARY)
@@ -93,20 +98,31 @@ def test_the_files_of_a_service_account(tmp_path: Path, monkeypatch: pytest.Monk
     assert CANARY not in shown(raised.value)
 
 
-async def test_a_login_program_that_takes_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_login_program_that_takes_too_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(login_programs, "PROGRAM_SECONDS", 0.2)
     script = tmp_path / "slow"
     script.write_text("#!/bin/sh\necho CANARY; echo CANARY >&2; exec sleep 30\n")
     script.chmod(0o700)
     user = login_program(tmp_path, {})
-    user["exec"] |= {"command": str(script), "args": [CANARY], "env": [{"name": "SECRET", "value": CANARY}]}
+    user["exec"] |= {
+        "command": str(script),
+        "args": [CANARY],
+        "env": [{"name": "SECRET", "value": CANARY}],
+    }
     with pytest.raises(Unauthorized, match=r"did not end within 0\.2 s") as raised:
         await from_kubeconfig(kubeconfig(tmp_path / "kubeconfig", user)).headers()
     assert CANARY not in shown(raised.value)
 
 
 @pytest.mark.parametrize(
-    "proxy", ["http://me:CANARY@127.0.0.1:{port}", "http://me:CANARY@127.0.0.1:1", "http://me:CANARY@no-such-host.invalid:1"]
+    "proxy",
+    [
+        "http://me:CANARY@127.0.0.1:{port}",
+        "http://me:CANARY@127.0.0.1:1",
+        "http://me:CANARY@no-such-host.invalid:1",
+    ],
 )
 @pytest.mark.parametrize("scheme", ["http", "https"])
 async def test_a_proxy_with_a_password(tmp_path: Path, proxy: str, scheme: str) -> None:
@@ -119,7 +135,9 @@ async def test_a_proxy_with_a_password(tmp_path: Path, proxy: str, scheme: str) 
     await site.start()
     try:
         url = proxy.format(port=runner.addresses[0][1])
-        file = kubeconfig(tmp_path / "kubeconfig", {}, f"{scheme}://cluster.invalid", **{"proxy-url": url})
+        file = kubeconfig(
+            tmp_path / "kubeconfig", {}, f"{scheme}://cluster.invalid", **{"proxy-url": url}
+        )
         async with Cluster(from_kubeconfig(file)) as cluster:
             with pytest.raises(ClusterError) as raised:
                 await cluster.raw("GET", "/version")
@@ -131,8 +149,13 @@ async def test_a_proxy_with_a_password(tmp_path: Path, proxy: str, scheme: str) 
     assert "me:" not in f"{raised.value.message} {socket.value.message} {cluster.endpoint!r}"
 
 
-@pytest.mark.parametrize("variable", ["http://me:CANARY@[::1", "socks5://me:CANARY@127.0.0.1:1", "http://me:CANARY@h:port"])
-def test_a_proxy_of_the_environment_that_is_of_no_use(tmp_path: Path, variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "variable",
+    ["http://me:CANARY@[::1", "socks5://me:CANARY@127.0.0.1:1", "http://me:CANARY@h:port"],
+)
+def test_a_proxy_of_the_environment_that_is_of_no_use(
+    tmp_path: Path, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HTTPS_PROXY", variable)
     monkeypatch.delenv("NO_PROXY", raising=False)
     with pytest.raises(NoEndpoint, match="HTTPS_PROXY") as raised:
@@ -146,7 +169,9 @@ async def test_a_gateway_that_quotes_the_request(tmp_path: Path) -> None:
 
     url, runner = await _serve(quote)
     try:
-        async with Cluster(from_kubeconfig(kubeconfig(tmp_path / "kubeconfig", {"token": "CANARY-token"}, url))) as cluster:
+        async with Cluster(
+            from_kubeconfig(kubeconfig(tmp_path / "kubeconfig", {"token": "CANARY-token"}, url))
+        ) as cluster:
             with pytest.raises(ClusterError, match="you sent Bearer …") as raised:
                 await cluster.raw("GET", "/version")
     finally:
@@ -166,12 +191,19 @@ async def _serve(handler: object) -> tuple[str, web.AppRunner]:
 OIDC = {
     "auth-provider": {
         "name": "oidc",
-        "config": {"client-id": "k", "idp-issuer-url": "https://127.0.0.1:1/", "refresh-token": CANARY, "client-secret": CANARY},
+        "config": {
+            "client-id": "k",
+            "idp-issuer-url": "https://127.0.0.1:1/",
+            "refresh-token": CANARY,
+            "client-secret": CANARY,
+        },
     }
 }
 
 
-async def test_the_doctor_shows_no_refresh_token(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_doctor_shows_no_refresh_token(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
     async with Cluster(from_kubeconfig(kubeconfig(tmp_path / "kubeconfig", OIDC))) as cluster:
         lines = [line async for line in examine(cluster)]
@@ -179,7 +211,9 @@ async def test_the_doctor_shows_no_refresh_token(tmp_path: Path, caplog: pytest.
     assert CANARY not in f"{lines}" + caplog.text
 
 
-async def test_a_503_of_the_api_and_its_log_show_no_secret(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_503_of_the_api_and_its_log_show_no_secret(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
 
     def known() -> endpoint.Endpoint:
@@ -192,7 +226,11 @@ async def test_a_503_of_the_api_and_its_log_show_no_secret(tmp_path: Path, caplo
     def foreign() -> endpoint.Endpoint:
         raise RuntimeError("refresh token CANARY was refused")
 
-    for choose, words in ((known, "neither YAML"), (silent, "not ready"), (foreign, "RuntimeError")):
+    for choose, words in (
+        (known, "neither YAML"),
+        (silent, "not ready"),
+        (foreign, "RuntimeError"),
+    ):
         services = Services(choose, "/api/")
         try:
             with pytest.raises(Problem) as raised:
@@ -207,7 +245,13 @@ async def test_a_503_of_the_api_and_its_log_show_no_secret(tmp_path: Path, caplo
 
 def test_secrets_of_a_kubeconfig_are_not_in_representations(tmp_path: Path) -> None:
     user = {"token": CANARY, "as": "emil"}
-    found = from_kubeconfig(kubeconfig(tmp_path / "kubeconfig", user, **{"proxy-url": f"http://me:{CANARY}@127.0.0.1:1"}))
+    found = from_kubeconfig(
+        kubeconfig(
+            tmp_path / "kubeconfig", user, **{"proxy-url": f"http://me:{CANARY}@127.0.0.1:1"}
+        )
+    )
     assert CANARY not in repr(found)
-    basic = from_kubeconfig(kubeconfig(tmp_path / "kubeconfig", {"username": "me", "password": CANARY}))
+    basic = from_kubeconfig(
+        kubeconfig(tmp_path / "kubeconfig", {"username": "me", "password": CANARY})
+    )
     assert base64.b64encode(b"me:CANARY").decode() not in repr(basic)

@@ -16,7 +16,9 @@ LIMIT_SECONDS = 5.0
 
 
 @asynccontextmanager
-async def working(queue: WorkQueue[str], reconcile: Callable[[str], Awaitable[float | None]], workers: int = 4) -> AsyncIterator[None]:
+async def working(
+    queue: WorkQueue[str], reconcile: Callable[[str], Awaitable[float | None]], workers: int = 4
+) -> AsyncIterator[None]:
     task = asyncio.create_task(queue.run(reconcile, workers))
     try:
         yield
@@ -65,7 +67,9 @@ async def test_a_key_added_often_before_its_turn_is_worked_on_once() -> None:
     assert work.done == ["a"]
 
 
-async def test_a_key_that_changes_while_worked_on_is_taken_once_more_and_never_twice_at_a_time() -> None:
+async def test_a_key_that_changes_while_worked_on_is_taken_once_more_and_never_twice_at_a_time() -> (
+    None
+):
     queue, work = WorkQueue[str]("test"), Work()
     async with working(queue, work):
         queue.add("a")
@@ -115,7 +119,9 @@ async def test_what_asks_to_be_looked_at_again_is() -> None:
                 await seen.acquire()
 
 
-async def test_a_fault_is_logged_and_tried_again_after_growing_pauses(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_fault_is_logged_and_tried_again_after_growing_pauses(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     queue: WorkQueue[str] = WorkQueue("test")
     loop, times = asyncio.get_running_loop(), []
     done = asyncio.Event()

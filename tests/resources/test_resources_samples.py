@@ -52,14 +52,21 @@ def test_jupyterlab_offers_what_the_tour_uses() -> None:
     assert images["jupyterlab_scipy_180"]["redirect"]["message"]["text"]
     assert "redirect" not in images["jupyterlab_scipy_190"]
     assert set(sizes) == {"tiny_cpu", "small_cpu", "big_gpu"}
-    assert quantities.words(sizes["big_gpu"]["spec"]["resources"]["requests"]) == "4 CPU · 16 GiB · 1 GPU"
-    assert KINDS["jupyterlab"]["metadata"]["annotations"][metadata_keys.TOKEN_ENV] == "JUPYTER_TOKEN"
+    assert (
+        quantities.words(sizes["big_gpu"]["spec"]["resources"]["requests"])
+        == "4 CPU · 16 GiB · 1 GPU"
+    )
+    assert (
+        KINDS["jupyterlab"]["metadata"]["annotations"][metadata_keys.TOKEN_ENV] == "JUPYTER_TOKEN"
+    )
 
 
 def test_the_usual_size_fits_a_laptop() -> None:
     for kind in KINDS.values():
         options = kind["spec"]["podTemplate"]["options"]["podConfig"]
-        usual = next(value for value in options["values"] if value["id"] == options["spawner"]["default"])
+        usual = next(
+            value for value in options["values"] if value["id"] == options["spawner"]["default"]
+        )
         requests = usual["spec"]["resources"]["requests"]
         assert quantities.parse(requests["cpu"]) <= 1
         assert quantities.parse(requests["memory"]) <= quantities.parse("4Gi")

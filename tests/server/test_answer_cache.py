@@ -56,7 +56,9 @@ def clock() -> Clock:
 
 @pytest.fixture
 def cache(clock: Clock) -> StaleCache[str, Any]:
-    return StaleCache(size=3, silent=no_answer, first_seconds=0.3, patience_seconds=0.1, clock=clock)
+    return StaleCache(
+        size=3, silent=no_answer, first_seconds=0.3, patience_seconds=0.1, clock=clock
+    )
 
 
 async def test_a_fresh_value_is_not_read_again(cache: StaleCache[str, Any], clock: Clock) -> None:
@@ -66,8 +68,12 @@ async def test_a_fresh_value_is_not_read_again(cache: StaleCache[str, Any], cloc
     assert await cache.get("a", source, lives()) == 2
 
 
-@pytest.mark.parametrize("error", [Unreachable("away"), ClusterError("broken"), ClusterError("slow down", status=429)])
-async def test_an_older_value_is_used_when_nothing_was_decided(cache: StaleCache[str, Any], clock: Clock, error: Exception) -> None:
+@pytest.mark.parametrize(
+    "error", [Unreachable("away"), ClusterError("broken"), ClusterError("slow down", status=429)]
+)
+async def test_an_older_value_is_used_when_nothing_was_decided(
+    cache: StaleCache[str, Any], clock: Clock, error: Exception
+) -> None:
     source = Source(1, error)
     await cache.get("a", source, lives())
     clock.now += 11
@@ -75,7 +81,9 @@ async def test_an_older_value_is_used_when_nothing_was_decided(cache: StaleCache
 
 
 @pytest.mark.parametrize("error", [Forbidden("no"), NotFound("gone"), Unauthorized("who?")])
-async def test_a_refusal_ends_an_older_value(cache: StaleCache[str, Any], clock: Clock, error: Exception) -> None:
+async def test_a_refusal_ends_an_older_value(
+    cache: StaleCache[str, Any], clock: Clock, error: Exception
+) -> None:
     source = Source(1, error, Unreachable("away"))
     await cache.get("a", source, lives())
     clock.now += 11
@@ -95,7 +103,9 @@ async def test_an_older_value_has_an_end(cache: StaleCache[str, Any], clock: Clo
         await cache.get("a", source, lives(long=300))
 
 
-async def test_failed_reads_are_repeated_with_growing_pauses(cache: StaleCache[str, Any], clock: Clock) -> None:
+async def test_failed_reads_are_repeated_with_growing_pauses(
+    cache: StaleCache[str, Any], clock: Clock
+) -> None:
     source = Source(1, Unreachable("away"))
     await cache.get("a", source, lives(0))
     asked_at = []
@@ -111,10 +121,14 @@ async def test_failed_reads_are_repeated_with_growing_pauses(cache: StaleCache[s
     assert max(pauses) <= answer_cache.LONGEST_PAUSE
 
 
-async def test_a_value_that_nobody_knows_is_waited_for_so_long_only(cache: StaleCache[str, Any]) -> None:
+async def test_a_value_that_nobody_knows_is_waited_for_so_long_only(
+    cache: StaleCache[str, Any],
+) -> None:
     source, loop = Source(None), asyncio.get_running_loop()
     begun = loop.time()
-    results = await asyncio.gather(*(cache.get("a", source, lives()) for _ in range(10)), return_exceptions=True)
+    results = await asyncio.gather(
+        *(cache.get("a", source, lives()) for _ in range(10)), return_exceptions=True
+    )
     assert {type(result) for result in results} == {Unreachable}
     with pytest.raises(Unreachable):  # joins the read that is in flight, whose time is up
         await cache.get("a", source, lives())
@@ -138,7 +152,9 @@ async def test_a_caller_that_goes_away_does_not_end_the_read(cache: StaleCache[s
     assert await second == 1
 
 
-async def test_a_value_that_is_doubted_is_read_again_once_in_a_while(cache: StaleCache[str, Any], clock: Clock) -> None:
+async def test_a_value_that_is_doubted_is_read_again_once_in_a_while(
+    cache: StaleCache[str, Any], clock: Clock
+) -> None:
     source = Source(1, 1, 2)
     await cache.get("a", source, lives())
     for _ in range(5):
@@ -174,7 +190,9 @@ async def test_no_more_is_kept_than_the_bound(cache: StaleCache[str, Any]) -> No
     assert len(cache) == 3
 
 
-async def test_a_fault_of_our_own_is_raised_and_logged(cache: StaleCache[str, Any], caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_fault_of_our_own_is_raised_and_logged(
+    cache: StaleCache[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
     with pytest.raises(KeyError):
         await cache.get("a", Source(KeyError("x")), lives())
     await asyncio.sleep(0)

@@ -30,7 +30,9 @@ RBAC = "rbac.authorization.k8s.io"
 
 def apply(plane: ControlPlane, obj: Object) -> None:
     path = manifests.resource(obj).path(obj["metadata"].get("namespace"), obj["metadata"]["name"])
-    code, answer = plane.ask("PATCH", f"{path}?fieldManager=test&force=true", obj, media="application/apply-patch+yaml")
+    code, answer = plane.ask(
+        "PATCH", f"{path}?fieldManager=test&force=true", obj, media="application/apply-patch+yaml"
+    )
     assert code in (200, 201), answer
 
 
@@ -52,13 +54,21 @@ def plane(real_cluster: RealCluster) -> Iterator[ControlPlane]:
     """With our definitions and roles, and two namespaces with a workspace each."""
     own = real_cluster.require_own()
     needed = ("Namespace", "CustomResourceDefinition", "ClusterRole")
-    rights = [obj for obj in manifests.all_objects() if obj["kind"] in needed or obj["metadata"]["name"] == "jupyter-workspaces-kinds"]
+    rights = [
+        obj
+        for obj in manifests.all_objects()
+        if obj["kind"] in needed or obj["metadata"]["name"] == "jupyter-workspaces-kinds"
+    ]
     for obj in rights:
         apply(own, obj)
     wait(lambda: own.ask("GET", WORKSPACES.path())[0] == 200)
     for namespace in (MINE, OTHERS):
         apply(own, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
-        wait(lambda namespace=namespace: own.ask("POST", WORKSPACES.path(namespace), workspace("w"))[0] in (201, 409))
+        wait(
+            lambda namespace=namespace: (
+                own.ask("POST", WORKSPACES.path(namespace), workspace("w"))[0] in (201, 409)
+            )
+        )
     yield own
     for namespace in (MINE, OTHERS):
         own.ask("DELETE", f"/api/v1/namespaces/{namespace}")
@@ -80,8 +90,16 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 def workspace(name: str) -> Object:
-    spec = {"kind": "k", "podTemplate": {"volumes": {"data": []}, "options": {"imageConfig": "i", "podConfig": "p"}}}
-    return {"apiVersion": WORKSPACES.api_version, "kind": WORKSPACES.kind, "metadata": {"name": name}, "spec": spec}
+    spec = {
+        "kind": "k",
+        "podTemplate": {"volumes": {"data": []}, "options": {"imageConfig": "i", "podConfig": "p"}},
+    }
+    return {
+        "apiVersion": WORKSPACES.api_version,
+        "kind": WORKSPACES.kind,
+        "metadata": {"name": name},
+        "spec": spec,
+    }
 
 
 @asynccontextmanager
@@ -101,7 +119,9 @@ async def test_who_may_see_one_namespace_works_in_it(plane: ControlPlane) -> Non
         assert [one["metadata"]["namespace"] for one in cache.workspaces.items()] == [MINE]
         assert [one["metadata"]["name"] for one in cache.namespaces.items()] == [MINE]
         heard: list[tuple[str, str]] = []
-        cache.workspaces.listen(lambda change, obj, previous: heard.append((change, obj["metadata"]["name"])))
+        cache.workspaces.listen(
+            lambda change, obj, previous: heard.append((change, obj["metadata"]["name"]))
+        )
         made = await cache.cluster.create(WORKSPACES, workspace("new"), MINE)
         cache.workspaces.apply(made)
         assert cache.workspace(MINE, "new") == made
@@ -114,7 +134,10 @@ async def test_who_may_see_one_namespace_works_in_it(plane: ControlPlane) -> Non
 async def test_what_is_forbidden_is_told_in_the_clusters_words(plane: ControlPlane) -> None:
     bind(plane, "two", "jupyter-workspaces-view", MINE)
     async with cache_of(plane.person("two")) as cache:
-        with pytest.raises(Forbidden, match=f'workspaces.kubeflow.org is forbidden: User "two" cannot list .* namespace "{OTHERS}"'):
+        with pytest.raises(
+            Forbidden,
+            match=f'workspaces.kubeflow.org is forbidden: User "two" cannot list .* namespace "{OTHERS}"',
+        ):
             await cache.reach(OTHERS)
         assert [one["metadata"]["namespace"] for one in cache.workspaces.items()] == [MINE]
         with pytest.raises(Forbidden, match='User "two" cannot create resource "workspaces"'):
@@ -127,7 +150,10 @@ async def test_another_namespace_is_watched_when_somebody_looks_there(plane: Con
     async with cache_of(plane.person("three")) as cache:
         assert len(cache.workspaces) == 1
         await cache.reach(OTHERS)
-        assert sorted(one["metadata"]["namespace"] for one in cache.workspaces.items()) == [MINE, OTHERS]
+        assert sorted(one["metadata"]["namespace"] for one in cache.workspaces.items()) == [
+            MINE,
+            OTHERS,
+        ]
         assert {one["metadata"]["name"] for one in cache.namespaces.items()} == {MINE, OTHERS}
 
 
@@ -142,7 +168,13 @@ async def test_a_list_that_only_some_may_see_raises_when_it_is_read(plane: Contr
         "apiVersion": f"{RBAC}/v1",
         "kind": "ClusterRole",
         "metadata": {"name": "only-workspaces"},
-        "rules": [{"apiGroups": ["kubeflow.org"], "resources": ["workspaces"], "verbs": ["get", "list", "watch"]}],
+        "rules": [
+            {
+                "apiGroups": ["kubeflow.org"],
+                "resources": ["workspaces"],
+                "verbs": ["get", "list", "watch"],
+            }
+        ],
     }
     apply(plane, role)
     bind(plane, "four", "only-workspaces", MINE)
@@ -160,14 +192,20 @@ async def test_an_administrator_watches_all_namespaces_at_once(plane: ControlPla
         await cache.reach("anywhere")
 
 
-async def test_rights_that_come_later_are_used(plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_rights_that_come_later_are_used(
+    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("jupyter_workspaces.kube.reflector.DENIED_PAUSE", 0.3)
     bind(plane, "five", "jupyter-workspaces-view", MINE)
     async with cache_of(plane.person("five")) as cache:
         assert cache.workspaces.parts == [MINE]
         subject = {"apiGroup": RBAC, "kind": "User", "name": "five"}
         reference = {"apiGroup": RBAC, "kind": "ClusterRole", "name": "jupyter-workspaces-view"}
-        binding = {"apiVersion": f"{RBAC}/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "five"}}
+        binding = {
+            "apiVersion": f"{RBAC}/v1",
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": "five"},
+        }
         apply(plane, binding | {"roleRef": reference, "subjects": [subject]})
         cache.workspaces.wake()
         await until(lambda: not cache.workspaces.parts)

@@ -40,9 +40,19 @@ class Serve:
     def _start(self) -> subprocess.Popen[bytes]:
         environment = os.environ | {"JUPYTER_WORKSPACES_HOME": str(self.home)}
         environment.pop("KUBECONFIG", None)
-        command = [sys.executable, "-m", "jupyter_workspaces.cli", "serve", "--no-auth", "--port", str(self.port)]
+        command = [
+            sys.executable,
+            "-m",
+            "jupyter_workspaces.cli",
+            "serve",
+            "--no-auth",
+            "--port",
+            str(self.port),
+        ]
         with self.log.open("ab") as written:
-            process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=written, stderr=written)
+            process = subprocess.Popen(
+                command, env=environment, stdin=subprocess.DEVNULL, stdout=written, stderr=written
+            )
         self.process = process
         until(lambda: self.ask("GET", "healthcheck")[0] == 200, "the server answers")
         return process
@@ -52,8 +62,12 @@ class Serve:
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
         data = None if body is None else json.dumps(body).encode()
-        sent = {"Content-Type": "application/json"} | {name.replace("_", "-"): value for name, value in headers.items()}
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/api/v1/{path}", data, sent, method=method)
+        sent = {"Content-Type": "application/json"} | {
+            name.replace("_", "-"): value for name, value in headers.items()
+        }
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}/api/v1/{path}", data, sent, method=method
+        )
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
                 raw = answer.read()
@@ -94,16 +108,25 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
 
 def test_the_transcript_works_as_it_stands(serve: Serve) -> None:
     for name in ("workspace-home-bella", "workspace-data-bella"):
-        claim = {"name": name, "accessModes": ["ReadWriteOnce"], "storageClassName": "standard", "requests": {"storage": "1Gi"}}
+        claim = {
+            "name": name,
+            "accessModes": ["ReadWriteOnce"],
+            "storageClassName": "standard",
+            "requests": {"storage": "1Gi"},
+        }
         assert serve.ask("POST", "persistentvolumeclaims/default", {"data": claim})[0] == 201
 
     code, made = serve.ask("POST", "workspaces/default", DORA)
     assert (code, made["data"]["name"], made["data"]["deferUpdates"]) == (201, "dora", False)
     assert serve.ask("GET", "workspaces/default/dora")[0] == 200
     until(lambda: serve.state("dora") == "Running", "dora runs")
-    assert serve.ask("POST", "workspaces/default/dora/actions/pause", {"data": {"paused": True}}) == (200, {"data": {"paused": True}})
+    assert serve.ask(
+        "POST", "workspaces/default/dora/actions/pause", {"data": {"paused": True}}
+    ) == (200, {"data": {"paused": True}})
     until(lambda: serve.state("dora") == "Paused", "dora is paused")
-    assert serve.ask("POST", "workspaces/default/dora/actions/pause", {"data": {"paused": False}}) == (200, {"data": {"paused": False}})
+    assert serve.ask(
+        "POST", "workspaces/default/dora/actions/pause", {"data": {"paused": False}}
+    ) == (200, {"data": {"paused": False}})
     until(lambda: serve.state("dora") == "Running", "dora runs again")
     for path in (
         "healthcheck",
@@ -120,20 +143,27 @@ def test_the_transcript_works_as_it_stands(serve: Serve) -> None:
 def test_other_sites_and_other_names_of_this_host_are_refused(serve: Serve) -> None:
     assert serve.ask("GET", "workspaces", Host="elsewhere.example")[0] == 403
     assert serve.ask("GET", "workspaces", Origin="http://elsewhere.example")[0] == 403
-    assert serve.ask("DELETE", "workspaces/default/dora", Origin="http://elsewhere.example")[0] == 403
+    assert (
+        serve.ask("DELETE", "workspaces/default/dora", Origin="http://elsewhere.example")[0] == 403
+    )
     assert "open" in serve.log.read_text() or "every user of this machine" in serve.log.read_text()
 
 
 def test_workspaces_outlive_a_killed_server(serve: Serve) -> None:
     assert serve.state("dora") == "Running"
-    started = serve.ask("GET", "workspaces/default/dora/podtemplate/details")[1]["data"]["pod"]["name"]
+    started = serve.ask("GET", "workspaces/default/dora/podtemplate/details")[1]["data"]["pod"][
+        "name"
+    ]
 
     os.kill(serve.process.pid, signal.SIGKILL)
     serve.process.wait(20)
     serve.again()
 
     assert serve.state("dora") == "Running"
-    assert serve.ask("GET", "workspaces/default/dora/podtemplate/details")[1]["data"]["pod"]["name"] == started
+    assert (
+        serve.ask("GET", "workspaces/default/dora/podtemplate/details")[1]["data"]["pod"]["name"]
+        == started
+    )
 
 
 def test_a_killed_cluster_is_brought_back_by_the_next_request(serve: Serve) -> None:
@@ -152,23 +182,37 @@ def test_a_killed_cluster_is_brought_back_by_the_next_request(serve: Serve) -> N
 
 def test_a_deleted_workspace_is_gone_and_its_volumes_stay(serve: Serve) -> None:
     # Right after the cluster came back a request may still be told to try again.
-    until(lambda: serve.ask("DELETE", "workspaces/default/dora")[0] in (204, 404), "the deletion is accepted")
+    until(
+        lambda: serve.ask("DELETE", "workspaces/default/dora")[0] in (204, 404),
+        "the deletion is accepted",
+    )
 
     until(lambda: serve.state("dora") == "gone", "dora is gone")
-    claims = [claim["name"] for claim in serve.ask("GET", "persistentvolumeclaims/default")[1]["data"]]
+    claims = [
+        claim["name"] for claim in serve.ask("GET", "persistentvolumeclaims/default")[1]["data"]
+    ]
     assert claims == ["workspace-data-bella", "workspace-home-bella"]
 
 
 def test_trusted_headers_need_no_token_and_none_is_printed(tmp_path: Path) -> None:
     log, runtime = tmp_path / "log", tmp_path / "serve.json"
-    program = (
-        "import sys; from jupyter_workspaces.server.serve import main; main(port=0, trusted_header_auth=True, runtime_file=sys.argv[1])"
-    )
-    environment = os.environ | {"JUPYTER_WORKSPACES_HOME": str(tmp_path / "home"), "JUPYTER_TOKEN": "a-token-for-nothing"}
+    program = "import sys; from jupyter_workspaces.server.serve import main; main(port=0, trusted_header_auth=True, runtime_file=sys.argv[1])"
+    environment = os.environ | {
+        "JUPYTER_WORKSPACES_HOME": str(tmp_path / "home"),
+        "JUPYTER_TOKEN": "a-token-for-nothing",
+    }
     with log.open("wb") as written:
-        process = subprocess.Popen([sys.executable, "-c", program, str(runtime)], stdout=written, stderr=written, env=environment)
+        process = subprocess.Popen(
+            [sys.executable, "-c", program, str(runtime)],
+            stdout=written,
+            stderr=written,
+            env=environment,
+        )
     try:
-        until(lambda: runtime.exists() and b"It believes the headers" in log.read_bytes(), "the server listens")
+        until(
+            lambda: runtime.exists() and b"It believes the headers" in log.read_bytes(),
+            "the server listens",
+        )
     finally:
         process.terminate()
         process.wait(20)
@@ -178,10 +222,22 @@ def test_trusted_headers_need_no_token_and_none_is_printed(tmp_path: Path) -> No
 
 
 def test_a_taken_port_ends_with_its_name(serve: Serve) -> None:
-    command = [sys.executable, "-m", "jupyter_workspaces.cli", "serve", "--no-auth", "--port", str(serve.port)]
+    command = [
+        sys.executable,
+        "-m",
+        "jupyter_workspaces.cli",
+        "serve",
+        "--no-auth",
+        "--port",
+        str(serve.port),
+    ]
 
     second = subprocess.run(
-        command, capture_output=True, text=True, timeout=60, env=os.environ | {"JUPYTER_WORKSPACES_HOME": str(serve.home)}
+        command,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=os.environ | {"JUPYTER_WORKSPACES_HOME": str(serve.home)},
     )
 
     assert second.returncode != 0

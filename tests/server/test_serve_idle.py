@@ -48,9 +48,17 @@ serve.main(port=0, idle_minutes={IDLE_MINUTES}, runtime_file=sys.argv[1])
 def server(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], dict[str, Any]]]:
     program, runtime, log = tmp_path / "program.py", tmp_path / "runtime.json", tmp_path / "log"
     program.write_text(PROGRAM, encoding="utf-8")
-    environment = os.environ | {"JUPYTER_WORKSPACE": "test", "JUPYTER_WORKSPACES_HOME": str(tmp_path / "home")}
+    environment = os.environ | {
+        "JUPYTER_WORKSPACE": "test",
+        "JUPYTER_WORKSPACES_HOME": str(tmp_path / "home"),
+    }
     with log.open("wb") as written:
-        process = subprocess.Popen([sys.executable, str(program), str(runtime)], env=environment, stdout=written, stderr=written)
+        process = subprocess.Popen(
+            [sys.executable, str(program), str(runtime)],
+            env=environment,
+            stdout=written,
+            stderr=written,
+        )
     end = time.monotonic() + LIMIT
     while not runtime.exists():
         assert process.poll() is None, log.read_text()
@@ -63,12 +71,16 @@ def server(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], dict[str, 
     assert "failed" not in log.read_text(), log.read_text()
 
 
-def test_it_ends_by_itself_when_nobody_asks(server: tuple[subprocess.Popen[bytes], dict[str, Any]]) -> None:
+def test_it_ends_by_itself_when_nobody_asks(
+    server: tuple[subprocess.Popen[bytes], dict[str, Any]],
+) -> None:
     process, _ = server
     assert process.wait(LIMIT) == 0
 
 
-def test_it_does_not_end_while_a_response_is_streamed(server: tuple[subprocess.Popen[bytes], dict[str, Any]]) -> None:
+def test_it_does_not_end_while_a_response_is_streamed(
+    server: tuple[subprocess.Popen[bytes], dict[str, Any]],
+) -> None:
     process, told = server
     assert STREAM_SECONDS > 60 * IDLE_MINUTES * 3
     with urllib.request.urlopen(f"{told['url'].rstrip('/')}/stream", timeout=LIMIT) as answer:

@@ -12,7 +12,12 @@ import jupyter_workspaces.client as jw
 from jupyter_workspaces.client import AsyncClient, Client, portal
 
 ELSEWHERE = (
-    *("JUPYTER_WORKSPACES_URL", "JUPYTER_WORKSPACES_TOKEN", "JUPYTER_WORKSPACES_NAMESPACE", "JUPYTER_WORKSPACE"),
+    *(
+        "JUPYTER_WORKSPACES_URL",
+        "JUPYTER_WORKSPACES_TOKEN",
+        "JUPYTER_WORKSPACES_NAMESPACE",
+        "JUPYTER_WORKSPACE",
+    ),
     *("JUPYTERHUB_SERVICE_URL", "JUPYTERHUB_API_TOKEN", "JPY_PARENT_PID", "KUBECONFIG"),
     "JUPYTER_WORKSPACES_SERVER_FILE",
 )

@@ -33,7 +33,11 @@ SCALE = 10
 
 def faster() -> Times:
     """The same clock, ten times as fast; whole seconds stay, for a server takes no others."""
-    short = {name: value / SCALE for name, value in vars(Times()).items() if name not in ("first_watch", "longest_watch", "settled")}
+    short = {
+        name: value / SCALE
+        for name, value in vars(Times()).items()
+        if name not in ("first_watch", "longest_watch", "settled")
+    }
     return Times(**short, first_watch=1, longest_watch=8, settled=0.05)
 
 
@@ -53,7 +57,9 @@ class Failing:
 
     async def change(self, name: str) -> None:
         """Make a namespace behind the cache's back."""
-        await self.direct.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+        await self.direct.create(
+            NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+        )
 
     async def visible(self, name: str, limit: float) -> float:
         """Seconds until the cache shows a namespace, at most `limit`."""
@@ -78,7 +84,9 @@ async def embedded(directory: Path) -> AsyncIterator[Endpoint]:
     """An embedded API server with our definitions."""
     store = Store.open(directory / "cluster.db")
     server = ApiServer(store, TOKEN)
-    endpoint = Endpoint(f"http://127.0.0.1:{await server.start('127.0.0.1', 0)}", "direct", None, _token)
+    endpoint = Endpoint(
+        f"http://127.0.0.1:{await server.start('127.0.0.1', 0)}", "direct", None, _token
+    )
     try:
         async with Cluster(endpoint) as direct:
             await install(direct)
@@ -89,7 +97,9 @@ async def embedded(directory: Path) -> AsyncIterator[Endpoint]:
 
 
 @asynccontextmanager
-async def failing(endpoint: Endpoint, times: Times | None = None, slow_seconds: float = 5.0) -> AsyncIterator[Failing]:
+async def failing(
+    endpoint: Endpoint, times: Times | None = None, slow_seconds: float = 5.0
+) -> AsyncIterator[Failing]:
     """A cache of all types, behind a proxy that works until it is told to fail."""
     async with flaky_api(endpoint, slow_seconds) as api, Cluster(endpoint) as direct:
         cache = Cache(Cluster(Endpoint(api.url, "test", None, _token)), times=times)
@@ -111,11 +121,19 @@ class Measured:
     stale: bool
 
 
-async def measure(endpoint: Endpoint, mode: str, seconds: float, times: Times | None = None, slow_seconds: float = 5.0) -> Measured:
+async def measure(
+    endpoint: Endpoint,
+    mode: str,
+    seconds: float,
+    times: Times | None = None,
+    slow_seconds: float = 5.0,
+) -> Measured:
     """Let the API fail for `seconds`, change something meanwhile, and wait until the cache shows it."""
     async with failing(endpoint, times, slow_seconds) as found:
         await until(lambda: found.cache.healthy and found.cache.stale_since is None)
-        await asyncio.sleep(1.0)  # so long the first watches are open, as they mostly are when a server fails
+        await asyncio.sleep(
+            1.0
+        )  # so long the first watches are open, as they mostly are when a server fails
         found.api.reset()
         found.api.fail(mode)
         await asyncio.sleep(seconds / 2)
@@ -125,5 +143,8 @@ async def measure(endpoint: Endpoint, mode: str, seconds: float, times: Times | 
         asked.pop("version", None)
         found.api.fail("ok")
         visible = await found.visible(f"made-while-{mode}", VISIBLE_AFTER_HANG_SECONDS * 2)
-        await until(lambda: found.cache.healthy and found.cache.stale_since is None, VISIBLE_AFTER_HANG_SECONDS)
+        await until(
+            lambda: found.cache.healthy and found.cache.stale_since is None,
+            VISIBLE_AFTER_HANG_SECONDS,
+        )
         return Measured(mode, max(asked.values(), default=0), seconds, visible, stale)

@@ -91,24 +91,37 @@ class FlakyApi:
             case "error":
                 return web.Response(status=500, text="upstream connect error")
             case "busy":
-                return web.Response(status=429, headers={"Retry-After": "1"}, text="too many requests")
+                return web.Response(
+                    status=429, headers={"Retry-After": "1"}, text="too many requests"
+                )
             case "gone" if is_watch:
-                return web.Response(text=json.dumps({"type": "ERROR", "object": EXPIRED}) + "\n", content_type="application/json")
+                return web.Response(
+                    text=json.dumps({"type": "ERROR", "object": EXPIRED}) + "\n",
+                    content_type="application/json",
+                )
             case "short" if is_watch:
                 return web.Response(content_type="application/json")
             case "told" if is_watch:
                 bookmark = {"metadata": {"resourceVersion": request.query["resourceVersion"]}}
-                return web.Response(text=json.dumps({"type": "BOOKMARK", "object": bookmark}) + "\n", content_type="application/json")
+                return web.Response(
+                    text=json.dumps({"type": "BOOKMARK", "object": bookmark}) + "\n",
+                    content_type="application/json",
+                )
             case "garbage" if is_watch:
                 return web.Response(text='\x00{"type": nonsense\n', content_type="application/json")
             case "half" if is_watch:
-                return web.Response(text='{"type": "ADDED", "object": {"meta', content_type="application/json")
+                return web.Response(
+                    text='{"type": "ADDED", "object": {"meta', content_type="application/json"
+                )
             case "silent" if is_watch:
                 return await self._hold(request, b"")
             case "body" if not is_watch and request.path != "/version":
                 return await self._hold(request, b'{"kind": "List", "items": [')
             case "body" if is_watch:
-                return web.Response(text=json.dumps({"type": "ERROR", "object": EXPIRED}) + "\n", content_type="application/json")
+                return web.Response(
+                    text=json.dumps({"type": "ERROR", "object": EXPIRED}) + "\n",
+                    content_type="application/json",
+                )
         return await self._pass_on(request, transport)
 
     async def _hold(self, request: web.Request, begun: bytes) -> web.StreamResponse:
@@ -120,13 +133,22 @@ class FlakyApi:
         await asyncio.sleep(HUNG_SECONDS)
         return held
 
-    async def _pass_on(self, request: web.Request, transport: asyncio.Transport) -> web.StreamResponse:
+    async def _pass_on(
+        self, request: web.Request, transport: asyncio.Transport
+    ) -> web.StreamResponse:
         left_out = ("host", "content-length", "connection", "accept-encoding", "authorization")
-        headers = {key: value for key, value in request.headers.items() if key.lower() not in left_out}
+        headers = {
+            key: value for key, value in request.headers.items() if key.lower() not in left_out
+        }
         headers |= await self._upstream.headers()
-        data, url = await request.read() or None, URL(self._upstream.url + request.raw_path, encoded=True)
+        data, url = (
+            await request.read() or None,
+            URL(self._upstream.url + request.raw_path, encoded=True),
+        )
         async with self.session.request(request.method, url, headers=headers, data=data) as answer:
-            passed = web.StreamResponse(status=answer.status, headers={"Content-Type": answer.headers["Content-Type"]})
+            passed = web.StreamResponse(
+                status=answer.status, headers={"Content-Type": answer.headers["Content-Type"]}
+            )
             await passed.prepare(request)
             self._streams.add(transport)
             freezes = self._freezes
@@ -151,7 +173,9 @@ async def flaky_api(upstream: Endpoint, slow_seconds: float = 5.0) -> AsyncItera
     app.router.add_route("*", "/{path:.*}", api.answer)
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
     connector = aiohttp.TCPConnector(limit=0, ssl=upstream.ssl_context or True)
-    async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=None), auto_decompress=False) as api.session:
+    async with aiohttp.ClientSession(
+        connector=connector, timeout=aiohttp.ClientTimeout(total=None), auto_decompress=False
+    ) as api.session:
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         api.url = f"http://127.0.0.1:{runner.addresses[0][1]}"

@@ -24,8 +24,17 @@ class GuardedApi:
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         self.seen.append(dict(request.headers))
-        if self.accepts is not None and request.headers.get("Authorization") != f"Bearer {self.accepts}":
-            status = {"kind": "Status", "apiVersion": "v1", "code": 401, "reason": "Unauthorized", "message": "Unauthorized"}
+        if (
+            self.accepts is not None
+            and request.headers.get("Authorization") != f"Bearer {self.accepts}"
+        ):
+            status = {
+                "kind": "Status",
+                "apiVersion": "v1",
+                "code": 401,
+                "reason": "Unauthorized",
+                "message": "Unauthorized",
+            }
             return web.json_response(status, status=401)
         if "Upgrade" in request.headers:
             socket = web.WebSocketResponse()
@@ -93,13 +102,21 @@ async def connect_proxy() -> AsyncIterator[ConnectProxy]:
         await server.wait_closed()
 
 
-def kubeconfig(path: Path, user: Object, server: str = "http://127.0.0.1:1", name: str = "there", **cluster: Any) -> Path:
+def kubeconfig(
+    path: Path,
+    user: Object,
+    server: str = "http://127.0.0.1:1",
+    name: str = "there",
+    **cluster: Any,
+) -> Path:
     """One context, cluster and user."""
     document = {
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": name,
-        "contexts": [{"name": name, "context": {"cluster": name, "user": name, "namespace": "lab"}}],
+        "contexts": [
+            {"name": name, "context": {"cluster": name, "user": name, "namespace": "lab"}}
+        ],
         "clusters": [{"name": name, "cluster": {"server": server, **cluster}}],
         "users": [{"name": name, "user": user}],
     }
@@ -107,7 +124,9 @@ def kubeconfig(path: Path, user: Object, server: str = "http://127.0.0.1:1", nam
     return path
 
 
-def login_program(path: Path, status: Object, *, fails: str = "", version: str = "client.authentication.k8s.io/v1") -> Object:
+def login_program(
+    path: Path, status: Object, *, fails: str = "", version: str = "client.authentication.k8s.io/v1"
+) -> Object:
     """A program that prints a credential and counts its runs in `runs`; the `exec` part that names it."""
     answer = json.dumps({"apiVersion": version, "kind": "ExecCredential", "status": status})
     (path / "answer").write_text(answer)

@@ -26,7 +26,9 @@ def _name(common: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
 
 
-def certificate(common: str, key: Key, issuer: str, issuer_key: Key, *, authority: bool = False) -> bytes:
+def certificate(
+    common: str, key: Key, issuer: str, issuer_key: Key, *, authority: bool = False
+) -> bytes:
     """A certificate without key identifiers, which Python 3.13 refuses by default and kubectl accepts."""
     now = datetime.datetime.now(datetime.timezone.utc)
     names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
@@ -46,8 +48,14 @@ def certificate(common: str, key: Key, issuer: str, issuer_key: Key, *, authorit
 
 
 def key_pem(key: Key, password: bytes | None = None) -> bytes:
-    encryption = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
-    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
+    encryption = (
+        serialization.BestAvailableEncryption(password)
+        if password
+        else serialization.NoEncryption()
+    )
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption
+    )
 
 
 def write_certificates(folder: Path) -> None:
@@ -71,11 +79,22 @@ class _Echo(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        peer: Any = self.connection.getpeercert() if isinstance(self.connection, ssl.SSLSocket) else None
+        peer: Any = (
+            self.connection.getpeercert() if isinstance(self.connection, ssl.SSLSocket) else None
+        )
         who = dict(part[0] for part in peer["subject"])["commonName"] if peer else None
-        impersonated = sorted((key.lower(), value) for key, value in self.headers.items() if key.lower().startswith("impersonate"))
+        impersonated = sorted(
+            (key.lower(), value)
+            for key, value in self.headers.items()
+            if key.lower().startswith("impersonate")
+        )
         body = json.dumps(
-            {"certificate": who, "authorization": self.headers.get("Authorization"), "impersonated": impersonated, "path": self.path}
+            {
+                "certificate": who,
+                "authorization": self.headers.get("Authorization"),
+                "impersonated": impersonated,
+                "path": self.path,
+            }
         ).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
@@ -111,8 +130,13 @@ def identity_echo(folder: Path) -> Iterator[Echo]:
     context.load_cert_chain(folder / "srv.pem", folder / "srv.key")
     context.load_verify_locations(folder / "ca.pem")
     context.verify_mode = ssl.CERT_OPTIONAL
-    servers[0].socket = context.wrap_socket(servers[0].socket, server_side=True, do_handshake_on_connect=False)
-    threads = [threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True) for server in servers]
+    servers[0].socket = context.wrap_socket(
+        servers[0].socket, server_side=True, do_handshake_on_connect=False
+    )
+    threads = [
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        for server in servers
+    ]
     for thread in threads:
         thread.start()
     try:

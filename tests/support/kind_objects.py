@@ -14,7 +14,10 @@ from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS, WORKSPACES
 
 Object = dict[str, Any]
 
-SCHEMAS = {found["spec"]["names"]["kind"]: found["spec"]["versions"][0]["schema"]["openAPIV3Schema"] for found in bundled.crds()}
+SCHEMAS = {
+    found["spec"]["names"]["kind"]: found["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    for found in bundled.crds()
+}
 ABSENT = object()
 
 
@@ -36,8 +39,14 @@ def bench() -> Object:
                     "volumeMounts": {"home": "/home/me"},
                     "ports": [{"id": "web", "protocol": "HTTP", "defaultDisplayName": "Web page"}],
                     "options": {
-                        "imageConfig": {"spawner": {"default": "a"}, "values": [image("a"), image("b")]},
-                        "podConfig": {"spawner": {"default": "small"}, "values": [size("small"), size("large")]},
+                        "imageConfig": {
+                            "spawner": {"default": "a"},
+                            "values": [image("a"), image("b")],
+                        },
+                        "podConfig": {
+                            "spawner": {"default": "small"},
+                            "values": [size("small"), size("large")],
+                        },
                     },
                 },
             },
@@ -51,12 +60,20 @@ def image(name: str) -> Object:
 
 
 def size(name: str) -> Object:
-    return {"id": name, "spawner": {"displayName": f"Size {name}"}, "spec": {"resources": {"requests": {"cpu": "100m"}}}}
+    return {
+        "id": name,
+        "spawner": {"displayName": f"Size {name}"},
+        "spec": {"resources": {"requests": {"cpu": "100m"}}},
+    }
 
 
 def workspace(name: str = "dora") -> Object:
     options = {"imageConfig": "a", "podConfig": "small"}
-    volumes = {"home": "home-of-dora", "data": [{"pvcName": "pile", "mountPath": "/data/pile"}], "secrets": []}
+    volumes = {
+        "home": "home-of-dora",
+        "data": [{"pvcName": "pile", "mountPath": "/data/pile"}],
+        "secrets": [],
+    }
     return stored(
         {
             "apiVersion": "kubeflow.org/v1beta1",
@@ -69,7 +86,9 @@ def workspace(name: str = "dora") -> Object:
 
 def stored(obj: Object) -> Object:
     """Pruned and defaulted."""
-    found: Object = structural.default(SCHEMAS[obj["kind"]], structural.prune(SCHEMAS[obj["kind"]], obj))
+    found: Object = structural.default(
+        SCHEMAS[obj["kind"]], structural.prune(SCHEMAS[obj["kind"]], obj)
+    )
     return found
 
 
@@ -111,7 +130,9 @@ def judge(new: Object, old: Object | None = None, lookup: Lookup | None = None) 
     if causes:
         return Review(causes)
     resource: Resource = WORKSPACES if new["kind"] == "Workspace" else WORKSPACE_KINDS
-    return review(resource, "CREATE" if old is None else "UPDATE", old, new, lookup or Lookup([bench()]))
+    return review(
+        resource, "CREATE" if old is None else "UPDATE", old, new, lookup or Lookup([bench()])
+    )
 
 
 def pairs(review: Review) -> set[tuple[str, str]]:

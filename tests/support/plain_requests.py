@@ -28,12 +28,21 @@ def request(
     if trust is None:
         connection = http.client.HTTPConnection(host, server.port, timeout=REQUEST_SECONDS)
     else:
-        connection = http.client.HTTPSConnection(host, server.port, timeout=REQUEST_SECONDS, context=trust)
+        connection = http.client.HTTPSConnection(
+            host, server.port, timeout=REQUEST_SECONDS, context=trust
+        )
     try:
-        connection.request(method, path, None if body is None else json.dumps(body), {"Content-Type": media, **(headers or {})})
+        connection.request(
+            method,
+            path,
+            None if body is None else json.dumps(body),
+            {"Content-Type": media, **(headers or {})},
+        )
         answer = connection.getresponse()
         text = answer.read()
-        return answer.status, json.loads(text) if "json" in answer.headers.get("Content-Type", "") else text.decode()
+        return answer.status, json.loads(text) if "json" in answer.headers.get(
+            "Content-Type", ""
+        ) else text.decode()
     except OSError:
         return 0, None
     finally:

@@ -29,13 +29,17 @@ def until(condition: Callable[[], Any], what: str) -> Any:
     raise AssertionError(f"{what} did not come about within {LIMIT_SECONDS:g} s")
 
 
-def ask(directory: Path, method: str, path: str, body: Any = None, *, token: str | None = "") -> tuple[int, Any]:
+def ask(
+    directory: Path, method: str, path: str, body: Any = None, *, token: str | None = ""
+) -> tuple[int, Any]:
     """One request as the kubeconfig says, or with another token, or none."""
     document = yaml.safe_load((directory / "kubeconfig").read_text())
     address = urlsplit(document["clusters"][0]["cluster"]["server"])
     bearer = document["users"][0]["user"]["token"] if token == "" else token
     trust = ssl.create_default_context(cafile=str(directory / "ca.crt"))
-    connection = http.client.HTTPSConnection(str(address.hostname), address.port, timeout=10, context=trust)
+    connection = http.client.HTTPSConnection(
+        str(address.hostname), address.port, timeout=10, context=trust
+    )
     media = "application/merge-patch+json" if method == "PATCH" else "application/json"
     headers = {"Content-Type": media} | ({"Authorization": f"Bearer {bearer}"} if bearer else {})
     try:

@@ -15,12 +15,24 @@ CREATED = "2026-09-21T14:00:00Z"
 STEPS = ("accepted", "scheduled", "volumes", "image", "started", "ready")
 
 
-def option(id: str, name: str, labels: dict[str, str] | None = None, **other: Any) -> dict[str, Any]:
+def option(
+    id: str, name: str, labels: dict[str, str] | None = None, **other: Any
+) -> dict[str, Any]:
     tags = [{"key": key, "value": value} for key, value in (labels or {}).items()]
-    return {"id": id, "displayName": name, "description": "", "labels": tags, "hidden": False, "restrictions": {"deny": False}, **other}
+    return {
+        "id": id,
+        "displayName": name,
+        "description": "",
+        "labels": tags,
+        "hidden": False,
+        "restrictions": {"deny": False},
+        **other,
+    }
 
 
-def kind(name: str = "jupyterlab", display_name: str = "JupyterLab", **other: Any) -> dict[str, Any]:
+def kind(
+    name: str = "jupyterlab", display_name: str = "JupyterLab", **other: Any
+) -> dict[str, Any]:
     """A default that moved on, two images of one name, a size that is denied."""
     images = [
         option("scipy_180", "SciPy 1.8", hidden=True, redirect={"to": "scipy_190"}),
@@ -30,7 +42,12 @@ def kind(name: str = "jupyterlab", display_name: str = "JupyterLab", **other: An
     ]
     sizes = [
         option("tiny_cpu", "Tiny", {"cpu": "100m", "memory": "512Mi"}),
-        option("big_gpu", "Big", {"gpu": "1"}, restrictions={"deny": True, "denyMessage": {"text": "ask for GPU access"}}),
+        option(
+            "big_gpu",
+            "Big",
+            {"gpu": "1"},
+            restrictions={"deny": True, "denyMessage": {"text": "ask for GPU access"}},
+        ),
     ]
     return {
         "name": name,
@@ -52,7 +69,9 @@ def kind(name: str = "jupyterlab", display_name: str = "JupyterLab", **other: An
     }
 
 
-def workspace(name: str = "dora", state: str = "Running", namespace: str = "default", **other: Any) -> dict[str, Any]:
+def workspace(
+    name: str = "dora", state: str = "Running", namespace: str = "default", **other: Any
+) -> dict[str, Any]:
     labels = [{"key": "cpu", "value": "100m"}, {"key": "memory", "value": "512Mi"}]
     return {
         "name": name,
@@ -70,15 +89,40 @@ def workspace(name: str = "dora", state: str = "Running", namespace: str = "defa
             }
         },
         "activity": {"lastActivity": 0, "lastUpdate": 0},
-        "services": [{"httpService": {"displayName": "JupyterLab", "httpPath": f"/workspace/connect/{namespace}/{name}/jupyterlab/"}}],
-        "audit": {"createdAt": CREATED, "createdBy": "bella", "updatedAt": None, "updatedBy": None, "deletedAt": None},
+        "services": [
+            {
+                "httpService": {
+                    "displayName": "JupyterLab",
+                    "httpPath": f"/workspace/connect/{namespace}/{name}/jupyterlab/",
+                }
+            }
+        ],
+        "audit": {
+            "createdAt": CREATED,
+            "createdBy": "bella",
+            "updatedAt": None,
+            "updatedBy": None,
+            "deletedAt": None,
+        },
         **other,
     }
 
 
 def claim(name: str) -> dict[str, Any]:
-    spec = {"requests": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "volumeMode": "Filesystem", "storageClassName": "standard"}
-    return {"name": name, "canMount": True, "canUpdate": True, "pods": [], "workspaces": [], "pvcSpec": spec}
+    spec = {
+        "requests": {"storage": "1Gi"},
+        "accessModes": ["ReadWriteOnce"],
+        "volumeMode": "Filesystem",
+        "storageClassName": "standard",
+    }
+    return {
+        "name": name,
+        "canMount": True,
+        "canUpdate": True,
+        "pods": [],
+        "workspaces": [],
+        "pvcSpec": spec,
+    }
 
 
 class Served:
@@ -90,9 +134,16 @@ class Served:
         self.claims: dict[str, dict[str, Any]] = {}
         self.kinds = [kind(), kind("rstudio", "RStudio")]
         self.namespace = "default"
-        self.cluster: dict[str, Any] = {"name": "local cluster", "embedded": True, "user": "me", "version": "1"}
+        self.cluster: dict[str, Any] = {
+            "name": "local cluster",
+            "embedded": True,
+            "user": "me",
+            "version": "1",
+        }
         self.asked: list[tuple[str, str, Any]] = []
-        self.lose: dict[str, int] = {}  # how many answers to a "METHOD path" are lost after they took effect
+        self.lose: dict[
+            str, int
+        ] = {}  # how many answers to a "METHOD path" are lost after they took effect
         self.refuse: dict[str, tuple[int, dict[str, Any]]] = {}  # "METHOD path" to status and error
         self.slow_to_stop = False
         self.progress: Callable[[str, str], dict[str, Any]] = self._progress
@@ -191,22 +242,37 @@ class Served:
             case ("GET", "workspacekinds"):
                 return self._data(self.kinds)
             case ("GET", "storageclasses"):
-                return self._data([{"name": "secret", "canUse": False}, {"name": "standard", "canUse": True}])
+                return self._data(
+                    [{"name": "secret", "canUse": False}, {"name": "standard", "canUse": True}]
+                )
             case ("GET", "workspaces"):
                 return self._data(list(self.items.values()))
             case ("GET", "workspaces", namespace):
                 wanted = request.query.get("filter", "").removeprefix("name=")
-                found_items = [item for (where, name), item in self.items.items() if where == namespace and wanted in ("", name)]
+                found_items = [
+                    item
+                    for (where, name), item in self.items.items()
+                    if where == namespace and wanted in ("", name)
+                ]
                 self.listed.append(len(found_items))
                 return self._data(found_items)
             case ("POST", "workspaces", namespace):
                 return self._create(namespace, body["data"])
             case ("GET", "workspaces", namespace, name):
                 found = self.models.get((namespace, name))
-                return self._data(found) if found else self._error(404, f"There is no workspace {name} in {namespace}.")
+                return (
+                    self._data(found)
+                    if found
+                    else self._error(404, f"There is no workspace {name} in {namespace}.")
+                )
             case ("DELETE", "workspaces", namespace, name):
                 if self.slow_to_stop:
-                    self.change(name, namespace, state="Terminating", audit={**self.items[namespace, name]["audit"], "deletedAt": CREATED})
+                    self.change(
+                        name,
+                        namespace,
+                        state="Terminating",
+                        audit={**self.items[namespace, name]["audit"], "deletedAt": CREATED},
+                    )
                 else:
                     self.items.pop((namespace, name), None)
                 return web.Response(status=204)
@@ -231,7 +297,10 @@ class Served:
                     return self._error(404, f"There is no workspace {name} in {namespace}.")
                 return self._data(self.progress(namespace, name))
             case ("GET", "workspaces", _, _, "podtemplate", "logs", "batch"):
-                lines = [f"{CREATED} line {number}\n" for number in range(int(request.query["tailLines"]))]
+                lines = [
+                    f"{CREATED} line {number}\n"
+                    for number in range(int(request.query["tailLines"]))
+                ]
                 return web.Response(body=self.log or "".join(lines).encode())
             case ("GET", "persistentvolumeclaims", _):
                 return self._data(list(self.claims.values()))
@@ -255,7 +324,17 @@ class Served:
 
     def _progress(self, namespace: str, name: str) -> dict[str, Any]:
         item = self.items[(namespace, name)]
-        steps = [{"id": step, "name": step.title(), "state": "done", "startedAt": 1, "seconds": 0.5, "message": ""} for step in STEPS]
+        steps = [
+            {
+                "id": step,
+                "name": step.title(),
+                "state": "done",
+                "startedAt": 1,
+                "seconds": 0.5,
+                "message": "",
+            }
+            for step in STEPS
+        ]
         return {"steps": steps, "state": item["state"], "stateMessage": item["stateMessage"]}
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
@@ -284,7 +363,9 @@ class Served:
 
     @staticmethod
     def _error(status: int, message: str) -> web.Response:
-        return web.json_response({"error": {"code": str(status), "message": message}}, status=status)
+        return web.json_response(
+            {"error": {"code": str(status), "message": message}}, status=status
+        )
 
 
 def event(kind: str, data: Any, id: str = "") -> str:

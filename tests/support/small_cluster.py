@@ -43,7 +43,9 @@ class SmallCluster:
         self.sick: set[str] = set()
         self.lingering: set[str] = set()
 
-    async def until(self, condition: Callable[[], Awaitable[Answer]], what: str = "the condition") -> Answer:
+    async def until(
+        self, condition: Callable[[], Awaitable[Answer]], what: str = "the condition"
+    ) -> Answer:
         """Its first true answer; a `NotFound` counts as not yet."""
         return await until(condition, what, LIMIT_SECONDS)
 
@@ -57,21 +59,42 @@ class SmallCluster:
 
         await self.until(is_gone, f"{resource.kind} {name} to be gone")
 
-    async def make(self, resource: Resource, name: str, namespace: str | None = "default", **fields: Any) -> Object:
+    async def make(
+        self, resource: Resource, name: str, namespace: str | None = "default", **fields: Any
+    ) -> Object:
         metadata = {"name": name, **fields.pop("metadata", {})}
         return await self.cluster.create(
-            resource, {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata, **fields}, namespace
+            resource,
+            {
+                "apiVersion": resource.api_version,
+                "kind": resource.kind,
+                "metadata": metadata,
+                **fields,
+            },
+            namespace,
         )
 
     async def pods(self, namespace: str = "default") -> dict[str, Object]:
-        return {pod["metadata"]["name"]: pod for pod in (await self.cluster.list(PODS, namespace)).items}
+        return {
+            pod["metadata"]["name"]: pod for pod in (await self.cluster.list(PODS, namespace)).items
+        }
 
     async def events(self, reason: str, namespace: str = "default") -> list[Object]:
-        return [event for event in (await self.cluster.list(EVENTS, namespace)).items if event["reason"] == reason]
+        return [
+            event
+            for event in (await self.cluster.list(EVENTS, namespace)).items
+            if event["reason"] == reason
+        ]
 
     async def end_pod(self, name: str, phase: str = "Failed") -> None:
         """As if its process had ended."""
-        await self.cluster.patch(PODS, name, {"status": {"phase": phase, "conditions": []}}, "default", subresource="status")
+        await self.cluster.patch(
+            PODS,
+            name,
+            {"status": {"phase": phase, "conditions": []}},
+            "default",
+            subresource="status",
+        )
 
     async def play_node(self) -> None:
         """Say that pods run as soon as they are placed, and that they are gone once they were deleted."""
@@ -94,11 +117,15 @@ class SmallCluster:
         try:
             if metadata.get("deletionTimestamp"):
                 if name not in self.lingering:
-                    await self.cluster.delete(PODS, name, namespace, grace_seconds=0, uid=metadata["uid"])
+                    await self.cluster.delete(
+                        PODS, name, namespace, grace_seconds=0, uid=metadata["uid"]
+                    )
             elif pod["spec"].get("nodeName") and pod["status"]["phase"] == "Pending":
                 good = "False" if name in self.sick else "True"
                 status = {"phase": "Running", "conditions": [{"type": "Ready", "status": good}]}
-                await self.cluster.patch(PODS, name, {"status": status}, namespace, subresource="status")
+                await self.cluster.patch(
+                    PODS, name, {"status": status}, namespace, subresource="status"
+                )
         except NotFound:
             return
 
@@ -126,13 +153,24 @@ async def small_cluster(directory: Path, *, with_node: bool = True) -> AsyncIter
     port = await server.start("127.0.0.1", 0)
     tasks = []
     try:
-        async with Cluster(Endpoint(f"http://127.0.0.1:{port}", "test", None, token, embedded=True)) as cluster:
+        async with Cluster(
+            Endpoint(f"http://127.0.0.1:{port}", "test", None, token, embedded=True)
+        ) as cluster:
             small = SmallCluster(cluster, directory)
             await install(cluster)
-            tasks.append(asyncio.create_task(controllers.run(cluster, directory, controllers.Signing(keys, AUTHORITY))))
+            tasks.append(
+                asyncio.create_task(
+                    controllers.run(cluster, directory, controllers.Signing(keys, AUTHORITY))
+                )
+            )
             if with_node:
                 made = await cluster.create(NODES, node())
-                await cluster.patch(NODES, made["metadata"]["name"], {"status": node()["status"]}, subresource="status")
+                await cluster.patch(
+                    NODES,
+                    made["metadata"]["name"],
+                    {"status": node()["status"]},
+                    subresource="status",
+                )
                 tasks.append(asyncio.create_task(small.play_node()))
             try:
                 yield small

@@ -15,7 +15,9 @@ import pytest
 NOBODY = 65534
 LIMIT_SECONDS = 20
 
-as_root = pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can run a program of another user")
+as_root = pytest.mark.skipif(
+    os.name != "posix" or os.geteuid() != 0, reason="only root can run a program of another user"
+)
 
 _SCRIPT = """
 import os, select, socket, sys, time
@@ -111,7 +113,11 @@ def start_thief(address: str, port: int = 0, *, accepts: bool = True) -> Thief:
     """
     python = shutil.which("python3", path="/usr/bin") or sys.executable
     command = [python, "-c", _SCRIPT, address, str(port), "accepts" if accepts else "waits"]
-    return Thief(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/", user=NOBODY))
+    return Thief(
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/", user=NOBODY
+        )
+    )
 
 
 @contextmanager

@@ -16,7 +16,15 @@ Object = dict[str, Any]
 
 
 def known(name: str, uid: str, revision: int, namespace: str = "team-a", **metadata: Any) -> Object:
-    return {"metadata": {"name": name, "namespace": namespace, "uid": uid, "resourceVersion": str(revision), **metadata}}
+    return {
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "uid": uid,
+            "resourceVersion": str(revision),
+            **metadata,
+        }
+    }
 
 
 class WatchedApi:
@@ -42,7 +50,10 @@ class WatchedApi:
     async def list(self, resource: Resource, namespace: str | None = None, **_: Any) -> Listing:
         self.asked[resource.plural, namespace] += 1
         revision = self.revision
-        if self.before_list is not None and (wait := self.before_list(resource.plural, namespace)) is not None:
+        if (
+            self.before_list is not None
+            and (wait := self.before_list(resource.plural, namespace)) is not None
+        ):
             await wait
         if (error := self.failures.get((resource.plural, namespace))) is not None:
             raise error
@@ -50,10 +61,18 @@ class WatchedApi:
             raise Forbidden(f"{resource.plural} is forbidden")
         found = self.objects.get(resource.plural, [])
         chosen = [obj for obj in found if namespace in (None, obj["metadata"]["namespace"])]
-        return Listing([obj for obj in chosen if int(obj["metadata"]["resourceVersion"]) <= revision], str(revision))
+        return Listing(
+            [obj for obj in chosen if int(obj["metadata"]["resourceVersion"]) <= revision],
+            str(revision),
+        )
 
     async def watch(
-        self, resource: Resource, namespace: str | None = None, *, opened: Callable[[], None], **_: Any
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        opened: Callable[[], None],
+        **_: Any,
     ) -> AsyncGenerator[WatchEvent, None]:
         if self.broken is not None:
             raise self.broken

@@ -22,7 +22,15 @@ RESULT = Bounds(size=3 * 2**20, depth=250, values=50_000)
 
 _MOVED = 20_000_000
 _LONGEST_TEXT = 300
-_FAULTS = (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, TypeError, KeyError, IndexError, ValueError, AttributeError)
+_FAULTS = (
+    jsonpatch.JsonPatchException,
+    jsonpointer.JsonPointerException,
+    TypeError,
+    KeyError,
+    IndexError,
+    ValueError,
+    AttributeError,
+)
 
 
 class PatchError(ValueError):
@@ -45,7 +53,9 @@ class TooManyOperations(TooLarge):
         self.count = count
 
 
-def apply(document: Any, operations: Any, *, replaces_absent: bool = False, bounds: Bounds = RESULT) -> Any:
+def apply(
+    document: Any, operations: Any, *, replaces_absent: bool = False, bounds: Bounds = RESULT
+) -> Any:
     """Return the patched document; the one given is changed on the way and must not be used any more.
 
     `replaces_absent`: let `replace` set a key that an object does not have yet, as Kubernetes does.
@@ -69,7 +79,9 @@ def apply(document: Any, operations: Any, *, replaces_absent: bool = False, boun
     except _FAULTS as error:
         raise DoesNotFit(_short(error)) from error
     except RecursionError as error:
-        raise TooDeep(f"The patch leaves an object that is nested deeper than {bounds.depth} levels.") from error
+        raise TooDeep(
+            f"The patch leaves an object that is nested deeper than {bounds.depth} levels."
+        ) from error
     bounds.check(document, "What the patch leaves")
     return document
 
@@ -85,7 +97,11 @@ class _Budget:
         """Return the operation to do; one that copies has become one that adds. Raises `TooLarge` where too much would be copied or moved."""
         kind, source, target = operation.get("op"), operation.get("from"), operation.get("path")
         if kind == "copy" and isinstance(source, str) and isinstance(target, str):
-            operation = {"op": "add", "path": target, "value": self._copied(jsonpointer.JsonPointer(source).resolve(document))}
+            operation = {
+                "op": "add",
+                "path": target,
+                "value": self._copied(jsonpointer.JsonPointer(source).resolve(document)),
+            }
         if kind == "move" and isinstance(source, str):
             self._move(document, source)
         if kind in ("add", "remove", "move", "copy") and isinstance(target, str):
@@ -93,7 +109,11 @@ class _Budget:
         return operation
 
     def _copied(self, value: Any) -> Any:
-        left = Bounds(self._bounds.size - self._letters, self._bounds.depth, self._bounds.values - self._values)
+        left = Bounds(
+            self._bounds.size - self._letters,
+            self._bounds.depth,
+            self._bounds.values - self._values,
+        )
         try:
             values, letters = left.measure(value)
         except TooLarge as error:
@@ -109,14 +129,20 @@ class _Budget:
         if isinstance(parent, list) and part != "-":
             self._moved += len(parent)
         if self._moved > _MOVED:
-            raise TooLarge("The patch inserts or removes too often in long lists. Replace the list as a whole.")
+            raise TooLarge(
+                "The patch inserts or removes too often in long lists. Replace the list as a whole."
+            )
 
 
 def _lenient(document: Any, operation: dict[str, Any]) -> dict[str, Any]:
     if operation.get("op") != "replace" or not isinstance(operation.get("path"), str):
         return operation
     parent, key = jsonpointer.JsonPointer(operation["path"]).to_last(document)
-    return {**operation, "op": "add"} if isinstance(parent, dict) and key is not None and key not in parent else operation
+    return (
+        {**operation, "op": "add"}
+        if isinstance(parent, dict) and key is not None and key not in parent
+        else operation
+    )
 
 
 def _short(error: Exception) -> str:

@@ -83,8 +83,12 @@ def read(text: bytes | str, bounds: Bounds = FILE) -> Iterator[Document]:
         given = text if isinstance(text, str) else text.decode()
     except UnicodeDecodeError as error:
         raise DocumentError("the YAML is not UTF-8") from error
-    if len(_DIRECTIVES.findall(given)) > _MOST_DIRECTIVES:  # libyaml compares each directive with all before it
-        raise DocumentError(f"the YAML has more than {_MOST_DIRECTIVES} directives (lines that begin with %)")
+    if (
+        len(_DIRECTIVES.findall(given)) > _MOST_DIRECTIVES
+    ):  # libyaml compares each directive with all before it
+        raise DocumentError(
+            f"the YAML has more than {_MOST_DIRECTIVES} directives (lines that begin with %)"
+        )
     try:
         loader = _Loader(given)
         try:
@@ -101,7 +105,15 @@ def read(text: bytes | str, bounds: Bounds = FILE) -> Iterator[Document]:
 def dump(document: Any, *, sort_keys: bool = True) -> str:
     """Return JSON values as YAML: blocks, letters of all languages as they are."""
     dumper: type[Any] = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    return str(yaml.dump(document, Dumper=dumper, default_flow_style=False, allow_unicode=True, sort_keys=sort_keys))
+    return str(
+        yaml.dump(
+            document,
+            Dumper=dumper,
+            default_flow_style=False,
+            allow_unicode=True,
+            sort_keys=sort_keys,
+        )
+    )
 
 
 class _Open:
@@ -180,7 +192,11 @@ class _Reader:
                     merged.setdefault(key, child)
             ended.items = merged | ended.items
         if ended.anchor is not None:
-            self._anchors[ended.anchor] = (ended.items, self._values - ended.values, self._letters - ended.letters)
+            self._anchors[ended.anchor] = (
+                ended.items,
+                self._values - ended.values,
+                self._letters - ended.letters,
+            )
         return ended.items
 
     def _put(self, parent: _Open, value: Any, event: Any) -> None:
@@ -206,7 +222,9 @@ class _Reader:
             raise DocumentError(f"{_place(event)}found undefined alias {event.anchor[:80]!r}")
         found = self._anchors[event.anchor]
         if found is None:
-            raise DocumentError(f"{_place(event)}the alias {event.anchor[:80]!r} stands within what it names")
+            raise DocumentError(
+                f"{_place(event)}the alias {event.anchor[:80]!r} stands within what it names"
+            )
         value, values, letters = found
         self._count(values, letters)
         return copied(value)  # whoever changes one of them changes no other
@@ -215,15 +233,21 @@ class _Reader:
         self._values += values
         self._letters += letters
         if self._values > self._bounds.values:
-            raise TooLarge(f"The YAML has more than {self._bounds.values} values, counting what its aliases stand for.")
+            raise TooLarge(
+                f"The YAML has more than {self._bounds.values} values, counting what its aliases stand for."
+            )
         if self._letters > self._bounds.size:
-            raise TooLarge(f"The YAML holds more than {self._bounds.size} letters, counting what its aliases stand for.")
+            raise TooLarge(
+                f"The YAML holds more than {self._bounds.size} letters, counting what its aliases stand for."
+            )
 
     def _scalar(self, event: Any, key: bool) -> Any:
         text: str = event.value
         tag = event.tag
         if tag is None or tag == "!":
-            tag = self._loader.resolve(yaml.ScalarNode, text, event.implicit) if tag is None else _STR
+            tag = (
+                self._loader.resolve(yaml.ScalarNode, text, event.implicit) if tag is None else _STR
+            )
         if tag == _STR:
             return text
         if tag == _MERGE:
@@ -236,11 +260,17 @@ class _Reader:
             if ":" in text:
                 return text
             if len(text) > _LONGEST_NUMBER:
-                raise DocumentError(f"{_place(event)}a number has more than {_LONGEST_NUMBER} digits")
+                raise DocumentError(
+                    f"{_place(event)}a number has more than {_LONGEST_NUMBER} digits"
+                )
         try:
-            value = self._loader.construct_object(yaml.ScalarNode(tag, text, event.start_mark, event.end_mark))
+            value = self._loader.construct_object(
+                yaml.ScalarNode(tag, text, event.start_mark, event.end_mark)
+            )
         except (ValueError, KeyError, IndexError, OverflowError) as error:
-            raise DocumentError(f"{_place(event)}{text[:80]!r} is not what its tag {tag.removeprefix(_PREFIX)!r} says") from error
+            raise DocumentError(
+                f"{_place(event)}{text[:80]!r} is not what its tag {tag.removeprefix(_PREFIX)!r} says"
+            ) from error
         finally:
             self._loader.constructed_objects.clear()
         if isinstance(value, float) and not math.isfinite(value):
@@ -254,7 +284,9 @@ def _key(value: Any, event: Any) -> str:
     if isinstance(value, (int, float)):
         return str(value)
     if not isinstance(value, str):
-        raise DocumentError(f"{_place(event)}a key must be a text, not {'null' if value is None else 'a list or a mapping'}")
+        raise DocumentError(
+            f"{_place(event)}a key must be a text, not {'null' if value is None else 'a list or a mapping'}"
+        )
     return value
 
 

@@ -34,7 +34,13 @@ class Listener:
     `lost` is called when a socket no longer listens for a reason that does not pass.
     """
 
-    def __init__(self, sockets: Sequence[socket.socket], accepted: Accepted, connections: Connections, lost: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        sockets: Sequence[socket.socket],
+        accepted: Accepted,
+        connections: Connections,
+        lost: Callable[[str], None],
+    ) -> None:
         self.sockets = tuple(sockets)
         self._accepted, self._connections, self._lost = accepted, connections, lost
         self._tasks: list[asyncio.Task[None]] = []
@@ -58,7 +64,9 @@ class Listener:
         for task in self._tasks:
             task.cancel()
         for listening in self.sockets:
-            with contextlib.suppress(OSError, ValueError, NotImplementedError):  # Windows' loop has no readers
+            with contextlib.suppress(
+                OSError, ValueError, NotImplementedError
+            ):  # Windows' loop has no readers
                 asyncio.get_running_loop().remove_reader(listening)
             listening.close()
         self._connections.close()
@@ -98,7 +106,11 @@ class Listener:
         self._failures += 1
         if time.monotonic() - self._reported >= REPORT_SECONDS:
             self._reported = time.monotonic()
-            log.warning("Connections cannot be accepted now (%s, %d times); trying again", error.strerror, self._failures)
+            log.warning(
+                "Connections cannot be accepted now (%s, %d times); trying again",
+                error.strerror,
+                self._failures,
+            )
             self._failures = 0
 
     def _check_later(self) -> None:
@@ -134,7 +146,9 @@ def listening_sockets(host: str, port: int, backlog: int) -> list[socket.socket]
             bound.append(_listening_socket(family, kind, protocol, address, backlog))
         except OSError as error:
             if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
-                absent = error  # `localhost` may name an address of IPv6 that this machine does not have
+                absent = (
+                    error  # `localhost` may name an address of IPv6 that this machine does not have
+                )
                 continue
             for made in bound:
                 made.close()
@@ -144,7 +158,9 @@ def listening_sockets(host: str, port: int, backlog: int) -> list[socket.socket]
     return bound
 
 
-def _listening_socket(family: int, kind: int, protocol: int, address: Any, backlog: int) -> socket.socket:
+def _listening_socket(
+    family: int, kind: int, protocol: int, address: Any, backlog: int
+) -> socket.socket:
     made = socket.socket(family, kind, protocol)
     try:
         if os.name == "posix" and sys.platform != "cygwin":

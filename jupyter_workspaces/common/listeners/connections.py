@@ -127,7 +127,9 @@ class Connections:
         self.limits = limits
         self.most = connections_within(limits.connections)
         self._name = name
-        self._phases: dict[Phase, OrderedDict[Connection, None]] = {phase: OrderedDict() for phase in Phase}
+        self._phases: dict[Phase, OrderedDict[Connection, None]] = {
+            phase: OrderedDict() for phase in Phase
+        }
         self._buffered = 0
         self._sweeping: asyncio.TimerHandle | None = None
         self._reported = -REPORT_SECONDS
@@ -165,7 +167,9 @@ class Connections:
             return  # closed, and its last bytes come
         connection.buffered += size
         self._buffered += size
-        while self._buffered > self.limits.buffered and (receiving := self._phases[Phase.RECEIVING]):
+        while self._buffered > self.limits.buffered and (
+            receiving := self._phases[Phase.RECEIVING]
+        ):
             self._close(next(iter(receiving)), "refused")
 
     def unbuffer(self, connection: Connection) -> None:
@@ -205,7 +209,9 @@ class Connections:
         if self._sweeping is None:
             limits = self.limits
             shortest = min(limits.head, limits.idle, limits.body, limits.body_idle)
-            self._sweeping = asyncio.get_running_loop().call_later(min(SWEEP_SECONDS, shortest / 4), self._sweep)
+            self._sweeping = asyncio.get_running_loop().call_later(
+                min(SWEEP_SECONDS, shortest / 4), self._sweep
+            )
 
     def _sweep(self) -> None:
         """Close connections whose time is over."""
@@ -220,7 +226,9 @@ class Connections:
         for connection in list(self._phases[Phase.RECEIVING]):
             if connection.held():
                 self._move_on(connection, now)
-            elif now - connection.last > limits.body_idle or (not connection.streamed and now - connection.began > limits.body):
+            elif now - connection.last > limits.body_idle or (
+                not connection.streamed and now - connection.began > limits.body
+            ):
                 self._close(connection, "late")
         self._report()
 
@@ -241,6 +249,13 @@ class Connections:
         self._reported = time.monotonic()
         log.warning(
             "%s: %d of at most %d connections are open; %d were closed to make room, %d were refused, %d sent their request too slowly",
-            *(self._name, len(self), self.most, counts["closed"], counts["refused"], counts["late"]),
+            *(
+                self._name,
+                len(self),
+                self.most,
+                counts["closed"],
+                counts["refused"],
+                counts["late"],
+            ),
         )
         self._counts = dict.fromkeys(counts, 0)

@@ -26,7 +26,10 @@ def raise_limit(most: int = MOST) -> None:
         return
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    except (OSError, ValueError) as error:  # some systems allow less than the hard limit that they name
+    except (
+        OSError,
+        ValueError,
+    ) as error:  # some systems allow less than the hard limit that they name
         log.warning("The limit of open files stays at %d: %s", soft, error)
 
 

@@ -7,7 +7,13 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from tornado.httpserver import HTTPServer
-from tornado.httputil import HTTPConnection, HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
+from tornado.httputil import (
+    HTTPConnection,
+    HTTPHeaders,
+    HTTPMessageDelegate,
+    RequestStartLine,
+    ResponseStartLine,
+)
 from tornado.iostream import IOStream
 
 from .accepting import Listener
@@ -26,7 +32,12 @@ class BoundedHTTPServer(HTTPServer):
     """
 
     def initialize(  # type: ignore[override]
-        self, request_callback: Any, *, limits: Limits, lost: Callable[[str], None] = lambda why: None, **settings: Any
+        self,
+        request_callback: Any,
+        *,
+        limits: Limits,
+        lost: Callable[[str], None] = lambda why: None,
+        **settings: Any,
     ) -> None:
         super().initialize(request_callback, idle_connection_timeout=limits.idle, **settings)
         self._open = Connections("The server", limits)
@@ -69,7 +80,9 @@ class BoundedHTTPServer(HTTPServer):
         self._by_stream[stream] = connection
         return super().handle_stream(stream, address)
 
-    def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
+    def start_request(
+        self, server_conn: object, request_conn: HTTPConnection
+    ) -> HTTPMessageDelegate:
         delegate = super().start_request(server_conn, request_conn)
         connection = self._by_stream.get(server_conn.stream)  # type: ignore[attr-defined]
         if connection is None:
@@ -97,7 +110,9 @@ class _Reporting(HTTPMessageDelegate):
         self._inner, self._connection = inner, connection
         self._held = False
 
-    def headers_received(self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders) -> Awaitable[None] | None:
+    def headers_received(
+        self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
+    ) -> Awaitable[None] | None:
         body = "Transfer-Encoding" in headers or headers.get("Content-Length", "0") != "0"
         self._connection.held = lambda: self._held
         self._connection.begin(receiving=body)

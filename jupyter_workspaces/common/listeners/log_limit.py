@@ -29,7 +29,9 @@ class LogLimit(logging.Filter):
     debugging output is left alone.
     """
 
-    def __init__(self, handler: logging.Handler, lines: int = LINES, seconds: float = SECONDS) -> None:
+    def __init__(
+        self, handler: logging.Handler, lines: int = LINES, seconds: float = SECONDS
+    ) -> None:
         super().__init__()
         self._handler, self._lines, self._seconds = handler, lines, seconds
         self._windows: dict[Place, _Window] = {}
@@ -41,7 +43,11 @@ class LogLimit(logging.Filter):
         place = (record.name, record.levelno, record.pathname, record.lineno)
         now = time.monotonic()
         with self._lock:
-            over = [found for found, window in self._windows.items() if now - window.began > self._seconds]
+            over = [
+                found
+                for found, window in self._windows.items()
+                if now - window.began > self._seconds
+            ]
             summaries = [(found, self._windows.pop(found).suppressed) for found in over]
             window = self._windows.setdefault(place, _Window(now))
             window.lines += 1
@@ -55,7 +61,9 @@ class LogLimit(logging.Filter):
         return shown
 
     def _summarize(self, name: str, level: int, path: str, line: int, number: int) -> None:
-        summary = logging.LogRecord(name, level, path, line, "Suppressed %d similar messages", (number,), None)
+        summary = logging.LogRecord(
+            name, level, path, line, "Suppressed %d similar messages", (number,), None
+        )
         summary.is_summary = True
         self._handler.handle(summary)
 

@@ -50,7 +50,12 @@ class BoundedSite(web.BaseSite):
         self._host, self._port, self._title, self._lost = host, port, name, lost
         self._connections = Connections(name, limits)
         self._manager = _counted(runner.server)
-        self._settings: dict[str, Any] = {"access_log": None, "lingering_time": LINGER_SECONDS, "keepalive_timeout": limits.idle, **lines}
+        self._settings: dict[str, Any] = {
+            "access_log": None,
+            "lingering_time": LINGER_SECONDS,
+            "keepalive_timeout": limits.idle,
+            **lines,
+        }
         self._opening: set[asyncio.Task[None]] = set()
 
     @property
@@ -74,7 +79,9 @@ class BoundedSite(web.BaseSite):
         await self._listener.wait_closed()
 
     def _accepted(self, connected: socket.socket, address: Any, connection: Connection) -> None:
-        task = asyncio.get_running_loop().create_task(self._open(connected, connection), name="open a connection")
+        task = asyncio.get_running_loop().create_task(
+            self._open(connected, connection), name="open a connection"
+        )
         self._opening.add(task)
         task.add_done_callback(self._opened)
 
@@ -85,18 +92,29 @@ class BoundedSite(web.BaseSite):
 
     async def _open(self, connected: socket.socket, connection: Connection) -> None:
         loop = asyncio.get_running_loop()
-        bounds: dict[str, Any] = {} if self._ssl_context is None else {"ssl_handshake_timeout": self._connections.limits.head}
+        bounds: dict[str, Any] = (
+            {}
+            if self._ssl_context is None
+            else {"ssl_handshake_timeout": self._connections.limits.head}
+        )
         try:
             if self._ssl_context is not None and not await _speaks(connected):
                 connected.close()
                 connection.gone()
                 return
             await loop.connect_accepted_socket(
-                lambda: _Protocol(self._manager, connection, loop=loop, **self._settings), connected, ssl=self._ssl_context, **bounds
+                lambda: _Protocol(self._manager, connection, loop=loop, **self._settings),
+                connected,
+                ssl=self._ssl_context,
+                **bounds,
             )
         except (OSError, asyncio.TimeoutError) as error:  # TLS errors are such, too
             connection.gone()
-            log.debug("%s: a connection ended before its first request: %s", self._title, type(error).__name__)
+            log.debug(
+                "%s: a connection ended before its first request: %s",
+                self._title,
+                type(error).__name__,
+            )
         except asyncio.CancelledError:
             connection.gone()
             with contextlib.suppress(OSError):

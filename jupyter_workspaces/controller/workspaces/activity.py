@@ -46,12 +46,16 @@ class JupyterStatus(msgspec.Struct):
 
 def pause_rule(kind: Object, size: Object, namespace_labels: Mapping[str, str]) -> Object | None:
     """The rule that decides about pausing: the first that fits and says anything about it. None: nothing pauses this workspace."""
-    labels = {label["key"]: label["value"] for label in (size.get("spawner") or {}).get("labels") or ()}
+    labels = {
+        label["key"]: label["value"] for label in (size.get("spawner") or {}).get("labels") or ()
+    }
     for rule in kind["spec"].get("activityRules") or ():
         match, effect = rule.get("match") or {}, rule["effect"]
         if "pauseWorkspace" not in effect:
             continue
-        if "matchNamespace" in match and not matches(match["matchNamespace"]["selector"], namespace_labels):
+        if "matchNamespace" in match and not matches(
+            match["matchNamespace"]["selector"], namespace_labels
+        ):
             continue
         if "matchPodConfig" in match and not matches(match["matchPodConfig"]["selector"], labels):
             continue
@@ -65,17 +69,30 @@ def with_rule(activity: Object, rule: Object | None) -> dict[str, Any]:
     found = {key: value for key, value in activity.items() if key != "rules"}
     if rule is not None:
         last = activity.get("lastActivity", 0)
-        found["rules"] = {"pauseWorkspace": {"eligibleAfter": last + 1000 * rule["config"]["secondsSinceActive"] if last > 0 else 0}}
+        found["rules"] = {
+            "pauseWorkspace": {
+                "eligibleAfter": last + 1000 * rule["config"]["secondsSinceActive"]
+                if last > 0
+                else 0
+            }
+        }
     return found
 
 
 def is_due(status: Object, rule: Object | None, now: int) -> bool:
     """Whether a running workspace whose probe has just succeeded should be paused."""
     activity, last_running = status["activity"], status["lastRunningTime"]
-    if rule is None or not last_running or (activity.get("lastProbe") or {}).get("result") != "Success":
+    if (
+        rule is None
+        or not last_running
+        or (activity.get("lastProbe") or {}).get("result") != "Success"
+    ):
         return False
     eligible = ((activity.get("rules") or {}).get("pauseWorkspace") or {}).get("eligibleAfter", 0)
-    return bool(0 < eligible <= now and now - last_running >= 1000 * rule["config"].get("minRunningSeconds", 0))
+    return bool(
+        0 < eligible <= now
+        and now - last_running >= 1000 * rule["config"].get("minRunningSeconds", 0)
+    )
 
 
 def next_probe(activity: Object, probe: Object, now: int) -> float:
@@ -83,7 +100,11 @@ def next_probe(activity: Object, probe: Object, now: int) -> float:
     last = activity.get("lastProbe")
     if last is None:
         return 0.0
-    interval = probe["probeIntervalSeconds"] if last["result"] == "Success" else probe["minProbeIntervalSeconds"]
+    interval = (
+        probe["probeIntervalSeconds"]
+        if last["result"] == "Success"
+        else probe["minProbeIntervalSeconds"]
+    )
     return max(0.0, float(last["startTime"] + 1000 * interval - now) / 1000)
 
 
@@ -102,13 +123,23 @@ def is_news(status: Object, written: Object | None, now: int) -> bool:
     if written is None or _without_times(status) != _without_times(written):
         return True
     told, known = _asked_at(written), _asked_at(status)
-    return status != written and (told is None or known is None or now - told >= 1000 * QUIET_SECONDS)
+    return status != written and (
+        told is None or known is None or now - told >= 1000 * QUIET_SECONDS
+    )
 
 
 def _without_times(status: Object) -> Object:
     activity = status.get("activity") or {}
-    probe = {key: value for key, value in (activity.get("lastProbe") or {}).items() if key not in ("startTime", "endTime")}
-    return {**status, "activity": {key: value for key, value in activity.items() if key != "lastUpdate"} | {"lastProbe": probe}}
+    probe = {
+        key: value
+        for key, value in (activity.get("lastProbe") or {}).items()
+        if key not in ("startTime", "endTime")
+    }
+    return {
+        **status,
+        "activity": {key: value for key, value in activity.items() if key != "lastUpdate"}
+        | {"lastProbe": probe},
+    }
 
 
 def _asked_at(status: Object) -> int | None:
@@ -164,9 +195,15 @@ class Prober:
                 if found is None:
                     return
                 workspace, kind, _ = found
-                known = self._latest.get(key) or (workspace.get("status") or {}).get("activity") or NEVER_USED
+                known = (
+                    self._latest.get(key)
+                    or (workspace.get("status") or {}).get("activity")
+                    or NEVER_USED
+                )
                 # A timer of an earlier run, or one from before the interval grew, may come too soon.
-                if (early := next_probe(known, kind["spec"]["podTemplate"]["activityProbe"], _now())) > EARLY_SECONDS:
+                if (
+                    early := next_probe(known, kind["spec"]["podTemplate"]["activityProbe"], _now())
+                ) > EARLY_SECONDS:
                     self.schedule(key, early)
                     return
                 self._results[key] = self._latest[key] = await self._probe(session, known, *found)
@@ -174,17 +211,35 @@ class Prober:
 
             await self._queue.run(probe, PROBES_AT_ONCE)
 
-    async def _probe(self, session: aiohttp.ClientSession, before: Object, workspace: Object, kind: Object, pod: Object) -> dict[str, Any]:
+    async def _probe(
+        self,
+        session: aiohttp.ClientSession,
+        before: Object,
+        workspace: Object,
+        kind: Object,
+        pod: Object,
+    ) -> dict[str, Any]:
         probe = kind["spec"]["podTemplate"]["activityProbe"]
         start, seconds = _now(), PROBE_SECONDS
         last_activity, last_update = before.get("lastActivity", 0), before.get("lastUpdate", 0)
         try:
             if "jupyter" in probe:
-                last_activity = max(last_activity, await self._ask_jupyter(session, workspace, kind, pod, probe["jupyter"]["portId"]))
+                last_activity = max(
+                    last_activity,
+                    await self._ask_jupyter(
+                        session, workspace, kind, pod, probe["jupyter"]["portId"]
+                    ),
+                )
             else:
                 seconds = probe["podExec"].get("timeoutSeconds", pod_script.DEFAULT_SECONDS)
-                last_activity = max(last_activity, await pod_script.ask(self._cluster, pod, probe["podExec"]) or 0)
-            result, message, last_update = "Success", "The workspace told when it was last used.", _now()
+                last_activity = max(
+                    last_activity, await pod_script.ask(self._cluster, pod, probe["podExec"]) or 0
+                )
+            result, message, last_update = (
+                "Success",
+                "The workspace told when it was last used.",
+                _now(),
+            )
         except asyncio.TimeoutError:
             result, message = "Timeout", f"No answer within {seconds} s."
         except (ProbeFailed, ScriptFailed, aiohttp.ClientError) as error:
@@ -192,21 +247,38 @@ class Prober:
         told = {"startTime": start, "endTime": _now(), "result": result, "message": message}
         return {"lastActivity": last_activity, "lastUpdate": last_update, "lastProbe": told}
 
-    async def _ask_jupyter(self, session: aiohttp.ClientSession, workspace: Object, kind: Object, pod: Object, port_id: str) -> int:
+    async def _ask_jupyter(
+        self,
+        session: aiohttp.ClientSession,
+        workspace: Object,
+        kind: Object,
+        pod: Object,
+        port_id: str,
+    ) -> int:
         metadata, address = workspace["metadata"], (pod.get("status") or {}).get("podIP")
         port = _container_port(workspace, kind, port_id)
         if not address or port is None:
             raise ProbeFailed(f"the port {port_id} of this image has no address yet")
         annotations = pod["metadata"].get("annotations") or {}
         port = int(annotations.get(f"{metadata_keys.LOCAL_PORT}{port}", port))
-        declared: Object = next((found for found in kind["spec"]["podTemplate"]["ports"] if found["id"] == port_id), {})
+        declared: Object = next(
+            (found for found in kind["spec"]["podTemplate"]["ports"] if found["id"] == port_id), {}
+        )
         stripped = (declared.get("httpProxy") or {}).get("removePathPrefix")
-        path = "/" if stripped else connect_path(metadata["namespace"], metadata["name"], port_id, base_url(pod["metadata"]))
+        path = (
+            "/"
+            if stripped
+            else connect_path(
+                metadata["namespace"], metadata["name"], port_id, base_url(pod["metadata"])
+            )
+        )
         headers = {}
         if (secret := annotations.get(metadata_keys.TOKEN_SECRET)) is not None:
             headers["Authorization"] = f"token {self._token(secret, workspace)}"
         host = f"[{address}]" if ":" in address else address
-        async with session.get(f"http://{host}:{port}{path}api/status", headers=headers, allow_redirects=False) as answer:
+        async with session.get(
+            f"http://{host}:{port}{path}api/status", headers=headers, allow_redirects=False
+        ) as answer:
             if not 200 <= answer.status < 300:
                 raise ProbeFailed(f"api/status answered {answer.status}")
             body = bytearray()
@@ -229,7 +301,10 @@ class Prober:
         data = held.get("data") or {}
         try:
             return base64.b64decode(data[metadata_keys.TOKEN_KEY], validate=True).decode("ascii")
-        except (LookupError, ValueError) as error:  # binascii.Error and UnicodeDecodeError are ValueErrors
+        except (
+            LookupError,
+            ValueError,
+        ) as error:  # binascii.Error and UnicodeDecodeError are ValueErrors
             raise ProbeFailed(f"the Secret {secret} holds no usable token") from error
 
 
@@ -237,7 +312,9 @@ def _container_port(workspace: Object, kind: Object, port_id: str) -> int | None
     image = workspace["spec"]["podTemplate"]["options"]["imageConfig"]
     for value in kind["spec"]["podTemplate"]["options"]["imageConfig"]["values"]:
         if value["id"] == image:
-            return next((port["port"] for port in value["spec"]["ports"] if port["id"] == port_id), None)
+            return next(
+                (port["port"] for port in value["spec"]["ports"] if port["id"] == port_id), None
+            )
     return None
 
 

@@ -65,7 +65,10 @@ class View:
     def __init__(self, cluster: Cluster, shared: tuple[Reflector, Reflector] | None = None) -> None:
         ours = metadata_keys.WORKSPACE_NAME
         self._shared = shared or ()
-        self.workspaces, self.kinds = shared or (Reflector(cluster, WORKSPACES), Reflector(cluster, WORKSPACE_KINDS))
+        self.workspaces, self.kinds = shared or (
+            Reflector(cluster, WORKSPACES),
+            Reflector(cluster, WORKSPACE_KINDS),
+        )
         self.namespaces = Reflector(cluster, NAMESPACES)
         self.pods = Reflector(cluster, PODS, label_selector=ours)
         self.stateful_sets = Reflector(cluster, STATEFUL_SETS, label_selector=ours)
@@ -73,12 +76,20 @@ class View:
         self.secrets = Reflector(cluster, SECRETS, label_selector=ours)
         self.accounts = Reflector(cluster, SERVICE_ACCOUNTS, label_selector=ours)
         self.bindings = Reflector(cluster, ROLE_BINDINGS, label_selector=ours)
-        self.pictures = Reflector(cluster, CONFIG_MAPS, label_selector=f"{metadata_keys.IMAGE_SOURCE}=true")
+        self.pictures = Reflector(
+            cluster, CONFIG_MAPS, label_selector=f"{metadata_keys.IMAGE_SOURCE}=true"
+        )
         self._pulse = Pulse(cluster, lambda: self._own)
         self._by_kind = ByKind(self.workspaces)
         self._silence: list[Callable[[], None]] = [self._by_kind.stop]
         self._owned: dict[tuple[str, str, str], dict[Key, Object]] = {}
-        for owned in (self.stateful_sets, self.services, self.secrets, self.accounts, self.bindings):
+        for owned in (
+            self.stateful_sets,
+            self.services,
+            self.secrets,
+            self.accounts,
+            self.bindings,
+        ):
             owned.listen(partial(self._index_owner, owned.resource.plural))
 
     @property
@@ -92,7 +103,10 @@ class View:
     @property
     def health(self) -> list[Health]:
         """Health of the tasks that keep these caches in sync, without the shared ones."""
-        return [self._pulse.task.health, *(health for reflector in self._own for health in reflector.health)]
+        return [
+            self._pulse.task.health,
+            *(health for reflector in self._own for health in reflector.health),
+        ]
 
     async def start(self, seconds: float = 60) -> None:
         """Start all caches and wait until each has its first list. Raises `ClusterError`, `TimeoutError`."""
@@ -124,7 +138,9 @@ class View:
     def owned(self, reflector: Reflector, workspace: Object) -> list[Object]:
         """Objects of a resource that the workspace controls: in its namespace, with its label, and naming it in every respect."""
         metadata = workspace["metadata"]
-        held = self._owned.get((reflector.resource.plural, metadata["namespace"], metadata["uid"]), {})
+        held = self._owned.get(
+            (reflector.resource.plural, metadata["namespace"], metadata["uid"]), {}
+        )
         return [obj for obj in held.values() if belongs(workspace, obj)]
 
     def of_kind(self, kind: str) -> Iterable[Object]:

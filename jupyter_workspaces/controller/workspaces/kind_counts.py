@@ -39,30 +39,45 @@ class KindReconciler:
         except NotFound as error:  # deleted while we looked
             log.debug("Kind %s: %s", key[1], error)
         except unreadable.ERRORS as error:
-            log.warning("The kind %s is not counted: %s", key[1], unreadable.reason(kind), exc_info=error)
+            log.warning(
+                "The kind %s is not counted: %s", key[1], unreadable.reason(kind), exc_info=error
+            )
         return None
 
     async def _reconcile(self, kind: Object) -> None:
         name = kind["metadata"]["name"]
         workspaces = list(self._view.of_kind(name))  # one that cannot be read is of this kind, too
-        used = {dimension: Counter(_option(one, dimension) for one in workspaces) for dimension in DIMENSIONS}
+        used = {
+            dimension: Counter(_option(one, dimension) for one in workspaces)
+            for dimension in DIMENSIONS
+        }
         spawner, options = kind["spec"]["spawner"], kind["spec"]["podTemplate"]["options"]
         status = {
             "workspaces": len(workspaces),
             "podTemplateOptions": {
-                dimension: [{"id": value["id"], "workspaces": used[dimension][value["id"]]} for value in options[dimension]["values"]]
+                dimension: [
+                    {"id": value["id"], "workspaces": used[dimension][value["id"]]}
+                    for value in options[dimension]["values"]
+                ]
                 for dimension in DIMENSIONS
             },
             "spawnerIcon": self._picture(spawner["icon"]),
             "spawnerLogo": self._picture(spawner["logo"]),
         }
         if status != kind.get("status"):
-            kind = await self._cluster.replace(WORKSPACE_KINDS, kind | {"status": status}, subresource="status")
+            kind = await self._cluster.replace(
+                WORKSPACE_KINDS, kind | {"status": status}, subresource="status"
+            )
             self._view.kinds.apply(kind)
         finalizers = kind["metadata"].get("finalizers") or []
         if not workspaces and metadata_keys.KIND_PROTECTION in finalizers:
             left = [held for held in finalizers if held != metadata_keys.KIND_PROTECTION]
-            patch = {"metadata": {"finalizers": left, "resourceVersion": kind["metadata"]["resourceVersion"]}}
+            patch = {
+                "metadata": {
+                    "finalizers": left,
+                    "resourceVersion": kind["metadata"]["resourceVersion"],
+                }
+            }
             self._view.kinds.apply(await self._cluster.patch(WORKSPACE_KINDS, name, patch))
 
     def _picture(self, asset: Object) -> Object:
@@ -73,16 +88,30 @@ class KindReconciler:
         where = f"{reference['namespace']}/{reference['name']}"
         config_map = self._view.pictures.get(reference["name"], reference["namespace"])
         if config_map is None:
-            text = f"There is no ConfigMap {where} with the label {metadata_keys.IMAGE_SOURCE}=true."
+            text = (
+                f"There is no ConfigMap {where} with the label {metadata_keys.IMAGE_SOURCE}=true."
+            )
             return {"configMap": {"errorType": "NotFound", "errorMessage": text}}
         if (content := (config_map.get("data") or {}).get(reference["key"])) is not None:
             return {"sha256": hashlib.sha256(content.encode()).hexdigest()}
         if (encoded := (config_map.get("binaryData") or {}).get(reference["key"])) is not None:
             try:
-                return {"sha256": hashlib.sha256(base64.b64decode(encoded, validate=True)).hexdigest()}
+                return {
+                    "sha256": hashlib.sha256(base64.b64decode(encoded, validate=True)).hexdigest()
+                }
             except binascii.Error:
-                return {"configMap": {"errorType": "Other", "errorMessage": f"The key {reference['key']} of {where} is not base64."}}
-        return {"configMap": {"errorType": "KeyNotFound", "errorMessage": f"The ConfigMap {where} has no key {reference['key']}."}}
+                return {
+                    "configMap": {
+                        "errorType": "Other",
+                        "errorMessage": f"The key {reference['key']} of {where} is not base64.",
+                    }
+                }
+        return {
+            "configMap": {
+                "errorType": "KeyNotFound",
+                "errorMessage": f"The ConfigMap {where} has no key {reference['key']}.",
+            }
+        }
 
 
 def _option(workspace: Object, dimension: str) -> str:

@@ -62,38 +62,73 @@ def role_bindings(workspace: Mapping[str, Any], kind: Mapping[str, Any]) -> list
     bindings = []
     for role in (kind["spec"]["podTemplate"].get("serviceAccount") or {}).get("clusterRoles") or ():
         digest = _digest(f"{name}/{role['name']}")[:8]
-        binding = _owned(workspace, "rbac.authorization.k8s.io/v1", "RoleBinding", {"name": f"ws-{name}-{digest}"})
-        binding["roleRef"] = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role["name"]}
-        binding["subjects"] = [{"kind": "ServiceAccount", "name": account["name"], "namespace": account["namespace"]}]
+        binding = _owned(
+            workspace,
+            "rbac.authorization.k8s.io/v1",
+            "RoleBinding",
+            {"name": f"ws-{name}-{digest}"},
+        )
+        binding["roleRef"] = {
+            "apiGroup": "rbac.authorization.k8s.io",
+            "kind": "ClusterRole",
+            "name": role["name"],
+        }
+        binding["subjects"] = [
+            {"kind": "ServiceAccount", "name": account["name"], "namespace": account["namespace"]}
+        ]
         bindings.append(binding)
     return bindings
 
 
 def token_secret(workspace: Mapping[str, Any]) -> Object:
     """A new random token that opens this workspace and no other."""
-    secret = _owned(workspace, "v1", "Secret", {"generateName": f"ws-{workspace['metadata']['name']}-token-"})
-    return secret | {"type": "Opaque", "stringData": {metadata_keys.TOKEN_KEY: secrets.token_urlsafe(32)}}
+    secret = _owned(
+        workspace, "v1", "Secret", {"generateName": f"ws-{workspace['metadata']['name']}-token-"}
+    )
+    return secret | {
+        "type": "Opaque",
+        "stringData": {metadata_keys.TOKEN_KEY: secrets.token_urlsafe(32)},
+    }
 
 
 def service(workspace: Mapping[str, Any], image: Option) -> Object:
     """One TCP port for each port of the image. Raises `GenerateError` when two have the same number."""
     ports = image.current["spec"]["ports"]
     if len({port["port"] for port in ports}) != len(ports):
-        raise GenerateError(f"Two ports of the image “{image.current['id']}” have the same number. Ask who manages the kind to mend it.")
+        raise GenerateError(
+            f"Two ports of the image “{image.current['id']}” have the same number. Ask who manages the kind to mend it."
+        )
     found = _owned(workspace, "v1", "Service", {"generateName": _prefix(workspace, _SERVICE_NAME)})
     found["spec"] = {
         "type": "ClusterIP",
         "selector": selector(workspace),
-        "ports": [{"name": f"http-{port['port']}", "port": port["port"], "targetPort": port["port"], "protocol": "TCP"} for port in ports],
+        "ports": [
+            {
+                "name": f"http-{port['port']}",
+                "port": port["port"],
+                "targetPort": port["port"],
+                "protocol": "TCP",
+            }
+            for port in ports
+        ],
     }
     return found
 
 
 def stateful_set(
-    workspace: Mapping[str, Any], kind: Mapping[str, Any], image: Option, size: Option, token_secret_name: str | None
+    workspace: Mapping[str, Any],
+    kind: Mapping[str, Any],
+    image: Option,
+    size: Option,
+    token_secret_name: str | None,
 ) -> Object:
     """Raises `GenerateError` for a kind whose values cannot be rendered."""
-    found = _owned(workspace, "apps/v1", "StatefulSet", {"generateName": _prefix(workspace, _STATEFUL_SET_NAME)})
+    found = _owned(
+        workspace,
+        "apps/v1",
+        "StatefulSet",
+        {"generateName": _prefix(workspace, _STATEFUL_SET_NAME)},
+    )
     found["spec"] = {
         # With one pod nothing is in parallel; but an ordered set waits for a pod of an older template that never gets ready, forever.
         "podManagementPolicy": "Parallel",
@@ -105,11 +140,18 @@ def stateful_set(
 
 
 def pod_template(
-    workspace: Mapping[str, Any], kind: Mapping[str, Any], image: Option, size: Option, token_secret_name: str | None
+    workspace: Mapping[str, Any],
+    kind: Mapping[str, Any],
+    image: Option,
+    size: Option,
+    token_secret_name: str | None,
 ) -> Object:
     template, wishes = kind["spec"]["podTemplate"], workspace["spec"]["podTemplate"]
     labels, annotations = _pod_metadata(template, wishes)
-    annotations |= {metadata_keys.KIND_TEMPLATE_HASH: kind_hash(kind, image, size), WORKSPACE_HASH: _hash(wishes)}
+    annotations |= {
+        metadata_keys.KIND_TEMPLATE_HASH: kind_hash(kind, image, size),
+        WORKSPACE_HASH: _hash(wishes),
+    }
     if (base := base_url(workspace["metadata"])) != "/":
         annotations[metadata_keys.BASE_URL] = base
     if token_secret_name is not None:
@@ -120,7 +162,10 @@ def pod_template(
         "name": CONTAINER,
         "image": image_spec["image"],
         "imagePullPolicy": image_spec.get("imagePullPolicy", "IfNotPresent"),
-        "ports": [{"name": f"http-{port['port']}", "containerPort": port["port"], "protocol": "TCP"} for port in image_spec["ports"]],
+        "ports": [
+            {"name": f"http-{port['port']}", "containerPort": port["port"], "protocol": "TCP"}
+            for port in image_spec["ports"]
+        ],
         "env": _environment(workspace, kind, image, token_secret_name),
         "volumeMounts": mounts,
         **_probes(workspace, kind, image),
@@ -134,10 +179,17 @@ def pod_template(
         "containers": [container],
         "volumes": volumes,
     }
-    spec |= {name: size_spec[name] for name in ("affinity", "nodeSelector", "tolerations") if size_spec.get(name)}
+    spec |= {
+        name: size_spec[name]
+        for name in ("affinity", "nodeSelector", "tolerations")
+        if size_spec.get(name)
+    }
     if template.get("securityContext"):
         spec["securityContext"] = template["securityContext"]
-    return {"metadata": {"labels": labels | selector(workspace), "annotations": annotations}, "spec": spec}
+    return {
+        "metadata": {"labels": labels | selector(workspace), "annotations": annotations},
+        "spec": spec,
+    }
 
 
 def kind_hash(kind: Mapping[str, Any], image: Option, size: Option) -> str:
@@ -153,13 +205,19 @@ def selector(workspace: Mapping[str, Any]) -> dict[str, str]:
     return {metadata_keys.WORKSPACE_NAME: name, metadata_keys.STATEFUL_SET: name}
 
 
-def _rendered(text: str, field: str, workspace: Mapping[str, Any], kind: Mapping[str, Any], image: Option) -> str:
+def _rendered(
+    text: str, field: str, workspace: Mapping[str, Any], kind: Mapping[str, Any], image: Option
+) -> str:
     """A value of the kind with its templates filled in. Raises `GenerateError`."""
     metadata = workspace["metadata"]
     served = {port["id"] for port in image.current["spec"]["ports"]}
 
     def prefix(port_id: str) -> str:
-        return connect_path(metadata["namespace"], metadata["name"], port_id, base_url(metadata)) if port_id in served else ""
+        return (
+            connect_path(metadata["namespace"], metadata["name"], port_id, base_url(metadata))
+            if port_id in served
+            else ""
+        )
 
     try:
         return render(text, prefix)
@@ -174,31 +232,59 @@ def _probes(workspace: Mapping[str, Any], kind: Mapping[str, Any], image: Option
     for name, probe in (kind["spec"]["podTemplate"].get("probes") or {}).items():
         asked = (probe or {}).get("httpGet") or {}
         path = asked.get("path")
-        filled = {**asked, "path": _rendered(path, f"the path of its {name}", workspace, kind, image)} if path else None
+        filled = (
+            {**asked, "path": _rendered(path, f"the path of its {name}", workspace, kind, image)}
+            if path
+            else None
+        )
         probes[name] = {**probe, "httpGet": filled} if filled else probe
     return probes
 
 
-def _environment(workspace: Mapping[str, Any], kind: Mapping[str, Any], image: Option, token_secret_name: str | None) -> list[Object]:
+def _environment(
+    workspace: Mapping[str, Any],
+    kind: Mapping[str, Any],
+    image: Option,
+    token_secret_name: str | None,
+) -> list[Object]:
     environment = []
     for entry in kind["spec"]["podTemplate"].get("extraEnv") or ():
         value = entry.get("value")
-        environment.append(entry | {"value": _rendered(value, entry["name"], workspace, kind, image)} if value else dict(entry))
+        environment.append(
+            entry | {"value": _rendered(value, entry["name"], workspace, kind, image)}
+            if value
+            else dict(entry)
+        )
     variable = (kind["metadata"].get("annotations") or {}).get(metadata_keys.TOKEN_ENV)
-    if token_secret_name is not None and variable and all(entry["name"] != variable for entry in environment):
+    if (
+        token_secret_name is not None
+        and variable
+        and all(entry["name"] != variable for entry in environment)
+    ):
         reference = {"secretKeyRef": {"name": token_secret_name, "key": metadata_keys.TOKEN_KEY}}
         environment.append({"name": variable, "valueFrom": reference})
     return environment
 
 
-def _pod_metadata(template: Mapping[str, Any], wishes: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
+def _pod_metadata(
+    template: Mapping[str, Any], wishes: Mapping[str, Any]
+) -> tuple[dict[str, str], dict[str, str]]:
     both = [found.get("podMetadata") or {} for found in (template, wishes)]
-    labels, annotations = ({} | (both[0].get(name) or {}) | (both[1].get(name) or {}) for name in ("labels", "annotations"))
+    labels, annotations = (
+        {} | (both[0].get(name) or {}) | (both[1].get(name) or {})
+        for name in ("labels", "annotations")
+    )
     # Ours say which Secret opens a workspace and where it listens: whoever wrote a workspace or a kind may not.
-    return labels, {name: value for name, value in annotations.items() if not name.startswith(metadata_keys.OURS)}
+    return labels, {
+        name: value
+        for name, value in annotations.items()
+        if not name.startswith(metadata_keys.OURS)
+    }
 
 
-def _volumes(workspace: Mapping[str, Any], template: Mapping[str, Any]) -> tuple[list[Object], list[Object]]:
+def _volumes(
+    workspace: Mapping[str, Any], template: Mapping[str, Any]
+) -> tuple[list[Object], list[Object]]:
     """Volumes and mounts in the order of the contract; what of the kind would clash with an earlier one is left out.
 
     Raises `GenerateError` for two mounts of the workspace's own that clash: from before the rules, or past them.
@@ -206,26 +292,49 @@ def _volumes(workspace: Mapping[str, Any], template: Mapping[str, Any]) -> tuple
     wished = workspace["spec"]["podTemplate"]["volumes"]
     own = {"volumeMounts": template["volumeMounts"]}
     if (cause := next(clashes(wished, own, "spec.podTemplate"), None)) is not None:
-        raise GenerateError(f"Its volumes cannot be mounted together. {cause.field}: {cause.message}. Change the workspace's volumes.")
+        raise GenerateError(
+            f"Its volumes cannot be mounted together. {cause.field}: {cause.message}. Change the workspace's volumes."
+        )
     volumes: list[Object] = []
     mounts: list[Object] = []
     if wished.get("home"):
-        volumes.append({"name": HOME_VOLUME, "persistentVolumeClaim": {"claimName": wished["home"]}})
+        volumes.append(
+            {"name": HOME_VOLUME, "persistentVolumeClaim": {"claimName": wished["home"]}}
+        )
         mounts.append({"name": HOME_VOLUME, "mountPath": template["volumeMounts"]["home"]})
     for index, data in enumerate(wished.get("data") or ()):
         name, read_only = f"data-volume-{index}", bool(data.get("readOnly"))
-        volumes.append({"name": name, "persistentVolumeClaim": {"claimName": data["pvcName"]} | ({"readOnly": True} if read_only else {})})
-        mounts.append({"name": name, "mountPath": data["mountPath"]} | ({"readOnly": True} if read_only else {}))
+        volumes.append(
+            {
+                "name": name,
+                "persistentVolumeClaim": {"claimName": data["pvcName"]}
+                | ({"readOnly": True} if read_only else {}),
+            }
+        )
+        mounts.append(
+            {"name": name, "mountPath": data["mountPath"]}
+            | ({"readOnly": True} if read_only else {})
+        )
     for index, secret in enumerate(wished.get("secrets") or ()):
         name = f"secret-volume-{index}"
-        volumes.append({"name": name, "secret": {"secretName": secret["secretName"], "defaultMode": secret.get("defaultMode", 420)}})
+        volumes.append(
+            {
+                "name": name,
+                "secret": {
+                    "secretName": secret["secretName"],
+                    "defaultMode": secret.get("defaultMode", 420),
+                },
+            }
+        )
         mounts.append({"name": name, "mountPath": secret["mountPath"]})
     for volume in template.get("extraVolumes") or ():
         if all(volume["name"] != known["name"] for known in volumes):
             volumes.append(dict(volume))
     for mount in template.get("extraVolumeMounts") or ():
         taken = {normal(known["mountPath"]) for known in mounts}
-        if normal(mount["mountPath"]) not in taken and any(mount["name"] == known["name"] for known in volumes):
+        if normal(mount["mountPath"]) not in taken and any(
+            mount["name"] == known["name"] for known in volumes
+        ):
             mounts.append(dict(mount))
     return volumes, mounts
 
@@ -240,7 +349,11 @@ def _owned(workspace: Mapping[str, Any], api_version: str, kind: str, metadata: 
         "controller": True,
         "blockOwnerDeletion": True,
     }
-    metadata |= {"namespace": owner["namespace"], "labels": {metadata_keys.WORKSPACE_NAME: owner["name"]}, "ownerReferences": [reference]}
+    metadata |= {
+        "namespace": owner["namespace"],
+        "labels": {metadata_keys.WORKSPACE_NAME: owner["name"]},
+        "ownerReferences": [reference],
+    }
     return {"apiVersion": api_version, "kind": kind, "metadata": metadata}
 
 

@@ -27,7 +27,12 @@ class Option:
         """As it stands in `status.podTemplateOptions`."""
         if not self.chain:
             return {}
-        return {"desired": self.desired, "redirectChain": [{"source": source, "target": target} for source, target in self.chain]}
+        return {
+            "desired": self.desired,
+            "redirectChain": [
+                {"source": source, "target": target} for source, target in self.chain
+            ],
+        }
 
 
 def resolve(kind: Object, workspace: Object) -> dict[str, Option]:
@@ -36,7 +41,9 @@ def resolve(kind: Object, workspace: Object) -> dict[str, Option]:
 
 
 def _resolve(kind: Object, workspace: Object, dimension: str) -> Option:
-    values = {value["id"]: value for value in kind["spec"]["podTemplate"]["options"][dimension]["values"]}
+    values = {
+        value["id"]: value for value in kind["spec"]["podTemplate"]["options"][dimension]["values"]
+    }
     start = workspace["spec"]["podTemplate"]["options"][dimension]
     what = "image" if dimension == "imageConfig" else "size"
     if start not in values:
@@ -47,7 +54,11 @@ def _resolve(kind: Object, workspace: Object, dimension: str) -> Option:
     current, seen = start, {start}
     while (target := (values[current].get("redirect") or {}).get("to")) is not None:
         if target not in values or target in seen:
-            why = "runs in a circle" if target in seen else f"leads to “{target}”, which does not exist"
+            why = (
+                "runs in a circle"
+                if target in seen
+                else f"leads to “{target}”, which does not exist"
+            )
             raise OptionError(
                 f"The redirect of the {what} “{start}” {why}. Ask who manages the kind {kind['metadata']['name']} to mend it."
             )

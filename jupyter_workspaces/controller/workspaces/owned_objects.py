@@ -67,7 +67,9 @@ class Owned:
     def __init__(self, cluster: Cluster, view: View) -> None:
         self._cluster, self._view = cluster, view
 
-    async def make(self, workspace: Object, kind: Object, options: Mapping[str, Option], pod: Object | None) -> None:
+    async def make(
+        self, workspace: Object, kind: Object, options: Mapping[str, Option], pod: Object | None
+    ) -> None:
         """Everything as workspace and kind say. Raises `Stuck`, `GenerateError`, `Refused`, `ClusterError`."""
         try:
             await self._account(workspace)
@@ -75,7 +77,11 @@ class Owned:
             token = await self._token(workspace, kind)
             await self._service(workspace, options["imageConfig"])
             await self._stateful_set(
-                workspace, manifests.stateful_set(workspace, kind, options["imageConfig"], options["podConfig"], token), pod
+                workspace,
+                manifests.stateful_set(
+                    workspace, kind, options["imageConfig"], options["podConfig"], token
+                ),
+                pod,
             )
         except (Invalid, BadRequest) as error:
             raise NotAccepted(
@@ -104,22 +110,37 @@ class Owned:
             if belongs(workspace, held):
                 return
             owner = controller(held)
-            if owner.get("kind") == workspace["kind"] and owner.get("name") == workspace["metadata"]["name"]:
-                raise Refused(f"what is left of a former workspace of this name (ServiceAccount {name}) is being removed") from error
+            if (
+                owner.get("kind") == workspace["kind"]
+                and owner.get("name") == workspace["metadata"]["name"]
+            ):
+                raise Refused(
+                    f"what is left of a former workspace of this name (ServiceAccount {name}) is being removed"
+                ) from error
             text = f"A ServiceAccount named {name} is there already and belongs to something else. Delete it, or take another name."
             raise Stuck(text) from error
         self._view.accounts.apply(made)
 
     async def _bindings(self, workspace: Object, kind: Object) -> None:
         """What the kind grants, and nothing that it no longer grants."""
-        wanted = {binding["metadata"]["name"]: binding for binding in manifests.role_bindings(workspace, kind)}
-        held = {binding["metadata"]["name"] for binding in self._view.owned(self._view.bindings, workspace)}
+        wanted = {
+            binding["metadata"]["name"]: binding
+            for binding in manifests.role_bindings(workspace, kind)
+        }
+        held = {
+            binding["metadata"]["name"]
+            for binding in self._view.owned(self._view.bindings, workspace)
+        }
         namespace = workspace["metadata"]["namespace"]
         for name in wanted.keys() - held:
             try:
-                self._view.bindings.apply(await self._cluster.create(ROLE_BINDINGS, wanted[name], namespace))
+                self._view.bindings.apply(
+                    await self._cluster.create(ROLE_BINDINGS, wanted[name], namespace)
+                )
             except AlreadyExists as error:
-                raise Refused(f"a RoleBinding named {name} is there already and belongs to something else") from error
+                raise Refused(
+                    f"a RoleBinding named {name} is there already and belongs to something else"
+                ) from error
         for name in held - wanted.keys():
             try:
                 await self._cluster.delete(ROLE_BINDINGS, name, namespace)
@@ -131,9 +152,15 @@ class Owned:
         if metadata_keys.TOKEN_ENV not in (kind["metadata"].get("annotations") or {}):
             return None
         namespace = workspace["metadata"]["namespace"]
-        owned = {one["metadata"]["name"]: one for one in self._view.owned(self._view.secrets, workspace) if is_token_secret(workspace, one)}
+        owned = {
+            one["metadata"]["name"]: one
+            for one in self._view.owned(self._view.secrets, workspace)
+            if is_token_secret(workspace, one)
+        }
         for held in self._view.owned(self._view.stateful_sets, workspace):
-            name: str | None = (held["spec"]["template"]["metadata"].get("annotations") or {}).get(metadata_keys.TOKEN_SECRET)
+            name: str | None = (held["spec"]["template"]["metadata"].get("annotations") or {}).get(
+                metadata_keys.TOKEN_SECRET
+            )
             if name in owned:
                 return name
         if owned:
@@ -146,24 +173,41 @@ class Owned:
         wanted = manifests.service(workspace, image)
         held = self._one(self._view.services, workspace, SERVICES)
         if held is None:
-            self._view.services.apply(await self._cluster.create(SERVICES, wanted, workspace["metadata"]["namespace"]))
+            self._view.services.apply(
+                await self._cluster.create(SERVICES, wanted, workspace["metadata"]["namespace"])
+            )
             return
-        ports = [{key: port.get(key) for key in ("name", "port", "targetPort", "protocol")} for port in held["spec"].get("ports") or ()]
+        ports = [
+            {key: port.get(key) for key in ("name", "port", "targetPort", "protocol")}
+            for port in held["spec"].get("ports") or ()
+        ]
         shape = {"ports": ports, **{key: held["spec"].get(key) for key in ("type", "selector")}}
         if shape != wanted["spec"] or _LEADS_AWAY & held["spec"].keys():
             kept = {key: value for key, value in held["spec"].items() if key not in _LEADS_AWAY}
-            self._view.services.apply(await self._cluster.replace(SERVICES, held | {"spec": kept | wanted["spec"]}))
+            self._view.services.apply(
+                await self._cluster.replace(SERVICES, held | {"spec": kept | wanted["spec"]})
+            )
 
     async def _stateful_set(self, workspace: Object, wanted: Object, pod: Object | None) -> None:
         held = self._one(self._view.stateful_sets, workspace, STATEFUL_SETS)
         if held is None:
-            self._view.stateful_sets.apply(await self._cluster.create(STATEFUL_SETS, wanted, workspace["metadata"]["namespace"]))
+            self._view.stateful_sets.apply(
+                await self._cluster.create(
+                    STATEFUL_SETS, wanted, workspace["metadata"]["namespace"]
+                )
+            )
             return
         replicas, template = wanted["spec"]["replicas"], wanted["spec"]["template"]
-        if replicas == 1 == held["spec"].get("replicas") and _runs(pod) and _only_kind_changed(held, template):
+        if (
+            replicas == 1 == held["spec"].get("replicas")
+            and _runs(pod)
+            and _only_kind_changed(held, template)
+        ):
             return  # a program that runs keeps what it was started with until its user restarts it
         # The API server adds defaults to a template; what it was made from stands in hashes, so these are compared and not the template.
-        if held["spec"].get("replicas") != replicas or _made_from(held["spec"]["template"]) != _made_from(template):
+        if held["spec"].get("replicas") != replicas or _made_from(
+            held["spec"]["template"]
+        ) != _made_from(template):
             changed = held | {"spec": held["spec"] | {"replicas": replicas, "template": template}}
             self._view.stateful_sets.apply(await self._cluster.replace(STATEFUL_SETS, changed))
 
@@ -178,13 +222,23 @@ class Owned:
 def _stable(error: ClusterError, workspace: Object) -> str:
     """Return the error text without generated names, so that retries do not change the status."""
     if error.causes:
-        return "; ".join(f"{cause.field}: {cause.message}" if cause.field else cause.message for cause in error.causes)
-    return re.sub(rf"(ws-{re.escape(workspace['metadata']['name'])}[a-z0-9-]*-)[a-z0-9]{{5}}\b", r"\1…", error.message)
+        return "; ".join(
+            f"{cause.field}: {cause.message}" if cause.field else cause.message
+            for cause in error.causes
+        )
+    return re.sub(
+        rf"(ws-{re.escape(workspace['metadata']['name'])}[a-z0-9-]*-)[a-z0-9]{{5}}\b",
+        r"\1…",
+        error.message,
+    )
 
 
 def _runs(pod: Object | None) -> bool:
     statuses = ((pod or {}).get("status") or {}).get("containerStatuses") or ()
-    return any(found["name"] == manifests.CONTAINER and "running" in (found.get("state") or {}) for found in statuses)
+    return any(
+        found["name"] == manifests.CONTAINER and "running" in (found.get("state") or {})
+        for found in statuses
+    )
 
 
 def _made_from(template: Object) -> tuple[str | None, str | None, str | None]:

@@ -55,13 +55,21 @@ async def ask(cluster: Cluster, pod: Object, probe: Object) -> int | None:
         script = at_pod(script, (pod.get("status") or {}).get("podIP") or "", _ports(pod))
     try:
         async with timeout(probe.get("timeoutSeconds", DEFAULT_SECONDS)):
-            ended = await execute(cluster, metadata["namespace"], metadata["name"], CONTAINER, ["/bin/sh", "-c", _RUN, "probe", script])
+            ended = await execute(
+                cluster,
+                metadata["namespace"],
+                metadata["name"],
+                CONTAINER,
+                ["/bin/sh", "-c", _RUN, "probe", script],
+            )
     except (ExecutionFailed, ClusterError) as error:
         instead = "A kind of Jupyter servers can use the jupyter probe."
         raise ScriptFailed(f"its script could not be run in the pod: {error}. {instead}") from error
     if ended.exit_code != 0:
         said = " ".join(ended.errors.decode(errors="replace").split())[:300]
-        raise ScriptFailed(f"its script ended with exit code {ended.exit_code}" + (f": {said}" if said else ""))
+        raise ScriptFailed(
+            f"its script ended with exit code {ended.exit_code}" + (f": {said}" if said else "")
+        )
     return _read(ended.output, int(time.time() * 1000))
 
 
@@ -71,7 +79,9 @@ def _read(output: bytes, now: int) -> int | None:
     try:
         answer = msgspec.json.decode(output, type=_Answer)
     except msgspec.DecodeError as error:
-        raise ScriptFailed(f"its script wrote no valid JSON with `has_activity` or `last_activity`: {error}") from error
+        raise ScriptFailed(
+            f"its script wrote no valid JSON with `has_activity` or `last_activity`: {error}"
+        ) from error
     if answer.has_activity is not None:
         return now if answer.has_activity else None
     if answer.last_activity is None:
@@ -84,5 +94,12 @@ def _read(output: bytes, now: int) -> int | None:
 def _ports(pod: Object) -> dict[str, int]:
     """Return the listening port for each container port."""
     annotations = pod["metadata"].get("annotations") or {}
-    wanted = [port["containerPort"] for container in pod["spec"]["containers"] for port in container.get("ports") or ()]
-    return {str(port): int(annotations.get(f"{metadata_keys.LOCAL_PORT}{port}", port)) for port in wanted}
+    wanted = [
+        port["containerPort"]
+        for container in pod["spec"]["containers"]
+        for port in container.get("ports") or ()
+    ]
+    return {
+        str(port): int(annotations.get(f"{metadata_keys.LOCAL_PORT}{port}", port))
+        for port in wanted
+    }

@@ -15,7 +15,10 @@ def is_to_finish(workspace: Object, pod: Object | None, stateful_sets: Iterable[
     """Whether a workspace in a restart has stopped, has had its time, or was started by another client."""
     if restarts.id_of(workspace) is None:
         return False
-    if not restarts.is_paused(workspace) or restarts.seconds_left(workspace, datetime.now(timezone.utc)) <= 0:
+    if (
+        not restarts.is_paused(workspace)
+        or restarts.seconds_left(workspace, datetime.now(timezone.utc)) <= 0
+    ):
         return True
     return pod is None and all(_has_stopped(held) for held in stateful_sets)
 

@@ -34,7 +34,11 @@ def build(
     last_running = before.get("lastRunningTime", 0)
     known = probed or before.get("activity") or NEVER_USED
     # A readiness that flaps is the same run; only a program that started after the last run began is a new one, and starts idle.
-    if state == "Running" and (before.get("state") != "Running" or last_running == 0) and _started(pod) > last_running:
+    if (
+        state == "Running"
+        and (before.get("state") != "Running" or last_running == 0)
+        and _started(pod) > last_running
+    ):
         last_running, known = now, NEVER_USED
     shown = before.get("podTemplateOptions") or {}
     return {
@@ -43,7 +47,10 @@ def build(
         "pauseTime": (before.get("pauseTime") or now) if paused else 0,
         "pendingRestart": pending_restart,
         "podTemplateOptions": {
-            dimension: options[dimension].status() if options is not None else shown.get(dimension) or {} for dimension in DIMENSIONS
+            dimension: options[dimension].status()
+            if options is not None
+            else shown.get(dimension) or {}
+            for dimension in DIMENSIONS
         },
         "podTemplatePod": _pod(workspace, pod),
         "state": state,
@@ -53,8 +60,14 @@ def build(
 
 def ending(workspace: Object, pod: Object | None = None) -> dict[str, Any]:
     """The status of a workspace that is deleted and waits for what it owns, its pod above all."""
-    before = workspace.get("status") or build(workspace, "Unknown", "", pod=None, options=None, pending_restart=False, now=0)
-    return {**before, "state": "Terminating", "stateMessage": f"Being deleted{grace(pod)}; its volumes stay."}
+    before = workspace.get("status") or build(
+        workspace, "Unknown", "", pod=None, options=None, pending_restart=False, now=0
+    )
+    return {
+        **before,
+        "state": "Terminating",
+        "stateMessage": f"Being deleted{grace(pod)}; its volumes stay.",
+    }
 
 
 def grace(pod: Object | None) -> str:
@@ -91,5 +104,7 @@ def _pod(workspace: Object, pod: Object | None) -> dict[str, Any]:
         "containers": [{"name": container["name"]} for container in spec["containers"]],
     }
     if spec.get("initContainers"):
-        found["initContainers"] = [{"name": container["name"]} for container in spec["initContainers"]]
+        found["initContainers"] = [
+            {"name": container["name"]} for container in spec["initContainers"]
+        ]
     return found

@@ -63,13 +63,17 @@ class FileToken:
         try:
             token = self._path.read_text(encoding="utf-8").strip()
         except OSError as error:
-            raise Unauthorized(f"The token file {self._path} cannot be read: {error.strerror}.") from None
+            raise Unauthorized(
+                f"The token file {self._path} cannot be read: {error.strerror}."
+            ) from None
         except ValueError:
             raise Unauthorized(f"The token file {self._path} is not text.") from None
         if not token:
             raise Unauthorized(f"The token file {self._path} is empty. Sign in again.")
         if not fits_header(token):
-            raise Unauthorized(f"The token file {self._path} holds more than one line. It must contain only the token.")
+            raise Unauthorized(
+                f"The token file {self._path} holds more than one line. It must contain only the token."
+            )
         return token
 
 
@@ -101,10 +105,14 @@ class CertificateFiles:
         try:
             tls.load_pair(self._context, *(path.read_bytes() for path in self._files))
         except OSError as error:
-            raise Unauthorized(f"The file {error.filename} of the user {self._user} cannot be read: {error.strerror}.") from None
+            raise Unauthorized(
+                f"The file {error.filename} of the user {self._user} cannot be read: {error.strerror}."
+            ) from None
         except tls.BadCertificate as error:
             files = " or ".join(map(str, self._files))
-            raise Unauthorized(f"The client certificate of the user {self._user} cannot be used: {error} ({files}).") from None
+            raise Unauthorized(
+                f"The client certificate of the user {self._user} cannot be used: {error} ({files})."
+            ) from None
 
     def _stamps(self) -> list[int]:
         try:

@@ -50,8 +50,12 @@ class LoginProgram:
         self._hint = printable(program.get("installHint", "").strip())
         who = f"The login program of the user {context.user_name}"
         if not self._command or self._version not in EXEC_VERSIONS:
-            raise NoEndpoint(f"{who} needs a command, and as apiVersion {' or '.join(EXEC_VERSIONS)}.")
-        mode = program.get("interactiveMode") or ("IfAvailable" if self._version != EXEC_VERSIONS[0] else "")
+            raise NoEndpoint(
+                f"{who} needs a command, and as apiVersion {' or '.join(EXEC_VERSIONS)}."
+            )
+        mode = program.get("interactiveMode") or (
+            "IfAvailable" if self._version != EXEC_VERSIONS[0] else ""
+        )
         if mode not in MODES:
             raise NoEndpoint(f"{who} needs an interactiveMode: {', '.join(MODES)}.")
         if mode == "Always":
@@ -61,9 +65,13 @@ class LoginProgram:
             )
         self._arguments: list[str] = program.get("args", [])
         self._tells_cluster: bool = program.get("provideClusterInfo", False)
-        self._environment = {entry.get("name", ""): entry.get("value", "") for entry in program.get("env", [])}
+        self._environment = {
+            entry.get("name", ""): entry.get("value", "") for entry in program.get("env", [])
+        }
         if any(not name or "=" in name or "\0" in name for name in self._environment):
-            raise NoEndpoint(f"{who} has an entry of env without a name, or with a name that is none.")
+            raise NoEndpoint(
+                f"{who} has an entry of env without a name, or with a name that is none."
+            )
         self._lock = asyncio.Lock()
         self._token: str | None = None
         self._expires: datetime | None = None
@@ -85,15 +93,25 @@ class LoginProgram:
         return True
 
     def _fresh(self) -> bool:
-        return self._has and (self._expires is None or datetime.now(timezone.utc) + EARLY < self._expires)
+        return self._has and (
+            self._expires is None or datetime.now(timezone.utc) + EARLY < self._expires
+        )
 
     async def _run(self) -> None:
         status = await asyncio.to_thread(self._ask)
-        wrong = [key for key in ("token", "clientCertificateData", "clientKeyData", "expirationTimestamp") if not _is_text(status, key)]
+        wrong = [
+            key
+            for key in ("token", "clientCertificateData", "clientKeyData", "expirationTimestamp")
+            if not _is_text(status, key)
+        ]
         if wrong:
             raise self._failed(f"the {wrong[0]} that it printed is not a text")
-        token, certificate, key = (status.get(name) or "" for name in ("token", "clientCertificateData", "clientKeyData"))
-        expires = _time(status["expirationTimestamp"]) if status.get("expirationTimestamp") else None
+        token, certificate, key = (
+            status.get(name) or "" for name in ("token", "clientCertificateData", "clientKeyData")
+        )
+        expires = (
+            _time(status["expirationTimestamp"]) if status.get("expirationTimestamp") else None
+        )
         if status.get("expirationTimestamp") and expires is None:
             raise self._failed("the expirationTimestamp that it printed is not a time (RFC 3339)")
         if bool(certificate) != bool(key):
@@ -101,10 +119,14 @@ class LoginProgram:
         if not fits_header(token):
             raise self._failed("the token that it printed has a line break in it")
         if not token and not (certificate and self._tls is not None):
-            raise self._failed("it printed neither a token nor a certificate with its key that this server's address could use")
+            raise self._failed(
+                "it printed neither a token nor a certificate with its key that this server's address could use"
+            )
         if certificate and self._tls is not None:
             try:
-                await asyncio.to_thread(tls.load_pair, self._tls, certificate.encode(), key.encode())
+                await asyncio.to_thread(
+                    tls.load_pair, self._tls, certificate.encode(), key.encode()
+                )
             except tls.BadCertificate as error:
                 raise self._failed(f"its certificate cannot be used: {error}") from None
         self._expires, self._token, self._has = expires, token or None, True
@@ -133,7 +155,9 @@ class LoginProgram:
             raise self._failed(f"it did not end within {PROGRAM_SECONDS:g} s") from None
         if ended.returncode != 0:
             name = self._context.name
-            raise self._failed(f"it ended with status {ended.returncode}. `kubectl --context {name} get --raw /version` shows its error")
+            raise self._failed(
+                f"it ended with status {ended.returncode}. `kubectl --context {name} get --raw /version` shows its error"
+            )
         try:
             answer = parse(ended.stdout)
         except DocumentError:
@@ -149,14 +173,22 @@ class LoginProgram:
 
     def _cluster_info(self) -> dict[str, Any]:
         cluster = self._context.cluster
-        keys = ("server", "tls-server-name", "insecure-skip-tls-verify", "proxy-url", "disable-compression")
+        keys = (
+            "server",
+            "tls-server-name",
+            "insecure-skip-tls-verify",
+            "proxy-url",
+            "disable-compression",
+        )
         info = {key: cluster[key] for key in keys if key in cluster}
         authority = cluster.get("certificate-authority-data")
         if not authority and (path := cluster.get("certificate-authority")):
             try:
                 authority = Path(path).read_bytes()
             except OSError as error:
-                raise self._failed(f"the certificate authority {path} cannot be read: {error.strerror}") from None
+                raise self._failed(
+                    f"the certificate authority {path} cannot be read: {error.strerror}"
+                ) from None
         if authority:
             info["certificate-authority-data"] = base64.b64encode(authority).decode()
         for extension in cluster.get("extensions", ()):

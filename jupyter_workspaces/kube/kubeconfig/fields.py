@@ -51,7 +51,12 @@ _FIELDS: dict[str, dict[str, Any]] = {
     },
     "contexts": {"cluster": str, "user": str, "namespace": str},
 }
-_TYPES = {str: "a text (put it in quotes)", bool: "true or false, without quotes", bytes: "base64", dict: "a mapping"}
+_TYPES = {
+    str: "a text (put it in quotes)",
+    bool: "true or false, without quotes",
+    bytes: "base64",
+    dict: "a mapping",
+}
 
 
 class WrongField(Exception):
@@ -111,7 +116,10 @@ def _checked(value: Any, wanted: Any, where: str) -> Any:
         if not isinstance(value, dict):
             raise WrongField(f"{where} must be a mapping")
         keys = value if "*" in wanted else wanted
-        found = {key: _checked(value.get(key), wanted.get("*", wanted.get(key)), f"{key} of {where}") for key in keys}
+        found = {
+            key: _checked(value.get(key), wanted.get("*", wanted.get(key)), f"{key} of {where}")
+            for key in keys
+        }
         return {key: item for key, item in found.items() if item is not None}
     if wanted is bytes:
         return _decoded(value, where)
@@ -123,7 +131,9 @@ def _checked(value: Any, wanted: Any, where: str) -> Any:
 def _decoded(value: Any, where: str) -> bytes:
     if isinstance(value, str):
         try:
-            return base64.b64decode(value.replace("\n", "").replace("\r", "").encode(), validate=True)
+            return base64.b64decode(
+                value.replace("\n", "").replace("\r", "").encode(), validate=True
+            )
         except (binascii.Error, ValueError):
             pass
     raise WrongField(f"{where} must be {_TYPES[bytes]}")

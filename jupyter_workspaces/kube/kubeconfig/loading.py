@@ -28,8 +28,15 @@ from .fields import WrongField
 Object = Mapping[str, Any]
 
 _SECTIONS = (("clusters", "cluster"), ("users", "user"), ("contexts", "context"))
-_FILES = {"clusters": ("certificate-authority",), "users": ("client-certificate", "client-key", "tokenFile")}
-_CODES = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+_FILES = {
+    "clusters": ("certificate-authority",),
+    "users": ("client-certificate", "client-key", "tokenFile"),
+}
+_CODES = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 
 
 @dataclass(frozen=True)
@@ -71,21 +78,34 @@ def load(paths: Sequence[Path], context: str | None = None) -> Context:
     name = context or merged.current
     known = ", ".join(merged.contexts) or "none"
     if not name:
-        raise NoEndpoint(f"{where} has no current context. Choose one of its contexts with --context: {known}.")
+        raise NoEndpoint(
+            f"{where} has no current context. Choose one of its contexts with --context: {known}."
+        )
     if name not in merged.contexts:
         raise NoEndpoint(f"{where} has no context named {name}. It has: {known}.")
     chosen = merged.contexts[name].value
     cluster_name, user_name = chosen.get("cluster", ""), chosen.get("user", "")
     cluster = merged.clusters.get(cluster_name)
     if cluster is None or not cluster.value.get("server"):
-        raise NoEndpoint(f"The context {name} of {where} names the cluster {cluster_name!r}, which has no server there.")
+        raise NoEndpoint(
+            f"The context {name} of {where} names the cluster {cluster_name!r}, which has no server there."
+        )
     user = merged.users.get(user_name)
     if user is None:
         raise NoEndpoint(
             f"The context {name} of {where} names the user {user_name!r}, which does not exist there. Add the user, or choose another context."
         )
     namespace = chosen.get("namespace") or "default"
-    return Context(name, cluster_name, cluster.value, user_name, user.value, user.file, user.says_nothing, namespace)
+    return Context(
+        name,
+        cluster_name,
+        cluster.value,
+        user_name,
+        user.value,
+        user.file,
+        user.says_nothing,
+        namespace,
+    )
 
 
 def context_names(paths: Sequence[Path]) -> list[str]:
@@ -131,7 +151,9 @@ class _Merged:
             held: dict[str, _Entry] = getattr(self, section)
             for name, given in fields.entries(document, section, singular).items():
                 value = fields.checked(given, section, f"{singular} {name!r}")
-                held.setdefault(name, _Entry(_absolute(value, section, path.parent), path, not given))
+                held.setdefault(
+                    name, _Entry(_absolute(value, section, path.parent), path, not given)
+                )
 
 
 def _merge(paths: Sequence[Path], where: str) -> _Merged:
@@ -151,16 +173,24 @@ def _merge(paths: Sequence[Path], where: str) -> _Merged:
                 merged.add(path, document)
         except DocumentError as error:
             place = f" (line {error.line})" if error.line else ""
-            raise NoEndpoint(f"The kubeconfig {path} is neither YAML nor JSON{place}. `kubectl config view` says more.") from None
+            raise NoEndpoint(
+                f"The kubeconfig {path} is neither YAML nor JSON{place}. `kubectl config view` says more."
+            ) from None
         except WrongField as error:
             raise NoEndpoint(f"The kubeconfig {path} cannot be used: {error}.") from None
     if not found:
-        raise NoEndpoint(f"No kubeconfig found at {where}. Set KUBECONFIG, or unset it to use the local cluster.")
+        raise NoEndpoint(
+            f"No kubeconfig found at {where}. Set KUBECONFIG, or unset it to use the local cluster."
+        )
     return merged
 
 
 def _absolute(value: Object, section: str, folder: Path) -> Object:
-    changed: dict[str, Any] = {key: str((folder / value[key]).absolute()) for key in _FILES.get(section, ()) if value.get(key)}
+    changed: dict[str, Any] = {
+        key: str((folder / value[key]).absolute())
+        for key in _FILES.get(section, ())
+        if value.get(key)
+    }
     program = value.get("exec") or {}
     command = program.get("command", "")
     if os.sep in command and not Path(command).is_absolute():

@@ -64,7 +64,13 @@ class EndpointSource:
         referred = [Path(file) for file in (found.cluster.get("certificate-authority"),) if file]
         watched = (*watched, *referred)
         authorities = _stamp(referred)
-        meant = [found.name, found.namespace, found.cluster, _without_rotated(found.user), authorities]
+        meant = [
+            found.name,
+            found.namespace,
+            found.cluster,
+            _without_rotated(found.user),
+            authorities,
+        ]
         encoded = json.dumps(meant, sort_keys=True, default=str).encode()
         return Look((*stamp, *authorities), hashlib.sha256(encoded).hexdigest(), watched)
 

@@ -71,10 +71,16 @@ def server_url(context: Context) -> str:
         port = f":{parts.port}" if parts.port is not None else ""
     except ValueError:
         raise NoEndpoint(f"{who} is not a URL. It must look like https://host:6443.") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or any(char <= " " for char in given):
+    if (
+        parts.scheme not in ("http", "https")
+        or not parts.hostname
+        or any(char <= " " for char in given)
+    ):
         raise NoEndpoint(f"{who} is not a URL of HTTPS. It must look like https://host:6443.")
     if "@" in parts.netloc:
-        raise NoEndpoint(f"{who} has a user name or password in its URL. Move them to username and password of the user.")
+        raise NoEndpoint(
+            f"{who} has a user name or password in its URL. Move them to username and password of the user."
+        )
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{host}{port}{parts.path}".rstrip("/")
 
@@ -89,13 +95,19 @@ def fixed_headers(context: Context) -> tuple[tuple[str, str], ...]:
     groups, extras = user.get("as-groups", []), user.get("as-user-extra", {})
     if not user.get("as"):
         if user.get("as-uid") or groups or extras:
-            raise NoEndpoint(f"{who} has as-uid, as-groups or as-user-extra without as. Add the name of the user to act as.")
+            raise NoEndpoint(
+                f"{who} has as-uid, as-groups or as-user-extra without as. Add the name of the user to act as."
+            )
         return tuple(found)
     found.append(("Impersonate-User", user["as"]))
     if user.get("as-uid"):
         found.append(("Impersonate-Uid", user["as-uid"]))
     found += [("Impersonate-Group", group) for group in groups]
-    found += [(f"Impersonate-Extra-{quote(key, safe=_HEADER_NAME)}", value) for key, values in extras.items() for value in values or ()]
+    found += [
+        (f"Impersonate-Extra-{quote(key, safe=_HEADER_NAME)}", value)
+        for key, values in extras.items()
+        for value in values or ()
+    ]
     if not all(fits_header(value) for _, value in found):
         raise NoEndpoint(f"{who} has a line break in as, as-uid, as-groups or as-user-extra.")
     return tuple(found)
@@ -106,9 +118,13 @@ def _credentials(context: Context, trust: ssl.SSLContext | None) -> Credentials:
     user, name = context.user, context.user_name
     _refuse_contradictions(context)
     certificate = _certificate(context, trust)
-    token = user.get("token", "").rstrip(" \t") or None  # as Go's HTTP client trims a header's value
+    token = (
+        user.get("token", "").rstrip(" \t") or None
+    )  # as Go's HTTP client trims a header's value
     if token is not None and not fits_header(token):
-        raise NoEndpoint(f"The token of the user {name} has a line break in it. Remove it from the kubeconfig.")
+        raise NoEndpoint(
+            f"The token of the user {name} has a line break in it. Remove it from the kubeconfig."
+        )
     credentials: Credentials | None = None
     if user.get("tokenFile"):
         credentials = FileToken(Path(user["tokenFile"]), token)
@@ -133,14 +149,21 @@ def _credentials(context: Context, trust: ssl.SSLContext | None) -> Credentials:
 def _certificate(context: Context, trust: ssl.SSLContext | None) -> Credentials | None:
     """The client certificate, loaded; None without one, and without TLS. Raises `NoEndpoint`."""
     user, name = context.user, context.user_name
-    certificate, certificate_file = user.get("client-certificate-data"), user.get("client-certificate")
+    certificate, certificate_file = (
+        user.get("client-certificate-data"),
+        user.get("client-certificate"),
+    )
     key, key_file = user.get("client-key-data"), user.get("client-key")
     if not certificate and not certificate_file:
         return None
     if not key and not key_file:
-        raise NoEndpoint(f"The user {name} has a client-certificate without a client-key. Add client-key or client-key-data.")
+        raise NoEndpoint(
+            f"The user {name} has a client-certificate without a client-key. Add client-key or client-key-data."
+        )
     if (certificate and certificate_file) or (key and key_file):
-        raise NoEndpoint(f"The user {name} has client-certificate or client-key as a file and as data. Keep one of them.")
+        raise NoEndpoint(
+            f"The user {name} has client-certificate or client-key as a file and as data. Keep one of them."
+        )
     if trust is None:
         return None
     if certificate_file and key_file:
@@ -152,17 +175,25 @@ def _certificate(context: Context, trust: ssl.SSLContext | None) -> Credentials 
             key or Path(str(key_file)).read_bytes(),
         )
     except OSError as error:
-        raise NoEndpoint(f"The file {error.filename} of the user {name} cannot be read: {error.strerror}.") from None
+        raise NoEndpoint(
+            f"The file {error.filename} of the user {name} cannot be read: {error.strerror}."
+        ) from None
     except tls.BadCertificate as error:
-        raise NoEndpoint(f"The client certificate of the user {name} cannot be used: {error}.") from None
+        raise NoEndpoint(
+            f"The client certificate of the user {name} cannot be used: {error}."
+        ) from None
     return StaticToken(None)
 
 
 def _refuse_contradictions(context: Context) -> None:
     """Raises `NoEndpoint`."""
     user, name = context.user, context.user_name
-    if (user.get("token") or user.get("tokenFile")) and (user.get("username") or user.get("password")):
-        raise NoEndpoint(f"The user {name} has a token, and a username or password. Keep one of them.")
+    if (user.get("token") or user.get("tokenFile")) and (
+        user.get("username") or user.get("password")
+    ):
+        raise NoEndpoint(
+            f"The user {name} has a token, and a username or password. Keep one of them."
+        )
     if "auth-provider" not in user:
         return
     if "exec" in user:
@@ -170,7 +201,9 @@ def _refuse_contradictions(context: Context) -> None:
     provider = user["auth-provider"].get("name", "")
     if provider != "oidc":
         advice = _REMOVED.get(provider, "Use a login program (exec) instead.")
-        raise NoEndpoint(f"The user {name} has the auth-provider {provider!r}, which neither kubectl nor this server supports. {advice}")
+        raise NoEndpoint(
+            f"The user {name} has the auth-provider {provider!r}, which neither kubectl nor this server supports. {advice}"
+        )
 
 
 def _refuse_plain_http(context: Context, has_credentials: bool) -> None:

@@ -55,7 +55,9 @@ def _locked(file: Path) -> Iterator[None]:
             break
         except FileExistsError:
             if time.monotonic() > end:
-                raise NotWritten(f"{lock} exists: another program writes the file, or ended while it did. Remove it if none does") from None
+                raise NotWritten(
+                    f"{lock} exists: another program writes the file, or ended while it did. Remove it if none does"
+                ) from None
             time.sleep(PAUSE_SECONDS)
     try:
         yield
@@ -88,10 +90,14 @@ def _changed(text: str, user: str, changed: Mapping[str, str]) -> str:
             trail = len(text[begin:end]) - len(text[begin:end].rstrip())
             edits.append((begin, end - trail, quoted))
         elif config.flow_style:
-            edits.append((first.start_mark.index, first.start_mark.index, f"{json.dumps(key)}: {quoted}, "))
+            edits.append(
+                (first.start_mark.index, first.start_mark.index, f"{json.dumps(key)}: {quoted}, ")
+            )
         else:
             indent = " " * first.start_mark.column
-            edits.append((first.start_mark.index, first.start_mark.index, f"{key}: {quoted}\n{indent}"))
+            edits.append(
+                (first.start_mark.index, first.start_mark.index, f"{key}: {quoted}\n{indent}")
+            )
     for begin, end, replacement in sorted(edits, reverse=True):
         text = text[:begin] + replacement + text[end:]
     return text

@@ -16,7 +16,9 @@ _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _DURATION = re.compile(
     r"[+-]?((\d+(\.\d*)?|\.\d+)\s*(ns|us|µs|ms|s|m|h|d|w|nanos?|micros?|millis?|seconds?|minutes?|hours?|days?|weeks?)\s*)+|0"
 )
-_HOST = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?)(\.([A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?))*")
+_HOST = re.compile(
+    r"([A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?)(\.([A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?))*"
+)
 _ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
 _HARDWARE = re.compile(r"[0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){5}([:-][0-9A-Fa-f]{2}){0,2}")
 _COLOR = re.compile(r"#?([0-9A-Fa-f]{3}|[0-9A-Fa-f]{6})")

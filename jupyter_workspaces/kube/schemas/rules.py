@@ -40,7 +40,9 @@ RULES: Mapping[str, Rule] = {
         _only_one("matchNamespace", "matchImageConfig", "matchPodConfig")
     ),
     "has(self.ui) || has(self.api)": lambda value, old: "ui" in value or "api" in value,
-    "!has(self.denyMessage) || (has(self.deny) && self.deny)": lambda value, old: "denyMessage" not in value or bool(value.get("deny")),
+    "!has(self.denyMessage) || (has(self.deny) && self.deny)": lambda value, old: (
+        "denyMessage" not in value or bool(value.get("deny"))
+    ),
 }
 """By its text, a function of the value and the old value. `oldSelf` in the text: only asked where there is an old value."""
 
@@ -66,7 +68,9 @@ def judge(found: Iterable[Judged], *, tolerated: bool = False) -> Iterator[Cause
         for rule in schema[VALIDATIONS]:
             text, optional = rule.get("rule", ""), bool(rule.get("optionalOldSelf"))
             transition = texts.uses_old(text)
-            if (transition and old is None and not optional) or tolerated is not (unchanged and not transition):
+            if (transition and old is None and not optional) or tolerated is not (
+                unchanged and not transition
+            ):
                 continue
             known = None if optional else RULES.get(text)
             if known is not None:
@@ -89,7 +93,11 @@ def judge(found: Iterable[Judged], *, tolerated: bool = False) -> Iterator[Cause
 
 def unchecked(schema: dict[str, Any]) -> list[str]:
     """Rules of a schema that objects are not held to here, as they are written."""
-    found = [rule["rule"] for rule in all_rules(schema) if rule.get("optionalOldSelf") or rule["rule"] not in RULES]
+    found = [
+        rule["rule"]
+        for rule in all_rules(schema)
+        if rule.get("optionalOldSelf") or rule["rule"] not in RULES
+    ]
     if not is_installed():
         return found
     if not found:
@@ -104,7 +112,11 @@ def unchecked_warning(rules: list[str]) -> str:
     first = " ".join(rules[0].split())
     shown = first if len(first) <= 120 else first[:120] + "…"
     many = f"{len(rules)} validation rules are" if len(rules) > 1 else "1 validation rule is"
-    why = "they use what the CEL library here does not know" if is_installed() else f"install {EXTRA} to have them checked"
+    why = (
+        "they use what the CEL library here does not know"
+        if is_installed()
+        else f"install {EXTRA} to have them checked"
+    )
     return f"{many} not checked on this local cluster ({why}); objects that break them are accepted: {shown}"
 
 
@@ -116,8 +128,16 @@ def _broken(rule: Mapping[str, Any], value: Any, path: str, message: str) -> Cau
         case "FieldValueRequired":
             return required(where, message)
         case "FieldValueDuplicate":
-            return duplicate(where, value) if shown else Cause("FieldValueDuplicate", "Duplicate value", where)
-    return invalid(where, value, message) if shown else Cause("FieldValueInvalid", f"Invalid value: {message}", where)
+            return (
+                duplicate(where, value)
+                if shown
+                else Cause("FieldValueDuplicate", "Duplicate value", where)
+            )
+    return (
+        invalid(where, value, message)
+        if shown
+        else Cause("FieldValueInvalid", f"Invalid value: {message}", where)
+    )
 
 
 def _at(path: str, more: str) -> str:

@@ -35,7 +35,13 @@ _ROOT = ("apiVersion", "kind", "metadata")
 _EMBEDDED = "x-kubernetes-embedded-resource"
 _PRESERVE = "x-kubernetes-preserve-unknown-fields"
 _INTEGER_BITS = {"int32": 31, "int64": 63, None: 63}
-_BLOCKS_RULES = {"FieldValueTooLong", "FieldValueTooMany", "FieldValueNotSupported", "FieldValueRequired", "FieldValueTypeInvalid"}
+_BLOCKS_RULES = {
+    "FieldValueTooLong",
+    "FieldValueTooMany",
+    "FieldValueNotSupported",
+    "FieldValueRequired",
+    "FieldValueTypeInvalid",
+}
 _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "object": (dict,),
     "array": (list,),
@@ -87,13 +93,18 @@ def default(schema: Schema, value: Any) -> Any:
     if isinstance(value, dict):
         filled = dict(value)
         for key, child in schema.get("properties", {}).items():
-            if "default" in child and (key not in filled or (filled[key] is None and not child.get("nullable"))):
+            if "default" in child and (
+                key not in filled or (filled[key] is None and not child.get("nullable"))
+            ):
                 filled[key] = msgspec.json.decode(msgspec.json.encode(child["default"]))
             if key in filled:
                 filled[key] = default(child, filled[key])
         if isinstance(additional := schema.get("additionalProperties"), dict):
             known = schema.get("properties", {})
-            filled = {key: child if key in known else default(additional, child) for key, child in filled.items()}
+            filled = {
+                key: child if key in known else default(additional, child)
+                for key, child in filled.items()
+            }
         return filled
     if isinstance(value, list) and isinstance(items := schema.get("items"), dict):
         return [default(items, child) for child in value]
@@ -103,7 +114,9 @@ def default(schema: Schema, value: Any) -> Any:
 def _of_key(schema: Schema, key: str) -> Schema | None:
     """The schema of what an object holds by this key; None where it says nothing of it."""
     additional = schema.get("additionalProperties")
-    found: Schema | None = schema.get("properties", {}).get(key, additional if isinstance(additional, dict) else None)
+    found: Schema | None = schema.get("properties", {}).get(
+        key, additional if isinstance(additional, dict) else None
+    )
     return found
 
 
@@ -116,7 +129,10 @@ def _unknown(schema: Schema, value: Any, path: str, root: bool) -> Iterator[str]
     if isinstance(value, dict):
         properties: Schema = schema.get("properties", {})
         additional = schema.get("additionalProperties")
-        keep, root = schema.get(_PRESERVE, False) or additional is True, root or schema.get(_EMBEDDED, False)
+        keep, root = (
+            schema.get(_PRESERVE, False) or additional is True,
+            root or schema.get(_EMBEDDED, False),
+        )
         for key, child in value.items():
             if root and key in _ROOT:
                 continue
@@ -141,7 +157,13 @@ def validate(schema: Schema, value: Any, path: str = "", old: Any = None) -> lis
     causes = list(_validate(schema, value, path, old, _Seen(rules, path, patterns.Budget())))
     if any(cause.reason in _BLOCKS_RULES for cause in causes):
         if has_rules(schema):
-            causes.append(Cause("FieldValueInvalid", "Invalid value: null: rules were not checked; mend the other errors first", "<nil>"))
+            causes.append(
+                Cause(
+                    "FieldValueInvalid",
+                    "Invalid value: null: rules were not checked; mend the other errors first",
+                    "<nil>",
+                )
+            )
         return causes
     return causes + list(judge(rules))
 
@@ -177,7 +199,15 @@ class _Seen(NamedTuple):
 
     def collect(self, schema: Schema, value: Any, old: Any) -> None:
         if schema.get(VALIDATIONS):
-            self.rules.append(Judged(schema, value, old, self.path, self.unchanged or (old is not None and _same(value, old))))
+            self.rules.append(
+                Judged(
+                    schema,
+                    value,
+                    old,
+                    self.path,
+                    self.unchanged or (old is not None and _same(value, old)),
+                )
+            )
 
 
 def _validate(schema: Schema, value: Any, path: str, old: Any, seen: _Seen) -> Iterator[Cause]:
@@ -219,7 +249,9 @@ def _is_of(kind: str, value: Any) -> bool:
     return isinstance(value, _PYTHON_TYPES[kind])
 
 
-def _validate_object(schema: Schema, value: dict[str, Any], path: str, old: Any, seen: _Seen) -> Iterator[Cause]:
+def _validate_object(
+    schema: Schema, value: dict[str, Any], path: str, old: Any, seen: _Seen
+) -> Iterator[Cause]:
     for name in schema.get("required", ()):
         if name not in value:
             yield required(_join(path, name))
@@ -229,16 +261,26 @@ def _validate_object(schema: Schema, value: dict[str, Any], path: str, old: Any,
     for key, child in value.items():
         if key in properties:
             if not (path == "" and key in _ROOT):
-                yield from _validate(properties[key], child, _join(path, key), before.get(key), seen.at(_join(seen.path, key)))
+                yield from _validate(
+                    properties[key],
+                    child,
+                    _join(path, key),
+                    before.get(key),
+                    seen.at(_join(seen.path, key)),
+                )
         elif isinstance(additional, dict):
-            yield from _validate(additional, child, _join(path, key), before.get(key), seen.at(f"{seen.path}[{key}]"))
+            yield from _validate(
+                additional, child, _join(path, key), before.get(key), seen.at(f"{seen.path}[{key}]")
+            )
     if "maxProperties" in schema and len(value) > schema["maxProperties"]:
         yield too_many(path, len(value), schema["maxProperties"])
     if len(value) < schema.get("minProperties", 0):
         yield invalid(path, value, f"must have at least {schema['minProperties']} entries")
 
 
-def _validate_list(schema: Schema, value: list[Any], path: str, old: Any, seen: _Seen) -> Iterator[Cause]:
+def _validate_list(
+    schema: Schema, value: list[Any], path: str, old: Any, seen: _Seen
+) -> Iterator[Cause]:
     if "maxItems" in schema and len(value) > schema["maxItems"]:
         yield too_many(path, len(value), schema["maxItems"])
     if len(value) < schema.get("minItems", 0):
@@ -249,7 +291,13 @@ def _validate_list(schema: Schema, value: list[Any], path: str, old: Any, seen: 
         unchanged = old is not None and has_rules(items) and _same(value, old)
         for index, child in enumerate(value):
             was = before.get(identity(schema, child)) if by_key else None
-            yield from _validate(items, child, f"{path}[{index}]", was, seen.at(f"{seen.path}[{index}]", unchanged=unchanged))
+            yield from _validate(
+                items,
+                child,
+                f"{path}[{index}]",
+                was,
+                seen.at(f"{seen.path}[{index}]", unchanged=unchanged),
+            )
     kind = schema.get("x-kubernetes-list-type")
     if kind not in ("map", "set"):
         return
@@ -259,12 +307,17 @@ def _validate_list(schema: Schema, value: list[Any], path: str, old: Any, seen: 
         name = identity(schema, child)
         if name in names:
             yield duplicate(
-                f"{path}[{index}]", {key: child.get(key) for key in keys} if kind == "map" and isinstance(child, dict) else child
+                f"{path}[{index}]",
+                {key: child.get(key) for key in keys}
+                if kind == "map" and isinstance(child, dict)
+                else child,
             )
         names.add(name)
 
 
-def _validate_junctors(schema: Schema, value: Any, path: str, work: patterns.Budget) -> Iterator[Cause]:
+def _validate_junctors(
+    schema: Schema, value: Any, path: str, work: patterns.Budget
+) -> Iterator[Cause]:
     for branch in schema.get("allOf", ()):
         yield from _validate(branch, value, path, None, _Seen([], path, work))
     if "anyOf" in schema and not any(_fits(branch, value, work) for branch in schema["anyOf"]):
@@ -295,11 +348,25 @@ def _validate_number(schema: Schema, value: float, path: str) -> Iterator[Cause]
     if schema.get("type") == "integer":
         limit = 2 ** _INTEGER_BITS.get(schema.get("format"), 63)
         if not -limit <= value < limit:
-            yield invalid(path, value, f"must be an integer of format {schema.get('format', 'int64')}")
-    if "minimum" in schema and (value < schema["minimum"] or (schema.get("exclusiveMinimum") and value == schema["minimum"])):
-        yield invalid(path, value, f"must be {'more than' if schema.get('exclusiveMinimum') else 'at least'} {schema['minimum']}")
-    if "maximum" in schema and (value > schema["maximum"] or (schema.get("exclusiveMaximum") and value == schema["maximum"])):
-        yield invalid(path, value, f"must be {'less than' if schema.get('exclusiveMaximum') else 'at most'} {schema['maximum']}")
+            yield invalid(
+                path, value, f"must be an integer of format {schema.get('format', 'int64')}"
+            )
+    if "minimum" in schema and (
+        value < schema["minimum"] or (schema.get("exclusiveMinimum") and value == schema["minimum"])
+    ):
+        yield invalid(
+            path,
+            value,
+            f"must be {'more than' if schema.get('exclusiveMinimum') else 'at least'} {schema['minimum']}",
+        )
+    if "maximum" in schema and (
+        value > schema["maximum"] or (schema.get("exclusiveMaximum") and value == schema["maximum"])
+    ):
+        yield invalid(
+            path,
+            value,
+            f"must be {'less than' if schema.get('exclusiveMaximum') else 'at most'} {schema['maximum']}",
+        )
     if schema.get("multipleOf") and value % schema["multipleOf"]:
         yield invalid(path, value, f"must be a multiple of {schema['multipleOf']}")
 
@@ -316,7 +383,9 @@ def _mismatch(pattern: str, value: str, work: patterns.Budget) -> str | None:
 
 def _same(one: Any, other: Any) -> bool:
     """As JSON: Python takes true for 1, JSON does not."""
-    return one == other and msgspec.json.encode(one, order="sorted") == msgspec.json.encode(other, order="sorted")
+    return one == other and msgspec.json.encode(one, order="sorted") == msgspec.json.encode(
+        other, order="sorted"
+    )
 
 
 def _join(path: str, key: str) -> str:

@@ -35,7 +35,12 @@ class Controller(Protocol):
     async def run(self) -> None: ...
 
 
-async def run(cluster: Cluster, directory: Path | None = None, signing: Signing | None = None, within: Supervisor | None = None) -> None:
+async def run(
+    cluster: Cluster,
+    directory: Path | None = None,
+    signing: Signing | None = None,
+    within: Supervisor | None = None,
+) -> None:
     """Run them all until cancelled; volumes lie below `directory`. Without `signing` nobody gets tokens or the authority's certificate.
 
     One that fails is made and run anew; its health is part of `within`.

@@ -40,7 +40,11 @@ class AccountTokens:
     async def run(self) -> None:
         forget = (
             self._secrets.listen(lambda change, obj, previous: self._queue.add(key_of(obj))),
-            self._accounts.listen(lambda change, obj, previous: self._look(key_of(obj)) if change != "MODIFIED" else None),
+            self._accounts.listen(
+                lambda change, obj, previous: (
+                    self._look(key_of(obj)) if change != "MODIFIED" else None
+                )
+            ),
         )
         self._secrets.start()
         try:
@@ -71,7 +75,8 @@ class AccountTokens:
         try:
             if (
                 account is None
-                or (metadata.get("annotations") or {}).get(ACCOUNT_UID, account["metadata"]["uid"]) != account["metadata"]["uid"]
+                or (metadata.get("annotations") or {}).get(ACCOUNT_UID, account["metadata"]["uid"])
+                != account["metadata"]["uid"]
             ):
                 await self._cluster.delete(SECRETS, key[1], key[0], uid=metadata["uid"])
             elif (filled := self._filled(secret, account["metadata"])) != secret:
@@ -86,7 +91,9 @@ class AccountTokens:
         for key, value in (("ca.crt", self._signing.authority), ("namespace", namespace)):
             data[key] = base64.b64encode(value.encode()).decode()
         if not data.get("token"):
-            token = self._signing.keys.issue_legacy(namespace, account["name"], account["uid"], metadata["name"])
+            token = self._signing.keys.issue_legacy(
+                namespace, account["name"], account["uid"], metadata["name"]
+            )
             data["token"] = base64.b64encode(token.encode()).decode()
         annotations = (metadata.get("annotations") or {}) | {ACCOUNT_UID: account["uid"]}
         return secret | {"metadata": metadata | {"annotations": annotations}, "data": data}

@@ -46,11 +46,15 @@ class AggregatedRoles:
         selectors = role["aggregationRule"].get("clusterRoleSelectors") or ()
         for other in sorted(self._roles.items(), key=key_of):
             labels = other["metadata"].get("labels") or {}
-            if other["metadata"]["name"] != key[1] and any(selects(selector, labels) for selector in selectors):
+            if other["metadata"]["name"] != key[1] and any(
+                selects(selector, labels) for selector in selectors
+            ):
                 rules += [rule for rule in other.get("rules") or () if rule not in rules]
         if rules != (role.get("rules") or []):
             try:
-                self._roles.apply(await self._cluster.patch(CLUSTER_ROLES, key[1], {"rules": rules}))
+                self._roles.apply(
+                    await self._cluster.patch(CLUSTER_ROLES, key[1], {"rules": rules})
+                )
             except NotFound:
                 return None
         return None

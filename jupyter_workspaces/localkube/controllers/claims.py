@@ -63,7 +63,13 @@ class Claims:
                 self._queue.add(("claim", key_of(claim)))
             for volume in self._volumes.items():
                 self._queue.add(("volume", key_of(volume)))
-            await self._queue.run(lambda item: self._reconcile_claim(item[1]) if item[0] == "claim" else self._reconcile_volume(item[1]))
+            await self._queue.run(
+                lambda item: (
+                    self._reconcile_claim(item[1])
+                    if item[0] == "claim"
+                    else self._reconcile_volume(item[1])
+                )
+            )
         finally:
             for stop in forget:
                 stop()
@@ -98,7 +104,10 @@ class Claims:
             await self._release(claim)
         elif not _is_bound(claim):
             await self._bind(claim)
-        elif self._volumes.get(claim["spec"]["volumeName"]) is None and claim["status"]["phase"] != "Lost":
+        elif (
+            self._volumes.get(claim["spec"]["volumeName"]) is None
+            and claim["status"]["phase"] != "Lost"
+        ):
             await self._check_volume(claim)
         elif claim["status"]["phase"] == "Bound":
             await self._grow(claim)
@@ -114,7 +123,9 @@ class Claims:
         kept = [held for held in metadata["finalizers"] if held != PROTECTION]
         patch = {"metadata": {"finalizers": kept, "resourceVersion": metadata["resourceVersion"]}}
         try:
-            await self._cluster.patch(PERSISTENT_VOLUME_CLAIMS, metadata["name"], patch, metadata["namespace"])
+            await self._cluster.patch(
+                PERSISTENT_VOLUME_CLAIMS, metadata["name"], patch, metadata["namespace"]
+            )
         except NotFound:
             return
 
@@ -122,7 +133,11 @@ class Claims:
         spec = claim["spec"]
         volume = self._fitting_volume(claim)
         if volume is None and spec.get("volumeName"):
-            await self._tell(claim, "FailedBinding", f"There is no volume {spec['volumeName']} that this claim could have.")
+            await self._tell(
+                claim,
+                "FailedBinding",
+                f"There is no volume {spec['volumeName']} that this claim could have.",
+            )
             return
         if volume is None:
             volume = await self._provision(claim)
@@ -145,10 +160,13 @@ class Claims:
                 and not spec.get("volumeName")
                 and volume["spec"].get("storageClassName", "") == self._class_name(claim)
                 and set(spec["accessModes"]) <= set(volume["spec"].get("accessModes") or ())
-                and parse(volume["spec"]["capacity"]["storage"]) >= parse(spec["resources"]["requests"]["storage"])
+                and parse(volume["spec"]["capacity"]["storage"])
+                >= parse(spec["resources"]["requests"]["storage"])
             ):
                 free.append(volume)
-        return min(free, key=lambda volume: parse(volume["spec"]["capacity"]["storage"]), default=None)
+        return min(
+            free, key=lambda volume: parse(volume["spec"]["capacity"]["storage"]), default=None
+        )
 
     def _class_name(self, claim: Object) -> str:
         named: str | None = claim["spec"].get("storageClassName")
@@ -166,20 +184,36 @@ class Claims:
         class_name = self._class_name(claim)
         storage_class = self._classes.get(class_name)
         if storage_class is None:
-            choices = ", ".join(sorted(found["metadata"]["name"] for found in self._classes.items())) or "none"
-            asked = (
-                f"There is no storage class {class_name!r}" if class_name else "The claim names no storage class, and none is the default"
+            choices = (
+                ", ".join(sorted(found["metadata"]["name"] for found in self._classes.items()))
+                or "none"
             )
-            await self._tell(claim, "ProvisioningFailed", f"{asked}. Delete the claim and make it with one of these: {choices}.")
+            asked = (
+                f"There is no storage class {class_name!r}"
+                if class_name
+                else "The claim names no storage class, and none is the default"
+            )
+            await self._tell(
+                claim,
+                "ProvisioningFailed",
+                f"{asked}. Delete the claim and make it with one of these: {choices}.",
+            )
             return None
         if storage_class["provisioner"] != PROVISIONER:
-            message = (
-                f"Waiting for {storage_class['provisioner']!r} to make a volume; the local cluster only makes those of {PROVISIONER!r}."
-            )
+            message = f"Waiting for {storage_class['provisioner']!r} to make a volume; the local cluster only makes those of {PROVISIONER!r}."
             await self._tell(claim, "ExternalProvisioning", message)
             return None
-        if storage_class.get("volumeBindingMode") == "WaitForFirstConsumer" and not self._is_used(claim):
-            await record(self._cluster, claim, "Normal", "WaitForFirstConsumer", "Waiting for a first pod to use it.", component=COMPONENT)
+        if storage_class.get("volumeBindingMode") == "WaitForFirstConsumer" and not self._is_used(
+            claim
+        ):
+            await record(
+                self._cluster,
+                claim,
+                "Normal",
+                "WaitForFirstConsumer",
+                "Waiting for a first pod to use it.",
+                component=COMPONENT,
+            )
             return None
         name = f"pvc-{claim['metadata']['uid']}"
         folder = self._directory / name
@@ -202,7 +236,14 @@ class Claims:
         except AlreadyExists:
             return await self._cluster.get(PERSISTENT_VOLUMES, name)
         self._volumes.apply(created)
-        await record(self._cluster, claim, "Normal", "ProvisioningSucceeded", f"Made the volume {name}.", component=COMPONENT)
+        await record(
+            self._cluster,
+            claim,
+            "Normal",
+            "ProvisioningSucceeded",
+            f"Made the volume {name}.",
+            component=COMPONENT,
+        )
         return created
 
     async def _join(self, claim: Object, volume: Object) -> None:
@@ -215,17 +256,34 @@ class Claims:
             }
             volume = await self._cluster.patch(PERSISTENT_VOLUMES, name, patch)
         if (volume.get("status") or {}).get("phase") != "Bound":
-            volume = await self._cluster.patch(PERSISTENT_VOLUMES, name, {"status": {"phase": "Bound"}}, subresource="status")
+            volume = await self._cluster.patch(
+                PERSISTENT_VOLUMES, name, {"status": {"phase": "Bound"}}, subresource="status"
+            )
         self._volumes.apply(volume)
         if claim["spec"].get("volumeName") != name:
             # A claim that named no class is told which one it got (Kubernetes does so too).
             spec = {
                 "volumeName": name,
-                "storageClassName": claim["spec"].get("storageClassName", volume["spec"].get("storageClassName", "")),
+                "storageClassName": claim["spec"].get(
+                    "storageClassName", volume["spec"].get("storageClassName", "")
+                ),
             }
-            patch = {"metadata": {"annotations": {BOUND: "yes"}, "resourceVersion": metadata["resourceVersion"]}, "spec": spec}
-            claim = await self._cluster.patch(PERSISTENT_VOLUME_CLAIMS, metadata["name"], patch, metadata["namespace"])
-        await self._write_status(claim, "Bound", accessModes=volume["spec"]["accessModes"], capacity=volume["spec"]["capacity"])
+            patch = {
+                "metadata": {
+                    "annotations": {BOUND: "yes"},
+                    "resourceVersion": metadata["resourceVersion"],
+                },
+                "spec": spec,
+            }
+            claim = await self._cluster.patch(
+                PERSISTENT_VOLUME_CLAIMS, metadata["name"], patch, metadata["namespace"]
+            )
+        await self._write_status(
+            claim,
+            "Bound",
+            accessModes=volume["spec"]["accessModes"],
+            capacity=volume["spec"]["capacity"],
+        )
 
     async def _check_volume(self, claim: Object) -> None:
         """A bound claim whose volume is away: lost, if the cluster says so too."""
@@ -234,36 +292,58 @@ class Claims:
             await self._cluster.get(PERSISTENT_VOLUMES, name)
         except NotFound:
             await self._write_status(claim, "Lost")
-            await self._tell(claim, "ClaimLost", f"The volume {name} is gone, and its files with it.")
+            await self._tell(
+                claim, "ClaimLost", f"The volume {name} is gone, and its files with it."
+            )
 
     async def _grow(self, claim: Object) -> None:
         """A larger request is granted at once: a folder has no size of its own."""
-        asked, held = claim["spec"]["resources"]["requests"]["storage"], (claim["status"].get("capacity") or {}).get("storage", "0")
+        asked, held = (
+            claim["spec"]["resources"]["requests"]["storage"],
+            (claim["status"].get("capacity") or {}).get("storage", "0"),
+        )
         if parse(asked) > parse(held):
             capacity = {"storage": asked}
-            await self._cluster.patch(PERSISTENT_VOLUMES, claim["spec"]["volumeName"], {"spec": {"capacity": capacity}})
+            await self._cluster.patch(
+                PERSISTENT_VOLUMES, claim["spec"]["volumeName"], {"spec": {"capacity": capacity}}
+            )
             await self._write_status(claim, "Bound", capacity=capacity)
 
     async def _write_status(self, claim: Object, phase: str, **fields: Any) -> None:
         metadata = claim["metadata"]
         body = {"status": {"phase": phase, **fields}}
-        written = await self._cluster.patch(PERSISTENT_VOLUME_CLAIMS, metadata["name"], body, metadata["namespace"], subresource="status")
+        written = await self._cluster.patch(
+            PERSISTENT_VOLUME_CLAIMS,
+            metadata["name"],
+            body,
+            metadata["namespace"],
+            subresource="status",
+        )
         self._claims.apply(written)
 
     async def _reconcile_volume(self, key: Key) -> None:
         volume = self._volumes.get(key[1])
         reference = volume["spec"].get("claimRef") if volume is not None else None
-        if volume is None or reference is None or reference.get("uid") is None or volume["metadata"].get("deletionTimestamp"):
+        if (
+            volume is None
+            or reference is None
+            or reference.get("uid") is None
+            or volume["metadata"].get("deletionTimestamp")
+        ):
             return
         try:
             # Files go with a volume, so the cluster is asked and not the cache.
-            claim = await self._cluster.get(PERSISTENT_VOLUME_CLAIMS, reference["name"], reference["namespace"])
+            claim = await self._cluster.get(
+                PERSISTENT_VOLUME_CLAIMS, reference["name"], reference["namespace"]
+            )
             if claim["metadata"]["uid"] == reference["uid"]:
                 return
         except NotFound:
             pass
         if (volume.get("status") or {}).get("phase") != "Released":
-            await self._cluster.patch(PERSISTENT_VOLUMES, key[1], {"status": {"phase": "Released"}}, subresource="status")
+            await self._cluster.patch(
+                PERSISTENT_VOLUMES, key[1], {"status": {"phase": "Released"}}, subresource="status"
+            )
         ours = (volume["metadata"].get("annotations") or {}).get(PROVISIONED_BY) == PROVISIONER
         if not ours or volume["spec"].get("persistentVolumeReclaimPolicy") != "Delete":
             return
@@ -272,8 +352,17 @@ class Claims:
             try:
                 await asyncio.to_thread(_remove_folder, folder)
             except OSError as error:
-                message = f"Some files in {folder} could not be deleted: {error}. It is tried again."
-                await record(self._cluster, volume, "Warning", "VolumeFailedDelete", message, component=COMPONENT)
+                message = (
+                    f"Some files in {folder} could not be deleted: {error}. It is tried again."
+                )
+                await record(
+                    self._cluster,
+                    volume,
+                    "Warning",
+                    "VolumeFailedDelete",
+                    message,
+                    component=COMPONENT,
+                )
                 raise
         try:
             await self._cluster.delete(PERSISTENT_VOLUMES, key[1], uid=volume["metadata"]["uid"])
@@ -282,19 +371,31 @@ class Claims:
 
     def _is_used(self, claim: Object) -> bool:
         namespace, name = key_of(claim)
-        return any(pod["metadata"]["namespace"] == namespace and name in claims_of(pod) and not finished(pod) for pod in self._pods.items())
+        return any(
+            pod["metadata"]["namespace"] == namespace
+            and name in claims_of(pod)
+            and not finished(pod)
+            for pod in self._pods.items()
+        )
 
     async def _tell(self, claim: Object, reason: str, message: str) -> None:
         await record(self._cluster, claim, "Warning", reason, message, component=COMPONENT)
 
 
 def _is_bound(claim: Object) -> bool:
-    return bool(claim["spec"].get("volumeName")) and (claim.get("status") or {}).get("phase") in ("Bound", "Lost")
+    return bool(claim["spec"].get("volumeName")) and (claim.get("status") or {}).get("phase") in (
+        "Bound",
+        "Lost",
+    )
 
 
 def _reference(claim: Object) -> Object:
     metadata = claim["metadata"]
-    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", **{field: metadata[field] for field in ("name", "namespace", "uid")}}
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        **{field: metadata[field] for field in ("name", "namespace", "uid")},
+    }
 
 
 def _make_folder(folder: Path) -> None:

@@ -32,15 +32,23 @@ async def expire_events(cluster: Cluster) -> None:
 async def _forget(cluster: Cluster, event: dict[str, Any]) -> None:
     metadata = event["metadata"]
     try:
-        await cluster.delete(EVENTS, metadata["name"], metadata.get("namespace"), uid=metadata["uid"])
+        await cluster.delete(
+            EVENTS, metadata["name"], metadata.get("namespace"), uid=metadata["uid"]
+        )
     except NotFound:
         pass
 
 
 def _age(event: dict[str, Any]) -> timedelta:
-    last = event.get("lastTimestamp") or event.get("eventTime") or event["metadata"]["creationTimestamp"]
+    last = (
+        event.get("lastTimestamp")
+        or event.get("eventTime")
+        or event["metadata"]["creationTimestamp"]
+    )
     try:
         moment = datetime.fromisoformat(last.replace("Z", "+00:00"))
     except ValueError:
-        moment = datetime.fromisoformat(event["metadata"]["creationTimestamp"].replace("Z", "+00:00"))
+        moment = datetime.fromisoformat(
+            event["metadata"]["creationTimestamp"].replace("Z", "+00:00")
+        )
     return datetime.now(timezone.utc) - moment

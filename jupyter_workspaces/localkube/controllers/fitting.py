@@ -39,7 +39,10 @@ def requests(pod: Object) -> dict[str, Decimal]:
 def _asked(container: Object) -> dict[str, Decimal]:
     resources = container.get("resources") or {}
     found: dict[str, Decimal] = {}
-    for name, amount in {**(resources.get("limits") or {}), **(resources.get("requests") or {})}.items():
+    for name, amount in {
+        **(resources.get("limits") or {}),
+        **(resources.get("requests") or {}),
+    }.items():
         try:
             found[name] = parse(str(amount))
         except QuantityError:
@@ -83,7 +86,9 @@ def _selector(pod: Object, node: Object) -> str | None:
 
 
 def _affinity(pod: Object, node: Object) -> str | None:
-    required = (((pod["spec"].get("affinity") or {}).get("nodeAffinity")) or {}).get("requiredDuringSchedulingIgnoredDuringExecution")
+    required = (((pod["spec"].get("affinity") or {}).get("nodeAffinity")) or {}).get(
+        "requiredDuringSchedulingIgnoredDuringExecution"
+    )
     if not required:
         return None
     labels = node["metadata"].get("labels") or {}
@@ -92,7 +97,9 @@ def _affinity(pod: Object, node: Object) -> str | None:
         expressions, by_field = term.get("matchExpressions") or (), term.get("matchFields") or ()
         if not expressions and not by_field:
             continue
-        if all(_holds(found, labels) for found in expressions) and all(_holds(found, fields) for found in by_field):
+        if all(_holds(found, labels) for found in expressions) and all(
+            _holds(found, fields) for found in by_field
+        ):
             return None
     return "its node affinity asks for a computer unlike this one; choose another size"
 
@@ -109,7 +116,9 @@ def _holds(expression: Object, labels: dict[str, str]) -> bool:
     if operator == "DoesNotExist":
         return held is None
     try:
-        return held is not None and (int(held) > int(values[0]) if operator == "Gt" else int(held) < int(values[0]))
+        return held is not None and (
+            int(held) > int(values[0]) if operator == "Gt" else int(held) < int(values[0])
+        )
     except (ValueError, IndexError):
         return False
 
@@ -128,4 +137,6 @@ def _tolerates(toleration: Object, taint: Object) -> bool:
         return False
     if toleration.get("operator") == "Exists":
         return toleration.get("key") in (None, "", taint["key"])
-    return toleration.get("key") == taint["key"] and (toleration.get("value") or "") == (taint.get("value") or "")
+    return toleration.get("key") == taint["key"] and (toleration.get("value") or "") == (
+        taint.get("value") or ""
+    )

@@ -73,7 +73,9 @@ class GarbageCollector:
         while True:
             self._discover.clear()
             try:
-                found = {resource for resource in await served(self._cluster) if resource not in IGNORED}
+                found = {
+                    resource for resource in await served(self._cluster) if resource not in IGNORED
+                }
             except ClusterError as error:
                 log.warning("The cluster's resources could not be listed: %s", error)
                 await asyncio.sleep(1)
@@ -128,7 +130,11 @@ class GarbageCollector:
                 del self._dependents[uid]
 
     def _get(self, item: Item) -> Object | None:
-        return self._informers.of(item.resource).get(item.name, item.namespace) if item.resource in self._watched else None
+        return (
+            self._informers.of(item.resource).get(item.name, item.namespace)
+            if item.resource in self._watched
+            else None
+        )
 
     async def _reconcile(self, item: Item) -> float | None:
         obj = self._get(item)
@@ -136,7 +142,9 @@ class GarbageCollector:
             return None
         finalizers = obj["metadata"].get("finalizers") or ()
         if obj["metadata"].get("deletionTimestamp"):
-            if (ORPHAN in finalizers or FOREGROUND in finalizers) and (wait := self._settling(obj)) > 0:
+            if (ORPHAN in finalizers or FOREGROUND in finalizers) and (
+                wait := self._settling(obj)
+            ) > 0:
                 return wait
             if ORPHAN in finalizers:
                 return await self._set_free(item, obj)
@@ -160,13 +168,20 @@ class GarbageCollector:
             held = await self._owner(item, owner)
             if held is None:
                 gone.append(owner)
-            elif held["metadata"].get("deletionTimestamp") and FOREGROUND in (held["metadata"].get("finalizers") or ()):
+            elif held["metadata"].get("deletionTimestamp") and FOREGROUND in (
+                held["metadata"].get("finalizers") or ()
+            ):
                 blocking.append(owner)
             else:
                 lasting.append(owner)
         if lasting:
             if gone or blocking:
-                patch = {"metadata": {"ownerReferences": lasting, "resourceVersion": obj["metadata"]["resourceVersion"]}}
+                patch = {
+                    "metadata": {
+                        "ownerReferences": lasting,
+                        "resourceVersion": obj["metadata"]["resourceVersion"],
+                    }
+                }
                 await self._patch(item, patch)
         elif gone or blocking:
             await self._delete(item, obj, "Foreground" if blocking else "Background")
@@ -175,18 +190,35 @@ class GarbageCollector:
     async def _owner(self, item: Item, owner: Object) -> Object | None:
         """An owner as the cluster has it, None when that very one is gone. Raises `ClusterError` when its kind is not known."""
         known = self._uids.get(owner["uid"])
-        if known is not None and (held := self._get(known)) is not None and held["metadata"]["uid"] == owner["uid"]:
+        if (
+            known is not None
+            and (held := self._get(known)) is not None
+            and held["metadata"]["uid"] == owner["uid"]
+        ):
             return held
         group, _, _ = owner["apiVersion"].rpartition("/")
-        resource = next((found for found in self._watched if (found.group, found.kind) == (group, owner["kind"])), None)
+        resource = next(
+            (
+                found
+                for found in self._watched
+                if (found.group, found.kind) == (group, owner["kind"])
+            ),
+            None,
+        )
         if resource is None:
-            raise ClusterError(f"{item.name} is owned by a {owner['kind']} ({owner['apiVersion']}), which this cluster does not serve")
+            raise ClusterError(
+                f"{item.name} is owned by a {owner['kind']} ({owner['apiVersion']}), which this cluster does not serve"
+            )
         if resource.namespaced and not item.namespace:
             # An owner that cannot be: where it would live is not told. Nothing is deleted for want of it.
-            raise ClusterError(f"{item.name} belongs to no namespace, but is owned by a {owner['kind']}, which lives in one")
+            raise ClusterError(
+                f"{item.name} belongs to no namespace, but is owned by a {owner['kind']}, which lives in one"
+            )
         try:
             # A cache may not know yet what was made a moment ago; what is deleted here does not come back.
-            held = await self._cluster.get(resource, owner["name"], item.namespace if resource.namespaced else None)
+            held = await self._cluster.get(
+                resource, owner["name"], item.namespace if resource.namespaced else None
+            )
         except NotFound:
             return None
         return held if held["metadata"]["uid"] == owner["uid"] else None
@@ -199,7 +231,13 @@ class GarbageCollector:
             if held is not None:
                 kept = [owner for owner in _owners(held) if owner["uid"] != uid]
                 await self._patch(
-                    dependent, {"metadata": {"ownerReferences": kept, "resourceVersion": held["metadata"]["resourceVersion"]}}
+                    dependent,
+                    {
+                        "metadata": {
+                            "ownerReferences": kept,
+                            "resourceVersion": held["metadata"]["resourceVersion"],
+                        }
+                    },
                 )
         await self._remove_finalizer(item, obj, ORPHAN)
         return None
@@ -212,14 +250,24 @@ class GarbageCollector:
             if held is None:
                 continue
             self._queue.add(dependent)
-            holding |= any(owner["uid"] == uid and owner.get("blockOwnerDeletion") for owner in _owners(held))
+            holding |= any(
+                owner["uid"] == uid and owner.get("blockOwnerDeletion") for owner in _owners(held)
+            )
         if not holding:
             await self._remove_finalizer(item, obj, FOREGROUND)
         return None
 
     async def _remove_finalizer(self, item: Item, obj: Object, finalizer: str) -> None:
         kept = [held for held in obj["metadata"]["finalizers"] if held != finalizer]
-        await self._patch(item, {"metadata": {"finalizers": kept, "resourceVersion": obj["metadata"]["resourceVersion"]}})
+        await self._patch(
+            item,
+            {
+                "metadata": {
+                    "finalizers": kept,
+                    "resourceVersion": obj["metadata"]["resourceVersion"],
+                }
+            },
+        )
 
     async def _patch(self, item: Item, patch: Object) -> None:
         try:
@@ -255,4 +303,6 @@ def _owners(obj: Object) -> list[Object]:
 
 def _is_ending(obj: Object) -> bool:
     metadata = obj["metadata"]
-    return bool(metadata.get("deletionTimestamp")) and not {ORPHAN, FOREGROUND}.isdisjoint(metadata.get("finalizers") or ())
+    return bool(metadata.get("deletionTimestamp")) and not {ORPHAN, FOREGROUND}.isdisjoint(
+        metadata.get("finalizers") or ()
+    )

@@ -57,7 +57,14 @@ async def listed(*reflectors: Reflector) -> None:
 
 def controller_of(obj: Object) -> Object | None:
     """The owner reference that manages an object."""
-    return next((owner for owner in obj["metadata"].get("ownerReferences") or () if owner.get("controller")), None)
+    return next(
+        (
+            owner
+            for owner in obj["metadata"].get("ownerReferences") or ()
+            if owner.get("controller")
+        ),
+        None,
+    )
 
 
 def claims_of(pod: Object) -> Iterator[str]:
@@ -73,7 +80,14 @@ def finished(pod: Object) -> bool:
 
 
 def condition(obj: Object, name: str) -> Object | None:
-    return next((found for found in (obj.get("status") or {}).get("conditions") or () if found["type"] == name), None)
+    return next(
+        (
+            found
+            for found in (obj.get("status") or {}).get("conditions") or ()
+            if found["type"] == name
+        ),
+        None,
+    )
 
 
 def ready(obj: Object) -> bool:

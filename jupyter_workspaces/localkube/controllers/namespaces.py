@@ -48,14 +48,20 @@ class Left:
     def conditions(self) -> list[tuple[str, bool, str, str]]:
         """Type, whether something is amiss, reason and message of each condition that Kubernetes gives such a namespace."""
         content = ", ".join(f"{name}: {count}" for name, count in sorted(self.content.items()))
-        finalizers = ", ".join(f"{name} in {count}" for name, count in sorted(self.finalizers.items()))
+        finalizers = ", ".join(
+            f"{name} in {count}" for name, count in sorted(self.finalizers.items())
+        )
         return [
             _told(
                 "NamespaceDeletionDiscoveryFailure",
                 ("DiscoveryFailed", self.undiscovered),
                 ("ResourcesDiscovered", "all kinds of resources are known"),
             ),
-            _told("NamespaceDeletionGroupVersionParsingFailure", ("", ""), ("ParsedGroupVersions", "all groups and versions can be read")),
+            _told(
+                "NamespaceDeletionGroupVersionParsingFailure",
+                ("", ""),
+                ("ParsedGroupVersions", "all groups and versions can be read"),
+            ),
             _told(
                 "NamespaceDeletionContentFailure",
                 ("ContentDeletionFailed", "; ".join(self.failures)),
@@ -68,7 +74,10 @@ class Left:
             ),
             _told(
                 "NamespaceFinalizersRemaining",
-                ("SomeFinalizersRemain", f"finalizers hold objects: {finalizers}" if finalizers else ""),
+                (
+                    "SomeFinalizersRemain",
+                    f"finalizers hold objects: {finalizers}" if finalizers else "",
+                ),
                 ("ContentHasNoFinalizers", "no finalizer holds an object"),
             ),
         ]
@@ -90,7 +99,9 @@ class Namespaces:
     async def run(self) -> None:
         forget = (
             self._namespaces.listen(lambda change, obj, previous: self._queue.add(key_of(obj))),
-            self._accounts.listen(lambda change, obj, previous: self._queue.add(("", obj["metadata"]["namespace"]))),
+            self._accounts.listen(
+                lambda change, obj, previous: self._queue.add(("", obj["metadata"]["namespace"]))
+            ),
         )
         try:
             await listed(self._namespaces, self._accounts)
@@ -123,18 +134,28 @@ class Namespaces:
             return None
         left = Left()
         try:
-            resources = [resource for resource in await served(self._cluster) if resource.namespaced]
+            resources = [
+                resource for resource in await served(self._cluster) if resource.namespaced
+            ]
         except ClusterError as error:
             resources, left.undiscovered = [], str(error)
         # Programs first: as long as they run they may need what else there is.
-        for batch in ([one for one in resources if one == PODS], [one for one in resources if one != PODS]):
+        for batch in (
+            [one for one in resources if one == PODS],
+            [one for one in resources if one != PODS],
+        ):
             if not left:
                 await self._empty(name, batch, left)
         await self._say(namespace, left)
         if left:
             return LOOK_AGAIN_SECONDS
         kept = [held for held in namespace["spec"]["finalizers"] if held != "kubernetes"]
-        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}, "spec": {"finalizers": kept}}
+        body = {
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": name},
+            "spec": {"finalizers": kept},
+        }
         try:
             await self._cluster.raw("PUT", NAMESPACES.path(name=name) + "/finalize", body=body)
         except NotFound:
@@ -146,7 +167,11 @@ class Namespaces:
             try:
                 if not (await self._list(resource, name, 1))["items"]:
                     continue
-                await self._cluster.raw("DELETE", resource.path(name), body={"kind": "DeleteOptions", "apiVersion": "v1"})
+                await self._cluster.raw(
+                    "DELETE",
+                    resource.path(name),
+                    body={"kind": "DeleteOptions", "apiVersion": "v1"},
+                )
                 remaining = await self._list(resource, name, PAGE)
             except ClusterError as error:
                 left.failures.append(f"{resource.plural} ({error})")
@@ -156,7 +181,9 @@ class Namespaces:
                 continue
             called = f"{resource.plural}.{resource.group}" if resource.group else resource.plural
             left.content[called] = len(items) + remaining["metadata"].get("remainingItemCount", 0)
-            for finalizer in (held for item in items for held in item["metadata"].get("finalizers") or ()):
+            for finalizer in (
+                held for item in items for held in item["metadata"].get("finalizers") or ()
+            ):
                 left.finalizers[finalizer] = left.finalizers.get(finalizer, 0) + 1
 
     async def _list(self, resource: Resource, namespace: str, limit: int) -> Object:
@@ -172,11 +199,21 @@ class Namespaces:
             value, known = "True" if amiss else "False", held.get(kind, {})
             since = known.get("lastTransitionTime") if known.get("status") == value else None
             now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-            conditions[kind] = {"type": kind, "status": value, "lastTransitionTime": since or now, "reason": reason, "message": message}
+            conditions[kind] = {
+                "type": kind,
+                "status": value,
+                "lastTransitionTime": since or now,
+                "reason": reason,
+                "message": message,
+            }
         if conditions == held:
             return
         patch = {"status": {"conditions": list(conditions.values())}}
         try:
-            self._namespaces.apply(await self._cluster.patch(NAMESPACES, namespace["metadata"]["name"], patch, subresource="status"))
+            self._namespaces.apply(
+                await self._cluster.patch(
+                    NAMESPACES, namespace["metadata"]["name"], patch, subresource="status"
+                )
+            )
         except NotFound:
             return

@@ -30,7 +30,9 @@ class RootCertificates:
     async def run(self) -> None:
         forget = (
             self._namespaces.listen(lambda change, obj, previous: self._queue.add(key_of(obj))),
-            self._maps.listen(lambda change, obj, previous: self._queue.add(("", obj["metadata"]["namespace"]))),
+            self._maps.listen(
+                lambda change, obj, previous: self._queue.add(("", obj["metadata"]["namespace"]))
+            ),
         )
         self._maps.start()
         try:
@@ -50,10 +52,17 @@ class RootCertificates:
         held = self._maps.get(NAME, key[1])
         try:
             if held is None:
-                manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": NAME}, "data": self._data}
+                manifest = {
+                    "apiVersion": "v1",
+                    "kind": "ConfigMap",
+                    "metadata": {"name": NAME},
+                    "data": self._data,
+                }
                 self._maps.apply(await self._cluster.create(CONFIG_MAPS, manifest, key[1]))
             elif held.get("data") != self._data:
-                self._maps.apply(await self._cluster.replace(CONFIG_MAPS, {**held, "data": self._data}))
+                self._maps.apply(
+                    await self._cluster.replace(CONFIG_MAPS, {**held, "data": self._data})
+                )
         except (AlreadyExists, Forbidden, NotFound):
             return None  # made, or the namespace is going, since we looked
         return None

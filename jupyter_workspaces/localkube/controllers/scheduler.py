@@ -72,7 +72,11 @@ class Scheduler:
             if not ready(node) or (node.get("spec") or {}).get("unschedulable"):
                 reasons.append(f"the node {name} is not ready")
                 continue
-            others = [other for other in self._pods.items() if other["spec"].get("nodeName") == name and not finished(other)]
+            others = [
+                other
+                for other in self._pods.items()
+                if other["spec"].get("nodeName") == name and not finished(other)
+            ]
             reason = why_not(pod, node, others)
             if reason is None:
                 await self._bind(pod, name)
@@ -98,15 +102,29 @@ class Scheduler:
         if known is not None and known["status"] == "False" and known.get("message") == message:
             return
         now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-        stands = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message, "lastTransitionTime": now}
-        others = [found for found in (pod.get("status") or {}).get("conditions") or () if found["type"] != "PodScheduled"]
+        stands = {
+            "type": "PodScheduled",
+            "status": "False",
+            "reason": "Unschedulable",
+            "message": message,
+            "lastTransitionTime": now,
+        }
+        others = [
+            found
+            for found in (pod.get("status") or {}).get("conditions") or ()
+            if found["type"] != "PodScheduled"
+        ]
         metadata = pod["metadata"]
         patch = {
             "metadata": {"resourceVersion": metadata["resourceVersion"]},
             "status": {"phase": "Pending", "conditions": [*others, stands]},
         }
         try:
-            self._pods.apply(await self._cluster.patch(PODS, metadata["name"], patch, metadata["namespace"], subresource="status"))
+            self._pods.apply(
+                await self._cluster.patch(
+                    PODS, metadata["name"], patch, metadata["namespace"], subresource="status"
+                )
+            )
         except NotFound:
             return
         await record(self._cluster, pod, "Warning", "FailedScheduling", message, component=NAME)
@@ -126,4 +144,10 @@ def _waits(pod: Object) -> bool:
 
 def _deciding(node: Object) -> tuple[Any, ...]:
     spec, status = node.get("spec") or {}, node.get("status") or {}
-    return ready(node), spec.get("unschedulable"), spec.get("taints"), node["metadata"].get("labels"), status.get("allocatable")
+    return (
+        ready(node),
+        spec.get("unschedulable"),
+        spec.get("taints"),
+        node["metadata"].get("labels"),
+        status.get("allocatable"),
+    )

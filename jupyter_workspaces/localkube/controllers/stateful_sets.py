@@ -73,7 +73,11 @@ class StatefulSets:
     def _pod_changed(self, change: str, obj: Object, previous: Object | None) -> None:
         namespace = obj["metadata"]["namespace"]
         for pod in (obj, previous):
-            if pod is not None and (owner := controller_of(pod)) is not None and owner["kind"] == STATEFUL_SETS.kind:
+            if (
+                pod is not None
+                and (owner := controller_of(pod)) is not None
+                and owner["kind"] == STATEFUL_SETS.kind
+            ):
                 self._queue.add((namespace, owner["name"]))
                 if change == "DELETED":
                     self._of_set.get(owner["uid"], set()).discard(key_of(pod))
@@ -111,10 +115,22 @@ class StatefulSets:
                 pods[ordinal] = pod
         for ordinal in _wanted(found):
             pod = self._pods.get(f"{metadata['name']}-{ordinal}", metadata["namespace"])
-            if ordinal not in pods and pod is not None and controller_of(pod) is None and _selects(found, pod):
+            if (
+                ordinal not in pods
+                and pod is not None
+                and controller_of(pod) is None
+                and _selects(found, pod)
+            ):
                 references = [*(pod["metadata"].get("ownerReferences") or ()), _reference(found)]
-                patch = {"metadata": {"ownerReferences": references, "resourceVersion": pod["metadata"]["resourceVersion"]}}
-                pods[ordinal] = await self._cluster.patch(PODS, pod["metadata"]["name"], patch, metadata["namespace"])
+                patch = {
+                    "metadata": {
+                        "ownerReferences": references,
+                        "resourceVersion": pod["metadata"]["resourceVersion"],
+                    }
+                }
+                pods[ordinal] = await self._cluster.patch(
+                    PODS, pod["metadata"]["name"], patch, metadata["namespace"]
+                )
                 self._pods.apply(pods[ordinal])
         return pods
 
@@ -133,21 +149,32 @@ class StatefulSets:
             elif pod is None:
                 pods[ordinal] = await self._create(found, ordinal)
             elif finished(pod) and not pod["metadata"].get("deletionTimestamp"):
-                self._ended[key] = (count + 1, time.monotonic() + min(FIRST_PAUSE * 2**count, LONGEST_PAUSE))
-                await self._delete(found, pod, f"it ended ({pod['status'].get('reason') or pod['status']['phase']})")
+                self._ended[key] = (
+                    count + 1,
+                    time.monotonic() + min(FIRST_PAUSE * 2**count, LONGEST_PAUSE),
+                )
+                await self._delete(
+                    found,
+                    pod,
+                    f"it ended ({pod['status'].get('reason') or pod['status']['phase']})",
+                )
             if ordered:
                 break
         return pause
 
     async def _scale_down(self, found: Object, pods: dict[int, Object]) -> None:
         """Remove what is not wanted any more, the highest first."""
-        unwanted = [pods[ordinal] for ordinal in sorted(pods, reverse=True) if ordinal not in _wanted(found)]
+        unwanted = [
+            pods[ordinal] for ordinal in sorted(pods, reverse=True) if ordinal not in _wanted(found)
+        ]
         if found["spec"].get("podManagementPolicy") != "Parallel":
             unwanted = unwanted[:1]
         for pod in unwanted:
             if not pod["metadata"].get("deletionTimestamp"):
                 await self._delete(found, pod, "the set was scaled down")
-                if (found["spec"].get("persistentVolumeClaimRetentionPolicy") or {}).get("whenScaled") == "Delete":
+                if (found["spec"].get("persistentVolumeClaimRetentionPolicy") or {}).get(
+                    "whenScaled"
+                ) == "Delete":
                     await self._delete_claims(found, pod)
 
     async def _roll(self, found: Object, pods: dict[int, Object]) -> None:
@@ -158,8 +185,14 @@ class StatefulSets:
         strategy = found["spec"].get("updateStrategy") or {}
         partition = (strategy.get("rollingUpdate") or {}).get("partition") or 0
         wanted = [pods.get(ordinal) for ordinal in _wanted(found)]
-        old = [pods[ordinal] for ordinal in sorted(pods, reverse=True) if ordinal >= partition and _is_old(found, pods[ordinal])]
-        if strategy.get("type") == "OnDelete" or any(pod is not None and pod["metadata"].get("deletionTimestamp") for pod in wanted):
+        old = [
+            pods[ordinal]
+            for ordinal in sorted(pods, reverse=True)
+            if ordinal >= partition and _is_old(found, pods[ordinal])
+        ]
+        if strategy.get("type") == "OnDelete" or any(
+            pod is not None and pod["metadata"].get("deletionTimestamp") for pod in wanted
+        ):
             return
         stuck = [pod for pod in old if not ready(pod)]
         if stuck:
@@ -188,25 +221,50 @@ class StatefulSets:
         except (Conflict, Unreachable):
             raise
         except ClusterError as error:
-            await record(self._cluster, found, "Warning", "FailedCreate", f"Pod {name} could not be made: {error}", component=COMPONENT)
+            await record(
+                self._cluster,
+                found,
+                "Warning",
+                "FailedCreate",
+                f"Pod {name} could not be made: {error}",
+                component=COMPONENT,
+            )
             raise
         self._pods.apply(created)
-        await record(self._cluster, found, "Normal", "SuccessfulCreate", f"Made pod {name}", component=COMPONENT)
+        await record(
+            self._cluster,
+            found,
+            "Normal",
+            "SuccessfulCreate",
+            f"Made pod {name}",
+            component=COMPONENT,
+        )
         return created
 
     async def _delete(self, found: Object, pod: Object, why: str) -> None:
         metadata = pod["metadata"]
         try:
-            await self._cluster.delete(PODS, metadata["name"], metadata["namespace"], uid=metadata["uid"])
+            await self._cluster.delete(
+                PODS, metadata["name"], metadata["namespace"], uid=metadata["uid"]
+            )
         except NotFound:
             return
-        await record(self._cluster, found, "Normal", "SuccessfulDelete", f"Deleted pod {metadata['name']}: {why}", component=COMPONENT)
+        await record(
+            self._cluster,
+            found,
+            "Normal",
+            "SuccessfulDelete",
+            f"Deleted pod {metadata['name']}: {why}",
+            component=COMPONENT,
+        )
 
     async def _delete_claims(self, found: Object, pod: Object) -> None:
         for template in found["spec"].get("volumeClaimTemplates") or ():
             name = f"{template['metadata']['name']}-{pod['metadata']['name']}"
             try:
-                await self._cluster.delete(PERSISTENT_VOLUME_CLAIMS, name, pod["metadata"]["namespace"])
+                await self._cluster.delete(
+                    PERSISTENT_VOLUME_CLAIMS, name, pod["metadata"]["namespace"]
+                )
             except NotFound:
                 continue
 
@@ -231,7 +289,9 @@ class StatefulSets:
             return
         metadata = found["metadata"]
         body = {"metadata": {"resourceVersion": metadata["resourceVersion"]}, "status": status}
-        written = await self._cluster.patch(STATEFUL_SETS, metadata["name"], body, metadata["namespace"], subresource="status")
+        written = await self._cluster.patch(
+            STATEFUL_SETS, metadata["name"], body, metadata["namespace"], subresource="status"
+        )
         self._sets.apply(written)
 
 
@@ -240,7 +300,9 @@ _ORDINAL = re.compile(r"(.+)-(\d+)")
 
 def revision(found: Object) -> str:
     """The name of a template's version, fit for a label."""
-    digest = hashlib.sha256(json.dumps(found["spec"]["template"], sort_keys=True).encode()).hexdigest()[:10]
+    digest = hashlib.sha256(
+        json.dumps(found["spec"]["template"], sort_keys=True).encode()
+    ).hexdigest()[:10]
     return f"{found['metadata']['name'][:52]}-{digest}"
 
 
@@ -249,16 +311,33 @@ def make_pod(found: Object, ordinal: int) -> Object:
     metadata, template = found["metadata"], copy.deepcopy(found["spec"]["template"])
     name = f"{metadata['name']}-{ordinal}"
     held, spec = template.get("metadata") or {}, template["spec"]
-    labels = (held.get("labels") or {}) | {POD_NAME: name, POD_INDEX: str(ordinal), REVISION: revision(found)}
+    labels = (held.get("labels") or {}) | {
+        POD_NAME: name,
+        POD_INDEX: str(ordinal),
+        REVISION: revision(found),
+    }
     spec["hostname"] = name
     if found["spec"].get("serviceName"):
         spec["subdomain"] = found["spec"]["serviceName"]
-    claims = {claim["metadata"]["name"]: f"{claim['metadata']['name']}-{name}" for claim in found["spec"].get("volumeClaimTemplates") or ()}
+    claims = {
+        claim["metadata"]["name"]: f"{claim['metadata']['name']}-{name}"
+        for claim in found["spec"].get("volumeClaimTemplates") or ()
+    }
     if claims:
         kept = [volume for volume in spec.get("volumes") or () if volume["name"] not in claims]
-        spec["volumes"] = kept + [{"name": volume, "persistentVolumeClaim": {"claimName": claim}} for volume, claim in claims.items()]
-    pod_metadata: Object = {"name": name, "namespace": metadata["namespace"], "labels": labels, "ownerReferences": [_reference(found)]}
-    pod_metadata |= {field: held[field] for field in ("annotations", "finalizers") if held.get(field)}
+        spec["volumes"] = kept + [
+            {"name": volume, "persistentVolumeClaim": {"claimName": claim}}
+            for volume, claim in claims.items()
+        ]
+    pod_metadata: Object = {
+        "name": name,
+        "namespace": metadata["namespace"],
+        "labels": labels,
+        "ownerReferences": [_reference(found)],
+    }
+    pod_metadata |= {
+        field: held[field] for field in ("annotations", "finalizers") if held.get(field)
+    }
     return {"apiVersion": "v1", "kind": "Pod", "metadata": pod_metadata, "spec": spec}
 
 
@@ -268,13 +347,26 @@ def make_claims(found: Object, pod_name: str) -> list[Object]:
     made = []
     for template in found["spec"].get("volumeClaimTemplates") or ():
         held = template["metadata"]
-        labels = (held.get("labels") or {}) | ((found["spec"].get("selector") or {}).get("matchLabels") or {})
-        metadata: Object = {"name": f"{held['name']}-{pod_name}", "namespace": found["metadata"]["namespace"], "labels": labels}
+        labels = (held.get("labels") or {}) | (
+            (found["spec"].get("selector") or {}).get("matchLabels") or {}
+        )
+        metadata: Object = {
+            "name": f"{held['name']}-{pod_name}",
+            "namespace": found["metadata"]["namespace"],
+            "labels": labels,
+        }
         if held.get("annotations"):
             metadata["annotations"] = held["annotations"]
         if policy.get("whenDeleted") == "Delete":
             metadata["ownerReferences"] = [_reference(found)]
-        made.append({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": copy.deepcopy(template["spec"])})
+        made.append(
+            {
+                "apiVersion": "v1",
+                "kind": "PersistentVolumeClaim",
+                "metadata": metadata,
+                "spec": copy.deepcopy(template["spec"]),
+            }
+        )
     return made
 
 

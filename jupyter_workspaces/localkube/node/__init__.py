@@ -8,4 +8,13 @@ from .logs import PodLogs
 from .processes.trees import stop_pods
 from .simulated import SimulatedLogs, SimulatedNode, absent
 
-__all__ = ["Agent", "PodAccess", "PodLogs", "SimulatedLogs", "SimulatedNode", "absent", "run", "stop_pods"]
+__all__ = [
+    "Agent",
+    "PodAccess",
+    "PodLogs",
+    "SimulatedLogs",
+    "SimulatedNode",
+    "absent",
+    "run",
+    "stop_pods",
+]

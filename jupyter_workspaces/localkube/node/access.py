@@ -32,7 +32,9 @@ class PodAccess:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
-    async def execute(self, pod: Object, container: str, command: Sequence[str], *, tty: bool, stdin: bool) -> Execution:
+    async def execute(
+        self, pod: Object, container: str, command: Sequence[str], *, tty: bool, stdin: bool
+    ) -> Execution:
         """Run a command beside the container's program, with its environment and in its mount namespace. Raises `NotPossible`.
 
         It begins in the container's working directory.
@@ -43,22 +45,38 @@ class PodAccess:
 
         program, kept = await asyncio.to_thread(self._program, pod, container)
         try:
-            environment, directory = await asyncio.to_thread(lambda: (program.environ(), kept.directory or program.cwd()))
+            environment, directory = await asyncio.to_thread(
+                lambda: (program.environ(), kept.directory or program.cwd())
+            )
         except psutil.Error as error:
-            raise NotPossible(f"the environment of the program in container {container} cannot be read: {error}") from error
+            raise NotPossible(
+                f"the environment of the program in container {container} cannot be read: {error}"
+            ) from error
         try:
-            return await Execution.start(program.pid, environment, directory, command, tty=tty, stdin=stdin, cgroup=kept.cgroup)
+            return await Execution.start(
+                program.pid,
+                environment,
+                directory,
+                command,
+                tty=tty,
+                stdin=stdin,
+                cgroup=kept.cgroup,
+            )
         except OSError as error:
             raise NotPossible(f"this computer cannot start another process: {error}") from error
 
-    async def dial(self, pod: Object, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def dial(
+        self, pod: Object, port: int
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Connect to the pod's own address, and to programs of our own user only. Raises `OSError`, `NotPossible`."""
         record = await asyncio.to_thread(PodFiles(self._directory, pod["metadata"]["uid"]).load)
         if record is None or not record.address:
             raise NotPossible(f"the pod {pod['metadata']['name']} does not run here")
         real = record.ports.get(str(port), port)
         if record.address == "127.0.0.1" and str(port) not in record.ports:
-            raise NotPossible(f"the pod has no port {port}; where all pods share 127.0.0.1 only declared ports can be reached")
+            raise NotPossible(
+                f"the pod has no port {port}; where all pods share 127.0.0.1 only declared ports can be reached"
+            )
         try:
             async with timeout(DIAL_SECONDS):
                 return await open_connection(record.address, real, limit=PIECE_BYTES)
@@ -71,11 +89,15 @@ class PodAccess:
         kept = None if record is None else record.containers.get(container)
         shim = None if kept is None else programs.find(kept.pid, kept.birth)
         if kept is None or shim is None:
-            raise NotPossible(f"container {container} of pod {pod['metadata']['name']} does not run now")
+            raise NotPossible(
+                f"container {container} of pod {pod['metadata']['name']} does not run now"
+            )
         try:
             held = sorted(shim.children(), key=lambda process: (process.create_time(), process.pid))
         except psutil.Error:
             held = []
         if not held:
-            raise NotPossible(f"container {container} of pod {pod['metadata']['name']} has just ended")
+            raise NotPossible(
+                f"container {container} of pod {pod['metadata']['name']} has just ended"
+            )
         return held[0], kept

@@ -72,7 +72,11 @@ class Agent:
         self._logs = (log_bytes, log_files)
         self._first_pause = first_pause
         self._starts = starts
-        self._endpoints = {} if kubelet_port is None else {"daemonEndpoints": {"kubeletEndpoint": {"Port": kubelet_port}}}
+        self._endpoints = (
+            {}
+            if kubelet_port is None
+            else {"daemonEndpoints": {"kubeletEndpoint": {"Port": kubelet_port}}}
+        )
         self._pods: dict[str, tuple[Pod, asyncio.Task[None]]] = {}
         self._taken: dict[str, str] = {}
         self._node: Node | None = None
@@ -80,14 +84,32 @@ class Agent:
     async def run(self) -> None:
         await self._register()  # first, so that no pod hears meanwhile that there is no node
         kind = await asyncio.to_thread(mounts.namespaces) if self._allowed else None
-        log.info("Volumes are %s", f"mounted in a namespace ({kind})" if kind else "links: no mount namespace can be made here")
+        log.info(
+            "Volumes are %s",
+            f"mounted in a namespace ({kind})"
+            if kind
+            else "links: no mount namespace can be made here",
+        )
         connector = PeerConnector(force_close=True, limit=100)
-        async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session:
+        async with aiohttp.ClientSession(
+            connector=connector, cookie_jar=aiohttp.DummyCookieJar()
+        ) as session:
             groups = await asyncio.to_thread(cgroups.parent)
-            log.info("Control groups of containers are made %s", f"in {groups}" if groups is not None else "nowhere: there is none for us")
+            log.info(
+                "Control groups of containers are made %s",
+                f"in {groups}" if groups is not None else "nowhere: there is none for us",
+            )
             place = Place(self._directory, kind, *self._logs, groups)
             tasks = Supervisor(log, within=self._within)
-            self._node = Node(self._cluster, place, Room(self._starts), self.metrics, session, tasks, self._first_pause)
+            self._node = Node(
+                self._cluster,
+                place,
+                Room(self._starts),
+                self.metrics,
+                session,
+                tasks,
+                self._first_pause,
+            )
             for files in all_pods(self._directory):
                 if (kept := files.load()) is not None and kept.address:
                     self._taken[kept.uid] = kept.address
@@ -100,7 +122,9 @@ class Agent:
                 await reflector.synced(LIST_SECONDS)
                 await self._clear({pod["metadata"]["uid"] for pod in reflector.items()})
                 tasks.start("heartbeat of the node", self._beat)
-                await asyncio.Event().wait()  # until it is cancelled; what fails above starts the node anew
+                await (
+                    asyncio.Event().wait()
+                )  # until it is cancelled; what fails above starts the node anew
             finally:
                 await reflector.stop()
                 await ended([task for _, task in self._pods.values()], STOP_SECONDS, log)
@@ -155,7 +179,9 @@ class Agent:
     async def _register(self) -> None:
         metadata = {"name": NAME, "labels": _labels()}
         try:
-            await self._cluster.create(NODES, {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": {}})
+            await self._cluster.create(
+                NODES, {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": {}}
+            )
         except AlreadyExists:
             await self._cluster.patch(NODES, NAME, {"metadata": {"labels": metadata["labels"]}})
         await self._report()
@@ -175,7 +201,9 @@ class Agent:
             held = (await self._cluster.get(NODES, NAME)).get("status") or {}
         except NotFound:
             held = {}
-        before: Object = next((found for found in held.get("conditions") or () if found["type"] == "Ready"), {})
+        before: Object = next(
+            (found for found in held.get("conditions") or () if found["type"] == "Ready"), {}
+        )
         now = text(time.time())
         ready = {
             "type": "Ready",
@@ -183,7 +211,9 @@ class Agent:
             "reason": "NodeReady",
             "message": "pods are processes of this computer",
             "lastHeartbeatTime": now,
-            "lastTransitionTime": before.get("lastTransitionTime", now) if before.get("status") == "True" else now,
+            "lastTransitionTime": before.get("lastTransitionTime", now)
+            if before.get("status") == "True"
+            else now,
         }
         capacity = _capacity(self._directory)
         await self._cluster.patch(
@@ -194,7 +224,10 @@ class Agent:
                     "capacity": capacity,
                     "allocatable": capacity,
                     "conditions": [ready],
-                    "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}, {"type": "Hostname", "address": socket.gethostname()}],
+                    "addresses": [
+                        {"type": "InternalIP", "address": "127.0.0.1"},
+                        {"type": "Hostname", "address": socket.gethostname()},
+                    ],
                     "nodeInfo": _info(),
                     **self._endpoints,
                 }
@@ -222,8 +255,14 @@ async def run(
 
 
 def _labels() -> dict[str, str]:
-    machine = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine().lower())
-    return {"kubernetes.io/hostname": NAME, "kubernetes.io/os": sys.platform.replace("win32", "windows"), "kubernetes.io/arch": machine}
+    machine = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64"}.get(
+        platform.machine(), platform.machine().lower()
+    )
+    return {
+        "kubernetes.io/hostname": NAME,
+        "kubernetes.io/os": sys.platform.replace("win32", "windows"),
+        "kubernetes.io/arch": machine,
+    }
 
 
 def _capacity(directory: Path) -> dict[str, str]:

@@ -156,8 +156,15 @@ class Container:
             return
         wait = ended.finished_at + self._kept.pause - time.time()
         if wait > 0:
-            self._waits("CrashLoopBackOff", f"back-off {self._kept.pause:g}s restarting failed container={self._name}")
-            self._owner.tell("Warning", "BackOff", f"Container {self._name} ended and is started again after {self._kept.pause:g} s")
+            self._waits(
+                "CrashLoopBackOff",
+                f"back-off {self._kept.pause:g}s restarting failed container={self._name}",
+            )
+            self._owner.tell(
+                "Warning",
+                "BackOff",
+                f"Container {self._name} ended and is started again after {self._kept.pause:g} s",
+            )
             await asyncio.sleep(min(wait, LONGEST_PAUSE))
 
     async def _end_group(self) -> None:
@@ -172,7 +179,9 @@ class Container:
         # containers nobody could tell whose they are; the pod's end takes them.
         left = not self._ended_cleanly() or not sys.platform.startswith("linux")
         if left and self._alone() and trees.kill_marked(self._owner.record.uid):
-            log.info("Processes of %s outlived their supervisor and were killed", self._owner.record.name)
+            log.info(
+                "Processes of %s outlived their supervisor and were killed", self._owner.record.name
+            )
         ended = files.ended(self._name, kept.attempt, kept.started_at, time.time())
         ended.attempt = kept.attempt
         if ended.reason == "OOMKilled":
@@ -190,7 +199,9 @@ class Container:
         self.state.ready = self.state.started = False
         self._waits("ContainerCreating", "")
         if ended.reason == "ContainerCannotRun":
-            self._owner.tell("Warning", "Failed", f"Container {self._name} could not be started: {ended.message}")
+            self._owner.tell(
+                "Warning", "Failed", f"Container {self._name} could not be started: {ended.message}"
+            )
 
     def _ended_cleanly(self) -> bool:
         return self._owner.files.run(self._name, self._kept.attempt, ENDED).exists()
@@ -218,12 +229,19 @@ class Container:
 
     async def _try_to_start(self) -> psutil.Process:
         node, owner = self._node, self._owner
-        prepared = await prepare(node.cluster, node.place, owner.pod, self._spec, owner.files, owner.record.address)
+        prepared = await prepare(
+            node.cluster, node.place, owner.pod, self._spec, owner.files, owner.record.address
+        )
         if node.room.full:
-            self._waits(ROOM, "Waiting for its turn: as many workspaces are starting as this computer has cores.")
+            self._waits(
+                ROOM,
+                "Waiting for its turn: as many workspaces are starting as this computer has cores.",
+            )
         slot = await node.room.enter()
         try:
-            await owner.keep_ports([port["containerPort"] for port in self._spec.get("ports") or ()])
+            await owner.keep_ports(
+                [port["containerPort"] for port in self._spec.get("ports") or ()]
+            )
             process = await self._launch(prepared)
         except BaseException:
             slot.release()
@@ -248,13 +266,20 @@ class Container:
                 kept.pause = min(max(kept.pause * 2, self._node.first_pause), LONGEST_PAUSE)
             kept.previous = kept.ended
             kept.attempt, kept.pid, kept.birth = attempt, process.pid, programs.birth(process)
-            kept.started_at, kept.made, kept.check, kept.any_status = time.time(), job.made, job.check, job.any_status
+            kept.started_at, kept.made, kept.check, kept.any_status = (
+                time.time(),
+                job.made,
+                job.check,
+                job.any_status,
+            )
             kept.cgroup, kept.directory, kept.leading = job.cgroup, job.directory, prepared.left_out
             files.save(record)
 
         cores = limits.cores(self._spec, self._node.metrics.processes())
         # It cannot be called back half way; whoever ends the pod waits for it with `launched`.
-        self._launching = asyncio.ensure_future(asyncio.to_thread(programs.launch, job.plan, remember, cores))
+        self._launching = asyncio.ensure_future(
+            asyncio.to_thread(programs.launch, job.plan, remember, cores)
+        )
         return await asyncio.shield(self._launching)
 
     async def launched(self) -> None:
@@ -279,7 +304,12 @@ class Container:
         loop = asyncio.get_running_loop()
         over = asyncio.create_task(programs.ended(process), name=f"end of {self._title}")
         probing = SupervisedTask(
-            f"probes of {self._title}", self._probe, backoff=Backoff(PROBE_AGAIN_SECONDS), describe=_described, log=log, ends=True
+            f"probes of {self._title}",
+            self._probe,
+            backoff=Backoff(PROBE_AGAIN_SECONDS),
+            describe=_described,
+            log=log,
+            ends=True,
         )
         probing.start()
         given_up = asyncio.create_task(probing.finished())
@@ -288,7 +318,12 @@ class Container:
         def exceeded(used: int) -> None:
             files = self._owner.files
             files.run(self._name, kept.attempt, OUT_OF_MEMORY).touch(mode=0o600)
-            log.info("%s uses %d bytes of %s and is killed", self._owner.pod["metadata"]["name"], used, limit)
+            log.info(
+                "%s uses %d bytes of %s and is killed",
+                self._owner.pod["metadata"]["name"],
+                used,
+                limit,
+            )
             killers.append(loop.create_task(asyncio.to_thread(trees.kill, process)))
 
         self._node.metrics.add(self._key, process, limit, exceeded)
@@ -315,19 +350,33 @@ class Container:
         try:
             await self._probe_until_given_up()
         except ProbeNotPossible as error:
-            self._owner.tell("Warning", "ProbeNotPossible", f"A probe could not be made and is tried again: {error}")
+            self._owner.tell(
+                "Warning",
+                "ProbeNotPossible",
+                f"A probe could not be made and is tried again: {error}",
+            )
             raise
 
     async def _probe_until_given_up(self) -> None:
         node, spec, record = self._node, self._spec, self._owner.record
         access = PodAccess(node.place.directory)
         if (problem := await self._started(access)) is not None:
-            self._owner.tell("Warning", "FailedPostStartHook", f"The postStart hook of container {self._name} failed: {problem}")
+            self._owner.tell(
+                "Warning",
+                "FailedPostStartHook",
+                f"The postStart hook of container {self._name} failed: {problem}",
+            )
             return
         impossible = partial(self._owner.tell, "Warning", "ProbeNotPossible")
         startup, live, ready = (
-            probes.check_of(spec.get(name), access, self._owner.pod, spec, record, self._kept.leading, told)
-            for name, told in (("startupProbe", impossible), ("livenessProbe", impossible), ("readinessProbe", None))
+            probes.check_of(
+                spec.get(name), access, self._owner.pod, spec, record, self._kept.leading, told
+            )
+            for name, told in (
+                ("startupProbe", impossible),
+                ("livenessProbe", impossible),
+                ("readinessProbe", None),
+            )
         )
         if ready is None and self._kept.check is not None:
             ready = checks.Check(
@@ -339,7 +388,11 @@ class Container:
                 failures=CHECK_FAILURES,
                 any_status=self._kept.any_status,
             )
-        if startup is not None and not self.state.started and (problem := await checks.succeeded(node.session, startup)) is not None:
+        if (
+            startup is not None
+            and not self.state.started
+            and (problem := await checks.succeeded(node.session, startup)) is not None
+        ):
             self._owner.tell("Warning", "Unhealthy", f"Startup probe failed: {problem}")
             return
         self.state.started = True
@@ -353,7 +406,11 @@ class Container:
                 self._free_slot()
                 self._node.metrics.settle(self._key, limits.niceness(self._spec))
             else:
-                self._owner.tell("Warning", "AddressTaken" if problem == FOREIGN else "Unhealthy", f"Readiness probe failed: {problem}")
+                self._owner.tell(
+                    "Warning",
+                    "AddressTaken" if problem == FOREIGN else "Unhealthy",
+                    f"Readiness probe failed: {problem}",
+                )
 
         def lives(good: bool, problem: str) -> None:
             if not good:
@@ -380,13 +437,17 @@ class Container:
         if hook is None or kept.hooked == kept.attempt:
             return None
         seconds, owner = hooks.AFTER_START_SECONDS, self._owner
-        problem = await hooks.run(hook, self._node.session, access, owner.pod, self._spec, owner.record, seconds)
+        problem = await hooks.run(
+            hook, self._node.session, access, owner.pod, self._spec, owner.record, seconds
+        )
         kept.hooked = kept.attempt
         owner.files.save(owner.record)
         return problem
 
     async def _terminate(self, process: psutil.Process) -> None:
-        self._owner.tell("Normal", "Killing", f"Container {self._name} is stopped because a probe failed")
+        self._owner.tell(
+            "Normal", "Killing", f"Container {self._name} is stopped because a probe failed"
+        )
         grace = self._owner.pod["spec"].get("terminationGracePeriodSeconds", GRACE_SECONDS)
         with contextlib.suppress(psutil.Error):
             process.terminate()
@@ -402,7 +463,10 @@ class Container:
             slot.release()
 
     def _waits(self, reason: str, message: str) -> None:
-        if (self.state.reason, self.state.message) != (reason, message) or self.state.started_at is not None:
+        if (self.state.reason, self.state.message) != (
+            reason,
+            message,
+        ) or self.state.started_at is not None:
             self.state.reason, self.state.message, self.state.started_at = reason, message, None
             self._owner.changed()
 
@@ -415,7 +479,9 @@ class Container:
         return self._owner.record.uid, self._name
 
 
-def _watching(session: aiohttp.ClientSession, check: checks.Check, changed: Callable[[bool, str], None]) -> asyncio.Task[Any]:
+def _watching(
+    session: aiohttp.ClientSession, check: checks.Check, changed: Callable[[bool, str], None]
+) -> asyncio.Task[Any]:
     return asyncio.create_task(checks.watch(session, check, changed))
 
 

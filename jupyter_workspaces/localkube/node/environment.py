@@ -34,19 +34,27 @@ _MACOS_PATH = ("/opt/homebrew/bin", "/opt/local/bin")
 _NAME = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
 
 
-def base(pod: Object, home: str, root: str, private: Path, temporary: Path, programs: tuple[str, ...]) -> dict[str, str]:
+def base(
+    pod: Object, home: str, root: str, private: Path, temporary: Path, programs: tuple[str, ...]
+) -> dict[str, str]:
     """What every program gets. `private` and `temporary` are directories of the pod's own, `programs` directories that come first in PATH."""
     metadata = pod["metadata"]
     name = (metadata.get("labels") or {}).get(WORKSPACE_NAME) or metadata["name"]
     language = _language()
     found = {
-        "PATH": os.pathsep.join(dict.fromkeys((*programs, *_SYSTEM_PATH, *(_MACOS_PATH if sys.platform == "darwin" else ())))),
+        "PATH": os.pathsep.join(
+            dict.fromkeys(
+                (*programs, *_SYSTEM_PATH, *(_MACOS_PATH if sys.platform == "darwin" else ()))
+            )
+        ),
         "LANG": language,
         "TERM": "xterm-256color",
         "HOME": home,
         "USER": (name_of_user := user()),
         "LOGNAME": name_of_user,
-        "SHELL": next((shell for shell in ("/bin/bash", "/bin/sh") if os.access(shell, os.X_OK)), "/bin/sh"),
+        "SHELL": next(
+            (shell for shell in ("/bin/bash", "/bin/sh") if os.access(shell, os.X_OK)), "/bin/sh"
+        ),
         "TMPDIR": str(temporary),
         # Connection files are of this run and hold keys; settings and data stay where users expect them, below HOME.
         "JUPYTER_RUNTIME_DIR": str(private),
@@ -60,7 +68,9 @@ def base(pod: Object, home: str, root: str, private: Path, temporary: Path, prog
     return found
 
 
-def merged(needed: Mapping[str, str], runtime: Mapping[str, str], given: Mapping[str, str], home_path: str) -> dict[str, str]:
+def merged(
+    needed: Mapping[str, str], runtime: Mapping[str, str], given: Mapping[str, str], home_path: str
+) -> dict[str, str]:
     """Return a program's whole environment: what it needs, then what stands for its image, then what its container says.
 
     Search paths are joined, not replaced: a kind's `PATH` names directories of its image, which are not here, and must not hide the
@@ -69,9 +79,13 @@ def merged(needed: Mapping[str, str], runtime: Mapping[str, str], given: Mapping
     found = {**needed, **runtime, **given, **{kept: needed[kept] for kept in FIXED}}
     if "PATH" in given:
         own, system = _split(needed["PATH"], _SYSTEM_PATH)
-        found["PATH"] = _joined(*own, *given["PATH"].replace("$(PATH)", "").split(os.pathsep), *system)
+        found["PATH"] = _joined(
+            *own, *given["PATH"].replace("$(PATH)", "").split(os.pathsep), *system
+        )
     if "PYTHONPATH" in given and "PYTHONPATH" in runtime:
-        found["PYTHONPATH"] = _joined(*runtime["PYTHONPATH"].split(os.pathsep), *given["PYTHONPATH"].split(os.pathsep))
+        found["PYTHONPATH"] = _joined(
+            *runtime["PYTHONPATH"].split(os.pathsep), *given["PYTHONPATH"].split(os.pathsep)
+        )
     if home_path and given.get("HOME", "").rstrip("/") == home_path.rstrip("/"):
         found["HOME"] = needed["HOME"]
     return found
@@ -104,7 +118,9 @@ def api_server(url: str) -> dict[str, str]:
     }
 
 
-async def variables(cluster: Cluster, pod: Object, container: Object, address: str) -> dict[str, str]:
+async def variables(
+    cluster: Cluster, pod: Object, container: Object, address: str
+) -> dict[str, str]:
     """`envFrom` and `env` of a container, references resolved and `$(NAME)` replaced. Raises `Waiting` when something is not there.
 
     `$(NAME)` may name the API server's variables, too, which are not in the result.
@@ -129,7 +145,11 @@ async def variables(cluster: Cluster, pod: Object, container: Object, address: s
                 continue
             values = await content(resource, reference.get("name", ""))
             if values is None and not reference.get("optional"):
-                raise Waiting(CONFIG, f"The {resource.kind} {reference.get('name')} does not exist in {namespace}.", 1.0)
+                raise Waiting(
+                    CONFIG,
+                    f"The {resource.kind} {reference.get('name')} does not exist in {namespace}.",
+                    1.0,
+                )
             for key, value in (values or {}).items():
                 if _NAME.fullmatch(name := source.get("prefix", "") + key):
                     found[name] = value.decode(errors="replace")
@@ -141,11 +161,17 @@ async def variables(cluster: Cluster, pod: Object, container: Object, address: s
         for field, resource in (("configMapKeyRef", CONFIG_MAPS), ("secretKeyRef", SECRETS)):
             if (reference := origin.get(field)) is None:
                 continue
-            chosen = (await content(resource, reference.get("name", "")) or {}).get(reference["key"])
+            chosen = (await content(resource, reference.get("name", "")) or {}).get(
+                reference["key"]
+            )
             if chosen is not None:
                 found[entry["name"]] = chosen.decode(errors="replace")
             elif not reference.get("optional"):
-                raise Waiting(CONFIG, f"The {resource.kind} {reference.get('name')} with key {reference['key']} does not exist.", 1.0)
+                raise Waiting(
+                    CONFIG,
+                    f"The {resource.kind} {reference.get('name')} with key {reference['key']} does not exist.",
+                    1.0,
+                )
             break
         else:
             found[entry["name"]] = field_value(pod, origin, address, container)

@@ -58,7 +58,9 @@ class Kubelet:
 
     async def start(self) -> int:
         await self._runner.setup()
-        site = BoundedSite(self._runner, HOST, 0, LIMITS, name="The kubelet's endpoint", ssl_context=self._trust)
+        site = BoundedSite(
+            self._runner, HOST, 0, LIMITS, name="The kubelet's endpoint", ssl_context=self._trust
+        )
         await site.start()
         port: int = self._runner.addresses[0][1]
         return port
@@ -72,7 +74,9 @@ class Kubelet:
             try:
                 pod = await self._cluster.get(PODS, place["pod"], place["namespace"])
                 if place.get("uid", pod["metadata"]["uid"]) != pod["metadata"]["uid"]:
-                    return web.Response(status=404, text=f"pod {place['pod']} is another one by now")
+                    return web.Response(
+                        status=404, text=f"pod {place['pod']} is another one by now"
+                    )
                 return await answer(request, dict(pod))
             except Refusal as refusal:
                 return web.Response(status=refusal.code, text=refusal.message)
@@ -90,7 +94,9 @@ class Kubelet:
                 return web.Response(status=404, text=str(error))
 
     async def _execute(self, request: web.Request, pod: Object) -> web.StreamResponse:
-        return await exec.execute(_as_api(request, container=request.match_info["container"]), pod, self._access)
+        return await exec.execute(
+            _as_api(request, container=request.match_info["container"]), pod, self._access
+        )
 
     async def _forward(self, request: web.Request, pod: Object) -> web.StreamResponse:
         return await port_forward.forward(_as_api(request), pod, self._access)

@@ -36,7 +36,10 @@ def of_container(pod: Object, container: Object) -> list[Limitation]:
 
 
 def _security(pod: Object, container: Object) -> Iterator[Limitation]:
-    given = {**(pod["spec"].get("securityContext") or {}), **(container.get("securityContext") or {})}
+    given = {
+        **(pod["spec"].get("securityContext") or {}),
+        **(container.get("securityContext") or {}),
+    }
     user = os.geteuid() if hasattr(os, "geteuid") else -1
     unlike = [name for name in _USERS if given.get(name) not in (None, [], user)]
     if given.get("runAsNonRoot") and user == 0:
@@ -58,10 +61,15 @@ def _security(pod: Object, container: Object) -> Iterator[Limitation]:
 def _fields(pod: Object, container: Object) -> Iterator[Limitation]:
     for name, instead in _POD_FIELDS.items():
         if pod["spec"].get(name):
-            yield Limitation("NotSupportedHere", f"{name} of the pod has no effect here: {instead}.")
+            yield Limitation(
+                "NotSupportedHere", f"{name} of the pod has no effect here: {instead}."
+            )
     if container.get("volumeDevices"):
         raw = "there are no block devices. Mount the volume as a file system (volumeMounts)"
-        yield Limitation("NotSupportedHere", f"volumeDevices of container {container['name']} has no effect here: {raw}.")
+        yield Limitation(
+            "NotSupportedHere",
+            f"volumeDevices of container {container['name']} has no effect here: {raw}.",
+        )
     if container.get("stdin") or container.get("tty"):
         text = f"Container {container['name']} gets no input and no terminal here. Use `kubectl exec -it` for a shell beside its program."
         yield Limitation("NotSupportedHere", text, "Normal")
@@ -73,4 +81,8 @@ def _volumes(pod: Object, container: Object) -> Iterator[Limitation]:
         empty = volume.get("emptyDir")
         if empty and volume["name"] in mounted and (empty.get("medium") or empty.get("sizeLimit")):
             text = f"The empty directory {volume['name']} is a folder on this computer's disk"
-            yield Limitation("VolumeDiffersHere", f"{text}: its medium and its size limit have no effect.", "Normal")
+            yield Limitation(
+                "VolumeDiffersHere",
+                f"{text}: its medium and its size limit have no effect.",
+                "Normal",
+            )

@@ -32,10 +32,14 @@ class PodLogs:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
-    def __call__(self, pod: Object, container: str, options: LogOptions) -> AsyncGenerator[bytes, None]:
+    def __call__(
+        self, pod: Object, container: str, options: LogOptions
+    ) -> AsyncGenerator[bytes, None]:
         return self._pieces(pod, container, options)
 
-    async def _pieces(self, pod: Object, container: str, options: LogOptions) -> AsyncGenerator[bytes, None]:
+    async def _pieces(
+        self, pod: Object, container: str, options: LogOptions
+    ) -> AsyncGenerator[bytes, None]:
         files = PodFiles(self._directory, pod["metadata"]["uid"])
         record = files.load()
         kept = record.containers.get(container) if record is not None else None
@@ -57,7 +61,9 @@ def _attempt(pod: Object, container: str, kept: ContainerRecord, previous: bool)
     return kept.attempt - 1
 
 
-async def read(path: Path, options: LogOptions, over: Callable[[], bool]) -> AsyncGenerator[bytes, None]:
+async def read(
+    path: Path, options: LogOptions, over: Callable[[], bool]
+) -> AsyncGenerator[bytes, None]:
     """What `options` ask of a log in the form `time stream F text`; followed until it is `over`."""
     left = options.limit_bytes
     async for lines in _lines(path, options, over):
@@ -71,7 +77,9 @@ async def read(path: Path, options: LogOptions, over: Callable[[], bool]) -> Asy
             return
 
 
-async def _lines(path: Path, options: LogOptions, over: Callable[[], bool]) -> AsyncGenerator[list[bytes], None]:
+async def _lines(
+    path: Path, options: LogOptions, over: Callable[[], bool]
+) -> AsyncGenerator[list[bytes], None]:
     reading = _Reading(path, options)
     for lines in await asyncio.to_thread(lambda: list(reading.whole())):
         yield lines
@@ -99,7 +107,11 @@ class _Reading:
     def whole(self) -> Iterator[list[bytes]]:
         """What is there now, oldest file first."""
         wanted = self.options.tail_lines
-        rotated = [older for number in range(OLDEST, 0, -1) if (older := self.path.with_name(f"{self.path.name}.{number}")).exists()]
+        rotated = [
+            older
+            for number in range(OLDEST, 0, -1)
+            if (older := self.path.with_name(f"{self.path.name}.{number}")).exists()
+        ]
         found: list[bytes] = []
         for path in (*rotated, self.path):
             try:
@@ -145,7 +157,9 @@ class _Reading:
                 found.append(line)
 
     def _is_asked(self, line: bytes) -> bool:
-        if self.options.stream is not None and line.split(b" ", 2)[1:2] != [self.options.stream.encode()]:
+        if self.options.stream is not None and line.split(b" ", 2)[1:2] != [
+            self.options.stream.encode()
+        ]:
             return False
         return self.options.since is None or _time(line) >= self.options.since
 
@@ -204,6 +218,9 @@ def why_not(pod: Object, container: str, previous: bool) -> str:
     if previous:
         return f'previous terminated container "{container}" in pod "{name}" not found'
     statuses = (pod.get("status") or {}).get("containerStatuses") or ()
-    waiting = next((found["state"].get("waiting") or {} for found in statuses if found["name"] == container), {})
+    waiting = next(
+        (found["state"].get("waiting") or {} for found in statuses if found["name"] == container),
+        {},
+    )
     why = waiting.get("message") or waiting.get("reason") or "ContainerCreating"
     return f'container "{container}" in pod "{name}" is waiting to start: {why}'

@@ -63,13 +63,17 @@ class Pod:
         metadata = pod["metadata"]
         self.uid: str = metadata["uid"]
         self.files = PodFiles(node.place.directory, self.uid)
-        self.record = self.files.load() or PodRecord(self.uid, metadata["namespace"], metadata["name"])
+        self.record = self.files.load() or PodRecord(
+            self.uid, metadata["namespace"], metadata["name"]
+        )
         self._containers: list[Container] = []
         self._init_containers: list[Container] = []
         self._going = asyncio.Event()
         self._gone = False
         self._dirty = asyncio.Event()
-        self._events: asyncio.Queue[tuple[Literal["Normal", "Warning"], str, str]] = asyncio.Queue(EVENTS_WAITING)
+        self._events: asyncio.Queue[tuple[Literal["Normal", "Warning"], str, str]] = asyncio.Queue(
+            EVENTS_WAITING
+        )
         self.update(pod)
 
     def update(self, pod: Object) -> None:
@@ -99,16 +103,27 @@ class Pod:
         name = f"{self.record.namespace}/{self.record.name}"
         tasks.start(f"status of pod {name}", self._publish, describe=_described)
         tasks.start(f"events of pod {name}", self._record_events, describe=_described)
-        work = SupervisedTask(f"pod {name}", self._work, backoff=Backoff(AGAIN_SECONDS), describe=_described, log=log, ends=True)
+        work = SupervisedTask(
+            f"pod {name}",
+            self._work,
+            backoff=Backoff(AGAIN_SECONDS),
+            describe=_described,
+            log=log,
+            ends=True,
+        )
         try:
             work.start()
             await self._going.wait()
             await work.stop(LET_GO_SECONDS, again=CANCEL_AGAIN_SECONDS)
-            await tasks.start(f"end of pod {name}", self._end, describe=_described, ends=True).finished()
+            await tasks.start(
+                f"end of pod {name}", self._end, describe=_described, ends=True
+            ).finished()
         finally:
             await work.stop(LET_GO_SECONDS, again=CANCEL_AGAIN_SECONDS)
             await tasks.stop()
-            await self._launched()  # so that whoever comes next finds in the record what was being started
+            await (
+                self._launched()
+            )  # so that whoever comes next finds in the record what was being started
 
     # Living
 
@@ -116,7 +131,11 @@ class Pod:
         try:
             await self._live()
         except OSError as error:
-            self.tell("Warning", "Failed", f"This computer did not let the pod start: {error}. It is tried again.")
+            self.tell(
+                "Warning",
+                "Failed",
+                f"This computer did not let the pod start: {error}. It is tried again.",
+            )
             raise
 
     async def _live(self) -> None:
@@ -124,7 +143,9 @@ class Pod:
         if (self.pod.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
             return
         await self._settle()
-        self._init_containers = [Container(self._node, self, found) for found in spec.get("initContainers") or ()]
+        self._init_containers = [
+            Container(self._node, self, found) for found in spec.get("initContainers") or ()
+        ]
         self._containers = [Container(self._node, self, found) for found in spec["containers"]]
         self.changed()
         for container in self._init_containers:
@@ -148,7 +169,9 @@ class Pod:
                 for port in container.get("ports") or ({"containerPort": DEFAULT_PORT},)
             ]
             others = {address for uid, address in self._taken.items() if uid != self.uid}
-            self.record.address, self.record.ports = addresses.allocate(dict.fromkeys(wanted), others)
+            self.record.address, self.record.ports = addresses.allocate(
+                dict.fromkeys(wanted), others
+            )
             self.record.started_at = time.time()
             self.files.save(self.record)
         self._taken[self.uid] = self.record.address
@@ -164,7 +187,11 @@ class Pod:
             await self._write_ports()
 
     async def _write_ports(self) -> None:
-        moved = {f"{LOCAL_PORT}{port}": str(real) for port, real in self.record.ports.items() if int(port) != real}
+        moved = {
+            f"{LOCAL_PORT}{port}": str(real)
+            for port, real in self.record.ports.items()
+            if int(port) != real
+        }
         held = self.pod["metadata"].get("annotations") or {}
         if any(held.get(name) != value for name, value in moved.items()):
             await self._patch({"metadata": {"uid": self.uid, "annotations": moved}})
@@ -205,11 +232,17 @@ class Pod:
     async def _record_events(self) -> None:
         while True:
             kind, reason, message = await self._events.get()
-            await record_event(self._node.cluster, dict(self.pod), kind, reason, message, component=COMPONENT)
+            await record_event(
+                self._node.cluster, dict(self.pod), kind, reason, message, component=COMPONENT
+            )
 
     async def _patch(self, patch: Object, subresource: str | None = None) -> None:
-        answer = await self._node.cluster.patch(PODS, self.record.name, patch, self.record.namespace, subresource=subresource)
-        self.update(answer)  # the next status is reckoned from it, though the watch may not have told of it yet
+        answer = await self._node.cluster.patch(
+            PODS, self.record.name, patch, self.record.namespace, subresource=subresource
+        )
+        self.update(
+            answer
+        )  # the next status is reckoned from it, though the watch may not have told of it yet
 
     # Ending
 
@@ -234,12 +267,16 @@ class Pod:
         await asyncio.to_thread(self.files.remove)
         while not self._gone:
             try:
-                await self._node.cluster.delete(PODS, self.record.name, self.record.namespace, grace_seconds=0, uid=self.uid)
+                await self._node.cluster.delete(
+                    PODS, self.record.name, self.record.namespace, grace_seconds=0, uid=self.uid
+                )
                 return
             except (NotFound, Conflict):
                 return
             except ClusterError as error:
-                log.warning("Pod %s has ended but could not be deleted yet: %s", self.record.name, error)
+                log.warning(
+                    "Pod %s has ended but could not be deleted yet: %s", self.record.name, error
+                )
                 await asyncio.sleep(AGAIN_SECONDS)
 
     async def _before_stop(self) -> None:
@@ -248,7 +285,9 @@ class Pod:
             return
         grace = self.pod["metadata"].get("deletionGracePeriodSeconds", GRACE_SECONDS)
         access = PodAccess(self._node.place.directory)
-        for problem in await hooks.before_end(self._node.session, access, self.pod, self.record, grace):
+        for problem in await hooks.before_end(
+            self._node.session, access, self.pod, self.record, grace
+        ):
             self.tell("Warning", "FailedPreStopHook", problem)
 
     async def _launched(self) -> None:
@@ -269,8 +308,14 @@ class Pod:
             await ended([waiting])
         alive = [shim for shim in shims if not await asyncio.to_thread(trees.kill, shim)]
         if alive:
-            self.tell("Warning", "FailedKillPod", "A program cannot be killed (it may wait for a disk); it is tried again.")
-            raise StillRunning(f"process {', '.join(str(shim.pid) for shim in alive)} cannot be killed")
+            self.tell(
+                "Warning",
+                "FailedKillPod",
+                "A program cannot be killed (it may wait for a disk); it is tried again.",
+            )
+            raise StillRunning(
+                f"process {', '.join(str(shim.pid) for shim in alive)} cannot be killed"
+            )
 
     def _grace_left(self, waited: float) -> float:
         """Seconds until its programs are killed, `waited` seconds after they were asked to end."""
@@ -279,9 +324,15 @@ class Pod:
             return LOST_GRACE_SECONDS - waited
         grace: int = self.pod["metadata"].get("deletionGracePeriodSeconds", GRACE_SECONDS)
         # The time in the object is in whole seconds, rounded down. It is the API server's, whose clock may be ahead of ours.
-        until = datetime.fromisoformat(going.replace("Z", "+00:00")).timestamp() + (1.0 if grace else 0.0)
+        until = datetime.fromisoformat(going.replace("Z", "+00:00")).timestamp() + (
+            1.0 if grace else 0.0
+        )
         return min(until - time.time(), grace + 1.0 - waited)
 
 
 def _described(error: Exception) -> str:
-    return str(error) if isinstance(error, (ClusterError, OSError, StillRunning)) else type(error).__name__
+    return (
+        str(error)
+        if isinstance(error, (ClusterError, OSError, StillRunning))
+        else type(error).__name__
+    )

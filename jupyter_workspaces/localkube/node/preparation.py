@@ -106,10 +106,16 @@ class Prepared:
         if self.leading:
             inside = self.prefix[len(self.leading) :]
             served = (
-                f"JupyterLab is served at {inside}/ here, without it" if self.left_out else "a program that serves only there answers 404"
+                f"JupyterLab is served at {inside}/ here, without it"
+                if self.left_out
+                else "a program that serves only there answers 404"
             )
             text = f"NB_PREFIX begins with {self.leading}, but requests to this workspace begin with {inside}/: {served}."
-            found.append(Limitation("PrefixNotUsed", f"{text} Take {self.leading} out of the kind's extraEnv."))
+            found.append(
+                Limitation(
+                    "PrefixNotUsed", f"{text} Take {self.leading} out of the kind's extraEnv."
+                )
+            )
         return found + limitations.of_container(self.pod, self.spec)
 
     def job(self, record: PodRecord, files: PodFiles, attempt: int) -> Job:
@@ -122,12 +128,24 @@ class Prepared:
         prefix = self.prefix[len(self.left_out) :]
         socket = temporary / SOCKET
         socket.unlink(missing_ok=True)
-        where = runtimes.Place(record.address, record.ports.get(str(port), port), f"{prefix}/", home, str(private), str(socket), name)
-        for path, text in self.runtime.private_files(where, self._show_volumes(home, private)).items():
+        where = runtimes.Place(
+            record.address,
+            record.ports.get(str(port), port),
+            f"{prefix}/",
+            home,
+            str(private),
+            str(socket),
+            name,
+        )
+        for path, text in self.runtime.private_files(
+            where, self._show_volumes(home, private)
+        ).items():
             Path(path).touch(mode=0o600)
             Path(path).write_text(text, encoding="utf-8")
         root = str(files.path / "root") if self.place.namespaces is None else ""
-        needed = environment.base(self.pod, home, root, private, temporary, self.runtime.programs) | {**self.services}
+        needed = environment.base(
+            self.pod, home, root, private, temporary, self.runtime.programs
+        ) | {**self.services}
         home_path = mounted.path if (mounted := self._home()) is not None else ""
         directory = self._directory(home)
         asked = self._check()
@@ -135,9 +153,13 @@ class Prepared:
         group = self._cgroup(record, attempt)
         shim_plan = {
             "command": self.runtime.line(where),
-            "environment": environment.merged(needed, self.runtime.environment, self.variables, home_path),
+            "environment": environment.merged(
+                needed, self.runtime.environment, self.variables, home_path
+            ),
             # In a mount namespace its home does not exist outside; the shim goes there after it has mounted it.
-            "directory": directory if self.spec.get("workingDir") else where.fill(self.runtime.directory),
+            "directory": directory
+            if self.spec.get("workingDir")
+            else where.fill(self.runtime.directory),
             "log": str(files.log(name, attempt)),
             "logBytes": self.place.log_bytes,
             "logFiles": self.place.log_files,
@@ -148,7 +170,9 @@ class Prepared:
             "staging": str(files.below("staging")),
             "cgroup": group,
         }
-        files.log(name, attempt).touch(mode=0o600)  # so that whoever asks for the log of this run finds it from now on
+        files.log(name, attempt).touch(
+            mode=0o600
+        )  # so that whoever asks for the log of this run finds it from now on
         return Job(shim_plan, directory, check, self.runtime.check is None, group, plan.made)
 
     def _directory(self, home: str) -> str:
@@ -159,26 +183,40 @@ class Prepared:
         wanted = self.spec.get("workingDir")
         if not wanted:
             return home
-        inside = [mount for mount in self.volumes if PurePosixPath(wanted).is_relative_to(mount.path)]
+        inside = [
+            mount for mount in self.volumes if PurePosixPath(wanted).is_relative_to(mount.path)
+        ]
         if not inside:
             if not os.path.isdir(wanted):
                 text = f"The working directory {wanted} of container {self.spec['name']} does not exist on this computer."
-                raise Waiting(VOLUME, f"{text} Make it, mount a volume there, or leave workingDir out.", 10.0)
+                raise Waiting(
+                    VOLUME, f"{text} Make it, mount a volume there, or leave workingDir out.", 10.0
+                )
             return str(wanted)
         mount = max(inside, key=lambda found: len(PurePosixPath(found.path).parts))
         real = mount.source / PurePosixPath(wanted).relative_to(mount.path)
         base = Path(os.path.realpath(mount.source))
         if not Path(os.path.realpath(real)).is_relative_to(base):
-            raise Waiting(VOLUME, f"The working directory {wanted} leads out of the volume at {mount.path}.", 60.0)
+            raise Waiting(
+                VOLUME,
+                f"The working directory {wanted} leads out of the volume at {mount.path}.",
+                60.0,
+            )
         if not mount.read_only:
             real.mkdir(parents=True, exist_ok=True)
-        return str(wanted if self.place.namespaces is not None and home != str(mount.source) else real)
+        return str(
+            wanted if self.place.namespaces is not None and home != str(mount.source) else real
+        )
 
     def _cgroup(self, record: PodRecord, attempt: int) -> str:
         """The directory of a new control group; empty where there can be none."""
         if self.place.cgroups is None:
             return ""
-        made = cgroups.create(self.place.cgroups, f"{record.uid}-{self.spec['name']}-{attempt}", limits.memory_limit(self.spec))
+        made = cgroups.create(
+            self.place.cgroups,
+            f"{record.uid}-{self.spec['name']}-{attempt}",
+            limits.memory_limit(self.spec),
+        )
         return "" if made is None else str(made)
 
     def _check(self) -> str | None:
@@ -203,7 +241,13 @@ class Prepared:
             root.mkdir(mode=0o700)
             mounts.link(self.volumes, root, home)
             return str(home.source if home is not None else files.below("home")), Plan()
-        needed = [self.place.directory, files.path, files.temporary(), mounts.SHIM, *self.runtime.needs]
+        needed = [
+            self.place.directory,
+            files.path,
+            files.temporary(),
+            mounts.SHIM,
+            *self.runtime.needs,
+        ]
         try:
             plan = mounts.plan(self.volumes, needed)
             return home.path if home is not None else str(files.below("home")), plan
@@ -211,19 +255,29 @@ class Prepared:
             if home is None or hides.mount is not home:
                 raise Waiting(VOLUME, f"{hides}. Give the volume another path.", 60.0) from hides
             # What runs the workspace lies where its home should appear: the home is used where it is instead.
-            return str(home.source), mounts.plan([mount for mount in self.volumes if mount is not home], needed)
+            return str(home.source), mounts.plan(
+                [mount for mount in self.volumes if mount is not home], needed
+            )
 
     def _show_volumes(self, home: str, private: Path) -> list[str]:
         """What a Lab must be told so that its file browser shows claims that do not lie in the home; nothing for other programs."""
         if not self.runtime.is_lab:
             return []
-        claims = {volume["name"] for volume in self.pod["spec"].get("volumes") or () if "persistentVolumeClaim" in volume}
+        claims = {
+            volume["name"]
+            for volume in self.pod["spec"].get("volumes") or ()
+            if "persistentVolumeClaim" in volume
+        }
         paths = self._home()
         shown = {}
         for described, mount in zip(self.spec.get("volumeMounts") or (), self.volumes, strict=True):
-            inside = paths is not None and (mount is paths or PurePosixPath(paths.path) in PurePosixPath(mount.path).parents)
+            inside = paths is not None and (
+                mount is paths or PurePosixPath(paths.path) in PurePosixPath(mount.path).parents
+            )
             if described["name"] in claims and not inside and mount.source.is_dir():
-                shown[mount.path.strip("/")] = mount.path if self.place.namespaces is not None else str(mount.source)
+                shown[mount.path.strip("/")] = (
+                    mount.path if self.place.namespaces is not None else str(mount.source)
+                )
         if not shown:
             return []
         shutil.copyfile(LAB_FILES_SOURCE, private / f"{LAB_FILES}.py")
@@ -237,22 +291,32 @@ class Prepared:
             if described["name"] == HOME_VOLUME and os.path.isdir(mount.source):
                 return mount
         for _, mount in mounted:
-            if mount.path.startswith("/home/") and mount.path.strip("/").count("/") == 1 and not mount.read_only:
+            if (
+                mount.path.startswith("/home/")
+                and mount.path.strip("/").count("/") == 1
+                and not mount.read_only
+            ):
                 return mount
         return None
 
 
-async def prepare(cluster: Cluster, place: Place, pod: Object, spec: Object, files: PodFiles, address: str) -> Prepared:
+async def prepare(
+    cluster: Cluster, place: Place, pod: Object, spec: Object, files: PodFiles, address: str
+) -> Prepared:
     """Find what a container asks for: values, program, volumes. Raises `Waiting` while something is not there."""
     if spec.get("restartPolicy") == "Always" and spec in (pod["spec"].get("initContainers") or ()):
         text = f"The init container {spec['name']} is a side car (restartPolicy: Always), which the local cluster cannot run."
         raise Waiting(SIDE_CAR, f"{text} Move it to `containers`.", 60.0)
     variables = await environment.variables(cluster, pod, spec, address)
-    runtime = await asyncio.to_thread(runtimes.resolve, spec["image"], spec, variables, place.directory)
+    runtime = await asyncio.to_thread(
+        runtimes.resolve, spec["image"], spec, variables, place.directory
+    )
     if runtime.is_lab and not any(variables.get(name) for name in TOKENS):
         runtime = runtimes.behind_gate(runtime)
     volumes = await Volumes(cluster, pod, files, place.directory).mounts(spec, variables)
-    return Prepared(place, pod, spec, variables, runtime, volumes, environment.api_server(cluster.endpoint.url))
+    return Prepared(
+        place, pod, spec, variables, runtime, volumes, environment.api_server(cluster.endpoint.url)
+    )
 
 
 def port_of(spec: Object) -> int:

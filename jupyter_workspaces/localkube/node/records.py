@@ -123,7 +123,9 @@ class PodFiles:
         """None when there is none that can be read."""
         try:
             found = json.loads((self.path / RECORD).read_text(encoding="utf-8"))
-            found["containers"] = {name: _container(kept) for name, kept in found["containers"].items()}
+            found["containers"] = {
+                name: _container(kept) for name, kept in found["containers"].items()
+            }
             return PodRecord(**found)
         except (OSError, ValueError, KeyError, TypeError):
             return None
@@ -131,7 +133,9 @@ class PodFiles:
     def save(self, record: PodRecord) -> None:
         """Whole or not at all. Raises `OSError`."""
         temporary = self.path / f".{RECORD}"
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        with os.fdopen(
+            os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
+        ) as file:
             json.dump(asdict(record), file)
         os.replace(temporary, self.path / RECORD)
 
@@ -140,7 +144,14 @@ class PodFiles:
         out_of_memory = self.run(container, attempt, OUT_OF_MEMORY).exists()
         try:
             found = json.loads(self.run(container, attempt, ENDED).read_text(encoding="utf-8"))
-            ended = Ended(found["exitCode"], "", found["startedAt"], found["finishedAt"], found["signal"], found["message"])
+            ended = Ended(
+                found["exitCode"],
+                "",
+                found["startedAt"],
+                found["finishedAt"],
+                found["signal"],
+                found["message"],
+            )
             out_of_memory = out_of_memory or bool(found.get("outOfMemory"))
         except (OSError, ValueError, KeyError):
             lost = "Its supervising process was killed from outside, so its exit code is not known."
@@ -157,7 +168,9 @@ class PodFiles:
 def is_final(pod: Mapping[str, Any], container: str, ended: Ended) -> bool:
     """Whether a container that ended so is not started again, by its pod's restart policy."""
     policy = pod["spec"].get("restartPolicy", "Always")
-    if policy == "Always" and any(found["name"] == container for found in pod["spec"].get("initContainers") or ()):
+    if policy == "Always" and any(
+        found["name"] == container for found in pod["spec"].get("initContainers") or ()
+    ):
         policy = "OnFailure"
     return not (policy == "Always" or (policy == "OnFailure" and ended.exit_code != 0))
 
@@ -166,7 +179,9 @@ def all_pods(directory: Path) -> Iterator[PodFiles]:
     """Every pod that has a directory here."""
     try:
         names = sorted(
-            entry.name for entry in os.scandir(directory / "pods") if entry.is_dir(follow_symlinks=False) and not entry.name.startswith(".")
+            entry.name
+            for entry in os.scandir(directory / "pods")
+            if entry.is_dir(follow_symlinks=False) and not entry.name.startswith(".")
         )
     except OSError:
         return

@@ -21,7 +21,9 @@ _REFERENCE = re.compile(r"\$(\$|\(([-._a-zA-Z][-._a-zA-Z0-9]*)\))")
 _KEYED = re.compile(r"metadata\.(labels|annotations)\['([^']+)'\]")
 
 
-def field_value(pod: Object, reference: Object, address: str, container: Object | None = None) -> str:
+def field_value(
+    pod: Object, reference: Object, address: str, container: Object | None = None
+) -> str:
     """The text of a `fieldRef` or `resourceFieldRef`. Raises `Waiting` when there is no such field."""
     if (resource := reference.get("resourceFieldRef")) is not None:
         return _resource(pod, resource, container)
@@ -63,13 +65,19 @@ def _resource(pod: Object, reference: Object, container: Object | None) -> str:
     named = reference.get("containerName")
     found = next((held for held in pod["spec"]["containers"] if held["name"] == named), container)
     if found is None:
-        raise Waiting(CONFIG, f"The pod has no container {named!r} whose resources could be referred to.", 60.0)
+        raise Waiting(
+            CONFIG,
+            f"The pod has no container {named!r} whose resources could be referred to.",
+            60.0,
+        )
     section, _, name = str(reference.get("resource", "")).partition(".")
     amount = ((found.get("resources") or {}).get(section) or {}).get(name)
     if amount is not None:
         value = parse(str(amount))
     elif section == "limits":  # without a limit it is what the machine has
-        value = Decimal({"cpu": os.cpu_count() or 1, "memory": psutil.virtual_memory().total}.get(name, 0))
+        value = Decimal(
+            {"cpu": os.cpu_count() or 1, "memory": psutil.virtual_memory().total}.get(name, 0)
+        )
     else:
         value = Decimal(0)
     divisor = parse(str(reference.get("divisor") or "1")) or Decimal(1)

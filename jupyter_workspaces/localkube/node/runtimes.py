@@ -99,23 +99,39 @@ class Runtime:
         """Path → text of the files that the command line refers to; they belong into the pod's private directory."""
         found = {f"{place.private}/{name}": place.fill(text) for name, text in self.files.items()}
         if self.gated:
-            found[_file(place, "gate")] = json.dumps({"address": place.address, "port": place.port, "socket": place.socket})
+            found[_file(place, "gate")] = json.dumps(
+                {"address": place.address, "port": place.port, "socket": place.socket}
+            )
         if self.module:
             arguments = [*(place.fill(part) for part in self.arguments), *more_arguments]
-            found[_file(place, "command")] = json.dumps({"module": self.module, "arguments": arguments, "directory": place.private})
+            found[_file(place, "command")] = json.dumps(
+                {"module": self.module, "arguments": arguments, "directory": place.private}
+            )
         return found
 
 
-def resolve(image: str, container: Object, variables: Mapping[str, str], directory: Path) -> Runtime:
+def resolve(
+    image: str, container: Object, variables: Mapping[str, str], directory: Path
+) -> Runtime:
     """The program for a container. Raises `Waiting` saying what to install or what to take instead. May block for 0.1 s."""
     mapped = _mapped(image, directory)
     if image.partition(":")[0] == LOCAL and mapped is None:
         return _own_command(image, container, variables)
-    found = _by_name(image, container, directory) if mapped is None else _from_mapping(image, mapped, directory / MAPPING)
+    found = (
+        _by_name(image, container, directory)
+        if mapped is None
+        else _from_mapping(image, mapped, directory / MAPPING)
+    )
     if found is None:
         return _own_command(image, container, variables)
     chosen = mapped is not None and mapped.get("command") is not None
-    return _overridden(found, image, container, variables, f"{directory / MAPPING} names another one for its image" if chosen else "")
+    return _overridden(
+        found,
+        image,
+        container,
+        variables,
+        f"{directory / MAPPING} names another one for its image" if chosen else "",
+    )
 
 
 def _by_name(image: str, container: Object, directory: Path) -> Runtime:
@@ -161,11 +177,17 @@ def jupyterlab(image: str, environment: str | None = None) -> Runtime:
     package = Path(origin).parent
     extra: dict[str, str] = {}
     if not any(_below(package, Path(prefix)) for prefix in prefixes):
-        extra["PYTHONPATH"] = str(package.parent)  # installed for the user alone, below a HOME that the workspace does not have
+        extra["PYTHONPATH"] = str(
+            package.parent
+        )  # installed for the user alone, below a HOME that the workspace does not have
     arguments = [
         "--no-browser",
         *("--ServerApp.ip={address}", "--ServerApp.port={port}", "--ServerApp.port_retries=0"),
-        *("--ServerApp.base_url={prefix}", "--ServerApp.root_dir={home}", "--ServerApp.allow_remote_access=True"),
+        *(
+            "--ServerApp.base_url={prefix}",
+            "--ServerApp.root_dir={home}",
+            "--ServerApp.allow_remote_access=True",
+        ),
     ]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         arguments.append("--allow-root")
@@ -196,29 +218,66 @@ def behind_gate(lab: Runtime) -> Runtime:
             f"a Lab: give the kind the annotation `{TOKEN_ENV}: JUPYTER_TOKEN`, or take the kind jupyterlab.",
             60.0,
         )
-    kept = (part for part in lab.arguments if not part.startswith(("--ServerApp.ip=", "--ServerApp.port")))
-    open_to_us = ("--ServerApp.sock={socket}", "--ServerApp.sock_mode=0600", "--IdentityProvider.token=")
+    kept = (
+        part
+        for part in lab.arguments
+        if not part.startswith(("--ServerApp.ip=", "--ServerApp.port"))
+    )
+    open_to_us = (
+        "--ServerApp.sock={socket}",
+        "--ServerApp.sock_mode=0600",
+        "--IdentityProvider.token=",
+    )
     return _gated(replace(lab, arguments=(*kept, *open_to_us)))
 
 
 def code_server(image: str) -> Runtime:
-    program = _program(image, "code-server", "code-server", "https://coder.com/docs/code-server/install")
+    program = _program(
+        image, "code-server", "code-server", "https://coder.com/docs/code-server/install"
+    )
     command = (
         *(program, "--auth", "none", "--socket", "{socket}", "--socket-mode", "600"),
         *("--disable-telemetry", "--disable-update-check", "{home}"),
     )
-    return _gated(Runtime(f'Image "{image}" stands for {program}', command, needs=(Path(program),), check="/healthz"))
+    return _gated(
+        Runtime(
+            f'Image "{image}" stands for {program}',
+            command,
+            needs=(Path(program),),
+            check="/healthz",
+        )
+    )
 
 
 def rstudio(image: str) -> Runtime:
-    program = _program(image, "rserver", "RStudio Server", "https://posit.co/download/rstudio-server/", ("/usr/lib/rstudio-server/bin",))
+    program = _program(
+        image,
+        "rserver",
+        "RStudio Server",
+        "https://posit.co/download/rstudio-server/",
+        ("/usr/lib/rstudio-server/bin",),
+    )
     command = (
         *(program, "--server-daemonize=0", "--auth-none=1", "--www-socket={socket}"),
-        *("--www-root-path={prefix}", f"--server-user={user()}", "--www-frame-origin=same", "--www-verify-user-agent=0"),
-        *("--server-working-dir={home}", "--server-data-dir={private}", "--database-config-file={private}/rstudio-database.conf"),
-        *("--secure-cookie-key-file={private}/rstudio-cookie-key", "--server-pid-file={private}/rstudio.pid"),
+        *(
+            "--www-root-path={prefix}",
+            f"--server-user={user()}",
+            "--www-frame-origin=same",
+            "--www-verify-user-agent=0",
+        ),
+        *(
+            "--server-working-dir={home}",
+            "--server-data-dir={private}",
+            "--database-config-file={private}/rstudio-database.conf",
+        ),
+        *(
+            "--secure-cookie-key-file={private}/rstudio-cookie-key",
+            "--server-pid-file={private}/rstudio.pid",
+        ),
     )
-    database = "provider=sqlite\ndirectory={private}\n"  # its default is a directory of the system's
+    database = (
+        "provider=sqlite\ndirectory={private}\n"  # its default is a directory of the system's
+    )
     return _gated(
         Runtime(
             f'Image "{image}" stands for {program}',
@@ -264,7 +323,9 @@ def _python(image: str, environment: str) -> str:
         if python.exists():
             return str(python)
     raise Waiting(
-        IMAGE, f"The image {image} names a Python environment, and there is none at {root}. Make it, or take another image.", 10.0
+        IMAGE,
+        f"The image {image} names a Python environment, and there is none at {root}. Make it, or take another image.",
+        10.0,
     )
 
 
@@ -272,10 +333,17 @@ def _ask(image: str, python: str) -> list[str]:
     """Where JupyterLab is in another environment, that environment's prefix and its base."""
     try:
         answer = subprocess.run(
-            [python, "-I", "-c", _FIND_LAB], capture_output=True, text=True, timeout=CHECK_SECONDS, check=True, stdin=subprocess.DEVNULL
+            [python, "-I", "-c", _FIND_LAB],
+            capture_output=True,
+            text=True,
+            timeout=CHECK_SECONDS,
+            check=True,
+            stdin=subprocess.DEVNULL,
         )
     except (OSError, subprocess.SubprocessError) as error:
-        raise Waiting(IMAGE, f"The Python environment of the image {image} does not work: {error}", 30.0) from error
+        raise Waiting(
+            IMAGE, f"The Python environment of the image {image} does not work: {error}", 30.0
+        ) from error
     return answer.stdout.split("\n")[:3]
 
 
@@ -292,8 +360,14 @@ def _mapped(image: str, directory: Path) -> Object | None:
     except DocumentError as error:
         raise Waiting(IMAGE, f"{path} is not YAML: {error}", 30.0) from error
     entries = found.get("images") if isinstance(found, dict) else None
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) and isinstance(entry.get("image"), str) for entry in entries):
-        raise Waiting(IMAGE, f"{path} must hold a list `images` of entries with `image` and either `runtime` or `command`.", 30.0)
+    if not isinstance(entries, list) or not all(
+        isinstance(entry, dict) and isinstance(entry.get("image"), str) for entry in entries
+    ):
+        raise Waiting(
+            IMAGE,
+            f"{path} must hold a list `images` of entries with `image` and either `runtime` or `command`.",
+            30.0,
+        )
     try:
         return next((entry for entry in entries if wildcards(entry["image"])(image)), None)
     except PatternError as error:
@@ -304,13 +378,27 @@ def _from_mapping(image: str, entry: Object, path: Path) -> Runtime | None:
     """None when the entry lets the container's own command run."""
     command, runtime = entry.get("command"), entry.get("runtime")
     if command is not None:
-        if not isinstance(command, list) or not command or not all(isinstance(part, str) for part in command):
-            raise Waiting(IMAGE, f"In {path} the command for {entry['image']} must be a list of texts.", 30.0)
+        if (
+            not isinstance(command, list)
+            or not command
+            or not all(isinstance(part, str) for part in command)
+        ):
+            raise Waiting(
+                IMAGE, f"In {path} the command for {entry['image']} must be a list of texts.", 30.0
+            )
         program = shutil.which(command[0])
         if program is None:
-            raise Waiting(IMAGE, f"The program {command[0]}, which {path} names for the image {image}, is not there.", 10.0)
+            raise Waiting(
+                IMAGE,
+                f"The program {command[0]}, which {path} names for the image {image}, is not there.",
+                10.0,
+            )
         sentence = f'Image "{image}" stands for {program} ({MAPPING})'
-        return _gated(Runtime(sentence, (program, *command[1:]), needs=(Path(program),), check=entry.get("check")))
+        return _gated(
+            Runtime(
+                sentence, (program, *command[1:]), needs=(Path(program),), check=entry.get("check")
+            )
+        )
     if runtime == "jupyterlab":
         return jupyterlab(image, entry.get("environment"))
     if runtime == "code-server":
@@ -320,11 +408,15 @@ def _from_mapping(image: str, entry: Object, path: Path) -> Runtime | None:
     if runtime == LOCAL:
         return None
     raise Waiting(
-        IMAGE, f"In {path} the runtime of {entry['image']} must be jupyterlab, code-server, rstudio or local, not {runtime!r}.", 30.0
+        IMAGE,
+        f"In {path} the runtime of {entry['image']} must be jupyterlab, code-server, rstudio or local, not {runtime!r}.",
+        30.0,
     )
 
 
-def _overridden(found: Runtime, image: str, container: Object, variables: Mapping[str, str], unless: str) -> Runtime:
+def _overridden(
+    found: Runtime, image: str, container: Object, variables: Mapping[str, str], unless: str
+) -> Runtime:
     """The container's own command in place of what stands for its image, as on any cluster. Raises `Waiting`.
 
     `unless` says why it is not used.
@@ -334,12 +426,25 @@ def _overridden(found: Runtime, image: str, container: Object, variables: Mappin
         return found
     given = "command" if container.get("command") else "arguments"
     if unless:
-        return replace(found, unused=f"The container's {given} is not used: {unless}." if given == "command" else _arguments(unless))
-    program = None if line[0].startswith("-") else _which(line[0], (*found.programs, *(variables.get("PATH") or "").split(os.pathsep)))
+        return replace(
+            found,
+            unused=f"The container's {given} is not used: {unless}."
+            if given == "command"
+            else _arguments(unless),
+        )
+    program = (
+        None
+        if line[0].startswith("-")
+        else _which(line[0], (*found.programs, *(variables.get("PATH") or "").split(os.pathsep)))
+    )
     if program is not None:
         sentence = f'The container\'s own command runs {program} of this computer, not what the image "{image}" stands for'
         return Runtime(
-            sentence, (program, *line[1:]), environment=found.environment, programs=found.programs, needs=(*found.needs, Path(program))
+            sentence,
+            (program, *line[1:]),
+            environment=found.environment,
+            programs=found.programs,
+            needs=(*found.needs, Path(program)),
         )
     if given == "command":
         raise Waiting(
@@ -348,7 +453,12 @@ def _overridden(found: Runtime, image: str, container: Object, variables: Mappin
             f"out: the image {image} then stands for a program of this computer.",
             10.0,
         )
-    return replace(found, unused=_arguments(f"they are for the program of the image {image}. Give a command to run another program"))
+    return replace(
+        found,
+        unused=_arguments(
+            f"they are for the program of the image {image}. Give a command to run another program"
+        ),
+    )
 
 
 def _arguments(why: str) -> str:
@@ -356,7 +466,10 @@ def _arguments(why: str) -> str:
 
 
 def _line(container: Object, variables: Mapping[str, str]) -> list[str]:
-    return [expand(part, variables) for part in (*(container.get("command") or ()), *(container.get("args") or ()))]
+    return [
+        expand(part, variables)
+        for part in (*(container.get("command") or ()), *(container.get("args") or ()))
+    ]
 
 
 def _which(name: str, directories: Sequence[str]) -> str | None:
@@ -369,11 +482,23 @@ def _own_command(image: str, container: Object, variables: Mapping[str, str]) ->
     """The container's own command and arguments, if there is such a program here."""
     command = _line(container, variables)
     if not container.get("command"):
-        raise Waiting(IMAGE, f"The image {image} runs the container's own command, and the container names none.", 60.0)
+        raise Waiting(
+            IMAGE,
+            f"The image {image} runs the container's own command, and the container names none.",
+            60.0,
+        )
     program = _which(command[0], (variables.get("PATH") or "").split(os.pathsep))
     if program is None:
-        raise Waiting(IMAGE, f"The program {command[0]} of this container is not installed on this computer.", 10.0)
-    return Runtime(f'Image "{image}" runs {program} of this computer', (program, *command[1:]), needs=(Path(program),))
+        raise Waiting(
+            IMAGE,
+            f"The program {command[0]} of this container is not installed on this computer.",
+            10.0,
+        )
+    return Runtime(
+        f'Image "{image}" runs {program} of this computer',
+        (program, *command[1:]),
+        needs=(Path(program),),
+    )
 
 
 def _below(path: Path, parent: Path) -> bool:

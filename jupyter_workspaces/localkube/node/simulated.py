@@ -65,9 +65,19 @@ class SimulatedNode:
         metadata, phase = pod["metadata"], (pod.get("status") or {}).get("phase")
         try:
             if metadata.get("deletionTimestamp"):
-                await self._cluster.delete(PODS, metadata["name"], metadata["namespace"], grace_seconds=0, uid=metadata["uid"])
+                await self._cluster.delete(
+                    PODS,
+                    metadata["name"],
+                    metadata["namespace"],
+                    grace_seconds=0,
+                    uid=metadata["uid"],
+                )
             elif phase in (None, "Pending"):
-                left = self._began.setdefault(metadata["uid"], time.monotonic()) + self._ready_after - time.monotonic()
+                left = (
+                    self._began.setdefault(metadata["uid"], time.monotonic())
+                    + self._ready_after
+                    - time.monotonic()
+                )
                 if left > 0:
                     return left
                 self._pods.apply(await self._say_running(pod))
@@ -82,15 +92,29 @@ class SimulatedNode:
             addresses.of(metadata["uid"]),
             now,
             [_running(container, metadata["uid"], now) for container in pod["spec"]["containers"]],
-            [_completed(container, metadata["uid"], now) for container in pod["spec"].get("initContainers") or ()],
+            [
+                _completed(container, metadata["uid"], now)
+                for container in pod["spec"].get("initContainers") or ()
+            ],
         )
         patch = {"metadata": {"uid": metadata["uid"]}, "status": found}
-        return await self._cluster.patch(PODS, metadata["name"], patch, metadata["namespace"], subresource="status")
+        return await self._cluster.patch(
+            PODS, metadata["name"], patch, metadata["namespace"], subresource="status"
+        )
 
     async def _register(self) -> None:
-        metadata = {"name": NAME, "labels": {"kubernetes.io/hostname": NAME, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}}
+        metadata = {
+            "name": NAME,
+            "labels": {
+                "kubernetes.io/hostname": NAME,
+                "kubernetes.io/os": "linux",
+                "kubernetes.io/arch": "amd64",
+            },
+        }
         try:
-            await self._cluster.create(NODES, {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": {}})
+            await self._cluster.create(
+                NODES, {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": {}}
+            )
         except AlreadyExists:
             log.debug("The node %s was registered before", NAME)
         now = text(time.time())
@@ -102,7 +126,12 @@ class SimulatedNode:
             "lastHeartbeatTime": now,
             "lastTransitionTime": now,
         }
-        made = {"capacity": CAPACITY, "allocatable": CAPACITY, "conditions": [ready], "addresses": [{"type": "Hostname", "address": NAME}]}
+        made = {
+            "capacity": CAPACITY,
+            "allocatable": CAPACITY,
+            "conditions": [ready],
+            "addresses": [{"type": "Hostname", "address": NAME}],
+        }
         await self._cluster.patch(NODES, NAME, {"status": made}, subresource="status")
 
 
@@ -112,10 +141,14 @@ class SimulatedLogs:
     def __init__(self, path: Path | None) -> None:
         self._path = path
 
-    def __call__(self, pod: Object, container: str, options: LogOptions) -> AsyncGenerator[bytes, None]:
+    def __call__(
+        self, pod: Object, container: str, options: LogOptions
+    ) -> AsyncGenerator[bytes, None]:
         return self._pieces(pod, container, options)
 
-    async def _pieces(self, pod: Object, container: str, options: LogOptions) -> AsyncGenerator[bytes, None]:
+    async def _pieces(
+        self, pod: Object, container: str, options: LogOptions
+    ) -> AsyncGenerator[bytes, None]:
         if options.previous or (pod.get("status") or {}).get("phase") != "Running":
             raise LogsUnavailable(why_not(pod, container, options.previous))
         if self._path is None:
@@ -133,19 +166,50 @@ async def absent(cluster: Cluster, name: str) -> None:
         held = await cluster.get(NODES, name)
     except NotFound:
         return
-    known = next((found for found in (held.get("status") or {}).get("conditions") or () if found["type"] == "Ready"), None)
+    known = next(
+        (
+            found
+            for found in (held.get("status") or {}).get("conditions") or ()
+            if found["type"] == "Ready"
+        ),
+        None,
+    )
     if known is None or known["status"] != "True":
         return
     now = text(time.time())
-    unknown = {**known, "status": "Unknown", "reason": "NodeStatusUnknown", "message": "the cluster runs without this node"}
-    await cluster.patch(NODES, name, {"status": {"conditions": [{**unknown, "lastTransitionTime": now}]}}, subresource="status")
+    unknown = {
+        **known,
+        "status": "Unknown",
+        "reason": "NodeStatusUnknown",
+        "message": "the cluster runs without this node",
+    }
+    await cluster.patch(
+        NODES,
+        name,
+        {"status": {"conditions": [{**unknown, "lastTransitionTime": now}]}},
+        subresource="status",
+    )
 
 
 def _running(container: Object, uid: str, now: float) -> ContainerState:
     prefix = f"simulated://{uid}/{container['name']}/"
-    return ContainerState(container["name"], container["image"], prefix, 1, reason="", started_at=now, ready=True, started=True)
+    return ContainerState(
+        container["name"],
+        container["image"],
+        prefix,
+        1,
+        reason="",
+        started_at=now,
+        ready=True,
+        started=True,
+    )
 
 
 def _completed(container: Object, uid: str, now: float) -> ContainerState:
-    prefix, ended = f"simulated://{uid}/{container['name']}/", Ended(0, "Completed", now, now, attempt=1)
-    return ContainerState(container["name"], container["image"], prefix, 1, over=True, ended=ended, ready=True)
+    prefix, ended = (
+        f"simulated://{uid}/{container['name']}/",
+        Ended(0, "Completed", now, now, attempt=1),
+    )
+    return ContainerState(
+        container["name"], container["image"], prefix, 1, over=True, ended=ended, ready=True
+    )

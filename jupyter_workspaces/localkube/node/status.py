@@ -56,12 +56,19 @@ def build(
     """A whole status; conditions that did not turn keep their time, those that others wrote stay."""
     before = pod.get("status") or {}
     policy = pod["spec"].get("restartPolicy", "Always")
-    initialized = all(state.over and state.ended is not None and state.ended.exit_code == 0 for state in init_containers)
+    initialized = all(
+        state.over and state.ended is not None and state.ended.exit_code == 0
+        for state in init_containers
+    )
     ready = initialized and not ending and all(state.ready for state in containers)
     reason, message = ("", "") if ready else _unready([*init_containers, *containers])
     conditions = {
         "PodScheduled": (True, "", ""),
-        "Initialized": (initialized, "" if initialized else "ContainersNotInitialized", "" if initialized else message),
+        "Initialized": (
+            initialized,
+            "" if initialized else "ContainersNotInitialized",
+            "" if initialized else message,
+        ),
         "ContainersReady": (ready, reason, message),
         "Ready": (ready, reason, message),
     }
@@ -70,7 +77,9 @@ def build(
         "hostIP": "127.0.0.1",
         "hostIPs": [{"ip": "127.0.0.1"}],
         "startTime": text(started_at),
-        "conditions": _conditions(before.get("conditions") or (), conditions, now or datetime.now(timezone.utc)),
+        "conditions": _conditions(
+            before.get("conditions") or (), conditions, now or datetime.now(timezone.utc)
+        ),
         "containerStatuses": [_container(state) for state in containers],
     }
     if status["phase"] == "Failed":
@@ -87,13 +96,25 @@ def text(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _phase(policy: str, containers: Sequence[ContainerState], init_containers: Sequence[ContainerState]) -> str:
-    if any(state.over and state.ended is not None and state.ended.exit_code != 0 for state in init_containers):
+def _phase(
+    policy: str, containers: Sequence[ContainerState], init_containers: Sequence[ContainerState]
+) -> str:
+    if any(
+        state.over and state.ended is not None and state.ended.exit_code != 0
+        for state in init_containers
+    ):
         return "Failed"
     if containers and all(state.over for state in containers) and policy != "Always":
-        return "Succeeded" if all(state.ended is not None and state.ended.exit_code == 0 for state in containers) else "Failed"
+        return (
+            "Succeeded"
+            if all(state.ended is not None and state.ended.exit_code == 0 for state in containers)
+            else "Failed"
+        )
     # A container between two runs still counts as running: the pod is not waiting to begin.
-    if all(state.started_at is not None or state.over or state.ended is not None for state in containers):
+    if all(
+        state.started_at is not None or state.over or state.ended is not None
+        for state in containers
+    ):
         return "Running"
     return "Pending"
 
@@ -102,25 +123,35 @@ def _failure(states: Sequence[ContainerState]) -> str:
     for state in states:
         if state.over and state.ended is not None and state.ended.exit_code != 0:
             last = state.ended.message.rpartition("\n")[2]
-            return f"{state.name} ended with exit code {state.ended.exit_code}" + (f": {last}" if last else "")
+            return f"{state.name} ended with exit code {state.ended.exit_code}" + (
+                f": {last}" if last else ""
+            )
     return ""
 
 
 def _unready(states: Sequence[ContainerState]) -> tuple[str, str]:
     names = [state.name for state in states if not state.ready]
-    waits = next((state.message for state in states if state.started_at is None and state.message), "")
+    waits = next(
+        (state.message for state in states if state.started_at is None and state.message), ""
+    )
     waits = waits or next((state.problem for state in states if state.problem), "")
     return "ContainersNotReady", waits or f"containers with unready status: [{' '.join(names)}]"
 
 
-def _conditions(before: Sequence[Object], wanted: Mapping[str, tuple[bool, str, str]], now: datetime) -> list[dict[str, Any]]:
+def _conditions(
+    before: Sequence[Object], wanted: Mapping[str, tuple[bool, str, str]], now: datetime
+) -> list[dict[str, Any]]:
     held = {found["type"]: found for found in before}
     made: list[dict[str, Any]] = [dict(found) for name, found in held.items() if name not in wanted]
     for name, (good, reason, message) in wanted.items():
         status = "True" if good else "False"
         old = held.get(name) or {}
         moment = old.get("lastTransitionTime") if old.get("status") == status else None
-        condition = {"type": name, "status": status, "lastTransitionTime": moment or now.strftime("%Y-%m-%dT%H:%M:%SZ")}
+        condition = {
+            "type": name,
+            "status": status,
+            "lastTransitionTime": moment or now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        }
         if reason:
             condition |= {"reason": reason, "message": message}
         made.append(condition)
@@ -141,13 +172,19 @@ def _container(state: ContainerState) -> dict[str, Any]:
     if state.container_id:
         found["containerID"] = state.container_id
     if state.over:
-        found |= {"state": _terminated(state, state.ended), "lastState": _terminated(state, state.previous)}
+        found |= {
+            "state": _terminated(state, state.ended),
+            "lastState": _terminated(state, state.previous),
+        }
         return found
     found["lastState"] = _terminated(state, state.ended)
     if state.started_at is not None:
         found["state"] = {"running": {"startedAt": text(state.started_at)}}
     else:
-        found["state"] = {"waiting": {"reason": state.reason} | ({"message": state.message} if state.message else {})}
+        found["state"] = {
+            "waiting": {"reason": state.reason}
+            | ({"message": state.message} if state.message else {})
+        }
     return found
 
 

@@ -61,7 +61,9 @@ class Volumes:
             source, read_only, private = self._known[name]
             if inner := mount.get("subPath") or expand(mount.get("subPathExpr") or "", variables):
                 source = _within(source, inner, writable=not read_only)
-            found.append(Mount(mount["mountPath"], source, read_only or bool(mount.get("readOnly")), private))
+            found.append(
+                Mount(mount["mountPath"], source, read_only or bool(mount.get("readOnly")), private)
+            )
         return found
 
     async def _source(self, volume: Object) -> tuple[Path, bool, bool]:
@@ -84,28 +86,50 @@ class Volumes:
                 written = self._files.below("volumes", name)
                 content: dict[str, tuple[bytes, int]] = {}
                 mode = volume[kind].get("defaultMode", DEFAULT_MODE)
-                for source in volume[kind].get("sources") or () if kind == "projected" else ({kind: volume[kind]},):
+                for source in (
+                    volume[kind].get("sources") or ()
+                    if kind == "projected"
+                    else ({kind: volume[kind]},)
+                ):
                     content |= await self._content(source, mode)
                 _write_files(written, content)
                 return written, True, True
         kind = next((found for found in volume if found != "name"), "nothing")
-        raise Waiting(VOLUME, f"The volume {name} is of type {kind}, which the local cluster does not have.", 60.0)
+        raise Waiting(
+            VOLUME,
+            f"The volume {name} is of type {kind}, which the local cluster does not have.",
+            60.0,
+        )
 
     async def _claim(self, name: str) -> Path:
         try:
             claim = await self._cluster.get(PERSISTENT_VOLUME_CLAIMS, name, self._namespace)
         except NotFound:
-            raise Waiting(VOLUME, f"The volume claim {name} does not exist. Make it, or take another one.", 1.0) from None
-        bound = (claim.get("status") or {}).get("phase") == "Bound" and claim["spec"].get("volumeName")
+            raise Waiting(
+                VOLUME,
+                f"The volume claim {name} does not exist. Make it, or take another one.",
+                1.0,
+            ) from None
+        bound = (claim.get("status") or {}).get("phase") == "Bound" and claim["spec"].get(
+            "volumeName"
+        )
         if not bound:
             raise Waiting(VOLUME_PENDING, f"The volume claim {name} has no volume yet.", 0.2)
         try:
             volume = await self._cluster.get(PERSISTENT_VOLUMES, bound)
         except NotFound:
-            raise Waiting(VOLUME, f"The volume {bound} of the claim {name} is gone, and its files with it.", 10.0) from None
+            raise Waiting(
+                VOLUME,
+                f"The volume {bound} of the claim {name} is gone, and its files with it.",
+                10.0,
+            ) from None
         host = volume["spec"].get("hostPath") or volume["spec"].get("local")
         if not host:
-            raise Waiting(VOLUME, f"The volume {bound} of the claim {name} is not a folder of this computer.", 60.0)
+            raise Waiting(
+                VOLUME,
+                f"The volume {bound} of the claim {name} is not a folder of this computer.",
+                60.0,
+            )
         path = Path(host["path"])
         if not await asyncio.to_thread(self._is_folder, path):
             raise Waiting(VOLUME, f"The folder {path} of the claim {name} does not exist.")
@@ -119,19 +143,30 @@ class Volumes:
 
     async def _content(self, source: Object, mode: int) -> dict[str, tuple[bytes, int]]:
         if (secret := source.get("secret")) is not None:
-            return await self._of_object(SECRETS, secret, secret.get("secretName") or secret.get("name", ""), mode)
+            return await self._of_object(
+                SECRETS, secret, secret.get("secretName") or secret.get("name", ""), mode
+            )
         if (config := source.get("configMap")) is not None:
             return await self._of_object(CONFIG_MAPS, config, config.get("name", ""), mode)
         if (downward := source.get("downwardAPI")) is not None:
             return {
-                item["path"]: (field_value(self._pod, item, "127.0.0.1").encode(), item.get("mode", mode))
+                item["path"]: (
+                    field_value(self._pod, item, "127.0.0.1").encode(),
+                    item.get("mode", mode),
+                )
                 for item in downward.get("items") or ()
             }
         if (token := source.get("serviceAccountToken")) is not None:
             return await self._token(token, mode)
-        raise Waiting(VOLUME, f"A projected volume asks for {', '.join(source)}, which the local cluster does not have.", 60.0)
+        raise Waiting(
+            VOLUME,
+            f"A projected volume asks for {', '.join(source)}, which the local cluster does not have.",
+            60.0,
+        )
 
-    async def _of_object(self, resource: Any, wanted: Object, name: str, mode: int) -> dict[str, tuple[bytes, int]]:
+    async def _of_object(
+        self, resource: Any, wanted: Object, name: str, mode: int
+    ) -> dict[str, tuple[bytes, int]]:
         try:
             held = await self._cluster.get(resource, name, self._namespace)
         except NotFound:
@@ -150,28 +185,49 @@ class Volumes:
         return found
 
     async def _token(self, wanted: Object, mode: int) -> dict[str, tuple[bytes, int]]:
-        account, metadata = self._pod["spec"].get("serviceAccountName") or "default", self._pod["metadata"]
-        holder = {"apiVersion": "v1", "kind": "Pod", "name": metadata["name"], "uid": metadata["uid"]}
-        spec: dict[str, Any] = {"expirationSeconds": wanted.get("expirationSeconds", TOKEN_SECONDS), "boundObjectRef": holder}
+        account, metadata = (
+            self._pod["spec"].get("serviceAccountName") or "default",
+            self._pod["metadata"],
+        )
+        holder = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "name": metadata["name"],
+            "uid": metadata["uid"],
+        }
+        spec: dict[str, Any] = {
+            "expirationSeconds": wanted.get("expirationSeconds", TOKEN_SECONDS),
+            "boundObjectRef": holder,
+        }
         if wanted.get("audience"):
             spec["audiences"] = [wanted["audience"]]
         body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
         try:
-            answer = await self._cluster.raw("POST", SERVICE_ACCOUNTS.path(self._namespace, account, "token"), body=body)
+            answer = await self._cluster.raw(
+                "POST", SERVICE_ACCOUNTS.path(self._namespace, account, "token"), body=body
+            )
         except NotFound:
             raise self._missing(SERVICE_ACCOUNTS, account) from None
         return {wanted["path"]: (answer["status"]["token"].encode(), mode)}
 
     def _missing(self, resource: Resource, name: str) -> Waiting:
-        return Waiting(CONFIG, f"The {resource.kind} {name} does not exist in {self._namespace}.", 0.2 if name in BROUGHT else 1.0)
+        return Waiting(
+            CONFIG,
+            f"The {resource.kind} {name} does not exist in {self._namespace}.",
+            0.2 if name in BROUGHT else 1.0,
+        )
 
 
 def content_of(held: Object) -> dict[str, bytes]:
     """Keys and values of a Secret or ConfigMap."""
     if held["kind"] == SECRETS.kind:
-        return {key: base64.b64decode(value or "") for key, value in (held.get("data") or {}).items()}
+        return {
+            key: base64.b64decode(value or "") for key, value in (held.get("data") or {}).items()
+        }
     found = {key: value.encode() for key, value in (held.get("data") or {}).items()}
-    return found | {key: base64.b64decode(value) for key, value in (held.get("binaryData") or {}).items()}
+    return found | {
+        key: base64.b64decode(value) for key, value in (held.get("binaryData") or {}).items()
+    }
 
 
 def _write_files(directory: Path, content: Mapping[str, tuple[bytes, int]]) -> None:

@@ -49,7 +49,9 @@ Model = TypeVar("Model", bound=msgspec.Struct)
 JSON = "application/json"
 STALE_SINCE = "Jupyter-Workspaces-Stale-Since"
 OUR_HEADERS = ("If-None-Match", "If-Match")
-OUR_PARAMETERS = frozenset({"revision", "limit", "continue", "sort", "filter", "fields", "watch", "follow"})
+OUR_PARAMETERS = frozenset(
+    {"revision", "limit", "continue", "sort", "filter", "fields", "watch", "follow"}
+)
 
 
 @web.stream_request_body
@@ -106,7 +108,9 @@ class DataHandler(KernelAccess, APIHandler):
     def services(self) -> Services:
         """With trusted headers only for a handler that has asked `permit`: one that forgot to ask reaches nothing."""
         if self.trusts_headers and not self._permitted:
-            raise RuntimeError(f"{type(self).__name__} reached for the cluster before it asked `permit`")
+            raise RuntimeError(
+                f"{type(self).__name__} reached for the cluster before it asked `permit`"
+            )
         return self._services
 
     @property
@@ -130,9 +134,20 @@ class DataHandler(KernelAccess, APIHandler):
     def identity(self) -> Identity | None:
         """Who the trusted headers name; None without them."""
         provider = self.settings["identity_provider"]
-        return provider.identity(self.request.headers) if isinstance(provider, HeaderIdentities) else None
+        return (
+            provider.identity(self.request.headers)
+            if isinstance(provider, HeaderIdentities)
+            else None
+        )
 
-    async def permit(self, verb: str, resource: Resource, namespace: str = "", name: str = "", subresource: str = "") -> None:
+    async def permit(
+        self,
+        verb: str,
+        resource: Resource,
+        namespace: str = "",
+        name: str = "",
+        subresource: str = "",
+    ) -> None:
         """With trusted headers: whether the cluster lets who is named; an empty namespace means all. Otherwise `signed_in` has decided.
 
         A namespace is watched from then on, where the server may not see all of them.
@@ -142,12 +157,16 @@ class DataHandler(KernelAccess, APIHandler):
         if not await self.may(verb, resource, namespace, name, subresource):
             assert self.identity is not None
             why = refusal(self.identity, verb, resource, namespace, name, subresource)
-            raise problems.forbidden(f"You may not do this: {why}. Ask whoever manages the cluster.")
+            raise problems.forbidden(
+                f"You may not do this: {why}. Ask whoever manages the cluster."
+            )
         self._permitted = True
         if namespace:
             await (await self._services.ready()).cluster.reach(namespace)
 
-    async def expect(self, verb: str, resource: Resource, namespace: str = "", name: str = "") -> None:
+    async def expect(
+        self, verb: str, resource: Resource, namespace: str = "", name: str = ""
+    ) -> None:
         """For a POST: whether more than a stranger's body is taken in. The method asks `permit` itself, once the body is read.
 
         The original reads the body first, and tells anybody what is wrong with it (contracts/kubeflow-workspaces.md §1.1): so does this, for
@@ -158,17 +177,31 @@ class DataHandler(KernelAccess, APIHandler):
         if not await self.may(verb, resource, namespace, name):
             assert self.identity is not None
             why = refusal(self.identity, verb, resource, namespace, name)
-            raise problems.forbidden(f"You may not do this: {why}. Ask whoever manages the cluster.")
+            raise problems.forbidden(
+                f"You may not do this: {why}. Ask whoever manages the cluster."
+            )
 
-    async def may(self, verb: str, resource: Resource, namespace: str = "", name: str = "", subresource: str = "") -> bool:
+    async def may(
+        self,
+        verb: str,
+        resource: Resource,
+        namespace: str = "",
+        name: str = "",
+        subresource: str = "",
+    ) -> bool:
         """The answer to `permit`'s question for what only changes an answer. Raises `Problem` 401, 500, 503."""
         if not self.trusts_headers:
             return True
         if self.identity is None:
-            raise Problem(HTTPStatus.UNAUTHORIZED, "Nobody is named as the user of this request. Reach this server through its sign-in.")
+            raise Problem(
+                HTTPStatus.UNAUTHORIZED,
+                "Nobody is named as the user of this request. Reach this server through its sign-in.",
+            )
         services = await self._services.ready()
         try:
-            return await services.access.allowed(self.identity, verb, resource, namespace, name, subresource)
+            return await services.access.allowed(
+                self.identity, verb, resource, namespace, name, subresource
+            )
         except CannotAsk as why:
             raise Problem(HTTPStatus.INTERNAL_SERVER_ERROR, str(why)) from why
 
@@ -186,7 +219,10 @@ class DataHandler(KernelAccess, APIHandler):
     @property
     def to_the_letter(self) -> bool:
         """Whether this request gets the original's headers: it came with trusted headers and asks for nothing of ours (docs/dialects.md)."""
-        asks_ours = any(name in self.request.headers for name in OUR_HEADERS) or OUR_PARAMETERS & self.query.keys()
+        asks_ours = (
+            any(name in self.request.headers for name in OUR_HEADERS)
+            or OUR_PARAMETERS & self.query.keys()
+        )
         return self.trusts_headers and not asks_ours
 
     def set_default_headers(self) -> None:
@@ -210,7 +246,9 @@ class DataHandler(KernelAccess, APIHandler):
         says in `Sec-Fetch-Site` counts then.
         """
         knows_host = not self.trusts_headers
-        if not self.skip_check_origin() and origins.is_cross_site(self.request, self.settings, knows_host=knows_host):
+        if not self.skip_check_origin() and origins.is_cross_site(
+            self.request, self.settings, knows_host=knows_host
+        ):
             raise problems.forbidden("This page's origin may not use the API of this server.")
         return True
 
@@ -234,7 +272,9 @@ class DataHandler(KernelAccess, APIHandler):
         """A checked query parameter, the first of its name; None when absent or empty. Raises `Problem` 422 naming it."""
         return self.parameters({name: wrong})[name]
 
-    def parameters(self, checks: Mapping[str, Callable[[str], str | None]]) -> dict[str, str | None]:
+    def parameters(
+        self, checks: Mapping[str, Callable[[str], str | None]]
+    ) -> dict[str, str | None]:
         """Return checked query parameters. Raises `Problem` 422 that names all invalid ones."""
         found: dict[str, str | None] = {}
         causes: list[Cause] = []
@@ -281,7 +321,9 @@ class DataHandler(KernelAccess, APIHandler):
 
     # What is answered
 
-    def answer(self, data: Any, status: HTTPStatus = HTTPStatus.OK, *, location: str | None = None) -> None:
+    def answer(
+        self, data: Any, status: HTTPStatus = HTTPStatus.OK, *, location: str | None = None
+    ) -> None:
         if location is not None:
             self.set_header("Location", location)
         self.set_status(status)
@@ -293,8 +335,16 @@ class DataHandler(KernelAccess, APIHandler):
             return self.answer(items)
         page, token = chosen.apply(msgspec.to_builtins(items))
         if token is not None:
-            query = [(name, value) for name, values in self.query.items() for value in values if name != "continue"]
-            self.set_header("Link", f'<{self.request.path}?{urlencode([*query, ("continue", token)])}>; rel="next"')
+            query = [
+                (name, value)
+                for name, values in self.query.items()
+                for value in values
+                if name != "continue"
+            ]
+            self.set_header(
+                "Link",
+                f'<{self.request.path}?{urlencode([*query, ("continue", token)])}>; rel="next"',
+            )
         self.answer(page)
 
     def send(self, body: bytes, media: str = JSON) -> None:
@@ -305,9 +355,15 @@ class DataHandler(KernelAccess, APIHandler):
             self.set_header("Content-Encoding", name)
         self.finish(body, set_content_type=media)
 
-    async def pour(self, pieces: AsyncIterable[bytes], media: str, *, at_once: bool = False) -> None:
+    async def pour(
+        self, pieces: AsyncIterable[bytes], media: str, *, at_once: bool = False
+    ) -> None:
         """A body as it comes, compressed as `send` would; `at_once` passes each piece on the moment that it is there."""
-        name = None if at_once else compression.encoding(self.request.headers.get("Accept-Encoding", ""))
+        name = (
+            None
+            if at_once
+            else compression.encoding(self.request.headers.get("Accept-Encoding", ""))
+        )
         self.set_header("Content-Type", media)
         if at_once:
             await self.flush()
@@ -337,7 +393,10 @@ class DataHandler(KernelAccess, APIHandler):
     def unchanged(self, revision: str, *, weak: bool = False) -> bool:
         """Set the ETag of what is read; whether the client has that revision already (then 304 is answered)."""
         self.tag(revision, weak=weak)
-        asked = [part.strip().removeprefix("W/") for part in self.request.headers.get("If-None-Match", "").split(",")]
+        asked = [
+            part.strip().removeprefix("W/")
+            for part in self.request.headers.get("If-None-Match", "").split(",")
+        ]
         if f'"{revision}"' not in asked and "*" not in asked:
             return False
         self.set_status(HTTPStatus.NOT_MODIFIED)
@@ -367,10 +426,17 @@ class DataHandler(KernelAccess, APIHandler):
         if isinstance(error, ClusterError):
             error = problems.from_cluster(error)
         if isinstance(error, asyncio.TimeoutError):
-            error = Problem(HTTPStatus.SERVICE_UNAVAILABLE, "The cluster did not answer in time. Try again in a moment.")
+            error = Problem(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "The cluster did not answer in time. Try again in a moment.",
+            )
         if not isinstance(error, Problem):
             status = HTTPStatus(status_code)
-            text = error.log_message if isinstance(error, web.HTTPError) and error.log_message and status < 500 else status.phrase
+            text = (
+                error.log_message
+                if isinstance(error, web.HTTPError) and error.log_message and status < 500
+                else status.phrase
+            )
             error = Problem(status, text.replace("%%", "%"))
         if isinstance(error, Stale) and "If-Match" in self.request.headers:
             error = error.as_precondition()

@@ -54,5 +54,7 @@ def present(field: str, value: str) -> Iterator[Cause]:
         yield required(field)
 
 
-def pod_metadata(field: str, labels: Mapping[str, str], annotations: Mapping[str, str]) -> Iterator[Cause]:
+def pod_metadata(
+    field: str, labels: Mapping[str, str], annotations: Mapping[str, str]
+) -> Iterator[Cause]:
     yield from check_pod_metadata({"labels": labels, "annotations": annotations}, field)

@@ -26,7 +26,10 @@ class RedirectedHandler(DataHandler):
         self.set_header("Location", self.location)
         if self.request.method == "GET":
             self.set_status(HTTPStatus.MOVED_PERMANENTLY)
-            self.send(f'<a href="{escape(self.location)}">Moved Permanently</a>.\n\n'.encode(), "text/html; charset=utf-8")
+            self.send(
+                f'<a href="{escape(self.location)}">Moved Permanently</a>.\n\n'.encode(),
+                "text/html; charset=utf-8",
+            )
         else:
             self.set_status(HTTPStatus.TEMPORARY_REDIRECT)
             self.finish(set_content_type="text/html; charset=utf-8")
@@ -54,11 +57,16 @@ class NotAllowedHandler(DataHandler):
 
     def set_default_headers(self) -> None:
         super().set_default_headers()
-        self.set_header("Allow", getattr(self, "allow", ""))  # again once an error has cleared the headers
+        self.set_header(
+            "Allow", getattr(self, "allow", "")
+        )  # again once an error has cleared the headers
 
     @signed_in
     async def get(self) -> None:
-        raise Problem(HTTPStatus.METHOD_NOT_ALLOWED, f"{self.request.method} is not possible here; there is {self.allow}.")
+        raise Problem(
+            HTTPStatus.METHOD_NOT_ALLOWED,
+            f"{self.request.method} is not possible here; there is {self.allow}.",
+        )
 
     head = post = put = patch = delete = get
 

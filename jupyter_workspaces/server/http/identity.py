@@ -52,7 +52,9 @@ class HeaderIdentities(IdentityProvider):
 
     user_header = Unicode("kubeflow-userid", config=True, help="Header that names the user.")
     user_prefix = Unicode(":", config=True, help="Cut once from the front of the user's name.")
-    groups_header = Unicode("kubeflow-groups", config=True, help="Header that names a group; one line for each group.")
+    groups_header = Unicode(
+        "kubeflow-groups", config=True, help="Header that names a group; one line for each group."
+    )
     groups_prefix = Unicode("", config=True, help="Cut once from the front of each group's name.")
 
     @default("token")
@@ -73,7 +75,10 @@ class HeaderIdentities(IdentityProvider):
         user = users[0].strip().removeprefix(self.user_prefix) if users else ""
         if not user:
             return None
-        groups = (line.strip().removeprefix(self.groups_prefix) for line in headers.get_list(self.groups_header))
+        groups = (
+            line.strip().removeprefix(self.groups_prefix)
+            for line in headers.get_list(self.groups_header)
+        )
         return Identity(user, tuple(group for group in groups if group))
 
     def get_user(self, handler: web.RequestHandler) -> User | None:
@@ -82,7 +87,8 @@ class HeaderIdentities(IdentityProvider):
 
     def validate_security(self, app: Any, ssl_options: dict[str, Any] | None = None) -> None:
         self.log.warning(
-            "--trusted-header-auth: whoever reaches this port is believed to be who %s says. Let only the proxy reach it.", self.user_header
+            "--trusted-header-auth: whoever reaches this port is believed to be who %s says. Let only the proxy reach it.",
+            self.user_header,
         )
 
 
@@ -105,11 +111,22 @@ class Access:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._cluster = cluster
-        self._lifetimes = {True: Lifetime(allowed_seconds, stale_seconds), False: Lifetime(denied_seconds, denied_seconds)}
-        self._known: StaleCache[tuple[Any, ...], bool] = StaleCache(size=size, silent=no_answer, clock=clock)
+        self._lifetimes = {
+            True: Lifetime(allowed_seconds, stale_seconds),
+            False: Lifetime(denied_seconds, denied_seconds),
+        }
+        self._known: StaleCache[tuple[Any, ...], bool] = StaleCache(
+            size=size, silent=no_answer, clock=clock
+        )
 
     async def allowed(
-        self, identity: Identity, verb: str, resource: Resource, namespace: str = "", name: str = "", subresource: str = ""
+        self,
+        identity: Identity,
+        verb: str,
+        resource: Resource,
+        namespace: str = "",
+        name: str = "",
+        subresource: str = "",
     ) -> bool:
         """An empty namespace means all of them. Raises `CannotAsk`, `ClusterError`; waits at most 5 s for the cluster."""
         key = (identity, verb, resource.group, resource.plural, namespace, name, subresource)
@@ -129,19 +146,51 @@ class Access:
         """Forget all answers and end the requests in flight."""
         await self._known.close()
 
-    async def _ask(self, identity: Identity, verb: str, resource: Resource, namespace: str, name: str, subresource: str) -> bool:
-        attributes = {"verb": verb, "group": resource.group, "version": resource.version, "resource": resource.plural}
-        attributes |= {key: value for key, value in (("namespace", namespace), ("name", name), ("subresource", subresource)) if value}
+    async def _ask(
+        self,
+        identity: Identity,
+        verb: str,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        subresource: str,
+    ) -> bool:
+        attributes = {
+            "verb": verb,
+            "group": resource.group,
+            "version": resource.version,
+            "resource": resource.plural,
+        }
+        attributes |= {
+            key: value
+            for key, value in (
+                ("namespace", namespace),
+                ("name", name),
+                ("subresource", subresource),
+            )
+            if value
+        }
         review = {
             "apiVersion": SUBJECT_ACCESS_REVIEWS.api_version,
             "kind": SUBJECT_ACCESS_REVIEWS.kind,
-            "spec": {"user": identity.user, "groups": list(identity.groups), "resourceAttributes": attributes},
+            "spec": {
+                "user": identity.user,
+                "groups": list(identity.groups),
+                "resourceAttributes": attributes,
+            },
         }
         answer = await self._cluster.raw("POST", SUBJECT_ACCESS_REVIEWS.path(), body=review)
         return bool((answer.get("status") or {}).get("allowed"))
 
 
-def refusal(identity: Identity, verb: str, resource: Resource, namespace: str = "", name: str = "", subresource: str = "") -> str:
+def refusal(
+    identity: Identity,
+    verb: str,
+    resource: Resource,
+    namespace: str = "",
+    name: str = "",
+    subresource: str = "",
+) -> str:
     """What the cluster itself would answer the user (Kubernetes' `Forbidden`)."""
     plural = f"{resource.plural}/{subresource}" if subresource else resource.plural
     title = f"{resource.plural}.{resource.group}" if resource.group else resource.plural
@@ -171,6 +220,8 @@ async def decide(handler: DataHandler) -> None:
     async def nothing(self: DataHandler) -> None:
         pass
 
-    answer = web.authenticated(authorized(nothing))(handler)  # anew for each: `authorized` keeps the first action that it sees
+    answer = web.authenticated(authorized(nothing))(
+        handler
+    )  # anew for each: `authorized` keeps the first action that it sees
     if answer is not None:  # None: sent to the login page
         await answer

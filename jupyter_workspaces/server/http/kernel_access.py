@@ -58,7 +58,9 @@ class Kernels:
     def accepts(self, request: HTTPServerRequest) -> bool:
         """Return whether `Authorization` has the token. URLs are logged, so a token there is ignored."""
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        return scheme.lower() in ("token", "bearer") and hmac.compare_digest(given.strip().encode(), self.token.encode())
+        return scheme.lower() in ("token", "bearer") and hmac.compare_digest(
+            given.strip().encode(), self.token.encode()
+        )
 
     def publish(self, serverapp: Any) -> None:
         """Write the file once the server listens. Raises `OSError`."""
@@ -79,14 +81,18 @@ class Kernels:
         key = options.get("keyfile") or serverapp.keyfile or certificate
         asks = bool(options.get("ca_certs") or serverapp.client_ca)
         if serverapp.sock:
-            return KernelFile(f"http://localhost{serverapp.base_url}", self.token, socket=str(serverapp.sock))
+            return KernelFile(
+                f"http://localhost{serverapp.base_url}", self.token, socket=str(serverapp.sock)
+            )
         host = _EVERYWHERE.get(serverapp.ip, serverapp.ip)
         scheme = "https" if certificate else "http"
         address = f"[{host}]" if ":" in host else host
         return KernelFile(
             f"{scheme}://{address}:{serverapp.port}{serverapp.base_url}",
             self.token,
-            first_certificate(Path(certificate).read_bytes()).decode("ascii", "replace") if certificate else "",
+            first_certificate(Path(certificate).read_bytes()).decode("ascii", "replace")
+            if certificate
+            else "",
             str(Path(certificate).absolute()) if asks and certificate else "",
             str(Path(key).absolute()) if asks and key else "",
         )

@@ -64,7 +64,14 @@ class Selection:
     @property
     def name(self) -> str | None:
         """Return the name that the selector requires, None if several names match."""
-        return next((one.exact for one in self.filters if one.path == ("name",) and one.equal and one.exact is not None), None)
+        return next(
+            (
+                one.exact
+                for one in self.filters
+                if one.path == ("name",) and one.equal and one.exact is not None
+            ),
+            None,
+        )
 
     def apply(self, items: Sequence[Object]) -> tuple[list[Object], str | None]:
         """The page, and the token for the next one if there is more."""
@@ -73,7 +80,9 @@ class Selection:
             found.sort(key=_sort_key(path.removeprefix("-")), reverse=path.startswith("-"))
         start = self._start(found)
         end = len(found) if self.limit is None else start + self.limit
-        token = _token(Position(*_identity(found[end - 1]), end)) if start < end < len(found) else None
+        token = (
+            _token(Position(*_identity(found[end - 1]), end)) if start < end < len(found) else None
+        )
         page = found[start:end]
         return [_projected(item, self.fields) for item in page] if self.fields else page, token
 
@@ -81,7 +90,10 @@ class Selection:
         if self.after is None:
             return 0
         last = (self.after.namespace, self.after.name)
-        return next((index + 1 for index, item in enumerate(found) if _identity(item) == last), min(self.after.count, len(found)))
+        return next(
+            (index + 1 for index, item in enumerate(found) if _identity(item) == last),
+            min(self.after.count, len(found)),
+        )
 
 
 def selection(arguments: Callable[[str], list[str]]) -> Selection | None:
@@ -94,10 +106,19 @@ def selection(arguments: Callable[[str], list[str]]) -> Selection | None:
     for text in given["filter"]:
         path, sign, pattern = text.partition("=")
         if not sign or not path.strip("!"):
-            causes.append(invalid("filter", text, "must be PATH=VALUE or PATH!=VALUE, such as state=Running"))
+            causes.append(
+                invalid("filter", text, "must be PATH=VALUE or PATH!=VALUE, such as state=Running")
+            )
         try:
             exact = None if set(pattern) & _WILDCARDS else pattern
-            filters.append(Filter(tuple(path.removesuffix("!").split(".")), wildcards(pattern), not path.endswith("!"), exact))
+            filters.append(
+                Filter(
+                    tuple(path.removesuffix("!").split(".")),
+                    wildcards(pattern),
+                    not path.endswith("!"),
+                    exact,
+                )
+            )
         except PatternError as error:
             causes.append(invalid("filter", text, str(error)))
     for text in given["limit"][:1]:
@@ -108,13 +129,20 @@ def selection(arguments: Callable[[str], list[str]]) -> Selection | None:
     for text in given["continue"][:1]:
         after = _position(text)
         if after is None:
-            causes.append(invalid("continue", text, "is not what an earlier page gave as its continuation"))
+            causes.append(
+                invalid("continue", text, "is not what an earlier page gave as its continuation")
+            )
     sort, fields = _split(given["sort"]), _split(given["fields"])
     for name, wanted in (("filter", given["filter"]), ("sort", sort), ("fields", fields)):
         if len(wanted) > MOST[name]:
             causes.append(invalid(name, len(wanted), f"may be given at most {MOST[name]} times"))
-    if any(len(path) > PATH_LENGTH for path in (*sort, *fields, *(text.partition("=")[0] for text in given["filter"]))):
-        causes.append(invalid("filter, sort or fields", "…", f"a path has at most {PATH_LENGTH} letters"))
+    if any(
+        len(path) > PATH_LENGTH
+        for path in (*sort, *fields, *(text.partition("=")[0] for text in given["filter"]))
+    ):
+        causes.append(
+            invalid("filter, sort or fields", "…", f"a path has at most {PATH_LENGTH} letters")
+        )
     if causes:
         raise problems.invalid(causes)
     return Selection(tuple(filters), sort, fields, limit, after)
@@ -134,7 +162,9 @@ def _token(position: Position) -> str:
 
 def _position(token: str) -> Position | None:
     try:
-        return msgspec.json.decode(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)), type=Position)
+        return msgspec.json.decode(
+            base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)), type=Position
+        )
     except (ValueError, binascii.Error, msgspec.DecodeError):
         return None
 

@@ -19,7 +19,13 @@ from urllib.parse import urlsplit
 from tornado.httputil import HTTPServerRequest
 
 
-def is_cross_site(request: HTTPServerRequest, settings: Mapping[str, Any], *, knows_host: bool = True, lets_navigate: bool = True) -> bool:
+def is_cross_site(
+    request: HTTPServerRequest,
+    settings: Mapping[str, Any],
+    *,
+    knows_host: bool = True,
+    lets_navigate: bool = True,
+) -> bool:
     """Return whether a browser sent this request for a page of another, untrusted site.
 
     Another port of this host is another site. `settings` are the web application's, of which
@@ -83,7 +89,10 @@ def is_trusted(origin: str, settings: Mapping[str, Any]) -> bool:
     """
     if not _origin_of(origin):
         return False
-    allowed, pattern = str(settings.get("allow_origin") or ""), str(settings.get("allow_origin_pat") or "")
+    allowed, pattern = (
+        str(settings.get("allow_origin") or ""),
+        str(settings.get("allow_origin_pat") or ""),
+    )
     if allowed:
         return allowed == "*" or allowed.lower() == origin.lower()
     return pattern != "" and re.fullmatch(pattern, origin) is not None

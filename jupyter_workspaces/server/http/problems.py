@@ -17,7 +17,9 @@ MOST_CAUSES = 100
 class Problem(Exception):
     """`cause` goes to the client as it is; absent where the contract has none."""
 
-    def __init__(self, status: HTTPStatus, message: str, cause: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, status: HTTPStatus, message: str, cause: dict[str, Any] | None = None
+    ) -> None:
         super().__init__(message)
         self.status, self.message, self.cause = status, message, cause
 
@@ -56,7 +58,9 @@ def forbidden(message: str) -> Problem:
 
 
 def taken(what: str, name: str) -> Problem:
-    return Problem(HTTPStatus.CONFLICT, f"There is a {what} named {name} already; choose another name.", {})
+    return Problem(
+        HTTPStatus.CONFLICT, f"There is a {what} named {name} already; choose another name.", {}
+    )
 
 
 def stale() -> Problem:
@@ -65,15 +69,27 @@ def stale() -> Problem:
 
 def conflict(message: str) -> Problem:
     """The cluster's own state is against it."""
-    return Problem(HTTPStatus.CONFLICT, "This cannot be done now.", {"conflict_cause": [{"origin": "KUBERNETES", "message": message}]})
+    return Problem(
+        HTTPStatus.CONFLICT,
+        "This cannot be done now.",
+        {"conflict_cause": [{"origin": "KUBERNETES", "message": message}]},
+    )
 
 
-def invalid(causes: Iterable[Cause], origin: str = "INTERNAL", message: str | None = None) -> Problem:
+def invalid(
+    causes: Iterable[Cause], origin: str = "INTERNAL", message: str | None = None
+) -> Problem:
     """422. Without a message the first causes are told."""
     found = list(islice(causes, MOST_CAUSES))
-    errors_ = [{"origin": origin, "type": cause.reason, "field": cause.field, "message": cause.message} for cause in found]
+    errors_ = [
+        {"origin": origin, "type": cause.reason, "field": cause.field, "message": cause.message}
+        for cause in found
+    ]
     if message is None:
-        message = "; ".join(f"{cause.field}: {cause.message}" for cause in found[:3]) or "The request is not valid."
+        message = (
+            "; ".join(f"{cause.field}: {cause.message}" for cause in found[:3])
+            or "The request is not valid."
+        )
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, message, {"validation_errors": errors_})
 
 
@@ -85,18 +101,27 @@ def from_cluster(error: errors.ClusterError, what: str = "object", name: str = "
         case errors.NotFound():
             return not_found(f"There is no {what} named {name}." if name else error.message)
         case errors.Invalid():
-            return invalid(error.causes or (Cause("FieldValueInvalid", error.message),), "KUBERNETES")
+            return invalid(
+                error.causes or (Cause("FieldValueInvalid", error.message),), "KUBERNETES"
+            )
         case errors.Conflict():
             return conflict(error.message)
         case errors.Forbidden():
-            return forbidden(f"You may not do this: {error.message}. Ask whoever manages the cluster.")
+            return forbidden(
+                f"You may not do this: {error.message}. Ask whoever manages the cluster."
+            )
         case errors.Unauthorized():
             text = "The cluster does not accept our credentials any more. Sign in to it again, then retry."
             return Problem(HTTPStatus.SERVICE_UNAVAILABLE, text)
         case errors.Unreachable():
-            return Problem(HTTPStatus.SERVICE_UNAVAILABLE, f"The cluster does not answer: {error.message}. Try again in a moment.")
+            return Problem(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                f"The cluster does not answer: {error.message}. Try again in a moment.",
+            )
         case errors.BadRequest():
             return bad_request(error.message)
     if error.status == HTTPStatus.INSUFFICIENT_STORAGE:
         return Problem(HTTPStatus.INSUFFICIENT_STORAGE, error.message)
-    return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, f"The cluster could not do it: {error.message}")
+    return Problem(
+        HTTPStatus.INTERNAL_SERVER_ERROR, f"The cluster could not do it: {error.message}"
+    )

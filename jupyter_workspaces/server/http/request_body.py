@@ -26,7 +26,9 @@ class Received:
         self._chunks: list[bytes] = []
         self._size = self._limit = 0
         if (setter := getattr(request.connection, "set_max_body_size", None)) is not None:
-            setter(PASSED_BYTES)  # Tornado refuses a longer one with 400; the connection's next request begins anew
+            setter(
+                PASSED_BYTES
+            )  # Tornado refuses a longer one with 400; the connection's next request begins anew
 
     @property
     def body(self) -> bytes:
@@ -42,12 +44,19 @@ class Received:
         """Whether the headers say that the body is no longer than this; a chunked one does not say it."""
         headers = self._request.headers
         length = headers.get("Content-Length", "0")
-        return "Transfer-Encoding" not in headers and length.isdecimal() and len(length) < 19 and int(length) <= size
+        return (
+            "Transfer-Encoding" not in headers
+            and length.isdecimal()
+            and len(length) < 19
+            and int(length) <= size
+        )
 
     def take(self, limit: int) -> None:
         """Keep up to this many bytes, and one more. Raises `Problem` 413 for a body that announces far more than that."""
         if "Content-Length" in self._request.headers and not self.announces_at_most(PASSED_BYTES):
-            raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is larger than {limit} bytes.")
+            raise Problem(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is larger than {limit} bytes."
+            )
         self._limit = limit + 1
 
     def drop(self) -> None:

@@ -75,31 +75,54 @@ class ApiRouter(Router):
     """
 
     def __init__(
-        self, application: Application, prefix: str, routes: Sequence[Route], others: Others, *, to_the_letter: bool, whole: bool
+        self,
+        application: Application,
+        prefix: str,
+        routes: Sequence[Route],
+        others: Others,
+        *,
+        to_the_letter: bool,
+        whole: bool,
     ) -> None:
         self._application, self._routes, self._others = application, routes, others
-        self._prefix, self._to_the_letter, self._whole = unquote(prefix).strip("/"), to_the_letter, whole
+        self._prefix, self._to_the_letter, self._whole = (
+            unquote(prefix).strip("/"),
+            to_the_letter,
+            whole,
+        )
 
     def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> HTTPMessageDelegate | None:
         path, method = unquote_to_bytes(request.path).decode(errors="replace"), request.method or ""
         parts = self._below(path)
         if parts is None and not self._whole:
             return None
-        found = [(route, values) for route in self._routes if parts is not None and (values := route.match(parts)) is not None]
+        found = [
+            (route, values)
+            for route in self._routes
+            if parts is not None and (values := route.match(parts)) is not None
+        ]
         for route, values in found:
             if method in route.methods or (method in route.ours and self._is_ours(request)):
                 arguments = [value.encode() for value in values]
-                return self._application.get_handler_delegate(request, route.handler, path_args=arguments)
+                return self._application.get_handler_delegate(
+                    request, route.handler, path_args=arguments
+                )
         if (fixed := self._fixed(method, path)) is not None:
             location = quote(fixed, safe=_SAFE) + (f"?{request.query}" if request.query else "")
             return self._other(request, self._others.redirected, location=location)
-        allow = {known for route, _ in found for known in (route.methods if self._to_the_letter else (*route.methods, *route.ours))}
+        allow = {
+            known
+            for route, _ in found
+            for known in (route.methods if self._to_the_letter else (*route.methods, *route.ours))
+        }
         if allow:
             answering = self._others.options if method == "OPTIONS" else self._others.not_allowed
             return self._other(request, answering, allow=", ".join(sorted({*allow, "OPTIONS"})))
         return self._other(request, self._others.not_found)
 
-    def _other(self, request: HTTPServerRequest, handler: type[RequestHandler], **told: str) -> HTTPMessageDelegate:
+    def _other(
+        self, request: HTTPServerRequest, handler: type[RequestHandler], **told: str
+    ) -> HTTPMessageDelegate:
         return self._application.get_handler_delegate(request, handler, told)
 
     def _below(self, path: str) -> list[str] | None:
@@ -109,7 +132,11 @@ class ApiRouter(Router):
 
     def _is_ours(self, request: HTTPServerRequest) -> bool:
         """The original's clients send no patches: to them its routes have no PATCH."""
-        return not self._to_the_letter or request.method != "PATCH" or "patch+json" in request.headers.get("Content-Type", "").lower()
+        return (
+            not self._to_the_letter
+            or request.method != "PATCH"
+            or "patch+json" in request.headers.get("Content-Type", "").lower()
+        )
 
     def _fixed(self, method: str, path: str) -> str | None:
         """The address that this one misspells: a slash too many or too few, another case, dots. Only one that has the same method."""
@@ -118,7 +145,10 @@ class ApiRouter(Router):
             return None
         for tail in (parts[len(head) :], [*parts[len(head) :], ""]):
             for route in self._routes:
-                if method in (*route.methods, *route.ours) and (near := route.nearly(tail)) is not None:
+                if (
+                    method in (*route.methods, *route.ours)
+                    and (near := route.nearly(tail)) is not None
+                ):
                     found = "/" + "/".join([*head, *near])
                     return None if found == path else found
         return None

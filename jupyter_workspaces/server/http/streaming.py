@@ -45,7 +45,9 @@ class StreamHandler(DataHandler):
         if self.request.connection is not None:
             self.request.connection.stream.set_nodelay(True)  # type: ignore[attr-defined]
         try:
-            subscription = feed.subscribe(namespace, self.request.headers.get("Last-Event-ID"), kinds=kinds)
+            subscription = feed.subscribe(
+                namespace, self.request.headers.get("Last-Event-ID"), kinds=kinds
+            )
             with services.cluster.hold(namespace):
                 async with aclosing(subscription) as events:
                     async for event in events:
@@ -77,5 +79,7 @@ class EventStreamHandler(StreamHandler):
         namespace = self.parameter("namespace", dns_label)
         await self.permit("watch", WORKSPACES, namespace or "")
         # Who may make workspaces somewhere may see what they can be made of (contract §5.2, `namespaceFilter`).
-        kinds = await self.may("list", WORKSPACE_KINDS) or await self.may("create", WORKSPACES, namespace or "")
+        kinds = await self.may("list", WORKSPACE_KINDS) or await self.may(
+            "create", WORKSPACES, namespace or ""
+        )
         await self.stream(namespace, kinds=kinds)

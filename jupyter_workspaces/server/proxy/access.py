@@ -77,7 +77,9 @@ class Elsewhere(web.HTTPError):
 class Absent(web.HTTPError):
     """The workspace cannot be reached now; `steps` tell how far its start is, where it starts."""
 
-    def __init__(self, why: Unavailable, steps: Sequence[Step] = (), status: int | None = None) -> None:
+    def __init__(
+        self, why: Unavailable, steps: Sequence[Step] = (), status: int | None = None
+    ) -> None:
         super().__init__(status or why.status)
         self.why, self.steps = why, steps
 
@@ -87,11 +89,15 @@ class ConnectHandler(KernelAccess, JupyterHandler):
 
     auth_resource = "workspaces"
     action = ""
-    _track_activity = False  # a workspace that is used does not keep the server in front of it alive
+    _track_activity = (
+        False  # a workspace that is used does not keep the server in front of it alive
+    )
     place: Place
     services: Services
     shows_steps = False
-    link: tuple[str, str] | None = None  # an address and its words, for a page that leads elsewhere instead of going on by itself
+    link: tuple[str, str] | None = (
+        None  # an address and its words, for a page that leads elsewhere instead of going on by itself
+    )
     _is_absent = False
     reads_only = False  # whoever uses the programs in a workspace changes what is in it: that is `update`, not `get`
 
@@ -105,15 +111,31 @@ class ConnectHandler(KernelAccess, JupyterHandler):
         origins.drop_unreadable_referer(self.request)
         await self.authenticate()
         if not self.token_authenticated and self._is_cross_site():
-            raise Refused(403, "This request comes from a page of another site, so it was not passed on.", "CrossOrigin")
+            raise Refused(
+                403,
+                "This request comes from a page of another site, so it was not passed on.",
+                "CrossOrigin",
+            )
         action = self.action or ("read" if self.request.method in _READS else "write")
-        allowed = await ensure_async(self.authorizer.is_authorized(self, self.current_user, action, self.auth_resource))
+        allowed = await ensure_async(
+            self.authorizer.is_authorized(self, self.current_user, action, self.auth_resource)
+        )
         if not allowed:
-            raise Refused(403, f"You may not {action} workspaces on this server. Ask whoever manages it.", "NotAllowed")
+            raise Refused(
+                403,
+                f"You may not {action} workspaces on this server. Ask whoever manages it.",
+                "NotAllowed",
+            )
         if action != "read" and not self.from_our_pages():
-            raise Refused(403, "This request does not say which page it comes from, so it was not passed on.", "CrossOrigin")
+            raise Refused(
+                403,
+                "This request does not say which page it comes from, so it was not passed on.",
+                "CrossOrigin",
+            )
         try:
-            self.services = await cast(Services, self.settings["jupyter_workspaces"]).ready(CLUSTER_SECONDS, stale=True)
+            self.services = await cast(Services, self.settings["jupyter_workspaces"]).ready(
+                CLUSTER_SECONDS, stale=True
+            )
         except Problem as problem:
             raise Absent(Unavailable("cluster", problem.message)) from problem
         if isinstance(self.identity_provider, HeaderIdentities):
@@ -122,9 +144,15 @@ class ConnectHandler(KernelAccess, JupyterHandler):
             async with timeout(CLUSTER_SECONDS):
                 await self.services.cluster.reach(self.place.namespace)
         except Forbidden as error:
-            raise Refused(403, f"{error.message}. Ask whoever manages the cluster.", "NotAllowed") from error
+            raise Refused(
+                403, f"{error.message}. Ask whoever manages the cluster.", "NotAllowed"
+            ) from error
         except (ClusterError, asyncio.TimeoutError) as error:
-            raise Absent(Unavailable("cluster", str(error) or "The cluster did not answer in time. Trying again.")) from error
+            raise Absent(
+                Unavailable(
+                    "cluster", str(error) or "The cluster did not answer in time. Trying again."
+                )
+            ) from error
 
     async def authenticate(self) -> None:
         """Set `current_user`. Raises `Refused`, or `Elsewhere` the login page for a person who navigates."""
@@ -132,22 +160,40 @@ class ConnectHandler(KernelAccess, JupyterHandler):
             await super().prepare(_redirect_to_login=False)
         except web.HTTPError as error:
             if error.status_code == 400:
-                raise Refused(400, "The query of this address is not text in UTF-8.", "BadRequest") from error
+                raise Refused(
+                    400, "The query of this address is not text in UTF-8.", "BadRequest"
+                ) from error
             if not self.check_host():
-                raise Refused(403, f"This server is not known as {self.request.host}.", "UnknownHost") from None
+                raise Refused(
+                    403, f"This server is not known as {self.request.host}.", "UnknownHost"
+                ) from None
         if not self.current_user:
-            if self.navigates and "login_url" in self.settings and not isinstance(self.identity_provider, HeaderIdentities):
-                url = self.get_login_url()  # JupyterHub's names the hub, and where to go on stands in a cookie
-                raise Elsewhere(url if "?" in url else url_concat(url, {"next": self.request.uri or ""}))
+            if (
+                self.navigates
+                and "login_url" in self.settings
+                and not isinstance(self.identity_provider, HeaderIdentities)
+            ):
+                url = (
+                    self.get_login_url()
+                )  # JupyterHub's names the hub, and where to go on stands in a cookie
+                raise Elsewhere(
+                    url if "?" in url else url_concat(url, {"next": self.request.uri or ""})
+                )
             status = 401 if isinstance(self.identity_provider, HeaderIdentities) else 403
-            raise Refused(status, "You are not signed in to this server, or no longer. Sign in and try again.", "NotSignedIn")
+            raise Refused(
+                status,
+                "You are not signed in to this server, or no longer. Sign in and try again.",
+                "NotSignedIn",
+            )
 
     async def _ask_cluster(self, provider: HeaderIdentities) -> None:
         """Whether the cluster lets who the headers name. Raises `Refused`, `Absent`."""
         identity = provider.identity(self.request.headers)
         verb = "get" if self.reads_only and self.request.method in _READS else "update"
         try:
-            if identity and await self.services.access.allowed(identity, verb, WORKSPACES, self.place.namespace, self.place.name):
+            if identity and await self.services.access.allowed(
+                identity, verb, WORKSPACES, self.place.namespace, self.place.name
+            ):
                 return
         except CannotAsk as why:
             raise Refused(500, str(why), "CannotAsk") from why
@@ -155,7 +201,11 @@ class ConnectHandler(KernelAccess, JupyterHandler):
             raise Absent(Unavailable("cluster", error.message)) from error
         assert identity is not None  # `prepare` has refused nobody
         why_not = refusal(identity, verb, WORKSPACES, self.place.namespace, self.place.name)
-        raise Refused(403, f"You may not open this workspace: {why_not}. Ask whoever manages the cluster.", "NotAllowed")
+        raise Refused(
+            403,
+            f"You may not open this workspace: {why_not}. Ask whoever manages the cluster.",
+            "NotAllowed",
+        )
 
     def check_xsrf_cookie(self) -> None:
         """Do nothing: the apps in workspaces do not know our `_xsrf`.
@@ -172,7 +222,11 @@ class ConnectHandler(KernelAccess, JupyterHandler):
         if not origins.is_cross_site(self.request, self.settings, lets_navigate=not self.action):
             return False
         own = f"{self.base_url}{self.place.path[1:]}"
-        inside = not self.action and "Origin" not in self.request.headers and origins.is_page_below(self.request, own)
+        inside = (
+            not self.action
+            and "Origin" not in self.request.headers
+            and origins.is_page_below(self.request, own)
+        )
         return self.request.method not in ("GET", "HEAD") or not inside
 
     def from_our_pages(self) -> bool:
@@ -209,7 +263,12 @@ class ConnectHandler(KernelAccess, JupyterHandler):
             names = frozenset((provider.user_header.lower(), provider.groups_header.lower()))
             front = Front(names, identity.user if identity is not None else "")
         passing = self.settings.get(PASSING) or Passing()
-        return Guard(provider.get_cookie_name(self), frozenset(token for token in tokens if token), front, passing)
+        return Guard(
+            provider.get_cookie_name(self),
+            frozenset(token for token in tokens if token),
+            front,
+            passing,
+        )
 
     def addresses(self, path: PublicPath) -> Addresses:
         """Return the addresses of a workspace's port, for its headers."""
@@ -221,21 +280,34 @@ class ConnectHandler(KernelAccess, JupyterHandler):
         return f"{self.base_url}workspace/status/{self.place.namespace}/{self.place.name}/{self.place.port_id}"
 
     def public_path(self, target: Target) -> PublicPath:
-        return PublicPath(self.base_url, target.path, target.remove_prefix, target.netloc, self.request.host, self.request.protocol)
+        return PublicPath(
+            self.base_url,
+            target.path,
+            target.remove_prefix,
+            target.netloc,
+            self.request.host,
+            self.request.protocol,
+        )
 
     async def find(self) -> Target:
         """Where the workspace answers. Raises `Absent`."""
         try:
             return resolve(self.services.cluster, self.place)
         except Unavailable as why:
-            if not self.navigates and not self.shows_steps and (target := await self._slow_down()) is not None:
+            if (
+                not self.navigates
+                and not self.shows_steps
+                and (target := await self._slow_down()) is not None
+            ):
                 return target
             raise await self.absent(why) from why
 
     async def _slow_down(self) -> Target | None:
         """Delay frequent requests to an unreachable workspace. Returns its target if it recovers."""
         refusals = self.upstreams.refusals
-        user = "" if self.token_authenticated else getattr(self.current_user, "username", "")  # Jupyter names programs at random
+        user = (
+            "" if self.token_authenticated else getattr(self.current_user, "username", "")
+        )  # Jupyter names programs at random
         client = (self.place.namespace, self.place.name, self.request.remote_ip, user)
         left = refusals.pause(client)
         refusals.waiting += 1
@@ -276,7 +348,9 @@ class ConnectHandler(KernelAccess, JupyterHandler):
         except (Problem, ClusterError, asyncio.TimeoutError):
             return Absent(why)  # the page says what it knows without them
         steps = [Step(step.name, step.state, step.seconds) for step in progress.steps]
-        if steps and all(step.state == "done" for step in steps):  # ready, says the cluster, yet nothing answers
+        if steps and all(
+            step.state == "done" for step in steps
+        ):  # ready, says the cluster, yet nothing answers
             steps[-1] = Step(steps[-1].name, "current")
         return Absent(why, steps)
 
@@ -301,16 +375,26 @@ class ConnectHandler(KernelAccess, JupyterHandler):
         elif isinstance(error, Absent):
             self._is_absent = True
             shown, steps = error.why, error.steps
-            message, reason = f"{self.place.name}: {shown.message}", REASONS.get(shown.state) or shown.state.capitalize()
+            message, reason = (
+                f"{self.place.name}: {shown.message}",
+                REASONS.get(shown.state) or shown.state.capitalize(),
+            )
         if isinstance(error, Absent):
-            self.set_header("Server-Timing", f"{TIMING};desc={shown.state}")  # seen by the script of `tab_notice`
+            self.set_header(
+                "Server-Timing", f"{TIMING};desc={shown.state}"
+            )  # seen by the script of `tab_notice`
         if status_code in (503, 504):
-            self.set_header("Retry-After", "2" if shown.state in ("starting", "stopping", "cluster", "silent") else "30")
+            self.set_header(
+                "Retry-After",
+                "2" if shown.state in ("starting", "stopping", "cluster", "silent") else "30",
+            )
         if self.navigates and hasattr(self, "place"):
             text, policy = page(shown, self.place, steps, self.status_url, self.link)
             self.set_header("Content-Type", "text/html; charset=utf-8")
             self.set_header("Content-Security-Policy", policy)
-            self.set_header("X-Frame-Options", "SAMEORIGIN")  # older browsers know no frame-ancestors
+            self.set_header(
+                "X-Frame-Options", "SAMEORIGIN"
+            )  # older browsers know no frame-ancestors
             self.finish(text)
         else:
             self.answer({"message": message, "reason": reason})
@@ -322,13 +406,20 @@ class ConnectHandler(KernelAccess, JupyterHandler):
             path = self.place.path if self._is_absent else self.request.path
             shown, left_out = self.upstreams.repeats.count((path, status))
             if left_out:
-                self.log.warning("%d more requests for %s were answered %d in the minute before", left_out, path, status)
+                self.log.warning(
+                    "%d more requests for %s were answered %d in the minute before",
+                    left_out,
+                    path,
+                    status,
+                )
             if not shown:
                 return
         super()._log()
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
-        if not isinstance(value, Refused | Elsewhere | Absent):  # a refusal is an answer, not a fault
+        if not isinstance(
+            value, Refused | Elsewhere | Absent
+        ):  # a refusal is an answer, not a fault
             super().log_exception(typ, value, tb)
 
 
@@ -336,7 +427,10 @@ def _without_token(place: Place, target: Target, error: ClusterError) -> Unavail
     """Why the workspace's token is not known, as far as the cluster said."""
     match error:
         case NotFound():
-            return Unavailable("token", f"Its token is missing ({error.message}): restart the workspace to have a new one made.")
+            return Unavailable(
+                "token",
+                f"Its token is missing ({error.message}): restart the workspace to have a new one made.",
+            )
         case Forbidden():
             text = (
                 f"This server may not get Secret '{target.secret}' in namespace '{place.namespace}', which holds its token. "
@@ -344,5 +438,11 @@ def _without_token(place: Place, target: Target, error: ClusterError) -> Unavail
             )
             return Unavailable("secret", text)
         case Unauthorized():
-            return Unavailable("cluster", "The cluster does not accept this server's credentials any more. Sign in to the cluster again.")
-    return Unavailable("cluster", "The cluster does not answer, so the token of the workspace cannot be read. Trying again.")
+            return Unavailable(
+                "cluster",
+                "The cluster does not accept this server's credentials any more. Sign in to the cluster again.",
+            )
+    return Unavailable(
+        "cluster",
+        "The cluster does not answer, so the token of the workspace cannot be read. Trying again.",
+    )

@@ -102,10 +102,14 @@ class HttpHandler(ConnectHandler):
         uri = self.request.uri or ""
         if not self.path_kwargs["rest"]:
             path, mark, query = uri.partition("?")
-            raise Elsewhere(f"{path}/{mark}{query}", 302 if self.request.method in ("GET", "HEAD") else 307)
+            raise Elsewhere(
+                f"{path}/{mark}{query}", 302 if self.request.method in ("GET", "HEAD") else 307
+            )
         guard = self.guard
         if self.navigates and has_token(self.request.query, guard.tokens):
-            raise Elsewhere(guard.query_inward(uri, {}))  # the token stays out of the workspace's page and of the history
+            raise Elsewhere(
+                guard.query_inward(uri, {})
+            )  # the token stays out of the workspace's page and of the history
 
     async def data_received(self, chunk: bytes) -> None:
         if self._body is not None:
@@ -134,8 +138,12 @@ class HttpHandler(ConnectHandler):
     def on_finish(self) -> None:
         if self._exchange is not None and self._exchange is not asyncio.current_task():
             self._exchange.cancel()
-        if self._limit is not None and (setter := getattr(self.request.connection, "set_max_body_size", None)):
-            setter(self._limit)  # the connection lives on and may next ask another part of the server
+        if self._limit is not None and (
+            setter := getattr(self.request.connection, "set_max_body_size", None)
+        ):
+            setter(
+                self._limit
+            )  # the connection lives on and may next ask another part of the server
 
     def _exchanged(self, exchange: asyncio.Task[web.HTTPError | None]) -> None:
         if self._body is not None:
@@ -163,7 +171,9 @@ class HttpHandler(ConnectHandler):
         if (setter := getattr(connection, "set_max_body_size", None)) is not None:
             parameters = getattr(connection, "params", None)
             stream = getattr(connection, "stream", None)
-            self._limit = getattr(parameters, "max_body_size", None) or getattr(stream, "max_buffer_size", 100 * 2**20)
+            self._limit = getattr(parameters, "max_body_size", None) or getattr(
+                stream, "max_buffer_size", 100 * 2**20
+            )
             setter(NO_LIMIT)
         if (stream_body := getattr(connection, "stream_body", None)) is not None:
             stream_body()  # `serve`'s own bounds (`common/listeners/http_server.py`); a Jupyter server has none
@@ -175,7 +185,9 @@ class HttpHandler(ConnectHandler):
         except web.HTTPError as refusal:
             if self._body is None or await self._drain(self._body):
                 return refusal
-            self.send_error(refusal.status_code, exc_info=(type(refusal), refusal, refusal.__traceback__))
+            self.send_error(
+                refusal.status_code, exc_info=(type(refusal), refusal, refusal.__traceback__)
+            )
         return None
 
     async def _transfer(self, target: Target) -> None:
@@ -210,29 +222,48 @@ class HttpHandler(ConnectHandler):
             self._begin_anew()
             why = str(error) if isinstance(error, BadResponse) else "it is not HTTP"
             self.log.warning("The response of %s is not passed on: %s", self.place.path, why)
-            raise Refused(502, f"The response of the program in {self.place.name} was not passed on: {why}.", "BadResponse") from error
+            raise Refused(
+                502,
+                f"The response of the program in {self.place.name} was not passed on: {why}.",
+                "BadResponse",
+            ) from error
         except NoWay as error:
             raise await self.absent(error.why) from error
-        except (aiohttp.ClientConnectorError, NobodyListens, aiohttp.ConnectionTimeoutError) as error:
+        except (
+            aiohttp.ClientConnectorError,
+            NobodyListens,
+            aiohttp.ConnectionTimeoutError,
+        ) as error:
             self._begin_anew()
             slow = isinstance(error, aiohttp.ConnectionTimeoutError)
             if slow and target.forwarded is not None:
                 raise Absent(
-                    Unavailable("cluster", "The cluster does not answer, and connections to it go through it. Trying again.")
+                    Unavailable(
+                        "cluster",
+                        "The cluster does not answer, and connections to it go through it. Trying again.",
+                    )
                 ) from error
             reason = "did not answer within 10 s" if slow else "does not take connections yet"
-            raise await self.absent(Unavailable("starting", f"Its program {reason}; trying again.")) from error
+            raise await self.absent(
+                Unavailable("starting", f"Its program {reason}; trying again.")
+            ) from error
         except (aiohttp.ClientError, zlib.error, asyncio.TimeoutError) as error:
             if self._headers_written:
                 self._break_off()
                 return
             self._begin_anew()
-            self.log.warning("%s broke off: %s", self.place.path, str(error) or type(error).__name__)
+            self.log.warning(
+                "%s broke off: %s", self.place.path, str(error) or type(error).__name__
+            )
             raise Refused(
-                502, f"The program in {self.place.name} broke off before it answered. Try again; its log may say why.", "BrokenOff"
+                502,
+                f"The program in {self.place.name} broke off before it answered. Try again; its log may say why.",
+                "BrokenOff",
             ) from error
 
-    async def _open(self, target: Target, path: PublicPath, token: str | None) -> aiohttp.ClientResponse:
+    async def _open(
+        self, target: Target, path: PublicPath, token: str | None
+    ) -> aiohttp.ClientResponse:
         """The response, begun. A read whose connection is refused is tried again a few times."""
         import aiohttp
 
@@ -259,7 +290,10 @@ class HttpHandler(ConnectHandler):
             data = self._body.chunks() if self._body is not None else None
             try:
                 return await self._head(
-                    session.request(method, url, headers=headers, data=data, allow_redirects=False), target, path, token
+                    session.request(method, url, headers=headers, data=data, allow_redirects=False),
+                    target,
+                    path,
+                    token,
                 )
             except (aiohttp.ClientConnectorError, NobodyListens):
                 if not pauses:
@@ -267,7 +301,11 @@ class HttpHandler(ConnectHandler):
                 await asyncio.sleep(pauses.pop(0))
 
     async def _head(
-        self, request: Awaitable[aiohttp.ClientResponse], target: Target, path: PublicPath, token: str | None
+        self,
+        request: Awaitable[aiohttp.ClientResponse],
+        target: Target,
+        path: PublicPath,
+        token: str | None,
     ) -> aiohttp.ClientResponse:
         """The response, begun in time. Raises `NoAnswer`."""
         most, patience = self.upstreams.limits.response_seconds, self.upstreams.patience
@@ -302,7 +340,9 @@ class HttpHandler(ConnectHandler):
         for name, value in passed:
             self.add_header(name, value)
         if changing is not None and isinstance(changing[0], Appender):
-            self.add_header("Vary", "Sec-Fetch-Dest")  # the same address has other bytes for scripts
+            self.add_header(
+                "Vary", "Sec-Fetch-Dest"
+            )  # the same address has other bytes for scripts
         await self.flush()
         if self.request.method != "HEAD":
             async for chunk in _pieces(response, changing):
@@ -320,7 +360,9 @@ class HttpHandler(ConnectHandler):
 
     @property
     def _opens_tab(self) -> bool:
-        return bool(self.settings.get(TAB_NOTICES, True)) and opens_tab(self.request.method or "GET", self.request.headers)
+        return bool(self.settings.get(TAB_NOTICES, True)) and opens_tab(
+            self.request.method or "GET", self.request.headers
+        )
 
     async def _drain(self, body: Body) -> bool:
         """The answer came before the body had ended: let the browser read it before its connection is closed under it (RFC 9112 §9.6)."""
@@ -334,7 +376,11 @@ class HttpHandler(ConnectHandler):
 
     def _begin_anew(self) -> None:
         """Our own default headers are for our own pages; what Jupyter wrote to sign somebody in stays."""
-        cors = {name: self._headers[name] for name in self._headers if name.lower().startswith("access-control-")}
+        cors = {
+            name: self._headers[name]
+            for name in self._headers
+            if name.lower().startswith("access-control-")
+        }
         cookies = self._headers.get_list("Set-Cookie")
         self._headers = httputil.HTTPHeaders(cors)
         for cookie in cookies:
@@ -347,7 +393,9 @@ class HttpHandler(ConnectHandler):
         self.detach().close()
 
 
-def routes(base_url: str) -> list[tuple[str | PathMatches, type[web.RequestHandler], dict[str, Any]]]:
+def routes(
+    base_url: str,
+) -> list[tuple[str | PathMatches, type[web.RequestHandler], dict[str, Any]]]:
     """For `Application.add_handlers`. A WebSocket and a plain request have the same address and different handlers."""
     room = re.escape(base_url) + "workspace/"
     inside = rf"{room}connect/{PORT}(?P<rest>/.*)?"
@@ -364,7 +412,9 @@ async def _unasked() -> bool:
     return False
 
 
-def _rewriting(response: aiohttp.ClientResponse, path: PublicPath, notice: bytes | None) -> tuple[Rewriter, Decoder] | None:
+def _rewriting(
+    response: aiohttp.ClientResponse, path: PublicPath, notice: bytes | None
+) -> tuple[Rewriter, Decoder] | None:
     """What changes this body and what reads it; None for nearly all. `notice` is appended where it can be."""
     if response.status in (204, 206, 304) or response.method == "HEAD":
         return None
@@ -376,13 +426,17 @@ def _rewriting(response: aiohttp.ClientResponse, path: PublicPath, notice: bytes
         charset=charset,
         disposition=response.headers.get("Content-Disposition", ""),
     )
-    if notice is not None and takes_notice(response.status, response.content_type, charset, response.headers.items()):
+    if notice is not None and takes_notice(
+        response.status, response.content_type, charset, response.headers.items()
+    ):
         changes = Appender(notice, changes)
     read = decoder(response.headers.get("Content-Encoding", ""))
     return None if changes is None or read is None else (changes, read)
 
 
-async def _pieces(response: aiohttp.ClientResponse, changing: tuple[Rewriter, Decoder] | None) -> AsyncIterator[bytes]:
+async def _pieces(
+    response: aiohttp.ClientResponse, changing: tuple[Rewriter, Decoder] | None
+) -> AsyncIterator[bytes]:
     """Yield the body; what is rewritten comes in small pieces, with a turn of the event loop after each."""
     async for chunk in response.content.iter_any():
         if changing is None:

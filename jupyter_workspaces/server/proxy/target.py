@@ -30,7 +30,9 @@ DOMAIN = os.environ.get("CLUSTER_DOMAIN", "cluster.local")
 class Listened(Protocol):
     """Objects whose changes can be listened to (`cluster.reflector.Reflector`)."""
 
-    def listen(self, listener: Callable[[str, dict[str, Any], dict[str, Any] | None], None]) -> Callable[[], None]: ...
+    def listen(
+        self, listener: Callable[[str, dict[str, Any], dict[str, Any] | None], None]
+    ) -> Callable[[], None]: ...
 
 
 class View(Protocol):
@@ -45,7 +47,9 @@ class View(Protocol):
     def kind_of(self, workspace: dict[str, Any]) -> dict[str, Any] | None: ...
     def pod_of(self, workspace: dict[str, Any]) -> dict[str, Any] | None: ...
     def service_of(self, workspace: dict[str, Any]) -> dict[str, Any] | None: ...
-    def strangers_of(self, workspace: dict[str, Any], service: dict[str, Any]) -> list[dict[str, Any]]: ...
+    def strangers_of(
+        self, workspace: dict[str, Any], service: dict[str, Any]
+    ) -> list[dict[str, Any]]: ...
 
 
 class Workspaces(Protocol):
@@ -156,18 +160,29 @@ class Unavailable(Exception):
 
 def foreign_listener() -> Unavailable:
     """Why a workspace is not opened at whose address another user listens. A pod that is made anew gets another address."""
-    return Unavailable("failed", f"{FOREIGN} Nothing was sent to it. Restart the workspace: it then gets another address.")
+    return Unavailable(
+        "failed",
+        f"{FOREIGN} Nothing was sent to it. Restart the workspace: it then gets another address.",
+    )
 
 
 def resolve(view: View, place: Place) -> Target:
     """Where `place` answers. Raises `Unavailable`."""
     workspace = view.workspace(place.namespace, place.name)
     if workspace is None:
-        raise Unavailable("gone", f"There is no workspace {place.name} in {place.namespace}. It may have been deleted.")
+        raise Unavailable(
+            "gone",
+            f"There is no workspace {place.name} in {place.namespace}. It may have been deleted.",
+        )
     try:
         return _resolve(view, place, workspace)
     except unreadable.ERRORS as error:
-        log.warning("Workspace %s/%s, its kind or its pod cannot be read", place.namespace, place.name, exc_info=error)
+        log.warning(
+            "Workspace %s/%s, its kind or its pod cannot be read",
+            place.namespace,
+            place.name,
+            exc_info=error,
+        )
         raise Unavailable("failed", unreadable.sentence(workspace)) from error
 
 
@@ -180,17 +195,24 @@ def _resolve(view: View, place: Place, workspace: dict[str, Any]) -> Target:
     if workspace["spec"].get("paused"):
         if pod is None and status.get("state") == "Paused":
             raise Unavailable("paused", "Its programs are stopped; the files in its volumes stay.")
-        raise Unavailable("stopping", "Its programs are asked to end; the files in its volumes stay.")
+        raise Unavailable(
+            "stopping", "Its programs are asked to end; the files in its volumes stay."
+        )
     kind = view.kind_of(workspace)
     if kind is None:
-        raise Unavailable("failed", f"Its kind {workspace['spec']['kind']} does not exist any more. Ask who manages the kinds.")
+        raise Unavailable(
+            "failed",
+            f"Its kind {workspace['spec']['kind']} does not exist any more. Ask who manages the kinds.",
+        )
     ports = _ports(workspace, kind)
     if place.port_id not in ports:
         known = ", ".join(sorted(ports)) or "none"
         raise Unavailable("port", f"{place.name} has no port {place.port_id}. Its ports: {known}.")
     if pod is None or not _answers(pod):
         if status.get("state") == "Error":
-            raise Unavailable("failed", message or "It needs attention; look at its events and its log.")
+            raise Unavailable(
+                "failed", message or "It needs attention; look at its events and its log."
+            )
         raise Unavailable("starting", message or "Waiting for its pod to be made.")
     return _target(view, place, kind, workspace, pod, ports)
 
@@ -199,7 +221,12 @@ def _ports(workspace: Object, kind: Object) -> dict[str, int]:
     """Port id → container port of the image that the workspace uses."""
     chosen = workspace["spec"]["podTemplate"]["options"]["imageConfig"]
     images = kind["spec"]["podTemplate"]["options"]["imageConfig"]["values"]
-    return {port["id"]: port["port"] for image in images if image["id"] == chosen for port in image["spec"]["ports"]}
+    return {
+        port["id"]: port["port"]
+        for image in images
+        if image["id"] == chosen
+        for port in image["spec"]["ports"]
+    }
 
 
 def _answers(pod: Object) -> bool:
@@ -208,10 +235,20 @@ def _answers(pod: Object) -> bool:
     status = pod.get("status") or {}
     if status.get("phase") != "Running" or not status.get("podIP"):
         return False
-    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in status.get("conditions") or ())
+    return any(
+        condition["type"] == "Ready" and condition["status"] == "True"
+        for condition in status.get("conditions") or ()
+    )
 
 
-def _target(view: View, place: Place, kind: Object, workspace: dict[str, Any], pod: Object, ports: Mapping[str, int]) -> Target:
+def _target(
+    view: View,
+    place: Place,
+    kind: Object,
+    workspace: dict[str, Any],
+    pod: Object,
+    ports: Mapping[str, int],
+) -> Target:
     port = ports[place.port_id]
     annotations = pod["metadata"].get("annotations") or {}
     endpoint = view.cluster.endpoint
@@ -227,7 +264,9 @@ def _target(view: View, place: Place, kind: Object, workspace: dict[str, Any], p
         metadata = pod["metadata"]
         forwarded = Forwarded(metadata["namespace"], metadata["name"], metadata["uid"])
     declared = kind["spec"]["podTemplate"].get("ports") or ()
-    proxy = next((entry.get("httpProxy") or {} for entry in declared if entry["id"] == place.port_id), {})
+    proxy = next(
+        (entry.get("httpProxy") or {} for entry in declared if entry["id"] == place.port_id), {}
+    )
     headers = proxy.get("requestHeaders") or {}
 
     base = base_url(pod["metadata"])
@@ -236,8 +275,12 @@ def _target(view: View, place: Place, kind: Object, workspace: dict[str, Any], p
         return connect_path(place.namespace, place.name, port_id, base) if port_id in ports else ""
 
     try:
-        set_headers = {name: render(value, prefix) for name, value in (headers.get("set") or {}).items()}
-        add_headers = {name: render(value, prefix) for name, value in (headers.get("add") or {}).items()}
+        set_headers = {
+            name: render(value, prefix) for name, value in (headers.get("set") or {}).items()
+        }
+        add_headers = {
+            name: render(value, prefix) for name, value in (headers.get("add") or {}).items()
+        }
     except TemplateError as error:
         text = f"The headers of its kind {workspace['spec']['kind']} are wrong: {error}. Ask who manages the kinds."
         raise Unavailable("failed", text) from error
@@ -262,13 +305,23 @@ def _service(view: View, place: Place, port: int, workspace: dict[str, Any], pod
     """
     service = view.service_of(workspace)
     if service is not None and view.strangers_of(workspace, service):
-        log.warning("The Service of the workspace %s/%s leads to pods that are not its own; it is not used", place.namespace, place.name)
+        log.warning(
+            "The Service of the workspace %s/%s leads to pods that are not its own; it is not used",
+            place.namespace,
+            place.name,
+        )
         return str(pod["status"]["podIP"])
-    if service is not None and any(_leads_to(entry, port) for entry in service["spec"].get("ports") or ()):
+    if service is not None and any(
+        _leads_to(entry, port) for entry in service["spec"].get("ports") or ()
+    ):
         return f"{service['metadata']['name']}.{place.namespace}.svc.{DOMAIN}"
     raise Unavailable("starting", f"Waiting for its Service to have port {port}.")
 
 
 def _leads_to(entry: Object, port: int) -> bool:
     """Whether a Service's port is TCP and leads to the same port of the pod."""
-    return (entry["port"], entry.get("protocol", "TCP"), entry.get("targetPort", port)) == (port, "TCP", port)
+    return (entry["port"], entry.get("protocol", "TCP"), entry.get("targetPort", port)) == (
+        port,
+        "TCP",
+        port,
+    )

@@ -30,7 +30,9 @@ class Tokens:
 
     def __init__(self, view: View) -> None:
         self.view = view
-        self._known: StaleCache[Key, str] = StaleCache(size=TOKENS, silent=_says_nothing_of_the_secret)
+        self._known: StaleCache[Key, str] = StaleCache(
+            size=TOKENS, silent=_says_nothing_of_the_secret
+        )
         self._stop_listening = view.workspaces.listen(self._changed)
 
     async def get(self, place: Place, target: Target) -> str | None:
@@ -42,7 +44,9 @@ class Tokens:
         if target.secret is None:
             return None
         key = _key(place, target, target.secret)
-        return await self._known.get(key, lambda: self._read(place.namespace, target), lambda _: _LIFETIME)
+        return await self._known.get(
+            key, lambda: self._read(place.namespace, target), lambda _: _LIFETIME
+        )
 
     def refused(self, place: Place, target: Target, token: str | None) -> None:
         """The workspace answered 401 or 403: read its token again, at most once in 10 s, for it may have meant something else."""
@@ -73,7 +77,9 @@ class Tokens:
             raise NotFound(f"The key '{TOKEN_KEY}' of Secret '{name}' holds no token")
         return token
 
-    def _changed(self, change: str, workspace: dict[str, Any], previous: dict[str, Any] | None) -> None:
+    def _changed(
+        self, change: str, workspace: dict[str, Any], previous: dict[str, Any] | None
+    ) -> None:
         metadata = workspace["metadata"]
         replaced = previous is not None and previous["metadata"].get("uid") != metadata.get("uid")
         if change == "DELETED" or replaced:

@@ -64,7 +64,9 @@ def test_what_is_too_much(text: bytes, error: type[DocumentError]) -> None:
     ],
 )  # fmt: skip
 def test_patches_that_are_applied(operations: Any, wanted: Any) -> None:
-    assert json_patch.apply({"a": [1, 2], "b": {"c": "d"}}, operations, replaces_absent=True) == wanted
+    assert (
+        json_patch.apply({"a": [1, 2], "b": {"c": "d"}}, operations, replaces_absent=True) == wanted
+    )
 
 
 @pytest.mark.parametrize(
@@ -91,7 +93,9 @@ def test_patches_that_are_applied(operations: Any, wanted: Any) -> None:
 )
 def test_patches_that_are_refused(operations: Any, error: type[Exception]) -> None:
     with pytest.raises(error):
-        json_patch.apply({"a": [1, 2], "b": {"c": "d"}, "text": "x" * 300}, operations, bounds=SMALL)
+        json_patch.apply(
+            {"a": [1, 2], "b": {"c": "d"}, "text": "x" * 300}, operations, bounds=SMALL
+        )
 
 
 def test_what_is_copied_is_measured_before_it_is_copied() -> None:
@@ -103,7 +107,9 @@ def test_what_is_copied_is_measured_before_it_is_copied() -> None:
 
 def test_long_lists_are_not_moved_too_often() -> None:
     with pytest.raises(TooLarge, match="long lists"):
-        json_patch.apply({"a": list(range(30_000))}, [{"op": "add", "path": "/a/0", "value": 1}] * 9000)
+        json_patch.apply(
+            {"a": list(range(30_000))}, [{"op": "add", "path": "/a/0", "value": 1}] * 9000
+        )
 
 
 def test_what_is_said_of_a_patch_is_short() -> None:

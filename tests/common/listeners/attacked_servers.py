@@ -46,7 +46,13 @@ def until(condition: Callable[[], Any], what: str, seconds: float = LIMIT_SECOND
 class Server:
     """A process that listens at `address`; `token` opens it."""
 
-    def __init__(self, command: Sequence[str], environment: dict[str, str], log: Path, files: int | tuple[int, int]) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        environment: dict[str, str],
+        log: Path,
+        files: int | tuple[int, int],
+    ) -> None:
         self.log = log
         self.host, self.port, self.token, self.prefix = "127.0.0.1", 0, "", "Bearer"
         self.trust: ssl.SSLContext | None = None
@@ -67,10 +73,14 @@ class Server:
         connection = (
             http.client.HTTPConnection(self.host, self.port, timeout=timeout)
             if self.trust is None
-            else http.client.HTTPSConnection(self.host, self.port, timeout=timeout, context=self.trust)
+            else http.client.HTTPSConnection(
+                self.host, self.port, timeout=timeout, context=self.trust
+            )
         )
         try:
-            connection.request("GET", self.path, headers={"Authorization": f"{self.prefix} {self.token}"})
+            connection.request(
+                "GET", self.path, headers={"Authorization": f"{self.prefix} {self.token}"}
+            )
             answer = connection.getresponse()
             answer.read()
             return answer.status
@@ -92,7 +102,11 @@ class Server:
     def dial_inside(self) -> socket.socket:
         """The same after the TLS handshake, where there is one."""
         dialled = self.dial()
-        return dialled if self.trust is None else self.trust.wrap_socket(dialled, server_hostname=self.host)
+        return (
+            dialled
+            if self.trust is None
+            else self.trust.wrap_socket(dialled, server_hostname=self.host)
+        )
 
     @property
     def memory(self) -> int:
@@ -116,11 +130,23 @@ def serving(folder: Path, *more: str, files: int | tuple[int, int] = FILES) -> I
     """`jupyter workspaces serve`, which asks for a token."""
     runtime, kubeconfig = folder / "runtime.json", folder / "none"
     kubeconfig.write_text(yaml.safe_dump(NO_CLUSTER))
-    command = ["jupyter_workspaces.cli", "serve", "--port", "0", "--kubeconfig", str(kubeconfig), "--runtime-file", str(runtime), *more]
+    command = [
+        "jupyter_workspaces.cli",
+        "serve",
+        "--port",
+        "0",
+        "--kubeconfig",
+        str(kubeconfig),
+        "--runtime-file",
+        str(runtime),
+        *more,
+    ]
     server = Server(command, {}, folder / "serve.log", files)
     server.path, server.prefix = "/api/v1/swagger/doc.json", "token"
     try:
-        told = json.loads(until(lambda: runtime.exists() and runtime.read_text(), "the server listens"))
+        told = json.loads(
+            until(lambda: runtime.exists() and runtime.read_text(), "the server listens")
+        )
         server.port, server.token = int(urlsplit(told["url"]).port or 0), told["token"]
         until(server.answers, "the server answers")
         yield server
@@ -129,18 +155,33 @@ def serving(folder: Path, *more: str, files: int | tuple[int, int] = FILES) -> I
 
 
 @contextlib.contextmanager
-def api_server(folder: Path, *, files: int | tuple[int, int] = FILES, **environment: str) -> Iterator[Server]:
+def api_server(
+    folder: Path, *, files: int | tuple[int, int] = FILES, **environment: str
+) -> Iterator[Server]:
     """The local cluster's API server, alone."""
     home = folder / "cluster"
     server = Server(
-        ["jupyter_workspaces.local", "--directory", str(home), "--node", "off", "--controller", "off"],
+        [
+            "jupyter_workspaces.local",
+            "--directory",
+            str(home),
+            "--node",
+            "off",
+            "--controller",
+            "off",
+        ],
         environment,
         folder / "api.log",
         files,
     )
     server.path = "/api/v1/namespaces/default"
     try:
-        record = json.loads(until(lambda: (home / "process.json").exists() and (home / "process.json").read_text(), "the cluster is ready"))
+        record = json.loads(
+            until(
+                lambda: (home / "process.json").exists() and (home / "process.json").read_text(),
+                "the cluster is ready",
+            )
+        )
         server.port = int(urlsplit(record["url"]).port or 0)
         server.token = (home / "token").read_text().strip()
         server.trust = ssl.create_default_context(cafile=str(home / "ca.crt"))

@@ -16,7 +16,12 @@ import psutil
 import pytest
 from attacked_servers import FILES, Server, api_server, is_closed, serving, until
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="limits of open files are Linux's here")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not hasattr(resource, "prlimit"), reason="limits of open files are Linux's here"
+    ),
+]
 
 SERVERS = pytest.mark.parametrize("start", [serving, api_server])
 Start = Callable[..., AbstractContextManager[Server]]
@@ -34,7 +39,9 @@ def held(server: Server, number: int) -> Iterator[list[socket.socket]]:
 
 @SERVERS
 @pytest.mark.parametrize(("number", "files"), [(1200, FILES), (3000, 1024)])
-def test_idle_connections_of_strangers_keep_no_user_out(tmp_path: Path, start: Start, number: int, files: int) -> None:
+def test_idle_connections_of_strangers_keep_no_user_out(
+    tmp_path: Path, start: Start, number: int, files: int
+) -> None:
     if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < number + 500:
         pytest.skip("this test itself may not open so many files")
     with start(tmp_path, files=files) as server:
@@ -96,7 +103,10 @@ def test_large_bodies_of_strangers_are_not_kept(tmp_path: Path) -> None:
                     dialled.sendall(piece)
                 dialled.recv(1024)
 
-        watcher, senders = threading.Thread(target=watch), [threading.Thread(target=send) for _ in range(6)]
+        watcher, senders = (
+            threading.Thread(target=watch),
+            [threading.Thread(target=send) for _ in range(6)],
+        )
         for thread in (watcher, *senders):
             thread.start()
         for thread in senders:
@@ -129,10 +139,17 @@ def test_our_processes_may_open_as_many_files_as_the_system_allows(tmp_path: Pat
 
 
 @SERVERS
-def test_the_number_of_connections_can_be_set(tmp_path: Path, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("JUPYTER_WORKSPACES_MAX_CONNECTIONS", "100")  # the local cluster's own watches take some twenty of them
+def test_the_number_of_connections_can_be_set(
+    tmp_path: Path, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(
+        "JUPYTER_WORKSPACES_MAX_CONNECTIONS", "100"
+    )  # the local cluster's own watches take some twenty of them
     with start(tmp_path) as server:
         with held(server, 110) as connections:
-            until(lambda: sum(is_closed(one, 0.01) for one in connections[:10]) == 10, "the oldest ten are closed")
+            until(
+                lambda: sum(is_closed(one, 0.01) for one in connections[:10]) == 10,
+                "the oldest ten are closed",
+            )
             assert not is_closed(connections[-1], 0.2)
         assert server.ask() == 200

@@ -53,7 +53,9 @@ class Slow:
 
 
 @asynccontextmanager
-async def aiohttp_server(limits: Limits, trust: ssl.SSLContext | None = None) -> AsyncIterator[tuple[int, Slow]]:
+async def aiohttp_server(
+    limits: Limits, trust: ssl.SSLContext | None = None
+) -> AsyncIterator[tuple[int, Slow]]:
     slow = Slow()
 
     async def wait(request: web.Request) -> web.Response:
@@ -71,7 +73,9 @@ async def aiohttp_server(limits: Limits, trust: ssl.SSLContext | None = None) ->
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
-        await BoundedSite(runner, "127.0.0.1", 0, limits, name="A server", ssl_context=trust).start()
+        await BoundedSite(
+            runner, "127.0.0.1", 0, limits, name="A server", ssl_context=trust
+        ).start()
         yield runner.addresses[0][1], slow
     finally:
         slow.go.set()
@@ -83,7 +87,9 @@ async def _hello(request: web.Request) -> web.Response:
 
 
 @asynccontextmanager
-async def tornado_server(limits: Limits, trust: ssl.SSLContext | None = None) -> AsyncIterator[tuple[int, Slow]]:
+async def tornado_server(
+    limits: Limits, trust: ssl.SSLContext | None = None
+) -> AsyncIterator[tuple[int, Slow]]:
     slow = Slow()
 
     class Hello(RequestHandler):
@@ -197,7 +203,10 @@ async def test_requests_under_way_stay_and_others_are_refused_at_once(start: Sta
 @SERVERS
 async def test_a_body_that_nobody_sends_gives_way_and_is_cut_off(start: Start) -> None:
     head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"
-    async with start(replace(LIMITS, body_idle=0.5)) as (port, _), contextlib.AsyncExitStack() as stack:
+    async with (
+        start(replace(LIMITS, body_idle=0.5)) as (port, _),
+        contextlib.AsyncExitStack() as stack,
+    ):
         waiting = [await stack.enter_async_context(dialled(port, head)) for _ in range(4)]
         latest = await stack.enter_async_context(dialled(port))
 
@@ -226,7 +235,10 @@ async def test_a_connection_ends_when_nothing_is_asked_any_more(start: Start) ->
 
 @SERVERS
 async def test_a_head_that_comes_slowly_is_cut_off(start: Start) -> None:
-    async with start(replace(LIMITS, head=0.5)) as (port, _), dialled(port, b"GET / HTTP/1.1\r\n") as slow:
+    async with (
+        start(replace(LIMITS, head=0.5)) as (port, _),
+        dialled(port, b"GET / HTTP/1.1\r\n") as slow,
+    ):
         closed = asyncio.ensure_future(is_closed(slow, 4.0))
         while not closed.done():
             slow[1].write(b"X-Slow: yes\r\n")
@@ -237,8 +249,13 @@ async def test_a_head_that_comes_slowly_is_cut_off(start: Start) -> None:
 @SERVERS
 async def test_all_bodies_together_are_bounded(start: Start) -> None:
     head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2000000\r\n\r\n"
-    async with start(replace(LIMITS, buffered=300_000)) as (port, _), contextlib.AsyncExitStack() as stack:
-        sending = [await stack.enter_async_context(dialled(port, head + b"x" * 130_000)) for _ in range(3)]
+    async with (
+        start(replace(LIMITS, buffered=300_000)) as (port, _),
+        contextlib.AsyncExitStack() as stack,
+    ):
+        sending = [
+            await stack.enter_async_context(dialled(port, head + b"x" * 130_000)) for _ in range(3)
+        ]
 
         assert await is_closed(sending[0], 3.0)
         assert not await is_closed(sending[2], 0.2)
@@ -257,7 +274,10 @@ async def test_a_streamed_body_may_take_long_and_is_not_counted() -> None:
 
 async def test_a_streamed_body_that_stops_is_cut_off() -> None:
     head = b"POST /stream HTTP/1.1\r\nHost: x\r\nContent-Length: 20000\r\n\r\nx"
-    async with tornado_server(replace(LIMITS, body_idle=0.3)) as (port, _), dialled(port, head) as stopped:
+    async with (
+        tornado_server(replace(LIMITS, body_idle=0.3)) as (port, _),
+        dialled(port, head) as stopped,
+    ):
         assert await is_closed(stopped, 4.0)
 
 
@@ -290,7 +310,10 @@ async def test_a_tls_handshake_that_stops_is_cut_off(tmp_path: Path, start: Star
     directory = Directory(tmp_path)
     certificates.ensure(directory)
     hello = bytes.fromhex("16030100ff01")  # the beginning of a ClientHello
-    async with start(replace(LIMITS, head=0.5), certificates.server_context(directory)) as (port, _):
+    async with start(replace(LIMITS, head=0.5), certificates.server_context(directory)) as (
+        port,
+        _,
+    ):
         async with dialled(port, hello) as stopped:
             assert await is_closed(stopped, 4.0)
         async with dialled(port) as silent:
@@ -337,7 +360,9 @@ async def _api_server(directory: Directory) -> tuple[int, Callable[[], Awaitable
 
 @pytest.mark.parametrize("start", [_health, _webhook, _kubelet, _api_server])
 async def test_each_of_our_listeners_is_bounded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: Callable[[Directory], Awaitable[tuple[int, Callable[[], Awaitable[None]]]]]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    start: Callable[[Directory], Awaitable[tuple[int, Callable[[], Awaitable[None]]]]],
 ) -> None:
     for module in (health_server, webhook, kubelet):
         monkeypatch.setattr(module, "LIMITS", LIMITS)
@@ -360,14 +385,18 @@ def test_no_listener_is_opened_without_bounds() -> None:
         r"\b(TCPSite|UnixSite|SockSite|NamedPipeSite|start_server|start_unix_server|create_server|create_unix_server|run_app|HTTPServer)\("
     )
     root = Path(jupyter_workspaces.__file__).parent
-    found = {path.name for path in root.rglob("*.py") if opens.search(path.read_text(encoding="utf-8"))}
+    found = {
+        path.name for path in root.rglob("*.py") if opens.search(path.read_text(encoding="utf-8"))
+    }
     assert found == {"gate.py"}
 
 
 async def test_a_listening_socket_that_is_lost_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(accepting, "CHECK_SECONDS", 0.05)
     sockets, lost = listening_sockets("127.0.0.1", 0, 8), asyncio.Event()
-    listener = Listener(sockets, lambda *_: None, Connections("A server", LIMITS), lambda why: lost.set())
+    listener = Listener(
+        sockets, lambda *_: None, Connections("A server", LIMITS), lambda why: lost.set()
+    )
     listener.start()
     await asyncio.sleep(0)
     sockets[0].shutdown(socket.SHUT_RDWR)

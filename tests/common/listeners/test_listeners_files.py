@@ -76,16 +76,23 @@ raise_limit(100)
 print(*resource.getrlimit(resource.RLIMIT_NOFILE), former_limit())
 """
     environment = {name: value for name, value in os.environ.items() if name != descriptors.FORMER}
-    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment).stdout
+    told = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment
+    ).stdout
 
     assert told.splitlines() == ["900 900 200", "900 900 200"]
 
 
-def test_the_gate_has_files_for_all_its_connections_and_its_program_keeps_its_limit(tmp_path: Path) -> None:
+def test_the_gate_has_files_for_all_its_connections_and_its_program_keeps_its_limit(
+    tmp_path: Path,
+) -> None:
     if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < gate.FILES:
         pytest.skip("this system allows fewer files")
     place = tmp_path / "gate.json"
-    place.write_text(json.dumps({"address": "127.0.0.1", "port": 1, "socket": str(tmp_path / "socket")}), encoding="utf-8")
+    place.write_text(
+        json.dumps({"address": "127.0.0.1", "port": 1, "socket": str(tmp_path / "socket")}),
+        encoding="utf-8",
+    )
     command = [sys.executable, "-I", "-S", gate.__file__, str(place), sys.executable, "-c"]
     process = psutil.Popen(
         [*command, "import time; time.sleep(60)"],
@@ -98,10 +105,15 @@ def test_the_gate_has_files_for_all_its_connections_and_its_program_keeps_its_li
     finally:
         process.kill()
         process.wait(10)
-    until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, "the end of the gate")
+    until(
+        lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE,
+        "the end of the gate",
+    )
 
 
-def test_the_gate_takes_no_more_connections_than_it_has_files(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_gate_takes_no_more_connections_than_it_has_files(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     for soft, most in ((4096, gate.CONNECTIONS), (1024, 384), (100, 8)):
         monkeypatch.setattr(resource, "getrlimit", lambda which, soft=soft: (soft, soft))
         assert gate.room() == most

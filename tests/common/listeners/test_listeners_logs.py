@@ -44,13 +44,18 @@ def test_similar_messages_are_counted_and_not_written(
     assert lines(text)[4:] == ["Suppressed 7 similar messages", "later"]
 
 
-def test_levels_and_places_are_told_apart_and_debugging_is_not_bounded(written: tuple[logging.Logger, io.StringIO, LogLimit]) -> None:
+def test_levels_and_places_are_told_apart_and_debugging_is_not_bounded(
+    written: tuple[logging.Logger, io.StringIO, LogLimit],
+) -> None:
     logger, text, _ = written
     for level in (logging.DEBUG, logging.INFO, logging.ERROR):
         for _number in range(5):
             logger.log(level, "level %d", level)
 
-    assert [lines(text).count(f"level {level}") for level in (logging.DEBUG, logging.INFO, logging.ERROR)] == [5, 3, 3]
+    assert [
+        lines(text).count(f"level {level}")
+        for level in (logging.DEBUG, logging.INFO, logging.ERROR)
+    ] == [5, 3, 3]
 
 
 def test_a_long_message_is_cut(written: tuple[logging.Logger, io.StringIO, LogLimit]) -> None:

@@ -56,7 +56,9 @@ class Started:
         environment = {name: value for name, value in os.environ.items() if name != "KUBECONFIG"}
         command = [sys.executable, "-c", PROGRAM + program, *map(str, arguments)]
         with log.open("wb") as written:
-            self.process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=written, stderr=written)
+            self.process = subprocess.Popen(
+                command, env=environment, stdin=subprocess.PIPE, stdout=written, stderr=written
+            )
 
     def lose_socket(self) -> None:
         assert self.process.stdin is not None
@@ -100,16 +102,25 @@ def test_serve_ends_when_its_socket_is_gone(serve: Started, tmp_path: Path) -> N
     serve.lose_socket()
 
     assert serve.process.wait(LIMIT) == 1
-    assert "This server ends, because nobody can reach it: Its listening socket is lost." in serve.said()
+    assert (
+        "This server ends, because nobody can reach it: Its listening socket is lost."
+        in serve.said()
+    )
     assert not (tmp_path / "runtime.json").exists()
 
 
 @pytest.mark.slow
-def test_the_local_cluster_ends_when_its_socket_is_gone_and_is_known_as_one_that_died(cluster: Started, tmp_path: Path) -> None:
+def test_the_local_cluster_ends_when_its_socket_is_gone_and_is_known_as_one_that_died(
+    cluster: Started, tmp_path: Path
+) -> None:
     directory = Directory(tmp_path / "cluster")
     wait_for(lambda: "The local cluster answers at" in cluster.said(), "the cluster's answer")
     cluster.lose_socket()
 
     assert cluster.process.wait(LIMIT) == FAILED
-    assert "nobody can reach its API server any more. Its listening socket is lost." in cluster.said()
-    assert directory.record() is not None  # by which `Keeper` knows one that died from one that was stopped
+    assert (
+        "nobody can reach its API server any more. Its listening socket is lost." in cluster.said()
+    )
+    assert (
+        directory.record() is not None
+    )  # by which `Keeper` knows one that died from one that was stopped

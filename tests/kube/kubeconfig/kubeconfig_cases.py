@@ -39,17 +39,34 @@ class Cases:
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         return str(path)
 
-    def program(self, status: dict[str, Any] | None, *, version: str = BETA, raw: str | None = None, ending: str = "") -> str:
+    def program(
+        self,
+        status: dict[str, Any] | None,
+        *,
+        version: str = BETA,
+        raw: str | None = None,
+        ending: str = "",
+    ) -> str:
         self._count += 1
         path = self._folder / f"login-{self._count}"
-        answer = raw if raw is not None else json.dumps({"apiVersion": version, "kind": "ExecCredential", "status": status})
+        answer = (
+            raw
+            if raw is not None
+            else json.dumps({"apiVersion": version, "kind": "ExecCredential", "status": status})
+        )
         path.write_text(f"#!/bin/sh\ncat <<'E'\n{answer}\nE\n{ending}\n")
         path.chmod(0o755)
         return str(path)
 
-    def document(self, cluster: Any = None, user: Any = None, context: Any = None, **top: Any) -> dict[str, Any]:
+    def document(
+        self, cluster: Any = None, user: Any = None, context: Any = None, **top: Any
+    ) -> dict[str, Any]:
         server = f"https://127.0.0.1:{self._echo.tls}"
-        held = {"server": server, "certificate-authority-data": self.data("ca.pem"), **(cluster or {})}
+        held = {
+            "server": server,
+            "certificate-authority-data": self.data("ca.pem"),
+            **(cluster or {}),
+        }
         document = {
             "apiVersion": "v1",
             "kind": "Config",
@@ -61,11 +78,15 @@ class Cases:
         }
         return {key: value for key, value in document.items() if value is not ...}
 
-    def file(self, cluster: Any = None, user: Any = None, context: Any = None, **top: Any) -> list[str]:
+    def file(
+        self, cluster: Any = None, user: Any = None, context: Any = None, **top: Any
+    ) -> list[str]:
         return [self.write(self.document(cluster, user, context, **top))]
 
     def runs(self, **more: Any) -> dict[str, Any]:
-        return {"exec": {"apiVersion": BETA, "command": self.plugin, "interactiveMode": "Never", **more}}
+        return {
+            "exec": {"apiVersion": BETA, "command": self.plugin, "interactiveMode": "Never", **more}
+        }
 
     def users(self) -> dict[str, list[str]]:
         """Credentials of users."""
@@ -86,29 +107,63 @@ class Cases:
             "token file that is absent, and token": user({"tokenFile": "absent", "token": TOKEN}),
             "token file below a tilde": user({"tokenFile": "~/token"}),
             "token file that is empty": user({"tokenFile": self.write("")}),
-            "certificate and key inline": user({"client-certificate-data": self.data("usr.pem"), "client-key-data": self.data("usr.key")}),
-            "certificate and key as files": user({"client-certificate": "usr.pem", "client-key": "usr.key"}),
-            "certificate inline, key as file": user({"client-certificate-data": self.data("usr.pem"), "client-key": "usr.key"}),
-            "certificate as file, key inline": user({"client-certificate": "usr.pem", "client-key-data": self.data("usr.key")}),
+            "certificate and key inline": user(
+                {
+                    "client-certificate-data": self.data("usr.pem"),
+                    "client-key-data": self.data("usr.key"),
+                }
+            ),
+            "certificate and key as files": user(
+                {"client-certificate": "usr.pem", "client-key": "usr.key"}
+            ),
+            "certificate inline, key as file": user(
+                {"client-certificate-data": self.data("usr.pem"), "client-key": "usr.key"}
+            ),
+            "certificate as file, key inline": user(
+                {"client-certificate": "usr.pem", "client-key-data": self.data("usr.key")}
+            ),
             "certificate without key": user({"client-certificate": "usr.pem"}),
             "key without certificate": user({"client-key": "usr.key"}),
             "certificate as file and inline": user(
-                {"client-certificate": "usr.pem", "client-certificate-data": self.data("usr.pem"), "client-key": "usr.key"}
+                {
+                    "client-certificate": "usr.pem",
+                    "client-certificate-data": self.data("usr.pem"),
+                    "client-key": "usr.key",
+                }
             ),
-            "certificate and token": user({"client-certificate": "usr.pem", "client-key": "usr.key", "token": TOKEN}),
-            "certificate that is none": user({"client-certificate-data": "Q0FOQVJZ", "client-key": "usr.key"}),
-            "certificate of another key": user({"client-certificate": "usr.pem", "client-key": "srv.key"}),
-            "certificate with a locked key": user({"client-certificate": "usr.pem", "client-key": "locked.key"}),
-            "certificate file that is absent": user({"client-certificate": "absent", "client-key": "usr.key"}),
-            "certificate data that is not base64": user({"client-certificate-data": "%CANARY%", "client-key": "usr.key"}),
+            "certificate and token": user(
+                {"client-certificate": "usr.pem", "client-key": "usr.key", "token": TOKEN}
+            ),
+            "certificate that is none": user(
+                {"client-certificate-data": "Q0FOQVJZ", "client-key": "usr.key"}
+            ),
+            "certificate of another key": user(
+                {"client-certificate": "usr.pem", "client-key": "srv.key"}
+            ),
+            "certificate with a locked key": user(
+                {"client-certificate": "usr.pem", "client-key": "locked.key"}
+            ),
+            "certificate file that is absent": user(
+                {"client-certificate": "absent", "client-key": "usr.key"}
+            ),
+            "certificate data that is not base64": user(
+                {"client-certificate-data": "%CANARY%", "client-key": "usr.key"}
+            ),
             "basic": user({"username": "admin", "password": PASSWORD}),
             "basic without password": user({"username": "admin"}),
             "basic of other letters": user({"username": "José", "password": "CANARYä:x"}),
             "password alone": user({"password": PASSWORD}),
             "basic and token": user({"username": "admin", "password": PASSWORD, "token": TOKEN}),
-            "basic and token file": user({"username": "admin", "password": PASSWORD, "tokenFile": "token"}),
+            "basic and token file": user(
+                {"username": "admin", "password": PASSWORD, "tokenFile": "token"}
+            ),
             "basic and certificate": user(
-                {"username": "a", "password": PASSWORD, "client-certificate": "usr.pem", "client-key": "usr.key"}
+                {
+                    "username": "a",
+                    "password": PASSWORD,
+                    "client-certificate": "usr.pem",
+                    "client-key": "usr.key",
+                }
             ),
             "no credentials": user({}),
             "null": self.file(users=[{"name": "u"}]),
@@ -135,15 +190,21 @@ class Cases:
             "gcp": user({"auth-provider": {"name": "gcp", "config": {"access-token": TOKEN}}}),
             "provider without name": user({"auth-provider": {"config": {}}}),
             "provider that is unknown": user({"auth-provider": {"name": "foo"}}),
-            "oidc without issuer": user({"auth-provider": {"name": "oidc", "config": {"client-id": "k"}}}),
+            "oidc without issuer": user(
+                {"auth-provider": {"name": "oidc", "config": {"client-id": "k"}}}
+            ),
             "oidc without config": user({"auth-provider": {"name": "oidc"}}),
-            "oidc whose secret is a number": user({"auth-provider": {"name": "oidc", "config": {"client-secret": 5}}}),
+            "oidc whose secret is a number": user(
+                {"auth-provider": {"name": "oidc", "config": {"client-secret": 5}}}
+            ),
             "oidc with a token of no shape": user(self.oidc({"id-token": "CAN.ARY.x"})),
             "oidc without tokens": user(self.oidc({})),
             "oidc whose issuer is away": user(self.oidc({"refresh-token": TOKEN})),
             "oidc and token": user({"token": TOKEN, **self.oidc({"id-token": "CAN.ARY.x"})}),
             "login program": user(runs()),
-            "login program, v1": user(runs(apiVersion=V1, command=program({"token": TOKEN}, version=V1))),
+            "login program, v1": user(
+                runs(apiVersion=V1, command=program({"token": TOKEN}, version=V1))
+            ),
             "login program, v1alpha1": user(runs(apiVersion=V1 + "alpha1")),
             "login program of another version": user(runs(apiVersion=V1)),
             "login program without mode": user(runs(interactiveMode=None)),
@@ -152,7 +213,9 @@ class Cases:
             "login program of an unknown mode": user(runs(interactiveMode="Sometimes")),
             "login program and token": user({**runs(), "token": TOKEN}),
             "login program and basic": user({**runs(), "username": "a", "password": PASSWORD}),
-            "login program and certificate": user({**runs(), "client-certificate": "usr.pem", "client-key": "usr.key"}),
+            "login program and certificate": user(
+                {**runs(), "client-certificate": "usr.pem", "client-key": "usr.key"}
+            ),
             "login program and provider": user({**runs(), "auth-provider": {"name": "oidc"}}),
             "login program with env": user(runs(env=[{"name": "A", "value": "b"}])),
             "login program with env without value": user(runs(env=[{"name": "AWS_PROFILE"}])),
@@ -162,35 +225,72 @@ class Cases:
             "login program with a number as argument": user(runs(args=[1])),
             "login program relative": user(runs(command="./" + Path(self.plugin).name)),
             "login program without command": user(runs(command="")),
-            "login program that is absent": user(runs(command="no-such-program", installHint="Install it.")),
+            "login program that is absent": user(
+                runs(command="no-such-program", installHint="Install it.")
+            ),
             "login program, cluster information": user(runs(provideClusterInfo=True)),
             "login program, cluster information as text": user(runs(provideClusterInfo="true")),
-            "login program fails": user(runs(command=program(None, raw="CANARY", ending="echo CANARY >&2; exit 3"))),
+            "login program fails": user(
+                runs(command=program(None, raw="CANARY", ending="echo CANARY >&2; exit 3"))
+            ),
             "login program prints a certificate": user(runs(command=program(both))),
-            "login program prints half a certificate": user(runs(command=program({**both, "clientKeyData": None, "token": TOKEN}))),
-            "login program prints a wrong certificate": user(runs(command=program({**both, "clientKeyData": "CANARY"}))),
+            "login program prints half a certificate": user(
+                runs(command=program({**both, "clientKeyData": None, "token": TOKEN}))
+            ),
+            "login program prints a wrong certificate": user(
+                runs(command=program({**both, "clientKeyData": "CANARY"}))
+            ),
             "login program prints what expired": user(
-                runs(command=program({"token": TOKEN, "expirationTimestamp": "2020-01-01T00:00:00Z"}))
+                runs(
+                    command=program({"token": TOKEN, "expirationTimestamp": "2020-01-01T00:00:00Z"})
+                )
             ),
             "login program prints a long fraction": user(
-                runs(command=program({"token": TOKEN, "expirationTimestamp": "2040-01-01T00:00:00.123456789+02:00"}))
+                runs(
+                    command=program(
+                        {
+                            "token": TOKEN,
+                            "expirationTimestamp": "2040-01-01T00:00:00.123456789+02:00",
+                        }
+                    )
+                )
             ),
-            "login program prints no time": user(runs(command=program({"token": TOKEN, "expirationTimestamp": "CANARY"}))),
+            "login program prints no time": user(
+                runs(command=program({"token": TOKEN, "expirationTimestamp": "CANARY"}))
+            ),
             "login program prints a number": user(runs(command=program({"token": 12345}))),
             "login program prints YAML": user(
-                runs(command=program(None, raw=f"apiVersion: {BETA}\nkind: ExecCredential\nstatus:\n  token: {TOKEN}"))
+                runs(
+                    command=program(
+                        None,
+                        raw=f"apiVersion: {BETA}\nkind: ExecCredential\nstatus:\n  token: {TOKEN}",
+                    )
+                )
             ),
             "login program prints no kind": user(
-                runs(command=program(None, raw=json.dumps({"apiVersion": BETA, "status": {"token": TOKEN}})))
+                runs(
+                    command=program(
+                        None, raw=json.dumps({"apiVersion": BETA, "status": {"token": TOKEN}})
+                    )
+                )
             ),
-            "login program prints no status": user(runs(command=program(None, raw=json.dumps(nothing_yet)))),
+            "login program prints no status": user(
+                runs(command=program(None, raw=json.dumps(nothing_yet)))
+            ),
             "login program prints an empty status": user(runs(command=program({}))),
             "login program prints nonsense": user(runs(command=program(None, raw="CANARY: [ {"))),
-            "login program prints a token with a newline": user(runs(command=program({"token": "CANARY\n"}))),
+            "login program prints a token with a newline": user(
+                runs(command=program({"token": "CANARY\n"}))
+            ),
         }
 
     def oidc(self, tokens: dict[str, str]) -> dict[str, Any]:
-        return {"auth-provider": {"name": "oidc", "config": {"client-id": "k", "idp-issuer-url": "https://127.0.0.1:1/", **tokens}}}
+        return {
+            "auth-provider": {
+                "name": "oidc",
+                "config": {"client-id": "k", "idp-issuer-url": "https://127.0.0.1:1/", **tokens},
+            }
+        }
 
     def clusters(self) -> dict[str, list[str]]:
         """Addresses, trust and proxies."""
@@ -225,15 +325,25 @@ class Cases:
             "authority as file": cluster(certificate_authority="ca.pem", **none),
             "authority file that is absent": cluster(certificate_authority="absent.pem", **none),
             "authority as file and inline": cluster(certificate_authority="ca.pem"),
-            "authority with a comment in UTF-8": cluster(certificate_authority_data=self.data("ca-utf8.pem")),
+            "authority with a comment in UTF-8": cluster(
+                certificate_authority_data=self.data("ca-utf8.pem")
+            ),
             "authority that is none": cluster(certificate_authority_data=encoded(b"CANARY")),
             "authority that is not base64": cluster(certificate_authority_data="%CANARY%"),
             "authority without padding": cluster(
-                certificate_authority_data=encoded(authority + b"\n" * (1 + len(authority) % 3)).rstrip("=")
+                certificate_authority_data=encoded(
+                    authority + b"\n" * (1 + len(authority) % 3)
+                ).rstrip("=")
             ),
-            "authority in lines": cluster(certificate_authority_data=base64.encodebytes(authority).decode()),
-            "authority is the server's certificate": cluster(certificate_authority_data=self.data("srv.pem")),
-            "authority beside another block": cluster(certificate_authority_data=encoded(another_block + authority)),
+            "authority in lines": cluster(
+                certificate_authority_data=base64.encodebytes(authority).decode()
+            ),
+            "authority is the server's certificate": cluster(
+                certificate_authority_data=self.data("srv.pem")
+            ),
+            "authority beside another block": cluster(
+                certificate_authority_data=encoded(another_block + authority)
+            ),
             "name of the server": cluster(tls_server_name="localhost"),
             "name of another server": cluster(tls_server_name="other.example"),
             "compression": cluster(disable_compression=True),
@@ -259,8 +369,19 @@ class Cases:
             "same file twice": [good, good],
             "directory in the list": [str(self._folder), good],
             "broken file in the list": [write("a: [\n"), good],
-            "first file wins": [write({"current-context": "", "users": [{"name": "u", "user": {"token": "CANARY-first"}}]}), good],
-            "current context in a later file": [write(document(**{"current-context": ...})), write({"current-context": "x"})],
+            "first file wins": [
+                write(
+                    {
+                        "current-context": "",
+                        "users": [{"name": "u", "user": {"token": "CANARY-first"}}],
+                    }
+                ),
+                good,
+            ],
+            "current context in a later file": [
+                write(document(**{"current-context": ...})),
+                write({"current-context": "x"}),
+            ],
             "user in another file": [write(document(users=...)), write({"users": other_user})],
             "JSON": [write(json.dumps(document()))],
             "JSON indented by tabs": [write(json.dumps(document(), indent="\t"))],
@@ -279,15 +400,27 @@ class Cases:
             "another kind": file(kind="Pod"),
             "another version": file(apiVersion="v9"),
             "unknown keys": file({"zz": 1}, {"token": TOKEN, "zz": [1]}, zz={"a": 1}),
-            "extensions": file({"extensions": [{"name": "m", "extension": {"a": 1}}]}, extensions=[{"name": "q", "extension": {"b": 2}}]),
+            "extensions": file(
+                {"extensions": [{"name": "m", "extension": {"a": 1}}]},
+                extensions=[{"name": "q", "extension": {"b": 2}}],
+            ),
             "preferences": file(preferences={"colors": True}),
-            "merge key": [write("base: &b {token: CANARY}\n" + text.replace(f"user:\n    token: {TOKEN}", "user:\n    <<: *b"))],
+            "merge key": [
+                write(
+                    "base: &b {token: CANARY}\n"
+                    + text.replace(f"user:\n    token: {TOKEN}", "user:\n    <<: *b")
+                )
+            ],
             "two users of one name": file(users=other_user * 2),
             "users by name": file(users={"u": {"token": TOKEN}}),
             "name is a number": file(users=[{"name": 1, "user": {"token": TOKEN}}, *other_user]),
             "current context is a number": file(**{"current-context": 12345}),
-            "wrong type at another user": file(users=[*other_user, {"name": "v", "user": {"token": 12345}}]),
-            "wrong certificate of another user": file(users=[*other_user, {"name": "v", "user": {"client-certificate": "absent"}}]),
+            "wrong type at another user": file(
+                users=[*other_user, {"name": "v", "user": {"token": 12345}}]
+            ),
+            "wrong certificate of another user": file(
+                users=[*other_user, {"name": "v", "user": {"client-certificate": "absent"}}]
+            ),
             "context without user": file(context={"cluster": "c"}),
             "context of an absent user": file(context={"cluster": "c", "user": "z"}),
             "context of an absent cluster": file(context={"cluster": "z", "user": "u"}),

@@ -25,7 +25,9 @@ def id_token(seconds: float, mark: str = "CANARY") -> str:
     def part(value: dict[str, Any]) -> str:
         return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
 
-    return f"{part({'alg': 'none'})}.{part({'exp': int(time.time() + seconds), 'jti': mark})}.CANARY"
+    return (
+        f"{part({'alg': 'none'})}.{part({'exp': int(time.time() + seconds), 'jti': mark})}.CANARY"
+    )
 
 
 class Issuer:
@@ -47,18 +49,33 @@ class Issuer:
             status, body = self.answers[request.path]
             return web.Response(status=status, text=body, content_type="application/json")
         if request.path.endswith("/.well-known/openid-configuration"):
-            return web.json_response({"issuer": self.url, "token_endpoint": self.token_url or f"{self.url}/token"})
+            return web.json_response(
+                {"issuer": self.url, "token_endpoint": self.token_url or f"{self.url}/token"}
+            )
         form = await request.post()
         given = request.headers.get("Authorization", "")
         expected = base64.b64encode(b"client%3Aid:CANARY%3Asecret%2F%C3%A9").decode()
         by_header = given == f"Basic {expected}" and not self.by_body
-        if not by_header and (form.get("client_id"), form.get("client_secret")) != ("client:id", SECRET):
-            return web.json_response({"error": "invalid_client", "error_description": f"CANARY {given}"}, status=401)
+        if not by_header and (form.get("client_id"), form.get("client_secret")) != (
+            "client:id",
+            SECRET,
+        ):
+            return web.json_response(
+                {"error": "invalid_client", "error_description": f"CANARY {given}"}, status=401
+            )
         if form.get("grant_type") != "refresh_token" or form.get("refresh_token") != self.refresh:
-            return web.json_response({"error": "invalid_grant", "error_description": f"CANARY {form}"}, status=400)
+            return web.json_response(
+                {"error": "invalid_grant", "error_description": f"CANARY {form}"}, status=400
+            )
         number = next(self._count)
         self.refresh = f"CANARY-refresh-{number}"
-        return web.json_response({"id_token": id_token(self.seconds, f"{number}"), "refresh_token": self.refresh, "access_token": "CANARY"})
+        return web.json_response(
+            {
+                "id_token": id_token(self.seconds, f"{number}"),
+                "refresh_token": self.refresh,
+                "access_token": "CANARY",
+            }
+        )
 
 
 @contextmanager

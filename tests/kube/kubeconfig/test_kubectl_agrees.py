@@ -44,7 +44,13 @@ def echo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Echo]:
 
 @pytest.fixture(autouse=True)
 def plain_environment(monkeypatch: pytest.MonkeyPatch, echo: Echo) -> None:
-    for name in ("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy", "KUBERNETES_SERVICE_HOST"):
+    for name in (
+        "HTTPS_PROXY",
+        "HTTP_PROXY",
+        "https_proxy",
+        "http_proxy",
+        "KUBERNETES_SERVICE_HOST",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(echo.folder))
 
@@ -65,11 +71,21 @@ def kubectls(files: list[str], home: Path) -> dict[str, Any] | None:
         pytest.skip(f"kubectl is {control_plane_binaries.missing()}")
     environment = os.environ | {"KUBECONFIG": os.pathsep.join(files), "HOME": str(home)}
     command = [str(KUBECTL), "get", "--raw", "/whoami"]
-    ended = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS, check=False)
+    ended = subprocess.run(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
     return json.loads(ended.stdout) if ended.returncode == 0 else None
 
 
-def compare(title: str, told: dict[str, Any] | Exception, oracle: dict[str, Any] | None) -> str | None:
+def compare(
+    title: str, told: dict[str, Any] | Exception, oracle: dict[str, Any] | None
+) -> str | None:
     """What is wrong, if anything is."""
     if isinstance(told, Exception):
         shown = "".join(traceback.format_exception(told)) + repr(told)
@@ -89,15 +105,21 @@ def compare(title: str, told: dict[str, Any] | Exception, oracle: dict[str, Any]
 
 @pytest.mark.slow
 @pytest.mark.parametrize("group", ["users", "clusters", "files"])
-async def test_every_form_means_what_it_means_to_kubectl(group: str, echo: Echo, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_every_form_means_what_it_means_to_kubectl(
+    group: str, echo: Echo, monkeypatch: pytest.MonkeyPatch
+) -> None:
     wrong = {}
     for title, files in getattr(Cases(echo), group)().items():
-        if (found := compare(title, await ours(files, monkeypatch), kubectls(files, echo.folder))) is not None:
+        if (
+            found := compare(title, await ours(files, monkeypatch), kubectls(files, echo.folder))
+        ) is not None:
             wrong[title] = found
     assert wrong == {}
 
 
-async def test_no_error_about_a_kubeconfig_shows_a_secret(echo: Echo, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_error_about_a_kubeconfig_shows_a_secret(
+    echo: Echo, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cases = Cases(echo)
     errors = {}
     for title, files in (cases.users() | cases.clusters() | cases.files()).items():
@@ -120,7 +142,9 @@ async def test_no_error_about_a_kubeconfig_shows_a_secret(echo: Echo, monkeypatc
         ("JSON indented by tabs", (None, "Bearer CANARY-token")),
     ],
 )
-async def test_forms_that_were_not_understood(title: str, expected: tuple[Any, Any], echo: Echo, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_forms_that_were_not_understood(
+    title: str, expected: tuple[Any, Any], echo: Echo, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cases = Cases(echo)
     told = await ours((cases.users() | cases.clusters() | cases.files())[title], monkeypatch)
     assert isinstance(told, dict), told

@@ -62,14 +62,23 @@ def issuer(tmp_path: Path) -> Iterator[Issuer]:
         yield served
 
 
-def write(folder: Path, issuer: Issuer, server: str = "http://127.0.0.1:1", tokens: dict[str, str] | None = None, **changes: str) -> Path:
-    held = {"id-token": id_token(-60), "refresh-token": issuer.refresh} if tokens is None else tokens
+def write(
+    folder: Path,
+    issuer: Issuer,
+    server: str = "http://127.0.0.1:1",
+    tokens: dict[str, str] | None = None,
+    **changes: str,
+) -> Path:
+    held = (
+        {"id-token": id_token(-60), "refresh-token": issuer.refresh} if tokens is None else tokens
+    )
     values = {
         "server": server,
         "secret": SECRET,
         "authority": base64.b64encode((folder / "ca.pem").read_bytes()).decode(),
         "issuer_url": issuer.url,
-        "tokens": "\n        ".join(f"{key}: {value}" for key, value in held.items()) or "extra-scopes: groups",
+        "tokens": "\n        ".join(f"{key}: {value}" for key, value in held.items())
+        or "extra-scopes: groups",
         **changes,
     }
     file = folder / "kubeconfig"
@@ -80,7 +89,9 @@ def write(folder: Path, issuer: Issuer, server: str = "http://127.0.0.1:1", toke
 
 def config(file: Path) -> dict[str, str]:
     users = yaml.safe_load(file.read_text(encoding="utf-8"))["users"]
-    found: dict[str, str] = next(entry for entry in users if entry["name"] == "u")["user"]["auth-provider"]["config"]
+    found: dict[str, str] = next(entry for entry in users if entry["name"] == "u")["user"][
+        "auth-provider"
+    ]["config"]
     return found
 
 
@@ -88,8 +99,13 @@ async def sent(file: Path) -> str:
     return (await from_kubeconfig(file).headers())["Authorization"].removeprefix("Bearer ")
 
 
-async def test_a_token_that_expired_is_refreshed_once_for_all_requests(tmp_path: Path, issuer: Issuer) -> None:
-    async with guarded_api() as api, Cluster(from_kubeconfig(write(tmp_path, issuer, api.url))) as cluster:
+async def test_a_token_that_expired_is_refreshed_once_for_all_requests(
+    tmp_path: Path, issuer: Issuer
+) -> None:
+    async with (
+        guarded_api() as api,
+        Cluster(from_kubeconfig(write(tmp_path, issuer, api.url))) as cluster,
+    ):
         await asyncio.gather(*(cluster.raw("GET", "/version") for _ in range(10)))
         assert issuer.asked == ["GET /.well-known/openid-configuration", "POST /token"]
         assert len({headers["Authorization"] for headers in api.seen}) == 1
@@ -102,7 +118,9 @@ async def test_a_token_that_is_valid_asks_nobody(tmp_path: Path, issuer: Issuer)
 
 
 @pytest.mark.parametrize("tokens", [None, {"refresh-token": "CANARY-refresh-0"}])
-async def test_new_tokens_are_written_back_and_nothing_else_changes(tmp_path: Path, issuer: Issuer, tokens: dict[str, str] | None) -> None:
+async def test_new_tokens_are_written_back_and_nothing_else_changes(
+    tmp_path: Path, issuer: Issuer, tokens: dict[str, str] | None
+) -> None:
     file = write(tmp_path, issuer, tokens=tokens)
     before = file.read_text(encoding="utf-8").splitlines()
     token = await sent(file)
@@ -123,7 +141,9 @@ async def test_a_rotated_refresh_token_works_again(tmp_path: Path, issuer: Issue
     assert config(file)["refresh-token"] == issuer.refresh == "CANARY-refresh-3"
 
 
-async def test_what_another_program_refreshed_meanwhile_is_used(tmp_path: Path, issuer: Issuer) -> None:
+async def test_what_another_program_refreshed_meanwhile_is_used(
+    tmp_path: Path, issuer: Issuer
+) -> None:
     endpoint = from_kubeconfig(write(tmp_path, issuer))
     other = id_token(600, "other")
     write(tmp_path, issuer, tokens={"id-token": other, "refresh-token": "CANARY-next"})
@@ -131,7 +151,9 @@ async def test_what_another_program_refreshed_meanwhile_is_used(tmp_path: Path, 
     assert issuer.asked == []
 
 
-async def test_a_secret_in_the_body_is_tried_for_issuers_that_want_it(tmp_path: Path, issuer: Issuer) -> None:
+async def test_a_secret_in_the_body_is_tried_for_issuers_that_want_it(
+    tmp_path: Path, issuer: Issuer
+) -> None:
     issuer.by_body = True
     await sent(write(tmp_path, issuer))
     assert issuer.asked.count("POST /token") == 2
@@ -145,13 +167,22 @@ async def test_kubectl_goes_on_with_what_was_written(tmp_path: Path, issuer: Iss
     with identity_echo(served) as echo:
         authority = base64.b64encode((served / "ca.pem").read_bytes()).decode()
         cluster = f'cluster: {{server: "https://127.0.0.1:{echo.tls}", certificate-authority-data: {authority}}}'
-        file.write_text(file.read_text(encoding="utf-8").replace('cluster: {server: "http://127.0.0.1:1"}', cluster), encoding="utf-8")
+        file.write_text(
+            file.read_text(encoding="utf-8").replace(
+                'cluster: {server: "http://127.0.0.1:1"}', cluster
+            ),
+            encoding="utf-8",
+        )
         command = [str(KUBECTL), "--kubeconfig", str(file), "get", "--raw", "/whoami"]
-        ended = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=30, check=False)
+        ended = await asyncio.to_thread(
+            subprocess.run, command, capture_output=True, text=True, timeout=30, check=False
+        )
     assert f"Bearer {token}" in ended.stdout, ended.stderr
 
 
-async def test_the_issuer_is_verified_before_it_gets_a_token(tmp_path: Path, issuer: Issuer) -> None:
+async def test_the_issuer_is_verified_before_it_gets_a_token(
+    tmp_path: Path, issuer: Issuer
+) -> None:
     other = tmp_path / "other"
     other.mkdir()
     write_certificates(other)
@@ -191,7 +222,12 @@ ANSWERS: list[tuple[str, int, str]] = [
 
 @pytest.mark.parametrize(("path", "status", "body"), ANSWERS)
 async def test_no_answer_of_the_issuer_is_shown(
-    tmp_path: Path, issuer: Issuer, path: str, status: int, body: str, caplog: pytest.LogCaptureFixture
+    tmp_path: Path,
+    issuer: Issuer,
+    path: str,
+    status: int,
+    body: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG)
     issuer.answers[path] = (status, body)
@@ -203,7 +239,9 @@ async def test_no_answer_of_the_issuer_is_shown(
     assert "auth-provider oidc" in raised.value.message
 
 
-async def test_a_failed_refresh_is_not_repeated_by_every_request(tmp_path: Path, issuer: Issuer) -> None:
+async def test_a_failed_refresh_is_not_repeated_by_every_request(
+    tmp_path: Path, issuer: Issuer
+) -> None:
     issuer.answers["/token"] = (503, "")
     endpoint = from_kubeconfig(write(tmp_path, issuer))
     for _ in range(5):
@@ -213,7 +251,10 @@ async def test_a_failed_refresh_is_not_repeated_by_every_request(tmp_path: Path,
 
 
 async def test_tokens_that_cannot_be_written_back_are_used_and_it_is_said(
-    tmp_path: Path, issuer: Issuer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path,
+    issuer: Issuer,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(writing, "LOCK_SECONDS", 0.1)
     file = write(tmp_path, issuer)
@@ -230,7 +271,9 @@ async def test_tokens_that_cannot_be_written_back_are_used_and_it_is_said(
 
 def test_writing_waits_for_kubectls_lock(tmp_path: Path) -> None:
     file = tmp_path / "kubeconfig"
-    file.write_text("users: [{name: u, user: {auth-provider: {name: oidc, config: {id-token: old}}}}]\n")
+    file.write_text(
+        "users: [{name: u, user: {auth-provider: {name: oidc, config: {id-token: old}}}}]\n"
+    )
     lock = file.with_name("kubeconfig.lock")
     lock.touch()
     release = threading.Timer(0.3, lock.unlink)
@@ -263,7 +306,12 @@ def test_only_the_tokens_change_whatever_the_style(tmp_path: Path, text: str) ->
 
 
 @pytest.mark.parametrize(
-    "text", ["users: [", "users: []", "a: &a {id-token: old}\nusers: [{name: u, user: {auth-provider: {config: *a}}}]\n"]
+    "text",
+    [
+        "users: [",
+        "users: []",
+        "a: &a {id-token: old}\nusers: [{name: u, user: {auth-provider: {config: *a}}}]\n",
+    ],
 )
 def test_what_cannot_be_edited_stays_as_it_is(tmp_path: Path, text: str) -> None:
     file = tmp_path / "kubeconfig"

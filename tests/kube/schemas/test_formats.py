@@ -44,8 +44,16 @@ def test_a_text_of_another_format_is_of_the_wrong_type() -> None:
 
 def test_nulls_that_are_not_allowed_are_as_if_they_were_not_there() -> None:
     text = {"type": "string"}
-    properties = {"a": text, "b": text | {"nullable": True}, "c": text | {"default": "x"}, "free": {"type": "object"}}
-    wanted = {"type": "object", "properties": {"spec": {"type": "object", "properties": properties, "required": ["a"]}}}
+    properties = {
+        "a": text,
+        "b": text | {"nullable": True},
+        "c": text | {"default": "x"},
+        "free": {"type": "object"},
+    }
+    wanted = {
+        "type": "object",
+        "properties": {"spec": {"type": "object", "properties": properties, "required": ["a"]}},
+    }
     said = {"spec": {"a": None, "b": None, "c": None, "unknown": None}}
 
     kept = structural.without_nulls(wanted, said)

@@ -12,7 +12,12 @@ from kind_objects import SCHEMAS, bench, workspace
 from jupyter_workspaces.kube.schemas import structural
 from jupyter_workspaces.kube.schemas.rules import RULES
 
-LIST = {"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["a", "b"], "items": {"type": "object"}}
+LIST = {
+    "type": "array",
+    "x-kubernetes-list-type": "map",
+    "x-kubernetes-list-map-keys": ["a", "b"],
+    "items": {"type": "object"},
+}
 
 
 @pytest.mark.parametrize(
@@ -51,7 +56,9 @@ LIST = {"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map
         ({"allOf": [{"type": "string"}, {"type": "string", "minLength": 2}]}, "a", {"Invalid"}),
     ],
 )
-def test_a_value_is_held_against_its_schema(rules: dict[str, Any], value: Any, wanted: set[str]) -> None:
+def test_a_value_is_held_against_its_schema(
+    rules: dict[str, Any], value: Any, wanted: set[str]
+) -> None:
     causes = structural.validate(rules, value, "spec.x")
     assert {cause.reason.removeprefix("FieldValue") for cause in causes} == wanted
 
@@ -68,11 +75,21 @@ def test_a_value_is_held_against_its_schema(rules: dict[str, Any], value: Any, w
         ({"type": "string"}, "a", False),
     ],
 )
-def test_a_broken_form_says_that_the_rules_were_not_looked_at_if_there_are_any(rules: dict[str, Any], value: Any, blocked: bool) -> None:
+def test_a_broken_form_says_that_the_rules_were_not_looked_at_if_there_are_any(
+    rules: dict[str, Any], value: Any, blocked: bool
+) -> None:
     with_rules = rules | {"x-kubernetes-validations": [{"rule": next(iter(RULES))}]}
-    assert any(cause.field == "<nil>" for cause in structural.validate(rules, value, "spec.x")) is False
+    assert (
+        any(cause.field == "<nil>" for cause in structural.validate(rules, value, "spec.x"))
+        is False
+    )
     if blocked or (value == "a" and "pattern" in rules):
-        assert any(cause.field == "<nil>" for cause in structural.validate(with_rules, value, "spec.x")) is blocked
+        assert (
+            any(
+                cause.field == "<nil>" for cause in structural.validate(with_rules, value, "spec.x")
+            )
+            is blocked
+        )
 
 
 def test_unknown_fields_are_named_and_dropped() -> None:
@@ -82,9 +99,16 @@ def test_unknown_fields_are_named_and_dropped() -> None:
             "spec": {
                 "type": "object",
                 "properties": {
-                    "list": {"type": "array", "items": {"type": "object", "properties": {"known": {}}}},
+                    "list": {
+                        "type": "array",
+                        "items": {"type": "object", "properties": {"known": {}}},
+                    },
                     "free": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
-                    "pod": {"type": "object", "x-kubernetes-embedded-resource": True, "properties": {"spec": {"type": "object"}}},
+                    "pod": {
+                        "type": "object",
+                        "x-kubernetes-embedded-resource": True,
+                        "properties": {"spec": {"type": "object"}},
+                    },
                 },
             }
         },
@@ -92,9 +116,18 @@ def test_unknown_fields_are_named_and_dropped() -> None:
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"lost": 1}}
     spec = {"list": [{"known": 1, "lost": 2}], "free": {"any": {"thing": 1}}, "pod": pod, "lost": 3}
     obj = {"apiVersion": "v1", "kind": "X", "metadata": {"any": 1}, "spec": spec, "lost": 4}
-    assert structural.unknown_fields(rules, obj) == ["spec.list[0].lost", "spec.pod.spec.lost", "spec.lost", "lost"]
+    assert structural.unknown_fields(rules, obj) == [
+        "spec.list[0].lost",
+        "spec.pod.spec.lost",
+        "spec.lost",
+        "lost",
+    ]
     kept = structural.prune(rules, obj)
-    assert kept["spec"] == {"list": [{"known": 1}], "free": {"any": {"thing": 1}}, "pod": pod | {"spec": {}}}
+    assert kept["spec"] == {
+        "list": [{"known": 1}],
+        "free": {"any": {"thing": 1}},
+        "pod": pod | {"spec": {}},
+    }
     assert obj["lost"] == 4, "the object itself stays as it was"
     assert structural.unknown_fields(rules, kept) == []
 
@@ -103,12 +136,19 @@ def test_defaults_fill_what_is_absent_and_are_never_shared() -> None:
     rules = {
         "type": "object",
         "properties": {
-            "a": {"type": "object", "default": {}, "properties": {"b": {"type": "integer", "default": 7}}},
+            "a": {
+                "type": "object",
+                "default": {},
+                "properties": {"b": {"type": "integer", "default": 7}},
+            },
             "c": {"type": "string", "nullable": True, "default": "x"},
         },
         "additionalProperties": {"type": "object", "properties": {"d": {"default": [1]}}},
     }
-    first, second = structural.default(rules, {"more": {}}), structural.default(rules, {"a": None, "c": None})
+    first, second = (
+        structural.default(rules, {"more": {}}),
+        structural.default(rules, {"a": None, "c": None}),
+    )
     assert first == {"a": {"b": 7}, "c": "x", "more": {"d": [1]}}
     assert second == {"a": {"b": 7}, "c": None}
     first["more"]["d"].append(2)
@@ -127,11 +167,18 @@ def test_every_rule_of_our_definitions_is_known() -> None:
 
 
 def test_a_transition_rule_is_asked_only_on_update() -> None:
-    rules = {"type": "object", "properties": {"a": {"type": "string", "x-kubernetes-validations": [{"rule": "self == oldSelf"}]}}}
+    rules = {
+        "type": "object",
+        "properties": {
+            "a": {"type": "string", "x-kubernetes-validations": [{"rule": "self == oldSelf"}]}
+        },
+    }
     assert not structural.validate(rules, {"a": "x"})
     assert not structural.validate(rules, {"a": "x"}, old={})
     assert not structural.validate(rules, {"a": "x"}, old={"a": "x"})
-    assert [cause.field for cause in structural.validate(rules, {"a": "y"}, old={"a": "x"})] == ["a"]
+    assert [cause.field for cause in structural.validate(rules, {"a": "y"}, old={"a": "x"})] == [
+        "a"
+    ]
 
 
 def test_checking_an_object_takes_microseconds() -> None:

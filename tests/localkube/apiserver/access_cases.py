@@ -36,7 +36,13 @@ _GROUP = "rbac.authorization.k8s.io"
 
 
 def role(kind: str, name: str, *rules: Object, **more: Any) -> Object:
-    return {"apiVersion": f"{_GROUP}/v1", "kind": kind, "metadata": {"name": name}, "rules": list(rules), **more}
+    return {
+        "apiVersion": f"{_GROUP}/v1",
+        "kind": kind,
+        "metadata": {"name": name},
+        "rules": list(rules),
+        **more,
+    }
 
 
 def on(groups: str, resources: str, verbs: str, names: str = "") -> Object:
@@ -89,13 +95,30 @@ def request(**spec: Any) -> Object:
 
 
 _BROAD = "roles rolebindings clusterroles clusterrolebindings"
-CONFIG_MAP: Object = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"a": "b"}}
+CONFIG_MAP: Object = {
+    "apiVersion": "v1",
+    "kind": "ConfigMap",
+    "metadata": {"name": "c"},
+    "data": {"a": "b"},
+}
 
 SETUP: tuple[tuple[str, Object], ...] = (
-    ("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "access-one"}}),
-    ("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "access-two"}}),
-    (f"{CORE}/serviceaccounts", {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "robot"}}),
-    (f"{CORE}/serviceaccounts", {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "short-lived"}}),
+    (
+        "/api/v1/namespaces",
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "access-one"}},
+    ),
+    (
+        "/api/v1/namespaces",
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "access-two"}},
+    ),
+    (
+        f"{CORE}/serviceaccounts",
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "robot"}},
+    ),
+    (
+        f"{CORE}/serviceaccounts",
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "short-lived"}},
+    ),
     (
         f"{RBAC}{HERE}/roles",
         role(
@@ -109,10 +132,20 @@ SETUP: tuple[tuple[str, Object], ...] = (
     ),
     (
         f"{RBAC}{HERE}/rolebindings",
-        binding("RoleBinding", "reader", "Role/reader", "User/rita", "Group/crew", "ServiceAccount/access-one/robot"),
+        binding(
+            "RoleBinding",
+            "reader",
+            "Role/reader",
+            "User/rita",
+            "Group/crew",
+            "ServiceAccount/access-one/robot",
+        ),
     ),
     (f"{RBAC}{HERE}/rolebindings", binding("RoleBinding", "broken", "Role/absent", "User/bert")),
-    (f"{RBAC}/clusterrolebindings", binding("ClusterRoleBinding", "access-broken", "ClusterRole/absent-too", "User/bert")),
+    (
+        f"{RBAC}/clusterrolebindings",
+        binding("ClusterRoleBinding", "access-broken", "ClusterRole/absent-too", "User/bert"),
+    ),
     (
         f"{RBAC}/clusterroles",
         role(
@@ -122,9 +155,17 @@ SETUP: tuple[tuple[str, Object], ...] = (
             on(_GROUP, "clusterroles", "bind", names="view"),
         ),
     ),
-    (f"{RBAC}/clusterrolebindings", binding("ClusterRoleBinding", "access-binder", "ClusterRole/access-binder", "User/bob")),
+    (
+        f"{RBAC}/clusterrolebindings",
+        binding("ClusterRoleBinding", "access-binder", "ClusterRole/access-binder", "User/bob"),
+    ),
     (f"{RBAC}/clusterroles", role("ClusterRole", "access-escalator", on(_GROUP, "*", "*"))),
-    (f"{RBAC}/clusterrolebindings", binding("ClusterRoleBinding", "access-escalator", "ClusterRole/access-escalator", "User/esme")),
+    (
+        f"{RBAC}/clusterrolebindings",
+        binding(
+            "ClusterRoleBinding", "access-escalator", "ClusterRole/access-escalator", "User/esme"
+        ),
+    ),
     (
         f"{RBAC}/clusterroles",
         role(
@@ -138,7 +179,11 @@ SETUP: tuple[tuple[str, Object], ...] = (
     (
         f"{RBAC}/clusterrolebindings",
         binding(
-            "ClusterRoleBinding", "access-impersonator", "ClusterRole/access-impersonator", "User/imogen", "ServiceAccount/access-one/robot"
+            "ClusterRoleBinding",
+            "access-impersonator",
+            "ClusterRole/access-impersonator",
+            "User/imogen",
+            "ServiceAccount/access-one/robot",
         ),
     ),
     (f"{CORE}/configmaps", CONFIG_MAP),
@@ -151,7 +196,10 @@ SETUP: tuple[tuple[str, Object], ...] = (
             "spec": {"serviceAccountName": "robot", "containers": [{"name": "c", "image": "i"}]},
         },
     ),
-    (f"{CORE}/secrets", {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "held"}, "data": {}}),
+    (
+        f"{CORE}/secrets",
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "held"}, "data": {}},
+    ),
 )
 
 
@@ -171,7 +219,10 @@ class Case:
 
 
 def as_(name: str, **more: str) -> tuple[tuple[str, str], ...]:
-    return (("Impersonate-User", name), *((f"Impersonate-{key.replace('_', '-')}", value) for key, value in more.items()))
+    return (
+        ("Impersonate-User", name),
+        *((f"Impersonate-{key.replace('_', '-')}", value) for key, value in more.items()),
+    )
 
 
 _RITA = as_("rita")
@@ -195,7 +246,9 @@ FORBIDDEN: tuple[Case, ...] = (
     Case("GET", "/api/v1/namespaces/access-one", None, _RITA),
     Case("GET", "/api/v1/namespaces", None, _RITA),
     Case("DELETE", "/api/v1/namespaces/access-one", None, _RITA),
-    Case("PUT", "/api/v1/namespaces/access-one/finalize", {"metadata": {"name": "access-one"}}, _RITA),
+    Case(
+        "PUT", "/api/v1/namespaces/access-one/finalize", {"metadata": {"name": "access-one"}}, _RITA
+    ),
     Case("POST", "/api/v1/namespaces", {"metadata": {"name": "access-nine"}}, _RITA),
     Case("GET", f"{CORE}/secrets", None, _RITA),
     Case("GET", f"{CORE}/secrets?fieldSelector=metadata.name%3Dtwo", None, _RITA),
@@ -245,11 +298,38 @@ REVIEWS: tuple[Case, ...] = (
     Case("POST", _SARS, review(_SAR, "rita", subresource="log", name="x", **_PODS)),
     Case("POST", _SARS, review(_SAR, "rita", subresource="exec", name="x", **_PODS)),
     Case(
-        "POST", _SARS, review(_SAR, "rita", verb="get", group="apps", resource="statefulsets", subresource="scale", namespace="access-one")
+        "POST",
+        _SARS,
+        review(
+            _SAR,
+            "rita",
+            verb="get",
+            group="apps",
+            resource="statefulsets",
+            subresource="scale",
+            namespace="access-one",
+        ),
     ),
-    Case("POST", _SARS, review(_SAR, "rita", verb="delete", group="kubeflow.org", resource="workspaces", namespace="access-one")),
-    Case("POST", _SARS, review(_SAR, "rita", verb="get", resource="secrets", name="one", namespace="access-one")),
-    Case("POST", _SARS, review(_SAR, "rita", verb="get", resource="secrets", namespace="access-one")),
+    Case(
+        "POST",
+        _SARS,
+        review(
+            _SAR,
+            "rita",
+            verb="delete",
+            group="kubeflow.org",
+            resource="workspaces",
+            namespace="access-one",
+        ),
+    ),
+    Case(
+        "POST",
+        _SARS,
+        review(_SAR, "rita", verb="get", resource="secrets", name="one", namespace="access-one"),
+    ),
+    Case(
+        "POST", _SARS, review(_SAR, "rita", verb="get", resource="secrets", namespace="access-one")
+    ),
     Case("POST", _SARS, review(_SAR, "bert", **_PODS)),
     Case("POST", _SARS, review(_SAR, "x", ("crew",), **_PODS)),
     Case("POST", _SARS, review(_SAR, "", ("crew",), **_PODS)),
@@ -265,29 +345,65 @@ REVIEWS: tuple[Case, ...] = (
     Case(
         "POST",
         _SARS,
-        {"spec": {"user": "x", "resourceAttributes": {"verb": "get"}, "nonResourceAttributes": {"path": "/x", "verb": "get"}}},
+        {
+            "spec": {
+                "user": "x",
+                "resourceAttributes": {"verb": "get"},
+                "nonResourceAttributes": {"path": "/x", "verb": "get"},
+            }
+        },
     ),
     Case("POST", _LOCALS, review(_LOCAL, "rita", **_PODS)),
-    Case("POST", _LOCALS, review(_LOCAL, "rita", verb="get", resource="pods", namespace="access-two")),
+    Case(
+        "POST", _LOCALS, review(_LOCAL, "rita", verb="get", resource="pods", namespace="access-two")
+    ),
     Case("POST", _LOCALS, review(_LOCAL, "rita", verb="get", resource="pods")),
     Case("POST", _LOCALS, review(_LOCAL, "rita", verb="get", path="/x")),
     Case("POST", _SELVES, review(_SELF, **_PODS), _RITA),
     Case("POST", _SELVES, review(_SELF, **_PODS)),
     Case("POST", _SELVES, review(_SELF), _RITA),
     Case("POST", _SELVES, review(_SELF, **_PODS), as_("system:anonymous")),
-    Case("POST", f"{AUTHORIZATION}/selfsubjectrulesreviews", {"spec": {"namespace": "access-one"}}, _RITA),
-    Case("POST", f"{AUTHORIZATION}/selfsubjectrulesreviews", {"spec": {"namespace": "access-one"}}, as_("bert")),
-    Case("POST", f"{AUTHORIZATION}/selfsubjectrulesreviews", {"spec": {"namespace": "access-one"}}, as_("imogen")),
+    Case(
+        "POST",
+        f"{AUTHORIZATION}/selfsubjectrulesreviews",
+        {"spec": {"namespace": "access-one"}},
+        _RITA,
+    ),
+    Case(
+        "POST",
+        f"{AUTHORIZATION}/selfsubjectrulesreviews",
+        {"spec": {"namespace": "access-one"}},
+        as_("bert"),
+    ),
+    Case(
+        "POST",
+        f"{AUTHORIZATION}/selfsubjectrulesreviews",
+        {"spec": {"namespace": "access-one"}},
+        as_("imogen"),
+    ),
     Case("POST", f"{AUTHORIZATION}/selfsubjectrulesreviews", {"spec": {"namespace": "access-one"}}),
     Case("POST", f"{AUTHORIZATION}/selfsubjectrulesreviews", {"spec": {}}, _RITA),
     Case(
         "POST",
         f"{AUTHENTICATION}/selfsubjectreviews",
         {},
-        (*as_("rita", Group="crew", Uid="u1", Extra_Scopes="a"), ("Impersonate-Extra-Acme%2ecom%2fx", "b")),
+        (
+            *as_("rita", Group="crew", Uid="u1", Extra_Scopes="a"),
+            ("Impersonate-Extra-Acme%2ecom%2fx", "b"),
+        ),
     ),
-    Case("POST", f"{AUTHENTICATION}/selfsubjectreviews", {}, as_("system:serviceaccount:access-one:robot")),
-    Case("POST", f"{AUTHENTICATION}/selfsubjectreviews", {}, as_("system:serviceaccount:access-one:robot", Group="crew")),
+    Case(
+        "POST",
+        f"{AUTHENTICATION}/selfsubjectreviews",
+        {},
+        as_("system:serviceaccount:access-one:robot"),
+    ),
+    Case(
+        "POST",
+        f"{AUTHENTICATION}/selfsubjectreviews",
+        {},
+        as_("system:serviceaccount:access-one:robot", Group="crew"),
+    ),
     Case("POST", f"{AUTHENTICATION}/selfsubjectreviews", {}, as_("system:anonymous")),
     Case("POST", f"{AUTHENTICATION}/selfsubjectreviews", {}, as_("system:masters")),
     Case("POST", f"{AUTHENTICATION}/tokenreviews", {"spec": {"token": "x"}}),
@@ -295,31 +411,66 @@ REVIEWS: tuple[Case, ...] = (
     Case("POST", f"{AUTHENTICATION}/tokenreviews", {"spec": {"token": ""}}),
     Case("GET", f"{AUTHENTICATION}/tokenreviews"),
     Case("GET", f"{AUTHORIZATION}{HERE}/selfsubjectaccessreviews"),
-    Case("POST", f"{AUTHORIZATION}/localsubjectaccessreviews", review(_LOCAL, "rita", verb="get", resource="pods")),
+    Case(
+        "POST",
+        f"{AUTHORIZATION}/localsubjectaccessreviews",
+        review(_LOCAL, "rita", verb="get", resource="pods"),
+    ),
 )
 
 _BOB, _ESME = as_("bob"), as_("esme")
 _ROLES, _BINDINGS = f"{RBAC}{HERE}/roles?dryRun=All", f"{RBAC}{HERE}/rolebindings?dryRun=All"
 
 GRANTS: tuple[Case, ...] = (
-    Case("POST", _ROLES, role("Role", "e1", on("core", "secrets pods", "get list"), on("apps", "deployments", "get", names="x y")), _BOB),
+    Case(
+        "POST",
+        _ROLES,
+        role(
+            "Role",
+            "e1",
+            on("core", "secrets pods", "get list"),
+            on("apps", "deployments", "get", names="x y"),
+        ),
+        _BOB,
+    ),
     Case("POST", _ROLES, role("Role", "e2", on(_GROUP, "roles", "get")), _BOB),
     Case("POST", _ROLES, role("Role", "e3", on("*", "*", "*")), _BOB),
     Case("POST", _ROLES, role("Role", "e4", on("*", "*", "*")), _ESME),
-    Case("POST", f"{RBAC}/clusterroles?dryRun=All", role("ClusterRole", "access-e1", paths("/x /y/*", "get post")), _BOB),
-    Case("POST", f"{RBAC}/clusterroles?dryRun=All", role("ClusterRole", "access-e2", paths("/api/v1 /api/*", "get")), _BOB),
     Case(
         "POST",
         f"{RBAC}/clusterroles?dryRun=All",
-        role("ClusterRole", "access-e3", aggregationRule={"clusterRoleSelectors": [{"matchLabels": {"x": "y"}}]}),
+        role("ClusterRole", "access-e1", paths("/x /y/*", "get post")),
+        _BOB,
+    ),
+    Case(
+        "POST",
+        f"{RBAC}/clusterroles?dryRun=All",
+        role("ClusterRole", "access-e2", paths("/api/v1 /api/*", "get")),
+        _BOB,
+    ),
+    Case(
+        "POST",
+        f"{RBAC}/clusterroles?dryRun=All",
+        role(
+            "ClusterRole",
+            "access-e3",
+            aggregationRule={"clusterRoleSelectors": [{"matchLabels": {"x": "y"}}]},
+        ),
         _BOB,
     ),
     Case("POST", _BINDINGS, binding("RoleBinding", "b1", "ClusterRole/view", "User/x"), _BOB),
-    Case("POST", _BINDINGS, binding("RoleBinding", "b2", "ClusterRole/access-binder", "User/x"), _BOB),
+    Case(
+        "POST", _BINDINGS, binding("RoleBinding", "b2", "ClusterRole/access-binder", "User/x"), _BOB
+    ),
     Case("POST", _BINDINGS, binding("RoleBinding", "b3", "Role/reader", "User/x"), _BOB),
     Case("POST", _BINDINGS, binding("RoleBinding", "b4", "Role/nosuch", "User/x"), _BOB),
     Case("POST", _BINDINGS, binding("RoleBinding", "b5", "ClusterRole/nosuch", "User/x"), _BOB),
-    Case("POST", _BINDINGS, binding("RoleBinding", "b6", "ClusterRole/access-binder", "User/x"), as_("bert")),
+    Case(
+        "POST",
+        _BINDINGS,
+        binding("RoleBinding", "b6", "ClusterRole/access-binder", "User/x"),
+        as_("bert"),
+    ),
     Case(
         "POST",
         f"{RBAC}/clusterrolebindings?dryRun=All",
@@ -332,9 +483,18 @@ GRANTS: tuple[Case, ...] = (
         binding("ClusterRoleBinding", "access-b8", "ClusterRole/cluster-admin", "User/esme"),
         _ESME,
     ),
-    Case("PATCH", f"{RBAC}{HERE}/roles/reader?dryRun=All", {"rules": [on("core", "*", "get")]}, _BOB),
-    Case("PATCH", f"{RBAC}{HERE}/roles/reader?dryRun=All", {"metadata": {"labels": {"a": "b"}}}, _BOB),
-    Case("PATCH", f"{RBAC}{HERE}/rolebindings/reader?dryRun=All", {"subjects": [subject("User/bob")]}, _BOB),
+    Case(
+        "PATCH", f"{RBAC}{HERE}/roles/reader?dryRun=All", {"rules": [on("core", "*", "get")]}, _BOB
+    ),
+    Case(
+        "PATCH", f"{RBAC}{HERE}/roles/reader?dryRun=All", {"metadata": {"labels": {"a": "b"}}}, _BOB
+    ),
+    Case(
+        "PATCH",
+        f"{RBAC}{HERE}/rolebindings/reader?dryRun=All",
+        {"subjects": [subject("User/bob")]},
+        _BOB,
+    ),
 )
 """Writes of roles and bindings by those who may write them, but do not hold what they grant."""
 
@@ -348,12 +508,22 @@ BY_ROBOT: tuple[Case, ...] = (
     Case("POST", f"{AUTHENTICATION}/selfsubjectreviews", {}),
     Case("GET", f"{CORE}/secrets"),
     Case("GET", f"{CORE}/secrets", None, as_("rita")),
-    Case("POST", f"{AUTHENTICATION}/selfsubjectreviews", {}, as_("rita", Group="crew", Extra_Scopes="a")),
+    Case(
+        "POST",
+        f"{AUTHENTICATION}/selfsubjectreviews",
+        {},
+        as_("rita", Group="crew", Extra_Scopes="a"),
+    ),
     Case("POST", f"{AUTHENTICATION}/selfsubjectreviews", {}, as_("admin")),
     Case("POST", f"{AUTHENTICATION}/selfsubjectreviews", {}, as_("rita", Group="system:masters")),
     Case("POST", f"{AUTHENTICATION}/selfsubjectreviews", {}, as_("rita", Uid="u")),
     Case("POST", f"{AUTHENTICATION}/selfsubjectreviews", {}, as_("rita", Extra_Other="a")),
-    Case("POST", f"{AUTHENTICATION}/selfsubjectreviews", {}, as_("system:serviceaccount:access-two:default")),
+    Case(
+        "POST",
+        f"{AUTHENTICATION}/selfsubjectreviews",
+        {},
+        as_("system:serviceaccount:access-two:default"),
+    ),
 )
 """Asked with the token of the service account `robot`, which may impersonate a little."""
 
@@ -366,12 +536,30 @@ REQUESTS: tuple[Case, ...] = (
     Case("POST", TOKEN, {"metadata": {"name": "other"}, "spec": {}}),
     Case("POST", TOKEN, {"metadata": {"namespace": "other"}, "spec": {}}),
     Case("POST", TOKEN, request(boundObjectRef={"kind": "Pod", "apiVersion": "v1", "name": "p"})),
-    Case("POST", TOKEN, request(boundObjectRef={"kind": "Pod", "apiVersion": "v1", "name": "none"})),
-    Case("POST", TOKEN, request(boundObjectRef={"kind": "Pod", "apiVersion": "v1", "name": "p", "uid": "x"})),
-    Case("POST", TOKEN, request(boundObjectRef={"kind": "Secret", "apiVersion": "v1", "name": "held"})),
-    Case("POST", TOKEN, request(boundObjectRef={"kind": "ConfigMap", "apiVersion": "v1", "name": "c"})),
+    Case(
+        "POST", TOKEN, request(boundObjectRef={"kind": "Pod", "apiVersion": "v1", "name": "none"})
+    ),
+    Case(
+        "POST",
+        TOKEN,
+        request(boundObjectRef={"kind": "Pod", "apiVersion": "v1", "name": "p", "uid": "x"}),
+    ),
+    Case(
+        "POST",
+        TOKEN,
+        request(boundObjectRef={"kind": "Secret", "apiVersion": "v1", "name": "held"}),
+    ),
+    Case(
+        "POST",
+        TOKEN,
+        request(boundObjectRef={"kind": "ConfigMap", "apiVersion": "v1", "name": "c"}),
+    ),
     Case("POST", TOKEN, request(boundObjectRef={"kind": "Secret", "apiVersion": "v1"})),
-    Case("POST", f"{CORE}/serviceaccounts/short-lived/token", request(boundObjectRef={"kind": "Pod", "apiVersion": "v1", "name": "p"})),
+    Case(
+        "POST",
+        f"{CORE}/serviceaccounts/short-lived/token",
+        request(boundObjectRef={"kind": "Pod", "apiVersion": "v1", "name": "p"}),
+    ),
     Case("POST", f"{CORE}/serviceaccounts/none/token", request()),
     Case("GET", TOKEN),
 )
@@ -439,7 +627,9 @@ class Server:
         for name, value in case.headers:
             asked.add_header(name, value)
         asked.add_header("Authorization", f"Bearer {token or self.token}")
-        asked.add_header("Content-Type", media or (MERGE if case.method == "PATCH" else "application/json"))
+        asked.add_header(
+            "Content-Type", media or (MERGE if case.method == "PATCH" else "application/json")
+        )
         try:
             with urllib.request.urlopen(asked, context=self.trust, timeout=30) as answer:
                 return answer.status, _decoded(answer.read())
@@ -490,7 +680,10 @@ def record(server: Server) -> None:
         for case in cases:
             status, body = server.ask(case, robot if name == "robot" else None)
             short = name in ("allowed", "grants") and status < 300
-            found[name][case.title] = [status, None if short or name == "allowed" else comparable(body)]
+            found[name][case.title] = [
+                status,
+                None if short or name == "allowed" else comparable(body),
+            ]
     found["default roles"] = {name: _role_of(server, name) for name in DEFAULT_ROLES}
     RECORDED.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 

@@ -24,7 +24,13 @@ def widget_definition() -> Object:
             "anything": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
             "parts": {
                 "type": "array",
-                "items": {"type": "object", "properties": {"name": {"type": "string"}, "count": {"type": "integer", "default": 1}}},
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "name": {"type": "string"},
+                        "count": {"type": "integer", "default": 1},
+                    },
+                },
             },
         },
     }
@@ -34,7 +40,10 @@ def widget_definition() -> Object:
             "state": {"type": "string"},
             "conditions": {
                 "type": "array",
-                "items": {"type": "object", "properties": {"type": {"type": "string"}, "status": {"type": "string"}}},
+                "items": {
+                    "type": "object",
+                    "properties": {"type": {"type": "string"}, "status": {"type": "string"}},
+                },
             },
         },
     }
@@ -43,13 +52,26 @@ def widget_definition() -> Object:
         "served": True,
         "storage": True,
         "schema": {
-            "openAPIV3Schema": {"type": "object", "required": ["spec"], "properties": {"spec": spec_schema, "status": status_schema}}
+            "openAPIV3Schema": {
+                "type": "object",
+                "required": ["spec"],
+                "properties": {"spec": spec_schema, "status": status_schema},
+            }
         },
         "subresources": {"status": {}},
         "additionalPrinterColumns": [
             {"name": "Size", "type": "integer", "jsonPath": ".spec.size"},
-            {"name": "Ready", "type": "string", "jsonPath": '.status.conditions[?(@.type=="Ready")].status'},
-            {"name": "Team", "type": "string", "jsonPath": ".metadata.labels.example\\.org/team", "priority": 1},
+            {
+                "name": "Ready",
+                "type": "string",
+                "jsonPath": '.status.conditions[?(@.type=="Ready")].status',
+            },
+            {
+                "name": "Team",
+                "type": "string",
+                "jsonPath": ".metadata.labels.example\\.org/team",
+                "priority": 1,
+            },
             {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
         ],
     }
@@ -59,7 +81,13 @@ def widget_definition() -> Object:
         "metadata": {"name": "widgets.example.org"},
         "spec": {
             "group": "example.org",
-            "names": {"plural": "widgets", "kind": "Widget", "singular": "widget", "listKind": "WidgetList", "shortNames": ["wd"]},
+            "names": {
+                "plural": "widgets",
+                "kind": "Widget",
+                "singular": "widget",
+                "listKind": "WidgetList",
+                "shortNames": ["wd"],
+            },
             "scope": "Namespaced",
             "versions": [version],
         },
@@ -67,7 +95,12 @@ def widget_definition() -> Object:
 
 
 def widget(name: str, size: int = 3, **spec: Any) -> Object:
-    return {"apiVersion": "example.org/v1", "kind": "Widget", "metadata": {"name": name}, "spec": {"size": size, **spec}}
+    return {
+        "apiVersion": "example.org/v1",
+        "kind": "Widget",
+        "metadata": {"name": name},
+        "spec": {"size": size, **spec},
+    }
 
 
 def pod(name: str, **spec: Any) -> Object:

@@ -38,7 +38,9 @@ class Running:
         self.directory = directory
         self._admission = admission
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="api-server", daemon=True)
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="api-server", daemon=True
+        )
         self._thread.start()
         self.port = 0
         self._session: aiohttp.ClientSession | None = None
@@ -57,7 +59,9 @@ class Running:
                 widget_definition(),
             ):
                 self.server.apply_manifest(manifest)
-            self.port = await self.server.start("127.0.0.1", self.port, certificates.server_context(self.directory))
+            self.port = await self.server.start(
+                "127.0.0.1", self.port, certificates.server_context(self.directory)
+            )
 
         self.call(start())
 
@@ -101,9 +105,22 @@ class Running:
                 {
                     "apiVersion": "v1",
                     "kind": "Config",
-                    "clusters": [{"name": "test", "cluster": {"server": self.url, "certificate-authority": str(self.directory.authority)}}],
+                    "clusters": [
+                        {
+                            "name": "test",
+                            "cluster": {
+                                "server": self.url,
+                                "certificate-authority": str(self.directory.authority),
+                            },
+                        }
+                    ],
                     "users": [{"name": "test", "user": {"token": TOKEN}}],
-                    "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test", "namespace": "default"}}],
+                    "contexts": [
+                        {
+                            "name": "test",
+                            "context": {"cluster": "test", "user": "test", "namespace": "default"},
+                        }
+                    ],
                     "current-context": "test",
                 }
             )
@@ -127,7 +144,9 @@ class Running:
         connector = aiohttp.TCPConnector(ssl=self.trust)
         timeout = aiohttp.ClientTimeout(total=LIMIT_SECONDS)
         given = {"Authorization": f"Bearer {TOKEN}"} | headers
-        async with aiohttp.ClientSession(self.url, connector=connector, timeout=timeout, headers=given) as session:
+        async with aiohttp.ClientSession(
+            self.url, connector=connector, timeout=timeout, headers=given
+        ) as session:
             yield session
 
 
@@ -171,7 +190,9 @@ def api(run: Callable[..., Running]) -> Running:
 def kubectls() -> dict[str, str]:
     """Every kubectl on this machine by its name: `$JUPYTER_WORKSPACES_KUBECTL` (several, with `:`), else the one on PATH."""
     named = os.environ.get("JUPYTER_WORKSPACES_KUBECTL")
-    found = named.split(os.pathsep) if named else [path for path in (shutil.which("kubectl"),) if path]
+    found = (
+        named.split(os.pathsep) if named else [path for path in (shutil.which("kubectl"),) if path]
+    )
     return {Path(path).name if not named else path: path for path in found}
 
 
@@ -180,9 +201,15 @@ class Kubectl:
 
     def __init__(self, program: str, running: Running, home: Path) -> None:
         self._program, self._home = program, home
-        self._environment = {"HOME": str(home), "KUBECONFIG": str(running.kubeconfig), "PATH": os.environ["PATH"]}
+        self._environment = {
+            "HOME": str(home),
+            "KUBECONFIG": str(running.kubeconfig),
+            "PATH": os.environ["PATH"],
+        }
 
-    def __call__(self, *arguments: str, stdin: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def __call__(
+        self, *arguments: str, stdin: str | None = None, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             [self._program, *arguments],
             input=stdin,
@@ -193,10 +220,17 @@ class Kubectl:
             timeout=60,
             check=False,
         )
-        assert not check or done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stdout}{done.stderr}"
+        assert not check or done.returncode == 0, (
+            f"kubectl {' '.join(arguments)}: {done.stdout}{done.stderr}"
+        )
         return done
 
 
-@pytest.fixture(params=sorted(kubectls()) or [pytest.param("", marks=pytest.mark.skip("there is no kubectl on this machine"))])
-def kubectl(request: pytest.FixtureRequest, api: Running, tmp_path_factory: pytest.TempPathFactory) -> Kubectl:
+@pytest.fixture(
+    params=sorted(kubectls())
+    or [pytest.param("", marks=pytest.mark.skip("there is no kubectl on this machine"))]
+)
+def kubectl(
+    request: pytest.FixtureRequest, api: Running, tmp_path_factory: pytest.TempPathFactory
+) -> Kubectl:
     return Kubectl(kubectls()[request.param], api, tmp_path_factory.mktemp("home"))

@@ -67,43 +67,80 @@ def thing_definition() -> Object:
             "size": {"type": "integer"},
             "color": {"type": "string", "default": "red"},
             "labels": {"type": "object", "additionalProperties": {"type": "string"}},
-            "whole": {"type": "object", "additionalProperties": {"type": "string"}, "x-kubernetes-map-type": "atomic"},
+            "whole": {
+                "type": "object",
+                "additionalProperties": {"type": "string"},
+                "x-kubernetes-map-type": "atomic",
+            },
             "open": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
-            "names": {"type": "array", "items": {"type": "string"}, "x-kubernetes-list-type": "set"},
+            "names": {
+                "type": "array",
+                "items": {"type": "string"},
+                "x-kubernetes-list-type": "set",
+            },
             "words": {"type": "array", "items": {"type": "string"}},
             "share": {"x-kubernetes-int-or-string": True},
-            "parts": {"type": "array", "items": item, "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
-            "pairs": {"type": "array", "items": item, "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name", "port"]},
+            "parts": {
+                "type": "array",
+                "items": item,
+                "x-kubernetes-list-type": "map",
+                "x-kubernetes-list-map-keys": ["name"],
+            },
+            "pairs": {
+                "type": "array",
+                "items": item,
+                "x-kubernetes-list-type": "map",
+                "x-kubernetes-list-map-keys": ["name", "port"],
+            },
             "inner": {
                 "type": "object",
-                "properties": {"a": {"type": "string"}, "deep": {"type": "object", "properties": {"b": {"type": "string"}}}},
+                "properties": {
+                    "a": {"type": "string"},
+                    "deep": {"type": "object", "properties": {"b": {"type": "string"}}},
+                },
             },
         },
     }
-    status = {"type": "object", "properties": {"state": {"type": "string"}, "parts": spec["properties"]["parts"]}}  # type: ignore[index]
+    status = {
+        "type": "object",
+        "properties": {"state": {"type": "string"}, "parts": spec["properties"]["parts"]},
+    }  # type: ignore[index]
     version = {
         "name": "v1",
         "served": True,
         "storage": True,
-        "schema": {"openAPIV3Schema": {"type": "object", "properties": {"spec": spec, "status": status}}},
+        "schema": {
+            "openAPIV3Schema": {"type": "object", "properties": {"spec": spec, "status": status}}
+        },
         "subresources": {"status": {}},
     }
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
         "metadata": {"name": f"things.{GROUP}"},
-        "spec": {"group": GROUP, "scope": "Namespaced", "names": {"plural": "things", "kind": "Thing"}, "versions": [version]},
+        "spec": {
+            "group": GROUP,
+            "scope": "Namespaced",
+            "names": {"plural": "things", "kind": "Thing"},
+            "versions": [version],
+        },
     }
 
 
 def thing(spec: Object | None, **metadata: Any) -> Object:
-    body: Object = {"apiVersion": f"{GROUP}/v1", "kind": "Thing", "metadata": {"name": "one", **metadata}}
+    body: Object = {
+        "apiVersion": f"{GROUP}/v1",
+        "kind": "Thing",
+        "metadata": {"name": "one", **metadata},
+    }
     return body if spec is None else body | {"spec": spec}
 
 
 def _some(chance: random.Random, choices: dict[str, Any]) -> Object:
     """Some of these fields, each with one of its values."""
-    return {name: chance.choice(values) for name, values in choices.items() if chance.random() < 0.35}
+    return {
+        name: chance.choice(values) for name, values in choices.items() if chance.random() < 0.35
+    }
 
 
 def _items(chance: random.Random) -> Any:
@@ -120,13 +157,23 @@ def _thing_spec(chance: random.Random) -> Object:
             "color": ["red", "green"],
             "labels": [{"a": "1"}, {"a": "2", "b": "1"}, {"c": "1"}, {}],
             "whole": [{"a": "1"}, {"a": "2", "b": "1"}],
-            "open": [{"x": {"y": 1, "z": [1, 2]}}, {"x": {"y": 2}, "l": [{"name": "q"}]}, {"x": "text"}, {}],
+            "open": [
+                {"x": {"y": 1, "z": [1, 2]}},
+                {"x": {"y": 2}, "l": [{"name": "q"}]},
+                {"x": "text"},
+                {},
+            ],
             "names": [["a"], ["b", "a"], ["c", "b"], []],
             "words": [["a"], ["b", "a"], []],
             "share": [1, "1"],
             "parts": [_items(chance)],
             "pairs": [_items(chance)],
-            "inner": [{"a": "1"}, {"a": "2", "deep": {"b": "1"}}, {"deep": {"b": "2"}}, {"deep": {}}],
+            "inner": [
+                {"a": "1"},
+                {"a": "2", "deep": {"b": "1"}},
+                {"deep": {"b": "2"}},
+                {"deep": {}},
+            ],
         },
     )
 
@@ -134,7 +181,11 @@ def _thing_spec(chance: random.Random) -> Object:
 def _metadata(chance: random.Random) -> Object:
     return _some(
         chance,
-        {"labels": [{"a": "1"}, {"b": "2", "a": "2"}], "annotations": [{"n": "1"}, {"m": "1"}], "finalizers": [["x.y/a"], ["x.y/b"]]},
+        {
+            "labels": [{"a": "1"}, {"b": "2", "a": "2"}],
+            "annotations": [{"n": "1"}, {"m": "1"}],
+            "finalizers": [["x.y/a"], ["x.y/b"]],
+        },
     )
 
 
@@ -147,17 +198,54 @@ def things(seed: int, count: int) -> Sequence:
         manager = {"fieldManager": chance.choice(["a", "b", "c"])}
         if kind < 0.6 or not steps:
             more = {"force": "true"} if chance.random() < 0.5 else {}
-            steps.append(Step("PATCH", path, thing(_thing_spec(chance), **_metadata(chance)), APPLY, manager | more))
+            steps.append(
+                Step(
+                    "PATCH",
+                    path,
+                    thing(_thing_spec(chance), **_metadata(chance)),
+                    APPLY,
+                    manager | more,
+                )
+            )
         elif kind < 0.75:
-            patch = {"spec": _thing_spec(chance) | {chance.choice(["size", "labels", "parts", "inner"]): None}}
-            steps.append(Step("PATCH", path, patch, MERGE, {"fieldManager": chance.choice(["u", "v", "a"])}))
+            patch = {
+                "spec": _thing_spec(chance)
+                | {chance.choice(["size", "labels", "parts", "inner"]): None}
+            }
+            steps.append(
+                Step("PATCH", path, patch, MERGE, {"fieldManager": chance.choice(["u", "v", "a"])})
+            )
         elif kind < 0.85:
             status = _some(chance, {"state": ["x", "y"], "parts": [_items(chance)]})
-            steps.append(Step("PATCH", path + "/status", thing(None) | {"status": status}, APPLY, manager | {"force": "true"}))
+            steps.append(
+                Step(
+                    "PATCH",
+                    path + "/status",
+                    thing(None) | {"status": status},
+                    APPLY,
+                    manager | {"force": "true"},
+                )
+            )
         elif kind < 0.95:
-            steps.append(Step("PATCH", path + "/status", {"status": {"state": chance.choice(["p", None])}}, MERGE, manager))
+            steps.append(
+                Step(
+                    "PATCH",
+                    path + "/status",
+                    {"status": {"state": chance.choice(["p", None])}},
+                    MERGE,
+                    manager,
+                )
+            )
         else:
-            steps.append(Step("PATCH", path, [{"op": "add", "path": "/metadata/managedFields", "value": [{}]}], JSON_PATCH, manager))
+            steps.append(
+                Step(
+                    "PATCH",
+                    path,
+                    [{"op": "add", "path": "/metadata/managedFields", "value": [{}]}],
+                    JSON_PATCH,
+                    manager,
+                )
+            )
     return steps
 
 
@@ -167,22 +255,38 @@ def _containers(chance: random.Random, delete: bool = False) -> Any:
         if delete and chance.random() < 0.2:
             found.append({"name": name, "$patch": "delete"})
             continue
-        env: list[Object] = [{"name": one, "value": chance.choice("12")} for one in chance.sample("ABC", chance.randint(0, 3))]
+        env: list[Object] = [
+            {"name": one, "value": chance.choice("12")}
+            for one in chance.sample("ABC", chance.randint(0, 3))
+        ]
         if delete and env and chance.random() < 0.3:
             env[0] = {"name": env[0]["name"], "$patch": "delete"}
-        ports = [{"containerPort": chance.choice([80, 81]), **({"protocol": "UDP"} if chance.random() < 0.3 else {})}]
+        ports = [
+            {
+                "containerPort": chance.choice([80, 81]),
+                **({"protocol": "UDP"} if chance.random() < 0.3 else {}),
+            }
+        ]
         container = {
             "name": name,
             "image": chance.choice(["i:1", "i:2"]),
             **_some(chance, {"env": [env], "ports": [ports], "args": [["x"], ["y", "z"]]}),
         }
         resources = {"limits": {"cpu": chance.choice(["1", "2"])}, "requests": {"cpu": "1"}}
-        found.append(container | _some(chance, {"resources": [resources], "volumeMounts": [[{"name": "a", "mountPath": "/a"}]]}))
+        found.append(
+            container
+            | _some(
+                chance,
+                {"resources": [resources], "volumeMounts": [[{"name": "a", "mountPath": "/a"}]]},
+            )
+        )
     return found
 
 
 def _template(chance: random.Random, delete: bool = False) -> Object:
-    volumes = [{"name": "a", "emptyDir": {}}] + _some(chance, {"b": [1]}).get("b", 0) * [{"name": "b", "configMap": {"name": "c"}}]
+    volumes = [{"name": "a", "emptyDir": {}}] + _some(chance, {"b": [1]}).get("b", 0) * [
+        {"name": "b", "configMap": {"name": "c"}}
+    ]
     spec = {
         "containers": _containers(chance, delete),
         "volumes": volumes,
@@ -190,7 +294,10 @@ def _template(chance: random.Random, delete: bool = False) -> Object:
     }
     if delete and chance.random() < 0.3:
         spec["$setElementOrder/containers"] = [{"name": one["name"]} for one in spec["containers"]]
-    metadata = {"labels": {"app": "one", **_some(chance, {"l": ["1", "2"]})}, **_some(chance, {"annotations": [{"n": "1"}, {"m": "2"}]})}
+    metadata = {
+        "labels": {"app": "one", **_some(chance, {"l": ["1", "2"]})},
+        **_some(chance, {"annotations": [{"n": "1"}, {"m": "2"}]}),
+    }
     return {"metadata": metadata, "spec": spec}
 
 
@@ -200,18 +307,35 @@ def stateful_sets(seed: int, count: int) -> Sequence:
     selector = {"matchLabels": {"app": "one"}}
 
     def whole() -> Object:
-        spec = {"selector": selector, "serviceName": "one", "replicas": 0, "template": _template(chance)}
-        return {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "one", **_metadata(chance)}, "spec": spec}
+        spec = {
+            "selector": selector,
+            "serviceName": "one",
+            "replicas": 0,
+            "template": _template(chance),
+        }
+        return {
+            "apiVersion": "apps/v1",
+            "kind": "StatefulSet",
+            "metadata": {"name": "one", **_metadata(chance)},
+            "spec": spec,
+        }
 
     steps = [Step("PATCH", path, whole(), APPLY, {"fieldManager": "a"})]
     while len(steps) < count:
         kind = chance.random()
         if kind < 0.5:
             more = {"force": "true"} if chance.random() < 0.6 else {}
-            steps.append(Step("PATCH", path, whole(), APPLY, {"fieldManager": chance.choice("ab")} | more))
+            steps.append(
+                Step("PATCH", path, whole(), APPLY, {"fieldManager": chance.choice("ab")} | more)
+            )
         elif kind < 0.9:
-            patch = {"spec": {"template": _template(chance, delete=True)}, "metadata": _metadata(chance)}
-            steps.append(Step("PATCH", path, patch, STRATEGIC, {"fieldManager": chance.choice("uv")}))
+            patch = {
+                "spec": {"template": _template(chance, delete=True)},
+                "metadata": _metadata(chance),
+            }
+            steps.append(
+                Step("PATCH", path, patch, STRATEGIC, {"fieldManager": chance.choice("uv")})
+            )
         else:
             steps.append(Step("PUT", path, whole(), query={"fieldManager": chance.choice("ua")}))
     return steps
@@ -227,8 +351,17 @@ def seen(status: int, body: Any, revision: str | None) -> Object:
     """What of an answer is the same on each server: the outcome, the object without the server's own marks, its managers, whether it is new."""
     if status >= 400:
         causes = (body.get("details") or {}).get("causes") or ()
-        told = sorted({(cause.get("reason", ""), cause.get("field", ""), _conflict(cause)) for cause in causes})
-        return {"status": status, "reason": body.get("reason"), "causes": [list(one) for one in told]}
+        told = sorted(
+            {
+                (cause.get("reason", ""), cause.get("field", ""), _conflict(cause))
+                for cause in causes
+            }
+        )
+        return {
+            "status": status,
+            "reason": body.get("reason"),
+            "causes": [list(one) for one in told],
+        }
     metadata = body["metadata"]
     managers = {
         f"{entry['manager']} {entry['operation']} {entry['apiVersion']} {entry.get('subresource', '')}".strip(): [
@@ -236,9 +369,12 @@ def seen(status: int, body: Any, revision: str | None) -> Object:
             entry["fieldsV1"],
         ]
         for entry in metadata.get("managedFields", ())
-        if body["kind"] == "Thing" or entry.get("subresource") != "status"  # of others, controllers write it meanwhile
+        if body["kind"] == "Thing"
+        or entry.get("subresource") != "status"  # of others, controllers write it meanwhile
     }
-    kept = {key: value for key, value in body.items() if key not in ("kind", "apiVersion", "metadata")}
+    kept = {
+        key: value for key, value in body.items() if key not in ("kind", "apiVersion", "metadata")
+    }
     if body["kind"] != "Thing":
         kept.pop("status", None)
     found = {
@@ -264,14 +400,20 @@ class Player:
         self._session = session
 
     async def prepare(self) -> None:
-        await self._send("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", thing_definition())
+        await self._send(
+            "POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", thing_definition()
+        )
         deadline = time.monotonic() + ESTABLISH_SECONDS
         while (await self._send("GET", f"/apis/{GROUP}/v1/things"))[0] != 200:
             assert time.monotonic() < deadline, "the definition is not served"
             await asyncio.sleep(0.1)
 
     async def play(self, steps: Sequence, namespace: str) -> list[Object]:
-        await self._send("POST", "/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+        await self._send(
+            "POST",
+            "/api/v1/namespaces",
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}},
+        )
         found, revision = [], None
         for step in steps:
             path = step.path.replace("{namespace}", f"namespaces/{namespace}")
@@ -282,24 +424,42 @@ class Player:
         return found
 
     async def _send(
-        self, method: str, path: str, body: Any = None, media: str = "application/json", query: Object | None = None
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        media: str = "application/json",
+        query: Object | None = None,
     ) -> tuple[int, Any]:
         data = None if body is None else json.dumps(body)
-        async with self._session.request(method, self._url + path, data=data, params=query, headers={"Content-Type": media}) as response:
-            return response.status, json.loads(text) if (text := await response.text()).startswith("{") else text
+        async with self._session.request(
+            method, self._url + path, data=data, params=query, headers={"Content-Type": media}
+        ) as response:
+            return response.status, json.loads(text) if (text := await response.text()).startswith(
+                "{"
+            ) else text
 
 
 async def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--kubeconfig", type=Path, required=True)
     endpoint = from_kubeconfig(parser.parse_args().kubeconfig)
     trust: ssl.SSLContext | bool = endpoint.ssl_context or True
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trust), headers=await endpoint.headers()) as session:
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(ssl=trust), headers=await endpoint.headers()
+    ) as session:
         player = Player(endpoint.url, session)
         await player.prepare()
-        recorded = {name: await player.play(steps, f"fields-{uuid.uuid4().hex[:8]}") for name, steps in sequences()}
+        recorded = {
+            name: await player.play(steps, f"fields-{uuid.uuid4().hex[:8]}")
+            for name, steps in sequences()
+        }
     lines = (
-        f"{json.dumps(name)}: [\n" + ",\n".join(json.dumps(one, sort_keys=True) for one in answers) + "\n]"
+        f"{json.dumps(name)}: [\n"
+        + ",\n".join(json.dumps(one, sort_keys=True) for one in answers)
+        + "\n]"
         for name, answers in recorded.items()
     )
     RECORDED.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")

@@ -42,12 +42,25 @@ BASES: dict[str, tuple[str, Object]] = {
     ),
     "Service": (
         "/api/v1/namespaces/{}/services",
-        _of("v1", "Service", spec={"ports": [{"port": 80}], "selector": LABELS, "clusterIP": "None"}),
+        _of(
+            "v1", "Service", spec={"ports": [{"port": 80}], "selector": LABELS, "clusterIP": "None"}
+        ),
     ),
-    "PersistentVolumeClaim": ("/api/v1/namespaces/{}/persistentvolumeclaims", _of("v1", "PersistentVolumeClaim", spec=CLAIM_SPEC)),
+    "PersistentVolumeClaim": (
+        "/api/v1/namespaces/{}/persistentvolumeclaims",
+        _of("v1", "PersistentVolumeClaim", spec=CLAIM_SPEC),
+    ),
     "PersistentVolume": (
         "/api/v1/persistentvolumes",
-        _of("v1", "PersistentVolume", spec={"accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1Gi"}, "hostPath": {"path": "/x"}}),
+        _of(
+            "v1",
+            "PersistentVolume",
+            spec={
+                "accessModes": ["ReadWriteOnce"],
+                "capacity": {"storage": "1Gi"},
+                "hostPath": {"path": "/x"},
+            },
+        ),
     ),
     "StatefulSet": (
         "/apis/apps/v1/namespaces/{}/statefulsets",
@@ -68,14 +81,27 @@ BASES: dict[str, tuple[str, Object]] = {
     "ServiceAccount": ("/api/v1/namespaces/{}/serviceaccounts", _of("v1", "ServiceAccount")),
     "Event": (
         "/api/v1/namespaces/{}/events",
-        _of("v1", "Event", involvedObject={"kind": "Pod", "name": "x", "namespace": NAMESPACE}, reason="Cased", type="Normal"),
+        _of(
+            "v1",
+            "Event",
+            involvedObject={"kind": "Pod", "name": "x", "namespace": NAMESPACE},
+            reason="Cased",
+            type="Normal",
+        ),
     ),
     "Namespace": ("/api/v1/namespaces", _of("v1", "Namespace")),
     "Node": ("/api/v1/nodes", _of("v1", "Node")),
-    "StorageClass": ("/apis/storage.k8s.io/v1/storageclasses", _of("storage.k8s.io/v1", "StorageClass", provisioner="example.org/none")),
+    "StorageClass": (
+        "/apis/storage.k8s.io/v1/storageclasses",
+        _of("storage.k8s.io/v1", "StorageClass", provisioner="example.org/none"),
+    ),
     "Role": (
         "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/roles",
-        _of("rbac.authorization.k8s.io/v1", "Role", rules=[{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]),
+        _of(
+            "rbac.authorization.k8s.io/v1",
+            "Role",
+            rules=[{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}],
+        ),
     ),
     "RoleBinding": (
         "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/rolebindings",
@@ -86,7 +112,10 @@ BASES: dict[str, tuple[str, Object]] = {
             subjects=[{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "dora"}],
         ),
     ),
-    "Lease": ("/apis/coordination.k8s.io/v1/namespaces/{}/leases", _of("coordination.k8s.io/v1", "Lease", spec={"holderIdentity": "me"})),
+    "Lease": (
+        "/apis/coordination.k8s.io/v1/namespaces/{}/leases",
+        _of("coordination.k8s.io/v1", "Lease", spec={"holderIdentity": "me"}),
+    ),
 }
 
 _C = "spec.containers[0]"
@@ -104,7 +133,11 @@ def _probe(**fields: Any) -> Object:
 
 
 def _selector(operator: str, *values: str) -> Object:
-    return {"spec.selector.matchExpressions": [{"key": "app", "operator": operator, "values": list(values)}]}
+    return {
+        "spec.selector.matchExpressions": [
+            {"key": "app", "operator": operator, "values": list(values)}
+        ]
+    }
 
 
 TYPES: dict[str, list[Object]] = {
@@ -134,10 +167,27 @@ TYPES: dict[str, list[Object]] = {
         {"spec.hostNetwork": 1},
         {"metadata.creationTimestamp": "yesterday"},
     ],
-    "Service": [{"spec.ports": [{"port": "80"}]}, {"spec.selector": "app=case"}, {"spec.ports": {"port": 80}}],
-    "StatefulSet": [{"spec.replicas": "1"}, {"spec.template": []}, {"spec.selector": {"matchLabels": {"a": 1}}}],
-    "PersistentVolumeClaim": [{"spec.resources.requests.storage": "big"}, {"spec.resources.requests.storage": []}],
-    "ConfigMap": [{"data.a": 1}, {"data.a": {}}, {"binaryData": {"x": "no base64!"}}, {"immutable": "no"}, {"data": []}],
+    "Service": [
+        {"spec.ports": [{"port": "80"}]},
+        {"spec.selector": "app=case"},
+        {"spec.ports": {"port": 80}},
+    ],
+    "StatefulSet": [
+        {"spec.replicas": "1"},
+        {"spec.template": []},
+        {"spec.selector": {"matchLabels": {"a": 1}}},
+    ],
+    "PersistentVolumeClaim": [
+        {"spec.resources.requests.storage": "big"},
+        {"spec.resources.requests.storage": []},
+    ],
+    "ConfigMap": [
+        {"data.a": 1},
+        {"data.a": {}},
+        {"binaryData": {"x": "no base64!"}},
+        {"immutable": "no"},
+        {"data": []},
+    ],
     "Secret": [{"data.a": "no base64!"}, {"data.a": 1}, {"stringData": {"a": 1}}, {"type": 3}],
     "Event": [{"count": "1"}, {"firstTimestamp": "noon"}, {"eventTime": "2026-01-01"}],
     "Lease": [{"spec.leaseDurationSeconds": "15"}, {"spec.renewTime": "now"}],
@@ -158,10 +208,23 @@ VALUES: dict[str, list[Object]] = {
         {"metadata.annotations": {"big": "x" * 262145}},
         {"metadata.finalizers": ["nope"]},
         {"metadata.finalizers": ["not a finalizer"]},
-        {"metadata.ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "", "uid": ""}]},
+        {
+            "metadata.ownerReferences": [
+                {"apiVersion": "v1", "kind": "ConfigMap", "name": "", "uid": ""}
+            ]
+        },
         {"metadata.ownerReferences": [{"apiVersion": "", "kind": "", "name": "x", "uid": "y"}]},
-        {"metadata.ownerReferences": [{"apiVersion": "v1", "kind": "Event", "name": "x", "uid": "y"}]},
-        {"metadata.ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": n, "uid": n, "controller": True} for n in "ab"]},
+        {
+            "metadata.ownerReferences": [
+                {"apiVersion": "v1", "kind": "Event", "name": "x", "uid": "y"}
+            ]
+        },
+        {
+            "metadata.ownerReferences": [
+                {"apiVersion": "v1", "kind": "Pod", "name": n, "uid": n, "controller": True}
+                for n in "ab"
+            ]
+        },
         {"spec": GONE},
         {"spec.containers": []},
         {f"{_C}.name": GONE},
@@ -176,21 +239,51 @@ VALUES: dict[str, list[Object]] = {
         {f"{_C}.ports": [{"containerPort": 80, "protocol": "tcp"}]},
         {f"{_C}.ports": [{"containerPort": 80, "name": "Not_A_Name"}]},
         {f"{_C}.ports": [{"containerPort": 80, "name": "much-too-long-for-a-port"}]},
-        {f"{_C}.ports": [{"containerPort": 80, "name": "web"}, {"containerPort": 81, "name": "web"}]},
+        {
+            f"{_C}.ports": [
+                {"containerPort": 80, "name": "web"},
+                {"containerPort": 81, "name": "web"},
+            ]
+        },
         {f"{_C}.ports": [{"containerPort": 80, "hostPort": 70000}]},
-        {f"{_C}.ports": [{"containerPort": 80, "hostPort": 8080}, {"containerPort": 81, "hostPort": 8080}]},
+        {
+            f"{_C}.ports": [
+                {"containerPort": 80, "hostPort": 8080},
+                {"containerPort": 81, "hostPort": 8080},
+            ]
+        },
         {f"{_C}.env": [{"value": "x"}]},
         {f"{_C}.env": [{"name": "A=B", "value": "x"}]},
         {f"{_C}.env": [{"name": "1 2", "value": "x"}]},
-        {f"{_C}.env": [{"name": "A", "value": "x", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]},
+        {
+            f"{_C}.env": [
+                {
+                    "name": "A",
+                    "value": "x",
+                    "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}},
+                }
+            ]
+        },
         {f"{_C}.env": [{"name": "A", "valueFrom": {}}]},
         {f"{_C}.env": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "spec.unknown"}}}]},
         {f"{_C}.env": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": ""}}}]},
-        {f"{_C}.env": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['a']"}}}]},
+        {
+            f"{_C}.env": [
+                {"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['a']"}}}
+            ]
+        },
         {f"{_C}.env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s"}}}]},
         {f"{_C}.env": [{"name": "A", "valueFrom": {"secretKeyRef": {"key": "k"}}}]},
-        {f"{_C}.env": [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "s", "key": "not a key"}}}]},
-        {f"{_C}.env": [{"name": "A", "valueFrom": {"resourceFieldRef": {"resource": "limits.gpu"}}}]},
+        {
+            f"{_C}.env": [
+                {"name": "A", "valueFrom": {"configMapKeyRef": {"name": "s", "key": "not a key"}}}
+            ]
+        },
+        {
+            f"{_C}.env": [
+                {"name": "A", "valueFrom": {"resourceFieldRef": {"resource": "limits.gpu"}}}
+            ]
+        },
         {f"{_C}.env": [{"name": "A", "valueFrom": {"resourceFieldRef": {"resource": ""}}}]},
         {f"{_C}.envFrom": [{}]},
         {f"{_C}.envFrom": [{"secretRef": {}}]},
@@ -206,11 +299,31 @@ VALUES: dict[str, list[Object]] = {
         {f"{_C}.resources": {"limits": {"memory": "1.5"}}},
         {f"{_C}.volumeMounts": [{"name": "v", "mountPath": "/x"}]},
         {f"{_C}.volumeMounts": [{"name": "", "mountPath": ""}]},
-        {"spec.volumes": [_V], f"{_C}.volumeMounts": [{"name": "v", "mountPath": "/x"}, {"name": "v", "mountPath": "/x"}]},
-        {"spec.volumes": [_V], f"{_C}.volumeMounts": [{"name": "v", "mountPath": "/x", "subPath": "/abs"}]},
-        {"spec.volumes": [_V], f"{_C}.volumeMounts": [{"name": "v", "mountPath": "/x", "subPath": "../up"}]},
-        {"spec.volumes": [_V], f"{_C}.volumeMounts": [{"name": "v", "mountPath": "/x", "subPath": "a", "subPathExpr": "b"}]},
-        {"spec.volumes": [_V], f"{_C}.volumeMounts": [{"name": "v", "mountPath": "/x", "mountPropagation": "Both"}]},
+        {
+            "spec.volumes": [_V],
+            f"{_C}.volumeMounts": [
+                {"name": "v", "mountPath": "/x"},
+                {"name": "v", "mountPath": "/x"},
+            ],
+        },
+        {
+            "spec.volumes": [_V],
+            f"{_C}.volumeMounts": [{"name": "v", "mountPath": "/x", "subPath": "/abs"}],
+        },
+        {
+            "spec.volumes": [_V],
+            f"{_C}.volumeMounts": [{"name": "v", "mountPath": "/x", "subPath": "../up"}],
+        },
+        {
+            "spec.volumes": [_V],
+            f"{_C}.volumeMounts": [
+                {"name": "v", "mountPath": "/x", "subPath": "a", "subPathExpr": "b"}
+            ],
+        },
+        {
+            "spec.volumes": [_V],
+            f"{_C}.volumeMounts": [{"name": "v", "mountPath": "/x", "mountPropagation": "Both"}],
+        },
         {"spec.volumes": [_V], f"{_C}.volumeMounts": [{"name": "v", "mountPath": "/a:b"}]},
         {"spec.volumes": [_V, _V]},
         {"spec.volumes": [{"name": "Not_A_Name", "emptyDir": {}}]},
@@ -229,12 +342,16 @@ VALUES: dict[str, list[Object]] = {
         _volume(hostPath={}),
         _volume(hostPath={"path": "/x", "type": "Nothing"}),
         _volume(hostPath={"path": "../x"}),
-        _volume(downwardAPI={"items": [{"path": "a", "fieldRef": {"fieldPath": "metadata.labels"}}]}),
+        _volume(
+            downwardAPI={"items": [{"path": "a", "fieldRef": {"fieldPath": "metadata.labels"}}]}
+        ),
         _volume(downwardAPI={"items": [{"path": "a"}]}),
         _volume(projected={"sources": [{}]}),
         _volume(projected={"sources": [{"secret": {}}]}),
         _volume(projected={"sources": [{"serviceAccountToken": {"path": ""}}]}),
-        _volume(projected={"sources": [{"serviceAccountToken": {"path": "t", "expirationSeconds": 1}}]}),
+        _volume(
+            projected={"sources": [{"serviceAccountToken": {"path": "t", "expirationSeconds": 1}}]}
+        ),
         _probe(),
         _probe(httpGet={"path": "/", "port": 0}),
         _probe(httpGet={"path": "/", "port": "Not_A_Port"}),
@@ -244,7 +361,13 @@ VALUES: dict[str, list[Object]] = {
         _probe(exec={}),
         _probe(tcpSocket={"port": 70000}),
         _probe(grpc={"port": 0}),
-        _probe(exec={"command": ["x"]}, periodSeconds=-1, timeoutSeconds=-1, initialDelaySeconds=-1, failureThreshold=-1),
+        _probe(
+            exec={"command": ["x"]},
+            periodSeconds=-1,
+            timeoutSeconds=-1,
+            initialDelaySeconds=-1,
+            failureThreshold=-1,
+        ),
         {f"{_C}.livenessProbe": {"exec": {"command": ["x"]}, "successThreshold": 2}},
         {f"{_C}.lifecycle": {"preStop": {}}},
         {f"{_C}.lifecycle": {"postStart": {"exec": {"command": []}}}},
@@ -255,7 +378,11 @@ VALUES: dict[str, list[Object]] = {
         {f"{_C}.securityContext": {"seccompProfile": {"type": "Nothing"}}},
         {f"{_C}.securityContext": {"seccompProfile": {"type": "Localhost"}}},
         {"spec.initContainers": [{"name": "main", "image": "i"}]},
-        {"spec.initContainers": [{"name": "init", "image": "i", "readinessProbe": {"exec": {"command": ["x"]}}}]},
+        {
+            "spec.initContainers": [
+                {"name": "init", "image": "i", "readinessProbe": {"exec": {"command": ["x"]}}}
+            ]
+        },
         {"spec.initContainers": [{"name": "init", "image": "i", "restartPolicy": "Never"}]},
         {"spec.initContainers": [{"name": "init", "image": ""}]},
         {"spec.ephemeralContainers": [{"name": "e", "image": "i"}]},
@@ -278,17 +405,34 @@ VALUES: dict[str, list[Object]] = {
         {"spec.tolerations": [{"key": "a", "effect": "Never"}]},
         {"spec.tolerations": [{"key": "a", "effect": "NoSchedule", "tolerationSeconds": 1}]},
         {"spec.tolerations": [{"key": "not ok"}]},
-        {"spec.affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}}},
+        {
+            "spec.affinity": {
+                "nodeAffinity": {
+                    "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}
+                }
+            }
+        },
         {"spec.priorityClassName": "nobody"},
         {"spec.priority": 5},
-        {"spec.securityContext": {"runAsUser": -1, "fsGroup": -1, "runAsGroup": -1, "supplementalGroups": [-1]}},
+        {
+            "spec.securityContext": {
+                "runAsUser": -1,
+                "fsGroup": -1,
+                "runAsGroup": -1,
+                "supplementalGroups": [-1],
+            }
+        },
         {"spec.securityContext": {"fsGroupChangePolicy": "Sometimes"}},
         {"spec.securityContext": {"sysctls": [{"name": "Not Ok", "value": ""}]}},
         {"spec.securityContext": {"seccompProfile": {}}},
         {"spec.hostAliases": [{"ip": "nowhere"}]},
         {"spec.schedulingGates": [{"name": "not ok"}]},
         {"spec.readinessGates": [{"conditionType": "not ok"}]},
-        {"spec.topologySpreadConstraints": [{"maxSkew": 0, "topologyKey": "", "whenUnsatisfiable": "x"}]},
+        {
+            "spec.topologySpreadConstraints": [
+                {"maxSkew": 0, "topologyKey": "", "whenUnsatisfiable": "x"}
+            ]
+        },
         {"spec.preemptionPolicy": "Always"},
         {"spec.os": {"name": "plan9"}},
         {"spec.runtimeClassName": "nobody"},
@@ -399,7 +543,12 @@ VALUES: dict[str, list[Object]] = {
         {"spec.minReadySeconds": -1},
         {"spec.revisionHistoryLimit": -1},
         {"spec.ordinals": {"start": -1}},
-        {"spec.persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Never", "whenScaled": "Retain"}},
+        {
+            "spec.persistentVolumeClaimRetentionPolicy": {
+                "whenDeleted": "Never",
+                "whenScaled": "Retain",
+            }
+        },
         {"spec.serviceName": GONE},
         {"spec.serviceName": "Not_A_Name"},
         {"spec.volumeClaimTemplates[0].spec.accessModes": []},
@@ -424,7 +573,11 @@ VALUES: dict[str, list[Object]] = {
         {"type": "kubernetes.io/dockerconfigjson", "data": {".dockerconfigjson": "Yg=="}},
         {"type": "kubernetes.io/service-account-token"},
     ],
-    "ServiceAccount": [{"metadata.name": "Not_A_Name"}, {"imagePullSecrets": [{"name": ""}]}, {"secrets": [{"name": "x"}]}],
+    "ServiceAccount": [
+        {"metadata.name": "Not_A_Name"},
+        {"imagePullSecrets": [{"name": ""}]},
+        {"secrets": [{"name": "x"}]},
+    ],
     "Event": [
         {"involvedObject": GONE},
         {"involvedObject.namespace": "elsewhere"},
@@ -433,12 +586,24 @@ VALUES: dict[str, list[Object]] = {
         {"metadata.name": "Not_A_Name"},
         {"eventTime": "2026-01-01T00:00:00.5Z"},
     ],
-    "Namespace": [{"metadata.name": "Not_A_Name"}, {"metadata.name": "a.b"}, {"metadata.name": _LONG}, {"spec": {"finalizers": ["nope"]}}],
+    "Namespace": [
+        {"metadata.name": "Not_A_Name"},
+        {"metadata.name": "a.b"},
+        {"metadata.name": _LONG},
+        {"spec": {"finalizers": ["nope"]}},
+    ],
     "Node": [
         {"metadata.name": "Not_A_Name"},
         {"spec": {"taints": [{"key": "a", "effect": "Never"}]}},
         {"spec": {"taints": [{"key": "", "effect": "NoSchedule"}]}},
-        {"spec": {"taints": [{"key": "a", "effect": "NoSchedule"}, {"key": "a", "effect": "NoSchedule"}]}},
+        {
+            "spec": {
+                "taints": [
+                    {"key": "a", "effect": "NoSchedule"},
+                    {"key": "a", "effect": "NoSchedule"},
+                ]
+            }
+        },
         {"spec": {"podCIDRs": ["nowhere"]}},
         {"status": {"capacity": {"cpu": "-1"}}},
     ],
@@ -506,7 +671,12 @@ UPDATES: dict[str, list[Object]] = {
         {"spec.clusterIP": GONE},
         {"spec.clusterIP": ""},
         {"spec.selector": {"app": "other"}},
-        {"spec.type": "ExternalName", "spec.externalName": "x.example", "spec.clusterIP": "", "spec.clusterIPs": []},
+        {
+            "spec.type": "ExternalName",
+            "spec.externalName": "x.example",
+            "spec.clusterIP": "",
+            "spec.clusterIPs": [],
+        },
     ],
     "PersistentVolumeClaim": [
         {"spec.accessModes": ["ReadWriteMany"]},
@@ -521,7 +691,10 @@ UPDATES: dict[str, list[Object]] = {
         {"spec.replicas": 2},
         {"spec.replicas": -1},
         {"spec.serviceName": "other"},
-        {"spec.selector.matchLabels": {"app": "other"}, "spec.template.metadata.labels": {"app": "other"}},
+        {
+            "spec.selector.matchLabels": {"app": "other"},
+            "spec.template.metadata.labels": {"app": "other"},
+        },
         {"spec.podManagementPolicy": "Parallel"},
         {"spec.volumeClaimTemplates": []},
         {"spec.volumeClaimTemplates[0].spec.resources.requests.storage": "2Gi"},
@@ -531,7 +704,12 @@ UPDATES: dict[str, list[Object]] = {
         {"spec.minReadySeconds": 5},
         {"spec.revisionHistoryLimit": 3},
         {"spec.ordinals": {"start": 1}},
-        {"spec.persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Delete", "whenScaled": "Retain"}},
+        {
+            "spec.persistentVolumeClaimRetentionPolicy": {
+                "whenDeleted": "Delete",
+                "whenScaled": "Retain",
+            }
+        },
         {"spec.template.metadata.labels": {"app": "other"}},
     ],
     "ConfigMap": [{"data": {"b": "c"}}, {"immutable": True}, {"data": {"not a key": "x"}}],
@@ -544,7 +722,11 @@ UPDATES: dict[str, list[Object]] = {
     ],
     "RoleBinding": [{"roleRef.name": "other"}, {"subjects": []}, {"roleRef.kind": "ClusterRole"}],
     "Role": [{"rules": []}],
-    "PersistentVolume": [{"spec.hostPath.path": "/y"}, {"spec.capacity.storage": "2Gi"}, {"spec.persistentVolumeReclaimPolicy": "Delete"}],
+    "PersistentVolume": [
+        {"spec.hostPath.path": "/y"},
+        {"spec.capacity.storage": "2Gi"},
+        {"spec.persistentVolumeReclaimPolicy": "Delete"},
+    ],
     "Event": [{"reason": "Other"}, {"count": 2}],
     "Lease": [{"spec.holderIdentity": "other"}, {"spec.leaseTransitions": 1}],
     "Namespace": [{"metadata.labels": {"a": "b"}}, {"spec": {"finalizers": []}}],
@@ -564,7 +746,10 @@ class Case:
 
     @property
     def title(self) -> str:
-        told = ", ".join(f"{path} = {'(gone)' if value is GONE else json.dumps(value)}" for path, value in self.changes.items())
+        told = ", ".join(
+            f"{path} = {'(gone)' if value is GONE else json.dumps(value)}"
+            for path, value in self.changes.items()
+        )
         return f"{self.kind} {told}"[:160]
 
     def object(self) -> Object:
@@ -585,10 +770,18 @@ def _set(obj: Any, path: str, value: Any) -> None:
 
 
 def _cases(group: str, held: dict[str, list[Object]]) -> list[Case]:
-    return [Case(group, kind, number, changes) for kind, found in held.items() for number, changes in enumerate(found)]
+    return [
+        Case(group, kind, number, changes)
+        for kind, found in held.items()
+        for number, changes in enumerate(found)
+    ]
 
 
-CASES = {"types": _cases("types", TYPES), "values": _cases("values", VALUES), "updates": _cases("updates", UPDATES)}
+CASES = {
+    "types": _cases("types", TYPES),
+    "values": _cases("values", VALUES),
+    "updates": _cases("updates", UPDATES),
+}
 
 
 def answer(ask: Ask, case: Case) -> Any:
@@ -622,7 +815,9 @@ def _update(ask: Ask, path: str, case: Case) -> Any:
 
 def _remove(ask: Ask, path: str) -> None:
     """Till it is gone, whatever holds it."""
-    code, _ = ask("DELETE", path, {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0})
+    code, _ = ask(
+        "DELETE", path, {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0}
+    )
     for _ in range(200):
         code, held = ask("GET", path, None)
         if code == 404:
@@ -640,7 +835,12 @@ def _remove(ask: Ask, path: str) -> None:
 def kept(code: int, found: Any) -> Any:
     if code < 400:
         return [code]
-    causes = sorted({(cause.get("reason", ""), cause.get("field", "")) for cause in (found.get("details") or {}).get("causes") or ()})
+    causes = sorted(
+        {
+            (cause.get("reason", ""), cause.get("field", ""))
+            for cause in (found.get("details") or {}).get("causes") or ()
+        }
+    )
     return [code, found.get("reason", ""), [list(cause) for cause in causes]]
 
 
@@ -661,7 +861,9 @@ def recorded() -> Iterator[tuple[Case, Any]]:
 
 def record(ask: Ask) -> None:
     prepare(ask)
-    found = {group: {case.title: answer(ask, case) for case in cases} for group, cases in CASES.items()}
+    found = {
+        group: {case.title: answer(ask, case) for case in cases} for group, cases in CASES.items()
+    }
     lines = (f' {json.dumps(group)}: {{\n' + ",\n".join(f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in held.items()) + "\n }"
              for group, held in found.items())  # fmt: skip
     RECORDED.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")

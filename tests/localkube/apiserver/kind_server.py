@@ -22,7 +22,9 @@ def real(kubeconfig: Path) -> Ask:
 def asking(url: str, trust: Any, headers: dict[str, str]) -> Ask:
     def ask(method: str, path: str, body: Any) -> Answer:
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(url + path, data, {**headers, "Content-Type": "application/json"}, method=method)
+        request = urllib.request.Request(
+            url + path, data, {**headers, "Content-Type": "application/json"}, method=method
+        )
         try:
             with urllib.request.urlopen(request, context=trust, timeout=30) as response:
                 return response.status, json.loads(response.read())

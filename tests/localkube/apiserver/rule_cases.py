@@ -16,7 +16,9 @@ def text(rule: str | Object, **more: Any) -> Object:
 
 
 def texts(rule: str | Object, **more: Any) -> Object:
-    return _ruled({"type": "array", "maxItems": 8, "items": {"type": "string", "maxLength": 32}, **more}, rule)
+    return _ruled(
+        {"type": "array", "maxItems": 8, "items": {"type": "string", "maxLength": 32}, **more}, rule
+    )
 
 
 def integers(rule: str | Object, **more: Any) -> Object:
@@ -29,7 +31,11 @@ def struct(rule: str | Object | list[Any], properties: Object, **more: Any) -> O
 
 def _ruled(schema: Object, rule: str | Object | list[Any]) -> Object:
     rules = rule if isinstance(rule, list) else [rule]
-    return schema | {"x-kubernetes-validations": [one if isinstance(one, dict) else {"rule": one} for one in rules]}
+    return schema | {
+        "x-kubernetes-validations": [
+            one if isinstance(one, dict) else {"rule": one} for one in rules
+        ]
+    }
 
 
 INTEGER, STRING = {"type": "integer"}, {"type": "string", "maxLength": 64}
@@ -41,18 +47,53 @@ FIELDS: Mapping[str, Object] = {
     # Rules, messages, reasons, paths
     "plain": struct("self.low <= self.high", _PAIR),
     "optional": struct("!has(self.low) || self.low > 0", _PAIR),
-    "several": struct(["self.low > 0", {"rule": "self.high > 0", "message": "high must be positive"}], _PAIR),
-    "message": struct({"rule": "self.low <= self.high", "message": "low may not be above high"}, _PAIR),
+    "several": struct(
+        ["self.low > 0", {"rule": "self.high > 0", "message": "high must be positive"}], _PAIR
+    ),
+    "message": struct(
+        {"rule": "self.low <= self.high", "message": "low may not be above high"}, _PAIR
+    ),
     "spoken": struct(
-        {"rule": "self.low <= self.high", "message": "never", "messageExpression": "self.name + ' is above'"},
+        {
+            "rule": "self.low <= self.high",
+            "message": "never",
+            "messageExpression": "self.name + ' is above'",
+        },
         {**_PAIR, "name": STRING},
     ),
-    "spokenBadly": struct({"rule": "self.low > 0", "message": "the message", "messageExpression": "string(1 / self.low)"}, _PAIR),
+    "spokenBadly": struct(
+        {
+            "rule": "self.low > 0",
+            "message": "the message",
+            "messageExpression": "string(1 / self.low)",
+        },
+        _PAIR,
+    ),
     "spokenEmpty": struct({"rule": "self.low > 0", "messageExpression": "''"}, _PAIR),
-    "spokenLines": struct({"rule": "self.low > 0", "message": "m", "messageExpression": "'a\\nb'"}, _PAIR),
-    "reasoned": struct({"rule": "self.low > 0", "reason": "FieldValueForbidden", "fieldPath": ".low", "message": "no"}, _PAIR),
-    "duplicate": struct({"rule": "self.low > 0", "reason": "FieldValueDuplicate", "message": "twice"}, _PAIR),
-    "required": struct({"rule": "has(self.low)", "reason": "FieldValueRequired", "fieldPath": ".low", "message": "give one"}, _PAIR),
+    "spokenLines": struct(
+        {"rule": "self.low > 0", "message": "m", "messageExpression": "'a\\nb'"}, _PAIR
+    ),
+    "reasoned": struct(
+        {
+            "rule": "self.low > 0",
+            "reason": "FieldValueForbidden",
+            "fieldPath": ".low",
+            "message": "no",
+        },
+        _PAIR,
+    ),
+    "duplicate": struct(
+        {"rule": "self.low > 0", "reason": "FieldValueDuplicate", "message": "twice"}, _PAIR
+    ),
+    "required": struct(
+        {
+            "rule": "has(self.low)",
+            "reason": "FieldValueRequired",
+            "fieldPath": ".low",
+            "message": "give one",
+        },
+        _PAIR,
+    ),
     "pathInMap": _ruled(
         {"type": "object", "maxProperties": 4, "additionalProperties": INTEGER},
         {"rule": "!('a.b' in self)", "fieldPath": "['a.b']", "message": "no dots"},
@@ -68,30 +109,47 @@ FIELDS: Mapping[str, Object] = {
     "day": text("self.getFullYear() == 2024", format="date"),
     "span": text("self > duration('1h')", format="duration"),
     "bytes": text("size(self) == 3", format="byte"),
-    "share": _ruled({"x-kubernetes-int-or-string": True}, "type(self) == int ? self > 0 : self.endsWith('%')"),
-    "map": _ruled(
-        {"type": "object", "maxProperties": 4, "additionalProperties": STRING}, "self.all(key, key.startsWith('a') && self[key] != '')"
+    "share": _ruled(
+        {"x-kubernetes-int-or-string": True}, "type(self) == int ? self > 0 : self.endsWith('%')"
     ),
-    "mapField": _ruled({"type": "object", "maxProperties": 4, "additionalProperties": STRING}, "self.a == 'x'"),
+    "map": _ruled(
+        {"type": "object", "maxProperties": 4, "additionalProperties": STRING},
+        "self.all(key, key.startsWith('a') && self[key] != '')",
+    ),
+    "mapField": _ruled(
+        {"type": "object", "maxProperties": 4, "additionalProperties": STRING}, "self.a == 'x'"
+    ),
     "list": texts("self.all(one, one != '')"),
     "exists": texts("self.exists_one(one, one == 'x')"),
     "mapped": integers("self.map(one, one * 2).filter(one, one > 4).size() > 0"),
     "nullable": _ruled({"type": "string", "nullable": True, "maxLength": 9}, "self != 'x'"),
-    "nullableField": struct("!has(self.note) || self.note != 'x'", {"note": STRING | {"nullable": True}}),
+    "nullableField": struct(
+        "!has(self.note) || self.note != 'x'", {"note": STRING | {"nullable": True}}
+    ),
     "escaped": struct(
         "self.__dash__ed > 0 && self.a__dot__b == 'x' && self.a__slash__b == 'x' && self.__namespace__ == 'x' && self.a__underscores__b == 'x'".replace(
             "__dash__ed", "dash__dash__ed"
         ),
         {"dash-ed": INTEGER, "a.b": STRING, "a/b": STRING, "namespace": STRING, "a__b": STRING},
     ),
-    "open": struct("has(self.known)", {"known": STRING}, **{"x-kubernetes-preserve-unknown-fields": True}),
+    "open": struct(
+        "has(self.known)", {"known": STRING}, **{"x-kubernetes-preserve-unknown-fields": True}
+    ),
     "embedded": _ruled(
-        {"type": "object", "x-kubernetes-embedded-resource": True, "x-kubernetes-preserve-unknown-fields": True},
+        {
+            "type": "object",
+            "x-kubernetes-embedded-resource": True,
+            "x-kubernetes-preserve-unknown-fields": True,
+        },
         "self.kind == 'Pod' && self.metadata.name == 'x'",
     ),
     "defaulted": struct("self.low > 1", {"low": INTEGER | {"default": 1}}),
     "items": {"type": "array", "maxItems": 4, "items": struct("self.low <= self.high", _PAIR)},
-    "values": {"type": "object", "maxProperties": 4, "additionalProperties": struct("self.low <= self.high", _PAIR)},
+    "values": {
+        "type": "object",
+        "maxProperties": 4,
+        "additionalProperties": struct("self.low <= self.high", _PAIR),
+    },
     "unicode": text("size(self) == 1"),
     # Evaluation that fails
     "divided": struct("1 / self.low > 0", _PAIR),
@@ -103,18 +161,28 @@ FIELDS: Mapping[str, Object] = {
     # Transitions
     "fixed": text("self == oldSelf"),
     "growing": integers("self.size() >= oldSelf.size()"),
-    "fixedPart": struct("true", {"inner": text({"rule": "self == oldSelf", "message": "may not change"})}),
+    "fixedPart": struct(
+        "true", {"inner": text({"rule": "self == oldSelf", "message": "may not change"})}
+    ),
     "parts": {
         "type": "array",
         "maxItems": 4,
         **_KEYED,
         "items": _ruled(PART, {"rule": "self.count >= oldSelf.count", "message": "no fewer"}),
     },
-    "entries": {"type": "object", "maxProperties": 4, "additionalProperties": text("self == oldSelf")},
-    "maybe": text({"rule": "!oldSelf.hasValue() || oldSelf.value() == self", "optionalOldSelf": True}),
+    "entries": {
+        "type": "object",
+        "maxProperties": 4,
+        "additionalProperties": text("self == oldSelf"),
+    },
+    "maybe": text(
+        {"rule": "!oldSelf.hasValue() || oldSelf.value() == self", "optionalOldSelf": True}
+    ),
     "maybeNew": text({"rule": "oldSelf.orValue('begin') != self", "optionalOldSelf": True}),
     "kept": texts("self == oldSelf", **{"x-kubernetes-list-type": "set"}),
-    "keptParts": _ruled({"type": "array", "maxItems": 4, **_KEYED, "items": PART}, "self == oldSelf"),
+    "keptParts": _ruled(
+        {"type": "array", "maxItems": 4, **_KEYED, "items": PART}, "self == oldSelf"
+    ),
     # What Kubernetes adds to the language
     "sorted": integers("self.isSorted()"),
     "sortedTexts": texts("self.isSorted()"),
@@ -127,9 +195,13 @@ FIELDS: Mapping[str, Object] = {
     "url": text(
         "url(self).getScheme() == 'https' && url(self).getHost() == 'a:80' && url(self).getHostname() == 'a' && url(self).getPort() == '80'"
     ),
-    "urlParts": text("url(self).getEscapedPath() == '/x%20y' && url(self).getQuery() == {'k': ['1', '2']}"),
+    "urlParts": text(
+        "url(self).getEscapedPath() == '/x%20y' && url(self).getQuery() == {'k': ['1', '2']}"
+    ),
     "isQuantity": text("isQuantity(self)"),
-    "quantity": text("quantity(self).isGreaterThan(quantity('1Gi')) && quantity(self).compareTo(quantity('2048Mi')) == 0"),
+    "quantity": text(
+        "quantity(self).isGreaterThan(quantity('1Gi')) && quantity(self).compareTo(quantity('2048Mi')) == 0"
+    ),
     "quantitySum": text(
         "quantity(self).add(quantity('1k')).sub(1000) == quantity('50M') && quantity(self).isInteger() && quantity(self).asInteger() == 50000000"
     ),
@@ -143,14 +215,18 @@ FIELDS: Mapping[str, Object] = {
     "cidr": text(
         "cidr(self).containsIP('10.0.0.1') && cidr(self).containsCIDR('10.1.0.0/16') && cidr(self).prefixLength() == 8 && cidr(self).ip().family() == 4"
     ),
-    "cidrMasked": text("cidr(self).masked() == cidr('10.0.0.0/8') && string(cidr(self).ip()) == '10.1.2.3'"),
+    "cidrMasked": text(
+        "cidr(self).masked() == cidr('10.0.0.0/8') && string(cidr(self).ip()) == '10.1.2.3'"
+    ),
     "format": text("!format.dns1123Label().validate(self).hasValue()"),
     "formatNamed": text(
         "format.named('dns1123Subdomain').hasValue() && !format.named('dns1123Subdomain').value().validate(self).hasValue()"
     ),
     "isSemver": text("isSemver(self)"),
     "semver": text("semver(self).isGreaterThan(semver('1.2.3')) && semver(self).major() == 1"),
-    "strings": text("self.lowerAscii() == 'a b' && self.split(' ') == ['A', 'B'] && self.indexOf('B') == 2"),
+    "strings": text(
+        "self.lowerAscii() == 'a b' && self.split(' ') == ['A', 'B'] && self.indexOf('B') == 2"
+    ),
     "joined": texts("self.join('-') == 'a-b'"),
     "replaced": text("self.replace(' ', '') == 'AB'"),
     "substring": text(
@@ -158,8 +234,12 @@ FIELDS: Mapping[str, Object] = {
     ),
     "formatted": text("'%s-%d'.format([self, 1]) == 'a-1'"),
     "matches": text("self.matches('^a+$')"),
-    "sets": texts("sets.contains(['a', 'b'], self) && sets.intersects(self, ['a']) && sets.equivalent(self, ['a', 'a'])"),
-    "optionalField": struct("self.?low.orValue(5) == 5 && self.?low.optMap(low, low + 1).orValue(6) == 6", _PAIR),
+    "sets": texts(
+        "sets.contains(['a', 'b'], self) && sets.intersects(self, ['a']) && sets.equivalent(self, ['a', 'a'])"
+    ),
+    "optionalField": struct(
+        "self.?low.orValue(5) == 5 && self.?low.optMap(low, low + 1).orValue(6) == 6", _PAIR
+    ),
     "numbersAcross": struct("self.low < 2.5 && double(self.low) < 2.5", _PAIR),
     "two": texts("self.all(index, one, index < 2 && one != '')"),
     "transform": texts("self.transformList(index, one, index > 0 ? one : 'x') == ['x', 'b']"),
@@ -221,12 +301,28 @@ OBJECTS: list[tuple[str, str, Any, Any]] = [
         ("nullable-bad", "x", _UNSET),
         ("nullableField-null", {"note": None}, _UNSET),
         ("nullableField-bad", {"note": "x"}, _UNSET),
-        ("escaped-good", {"dash-ed": 1, "a.b": "x", "a/b": "x", "namespace": "x", "a__b": "x"}, _UNSET),
-        ("escaped-bad", {"dash-ed": 0, "a.b": "x", "a/b": "x", "namespace": "x", "a__b": "x"}, _UNSET),
+        (
+            "escaped-good",
+            {"dash-ed": 1, "a.b": "x", "a/b": "x", "namespace": "x", "a__b": "x"},
+            _UNSET,
+        ),
+        (
+            "escaped-bad",
+            {"dash-ed": 0, "a.b": "x", "a/b": "x", "namespace": "x", "a__b": "x"},
+            _UNSET,
+        ),
         ("open-good", {"known": "x", "more": [1]}, _UNSET),
         ("open-bad", {"more": {"a": 1}}, _UNSET),
-        ("embedded-good", {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, "spec": {}}, _UNSET),
-        ("embedded-bad", {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "y"}, "spec": {}}, _UNSET),
+        (
+            "embedded-good",
+            {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, "spec": {}},
+            _UNSET,
+        ),
+        (
+            "embedded-bad",
+            {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "y"}, "spec": {}},
+            _UNSET,
+        ),
         ("defaulted-bad", {}, _UNSET),
         ("items-bad", [{"low": 1, "high": 2}, {"low": 2, "high": 1}], _UNSET),
         ("values-bad", {"a.b": {"low": 2, "high": 1}, "c": {"low": 2, "high": 1}}, _UNSET),
@@ -244,8 +340,16 @@ OBJECTS: list[tuple[str, str, Any, Any]] = [
         ("growing-bad", [1], [1, 2]),
         ("fixedPart-changed", {"inner": "b"}, {"inner": "a"}),
         ("fixedPart-added", {"inner": "b"}, {}),
-        ("parts-fewer", [{"name": "b", "count": 1}, {"name": "a", "count": 1}], [{"name": "a", "count": 2}, {"name": "b", "count": 1}]),
-        ("parts-added", [{"name": "a", "count": 2}, {"name": "c", "count": 0}], [{"name": "a", "count": 2}]),
+        (
+            "parts-fewer",
+            [{"name": "b", "count": 1}, {"name": "a", "count": 1}],
+            [{"name": "a", "count": 2}, {"name": "b", "count": 1}],
+        ),
+        (
+            "parts-added",
+            [{"name": "a", "count": 2}, {"name": "c", "count": 0}],
+            [{"name": "a", "count": 2}],
+        ),
         ("entries-changed", {"a": "y", "b": "z"}, {"a": "x"}),
         ("maybe-new", "a", _UNSET),
         ("maybe-changed", "b", "a"),
@@ -253,8 +357,16 @@ OBJECTS: list[tuple[str, str, Any, Any]] = [
         ("maybeNew-good", "begin", "a"),
         ("kept-reordered", ["b", "a"], ["a", "b"]),
         ("kept-changed", ["a", "c"], ["a", "b"]),
-        ("keptParts-reordered", [{"name": "b"}, {"name": "a", "count": 1}], [{"name": "a", "count": 1}, {"name": "b"}]),
-        ("keptParts-changed", [{"name": "a", "count": 1}, {"name": "b"}], [{"name": "a"}, {"name": "b"}]),
+        (
+            "keptParts-reordered",
+            [{"name": "b"}, {"name": "a", "count": 1}],
+            [{"name": "a", "count": 1}, {"name": "b"}],
+        ),
+        (
+            "keptParts-changed",
+            [{"name": "a", "count": 1}, {"name": "b"}],
+            [{"name": "a"}, {"name": "b"}],
+        ),
         ("sorted-good", [1, 1, 2], _UNSET),
         ("sorted-bad", [2, 1], _UNSET),
         ("sortedTexts-good", ["a", "b"], _UNSET),
@@ -333,8 +445,12 @@ REFUSED: Mapping[str, Object] = {
     "not bool": text("self"),
     "undeclared": text("other == 'x'"),
     "unknown field": struct("self.nothing > 0", _PAIR),
-    "unknown field of an item": _ruled({"type": "array", "maxItems": 4, "items": PART}, "self.all(one, one.nothing == 1)"),
-    "unknown field of an open object": struct("self.other == 'x'", {"known": STRING}, **{"x-kubernetes-preserve-unknown-fields": True}),
+    "unknown field of an item": _ruled(
+        {"type": "array", "maxItems": 4, "items": PART}, "self.all(one, one.nothing == 1)"
+    ),
+    "unknown field of an open object": struct(
+        "self.other == 'x'", {"known": STRING}, **{"x-kubernetes-preserve-unknown-fields": True}
+    ),
     "unknown function": text("self.nothing()"),
     "overload": text("self > 1"),
     "overload of a field": struct("self.low == 'x'", _PAIR),
@@ -342,7 +458,9 @@ REFUSED: Mapping[str, Object] = {
     "mathematics": struct("math.greatest(self.low, self.high) > 2", _PAIR),
     "encoding": text("base64.encode(b'x') == self"),
     "wrong argument": text("self.matches(1)"),
-    "value of another type": _ruled({"type": "object", "maxProperties": 4, "additionalProperties": INTEGER}, "self['a'] == 'x'"),
+    "value of another type": _ruled(
+        {"type": "object", "maxProperties": 4, "additionalProperties": INTEGER}, "self['a'] == 'x'"
+    ),
     "select of a scalar": text("self.x == 'x'"),
     "bad regular expression": text("self.matches('(')"),
     "bad quantity literal": text("quantity('x').isInteger()"),
@@ -359,10 +477,17 @@ REFUSED: Mapping[str, Object] = {
     "reason": text({"rule": "self == 'a'", "reason": "Nothing"}),
     "path of nothing": struct({"rule": "self.low > 0", "fieldPath": ".nothing"}, _PAIR),
     "path without a dot": struct({"rule": "self.low > 0", "fieldPath": "low"}, _PAIR),
-    "path into a list": struct({"rule": "true", "fieldPath": ".list[0]"}, {"list": {"type": "array", "items": STRING}}),
+    "path into a list": struct(
+        {"rule": "true", "fieldPath": ".list[0]"}, {"list": {"type": "array", "items": STRING}}
+    ),
     "path is empty": struct({"rule": "self.low > 0", "fieldPath": ""}, _PAIR),
     "old value of an item": {"type": "array", "maxItems": 4, "items": text("self == oldSelf")},
-    "old value of an item of a set": {"type": "array", "maxItems": 4, "x-kubernetes-list-type": "set", "items": text("self == oldSelf")},
+    "old value of an item of a set": {
+        "type": "array",
+        "maxItems": 4,
+        "x-kubernetes-list-type": "set",
+        "items": text("self == oldSelf"),
+    },
     "old value of an atomic map": {
         "type": "object",
         "maxProperties": 4,
@@ -371,7 +496,10 @@ REFUSED: Mapping[str, Object] = {
     },
     "optional without an old value": text({"rule": "self == 'a'", "optionalOldSelf": True}),
     "optional as a value": text({"rule": "self == oldSelf", "optionalOldSelf": True}),
-    "rules in a branch": {"type": "string", "allOf": [{"x-kubernetes-validations": [{"rule": "self == 'a'"}]}]},
+    "rules in a branch": {
+        "type": "string",
+        "allOf": [{"x-kubernetes-validations": [{"rule": "self == 'a'"}]}],
+    },
     "rules are no list": {"type": "string", "x-kubernetes-validations": {"rule": "true"}},
     "a rule without text": {"type": "string", "x-kubernetes-validations": [{"message": "x"}]},
     "the same rule twice": {
@@ -379,22 +507,36 @@ REFUSED: Mapping[str, Object] = {
         "maxLength": 5,
         "x-kubernetes-validations": [{"rule": "self == 'a'"}, {"rule": "self == 'a'"}],
     },
-    "without a type": {"x-kubernetes-preserve-unknown-fields": True, "x-kubernetes-validations": [{"rule": "self.a == 1"}]},
+    "without a type": {
+        "x-kubernetes-preserve-unknown-fields": True,
+        "x-kubernetes-validations": [{"rule": "self.a == 1"}],
+    },
     "default that breaks it": text("self == 'a'", default="b"),
     "too dear": {
         "type": "array",
         "items": {"type": "string"},
-        "x-kubernetes-validations": [{"rule": "self.all(a, self.all(b, self.all(c, a != b || b != c)))"}],
+        "x-kubernetes-validations": [
+            {"rule": "self.all(a, self.all(b, self.all(c, a != b || b != c)))"}
+        ],
     },
-    "quite dear": _ruled({"type": "array", "items": {"type": "string"}}, "self.all(one, one.matches('a.*b.*c'))"),
-    "dear by its place": {"type": "array", "items": _ruled({"type": "array", "items": {"type": "string"}}, "self.all(a, a.contains('x'))")},
+    "quite dear": _ruled(
+        {"type": "array", "items": {"type": "string"}}, "self.all(one, one.matches('a.*b.*c'))"
+    ),
+    "dear by its place": {
+        "type": "array",
+        "items": _ruled(
+            {"type": "array", "items": {"type": "string"}}, "self.all(a, a.contains('x'))"
+        ),
+    },
     "good": text("self == 'a'"),
     "metadata": struct("self.metadata.labels.size() > 0", {}),
 }
 """Schemas of the only property of `spec`, each in a definition of its own; most are refused."""
 
 
-def definition(spec: Object, plural: str = "judgements", kind: str = "Judgement", **root: Any) -> Object:
+def definition(
+    spec: Object, plural: str = "judgements", kind: str = "Judgement", **root: Any
+) -> Object:
     """A CRD whose objects have this `spec`."""
     schema = {"type": "object", "properties": {"spec": spec}, **root}
     version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
@@ -402,7 +544,12 @@ def definition(spec: Object, plural: str = "judgements", kind: str = "Judgement"
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
         "metadata": {"name": f"{plural}.{GROUP}"},
-        "spec": {"group": GROUP, "scope": "Namespaced", "names": {"plural": plural, "kind": kind}, "versions": [version]},
+        "spec": {
+            "group": GROUP,
+            "scope": "Namespaced",
+            "names": {"plural": plural, "kind": kind},
+            "versions": [version],
+        },
     }
 
 
@@ -413,11 +560,18 @@ def judged() -> Object:
 
 def refused(name: str) -> Object:
     """The definition of one of `REFUSED`."""
-    return definition({"type": "object", "properties": {"field": REFUSED[name]}}, "attempts", "Attempt")
+    return definition(
+        {"type": "object", "properties": {"field": REFUSED[name]}}, "attempts", "Attempt"
+    )
 
 
 def judgement(name: str, field: str, value: Any) -> Object:
-    return {"apiVersion": f"{GROUP}/v1", "kind": "Judgement", "metadata": {"name": name.lower()}, "spec": {field: value}}
+    return {
+        "apiVersion": f"{GROUP}/v1",
+        "kind": "Judgement",
+        "metadata": {"name": name.lower()},
+        "spec": {field: value},
+    }
 
 
 def is_new(before: Any) -> bool:

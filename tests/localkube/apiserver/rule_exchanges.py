@@ -69,19 +69,30 @@ def told(status: int, body: Any) -> Object:
     causes = ((body.get("details") or {}).get("causes") or ()) if status == 422 else ()
     kept = [{key: cause.get(key, "") for key in ("reason", "field", "message")} for cause in causes]
     return {"status": status} | (
-        {"causes": sorted(kept, key=lambda cause: (cause["field"], cause["reason"], cause["message"]))} if kept else {}
+        {
+            "causes": sorted(
+                kept, key=lambda cause: (cause["field"], cause["reason"], cause["message"])
+            )
+        }
+        if kept
+        else {}
     )
 
 
 async def record(kubeconfig: Path) -> Object:
     endpoint = from_kubeconfig(kubeconfig)
     connector = aiohttp.TCPConnector(ssl=endpoint.ssl_context or True)
-    async with aiohttp.ClientSession(connector=connector, headers=await endpoint.headers()) as session:
+    async with aiohttp.ClientSession(
+        connector=connector, headers=await endpoint.headers()
+    ) as session:
         asked = Asked(endpoint.url, session)
         await asked.prepare()
         return {
             "definitions": {name: await asked.define(name) for name in REFUSED},
-            "objects": {name: await asked.judge(name, field, value, before) for name, field, value, before in OBJECTS},
+            "objects": {
+                name: await asked.judge(name, field, value, before)
+                for name, field, value, before in OBJECTS
+            },
         }
 
 

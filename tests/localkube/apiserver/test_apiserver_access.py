@@ -27,7 +27,9 @@ def server(api: Any) -> Server:
     return found
 
 
-def differences(server: Server, group: str, cases: Iterable[Case], token: str | None = None) -> dict[str, Any]:
+def differences(
+    server: Server, group: str, cases: Iterable[Case], token: str | None = None
+) -> dict[str, Any]:
     """What is answered otherwise than recorded: (here, there) by request."""
     found = {}
     for case in cases:
@@ -39,7 +41,9 @@ def differences(server: Server, group: str, cases: Iterable[Case], token: str | 
     return found
 
 
-@pytest.mark.parametrize("group", ["forbidden", "allowed", "reviews", "grants", "requests", "unknown"])
+@pytest.mark.parametrize(
+    "group", ["forbidden", "allowed", "reviews", "grants", "requests", "unknown"]
+)
 def test_answers_are_those_of_the_real_api_server(server: Server, group: str) -> None:
     assert RECORDED[group].keys() == {case.title for case in access_cases.ALL[group]}
     assert differences(server, group, access_cases.ALL[group]) == {}
@@ -54,27 +58,42 @@ def test_a_service_account_acts_by_its_token_as_on_the_real_one(server: Server) 
 def test_nobody_is_impersonated_without_a_name(server: Server, case: Case) -> None:
     status, body = server.ask(case)
     recorded_status, recorded = RECORDED["impersonation"][case.title]
-    assert (status, body["reason"], "details" in body) == (recorded_status, recorded["reason"], "details" in recorded)
+    assert (status, body["reason"], "details" in body) == (
+        recorded_status,
+        recorded["reason"],
+        "details" in recorded,
+    )
 
 
 def test_rights_hold_with_the_next_request_and_end_with_the_next_request(server: Server) -> None:
     asked = Case("GET", f"{CORE}/configmaps", None, as_("nina"))
     bound = f"{RBAC}/namespaces/access-one/rolebindings"
     assert server.ask(asked)[0] == 403
-    assert server.ask(Case("POST", bound, binding("RoleBinding", "late", "Role/late", "User/nina")))[0] == 201
+    assert (
+        server.ask(Case("POST", bound, binding("RoleBinding", "late", "Role/late", "User/nina")))[0]
+        == 201
+    )
     status, refused = server.ask(asked)
     assert status == 403
     assert refused["message"].endswith(': RBAC: role.rbac.authorization.k8s.io "late" not found')
     made = role("Role", "late", on("core", "configmaps", "list"))
     assert server.ask(Case("POST", f"{RBAC}/namespaces/access-one/roles", made))[0] == 201
     assert server.ask(asked)[0] == 200
-    assert server.ask(Case("PATCH", f"{RBAC}/namespaces/access-one/roles/late", {"rules": []}))[0] == 200
+    assert (
+        server.ask(Case("PATCH", f"{RBAC}/namespaces/access-one/roles/late", {"rules": []}))[0]
+        == 200
+    )
     assert server.ask(asked)[0] == 403
     assert server.ask(Case("PATCH", f"{RBAC}/namespaces/access-one/roles/late", made))[0] == 200
     assert server.ask(asked)[0] == 200
     assert server.ask(Case("PATCH", f"{bound}/late", {"subjects": []}))[0] == 200
     assert server.ask(asked)[0] == 403
-    assert server.ask(Case("PATCH", f"{bound}/late", {"subjects": [access_cases.subject("User/nina")]}))[0] == 200
+    assert (
+        server.ask(
+            Case("PATCH", f"{bound}/late", {"subjects": [access_cases.subject("User/nina")]})
+        )[0]
+        == 200
+    )
     assert server.ask(asked)[0] == 200
     assert server.ask(Case("DELETE", f"{bound}/late"))[0] == 200
     assert server.ask(asked)[0] == 403
@@ -86,12 +105,22 @@ def test_applying_what_is_not_there_wants_the_right_to_create(server: Server, ap
     assert server.ask(Case("POST", f"{RBAC}{access_cases.HERE}/roles", made))[0] == 201
     assert server.ask(Case("POST", f"{RBAC}{access_cases.HERE}/rolebindings", bound))[0] == 201
     applied = access_cases.CONFIG_MAP | {"metadata": {"name": "new"}}
-    status, refused = server.ask(Case("PATCH", f"{CORE}/configmaps/new?fieldManager=x", applied, as_("pat")), media=APPLY)
+    status, refused = server.ask(
+        Case("PATCH", f"{CORE}/configmaps/new?fieldManager=x", applied, as_("pat")), media=APPLY
+    )
     assert (status, refused["message"]) == (
         403,
         'configmaps "new" is forbidden: User "pat" cannot create resource "configmaps" in API group "" in the namespace "access-one"',
     )
-    assert server.ask(Case("PATCH", f"{CORE}/configmaps/c?fieldManager=x", access_cases.CONFIG_MAP, as_("pat")), media=APPLY)[0] != 403
+    assert (
+        server.ask(
+            Case(
+                "PATCH", f"{CORE}/configmaps/c?fieldManager=x", access_cases.CONFIG_MAP, as_("pat")
+            ),
+            media=APPLY,
+        )[0]
+        != 403
+    )
 
 
 @pytest.mark.parametrize("subresource", ["exec", "attach", "portforward"])
@@ -108,7 +137,9 @@ def test_a_websocket_into_a_pod_wants_the_right_to_create(server: Server, subres
         ("Sec-WebSocket-Key", "bm8gc2VjcmV0IGF0IGFsbA=="),
     )
     for name, lacking in (("gus", "create"), ("cleo", "get")):
-        status, refused = server.ask(Case("GET", f"{CORE}/pods/p/{subresource}", None, (*as_(name), *upgrade)))
+        status, refused = server.ask(
+            Case("GET", f"{CORE}/pods/p/{subresource}", None, (*as_(name), *upgrade))
+        )
         assert status == 403
         assert f'cannot {lacking} resource "pods/{subresource}"' in refused["message"]
 
@@ -117,14 +148,27 @@ def test_an_aggregated_role_grants_what_the_roles_grant_that_it_selects(server: 
     bound = binding("RoleBinding", "editor", "ClusterRole/edit", "User/eddy")
     assert server.ask(Case("POST", f"{RBAC}/namespaces/access-one/rolebindings", bound))[0] == 201
     workspaces = f"/apis/kubeflow.org/v1beta1{access_cases.HERE}/workspaces"
-    assert server.ask(Case("GET", f"{CORE}/configmaps", None, as_("eddy")))[0] == 200  # edit selects view, which selects this
-    assert server.ask(Case("POST", f"{CORE}/secrets?dryRun=All", {"metadata": {"name": "s"}}, as_("eddy")))[0] == 201
-    assert server.ask(Case("GET", f"{RBAC}{access_cases.HERE}/roles", None, as_("eddy")))[0] == 403  # that is admin's
+    assert (
+        server.ask(Case("GET", f"{CORE}/configmaps", None, as_("eddy")))[0] == 200
+    )  # edit selects view, which selects this
+    assert (
+        server.ask(
+            Case("POST", f"{CORE}/secrets?dryRun=All", {"metadata": {"name": "s"}}, as_("eddy"))
+        )[0]
+        == 201
+    )
+    assert (
+        server.ask(Case("GET", f"{RBAC}{access_cases.HERE}/roles", None, as_("eddy")))[0] == 403
+    )  # that is admin's
     assert server.ask(Case("GET", workspaces, None, as_("eddy")))[0] == 403
-    more = role("ClusterRole", "workspaces-view", on("kubeflow.org", "workspaces", "get list watch"))
+    more = role(
+        "ClusterRole", "workspaces-view", on("kubeflow.org", "workspaces", "get list watch")
+    )
     more["metadata"]["labels"] = {"rbac.authorization.k8s.io/aggregate-to-view": "true"}
     assert server.ask(Case("POST", f"{RBAC}/clusterroles", more))[0] == 201
-    assert server.ask(Case("GET", workspaces, None, as_("eddy")))[0] == 404  # allowed, and not served here
+    assert (
+        server.ask(Case("GET", workspaces, None, as_("eddy")))[0] == 404
+    )  # allowed, and not served here
     unlabelled = {"metadata": {"labels": {"rbac.authorization.k8s.io/aggregate-to-view": None}}}
     assert server.ask(Case("PATCH", f"{RBAC}/clusterroles/workspaces-view", unlabelled))[0] == 200
     assert server.ask(Case("GET", workspaces, None, as_("eddy")))[0] == 403
@@ -132,7 +176,11 @@ def test_an_aggregated_role_grants_what_the_roles_grant_that_it_selects(server: 
 
 def test_roles_that_select_each_other_end(server: Server) -> None:
     for name, other in (("one", "two"), ("two", "one")):
-        looping = role("ClusterRole", f"loop-{name}", aggregationRule={"clusterRoleSelectors": [{"matchLabels": {"loop": other}}]})
+        looping = role(
+            "ClusterRole",
+            f"loop-{name}",
+            aggregationRule={"clusterRoleSelectors": [{"matchLabels": {"loop": other}}]},
+        )
         looping["metadata"]["labels"] = {"loop": name}
         assert server.ask(Case("POST", f"{RBAC}/clusterroles", looping))[0] == 201
     bound = binding("ClusterRoleBinding", "loop", "ClusterRole/loop-one", "User/lou")
@@ -150,7 +198,10 @@ def test_roles_that_select_each_other_end(server: Server) -> None:
         ({"matchExpressions": [{"key": "b", "operator": "NotIn", "values": ["1"]}]}, True),
         ({"matchExpressions": [{"key": "a", "operator": "Exists"}]}, True),
         ({"matchExpressions": [{"key": "a", "operator": "DoesNotExist"}]}, False),
-        ({"matchLabels": {"a": "1"}, "matchExpressions": [{"key": "b", "operator": "Exists"}]}, False),
+        (
+            {"matchLabels": {"a": "1"}, "matchExpressions": [{"key": "b", "operator": "Exists"}]},
+            False,
+        ),
         ({}, True),
     ],
 )
@@ -161,15 +212,38 @@ def test_selectors_of_aggregations(selector: dict[str, Any], selected: bool) -> 
 def test_default_roles_come_back_and_what_was_added_stays(server: Server, api: Any) -> None:
     added = on("core", "nodes", "get")
     kept = server.ask(Case("GET", f"{RBAC}/clusterroles/system:aggregate-to-view"))[1]["rules"]
-    assert server.ask(Case("PATCH", f"{RBAC}/clusterroles/system:aggregate-to-view", {"rules": [*kept[1:], added]}))[0] == 200
-    left_alone = {"metadata": {"annotations": {"rbac.authorization.kubernetes.io/autoupdate": "false"}}, "rules": []}
+    assert (
+        server.ask(
+            Case(
+                "PATCH",
+                f"{RBAC}/clusterroles/system:aggregate-to-view",
+                {"rules": [*kept[1:], added]},
+            )
+        )[0]
+        == 200
+    )
+    left_alone = {
+        "metadata": {"annotations": {"rbac.authorization.kubernetes.io/autoupdate": "false"}},
+        "rules": [],
+    }
     assert server.ask(Case("PATCH", f"{RBAC}/clusterroles/system:monitoring", left_alone))[0] == 200
     assert server.ask(Case("DELETE", f"{RBAC}/clusterroles/system:discovery"))[0] == 200
-    assert server.ask(Case("PATCH", f"{RBAC}/clusterrolebindings/system:basic-user", {"subjects": []}))[0] == 200
+    assert (
+        server.ask(
+            Case("PATCH", f"{RBAC}/clusterrolebindings/system:basic-user", {"subjects": []})
+        )[0]
+        == 200
+    )
     api.stop()
     api.start()
     rules = server.ask(Case("GET", f"{RBAC}/clusterroles/system:aggregate-to-view"))[1]["rules"]
-    granted = {(verb, resource) for rule in rules if "" in rule["apiGroups"] for verb in rule["verbs"] for resource in rule["resources"]}
+    granted = {
+        (verb, resource)
+        for rule in rules
+        if "" in rule["apiGroups"]
+        for verb in rule["verbs"]
+        for resource in rule["resources"]
+    }
     assert {("list", "configmaps"), ("get", "nodes")} <= granted
     assert server.ask(Case("GET", f"{RBAC}/clusterroles/system:monitoring"))[1]["rules"] is None
     assert server.ask(Case("GET", "/api", None, as_("nina")))[0] == 200
@@ -180,4 +254,8 @@ def test_the_default_roles_are_those_of_the_real_one(server: Server) -> None:
     recorded = RECORDED["default roles"]
     for name, held in recorded.items():
         found = server.ask(Case("GET", f"{RBAC}/clusterroles/{name}"))[1]
-        assert [found.get("rules"), found.get("aggregationRule"), found["metadata"]["labels"]] == held, name
+        assert [
+            found.get("rules"),
+            found.get("aggregationRule"),
+            found["metadata"]["labels"],
+        ] == held, name

@@ -22,7 +22,9 @@ def store(tmp_path: Path) -> Iterator[Store]:
     found.close()
 
 
-async def test_a_change_that_comes_as_a_bookmark_is_due_is_told_before_it(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_change_that_comes_as_a_bookmark_is_due_is_told_before_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     row = Row(CONFIG_MAPS)
     written = False
 
@@ -36,7 +38,9 @@ async def test_a_change_that_comes_as_a_bookmark_is_due_is_told_before_it(store:
             nonlocal written
             if not written:
                 written = True
-                store.put(row.name, {"metadata": {"name": "late", "namespace": "default", "uid": "1"}})
+                store.put(
+                    row.name, {"metadata": {"name": "late", "namespace": "default", "uid": "1"}}
+                )
                 raise asyncio.TimeoutError
 
         async def __aexit__(self, *_: Any) -> None:
@@ -45,7 +49,16 @@ async def test_a_change_that_comes_as_a_bookmark_is_due_is_told_before_it(store:
     monkeypatch.setattr(watch, "timeout", RunsOut)
     monkeypatch.setattr(watch, "BOOKMARK_SECONDS", 0.0)
     store.put(row.name, {"metadata": {"name": "first", "namespace": "default", "uid": "0"}})
-    events = watch.watch(store, row, None, None, revision=store.revision, seconds=5, bookmarks=True, initial_events=False)
+    events = watch.watch(
+        store,
+        row,
+        None,
+        None,
+        revision=store.revision,
+        seconds=5,
+        bookmarks=True,
+        initial_events=False,
+    )
     first = await events.__anext__()
     assert (first.type, first.object and first.object.name) == ("ADDED", "late")
     await events.aclose()

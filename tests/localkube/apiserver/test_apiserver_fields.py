@@ -18,7 +18,9 @@ def recorded() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", SEQUENCES)
-def test_a_history_of_writes_is_answered_as_recorded(api: Any, recorded: dict[str, Any], name: str) -> None:
+def test_a_history_of_writes_is_answered_as_recorded(
+    api: Any, recorded: dict[str, Any], name: str
+) -> None:
     async def play() -> list[Any]:
         async with api.session() as session:
             player = Player("", session)
@@ -27,5 +29,7 @@ def test_a_history_of_writes_is_answered_as_recorded(api: Any, recorded: dict[st
 
     answers = json.loads(json.dumps(api.call(play())))
 
-    for number, (step, answer, wanted) in enumerate(zip(SEQUENCES[name], answers, recorded[name], strict=True)):
+    for number, (step, answer, wanted) in enumerate(
+        zip(SEQUENCES[name], answers, recorded[name], strict=True)
+    ):
         assert answer == wanted, f"step {number}: {step}"

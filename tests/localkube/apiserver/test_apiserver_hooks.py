@@ -31,7 +31,9 @@ async def until(holds: Callable[[], bool], seconds: float = 10) -> None:
 async def test_admission_refuses_warns_and_conflicts(run: Callable[..., Running]) -> None:
     asked: list[tuple[str, str, bool, bool]] = []
 
-    def review(resource: Resource, operation: str, old: Object | None, new: Object | None) -> Review:
+    def review(
+        resource: Resource, operation: str, old: Object | None, new: Object | None
+    ) -> Review:
         if resource != WIDGETS:
             return Review()
         asked.append((resource.kind, operation, old is not None, new is not None))
@@ -47,24 +49,39 @@ async def test_admission_refuses_warns_and_conflicts(run: Callable[..., Running]
     async with api.cluster() as cluster, api.session() as session:
         with pytest.raises(errors.Invalid) as refused:
             await cluster.create(WIDGETS, widget("a", size=13), "default")
-        assert refused.value.causes == (Cause("FieldValueForbidden", "Forbidden: unlucky", "spec.size"),)
+        assert refused.value.causes == (
+            Cause("FieldValueForbidden", "Forbidden: unlucky", "spec.size"),
+        )
 
         async with session.post(WIDGETS.path("default"), json=widget("a")) as response:
             assert response.status == 201
             assert response.headers["Warning"] == '299 - "size \\"3\\" is small"'
-        await cluster.patch(WIDGETS, "a", {"status": {"state": "x"}}, "default", subresource="status")
+        await cluster.patch(
+            WIDGETS, "a", {"status": {"state": "x"}}, "default", subresource="status"
+        )
         with pytest.raises(errors.Conflict, match="it is in use"):
             await cluster.delete(WIDGETS, "a", "default")
 
-    assert asked == [("Widget", "CREATE", False, True), ("Widget", "CREATE", False, True), ("Widget", "DELETE", True, False)]
+    assert asked == [
+        ("Widget", "CREATE", False, True),
+        ("Widget", "CREATE", False, True),
+        ("Widget", "DELETE", True, False),
+    ]
 
 
-@pytest.mark.parametrize(("mode", "warned", "code"), [("Strict", False, 400), ("Warn", True, 201), ("Ignore", False, 201)])
-async def test_unknown_and_repeated_fields_are_told_as_asked(api: Running, mode: str, warned: bool, code: int) -> None:
+@pytest.mark.parametrize(
+    ("mode", "warned", "code"),
+    [("Strict", False, 400), ("Warn", True, 201), ("Ignore", False, 201)],
+)
+async def test_unknown_and_repeated_fields_are_told_as_asked(
+    api: Running, mode: str, warned: bool, code: int
+) -> None:
     text = '{"apiVersion":"example.org/v1","kind":"Widget","metadata":{"name":"a"},"spec":{"size":1,"size":2,"surprise":{"x":1}}}'
     async with api.session() as session:
         async with session.post(
-            f"{WIDGETS.path('default')}?fieldValidation={mode}", data=text, headers={"Content-Type": "application/json"}
+            f"{WIDGETS.path('default')}?fieldValidation={mode}",
+            data=text,
+            headers={"Content-Type": "application/json"},
         ) as response:
             assert response.status == code
             warnings = response.headers.getall("Warning", [])
@@ -75,7 +92,9 @@ async def test_unknown_and_repeated_fields_are_told_as_asked(api: Running, mode:
         assert any("duplicate field" in warning for warning in warnings) is warned
 
 
-async def log_of_two_lines(pod: Mapping[str, Any], container: str, options: LogOptions) -> AsyncGenerator[bytes, None]:
+async def log_of_two_lines(
+    pod: Mapping[str, Any], container: str, options: LogOptions
+) -> AsyncGenerator[bytes, None]:
     if container == "waiting":
         raise LogsUnavailable('container "waiting" is waiting to start: WaitingForRoom')
     yield b"first\n"
@@ -88,8 +107,12 @@ async def test_a_log_is_read_and_followed(api: Running) -> None:
     api.server.logs = log_of_two_lines
     containers = [{"name": "main", "image": "lab"}, {"name": "waiting", "image": "lab"}]
     async with api.cluster() as cluster, api.session() as session:
-        await cluster.create(catalog.NODES, {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "here"}})
-        await cluster.create(catalog.PODS, pod("a", containers=containers, nodeName="here"), "default")
+        await cluster.create(
+            catalog.NODES, {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "here"}}
+        )
+        await cluster.create(
+            catalog.PODS, pod("a", containers=containers, nodeName="here"), "default"
+        )
         path = catalog.PODS.path("default", "a", "log")
 
         async with session.get(path, params={"container": "main"}) as response:
@@ -118,12 +141,18 @@ async def test_streams_are_bounded(api: Running, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(streams, "OPEN", 1)
     path, query = WIDGETS.path("default"), {"watch": "true"}
-    async with api.session() as session, session.get(path, params=query), session.get(path, params=query) as refused:
+    async with (
+        api.session() as session,
+        session.get(path, params=query),
+        session.get(path, params=query) as refused,
+    ):
         assert refused.status == 429
         assert refused.headers["Retry-After"] == "1"
 
 
-async def test_a_watcher_that_does_not_read_is_cut_off_and_the_others_are_not(api: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_watcher_that_does_not_read_is_cut_off_and_the_others_are_not(
+    api: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from jupyter_workspaces.localkube.apiserver.store import watch
 
     monkeypatch.setattr(watch, "QUEUE", 20)
@@ -141,15 +170,21 @@ async def test_a_watcher_that_does_not_read_is_cut_off_and_the_others_are_not(ap
             await until(lambda: len(api.server._rest.streams) == 0)
 
 
-async def test_a_watcher_that_never_reads_is_cut_off(api: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_watcher_that_never_reads_is_cut_off(
+    api: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from jupyter_workspaces.localkube.apiserver.http import streams
     from jupyter_workspaces.localkube.apiserver.store import watch
 
     monkeypatch.setattr(watch, "QUEUE", 5)
     monkeypatch.setattr(streams, "STALL_SECONDS", 0.1)
-    _, writer = await asyncio.open_connection("127.0.0.1", api.port, ssl=api.trust, server_hostname="127.0.0.1", limit=2**10)
+    _, writer = await asyncio.open_connection(
+        "127.0.0.1", api.port, ssl=api.trust, server_hostname="127.0.0.1", limit=2**10
+    )
     path = f"{WIDGETS.path('default')}?watch=true"
-    writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n\r\n".encode())
+    writer.write(
+        f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n\r\n".encode()
+    )
     await until(lambda: len(api.server._rest.streams) == 1)
     async with api.cluster() as cluster:
         await cluster.create(WIDGETS, widget("a", anything={"text": "x" * 500_000}), "default")

@@ -29,7 +29,14 @@ def ask(api: Any) -> Ask:
 
 @pytest.mark.parametrize("group", CASES)
 def test_answers_are_those_of_the_real_api_server(ask: Ask, group: str) -> None:
-    asked = [(case.title, kind_cases.answer(ask, case), RECORDED[group, case.title]) for case in CASES[group]]
+    asked = [
+        (case.title, kind_cases.answer(ask, case), RECORDED[group, case.title])
+        for case in CASES[group]
+    ]
 
-    assert {title: (here, there) for title, here, there in asked if here != there and title not in LEFT} == {}
-    assert [title for title, here, there in asked if here == there and title in LEFT] == [], "what is left is no longer so"
+    assert {
+        title: (here, there) for title, here, there in asked if here != there and title not in LEFT
+    } == {}
+    assert [title for title, here, there in asked if here == there and title in LEFT] == [], (
+        "what is left is no longer so"
+    )

@@ -23,7 +23,10 @@ PATH = WIDGETS.path("default")
 async def labelled(cluster: Cluster, count: int, namespace: str = "default") -> None:
     for number in range(count):
         body = widget(f"w{number}")
-        body["metadata"]["labels"] = {"number": str(number), "team": "red" if number % 2 else "blue"}
+        body["metadata"]["labels"] = {
+            "number": str(number),
+            "team": "red" if number % 2 else "blue",
+        }
         await cluster.create(WIDGETS, body, namespace)
 
 
@@ -57,16 +60,27 @@ async def test_fields_select(api: Any) -> None:
     async with api.cluster() as cluster:
         await cluster.create(catalog.PODS, pod("a", nodeName="local"), "default")
         await cluster.create(catalog.PODS, pod("b"), "default")
-        event = {"metadata": {"name": "e"}, "involvedObject": {"kind": "Pod", "name": "a"}, "reason": "Started", "type": "Normal"}
+        event = {
+            "metadata": {"name": "e"},
+            "involvedObject": {"kind": "Pod", "name": "a"},
+            "reason": "Started",
+            "type": "Normal",
+        }
         await cluster.create(catalog.EVENTS, event, "default")
 
         async def names(resource: catalog.Resource, selector: str) -> list[str]:
-            return [item["metadata"]["name"] for item in (await cluster.list(resource, field_selector=selector)).items]
+            return [
+                item["metadata"]["name"]
+                for item in (await cluster.list(resource, field_selector=selector)).items
+            ]
 
         assert await names(catalog.PODS, "spec.nodeName=local") == ["a"]
         assert await names(catalog.PODS, "spec.nodeName=") == ["b"]
         assert await names(catalog.PODS, "metadata.name!=a,status.phase=Pending") == ["b"]
-        assert await names(catalog.EVENTS, "involvedObject.kind=Pod,involvedObject.name=a,reason=Started,type=Normal") == ["e"]
+        assert await names(
+            catalog.EVENTS,
+            "involvedObject.kind=Pod,involvedObject.name=a,reason=Started,type=Normal",
+        ) == ["e"]
         assert await names(catalog.EVENTS, "involvedObject.name=b") == []
         with pytest.raises(errors.BadRequest):
             await names(catalog.PODS, "spec.colour=red")
@@ -101,7 +115,9 @@ async def test_a_page_of_a_list_that_is_no_longer_kept_is_gone(api: Any) -> None
             await cluster.raw("GET", PATH, query={"limit": "2", "continue": "nonsense!"})
 
 
-async def test_a_list_shows_the_state_at_a_revision(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_list_shows_the_state_at_a_revision(
+    api: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with api.cluster() as cluster:
         await labelled(cluster, 2)
         then = (await cluster.list(WIDGETS)).resource_version
@@ -111,15 +127,22 @@ async def test_a_list_shows_the_state_at_a_revision(api: Any, monkeypatch: pytes
 
         for query in ({"resourceVersionMatch": "Exact"}, {"limit": "10"}):
             found = await cluster.raw("GET", PATH, query={"resourceVersion": then, **query})
-            assert [item["metadata"]["labels"]["team"] for item in found["items"]] == ["blue", "red"]
+            assert [item["metadata"]["labels"]["team"] for item in found["items"]] == [
+                "blue",
+                "red",
+            ]
             assert found["metadata"]["resourceVersion"] == then
-        newer = await cluster.raw("GET", PATH, query={"resourceVersion": then, "resourceVersionMatch": "NotOlderThan"})
+        newer = await cluster.raw(
+            "GET", PATH, query={"resourceVersion": then, "resourceVersionMatch": "NotOlderThan"}
+        )
         assert [item["metadata"]["name"] for item in newer["items"]] == ["w1", "w2"]
 
         monkeypatch.setattr(store, "LOG_EVENTS", 1)
         await labelled(cluster, 2, "other")
         with pytest.raises(errors.Expired):
-            await cluster.raw("GET", PATH, query={"resourceVersion": then, "resourceVersionMatch": "Exact"})
+            await cluster.raw(
+                "GET", PATH, query={"resourceVersion": then, "resourceVersionMatch": "Exact"}
+            )
 
 
 @pytest.mark.parametrize(
@@ -133,14 +156,23 @@ async def test_a_list_shows_the_state_at_a_revision(api: Any, monkeypatch: pytes
         ({"resourceVersionMatch": "Newest", "resourceVersion": "1"}, 422, {"resourceVersionMatch"}),
         ({"sendInitialEvents": "true"}, 422, {"sendInitialEvents"}),
         ({"watch": "true", "sendInitialEvents": "true"}, 422, {"resourceVersionMatch"}),
-        ({"watch": "true", "resourceVersion": "1", "resourceVersionMatch": "Exact"}, 422, {"resourceVersionMatch"}),
+        (
+            {"watch": "true", "resourceVersion": "1", "resourceVersionMatch": "Exact"},
+            422,
+            {"resourceVersionMatch"},
+        ),
     ],
 )
-async def test_options_that_do_not_go_together_are_refused(api: Any, query: dict[str, str], code: int, fields: set[str]) -> None:
+async def test_options_that_do_not_go_together_are_refused(
+    api: Any, query: dict[str, str], code: int, fields: set[str]
+) -> None:
     async with api.cluster() as cluster:
         with pytest.raises(errors.ClusterError) as refused:
             await cluster.raw("GET", PATH, query=query)
-        assert (refused.value.status, {cause.field for cause in refused.value.causes}) == (code, fields)
+        assert (refused.value.status, {cause.field for cause in refused.value.causes}) == (
+            code,
+            fields,
+        )
 
 
 async def test_a_limit_below_one_is_none(api: Any) -> None:
@@ -153,14 +185,23 @@ async def test_a_limit_below_one_is_none(api: Any) -> None:
 async def test_a_long_list_is_whole(api: Any) -> None:
     async with api.cluster() as cluster:
         for start in range(0, 600, 50):
-            await asyncio.gather(*(cluster.create(WIDGETS, widget(f"w{number:04}"), "default") for number in range(start, start + 50)))
+            await asyncio.gather(
+                *(
+                    cluster.create(WIDGETS, widget(f"w{number:04}"), "default")
+                    for number in range(start, start + 50)
+                )
+            )
 
         whole = await cluster.raw("GET", PATH)
-        assert [item["metadata"]["name"] for item in whole["items"]] == [f"w{number:04}" for number in range(600)]
+        assert [item["metadata"]["name"] for item in whole["items"]] == [
+            f"w{number:04}" for number in range(600)
+        ]
         assert len((await cluster.list(WIDGETS)).items) == 600
 
 
-async def events(cluster: Cluster, query: dict[str, str], accept: str = "application/json") -> list[dict[str, Any]]:
+async def events(
+    cluster: Cluster, query: dict[str, str], accept: str = "application/json"
+) -> list[dict[str, Any]]:
     """All that a watch of at most one second tells."""
     async with cluster.stream(PATH, query={"watch": "1", "timeoutSeconds": "1"} | query) as content:
         return [json.loads(line) async for line in content]
@@ -185,21 +226,31 @@ async def test_a_watch_goes_on_from_a_revision(api: Any) -> None:
         assert versions == sorted(set(versions))
 
 
-async def test_a_watch_without_a_revision_tells_first_what_is_there_oldest_change_first(api: Any) -> None:
+async def test_a_watch_without_a_revision_tells_first_what_is_there_oldest_change_first(
+    api: Any,
+) -> None:
     async with api.cluster() as cluster:
         for name in ("c", "a", "b"):
             await cluster.create(WIDGETS, widget(name), "default")
         await cluster.patch(WIDGETS, "c", {"spec": {"size": 9}}, "default")
 
         told = await events(cluster, {})
-        assert [(event["type"], event["object"]["metadata"]["name"]) for event in told] == [("ADDED", "a"), ("ADDED", "b"), ("ADDED", "c")]
+        assert [(event["type"], event["object"]["metadata"]["name"]) for event in told] == [
+            ("ADDED", "a"),
+            ("ADDED", "b"),
+            ("ADDED", "c"),
+        ]
 
 
 async def test_a_watch_can_begin_with_the_list_and_says_when_that_is_done(api: Any) -> None:
     async with api.cluster() as cluster:
         await cluster.create(WIDGETS, widget("a"), "default")
 
-        query = {"sendInitialEvents": "true", "allowWatchBookmarks": "true", "resourceVersionMatch": "NotOlderThan"}
+        query = {
+            "sendInitialEvents": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersionMatch": "NotOlderThan",
+        }
         told = await events(cluster, query)
         assert [event["type"] for event in told[:2]] == ["ADDED", "BOOKMARK"]
         assert told[1]["object"]["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}
@@ -211,15 +262,27 @@ async def test_an_object_that_begins_or_ceases_to_match_is_added_or_deleted(api:
         await cluster.create(WIDGETS, widget("a"), "default")
         since = (await cluster.list(WIDGETS)).resource_version
         for team in ("red", "red", "blue", "green"):
-            await cluster.patch(WIDGETS, "a", {"metadata": {"labels": {"team": team}, "annotations": {"at": str(id(team))}}}, "default")
+            await cluster.patch(
+                WIDGETS,
+                "a",
+                {"metadata": {"labels": {"team": team}, "annotations": {"at": str(id(team))}}},
+                "default",
+            )
 
         told = await events(cluster, {"resourceVersion": since, "labelSelector": "team=red"})
         assert [event["type"] for event in told] == ["ADDED", "DELETED"]
-        assert [event["object"]["metadata"]["labels"]["team"] for event in told] == ["red", "red"], "the last state that was selected"
-        assert int(told[1]["object"]["metadata"]["resourceVersion"]) > int(told[0]["object"]["metadata"]["resourceVersion"])
+        assert [event["object"]["metadata"]["labels"]["team"] for event in told] == [
+            "red",
+            "red",
+        ], "the last state that was selected"
+        assert int(told[1]["object"]["metadata"]["resourceVersion"]) > int(
+            told[0]["object"]["metadata"]["resourceVersion"]
+        )
 
 
-async def test_a_watch_from_too_far_back_is_told_to_list_again(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_watch_from_too_far_back_is_told_to_list_again(
+    api: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(store, "LOG_EVENTS", 3)
     async with api.cluster() as cluster:
         since = (await cluster.list(WIDGETS)).resource_version
@@ -272,7 +335,13 @@ async def test_a_reflector_follows(api: Any) -> None:
             await reflector.synced(5)
             assert [item["metadata"]["name"] for item in reflector.items()] == ["a"]
             followed = asyncio.Event()
-            reflector.listen(lambda *_: followed.set() if [item["metadata"]["name"] for item in reflector.items()] == ["b"] else None)
+            reflector.listen(
+                lambda *_: (
+                    followed.set()
+                    if [item["metadata"]["name"] for item in reflector.items()] == ["b"]
+                    else None
+                )
+            )
 
             await cluster.create(WIDGETS, widget("b"), "other")
             await cluster.delete(WIDGETS, "a", "default")
@@ -292,7 +361,14 @@ async def test_tables_have_the_columns_of_the_definition(api: Any) -> None:
         await cluster.patch(
             WIDGETS,
             "a",
-            {"status": {"conditions": [{"type": "Other", "status": "False"}, {"type": "Ready", "status": "True"}]}},
+            {
+                "status": {
+                    "conditions": [
+                        {"type": "Other", "status": "False"},
+                        {"type": "Ready", "status": "True"},
+                    ]
+                }
+            },
             "default",
             subresource="status",
         )
@@ -300,7 +376,13 @@ async def test_tables_have_the_columns_of_the_definition(api: Any) -> None:
         async with session.get(PATH) as response:
             table = await response.json()
         assert table["kind"] == "Table"
-        assert [column["name"] for column in table["columnDefinitions"]] == ["Name", "Size", "Ready", "Team", "Age"]
+        assert [column["name"] for column in table["columnDefinitions"]] == [
+            "Name",
+            "Size",
+            "Ready",
+            "Team",
+            "Age",
+        ]
         (row,) = table["rows"]
         assert row["cells"][:4] == ["a", 3, "True", "red"]
         assert row["cells"][4].endswith("s")

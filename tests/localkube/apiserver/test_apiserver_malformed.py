@@ -25,7 +25,24 @@ POD = f"{POD_LIST}/kept"
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 DEEP = '{"a":' * 400 + "1" + "}" * 400
 VERY_DEEP = "[" * 200_000
-WRONG: list[Any] = [None, True, 5, -1, 1.5, "text", "", [], [None], {}, {"a": {}}, [[]], 2**63, 2**70, 1e308, "ä\u2028\U0001f600"]
+WRONG: list[Any] = [
+    None,
+    True,
+    5,
+    -1,
+    1.5,
+    "text",
+    "",
+    [],
+    [None],
+    {},
+    {"a": {}},
+    [[]],
+    2**63,
+    2**70,
+    1e308,
+    "ä\u2028\U0001f600",
+]
 FAR: list[Any] = [
     "1e999999999", "1e99", "-1e-99", "9" * 60 + "Ei", "9" * 5000, "1." + "1" * 60, "1.1Ki", "0" * 3000 + "1Gi", "+.5", "١",
     "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00Z", "2026-02-30T00:00:00Z", "2026-01-01T00:00:60Z",
@@ -62,7 +79,11 @@ def shared(certified: Directory, tmp_path_factory: pytest.TempPathFactory) -> It
 @pytest.fixture(autouse=True)
 def nothing_is_logged_as_a_fault(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     yield
-    faults = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR and "api-server" in record.threadName]
+    faults = [
+        record.getMessage()
+        for record in caplog.records
+        if record.levelno >= logging.ERROR and "api-server" in record.threadName
+    ]
     assert not faults
 
 
@@ -79,12 +100,16 @@ def answered(shared: Running, method: str, path: str, data: Any = None, **header
     return status
 
 
-def sent(shared: Running, method: str, path: str, data: Any = None, **headers: str) -> tuple[int, bytes]:
+def sent(
+    shared: Running, method: str, path: str, data: Any = None, **headers: str
+) -> tuple[int, bytes]:
     async def ask() -> tuple[int, bytes]:
         session = await shared.kept_session()
         given = {name.replace("_", "-"): value for name, value in headers.items()}
         url = URL(shared.url + path, encoded=True)
-        async with session.request(method, url, data=data, headers=given, allow_redirects=False) as response:
+        async with session.request(
+            method, url, data=data, headers=given, allow_redirects=False
+        ) as response:
             return response.status, await response.read()
 
     return shared.call(ask())
@@ -235,7 +260,13 @@ WRITE_QUERIES = [
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
 def test_queries_of_writes(shared: Running, method: str, query: str) -> None:
     path = WIDGET_LIST if method == "POST" else WIDGET
-    answered(shared, method, f"{path}?{query}", json.dumps(widget("kept")), Content_Type=MERGE if method == "PATCH" else JSON_TYPE)
+    answered(
+        shared,
+        method,
+        f"{path}?{query}",
+        json.dumps(widget("kept")),
+        Content_Type=MERGE if method == "PATCH" else JSON_TYPE,
+    )
 
 
 BODIES = [
@@ -329,7 +360,9 @@ PROTOBUF = [
 @pytest.mark.parametrize("body", PROTOBUF, ids=repr)
 @pytest.mark.parametrize("path", [WIDGET_LIST, "/api/v1/namespaces/default/secrets"])
 def test_bodies_in_protobuf(shared: Running, path: str, body: bytes) -> None:
-    assert answered(shared, "POST", path, body, Content_Type="application/vnd.kubernetes.protobuf") in (400, 415, 422)
+    assert answered(
+        shared, "POST", path, body, Content_Type="application/vnd.kubernetes.protobuf"
+    ) in (400, 415, 422)
 
 
 @pytest.mark.parametrize("media", MEDIA, ids=lambda media: media[:40])
@@ -350,8 +383,16 @@ def test_wrong_types_in_metadata(shared: Running, field: str) -> None:
     for number, wrong in enumerate(WRONG + FAR):
         body = widget(f"m{number}")
         body["metadata"][field] = wrong
-        answered(shared, "POST", WIDGET_LIST + "?dryRun=All", json.dumps(body), Content_Type=JSON_TYPE)
-        answered(shared, "PATCH", WIDGET + "?dryRun=All", json.dumps({"metadata": {field: wrong}}), Content_Type=MERGE)
+        answered(
+            shared, "POST", WIDGET_LIST + "?dryRun=All", json.dumps(body), Content_Type=JSON_TYPE
+        )
+        answered(
+            shared,
+            "PATCH",
+            WIDGET + "?dryRun=All",
+            json.dumps({"metadata": {field: wrong}}),
+            Content_Type=MERGE,
+        )
 
 
 SPECIFICATIONS = {
@@ -382,7 +423,14 @@ SPECIFICATIONS = {
         "spec.securityContext",
         "status",
     ],
-    "services": ["spec", "spec.ports", "spec.ports.0.port", "spec.selector", "spec.type", "spec.clusterIP"],
+    "services": [
+        "spec",
+        "spec.ports",
+        "spec.ports.0.port",
+        "spec.selector",
+        "spec.type",
+        "spec.clusterIP",
+    ],
     "secrets": ["data", "data.a", "stringData", "stringData.a", "type", "immutable"],
     "configmaps": ["data", "data.a", "binaryData", "immutable"],
     "persistentvolumeclaims": [
@@ -418,13 +466,22 @@ def place(obj: dict[str, Any], path: str, value: Any) -> None:
         held[last] = value
 
 
-@pytest.mark.parametrize(("plural", "path"), [(plural, path) for plural, paths in SPECIFICATIONS.items() for path in paths])
+@pytest.mark.parametrize(
+    ("plural", "path"),
+    [(plural, path) for plural, paths in SPECIFICATIONS.items() for path in paths],
+)
 def test_wrong_types_in_built_in_kinds(shared: Running, plural: str, path: str) -> None:
     for number, wrong in enumerate(WRONG + FAR):
-        base = pod("x") if plural == "pods" else {"apiVersion": "v1", "kind": KINDS[plural], "metadata": {"name": "x"}}
+        base = (
+            pod("x")
+            if plural == "pods"
+            else {"apiVersion": "v1", "kind": KINDS[plural], "metadata": {"name": "x"}}
+        )
         if plural == "events":
             base["involvedObject"] = {"kind": "Pod"}
-        base["metadata"]["name"] = f"{path.lower()}-{number}"[-50:].lstrip(".-0123456789").replace(".", "-")
+        base["metadata"]["name"] = (
+            f"{path.lower()}-{number}"[-50:].lstrip(".-0123456789").replace(".", "-")
+        )
         place(base, path, wrong)
         collection = f"/api/v1/namespaces/default/{plural}"
         if answered(shared, "POST", collection, json.dumps(base), Content_Type=JSON_TYPE) < 300:
@@ -445,14 +502,33 @@ def test_wrong_types_in_built_in_kinds(shared: Running, plural: str, path: str) 
 
 
 @pytest.mark.parametrize(
-    "path", ["spec", "spec.size", "spec.color", "spec.note", "spec.anything", "spec.parts", "spec.parts.0", "spec.parts.0.count", "status"]
+    "path",
+    [
+        "spec",
+        "spec.size",
+        "spec.color",
+        "spec.note",
+        "spec.anything",
+        "spec.parts",
+        "spec.parts.0",
+        "spec.parts.0.count",
+        "status",
+    ],
 )
 def test_wrong_types_in_custom_resources(shared: Running, path: str) -> None:
     for wrong in WRONG + FAR:
         body = widget("custom")
         place(body, path, wrong)
-        answered(shared, "POST", WIDGET_LIST + "?dryRun=All", json.dumps(body), Content_Type=JSON_TYPE)
-        answered(shared, "PUT", WIDGET + "/status?dryRun=All", json.dumps(body | {"metadata": {"name": "kept"}}), Content_Type=JSON_TYPE)
+        answered(
+            shared, "POST", WIDGET_LIST + "?dryRun=All", json.dumps(body), Content_Type=JSON_TYPE
+        )
+        answered(
+            shared,
+            "PUT",
+            WIDGET + "/status?dryRun=All",
+            json.dumps(body | {"metadata": {"name": "kept"}}),
+            Content_Type=JSON_TYPE,
+        )
 
 
 PATCHES = [
@@ -506,10 +582,21 @@ PATCHES = [
 
 @pytest.mark.parametrize(("media", "patch"), PATCHES, ids=lambda value: value[:50])
 def test_patches(shared: Running, media: str, patch: str) -> None:
-    assert answered(shared, "PATCH", WIDGET + "?dryRun=All", patch, Content_Type=media) in (200, 400, 409, 413, 415, 422)
+    assert answered(shared, "PATCH", WIDGET + "?dryRun=All", patch, Content_Type=media) in (
+        200,
+        400,
+        409,
+        413,
+        415,
+        422,
+    )
 
 
-NOT_FOLLOWED: list[Any] = [{"spec": {"containers": [5]}}, {"spec": {"containers": [{}]}}, {"$patch": 5}]
+NOT_FOLLOWED: list[Any] = [
+    {"spec": {"containers": [5]}},
+    {"spec": {"containers": [{}]}},
+    {"$patch": 5},
+]
 """Patches of which Kubernetes says, too, that they are its own error (500)."""
 STRATEGIC_PATCHES = [
     {"spec": {"containers": 5}},
@@ -536,7 +623,9 @@ STRATEGIC_PATCHES = [
 @pytest.mark.parametrize("patch", STRATEGIC_PATCHES, ids=lambda patch: json.dumps(patch)[:50])
 def test_strategic_patches(shared: Running, patch: Any) -> None:
     if patch in NOT_FOLLOWED:
-        status, body = sent(shared, "PATCH", POD + "?dryRun=All", json.dumps(patch), Content_Type=STRATEGIC)
+        status, body = sent(
+            shared, "PATCH", POD + "?dryRun=All", json.dumps(patch), Content_Type=STRATEGIC
+        )
         assert (status, json.loads(body)["kind"]) == (500, "Status")
     else:
         answered(shared, "PATCH", POD + "?dryRun=All", json.dumps(patch), Content_Type=STRATEGIC)
@@ -570,7 +659,13 @@ DELETIONS: list[Any] = [
 def test_options_of_deletions(shared: Running, options: Any) -> None:
     for path in (POD_LIST + "/none", "/api/v1/namespaces/default/secrets"):
         answered(shared, "DELETE", path, json.dumps(options), Content_Type=JSON_TYPE)
-    answered(shared, "POST", POD_LIST, json.dumps(pod("ending", nodeName="local")), Content_Type=JSON_TYPE)
+    answered(
+        shared,
+        "POST",
+        POD_LIST,
+        json.dumps(pod("ending", nodeName="local")),
+        Content_Type=JSON_TYPE,
+    )
     answered(shared, "DELETE", POD_LIST + "/ending", json.dumps(options), Content_Type=JSON_TYPE)
     answered(shared, "DELETE", POD_LIST + "/ending?gracePeriodSeconds=0")
 
@@ -617,7 +712,10 @@ VERSION = [
 def test_wrong_types_in_definitions(shared: Running, path: str) -> None:
     for wrong in [*WRONG, "(", ["("], "x" * 300]:
         body = widget_definition()
-        body["metadata"]["name"], body["spec"]["group"] = "widgets.odd.example.org", "odd.example.org"
+        body["metadata"]["name"], body["spec"]["group"] = (
+            "widgets.odd.example.org",
+            "odd.example.org",
+        )
         place(body, path, wrong)
         definition_answered(shared, body)
 
@@ -626,7 +724,10 @@ def test_wrong_types_in_definitions(shared: Running, path: str) -> None:
 def test_wrong_types_in_versions_of_definitions(shared: Running, path: str) -> None:
     for wrong in [*WRONG, "(", ["("]]:
         body = widget_definition()
-        body["metadata"]["name"], body["spec"]["group"] = "widgets.odd.example.org", "odd.example.org"
+        body["metadata"]["name"], body["spec"]["group"] = (
+            "widgets.odd.example.org",
+            "odd.example.org",
+        )
         place(body["spec"]["versions"][0], path, wrong)
         definition_answered(shared, body)
 
@@ -636,7 +737,13 @@ def definition_answered(shared: Running, body: Any) -> None:
         served = "/apis/odd.example.org/v1"
         collection = f"{served}/namespaces/default/widgets"
         answered(shared, "GET", served)
-        answered(shared, "POST", collection, json.dumps(widget("a") | {"apiVersion": "odd.example.org/v1"}), Content_Type=JSON_TYPE)
+        answered(
+            shared,
+            "POST",
+            collection,
+            json.dumps(widget("a") | {"apiVersion": "odd.example.org/v1"}),
+            Content_Type=JSON_TYPE,
+        )
         answered(shared, "GET", collection, Accept="application/json;as=Table;v=v1;g=meta.k8s.io")
         answered(shared, "GET", CRDS, Accept="application/json;as=Table;v=v1;g=meta.k8s.io")
         answered(shared, "DELETE", f"{CRDS}/widgets.odd.example.org")
@@ -647,23 +754,60 @@ REVIEWS = ["selfsubjectaccessreviews", "subjectaccessreviews", "selfsubjectrules
 
 @pytest.mark.parametrize("plural", REVIEWS)
 @pytest.mark.parametrize(
-    "body", [b"", b"[]", b"{}", b'{"spec": 5}', b'{"spec": {"groups": 5}}', b'{"metadata": 5}', b'{"spec": {"user": []}}']
+    "body",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"spec": 5}',
+        b'{"spec": {"groups": 5}}',
+        b'{"metadata": 5}',
+        b'{"spec": {"user": []}}',
+    ],
 )
 def test_access_reviews(shared: Running, plural: str, body: bytes) -> None:
-    answered(shared, "POST", f"/apis/authorization.k8s.io/v1/{plural}", body, Content_Type=JSON_TYPE)
+    answered(
+        shared, "POST", f"/apis/authorization.k8s.io/v1/{plural}", body, Content_Type=JSON_TYPE
+    )
 
 
 @pytest.mark.parametrize(
     ("query", "code"),
     [
-        *((f"{name}=x", 400) for name in ("tailLines", "limitBytes", "sinceSeconds", "sinceTime", "container")),
+        *(
+            (f"{name}=x", 400)
+            for name in ("tailLines", "limitBytes", "sinceSeconds", "sinceTime", "container")
+        ),
         *((f"{name}=", 400) for name in ("tailLines", "limitBytes", "sinceSeconds")),
-        *((f"sinceTime={time}", 400) for time in ("2026-01-02T03:04:05", "2026-13-02T03:04:05Z", "2026-01-02T03:04:05Zx", "1767323045")),
-        *((query, 422) for query in ("tailLines=-1", "limitBytes=0", "sinceSeconds=0", "stream=x", "stream=Stdout&tailLines=1")),
+        *(
+            (f"sinceTime={time}", 400)
+            for time in (
+                "2026-01-02T03:04:05",
+                "2026-13-02T03:04:05Z",
+                "2026-01-02T03:04:05Zx",
+                "1767323045",
+            )
+        ),
+        *(
+            (query, 422)
+            for query in (
+                "tailLines=-1",
+                "limitBytes=0",
+                "sinceSeconds=0",
+                "stream=x",
+                "stream=Stdout&tailLines=1",
+            )
+        ),
         ("sinceSeconds=5&sinceTime=2026-01-02T03:04:05Z", 422),
         *(
             (query, 204)
-            for query in ("follow=x", "previous=5", "sinceTime=", "container=", "sinceTime=2026-01-02T03:04:05.123456789%2B01:00")
+            for query in (
+                "follow=x",
+                "previous=5",
+                "sinceTime=",
+                "container=",
+                "sinceTime=2026-01-02T03:04:05.123456789%2B01:00",
+            )
         ),
     ],
 )
@@ -671,38 +815,104 @@ def test_logs(shared: Running, query: str, code: int) -> None:
     assert answered(shared, "GET", f"{POD}/log?{query}") == code
 
 
-@pytest.mark.parametrize("method", ["TRACE", "OPTIONS", "PROPFIND", "HEAD", "PUT", "PATCH", "DELETE"])
-@pytest.mark.parametrize("path", ["/", "/api", "/version", POD_LIST, "/api/v1/namespaces", "/api/v1/namespaces/default/pods/none"])
+@pytest.mark.parametrize(
+    "method", ["TRACE", "OPTIONS", "PROPFIND", "HEAD", "PUT", "PATCH", "DELETE"]
+)
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/api",
+        "/version",
+        POD_LIST,
+        "/api/v1/namespaces",
+        "/api/v1/namespaces/default/pods/none",
+    ],
+)
 def test_methods(shared: Running, method: str, path: str) -> None:
     if path != "/api/v1/namespaces" or method != "DELETE":
-        answered(shared, method, path if method != "DELETE" or path != POD_LIST else POD_LIST + "?labelSelector=none")
+        answered(
+            shared,
+            method,
+            path if method != "DELETE" or path != POD_LIST else POD_LIST + "?labelSelector=none",
+        )
 
 
 @pytest.mark.parametrize(
-    "value", ["9" * 5000, "-" + "9" * 5000, "1e400", "1e999999999", "NaN", "-Infinity", '"\\ud800"', "0x10", "01", "1_0"]
+    "value",
+    [
+        "9" * 5000,
+        "-" + "9" * 5000,
+        "1e400",
+        "1e999999999",
+        "NaN",
+        "-Infinity",
+        '"\\ud800"',
+        "0x10",
+        "01",
+        "1_0",
+    ],
 )
-@pytest.mark.parametrize("where", ['"spec":{"size":%s}', '"spec":{"anything":[%s]}', '"metadata":{"name":"n","generation":%s}', "%s:{}"])
-def test_numbers_and_texts_as_json_must_not_have_them(shared: Running, where: str, value: str) -> None:
+@pytest.mark.parametrize(
+    "where",
+    [
+        '"spec":{"size":%s}',
+        '"spec":{"anything":[%s]}',
+        '"metadata":{"name":"n","generation":%s}',
+        "%s:{}",
+    ],
+)
+def test_numbers_and_texts_as_json_must_not_have_them(
+    shared: Running, where: str, value: str
+) -> None:
     body = f'{{"apiVersion":"{WIDGETS.api_version}","kind":"Widget","metadata":{{"name":"n"}},{where % value}}}'
-    answered(shared, "POST", WIDGET_LIST + "?dryRun=All&fieldValidation=Strict", body, Content_Type=JSON_TYPE)
+    answered(
+        shared,
+        "POST",
+        WIDGET_LIST + "?dryRun=All&fieldValidation=Strict",
+        body,
+        Content_Type=JSON_TYPE,
+    )
     for media in (MERGE, PATCH):
-        patch = f"{{{where % value}}}" if media == MERGE else f'[{{"op":"add","path":"/spec/anything","value":{value}}}]'
+        patch = (
+            f"{{{where % value}}}"
+            if media == MERGE
+            else f'[{{"op":"add","path":"/spec/anything","value":{value}}}]'
+        )
         answered(shared, "PATCH", WIDGET + "?dryRun=All", patch, Content_Type=media)
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "gzip, gzip", "GZIP", "x"])
 def test_encoded_bodies_are_refused(shared: Running, encoding: str) -> None:
     body = json.dumps(widget("packed"))
-    assert answered(shared, "POST", WIDGET_LIST, body, Content_Type=JSON_TYPE, Content_Encoding=encoding) == 415
+    assert (
+        answered(
+            shared, "POST", WIDGET_LIST, body, Content_Type=JSON_TYPE, Content_Encoding=encoding
+        )
+        == 415
+    )
 
 
 def test_a_body_that_is_too_large(shared: Running) -> None:
-    body = widget("large") | {"metadata": {"name": "large", "annotations": {"a": "x" * (4 * 2**20)}}}
+    body = widget("large") | {
+        "metadata": {"name": "large", "annotations": {"a": "x" * (4 * 2**20)}}
+    }
     assert answered(shared, "POST", WIDGET_LIST, json.dumps(body), Content_Type=JSON_TYPE) == 413
 
 
 @pytest.mark.parametrize(
-    "header", ["", "Bearer", "Bearer ", "Bearer wrong", f"Bearer  {TOKEN}", "Basic dGVzdA==", f"Bearer {TOKEN}x", "Bearer ä", "x" * 5000]
+    "header",
+    [
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer wrong",
+        f"Bearer  {TOKEN}",
+        "Basic dGVzdA==",
+        f"Bearer {TOKEN}x",
+        "Bearer ä",
+        "x" * 5000,
+    ],
 )
 def test_nobody_gets_in_without_the_token(shared: Running, header: str) -> None:
     for path in ("/", "/version", "/api", "/openapi/v2", POD_LIST, WIDGET, "/apis/none/v1/x"):
@@ -731,9 +941,18 @@ PROTOCOL = [
 
 @pytest.mark.parametrize("sent", PROTOCOL, ids=lambda sent: repr(sent[:40]))
 async def test_what_is_hardly_http(shared: Running, sent: bytes) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", shared.port, ssl=shared.trust, server_hostname="127.0.0.1")
+    reader, writer = await asyncio.open_connection(
+        "127.0.0.1", shared.port, ssl=shared.trust, server_hostname="127.0.0.1"
+    )
     try:
-        writer.write(sent.replace(b"Host: x\r\n", b"Host: x\r\nAuthorization: Bearer " + TOKEN.encode() + b"\r\nConnection: close\r\n"))
+        writer.write(
+            sent.replace(
+                b"Host: x\r\n",
+                b"Host: x\r\nAuthorization: Bearer "
+                + TOKEN.encode()
+                + b"\r\nConnection: close\r\n",
+            )
+        )
         await writer.drain()
         writer.write_eof() if writer.can_write_eof() else None
         async with timeout(10):

@@ -30,21 +30,40 @@ async def test_a_created_object_has_what_the_server_gives_it(api: Any) -> None:
 @pytest.mark.parametrize("field", ["labels", "annotations"])
 async def test_null_values_in_metadata_are_empty_texts(api: Any, field: str) -> None:
     async with api.cluster() as cluster:
-        created = await cluster.create(WIDGETS, widget("a") | {"metadata": {"name": "a", field: {"x": None, "y": "z"}}}, "default")
+        created = await cluster.create(
+            WIDGETS,
+            widget("a") | {"metadata": {"name": "a", field: {"x": None, "y": "z"}}},
+            "default",
+        )
         assert created["metadata"][field] == {"x": "", "y": "z"}
-        config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m", field: {"x": None}}}
-        assert (await cluster.create(catalog.CONFIG_MAPS, config_map, "default"))["metadata"][field] == {"x": ""}
+        config_map = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "m", field: {"x": None}},
+        }
+        assert (await cluster.create(catalog.CONFIG_MAPS, config_map, "default"))["metadata"][
+            field
+        ] == {"x": ""}
 
-        patched = await cluster.patch(WIDGETS, "a", [{"op": "add", "path": f"/metadata/{field}", "value": {"j": None}}], "default")
+        patched = await cluster.patch(
+            WIDGETS,
+            "a",
+            [{"op": "add", "path": f"/metadata/{field}", "value": {"j": None}}],
+            "default",
+        )
         assert patched["metadata"][field] == {"j": ""}
         with pytest.raises(errors.BadRequest, match=f"metadata.{field} must be an object of texts"):
-            await cluster.create(WIDGETS, widget("b") | {"metadata": {"name": "b", field: {"x": 1}}}, "default")
+            await cluster.create(
+                WIDGETS, widget("b") | {"metadata": {"name": "b", field: {"x": 1}}}, "default"
+            )
 
 
 async def test_a_null_finalizer_is_a_bad_name(api: Any) -> None:
     async with api.cluster() as cluster:
         with pytest.raises(errors.Invalid, match=r"metadata\.finalizers"):
-            await cluster.create(WIDGETS, widget("a") | {"metadata": {"name": "a", "finalizers": [None]}}, "default")
+            await cluster.create(
+                WIDGETS, widget("a") | {"metadata": {"name": "a", "finalizers": [None]}}, "default"
+            )
 
 
 async def test_a_service_has_an_address_of_its_own_that_stays(api: Any) -> None:
@@ -57,13 +76,22 @@ async def test_a_service_has_an_address_of_its_own_that_stays(api: Any) -> None:
         }
         made = await cluster.create(catalog.SERVICES, body, "default")
         address = made["spec"]["clusterIP"]
-        assert ipaddress.ip_address(address) in ipaddress.ip_network("127.128.0.0/9")  # nothing that is sent there leaves the machine
+        assert ipaddress.ip_address(address) in ipaddress.ip_network(
+            "127.128.0.0/9"
+        )  # nothing that is sent there leaves the machine
         assert made["spec"]["clusterIPs"] == [address]
 
-        again = await cluster.replace(catalog.SERVICES, body | {"metadata": {"name": "front", "namespace": "default"}})
+        again = await cluster.replace(
+            catalog.SERVICES, body | {"metadata": {"name": "front", "namespace": "default"}}
+        )
         assert again["spec"]["clusterIP"] == address
-        headless = body | {"metadata": {"name": "headless"}, "spec": body["spec"] | {"clusterIP": "None"}}
-        assert (await cluster.create(catalog.SERVICES, headless, "default"))["spec"]["clusterIPs"] == ["None"]
+        headless = body | {
+            "metadata": {"name": "headless"},
+            "spec": body["spec"] | {"clusterIP": "None"},
+        }
+        assert (await cluster.create(catalog.SERVICES, headless, "default"))["spec"][
+            "clusterIPs"
+        ] == ["None"]
 
 
 async def test_a_name_is_taken_once(api: Any) -> None:
@@ -78,7 +106,9 @@ async def test_a_name_is_taken_once(api: Any) -> None:
 async def test_generated_names_differ(api: Any) -> None:
     async with api.cluster() as cluster:
         body = widget("") | {"metadata": {"generateName": "box-"}}
-        names = {(await cluster.create(WIDGETS, body, "default"))["metadata"]["name"] for _ in range(20)}
+        names = {
+            (await cluster.create(WIDGETS, body, "default"))["metadata"]["name"] for _ in range(20)
+        }
 
         assert len(names) == 20
         assert all(name.startswith("box-") and len(name) == 9 for name in names)
@@ -106,7 +136,9 @@ async def test_all_that_is_wrong_is_told_at_once(api: Any) -> None:
 
 async def test_unknown_fields_are_dropped_except_where_they_are_wanted(api: Any) -> None:
     async with api.cluster() as cluster:
-        created = await cluster.create(WIDGETS, widget("a", surprise=1, anything={"kept": {"deep": True}}), "default")
+        created = await cluster.create(
+            WIDGETS, widget("a", surprise=1, anything={"kept": {"deep": True}}), "default"
+        )
 
         assert "surprise" not in created["spec"]
         assert created["spec"]["anything"] == {"kept": {"deep": True}}
@@ -134,7 +166,9 @@ async def test_only_a_change_of_the_specification_is_a_new_generation(api: Any) 
     async with api.cluster() as cluster:
         await cluster.create(WIDGETS, widget("a"), "default")
 
-        labelled = await cluster.patch(WIDGETS, "a", {"metadata": {"labels": {"x": "y"}}}, "default")
+        labelled = await cluster.patch(
+            WIDGETS, "a", {"metadata": {"labels": {"x": "y"}}}, "default"
+        )
         assert labelled["metadata"]["generation"] == 1
         changed = await cluster.patch(WIDGETS, "a", {"spec": {"size": 9}}, "default")
         assert changed["metadata"]["generation"] == 2
@@ -142,15 +176,25 @@ async def test_only_a_change_of_the_specification_is_a_new_generation(api: Any) 
 
 async def test_status_and_specification_are_written_apart(api: Any) -> None:
     async with api.cluster() as cluster:
-        created = await cluster.create(WIDGETS, widget("a") | {"status": {"state": "Running"}}, "default")
+        created = await cluster.create(
+            WIDGETS, widget("a") | {"status": {"state": "Running"}}, "default"
+        )
         assert "status" not in created
 
-        told = await cluster.patch(WIDGETS, "a", {"status": {"state": "Running"}, "spec": {"size": 99}}, "default", subresource="status")
+        told = await cluster.patch(
+            WIDGETS,
+            "a",
+            {"status": {"state": "Running"}, "spec": {"size": 99}},
+            "default",
+            subresource="status",
+        )
         assert told["status"] == {"state": "Running"}
         assert told["spec"]["size"] == 3
         assert told["metadata"]["generation"] == 1
 
-        changed = await cluster.patch(WIDGETS, "a", {"status": {"state": "Gone"}, "spec": {"size": 4}}, "default")
+        changed = await cluster.patch(
+            WIDGETS, "a", {"status": {"state": "Gone"}, "spec": {"size": 4}}, "default"
+        )
         assert changed["status"] == {"state": "Running"}
         assert changed["spec"]["size"] == 4
 
@@ -175,12 +219,20 @@ async def test_json_patches_test_and_change(api: Any) -> None:
         changed = await cluster.patch(
             WIDGETS,
             "a",
-            [{"op": "test", "path": "/metadata/resourceVersion", "value": version}, {"op": "replace", "path": "/spec/size", "value": 7}],
+            [
+                {"op": "test", "path": "/metadata/resourceVersion", "value": version},
+                {"op": "replace", "path": "/spec/size", "value": 7},
+            ],
             "default",
         )
         assert changed["spec"]["size"] == 7
         with pytest.raises(errors.Invalid):
-            await cluster.patch(WIDGETS, "a", [{"op": "test", "path": "/metadata/resourceVersion", "value": version}], "default")
+            await cluster.patch(
+                WIDGETS,
+                "a",
+                [{"op": "test", "path": "/metadata/resourceVersion", "value": version}],
+                "default",
+            )
 
 
 async def test_a_finalizer_keeps_an_object_until_it_is_removed(api: Any) -> None:
@@ -193,7 +245,12 @@ async def test_a_finalizer_keeps_an_object_until_it_is_removed(api: Any) -> None
         assert ending["metadata"]["deletionTimestamp"]
         assert ending["metadata"]["uid"] == created["metadata"]["uid"]
         with pytest.raises(errors.Invalid):
-            await cluster.patch(WIDGETS, "a", {"metadata": {"finalizers": ["example.org/wait", "example.org/late"]}}, "default")
+            await cluster.patch(
+                WIDGETS,
+                "a",
+                {"metadata": {"finalizers": ["example.org/wait", "example.org/late"]}},
+                "default",
+            )
 
         await cluster.patch(WIDGETS, "a", {"metadata": {"finalizers": None}}, "default")
         with pytest.raises(errors.NotFound):
@@ -210,7 +267,12 @@ async def test_the_last_finalizer_takes_the_object_with_one_event(api: Any) -> N
 
         told = [
             event.type
-            async for event in cluster.watch(WIDGETS, "default", resource_version=ending["metadata"]["resourceVersion"], seconds=1)
+            async for event in cluster.watch(
+                WIDGETS,
+                "default",
+                resource_version=ending["metadata"]["resourceVersion"],
+                seconds=1,
+            )
             if event.type != "BOOKMARK"
         ]
         assert told == ["DELETED"]
@@ -227,8 +289,12 @@ async def test_preconditions_of_a_deletion_must_hold(api: Any) -> None:
         await cluster.delete(WIDGETS, "a", "default", uid=created["metadata"]["uid"])
 
 
-@pytest.mark.parametrize(("policy", "finalizer"), [("Foreground", "foregroundDeletion"), ("Orphan", "orphan")])
-async def test_propagation_is_left_to_the_collector_as_a_finalizer(api: Any, policy: str, finalizer: str) -> None:
+@pytest.mark.parametrize(
+    ("policy", "finalizer"), [("Foreground", "foregroundDeletion"), ("Orphan", "orphan")]
+)
+async def test_propagation_is_left_to_the_collector_as_a_finalizer(
+    api: Any, policy: str, finalizer: str
+) -> None:
     async with api.cluster() as cluster:
         await cluster.create(WIDGETS, widget("a"), "default")
 
@@ -270,7 +336,9 @@ async def test_a_namespace_must_be_there_and_open(api: Any) -> None:
         with pytest.raises(errors.Forbidden, match="because it is being terminated"):
             await cluster.create(WIDGETS, widget("a"), "other")
 
-        await cluster.replace(catalog.NAMESPACES, ending | {"spec": {"finalizers": []}}, subresource="finalize")
+        await cluster.replace(
+            catalog.NAMESPACES, ending | {"spec": {"finalizers": []}}, subresource="finalize"
+        )
         with pytest.raises(errors.NotFound):
             await cluster.get(catalog.NAMESPACES, "other")
 
@@ -283,7 +351,13 @@ async def test_the_default_namespace_stays(api: Any) -> None:
 
 async def test_texts_of_a_secret_are_stored_as_data(api: Any) -> None:
     async with api.cluster() as cluster:
-        body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}, "stringData": {"token": "ä"}, "data": {"other": "eA=="}}
+        body = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "a"},
+            "stringData": {"token": "ä"},
+            "data": {"other": "eA=="},
+        }
         created = await cluster.create(catalog.SECRETS, body, "default")
 
         assert created["data"] == {"token": "w6Q=", "other": "eA=="}
@@ -299,12 +373,17 @@ async def test_a_collection_is_deleted_by_selector(api: Any) -> None:
             await cluster.create(WIDGETS, body, "default")
 
         await cluster.raw("DELETE", WIDGETS.path("default"), query={"labelSelector": "even=true"})
-        assert [item["metadata"]["name"] for item in (await cluster.list(WIDGETS)).items] == ["a1", "a3"]
+        assert [item["metadata"]["name"] for item in (await cluster.list(WIDGETS)).items] == [
+            "a1",
+            "a3",
+        ]
 
 
 async def test_writes_at_once_to_one_object_lose_nothing(api: Any) -> None:
     async with api.cluster() as cluster:
-        await cluster.create(catalog.CONFIG_MAPS, {"metadata": {"name": "count"}, "data": {"n": "0"}}, "default")
+        await cluster.create(
+            catalog.CONFIG_MAPS, {"metadata": {"name": "count"}, "data": {"n": "0"}}, "default"
+        )
 
         async def add() -> None:
             while True:
@@ -324,7 +403,9 @@ async def test_writes_at_once_to_one_object_lose_nothing(api: Any) -> None:
 async def test_a_definition_adds_a_kind_and_takes_it_away(api: Any) -> None:
     async with api.cluster() as cluster:
         definition = await cluster.get(catalog.CUSTOM_RESOURCE_DEFINITIONS, "widgets.example.org")
-        conditions = {found["type"]: found["status"] for found in definition["status"]["conditions"]}
+        conditions = {
+            found["type"]: found["status"] for found in definition["status"]["conditions"]
+        }
         assert conditions == {"NamesAccepted": "True", "Established": "True"}
         await cluster.create(WIDGETS, widget("a"), "default")
 
@@ -361,8 +442,12 @@ async def test_a_definition_must_say_enough(api: Any) -> None:
     async with api.cluster() as cluster:
         wrong = widget_definition()
         wrong["metadata"]["name"] = "gadgets.example.org"
-        wrong["spec"]["versions"][0]["additionalPrinterColumns"][0]["jsonPath"] = ".spec[?(@.x=~/y/)]"
-        wrong["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["note"]["pattern"] = "("
+        wrong["spec"]["versions"][0]["additionalPrinterColumns"][0]["jsonPath"] = (
+            ".spec[?(@.x=~/y/)]"
+        )
+        wrong["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"][
+            "properties"
+        ]["note"]["pattern"] = "("
         with pytest.raises(errors.Invalid) as refused:
             await cluster.create(catalog.CUSTOM_RESOURCE_DEFINITIONS, wrong)
 
@@ -374,7 +459,10 @@ async def test_a_definition_cannot_take_the_place_of_a_built_in_kind(api: Any) -
     async with api.cluster() as cluster:
         taking = widget_definition()
         taking["metadata"] = {"name": "storageclasses.storage.k8s.io"}
-        taking["spec"] |= {"group": "storage.k8s.io", "names": {"plural": "storageclasses", "kind": "Widget"}}
+        taking["spec"] |= {
+            "group": "storage.k8s.io",
+            "names": {"plural": "storageclasses", "kind": "Widget"},
+        }
         with pytest.raises(errors.Invalid, match="protected groups must have approval"):
             await cluster.create(catalog.CUSTOM_RESOURCE_DEFINITIONS, taking)
 
@@ -399,4 +487,6 @@ async def test_an_object_is_served_in_each_version_of_its_definition(api: Any) -
         assert patched["apiVersion"] == "example.org/v2"
         assert patched == await cluster.replace(newer, patched)
         found = (await cluster.raw("GET", WIDGETS.path("default")))["items"]
-        assert [(item["apiVersion"], item["spec"]["size"]) for item in found] == [("example.org/v1", 5)]
+        assert [(item["apiVersion"], item["spec"]["size"]) for item in found] == [
+            ("example.org/v1", 5)
+        ]

@@ -13,7 +13,10 @@ from jupyter_workspaces.localkube.apiserver.tables.jsonpath import PathError, co
 
 
 def test_a_merge_patch_removes_by_null_and_changes_neither_side() -> None:
-    target, patch = {"a": {"b": 1, "c": 2}, "l": [1, 2]}, {"a": {"b": None, "d": {"e": None}}, "l": [3]}
+    target, patch = (
+        {"a": {"b": 1, "c": 2}, "l": [1, 2]},
+        {"a": {"b": None, "d": {"e": None}}, "l": [3]},
+    )
 
     assert patches.merge(target, patch) == {"a": {"c": 2, "d": {}}, "l": [3]}
     assert target == {"a": {"b": 1, "c": 2}, "l": [1, 2]}
@@ -23,7 +26,13 @@ POD = {
     "metadata": {"finalizers": ["a", "b"], "labels": {"x": "y"}},
     "spec": {
         "containers": [
-            {"name": "main", "image": "one", "env": [{"name": "A", "value": "1"}], "ports": [{"containerPort": 80}], "args": ["x", "y"]},
+            {
+                "name": "main",
+                "image": "one",
+                "env": [{"name": "A", "value": "1"}],
+                "ports": [{"containerPort": 80}],
+                "args": ["x", "y"],
+            },
             {"name": "side", "image": "two"},
         ]
     },
@@ -33,20 +42,60 @@ POD = {
 @pytest.mark.parametrize(
     ("patch", "path", "expected"),
     [
-        ({"spec": {"containers": [{"name": "side", "image": "new"}]}}, ".spec.containers[1].image", "new"),
-        ({"spec": {"containers": [{"name": "side", "image": "new"}]}}, ".spec.containers[0].image", "one"),
+        (
+            {"spec": {"containers": [{"name": "side", "image": "new"}]}},
+            ".spec.containers[1].image",
+            "new",
+        ),
+        (
+            {"spec": {"containers": [{"name": "side", "image": "new"}]}},
+            ".spec.containers[0].image",
+            "one",
+        ),
         ({"spec": {"containers": [{"name": "third"}]}}, ".spec.containers[0].name", "third"),
-        ({"spec": {"containers": [{"name": "main", "$patch": "delete"}]}}, ".spec.containers[0].name", "side"),
-        ({"spec": {"containers": [{"$patch": "replace"}, {"name": "only"}]}}, ".spec.containers", [{"name": "only"}]),
-        ({"spec": {"containers": [{"name": "main", "env": [{"name": "B", "value": "2"}]}]}}, ".spec.containers[0].env[0].name", "B"),
-        ({"spec": {"containers": [{"name": "main", "ports": [{"containerPort": 81}]}]}}, ".spec.containers[0].ports[0].containerPort", 81),
-        ({"spec": {"containers": [{"name": "main", "args": ["z"]}]}}, ".spec.containers[0].args", ["z"]),
+        (
+            {"spec": {"containers": [{"name": "main", "$patch": "delete"}]}},
+            ".spec.containers[0].name",
+            "side",
+        ),
+        (
+            {"spec": {"containers": [{"$patch": "replace"}, {"name": "only"}]}},
+            ".spec.containers",
+            [{"name": "only"}],
+        ),
+        (
+            {"spec": {"containers": [{"name": "main", "env": [{"name": "B", "value": "2"}]}]}},
+            ".spec.containers[0].env[0].name",
+            "B",
+        ),
+        (
+            {"spec": {"containers": [{"name": "main", "ports": [{"containerPort": 81}]}]}},
+            ".spec.containers[0].ports[0].containerPort",
+            81,
+        ),
+        (
+            {"spec": {"containers": [{"name": "main", "args": ["z"]}]}},
+            ".spec.containers[0].args",
+            ["z"],
+        ),
         ({"metadata": {"finalizers": ["c"]}}, ".metadata.finalizers", ["c", "a", "b"]),
-        ({"metadata": {"$deleteFromPrimitiveList/finalizers": ["a"]}}, ".metadata.finalizers", ["b"]),
+        (
+            {"metadata": {"$deleteFromPrimitiveList/finalizers": ["a"]}},
+            ".metadata.finalizers",
+            ["b"],
+        ),
         ({"metadata": {"labels": {"x": None, "z": "1"}}}, ".metadata.labels", {"z": "1"}),
         ({"metadata": {"labels": {"$patch": "replace", "z": "1"}}}, ".metadata.labels", {"z": "1"}),
-        ({"metadata": {"$retainKeys": ["labels"], "labels": {"z": "1"}}}, ".metadata", {"labels": {"x": "y", "z": "1"}}),
-        ({"spec": {"$setElementOrder/containers": [{"name": "side"}]}}, ".spec.containers[0].name", "main"),
+        (
+            {"metadata": {"$retainKeys": ["labels"], "labels": {"z": "1"}}},
+            ".metadata",
+            {"labels": {"x": "y", "z": "1"}},
+        ),
+        (
+            {"spec": {"$setElementOrder/containers": [{"name": "side"}]}},
+            ".spec.containers[0].name",
+            "main",
+        ),
     ],
 )
 def test_strategic_merge(patch: dict[str, Any], path: str, expected: Any) -> None:

@@ -40,7 +40,9 @@ def refused(does: Callable[[], object]) -> Callable[[], object]:
 
 def definition(pattern: str, **more: Any) -> dict[str, Any]:
     made = widget_definition()
-    note = made["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["note"]
+    note = made["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"][
+        "properties"
+    ]["note"]
     note.clear()
     note.update(type="string", pattern=pattern, **more)
     return made
@@ -58,7 +60,9 @@ async def test_a_pattern_of_a_definition_is_matched_in_linear_time(api: Any) -> 
 
 
 @pytest.mark.parametrize("pattern", ["a(?=b)", r"(a)\1", r"(\pL\pN){500}"])
-async def test_a_definition_with_a_pattern_that_kubernetes_refuses_is_refused(api: Any, pattern: str) -> None:
+async def test_a_definition_with_a_pattern_that_kubernetes_refuses_is_refused(
+    api: Any, pattern: str
+) -> None:
     async with api.cluster() as cluster:
         wrong = definition(pattern)
         wrong["metadata"]["name"] = "gadgets.example.org"
@@ -70,7 +74,10 @@ async def test_a_definition_with_a_pattern_that_kubernetes_refuses_is_refused(ap
 def test_the_patterns_of_one_definition_are_bounded_together() -> None:
     from jupyter_workspaces.localkube.apiserver.definitions.schemas import check_schemas
 
-    properties = {f"p{number}": {"type": "string", "pattern": rf"^\pL{{1,{number % 50 + 1}}}{number}$"} for number in range(2000)}
+    properties = {
+        f"p{number}": {"type": "string", "pattern": rf"^\pL{{1,{number % 50 + 1}}}{number}$"}
+        for number in range(2000)
+    }
     root = {"openAPIV3Schema": {"type": "object", "properties": properties}}
     causes: list[Any] = []
     took = seconds(lambda: causes.extend(check_schemas([root], frozenset())))
@@ -81,17 +88,40 @@ def test_the_patterns_of_one_definition_are_bounded_together() -> None:
 @pytest.mark.parametrize(
     "does",
     [
-        pytest.param(refused(lambda: selectors.labels(" " * 60_000 + "?")), id="label selector: white space"),
-        pytest.param(refused(lambda: selectors.labels("a =" + " " * 60_000 + "!")), id="label selector: white space after ="),
-        pytest.param(refused(lambda: selectors.labels("a" * 60_000 + "?")), id="label selector: a long key"),
-        pytest.param(refused(lambda: selectors.fields("a =" + " " * 8_000 + "\nx", "pods")), id="field selector: white space"),
-        pytest.param(lambda: selectors.exact_name("metadata.name=" + " " * 8_000 + "\nx"), id="a name's selector: white space"),
-        pytest.param(refused(lambda: jsonpath.compile_path(".a" * 500_000)), id="a path of many steps"),
+        pytest.param(
+            refused(lambda: selectors.labels(" " * 60_000 + "?")), id="label selector: white space"
+        ),
+        pytest.param(
+            refused(lambda: selectors.labels("a =" + " " * 60_000 + "!")),
+            id="label selector: white space after =",
+        ),
+        pytest.param(
+            refused(lambda: selectors.labels("a" * 60_000 + "?")), id="label selector: a long key"
+        ),
+        pytest.param(
+            refused(lambda: selectors.fields("a =" + " " * 8_000 + "\nx", "pods")),
+            id="field selector: white space",
+        ),
+        pytest.param(
+            lambda: selectors.exact_name("metadata.name=" + " " * 8_000 + "\nx"),
+            id="a name's selector: white space",
+        ),
+        pytest.param(
+            refused(lambda: jsonpath.compile_path(".a" * 500_000)), id="a path of many steps"
+        ),
         pytest.param(lambda: names.port("a" * 60_000 + "!"), id="a port's name"),
         pytest.param(lambda: texts.shape("(" * 60_000), id="rule: parentheses"),
-        pytest.param(lambda: texts.rewritten("format.uuid().validate(" * 3_000), id="rule: calls that are not closed"),
-        pytest.param(lambda: texts.without_literals("'\\" * 30_000), id="rule: texts that are not closed"),
-        pytest.param(lambda: list(texts.patterns("matches('''a'''x" * 3_000)), id="rule: patterns that are not closed"),
+        pytest.param(
+            lambda: texts.rewritten("format.uuid().validate(" * 3_000),
+            id="rule: calls that are not closed",
+        ),
+        pytest.param(
+            lambda: texts.without_literals("'\\" * 30_000), id="rule: texts that are not closed"
+        ),
+        pytest.param(
+            lambda: list(texts.patterns("matches('''a'''x" * 3_000)),
+            id="rule: patterns that are not closed",
+        ),
     ],
 )
 def test_texts_of_clients_are_read_in_linear_time(does: Callable[[], object]) -> None:
@@ -130,7 +160,14 @@ json.dump([len(causes), took, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 @needs_library
 @pytest.mark.parametrize("bomb", BOMBS.values(), ids=BOMBS)
 def test_a_rule_that_makes_much_is_refused_before_it_takes_memory(bomb: tuple[str, Any]) -> None:
-    done = subprocess.run([sys.executable, "-c", PROBE], input=json.dumps(bomb), capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE],
+        input=json.dumps(bomb),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
 
     causes, took, kilobytes = json.loads(done.stdout)
 
@@ -143,17 +180,36 @@ def test_a_rule_that_makes_much_is_refused_before_it_takes_memory(bomb: tuple[st
 @pytest.mark.parametrize(
     ("rule", "value"),
     [
-        pytest.param("self.matches('^[a-z]+$') && matches(self, 'b')", "abc", id="both forms of matches"),
-        pytest.param("self.matches(r'^a\\.b$') && !self.matches('''x''')", "a.b", id="raw and long texts"),
-        pytest.param("self == 'it matches(' && self.matches('[(]$')", "it matches(", id="matches within a text"),
-        pytest.param("self.replace('a', 'bb') == 'bbcbb' && self.split('c').size() == 2", "aca", id="replace and split"),
-        pytest.param("self.replace('a', 'b', 1) == 'bca' && self.split('', 2) == ['a', 'ca']", "aca", id="bounded replace and split"),
+        pytest.param(
+            "self.matches('^[a-z]+$') && matches(self, 'b')", "abc", id="both forms of matches"
+        ),
+        pytest.param(
+            "self.matches(r'^a\\.b$') && !self.matches('''x''')", "a.b", id="raw and long texts"
+        ),
+        pytest.param(
+            "self == 'it matches(' && self.matches('[(]$')",
+            "it matches(",
+            id="matches within a text",
+        ),
+        pytest.param(
+            "self.replace('a', 'bb') == 'bbcbb' && self.split('c').size() == 2",
+            "aca",
+            id="replace and split",
+        ),
+        pytest.param(
+            "self.replace('a', 'b', 1) == 'bca' && self.split('', 2) == ['a', 'ca']",
+            "aca",
+            id="bounded replace and split",
+        ),
     ],
 )
 def test_rules_within_bounds_mean_what_they_meant(rule: str, value: str) -> None:
     from jupyter_workspaces.kube.schemas.structural import validate
 
-    assert validate({"type": "string", "x-kubernetes-validations": [{"rule": rule}]}, value, "spec") == []
+    assert (
+        validate({"type": "string", "x-kubernetes-validations": [{"rule": rule}]}, value, "spec")
+        == []
+    )
 
 
 @needs_library

@@ -35,7 +35,9 @@ def row(engine: Engine, resource: Resource) -> Row:
     return found
 
 
-def made(engine: Engine, resource: Resource, body: Object, options: WriteOptions | None = None) -> Object:
+def made(
+    engine: Engine, resource: Resource, body: Object, options: WriteOptions | None = None
+) -> Object:
     namespace = "default" if resource.namespaced else ""
     return engine.create(row(engine, resource), namespace, body, options or WriteOptions()).object
 
@@ -47,7 +49,12 @@ def account(engine: Engine, name: str = "default", **fields: Any) -> Object:
 def token_mounts(held: Object) -> list[Object]:
     spec = held["spec"]
     containers = [*(spec.get("initContainers") or ()), *spec["containers"]]
-    return [mount for container in containers for mount in container.get("volumeMounts") or () if mount["mountPath"] == TOKEN_PATH]
+    return [
+        mount
+        for container in containers
+        for mount in container.get("volumeMounts") or ()
+        if mount["mountPath"] == TOKEN_PATH
+    ]
 
 
 def test_every_container_of_a_pod_sees_its_accounts_token(engine: Engine) -> None:
@@ -56,12 +63,21 @@ def test_every_container_of_a_pod_sees_its_accounts_token(engine: Engine) -> Non
 
     (volume,) = held["spec"]["volumes"]
     assert volume["name"].startswith("kube-api-access-")
-    assert token_mounts(held) == [{"name": volume["name"], "readOnly": True, "mountPath": TOKEN_PATH}] * 2
-    assert [next(iter(source)) for source in volume["projected"]["sources"]] == ["serviceAccountToken", "configMap", "downwardAPI"]
+    assert (
+        token_mounts(held)
+        == [{"name": volume["name"], "readOnly": True, "mountPath": TOKEN_PATH}] * 2
+    )
+    assert [next(iter(source)) for source in volume["projected"]["sources"]] == [
+        "serviceAccountToken",
+        "configMap",
+        "downwardAPI",
+    ]
     assert held["spec"]["serviceAccountName"] == held["spec"]["serviceAccount"] == "default"
 
 
-def test_an_account_that_a_namespace_gets_by_itself_may_come_later_others_must_be_there(engine: Engine) -> None:
+def test_an_account_that_a_namespace_gets_by_itself_may_come_later_others_must_be_there(
+    engine: Engine,
+) -> None:
     assert token_mounts(made(engine, catalog.PODS, pod("one")))
 
     with pytest.raises(Refusal) as refused:
@@ -73,14 +89,24 @@ def test_an_account_that_a_namespace_gets_by_itself_may_come_later_others_must_b
 
 @pytest.mark.parametrize(
     ("of_account", "of_pod", "mounted"),
-    [(None, None, True), (False, None, False), (None, False, False), (False, True, True), (True, False, False)],
+    [
+        (None, None, True),
+        (False, None, False),
+        (None, False, False),
+        (False, True, True),
+        (True, False, False),
+    ],
 )
 def test_the_pod_says_whether_its_token_is_mounted_else_its_account(
     engine: Engine, of_account: bool | None, of_pod: bool | None, mounted: bool
 ) -> None:
     account(engine, **({} if of_account is None else {"automountServiceAccountToken": of_account}))
 
-    held = made(engine, catalog.PODS, pod("one", **({} if of_pod is None else {"automountServiceAccountToken": of_pod})))
+    held = made(
+        engine,
+        catalog.PODS,
+        pod("one", **({} if of_pod is None else {"automountServiceAccountToken": of_pod})),
+    )
 
     assert bool(token_mounts(held)) is bool(held["spec"].get("volumes")) is mounted
 
@@ -95,23 +121,40 @@ def test_what_is_mounted_at_the_tokens_place_already_stays(engine: Engine) -> No
     assert held["spec"]["volumes"] == [{"name": "own", "emptyDir": {}}]
 
 
-def test_images_are_pulled_with_the_accounts_secrets_unless_the_pod_names_some(engine: Engine) -> None:
+def test_images_are_pulled_with_the_accounts_secrets_unless_the_pod_names_some(
+    engine: Engine,
+) -> None:
     account(engine, imagePullSecrets=[{"name": "registry"}])
 
-    assert made(engine, catalog.PODS, pod("one"))["spec"]["imagePullSecrets"] == [{"name": "registry"}]
+    assert made(engine, catalog.PODS, pod("one"))["spec"]["imagePullSecrets"] == [
+        {"name": "registry"}
+    ]
     own = [{"name": "own"}]
-    assert made(engine, catalog.PODS, pod("two", imagePullSecrets=own))["spec"]["imagePullSecrets"] == own
+    assert (
+        made(engine, catalog.PODS, pod("two", imagePullSecrets=own))["spec"]["imagePullSecrets"]
+        == own
+    )
 
 
 def test_a_pod_bears_a_sick_node_for_five_minutes_unless_it_says_otherwise(engine: Engine) -> None:
-    unreachable = {"key": "node.kubernetes.io/unreachable", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 5}
+    unreachable = {
+        "key": "node.kubernetes.io/unreachable",
+        "operator": "Exists",
+        "effect": "NoExecute",
+        "tolerationSeconds": 5,
+    }
 
     held = made(engine, catalog.PODS, pod("one", tolerations=[unreachable]))["spec"]["tolerations"]
 
     assert held[0] == unreachable
-    assert [(one["key"], one["tolerationSeconds"]) for one in held[1:]] == [("node.kubernetes.io/not-ready", 300)]
+    assert [(one["key"], one["tolerationSeconds"]) for one in held[1:]] == [
+        ("node.kubernetes.io/not-ready", 300)
+    ]
     everything = [{"operator": "Exists"}]
-    assert made(engine, catalog.PODS, pod("two", tolerations=everything))["spec"]["tolerations"] == everything
+    assert (
+        made(engine, catalog.PODS, pod("two", tolerations=everything))["spec"]["tolerations"]
+        == everything
+    )
 
 
 def test_priorities_come_from_classes(engine: Engine) -> None:
@@ -137,7 +180,9 @@ def test_a_pod_of_before_these_rules_can_still_be_changed(engine: Engine) -> Non
     engine.store.put("pods", old)
     pods = row(engine, catalog.PODS)
 
-    running = engine.patch(pods, "default", "old", lambda held: held | {"status": {"phase": "Running"}}, "status").object
+    running = engine.patch(
+        pods, "default", "old", lambda held: held | {"status": {"phase": "Running"}}, "status"
+    ).object
     assert running["status"]["phase"] == "Running"
 
     def renamed(held: Object) -> Object:
@@ -160,8 +205,14 @@ def test_a_pod_of_before_these_rules_can_still_be_changed(engine: Engine) -> Non
         ({"limits": {"example.org/gpu": "1"}}, "BestEffort"),
     ],
 )
-def test_a_pods_quality_follows_from_its_resources(engine: Engine, amounts: Object, quality: str) -> None:
-    held = made(engine, catalog.PODS, pod("one", containers=[{"name": "main", "image": "i", "resources": amounts}]))
+def test_a_pods_quality_follows_from_its_resources(
+    engine: Engine, amounts: Object, quality: str
+) -> None:
+    held = made(
+        engine,
+        catalog.PODS,
+        pod("one", containers=[{"name": "main", "image": "i", "resources": amounts}]),
+    )
 
     assert held["status"]["qosClass"] == quality
 
@@ -178,10 +229,15 @@ def test_references_probes_and_volumes_are_completed(engine: Engine) -> None:
     volumes: list[Object] = [
         {"name": "host", "hostPath": {"path": "/x"}},
         {"name": "token", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}},
-        {"name": "labels", "downwardAPI": {"items": [{"path": "l", "fieldRef": {"fieldPath": "metadata.labels"}}]}},
+        {
+            "name": "labels",
+            "downwardAPI": {"items": [{"path": "l", "fieldRef": {"fieldPath": "metadata.labels"}}]},
+        },
     ]
 
-    spec = made(engine, catalog.PODS, pod("one", containers=[container], volumes=volumes, hostNetwork=True))["spec"]
+    spec = made(
+        engine, catalog.PODS, pod("one", containers=[container], volumes=volumes, hostNetwork=True)
+    )["spec"]
 
     main = spec["containers"][0]
     assert main["env"][0]["valueFrom"]["fieldRef"]["apiVersion"] == "v1"
@@ -190,5 +246,8 @@ def test_references_probes_and_volumes_are_completed(engine: Engine) -> None:
     assert main["ports"] == [{"containerPort": 80, "hostPort": 80, "protocol": "TCP"}]
     host, token, labels, _ = spec["volumes"]
     assert host["hostPath"]["type"] == ""
-    assert token["projected"] == {"sources": [{"serviceAccountToken": {"path": "t", "expirationSeconds": 3600}}], "defaultMode": 0o644}
+    assert token["projected"] == {
+        "sources": [{"serviceAccountToken": {"path": "t", "expirationSeconds": 3600}}],
+        "defaultMode": 0o644,
+    }
     assert labels["downwardAPI"]["defaultMode"] == 0o644

@@ -14,7 +14,9 @@ from jupyter_workspaces.localkube.apiserver.http.requests import BOUNDS
 from jupyter_workspaces.localkube.apiserver.objects import decoding, structures
 from jupyter_workspaces.localkube.apiserver.objects.rows import built_in
 
-EXAMPLES: dict[str, Any] = json.loads(Path(__file__).with_name("protobuf_examples.json").read_text(encoding="utf-8"))
+EXAMPLES: dict[str, Any] = json.loads(
+    Path(__file__).with_name("protobuf_examples.json").read_text(encoding="utf-8")
+)
 """Objects with everything set, encoded by Kubernetes' own Go code (tools/kubernetes_structures.py)."""
 
 
@@ -48,9 +50,18 @@ def test_what_go_writes_in_protobuf_is_what_it_writes_in_json(name: str) -> None
 
 
 def test_empty_values_are_left_out_as_in_json() -> None:
-    metadata = field(1, b"made") + field(3, b"") + field(11, field(1, b"app") + field(2, b"x")) + field(8, b"")
+    metadata = (
+        field(1, b"made")
+        + field(3, b"")
+        + field(11, field(1, b"app") + field(2, b"x"))
+        + field(8, b"")
+    )
     raw = (
-        field(1, metadata) + field(2, field(1, b"key") + field(2, b"\xff\x00")) + field(3, b"Opaque") + field(5, 1) + field(15, b"unknown")
+        field(1, metadata)
+        + field(2, field(1, b"key") + field(2, b"\xff\x00"))
+        + field(3, b"Opaque")
+        + field(5, 1)
+        + field(15, b"unknown")
     )
 
     assert protobuf.decode(message("v1", "Secret", raw), BOUNDS) == {
@@ -81,7 +92,9 @@ def test_packed_numbers_are_read_too() -> None:
 
 @pytest.mark.parametrize("api_version", ["v1", "apps/v1", "kubeflow.org/v1beta1"])
 def test_options_of_a_deletion_come_under_every_group(api_version: str) -> None:
-    read = protobuf.decode(message(api_version, "DeleteOptions", field(1, 0) + field(4, b"Foreground")), BOUNDS)
+    read = protobuf.decode(
+        message(api_version, "DeleteOptions", field(1, 0) + field(4, b"Foreground")), BOUNDS
+    )
     assert (read["gracePeriodSeconds"], read["propagationPolicy"]) == (0, "Foreground")
 
 

@@ -24,7 +24,9 @@ DEAR = ("too dear", "quite dear", "dear by its place")
 OWN_WORDS = " evaluating rule: "
 """Where an evaluation failed, the words before this are the library's."""
 
-needs_library = pytest.mark.skipif(not expressions.is_installed(), reason=f"{expressions.EXTRA} is not installed")
+needs_library = pytest.mark.skipif(
+    not expressions.is_installed(), reason=f"{expressions.EXTRA} is not installed"
+)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +54,9 @@ def test_definitions_are_refused_for_the_same_reasons(api: Any, recorded: Object
     answers = api.call(ask())
 
     assert {name: _reasons(answer) for name, answer in answers.items()} == {
-        name: _reasons(answer) for name, answer in recorded["definitions"].items() if name not in DEAR
+        name: _reasons(answer)
+        for name, answer in recorded["definitions"].items()
+        if name not in DEAR
     }
 
 
@@ -62,7 +66,10 @@ def test_objects_are_judged_as_recorded(api: Any, recorded: Object) -> None:
         async with api.session() as session:
             asked = Asked("", session)
             await asked.prepare()
-            return {name: await asked.judge(name, field, value, before) for name, field, value, before in OBJECTS}
+            return {
+                name: await asked.judge(name, field, value, before)
+                for name, field, value, before in OBJECTS
+            }
 
     answers = api.call(ask())
 
@@ -71,17 +78,31 @@ def test_objects_are_judged_as_recorded(api: Any, recorded: Object) -> None:
     }
 
 
-def test_without_the_library_a_definition_is_accepted_with_a_warning_that_names_the_extra(api: Any, without_library: None) -> None:
+def test_without_the_library_a_definition_is_accepted_with_a_warning_that_names_the_extra(
+    api: Any, without_library: None
+) -> None:
     bad = judgement("bad", "field", "b")
 
     async def ask() -> tuple[Any, Any, Any]:
         async with api.session() as session:
             asked = Asked("", session)
-            made = await asked.send("POST", DEFINITIONS, definition({"type": "object", "properties": {"field": text("self == 'a'")}}))
+            made = await asked.send(
+                "POST",
+                DEFINITIONS,
+                definition({"type": "object", "properties": {"field": text("self == 'a'")}}),
+            )
             changed = dict(made[1]["spec"], preserveUnknownFields=False)
-            body = {**made[1], "spec": changed, "metadata": {**made[1]["metadata"], "labels": {"a": "b"}}}
+            body = {
+                **made[1],
+                "spec": changed,
+                "metadata": {**made[1]["metadata"], "labels": {"a": "b"}},
+            }
             updated = await asked.send("PUT", f"{DEFINITIONS}/judgements.{GROUP}", body)
-            return made, updated, await asked.send("POST", f"/apis/{GROUP}/v1/namespaces/default/judgements", bad)
+            return (
+                made,
+                updated,
+                await asked.send("POST", f"/apis/{GROUP}/v1/namespaces/default/judgements", bad),
+            )
 
     made, updated, judged = api.call(ask())
 
@@ -96,8 +117,17 @@ def test_without_the_library_a_definition_is_accepted_with_a_warning_that_names_
     assert judged[2] == []
 
 
-def test_without_the_library_what_a_rule_text_alone_tells_is_refused(api: Any, without_library: None, recorded: Object) -> None:
-    told_by_text = ("no text", "message of lines", "lines without a message", "reason", "path of nothing", "old value of an item")
+def test_without_the_library_what_a_rule_text_alone_tells_is_refused(
+    api: Any, without_library: None, recorded: Object
+) -> None:
+    told_by_text = (
+        "no text",
+        "message of lines",
+        "lines without a message",
+        "reason",
+        "path of nothing",
+        "old value of an item",
+    )
 
     async def ask() -> Object:
         async with api.session() as session:
@@ -128,7 +158,9 @@ def test_a_start_with_our_own_definitions_does_not_import_the_library() -> None:
         "print([name for name in sys.modules if name.startswith(('cel_expr', 'google.protobuf'))])"
     )
 
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True
+    )
 
     assert done.stdout.strip() == "[]"
 
@@ -137,16 +169,30 @@ def test_a_start_with_our_own_definitions_does_not_import_the_library() -> None:
 @pytest.mark.parametrize(
     ("rule", "value"),
     [
-        pytest.param("self.all(a, self.all(b, a + b + a + b != b))", ["x" * 100_000] * 99, id="loops over long texts"),
         pytest.param(
-            "self.all(a, self.all(b, self.all(c, a != b || b != c)))", [str(number) for number in range(300)], id="loops in loops"
+            "self.all(a, self.all(b, a + b + a + b != b))",
+            ["x" * 100_000] * 99,
+            id="loops over long texts",
         ),
-        pytest.param("self" + ".map(a, a + a)" * 20 + ".size() > 0", ["x"], id="values that double"),
-        pytest.param("self[0].findAll('(a|a)*b').size() > 0", ["a" * 100_000], id="a pattern that backtracks"),
+        pytest.param(
+            "self.all(a, self.all(b, self.all(c, a != b || b != c)))",
+            [str(number) for number in range(300)],
+            id="loops in loops",
+        ),
+        pytest.param(
+            "self" + ".map(a, a + a)" * 20 + ".size() > 0", ["x"], id="values that double"
+        ),
+        pytest.param(
+            "self[0].findAll('(a|a)*b').size() > 0", ["a" * 100_000], id="a pattern that backtracks"
+        ),
     ],
 )
 def test_a_rule_that_would_take_long_is_stopped_soon(rule: str, value: list[str]) -> None:
-    schema = {"type": "array", "items": {"type": "string"}, "x-kubernetes-validations": [{"rule": rule}]}
+    schema = {
+        "type": "array",
+        "items": {"type": "string"},
+        "x-kubernetes-validations": [{"rule": rule}],
+    }
     began = time.monotonic()
 
     causes = validate(schema, value, "spec")
@@ -157,10 +203,15 @@ def test_a_rule_that_would_take_long_is_stopped_soon(rule: str, value: list[str]
 
 @needs_library
 def test_what_an_update_leaves_as_it_was_may_go_on_breaking_a_rule_that_is_new() -> None:
-    schema = {"type": "object", "properties": {"field": text("self == 'a'"), "other": {"type": "string"}}}
+    schema = {
+        "type": "object",
+        "properties": {"field": text("self == 'a'"), "other": {"type": "string"}},
+    }
 
     assert validate(schema, {"field": "b", "other": "y"}, old={"field": "b", "other": "x"}) == []
-    assert len(validate(schema, {"field": "c", "other": "y"}, old={"field": "b", "other": "x"})) == 1
+    assert (
+        len(validate(schema, {"field": "c", "other": "y"}, old={"field": "b", "other": "x"})) == 1
+    )
 
 
 @needs_library
@@ -176,11 +227,17 @@ def test_a_number_too_large_for_a_rule_is_a_float_to_it() -> None:
 
 
 def _reasons(answer: Object) -> Object:
-    return {"status": answer["status"], "causes": [(cause["field"], cause["reason"]) for cause in answer.get("causes", ())]}
+    return {
+        "status": answer["status"],
+        "causes": [(cause["field"], cause["reason"]) for cause in answer.get("causes", ())],
+    }
 
 
 def _judgement(answer: Object) -> Object:
-    causes = [(cause["field"], cause["reason"], _words(cause["message"])) for cause in answer.get("causes", ())]
+    causes = [
+        (cause["field"], cause["reason"], _words(cause["message"]))
+        for cause in answer.get("causes", ())
+    ]
     return {"status": answer["status"], "causes": causes}
 
 

@@ -23,7 +23,12 @@ def test_streams_and_their_headers_are_read_whatever_the_pieces() -> None:
     encoder = Encoder()
     headers = {"streamtype": "data", "port": "8888", "requestid": "0"}
     sent = encoder.open(1, headers) + encoder.open(3, headers | {"streamtype": "error"})
-    sent += spdy.data_frame(1, b"some bytes") + spdy.data_frame(1, b"", ends=True) + spdy.ping_frame(5) + spdy.reset_frame(3, 7)
+    sent += (
+        spdy.data_frame(1, b"some bytes")
+        + spdy.data_frame(1, b"", ends=True)
+        + spdy.ping_frame(5)
+        + spdy.reset_frame(3, 7)
+    )
     whole = list(Decoder().feed(sent))
     decoder = Decoder()
     pieces = [frame for at in range(len(sent)) for frame in decoder.feed(sent[at : at + 1])]
@@ -43,7 +48,10 @@ def test_streams_and_their_headers_are_read_whatever_the_pieces() -> None:
 def test_what_nobody_needs_is_passed_over() -> None:
     settings = struct.pack(">HHI", 0x8003, spdy.SETTINGS, 4) + bytes(4)
 
-    assert [frame.kind for frame in Decoder().feed(settings + spdy.ping_frame(1))] == [spdy.SETTINGS, spdy.PING]
+    assert [frame.kind for frame in Decoder().feed(settings + spdy.ping_frame(1))] == [
+        spdy.SETTINGS,
+        spdy.PING,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -66,7 +74,11 @@ def test_what_is_no_frame_is_told(data: bytes) -> None:
 def test_headers_that_unpack_to_more_than_anybody_needs_are_told() -> None:
     bomb = zlib.compressobj(zdict=spdy.DICTIONARY)
     block = bomb.compress(struct.pack(">I", 1) + bytes(2**22)) + bomb.flush(zlib.Z_SYNC_FLUSH)
-    frame = struct.pack(">HHI", 0x8003, spdy.SYN_STREAM, 10 + len(block)) + struct.pack(">IIH", 1, 0, 0) + block
+    frame = (
+        struct.pack(">HHI", 0x8003, spdy.SYN_STREAM, 10 + len(block))
+        + struct.pack(">IIH", 1, 0, 0)
+        + block
+    )
 
     with pytest.raises(Broken, match="headers of more than"):
         list(Decoder().feed(frame))
@@ -75,7 +87,11 @@ def test_headers_that_unpack_to_more_than_anybody_needs_are_told() -> None:
 def test_headers_that_lie_about_their_length_are_told() -> None:
     liar = zlib.compressobj(zdict=spdy.DICTIONARY)
     block = liar.compress(struct.pack(">II", 1, 2**31)) + liar.flush(zlib.Z_SYNC_FLUSH)
-    frame = struct.pack(">HHI", 0x8003, spdy.SYN_STREAM, 10 + len(block)) + struct.pack(">IIH", 1, 0, 0) + block
+    frame = (
+        struct.pack(">HHI", 0x8003, spdy.SYN_STREAM, 10 + len(block))
+        + struct.pack(">IIH", 1, 0, 0)
+        + block
+    )
 
     with pytest.raises(Broken):
         list(Decoder().feed(frame))

@@ -40,7 +40,10 @@ asyncio.run(main())
 
 
 def body(name: str, **metadata: Any) -> dict[str, Any]:
-    return {"metadata": {"name": name, "namespace": "default", "uid": f"uid-{name}", **metadata}, "spec": {"n": 1}}
+    return {
+        "metadata": {"name": name, "namespace": "default", "uid": f"uid-{name}", **metadata},
+        "spec": {"n": 1},
+    }
 
 
 @pytest.fixture
@@ -52,7 +55,9 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 async def test_every_answered_write_survives_a_killed_process(tmp_path: Path) -> None:
     database = tmp_path / "cluster.db"
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", SERVER, str(database), TOKEN, stdout=subprocess.PIPE)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", SERVER, str(database), TOKEN, stdout=subprocess.PIPE
+    )
     assert process.stdout is not None
     async with timeout(20):
         port = int(await process.stdout.readline())
@@ -64,7 +69,9 @@ async def test_every_answered_write_survives_a_killed_process(tmp_path: Path) ->
     async def write(cluster: Cluster, writer: int) -> None:
         for number in range(100_000):
             try:
-                created = await cluster.create(catalog.CONFIG_MAPS, {"metadata": {"name": f"w{writer}-{number}"}}, "default")
+                created = await cluster.create(
+                    catalog.CONFIG_MAPS, {"metadata": {"name": f"w{writer}-{number}"}}, "default"
+                )
             except (errors.ClusterError, aiohttp.ClientError):
                 return
             answered[created["metadata"]["name"]] = created["metadata"]["resourceVersion"]
@@ -72,7 +79,12 @@ async def test_every_answered_write_survives_a_killed_process(tmp_path: Path) ->
                 os.kill(process.pid, signal.SIGKILL)
 
     try:
-        async with Cluster(Endpoint(f"http://127.0.0.1:{port}", "test", None, token, embedded=True)) as cluster, timeout(60):
+        async with (
+            Cluster(
+                Endpoint(f"http://127.0.0.1:{port}", "test", None, token, embedded=True)
+            ) as cluster,
+            timeout(60),
+        ):
             await asyncio.gather(*(write(cluster, writer) for writer in range(4)))
     finally:
         if process.returncode is None:
@@ -88,7 +100,9 @@ async def test_every_answered_write_survives_a_killed_process(tmp_path: Path) ->
     store.close()
 
 
-def test_revisions_go_on_after_a_restart_even_when_the_newest_object_is_gone(tmp_path: Path) -> None:
+def test_revisions_go_on_after_a_restart_even_when_the_newest_object_is_gone(
+    tmp_path: Path,
+) -> None:
     store = Store.open(tmp_path / "cluster.db")
     store.put("things", body("a"))
     store.put("things", body("b"))
@@ -105,7 +119,9 @@ def test_revisions_go_on_after_a_restart_even_when_the_newest_object_is_gone(tmp
 
 def test_owned_objects_are_found_by_the_uid_of_their_owner(store: Store) -> None:
     store.put("things", body("child", ownerReferences=[{"uid": "uid-owner"}]))
-    assert [(resource, found.name) for resource, found in store.owned_by("uid-owner")] == [("things", "child")]
+    assert [(resource, found.name) for resource, found in store.owned_by("uid-owner")] == [
+        ("things", "child")
+    ]
 
     store.put("things", body("child"))
     assert list(store.owned_by("uid-owner")) == []
@@ -114,7 +130,9 @@ def test_owned_objects_are_found_by_the_uid_of_their_owner(store: Store) -> None
     assert list(store.owned_by("uid-owner")) == []
 
 
-def test_the_log_is_bounded_by_events_and_by_bytes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_log_is_bounded_by_events_and_by_bytes(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from jupyter_workspaces.localkube.apiserver.store import store as module
 
     start = store.revision
@@ -125,7 +143,11 @@ def test_the_log_is_bounded_by_events_and_by_bytes(store: Store, monkeypatch: py
     assert store.since("things", start) is None
     recent = store.since("things", store.revision - 3)
     assert recent is not None
-    assert [change.revision for change in recent] == [store.revision - 2, store.revision - 1, store.revision]
+    assert [change.revision for change in recent] == [
+        store.revision - 2,
+        store.revision - 1,
+        store.revision,
+    ]
 
 
 def test_a_full_disk_refuses_writes_and_loses_nothing(api: Running) -> None:
@@ -142,7 +164,12 @@ def test_a_full_disk_refuses_writes_and_loses_nothing(api: Running) -> None:
     assert api.call(ask("POST", maps, {"metadata": {"name": "kept"}, "data": {"k": "v"}}))[0] == 201
     api.call(room(1))
 
-    answers = [api.call(ask("POST", maps, {"metadata": {"name": f"big{number}"}, "data": {"k": "x" * 100_000}})) for number in range(2)]
+    answers = [
+        api.call(
+            ask("POST", maps, {"metadata": {"name": f"big{number}"}, "data": {"k": "x" * 100_000}})
+        )
+        for number in range(2)
+    ]
     for code, refused in answers:
         assert code == 507
         assert refused["kind"] == "Status"
@@ -152,7 +179,10 @@ def test_a_full_disk_refuses_writes_and_loses_nothing(api: Running) -> None:
     assert api.call(ask("GET", f"{maps}/big0"))[0] == 404
 
     api.call(room(1_000_000))
-    assert api.call(ask("POST", maps, {"metadata": {"name": "big0"}, "data": {"k": "x" * 100_000}}))[0] == 201
+    assert (
+        api.call(ask("POST", maps, {"metadata": {"name": "big0"}, "data": {"k": "x" * 100_000}}))[0]
+        == 201
+    )
 
 
 def test_a_database_that_became_read_only_refuses_writes_and_serves_reads(store: Store) -> None:
@@ -169,7 +199,9 @@ def test_a_database_that_became_read_only_refuses_writes_and_serves_reads(store:
     store.put("things", body("b"))
 
 
-@pytest.mark.parametrize("damage", [b"this is no database, not at all" * 50, b"SQLite format 3\0" + b"\xff" * 4000])
+@pytest.mark.parametrize(
+    "damage", [b"this is no database, not at all" * 50, b"SQLite format 3\0" + b"\xff" * 4000]
+)
 def test_a_damaged_database_is_named_and_left_as_it_is(tmp_path: Path, damage: bytes) -> None:
     path = tmp_path / "cluster.db"
     path.write_bytes(damage)
@@ -236,11 +268,16 @@ def changed(tmp_path: Path, *statements: str) -> Path:
         (["ALTER TABLE objects ADD COLUMN more TEXT"], "no table objects with the columns"),
         (["CREATE TABLE bookmarks (url TEXT)"], "a table 'bookmarks', which is not ours"),
         (["PRAGMA user_version = 7"], "its tables have version 7"),
-        (["DROP TABLE meta", "DROP TABLE objects", "CREATE TABLE bookmarks (url TEXT)"], "no table objects"),
+        (
+            ["DROP TABLE meta", "DROP TABLE objects", "CREATE TABLE bookmarks (url TEXT)"],
+            "no table objects",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_database_that_is_not_as_we_left_it_is_refused_and_kept(tmp_path: Path, statements: list[str], said: str) -> None:
+def test_a_database_that_is_not_as_we_left_it_is_refused_and_kept(
+    tmp_path: Path, statements: list[str], said: str
+) -> None:
     path = changed(tmp_path, *statements)
     before = path.read_bytes()
 
@@ -279,7 +316,9 @@ def test_an_emptied_file_beside_its_log_of_changes_is_refused(tmp_path: Path) ->
     path.write_bytes(b"")
     log.write_bytes(copies)
 
-    with pytest.raises(StorageError, match=r"the file is empty, but changes to it are in cluster\.db-wal"):
+    with pytest.raises(
+        StorageError, match=r"the file is empty, but changes to it are in cluster\.db-wal"
+    ):
         Store.open(path)
     assert log.read_bytes() == copies
 

@@ -43,7 +43,10 @@ def reviewed(server: Server, token: str, *audiences: str) -> Any:
 def test_what_a_token_says(server: Server) -> None:
     account = server.ask(Case("GET", f"{CORE}/serviceaccounts/robot"))[1]["metadata"]
     pod = server.ask(Case("GET", f"{CORE}/pods/p"))[1]["metadata"]
-    found = jwt.decode(issued(server, boundObjectRef=POD, expirationSeconds=700), options={"verify_signature": False})
+    found = jwt.decode(
+        issued(server, boundObjectRef=POD, expirationSeconds=700),
+        options={"verify_signature": False},
+    )
     assert found["exp"] - found["iat"] == 700
     assert found["nbf"] == found["iat"]
     assert abs(found["iat"] - time.time()) < 30
@@ -65,7 +68,10 @@ def test_others_can_check_a_token_by_the_published_key(server: Server) -> None:
     asked = Case("GET", "/openid/v1/jwks")
     keys = jwt.PyJWKSet.from_dict(server.ask(asked, issued(server))[1])
     key = keys[jwt.get_unverified_header(token)["kid"]]
-    assert jwt.decode(token, key, audience="vault", issuer=ISSUER)["sub"] == "system:serviceaccount:access-one:robot"
+    assert (
+        jwt.decode(token, key, audience="vault", issuer=ISSUER)["sub"]
+        == "system:serviceaccount:access-one:robot"
+    )
     configuration = server.ask(Case("GET", "/.well-known/openid-configuration"))[1]
     assert configuration["issuer"] == ISSUER
     assert configuration["id_token_signing_alg_values_supported"] == [key.algorithm_name]
@@ -80,7 +86,9 @@ def test_a_token_for_another_audience_is_good_there_only(server: Server) -> None
         "user": {},
         "error": f'[invalid bearer token, token audiences ["a" "b"] is invalid for the target audiences ["{ISSUER}"]]',
     }
-    assert reviewed(server, issued(server), "b")["error"].startswith(f'[invalid bearer token, token audiences ["{ISSUER}"]')
+    assert reviewed(server, issued(server), "b")["error"].startswith(
+        f'[invalid bearer token, token audiences ["{ISSUER}"]'
+    )
 
 
 def test_a_token_review_names_the_account_and_the_pod(server: Server) -> None:
@@ -94,29 +102,46 @@ def test_a_token_review_names_the_account_and_the_pod(server: Server) -> None:
         "user": {
             "username": "system:serviceaccount:access-one:robot",
             "uid": account["uid"],
-            "groups": ["system:serviceaccounts", "system:serviceaccounts:access-one", "system:authenticated"],
-            "extra": {"authentication.kubernetes.io/pod-name": ["p"], "authentication.kubernetes.io/pod-uid": [pod["uid"]]},
+            "groups": [
+                "system:serviceaccounts",
+                "system:serviceaccounts:access-one",
+                "system:authenticated",
+            ],
+            "extra": {
+                "authentication.kubernetes.io/pod-name": ["p"],
+                "authentication.kubernetes.io/pod-uid": [pod["uid"]],
+            },
         },
         "audiences": [ISSUER],
     }
 
 
-@pytest.mark.parametrize("held", [("secrets", "Secret", "held"), ("pods", "Pod", "p")], ids=lambda held: held[1])
+@pytest.mark.parametrize(
+    "held", [("secrets", "Secret", "held"), ("pods", "Pod", "p")], ids=lambda held: held[1]
+)
 def test_a_token_ends_with_what_it_is_bound_to(server: Server, held: tuple[str, str, str]) -> None:
     plural, kind, name = held
     token = issued(server, boundObjectRef={"kind": kind, "apiVersion": "v1", "name": name})
     assert server.ask(SELF, token)[0] == 201
     assert server.ask(Case("DELETE", f"{CORE}/{plural}/{name}"))[0] == 200
     assert server.ask(SELF, token)[0] == 401
-    assert reviewed(server, token) == {"user": {}, "error": "[invalid bearer token, service account token has been invalidated]"}
+    assert reviewed(server, token) == {
+        "user": {},
+        "error": "[invalid bearer token, service account token has been invalidated]",
+    }
 
 
-def test_a_token_ends_with_its_account_and_is_not_the_next_ones_of_that_name(server: Server) -> None:
+def test_a_token_ends_with_its_account_and_is_not_the_next_ones_of_that_name(
+    server: Server,
+) -> None:
     token = issued(server)
     assert server.ask(SELF, token)[0] == 201
     assert server.ask(Case("DELETE", f"{CORE}/serviceaccounts/robot"))[0] == 200
     assert server.ask(SELF, token)[0] == 401
-    assert reviewed(server, token)["error"] == '[invalid bearer token, serviceaccounts "robot" not found]'
+    assert (
+        reviewed(server, token)["error"]
+        == '[invalid bearer token, serviceaccounts "robot" not found]'
+    )
     account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "robot"}}
     assert server.ask(Case("POST", f"{CORE}/serviceaccounts", account))[0] == 201
     assert server.ask(SELF, token)[0] == 401
@@ -124,8 +149,17 @@ def test_a_token_ends_with_its_account_and_is_not_the_next_ones_of_that_name(ser
 
 
 def test_a_pods_token_tells_of_its_node(server: Server) -> None:
-    node = server.ask(Case("POST", "/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"}}))[1]["metadata"]
-    bound = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": "p"}, "target": {"kind": "Node", "name": "n"}}
+    node = server.ask(
+        Case(
+            "POST", "/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"}}
+        )
+    )[1]["metadata"]
+    bound = {
+        "apiVersion": "v1",
+        "kind": "Binding",
+        "metadata": {"name": "p"},
+        "target": {"kind": "Node", "name": "n"},
+    }
     assert server.ask(Case("POST", f"{CORE}/pods/p/binding", bound))[0] == 201
     token = issued(server, boundObjectRef=POD)
     extra = server.ask(SELF, token)[1]["status"]["userInfo"]["extra"]
@@ -145,7 +179,9 @@ def altered(token: str) -> dict[str, str]:
     return {
         "unsigned": jwt.encode(claims, "", "none"),
         "symmetric": jwt.encode(claims, "x" * 32, "HS256", headers={"kid": key}),
-        "foreign key": other.issue("access-one", "robot", named["uid"], audiences=[ISSUER], seconds=600)[0],
+        "foreign key": other.issue(
+            "access-one", "robot", named["uid"], audiences=[ISSUER], seconds=600
+        )[0],
         "foreign legacy": other.issue_legacy("access-one", "robot", named["uid"], "held"),
         "cut": f"{head}.{body}.",
         "no token": "x",
@@ -155,7 +191,17 @@ def altered(token: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    "which", ["unsigned", "symmetric", "foreign key", "foreign legacy", "cut", "no token", "empty parts", "other letters"]
+    "which",
+    [
+        "unsigned",
+        "symmetric",
+        "foreign key",
+        "foreign legacy",
+        "cut",
+        "no token",
+        "empty parts",
+        "other letters",
+    ],
 )
 def test_what_we_did_not_sign_is_nobodys(server: Server, which: str) -> None:
     token = altered(issued(server))[which]
@@ -171,14 +217,24 @@ def test_a_token_ends_in_time(monkeypatch: pytest.MonkeyPatch, api: Any, server:
     token = issued(server, expirationSeconds=600)
     assert server.ask(SELF, token)[0] == 201
     now = time.time()
-    monkeypatch.setattr("jupyter_workspaces.localkube.apiserver.access.authentication.time.time", lambda: now + 601)
+    monkeypatch.setattr(
+        "jupyter_workspaces.localkube.apiserver.access.authentication.time.time", lambda: now + 601
+    )
     assert server.ask(SELF, token)[0] == 401
-    assert reviewed(server, token)["error"] == "[invalid bearer token, service account token has expired]"
+    assert (
+        reviewed(server, token)["error"]
+        == "[invalid bearer token, service account token has expired]"
+    )
 
 
 def test_a_claim_that_is_missing_makes_it_nobodys() -> None:
     keys = Keys.generate()
-    for claims in ({"iss": ISSUER, "sub": "x", "aud": [ISSUER], "exp": time.time() + 60}, {"iss": ISSUER, "sub": "x"}, {"iss": "else"}, {}):
+    for claims in (
+        {"iss": ISSUER, "sub": "x", "aud": [ISSUER], "exp": time.time() + 60},
+        {"iss": ISSUER, "sub": "x"},
+        {"iss": "else"},
+        {},
+    ):
         with pytest.raises(InvalidToken):
             keys.read(keys._encode(claims), [ISSUER])
 
@@ -195,7 +251,10 @@ def test_keys_are_read_as_they_were_written() -> None:
 def test_where_a_token_stands() -> None:
     encoded = base64.urlsafe_b64encode(b"abc.def").decode().rstrip("=")
     assert bearer("Bearer x") == bearer("bearer x") == bearer("Bearer x y") == "x"
-    assert bearer("", f"v5.channel.k8s.io, base64url.bearer.authorization.k8s.io.{encoded}") == "abc.def"
+    assert (
+        bearer("", f"v5.channel.k8s.io, base64url.bearer.authorization.k8s.io.{encoded}")
+        == "abc.def"
+    )
     for nothing in ("", "Bearer", "Bearer ", "Bearer  x", "Basic x", "x"):
         assert bearer(nothing) is None
     assert bearer("", "base64url.bearer.authorization.k8s.io.!!!") is None
@@ -204,37 +263,72 @@ def test_where_a_token_stands() -> None:
 def test_kubectl_asks_and_acts_for_others(kubectl: Any) -> None:
     kubectl("create", "serviceaccount", "robot")
     kubectl("create", "role", "reader", "--verb=get,list", "--resource=configmaps,pods/log")
-    kubectl("create", "rolebinding", "reader", "--role=reader", "--serviceaccount=default:robot", "--user=rita")
+    kubectl(
+        "create",
+        "rolebinding",
+        "reader",
+        "--role=reader",
+        "--serviceaccount=default:robot",
+        "--user=rita",
+    )
     assert kubectl("auth", "can-i", "list", "configmaps", "--as=rita").stdout == "yes\n"
     refused = kubectl("auth", "can-i", "delete", "configmaps", "--as=rita", check=False)
     assert (refused.returncode, refused.stdout) == (1, "no\n")
     assert kubectl("auth", "can-i", "*", "*").stdout == "yes\n"
     listed = kubectl("auth", "can-i", "--list", "--as=rita").stdout
-    assert ["configmaps", "[]", "[]", "[get", "list]"] in [line.split() for line in listed.splitlines()]
+    assert ["configmaps", "[]", "[]", "[get", "list]"] in [
+        line.split() for line in listed.splitlines()
+    ]
     refused = kubectl("get", "secrets", "--as=rita", check=False)
     assert refused.stderr.strip() == (
         'Error from server (Forbidden): secrets is forbidden: User "rita" cannot list resource "secrets" in API group "" '
         'in the namespace "default"'
     )
-    token = kubectl("create", "token", "robot", "--duration=20m", "--audience=https://kubernetes.default.svc").stdout.strip()
+    token = kubectl(
+        "create", "token", "robot", "--duration=20m", "--audience=https://kubernetes.default.svc"
+    ).stdout.strip()
     claims = jwt.decode(token, options={"verify_signature": False})
-    assert (claims["sub"], claims["exp"] - claims["iat"]) == ("system:serviceaccount:default:robot", 1200)
+    assert (claims["sub"], claims["exp"] - claims["iat"]) == (
+        "system:serviceaccount:default:robot",
+        1200,
+    )
     refused = kubectl("--token", token, "auth", "can-i", "list", "secrets", check=False)
     assert refused.stdout == "no\n"
     reconciled = access_cases.role("Role", "reader", access_cases.on("core", "pods", "get"))
     reconciled["metadata"]["namespace"] = "default"
     kubectl("auth", "reconcile", "-f", "-", stdin=json.dumps(reconciled))
     assert kubectl("auth", "can-i", "get", "pods", "--as=rita").stdout == "yes\n"
-    assert kubectl("auth", "can-i", "list", "configmaps", "--as=rita").stdout == "yes\n"  # what was there stays
-    refused = kubectl("create", "rolebinding", "more", "--clusterrole=cluster-admin", "--user=rita", "--as=rita", check=False)
-    assert 'rolebindings.rbac.authorization.k8s.io is forbidden: User "rita" cannot create resource' in refused.stderr
+    assert (
+        kubectl("auth", "can-i", "list", "configmaps", "--as=rita").stdout == "yes\n"
+    )  # what was there stays
+    refused = kubectl(
+        "create",
+        "rolebinding",
+        "more",
+        "--clusterrole=cluster-admin",
+        "--user=rita",
+        "--as=rita",
+        check=False,
+    )
+    assert (
+        'rolebindings.rbac.authorization.k8s.io is forbidden: User "rita" cannot create resource'
+        in refused.stderr
+    )
 
 
-@pytest.mark.parametrize(("bound", "seconds"), [({"boundObjectRef": POD}, 365 * 24 * 3600), ({}, 3607)], ids=["of a pod", "of nobody"])
-def test_the_token_that_every_pod_is_given_outlives_what_it_says(server: Server, bound: Any, seconds: int) -> None:
+@pytest.mark.parametrize(
+    ("bound", "seconds"),
+    [({"boundObjectRef": POD}, 365 * 24 * 3600), ({}, 3607)],
+    ids=["of a pod", "of nobody"],
+)
+def test_the_token_that_every_pod_is_given_outlives_what_it_says(
+    server: Server, bound: Any, seconds: int
+) -> None:
     """As on a real cluster: programs that read it once and never again go on."""
     status, answer = server.ask(Case("POST", TOKEN, request(expirationSeconds=3607, **bound)))
-    said = datetime.fromisoformat(answer["status"]["expirationTimestamp"].replace("Z", "+00:00")).timestamp()
+    said = datetime.fromisoformat(
+        answer["status"]["expirationTimestamp"].replace("Z", "+00:00")
+    ).timestamp()
     found = jwt.decode(answer["status"]["token"], options={"verify_signature": False})
 
     assert status == 201
@@ -242,7 +336,9 @@ def test_the_token_that_every_pod_is_given_outlives_what_it_says(server: Server,
     assert said - found["iat"] == 3607
 
 
-def test_a_token_from_before_the_clock_was_set_back_is_good(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_token_from_before_the_clock_was_set_back_is_good(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     keys, ahead = Keys.generate(), time.time() + 86400
     with monkeypatch.context() as patched:
         patched.setattr(time, "time", lambda: ahead)

@@ -18,7 +18,11 @@ Object = dict[str, Any]
 
 
 def spec(size: str = "1Gi", **fields: Any) -> Object:
-    return {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": size}}, **fields}
+    return {
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": size}},
+        **fields,
+    }
 
 
 def pod_with(claim: str) -> Object:
@@ -33,7 +37,9 @@ async def phase(small: SmallCluster, name: str, wanted: str) -> Object | None:
     return claim if claim["status"]["phase"] == wanted else None
 
 
-async def test_a_claim_of_the_default_class_gets_a_folder_only_its_owner_may_enter(tmp_path: Path) -> None:
+async def test_a_claim_of_the_default_class_gets_a_folder_only_its_owner_may_enter(
+    tmp_path: Path,
+) -> None:
     async with small_cluster(tmp_path) as small:
         await small.make(PERSISTENT_VOLUME_CLAIMS, "home", spec=spec())
 
@@ -51,7 +57,9 @@ async def test_a_claim_of_the_default_class_gets_a_folder_only_its_owner_may_ent
         assert volume["status"]["phase"] == "Bound"
 
 
-async def test_a_claim_of_no_known_class_stays_pending_and_says_which_there_are(tmp_path: Path) -> None:
+async def test_a_claim_of_no_known_class_stays_pending_and_says_which_there_are(
+    tmp_path: Path,
+) -> None:
     async with small_cluster(tmp_path) as small:
         await small.make(PERSISTENT_VOLUME_CLAIMS, "home", spec=spec(storageClassName="fast"))
 
@@ -124,7 +132,13 @@ async def test_a_claim_in_use_lingers_until_its_pod_is_gone(tmp_path: Path) -> N
 
 async def test_a_class_that_retains_keeps_the_files(tmp_path: Path) -> None:
     async with small_cluster(tmp_path) as small:
-        await small.make(STORAGE_CLASSES, "kept", None, provisioner="jupyter-workspaces/local", reclaimPolicy="Retain")
+        await small.make(
+            STORAGE_CLASSES,
+            "kept",
+            None,
+            provisioner="jupyter-workspaces/local",
+            reclaimPolicy="Retain",
+        )
         await small.make(PERSISTENT_VOLUME_CLAIMS, "home", spec=spec(storageClassName="kept"))
         name = (await small.until(lambda: phase(small, "home", "Bound")))["spec"]["volumeName"]
 
@@ -137,12 +151,24 @@ async def test_a_class_that_retains_keeps_the_files(tmp_path: Path) -> None:
 async def test_a_volume_that_a_person_made_is_bound_and_never_deleted(tmp_path: Path) -> None:
     data = tmp_path / "data-set"
     data.mkdir()
-    volume = {"capacity": {"storage": "5Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": str(data)}}
+    volume = {
+        "capacity": {"storage": "5Gi"},
+        "accessModes": ["ReadWriteOnce"],
+        "hostPath": {"path": str(data)},
+    }
     async with small_cluster(tmp_path) as small:
-        await small.make(PERSISTENT_VOLUMES, "data-set", None, spec=volume | {"persistentVolumeReclaimPolicy": "Delete"})
+        await small.make(
+            PERSISTENT_VOLUMES,
+            "data-set",
+            None,
+            spec=volume | {"persistentVolumeReclaimPolicy": "Delete"},
+        )
         await small.make(PERSISTENT_VOLUME_CLAIMS, "data", spec=spec(storageClassName=""))
         claim = await small.until(lambda: phase(small, "data", "Bound"))
-        assert (claim["spec"]["volumeName"], claim["status"]["capacity"]) == ("data-set", {"storage": "5Gi"})
+        assert (claim["spec"]["volumeName"], claim["status"]["capacity"]) == (
+            "data-set",
+            {"storage": "5Gi"},
+        )
 
         await small.cluster.delete(PERSISTENT_VOLUME_CLAIMS, "data", "default")
         await small.until(lambda: _volume_is(small, "data-set", "Released"))
@@ -155,7 +181,12 @@ async def test_a_larger_request_is_granted(tmp_path: Path) -> None:
         await small.make(PERSISTENT_VOLUME_CLAIMS, "home", spec=spec("1Gi"))
         await small.until(lambda: phase(small, "home", "Bound"))
 
-        await small.cluster.patch(PERSISTENT_VOLUME_CLAIMS, "home", {"spec": {"resources": {"requests": {"storage": "2Gi"}}}}, "default")
+        await small.cluster.patch(
+            PERSISTENT_VOLUME_CLAIMS,
+            "home",
+            {"spec": {"resources": {"requests": {"storage": "2Gi"}}}},
+            "default",
+        )
 
         async def has_grown() -> bool:
             claim = await small.cluster.get(PERSISTENT_VOLUME_CLAIMS, "home", "default")

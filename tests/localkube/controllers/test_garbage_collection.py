@@ -20,7 +20,14 @@ DEFINITION: Object = {
     "group": "example.org",
     "scope": "Namespaced",
     "names": {"plural": "widgets", "singular": "widget", "kind": "Widget"},
-    "versions": [{"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": {"type": "object"}}}],
+    "versions": [
+        {
+            "name": "v1",
+            "served": True,
+            "storage": True,
+            "schema": {"openAPIV3Schema": {"type": "object"}},
+        }
+    ],
 }
 
 
@@ -58,7 +65,10 @@ async def test_what_an_object_owned_goes_with_it_also_at_second_hand(tmp_path: P
 
 async def test_what_another_owner_holds_stays_and_forgets_the_one_that_went(tmp_path: Path) -> None:
     async with small_cluster(tmp_path, with_node=False) as small:
-        first, second = await small.make(CONFIG_MAPS, "first"), await small.make(CONFIG_MAPS, "second")
+        first, second = (
+            await small.make(CONFIG_MAPS, "first"),
+            await small.make(CONFIG_MAPS, "second"),
+        )
         await small.make(SECRETS, "shared", metadata=owned_by(CONFIG_MAPS, first, second))
 
         await small.cluster.delete(CONFIG_MAPS, "first", "default")
@@ -104,15 +114,25 @@ async def test_orphaned_children_stay_without_an_owner(tmp_path: Path) -> None:
 async def test_deleted_in_the_foreground_the_owner_goes_last(tmp_path: Path) -> None:
     async with small_cluster(tmp_path, with_node=False) as small:
         owner = await small.make(CONFIG_MAPS, "owner")
-        await small.make(SECRETS, "child", metadata=owned_by(CONFIG_MAPS, owner) | {"finalizers": ["example.org/hold"]})
+        await small.make(
+            SECRETS,
+            "child",
+            metadata=owned_by(CONFIG_MAPS, owner) | {"finalizers": ["example.org/hold"]},
+        )
 
         await small.cluster.delete(CONFIG_MAPS, "owner", "default", propagation="Foreground")
 
         async def child_is_ending() -> bool:
-            return bool((await small.cluster.get(SECRETS, "child", "default"))["metadata"].get("deletionTimestamp"))
+            return bool(
+                (await small.cluster.get(SECRETS, "child", "default"))["metadata"].get(
+                    "deletionTimestamp"
+                )
+            )
 
         await small.until(child_is_ending)
-        assert (await small.cluster.get(CONFIG_MAPS, "owner", "default"))["metadata"]["finalizers"] == ["foregroundDeletion"]
+        assert (await small.cluster.get(CONFIG_MAPS, "owner", "default"))["metadata"][
+            "finalizers"
+        ] == ["foregroundDeletion"]
         await small.cluster.patch(SECRETS, "child", {"metadata": {"finalizers": []}}, "default")
         await small.gone(SECRETS, "child")
         await small.gone(CONFIG_MAPS, "owner")
@@ -132,7 +152,11 @@ async def test_kinds_that_a_new_definition_brings_are_watched_too(tmp_path: Path
 async def test_children_of_a_kind_that_is_not_served_are_left_alone(tmp_path: Path) -> None:
     async with small_cluster(tmp_path, with_node=False) as small:
         unknown = {"metadata": {"name": "who", "uid": "00000000-0000-0000-0000-000000000002"}}
-        await small.make(CONFIG_MAPS, "child", metadata=owned_by(Resource("unknown.org", "v1", "things", "Thing"), unknown))
+        await small.make(
+            CONFIG_MAPS,
+            "child",
+            metadata=owned_by(Resource("unknown.org", "v1", "things", "Thing"), unknown),
+        )
         marker = await small.make(CONFIG_MAPS, "marker")
         await small.make(SECRETS, "other", metadata=owned_by(CONFIG_MAPS, marker))
         await small.cluster.delete(CONFIG_MAPS, "marker", "default")

@@ -27,14 +27,22 @@ async def test_each_namespace_has_its_account_and_gets_it_back(tmp_path: Path) -
 
 
 async def test_a_deleted_namespace_goes_with_all_that_was_in_it(tmp_path: Path) -> None:
-    template = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "main", "image": "lab"}]}}
+    template = {
+        "metadata": {"labels": {"app": "web"}},
+        "spec": {"containers": [{"name": "main", "image": "lab"}]},
+    }
     claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
     async with small_cluster(tmp_path) as small:
         await small.make(NAMESPACES, "team", None)
         held = await small.make(CONFIG_MAPS, "settings", "team")
         await record(small.cluster, held, "Normal", "Made", "For a test.")
         await small.make(PERSISTENT_VOLUME_CLAIMS, "home", "team", spec=claim)
-        await small.make(STATEFUL_SETS, "web", "team", spec={"selector": {"matchLabels": {"app": "web"}}, "template": template})
+        await small.make(
+            STATEFUL_SETS,
+            "web",
+            "team",
+            spec={"selector": {"matchLabels": {"app": "web"}}, "template": template},
+        )
         await small.until(lambda: small.cluster.get(PODS, "web-0", "team"))
 
         await small.cluster.delete(NAMESPACES, "team")

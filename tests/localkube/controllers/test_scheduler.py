@@ -13,7 +13,9 @@ Object = dict[str, Any]
 
 
 def asking(**amounts: str) -> Object:
-    return {"spec": {"containers": [{"name": "main", "image": "lab", "resources": {"limits": amounts}}]}}
+    return {
+        "spec": {"containers": [{"name": "main", "image": "lab", "resources": {"limits": amounts}}]}
+    }
 
 
 async def placed(small: SmallCluster, name: str) -> str | None:
@@ -23,7 +25,14 @@ async def placed(small: SmallCluster, name: str) -> str | None:
 
 async def waits(small: SmallCluster, name: str) -> Object | None:
     conditions = (await small.cluster.get(PODS, name, "default"))["status"].get("conditions") or ()
-    return next((found for found in conditions if found["type"] == "PodScheduled" and found["status"] == "False"), None)
+    return next(
+        (
+            found
+            for found in conditions
+            if found["type"] == "PodScheduled" and found["status"] == "False"
+        ),
+        None,
+    )
 
 
 async def test_a_pod_gets_the_node_and_an_event(tmp_path: Path) -> None:
@@ -51,7 +60,9 @@ async def test_a_pod_that_waits_is_placed_when_the_node_has_grown(tmp_path: Path
         condition = await small.until(lambda: waits(small, "lab"))
         assert "64 GiB of memory, and this computer has 4 GiB" in condition["message"]
 
-        await small.cluster.patch(NODES, "local", {"status": {"allocatable": {"memory": "128Gi"}}}, subresource="status")
+        await small.cluster.patch(
+            NODES, "local", {"status": {"allocatable": {"memory": "128Gi"}}}, subresource="status"
+        )
 
         assert await small.until(lambda: placed(small, "lab")) == "local"
 
@@ -63,7 +74,9 @@ async def test_pods_made_before_there_is_a_node_are_placed_when_it_comes(tmp_pat
         assert "no node yet" in condition["message"]
 
         await small.cluster.create(NODES, node())
-        await small.cluster.patch(NODES, "local", {"status": node()["status"]}, subresource="status")
+        await small.cluster.patch(
+            NODES, "local", {"status": node()["status"]}, subresource="status"
+        )
 
         assert await small.until(lambda: placed(small, "lab")) == "local"
 
@@ -100,7 +113,11 @@ def test_one_gpu_is_one_pods_alone_while_cpu_and_memory_are_shared() -> None:
                     "nodeAffinity": {
                         "requiredDuringSchedulingIgnoredDuringExecution": {
                             "nodeSelectorTerms": [
-                                {"matchExpressions": [{"key": "disk", "operator": "In", "values": ["fast"]}]},
+                                {
+                                    "matchExpressions": [
+                                        {"key": "disk", "operator": "In", "values": ["fast"]}
+                                    ]
+                                },
                                 {"matchExpressions": [{"key": "disk", "operator": "DoesNotExist"}]},
                             ]
                         }
@@ -115,7 +132,11 @@ def test_one_gpu_is_one_pods_alone_while_cpu_and_memory_are_shared() -> None:
                     "nodeAffinity": {
                         "requiredDuringSchedulingIgnoredDuringExecution": {
                             "nodeSelectorTerms": [
-                                {"matchExpressions": [{"key": "gpus", "operator": "Gt", "values": ["0"]}]},
+                                {
+                                    "matchExpressions": [
+                                        {"key": "gpus", "operator": "Gt", "values": ["0"]}
+                                    ]
+                                },
                             ]
                         }
                     }

@@ -12,8 +12,16 @@ Object = dict[str, Any]
 
 
 def spec(replicas: int = 1, image: str = "lab", **fields: Any) -> Object:
-    template = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "main", "image": image}]}}
-    wanted = {"replicas": replicas, "serviceName": "web", "selector": {"matchLabels": {"app": "web"}}, "template": template}
+    template = {
+        "metadata": {"labels": {"app": "web"}},
+        "spec": {"containers": [{"name": "main", "image": image}]},
+    }
+    wanted = {
+        "replicas": replicas,
+        "serviceName": "web",
+        "selector": {"matchLabels": {"app": "web"}},
+        "template": template,
+    }
     return wanted | fields
 
 
@@ -24,7 +32,12 @@ async def settled(small: SmallCluster, replicas: int) -> Object:
         found = await small.cluster.get(STATEFUL_SETS, "web", "default")
         status = found["status"]
         current = status.get("observedGeneration") == found["metadata"]["generation"]
-        whole = status.get("replicas", 0) == status.get("updatedReplicas", 0) == status.get("readyReplicas", 0) == replicas
+        whole = (
+            status.get("replicas", 0)
+            == status.get("updatedReplicas", 0)
+            == status.get("readyReplicas", 0)
+            == replicas
+        )
         return found if current and whole else None
 
     return await small.until(is_settled, f"{replicas} ready pods")
@@ -42,7 +55,10 @@ async def test_a_set_of_two_has_two_named_owned_and_labelled_pods(tmp_path: Path
         assert pod["metadata"]["ownerReferences"][0]["uid"] == made["metadata"]["uid"]
         assert pod["metadata"]["ownerReferences"][0]["controller"] is True
         assert pod["metadata"]["labels"]["statefulset.kubernetes.io/pod-name"] == "web-1"
-        assert pod["metadata"]["labels"]["controller-revision-hash"] == found["status"]["updateRevision"]
+        assert (
+            pod["metadata"]["labels"]["controller-revision-hash"]
+            == found["status"]["updateRevision"]
+        )
         assert (pod["spec"]["hostname"], pod["spec"]["subdomain"]) == ("web-1", "web")
 
 
@@ -52,7 +68,9 @@ async def test_the_second_pod_waits_for_the_first_to_be_ready(tmp_path: Path) ->
         await small.make(STATEFUL_SETS, "web", spec=spec(2))
 
         await small.until(lambda: small.events("SuccessfulCreate"))
-        found = await small.until(lambda: _status(small, lambda status: status.get("replicas") == 1))
+        found = await small.until(
+            lambda: _status(small, lambda status: status.get("replicas") == 1)
+        )
 
         assert found["status"].get("readyReplicas", 0) == 0
         assert sorted(await small.pods()) == ["web-0"]
@@ -79,17 +97,23 @@ async def test_a_changed_template_replaces_the_pod(tmp_path: Path) -> None:
 
         assert after["status"]["updateRevision"] != before["status"]["updateRevision"]
         assert after["status"]["currentRevision"] == after["status"]["updateRevision"]
-        assert {pod["spec"]["containers"][0]["image"] for pod in (await small.pods()).values()} == {"newer"}
+        assert {pod["spec"]["containers"][0]["image"] for pod in (await small.pods()).values()} == {
+            "newer"
+        }
 
 
-async def test_a_pod_that_never_gets_ready_is_still_replaced_by_a_mended_template(tmp_path: Path) -> None:
+async def test_a_pod_that_never_gets_ready_is_still_replaced_by_a_mended_template(
+    tmp_path: Path,
+) -> None:
     async with small_cluster(tmp_path) as small:
         small.sick.add("web-0")
         await small.make(STATEFUL_SETS, "web", spec=spec(1, image="broken"))
         await small.until(lambda: _phase(small, "web-0", "Running"))
 
         small.sick.clear()
-        await small.cluster.patch(STATEFUL_SETS, "web", {"spec": spec(1, image="mended")}, "default")
+        await small.cluster.patch(
+            STATEFUL_SETS, "web", {"spec": spec(1, image="mended")}, "default"
+        )
 
         await settled(small, 1)
         assert (await small.pods())["web-0"]["spec"]["containers"][0]["image"] == "mended"
@@ -116,13 +140,20 @@ async def test_a_failed_pod_is_made_again_after_a_pause(tmp_path: Path) -> None:
 async def test_claim_templates_become_claims_that_outlive_the_set(tmp_path: Path) -> None:
     template = {
         "metadata": {"name": "home"},
-        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}, "storageClassName": "standard"},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": "1Gi"}},
+            "storageClassName": "standard",
+        },
     }
     async with small_cluster(tmp_path) as small:
         await small.make(STATEFUL_SETS, "web", spec=spec(1, volumeClaimTemplates=[template]))
         await settled(small, 1)
         pod = (await small.pods())["web-0"]
-        assert pod["spec"]["volumes"][0] == {"name": "home", "persistentVolumeClaim": {"claimName": "home-web-0"}}
+        assert pod["spec"]["volumes"][0] == {
+            "name": "home",
+            "persistentVolumeClaim": {"claimName": "home-web-0"},
+        }
 
         await small.cluster.delete(STATEFUL_SETS, "web", "default")
         await small.gone(PODS, "web-0")
@@ -143,10 +174,15 @@ async def test_a_pod_left_behind_is_taken_in_by_a_set_of_the_same_name(tmp_path:
         await settled(small, 1)
 
         kept = (await small.pods())["web-0"]["metadata"]
-        assert (kept["uid"], kept["ownerReferences"][0]["uid"]) == (pod["metadata"]["uid"], made["metadata"]["uid"])
+        assert (kept["uid"], kept["ownerReferences"][0]["uid"]) == (
+            pod["metadata"]["uid"],
+            made["metadata"]["uid"],
+        )
 
 
-async def test_a_template_that_makes_pods_the_cluster_refuses_is_told_as_an_event(tmp_path: Path) -> None:
+async def test_a_template_that_makes_pods_the_cluster_refuses_is_told_as_an_event(
+    tmp_path: Path,
+) -> None:
     template = spec()["template"]
     template = template | {"spec": template["spec"] | {"serviceAccountName": "nobody"}}
     async with small_cluster(tmp_path) as small:

@@ -69,35 +69,72 @@ class NodeCluster:
         if not isinstance(ended, asyncio.CancelledError):
             raise AssertionError("the node ended") from ended
 
-    async def until(self, condition: Callable[[], Awaitable[Answer]], what: str = "the condition") -> Answer:
+    async def until(
+        self, condition: Callable[[], Awaitable[Answer]], what: str = "the condition"
+    ) -> Answer:
         """Its first true answer; a `NotFound` counts as not yet."""
         return await until(condition, what, LIMIT_SECONDS)
 
     async def make(self, resource: Resource, name: str, **fields: Any) -> Object:
         metadata = {"name": name, **fields.pop("metadata", {})}
-        body = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata, **fields}
+        body = {
+            "apiVersion": resource.api_version,
+            "kind": resource.kind,
+            "metadata": metadata,
+            **fields,
+        }
         return await self.cluster.create(resource, body, "default" if resource.namespaced else None)
 
     async def program(
-        self, name: str, script: str, *, container: Object | None = None, metadata: Object | None = None, **spec: Any
+        self,
+        name: str,
+        script: str,
+        *,
+        container: Object | None = None,
+        metadata: Object | None = None,
+        **spec: Any,
     ) -> Object:
         """A pod that runs a shell script."""
-        main = {"name": "main", "image": "local", "command": ["/bin/sh", "-c", script], **(container or {})}
-        made = {"nodeName": "local", "terminationGracePeriodSeconds": 5, "containers": [main], **spec}
+        main = {
+            "name": "main",
+            "image": "local",
+            "command": ["/bin/sh", "-c", script],
+            **(container or {}),
+        }
+        made = {
+            "nodeName": "local",
+            "terminationGracePeriodSeconds": 5,
+            "containers": [main],
+            **spec,
+        }
         return await self.make(PODS, name, spec=made, metadata=metadata or {})
 
     async def claim(self, name: str) -> Path:
         """A bound claim; its folder."""
         folder = self.directory / "volumes" / f"pv-{name}"
         folder.mkdir(parents=True)
-        asked = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}, "volumeName": f"pv-{name}"}
+        asked = {
+            "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": "1Gi"}},
+            "volumeName": f"pv-{name}",
+        }
         await self.make(
             PERSISTENT_VOLUMES,
             f"pv-{name}",
-            spec={"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": str(folder)}},
+            spec={
+                "capacity": {"storage": "1Gi"},
+                "accessModes": ["ReadWriteOnce"],
+                "hostPath": {"path": str(folder)},
+            },
         )
         await self.make(PERSISTENT_VOLUME_CLAIMS, name, spec=asked)
-        await self.cluster.patch(PERSISTENT_VOLUME_CLAIMS, name, {"status": {"phase": "Bound"}}, "default", subresource="status")
+        await self.cluster.patch(
+            PERSISTENT_VOLUME_CLAIMS,
+            name,
+            {"status": {"phase": "Bound"}},
+            "default",
+            subresource="status",
+        )
         return folder
 
     async def secret(self, name: str, **data: str) -> Object:
@@ -126,7 +163,9 @@ class NodeCluster:
 
         return await self.until(is_ready, f"pod {name} to be ready")
 
-    async def state(self, name: str, wanted: str, reason: str | None = None, *, last: bool = False) -> Object:
+    async def state(
+        self, name: str, wanted: str, reason: str | None = None, *, last: bool = False
+    ) -> Object:
         """The main container's state once it is `wanted` (running, waiting, terminated), with that reason."""
 
         async def found() -> Object | None:
@@ -156,11 +195,22 @@ class NodeCluster:
         return await self.until(found, f"log of {name} to hold {text!r}")
 
     async def events(self, reason: str) -> list[Object]:
-        return [event for event in (await self.cluster.list(EVENTS, "default")).items if event["reason"] == reason]
+        return [
+            event
+            for event in (await self.cluster.list(EVENTS, "default")).items
+            if event["reason"] == reason
+        ]
 
 
 def condition(pod: Object, name: str) -> str | None:
-    return next((found["status"] for found in pod["status"].get("conditions") or () if found["type"] == name), None)
+    return next(
+        (
+            found["status"]
+            for found in pod["status"].get("conditions") or ()
+            if found["type"] == name
+        ),
+        None,
+    )
 
 
 def processes(word: str) -> list[psutil.Process]:
@@ -177,7 +227,12 @@ def processes(word: str) -> list[psutil.Process]:
 
 @asynccontextmanager
 async def node_cluster(
-    directory: Path, *, agent: bool = True, logs: PodLogReader | None = None, secure: bool = False, **settings: Any
+    directory: Path,
+    *,
+    agent: bool = True,
+    logs: PodLogReader | None = None,
+    secure: bool = False,
+    **settings: Any,
 ) -> AsyncIterator[NodeCluster]:
     """`secure` speaks TLS and writes a kubeconfig into the directory, for kubectl and its like."""
 
@@ -195,14 +250,23 @@ async def node_cluster(
     url = f"http{'s' if secure else ''}://127.0.0.1:{await server.start('127.0.0.1', 0, context)}"
     if secure:
         kubeconfig_file.save(files, url, TOKEN)
-    endpoint = from_embedded(files.kubeconfig) if secure else Endpoint(url, "test", None, token, embedded=True)
+    endpoint = (
+        from_embedded(files.kubeconfig)
+        if secure
+        else Endpoint(url, "test", None, token, embedded=True)
+    )
     try:
         async with Cluster(endpoint) as cluster:
-            await cluster.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}})
+            await cluster.create(
+                NAMESPACES,
+                {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}},
+            )
             nodes = NodeCluster(cluster, directory, url, server)
             # What a cluster's controllers bring to each namespace.
             await nodes.make(SERVICE_ACCOUNTS, "default")
-            await nodes.make(CONFIG_MAPS, "kube-root-ca.crt", data={"ca.crt": "a certificate for tests"})
+            await nodes.make(
+                CONFIG_MAPS, "kube-root-ca.crt", data={"ca.crt": "a certificate for tests"}
+            )
             if agent:
                 nodes.start_agent(**settings)
             try:

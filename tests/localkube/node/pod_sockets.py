@@ -51,21 +51,29 @@ class PodSocket:
 
 @asynccontextmanager
 async def pod_socket(
-    nodes: NodeCluster, path: str, query: Sequence[tuple[str, str]], protocols: Sequence[str] = ("v5.channel.k8s.io",), method: str = "GET"
+    nodes: NodeCluster,
+    path: str,
+    query: Sequence[tuple[str, str]],
+    protocols: Sequence[str] = ("v5.channel.k8s.io",),
+    method: str = "GET",
 ) -> AsyncIterator[PodSocket]:
     """`path` is below the namespace's pods. Raises what aiohttp raises."""
     headers = {"Authorization": f"Bearer {TOKEN}"}
     async with aiohttp.ClientSession() as session:
         url = f"{nodes.url}/api/v1/namespaces/default/pods/{path}"
         trust = nodes.cluster.endpoint.ssl_context or True
-        async with session.ws_connect(url, params=list(query), protocols=protocols, headers=headers, method=method, ssl=trust) as socket:
+        async with session.ws_connect(
+            url, params=list(query), protocols=protocols, headers=headers, method=method, ssl=trust
+        ) as socket:
             yield PodSocket(socket)
 
 
 def command(*words: str, **streams: bool) -> list[tuple[str, str]]:
     """The query of an exec; stdout and stderr unless said otherwise."""
     wanted = {"stdout": True, "stderr": True} | streams
-    return [("command", word) for word in words] + [(name, "true") for name, there in wanted.items() if there]
+    return [("command", word) for word in words] + [
+        (name, "true") for name, there in wanted.items() if there
+    ]
 
 
 def kubectl_program() -> str | None:
@@ -79,11 +87,21 @@ class Kubectl:
 
     def __init__(self, program: str, nodes: NodeCluster, folder: Path) -> None:
         self._program = program
-        self._environment = {"HOME": str(folder), "KUBECONFIG": str(nodes.directory / "kubeconfig"), "PATH": os.environ["PATH"]}
+        self._environment = {
+            "HOME": str(folder),
+            "KUBECONFIG": str(nodes.directory / "kubeconfig"),
+            "PATH": os.environ["PATH"],
+        }
 
     async def start(self, *arguments: str, **streams: Any) -> asyncio.subprocess.Process:
-        piped = {"stdin": asyncio.subprocess.PIPE, "stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.PIPE} | streams
-        return await asyncio.create_subprocess_exec(self._program, *arguments, env=self._environment, **piped)
+        piped = {
+            "stdin": asyncio.subprocess.PIPE,
+            "stdout": asyncio.subprocess.PIPE,
+            "stderr": asyncio.subprocess.PIPE,
+        } | streams
+        return await asyncio.create_subprocess_exec(
+            self._program, *arguments, env=self._environment, **piped
+        )
 
     async def __call__(self, *arguments: str, stdin: bytes = b"") -> tuple[int, str, str]:
         """Exit code, standard output, standard error."""

@@ -33,12 +33,26 @@ async def ask(nodes: NodeCluster, pod: Object, script: str, seconds: int = 30) -
 async def test_what_a_scripts_answers_mean(tmp_path: Path) -> None:
     async with workspace(tmp_path) as (nodes, pod):
         before = int(time.time() * 1000)
-        for answer in ("", '{"has_activity": true}', "{}", '{"has_activity": true, "last_activity": "2020-01-01T00:00:00Z"}'):
-            found = await ask(nodes, pod, f"#!/bin/sh\necho noise\nprintf '%s' '{answer}' > $OUTPUT_JSON_PATH")
+        for answer in (
+            "",
+            '{"has_activity": true}',
+            "{}",
+            '{"has_activity": true, "last_activity": "2020-01-01T00:00:00Z"}',
+        ):
+            found = await ask(
+                nodes, pod, f"#!/bin/sh\necho noise\nprintf '%s' '{answer}' > $OUTPUT_JSON_PATH"
+            )
             assert (found or 0) >= before, answer
         assert (await ask(nodes, pod, "#!/bin/sh\ntrue") or 0) >= before  # no file at all
-        assert await ask(nodes, pod, "#!/bin/sh\necho '{\"has_activity\": false}' > $OUTPUT_JSON_PATH") is None
-        told = await ask(nodes, pod, '#!/bin/sh\necho \'{"last_activity": "2026-01-02T03:04:05Z"}\' > $OUTPUT_JSON_PATH')
+        assert (
+            await ask(nodes, pod, "#!/bin/sh\necho '{\"has_activity\": false}' > $OUTPUT_JSON_PATH")
+            is None
+        )
+        told = await ask(
+            nodes,
+            pod,
+            '#!/bin/sh\necho \'{"last_activity": "2026-01-02T03:04:05Z"}\' > $OUTPUT_JSON_PATH',
+        )
         assert told == 1767323045000
 
 
@@ -49,7 +63,10 @@ async def test_what_a_scripts_answers_mean(tmp_path: Path) -> None:
         ("#!/no/such/interpreter\n", "exit code 12"),
         ("#!/bin/sh\necho '{' > $OUTPUT_JSON_PATH", "no valid JSON"),
         ('#!/bin/sh\necho \'{"last_activity": "yesterday"}\' > $OUTPUT_JSON_PATH', "no valid JSON"),
-        ('#!/bin/sh\necho \'{"last_activity": "2026-01-02T03:04:05"}\' > $OUTPUT_JSON_PATH', "without a time zone"),
+        (
+            '#!/bin/sh\necho \'{"last_activity": "2026-01-02T03:04:05"}\' > $OUTPUT_JSON_PATH',
+            "without a time zone",
+        ),
     ],
 )
 async def test_a_script_that_fails_says_how(tmp_path: Path, script: str, words: str) -> None:
@@ -61,16 +78,27 @@ async def test_a_script_that_fails_says_how(tmp_path: Path, script: str, words: 
 async def test_a_script_that_hangs_is_ended(tmp_path: Path) -> None:
     async with workspace(tmp_path) as (nodes, pod):
         with pytest.raises(asyncio.TimeoutError):
-            await ask(nodes, pod, f"#!/bin/sh\ntouch {tmp_path}/began\nsleep 4; touch {tmp_path}/went-on", seconds=2)
+            await ask(
+                nodes,
+                pod,
+                f"#!/bin/sh\ntouch {tmp_path}/began\nsleep 4; touch {tmp_path}/went-on",
+                seconds=2,
+            )
         assert (tmp_path / "began").exists()
-        assert (await ask(nodes, pod, "#!/bin/sh\nsleep 4")) is not None  # as long as the first would have gone on
+        assert (
+            await ask(nodes, pod, "#!/bin/sh\nsleep 4")
+        ) is not None  # as long as the first would have gone on
 
         assert not (tmp_path / "went-on").exists()
 
 
-async def test_a_script_leaves_nothing_behind_and_has_the_containers_environment(tmp_path: Path) -> None:
+async def test_a_script_leaves_nothing_behind_and_has_the_containers_environment(
+    tmp_path: Path,
+) -> None:
     async with workspace(tmp_path, env=[{"name": "COLOUR", "value": "blue"}]) as (nodes, pod):
-        await ask(nodes, pod, f'#!/bin/sh\necho "$COLOUR $TMPDIR $OUTPUT_JSON_PATH" > {tmp_path}/seen')
+        await ask(
+            nodes, pod, f'#!/bin/sh\necho "$COLOUR $TMPDIR $OUTPUT_JSON_PATH" > {tmp_path}/seen'
+        )
 
         colour, place, output = (tmp_path / "seen").read_text().split()
         assert colour == "blue"

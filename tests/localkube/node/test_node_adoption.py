@@ -26,7 +26,9 @@ async def agent_process(nodes: NodeCluster) -> AsyncIterator[subprocess.Popen[by
     """The node as a process, killed without warning at the end."""
     script = str(Path(__file__).with_name("agent_process.py"))
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen([sys.executable, script, nodes.url, TOKEN, str(nodes.directory)], env=environment)
+    process = subprocess.Popen(
+        [sys.executable, script, nodes.url, TOKEN, str(nodes.directory)], env=environment
+    )
     try:
         yield process
     finally:
@@ -34,10 +36,15 @@ async def agent_process(nodes: NodeCluster) -> AsyncIterator[subprocess.Popen[by
         await asyncio.to_thread(process.wait, 10)
 
 
-async def test_a_pod_lives_on_when_its_node_is_killed_and_is_adopted_by_the_next(tmp_path: Path) -> None:
+async def test_a_pod_lives_on_when_its_node_is_killed_and_is_adopted_by_the_next(
+    tmp_path: Path,
+) -> None:
     async with node_cluster(tmp_path, agent=False) as nodes:
         async with agent_process(nodes):
-            await nodes.program("lasting", f"echo $$$$ > {tmp_path}/pid; i=0; while :; do i=$((i+1)); echo line $i; sleep 0.1; done")
+            await nodes.program(
+                "lasting",
+                f"echo $$$$ > {tmp_path}/pid; i=0; while :; do i=$((i+1)); echo line $i; sleep 0.1; done",
+            )
             before = await nodes.ready("lasting")
             await nodes.says("lasting", "line 2\n")
         program = psutil.Process(int((tmp_path / "pid").read_text()))
@@ -59,9 +66,21 @@ async def test_a_pod_lives_on_when_its_node_is_killed_and_is_adopted_by_the_next
 
 async def test_being_adopted_is_not_seen_from_outside(tmp_path: Path) -> None:
     async with node_cluster(tmp_path) as nodes:
-        container = {"readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1, "initialDelaySeconds": 1}}
-        container |= {"env": [{"name": "ADDRESS", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}]}
-        await nodes.program("web", f"cd {tmp_path}; exec {sys.executable} -m http.server --bind $ADDRESS 8080", container=container)
+        container = {
+            "readinessProbe": {
+                "tcpSocket": {"port": 8080},
+                "periodSeconds": 1,
+                "initialDelaySeconds": 1,
+            }
+        }
+        container |= {
+            "env": [{"name": "ADDRESS", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}]
+        }
+        await nodes.program(
+            "web",
+            f"cd {tmp_path}; exec {sys.executable} -m http.server --bind $ADDRESS 8080",
+            container=container,
+        )
         before = await nodes.ready("web")
         await nodes.stop_agent()
         seen: list[dict[str, Any]] = []
@@ -75,7 +94,9 @@ async def test_being_adopted_is_not_seen_from_outside(tmp_path: Path) -> None:
         await nodes.ready("marker")
         await pods.stop()
 
-        assert [status for status in seen if status.get("podIP") == before["status"]["podIP"]] == [before["status"]]
+        assert [status for status in seen if status.get("podIP") == before["status"]["podIP"]] == [
+            before["status"]
+        ]
 
 
 async def watched(nodes: NodeCluster) -> bool:
@@ -85,7 +106,9 @@ async def watched(nodes: NodeCluster) -> bool:
 async def test_an_exit_while_no_node_ran_is_known_afterwards(tmp_path: Path) -> None:
     async with node_cluster(tmp_path, agent=False) as nodes:
         async with agent_process(nodes):
-            await nodes.program("ending", f"echo up; while ! test -e {tmp_path}/end; do sleep 0.05; done; exit 42")
+            await nodes.program(
+                "ending", f"echo up; while ! test -e {tmp_path}/end; do sleep 0.05; done; exit 42"
+            )
             await nodes.ready("ending")
         (tmp_path / "end").touch()
         await nodes.until(lambda: exit_written(tmp_path))
@@ -123,9 +146,13 @@ async def nothing_left(directory: Path) -> bool:
     return not list((directory / "pods").iterdir())
 
 
-async def test_a_supervisor_that_is_killed_takes_its_program_with_it_and_the_pod_starts_again(tmp_path: Path) -> None:
+async def test_a_supervisor_that_is_killed_takes_its_program_with_it_and_the_pod_starts_again(
+    tmp_path: Path,
+) -> None:
     async with node_cluster(tmp_path) as nodes:
-        await nodes.program("robbed", f"setsid sleep 300 & echo $! > {tmp_path}/child; exec sleep 300")
+        await nodes.program(
+            "robbed", f"setsid sleep 300 & echo $! > {tmp_path}/child; exec sleep 300"
+        )
         await nodes.ready("robbed")
         child = psutil.Process(int((tmp_path / "child").read_text()))
         record = json.loads(next(tmp_path.glob("pods/*/record.json")).read_text())

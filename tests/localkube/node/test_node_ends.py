@@ -35,7 +35,9 @@ async def end_one(nodes: NodeCluster, number: int) -> None:
     name, script = f"pod{number}", (WILLING, STUBBORN, BRIEF)[number % 3]
     probes: dict[str, Any] = {"startupProbe": PROBE} if number % 2 else {"livenessProbe": PROBE}
     made = await nodes.program(name, script, container=probes, terminationGracePeriodSeconds=1)
-    await asyncio.sleep(0.03 * (number % 40))  # not to wait for something: the moment is what differs
+    await asyncio.sleep(
+        0.03 * (number % 40)
+    )  # not to wait for something: the moment is what differs
     await nodes.delete(name)
     async with timeout(LIMIT_SECONDS):
         await nodes.gone(name)
@@ -53,9 +55,14 @@ async def test_a_deleted_pod_always_ends_with_all_its_processes(tmp_path: Path) 
         await asyncio.gather(*(one(number) for number in range(RUNS)))
 
 
-async def test_pods_that_are_deleted_while_the_node_is_stopped_end_when_it_is_back(tmp_path: Path) -> None:
+async def test_pods_that_are_deleted_while_the_node_is_stopped_end_when_it_is_back(
+    tmp_path: Path,
+) -> None:
     async with node_cluster(tmp_path) as nodes:
-        made = [await nodes.program(f"pod{number}", script) for number, script in enumerate((WILLING, STUBBORN))]
+        made = [
+            await nodes.program(f"pod{number}", script)
+            for number, script in enumerate((WILLING, STUBBORN))
+        ]
         for number in range(2):
             await nodes.ready(f"pod{number}")
         await nodes.delete("pod0")
@@ -79,7 +86,9 @@ async def test_a_grace_that_is_shortened_ends_a_stubborn_program_soon(tmp_path: 
         assert time.monotonic() - began < 30
 
 
-async def test_a_pod_is_there_as_long_as_its_program_cannot_be_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_pod_is_there_as_long_as_its_program_cannot_be_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tried: list[float] = []
 
     def kill(shim: Any, seconds: float = 5.0) -> bool:
@@ -103,7 +112,9 @@ async def _said(truth: bool) -> bool:
     return truth
 
 
-async def test_an_error_of_ours_at_a_pods_end_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_error_of_ours_at_a_pods_end_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tried: list[str] = []
 
     def kill_lost(files: Any) -> None:
@@ -146,7 +157,9 @@ async def test_an_error_of_ours_in_a_pods_status_is_told_by_its_health_and_does_
 
 
 @pytest.mark.parametrize("probe", ["livenessProbe", "startupProbe", "readinessProbe"])
-async def test_an_error_of_ours_in_a_probe_never_ends_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, probe: str) -> None:
+async def test_an_error_of_ours_in_a_probe_never_ends_the_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, probe: str
+) -> None:
     asked = 0
 
     async def attempt(session: Any, check: Any) -> str | None:
@@ -165,7 +178,9 @@ async def test_an_error_of_ours_in_a_probe_never_ends_the_program(tmp_path: Path
         assert not await nodes.events("Killing")
 
 
-async def test_a_connection_that_this_computer_refuses_says_nothing_about_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_connection_that_this_computer_refuses_says_nothing_about_the_program(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async def open_connection(host: str, port: int) -> Any:
         raise OSError(errno.EMFILE, "Too many open files")
 
@@ -175,7 +190,9 @@ async def test_a_connection_that_this_computer_refuses_says_nothing_about_the_pr
             await checks.attempt(session, Check("127.0.0.1", 9))
 
 
-async def test_a_timeout_that_passed_while_our_loop_stood_still_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_timeout_that_passed_while_our_loop_stood_still_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     answers = iter(("no answer within 0.1 s", None))
 
     async def attempt(session: Any, check: Any) -> str | None:
@@ -187,7 +204,9 @@ async def test_a_timeout_that_passed_while_our_loop_stood_still_is_asked_again(m
     turns: asyncio.Queue[tuple[bool, str]] = asyncio.Queue()
     check = Check("127.0.0.1", 9, period=0.1, timeout=0.1, failures=1)
     async with aiohttp.ClientSession() as session:
-        task = asyncio.create_task(checks.watch(session, check, lambda good, problem: turns.put_nowait((good, problem))))
+        task = asyncio.create_task(
+            checks.watch(session, check, lambda good, problem: turns.put_nowait((good, problem)))
+        )
         async with timeout(10):
             assert await turns.get() == (True, "")
         task.cancel()
@@ -227,9 +246,14 @@ async def test_a_startup_probe_that_is_decided_while_it_is_cancelled_loses_no_ca
 # What has run
 
 
-async def test_the_log_and_the_state_of_a_container_between_two_runs_are_those_of_the_last(tmp_path: Path) -> None:
+async def test_the_log_and_the_state_of_a_container_between_two_runs_are_those_of_the_last(
+    tmp_path: Path,
+) -> None:
     async with node_cluster(tmp_path, first_pause=60.0) as nodes:
-        await nodes.program("crashing", f"echo run $(ls {tmp_path}/count* | wc -l); touch {tmp_path}/count$$; exit 3")
+        await nodes.program(
+            "crashing",
+            f"echo run $(ls {tmp_path}/count* | wc -l); touch {tmp_path}/count$$; exit 3",
+        )
         await nodes.state("crashing", "waiting", "CrashLoopBackOff")
         ended = await nodes.state("crashing", "terminated", last=True)
         assert ended["containerID"].endswith("/2"), "the first is started again at once"
@@ -237,20 +261,28 @@ async def test_the_log_and_the_state_of_a_container_between_two_runs_are_those_o
         assert await nodes.log("crashing", previous="true") == "run 1\n"
 
 
-async def test_a_container_that_runs_again_keeps_the_state_and_the_log_of_the_run_before(tmp_path: Path) -> None:
+async def test_a_container_that_runs_again_keeps_the_state_and_the_log_of_the_run_before(
+    tmp_path: Path,
+) -> None:
     async with node_cluster(tmp_path, first_pause=0.1) as nodes:
         await nodes.program(
-            "twice", f"if [ -e {tmp_path}/been ]; then echo second; exec sleep 60; fi; touch {tmp_path}/been; echo first; exit 4"
+            "twice",
+            f"if [ -e {tmp_path}/been ]; then echo second; exec sleep 60; fi; touch {tmp_path}/been; echo first; exit 4",
         )
         await nodes.says("twice", "second")
         pod = await nodes.ready("twice")
         found = pod["status"]["containerStatuses"][0]
         assert found["state"].keys() == {"running"}
-        assert (found["containerID"][-2:], found["lastState"]["terminated"]["containerID"][-2:]) == ("/2", "/1")
+        assert (
+            found["containerID"][-2:],
+            found["lastState"]["terminated"]["containerID"][-2:],
+        ) == ("/2", "/1")
         assert await nodes.log("twice", previous="true") == "first\n"
 
 
-async def test_a_container_that_ended_for_good_keeps_the_state_and_the_log_of_the_run_before(tmp_path: Path) -> None:
+async def test_a_container_that_ended_for_good_keeps_the_state_and_the_log_of_the_run_before(
+    tmp_path: Path,
+) -> None:
     async with node_cluster(tmp_path, first_pause=0.1) as nodes:
         script = f"if [ -e {tmp_path}/been ]; then echo second; exit 0; fi; touch {tmp_path}/been; echo first; exit 4"
         await nodes.program("twice", script, restartPolicy="OnFailure")

@@ -29,7 +29,10 @@ while time.monotonic() - begun < 60:  # another process each time: whoever looks
     time.sleep(0.001)
 """
 
-pytestmark = pytest.mark.skipif(cgroups.parent() is None, reason="there is no control group (v2) in which this user may make others")
+pytestmark = pytest.mark.skipif(
+    cgroups.parent() is None,
+    reason="there is no control group (v2) in which this user may make others",
+)
 
 
 @pytest.fixture
@@ -52,7 +55,9 @@ def running(word: str) -> list[psutil.Process]:
     return found
 
 
-async def started(nodes: NodeCluster, word: str, script: str = "import time; time.sleep(600)") -> str:
+async def started(
+    nodes: NodeCluster, word: str, script: str = "import time; time.sleep(600)"
+) -> str:
     """The uid of a pod whose program has started another that hides from it."""
     (nodes.directory / "escape.py").write_text(script)
     hidden = f"env -i setsid {sys.executable} -I -S {nodes.directory}/escape.py {word} &"
@@ -61,7 +66,9 @@ async def started(nodes: NodeCluster, word: str, script: str = "import time; tim
     assert groups(uid)
 
     async def runs() -> bool:
-        return (nodes.directory / "escape.py.steps").exists() or bool(await asyncio.to_thread(running, word))
+        return (nodes.directory / "escape.py.steps").exists() or bool(
+            await asyncio.to_thread(running, word)
+        )
 
     await nodes.until(runs, "the hidden program to run")
     return uid
@@ -110,7 +117,9 @@ async def test_what_hides_ends_when_its_supervisor_is_killed(tmp_path: Path, wor
         assert not before & {process.pid for process in running(word)}
 
 
-async def test_what_hides_ends_when_all_pods_are_stopped_after_their_supervisor(tmp_path: Path, word: str) -> None:
+async def test_what_hides_ends_when_all_pods_are_stopped_after_their_supervisor(
+    tmp_path: Path, word: str
+) -> None:
     async with node_cluster(tmp_path) as nodes:
         uid = await started(nodes, word)
         await nodes.stop_agent()

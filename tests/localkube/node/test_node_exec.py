@@ -25,7 +25,9 @@ V4, V5 = "v4.channel.k8s.io", "v5.channel.k8s.io"
 
 
 @asynccontextmanager
-async def with_pod(directory: Path, script: str = "echo ready; sleep 600", **settings: object) -> AsyncIterator[NodeCluster]:
+async def with_pod(
+    directory: Path, script: str = "echo ready; sleep 600", **settings: object
+) -> AsyncIterator[NodeCluster]:
     """A pod `p` whose program runs."""
     async with node_cluster(directory, **settings) as nodes:
         await nodes.program("p", script, container={"env": [{"name": "COLOUR", "value": "blue"}]})
@@ -33,7 +35,9 @@ async def with_pod(directory: Path, script: str = "echo ready; sleep 600", **set
         yield nodes
 
 
-async def run(nodes: NodeCluster, *words: str, protocol: str = V5, method: str = "GET") -> tuple[str, str, dict]:
+async def run(
+    nodes: NodeCluster, *words: str, protocol: str = V5, method: str = "GET"
+) -> tuple[str, str, dict]:
     """Standard output, standard error, status."""
     async with pod_socket(nodes, "p/exec", command(*words), (protocol,), method) as socket:
         assert socket.socket.protocol == protocol
@@ -42,14 +46,21 @@ async def run(nodes: NodeCluster, *words: str, protocol: str = V5, method: str =
 
 
 @pytest.mark.parametrize(("protocol", "method"), [(V5, "GET"), (V4, "GET"), (V4, "POST")])
-async def test_a_command_runs_and_tells_its_output_and_its_exit_code(tmp_path: Path, protocol: str, method: str) -> None:
+async def test_a_command_runs_and_tells_its_output_and_its_exit_code(
+    tmp_path: Path, protocol: str, method: str
+) -> None:
     async with with_pod(tmp_path) as nodes:
-        out, err, status = await run(nodes, "sh", "-c", "echo out; echo err >&2; exit 3", protocol=protocol, method=method)
+        out, err, status = await run(
+            nodes, "sh", "-c", "echo out; echo err >&2; exit 3", protocol=protocol, method=method
+        )
 
         assert (out, err) == ("out\n", "err\n")
         assert status["reason"] == "NonZeroExitCode"
         assert status["details"] == {"causes": [{"reason": "ExitCode", "message": "3"}]}
-        assert (await run(nodes, "true", protocol=protocol, method=method))[2] == {"metadata": {}, "status": "Success"}
+        assert (await run(nodes, "true", protocol=protocol, method=method))[2] == {
+            "metadata": {},
+            "status": "Success",
+        }
 
 
 async def test_a_command_that_is_killed_ends_with_128_and_the_signal(tmp_path: Path) -> None:
@@ -61,7 +72,10 @@ async def test_a_command_that_is_killed_ends_with_128_and_the_signal(tmp_path: P
 
 async def test_a_command_that_does_not_exist_says_so(tmp_path: Path) -> None:
     async with with_pod(tmp_path) as nodes:
-        for word, why in (("no-such-program", "executable file not found in $PATH"), ("/no/such/program", "No such file or directory")):
+        for word, why in (
+            ("no-such-program", "executable file not found in $PATH"),
+            ("/no/such/program", "No such file or directory"),
+        ):
             status = (await run(nodes, word))[2]
 
             assert status["code"] == 500
@@ -72,7 +86,9 @@ async def test_a_command_has_the_programs_environment_and_directory(tmp_path: Pa
     async with with_pod(tmp_path, "pwd; echo ready; sleep 600") as nodes:
         where = (await nodes.log("p")).splitlines()[0]
 
-        assert (await run(nodes, "sh", "-c", "echo $COLOUR $JUPYTER_WORKSPACE; pwd"))[0] == f"blue default/p\n{where}\n"
+        assert (await run(nodes, "sh", "-c", "echo $COLOUR $JUPYTER_WORKSPACE; pwd"))[
+            0
+        ] == f"blue default/p\n{where}\n"
 
 
 async def test_programs_and_commands_have_the_limit_of_files_that_they_would_have_without_us(
@@ -86,28 +102,47 @@ async def test_programs_and_commands_have_the_limit_of_files_that_they_would_hav
     assert resource.getrlimit(resource.RLIMIT_NOFILE) == (soft, hard)
 
 
-async def test_a_command_sees_the_volumes_at_their_paths_and_cannot_change_read_only_ones(tmp_path: Path) -> None:
+async def test_a_command_sees_the_volumes_at_their_paths_and_cannot_change_read_only_ones(
+    tmp_path: Path,
+) -> None:
     async with node_cluster(tmp_path) as nodes:
         for name in ("data", "fixed"):
             (await nodes.claim(name) / "file").write_text(name)
-        mounts = [{"name": "data", "mountPath": "/srv/data"}, {"name": "fixed", "mountPath": "/srv/fixed", "readOnly": True}]
-        volumes = [{"name": name, "persistentVolumeClaim": {"claimName": name}} for name in ("data", "fixed")]
-        await nodes.program("p", "echo ready; sleep 600", container={"volumeMounts": mounts}, volumes=volumes)
+        mounts = [
+            {"name": "data", "mountPath": "/srv/data"},
+            {"name": "fixed", "mountPath": "/srv/fixed", "readOnly": True},
+        ]
+        volumes = [
+            {"name": name, "persistentVolumeClaim": {"claimName": name}}
+            for name in ("data", "fixed")
+        ]
+        await nodes.program(
+            "p", "echo ready; sleep 600", container={"volumeMounts": mounts}, volumes=volumes
+        )
         await nodes.says("p", "ready")
-        if nodes.agent is None or not (tmp_path / "pods").exists() or "root" in os.listdir(next((tmp_path / "pods").glob("[0-9a-f]*"))):
+        if (
+            nodes.agent is None
+            or not (tmp_path / "pods").exists()
+            or "root" in os.listdir(next((tmp_path / "pods").glob("[0-9a-f]*")))
+        ):
             pytest.skip("no mount namespace can be made here")
 
         assert (await run(nodes, "cat", "/srv/data/file", "/srv/fixed/file"))[0] == "datafixed"
         assert (await run(nodes, "sh", "-c", "echo more > /srv/data/new"))[2]["status"] == "Success"
         assert (tmp_path / "volumes" / "pv-data" / "new").read_text() == "more\n"
-        script = "echo x > /srv/fixed/new; mount -o remount,rw,bind /srv/fixed; echo x > /srv/fixed/new"
+        script = (
+            "echo x > /srv/fixed/new; mount -o remount,rw,bind /srv/fixed; echo x > /srv/fixed/new"
+        )
         assert (await run(nodes, "sh", "-c", script))[2]["status"] == "Failure"
         assert not (tmp_path / "volumes" / "pv-fixed" / "new").exists()
         assert not Path("/srv/data").exists()
 
 
 async def test_standard_input_ends_when_its_channel_is_closed(tmp_path: Path) -> None:
-    async with with_pod(tmp_path) as nodes, pod_socket(nodes, "p/exec", command("cat", stdin=True)) as socket:
+    async with (
+        with_pod(tmp_path) as nodes,
+        pod_socket(nodes, "p/exec", command("cat", stdin=True)) as socket,
+    ):
         await socket.send(STDIN, b"some")
         await socket.until(1, b"some")
         await socket.send(STDIN, b" words")
@@ -125,7 +160,10 @@ async def test_standard_input_that_was_not_asked_for_is_empty(tmp_path: Path) ->
 async def test_much_passes_both_ways_unchanged(tmp_path: Path) -> None:
     data = os.urandom(8 * 2**20)
 
-    async with with_pod(tmp_path) as nodes, pod_socket(nodes, "p/exec", command("cat", stdin=True)) as socket:
+    async with (
+        with_pod(tmp_path) as nodes,
+        pod_socket(nodes, "p/exec", command("cat", stdin=True)) as socket,
+    ):
 
         async def give() -> None:
             for start in range(0, len(data), 2**16):
@@ -164,7 +202,13 @@ async def test_a_terminal_has_the_size_that_the_client_has(tmp_path: Path) -> No
 
 
 async def test_a_terminals_keys_are_signals(tmp_path: Path) -> None:
-    query = command("sh", "-c", "trap 'echo interrupted; exit 5' INT; echo go; while :; do sleep 0.1; done", stdin=True, tty=True)
+    query = command(
+        "sh",
+        "-c",
+        "trap 'echo interrupted; exit 5' INT; echo go; while :; do sleep 0.1; done",
+        stdin=True,
+        tty=True,
+    )
 
     async with with_pod(tmp_path) as nodes, pod_socket(nodes, "p/exec", query) as socket:
         await socket.until(1, b"go")
@@ -175,7 +219,9 @@ async def test_a_terminals_keys_are_signals(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("tty", [False, True])
-async def test_a_command_ends_with_its_connection_and_so_does_all_that_it_started(tmp_path: Path, tty: bool) -> None:
+async def test_a_command_ends_with_its_connection_and_so_does_all_that_it_started(
+    tmp_path: Path, tty: bool
+) -> None:
     mark = f"7{os.getpid()}{int(tty)}"
     script = f"setsid sleep {mark} & sleep {mark} & echo go; trap '' HUP TERM; sleep {mark}; sleep {mark}"
 
@@ -196,7 +242,10 @@ async def test_a_command_ends_with_its_connection_and_so_does_all_that_it_starte
 
 
 async def test_a_command_ends_with_its_pod(tmp_path: Path) -> None:
-    async with with_pod(tmp_path) as nodes, pod_socket(nodes, "p/exec", command("sh", "-c", "echo go; sleep 600")) as socket:
+    async with (
+        with_pod(tmp_path) as nodes,
+        pod_socket(nodes, "p/exec", command("sh", "-c", "echo go; sleep 600")) as socket,
+    ):
         await socket.until(1, b"go")
         await nodes.delete("p", grace_seconds=0)
 
@@ -204,7 +253,10 @@ async def test_a_command_ends_with_its_pod(tmp_path: Path) -> None:
 
 
 async def test_a_command_ends_with_the_server(tmp_path: Path) -> None:
-    async with with_pod(tmp_path) as nodes, pod_socket(nodes, "p/exec", command("sh", "-c", "echo go; sleep 600")) as socket:
+    async with (
+        with_pod(tmp_path) as nodes,
+        pod_socket(nodes, "p/exec", command("sh", "-c", "echo go; sleep 600")) as socket,
+    ):
         await socket.until(1, b"go")
         await nodes.server.stop()
 
@@ -219,7 +271,9 @@ async def test_a_command_ends_with_the_server(tmp_path: Path) -> None:
         ([("command", "true"), ("stdout", "1"), ("container", "other")], 400),
     ],
 )
-async def test_what_makes_no_sense_is_refused(tmp_path: Path, query: list[tuple[str, str]], status: int) -> None:
+async def test_what_makes_no_sense_is_refused(
+    tmp_path: Path, query: list[tuple[str, str]], status: int
+) -> None:
     async with with_pod(tmp_path) as nodes:
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
             async with pod_socket(nodes, "p/exec", query):
@@ -228,7 +282,9 @@ async def test_what_makes_no_sense_is_refused(tmp_path: Path, query: list[tuple[
         assert refused.value.status == status
 
 
-async def test_a_protocol_that_nobody_knows_is_refused_and_none_at_all_is_the_oldest(tmp_path: Path) -> None:
+async def test_a_protocol_that_nobody_knows_is_refused_and_none_at_all_is_the_oldest(
+    tmp_path: Path,
+) -> None:
     async with with_pod(tmp_path) as nodes:
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
             async with pod_socket(nodes, "p/exec", command("true"), ("v9.channel.k8s.io",)):
@@ -242,16 +298,21 @@ async def test_a_protocol_that_nobody_knows_is_refused_and_none_at_all_is_the_ol
 
 async def test_a_pod_that_does_not_run_yet_says_so(tmp_path: Path) -> None:
     async with node_cluster(tmp_path) as nodes:
-        await nodes.make(PODS, "p", spec={"nodeName": "local", "containers": [{"name": "main", "image": "nothing-like-it"}]})
+        await nodes.make(
+            PODS,
+            "p",
+            spec={
+                "nodeName": "local",
+                "containers": [{"name": "main", "image": "nothing-like-it"}],
+            },
+        )
         status = (await run(nodes, "true"))[2]
 
         assert "container main of pod p does not run now" in status["message"]
 
 
 async def test_attach_shows_what_the_program_writes_from_now_on(tmp_path: Path) -> None:
-    script = (
-        "echo ready; while [ ! -e $HOME/go ]; do sleep 0.05; done; echo out; echo err >&2; while [ ! -e $HOME/end ]; do sleep 0.05; done"
-    )
+    script = "echo ready; while [ ! -e $HOME/go ]; do sleep 0.05; done; echo out; echo err >&2; while [ ! -e $HOME/end ]; do sleep 0.05; done"
     query = [("stdout", "1"), ("stderr", "1")]
 
     async with with_pod(tmp_path, script) as nodes, pod_socket(nodes, "p/attach", query) as socket:
@@ -271,7 +332,9 @@ async def test_attach_shows_what_the_program_writes_from_now_on(tmp_path: Path) 
 def program() -> str:
     found = kubectl_program()
     if found is None:
-        pytest.skip("no kubectl that speaks WebSocket: set JW_TEST_BINARIES or JUPYTER_WORKSPACES_KUBECTL")
+        pytest.skip(
+            "no kubectl that speaks WebSocket: set JW_TEST_BINARIES or JUPYTER_WORKSPACES_KUBECTL"
+        )
     return found
 
 
@@ -279,12 +342,18 @@ async def test_kubectl_runs_commands(tmp_path: Path, program: str) -> None:
     async with with_pod(tmp_path, secure=True) as nodes:
         kubectl = Kubectl(program, nodes, tmp_path)
 
-        assert await kubectl("exec", "p", "--", "sh", "-c", "echo $COLOUR; echo err >&2; exit 7") == (
+        assert await kubectl(
+            "exec", "p", "--", "sh", "-c", "echo $COLOUR; echo err >&2; exit 7"
+        ) == (
             7,
             "blue\n",
             "err\ncommand terminated with exit code 7\n",
         )
-        assert await kubectl("exec", "-i", "p", "--", "tr", "a-z", "A-Z", stdin=b"loud") == (0, "LOUD", "")
+        assert await kubectl("exec", "-i", "p", "--", "tr", "a-z", "A-Z", stdin=b"loud") == (
+            0,
+            "LOUD",
+            "",
+        )
         code, _, complaint = await kubectl("exec", "p", "--", "no-such-program")
         assert code == 1
         assert "executable file not found in $PATH" in complaint
@@ -294,7 +363,9 @@ async def test_kubectl_opens_a_terminal(tmp_path: Path, program: str) -> None:
     async with with_pod(tmp_path, secure=True) as nodes:
         ours, theirs = os.openpty()
         kubectl = Kubectl(program, nodes, tmp_path)
-        process = await kubectl.start("exec", "-it", "p", "--", "sh", stdin=theirs, stdout=theirs, stderr=theirs)
+        process = await kubectl.start(
+            "exec", "-it", "p", "--", "sh", stdin=theirs, stdout=theirs, stderr=theirs
+        )
         os.close(theirs)
         os.write(ours, b"test -t 0 && echo it-is-$((40+2)); exit 4\n")
         said = b""
@@ -330,7 +401,14 @@ async def test_the_official_client_runs_commands(tmp_path: Path) -> None:
     def ask(kubeconfig: Path) -> tuple[str, str, int, str]:
         with config.new_client_from_config(config_file=str(kubeconfig)) as api:
             core = client.CoreV1Api(api)
-            plain = stream(core.connect_get_namespaced_pod_exec, "p", "default", command=["echo", "hello"], stdout=True, stderr=True)
+            plain = stream(
+                core.connect_get_namespaced_pod_exec,
+                "p",
+                "default",
+                command=["echo", "hello"],
+                stdout=True,
+                stderr=True,
+            )
             words = ["sh", "-c", "read x; echo got $x; exit 3"]
             open_ = stream(
                 core.connect_get_namespaced_pod_exec,
@@ -347,7 +425,14 @@ async def test_the_official_client_runs_commands(tmp_path: Path) -> None:
             said, code = open_.read_stdout(), open_.returncode
             open_.close()
             seen = stream(
-                core.connect_post_namespaced_pod_exec, "p", "default", command=["tty"], stdout=True, stdin=True, stderr=True, tty=True
+                core.connect_post_namespaced_pod_exec,
+                "p",
+                "default",
+                command=["tty"],
+                stdout=True,
+                stdin=True,
+                stderr=True,
+                tty=True,
             )
         return plain, said, code, seen
 

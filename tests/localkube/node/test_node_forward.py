@@ -45,7 +45,9 @@ async def with_echo(directory: Path, **settings: object) -> AsyncIterator[NodeCl
             "env": [{"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}],
             "ports": [{"containerPort": PORT}],
         }
-        await nodes.program("p", f"exec {sys.executable} -u {directory}/echo.py", container=container)
+        await nodes.program(
+            "p", f"exec {sys.executable} -u {directory}/echo.py", container=container
+        )
         await nodes.says("p", "ready")
         yield nodes
 
@@ -65,7 +67,9 @@ async def test_a_connection_passes_both_ways_until_the_pods_end(tmp_path: Path) 
 async def test_each_port_has_a_pair_of_channels_that_begin_with_it(tmp_path: Path) -> None:
     async with (
         with_echo(tmp_path) as nodes,
-        pod_socket(nodes, "p/portforward", [("ports", f"{PORT},9"), ("ports", str(PORT))], (V4,)) as socket,
+        pod_socket(
+            nodes, "p/portforward", [("ports", f"{PORT},9"), ("ports", str(PORT))], (V4,)
+        ) as socket,
     ):
         await socket.send(b"\x00", b"first")
         await socket.send(b"\x04", b"third")
@@ -95,8 +99,19 @@ async def test_nothing_but_the_pod_can_be_reached(tmp_path: Path) -> None:
         await carried.close()
 
 
-@pytest.mark.parametrize("ports", [[], [("ports", "x")], [("ports", "0")], [("ports", "70000")], [("ports", ",".join(["80"] * 33))]])
-async def test_ports_that_are_none_are_refused(tmp_path: Path, ports: list[tuple[str, str]]) -> None:
+@pytest.mark.parametrize(
+    "ports",
+    [
+        [],
+        [("ports", "x")],
+        [("ports", "0")],
+        [("ports", "70000")],
+        [("ports", ",".join(["80"] * 33))],
+    ],
+)
+async def test_ports_that_are_none_are_refused(
+    tmp_path: Path, ports: list[tuple[str, str]]
+) -> None:
     async with with_echo(tmp_path) as nodes:
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
             async with pod_socket(nodes, "p/portforward", ports, (V4,)):
@@ -117,7 +132,9 @@ async def test_a_pod_without_a_node_has_no_ports(tmp_path: Path) -> None:
 
 async def test_what_is_no_spdy_ends_its_tunnel_alone(tmp_path: Path) -> None:
     async with with_echo(tmp_path) as nodes:
-        async with pod_socket(nodes, "p/portforward", [], ("SPDY/3.1+portforward.k8s.io",)) as socket:
+        async with pod_socket(
+            nodes, "p/portforward", [], ("SPDY/3.1+portforward.k8s.io",)
+        ) as socket:
             await socket.socket.send_bytes(b"GET / HTTP/1.1\r\n\r\n" + bytes(2**20))
             await socket.end()
         carried = await forward(nodes.cluster, "default", "p", PORT)
@@ -134,8 +151,12 @@ async def kubectl_forward(nodes: NodeCluster, port: int) -> AsyncIterator[int]:
     """The local port of `kubectl port-forward p`."""
     found = kubectl_program()
     if found is None:
-        pytest.skip("no kubectl that speaks WebSocket: set JW_TEST_BINARIES or JUPYTER_WORKSPACES_KUBECTL")
-    process = await Kubectl(found, nodes, nodes.directory).start("port-forward", "p", f":{port}", "--address=127.0.0.1")
+        pytest.skip(
+            "no kubectl that speaks WebSocket: set JW_TEST_BINARIES or JUPYTER_WORKSPACES_KUBECTL"
+        )
+    process = await Kubectl(found, nodes, nodes.directory).start(
+        "port-forward", "p", f":{port}", "--address=127.0.0.1"
+    )
     assert process.stdout is not None
     try:
         async with timeout(LIMIT_SECONDS):
@@ -169,9 +190,13 @@ async def test_kubectl_forwards_many_connections_at_once(tmp_path: Path) -> None
 async def test_kubectl_says_when_nobody_listens(tmp_path: Path) -> None:
     found = kubectl_program()
     if found is None:
-        pytest.skip("no kubectl that speaks WebSocket: set JW_TEST_BINARIES or JUPYTER_WORKSPACES_KUBECTL")
+        pytest.skip(
+            "no kubectl that speaks WebSocket: set JW_TEST_BINARIES or JUPYTER_WORKSPACES_KUBECTL"
+        )
     async with with_echo(tmp_path, secure=True) as nodes:
-        process = await Kubectl(found, nodes, tmp_path).start("port-forward", "p", ":9", "--address=127.0.0.1")
+        process = await Kubectl(found, nodes, tmp_path).start(
+            "port-forward", "p", ":9", "--address=127.0.0.1"
+        )
         assert process.stdout is not None
         async with timeout(LIMIT_SECONDS):
             line = (await process.stdout.readline()).decode()

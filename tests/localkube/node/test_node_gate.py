@@ -69,7 +69,12 @@ def program(directory: Path) -> None:
 async def started(nodes: NodeCluster) -> tuple[str, int]:
     """A pod of that image, ready; where its gate is."""
     probe = {"tcpSocket": {"port": 8888}, "periodSeconds": 1}
-    main = {"image": "asks-nobody", "command": None, "ports": [{"containerPort": 8888}], "readinessProbe": probe}
+    main = {
+        "image": "asks-nobody",
+        "command": None,
+        "ports": [{"containerPort": 8888}],
+        "readinessProbe": probe,
+    }
     await nodes.program("one", "", container=main)
     pod = await nodes.ready("one")
     return pod["status"]["podIP"], 8888
@@ -95,8 +100,16 @@ async def test_another_user_of_the_computer_is_not_let_in(tmp_path: Path) -> Non
         address, port = await started(nodes)
 
         async def dial(user: int) -> str:
-            command = [shutil.which("python3", path="/usr/bin") or sys.executable, "-c", DIAL, address, str(port)]
-            dialling = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, cwd="/", user=user)
+            command = [
+                shutil.which("python3", path="/usr/bin") or sys.executable,
+                "-c",
+                DIAL,
+                address,
+                str(port),
+            ]
+            dialling = await asyncio.create_subprocess_exec(
+                *command, stdout=asyncio.subprocess.PIPE, cwd="/", user=user
+            )
             async with timeout(20):
                 told, _ = await dialling.communicate()
             assert dialling.returncode == 0
@@ -128,13 +141,20 @@ async def test_the_gate_ends_with_its_program(tmp_path: Path) -> None:
 
         with socket.socket() as dialling:
             assert dialling.connect_ex((address, port)) != 0
-        assert not [found for found in psutil.process_iter(["cmdline"]) if uid[:8] in " ".join(found.info["cmdline"] or ())]
+        assert not [
+            found
+            for found in psutil.process_iter(["cmdline"])
+            if uid[:8] in " ".join(found.info["cmdline"] or ())
+        ]
 
 
 async def test_a_program_that_listens_late_is_not_ready_before(tmp_path: Path) -> None:
     program(tmp_path)
     script = tmp_path / "program.py"
-    script.write_text(f"import os, time\nwhile not os.path.exists({str(tmp_path / 'go')!r}): time.sleep(0.05)\n" + PROGRAM)
+    script.write_text(
+        f"import os, time\nwhile not os.path.exists({str(tmp_path / 'go')!r}): time.sleep(0.05)\n"
+        + PROGRAM
+    )
     async with node_cluster(tmp_path) as nodes:
         starting = asyncio.create_task(started(nodes))
         await nodes.state("one", "running")
@@ -160,8 +180,12 @@ def test_a_connection_of_ours_is_told_from_one_that_is_closed() -> None:
             assert not is_of_this_user(peer, taken.getsockname())
 
 
-@pytest.mark.parametrize(("image", "name"), [("acme/codeserver-python:1", "code-server"), ("rocker/rstudio", "rserver")])
-def test_editors_without_a_login_listen_behind_the_gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image: str, name: str) -> None:
+@pytest.mark.parametrize(
+    ("image", "name"), [("acme/codeserver-python:1", "code-server"), ("rocker/rstudio", "rserver")]
+)
+def test_editors_without_a_login_listen_behind_the_gate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image: str, name: str
+) -> None:
     fake = tmp_path / name
     fake.write_text("#!/bin/sh\n")
     fake.chmod(0o755)
@@ -172,6 +196,13 @@ def test_editors_without_a_login_listen_behind_the_gate(tmp_path: Path, monkeypa
     place = Place("127.64.0.1", 8888, "/x/", "/home", "/private", "/private/program")
     line, told = found.line(place), found.private_files(place)["/private/main.gate.json"]
 
-    assert line[:6] == [sys.executable, "-I", "-S", str(runtimes.GATE), "/private/main.gate.json", str(fake)]
+    assert line[:6] == [
+        sys.executable,
+        "-I",
+        "-S",
+        str(runtimes.GATE),
+        "/private/main.gate.json",
+        str(fake),
+    ]
     assert json.loads(told) == {"address": "127.64.0.1", "port": 8888, "socket": "/private/program"}
     assert not [part for part in line if "127.64.0.1" in part]

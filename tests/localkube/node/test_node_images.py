@@ -11,7 +11,9 @@ from jupyter_workspaces.localkube.node import runtimes
 from jupyter_workspaces.localkube.node.runtimes import Place, Runtime
 from jupyter_workspaces.localkube.node.waiting import Waiting
 
-PLACE = Place("127.64.0.1", 8888, "/workspace/connect/default/dora/lab/", "/home/jovyan", "/private")
+PLACE = Place(
+    "127.64.0.1", 8888, "/workspace/connect/default/dora/lab/", "/home/jovyan", "/private"
+)
 
 
 def resolve(image: str, directory: Path, container: dict[str, Any] | None = None) -> Runtime:
@@ -31,7 +33,11 @@ def resolve(image: str, directory: Path, container: dict[str, Any] | None = None
 def test_a_jupyter_image_is_the_lab_of_this_environment(tmp_path: Path, image: str) -> None:
     found = resolve(image, tmp_path)
 
-    assert found.line(PLACE) == [sys.executable, str(runtimes.LAUNCHER), "/private/main.command.json"]
+    assert found.line(PLACE) == [
+        sys.executable,
+        str(runtimes.LAUNCHER),
+        "/private/main.command.json",
+    ]
     started = json.loads(found.private_files(PLACE)["/private/main.command.json"])
     assert started["module"] == "jupyterlab"
     assert "--ServerApp.base_url=/workspace/connect/default/dora/lab/" in started["arguments"]
@@ -69,13 +75,19 @@ def test_an_environment_without_lab_says_how_to_install_it(tmp_path: Path) -> No
         resolve(f"env:{tmp_path / 'bare'}", tmp_path)
 
 
-@pytest.mark.parametrize(("image", "title"), [("acme/codeserver-python:1", "code-server"), ("rocker/rstudio", "RStudio Server")])
+@pytest.mark.parametrize(
+    ("image", "title"),
+    [("acme/codeserver-python:1", "code-server"), ("rocker/rstudio", "RStudio Server")],
+)
 def test_a_program_that_is_not_installed_is_named_with_where_to_get_it(
     tmp_path: Path, image: str, title: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shutil.which", lambda *_, **__: None)
 
-    with pytest.raises(Waiting, match=f"stands for {title}, which is not installed.*Install it.*take the kind jupyterlab"):
+    with pytest.raises(
+        Waiting,
+        match=f"stands for {title}, which is not installed.*Install it.*take the kind jupyterlab",
+    ):
         resolve(image, tmp_path)
 
 
@@ -103,7 +115,10 @@ def test_an_administrator_maps_images(tmp_path: Path) -> None:
     [
         ("images: [", "is not YAML"),
         ("images: {a: b}", "must hold a list"),
-        ("images: [{image: '*', runtime: docker}]", "must be jupyterlab, code-server, rstudio or local"),
+        (
+            "images: [{image: '*', runtime: docker}]",
+            "must be jupyterlab, code-server, rstudio or local",
+        ),
         ("images: [{image: '*', command: text}]", "must be a list of texts"),
         ("images: [{image: '*', command: [no-such-program]}]", "no-such-program"),
     ],

@@ -17,7 +17,9 @@ def asking(**resources: dict[str, str]) -> dict[str, Any]:
     return {"name": "main", "resources": resources}
 
 
-@pytest.mark.parametrize(("cpu", "nice"), [("4", 0), ("1", 0), ("500m", 3), ("250m", 6), ("100m", 10), ("1m", 10)])
+@pytest.mark.parametrize(
+    ("cpu", "nice"), [("4", 0), ("1", 0), ("500m", 3), ("250m", 6), ("100m", 10), ("1m", 10)]
+)
 def test_the_less_cpu_is_asked_for_the_nicer_a_container_is(cpu: str, nice: int) -> None:
     assert limits.niceness(asking(requests={"cpu": cpu})) == nice
 
@@ -26,7 +28,10 @@ def test_without_a_request_a_container_competes_like_any_program() -> None:
     assert limits.niceness({"name": "main"}) == 0
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2, reason="there is only one core")
+@pytest.mark.skipif(
+    not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2,
+    reason="there is only one core",
+)
 def test_a_cpu_limit_binds_to_cores_and_spreads() -> None:
     available = os.sched_getaffinity(0)
 
@@ -46,7 +51,11 @@ def test_a_memory_limit_that_cannot_be_read_is_none() -> None:
 async def test_a_container_gets_its_share_once_it_is_ready(tmp_path: Path) -> None:
     async with node_cluster(tmp_path, scan_seconds=0.1) as nodes:
         resources = {"requests": {"cpu": "100m"}, "limits": {"cpu": "1"}}
-        await nodes.program("small", f"echo $$$$ > {tmp_path}/pid; exec sleep 60", container={"resources": resources})
+        await nodes.program(
+            "small",
+            f"echo $$$$ > {tmp_path}/pid; exec sleep 60",
+            container={"resources": resources},
+        )
         await nodes.ready("small")
         program = psutil.Process(int((tmp_path / "pid").read_text()))
 

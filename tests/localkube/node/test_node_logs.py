@@ -40,24 +40,37 @@ def files(tmp_path: Path) -> PodFiles:
 
 
 async def read(directory: Path, **options: Any) -> str:
-    return b"".join([piece async for piece in PodLogs(directory)(POD, "main", LogOptions(**options))]).decode()
+    return b"".join(
+        [piece async for piece in PodLogs(directory)(POD, "main", LogOptions(**options))]
+    ).decode()
 
 
 async def test_rotated_files_are_read_as_one_log(tmp_path: Path, files: PodFiles) -> None:
     assert await read(tmp_path) == "one\ntwo\nthree\nfour\n"
 
 
-@pytest.mark.parametrize(("lines", "text"), [(0, ""), (1, "four\n"), (2, "three\nfour\n"), (99, "one\ntwo\nthree\nfour\n")])
-async def test_the_last_lines_are_read(tmp_path: Path, files: PodFiles, lines: int, text: str) -> None:
+@pytest.mark.parametrize(
+    ("lines", "text"),
+    [(0, ""), (1, "four\n"), (2, "three\nfour\n"), (99, "one\ntwo\nthree\nfour\n")],
+)
+async def test_the_last_lines_are_read(
+    tmp_path: Path, files: PodFiles, lines: int, text: str
+) -> None:
     assert await read(tmp_path, tail_lines=lines) == text
 
 
 async def test_lines_since_a_time_are_read(tmp_path: Path, files: PodFiles) -> None:
-    assert await read(tmp_path, since=datetime(2026, 1, 1, 0, 0, 3, tzinfo=timezone.utc)) == "three\nfour\n"
+    assert (
+        await read(tmp_path, since=datetime(2026, 1, 1, 0, 0, 3, tzinfo=timezone.utc))
+        == "three\nfour\n"
+    )
 
 
 async def test_lines_carry_their_time_when_asked(tmp_path: Path, files: PodFiles) -> None:
-    assert await read(tmp_path, timestamps=True, tail_lines=1) == "2026-01-01T00:00:04.000000000Z four\n"
+    assert (
+        await read(tmp_path, timestamps=True, tail_lines=1)
+        == "2026-01-01T00:00:04.000000000Z four\n"
+    )
 
 
 async def test_no_more_bytes_are_read_than_asked(tmp_path: Path, files: PodFiles) -> None:
@@ -71,11 +84,15 @@ async def test_the_run_before_is_read(tmp_path: Path, files: PodFiles) -> None:
 async def test_no_run_before_says_so(tmp_path: Path, files: PodFiles) -> None:
     files.log("main", 1).unlink()
 
-    with pytest.raises(LogsUnavailable, match='previous terminated container "main" in pod "lab" not found'):
+    with pytest.raises(
+        LogsUnavailable, match='previous terminated container "main" in pod "lab" not found'
+    ):
         await read(tmp_path, previous=True)
 
 
-async def test_a_log_is_followed_over_a_rotation_to_its_end(tmp_path: Path, files: PodFiles) -> None:
+async def test_a_log_is_followed_over_a_rotation_to_its_end(
+    tmp_path: Path, files: PodFiles
+) -> None:
     got: list[bytes] = []
 
     async def follow() -> None:
@@ -109,16 +126,25 @@ async def test_a_pod_that_waits_has_no_log_and_says_why(tmp_path: Path) -> None:
         await nodes.program("strange", "", container={"image": "acme/spark", "command": None})
         await nodes.state("strange", "waiting", "ImageNotAvailable")
 
-        with pytest.raises(BadRequest, match="is waiting to start: The image acme/spark stands for no program"):
+        with pytest.raises(
+            BadRequest, match="is waiting to start: The image acme/spark stands for no program"
+        ):
             await nodes.log("strange")
 
 
 async def test_a_log_is_followed_through_the_api(tmp_path: Path) -> None:
     async with node_cluster(tmp_path) as nodes:
-        await nodes.program("talking", "i=0; while :; do i=$((i+1)); echo line $i; sleep 0.05; done")
+        await nodes.program(
+            "talking", "i=0; while :; do i=$((i+1)); echo line $i; sleep 0.05; done"
+        )
         await nodes.says("talking", "line 1")
 
-        async with nodes.cluster.stream(PODS.path("default", "talking", "log"), query={"follow": "true"}) as content, timeout(10):
+        async with (
+            nodes.cluster.stream(
+                PODS.path("default", "talking", "log"), query={"follow": "true"}
+            ) as content,
+            timeout(10),
+        ):
             lines = [await content.readline() for _ in range(20)]
 
         assert lines == [f"line {number}\n".encode() for number in range(1, 21)]

@@ -24,7 +24,10 @@ async def test_a_pod_runs_at_an_address_of_its_own_and_says_so(tmp_path: Path) -
         assert one["status"]["phase"] == "Running"
         assert one["status"]["podIP"].startswith("127.")
         assert one["status"]["podIP"] != two["status"]["podIP"]
-        assert {name: condition(one, name) for name in ("PodScheduled", "Initialized", "ContainersReady")} == {
+        assert {
+            name: condition(one, name)
+            for name in ("PodScheduled", "Initialized", "ContainersReady")
+        } == {
             "PodScheduled": "True",
             "Initialized": "True",
             "ContainersReady": "True",
@@ -50,9 +53,14 @@ async def ready_node(nodes: NodeCluster) -> bool:
     return condition(await nodes.cluster.get(NODES, "local") | {}, "Ready") == "True"
 
 
-async def test_a_program_that_ends_is_started_again_and_its_exit_code_and_log_are_kept(tmp_path: Path) -> None:
+async def test_a_program_that_ends_is_started_again_and_its_exit_code_and_log_are_kept(
+    tmp_path: Path,
+) -> None:
     async with node_cluster(tmp_path, first_pause=0.5) as nodes:
-        await nodes.program("crashing", f"echo run $(ls {tmp_path}/count* | wc -l); touch {tmp_path}/count$$$$; exit 3")
+        await nodes.program(
+            "crashing",
+            f"echo run $(ls {tmp_path}/count* | wc -l); touch {tmp_path}/count$$$$; exit 3",
+        )
 
         waiting = await nodes.state("crashing", "waiting", "CrashLoopBackOff")
         ended = await nodes.state("crashing", "terminated", "Error", last=True)
@@ -66,8 +74,12 @@ async def test_a_program_that_ends_is_started_again_and_its_exit_code_and_log_ar
         assert await nodes.until(lambda: nodes.events("BackOff"))
 
 
-@pytest.mark.parametrize(("code", "phase", "reason"), [(0, "Succeeded", "Completed"), (7, "Failed", "Error")])
-async def test_a_pod_that_is_not_to_be_restarted_ends(tmp_path: Path, code: int, phase: str, reason: str) -> None:
+@pytest.mark.parametrize(
+    ("code", "phase", "reason"), [(0, "Succeeded", "Completed"), (7, "Failed", "Error")]
+)
+async def test_a_pod_that_is_not_to_be_restarted_ends(
+    tmp_path: Path, code: int, phase: str, reason: str
+) -> None:
     async with node_cluster(tmp_path) as nodes:
         await nodes.program("once", f"echo oh no; exit {code}", restartPolicy="Never")
 
@@ -75,7 +87,9 @@ async def test_a_pod_that_is_not_to_be_restarted_ends(tmp_path: Path, code: int,
         pod = await nodes.until(lambda: in_phase(nodes, "once", phase))
 
         assert (ended["exitCode"], ended["reason"]) == (code, reason)
-        assert pod["status"].get("message", "") == ("main ended with exit code 7: oh no" if code else "")
+        assert pod["status"].get("message", "") == (
+            "main ended with exit code 7: oh no" if code else ""
+        )
         assert condition(pod, "Ready") == "False"
 
 
@@ -86,7 +100,10 @@ async def in_phase(nodes: NodeCluster, name: str, phase: str) -> dict[str, Any] 
 
 async def test_a_deleted_pod_is_asked_to_end_first(tmp_path: Path) -> None:
     async with node_cluster(tmp_path) as nodes:
-        await nodes.program("polite", f"trap 'echo bye > {tmp_path}/said; exit 0' TERM; echo up; while :; do sleep 0.1; done")
+        await nodes.program(
+            "polite",
+            f"trap 'echo bye > {tmp_path}/said; exit 0' TERM; echo up; while :; do sleep 0.1; done",
+        )
         await nodes.says("polite", "up")
 
         await nodes.delete("polite")
@@ -98,9 +115,7 @@ async def test_a_deleted_pod_is_asked_to_end_first(tmp_path: Path) -> None:
 
 async def test_what_does_not_end_in_its_grace_is_killed_with_all_it_started(tmp_path: Path) -> None:
     async with node_cluster(tmp_path) as nodes:
-        script = (
-            f"trap '' TERM; setsid sleep 300 & echo $! > {tmp_path}/child; sh -c 'trap \"\" TERM; sleep 301' & echo up; wait; sleep 302"
-        )
+        script = f"trap '' TERM; setsid sleep 300 & echo $! > {tmp_path}/child; sh -c 'trap \"\" TERM; sleep 301' & echo up; wait; sleep 302"
         await nodes.program("stubborn", script)
         await nodes.says("stubborn", "up")
         child = psutil.Process(int((tmp_path / "child").read_text()))
@@ -112,11 +127,15 @@ async def test_what_does_not_end_in_its_grace_is_killed_with_all_it_started(tmp_
         assert 1.0 <= time.monotonic() - began < 6.0
         assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
         assert not [
-            process for process in psutil.process_iter(["cmdline"]) if process.info["cmdline"] in (["sleep", "301"], ["sleep", "302"])
+            process
+            for process in psutil.process_iter(["cmdline"])
+            if process.info["cmdline"] in (["sleep", "301"], ["sleep", "302"])
         ]
 
 
-async def test_nothing_of_our_environment_is_found_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_nothing_of_our_environment_is_found_inside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("A_SECRET_OF_OURS", "not-for-workspaces")
     monkeypatch.setenv("JUPYTER_TOKEN", "not-for-workspaces")
     async with node_cluster(tmp_path) as nodes:
@@ -142,17 +161,23 @@ async def test_nothing_of_our_environment_is_found_inside(tmp_path: Path, monkey
 
         assert "not-for-workspaces" not in log
         assert found["JUPYTER_WORKSPACE"] == "default/dora"
-        assert found["GREETING"] == "/workspace/connect/default/dora/lab/api $(NB_PREFIX) $(UNKNOWN)"
+        assert (
+            found["GREETING"] == "/workspace/connect/default/dora/lab/api $(NB_PREFIX) $(UNKNOWN)"
+        )
         assert found["TOKEN"] == "the-workspace's-own"
         assert found["WHERE"] == (await nodes.pod("dora-0"))["status"]["podIP"]
-        assert str(tmp_path) in found["TMPDIR"] or Path(found["TMPDIR"]).name.startswith("jw-")  # where that is too long for sockets
+        assert str(tmp_path) in found["TMPDIR"] or Path(found["TMPDIR"]).name.startswith(
+            "jw-"
+        )  # where that is too long for sockets
         assert found["HOME"].startswith(str(tmp_path))
         assert {"PATH", "LANG", "TERM"} <= found.keys()
 
 
 async def test_an_image_that_means_nothing_here_waits_and_says_what_to_do(tmp_path: Path) -> None:
     async with node_cluster(tmp_path) as nodes:
-        await nodes.program("strange", "", container={"image": "ghcr.io/acme/spark:3", "command": None})
+        await nodes.program(
+            "strange", "", container={"image": "ghcr.io/acme/spark:3", "command": None}
+        )
 
         waiting = await nodes.state("strange", "waiting", "ImageNotAvailable")
 
@@ -175,7 +200,9 @@ async def test_a_missing_secret_is_waited_for(tmp_path: Path) -> None:
 
 
 async def test_starts_at_once_are_bounded(tmp_path: Path) -> None:
-    probe = {"readinessProbe": {"tcpSocket": {"port": 1}, "periodSeconds": 1, "failureThreshold": 100}}
+    probe = {
+        "readinessProbe": {"tcpSocket": {"port": 1}, "periodSeconds": 1, "failureThreshold": 100}
+    }
     async with node_cluster(tmp_path, starts=1) as nodes:
         await nodes.program("first", "exec sleep 60", container=probe)
         await nodes.state("first", "running")
@@ -188,10 +215,16 @@ async def test_starts_at_once_are_bounded(tmp_path: Path) -> None:
         assert "Waiting for its turn" in waiting["message"]
 
 
-async def test_a_program_that_needs_more_memory_than_it_may_is_killed_and_the_reason_told(tmp_path: Path) -> None:
+async def test_a_program_that_needs_more_memory_than_it_may_is_killed_and_the_reason_told(
+    tmp_path: Path,
+) -> None:
     async with node_cluster(tmp_path, scan_seconds=0.2) as nodes:
-        script = f"exec {sys.executable} -c 'import time; kept = bytearray(200_000_000); time.sleep(60)'"
-        await nodes.program("hungry", script, container={"resources": {"limits": {"memory": "100Mi"}}})
+        script = (
+            f"exec {sys.executable} -c 'import time; kept = bytearray(200_000_000); time.sleep(60)'"
+        )
+        await nodes.program(
+            "hungry", script, container={"resources": {"limits": {"memory": "100Mi"}}}
+        )
 
         ended = await nodes.state("hungry", "terminated", "OOMKilled", last=True)
 
@@ -221,7 +254,11 @@ async def test_readiness_follows_the_probe(tmp_path: Path) -> None:
         container = {
             "ports": [{"containerPort": 8080, "name": "web"}],
             "env": [{"name": "ADDRESS", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}],
-            "readinessProbe": {"httpGet": {"port": "web", "path": "/ok"}, "periodSeconds": 1, "failureThreshold": 1},
+            "readinessProbe": {
+                "httpGet": {"port": "web", "path": "/ok"},
+                "periodSeconds": 1,
+                "failureThreshold": 1,
+            },
         }
         await nodes.program("web", serve, container=container)
         await nodes.ready("web")
@@ -240,7 +277,9 @@ async def not_ready(nodes: NodeCluster, name: str) -> bool:
 
 
 async def test_a_program_that_fails_its_liveness_probe_is_started_again(tmp_path: Path) -> None:
-    container = {"livenessProbe": {"tcpSocket": {"port": 1}, "periodSeconds": 1, "failureThreshold": 1}}
+    container = {
+        "livenessProbe": {"tcpSocket": {"port": 1}, "periodSeconds": 1, "failureThreshold": 1}
+    }
     async with node_cluster(tmp_path) as nodes:
         await nodes.program("stuck", "exec sleep 60", container=container)
 
@@ -256,7 +295,13 @@ async def test_init_containers_run_first_and_in_order(tmp_path: Path) -> None:
         mount = {"volumeMounts": [{"name": "scratch", "mountPath": "/scratch"}]}
         write = 'echo {} >> "$JUPYTER_WORKSPACE_ROOT/scratch/order"'
         steps = [
-            {"name": name, "image": "local", "command": ["/bin/sh", "-c", write.format(name)], **mount} for name in ("first", "second")
+            {
+                "name": name,
+                "image": "local",
+                "command": ["/bin/sh", "-c", write.format(name)],
+                **mount,
+            }
+            for name in ("first", "second")
         ]
         await nodes.program(
             "prepared",
@@ -268,10 +313,15 @@ async def test_init_containers_run_first_and_in_order(tmp_path: Path) -> None:
 
         assert await nodes.says("prepared", "done") == "first\nsecond\ndone\n"
         pod = await nodes.ready("prepared")
-        assert [found["state"]["terminated"]["exitCode"] for found in pod["status"]["initContainerStatuses"]] == [0, 0]
+        assert [
+            found["state"]["terminated"]["exitCode"]
+            for found in pod["status"]["initContainerStatuses"]
+        ] == [0, 0]
 
 
-async def test_a_pod_that_is_not_to_be_restarted_fails_with_its_init_container(tmp_path: Path) -> None:
+async def test_a_pod_that_is_not_to_be_restarted_fails_with_its_init_container(
+    tmp_path: Path,
+) -> None:
     async with node_cluster(tmp_path) as nodes:
         step = {"name": "first", "image": "local", "command": ["/bin/sh", "-c", "exit 4"]}
         await nodes.program("unprepared", "sleep 60", restartPolicy="Never", initContainers=[step])
@@ -282,7 +332,9 @@ async def test_a_pod_that_is_not_to_be_restarted_fails_with_its_init_container(t
 
 
 @pytest.mark.parametrize("namespaces", [None, False])
-async def test_files_of_secrets_and_config_maps_appear(tmp_path: Path, namespaces: bool | None) -> None:
+async def test_files_of_secrets_and_config_maps_appear(
+    tmp_path: Path, namespaces: bool | None
+) -> None:
     async with node_cluster(tmp_path, namespaces=namespaces) as nodes:
         await nodes.secret("keys", **{"id": "private"})
         await nodes.make(CONFIG_MAPS, "settings", data={"a.conf": "x=1", "b.conf": "y=2"})
@@ -292,23 +344,37 @@ async def test_files_of_secrets_and_config_maps_appear(tmp_path: Path, namespace
                 "name": "all",
                 "projected": {
                     "sources": [
-                        {"configMap": {"name": "settings", "items": [{"key": "b.conf", "path": "deep/b"}]}},
-                        {"downwardAPI": {"items": [{"path": "name", "fieldRef": {"fieldPath": "metadata.name"}}]}},
+                        {
+                            "configMap": {
+                                "name": "settings",
+                                "items": [{"key": "b.conf", "path": "deep/b"}],
+                            }
+                        },
+                        {
+                            "downwardAPI": {
+                                "items": [
+                                    {"path": "name", "fieldRef": {"fieldPath": "metadata.name"}}
+                                ]
+                            }
+                        },
                     ]
                 },
             },
         ]
-        mounts = [{"name": "keys", "mountPath": "/etc/keys-of-test"}, {"name": "all", "mountPath": "/opt/all-of-test"}]
-        script = (
-            'cd "$JUPYTER_WORKSPACE_ROOT"/; cat etc/keys-of-test/id opt/all-of-test/deep/b opt/all-of-test/name; echo " done"; sleep 60'
-        )
+        mounts = [
+            {"name": "keys", "mountPath": "/etc/keys-of-test"},
+            {"name": "all", "mountPath": "/opt/all-of-test"},
+        ]
+        script = 'cd "$JUPYTER_WORKSPACE_ROOT"/; cat etc/keys-of-test/id opt/all-of-test/deep/b opt/all-of-test/name; echo " done"; sleep 60'
         await nodes.program("reading", script, container={"volumeMounts": mounts}, volumes=volumes)
 
         assert await nodes.says("reading", "done") == "privatey=2reading done\n"
         assert not Path("/etc/keys-of-test").exists()
 
 
-async def test_pods_share_one_address_where_there_is_only_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_pods_share_one_address_where_there_is_only_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("JUPYTER_WORKSPACES_ONE_ADDRESS", "1")
     async with node_cluster(tmp_path) as nodes:
         container = {"ports": [{"containerPort": 8888}]}
@@ -317,7 +383,9 @@ async def test_pods_share_one_address_where_there_is_only_one(tmp_path: Path, mo
 
         pods = [await nodes.ready("one"), await nodes.ready("two")]
 
-        ports = {pod["metadata"]["annotations"]["jupyter-workspaces/local-port.8888"] for pod in pods}
+        ports = {
+            pod["metadata"]["annotations"]["jupyter-workspaces/local-port.8888"] for pod in pods
+        }
         assert [pod["status"]["podIP"] for pod in pods] == ["127.0.0.1", "127.0.0.1"]
         assert len(ports) == 2
 
@@ -325,7 +393,9 @@ async def test_pods_share_one_address_where_there_is_only_one(tmp_path: Path, mo
 async def test_a_port_that_somebody_else_took_is_replaced_by_another(tmp_path: Path) -> None:
     async with node_cluster(tmp_path, first_pause=0.1) as nodes:
         container = {"ports": [{"containerPort": 8888}]}
-        await nodes.program("lab", f"while ! test -e {tmp_path}/end; do sleep 0.05; done", container=container)
+        await nodes.program(
+            "lab", f"while ! test -e {tmp_path}/end; do sleep 0.05; done", container=container
+        )
         pod = await nodes.ready("lab")
         with socket.create_server((pod["status"]["podIP"], 8888)):
             (tmp_path / "end").touch()
@@ -349,7 +419,12 @@ async def test_a_pod_deleted_while_it_starts_leaves_nothing(tmp_path: Path) -> N
             await nodes.gone(f"short-{number}")
 
         started = (tmp_path / "pids").read_text().split() if (tmp_path / "pids").exists() else []
-        assert not [pid for pid in started if psutil.pid_exists(int(pid)) and psutil.Process(int(pid)).status() != psutil.STATUS_ZOMBIE]
+        assert not [
+            pid
+            for pid in started
+            if psutil.pid_exists(int(pid))
+            and psutil.Process(int(pid)).status() != psutil.STATUS_ZOMBIE
+        ]
         assert not list((tmp_path / "pods").glob("*"))
 
 

@@ -20,7 +20,11 @@ ADDRESS = {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.pod
 async def unready(nodes: NodeCluster, name: str, words: str) -> str:
     async def found() -> str | None:
         for one in (await nodes.pod(name))["status"].get("conditions") or ():
-            if one["type"] == "Ready" and one["status"] == "False" and words in one.get("message", ""):
+            if (
+                one["type"] == "Ready"
+                and one["status"] == "False"
+                and words in one.get("message", "")
+            ):
                 return str(one["message"])
         return None
 
@@ -36,9 +40,20 @@ async def told(nodes: NodeCluster, reason: str) -> str:
 
 
 async def test_an_exec_probe_decides_when_a_pod_is_ready(tmp_path: Path) -> None:
-    probe = {"exec": {"command": ["sh", "-c", 'test -f "$HOME/ready" || { echo "not yet there" >&2; exit 3; }']}, "periodSeconds": 1}
+    probe = {
+        "exec": {
+            "command": [
+                "sh",
+                "-c",
+                'test -f "$HOME/ready" || { echo "not yet there" >&2; exit 3; }',
+            ]
+        },
+        "periodSeconds": 1,
+    }
     async with node_cluster(tmp_path) as nodes:
-        await nodes.program("p", "sleep 600", container={"readinessProbe": probe | {"failureThreshold": 1}})
+        await nodes.program(
+            "p", "sleep 600", container={"readinessProbe": probe | {"failureThreshold": 1}}
+        )
         await unready(nodes, "p", "the command sh ended with exit code 3: not yet there")
 
         await execute(nodes.cluster, "default", "p", "main", ["sh", "-c", 'touch "$HOME/ready"'])
@@ -51,11 +66,18 @@ async def test_a_probe_whose_program_is_missing_says_so_on_the_pod(tmp_path: Pat
     async with node_cluster(tmp_path) as nodes:
         await nodes.program("p", "sleep 600", container={"readinessProbe": probe})
 
-        assert "Install it on this computer" in await unready(nodes, "p", "no-such-program cannot run here")
+        assert "Install it on this computer" in await unready(
+            nodes, "p", "no-such-program cannot run here"
+        )
 
 
 async def test_an_exec_probe_that_takes_too_long_has_failed(tmp_path: Path) -> None:
-    probe = {"exec": {"command": ["sleep", "600"]}, "periodSeconds": 1, "failureThreshold": 1, "timeoutSeconds": 1}
+    probe = {
+        "exec": {"command": ["sleep", "600"]},
+        "periodSeconds": 1,
+        "failureThreshold": 1,
+        "timeoutSeconds": 1,
+    }
     async with node_cluster(tmp_path) as nodes:
         await nodes.program("p", "sleep 600", container={"readinessProbe": probe})
 
@@ -63,7 +85,11 @@ async def test_an_exec_probe_that_takes_too_long_has_failed(tmp_path: Path) -> N
 
 
 async def test_an_exec_liveness_probe_restarts_a_program(tmp_path: Path) -> None:
-    probe = {"exec": {"command": ["test", "-f", "/no/such/file"]}, "periodSeconds": 1, "failureThreshold": 2}
+    probe = {
+        "exec": {"command": ["test", "-f", "/no/such/file"]},
+        "periodSeconds": 1,
+        "failureThreshold": 2,
+    }
     async with node_cluster(tmp_path, first_pause=0.1) as nodes:
         await nodes.program("p", "sleep 600", container={"livenessProbe": probe})
 
@@ -77,28 +103,42 @@ async def test_an_exec_liveness_probe_restarts_a_program(tmp_path: Path) -> None
 async def test_a_liveness_probe_that_cannot_run_here_ends_no_program(tmp_path: Path) -> None:
     probe = {"exec": {"command": ["no-such-program"]}, "periodSeconds": 1, "failureThreshold": 1}
     async with node_cluster(tmp_path) as nodes:
-        await nodes.program("p", "sleep 600", container={"livenessProbe": probe, "startupProbe": probe})
+        await nodes.program(
+            "p", "sleep 600", container={"livenessProbe": probe, "startupProbe": probe}
+        )
 
         assert "no-such-program cannot run here" in await told(nodes, "ProbeNotPossible")
         assert (await nodes.ready("p"))["status"]["containerStatuses"][0]["restartCount"] == 0
 
 
 @pytest.mark.parametrize("one_address", [False, True])
-async def test_localhost_in_a_probe_is_the_pod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_address: bool) -> None:
+async def test_localhost_in_a_probe_is_the_pod(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_address: bool
+) -> None:
     if one_address:
         monkeypatch.setenv("JUPYTER_WORKSPACES_ONE_ADDRESS", "1")
     fetch = "import urllib.request as u; u.urlopen('http://localhost:8888/')"
     container = {
         "env": [ADDRESS],
         "ports": [{"containerPort": 8888, "name": "web"}],
-        "startupProbe": {"httpGet": {"host": "localhost", "port": "web"}, "periodSeconds": 1, "failureThreshold": 30},
+        "startupProbe": {
+            "httpGet": {"host": "localhost", "port": "web"},
+            "periodSeconds": 1,
+            "failureThreshold": 30,
+        },
         "livenessProbe": {"tcpSocket": {"host": "127.0.0.1", "port": 8888}, "periodSeconds": 1},
-        "readinessProbe": {"exec": {"command": [sys.executable, "-c", fetch]}, "periodSeconds": 1, "timeoutSeconds": 10},
+        "readinessProbe": {
+            "exec": {"command": [sys.executable, "-c", fetch]},
+            "periodSeconds": 1,
+            "timeoutSeconds": 10,
+        },
     }
     async with node_cluster(tmp_path) as nodes:
         port = "8888" if not one_address else "$REAL"
         find = f"REAL=$({sys.executable} -c \"import json,glob;print(json.load(open(glob.glob('{tmp_path}/pods/*/record.json')[0]))['ports']['8888'])\"); "
-        await nodes.program("p", (find if one_address else "") + SERVES.replace("8888", port), container=container)
+        await nodes.program(
+            "p", (find if one_address else "") + SERVES.replace("8888", port), container=container
+        )
 
         pod = await nodes.ready("p")
 
@@ -140,7 +180,11 @@ async def test_a_grpc_probe_asks_the_health_service(tmp_path: Path) -> None:
     probe = {"grpc": {"port": 8888, "service": "lab"}, "periodSeconds": 1, "failureThreshold": 1}
     container = {"env": [ADDRESS], "ports": [{"containerPort": 8888}], "readinessProbe": probe}
     async with node_cluster(tmp_path) as nodes:
-        await nodes.program("p", f"exec {sys.executable} {tmp_path}/health.py {tmp_path}/serving", container=container)
+        await nodes.program(
+            "p",
+            f"exec {sys.executable} {tmp_path}/health.py {tmp_path}/serving",
+            container=container,
+        )
         await unready(nodes, "p", "the gRPC health service says NOT_SERVING")
 
         (tmp_path / "serving").touch()

@@ -22,11 +22,21 @@ class Shim:
     """One run of the shim in a directory of its own."""
 
     def __init__(
-        self, work: Path, script: str, *, prefix: tuple[str, ...] = (), shim: Path = SHIM, python: str = sys.executable, **plan: Any
+        self,
+        work: Path,
+        script: str,
+        *,
+        prefix: tuple[str, ...] = (),
+        shim: Path = SHIM,
+        python: str = sys.executable,
+        **plan: Any,
     ):
         self.directory = work
         self.process = subprocess.Popen(
-            [*prefix, python, "-I", "-S", str(shim)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+            [*prefix, python, "-I", "-S", str(shim)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
         )
         job = {
             "command": ["/bin/sh", "-c", script],
@@ -69,8 +79,12 @@ def until(condition: Any) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize(("script", "code", "number"), [("exit 0", 0, None), ("exit 3", 3, None), ("kill -9 $$", 137, 9)])
-def test_the_exit_code_is_written(tmp_path: Path, script: str, code: int, number: int | None) -> None:
+@pytest.mark.parametrize(
+    ("script", "code", "number"), [("exit 0", 0, None), ("exit 3", 3, None), ("kill -9 $$", 137, 9)]
+)
+def test_the_exit_code_is_written(
+    tmp_path: Path, script: str, code: int, number: int | None
+) -> None:
     shim = Shim(tmp_path, script)
 
     ended = shim.wait()
@@ -89,7 +103,9 @@ def test_the_exit_code_is_written(tmp_path: Path, script: str, code: int, number
         ("kill -9 $$", None, False),
     ],
 )
-def test_what_the_kernel_killed_for_its_memory_is_told(tmp_path: Path, script: str, events: str | None, killed: bool) -> None:
+def test_what_the_kernel_killed_for_its_memory_is_told(
+    tmp_path: Path, script: str, events: str | None, killed: bool
+) -> None:
     """The files are those of a control group; here a plain directory holds them."""
     group = tmp_path / "group"
     group.mkdir()
@@ -129,7 +145,11 @@ def test_both_streams_are_kept_line_by_line_with_their_time(tmp_path: Path) -> N
 
     log = (tmp_path / "1.log").read_text().splitlines()
 
-    assert sorted(line.split(" ", 1)[1] for line in log) == ["stderr F err", "stdout F no end", "stdout F out"]
+    assert sorted(line.split(" ", 1)[1] for line in log) == [
+        "stderr F err",
+        "stdout F no end",
+        "stdout F out",
+    ]
     assert all(len(line.split(" ")[0]) == len("2026-01-01T00:00:00.000000000Z") for line in log)
 
 
@@ -163,7 +183,10 @@ def test_a_signal_reaches_the_program_and_all_of_its_group(tmp_path: Path) -> No
 
 
 def test_what_the_program_leaves_behind_is_killed_and_reaped(tmp_path: Path) -> None:
-    shim = Shim(tmp_path, "setsid sh -c 'sleep 300 & echo $! > child; wait' & while ! test -s child; do sleep 0.02; done; exit 0")
+    shim = Shim(
+        tmp_path,
+        "setsid sh -c 'sleep 300 & echo $! > child; wait' & while ! test -s child; do sleep 0.02; done; exit 0",
+    )
     until(lambda: (tmp_path / "child").exists() and (tmp_path / "child").read_text().strip())
     child = int((tmp_path / "child").read_text())
 
@@ -173,7 +196,9 @@ def test_what_the_program_leaves_behind_is_killed_and_reaped(tmp_path: Path) -> 
 
 
 def test_orphans_are_reaped_while_the_program_runs(tmp_path: Path) -> None:
-    shim = Shim(tmp_path, "(sh -c 'echo $$ > orphan' &) ; while ! test -e stop; do sleep 0.02; done")
+    shim = Shim(
+        tmp_path, "(sh -c 'echo $$ > orphan' &) ; while ! test -e stop; do sleep 0.02; done"
+    )
     until(lambda: (tmp_path / "orphan").exists() and (tmp_path / "orphan").read_text().strip())
     orphan = int((tmp_path / "orphan").read_text())
 
@@ -195,12 +220,18 @@ def test_the_program_dies_with_its_shim(tmp_path: Path) -> None:
 
 
 def test_nothing_of_the_shims_own_reaches_the_program(tmp_path: Path) -> None:
-    shim = Shim(tmp_path, "env; ls /proc/self/fd | wc -l", environment={"PATH": "/usr/bin:/bin", "MINE": "1"})
+    shim = Shim(
+        tmp_path,
+        "env; ls /proc/self/fd | wc -l",
+        environment={"PATH": "/usr/bin:/bin", "MINE": "1"},
+    )
     shim.wait()
 
     names = {text.partition("=")[0] for _, _, text in shim.lines if "=" in text}
     assert names <= {"PATH", "MINE", "PWD", "OLDPWD", "SHLVL", "_"}
-    assert shim.lines[-1][2].strip() in ("4", "5"), "stdin, stdout, stderr and what ls itself opened"
+    assert shim.lines[-1][2].strip() in ("4", "5"), (
+        "stdin, stdout, stderr and what ls itself opened"
+    )
 
 
 def test_volumes_are_mounted_for_a_user_without_rights(tmp_path: Path) -> None:
@@ -221,7 +252,11 @@ def test_volumes_are_mounted_for_a_user_without_rights(tmp_path: Path) -> None:
         if os.geteuid() == 0:
             for path in (work, *work.rglob("*")):
                 os.chown(path, 65534, 65534)
-        probe = subprocess.run([*prefix, python, "-I", "-S", str(shim), "--probe", str(work / "staging")], capture_output=True, text=True)
+        probe = subprocess.run(
+            [*prefix, python, "-I", "-S", str(shim), "--probe", str(work / "staging")],
+            capture_output=True,
+            text=True,
+        )
         if probe.stdout.strip() != "user":
             pytest.skip("this system gives its users no user namespaces")
         steps = [
@@ -230,7 +265,12 @@ def test_volumes_are_mounted_for_a_user_without_rights(tmp_path: Path) -> None:
             {"do": "directory", "path": "/data-of-test"},
             {"do": "directory", "path": "/home/jovyan-of-test"},
             {"do": "bind", "path": "/data-of-test", "source": str(work / "data"), "readOnly": True},
-            {"do": "bind", "path": "/home/jovyan-of-test", "source": str(work / "home"), "readOnly": False},
+            {
+                "do": "bind",
+                "path": "/home/jovyan-of-test",
+                "source": str(work / "home"),
+                "readOnly": False,
+            },
         ]
         running = Shim(
             work,

@@ -22,7 +22,9 @@ LOG = """\
 
 
 @asynccontextmanager
-async def simulated(directory: Path, ready_after: float = 0.0, logs: PodLogReader | None = None) -> AsyncIterator[NodeCluster]:
+async def simulated(
+    directory: Path, ready_after: float = 0.0, logs: PodLogReader | None = None
+) -> AsyncIterator[NodeCluster]:
     async with node_cluster(directory, agent=False, logs=logs) as nodes:
         task = asyncio.create_task(SimulatedNode(nodes.cluster, ready_after).run())
         try:
@@ -34,7 +36,9 @@ async def simulated(directory: Path, ready_after: float = 0.0, logs: PodLogReade
 
 
 async def place(nodes: NodeCluster, name: str, containers: int = 1) -> None:
-    described = [{"name": f"c{number}", "image": "registry.example/none:1"} for number in range(containers)]
+    described = [
+        {"name": f"c{number}", "image": "registry.example/none:1"} for number in range(containers)
+    ]
     await nodes.make(PODS, name, spec={"nodeName": "simulated", "containers": described})
 
 
@@ -44,7 +48,9 @@ async def test_a_pod_is_running_and_ready_and_gone_when_it_is_deleted(tmp_path: 
         pod = await nodes.ready("a")
 
         assert pod["status"]["phase"] == "Running"
-        assert [one["state"]["running"]["startedAt"] != "" for one in pod["status"]["containerStatuses"]] == [True, True]
+        assert [
+            one["state"]["running"]["startedAt"] != "" for one in pod["status"]["containerStatuses"]
+        ] == [True, True]
         assert pod["status"]["podIP"].startswith("127.")
         await nodes.delete("a", grace_seconds=30)
         await nodes.gone("a")
@@ -76,7 +82,10 @@ async def test_every_container_has_the_log_of_the_file(tmp_path: Path) -> None:
         await nodes.ready("a")
 
         assert await nodes.log("a") == "line 5\nline 6\nline 7\n"
-        assert await nodes.log("a", tailLines="1", timestamps="true") == "2026-01-02T03:04:07.000000001Z line 7\n"
+        assert (
+            await nodes.log("a", tailLines="1", timestamps="true")
+            == "2026-01-02T03:04:07.000000001Z line 7\n"
+        )
         assert await nodes.log("a", sinceTime="2026-01-02T03:04:06Z") == "line 6\nline 7\n"
         with pytest.raises(BadRequest, match="previous terminated container"):
             await nodes.log("a", previous="true")

@@ -28,7 +28,9 @@ PORT = 8888
 class SpdyClient:
     """`said` collects what came by stream, `ended` those that ended, `pings` the numbers that came back."""
 
-    def __init__(self, status: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, status: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         self.status, self._reader, self._writer = status, reader, writer
         self._decoder, self._encoder = spdy.Decoder(), spdy.Encoder()
         self.said: dict[int, bytes] = {}
@@ -72,9 +74,13 @@ class SpdyClient:
 
 
 @asynccontextmanager
-async def asking(nodes: NodeCluster, path: str, query: list[tuple[str, str]], version: str) -> AsyncIterator[SpdyClient]:
+async def asking(
+    nodes: NodeCluster, path: str, query: list[tuple[str, str]], version: str
+) -> AsyncIterator[SpdyClient]:
     address = urlsplit(nodes.url)
-    reader, writer = await asyncio.open_connection(address.hostname, address.port, ssl=nodes.cluster.endpoint.ssl_context)
+    reader, writer = await asyncio.open_connection(
+        address.hostname, address.port, ssl=nodes.cluster.endpoint.ssl_context
+    )
     head = (
         f"POST /api/v1/namespaces/default/pods/{path}?{urlencode(query)} HTTP/1.1\r\nHost: {address.netloc}\r\n"
         f"Authorization: Bearer {TOKEN}\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\nContent-Length: 0\r\n"
@@ -85,7 +91,11 @@ async def asking(nodes: NodeCluster, path: str, query: list[tuple[str, str]], ve
         answer = (await reader.readuntil(b"\r\n\r\n")).decode()
     status, *headers = answer.split("\r\n")
     if " 101 " in status:
-        assert {"Upgrade: SPDY/3.1", "Connection: Upgrade", f"X-Stream-Protocol-Version: {version}"} <= set(headers)
+        assert {
+            "Upgrade: SPDY/3.1",
+            "Connection: Upgrade",
+            f"X-Stream-Protocol-Version: {version}",
+        } <= set(headers)
     try:
         yield SpdyClient(status, reader, writer)
     finally:
@@ -93,9 +103,13 @@ async def asking(nodes: NodeCluster, path: str, query: list[tuple[str, str]], ve
 
 
 @asynccontextmanager
-async def with_pod(directory: Path, script: str = "echo ready; sleep 600") -> AsyncIterator[NodeCluster]:
+async def with_pod(
+    directory: Path, script: str = "echo ready; sleep 600"
+) -> AsyncIterator[NodeCluster]:
     async with node_cluster(directory) as nodes:
-        container = {"env": [{"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}]}
+        container = {
+            "env": [{"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}]
+        }
         await nodes.program("p", script, container=container)
         await nodes.says("p", "ready")
         yield nodes
@@ -104,7 +118,9 @@ async def with_pod(directory: Path, script: str = "echo ready; sleep 600") -> As
 async def test_a_command_tells_its_output_and_its_exit_code(tmp_path: Path) -> None:
     async with (
         with_pod(tmp_path) as nodes,
-        asking(nodes, "p/exec", command("sh", "-c", "echo out; echo err >&2; exit 3"), COMMANDS) as client,
+        asking(
+            nodes, "p/exec", command("sh", "-c", "echo out; echo err >&2; exit 3"), COMMANDS
+        ) as client,
     ):
         for stream, kind in ((1, "error"), (3, "stdout"), (5, "stderr")):
             await client.open(stream, streamtype=kind)
@@ -112,13 +128,17 @@ async def test_a_command_tells_its_output_and_its_exit_code(tmp_path: Path) -> N
 
         assert client.taken == {1, 3, 5}
         assert (client.said[3], client.said[5]) == (b"out\n", b"err\n")
-        assert json.loads(client.said[1])["details"]["causes"] == [{"reason": "ExitCode", "message": "3"}]
+        assert json.loads(client.said[1])["details"]["causes"] == [
+            {"reason": "ExitCode", "message": "3"}
+        ]
 
 
 async def test_standard_input_has_an_end(tmp_path: Path) -> None:
     async with (
         with_pod(tmp_path) as nodes,
-        asking(nodes, "p/exec", command("tr", "a-z", "A-Z", stdin=True, stderr=False), COMMANDS) as client,
+        asking(
+            nodes, "p/exec", command("tr", "a-z", "A-Z", stdin=True, stderr=False), COMMANDS
+        ) as client,
     ):
         for stream, kind in ((1, "error"), (3, "stdin"), (5, "stdout")):
             await client.open(stream, streamtype=kind)
@@ -133,7 +153,10 @@ async def test_standard_input_has_an_end(tmp_path: Path) -> None:
 
 
 async def test_a_stream_that_has_no_meaning_is_refused(tmp_path: Path) -> None:
-    async with with_pod(tmp_path) as nodes, asking(nodes, "p/exec", command("true", stderr=False), COMMANDS) as client:
+    async with (
+        with_pod(tmp_path) as nodes,
+        asking(nodes, "p/exec", command("true", stderr=False), COMMANDS) as client,
+    ):
         for stream, kind in ((1, "strange"), (3, "error"), (5, "error"), (7, "stdout")):
             await client.open(stream, streamtype=kind)
         await client.until_ended(3, 7)
@@ -144,7 +167,9 @@ async def test_a_stream_that_has_no_meaning_is_refused(tmp_path: Path) -> None:
 async def test_a_client_that_goes_ends_its_command(tmp_path: Path) -> None:
     mark = f"8{os.getpid()}"
     async with with_pod(tmp_path) as nodes:
-        async with asking(nodes, "p/exec", command("sh", "-c", f"echo on; exec sleep {mark}"), COMMANDS) as client:
+        async with asking(
+            nodes, "p/exec", command("sh", "-c", f"echo on; exec sleep {mark}"), COMMANDS
+        ) as client:
             for stream, kind in ((1, "error"), (3, "stdout"), (5, "stderr")):
                 await client.open(stream, streamtype=kind)
             await client.until_said(3, b"on")
@@ -161,7 +186,10 @@ async def test_a_client_that_goes_ends_its_command(tmp_path: Path) -> None:
 
 
 async def test_what_is_no_spdy_ends_its_connection_alone(tmp_path: Path) -> None:
-    async with with_pod(tmp_path) as nodes, asking(nodes, "p/exec", command("true"), COMMANDS) as client:
+    async with (
+        with_pod(tmp_path) as nodes,
+        asking(nodes, "p/exec", command("true"), COMMANDS) as client,
+    ):
         await client.send(b"GET / HTTP/1.1\r\n\r\n" + bytes(1000))
         while await client.read():
             continue
@@ -169,8 +197,12 @@ async def test_what_is_no_spdy_ends_its_connection_alone(tmp_path: Path) -> None
         await nodes.state("p", "running")
 
 
-@pytest.mark.parametrize(("path", "version"), [("p/exec", "v9.channel.k8s.io"), ("p/portforward", COMMANDS)])
-async def test_streams_of_an_unknown_version_are_refused(tmp_path: Path, path: str, version: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "version"), [("p/exec", "v9.channel.k8s.io"), ("p/portforward", COMMANDS)]
+)
+async def test_streams_of_an_unknown_version_are_refused(
+    tmp_path: Path, path: str, version: str
+) -> None:
     async with with_pod(tmp_path) as nodes, asking(nodes, path, command("true"), version) as client:
         assert " 403 " in client.status
 
@@ -186,11 +218,19 @@ async def test_a_port_is_forwarded(tmp_path: Path) -> None:
         "    connection.sendall(connection.recv(100))\n"
         "    connection.close()\n"
     )
-    async with with_pod(tmp_path, f"exec {sys.executable} -u {echo}") as nodes, asking(nodes, "p/portforward", [], FORWARDS) as client:
+    async with (
+        with_pod(tmp_path, f"exec {sys.executable} -u {echo}") as nodes,
+        asking(nodes, "p/portforward", [], FORWARDS) as client,
+    ):
         for first, number in ((1, "0"), (5, "1")):  # two connections in one tunnel
             await client.open(first, streamtype="error", port=str(PORT), requestid=number)
             await client.open(first + 2, streamtype="data", port=str(PORT), requestid=number)
             await client.send(spdy.data_frame(first + 2, b"hello " + number.encode()))
             await client.until_ended(first, first + 2)
 
-        assert {stream: client.said[stream] for stream in (1, 3, 5, 7)} == {1: b"", 3: b"hello 0", 5: b"", 7: b"hello 1"}
+        assert {stream: client.said[stream] for stream in (1, 3, 5, 7)} == {
+            1: b"",
+            3: b"hello 0",
+            5: b"",
+            7: b"hello 1",
+        }

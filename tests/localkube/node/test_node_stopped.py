@@ -123,7 +123,9 @@ async def test_a_kinds_own_probe_wins(tmp_path: Path) -> None:
         assert "HTTP 401" in problem["message"]
 
 
-async def test_a_pod_that_is_no_workspace_is_ready_when_it_runs_as_on_any_cluster(tmp_path: Path) -> None:
+async def test_a_pod_that_is_no_workspace_is_ready_when_it_runs_as_on_any_cluster(
+    tmp_path: Path,
+) -> None:
     async with node_cluster(tmp_path) as nodes:
         ports = [{"name": f"http-{PORT}", "containerPort": PORT}]
         await nodes.program("one", "exec sleep 60", container={"ports": ports})
@@ -132,7 +134,9 @@ async def test_a_pod_that_is_no_workspace_is_ready_when_it_runs_as_on_any_cluste
 
 
 @pytest.mark.slow
-async def test_a_stopped_lab_is_not_ready_until_it_goes_on_and_shows_its_address_to_nobody(tmp_path: Path) -> None:
+async def test_a_stopped_lab_is_not_ready_until_it_goes_on_and_shows_its_address_to_nobody(
+    tmp_path: Path,
+) -> None:
     container = {"image": "jupyterlab", "command": None, "ports": [{"containerPort": PORT}]}
     async with node_cluster(tmp_path) as nodes:
         await nodes.program("one", "", container=container)

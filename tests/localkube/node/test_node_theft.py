@@ -29,19 +29,36 @@ while not os.path.exists(sys.argv[3]):
     time.sleep(0.02)
 HTTPServer((sys.argv[1], int(sys.argv[2])), SimpleHTTPRequestHandler).serve_forever()
 """
-HTTP = {"httpGet": {"port": PORT, "path": "/", "httpHeaders": [{"name": "Authorization", "value": "token secret"}]}}
+HTTP = {
+    "httpGet": {
+        "port": PORT,
+        "path": "/",
+        "httpHeaders": [{"name": "Authorization", "value": "token secret"}],
+    }
+}
 TCP = {"tcpSocket": {"port": PORT}}
 
 
 async def pod_that_listens_late(
-    nodes: NodeCluster, probe: dict[str, Any], program: str = PROGRAM, place: tuple[str, ...] = ("{address}", "{port}")
+    nodes: NodeCluster,
+    probe: dict[str, Any],
+    program: str = PROGRAM,
+    place: tuple[str, ...] = ("{address}", "{port}"),
 ) -> str:
     """A pod whose program listens once the file `go` is there. Its address."""
     script = nodes.directory / "program.py"
     script.write_text(program)
-    entry = {"image": "late", "command": [sys.executable, str(script), *place, str(nodes.directory / "go")]}
+    entry = {
+        "image": "late",
+        "command": [sys.executable, str(script), *place, str(nodes.directory / "go")],
+    }
     (nodes.directory / runtimes.MAPPING).write_text(yaml.safe_dump({"images": [entry]}))
-    main = {"image": "late", "command": None, "ports": [{"containerPort": PORT}], "readinessProbe": {**probe, "failureThreshold": 100}}
+    main = {
+        "image": "late",
+        "command": None,
+        "ports": [{"containerPort": PORT}],
+        "readinessProbe": {**probe, "failureThreshold": 100},
+    }
     await nodes.program("one", "", container=main)
     await nodes.state("one", "running")
     address: str = (await nodes.pod("one"))["status"]["podIP"]
@@ -64,7 +81,9 @@ socketserver.ThreadingUnixStreamServer(sys.argv[1], Says).serve_forever()
 
 
 @as_root
-async def test_a_gate_whose_address_is_taken_ends_its_program_which_gets_another_port(tmp_path: Path) -> None:
+async def test_a_gate_whose_address_is_taken_ends_its_program_which_gets_another_port(
+    tmp_path: Path,
+) -> None:
     async with node_cluster(tmp_path, first_pause=0.1) as nodes:
         address = await pod_that_listens_late(nodes, HTTP, UNIX_PROGRAM, ("{socket}",))
         with thief(address, PORT) as other:
@@ -74,7 +93,9 @@ async def test_a_gate_whose_address_is_taken_ends_its_program_which_gets_another
             _, taken = await asyncio.to_thread(other.stop)
 
         assert int(pod["metadata"]["annotations"][f"{LOCAL_PORT}{PORT}"]) != PORT
-        assert "Nothing can listen at this workspace's address" in await nodes.log("one", previous="true")
+        assert "Nothing can listen at this workspace's address" in await nodes.log(
+            "one", previous="true"
+        )
         assert taken == b""
 
 
@@ -86,7 +107,9 @@ async def says_so(nodes: NodeCluster) -> bool:
 
 @as_root
 @pytest.mark.parametrize("probe", [HTTP, TCP], ids=["http", "tcp"])
-async def test_a_thief_gets_no_byte_and_the_pod_takes_another_port(tmp_path: Path, probe: dict[str, Any]) -> None:
+async def test_a_thief_gets_no_byte_and_the_pod_takes_another_port(
+    tmp_path: Path, probe: dict[str, Any]
+) -> None:
     async with node_cluster(tmp_path, first_pause=0.1) as nodes:
         address = await pod_that_listens_late(nodes, probe)
         with thief(address, PORT) as other:
@@ -103,7 +126,10 @@ async def test_a_thief_gets_no_byte_and_the_pod_takes_another_port(tmp_path: Pat
             pod = await nodes.ready("one")
             port = int(pod["metadata"]["annotations"][f"{LOCAL_PORT}{PORT}"])
             assert port != PORT
-            async with aiohttp.ClientSession(connector=PeerConnector()) as session, session.get(f"http://{address}:{port}/") as answer:
+            async with (
+                aiohttp.ClientSession(connector=PeerConnector()) as session,
+                session.get(f"http://{address}:{port}/") as answer,
+            ):
                 assert answer.status == 200
             count, taken = await asyncio.to_thread(other.stop)
 

@@ -26,7 +26,9 @@ async def measured(directory: Path, **settings: Any):
 
         async def both() -> bool:
             found = (await nodes.cluster.raw("GET", f"{GROUP}/pods"))["items"]
-            return len(found) == 2 and any(one["containers"][0]["usage"]["cpu"] != "0n" for one in found)
+            return len(found) == 2 and any(
+                one["containers"][0]["usage"]["cpu"] != "0n" for one in found
+            )
 
         await nodes.until(both, "the figures of both pods")
         yield nodes
@@ -37,7 +39,11 @@ async def test_pods_tell_what_they_use(tmp_path: Path) -> None:
         found = await nodes.cluster.raw("GET", f"{GROUP}/namespaces/default/pods/p")
         usage = found["containers"][0]["usage"]
 
-        assert (found["kind"], found["window"], found["metadata"]["labels"]) == ("PodMetrics", "0.2s", {"app": "busy"})
+        assert (found["kind"], found["window"], found["metadata"]["labels"]) == (
+            "PodMetrics",
+            "0.2s",
+            {"app": "busy"},
+        )
         assert found["containers"][0]["name"] == "main"
         assert 0 < parse(usage["cpu"]) < 1.5
         assert parse(usage["memory"]) > 10**6
@@ -60,7 +66,9 @@ async def test_lists_obey_selectors_and_namespaces(tmp_path: Path) -> None:
 
 async def test_what_is_not_measured_is_not_found(tmp_path: Path) -> None:
     async with measured(tmp_path) as nodes:
-        with pytest.raises(NotFound, match=r'podmetrics\.metrics\.k8s\.io "default/none" not found'):
+        with pytest.raises(
+            NotFound, match=r'podmetrics\.metrics\.k8s\.io "default/none" not found'
+        ):
             await nodes.cluster.raw("GET", f"{GROUP}/namespaces/default/pods/none")
 
 
@@ -81,7 +89,11 @@ async def test_kubectl_shows_the_top(tmp_path: Path) -> None:
         kubectl = Kubectl(program, nodes, tmp_path)
         code, pods, complaint = await kubectl("top", "pods", "--containers")
         assert (code, complaint) == (0, "")
-        assert [line.split()[:2] for line in pods.splitlines()] == [["POD", "NAME"], ["p", "main"], ["q", "main"]]
+        assert [line.split()[:2] for line in pods.splitlines()] == [
+            ["POD", "NAME"],
+            ["p", "main"],
+            ["q", "main"],
+        ]
         code, nodes_shown, _ = await kubectl("top", "nodes")
         assert code == 0
         assert is_a_nodes_line(nodes_shown.splitlines()[1])

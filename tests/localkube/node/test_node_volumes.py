@@ -15,7 +15,9 @@ from jupyter_workspaces.localkube.node.waiting import Waiting
 Object = dict[str, Any]
 
 KIND = mounts.namespaces()
-needs_namespaces = pytest.mark.skipif(KIND is None, reason="this user can make no mount namespace here")
+needs_namespaces = pytest.mark.skipif(
+    KIND is None, reason="this user can make no mount namespace here"
+)
 
 
 @pytest.fixture
@@ -31,14 +33,18 @@ def claims(**paths: str) -> tuple[Object, list[Object]]:
     for name, described in paths.items():
         path, _, mode = described.partition(",")
         volume = "home-volume" if name == "home" else name
-        mounted.append({"name": volume, "mountPath": path} | ({"readOnly": True} if mode == "ro" else {}))
+        mounted.append(
+            {"name": volume, "mountPath": path} | ({"readOnly": True} if mode == "ro" else {})
+        )
         volumes.append({"name": volume, "persistentVolumeClaim": {"claimName": name}})
     return {"volumeMounts": mounted}, volumes
 
 
 async def run(nodes: NodeCluster, script: str, **paths: str) -> str:
     container, volumes = claims(**paths)
-    await nodes.program("pod", script + "; echo done; sleep 60", container=container, volumes=volumes)
+    await nodes.program(
+        "pod", script + "; echo done; sleep 60", container=container, volumes=volumes
+    )
     return await nodes.says("pod", "done")
 
 
@@ -90,7 +96,9 @@ async def test_without_namespaces_a_read_only_claim_waits_and_says_why(tmp_path:
 
         waiting = await nodes.state("pod", "waiting", "ReadOnlyVolumeNotPossible")
 
-        assert "/data-of-test is read-only, which this computer cannot enforce" in waiting["message"]
+        assert (
+            "/data-of-test is read-only, which this computer cannot enforce" in waiting["message"]
+        )
 
 
 async def test_the_switch_asks_for_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,10 +108,17 @@ async def test_the_switch_asks_for_links(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @needs_namespaces
-async def test_a_claim_inside_the_home_appears_there_and_its_mount_point_goes_again(tmp_path: Path) -> None:
+async def test_a_claim_inside_the_home_appears_there_and_its_mount_point_goes_again(
+    tmp_path: Path,
+) -> None:
     async with node_cluster(tmp_path) as nodes:
         home, data = await nodes.claim("home"), await nodes.claim("data")
-        await run(nodes, "echo 1 > data/deep/made", home="/home/jovyan-of-test", data="/home/jovyan-of-test/data/deep")
+        await run(
+            nodes,
+            "echo 1 > data/deep/made",
+            home="/home/jovyan-of-test",
+            data="/home/jovyan-of-test/data/deep",
+        )
         assert (data / "made").exists()
         assert os.listdir(home) == ["data"]
 
@@ -114,12 +129,18 @@ async def test_a_claim_inside_the_home_appears_there_and_its_mount_point_goes_ag
 
 
 @needs_namespaces
-async def test_a_part_of_a_claim_can_be_mounted_over_a_directory_that_is_there(tmp_path: Path) -> None:
+async def test_a_part_of_a_claim_can_be_mounted_over_a_directory_that_is_there(
+    tmp_path: Path,
+) -> None:
     async with node_cluster(tmp_path) as nodes:
         data = await nodes.claim("data")
         volumes = [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]
-        container = {"volumeMounts": [{"name": "data", "mountPath": "/media", "subPath": "inner/part"}]}
-        await nodes.program("pod", "echo 1 > /media/made; echo done; sleep 60", container=container, volumes=volumes)
+        container = {
+            "volumeMounts": [{"name": "data", "mountPath": "/media", "subPath": "inner/part"}]
+        }
+        await nodes.program(
+            "pod", "echo 1 > /media/made; echo done; sleep 60", container=container, volumes=volumes
+        )
         await nodes.says("pod", "done")
 
         assert (data / "inner" / "part" / "made").exists()
@@ -127,7 +148,9 @@ async def test_a_part_of_a_claim_can_be_mounted_over_a_directory_that_is_there(t
 
 
 @needs_namespaces
-async def test_a_home_that_would_hide_the_cluster_itself_is_used_where_it_is(tmp_path: Path) -> None:
+async def test_a_home_that_would_hide_the_cluster_itself_is_used_where_it_is(
+    tmp_path: Path,
+) -> None:
     async with node_cluster(tmp_path) as nodes:
         home = await nodes.claim("home")
 
@@ -150,7 +173,9 @@ async def test_a_claim_that_does_not_exist_is_waited_for(tmp_path: Path) -> None
 
 
 def test_a_mount_that_would_hide_what_the_program_needs_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Hides, match="/opt cannot be used as a mount path here: /opt/python lies in it"):
+    with pytest.raises(
+        Hides, match="/opt cannot be used as a mount path here: /opt/python lies in it"
+    ):
         mounts.plan([Mount("/opt", tmp_path)], [Path("/opt/python")])
 
 
@@ -171,17 +196,31 @@ def test_a_mount_point_is_not_made_through_a_link_out_of_a_claim(tmp_path: Path)
     assert not list((tmp_path / "outside").iterdir())
 
 
-async def test_a_program_finds_its_accounts_token_the_authority_and_its_namespace(tmp_path: Path) -> None:
+async def test_a_program_finds_its_accounts_token_the_authority_and_its_namespace(
+    tmp_path: Path,
+) -> None:
     async with node_cluster(tmp_path) as nodes:
         folder = '"${JUPYTER_WORKSPACE_ROOT:-}/var/run/secrets/kubernetes.io/serviceaccount"'
-        await nodes.program("pod", f"cd {folder}; ls; cat ca.crt namespace; echo; cut -c1-3 token; echo; echo done; sleep 60")
+        await nodes.program(
+            "pod",
+            f"cd {folder}; ls; cat ca.crt namespace; echo; cut -c1-3 token; echo; echo done; sleep 60",
+        )
 
         log = await nodes.says("pod", "done")
 
-        assert log.split() == ["ca.crt", "namespace", "token", *["a", "certificate", "for", "testsdefault"], "eyJ", "done"]
+        assert log.split() == [
+            "ca.crt",
+            "namespace",
+            "token",
+            *["a", "certificate", "for", "testsdefault"],
+            "eyJ",
+            "done",
+        ]
 
 
-async def test_a_pod_starts_as_soon_as_its_namespaces_account_and_authority_are_there(tmp_path: Path) -> None:
+async def test_a_pod_starts_as_soon_as_its_namespaces_account_and_authority_are_there(
+    tmp_path: Path,
+) -> None:
     async with node_cluster(tmp_path, agent=False) as nodes:
         await nodes.cluster.delete(SERVICE_ACCOUNTS, "default", "default")
         await nodes.cluster.delete(CONFIG_MAPS, "kube-root-ca.crt", "default")
@@ -194,4 +233,6 @@ async def test_a_pod_starts_as_soon_as_its_namespaces_account_and_authority_are_
         await nodes.make(CONFIG_MAPS, "kube-root-ca.crt", data={"ca.crt": "a certificate"})
 
         assert await nodes.says("pod", "done")
-        assert await nodes.events("Failed") == [], "nobody is told of what comes by itself in a moment"
+        assert await nodes.events("Failed") == [], (
+            "nobody is told of what comes by itself in a moment"
+        )

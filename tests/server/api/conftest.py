@@ -28,20 +28,45 @@ from jupyter_workspaces.resources import bundled, metadata_keys
 def set_up(cluster: ApiServer | RealApi) -> None:
     """Both CRDs, the sample kinds, a namespace, two classes and two claims; one of them may not be mounted."""
     for name in ("default", "jupyter-workspaces", "team-a"):
-        cluster.apply_manifest({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+        cluster.apply_manifest(
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+        )
     for manifest in [*bundled.crds(), *bundled.samples()]:
         cluster.apply_manifest(manifest)
     labels = {metadata_keys.CAN_USE: "true"}
-    metadata = {"name": "standard", "labels": labels, "annotations": {metadata_keys.DISPLAY_NAME: "This computer"}}
-    cluster.apply_manifest({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": metadata, "provisioner": "test"})
-    cluster.apply_manifest({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "fast"}, "provisioner": "test"})
-    for name, held in (("home", {metadata_keys.CAN_MOUNT: "true", metadata_keys.CAN_UPDATE: "true"}), ("locked", {})):
+    metadata = {
+        "name": "standard",
+        "labels": labels,
+        "annotations": {metadata_keys.DISPLAY_NAME: "This computer"},
+    }
+    cluster.apply_manifest(
+        {
+            "apiVersion": "storage.k8s.io/v1",
+            "kind": "StorageClass",
+            "metadata": metadata,
+            "provisioner": "test",
+        }
+    )
+    cluster.apply_manifest(
+        {
+            "apiVersion": "storage.k8s.io/v1",
+            "kind": "StorageClass",
+            "metadata": {"name": "fast"},
+            "provisioner": "test",
+        }
+    )
+    for name, held in (
+        ("home", {metadata_keys.CAN_MOUNT: "true", metadata_keys.CAN_UPDATE: "true"}),
+        ("locked", {}),
+    ):
         cluster.apply_manifest(claim(name, held))
 
 
 def collect_what_owns_nothing(server: ApiServer, loop: Any) -> None:
     """What a garbage collector does with a workspace that is deleted in the foreground, once it has no pod."""
-    workspaces, pods = (server.engine.registry.get(group, version, plural) for group, version, plural in KINDS)
+    workspaces, pods = (
+        server.engine.registry.get(group, version, plural) for group, version, plural in KINDS
+    )
     assert workspaces is not None
     assert pods is not None
 
@@ -52,19 +77,26 @@ def collect_what_owns_nothing(server: ApiServer, loop: Any) -> None:
         for stored in server.engine.store.list(workspaces.name):
             metadata = stored.decode()["metadata"]
             held = [pod.decode()["metadata"] for pod in server.engine.store.list(pods.name)]
-            mine = any((pod.get("labels") or {}).get(metadata_keys.WORKSPACE_NAME) == metadata["name"] for pod in held)
+            mine = any(
+                (pod.get("labels") or {}).get(metadata_keys.WORKSPACE_NAME) == metadata["name"]
+                for pod in held
+            )
             if metadata.get("finalizers") == ["foregroundDeletion"] and not mine:
                 server.engine.patch(workspaces, metadata["namespace"], metadata["name"], freed)
 
     for row in (workspaces, pods):
-        server.engine.store.listen(row.name, lambda change: loop.call_soon_threadsafe(collect, change))
+        server.engine.store.listen(
+            row.name, lambda change: loop.call_soon_threadsafe(collect, change)
+        )
 
 
 KINDS = (("kubeflow.org", "v1beta1", "workspaces"), ("", "v1", "pods"))
 
 
 @pytest.fixture
-def cluster(cluster_kind: str, request: pytest.FixtureRequest, jp_asyncio_loop: Any, tmp_path: Path) -> Iterator[ApiServer | RealApi]:
+def cluster(
+    cluster_kind: str, request: pytest.FixtureRequest, jp_asyncio_loop: Any, tmp_path: Path
+) -> Iterator[ApiServer | RealApi]:
     """The embedded API server, or a real one that is emptied before and after."""
     if cluster_kind == "real":
         real: RealCluster = request.getfixturevalue("real_cluster")
@@ -135,14 +167,26 @@ def raw(jp_fetch: Any) -> Callable[..., Awaitable[HTTPResponse]]:
     """Ask the API and get the whole answer, whatever its status."""
 
     async def ask(
-        method: str, path: str, body: Any = None, *, media: str = "application/json", headers: Object | None = None, **more: Any
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        media: str = "application/json",
+        headers: Object | None = None,
+        **more: Any,
     ) -> HTTPResponse:
         sent = dict(headers or {}) | ({"Content-Type": media} if body is not None else {})
         data = body if body is None or isinstance(body, (str, bytes)) else json.dumps(body)
         parts = [part for part in path.split("/") if part]
         try:
             answer: HTTPResponse = await jp_fetch(
-                *API, *parts, method=method, body=data, headers=sent, allow_nonstandard_methods=True, **more
+                *API,
+                *parts,
+                method=method,
+                body=data,
+                headers=sent,
+                allow_nonstandard_methods=True,
+                **more,
             )
         except HTTPClientError as error:
             if error.response is None:

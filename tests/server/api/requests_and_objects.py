@@ -15,7 +15,11 @@ Ask = Callable[..., Awaitable[Any]]
 
 
 def claim(name: str, labels: dict[str, str]) -> Object:
-    spec = {"accessModes": ["ReadWriteOnce"], "storageClassName": "standard", "resources": {"requests": {"storage": "1Gi"}}}
+    spec = {
+        "accessModes": ["ReadWriteOnce"],
+        "storageClassName": "standard",
+        "resources": {"requests": {"storage": "1Gi"}},
+    }
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
@@ -62,4 +66,6 @@ def set_status(cluster: ApiServer | RealApi, name: str, state: str, **changes: A
         return
     row = cluster.engine.registry.get("kubeflow.org", "v1beta1", "workspaces")
     assert row is not None
-    cluster.engine.patch(row, "default", name, lambda held: held | {"status": status(state, **changes)}, "status")
+    cluster.engine.patch(
+        row, "default", name, lambda held: held | {"status": status(state, **changes)}, "status"
+    )

@@ -21,23 +21,36 @@ def base_url(cluster: ApiServer) -> Any:
 
 @at(
     ("jp_base_url", "told"),
-    [("/user/x/", "/user/x/"), ("/user/x@y.org/", "/user/x@y.org/"), ("/", None), ("/user/x%2By/", None)],
+    [
+        ("/user/x/", "/user/x/"),
+        ("/user/x@y.org/", "/user/x@y.org/"),
+        ("/", None),
+        ("/user/x%2By/", None),
+    ],
 )
-async def test_a_new_workspace_is_told_the_servers_base_url(ask: Ask, cluster: ApiServer, told: str | None) -> None:
+async def test_a_new_workspace_is_told_the_servers_base_url(
+    ask: Ask, cluster: ApiServer, told: str | None
+) -> None:
     assert (await ask("POST", "workspaces/default", workspace()))[0] == 201
     assert base_url(cluster) == told
 
 
 @at("jp_base_url", ["/user/x/"])
 @at("action", ["pause", "restart"])
-async def test_what_is_started_again_is_told_the_base_url_of_the_server_that_does_it(ask: Ask, cluster: ApiServer, action: str) -> None:
+async def test_what_is_started_again_is_told_the_base_url_of_the_server_that_does_it(
+    ask: Ask, cluster: ApiServer, action: str
+) -> None:
     await ask("POST", "workspaces/default", workspace(paused=action == "pause"))
     stored = cluster.engine.store.get("workspaces.kubeflow.org", "default", "desk").decode()
     stored["metadata"]["annotations"][metadata_keys.BASE_URL] = "/user/another/"
     cluster.apply_manifest(stored)
     set_status(cluster, "desk", "Paused" if action == "pause" else "Running")
 
-    code, _ = await ask("POST", f"workspaces/default/desk/actions/{action}", {"data": {"paused": False} if action == "pause" else {}})
+    code, _ = await ask(
+        "POST",
+        f"workspaces/default/desk/actions/{action}",
+        {"data": {"paused": False} if action == "pause" else {}},
+    )
 
     assert code in (200, 202)
     assert base_url(cluster) == "/user/x/"

@@ -36,7 +36,10 @@ def read(text: str) -> Outer:
         ('{"data":{"many":[null,{"mountPath":"/x"}]}}', Outer(many=[Inner(), Inner("/x")])),
         ('{"data":{"labels":{"A":null,"a":"1"}}}', Outer(labels={"A": "", "a": "1"})),
         ('{"data":{"displayName":"a"}} and more', Outer(display_name="a")),
-        ('{"data":{"displayName":"a"},"data":{"inner":{"count":1}}}', Outer("a", inner=Inner(count=1))),
+        (
+            '{"data":{"displayName":"a"},"data":{"inner":{"count":1}}}',
+            Outer("a", inner=Inner(count=1)),
+        ),
         ('{"data":{"displayName":"a","displayName":"b"}}', Outer("b")),
         ('{"data":{"inner":{"count":1},"Inner":{"mountPath":"/x"}}}', Outer(inner=Inner("/x", 1))),
         ('{"data":{"displayName":"\\ud800"}}', Outer("\ufffd")),
@@ -75,7 +78,10 @@ def test_what_go_refuses_is_refused(text: str, status: int) -> None:
 
 def test_only_what_is_read_counts_for_the_limit() -> None:
     assert read('{"data":{}}' + " " * bodies.BODY_LIMIT) == Outer()
-    for text in (" " * bodies.BODY_LIMIT + '{"data":{}}', '{"data":{"displayName":"' + "a" * bodies.BODY_LIMIT + '"}}'):
+    for text in (
+        " " * bodies.BODY_LIMIT + '{"data":{}}',
+        '{"data":{"displayName":"' + "a" * bodies.BODY_LIMIT + '"}}',
+    ):
         with pytest.raises(Problem) as refused:
             read(text)
         assert refused.value.status == 413
@@ -120,7 +126,9 @@ def test_names_that_stand_often_are_merged_in_linear_time() -> None:
     names = ",".join(f'"k{number}":"v"' for number in range(11_000))
     began = time.monotonic()
 
-    found = read('{"data":{"labels":{' + names + "}}" + ',"data":{"labels":{"a":"b"}}' * 3_500 + "}")
+    found = read(
+        '{"data":{"labels":{' + names + "}}" + ',"data":{"labels":{"a":"b"}}' * 3_500 + "}"
+    )
 
     assert len(found.labels) == 11_001
     assert time.monotonic() - began < 10  # a copy of the labels for each of them takes a minute

@@ -43,7 +43,10 @@ def fields(answer: Object) -> list[tuple[str, str]]:
 
 async def test_a_bad_label_key_does_not_hide_its_bad_value(ask: Ask) -> None:
     body = workspace()
-    body["data"]["podTemplate"]["podMetadata"] = {"labels": {"no key!": "no value!"}, "annotations": {"a/": "", "x" * 64: ""}}
+    body["data"]["podTemplate"]["podMetadata"] = {
+        "labels": {"no key!": "no value!"},
+        "annotations": {"a/": "", "x" * 64: ""},
+    }
 
     code, answer = await ask("POST", "workspaces/default", body)
 
@@ -55,7 +58,9 @@ async def test_a_bad_label_key_does_not_hide_its_bad_value(ask: Ask) -> None:
 @pytest.mark.parametrize("mode", [2**31, -(2**31) - 1, 2**70, 1.5])
 async def test_a_mode_that_is_no_int32_is_a_body_that_cannot_be_read(ask: Ask, mode: float) -> None:
     body = workspace()
-    body["data"]["podTemplate"]["volumes"]["secrets"] = [{"secretName": "s", "mountPath": "/s", "defaultMode": mode}]
+    body["data"]["podTemplate"]["volumes"]["secrets"] = [
+        {"secretName": "s", "mountPath": "/s", "defaultMode": mode}
+    ]
 
     assert (await ask("POST", "workspaces/default", body))[0] == 400
 
@@ -63,11 +68,16 @@ async def test_a_mode_that_is_no_int32_is_a_body_that_cannot_be_read(ask: Ask, m
 @pytest.mark.parametrize("mode", [2**31 - 1, -(2**31)])
 async def test_a_mode_that_is_an_int32_is_named_by_its_field(ask: Ask, mode: int) -> None:
     body = workspace()
-    body["data"]["podTemplate"]["volumes"]["secrets"] = [{"secretName": "s", "mountPath": "/s", "defaultMode": mode}]
+    body["data"]["podTemplate"]["volumes"]["secrets"] = [
+        {"secretName": "s", "mountPath": "/s", "defaultMode": mode}
+    ]
 
     code, answer = await ask("POST", "workspaces/default", body)
 
-    assert (code, fields(answer)) == (422, [("Invalid", "data.podTemplate.volumes.secrets[0].defaultMode")])
+    assert (code, fields(answer)) == (
+        422,
+        [("Invalid", "data.podTemplate.volumes.secrets[0].defaultMode")],
+    )
 
 
 @pytest.mark.parametrize(
@@ -81,7 +91,9 @@ async def test_a_mode_that_is_an_int32_is_named_by_its_field(ask: Ask, mode: int
         manifest("{httpGet: {port: true}}"),
     ],
 )
-async def test_numbers_that_go_cannot_decode_are_a_manifest_that_cannot_be_read(ask: Ask, text: str) -> None:
+async def test_numbers_that_go_cannot_decode_are_a_manifest_that_cannot_be_read(
+    ask: Ask, text: str
+) -> None:
     code, answer = await make(ask, text)
 
     assert code == 400, answer
@@ -93,5 +105,10 @@ async def test_a_kind_is_stored_as_go_writes_it(ask: Ask) -> None:
     assert code == 201, answer
     template = answer["data"]["podTemplate"]
     assert template["probes"]["readinessProbe"]["tcpSocket"] == {"port": 0}
-    assert template["extraEnv"][0]["valueFrom"]["resourceFieldRef"] == {"resource": "limits.cpu", "divisor": "0"}
-    assert template["options"]["podConfig"]["values"][0]["spec"]["resources"] == {"requests": {"cpu": "0"}}
+    assert template["extraEnv"][0]["valueFrom"]["resourceFieldRef"] == {
+        "resource": "limits.cpu",
+        "divisor": "0",
+    }
+    assert template["options"]["podConfig"]["values"][0]["spec"]["resources"] == {
+        "requests": {"cpu": "0"}
+    }

@@ -42,8 +42,14 @@ def headers(*lines: tuple[str, str]) -> HTTPHeaders:
         ((("kubeflow-userid", "ada"), ("kubeflow-userid", "eve")), Identity("ada")),
         ((("kubeflow-groups", "crew"),), None),
         ((("Authorization", "Bearer ada"),), None),
-        ((("kubeflow-userid", "ada"), ("kubeflow-groups", "a,b"), ("kubeflow-groups", "c")), Identity("ada", ("a,b", "c"))),
-        ((("kubeflow-userid", "ada"), ("kubeflow-groups", " "), ("kubeflow-groups", " c ")), Identity("ada", ("c",))),
+        (
+            (("kubeflow-userid", "ada"), ("kubeflow-groups", "a,b"), ("kubeflow-groups", "c")),
+            Identity("ada", ("a,b", "c")),
+        ),
+        (
+            (("kubeflow-userid", "ada"), ("kubeflow-groups", " "), ("kubeflow-groups", " c ")),
+            Identity("ada", ("c",)),
+        ),
     ],
 )
 def test_whom_headers_name(lines: tuple[tuple[str, str], ...], named: Identity | None) -> None:
@@ -52,7 +58,10 @@ def test_whom_headers_name(lines: tuple[tuple[str, str], ...], named: Identity |
 
 def test_names_of_headers_and_prefixes_can_be_chosen() -> None:
     chosen = HeaderIdentities(
-        user_header="x-goog-authenticated-user-email", user_prefix="accounts.google.com:", groups_header="x-groups", groups_prefix="oidc:"
+        user_header="x-goog-authenticated-user-email",
+        user_prefix="accounts.google.com:",
+        groups_header="x-groups",
+        groups_prefix="oidc:",
     )
     lines = (
         ("X-Goog-Authenticated-User-Email", "accounts.google.com:ada@example.org"),
@@ -60,7 +69,9 @@ def test_names_of_headers_and_prefixes_can_be_chosen() -> None:
         ("kubeflow-userid", "eve"),
     )
     assert chosen.identity(headers(*lines)) == Identity("ada@example.org", ("crew",))
-    assert HeaderIdentities(user_prefix="").identity(headers(("kubeflow-userid", ":ada"))) == Identity(":ada")
+    assert HeaderIdentities(user_prefix="").identity(
+        headers(("kubeflow-userid", ":ada"))
+    ) == Identity(":ada")
 
 
 class Asked:
@@ -109,7 +120,12 @@ async def test_what_the_cluster_is_asked() -> None:
         {
             "user": "ada",
             "groups": ["crew"],
-            "resourceAttributes": {"verb": "list", "group": "", "version": "v1", "resource": "namespaces"},
+            "resourceAttributes": {
+                "verb": "list",
+                "group": "",
+                "version": "v1",
+                "resource": "namespaces",
+            },
         },
     ]
 
@@ -162,7 +178,9 @@ async def test_no_more_is_remembered_than_the_bound() -> None:
 
 
 async def test_who_may_not_ask_is_the_server_and_not_the_user() -> None:
-    access = Access(Asked(Forbidden("cannot create resource subjectaccessreviews"), Unreachable("away"), True))  # type: ignore[arg-type]
+    access = Access(
+        Asked(Forbidden("cannot create resource subjectaccessreviews"), Unreachable("away"), True)
+    )  # type: ignore[arg-type]
     with pytest.raises(CannotAsk, match="This server may not ask"):
         await access.allowed(ADA, "list", WORKSPACES)
     with pytest.raises(Unreachable):
@@ -171,7 +189,9 @@ async def test_who_may_not_ask_is_the_server_and_not_the_user() -> None:
 
 
 @pytest.mark.parametrize("failure", [Unreachable("away"), ClusterError("broken", status=500)])
-async def test_permission_outlives_silence_for_five_minutes_and_no_longer(failure: ClusterError) -> None:
+async def test_permission_outlives_silence_for_five_minutes_and_no_longer(
+    failure: ClusterError,
+) -> None:
     asked, clock = Asked(True, *[failure] * 1000), Clock()
     access = Access(asked, clock=clock)  # type: ignore[arg-type]
     assert await access.allowed(ADA, "list", WORKSPACES)

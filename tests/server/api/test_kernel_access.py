@@ -21,7 +21,15 @@ from jupyter_workspaces.server.http.kernel_access import Kernels
 
 
 def server(folder: Path, **settings: Any) -> Any:
-    held = {"ip": "localhost", "port": 8888, "base_url": "/", "sock": "", "certfile": "", "keyfile": "", "client_ca": ""}
+    held = {
+        "ip": "localhost",
+        "port": 8888,
+        "base_url": "/",
+        "sock": "",
+        "certfile": "",
+        "keyfile": "",
+        "client_ca": "",
+    }
     return SimpleNamespace(**{**held, "ssl_options": None, "runtime_dir": str(folder), **settings})
 
 
@@ -43,7 +51,9 @@ def variable(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"sock": "/run/jupyter.sock", "base_url": "/b/"}, "http://localhost/b/"),
     ],
 )
-def test_the_address_is_one_that_a_kernel_can_reach(tmp_path: Path, settings: dict[str, Any], url: str) -> None:
+def test_the_address_is_one_that_a_kernel_can_reach(
+    tmp_path: Path, settings: dict[str, Any], url: str
+) -> None:
     kernels = Kernels()
     kernels.publish(server(tmp_path, **settings))
     path = path_for_kernel(str(os.getpid()))
@@ -57,7 +67,10 @@ def test_the_address_is_one_that_a_kernel_can_reach(tmp_path: Path, settings: di
 
 def test_the_file_has_the_servers_own_certificate_and_no_key(tmp_path: Path) -> None:
     key = "-----BEGIN PRIVATE KEY-----\nCANARY\n-----END PRIVATE KEY-----\n"
-    own, authority = (f"-----BEGIN CERTIFICATE-----\n{word}\n-----END CERTIFICATE-----" for word in ("own", "authority"))
+    own, authority = (
+        f"-----BEGIN CERTIFICATE-----\n{word}\n-----END CERTIFICATE-----"
+        for word in ("own", "authority")
+    )
     (tmp_path / "both.pem").write_text(f"{key}{own}\n{authority}\n")
     kernels = Kernels()
     kernels.publish(server(tmp_path, ssl_options={"certfile": str(tmp_path / "both.pem")}))
@@ -92,5 +105,7 @@ def test_only_its_owner_reads_the_file_whatever_was_there(tmp_path: Path) -> Non
 )
 def test_which_requests_have_the_token(header: str, accepted: bool) -> None:
     kernels = Kernels()
-    request: Any = SimpleNamespace(headers=HTTPHeaders({"Authorization": header.format(kernels.token)}))
+    request: Any = SimpleNamespace(
+        headers=HTTPHeaders({"Authorization": header.format(kernels.token)})
+    )
     assert kernels.accepts(request) is accepted

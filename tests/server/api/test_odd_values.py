@@ -44,7 +44,9 @@ RAW = {
 }
 MARK = "\0here\0"
 KIND = next(
-    manifest for manifest in bundled.samples() if manifest["kind"] == "WorkspaceKind" and manifest["metadata"]["name"] == "jupyterlab"
+    manifest
+    for manifest in bundled.samples()
+    if manifest["kind"] == "WorkspaceKind" and manifest["metadata"]["name"] == "jupyterlab"
 )
 CREATED = [
     ("workspaces/default", workspace(displayName="d", deferUpdates=True)),
@@ -81,7 +83,9 @@ def texts(document: Any, *values: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(("path", "body"), CREATED, ids=[path for path, _ in CREATED])
-async def test_what_is_created_with_odd_values(ask: Ask, guarded: None, path: str, body: Object) -> None:
+async def test_what_is_created_with_odd_values(
+    ask: Ask, guarded: None, path: str, body: Object
+) -> None:
     await ask("POST", "workspaces/default", workspace())
 
     for text in texts(body, *RAW.values()):
@@ -97,16 +101,28 @@ async def test_what_is_changed_with_odd_values(ask: Ask, guarded: None) -> None:
     present = (await ask("GET", "workspaces/default/desk"))[1]
     kind = (await ask("GET", "workspacekinds/jupyterlab"))[1]
     smaller = {
-        "data": {key: kind["data"][key] for key in ("revision", "spawner")} | {"podTemplate": {"podMetadata": {"labels": {"a": "b"}}}}
+        "data": {key: kind["data"][key] for key in ("revision", "spawner")}
+        | {"podTemplate": {"podMetadata": {"labels": {"a": "b"}}}}
     }
-    patches = [{"op": "replace", "path": "/displayName", "value": "x"}, {"op": "move", "from": "/displayName", "path": "/paused"}]
+    patches = [
+        {"op": "replace", "path": "/displayName", "value": "x"},
+        {"op": "move", "from": "/displayName", "path": "/paused"},
+    ]
 
     for path, body, media in (
         ("workspaces/default/desk", present, "application/json"),
         ("workspacekinds/jupyterlab", smaller, "application/json"),
-        ("workspaces/default/desk", {"displayName": "x", "podTemplate": {"options": {"podConfig": "a"}}}, "application/merge-patch+json"),
+        (
+            "workspaces/default/desk",
+            {"displayName": "x", "podTemplate": {"options": {"podConfig": "a"}}},
+            "application/merge-patch+json",
+        ),
         ("workspaces/default/desk", patches, "application/json-patch+json"),
-        ("workspacekinds/jupyterlab", {"spawner": {"displayName": "x"}}, "application/merge-patch+json"),
+        (
+            "workspacekinds/jupyterlab",
+            {"spawner": {"displayName": "x"}},
+            "application/merge-patch+json",
+        ),
     ):
         method = "PUT" if media == "application/json" else "PATCH"
         for text in texts(body, *RAW.values()):
@@ -121,7 +137,10 @@ async def test_manifests_with_odd_values(ask: Ask, guarded: None) -> None:
     template = spec["podTemplate"]
     template["options"]["podConfig"]["values"] = template["options"]["podConfig"]["values"][:1]
     template["options"]["imageConfig"]["values"] = template["options"]["imageConfig"]["values"][:1]
-    manifest = {key: KIND[key] for key in ("apiVersion", "kind")} | {"metadata": {"name": "odd", "labels": {"a": "b"}}, "spec": spec}
+    manifest = {key: KIND[key] for key in ("apiVersion", "kind")} | {
+        "metadata": {"name": "odd", "labels": {"a": "b"}},
+        "spec": spec,
+    }
 
     for number, text in enumerate(texts(manifest, *RAW.values())):
         if number % 11 == 0:  # each place meets some of the values
@@ -153,12 +172,30 @@ async def test_odd_queries_are_answered_soon(ask: Ask) -> None:
             assert status < 500, query[:100]
 
 
-ODD: list[Any] = [None, 5, -(2**63), 2**63, 1e308, "text", [], [None], {}, {"a": {}}, [[]], "\x00", True]
+ODD: list[Any] = [
+    None,
+    5,
+    -(2**63),
+    2**63,
+    1e308,
+    "text",
+    [],
+    [None],
+    {},
+    {"a": {}},
+    [[]],
+    "\x00",
+    True,
+]
 
 
-async def test_objects_that_a_lax_crd_let_in_leave_lists_alone(ask: Ask, raw: Any, cluster: Any, cluster_kind: str) -> None:
+async def test_objects_that_a_lax_crd_let_in_leave_lists_alone(
+    ask: Ask, raw: Any, cluster: Any, cluster_kind: str
+) -> None:
     if cluster_kind == "real":
-        pytest.skip("a real cluster checks what is written; the store of the local one can be written to behind it")
+        pytest.skip(
+            "a real cluster checks what is written; the store of the local one can be written to behind it"
+        )
     await ask("POST", "workspaces/default", workspace())
     await ask("POST", "workspaces/default", workspace("odd"))
     set_status(cluster, "odd", "Running")
@@ -169,7 +206,12 @@ async def test_objects_that_a_lax_crd_let_in_leave_lists_alone(ask: Ask, raw: An
     for section in ("spec", "status"):
         for changed in some(whole[section], 3):
             store.put(row, whole | {section: changed})
-            for path in ("workspaces", "workspaces/default", "persistentvolumeclaims/default", "secrets/default"):
+            for path in (
+                "workspaces",
+                "workspaces/default",
+                "persistentvolumeclaims/default",
+                "secrets/default",
+            ):
                 status, answer = await ask("GET", path)
                 assert status == 200, (path, changed)
                 if path == "workspaces":
@@ -182,16 +224,35 @@ async def test_objects_that_a_lax_crd_let_in_leave_lists_alone(ask: Ask, raw: An
                 assert (await ask("GET", path))[0] < 500, (path, changed)
     for changed in some(kind["spec"], 29):
         store.put("workspacekinds.kubeflow.org", kind | {"spec": changed})
-        for path in ("workspacekinds", "workspaces", "workspacekinds/jupyterlab", "workspacekinds/jupyterlab/assets/icon"):
+        for path in (
+            "workspacekinds",
+            "workspaces",
+            "workspacekinds/jupyterlab",
+            "workspacekinds/jupyterlab/assets/icon",
+        ):
             answer = await raw("GET", path)
             # A picture that names a ConfigMap which is not there is a 500 on the original as well (tests/golden).
-            assert answer.code < 500 or (path.endswith("icon") and b"The ConfigMap " in answer.body), (path, changed)
+            assert answer.code < 500 or (
+                path.endswith("icon") and b"The ConfigMap " in answer.body
+            ), (path, changed)
 
 
 @pytest.mark.parametrize(
-    "spec", [None, "a text", 5, [], {}, {"kind": 5}, {"kind": "jupyterlab"}, {"kind": "jupyterlab", "podTemplate": []}]
+    "spec",
+    [
+        None,
+        "a text",
+        5,
+        [],
+        {},
+        {"kind": 5},
+        {"kind": "jupyterlab"},
+        {"kind": "jupyterlab", "podTemplate": []},
+    ],
 )
-async def test_a_workspace_without_a_usable_spec_is_unknown_and_says_why(ask: Ask, cluster: Any, cluster_kind: str, spec: Any) -> None:
+async def test_a_workspace_without_a_usable_spec_is_unknown_and_says_why(
+    ask: Ask, cluster: Any, cluster_kind: str, spec: Any
+) -> None:
     """Also in the live stream, and it can be deleted."""
     if cluster_kind == "real":
         pytest.skip("looks into the store")
@@ -199,10 +260,19 @@ async def test_a_workspace_without_a_usable_spec_is_unknown_and_says_why(ask: As
     await ask("POST", "workspaces/default", workspace("odd"))
     store, row = cluster.engine.store, "workspaces.kubeflow.org"
     whole = store.get(row, "default", "odd").decode()
-    store.put(row, {key: value for key, value in whole.items() if key != "spec"} if spec is None else whole | {"spec": spec})
+    store.put(
+        row,
+        {key: value for key, value in whole.items() if key != "spec"}
+        if spec is None
+        else whole | {"spec": spec},
+    )
 
     async def unknown() -> Object | None:
-        found = next(item for item in (await ask("GET", "workspaces/default"))[1]["data"] if item["name"] == "odd")
+        found = next(
+            item
+            for item in (await ask("GET", "workspaces/default"))[1]["data"]
+            if item["name"] == "odd"
+        )
         return found if found["state"] == "Unknown" else None
 
     item = await until(unknown, "the state Unknown", 5)
@@ -214,7 +284,9 @@ async def test_a_workspace_without_a_usable_spec_is_unknown_and_says_why(ask: As
     assert (await ask("DELETE", "workspaces/default/odd"))[0] == 204
 
 
-async def test_a_kind_that_cannot_be_read_is_listed_hidden_with_the_reason(ask: Ask, cluster: Any, cluster_kind: str) -> None:
+async def test_a_kind_that_cannot_be_read_is_listed_hidden_with_the_reason(
+    ask: Ask, cluster: Any, cluster_kind: str
+) -> None:
     if cluster_kind == "real":
         pytest.skip("looks into the store")
     store, row = cluster.engine.store, "workspacekinds.kubeflow.org"
@@ -222,7 +294,11 @@ async def test_a_kind_that_cannot_be_read_is_listed_hidden_with_the_reason(ask: 
     store.put(row, {key: value for key, value in whole.items() if key != "spec"})
 
     async def hidden() -> Object | None:
-        found = next(item for item in (await ask("GET", "workspacekinds"))[1]["data"] if item["name"] == "jupyterlab")
+        found = next(
+            item
+            for item in (await ask("GET", "workspacekinds"))[1]["data"]
+            if item["name"] == "jupyterlab"
+        )
         return found if found["hidden"] else None
 
     item = await until(hidden, "the kind to be hidden", 5)
@@ -230,7 +306,9 @@ async def test_a_kind_that_cannot_be_read_is_listed_hidden_with_the_reason(ask: 
     assert from_item(item).images == ()
 
 
-async def test_a_claim_without_spec_is_listed_and_may_not_be_mounted(ask: Ask, cluster: Any, cluster_kind: str) -> None:
+async def test_a_claim_without_spec_is_listed_and_may_not_be_mounted(
+    ask: Ask, cluster: Any, cluster_kind: str
+) -> None:
     if cluster_kind == "real":
         pytest.skip("looks into the store")
     store, row = cluster.engine.store, "persistentvolumeclaims"
@@ -256,8 +334,13 @@ def replaced(document: Any, value: Any) -> Any:
     if document == MARK:
         return value
     if isinstance(document, dict):
-        return {str(value)[:20] if key == MARK else key: replaced(child, value) for key, child in document.items()}
-    return [replaced(child, value) for child in document] if isinstance(document, list) else document
+        return {
+            str(value)[:20] if key == MARK else key: replaced(child, value)
+            for key, child in document.items()
+        }
+    return (
+        [replaced(child, value) for child in document] if isinstance(document, list) else document
+    )
 
 
 def test_the_values_are_as_odd_as_they_say() -> None:

@@ -20,10 +20,17 @@ def _rule(group: str, *resources: str, verbs: tuple[str, ...] = ("get", "list", 
 
 RULES = {
     "dora-in-a-namespace": [
-        _rule(WORKSPACES.group, "workspaces", verbs=("get", "list", "watch", "create", "update", "patch", "delete")),
+        _rule(
+            WORKSPACES.group,
+            "workspaces",
+            verbs=("get", "list", "watch", "create", "update", "patch", "delete"),
+        ),
         _rule("", "pods", "services", "persistentvolumeclaims", "configmaps"),
     ],
-    "dora-everywhere": [_rule(WORKSPACES.group, "workspacekinds"), _rule("storage.k8s.io", "storageclasses")],
+    "dora-everywhere": [
+        _rule(WORKSPACES.group, "workspacekinds"),
+        _rule("storage.k8s.io", "storageclasses"),
+    ],
 }
 
 
@@ -41,7 +48,14 @@ def jp_server_config(jp_server_config: Object, cluster: Any, tmp_path: Path) -> 
         }
 
     for name, rules in RULES.items():
-        cluster.apply_manifest({"apiVersion": f"{RBAC}/v1", "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules})
+        cluster.apply_manifest(
+            {
+                "apiVersion": f"{RBAC}/v1",
+                "kind": "ClusterRole",
+                "metadata": {"name": name},
+                "rules": rules,
+            }
+        )
     for namespace in ("default", "team-a"):
         cluster.apply_manifest(bound("RoleBinding", "dora-in-a-namespace", namespace))
     cluster.apply_manifest(bound("ClusterRoleBinding", "dora-everywhere", None))
@@ -53,7 +67,9 @@ def jp_server_config(jp_server_config: Object, cluster: Any, tmp_path: Path) -> 
     return jp_server_config
 
 
-async def test_everything_works_within_it_and_another_one_joins_when_somebody_looks_there(ask: Ask) -> None:
+async def test_everything_works_within_it_and_another_one_joins_when_somebody_looks_there(
+    ask: Ask,
+) -> None:
     assert (await ask("POST", "workspaces/default", workspace("here")))[0] == 201
     code, body = await ask("GET", "workspaces/default")
     assert (code, [one["name"] for one in body["data"]]) == (200, ["here"])
@@ -62,7 +78,10 @@ async def test_everything_works_within_it_and_another_one_joins_when_somebody_lo
     assert (await ask("POST", "workspaces/team-a", there))[0] == 201
     code, body = await ask("GET", "workspaces/team-a")
     assert (code, [one["name"] for one in body["data"]]) == (200, ["there"])
-    assert [one["name"] for one in (await ask("GET", "namespaces"))[1]["data"]] == ["default", "team-a"]
+    assert [one["name"] for one in (await ask("GET", "namespaces"))[1]["data"]] == [
+        "default",
+        "team-a",
+    ]
     assert (await ask("DELETE", "workspaces/team-a/there"))[0] == 204
 
 

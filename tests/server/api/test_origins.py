@@ -59,7 +59,9 @@ OF_OURS_OR_OF_NOBODY = {
 def request(headers: dict[str, str], method: str = "GET") -> HTTPServerRequest:
     held = {name: value.replace("HOST", "here.example:8888") for name, value in headers.items()}
     start = RequestStartLine(method, "/", "HTTP/1.1")
-    return HTTPServerRequest(start_line=start, headers=HTTPHeaders({"Host": "here.example:8888", **held}))
+    return HTTPServerRequest(
+        start_line=start, headers=HTTPHeaders({"Host": "here.example:8888", **held})
+    )
 
 
 @pytest.mark.parametrize("headers", OF_ANOTHER_SITE.values(), ids=OF_ANOTHER_SITE)
@@ -76,13 +78,19 @@ def test_our_own_requests_links_and_programs_pass(headers: dict[str, str]) -> No
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
 def test_a_form_that_another_site_sends_is_no_link(method: str) -> None:
-    assert is_cross_site(request(sent("cross-site", "navigate", "document", Origin=EVIL), method), {})
+    assert is_cross_site(
+        request(sent("cross-site", "navigate", "document", Origin=EVIL), method), {}
+    )
     assert is_cross_site(request(sent("cross-site", "navigate", "document"), method), {})
 
 
 def test_a_link_opens_no_websocket() -> None:
-    assert is_cross_site(request(sent("cross-site", "navigate", "document", Upgrade="websocket")), {})
-    assert is_cross_site(request(sent("cross-site", "navigate", "document")), {}, lets_navigate=False)
+    assert is_cross_site(
+        request(sent("cross-site", "navigate", "document", Upgrade="websocket")), {}
+    )
+    assert is_cross_site(
+        request(sent("cross-site", "navigate", "document")), {}, lets_navigate=False
+    )
 
 
 @pytest.mark.parametrize(
@@ -117,24 +125,52 @@ def test_behind_a_proxy_that_names_another_host_the_browsers_word_counts() -> No
 
 
 @pytest.mark.parametrize(
-    "path", ["healthcheck", "events", "workspaces", "workspaces/team-a", "workspacekinds", "secrets/default", "nothing"]
+    "path",
+    [
+        "healthcheck",
+        "events",
+        "workspaces",
+        "workspaces/team-a",
+        "workspacekinds",
+        "secrets/default",
+        "nothing",
+    ],
 )
 async def test_the_api_answers_another_sites_page_nothing(raw: Raw, path: str) -> None:
     """Whoever is signed in, and also where nobody needs to be."""
     cookie = {"Authorization": "", "Cookie": await _signed_in(raw)}
-    for name in ("script tag", "fetch", "frame", "EventSource", "page on another port", "no Fetch Metadata", "no address"):
+    for name in (
+        "script tag",
+        "fetch",
+        "frame",
+        "EventSource",
+        "page on another port",
+        "no Fetch Metadata",
+        "no address",
+    ):
         answer = await raw("GET", path, headers={**OF_ANOTHER_SITE[name], **cookie})
         assert (name, answer.code) == (name, 403)
-        assert json.loads(answer.body)["error"]["message"] == "This page's origin may not use the API of this server."
-    answer = await raw("GET", path if path != "events" else "cluster", headers={**OF_OURS_OR_OF_NOBODY["followed link"], **cookie})
+        assert (
+            json.loads(answer.body)["error"]["message"]
+            == "This page's origin may not use the API of this server."
+        )
+    answer = await raw(
+        "GET",
+        path if path != "events" else "cluster",
+        headers={**OF_OURS_OR_OF_NOBODY["followed link"], **cookie},
+    )
     assert answer.code in (200, 404)
 
 
-async def test_a_referer_that_is_no_address_is_no_fault_of_the_server(raw: Raw, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_referer_that_is_no_address_is_no_fault_of_the_server(
+    raw: Raw, caplog: pytest.LogCaptureFixture
+) -> None:
     for path, status in (("cluster", 200), ("nothing", 404)):
         answer = await raw("GET", path, headers={"Referer": "http://["})
         assert answer.code == status
-    assert [record for record in caplog.records if record.exc_info and record.levelno >= logging.WARNING] == []
+    assert [
+        record for record in caplog.records if record.exc_info and record.levelno >= logging.WARNING
+    ] == []
 
 
 async def test_the_apis_pages_are_not_shown_in_frames_of_other_sites(raw: Raw) -> None:

@@ -34,15 +34,26 @@ async def test_an_unknown_route_is_404_in_the_envelope(ask: Ask) -> None:
         ("POST", "workspacekinds/a", "DELETE, GET, OPTIONS, PATCH, PUT"),
     ],
 )
-async def test_a_method_that_is_not_served_is_405_with_those_that_are(raw: Any, method: str, path: str, allowed: str) -> None:
+async def test_a_method_that_is_not_served_is_405_with_those_that_are(
+    raw: Any, method: str, path: str, allowed: str
+) -> None:
     answer = await raw(method, path, "{}" if method == "PUT" else None)
 
     assert (answer.code, answer.headers["Allow"]) == (405, allowed)
 
 
 async def test_another_site_may_not_ask(raw: Any) -> None:
-    assert (await raw("GET", "workspaces", headers={"Origin": "http://elsewhere.example"})).code in (403, 200)
-    assert (await raw("POST", "workspaces/default", {}, headers={"Origin": "http://elsewhere.example", "Authorization": ""})).code == 403
+    assert (
+        await raw("GET", "workspaces", headers={"Origin": "http://elsewhere.example"})
+    ).code in (403, 200)
+    assert (
+        await raw(
+            "POST",
+            "workspaces/default",
+            {},
+            headers={"Origin": "http://elsewhere.example", "Authorization": ""},
+        )
+    ).code == 403
 
 
 async def test_looking_is_not_activity(ask: Ask, jp_serverapp: Any) -> None:
@@ -56,7 +67,9 @@ async def test_answers_carry_nosniff(raw: Any) -> None:
 
 
 async def test_a_body_above_the_limit_is_413(ask: Ask) -> None:
-    assert (await ask("POST", "workspaces/default", '{"data":"' + "a" * (4 * 2**20) + '"}'))[0] == 413
+    assert (await ask("POST", "workspaces/default", '{"data":"' + "a" * (4 * 2**20) + '"}'))[
+        0
+    ] == 413
 
 
 ODD_PATHS = [
@@ -98,7 +111,9 @@ ODD_BODIES = [
 @pytest.mark.parametrize("path", ODD_PATHS)
 async def test_odd_addresses_are_never_our_fault(ask: Ask, path: str) -> None:
     for method in ("GET", "DELETE", "POST", "PUT", "PATCH"):
-        code, body = await ask(method, path, None if method in ("GET", "DELETE") else "{}", request_timeout=10)
+        code, body = await ask(
+            method, path, None if method in ("GET", "DELETE") else "{}", request_timeout=10
+        )
         assert 200 <= code < 500, (method, path, body)
 
 
@@ -117,7 +132,9 @@ async def test_odd_addresses_are_never_our_fault(ask: Ask, path: str) -> None:
         ("POST", "persistentvolumeclaims/default", "application/json"),
     ],
 )
-async def test_odd_bodies_are_never_our_fault(ask: Ask, method: str, path: str, media: str, body: str) -> None:
+async def test_odd_bodies_are_never_our_fault(
+    ask: Ask, method: str, path: str, media: str, body: str
+) -> None:
     code, answer = await ask(method, path, body, media=media, request_timeout=10)
 
     assert 200 <= code < 500, answer  # a merge patch may well fit
@@ -137,7 +154,10 @@ async def test_odd_bodies_are_never_our_fault(ask: Ask, method: str, path: str, 
 async def test_odd_queries_of_a_log_are_named(ask: Ask, query: dict[str, str]) -> None:
     code, body = await ask("GET", "workspaces/default/none/podtemplate/logs/batch", params=query)
 
-    assert (code, body["error"]["cause"]["validation_errors"][0]["field"]) == (422, next(iter(query)))
+    assert (code, body["error"]["cause"]["validation_errors"][0]["field"]) == (
+        422,
+        next(iter(query)),
+    )
 
 
 async def test_all_odd_queries_of_a_log_are_told_at_once(ask: Ask) -> None:
@@ -151,24 +171,32 @@ async def test_all_odd_queries_of_a_log_are_told_at_once(ask: Ask) -> None:
 
 @pytest.mark.parametrize("lines", [str(2**63), "9" * 40, "9" * 5000])
 async def test_more_lines_than_kubernetes_can_count_are_no_query(ask: Ask, lines: str) -> None:
-    code, body = await ask("GET", "workspaces/default/none/podtemplate/logs/batch", params={"tailLines": lines})
+    code, body = await ask(
+        "GET", "workspaces/default/none/podtemplate/logs/batch", params={"tailLines": lines}
+    )
 
     assert code == 400, body
 
 
 @pytest.mark.parametrize("lines", [str(2**63 - 1), "+007", "0" * 40 + "1"])
 async def test_as_many_lines_as_kubernetes_can_count_may_be_asked_for(ask: Ask, lines: str) -> None:
-    code, _ = await ask("GET", "workspaces/default/none/podtemplate/logs/batch", params={"tailLines": lines})
+    code, _ = await ask(
+        "GET", "workspaces/default/none/podtemplate/logs/batch", params={"tailLines": lines}
+    )
 
     assert code == 404  # the workspace; the query was fine
 
 
-async def test_a_query_that_cannot_be_read_counts_as_absent(cluster: Any, http_server_client: Any, jp_serverapp: Any) -> None:
+async def test_a_query_that_cannot_be_read_counts_as_absent(
+    cluster: Any, http_server_client: Any, jp_serverapp: Any
+) -> None:
     api = f"{jp_serverapp.base_url}workspaces/api/v1/workspacekinds"
     headers = {"Authorization": f"token {jp_serverapp.token}"}
 
     async def fetch(query: str) -> int:
-        answer = await http_server_client.fetch(f"{api}?{query}", headers=headers, raise_error=False)
+        answer = await http_server_client.fetch(
+            f"{api}?{query}", headers=headers, raise_error=False
+        )
         return int(answer.code)
 
     assert await fetch("namespaceFilter=%zz") == 200

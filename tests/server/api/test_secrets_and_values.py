@@ -27,18 +27,29 @@ def value(text: str) -> Object:
     return {"base64": base64.b64encode(text.encode()).decode()}
 
 
-async def test_a_key_is_set_kept_or_dropped_by_what_an_update_says_of_it(ask: Ask, cluster: ApiServer) -> None:
+async def test_a_key_is_set_kept_or_dropped_by_what_an_update_says_of_it(
+    ask: Ask, cluster: ApiServer
+) -> None:
     made = {"name": "login", "contents": {"user": value("ana"), "word": value("x"), "none": {}}}
-    assert (await ask("POST", "secrets/default", {"data": made}))[1]["data"]["contents"] == {"user": {}, "word": {}}
+    assert (await ask("POST", "secrets/default", {"data": made}))[1]["data"]["contents"] == {
+        "user": {},
+        "word": {},
+    }
 
     change = {"type": "", "contents": {"user": {}, "fresh": value("y"), "unknown": {}}}
     code, body = await ask("PUT", "secrets/default/login", {"data": change})
-    assert (code, body["data"]) == (200, {"type": "Opaque", "immutable": False, "contents": {"fresh": {}, "user": {}}})
+    assert (code, body["data"]) == (
+        200,
+        {"type": "Opaque", "immutable": False, "contents": {"fresh": {}, "user": {}}},
+    )
     row = cluster.engine.registry.get("", "v1", "secrets")
     assert row is not None
     stored = cluster.engine.store.get(row.name, "default", "login")
     assert stored is not None
-    assert stored.decode()["data"] == {"user": value("ana")["base64"], "fresh": value("y")["base64"]}
+    assert stored.decode()["data"] == {
+        "user": value("ana")["base64"],
+        "fresh": value("y")["base64"],
+    }
 
 
 async def test_no_answer_about_secrets_has_a_value(ask: Ask) -> None:
@@ -52,17 +63,35 @@ async def test_no_answer_about_secrets_has_a_value(ask: Ask) -> None:
 
 def kind(*rules: Object) -> Object:
     def option(name: str, **labels: str) -> Object:
-        return {"id": name, "spawner": {"displayName": name, "labels": [{"key": key, "value": text} for key, text in labels.items()]}}
+        return {
+            "id": name,
+            "spawner": {
+                "displayName": name,
+                "labels": [{"key": key, "value": text} for key, text in labels.items()],
+            },
+        }
 
     options = {
-        "imageConfig": {"spawner": {"default": "plain"}, "values": [option("plain"), option("fast", tier="gold")]},
-        "podConfig": {"spawner": {"default": "small"}, "values": [option("small"), option("gpu", gpu="1")]},
+        "imageConfig": {
+            "spawner": {"default": "plain"},
+            "values": [option("plain"), option("fast", tier="gold")],
+        },
+        "podConfig": {
+            "spawner": {"default": "small"},
+            "values": [option("small"), option("gpu", gpu="1")],
+        },
     }
     return {"spec": {"podTemplate": {"options": options}, "filterRules": list(rules)}}
 
 
 def rule(scope: str, effect: Object, *match: Object) -> Object:
-    return {"scope": scope, "effect": effect, "match": [{name: {"selector": selector}} for one in match for name, selector in one.items()]}
+    return {
+        "scope": scope,
+        "effect": effect,
+        "match": [
+            {name: {"selector": selector}} for one in match for name, selector in one.items()
+        ],
+    }
 
 
 GOLD = {"metadata": {"labels": {"tier": "gold"}}}
@@ -73,25 +102,68 @@ HIDE, DENY = {"api": {"hide": True}}, {"api": {"deny": True, "denyMessage": {"te
     ("rules", "context", "wanted"),
     [
         ([], Context(), {"small": Effect(), "gpu": Effect()}),
-        ([rule("POD_CONFIG", HIDE, {"matchPodConfig": {"matchLabels": {"gpu": "1"}}})], Context(), {"small": Effect()}),
-        ([rule("POD_CONFIG", DENY, {"matchNamespace": {}})], Context(), {"small": Effect(), "gpu": Effect()}),
+        (
+            [rule("POD_CONFIG", HIDE, {"matchPodConfig": {"matchLabels": {"gpu": "1"}}})],
+            Context(),
+            {"small": Effect()},
+        ),
+        (
+            [rule("POD_CONFIG", DENY, {"matchNamespace": {}})],
+            Context(),
+            {"small": Effect(), "gpu": Effect()},
+        ),
         (
             [
                 rule("POD_CONFIG", DENY, {"matchNamespace": {"matchLabels": {"tier": "gold"}}}),
                 rule("POD_CONFIG", HIDE, {"matchNamespace": {}}),
             ],
             Context(namespace=GOLD),
-            {"small": Effect(deny=True, deny_message="ask us"), "gpu": Effect(deny=True, deny_message="ask us")},
+            {
+                "small": Effect(deny=True, deny_message="ask us"),
+                "gpu": Effect(deny=True, deny_message="ask us"),
+            },
         ),
-        ([rule("POD_CONFIG", HIDE, {"matchImageConfig": {}})], Context(), {"small": Effect(), "gpu": Effect()}),
-        ([rule("POD_CONFIG", HIDE, {"matchImageConfig": {"matchLabels": {"tier": "gold"}}})], Context(image_config="fast"), {}),
-        ([rule("POD_CONFIG", HIDE, {"matchPodConfig": {"matchExpressions": [{"key": "gpu", "operator": "Near"}]}})], Context(), None),
-        ([rule("IMAGE_CONFIG", HIDE, {"matchNamespace": {}})], Context(namespace=GOLD), {"small": Effect(), "gpu": Effect()}),
-        ([rule("POD_CONFIG", {"ui": {"hide": True}}, {"matchPodConfig": {}})], Context(pod_config="gpu"), {"gpu": Effect(hide=True)}),
+        (
+            [rule("POD_CONFIG", HIDE, {"matchImageConfig": {}})],
+            Context(),
+            {"small": Effect(), "gpu": Effect()},
+        ),
+        (
+            [rule("POD_CONFIG", HIDE, {"matchImageConfig": {"matchLabels": {"tier": "gold"}}})],
+            Context(image_config="fast"),
+            {},
+        ),
+        (
+            [
+                rule(
+                    "POD_CONFIG",
+                    HIDE,
+                    {"matchPodConfig": {"matchExpressions": [{"key": "gpu", "operator": "Near"}]}},
+                )
+            ],
+            Context(),
+            None,
+        ),
+        (
+            [rule("IMAGE_CONFIG", HIDE, {"matchNamespace": {}})],
+            Context(namespace=GOLD),
+            {"small": Effect(), "gpu": Effect()},
+        ),
+        (
+            [rule("POD_CONFIG", {"ui": {"hide": True}}, {"matchPodConfig": {}})],
+            Context(pod_config="gpu"),
+            {"gpu": Effect(hide=True)},
+        ),
     ],
 )
-def test_the_first_rule_that_fits_decides(rules: list[Object], context: Context, wanted: dict[str, Effect] | None) -> None:
-    found = {name: effect for (dimension, name), effect in effects(kind(*rules), context).items() if dimension == "podConfig"}
+def test_the_first_rule_that_fits_decides(
+    rules: list[Object], context: Context, wanted: dict[str, Effect] | None
+) -> None:
+    found = {
+        name: effect
+        for (dimension, name), effect in effects(kind(*rules), context).items()
+        if dimension == "podConfig"
+    }
 
     assert found == ({"small": Effect(), "gpu": Effect()} if wanted is None else wanted)
 
@@ -133,10 +205,20 @@ def test_each_problem_of_a_manifest_is_told(text: str, status: int, problems: in
         read_manifest((MANIFEST + text).encode())
 
     told = (refused.value.cause or {}).get("validation_errors", [])
-    assert (refused.value.status, [error["field"] for error in told]) == (status, ["<nil>"] * problems)
+    assert (refused.value.status, [error["field"] for error in told]) == (
+        status,
+        ["<nil>"] * problems,
+    )
 
 
-@pytest.mark.parametrize("text", [MANIFEST + "---\n: [", "# a comment\n---\n" + MANIFEST, MANIFEST + "spec: null\nstatus: null\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        MANIFEST + "---\n: [",
+        "# a comment\n---\n" + MANIFEST,
+        MANIFEST + "spec: null\nstatus: null\n",
+    ],
+)
 def test_only_the_first_document_is_read(text: str) -> None:
     assert read_manifest(text.encode())["metadata"] == {"name": "k"}
 
@@ -144,5 +226,7 @@ def test_only_the_first_document_is_read(text: str) -> None:
 def test_json_is_read_in_any_case() -> None:
     reading = Reading(any_case=True)
 
-    assert reading.read(part("spec", "spawner"), {"DISPLAYNAME": "x", "hidden": None}) == {"displayName": "x"}
+    assert reading.read(part("spec", "spawner"), {"DISPLAYNAME": "x", "hidden": None}) == {
+        "displayName": "x"
+    }
     assert (reading.unknown, reading.wrong) == ([], [])

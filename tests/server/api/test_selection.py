@@ -13,14 +13,38 @@ from jupyter_workspaces.server.http.lists import Selection, selection
 from jupyter_workspaces.server.http.problems import Problem
 
 ITEMS = [
-    {"namespace": "a", "name": "one", "state": "Running", "paused": False, "activity": {"last": 3}, "services": [{"id": "x"}]},
-    {"namespace": "a", "name": "two", "state": "Paused", "paused": True, "activity": {"last": 1}, "services": []},
-    {"namespace": "b", "name": "three", "state": "Running", "paused": False, "activity": {"last": 2}, "services": [{"id": "y"}]},
+    {
+        "namespace": "a",
+        "name": "one",
+        "state": "Running",
+        "paused": False,
+        "activity": {"last": 3},
+        "services": [{"id": "x"}],
+    },
+    {
+        "namespace": "a",
+        "name": "two",
+        "state": "Paused",
+        "paused": True,
+        "activity": {"last": 1},
+        "services": [],
+    },
+    {
+        "namespace": "b",
+        "name": "three",
+        "state": "Running",
+        "paused": False,
+        "activity": {"last": 2},
+        "services": [{"id": "y"}],
+    },
 ]
 
 
 def chosen(**parameters: str | list[str]) -> Selection:
-    asked = {name.removesuffix("_"): [value] if isinstance(value, str) else value for name, value in parameters.items()}
+    asked = {
+        name.removesuffix("_"): [value] if isinstance(value, str) else value
+        for name, value in parameters.items()
+    }
     found = selection(lambda name: asked.get(name, []))
     assert found is not None
     return found
@@ -32,21 +56,36 @@ def names(**parameters: str | list[str]) -> list[Any]:
 
 def test_a_name_is_known_only_where_it_is_the_only_one() -> None:
     assert chosen(filter="name=one").name == "one"
-    for other in ("name!=one", "name=o*", "name=o?e", "name=[o]ne", "state=one", "workspaceKind.name=one"):
+    for other in (
+        "name!=one",
+        "name=o*",
+        "name=o?e",
+        "name=[o]ne",
+        "state=one",
+        "workspaceKind.name=one",
+    ):
         assert chosen(filter=other).name is None
 
 
-async def test_one_workspace_of_many_is_listed_without_looking_at_the_others(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_workspace_of_many_is_listed_without_looking_at_the_others(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("one", "two", "three"):
         await ask("POST", "workspaces/default", workspace(name))
     await ask("GET", "workspaces")
     listed = []
     whole, item = Workspaces.list, Workspaces.encoded
 
-    def counted(self: Workspaces, namespace: str | None = None, name: str | None = None) -> list[bytes]:
+    def counted(
+        self: Workspaces, namespace: str | None = None, name: str | None = None
+    ) -> list[bytes]:
         # only within the listing, which is one step: the event stream encodes changes at any time
         with monkeypatch.context() as within:
-            within.setattr(Workspaces, "encoded", lambda self, one: listed.append(one["metadata"]["name"]) or item(self, one))
+            within.setattr(
+                Workspaces,
+                "encoded",
+                lambda self, one: listed.append(one["metadata"]["name"]) or item(self, one),
+            )
             return whole(self, namespace, name)
 
     monkeypatch.setattr(Workspaces, "list", counted)
@@ -101,8 +140,14 @@ def test_pages_have_everything_once_also_when_the_last_of_a_page_goes() -> None:
     page, token = chosen(limit="2").apply(ITEMS)
     rest, end = chosen(limit="2", continue_=str(token)).apply([ITEMS[0], ITEMS[2]])
 
-    assert ([item["name"] for item in page], [item["name"] for item in rest], end) == (["one", "two"], [], None)
-    assert [item["name"] for item in chosen(limit="2", continue_=str(token)).apply(ITEMS)[0]] == ["three"]
+    assert ([item["name"] for item in page], [item["name"] for item in rest], end) == (
+        ["one", "two"],
+        [],
+        None,
+    )
+    assert [item["name"] for item in chosen(limit="2", continue_=str(token)).apply(ITEMS)[0]] == [
+        "three"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -123,7 +168,9 @@ def test_what_cannot_be_read_is_named(wrong: dict[str, str]) -> None:
 
     cause = refused.value.cause
     assert cause is not None
-    assert [error["field"] for error in cause["validation_errors"]] == [next(iter(wrong)).removesuffix("_")]
+    assert [error["field"] for error in cause["validation_errors"]] == [
+        next(iter(wrong)).removesuffix("_")
+    ]
 
 
 async def test_a_list_of_workspaces_is_paged_by_its_links(ask: Ask, raw: Any) -> None:
@@ -133,7 +180,9 @@ async def test_a_list_of_workspaces_is_paged_by_its_links(ask: Ask, raw: Any) ->
     first = await raw("GET", "workspaces/default", params={"limit": "2", "fields": "name"})
     assert first.body == b'{"data":[{"name":"a"},{"name":"b"}]}'
     token = first.headers["Link"].partition("continue=")[2].partition(">")[0]
-    second = await raw("GET", "workspaces/default", params={"limit": "2", "fields": "name", "continue": token})
+    second = await raw(
+        "GET", "workspaces/default", params={"limit": "2", "fields": "name", "continue": token}
+    )
     assert (second.body, "Link" in second.headers) == (b'{"data":[{"name":"c"}]}', False)
 
 

@@ -23,7 +23,10 @@ async def test_filled_caches_are_enough_while_a_dead_cluster_is_started_again() 
 
     services = Services(choose, "/api/")  # type: ignore[arg-type, return-value]
     services._up = True
-    endpoint, workspaces = SimpleNamespace(embedded=True), SimpleNamespace(error=Unreachable("away"))
+    endpoint, workspaces = (
+        SimpleNamespace(embedded=True),
+        SimpleNamespace(error=Unreachable("away")),
+    )
     services.cluster = SimpleNamespace(endpoint=endpoint, workspaces=workspaces)  # type: ignore[assignment]
     try:
         async with timeout(1):

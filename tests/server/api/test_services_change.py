@@ -59,7 +59,11 @@ async def serving(app: JupyterWorkspaces) -> AsyncIterator[Services]:
 
 def tasks() -> list[str]:
     """Of caches and services, by name."""
-    return [name for task in asyncio.all_tasks() if (name := task.get_name()).startswith(("reflector", "workspaces", "restarts", "watch"))]
+    return [
+        name
+        for task in asyncio.all_tasks()
+        if (name := task.get_name()).startswith(("reflector", "workspaces", "restarts", "watch"))
+    ]
 
 
 async def followed(stream: AsyncGenerator[bytes, None]) -> list[bytes]:
@@ -93,7 +97,9 @@ async def test_a_cluster_that_was_reset_is_found_again_by_itself(home: Path) -> 
         assert not hearing.done()
 
         await asyncio.to_thread(start, home)
-        await until(lambda: changed(services, before), "another cache, without any request", USABLE_SECONDS)
+        await until(
+            lambda: changed(services, before), "another cache, without any request", USABLE_SECONDS
+        )
         await usable(services, lambda: "default" in names(services))
         async with timeout(USABLE_SECONDS):
             events = await hearing
@@ -121,7 +127,9 @@ async def until_down(services: Services) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("end", ["stop", "kill -9"])
-async def test_a_cluster_that_ended_and_was_started_again_is_usable_at_once(home: Path, end: str) -> None:
+async def test_a_cluster_that_ended_and_was_started_again_is_usable_at_once(
+    home: Path, end: str
+) -> None:
     await asyncio.to_thread(start, home)
     async with serving(JupyterWorkspaces(directory=str(home))) as services:
         before, stream = services.cluster, services.feed.subscribe(None, None)
@@ -139,7 +147,9 @@ async def test_a_cluster_that_ended_and_was_started_again_is_usable_at_once(home
             await until(lambda: back(services), "the server to use it", USABLE_SECONDS)
             await services.ready()
             await services.cluster.cluster.create(NAMESPACES, namespace("new"))
-            await until(lambda: knows(services, "new"), "a new namespace in the cache", USABLE_SECONDS)
+            await until(
+                lambda: knows(services, "new"), "a new namespace in the cache", USABLE_SECONDS
+            )
 
         assert services.cluster is before
         await stream.aclose()
@@ -147,7 +157,11 @@ async def test_a_cluster_that_ended_and_was_started_again_is_usable_at_once(home
 
 async def has_failed(services: Services, times: int) -> bool:
     """Whether each watch of the cache has failed `times` times in a row."""
-    return all(health.failures >= times for health in services.cluster.health if health.name.startswith("watch"))
+    return all(
+        health.failures >= times
+        for health in services.cluster.health
+        if health.name.startswith("watch")
+    )
 
 
 async def back(services: Services) -> bool:
@@ -219,9 +233,14 @@ def write(path: Path, *entries: Object, current: str = "", **user: Any) -> None:
     document = {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": one["name"], "cluster": {"server": one["server"]}} for one in entries],
+        "clusters": [
+            {"name": one["name"], "cluster": {"server": one["server"]}} for one in entries
+        ],
         "users": [{"name": one["name"], "user": {"token": one["token"]} | user} for one in entries],
-        "contexts": [{"name": one["name"], "context": {"cluster": one["name"], "user": one["name"]}} for one in entries],
+        "contexts": [
+            {"name": one["name"], "context": {"cluster": one["name"], "user": one["name"]}}
+            for one in entries
+        ],
         "current-context": current or entries[0]["name"],
     }
     partial = path.with_suffix(".partial")
@@ -245,7 +264,9 @@ async def test_another_current_context_is_another_cluster(clusters: Any, tmp_pat
                 assert b"event: resync" in (await hearing)[-1]
 
 
-async def test_nothing_is_served_of_the_former_cluster_while_the_new_one_is_away(clusters: Any, tmp_path: Path) -> None:
+async def test_nothing_is_served_of_the_former_cluster_while_the_new_one_is_away(
+    clusters: Any, tmp_path: Path
+) -> None:
     kubeconfig = tmp_path / "kubeconfig"
     async with clusters() as (one, two):
         write(kubeconfig, one)
@@ -267,7 +288,9 @@ async def refused(services: Services) -> bool:
     return False
 
 
-async def test_a_kubeconfig_that_cannot_be_read_changes_nothing(clusters: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_kubeconfig_that_cannot_be_read_changes_nothing(
+    clusters: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     kubeconfig = tmp_path / "kubeconfig"
     async with clusters() as (one, two):
         write(kubeconfig, one)
@@ -300,7 +323,13 @@ def test_what_makes_another_endpoint(tmp_path: Path) -> None:
 
     first = look(entry, **{"auth-provider": login})
     assert not source.has_changed(first)
-    rotated = look(entry, **{"auth-provider": login | {"config": login["config"] | {"id-token": "3", "refresh-token": "4"}}})
+    rotated = look(
+        entry,
+        **{
+            "auth-provider": login
+            | {"config": login["config"] | {"id-token": "3", "refresh-token": "4"}}
+        },
+    )
     assert source.has_changed(first)
     assert rotated.means_the_same_as(first)
     for other in (
@@ -313,7 +342,9 @@ def test_what_makes_another_endpoint(tmp_path: Path) -> None:
     assert not source.look().means_the_same_as(source.look())
 
 
-def test_a_certificate_authority_that_is_replaced_in_place_is_another_endpoint(tmp_path: Path) -> None:
+def test_a_certificate_authority_that_is_replaced_in_place_is_another_endpoint(
+    tmp_path: Path,
+) -> None:
     path, authority = tmp_path / "kubeconfig", tmp_path / "ca.crt"
     authority.write_text("one", encoding="utf-8")
     write(path, {"name": "a", "server": "https://a.example.org", "token": "t"})

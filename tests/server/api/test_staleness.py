@@ -24,12 +24,17 @@ HEADER = "Jupyter-Workspaces-Stale-Since"
 
 
 @pytest.fixture
-def flaky(cluster: ApiServer, tmp_path: Path, jp_asyncio_loop: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+def flaky(
+    cluster: ApiServer, tmp_path: Path, jp_asyncio_loop: Any, monkeypatch: pytest.MonkeyPatch
+) -> Any:
     """The proxy that the server reaches its cluster by; the caches' clock runs ten times as fast."""
     serving = flaky_api(from_kubeconfig(tmp_path / "kubeconfig"))
     api = jp_asyncio_loop.run_until_complete(serving.__aenter__())
     document = yaml.safe_load((tmp_path / "kubeconfig").read_text())
-    document["clusters"][0]["cluster"], document["users"][0]["user"] = {"server": api.url}, {}  # the proxy signs in itself
+    document["clusters"][0]["cluster"], document["users"][0]["user"] = (
+        {"server": api.url},
+        {},
+    )  # the proxy signs in itself
     (tmp_path / "kubeconfig").write_text(yaml.safe_dump(document))
     times, init = faster(), Cache.__init__
 
@@ -65,19 +70,37 @@ async def when_stale(cache: Any) -> datetime:
     return since
 
 
-async def test_answers_from_a_stale_cache_say_since_when(raw: Any, flaky: FlakyApi, cache: Any) -> None:
+async def test_answers_from_a_stale_cache_say_since_when(
+    raw: Any, flaky: FlakyApi, cache: Any
+) -> None:
     await raw("GET", "workspaces")
     await until(lambda: cache().stale_since is None)
-    for path in ("workspaces", "workspaces/default", "workspacekinds", "storageclasses", "namespaces"):
+    for path in (
+        "workspaces",
+        "workspaces/default",
+        "workspacekinds",
+        "storageclasses",
+        "namespaces",
+    ):
         assert HEADER not in (await raw("GET", path)).headers
     flaky.fail("refuse")
     since = await when_stale(cache)
-    for path in ("workspaces", "workspaces/default", "workspacekinds", "storageclasses", "namespaces"):
+    for path in (
+        "workspaces",
+        "workspaces/default",
+        "workspacekinds",
+        "storageclasses",
+        "namespaces",
+    ):
         answer = await raw("GET", path)
         assert answer.code == 200
         assert is_about(answer.headers[HEADER], since)
     assert (datetime.now(timezone.utc) - since).total_seconds() < 30
-    unchanged = await raw("GET", "workspaces", headers={"If-None-Match": (await raw("GET", "workspaces")).headers["ETag"]})
+    unchanged = await raw(
+        "GET",
+        "workspaces",
+        headers={"If-None-Match": (await raw("GET", "workspaces")).headers["ETag"]},
+    )
     assert (unchanged.code, HEADER in unchanged.headers) == (304, True)
     assert HEADER not in (await raw("GET", "workspaces/default/nobody")).headers
     flaky.fail("ok")
@@ -85,7 +108,9 @@ async def test_answers_from_a_stale_cache_say_since_when(raw: Any, flaky: FlakyA
     assert HEADER not in (await raw("GET", "workspaces")).headers
 
 
-async def test_the_stream_tells_when_it_turns_stale_and_live(ask: Ask, jp_fetch: Any, flaky: FlakyApi, cache: Any) -> None:
+async def test_the_stream_tells_when_it_turns_stale_and_live(
+    ask: Ask, jp_fetch: Any, flaky: FlakyApi, cache: Any
+) -> None:
     await ask("GET", "workspaces")
     await until(lambda: cache().stale_since is None)
     listener = Listener(jp_fetch)
@@ -104,7 +129,9 @@ async def test_the_stream_tells_when_it_turns_stale_and_live(ask: Ask, jp_fetch:
     await asyncio.gather(listener.stop(), late.stop())
 
 
-async def test_the_health_names_what_fails_and_nothing_of_what_is_in_the_cluster(ask: Ask, raw: Any, flaky: FlakyApi, cache: Any) -> None:
+async def test_the_health_names_what_fails_and_nothing_of_what_is_in_the_cluster(
+    ask: Ask, raw: Any, flaky: FlakyApi, cache: Any
+) -> None:
     await ask("GET", "workspaces")
     await until(lambda: cache().healthy and cache().stale_since is None)
     code, health = await ask("GET", "healthcheck")

@@ -14,7 +14,10 @@ from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
 
 
 def causes(body: Any) -> list[tuple[str, str, str]]:
-    return [(found["origin"], found["type"], found["field"]) for found in body["error"]["cause"]["validation_errors"]]
+    return [
+        (found["origin"], found["type"], found["field"])
+        for found in body["error"]["cause"]["validation_errors"]
+    ]
 
 
 async def test_a_create_echoes_the_model_and_says_where_it_is(raw: Any) -> None:
@@ -32,8 +35,15 @@ async def test_a_list_has_what_was_just_made(ask: Ask, administrator: str) -> No
 
     assert code == 200
     item = body["data"][0]
-    assert (item["name"], item["workspaceKind"]["name"], item["workspaceKind"]["missing"]) == ("desk", "jupyterlab", False)
-    assert item["services"][0]["httpService"]["httpPath"] == "/workspace/connect/default/desk/jupyterlab/"
+    assert (item["name"], item["workspaceKind"]["name"], item["workspaceKind"]["missing"]) == (
+        "desk",
+        "jupyterlab",
+        False,
+    )
+    assert (
+        item["services"][0]["httpService"]["httpPath"]
+        == "/workspace/connect/default/desk/jupyterlab/"
+    )
     assert item["podTemplate"]["options"]["podConfig"]["current"]["displayName"] == "Tiny"
     assert item["audit"]["createdBy"] == administrator
     assert (await ask("GET", "workspaces"))[1] == body
@@ -67,7 +77,9 @@ async def test_a_status_written_in_between_is_no_conflict(ask: Ask, cluster: Api
     _, body = await ask("GET", "workspaces/default/desk")
     set_status(cluster, "desk", "Running")
 
-    code, _ = await ask("PUT", "workspaces/default/desk", {"data": body["data"] | {"displayName": "My desk"}})
+    code, _ = await ask(
+        "PUT", "workspaces/default/desk", {"data": body["data"] | {"displayName": "My desk"}}
+    )
 
     assert code == 200
 
@@ -77,7 +89,10 @@ async def test_a_status_written_in_between_is_no_conflict(ask: Ask, cluster: Api
     [
         ("application/merge-patch+json", {"displayName": "My desk"}),
         ("application/merge-patch+json", {"data": {"displayName": "My desk"}}),
-        ("application/json-patch+json", [{"op": "add", "path": "/displayName", "value": "My desk"}]),
+        (
+            "application/json-patch+json",
+            [{"op": "add", "path": "/displayName", "value": "My desk"}],
+        ),
     ],
 )
 async def test_a_patch_changes_the_update_model(ask: Ask, media: str, patch: Any) -> None:
@@ -85,13 +100,22 @@ async def test_a_patch_changes_the_update_model(ask: Ask, media: str, patch: Any
 
     code, body = await ask("PATCH", "workspaces/default/desk", patch, media=media)
 
-    assert (code, body["data"]["displayName"], body["data"]["podTemplate"]["volumes"]["home"]) == (200, "My desk", "home")
+    assert (code, body["data"]["displayName"], body["data"]["podTemplate"]["volumes"]["home"]) == (
+        200,
+        "My desk",
+        "home",
+    )
 
 
 async def test_a_patch_with_an_old_revision_is_a_conflict(ask: Ask) -> None:
     await ask("POST", "workspaces/default", workspace())
 
-    code, _ = await ask("PATCH", "workspaces/default/desk", {"revision": "0" * 64}, media="application/merge-patch+json")
+    code, _ = await ask(
+        "PATCH",
+        "workspaces/default/desk",
+        {"revision": "0" * 64},
+        media="application/merge-patch+json",
+    )
 
     assert code == 409
 
@@ -109,10 +133,15 @@ async def test_a_patch_of_another_type_is_415(ask: Ask, media: str) -> None:
         ({"kind": ""}, "data.kind"),
         ({"podTemplate": {}}, "data.podTemplate.options.imageConfig"),
         ({"podTemplate": {"volumes": {"data": [{}]}}}, "data.podTemplate.volumes.data[0].pvcName"),
-        ({"podTemplate": {"podMetadata": {"labels": {"a b": "c"}}}}, "data.podTemplate.podMetadata.labels"),
+        (
+            {"podTemplate": {"podMetadata": {"labels": {"a b": "c"}}}},
+            "data.podTemplate.podMetadata.labels",
+        ),
     ],
 )
-async def test_what_is_wrong_is_named_before_the_cluster_is_asked(ask: Ask, change: Any, field: str) -> None:
+async def test_what_is_wrong_is_named_before_the_cluster_is_asked(
+    ask: Ask, change: Any, field: str
+) -> None:
     code, body = await ask("POST", "workspaces/default", workspace(**change))
 
     assert code == 422
@@ -120,7 +149,9 @@ async def test_what_is_wrong_is_named_before_the_cluster_is_asked(ask: Ask, chan
     assert {origin for origin, _, _ in causes(body)} == {"INTERNAL"}
 
 
-async def test_an_unknown_kind_is_refused_by_the_cluster_with_a_hint(ask: Ask, guarded: None) -> None:
+async def test_an_unknown_kind_is_refused_by_the_cluster_with_a_hint(
+    ask: Ask, guarded: None
+) -> None:
     code, body = await ask("POST", "workspaces/default", workspace(kind="jupiterlab"))
 
     assert (code, causes(body)) == (422, [("KUBERNETES", "FieldValueInvalid", "spec.kind")])
@@ -129,7 +160,10 @@ async def test_an_unknown_kind_is_refused_by_the_cluster_with_a_hint(ask: Ask, g
 
 async def test_a_claim_that_may_not_be_mounted_names_the_label(ask: Ask) -> None:
     body = workspace()
-    body["data"]["podTemplate"]["volumes"] = {"home": "locked", "data": [{"pvcName": "nowhere", "mountPath": "/data/x"}]}
+    body["data"]["podTemplate"]["volumes"] = {
+        "home": "locked",
+        "data": [{"pvcName": "nowhere", "mountPath": "/data/x"}],
+    }
 
     code, answer = await ask("POST", "workspaces/default", body)
 
@@ -173,13 +207,18 @@ async def test_bodies_that_cannot_be_read(ask: Ask, body: str, code: int) -> Non
     assert (await ask("POST", "workspaces/default", body))[0] == code
 
 
-async def test_pausing_twice_and_starting_what_runs_are_conflicts_with_a_cause(ask: Ask, cluster: ApiServer) -> None:
+async def test_pausing_twice_and_starting_what_runs_are_conflicts_with_a_cause(
+    ask: Ask, cluster: ApiServer
+) -> None:
     await ask("POST", "workspaces/default", workspace())
     set_status(cluster, "desk", "Running")
     path = "workspaces/default/desk/actions/pause"
 
     assert (await ask("POST", path, {"data": {"paused": False}}))[0] == 409
-    assert (await ask("POST", path, {"data": {"paused": True}})) == (200, {"data": {"paused": True}})
+    assert (await ask("POST", path, {"data": {"paused": True}})) == (
+        200,
+        {"data": {"paused": True}},
+    )
     code, body = await ask("POST", path, {"data": {"paused": True}})
     assert (code, body["error"]["cause"]["conflict_cause"][0]["origin"]) == (409, "KUBERNETES")
     set_status(cluster, "desk", "Paused")
@@ -207,9 +246,13 @@ async def test_delete_is_204_and_then_404(ask: Ask) -> None:
     assert await ask("DELETE", "workspaces/default/desk") == (204, None)
 
     async def gone() -> bool:
-        return bool((await ask("DELETE", "workspaces/default/desk"))[0] == 404)  # 204 as long as it is being deleted
+        return bool(
+            (await ask("DELETE", "workspaces/default/desk"))[0] == 404
+        )  # 204 as long as it is being deleted
 
-    await until(gone, "the end of the workspace", 60)  # a real collector looks for new kinds every 30 s
+    await until(
+        gone, "the end of the workspace", 60
+    )  # a real collector looks for new kinds every 30 s
     assert (await ask("GET", "workspaces/default/desk"))[0] == 404
 
 
@@ -226,7 +269,10 @@ async def test_a_workspace_whose_kind_is_gone_is_still_listed(ask: Ask, cluster:
         await asyncio.sleep(0.02)
 
     assert item["workspaceKind"]["icon"]["url"] == "__UNKNOWN_ICON_URL__"
-    assert item["podTemplate"]["options"]["imageConfig"]["current"]["displayName"] == "__UNKNOWN_IMAGE_CONFIG__"
+    assert (
+        item["podTemplate"]["options"]["imageConfig"]["current"]["displayName"]
+        == "__UNKNOWN_IMAGE_CONFIG__"
+    )
     assert item["services"] == []
 
 
@@ -236,12 +282,17 @@ async def test_an_unchanged_list_is_304(raw: Any) -> None:
 
     again = await raw("GET", "workspaces/default", headers=known)
     await raw("POST", "workspaces/default", workspace())
-    changed = await raw("GET", "workspaces/default", headers=known)  # before the change is published
+    changed = await raw(
+        "GET", "workspaces/default", headers=known
+    )  # before the change is published
 
     assert (first.code, again.code, changed.code) == (200, 304, 200)
     assert json.loads(changed.body)["data"] != json.loads(first.body)["data"]
 
     async def published() -> bool:
-        return bool((await raw("GET", "workspaces/default", headers=known)).headers["ETag"] != first.headers["ETag"])
+        return bool(
+            (await raw("GET", "workspaces/default", headers=known)).headers["ETag"]
+            != first.headers["ETag"]
+        )
 
     await until(published, "another ETag", 5)

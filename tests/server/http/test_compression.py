@@ -34,4 +34,7 @@ def test_both_can_be_read_again() -> None:
     body = b"0123456789" * 1000
 
     assert zlib.decompress(compression.packed("gzip", body), 31) == body
-    assert zstandard.ZstdDecompressor().decompressobj().decompress(compression.packed("zstd", body)) == body
+    assert (
+        zstandard.ZstdDecompressor().decompressobj().decompress(compression.packed("zstd", body))
+        == body
+    )

@@ -25,8 +25,12 @@ async def main(folder: Path) -> None:
     store = Store.open(folder / "cluster.db")
     server = ApiServer(store, ADMIN, identities={NOBODY: User("nobody", ())})
     port = await server.start("127.0.0.1", 0)
-    async with Cluster(Endpoint(f"http://127.0.0.1:{port}", "local cluster", None, token)) as cluster:
-        await cluster.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team-a"}})
+    async with Cluster(
+        Endpoint(f"http://127.0.0.1:{port}", "local cluster", None, token)
+    ) as cluster:
+        await cluster.create(
+            NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team-a"}}
+        )
         data = {"token": base64.b64encode(b"the-token-of-the-workspace").decode()}
         owner = {
             "apiVersion": WORKSPACES.api_version,
@@ -35,7 +39,11 @@ async def main(folder: Path) -> None:
             "uid": "the-uid-of-small",
             "controller": True,
         }
-        metadata = {"name": "small-token", "labels": {"notebooks.kubeflow.org/workspace-name": "small"}, "ownerReferences": [owner]}
+        metadata = {
+            "name": "small-token",
+            "labels": {"notebooks.kubeflow.org/workspace-name": "small"},
+            "ownerReferences": [owner],
+        }
         secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data}
         await cluster.create(SECRETS, secret, "team-a")
     print(port, flush=True)

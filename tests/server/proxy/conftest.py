@@ -34,7 +34,9 @@ class Cluster:
     def __init__(self, view: View) -> None:
         self.endpoint = SimpleNamespace(embedded=True, in_cluster=False, name="local cluster")
         self.view, self.tokens, self.asked = view, {"small-token": INNER_TOKEN}, 0
-        self.owners: dict[str, dict[str, Any]] = {}  # of Secrets that do not belong to the workspace
+        self.owners: dict[
+            str, dict[str, Any]
+        ] = {}  # of Secrets that do not belong to the workspace
 
     async def get(self, resource: Any, name: str, namespace: str) -> dict[str, Any]:
         self.asked += 1
@@ -44,8 +46,17 @@ class Cluster:
         reference = {"apiVersion": owner["apiVersion"], "kind": owner["kind"], "controller": True}
         reference |= {key: owner["metadata"][key] for key in ("name", "uid")}
         labels = {"notebooks.kubeflow.org/workspace-name": owner["metadata"]["name"]}
-        metadata = {"namespace": namespace, "name": name, "labels": labels, "ownerReferences": [reference]}
-        return {"metadata": metadata, "type": "Opaque", "data": {"token": base64.b64encode(self.tokens[name].encode()).decode()}}
+        metadata = {
+            "namespace": namespace,
+            "name": name,
+            "labels": labels,
+            "ownerReferences": [reference],
+        }
+        return {
+            "metadata": metadata,
+            "type": "Opaque",
+            "data": {"token": base64.b64encode(self.tokens[name].encode()).decode()},
+        }
 
 
 class View:
@@ -57,18 +68,31 @@ class View:
         self.unreachable: Exception | None = None
         self.restarted: list[str] = []
         self.listeners: list[Any] = []
-        self.steps = [SimpleNamespace(name=name, state="done", seconds=0.5) for name in ("Accepted", "Scheduled", "Started", "Ready")]
+        self.steps = [
+            SimpleNamespace(name=name, state="done", seconds=0.5)
+            for name in ("Accepted", "Scheduled", "Started", "Ready")
+        ]
         self.service: dict[str, Any] | None = None
         self.there: dict[str, Any] | None = {
             "apiVersion": WORKSPACES.api_version,
             "kind": WORKSPACES.kind,
             "metadata": {"namespace": "team-a", "name": "small", "uid": "the-uid-of-small"},
-            "spec": {"kind": "app", "paused": False, "podTemplate": {"options": {"imageConfig": "one", "podConfig": "tiny"}}},
-            "status": {"state": "Running", "stateMessage": "Running.", "podTemplatePod": {"name": "ws-small-0"}},
+            "spec": {
+                "kind": "app",
+                "paused": False,
+                "podTemplate": {"options": {"imageConfig": "one", "podConfig": "tiny"}},
+            },
+            "status": {
+                "state": "Running",
+                "stateMessage": "Running.",
+                "podTemplatePod": {"name": "ws-small-0"},
+            },
         }
         self.proxy: dict[str, Any] = {}
         image = {"id": "one", "spec": {"image": "app", "ports": [{"id": "web", "port": PORT}]}}
-        ports = [{"id": "web", "protocol": "HTTP", "defaultDisplayName": "Web", "httpProxy": self.proxy}]
+        ports = [
+            {"id": "web", "protocol": "HTTP", "defaultDisplayName": "Web", "httpProxy": self.proxy}
+        ]
         template = {"ports": ports, "options": {"imageConfig": {"values": [image]}}}
         self.kind = {"metadata": {"name": "app"}, "spec": {"podTemplate": template}}
         self.pod = {
@@ -77,10 +101,17 @@ class View:
                 "name": "ws-small-0",
                 "uid": "1",
                 "labels": {"notebooks.kubeflow.org/workspace-name": "small"},
-                "annotations": {f"jupyter-workspaces/local-port.{PORT}": str(port), "jupyter-workspaces/token-secret": "small-token"},
+                "annotations": {
+                    f"jupyter-workspaces/local-port.{PORT}": str(port),
+                    "jupyter-workspaces/token-secret": "small-token",
+                },
             },
             "spec": {"nodeName": "local"},
-            "status": {"phase": "Running", "podIP": ADDRESS, "conditions": [{"type": "Ready", "status": "True"}]},
+            "status": {
+                "phase": "Running",
+                "podIP": ADDRESS,
+                "conditions": [{"type": "Ready", "status": "True"}],
+            },
         }
 
     def workspace(self, namespace: str, name: str) -> dict[str, Any] | None:
@@ -95,7 +126,9 @@ class View:
     def service_of(self, workspace: dict[str, Any]) -> dict[str, Any] | None:
         return self.service
 
-    def strangers_of(self, workspace: dict[str, Any], service: dict[str, Any]) -> list[dict[str, Any]]:
+    def strangers_of(
+        self, workspace: dict[str, Any], service: dict[str, Any]
+    ) -> list[dict[str, Any]]:
         return []
 
     async def reach(self, namespace: str) -> None:
@@ -141,7 +174,9 @@ class View:
         del self.pod["metadata"]["annotations"]["jupyter-workspaces/token-secret"]
 
     def unready(self) -> None:
-        self.there["status"].update(state="Pending", stateMessage="Started; waiting until it answers.")
+        self.there["status"].update(
+            state="Pending", stateMessage="Started; waiting until it answers."
+        )
         if self.pod is not None:
             self.pod["status"]["conditions"] = []
 
@@ -150,7 +185,9 @@ class View:
 def small_app(address: str, port: int = 0) -> Iterator[int]:
     """The small app as a process; its port."""
     command = [sys.executable, str(Path(__file__).with_name("upstream.py")), address, str(port)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         yield int(process.stdout.readline())
@@ -179,7 +216,9 @@ def jp_base_url() -> str:
 def server(jp_serverapp: Any, http_server: Any, view: View, jp_asyncio_loop: Any) -> Iterator[Any]:
     """The server with the proxy in it."""
     web_app = jp_serverapp.web_app
-    web_app.settings["allow_unauthenticated_access"] = False  # then a route that anybody may use is an error
+    web_app.settings["allow_unauthenticated_access"] = (
+        False  # then a route that anybody may use is an error
+    )
     web_app.settings["jupyter_workspaces"] = SimpleNamespace(ready=view.ready)
     web_app.add_handlers(".*$", routes(jp_serverapp.base_url))
     yield jp_serverapp
@@ -201,24 +240,42 @@ class Browser:
 
         return URL(f"{self.origin}{self.base}{path}{rest}", encoded=True)
 
-    def request(self, method: str, rest: str = "", *, path: str = PATH, headers: dict[str, str] | None = None, **more: Any) -> Any:
+    def request(
+        self,
+        method: str,
+        rest: str = "",
+        *,
+        path: str = PATH,
+        headers: dict[str, str] | None = None,
+        **more: Any,
+    ) -> Any:
         sent = self.signed if headers is None else headers
-        return self.session.request(method, self.url(rest, path), headers=sent, allow_redirects=False, **more)
+        return self.session.request(
+            method, self.url(rest, path), headers=sent, allow_redirects=False, **more
+        )
 
-    def socket(self, rest: str = "socket", *, headers: dict[str, str] | None = None, **more: Any) -> Any:
-        return self.session.ws_connect(self.url(rest), headers=self.signed if headers is None else headers, **more)
+    def socket(
+        self, rest: str = "socket", *, headers: dict[str, str] | None = None, **more: Any
+    ) -> Any:
+        return self.session.ws_connect(
+            self.url(rest), headers=self.signed if headers is None else headers, **more
+        )
 
     async def cookie(self) -> str:
         """A `Cookie` header of somebody who has signed in."""
         async with self.session.get(self.url(path="api/me"), headers=self.signed) as answer:
             assert answer.status == 200
-            return "; ".join(f"{name}={morsel.coded_value}" for name, morsel in answer.cookies.items())
+            return "; ".join(
+                f"{name}={morsel.coded_value}" for name, morsel in answer.cookies.items()
+            )
 
 
 @pytest.fixture
 def browser(server: Any, jp_asyncio_loop: Any) -> Iterator[Browser]:
     async def open_session() -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, max_line_size=2**16)
+        return aiohttp.ClientSession(
+            cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, max_line_size=2**16
+        )
 
     session = jp_asyncio_loop.run_until_complete(open_session())
     yield Browser(server, session)

@@ -52,26 +52,53 @@ class ForwardedPod:
         """The same cluster as somebody who may only do this in the namespace."""
         kinds = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": "somebody"}}
         subject = {"kind": "ServiceAccount", "name": "somebody", "namespace": NAMESPACE}
-        binding = {"roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "somebody"}, "subjects": [subject]}
+        binding = {
+            "roleRef": {
+                "apiGroup": "rbac.authorization.k8s.io",
+                "kind": "Role",
+                "name": "somebody",
+            },
+            "subjects": [subject],
+        }
         roles = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}"
         account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "somebody"}}
         await self.cluster.create(SERVICE_ACCOUNTS, account, NAMESPACE)
-        await self.cluster.raw("POST", f"{roles}/roles", body={**kinds, "kind": "Role", "rules": rules})
-        await self.cluster.raw("POST", f"{roles}/rolebindings", body={**kinds, "kind": "RoleBinding", **binding})
-        request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 600}}
-        answer = await self.cluster.raw("POST", SERVICE_ACCOUNTS.path(NAMESPACE, "somebody", "token"), body=request)
+        await self.cluster.raw(
+            "POST", f"{roles}/roles", body={**kinds, "kind": "Role", "rules": rules}
+        )
+        await self.cluster.raw(
+            "POST", f"{roles}/rolebindings", body={**kinds, "kind": "RoleBinding", **binding}
+        )
+        request = {
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "spec": {"expirationSeconds": 600},
+        }
+        answer = await self.cluster.raw(
+            "POST", SERVICE_ACCOUNTS.path(NAMESPACE, "somebody", "token"), body=request
+        )
         bearer: str = answer["status"]["token"]
 
         async def token() -> str:
             return bearer
 
-        return Cluster(replace(self.cluster.endpoint, token=token, ssl_context=_anonymous(self.cluster.endpoint)))
+        return Cluster(
+            replace(
+                self.cluster.endpoint, token=token, ssl_context=_anonymous(self.cluster.endpoint)
+            )
+        )
 
     async def close(self) -> None:
         """Away with what was made."""
         roles = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}"
-        paths = [SERVICE_ACCOUNTS.path(NAMESPACE, "somebody"), f"{roles}/roles/somebody", f"{roles}/rolebindings/somebody"]
-        await self.cluster.patch(SECRETS, "small-token", {"metadata": {"finalizers": None}}, NAMESPACE)
+        paths = [
+            SERVICE_ACCOUNTS.path(NAMESPACE, "somebody"),
+            f"{roles}/roles/somebody",
+            f"{roles}/rolebindings/somebody",
+        ]
+        await self.cluster.patch(
+            SECRETS, "small-token", {"metadata": {"finalizers": None}}, NAMESPACE
+        )
         for path in (*paths, SECRETS.path(NAMESPACE, "small-token")):
             try:
                 await self.cluster.raw("DELETE", path)
@@ -107,12 +134,17 @@ async def embedded_pod(folder: Path, address: str, port: int) -> AsyncIterator[F
     try:
         async with Cluster(Endpoint(url, "a cluster", None, token)) as cluster:
             for resource, name in ((NAMESPACES, NAMESPACE), (NODES, "local")):
-                await cluster.create(resource, {"apiVersion": "v1", "kind": resource.kind, "metadata": {"name": name}})
+                await cluster.create(
+                    resource,
+                    {"apiVersion": "v1", "kind": resource.kind, "metadata": {"name": name}},
+                )
             made = await cluster.create(PODS, _pod(nodeName="local"), NAMESPACE)
             files = PodFiles(folder, made["metadata"]["uid"])
             files.prepare()
             files.save(PodRecord(made["metadata"]["uid"], NAMESPACE, NAME, address, {"8888": port}))
-            await cluster.patch(PODS, NAME, {"status": _running(address)}, NAMESPACE, subresource="status")
+            await cluster.patch(
+                PODS, NAME, {"status": _running(address)}, NAMESPACE, subresource="status"
+            )
             yield await _described(cluster, address, port)
     finally:
         await server.stop()
@@ -125,8 +157,13 @@ async def real_pod(real: RealCluster) -> AsyncIterator[ForwardedPod]:
     plane = real.require_own()
     plane.simulated_nodes()
     async with Cluster(real.endpoint()) as cluster:
-        with contextlib.suppress(AlreadyExists):  # it stays: to delete a namespace takes longer than all of these tests
-            await cluster.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+        with contextlib.suppress(
+            AlreadyExists
+        ):  # it stays: to delete a namespace takes longer than all of these tests
+            await cluster.create(
+                NAMESPACES,
+                {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
+            )
         await _account_made(cluster)
         await cluster.create(PODS, _pod(), NAMESPACE)
         found = ForwardedPod(cluster, {}, "127.0.0.1", plane.forwarded)
@@ -154,14 +191,26 @@ async def _account_made(cluster: Cluster) -> None:
 
 async def _described(cluster: Cluster, address: str, port: int) -> ForwardedPod:
     data = {"token": base64.b64encode(b"the-token-of-the-workspace").decode()}
-    owner = {"apiVersion": WORKSPACES.api_version, "kind": WORKSPACES.kind, "name": "small", "uid": "the-uid-of-small", "controller": True}
+    owner = {
+        "apiVersion": WORKSPACES.api_version,
+        "kind": WORKSPACES.kind,
+        "name": "small",
+        "uid": "the-uid-of-small",
+        "controller": True,
+    }
     metadata = {
         "name": "small-token",
         "labels": {"notebooks.kubeflow.org/workspace-name": "small"},
         "ownerReferences": [owner],
-        "finalizers": [KEPT],  # its owner is only in the view: a garbage collector would take the Secret
+        "finalizers": [
+            KEPT
+        ],  # its owner is only in the view: a garbage collector would take the Secret
     }
-    await cluster.create(SECRETS, {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data}, NAMESPACE)
+    await cluster.create(
+        SECRETS,
+        {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data},
+        NAMESPACE,
+    )
     return ForwardedPod(cluster, await cluster.get(PODS, NAME, NAMESPACE), address, port)
 
 
@@ -171,9 +220,16 @@ def _pod(**spec: Any) -> Object:
         "labels": {"notebooks.kubeflow.org/workspace-name": "small"},
         "annotations": {"jupyter-workspaces/token-secret": "small-token"},
     }
-    described = {"containers": [{"name": "main", "image": "app", "ports": [{"containerPort": 8888}]}], **spec}
+    described = {
+        "containers": [{"name": "main", "image": "app", "ports": [{"containerPort": 8888}]}],
+        **spec,
+    }
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": described}
 
 
 def _running(address: str) -> Object:
-    return {"phase": "Running", "podIP": address, "conditions": [{"type": "Ready", "status": "True"}]}
+    return {
+        "phase": "Running",
+        "podIP": address,
+        "conditions": [{"type": "Ready", "status": "True"}],
+    }

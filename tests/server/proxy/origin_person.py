@@ -44,7 +44,9 @@ class Person:
         """The `Cookie` header for an address (RFC 6265 §5.4)."""
         asked = URL(url, encoded=True)
         found = [
-            (name, morsel) for (host, path, name), morsel in self.jar.items() if host == asked.host and asked.raw_path.startswith(path)
+            (name, morsel)
+            for (host, path, name), morsel in self.jar.items()
+            if host == asked.host and asked.raw_path.startswith(path)
         ]
         return "; ".join(f"{name}={morsel.coded_value}" for name, morsel in found)
 
@@ -58,9 +60,13 @@ class Person:
 
     def kept(self, part: str) -> list[tuple[str, str, Morsel[str]]]:
         """Host, path and cookie of those whose names have `part`."""
-        return [(host, path, morsel) for (host, path, name), morsel in self.jar.items() if part in name]
+        return [
+            (host, path, morsel) for (host, path, name), morsel in self.jar.items() if part in name
+        ]
 
-    async def ask(self, method: str, url: str, headers: dict[str, str] | None = None, **more: Any) -> tuple[int, Any, str]:
+    async def ask(
+        self, method: str, url: str, headers: dict[str, str] | None = None, **more: Any
+    ) -> tuple[int, Any, str]:
         """One request, with this browser's cookies; nothing is followed."""
         asked = URL(url, encoded=True)
         port = f":{asked.explicit_port}" if asked.explicit_port else ""
@@ -68,21 +74,36 @@ class Person:
         if cookies := self.cookies(url):
             sent["Cookie"] = cookies
         target = URL(f"{self.dial(asked)}{asked.raw_path_qs}", encoded=True)
-        async with self.session.request(method, target, headers=sent, allow_redirects=False, **more) as answer:
+        async with self.session.request(
+            method, target, headers=sent, allow_redirects=False, **more
+        ) as answer:
             self.keep(url, answer.cookies)
             return answer.status, answer.headers, await answer.text()
 
-    async def fetch(self, url: str, *, page: str, method: str = "GET", **more: Any) -> tuple[int, Any, str]:
+    async def fetch(
+        self, url: str, *, page: str, method: str = "GET", **more: Any
+    ) -> tuple[int, Any, str]:
         """What a script of `page` asks for, with credentials."""
         same = URL(page).origin() == URL(url, encoded=True).origin()
-        headers = {"Sec-Fetch-Site": "same-origin" if same else "cross-site", "Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"}
+        headers = {
+            "Sec-Fetch-Site": "same-origin" if same else "cross-site",
+            "Sec-Fetch-Mode": "cors",
+            "Sec-Fetch-Dest": "empty",
+        }
         if not same or method != "GET":
             headers["Origin"] = str(URL(page).origin())
         return await self.ask(method, url, headers, **more)
 
-    async def step(self, url: str, site: str = "none", destination: str = "document") -> tuple[int, Any, str]:
+    async def step(
+        self, url: str, site: str = "none", destination: str = "document"
+    ) -> tuple[int, Any, str]:
         """One request of a navigation."""
-        headers = {"Accept": "text/html", "Sec-Fetch-Site": site, "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": destination}
+        headers = {
+            "Accept": "text/html",
+            "Sec-Fetch-Site": site,
+            "Sec-Fetch-Mode": "navigate",
+            "Sec-Fetch-Dest": destination,
+        }
         return await self.ask("GET", url, headers)
 
     async def navigate(self, url: str, site: str = "none") -> Seen:
@@ -92,5 +113,7 @@ class Person:
             status, headers, text = await self.step(hops[-1], site)
             if status not in (301, 302, 303, 307):
                 return Seen(hops[-1], status, headers, text, hops)
-            hops.append(str(URL(hops[-1], encoded=True).join(URL(headers["Location"], encoded=True))))
+            hops.append(
+                str(URL(hops[-1], encoded=True).join(URL(headers["Location"], encoded=True)))
+            )
             assert len(hops) < MOST_REDIRECTS, hops

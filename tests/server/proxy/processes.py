@@ -38,7 +38,9 @@ class Stoppable:
 def running(script: str, *arguments: str) -> Iterator[Stoppable]:
     """`script` of this folder, until the block ends."""
     command = [sys.executable, str(Path(__file__).with_name(script)), *arguments]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         try:
             yield Stoppable(process.pid, int(process.stdout.readline()))

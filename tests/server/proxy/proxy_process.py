@@ -31,13 +31,21 @@ class App(ServeApp):
 
 def main(port: int, message_bytes: int) -> None:
     settings = {
-        "App": {"ip": "127.0.0.1", "port": 0, "no_auth": True, "allow_root": True, "log_level": "CRITICAL"},
+        "App": {
+            "ip": "127.0.0.1",
+            "port": 0,
+            "no_auth": True,
+            "allow_root": True,
+            "log_level": "CRITICAL",
+        },
         "IdentityProvider": {"token": ""},
     }
     server = App.instance(config=Config(settings))
     server.initialize([], find_extensions=False)
     server.web_app.settings[SETTING] = Limits(websocket_message_bytes=message_bytes)
-    server.web_app.settings["jupyter_workspaces"] = SimpleNamespace(ready=View(port).ready, workspaces_url="")
+    server.web_app.settings["jupyter_workspaces"] = SimpleNamespace(
+        ready=View(port).ready, workspaces_url=""
+    )
     server.web_app.add_handlers(".*$", routes(server.base_url))
     server.start()
 

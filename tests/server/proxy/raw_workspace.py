@@ -34,7 +34,9 @@ class RawWorkspace:
 
 
 @asynccontextmanager
-async def raw_workspace(view: Any, answer: bytes | Callable[[bytes], bytes], *, closes: bool = False) -> AsyncIterator[RawWorkspace]:
+async def raw_workspace(
+    view: Any, answer: bytes | Callable[[bytes], bytes], *, closes: bool = False
+) -> AsyncIterator[RawWorkspace]:
     """The workspace of the view answers every request with these bytes, and closes its connection only where that is said."""
     seen = RawWorkspace()
 
@@ -54,7 +56,9 @@ async def raw_workspace(view: Any, answer: bytes | Callable[[bytes], bytes], *, 
             writer.close()
 
     server = await asyncio.start_server(serve, ADDRESS, 0)
-    view.pod["metadata"]["annotations"][f"jupyter-workspaces/local-port.{PORT}"] = str(server.sockets[0].getsockname()[1])
+    view.pod["metadata"]["annotations"][f"jupyter-workspaces/local-port.{PORT}"] = str(
+        server.sockets[0].getsockname()[1]
+    )
     try:
         yield seen
     finally:

@@ -58,7 +58,10 @@ def test_a_page_names_the_path_that_the_browser_can_use(page: str) -> None:
     assert rewritten(page.replace("@", INNER).replace("&import", "@import")) == expected
 
 
-@pytest.mark.parametrize("slash", ["/", "\\/", "\\\\/", "\\u002f", "\\u002F", "\\x2f", "&#x2F;", "&#47;", "&#x0002f;", "&sol;"])
+@pytest.mark.parametrize(
+    "slash",
+    ["/", "\\/", "\\\\/", "\\u002f", "\\u002F", "\\x2f", "&#x2F;", "&#47;", "&#x0002f;", "&sol;"],
+)
 @pytest.mark.parametrize("hyphen", ["-", "\\u002D", "\\x2d", "&#45;"])
 def test_escaped_characters_are_read_as_what_they_are(slash: str, hyphen: str) -> None:
     def escaped(text: str) -> str:
@@ -66,11 +69,17 @@ def test_escaped_characters_are_read_as_what_they_are(slash: str, hyphen: str) -
 
     assert script(f'"{escaped(INNER)}"') == f'"{"/user/x".replace("/", slash)}{escaped(INNER)}"'
     if "\\" not in slash + hyphen:
-        assert rewritten(f'<a data-x="{escaped(INNER)}">') == f'<a data-x="{"/user/x".replace("/", slash)}{escaped(INNER)}">'
+        assert (
+            rewritten(f'<a data-x="{escaped(INNER)}">')
+            == f'<a data-x="{"/user/x".replace("/", slash)}{escaped(INNER)}">'
+        )
 
 
 def test_an_entity_in_a_link_is_read() -> None:
-    assert rewritten(f'<a href="{INNER.replace("/", "&#x2F;")}a?b&amp;c">') == f'<a href="{OUTER}a?b&amp;c">'
+    assert (
+        rewritten(f'<a href="{INNER.replace("/", "&#x2F;")}a?b&amp;c">')
+        == f'<a href="{OUTER}a?b&amp;c">'
+    )
 
 
 @pytest.mark.parametrize(
@@ -82,7 +91,10 @@ def test_an_entity_in_a_link_is_read() -> None:
         (f"http://127.0.0.9:1{OUTER}", f"https://hub.example:8000{OUTER}"),
         (f"https://HUB.example:8000{INNER}", f"https://HUB.example:8000{OUTER}"),
         (f"https://hub.example:8000{OUTER}", f"https://hub.example:8000{OUTER}"),
-        (f"https://127.0.0.9:1{INNER}".replace("/", "\\/"), f"https://hub.example:8000{OUTER}".replace("/", "\\/")),
+        (
+            f"https://127.0.0.9:1{INNER}".replace("/", "\\/"),
+            f"https://hub.example:8000{OUTER}".replace("/", "\\/"),
+        ),
         (f"https://other.example{INNER}", f"https://other.example{INNER}"),
         (f"http://127.0.0.9:11{INNER}", f"http://127.0.0.9:11{INNER}"),
     ],
@@ -108,7 +120,10 @@ def test_what_is_no_url_for_the_browser_stays(page: str) -> None:
 
 
 def test_other_ports_of_the_workspace_are_its_own_too() -> None:
-    assert script('"/workspace/connect/team-a/small.one/other/"') == '"/user/x/workspace/connect/team-a/small.one/other/"'
+    assert (
+        script('"/workspace/connect/team-a/small.one/other/"')
+        == '"/user/x/workspace/connect/team-a/small.one/other/"'
+    )
 
 
 @pytest.mark.parametrize("escape", ["/", "\\/"])
@@ -120,7 +135,10 @@ def test_a_program_that_was_started_at_another_base_url_is_shown_here(escape: st
     assert script(f'"{text(OUTER)}"', FROM_ANOTHER) == f'"{text("/user/y" + INNER)}"'
     assert script(f'"{text(INNER)}"', FROM_ELSEWHERE) == f'"{text(INNER)}"'
     assert rewritten(f"<a href={OUTER}x>", FROM_ELSEWHERE) == f"<a href={INNER}x>"
-    assert rewritten(f"<a href={OUTER}x><a href=/elsewhere>", FROM_ANOTHER) == f"<a href=/user/y{INNER}x><a href=/elsewhere>"
+    assert (
+        rewritten(f"<a href={OUTER}x><a href=/elsewhere>", FROM_ANOTHER)
+        == f"<a href=/user/y{INNER}x><a href=/elsewhere>"
+    )
     assert FROM_ANOTHER.inward(f"/user/y{INNER}a?b") == f"{OUTER}a?b"
     assert FROM_ANOTHER.outward(f"http://127.0.0.9:1{OUTER}a") == f"/user/y{INNER}a"
     assert FROM_ANOTHER.confined(OUTER) == f"/user/y{INNER}"
@@ -128,11 +146,31 @@ def test_a_program_that_was_started_at_another_base_url_is_shown_here(escape: st
 
 def test_a_namespace_and_name_like_the_path_itself_are_no_riddle() -> None:
     path = PublicPath("/user/x/", "/workspace/connect/workspace/connect/web/")
-    assert script('"/workspace/connect/workspace/connect/web/"', path) == '"/user/x/workspace/connect/workspace/connect/web/"'
+    assert (
+        script('"/workspace/connect/workspace/connect/web/"', path)
+        == '"/user/x/workspace/connect/workspace/connect/web/"'
+    )
 
 
 PARTS = (
-    *('"', "'", "=", " ", "?", "&", "&amp;", "\\", "x", "(", "http:", "https:\\/\\/", "//", "127.0.0.9:1", "hub.example:8000", "/user/x"),
+    *(
+        '"',
+        "'",
+        "=",
+        " ",
+        "?",
+        "&",
+        "&amp;",
+        "\\",
+        "x",
+        "(",
+        "http:",
+        "https:\\/\\/",
+        "//",
+        "127.0.0.9:1",
+        "hub.example:8000",
+        "/user/x",
+    ),
     *(INNER, INNER, OUTER, INNER.replace("/", "\\u002f"), INNER[:12], INNER[12:], "/", "next="),
 )
 
@@ -186,15 +224,44 @@ def test_time_is_linear_in_the_size(bomb: str) -> None:
 @pytest.mark.parametrize(
     ("content_type", "changes"),
     [
-        *((name, True) for name in ("text/html", "application/xhtml+xml", "text/css", "text/javascript", "application/javascript")),
-        *((name, True) for name in ("image/svg+xml", "application/manifest+json", "application/xml")),
-        *((name, False) for name in ("application/json", "text/plain", "text/event-stream", "text/csv", "application/octet-stream")),
-        *((name, False) for name in ("application/x-ipynb+json", "image/png", "application/wasm", "")),
+        *(
+            (name, True)
+            for name in (
+                "text/html",
+                "application/xhtml+xml",
+                "text/css",
+                "text/javascript",
+                "application/javascript",
+            )
+        ),
+        *(
+            (name, True)
+            for name in ("image/svg+xml", "application/manifest+json", "application/xml")
+        ),
+        *(
+            (name, False)
+            for name in (
+                "application/json",
+                "text/plain",
+                "text/event-stream",
+                "text/csv",
+                "application/octet-stream",
+            )
+        ),
+        *(
+            (name, False)
+            for name in ("application/x-ipynb+json", "image/png", "application/wasm", "")
+        ),
     ],
 )
-def test_pages_scripts_and_styles_are_rewritten_and_data_is_not(content_type: str, changes: bool) -> None:
+def test_pages_scripts_and_styles_are_rewritten_and_data_is_not(
+    content_type: str, changes: bool
+) -> None:
     assert (rewriter(HERE, content_type, asked=f"{INNER}a") is not None) is changes
-    assert rewriter(HERE, content_type, asked=f"{INNER}a", disposition='Attachment; filename="a"') is None
+    assert (
+        rewriter(HERE, content_type, asked=f"{INNER}a", disposition='Attachment; filename="a"')
+        is None
+    )
     assert rewriter(HERE, content_type, asked=f"{INNER}a", charset="utf-16le") is None
     assert rewriter(PublicPath("/user/x/", OUTER), content_type, asked=f"{OUTER}a") is None
 
@@ -203,22 +270,34 @@ SMALL = "/workspace/connect/team-a/small/web/"
 
 
 @at_both_bases
-@pytest.mark.parametrize("content_type", ["text/javascript", "text/css; charset=utf-8", "application/manifest+json"])
-async def test_files_of_the_program_name_addresses_that_the_browser_can_use(browser, content_type: str) -> None:
+@pytest.mark.parametrize(
+    "content_type", ["text/javascript", "text/css; charset=utf-8", "application/manifest+json"]
+)
+async def test_files_of_the_program_name_addresses_that_the_browser_can_use(
+    browser, content_type: str
+) -> None:
     sent = f'url("{SMALL}x")'
     async with browser.request("POST", f"typed?type={quote(content_type)}", data=sent) as answer:
         assert await answer.text() == f'url("{browser.base}{SMALL[1:]}x")'
 
 
-@pytest.mark.parametrize("query", ["type=application/json", "type=text/plain", "type=text/html&disposition=attachment"])
+@pytest.mark.parametrize(
+    "query", ["type=application/json", "type=text/plain", "type=text/html&disposition=attachment"]
+)
 async def test_what_a_user_keeps_passes_as_it_is(browser, query: str) -> None:
-    notebook = '{"content": {"cells": [{"source": ["<a href=\\"@\\">", "@"]}]}, "path": "@"}'.replace("@", SMALL)
+    notebook = (
+        '{"content": {"cells": [{"source": ["<a href=\\"@\\">", "@"]}]}, "path": "@"}'.replace(
+            "@", SMALL
+        )
+    )
     async with browser.request("POST", f"api/contents/typed?{query}", data=notebook) as answer:
         assert await answer.text() == notebook
 
 
 @pytest.mark.parametrize("jp_base_url", ["/user/x/"])
-async def test_a_program_that_was_told_the_full_path_gets_and_gives_it_untouched(browser, view) -> None:
+async def test_a_program_that_was_told_the_full_path_gets_and_gives_it_untouched(
+    browser, view
+) -> None:
     view.pod["metadata"]["annotations"][metadata_keys.BASE_URL] = "/user/x/"
     path = f"/user/x{SMALL}"
     async with browser.request("GET", "echo") as answer:
@@ -238,12 +317,19 @@ async def test_a_program_that_was_told_another_servers_path_is_shown_here(browse
     inner, outer = f"/user/another{SMALL}", f"{browser.base}{SMALL[1:]}"
     async with browser.request("GET", "echo") as answer:
         assert (await answer.json())["target"] == f"{inner}echo"
-    async with browser.request("POST", "typed?type=text/html", data=f'<a href="{inner}"><script>"{inner}"</script>') as answer:
+    async with browser.request(
+        "POST", "typed?type=text/html", data=f'<a href="{inner}"><script>"{inner}"</script>'
+    ) as answer:
         assert await answer.text() == f'<a href="{outer}"><script>"{outer}"</script>'
 
 
-@pytest.mark.parametrize("base", ["relative/", "/a/../b/", "/./", "/a%2F/", "//evil.example/", '/"/', "/a", "/" + "a/" * 200])
-async def test_a_base_url_that_could_be_read_in_two_ways_counts_as_none(browser, view, base: str) -> None:
+@pytest.mark.parametrize(
+    "base",
+    ["relative/", "/a/../b/", "/./", "/a%2F/", "//evil.example/", '/"/', "/a", "/" + "a/" * 200],
+)
+async def test_a_base_url_that_could_be_read_in_two_ways_counts_as_none(
+    browser, view, base: str
+) -> None:
     view.pod["metadata"]["annotations"][metadata_keys.BASE_URL] = base
     async with browser.request("GET", "echo") as answer:
         assert (await answer.json())["target"] == f"{SMALL}echo"

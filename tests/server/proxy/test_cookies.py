@@ -73,11 +73,20 @@ def test_no_spelling_of_a_path_leaves_the_workspace(attributes, path):
         ("a=b=c", f"a=b=c; Path={OUTER}"),
         (' a = "b c, d" ', f'a="b c, d"; Path={OUTER}'),
         ("a=", f"a=; Path={OUTER}"),
-        ("a=b; Secure; HttpOnly; SameSite=none; Partitioned", f"a=b; Path={OUTER}; Secure; HttpOnly; SameSite=None; Partitioned"),
-        ("a=b; secure=x; HTTPONLY ; samesite = LAX", f"a=b; Path={OUTER}; Secure; HttpOnly; SameSite=Lax"),
+        (
+            "a=b; Secure; HttpOnly; SameSite=none; Partitioned",
+            f"a=b; Path={OUTER}; Secure; HttpOnly; SameSite=None; Partitioned",
+        ),
+        (
+            "a=b; secure=x; HTTPONLY ; samesite = LAX",
+            f"a=b; Path={OUTER}; Secure; HttpOnly; SameSite=Lax",
+        ),
         ("a=b; SameSite=Strict; SameSite=Odd", f"a=b; Path={OUTER}"),
         ("a=b; Max-Age=5; Max-Age=-1; Max-Age=x", f"a=b; Path={OUTER}; Max-Age=-1"),
-        ("a=b; Expires=Wed, 09 Jun 2021 10:18:14 GMT", f"a=b; Path={OUTER}; Expires=Wed, 09 Jun 2021 10:18:14 GMT"),
+        (
+            "a=b; Expires=Wed, 09 Jun 2021 10:18:14 GMT",
+            f"a=b; Path={OUTER}; Expires=Wed, 09 Jun 2021 10:18:14 GMT",
+        ),
         ("a=b; Priority=High; Unknown=1; Domain=hub.example", f"a=b; Path={OUTER}"),
         ("_xsrf=x", f"workspace-_xsrf=x; Path={OUTER}"),
         ("_xsrf =x", f"workspace-_xsrf=x; Path={OUTER}"),
@@ -166,5 +175,12 @@ async def test_a_browser_gets_only_what_was_rebuilt(browser, view):
     lines = "Set-Cookie: a=1; Path =/; Domain=127.0.0.1\r\nSet-Cookie: =_xsrf=evil\r\nSet-Cookie: _xsrf =evil;path\t=/\r\n"
     answer = f"HTTP/1.1 200 OK\r\n{lines}Content-Length: 2\r\n\r\nok".encode()
     async with raw_workspace(view, answer), browser.request("GET", "x") as response:
-        found = [line for line in response.headers.getall("Set-Cookie") if not line.startswith("username-")]
-    assert found == [f"a=1; Path={browser.url().raw_path}", f"workspace-_xsrf=evil; Path={browser.url().raw_path}"]
+        found = [
+            line
+            for line in response.headers.getall("Set-Cookie")
+            if not line.startswith("username-")
+        ]
+    assert found == [
+        f"a=1; Path={browser.url().raw_path}",
+        f"workspace-_xsrf=evil; Path={browser.url().raw_path}",
+    ]

@@ -22,7 +22,9 @@ def cookies_in(arrived):
 
 async def test_the_servers_token_is_exchanged_for_the_workspaces(browser):
     async with browser.request("GET", "x") as answer:
-        headers = [value for name, value in (await arrived(answer))["headers"] if name == "Authorization"]
+        headers = [
+            value for name, value in (await arrived(answer))["headers"] if name == "Authorization"
+        ]
     assert headers == [INNER]
 
 
@@ -45,7 +47,9 @@ async def test_the_token_in_a_query_stays_out(browser):
 
 
 async def test_another_token_in_a_query_is_the_apps_own(browser):
-    async with browser.request("GET", "x?token=mine", headers={"Cookie": await browser.cookie()}) as answer:
+    async with browser.request(
+        "GET", "x?token=mine", headers={"Cookie": await browser.cookie()}
+    ) as answer:
         assert (await arrived(answer))["target"].endswith("/x?token=mine")
 
 
@@ -54,7 +58,10 @@ async def test_a_page_opened_with_the_token_goes_on_without_it(browser):
     headers = {"Accept": "text/html"}
     async with browser.request("GET", f"lab?token={browser.token}&x=1", headers=headers) as answer:
         assert answer.status == 302
-        assert answer.headers["Location"] == f"{browser.base}workspace/connect/team-a/small/web/lab?x=1"
+        assert (
+            answer.headers["Location"]
+            == f"{browser.base}workspace/connect/team-a/small/web/lab?x=1"
+        )
         login = "; ".join(f"{name}={morsel.coded_value}" for name, morsel in answer.cookies.items())
     async with browser.request("GET", "lab?x=1", headers={"Cookie": login, **headers}) as answer:
         assert answer.status == 200
@@ -71,7 +78,9 @@ async def test_jupyters_and_jupyterhubs_cookies_stay_out(browser):
 async def test_the_workspaces_cookies_live_on_its_path_under_names_of_their_own(browser):
     async with browser.request("GET", "cookies") as answer:
         set_cookies = [
-            line for line in answer.headers.getall("Set-Cookie") if not line.startswith("username-127-0-0-1-" + browser.host[-5:])
+            line
+            for line in answer.headers.getall("Set-Cookie")
+            if not line.startswith("username-127-0-0-1-" + browser.host[-5:])
         ]
     public = f"{browser.base}workspace/connect/team-a/small/web/"
 
@@ -86,7 +95,9 @@ async def test_the_workspaces_cookies_live_on_its_path_under_names_of_their_own(
 
 async def test_the_workspaces_cookies_come_back_to_it_under_their_names(browser):
     kept = "session=one; workspace-_xsrf=inner; workspace-username-127-0-0-1-8888=somebody; workspace-__Host-safe=three; workspace-own=x"
-    async with browser.request("GET", "x", headers={"Cookie": f"{await browser.cookie()}; _xsrf=outer; {kept}"}) as answer:
+    async with browser.request(
+        "GET", "x", headers={"Cookie": f"{await browser.cookie()}; _xsrf=outer; {kept}"}
+    ) as answer:
         assert cookies_in(await arrived(answer)) == {
             "session": "one",
             "_xsrf": "inner",
@@ -110,18 +121,29 @@ async def test_a_page_may_show_either_xsrf_token_and_the_workspace_gets_its_own(
 
 
 async def test_the_servers_xsrf_token_is_not_told_to_a_workspace_that_has_none(browser):
-    headers = {"Cookie": f"{await browser.cookie()}; _xsrf=outer", "X-XSRFToken": "outer", "Origin": browser.origin}
+    headers = {
+        "Cookie": f"{await browser.cookie()}; _xsrf=outer",
+        "X-XSRFToken": "outer",
+        "Origin": browser.origin,
+    }
     async with browser.request("POST", "x?_xsrf=outer", headers=headers) as answer:
         assert "outer" not in await answer.text()
 
 
 async def test_pages_elsewhere_on_the_server_are_not_told_as_referer(browser):
     public = f"{browser.origin}{browser.base}workspace/connect/team-a/small/web/"
-    for given, expected in ((f"{browser.origin}{browser.base}lab?token=x", None), (f"{public}page?token=x", "page")):
-        async with browser.request("GET", "x", headers={**browser.signed, "Referer": given}) as answer:
+    for given, expected in (
+        (f"{browser.origin}{browser.base}lab?token=x", None),
+        (f"{public}page?token=x", "page"),
+    ):
+        async with browser.request(
+            "GET", "x", headers={**browser.signed, "Referer": given}
+        ) as answer:
             headers = dict((await arrived(answer))["headers"])
         told = headers.get("Referer")
-        assert told == (expected and f"http://{headers['Host']}/workspace/connect/team-a/small/web/{expected}")
+        assert told == (
+            expected and f"http://{headers['Host']}/workspace/connect/team-a/small/web/{expected}"
+        )
 
 
 @pytest.mark.parametrize(
@@ -139,7 +161,9 @@ async def test_pages_elsewhere_on_the_server_are_not_told_as_referer(browser):
 )
 async def test_with_a_cookie_only_our_own_pages_may_write(browser, origin, status):
     origin = {name: browser.origin if value == "SAME" else value for name, value in origin.items()}
-    async with browser.request("POST", "x", data=b"1", headers={"Cookie": await browser.cookie(), **origin}) as answer:
+    async with browser.request(
+        "POST", "x", data=b"1", headers={"Cookie": await browser.cookie(), **origin}
+    ) as answer:
         assert answer.status == status
         if status == 403:
             assert (await arrived(answer))["reason"] == "CrossOrigin"
@@ -233,5 +257,7 @@ async def test_somebody_who_is_not_signed_in_goes_where_jupyterhub_says(browser,
 
     hub = "https://hub.example/hub/api/oauth2/authorize?client_id=1&state=2"
     monkeypatch.setattr(JupyterHandler, "get_login_url", lambda handler: hub)
-    async with browser.request("GET", "lab", headers={"Accept": "text/html", "Sec-Fetch-Mode": "navigate"}) as answer:
+    async with browser.request(
+        "GET", "lab", headers={"Accept": "text/html", "Sec-Fetch-Mode": "navigate"}
+    ) as answer:
         assert (answer.status, answer.headers["Location"]) == (302, hub)

@@ -50,7 +50,9 @@ def signed_in(request, browser, server, view, jp_asyncio_loop):
         return True
 
     async def ready(seconds=20, *, stale=False):
-        return SimpleNamespace(cluster=view, workspaces=view, pods=view, access=SimpleNamespace(allowed=allowed))
+        return SimpleNamespace(
+            cluster=view, workspaces=view, pods=view, access=SimpleNamespace(allowed=allowed)
+        )
 
     server.web_app.settings["identity_provider"] = HeaderIdentities(parent=server)
     server.web_app.settings["jupyter_workspaces"] = SimpleNamespace(ready=ready)
@@ -62,16 +64,23 @@ def signed_in(request, browser, server, view, jp_asyncio_loop):
 async def test_other_sites_may_not_read(browser, signed_in, path, method):
     for name, headers in OF_ANOTHER_SITE.items():
         for query in ("", "?token=guessed"):
-            async with browser.request(method, query, path=path, headers={**signed_in, **headers}) as answer:
+            async with browser.request(
+                method, query, path=path, headers={**signed_in, **headers}
+            ) as answer:
                 assert (name, answer.status) == (name, 403)
                 assert b"the-token-of-the-workspace" not in await answer.read()
     for name, headers in OURS.items():
         async with browser.request(method, path=path, headers={**signed_in, **headers}) as answer:
-            assert (name, answer.status) == (name, 200 if method == "GET" or path != STATUS else 405)
+            assert (name, answer.status) == (
+                name,
+                200 if method == "GET" or path != STATUS else 405,
+            )
 
 
 async def test_other_sites_may_not_ask_what_they_may(browser, signed_in):
-    preflight = sent("cross-site", "cors", "empty", Origin=EVIL, **{"Access-Control-Request-Method": "PUT"})
+    preflight = sent(
+        "cross-site", "cors", "empty", Origin=EVIL, **{"Access-Control-Request-Method": "PUT"}
+    )
     async with browser.request("OPTIONS", "x", headers={**signed_in, **preflight}) as answer:
         assert answer.status == 403
 
@@ -79,11 +88,16 @@ async def test_other_sites_may_not_ask_what_they_may(browser, signed_in):
 async def test_a_link_from_another_site_writes_nothing(browser, signed_in):
     form = sent("cross-site", "navigate", "document", Origin=EVIL, Accept="text/html")
     for path in ("workspace/connect/team-a/small/web/x", STATUS):
-        async with browser.request("POST", path=path, data={"action": "restart"}, headers={**signed_in, **form}) as answer:
+        async with browser.request(
+            "POST", path=path, data={"action": "restart"}, headers={**signed_in, **form}
+        ) as answer:
             assert answer.status == 403
 
 
-@pytest.mark.parametrize("setting", [{"allow_origin": EVIL}, {"allow_origin": "*"}, {"allow_origin_pat": "https://evil[.]example"}])
+@pytest.mark.parametrize(
+    "setting",
+    [{"allow_origin": EVIL}, {"allow_origin": "*"}, {"allow_origin_pat": "https://evil[.]example"}],
+)
 async def test_sites_that_the_administrator_trusts_may(browser, server, setting):
     server.web_app.settings.update(setting)
     for name in ("script tag", "fetch", "no Fetch Metadata"):
@@ -105,8 +119,16 @@ async def test_sites_that_the_administrator_trusts_may(browser, server, setting)
 )
 async def test_a_sandboxed_page_may_load_what_is_of_its_own_workspace(browser, page, more, status):
     own = str(browser.url())
-    page = page.replace("SELF/", own).replace("OTHER/", own.replace("/small/", "/other/")).replace("HOST", browser.host)
-    headers = {"Cookie": await browser.cookie(), **sent("cross-site", "no-cors", "image", Referer=page), **more}
+    page = (
+        page.replace("SELF/", own)
+        .replace("OTHER/", own.replace("/small/", "/other/"))
+        .replace("HOST", browser.host)
+    )
+    headers = {
+        "Cookie": await browser.cookie(),
+        **sent("cross-site", "no-cors", "image", Referer=page),
+        **more,
+    }
     async with browser.request("GET", "x", headers=headers) as answer:
         assert answer.status == status
     async with browser.request("POST", "x", headers=headers) as answer:
@@ -114,14 +136,18 @@ async def test_a_sandboxed_page_may_load_what_is_of_its_own_workspace(browser, p
 
 
 async def test_a_page_that_knows_the_token_may_come_from_anywhere(browser):
-    async with browser.request("GET", "x", headers={**browser.signed, **OF_ANOTHER_SITE["fetch"]}) as answer:
+    async with browser.request(
+        "GET", "x", headers={**browser.signed, **OF_ANOTHER_SITE["fetch"]}
+    ) as answer:
         assert answer.status == 200
 
 
 @pytest.mark.parametrize("headers", [OURS["typed address"], OF_ANOTHER_SITE["frame"]])
 async def test_our_own_pages_are_not_shown_in_frames_of_other_sites(browser, view, headers):
     view.paused()
-    async with browser.request("GET", "x", headers={"Cookie": await browser.cookie(), **headers}) as answer:
+    async with browser.request(
+        "GET", "x", headers={"Cookie": await browser.cookie(), **headers}
+    ) as answer:
         assert "frame-ancestors 'self'" in answer.headers["Content-Security-Policy"]
         assert answer.headers["X-Frame-Options"] == "SAMEORIGIN"
         assert "text/html" in answer.headers["Content-Type"]

@@ -26,7 +26,11 @@ READ_SECRETS = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}
 @pytest.fixture
 def pod(cluster_kind, request, tmp_path, upstream, jp_asyncio_loop):
     real = cluster_kind == "real"
-    opening = real_pod(request.getfixturevalue("real_cluster")) if real else embedded_pod(tmp_path, ADDRESS, upstream)
+    opening = (
+        real_pod(request.getfixturevalue("real_cluster"))
+        if real
+        else embedded_pod(tmp_path, ADDRESS, upstream)
+    )
     found = jp_asyncio_loop.run_until_complete(opening.__aenter__())
     yield found
     jp_asyncio_loop.run_until_complete(opening.__aexit__(None, None, None))
@@ -183,7 +187,9 @@ async def test_connections_to_one_workspace_are_bounded(browser, app, monkeypatc
     assert 1 <= most <= 3
 
 
-async def test_a_program_that_does_not_listen_yet_is_still_starting(browser, pod, cluster_kind, view, tmp_path):
+async def test_a_program_that_does_not_listen_yet_is_still_starting(
+    browser, pod, cluster_kind, view, tmp_path
+):
     if cluster_kind == "embedded":
         record = next((tmp_path / "pods").glob("*/record.json"))
         record.write_text(record.read_text().replace(f'"8888": {pod.port}', '"8888": 1'))

@@ -23,18 +23,35 @@ def response(status_line: str = "HTTP/1.1 200 OK", *headers: str, body: str = "o
     return "\r\n".join((status_line, *headers, "", body)).encode("latin-1")
 
 
-def request(browser, lines: str, method: str = "GET", version: str = "1.1", body: str = "") -> bytes:
-    signed = f"Host: {browser.host}\r\nAuthorization: token {browser.token}\r\nConnection: close\r\n"
-    return f"{method} {browser.url('x').raw_path} HTTP/{version}\r\n{signed}{lines}\r\n{body}".encode("latin-1")
+def request(
+    browser, lines: str, method: str = "GET", version: str = "1.1", body: str = ""
+) -> bytes:
+    signed = (
+        f"Host: {browser.host}\r\nAuthorization: token {browser.token}\r\nConnection: close\r\n"
+    )
+    return (
+        f"{method} {browser.url('x').raw_path} HTTP/{version}\r\n{signed}{lines}\r\n{body}".encode(
+            "latin-1"
+        )
+    )
 
 
 def no_faults(caplog) -> None:
     """Nothing was logged as a fault of ours: whoever sends nonsense must not fill the log."""
-    assert [record.exc_info for record in caplog.records if record.exc_info and record.levelno >= logging.WARNING] == []
+    assert [
+        record.exc_info
+        for record in caplog.records
+        if record.exc_info and record.levelno >= logging.WARNING
+    ] == []
 
 
-@pytest.mark.parametrize("upgrade", ["", "Upgrade: x\r\nConnection: Upgrade\r\n", "Upgrade: h2c\r\nConnection: Upgrade\r\n"])
-async def test_a_workspace_that_switches_protocols_gets_no_connection(browser, view, upgrade, caplog):
+@pytest.mark.parametrize(
+    "upgrade",
+    ["", "Upgrade: x\r\nConnection: Upgrade\r\n", "Upgrade: h2c\r\nConnection: Upgrade\r\n"],
+)
+async def test_a_workspace_that_switches_protocols_gets_no_connection(
+    browser, view, upgrade, caplog
+):
     """Everything after the 101 in the same connection would be read as requests, by the proxy in front or by us."""
     async with raw_workspace(view, SWITCH) as workspace:
         received = await exchange(browser.url().port, request(browser, upgrade), responses=1)
@@ -74,10 +91,27 @@ async def test_a_connection_that_switched_protocols_is_not_used_again(browser, v
         response("HTTP/1.1 200 OK", "Content-Length: -2"),
         response("HTTP/1.1 200 OK", f"Content-Length: {2**63}"),
         response("HTTP/1.1 200 OK", f"Content-Length: {'9' * 5000}"),
-        response("HTTP/1.1 200 OK", "Content-Length: 2", "Transfer-Encoding: chunked", body="2\r\nok\r\n0\r\n\r\n"),
-        response("HTTP/1.1 200 OK", "Transfer-Encoding: chunked", "Content-Length: 2", body="2\r\nok\r\n0\r\n\r\n"),
-        response("HTTP/1.1 200 OK", "Transfer-Encoding: gzip, chunked", body="2\r\nok\r\n0\r\n\r\n"),
-        response("HTTP/1.1 200 OK", "Transfer-Encoding: chunked", "Transfer-Encoding: chunked", body="2\r\nok\r\n0\r\n\r\n"),
+        response(
+            "HTTP/1.1 200 OK",
+            "Content-Length: 2",
+            "Transfer-Encoding: chunked",
+            body="2\r\nok\r\n0\r\n\r\n",
+        ),
+        response(
+            "HTTP/1.1 200 OK",
+            "Transfer-Encoding: chunked",
+            "Content-Length: 2",
+            body="2\r\nok\r\n0\r\n\r\n",
+        ),
+        response(
+            "HTTP/1.1 200 OK", "Transfer-Encoding: gzip, chunked", body="2\r\nok\r\n0\r\n\r\n"
+        ),
+        response(
+            "HTTP/1.1 200 OK",
+            "Transfer-Encoding: chunked",
+            "Transfer-Encoding: chunked",
+            body="2\r\nok\r\n0\r\n\r\n",
+        ),
         response("HTTP/1.1 200 OK", "Transfer-Encoding: xchunked"),
         response("HTTP/1.0 200 OK", "Transfer-Encoding: chunked", body="2\r\nok\r\n0\r\n\r\n"),
         response("HTTP/1.1 200 OK", "Transfer-Encoding: chunked", body="zz\r\nok\r\n0\r\n\r\n"),
@@ -87,10 +121,17 @@ async def test_a_connection_that_switched_protocols_is_not_used_again(browser, v
         response("HTTP/1.1 200 OK", "X(A): b", "Content-Length: 2"),
         response("HTTP/1.1 200 OK", "no colon", "Content-Length: 2"),
         response("HTTP/1.1 302 Found", "Location: /a", "Location: /b", "Content-Length: 2"),
-        response("HTTP/1.1 200 OK", "Content-Type: text/plain", "Content-Type: text/html", "Content-Length: 2"),
+        response(
+            "HTTP/1.1 200 OK",
+            "Content-Type: text/plain",
+            "Content-Type: text/html",
+            "Content-Length: 2",
+        ),
     ],
 )
-async def test_a_response_that_is_no_http_or_contradicts_itself_is_a_502(browser, view, answer, caplog):
+async def test_a_response_that_is_no_http_or_contradicts_itself_is_a_502(
+    browser, view, answer, caplog
+):
     async with raw_workspace(view, answer, closes=True), browser.request("GET", "x") as refusal:
         assert refusal.status == 502
         assert json.loads(await refusal.read())["reason"] in ("BadResponse", "BrokenOff")
@@ -101,9 +142,17 @@ async def test_a_response_that_is_no_http_or_contradicts_itself_is_a_502(browser
     ("answer", "status", "reason"),
     [
         (b"HTTP/1.1 100 Continue\r\n\r\n" + OK, 200, "OK"),
-        (b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nSet-Cookie: early=1; Path=/\r\n\r\n" + OK, 200, "OK"),
+        (
+            b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nSet-Cookie: early=1; Path=/\r\n\r\n" + OK,
+            200,
+            "OK",
+        ),
         (OK.replace(b"\r\n", b"\n"), 200, "OK"),
-        (response("HTTP/1.1 200 OK", "X-Folded: a", " X-Injected: b", "Content-Length: 2"), 200, "OK"),
+        (
+            response("HTTP/1.1 200 OK", "X-Folded: a", " X-Injected: b", "Content-Length: 2"),
+            200,
+            "OK",
+        ),
         (response("HTTP/1.1 200", "Content-Length: 2"), 200, "OK"),
         (response("HTTP/1.1 200 O\0K<script>", "Content-Length: 2"), 200, "OK"),
         (response("HTTP/1.1 207 Gr\xfc\xdf", "Content-Length: 2"), 207, "Multi-Status"),
@@ -111,7 +160,10 @@ async def test_a_response_that_is_no_http_or_contradicts_itself_is_a_502(browser
         (response("HTTP/1.0 200 OK"), 200, "OK"),
         (
             response(
-                "HTTP/1.1 200 OK", "Transfer-Encoding: chunked", "Trailer: Set-Cookie", body="2\r\nok\r\n0\r\nSet-Cookie: a=1\r\n\r\n"
+                "HTTP/1.1 200 OK",
+                "Transfer-Encoding: chunked",
+                "Trailer: Set-Cookie",
+                body="2\r\nok\r\n0\r\nSet-Cookie: a=1\r\n\r\n",
             ),
             200,
             "OK",
@@ -123,18 +175,32 @@ async def test_what_only_concerns_the_hop_ends_here(browser, view, answer, statu
         assert (passed.status, passed.reason, await passed.read()) == (status, reason, b"ok")
         for name in ("Link", "Trailer", "X-Injected", "Upgrade"):
             assert name not in passed.headers
-        assert [line for line in passed.headers.getall("Set-Cookie") if not line.startswith("username-")] == []
+        assert [
+            line for line in passed.headers.getall("Set-Cookie") if not line.startswith("username-")
+        ] == []
     no_faults(caplog)
 
 
 @pytest.mark.parametrize(
-    ("status", "length"), [("204 No Content", "2"), ("204 No Content", "0"), ("304 Not Modified", "2"), ("304 Not Modified", "99")]
+    ("status", "length"),
+    [
+        ("204 No Content", "2"),
+        ("204 No Content", "0"),
+        ("304 Not Modified", "2"),
+        ("304 Not Modified", "99"),
+    ],
 )
-async def test_a_status_without_a_body_has_none_whatever_its_length_says(browser, view, status, length, caplog):
+async def test_a_status_without_a_body_has_none_whatever_its_length_says(
+    browser, view, status, length, caplog
+):
     """The bytes after it must not be read as the next response."""
-    async with raw_workspace(view, response(f"HTTP/1.1 {status}", f"Content-Length: {length}", body="")):
+    async with raw_workspace(
+        view, response(f"HTTP/1.1 {status}", f"Content-Length: {length}", body="")
+    ):
         sent = request(browser, "").replace(b"Connection: close\r\n", b"")
-        received = await exchange(browser.url().port, sent + request(browser, "", method="OPTIONS"), responses=2)
+        received = await exchange(
+            browser.url().port, sent + request(browser, "", method="OPTIONS"), responses=2
+        )
     assert statuses(received) == [int(status[:3])] * 2
     assert b"content-length" not in received.lower() or status.startswith("304")
     no_faults(caplog)
@@ -150,7 +216,12 @@ async def test_bytes_after_a_response_are_not_the_answer_to_the_next_request(bro
 
 async def test_headers_that_connection_names_go_no_further_in_either_direction(browser, view):
     answer = response(
-        "HTTP/1.1 200 OK", "Connection: keep-alive, X-Hop ,Set-Cookie", "X-Hop: 1", "X-Own: 1", "Set-Cookie: a=1", "Content-Length: 2"
+        "HTTP/1.1 200 OK",
+        "Connection: keep-alive, X-Hop ,Set-Cookie",
+        "X-Hop: 1",
+        "X-Own: 1",
+        "Set-Cookie: a=1",
+        "Content-Length: 2",
     )
     async with raw_workspace(view, answer) as workspace:
         lines = "Connection: X-Secret, TE\r\nX-Secret: 1\r\nX-Own: 1\r\nTE: trailers\r\nKeep-Alive: timeout=5\r\nProxy-Connection: x\r\n"
@@ -187,7 +258,9 @@ async def test_headers_that_connection_names_go_no_further_in_either_direction(b
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_a_request_that_contradicts_itself_is_refused_and_never_passed_on(browser, view, lines, method, caplog):
+async def test_a_request_that_contradicts_itself_is_refused_and_never_passed_on(
+    browser, view, lines, method, caplog
+):
     async with raw_workspace(view, OK) as workspace:
         received = await exchange(browser.url().port, request(browser, lines, method, body="hello"))
     assert set(statuses(received)) == {400}
@@ -198,7 +271,9 @@ async def test_a_request_that_contradicts_itself_is_refused_and_never_passed_on(
 async def test_chunks_from_http_1_0_are_refused(browser, view):
     async with raw_workspace(view, OK) as workspace:
         lines = "Transfer-Encoding: chunked\r\n"
-        received = await exchange(browser.url().port, request(browser, lines, "POST", "1.0", "0\r\n\r\n"))
+        received = await exchange(
+            browser.url().port, request(browser, lines, "POST", "1.0", "0\r\n\r\n")
+        )
     assert set(statuses(received)) == {400}
     assert workspace.requests == []
 
@@ -250,11 +325,16 @@ async def test_methods_that_are_not_passed_on_are_refused(browser, view, method,
     no_faults(caplog)
 
 
-@pytest.mark.parametrize("target", ["http://{host}{path}", "http://evil.example{path}", "*", "{host}", "//evil.example{path}"])
+@pytest.mark.parametrize(
+    "target",
+    ["http://{host}{path}", "http://evil.example{path}", "*", "{host}", "//evil.example{path}"],
+)
 async def test_a_target_in_another_form_reaches_no_workspace(browser, view, target):
     async with raw_workspace(view, OK) as workspace:
         path = browser.url("x").raw_path
-        sent = request(browser, "").replace(path.encode(), target.format(host=browser.host, path=path).encode(), 1)
+        sent = request(browser, "").replace(
+            path.encode(), target.format(host=browser.host, path=path).encode(), 1
+        )
         received = await exchange(browser.url().port, sent)
     assert 400 <= statuses(received)[0] < 500
     assert workspace.requests == []
@@ -264,14 +344,22 @@ async def test_a_target_in_another_form_reaches_no_workspace(browser, view, targ
     ("lines", "version"),
     [
         (f"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n{KEY}", "1.1"),
-        (f"Upgrade: websocket, h2c\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n{KEY}", "1.1"),
+        (
+            f"Upgrade: websocket, h2c\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n{KEY}",
+            "1.1",
+        ),
         (f"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n{KEY}", "1.0"),
-        ("Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n", "1.1"),
+        (
+            "Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n",
+            "1.1",
+        ),
     ],
 )
 async def test_what_is_no_websocket_handshake_is_an_ordinary_request(browser, view, lines, version):
     async with raw_workspace(view, OK) as workspace:
-        received = await exchange(browser.url().port, request(browser, lines, version=version), responses=1)
+        received = await exchange(
+            browser.url().port, request(browser, lines, version=version), responses=1
+        )
     assert statuses(received) == [200]
     assert b"upgrade:" not in workspace.requests[0].lower()
     assert b"sec-websocket" not in workspace.requests[0].lower()
@@ -288,10 +376,14 @@ async def test_what_is_no_websocket_handshake_is_an_ordinary_request(browser, vi
         (f"Sec-WebSocket-Version: 13\r\n{KEY}Sec-WebSocket-Protocol: a b\r\n", 400),
     ],
 )
-async def test_a_faulty_websocket_handshake_is_refused_before_the_workspace_is_asked(browser, view, lines, status, caplog):
+async def test_a_faulty_websocket_handshake_is_refused_before_the_workspace_is_asked(
+    browser, view, lines, status, caplog
+):
     async with raw_workspace(view, OK) as workspace:
         received = await exchange(
-            browser.url().port, request(browser, f"Upgrade: WebSocket\r\nConnection: upgrade\r\n{lines}"), responses=1
+            browser.url().port,
+            request(browser, f"Upgrade: WebSocket\r\nConnection: upgrade\r\n{lines}"),
+            responses=1,
         )
     assert statuses(received) == [status]
     assert workspace.requests == []
@@ -302,8 +394,14 @@ def handshake(*headers: str, without: str = "", status: str = "101 Switching Pro
     """What a workspace answers to a WebSocket handshake: a right one, with more headers or without one."""
 
     def answer(received: bytes) -> bytes:
-        key = next(line.partition(b":")[2].strip() for line in received.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key:"))
-        accept = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()).decode()
+        key = next(
+            line.partition(b":")[2].strip()
+            for line in received.split(b"\r\n")
+            if line.lower().startswith(b"sec-websocket-key:")
+        )
+        accept = base64.b64encode(
+            hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
+        ).decode()
         right = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Accept": accept}
         lines = [f"{name}: {value}" for name, value in right.items() if name != without]
         return response(f"HTTP/1.1 {status}", *lines, *headers, body="")
@@ -330,17 +428,27 @@ def handshake(*headers: str, without: str = "", status: str = "101 Switching Pro
         (handshake("Content-Length: 0", status="404 Not Found"), 404),
     ],
 )
-async def test_a_websocket_opens_only_after_a_right_handshake_with_the_workspace(browser, view, answer, status, caplog):
+async def test_a_websocket_opens_only_after_a_right_handshake_with_the_workspace(
+    browser, view, answer, status, caplog
+):
     async with raw_workspace(view, answer) as workspace:
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
-            await browser.socket(protocols=("one", "two"), headers={**browser.signed, "Sec-WebSocket-Extensions": "permessage-deflate"})
+            await browser.socket(
+                protocols=("one", "two"),
+                headers={**browser.signed, "Sec-WebSocket-Extensions": "permessage-deflate"},
+            )
         assert refused.value.status == status
         await workspace.all_ended()
     no_faults(caplog)
 
 
 async def test_a_right_handshake_opens_the_websocket(browser, view):
-    async with raw_workspace(view, handshake("Sec-WebSocket-Protocol: two")), browser.socket(protocols=("one", "two")) as socket:
+    async with (
+        raw_workspace(view, handshake("Sec-WebSocket-Protocol: two")),
+        browser.socket(protocols=("one", "two")) as socket,
+    ):
         assert socket.protocol == "two"
-        async with timeout(30):  # the raw workspace does not answer the close frame, which is waited for
+        async with timeout(
+            30
+        ):  # the raw workspace does not answer the close frame, which is waited for
             await socket.close()

@@ -20,7 +20,8 @@ from jupyter_workspaces.server.proxy.headers.front_proxies import (
 
 CANARY = "canary-5f2c"
 JWT = ".".join(
-    base64.urlsafe_b64encode(part).decode().rstrip("=") for part in (b'{"alg":"RS256","typ":"JWT"}', b'{"sub":"anna"}', CANARY.encode())
+    base64.urlsafe_b64encode(part).decode().rstrip("=")
+    for part in (b'{"alg":"RS256","typ":"JWT"}', b'{"sub":"anna"}', CANARY.encode())
 )
 BASIC = base64.b64encode(f"anna:{CANARY}".encode()).decode()
 
@@ -59,7 +60,9 @@ def trusted(server, view):
         return True
 
     async def ready(seconds=20, *, stale=False):
-        return SimpleNamespace(cluster=view, workspaces=view, pods=view, access=SimpleNamespace(allowed=allowed))
+        return SimpleNamespace(
+            cluster=view, workspaces=view, pods=view, access=SimpleNamespace(allowed=allowed)
+        )
 
     server.web_app.settings["identity_provider"] = HeaderIdentities(parent=server)
     server.web_app.settings["jupyter_workspaces"] = SimpleNamespace(ready=ready)
@@ -91,10 +94,19 @@ async def test_no_header_of_a_proxy_in_front_reaches_a_workspace(browser, seen):
     assert {name.lower() for name in OF_FRONT_PROXIES} & arrived.keys() == set()
 
 
-async def test_no_header_of_a_trusted_proxy_reaches_a_workspace_whatever_its_name(seen, server, trusted):
+async def test_no_header_of_a_trusted_proxy_reaches_a_workspace_whatever_its_name(
+    seen, server, trusted
+):
     provider = server.web_app.settings["identity_provider"]
     provider.user_header, provider.groups_header = "X-House-Name", "X-House-Teams"
-    arrived = await seen({**trusted, "X-House-Name": CANARY, "X-House-Teams": CANARY, **dict.fromkeys(OF_FRONT_PROXIES, CANARY)})
+    arrived = await seen(
+        {
+            **trusted,
+            "X-House-Name": CANARY,
+            "X-House-Teams": CANARY,
+            **dict.fromkeys(OF_FRONT_PROXIES, CANARY),
+        }
+    )
     assert CANARY not in str(arrived)
 
 
@@ -104,7 +116,12 @@ async def test_a_signed_token_stays_out_under_any_name(browser, seen):
 
 
 async def test_headers_of_programs_arrive(browser, seen):
-    arrived = await seen({**browser.signed, **{name: f"{name}=1" for name in OF_PROGRAMS if name != "Sec-Fetch-Site"}})
+    arrived = await seen(
+        {
+            **browser.signed,
+            **{name: f"{name}=1" for name in OF_PROGRAMS if name != "Sec-Fetch-Site"},
+        }
+    )
     for name in OF_PROGRAMS:
         assert name == "Sec-Fetch-Site" or arrived.get(name.lower()) == f"{name}=1"
 
@@ -116,26 +133,54 @@ def test_headers_of_programs_say_not_who_somebody_is(name):
 
 async def test_an_administrator_may_let_one_pass(browser, server, seen):
     server.web_app.settings[SETTING] = Passing(request_headers=("X-User-Id", "Remote-*"))
-    arrived = await seen({**browser.signed, "X-User-Id": "a", "Remote-User": "b", "X-Forwarded-Email": CANARY})
+    arrived = await seen(
+        {**browser.signed, "X-User-Id": "a", "Remote-User": "b", "X-Forwarded-Email": CANARY}
+    )
     assert (arrived["x-user-id"], arrived["remote-user"]) == ("a", "b")
     assert CANARY not in str(arrived)
 
 
 @pytest.mark.parametrize(
-    "authorization", ["Basic YTpi", 'Digest username="a", response="b"', "Bearer of-the-app", "Own-Scheme x=y", "AWS4 z"]
+    "authorization",
+    [
+        "Basic YTpi",
+        'Digest username="a", response="b"',
+        "Bearer of-the-app",
+        "Own-Scheme x=y",
+        "AWS4 z",
+    ],
 )
 async def test_a_programs_own_sign_in_arrives(browser, view, seen, authorization):
     view.without_token()
-    arrived = await seen({"Cookie": await browser.cookie(), "Sec-Fetch-Site": "same-origin", "Authorization": authorization})
+    arrived = await seen(
+        {
+            "Cookie": await browser.cookie(),
+            "Sec-Fetch-Site": "same-origin",
+            "Authorization": authorization,
+        }
+    )
     assert arrived["authorization"] == authorization
 
 
-@pytest.mark.parametrize("authorization", ["Basic YTpi", 'Digest username="a", response="b"', "Own-Scheme x=y"])
+@pytest.mark.parametrize(
+    "authorization", ["Basic YTpi", 'Digest username="a", response="b"', "Own-Scheme x=y"]
+)
 async def test_a_programs_own_sign_in_arrives_behind_a_trusted_proxy(seen, trusted, authorization):
-    assert (await seen({**trusted, "Authorization": authorization}))["authorization"] == authorization
+    assert (await seen({**trusted, "Authorization": authorization}))[
+        "authorization"
+    ] == authorization
 
 
-@pytest.mark.parametrize("authorization", [f"Bearer {CANARY}", f"bearer {JWT}", f"Basic {BASIC}", f"Negotiate {CANARY}", f"NTLM {CANARY}"])
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        f"Bearer {CANARY}",
+        f"bearer {JWT}",
+        f"Basic {BASIC}",
+        f"Negotiate {CANARY}",
+        f"NTLM {CANARY}",
+    ],
+)
 async def test_what_a_trusted_proxy_signs_in_with_stays_out(seen, trusted, authorization):
     arrived = await seen({**trusted, "Authorization": authorization})
     assert "authorization" not in arrived
@@ -151,7 +196,12 @@ async def test_our_own_token_stays_out_wherever_it_is(browser, view, seen):
         "X-Own": f"a {browser.token} b",
         "Referer": f"{browser.url('x')}?token={browser.token}",
     }
-    for authorization in (f"token {browser.token}", f"Bearer {browser.token}", f"TOKEN  {browser.token}", f"Basic {basic}"):
+    for authorization in (
+        f"token {browser.token}",
+        f"Bearer {browser.token}",
+        f"TOKEN  {browser.token}",
+        f"Basic {basic}",
+    ):
         arrived = await seen({**headers, "Authorization": authorization})
         assert browser.token not in str(arrived)
         assert authorization.startswith("Basic") or "authorization" not in arrived
@@ -187,48 +237,85 @@ async def jar_of_the_workspace(browser, trusted):
         return Jar(answer.headers.getall("Set-Cookie"))
 
 
-async def test_behind_a_trusted_proxy_a_workspace_gets_the_cookies_that_it_set_and_no_other(browser, trusted, seen):
+async def test_behind_a_trusted_proxy_a_workspace_gets_the_cookies_that_it_set_and_no_other(
+    browser, trusted, seen
+):
     jar = await jar_of_the_workspace(browser, trusted)
-    front = "; ".join(f"{name}={CANARY}" for name in [*COOKIES_OF_FRONT_PROXIES, "house-session", "session", "csrftoken"])
+    front = "; ".join(
+        f"{name}={CANARY}"
+        for name in [*COOKIES_OF_FRONT_PROXIES, "house-session", "session", "csrftoken"]
+    )
 
     arrived = await seen({**trusted, "Cookie": f"{front}; {jar}; late={CANARY}"})
 
     assert CANARY not in str(arrived)
     found = dict(pair.split("=", 1) for pair in arrived["cookie"].split("; "))
-    assert found == {"session": "one", "deep": "two", "_xsrf": "inner", "username-127-0-0-1-8888": "somebody", "__Host-safe": "three"}
+    assert found == {
+        "session": "one",
+        "deep": "two",
+        "_xsrf": "inner",
+        "username-127-0-0-1-8888": "somebody",
+        "__Host-safe": "three",
+    }
 
 
-async def test_a_workspace_that_takes_the_name_of_a_proxys_cookie_does_not_get_its_value(browser, trusted, seen):
+async def test_a_workspace_that_takes_the_name_of_a_proxys_cookie_does_not_get_its_value(
+    browser, trusted, seen
+):
     """It sets a cookie of that name and deletes it, or leaves it and hopes for the other one's value."""
     guard = Guard("username-x", front=Front(frozenset(("kubeflow-userid",))))
     from jupyter_workspaces.server.proxy.rewriting.public_path import PublicPath
 
-    jar = Jar(guard.cookies_outward("house-session=mine", PublicPath("/", "/workspace/connect/a/b/c/"), "/workspace/connect/a/b/c/x"))
+    jar = Jar(
+        guard.cookies_outward(
+            "house-session=mine",
+            PublicPath("/", "/workspace/connect/a/b/c/"),
+            "/workspace/connect/a/b/c/x",
+        )
+    )
     assert jar.found.keys() == {"house-session", f"{PROOF}house-session"}
-    jar.found["house-session"] = CANARY  # the workspace's is gone, and the proxy's of that name is not
+    jar.found["house-session"] = (
+        CANARY  # the workspace's is gone, and the proxy's of that name is not
+    )
 
     assert "cookie" not in await seen({**trusted, "Cookie": str(jar)})
-    assert "cookie" not in await seen({**trusted, "Cookie": f"{PROOF}house-session={CANARY}; house-session={CANARY}"})
+    assert "cookie" not in await seen(
+        {**trusted, "Cookie": f"{PROOF}house-session={CANARY}; house-session={CANARY}"}
+    )
 
 
 def test_a_proof_has_the_cookies_path_and_lifetime_and_no_script_reads_it():
     from jupyter_workspaces.server.proxy.rewriting.public_path import PublicPath
 
-    guard, path = Guard("username-x", front=Front(frozenset(("kubeflow-userid",)))), PublicPath("/", "/workspace/connect/a/b/c/")
-    cookie, proof = guard.cookies_outward("a=b; Path=/; Max-Age=0; Secure; SameSite=Lax", path, path.outer)
+    guard, path = (
+        Guard("username-x", front=Front(frozenset(("kubeflow-userid",)))),
+        PublicPath("/", "/workspace/connect/a/b/c/"),
+    )
+    cookie, proof = guard.cookies_outward(
+        "a=b; Path=/; Max-Age=0; Secure; SameSite=Lax", path, path.outer
+    )
     assert cookie == "a=b; Path=/workspace/connect/a/b/c/; Max-Age=0; Secure; SameSite=Lax"
     assert proof.startswith(f"{PROOF}a=")
-    assert proof.endswith("; Path=/workspace/connect/a/b/c/; Max-Age=0; Secure; HttpOnly; SameSite=Lax")
-    assert guard.cookies_outward(f"{PROOF}a=b", path, path.outer)[0].startswith(f"workspace-{PROOF}a=b")
+    assert proof.endswith(
+        "; Path=/workspace/connect/a/b/c/; Max-Age=0; Secure; HttpOnly; SameSite=Lax"
+    )
+    assert guard.cookies_outward(f"{PROOF}a=b", path, path.outer)[0].startswith(
+        f"workspace-{PROOF}a=b"
+    )
 
 
 def test_a_cookie_that_is_not_ascii_is_proven_too():
     from jupyter_workspaces.server.proxy.rewriting.public_path import PublicPath
 
-    guard, path = Guard("username-x", front=Front(frozenset(("kubeflow-userid",)))), PublicPath("/", "/workspace/connect/a/b/c/")
+    guard, path = (
+        Guard("username-x", front=Front(frozenset(("kubeflow-userid",)))),
+        PublicPath("/", "/workspace/connect/a/b/c/"),
+    )
     value = "José".encode().decode("latin-1")
     lines = guard.cookies_outward(f"name={value}", path, path.outer)
-    assert guard.cookies_inward(["; ".join(line.partition(";")[0] for line in lines)]) == {"name": value}
+    assert guard.cookies_inward(["; ".join(line.partition(";")[0] for line in lines)]) == {
+        "name": value
+    }
 
 
 async def test_an_administrator_may_let_a_scripts_cookie_pass(browser, server, trusted, seen):

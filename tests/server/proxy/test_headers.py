@@ -22,7 +22,9 @@ PUBLIC = "https://hub.example"
 
 def addresses(base="/user/x%40y/", *, removed=False, scheme="https"):
     return Addresses(
-        PublicPath(base, INNER, removed, "127.0.0.9:1234", "hub.example"), scheme, lambda origin: origin == "https://lab.example"
+        PublicPath(base, INNER, removed, "127.0.0.9:1234", "hub.example"),
+        scheme,
+        lambda origin: origin == "https://lab.example",
     )
 
 
@@ -55,13 +57,25 @@ WITH_AN_ADDRESS = [
         (f"http://hub.example{INNER}a", f"{OUTER}a", f"{INNER}a", f"{OUTER}a"),
         (f"//hub.example{INNER}a?b", f"{OUTER}a?b", f"{INNER}a?b", f"{OUTER}a?b"),
         (f"http://hub.example{OUTER}a", f"{OUTER}a", f"http://hub.example{OUTER}a", f"{OUTER}a"),
-        ("https://other.example/a", "https://other.example/a", "https://other.example/a", "https://other.example/a"),
+        (
+            "https://other.example/a",
+            "https://other.example/a",
+            "https://other.example/a",
+            "https://other.example/a",
+        ),
         ("//other.example/a", "//other.example/a", "//other.example/a", "//other.example/a"),
-        ("http://127.0.0.1:9/a", "http://127.0.0.1:9/a", "http://127.0.0.1:9/a", "http://127.0.0.1:9/a"),
+        (
+            "http://127.0.0.1:9/a",
+            "http://127.0.0.1:9/a",
+            "http://127.0.0.1:9/a",
+            "http://127.0.0.1:9/a",
+        ),
         ("http://[", "http://[", "http://[", "http://["),
     ],
 )
-def test_an_address_leads_the_browser_where_the_program_means(name, written, here, at_root, removed):
+def test_an_address_leads_the_browser_where_the_program_means(
+    name, written, here, at_root, removed
+):
     assert outward(name, written, HERE) == here
     assert outward(name, written, AT_ROOT) == at_root
     assert outward(name, written, REMOVED) == removed
@@ -71,11 +85,19 @@ def test_an_address_leads_the_browser_where_the_program_means(name, written, her
     ("name", "written", "said"),
     [
         ("refresh", f"3; url=http://127.0.0.9:1234{INNER}a", f"3; url={OUTER}a"),
-        ("link", f"<http://localhost:1234{INNER}a.css>; rel=preload", f"<{OUTER}a.css>; rel=preload"),
+        (
+            "link",
+            f"<http://localhost:1234{INNER}a.css>; rel=preload",
+            f"<{OUTER}a.css>; rel=preload",
+        ),
         ("service-worker-allowed", "/", OUTER),
         ("access-control-allow-origin", "http://127.0.0.9:1234", None),
         ("access-control-allow-origin", "https://other.example", "https://other.example"),
-        ("hx-location", f'{{"path": "{INNER}a", "target": "#x"}}', f'{{"path": "{OUTER}a", "target": "#x"}}'),
+        (
+            "hx-location",
+            f'{{"path": "{INNER}a", "target": "#x"}}',
+            f'{{"path": "{OUTER}a", "target": "#x"}}',
+        ),
         (
             "content-security-policy",
             f"default-src 'self' http://127.0.0.9:1234; script-src hub.example{INNER}static/ 'nonce-x'; report-uri {INNER}csp /r",
@@ -103,7 +125,11 @@ def test_each_kind_of_response_header_is_mapped(name, written, said):
         ("destination", f"{OUTER}b", f"{INNER}b"),
         ("destination", f"{PUBLIC}/user/x%40y/api/contents", None),
         ("destination", "https://other.example/x", "https://other.example/x"),
-        ("if", f'<{PUBLIC}{OUTER}a> (<urn:uuid:1> ["<x>"])', f'<{PUBLIC}{INNER}a> (<urn:uuid:1> ["<x>"])'),
+        (
+            "if",
+            f'<{PUBLIC}{OUTER}a> (<urn:uuid:1> ["<x>"])',
+            f'<{PUBLIC}{INNER}a> (<urn:uuid:1> ["<x>"])',
+        ),
         ("link", f"<{OUTER}a>; rel=type", f"<{INNER}a>; rel=type"),
         ("hx-current-url", f"{PUBLIC}{OUTER}page", f"{PUBLIC}{INNER}page"),
         ("alt-used", "hub.example", None),
@@ -118,8 +144,26 @@ def test_where_the_prefix_is_removed_a_program_sees_itself_at_the_root():
     assert inward("destination", f"{PUBLIC}{OUTER}b", REMOVED) == f"{PUBLIC}/b"
 
 
-@pytest.mark.parametrize("name", ["location", "link", "refresh", "content-security-policy", "hx-location"])
-@pytest.mark.parametrize("unit", ["<", '"', " ", ";", "//", "http://", "{", "\\", "/../", f"<{INNER}>", "a;b ", "http://hub.example/x "])
+@pytest.mark.parametrize(
+    "name", ["location", "link", "refresh", "content-security-policy", "hx-location"]
+)
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "<",
+        '"',
+        " ",
+        ";",
+        "//",
+        "http://",
+        "{",
+        "\\",
+        "/../",
+        f"<{INNER}>",
+        "a;b ",
+        "http://hub.example/x ",
+    ],
+)
 def test_mapping_takes_time_in_proportion_to_the_length(name, unit):
     import time
 
@@ -139,7 +183,13 @@ def of(arrived, name):
 @at_both_bases
 async def test_a_program_sees_the_public_host_as_an_ingress_passes_it_on(browser):
     page = f"{browser.url('page')}"
-    headers = {**browser.signed, "Origin": browser.origin, "Referer": page, "X-Forwarded-Host": "spoofed", "Forwarded": "host=spoofed"}
+    headers = {
+        **browser.signed,
+        "Origin": browser.origin,
+        "Referer": page,
+        "X-Forwarded-Host": "spoofed",
+        "Forwarded": "host=spoofed",
+    }
     async with browser.request("GET", "x", headers=headers) as answer:
         arrived = await told(answer)
     port = browser.host.partition(":")[2]
@@ -152,9 +202,13 @@ async def test_a_program_sees_the_public_host_as_an_ingress_passes_it_on(browser
 
 
 async def test_the_scheme_of_a_proxy_that_ends_tls_is_passed_on(browser):
-    async with browser.request("GET", "x", headers={**browser.signed, "X-Forwarded-Proto": "https, http"}) as answer:
+    async with browser.request(
+        "GET", "x", headers={**browser.signed, "X-Forwarded-Proto": "https, http"}
+    ) as answer:
         assert of(await told(answer), "X-Forwarded-Proto") == ["https"]
-    async with browser.request("GET", "x", headers={**browser.signed, "X-Forwarded-Proto": "gopher"}) as answer:
+    async with browser.request(
+        "GET", "x", headers={**browser.signed, "X-Forwarded-Proto": "gopher"}
+    ) as answer:
         assert of(await told(answer), "X-Forwarded-Proto") == ["http"]
 
 
@@ -167,10 +221,19 @@ async def test_a_kind_may_want_another_host(browser, view):
     assert of(arrived, "X-Name") == ["\xc3\xa9"]
 
 
-@pytest.mark.parametrize("setting", [{"allow_origin": "https://lab.example"}, {"allow_origin_pat": "https://[a-z]+[.]example"}])
-async def test_a_permitted_foreign_origin_gets_a_websocket_and_is_the_programs_own(browser, server, setting):
+@pytest.mark.parametrize(
+    "setting",
+    [{"allow_origin": "https://lab.example"}, {"allow_origin_pat": "https://[a-z]+[.]example"}],
+)
+async def test_a_permitted_foreign_origin_gets_a_websocket_and_is_the_programs_own(
+    browser, server, setting
+):
     server.web_app.settings.update(setting)
-    headers = {"Cookie": await browser.cookie(), "Origin": "https://lab.example", "Sec-Fetch-Site": "cross-site"}
+    headers = {
+        "Cookie": await browser.cookie(),
+        "Origin": "https://lab.example",
+        "Sec-Fetch-Site": "cross-site",
+    }
     async with browser.socket(headers=headers) as socket:
         await socket.send_str("headers")
         found = json.loads((await socket.receive(10)).data)
@@ -184,11 +247,24 @@ async def test_only_one_of_us_says_who_may_read(browser, server, view):
         assert response.headers.getall("Access-Control-Allow-Origin") == ["https://lab.example"]
 
 
-@pytest.mark.parametrize("value", ["José".encode(), b"Jos\xe9", "José".encode() + b"; b=\xe9", bytes(range(0x80, 0x100))])
+@pytest.mark.parametrize(
+    "value", ["José".encode(), b"Jos\xe9", "José".encode() + b"; b=\xe9", bytes(range(0x80, 0x100))]
+)
 async def test_bytes_of_cookies_and_other_values_arrive_as_they_were_sent(browser, view, value):
     async with raw_workspace(view, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok") as workspace:
-        lines = [f"GET {browser.url('x').raw_path} HTTP/1.1", f"Host: {browser.host}", f"Authorization: token {browser.token}"]
-        sent = "\r\n".join(lines).encode() + b"\r\nCookie: a=" + value + b"\r\nX-Name: " + value + b"\r\n\r\n"
+        lines = [
+            f"GET {browser.url('x').raw_path} HTTP/1.1",
+            f"Host: {browser.host}",
+            f"Authorization: token {browser.token}",
+        ]
+        sent = (
+            "\r\n".join(lines).encode()
+            + b"\r\nCookie: a="
+            + value
+            + b"\r\nX-Name: "
+            + value
+            + b"\r\n\r\n"
+        )
         await exchange(browser.url().port, sent, responses=1)
     arrived = workspace.requests[0].split(b"\r\n")
     assert b"Cookie: a=" + value in arrived
@@ -197,9 +273,22 @@ async def test_bytes_of_cookies_and_other_values_arrive_as_they_were_sent(browse
 
 @pytest.mark.parametrize("value", ["José".encode(), b"Jos\xe9", b"a\xa0", b"\x85"])
 async def test_bytes_of_the_programs_values_reach_the_browser_as_they_are(browser, view, value):
-    head = b"HTTP/1.1 200 OK\r\nX-Name: " + value + b"\r\nSet-Cookie: a=" + value + b"\r\nLocation: /" + value + b"\r\n"
-    async with raw_workspace(view, head + b"Content-Length: 2\r\n\r\nok"), browser.request("GET", "x") as answer:
-        found = {name: text for name, text in answer.raw_headers if name in (b"X-Name", b"Location")}
+    head = (
+        b"HTTP/1.1 200 OK\r\nX-Name: "
+        + value
+        + b"\r\nSet-Cookie: a="
+        + value
+        + b"\r\nLocation: /"
+        + value
+        + b"\r\n"
+    )
+    async with (
+        raw_workspace(view, head + b"Content-Length: 2\r\n\r\nok"),
+        browser.request("GET", "x") as answer,
+    ):
+        found = {
+            name: text for name, text in answer.raw_headers if name in (b"X-Name", b"Location")
+        }
         cookies = [text for name, text in answer.raw_headers if name == b"Set-Cookie"]
     assert found == {b"X-Name": value, b"Location": f"{browser.base}".encode() + value}
     assert any(line.startswith(b"a=" + value + b"; Path=") for line in cookies)
@@ -224,8 +313,12 @@ async def test_a_control_character_drops_its_header_and_nothing_else(browser, vi
         assert not any(line.startswith("a=") for line in response.headers.getall("Set-Cookie", []))
 
 
-@pytest.mark.parametrize("line", [b"Content-Length: 2\x01", b"Transfer-Encoding: chunked\x01", b"X-A: b\0c"])
-async def test_where_a_control_character_is_about_framing_the_response_is_a_502(browser, view, line):
+@pytest.mark.parametrize(
+    "line", [b"Content-Length: 2\x01", b"Transfer-Encoding: chunked\x01", b"X-A: b\0c"]
+)
+async def test_where_a_control_character_is_about_framing_the_response_is_a_502(
+    browser, view, line
+):
     answer = b"\r\n".join([b"HTTP/1.1 200 OK", line, b"", b"ok"])
     async with raw_workspace(view, answer, closes=True), browser.request("GET", "x") as response:
         assert response.status == 502
@@ -233,11 +326,22 @@ async def test_where_a_control_character_is_about_framing_the_response_is_a_502(
 
 def test_an_administrator_may_let_more_headers_pass_but_none_of_the_hop():
     guard = Guard("x", passing=Passing(response_headers=("docker-*", "Odd", "connection")))
-    received = [("Docker-Content-Digest", "1"), ("ODD", "2"), ("Odder", "3"), ("Connection", "close")]
-    assert response_headers(received, HERE, guard, page=OUTER) == [("Docker-Content-Digest", "1"), ("ODD", "2")]
+    received = [
+        ("Docker-Content-Digest", "1"),
+        ("ODD", "2"),
+        ("Odder", "3"),
+        ("Connection", "close"),
+    ]
+    assert response_headers(received, HERE, guard, page=OUTER) == [
+        ("Docker-Content-Digest", "1"),
+        ("ODD", "2"),
+    ]
 
 
 async def test_the_setting_reaches_the_proxy(browser, server, view):
     server.web_app.settings[SETTING] = Passing(response_headers=("odd",))
-    async with raw_workspace(view, b"HTTP/1.1 200 OK\r\nOdd: 1\r\nContent-Length: 2\r\n\r\nok"), browser.request("GET", "x") as response:
+    async with (
+        raw_workspace(view, b"HTTP/1.1 200 OK\r\nOdd: 1\r\nContent-Length: 2\r\n\r\nok"),
+        browser.request("GET", "x") as response,
+    ):
         assert response.headers["Odd"] == "1"

@@ -40,7 +40,9 @@ BOMBS = {
     "whitespace in a tag": lambda n: b"<a b" + b" " * n,
     "a comment that does not end": lambda n: b"<!--" + b"--!" * (n // 3),
     "comments": lambda n: b"<!---->" * (n // 7),
-    "a long script": lambda n: b"<script>" + b"if (a < b) { c('</x') }\n" * (n // 24) + b"</script>",
+    "a long script": lambda n: (
+        b"<script>" + b"if (a < b) { c('</x') }\n" * (n // 24) + b"</script>"
+    ),
     "a script that does not end": lambda n: b"<script>" + b"<!--<script>-->" * (n // 15),
     "raw text that does not end": lambda n: b"<textarea>" + b"</textare" * (n // 9),
     "a configuration of brackets": lambda n: CONFIG + b'{"a":' + b"[" * n,
@@ -66,15 +68,57 @@ def in_pieces(body: bytes, size: Callable[[], int]) -> Iterable[bytes]:
 
 
 PARTS = (
-    *(b"<", b">", b'"', b"'", b"=", b"/", b"-", b"!", b" ", b"\n", b"\xff\x00", b"text", b"\\", b"<?", b"<!", b"</"),
-    *(b"<!--", b"-->", b"--!>", b"<script>", b"</script>", b"</script ", b"<SCRIPT ", b"<title>", b"</title>", b"<textarea", b"</textarea"),
+    *(
+        b"<",
+        b">",
+        b'"',
+        b"'",
+        b"=",
+        b"/",
+        b"-",
+        b"!",
+        b" ",
+        b"\n",
+        b"\xff\x00",
+        b"text",
+        b"\\",
+        b"<?",
+        b"<!",
+        b"</",
+    ),
+    *(
+        b"<!--",
+        b"-->",
+        b"--!>",
+        b"<script>",
+        b"</script>",
+        b"</script ",
+        b"<SCRIPT ",
+        b"<title>",
+        b"</title>",
+        b"<textarea",
+        b"</textarea",
+    ),
     *(b"<a ", b"</a", b"href", b"=/x ", b' href="/y"', b" src='/z'", b"<img/src=/q"),
-    *(CONFIG, b'{"baseUrl":"' + INNER.encode() + b'"', b",", b":", b"[", b"]", b"{", b"}", b"\\u00", b'"a"'),
+    *(
+        CONFIG,
+        b'{"baseUrl":"' + INNER.encode() + b'"',
+        b",",
+        b":",
+        b"[",
+        b"]",
+        b"{",
+        b"}",
+        b"\\u00",
+        b'"a"',
+    ),
 )
 
 
 @pytest.mark.parametrize("longest_tag", [24, tokenizer.LONGEST_TAG])
-def test_the_result_does_not_depend_on_where_the_page_is_cut(longest_tag: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_result_does_not_depend_on_where_the_page_is_cut(
+    longest_tag: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(tokenizer, "LONGEST_TAG", longest_tag)
     monkeypatch.setattr(json_strings, "LONGEST_STRING", 40)
     monkeypatch.setattr(json_strings, "DEEPEST", 4)
@@ -83,13 +127,20 @@ def test_the_result_does_not_depend_on_where_the_page_is_cut(longest_tag: int, m
         body = b"".join(chance.choices(PARTS, k=chance.randint(1, 60)))
         whole = rewritten(body)
         for largest in (1, 5, 40):
-            cut = fed(HtmlRewriter(HERE), in_pieces(body, lambda largest=largest: chance.randint(1, largest)))
+            cut = fed(
+                HtmlRewriter(HERE),
+                in_pieces(body, lambda largest=largest: chance.randint(1, largest)),
+            )
             assert cut == whole, body
 
 
 def test_what_names_no_url_passes_byte_by_byte_as_it_was() -> None:
     chance = random.Random(5)
-    parts = [part for part in PARTS if b"/x" not in part and b"/y" not in part and b"/z" not in part and b"/q" not in part]
+    parts = [
+        part
+        for part in PARTS
+        if b"/x" not in part and b"/y" not in part and b"/z" not in part and b"/q" not in part
+    ]
     parts = [part for part in parts if b"Url" not in part and part != b"href"]
     for _ in range(1000):
         body = b"".join(chance.choices(parts, k=60))
@@ -159,7 +210,13 @@ def test_time_is_linear_in_the_size(bomb: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "bomb", ["quotes that open", "a comment that does not end", "a tag that does not end", "raw text that does not end"]
+    "bomb",
+    [
+        "quotes that open",
+        "a comment that does not end",
+        "a tag that does not end",
+        "raw text that does not end",
+    ],
 )
 def test_time_is_linear_when_bytes_come_one_by_one(bomb: str) -> None:
     def seconds(size: int) -> float:
@@ -182,17 +239,27 @@ def test_a_script_whose_tag_is_too_long_is_still_a_script() -> None:
 
 
 def test_a_tag_with_too_many_attributes_passes_unchanged() -> None:
-    assert rewritten(b"<a href=/x" + b" a=1" * (MOST_ATTRIBUTES - 1) + b">").startswith(b"<a href=/user/")
+    assert rewritten(b"<a href=/x" + b" a=1" * (MOST_ATTRIBUTES - 1) + b">").startswith(
+        b"<a href=/user/"
+    )
     tag = b"<a href=/x" + b" a=1" * MOST_ATTRIBUTES + b">"
     assert rewritten(tag) == tag
 
 
 def test_a_configuration_of_megabytes_is_rewritten() -> None:
-    config = {"baseUrl": INNER, "many": [f"entry {number}" for number in range(200_000)], "last": {"a": [[INNER + "ü"], "\\/"]}}
+    config = {
+        "baseUrl": INNER,
+        "many": [f"entry {number}" for number in range(200_000)],
+        "last": {"a": [[INNER + "ü"], "\\/"]},
+    }
     page = CONFIG + json.dumps(config).encode() + b"</script>"
     body = fed(HtmlRewriter(HERE), in_pieces(page, lambda: PIECE))
     found = json.loads(body.removeprefix(CONFIG).removesuffix(b"</script>"))
-    assert found == {**config, "baseUrl": f"/user/x%40y{INNER}", "last": {"a": [[f"/user/x%40y{INNER}ü"], "\\/"]}}
+    assert found == {
+        **config,
+        "baseUrl": f"/user/x%40y{INNER}",
+        "last": {"a": [[f"/user/x%40y{INNER}ü"], "\\/"]},
+    }
 
 
 @pytest.mark.parametrize("brackets", [b"[", b'{"a":'])
@@ -203,7 +270,18 @@ def test_json_that_is_nested_deeply_passes(brackets: bytes) -> None:
     assert rewritten(page + b"/x>") == page + b"/user/x%40y/x>"
 
 
-@pytest.mark.parametrize("body", [b"", b"null", b'"/x"', b"[{}]", b"{]", b'{"kernelspecs": {"a": {"resources": "/x"}}}', b'{"a": "\xff'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"null",
+        b'"/x"',
+        b"[{}]",
+        b"{]",
+        b'{"kernelspecs": {"a": {"resources": "/x"}}}',
+        b'{"a": "\xff',
+    ],
+)
 def test_json_that_lists_no_kernels_passes(body: bytes) -> None:
     assert fed(KernelspecsRewriter(HERE), in_pieces(body, lambda: 1)) == body
 
@@ -250,7 +328,10 @@ class Stalls:
     ],
 )
 async def test_a_bomb_does_not_stall_the_server(browser, unit: str, times: int, how: str) -> None:
-    async with Stalls() as stalls, browser.request("POST", f"bomb?times={times}{how}", data=unit.encode()) as answer:
+    async with (
+        Stalls() as stalls,
+        browser.request("POST", f"bomb?times={times}{how}", data=unit.encode()) as answer,
+    ):
         length = 0
         async for chunk in answer.content.iter_any():
             length += len(chunk)
@@ -264,7 +345,9 @@ async def test_a_compressed_bomb_waits_for_its_reader_and_ends_with_it(browser) 
     process = psutil.Process()
     before = process.memory_info().rss
     unit = b"<a>" * 2**16
-    async with browser.request("POST", f"bomb?times={2**11}&gzip", data=unit) as answer:  # 400 MB, of 400 KB
+    async with browser.request(
+        "POST", f"bomb?times={2**11}&gzip", data=unit
+    ) as answer:  # 400 MB, of 400 KB
         await answer.content.readany()
         async with timeout(20):
             while _exchanges() and answer.content.total_bytes < 2**20:
@@ -281,4 +364,6 @@ async def test_a_compressed_bomb_waits_for_its_reader_and_ends_with_it(browser) 
 
 
 def _exchanges() -> list[str]:
-    return [task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("connect ")]
+    return [
+        task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("connect ")
+    ]

@@ -18,7 +18,9 @@ from jupyter_workspaces.server.http.identity import HeaderIdentities
 from .raw_workspace import exchange, raw_workspace, statuses
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed (Debian: nginx-light)")
+pytestmark = pytest.mark.skipif(
+    NGINX is None, reason="nginx is not installed (Debian: nginx-light)"
+)
 
 CONFIGURATION = """
 daemon off; master_process off; pid {folder}/nginx.pid; error_log stderr warn; {user}
@@ -71,10 +73,15 @@ def nginx(server, tmp_path: Path, jp_asyncio_loop):
     user = "user root;" if os.geteuid() == 0 else ""
     (tmp_path / "secret.txt").write_text("the secret", encoding="utf-8")
     path = tmp_path / "nginx.conf"
-    path.write_text(CONFIGURATION.format(folder=tmp_path, port=port, behind=server.port, user=user), encoding="utf-8")
+    path.write_text(
+        CONFIGURATION.format(folder=tmp_path, port=port, behind=server.port, user=user),
+        encoding="utf-8",
+    )
 
     async def start() -> asyncio.subprocess.Process:
-        process = await asyncio.create_subprocess_exec(str(NGINX), "-e", "stderr", "-p", str(tmp_path), "-c", str(path))
+        process = await asyncio.create_subprocess_exec(
+            str(NGINX), "-e", "stderr", "-p", str(tmp_path), "-c", str(path)
+        )
         await listens(port, process)
         return process
 
@@ -98,7 +105,9 @@ def named(server, view):
         return identity.user == "root" or name == "small"
 
     async def ready(seconds=20, *, stale=False):
-        return SimpleNamespace(cluster=view, workspaces=view, pods=view, access=SimpleNamespace(allowed=allowed))
+        return SimpleNamespace(
+            cluster=view, workspaces=view, pods=view, access=SimpleNamespace(allowed=allowed)
+        )
 
     settings = server.web_app.settings
     settings["identity_provider"] = HeaderIdentities(parent=server)
@@ -107,7 +116,9 @@ def named(server, view):
 
 
 @pytest.mark.parametrize("upgrade", ["x", "websocket", "WebSocket, x", "h2c"])
-async def test_a_workspace_cannot_open_a_way_past_the_proxys_sign_in(browser, view, nginx, named, upgrade):
+async def test_a_workspace_cannot_open_a_way_past_the_proxys_sign_in(
+    browser, view, nginx, named, upgrade
+):
     """The second request names another user; it is a request to nginx, which says again who it is, or it is none."""
     key = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
     inside = browser.url("x").raw_path
@@ -123,15 +134,22 @@ async def test_a_workspace_cannot_open_a_way_past_the_proxys_sign_in(browser, vi
 
 
 async def test_a_websocket_passes(browser, view, nginx, named):
-    async with browser.session.ws_connect(browser.url("socket").with_port(nginx), origin=f"http://127.0.0.1:{nginx}") as opened:
+    async with browser.session.ws_connect(
+        browser.url("socket").with_port(nginx), origin=f"http://127.0.0.1:{nginx}"
+    ) as opened:
         await opened.send_str("hello")
         message = await opened.receive(timeout=10)
     assert (message.type, message.data) == (aiohttp.WSMsgType.TEXT, "hello")
 
 
 async def test_a_workspace_cannot_have_the_proxy_answer_with_a_file(browser, view, nginx, named):
-    answer = b"HTTP/1.1 200 OK\r\nX-Accel-Redirect: /internal/secret.txt\r\nContent-Length: 3\r\n\r\nown"
-    async with raw_workspace(view, answer), browser.session.get(browser.url("x").with_port(nginx)) as response:
+    answer = (
+        b"HTTP/1.1 200 OK\r\nX-Accel-Redirect: /internal/secret.txt\r\nContent-Length: 3\r\n\r\nown"
+    )
+    async with (
+        raw_workspace(view, answer),
+        browser.session.get(browser.url("x").with_port(nginx)) as response,
+    ):
         assert await response.read() == b"own"
 
 
@@ -142,7 +160,9 @@ async def test_bytes_that_belong_to_no_response_do_not_reach_the_proxy(browser, 
         b"HTTP/1.1 204 No Content\r\nContent-Length: 44\r\n\r\n" + forged,
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok" + forged,
     ):
-        request = f"GET {browser.url('x').raw_path} HTTP/1.1\r\nHost: {browser.host}\r\n\r\n".encode()
+        request = (
+            f"GET {browser.url('x').raw_path} HTTP/1.1\r\nHost: {browser.host}\r\n\r\n".encode()
+        )
         async with raw_workspace(view, answer):
             received = await exchange(nginx, request * 2, responses=2)
         assert b"forged" not in received

@@ -48,9 +48,13 @@ def server(jp_serverapp, http_server, view, jp_asyncio_loop, separate):
     """The server with the proxy in it, workspaces apart; at its own port, by the `Host`."""
     web_app = jp_serverapp.web_app
     web_app.settings["allow_unauthenticated_access"] = False
-    web_app.add_handlers(".*$", [(f"{re.escape(jp_serverapp.base_url)}other-extension", OtherExtension)])  # loaded before ours
+    web_app.add_handlers(
+        ".*$", [(f"{re.escape(jp_serverapp.base_url)}other-extension", OtherExtension)]
+    )  # loaded before ours
     view.there["metadata"]["uid"] = "uid-1"
-    web_app.settings["jupyter_workspaces"] = type("Services", (), {"ready": lambda self, *args, **options: view.ready(*args, **options)})()
+    web_app.settings["jupyter_workspaces"] = type(
+        "Services", (), {"ready": lambda self, *args, **options: view.ready(*args, **options)}
+    )()
     web_app.settings[SETTING] = separate
     served = listeners.origin_application(jp_serverapp.base_url, web_app.settings)
     listeners.serve_by_host(web_app, served, separate.origin)
@@ -88,9 +92,14 @@ async def test_opening_leads_to_the_workspaces_origin(browser, make_person):
 
     assert (seen.status, seen.url) == (200, there(browser, "lab?a=1"))
     headers = {name.lower(): value for name, value in echoed(seen)["headers"]}
-    assert (headers["x-forwarded-host"], headers["x-forwarded-proto"]) == ("workspaces.example", "http")
+    assert (headers["x-forwarded-host"], headers["x-forwarded-proto"]) == (
+        "workspaces.example",
+        "http",
+    )
     assert "cookie" not in headers
-    assert person.cookies(f"{WORKSPACES}{browser.base}") == ""  # the session is for this workspace's path only
+    assert (
+        person.cookies(f"{WORKSPACES}{browser.base}") == ""
+    )  # the session is for this workspace's path only
 
 
 @pytest.mark.parametrize("jp_base_url", BOTH)
@@ -101,7 +110,11 @@ async def test_a_second_visit_needs_no_ticket(browser, make_person):
     again = await person.navigate(str(browser.url("tree")))
     straight = await person.navigate(there(browser, "tree"))
 
-    assert [URL(hop).host for hop in again.hops] == ["127.0.0.1", "workspaces.example", "workspaces.example"]
+    assert [URL(hop).host for hop in again.hops] == [
+        "127.0.0.1",
+        "workspaces.example",
+        "workspaces.example",
+    ]
     assert straight.hops == [there(browser, "tree")]
     assert straight.status == 200
 
@@ -110,9 +123,10 @@ async def test_the_session_cookie_is_for_this_workspace_and_not_for_scripts(brow
     person = await make_person()
     await person.navigate(str(browser.url()))
 
-    assert [(host, path, one["httponly"], one["samesite"], one["secure"]) for host, path, one in person.kept("session")] == [
-        ("workspaces.example", f"{browser.base}workspace/connect/team-a/small/", True, "Lax", "")
-    ]
+    assert [
+        (host, path, one["httponly"], one["samesite"], one["secure"])
+        for host, path, one in person.kept("session")
+    ] == [("workspaces.example", f"{browser.base}workspace/connect/team-a/small/", True, "Lax", "")]
 
 
 @pytest.mark.parametrize("workspaces_url", ["https://workspaces.example"])
@@ -141,7 +155,9 @@ async def test_at_the_servers_own_origin_a_pages_requests_are_refused(browser, m
 
     status, _, text = await person.fetch(str(browser.url("x")), page=browser.origin)
     framed, *_ = await person.step(str(browser.url("x")), "same-origin", "iframe")
-    written, *_ = await person.fetch(str(browser.url("x")), page=browser.origin, method="POST", data=b"1")
+    written, *_ = await person.fetch(
+        str(browser.url("x")), page=browser.origin, method="POST", data=b"1"
+    )
 
     assert status == 403
     assert json.loads(text)["reason"] == "OtherOrigin"
@@ -159,9 +175,14 @@ async def test_programs_with_a_token_are_proxied_at_the_servers_own_origin(brows
         assert (await socket.receive()).data == "hello"
 
 
-@pytest.mark.parametrize("said", [{"Origin": "SAME"}, {"Sec-Fetch-Site": "same-origin"}, {"Authorization": ""}])
+@pytest.mark.parametrize(
+    "said", [{"Origin": "SAME"}, {"Sec-Fetch-Site": "same-origin"}, {"Authorization": ""}]
+)
 async def test_a_token_that_a_page_may_have_sent_is_not_enough(browser, said):
-    headers = {**browser.signed, **{name: browser.origin if value == "SAME" else value for name, value in said.items()}}
+    headers = {
+        **browser.signed,
+        **{name: browser.origin if value == "SAME" else value for name, value in said.items()},
+    }
     async with browser.request("GET", f"x?token={browser.token}", headers=headers) as answer:
         assert answer.status == 403
         assert (await answer.json())["reason"] == "OtherOrigin"
@@ -192,8 +213,14 @@ async def test_nothing_else_is_at_the_workspaces_origin(browser, make_person, pa
 
 
 async def test_jupyters_tokens_and_cookies_sign_nobody_in_there(browser):
-    for headers, query in ((browser.signed, ""), ({"Cookie": await browser.cookie()}, ""), ({}, f"?token={browser.token}")):
-        async with browser.request("GET", f"x{query}", headers={**headers, "Host": "workspaces.example"}) as answer:
+    for headers, query in (
+        (browser.signed, ""),
+        ({"Cookie": await browser.cookie()}, ""),
+        ({}, f"?token={browser.token}"),
+    ):
+        async with browser.request(
+            "GET", f"x{query}", headers={**headers, "Host": "workspaces.example"}
+        ) as answer:
             assert answer.status == 401
             assert (await answer.json())["reason"] == "NotSignedIn"
 
@@ -205,7 +232,9 @@ async def test_who_is_not_signed_in_to_the_server_gets_no_ticket(browser, make_p
 
 
 async def test_the_origins_host_is_let_in_and_no_other(browser):
-    async with browser.request("GET", "x", headers={**browser.signed, "Host": "elsewhere.example"}) as answer:
+    async with browser.request(
+        "GET", "x", headers={**browser.signed, "Host": "elsewhere.example"}
+    ) as answer:
         assert answer.status == 403
         assert (await answer.json())["reason"] == "UnknownHost"
 
@@ -224,7 +253,11 @@ async def test_a_ticket_opens_once(browser, make_person):
     enter = (await hops_to(person, browser, 3))[-1]
     assert "enter-token=" in enter
     first, headers, _ = await person.step(enter)
-    assert (first, headers["Referrer-Policy"], headers["Cache-Control"]) == (302, "no-referrer", "no-store")
+    assert (first, headers["Referrer-Policy"], headers["Cache-Control"]) == (
+        302,
+        "no-referrer",
+        "no-store",
+    )
 
     again = await person.navigate(enter)
 
@@ -251,7 +284,9 @@ async def test_a_ticket_opens_nothing_in_another_browser(browser, make_person):
     """Login CSRF: somebody sends their own ticket to a victim."""
     attacker, victim = await make_person(), await make_person()
     enter = (await hops_to(attacker, browser, 3))[-1]
-    await hops_to(victim, browser, 2)  # the victim was here, too, and has a state cookie of their own
+    await hops_to(
+        victim, browser, 2
+    )  # the victim was here, too, and has a state cookie of their own
 
     seen = await victim.navigate(enter)
 
@@ -280,14 +315,20 @@ async def test_a_session_is_for_one_workspace(browser, make_person, view):
     await person.navigate(str(browser.url()))
     cookie = person.cookies(there(browser))
     view.workspace = lambda namespace, name: view.there
-    async with browser.request("GET", "x", headers={"Cookie": cookie, "Host": "workspaces.example"}) as answer:
+    async with browser.request(
+        "GET", "x", headers={"Cookie": cookie, "Host": "workspaces.example"}
+    ) as answer:
         assert answer.status == 200
     other = PATH.replace("small", "other")
-    async with browser.request("GET", "x", path=other, headers={"Cookie": cookie, "Host": "workspaces.example"}) as answer:
+    async with browser.request(
+        "GET", "x", path=other, headers={"Cookie": cookie, "Host": "workspaces.example"}
+    ) as answer:
         assert answer.status == 401
 
 
-async def test_who_signs_in_after_somebody_else_replaces_their_session(browser, make_person, separate):
+async def test_who_signs_in_after_somebody_else_replaces_their_session(
+    browser, make_person, separate
+):
     first, second = await make_person(), await make_person()
     await first.navigate(str(browser.url()))
     shared = {key: morsel for key, morsel in first.jar.items() if key[0] == "workspaces.example"}
@@ -312,7 +353,9 @@ async def test_a_tab_that_signs_in_beside_another_keeps_its_session(browser, mak
     assert len(separate.sessions) == 1
 
 
-async def test_a_request_on_its_way_ends_with_its_session(browser, make_person, separate, view, monkeypatch):
+async def test_a_request_on_its_way_ends_with_its_session(
+    browser, make_person, separate, view, monkeypatch
+):
     person = await make_person()
     await person.navigate(str(browser.url()))
 
@@ -339,7 +382,9 @@ async def test_a_session_ends_with_its_workspace(browser, make_person, view, sep
     assert len(separate.sessions) == 0
 
 
-async def test_an_open_tab_is_told_of_the_end_of_its_workspace_after_its_session(browser, make_person, view, separate):
+async def test_an_open_tab_is_told_of_the_end_of_its_workspace_after_its_session(
+    browser, make_person, view, separate
+):
     person, stranger = await make_person(), await make_person()
     await person.navigate(str(browser.url()))
     page = there(browser).removesuffix("web/")
@@ -353,7 +398,11 @@ async def test_an_open_tab_is_told_of_the_end_of_its_workspace_after_its_session
 
     assert status == 200
     action = {"label": "Back to workspaces", "url": f"{browser.origin}{browser.base}"}
-    assert json.loads(text) == {"state": "gone", "message": "Workspace 'small' was deleted.", "action": action}
+    assert json.loads(text) == {
+        "state": "gone",
+        "message": "Workspace 'small' was deleted.",
+        "action": action,
+    }
     assert (await stranger.fetch(state, page=WORKSPACES))[0] == 401
     assert (await person.fetch(f"{page}.tab/web/notice.js", page=WORKSPACES))[0] == 401
 
@@ -376,11 +425,17 @@ async def test_a_session_ends_when_nobody_uses_it(browser, make_person, separate
         assert (await person.fetch(there(browser, "x"), page=WORKSPACES))[0] == expected
 
 
-async def test_signing_out_of_the_server_ends_sessions_and_what_is_open_in_them(browser, make_person, separate):
+async def test_signing_out_of_the_server_ends_sessions_and_what_is_open_in_them(
+    browser, make_person, separate
+):
     person, other = await make_person(), await make_person()
     await person.navigate(str(browser.url()))
     await other.navigate(str(browser.url()))
-    headers = {"Cookie": person.cookies(there(browser)), "Host": "workspaces.example", "Origin": WORKSPACES}
+    headers = {
+        "Cookie": person.cookies(there(browser)),
+        "Host": "workspaces.example",
+        "Origin": WORKSPACES,
+    }
     async with browser.socket(headers=headers) as socket:
         await socket.send_str("hello")
         assert (await socket.receive()).data == "hello"
@@ -410,8 +465,16 @@ async def test_a_websocket_opens_for_the_workspaces_own_pages_only(browser, make
     async with browser.socket(headers={**signed, "Origin": WORKSPACES}) as socket:
         await socket.send_str("headers")
         told = json.loads((await socket.receive()).data)
-    assert (told["X-Forwarded-Host"], told["Origin"]) == ("workspaces.example", f"http://{told['Host']}")
-    for origin in (browser.origin, "https://workspaces.example", "http://workspaces.example:81", "null"):
+    assert (told["X-Forwarded-Host"], told["Origin"]) == (
+        "workspaces.example",
+        f"http://{told['Host']}",
+    )
+    for origin in (
+        browser.origin,
+        "https://workspaces.example",
+        "http://workspaces.example:81",
+        "null",
+    ):
         with pytest.raises(Exception, match="403"):
             await browser.socket(headers={**signed, "Origin": origin})
 
@@ -421,12 +484,22 @@ async def test_other_sites_reach_nothing_with_the_sessions_cookie(browser, make_
     await person.navigate(str(browser.url()))
     for site in ("cross-site", "same-site"):
         assert (await person.step(there(browser, "x"), site, "iframe"))[0] == 403
-        assert (await person.ask("GET", there(browser, "x"), {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "no-cors"}))[0] == 403
-    assert (await person.fetch(there(browser, "x"), page=browser.origin, method="POST", data=b"1"))[0] == 403
-    assert (await person.fetch(there(browser, "x"), page=WORKSPACES, method="POST", data=b"1"))[0] == 200
+        assert (
+            await person.ask(
+                "GET", there(browser, "x"), {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "no-cors"}
+            )
+        )[0] == 403
+    assert (await person.fetch(there(browser, "x"), page=browser.origin, method="POST", data=b"1"))[
+        0
+    ] == 403
+    assert (await person.fetch(there(browser, "x"), page=WORKSPACES, method="POST", data=b"1"))[
+        0
+    ] == 200
 
 
-async def test_a_paused_workspace_shows_its_page_at_the_server_and_comes_back(browser, make_person, view):
+async def test_a_paused_workspace_shows_its_page_at_the_server_and_comes_back(
+    browser, make_person, view
+):
     person = await make_person()
     seen = await person.navigate(str(browser.url("lab?a=1")))
     pod = view.pod
@@ -443,7 +516,9 @@ async def test_a_paused_workspace_shows_its_page_at_the_server_and_comes_back(br
     assert (await person.navigate(stopped.url)).url == seen.url
 
 
-async def test_a_program_that_does_not_listen_yet_has_its_page_at_the_server(browser, make_person, view):
+async def test_a_program_that_does_not_listen_yet_has_its_page_at_the_server(
+    browser, make_person, view
+):
     person = await make_person()
     await person.navigate(str(browser.url()))
     view.pod["metadata"]["annotations"]["jupyter-workspaces/local-port.8888"] = "1"
@@ -467,7 +542,9 @@ async def test_a_browser_that_keeps_no_cookies_is_told_and_does_not_go_round(bro
     assert "does not keep its session&#x27;s cookie" in seen.text
 
 
-async def test_a_workspace_that_comes_and_goes_does_not_send_a_browser_round_for_ever(browser, make_person, view):
+async def test_a_workspace_that_comes_and_goes_does_not_send_a_browser_round_for_ever(
+    browser, make_person, view
+):
     person = await make_person()
     seen = await person.navigate(str(browser.url()))
     pod = view.pod
@@ -501,15 +578,22 @@ async def test_what_the_workspace_sends_stays_at_its_origin(browser, make_person
     person = await make_person()
     await person.navigate(str(browser.url()))
     inner = "http://127.83.7.1"
-    _, headers, _ = await person.fetch(there(browser, "redirect?to=/workspace/connect/team-a/small/web/y"), page=WORKSPACES)
+    _, headers, _ = await person.fetch(
+        there(browser, "redirect?to=/workspace/connect/team-a/small/web/y"), page=WORKSPACES
+    )
     assert headers["Location"] == f"{browser.base}{PATH}y"
     assert inner not in str(headers)
     _, headers, _ = await person.fetch(there(browser, "cookies"), page=WORKSPACES)
-    assert all(f"Path={browser.base}{PATH}" in line or "Path" not in line for line in headers.getall("Set-Cookie"))
+    assert all(
+        f"Path={browser.base}{PATH}" in line or "Path" not in line
+        for line in headers.getall("Set-Cookie")
+    )
 
 
 @pytest.mark.parametrize("workspaces_url", ["http://*.ws.example"])
-async def test_with_a_wildcard_every_workspace_has_an_origin_of_its_own(browser, make_person, separate, view):
+async def test_with_a_wildcard_every_workspace_has_an_origin_of_its_own(
+    browser, make_person, separate, view
+):
     person = await make_person()
     seen = await person.navigate(str(browser.url("lab")))
     host = URL(seen.url).host
@@ -520,7 +604,9 @@ async def test_with_a_wildcard_every_workspace_has_an_origin_of_its_own(browser,
     other = PATH.replace("small", "other")
     assert (await person.ask("GET", f"http://{host}{browser.base}{other}x"))[0] == 404
     assert (await person.ask("GET", f"http://foreign.ws.example{browser.base}{PATH}x"))[0] == 404
-    assert (await person.ask("GET", f"http://foreign.ws.example{browser.base}api", browser.signed))[0] == 404
+    assert (await person.ask("GET", f"http://foreign.ws.example{browser.base}api", browser.signed))[
+        0
+    ] == 404
     seen = await person.navigate(f"{browser.origin}{browser.base}{other}lab")
     assert seen.status == 200
     assert URL(seen.url).host == separate.origin.netloc("team-a", "other") != host
@@ -556,12 +642,24 @@ def hub(browser, jp_asyncio_loop):
     async def forward(request):
         if not request.path_qs.startswith("/user/"):
             return web.Response(status=404, text="the hub itself")
-        sent = {name: value for name, value in request.headers.items() if name.lower() not in ("connection", "keep-alive")}
+        sent = {
+            name: value
+            for name, value in request.headers.items()
+            if name.lower() not in ("connection", "keep-alive")
+        }
         url = URL(f"{browser.origin}{request.raw_path}", encoded=True)
         sent["X-Forwarded-Proto"] = "https"
-        async with browser.session.request(request.method, url, headers=sent, data=await request.read(), allow_redirects=False) as answer:
-            headers = [(name, value) for name, value in answer.headers.items() if name.lower() not in ("transfer-encoding", "connection")]
-            return web.Response(status=answer.status, headers=CIMultiDict(headers), body=await answer.read())
+        async with browser.session.request(
+            request.method, url, headers=sent, data=await request.read(), allow_redirects=False
+        ) as answer:
+            headers = [
+                (name, value)
+                for name, value in answer.headers.items()
+                if name.lower() not in ("transfer-encoding", "connection")
+            ]
+            return web.Response(
+                status=answer.status, headers=CIMultiDict(headers), body=await answer.read()
+            )
 
     async def start():
         app = web.Application()
@@ -579,7 +677,10 @@ def hub(browser, jp_asyncio_loop):
 @pytest.mark.parametrize("workspaces_url", ["https://workspaces.example.org"])
 async def test_behind_a_hub_two_names_lead_to_one_server(browser, server, hub, monkeypatch):
     monkeypatch.setitem(server.web_app.settings, "allow_remote_access", True)
-    ours, theirs = f"https://hub.example.org{browser.base}", f"https://workspaces.example.org{browser.base}"
+    ours, theirs = (
+        f"https://hub.example.org{browser.base}",
+        f"https://workspaces.example.org{browser.base}",
+    )
     person = Person(browser.session, lambda asked: hub)
     await person.step(f"{ours}api/me?token={browser.token}")
 
@@ -587,16 +688,30 @@ async def test_behind_a_hub_two_names_lead_to_one_server(browser, server, hub, m
 
     assert (seen.status, seen.url) == (200, f"{theirs}{PATH}lab?a=1")
     headers = dict(echoed(seen)["headers"])
-    assert (headers["X-Forwarded-Host"], headers["X-Forwarded-Proto"]) == ("workspaces.example.org", "https")
+    assert (headers["X-Forwarded-Host"], headers["X-Forwarded-Proto"]) == (
+        "workspaces.example.org",
+        "https",
+    )
     assert [morsel["secure"] for _, _, morsel in person.kept("session")] == [True]
     person.forget("session")
     assert (await person.navigate(f"{theirs}{PATH}lab")).hops[1] == f"{ours}{PATH}lab"
-    for path in ("", "api", "lab", "tree", "login", "api/contents", "static/favicon.ico", "workspaces/api/v1/healthcheck"):
+    for path in (
+        "",
+        "api",
+        "lab",
+        "tree",
+        "login",
+        "api/contents",
+        "static/favicon.ico",
+        "workspaces/api/v1/healthcheck",
+    ):
         assert (await person.ask("GET", f"{theirs}{path}", browser.signed))[0] == 404
     assert (await person.fetch(f"{theirs}{PATH}x", page=ours))[0] == 403
 
 
-async def test_without_authentication_the_same_exchange_takes_place(browser, make_person, server, monkeypatch):
+async def test_without_authentication_the_same_exchange_takes_place(
+    browser, make_person, server, monkeypatch
+):
     monkeypatch.setattr(server.identity_provider, "token", "")
     assert not server.identity_provider.auth_enabled
     person = await make_person(signed_in=False)
@@ -613,7 +728,9 @@ async def test_without_authentication_the_same_exchange_takes_place(browser, mak
         assert answer.status == 200
 
 
-async def test_a_session_keeps_the_identity_that_trusted_headers_named(browser, make_person, server, view, monkeypatch):
+async def test_a_session_keeps_the_identity_that_trusted_headers_named(
+    browser, make_person, server, view, monkeypatch
+):
     provider = HeaderIdentities()
     monkeypatch.setitem(server.web_app.settings, "identity_provider", provider)
     asked, allowed = [], {"ada"}
@@ -643,7 +760,9 @@ async def test_a_session_keeps_the_identity_that_trusted_headers_named(browser, 
     assert set(asked) == {("ada", ("data",), "update", "small")}
 
     forged = {"kubeflow-userid": "root", "kubeflow-groups": "system:masters"}
-    status, _, text = await plain("GET", there(browser, "x"), {**forged, "Sec-Fetch-Site": "same-origin"})
+    status, _, text = await plain(
+        "GET", there(browser, "x"), {**forged, "Sec-Fetch-Site": "same-origin"}
+    )
     inside = {name.lower(): value for name, value in json.loads(text)["headers"]}
     assert status == 200
     assert {"kubeflow-userid", "kubeflow-groups"} & inside.keys() == set()
@@ -651,4 +770,6 @@ async def test_a_session_keeps_the_identity_that_trusted_headers_named(browser, 
 
     allowed.clear()
     assert (await plain("GET", there(browser, "x"), {"Sec-Fetch-Site": "same-origin"}))[0] == 403
-    assert isinstance(next(iter(server.web_app.settings[SETTING].sessions._open.values())).user, User)
+    assert isinstance(
+        next(iter(server.web_app.settings[SETTING].sessions._open.values())).user, User
+    )

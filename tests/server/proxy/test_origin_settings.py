@@ -28,8 +28,14 @@ PLACE = Place("team-a", "small", "web")
 @pytest.mark.parametrize(
     ("url", "expected"),
     [
-        ("https://workspaces.example.org", WorkspacesOrigin("https", "workspaces.example.org", 443)),
-        ("https://Workspaces.Example.org:443/", WorkspacesOrigin("https", "workspaces.example.org", 443)),
+        (
+            "https://workspaces.example.org",
+            WorkspacesOrigin("https", "workspaces.example.org", 443),
+        ),
+        (
+            "https://Workspaces.Example.org:443/",
+            WorkspacesOrigin("https", "workspaces.example.org", 443),
+        ),
         ("https://*.ws.example.org", WorkspacesOrigin("https", "ws.example.org", 443, True)),
         ("http://*.localhost:8890", WorkspacesOrigin("http", "localhost", 8890, True)),
         ("http://127.0.0.1:8890", WorkspacesOrigin("http", "127.0.0.1", 8890)),
@@ -72,9 +78,20 @@ def test_a_bad_one_is_refused_with_what_to_do(url, word):
 
 def test_hosts_are_compared_as_browsers_and_proxies_write_them():
     origin = parse("https://workspaces.example.org")
-    for host in ("workspaces.example.org", "WORKSPACES.example.org", "workspaces.example.org:443", "workspaces.example.org."):
+    for host in (
+        "workspaces.example.org",
+        "WORKSPACES.example.org",
+        "workspaces.example.org:443",
+        "workspaces.example.org.",
+    ):
         assert origin.serves(host)
-    for host in ("", "example.org", "workspaces.example.org:8443", "x.workspaces.example.org", "workspaces.example.org.evil.example"):
+    for host in (
+        "",
+        "example.org",
+        "workspaces.example.org:8443",
+        "x.workspaces.example.org",
+        "workspaces.example.org.evil.example",
+    ):
         assert not origin.serves(host)
     wildcard = parse("http://*.localhost:8890")
     assert wildcard.serves("small-abc.localhost:8890")
@@ -83,16 +100,32 @@ def test_hosts_are_compared_as_browsers_and_proxies_write_them():
 
 
 def test_labels_are_labels_and_tell_workspaces_apart():
-    names = [("team-a", "small"), ("team-a", "small.x"), ("team", "a-small"), ("team-a", "x" * 200), ("team-a", "x" * 201), ("a", "...")]
+    names = [
+        ("team-a", "small"),
+        ("team-a", "small.x"),
+        ("team", "a-small"),
+        ("team-a", "x" * 200),
+        ("team-a", "x" * 201),
+        ("a", "..."),
+    ]
     labels = [label(*one) for one in names]
     assert len(set(labels)) == len(names)
-    assert all(len(one) <= 63 and one.replace("-", "").isalnum() and one[0] != "-" for one in labels)
+    assert all(
+        len(one) <= 63 and one.replace("-", "").isalnum() and one[0] != "-" for one in labels
+    )
     assert labels[0].startswith("small-")
 
 
-@pytest.mark.parametrize("url", ["http://localhost:8888", "http://127.0.0.1:8888", "http://[::1]:8888"])
+@pytest.mark.parametrize(
+    "url", ["http://localhost:8888", "http://127.0.0.1:8888", "http://[::1]:8888"]
+)
 def test_the_servers_own_address_is_refused(url):
-    server = SimpleNamespace(ssl_options=None, ip="localhost", port=8888, custom_display_url="https://jupyter.example.org/user/")
+    server = SimpleNamespace(
+        ssl_options=None,
+        ip="localhost",
+        port=8888,
+        custom_display_url="https://jupyter.example.org/user/",
+    )
     with pytest.raises(BadOrigin, match="this Jupyter server itself"):
         check_addresses(parse(url), server)
     with pytest.raises(BadOrigin, match="this Jupyter server itself"):
@@ -131,7 +164,11 @@ def test_a_scheme_that_the_server_does_not_answer_is_refused():
 
 
 def ticket(step="enter"):
-    return Ticket(step, Destination(PLACE, "/x", "http://ws.example", "http://here"), user=SimpleNamespace(username="ada"))
+    return Ticket(
+        step,
+        Destination(PLACE, "/x", "http://ws.example", "http://here"),
+        user=SimpleNamespace(username="ada"),
+    )
 
 
 def test_tickets_are_bounded_single_and_of_one_step():

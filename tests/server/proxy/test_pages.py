@@ -18,7 +18,9 @@ STATUS = "workspace/status/team-a/small/web"
 @pytest.fixture
 def page(browser):
     async def fetch():
-        async with browser.request("GET", "lab", headers={**browser.signed, "Accept": "text/html"}) as answer:
+        async with browser.request(
+            "GET", "lab", headers={**browser.signed, "Accept": "text/html"}
+        ) as answer:
             return answer.status, answer.headers, (await answer.read()).decode()
 
     return fetch
@@ -38,14 +40,20 @@ async def test_a_paused_workspace_offers_resume(page, browser, view):
     assert headers["Retry-After"] == "30"
     assert headers["Cache-Control"] == "no-store"
     assert "small is paused" in text
-    assert f'<form id="act" method="post" action="{browser.base}{STATUS}"><button name="action" value="resume">Resume' in text
+    assert (
+        f'<form id="act" method="post" action="{browser.base}{STATUS}"><button name="action" value="resume">Resume'
+        in text
+    )
 
 
 async def test_resume_resumes_and_shows_the_start(page, browser, view):
     view.paused()
 
     async with browser.request(
-        "POST", path=STATUS, data={"action": "resume"}, headers={"Cookie": await browser.cookie(), "Origin": browser.origin}
+        "POST",
+        path=STATUS,
+        data={"action": "resume"},
+        headers={"Cookie": await browser.cookie(), "Origin": browser.origin},
     ) as answer:
         assert answer.status == 202
 
@@ -56,7 +64,9 @@ async def test_resume_resumes_and_shows_the_start(page, browser, view):
 async def test_resume_works_without_scripts(browser, view):
     view.paused()
     headers = {**browser.signed, "Accept": "text/html"}
-    async with browser.request("POST", path=STATUS, data={"action": "resume"}, headers=headers) as answer:
+    async with browser.request(
+        "POST", path=STATUS, data={"action": "resume"}, headers=headers
+    ) as answer:
         assert answer.status == 303
         assert answer.headers["Location"] == f"{browser.base}workspace/connect/team-a/small/web/"
 
@@ -64,7 +74,9 @@ async def test_resume_works_without_scripts(browser, view):
 async def test_resume_from_another_site_is_refused(browser, view):
     view.paused()
     headers = {"Cookie": await browser.cookie(), "Origin": "https://evil.example"}
-    async with browser.request("POST", path=STATUS, data={"action": "resume"}, headers=headers) as answer:
+    async with browser.request(
+        "POST", path=STATUS, data={"action": "resume"}, headers=headers
+    ) as answer:
         assert answer.status == 403
     assert view.there["spec"]["paused"] is True
 
@@ -92,7 +104,9 @@ async def test_the_page_is_told_when_the_workspace_is_ready(browser):
 
 async def test_a_failed_workspace_says_why_and_offers_restart(page, browser, view):
     view.unready()
-    view.there["status"].update(state="Error", stateMessage="Its program keeps ending (exit code 1).")
+    view.there["status"].update(
+        state="Error", stateMessage="Its program keeps ending (exit code 1)."
+    )
 
     status, _, text = await page()
 
@@ -130,7 +144,10 @@ async def test_a_port_that_takes_no_connections_is_still_starting(page, browser,
 
 async def test_scripts_get_json_instead_of_pages(browser, view):
     view.unready()
-    assert await refusal(browser) == (503, {"message": "small: Started; waiting until it answers.", "reason": "Starting"})
+    assert await refusal(browser) == (
+        503,
+        {"message": "small: Started; waiting until it answers.", "reason": "Starting"},
+    )
 
 
 @pytest.mark.parametrize(
@@ -160,7 +177,9 @@ async def test_what_the_cluster_says_is_text_not_markup(page, view):
 
 async def test_a_write_to_a_paused_workspace_is_refused_before_its_body(browser, view):
     view.paused()
-    async with browser.request("POST", "x", data=b"1", headers={**browser.signed, "Expect": "100-continue"}) as answer:
+    async with browser.request(
+        "POST", "x", data=b"1", headers={**browser.signed, "Expect": "100-continue"}
+    ) as answer:
         assert answer.status == 503
 
 
@@ -178,7 +197,9 @@ async def test_a_workspace_that_still_stops_cannot_be_resumed_yet(page, browser,
 
 
 async def test_a_cluster_that_is_not_there_yet_is_waited_for(page, browser, view):
-    view.problem = Problem(HTTPStatus.SERVICE_UNAVAILABLE, "The cluster is not ready yet. Try again in a moment.")
+    view.problem = Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE, "The cluster is not ready yet. Try again in a moment."
+    )
 
     status, headers, text = await page()
 

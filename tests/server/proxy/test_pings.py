@@ -26,7 +26,11 @@ def pinging(server):
 async def opened(browser):
     """A browser's side as bytes, after the handshake: it answers nothing by itself."""
     reader, writer = await asyncio.open_connection("127.0.0.1", browser.url().port)
-    lines = [f"GET {browser.url('socket').raw_path} HTTP/1.1", f"Host: {browser.host}", f"Authorization: token {browser.token}"]
+    lines = [
+        f"GET {browser.url('socket').raw_path} HTTP/1.1",
+        f"Host: {browser.host}",
+        f"Authorization: token {browser.token}",
+    ]
     lines += ["Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13"]
     lines += [f"Sec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}", "", ""]
     writer.write("\r\n".join(lines).encode())
@@ -47,11 +51,19 @@ def test_pings_are_sent_without_a_setting():
     assert Limits().ping_seconds == 30
 
 
-async def test_a_silent_websocket_is_pinged_and_stays_open_as_long_as_the_browser_answers(browser, pinging):
-    async with browser.socket() as socket:  # aiohttp answers pings by itself while it reads, as browsers do
-        asyncio.get_running_loop().call_later(PING * (DEAD_AFTER + 4), lambda: asyncio.ensure_future(socket.send_str("still here")))
+async def test_a_silent_websocket_is_pinged_and_stays_open_as_long_as_the_browser_answers(
+    browser, pinging
+):
+    async with (
+        browser.socket() as socket
+    ):  # aiohttp answers pings by itself while it reads, as browsers do
+        asyncio.get_running_loop().call_later(
+            PING * (DEAD_AFTER + 4), lambda: asyncio.ensure_future(socket.send_str("still here"))
+        )
         received = [message.data async for message in until_it_says(socket, "still here")]
-    assert received.count("pong ") >= DEAD_AFTER  # the small app tells of answers, which pass on to it
+    assert (
+        received.count("pong ") >= DEAD_AFTER
+    )  # the small app tells of answers, which pass on to it
 
 
 async def until_it_says(socket, last):
@@ -64,7 +76,9 @@ async def until_it_says(socket, last):
                 return
 
 
-async def test_a_browser_that_answers_no_ping_is_gone_and_both_sides_are_closed(browser, server, pinging):
+async def test_a_browser_that_answers_no_ping_is_gone_and_both_sides_are_closed(
+    browser, server, pinging
+):
     reader, writer = await opened(browser)
     assert in_use(server.web_app.settings)
     began = time.monotonic()

@@ -81,13 +81,20 @@ def test_of_equal_lines_the_first_few_of_a_minute_are_written_and_the_others_cou
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_a_request_to_a_workspace_that_is_gone_is_410_and_a_page_is_404(browser, view, method):
+async def test_a_request_to_a_workspace_that_is_gone_is_410_and_a_page_is_404(
+    browser, view, method
+):
     view.there = None
     async with browser.request(method, "api/contents") as answer:
         assert answer.status == 410
         told = json.loads(await answer.read())
-    assert told == {"message": "small: There is no workspace small in team-a. It may have been deleted.", "reason": "Gone"}
-    async with browser.request("GET", "lab", headers={**browser.signed, "Accept": "text/html"}) as answer:
+    assert told == {
+        "message": "small: There is no workspace small in team-a. It may have been deleted.",
+        "reason": "Gone",
+    }
+    async with browser.request(
+        "GET", "lab", headers={**browser.signed, "Accept": "text/html"}
+    ) as answer:
         assert answer.status == 404
     with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
         await browser.socket()
@@ -95,7 +102,9 @@ async def test_a_request_to_a_workspace_that_is_gone_is_410_and_a_page_is_404(br
 
 
 @pytest.mark.parametrize("state", ["paused", "unready"])
-async def test_a_request_to_a_workspace_that_may_come_back_says_when_to_ask_again(browser, view, state):
+async def test_a_request_to_a_workspace_that_may_come_back_says_when_to_ask_again(
+    browser, view, state
+):
     getattr(view, state)()
     async with browser.request("GET", "api/contents") as answer:
         assert answer.status == 503
@@ -133,7 +142,9 @@ async def test_tabs_that_never_pause_are_slowed_down(browser, view, quick, state
     assert asked < FREE + 4 / 0.4 + 6
 
 
-async def test_a_request_that_waits_is_answered_as_soon_as_the_workspace_is_back(browser, server, view, monkeypatch):
+async def test_a_request_that_waits_is_answered_as_soon_as_the_workspace_is_back(
+    browser, server, view, monkeypatch
+):
     refused = upstreams(server.web_app.settings).refusals
     monkeypatch.setattr(rate_limits, "SECONDS", 60.0)
     monkeypatch.setattr(rate_limits, "LONGEST", 60.0)
@@ -155,12 +166,18 @@ async def test_a_request_that_waits_is_answered_as_soon_as_the_workspace_is_back
 
 async def test_the_page_and_its_status_are_never_slowed_down(browser, server, view, monkeypatch):
     slowed_down = []
-    monkeypatch.setattr(upstreams(server.web_app.settings).refusals, "pause", lambda client: slowed_down.append(client) or 0.0)
+    monkeypatch.setattr(
+        upstreams(server.web_app.settings).refusals,
+        "pause",
+        lambda client: slowed_down.append(client) or 0.0,
+    )
     view.paused()
     for _ in range(2 * FREE):
         async with browser.request("GET", path=STATUS) as answer:
             assert answer.status == 200
-        async with browser.request("GET", "lab", headers={**browser.signed, "Accept": "text/html"}) as answer:
+        async with browser.request(
+            "GET", "lab", headers={**browser.signed, "Accept": "text/html"}
+        ) as answer:
             assert answer.status == 503
     assert slowed_down == []
     async with browser.request("GET", "x"):
@@ -188,7 +205,9 @@ async def test_a_client_that_goes_away_while_it_waits_is_no_fault(browser, serve
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
     await until(lambda: refused.waiting == 0, "the end of its wait")
-    async with browser.request("GET", "x", headers={**browser.signed, "Accept": "text/html"}) as answer:
+    async with browser.request(
+        "GET", "x", headers={**browser.signed, "Accept": "text/html"}
+    ) as answer:
         assert answer.status == 404  # what the server had to do for the other request is done
     assert [record for record in caplog.records if record.exc_info] == []
 
@@ -203,7 +222,9 @@ async def test_the_log_of_requests_that_fail_alike_is_short(browser, view, caplo
     assert len(lines) == LINES
 
 
-async def test_the_log_of_one_address_of_a_program_that_fails_is_short_and_others_are_logged(browser, caplog):
+async def test_the_log_of_one_address_of_a_program_that_fails_is_short_and_others_are_logged(
+    browser, caplog
+):
     for number in range(3 * LINES):
         async with browser.request("GET", f"names?status=418&{number}"):
             pass

@@ -5,7 +5,11 @@ from __future__ import annotations
 import pytest
 
 from jupyter_workspaces.server.proxy.headers.credentials import Guard
-from jupyter_workspaces.server.proxy.headers.response_headers import ALLOWED, is_allowed, response_headers
+from jupyter_workspaces.server.proxy.headers.response_headers import (
+    ALLOWED,
+    is_allowed,
+    response_headers,
+)
 from jupyter_workspaces.server.proxy.rewriting.public_path import PublicPath
 
 from .conftest import at_both_bases
@@ -59,11 +63,19 @@ def test_the_list_and_the_exceptions_do_not_contradict_each_other():
 
 @at_both_bases
 async def test_none_of_them_reaches_a_browser(browser, view):
-    lines = [f"{name}: /x" for name in RULE_AN_ORIGIN_OR_A_CONNECTION if name not in ("Transfer-Encoding", "Connection", "Upgrade")]
-    answer = "\r\n".join(["HTTP/1.1 200 OK", *lines, "X-My-App: 1", "Content-Length: 2", "", "ok"]).encode()
+    lines = [
+        f"{name}: /x"
+        for name in RULE_AN_ORIGIN_OR_A_CONNECTION
+        if name not in ("Transfer-Encoding", "Connection", "Upgrade")
+    ]
+    answer = "\r\n".join(
+        ["HTTP/1.1 200 OK", *lines, "X-My-App: 1", "Content-Length: 2", "", "ok"]
+    ).encode()
     async with raw_workspace(view, answer), browser.request("GET", "x") as response:
         assert response.headers["X-My-App"] == "1"
-        assert {name.lower() for name in RULE_AN_ORIGIN_OR_A_CONNECTION} & {name.lower() for name in response.headers} == set()
+        assert {name.lower() for name in RULE_AN_ORIGIN_OR_A_CONNECTION} & {
+            name.lower() for name in response.headers
+        } == set()
 
 
 def test_a_live_stream_may_ask_the_proxy_not_to_hold_it_back():
@@ -95,9 +107,21 @@ def test_a_service_worker_rules_no_more_than_its_workspace(scope, narrowed):
     ("written", "here", "removed"),
     [
         (f"<{INNER}a>; rel=next", f"<{OUTER}a>; rel=next", f"<{OUTER}a>; rel=next"),
-        ("</a>; rel=x, </b>;rel=y", "</user/x%40y/a>; rel=x, </user/x%40y/b>;rel=y", f"<{OUTER}a>; rel=x, <{OUTER}b>;rel=y"),
-        ('</a>; title="</b> \\" </c>"', '</user/x%40y/a>; title="</b> \\" </c>"', f'<{OUTER}a>; title="</b> \\" </c>"'),
-        ("<https://other.example/a>; rel=x", "<https://other.example/a>; rel=x", "<https://other.example/a>; rel=x"),
+        (
+            "</a>; rel=x, </b>;rel=y",
+            "</user/x%40y/a>; rel=x, </user/x%40y/b>;rel=y",
+            f"<{OUTER}a>; rel=x, <{OUTER}b>;rel=y",
+        ),
+        (
+            '</a>; title="</b> \\" </c>"',
+            '</user/x%40y/a>; title="</b> \\" </c>"',
+            f'<{OUTER}a>; title="</b> \\" </c>"',
+        ),
+        (
+            "<https://other.example/a>; rel=x",
+            "<https://other.example/a>; rel=x",
+            "<https://other.example/a>; rel=x",
+        ),
     ],
 )
 def test_addresses_in_links_are_the_browsers(written, here, removed):

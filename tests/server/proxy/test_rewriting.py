@@ -25,13 +25,33 @@ OUTER = "/user/x%40y" + INNER
     ("written", "at_root", "behind_base", "prefix_removed"),
     [
         (f"{INNER}lab", f"{INNER}lab", f"{OUTER}lab", f"{OUTER}lab"),
-        ("/elsewhere?a=/b#c", "/elsewhere?a=/b#c", "/user/x%40y/elsewhere?a=/b#c", f"{OUTER}elsewhere?a=/b#c"),
+        (
+            "/elsewhere?a=/b#c",
+            "/elsewhere?a=/b#c",
+            "/user/x%40y/elsewhere?a=/b#c",
+            f"{OUTER}elsewhere?a=/b#c",
+        ),
         (f"{OUTER}lab", f"{OUTER}lab", f"{OUTER}lab", f"{OUTER}lab"),
-        (f"http://127.0.0.9:1{INNER}lab?x=1", f"{INNER}lab?x=1", f"{OUTER}lab?x=1", f"{OUTER}lab?x=1"),
+        (
+            f"http://127.0.0.9:1{INNER}lab?x=1",
+            f"{INNER}lab?x=1",
+            f"{OUTER}lab?x=1",
+            f"{OUTER}lab?x=1",
+        ),
         (f"//127.0.0.9:1{INNER}", INNER, OUTER, OUTER),
-        (f"https://hub.example{INNER}lab", f"https://hub.example{INNER}lab", f"{OUTER}lab", f"{OUTER}lab"),
+        (
+            f"https://hub.example{INNER}lab",
+            f"https://hub.example{INNER}lab",
+            f"{OUTER}lab",
+            f"{OUTER}lab",
+        ),
         ("relative/x", "relative/x", "relative/x", "relative/x"),
-        ("https://other.example/x", "https://other.example/x", "https://other.example/x", "https://other.example/x"),
+        (
+            "https://other.example/x",
+            "https://other.example/x",
+            "https://other.example/x",
+            "https://other.example/x",
+        ),
         ("//other.example/x", "//other.example/x", "//other.example/x", "//other.example/x"),
         ("mailto:a@b", "mailto:a@b", "mailto:a@b", "mailto:a@b"),
         ("http://[broken", "http://[broken", "http://[broken", "http://[broken"),
@@ -52,7 +72,15 @@ def test_addresses_go_inward():
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/user/x%40y/", "/workspace/connect/team-a/small/", "", "relative", "/workspace/connect/team-a/small/web2/"]
+    "path",
+    [
+        "/",
+        "/user/x%40y/",
+        "/workspace/connect/team-a/small/",
+        "",
+        "relative",
+        "/workspace/connect/team-a/small/web2/",
+    ],
 )
 def test_a_cookies_path_is_never_wider_than_the_workspace(path):
     assert HERE.confined(path) == OUTER
@@ -70,7 +98,10 @@ async def test_redirects_stay_in_the_workspace(browser):
 @at_both_bases
 async def test_a_missing_slash_is_added(browser):
     async with browser.request("GET", path=INNER[1:-1], rest="?a=b") as answer:
-        assert (answer.status, answer.headers["Location"]) == (302, f"{browser.base}{INNER[1:]}?a=b")
+        assert (answer.status, answer.headers["Location"]) == (
+            302,
+            f"{browser.base}{INNER[1:]}?a=b",
+        )
     async with browser.request("POST", path=INNER[1:-1]) as answer:
         assert answer.status == 307
 
@@ -79,7 +110,9 @@ async def test_a_missing_slash_is_added(browser):
 @pytest.mark.parametrize("how", ["", "?pieces=1", "?gzip", "?gzip&pieces=7"])
 async def test_a_page_names_addresses_that_the_browser_can_use(browser, how):
     encodings = {"Accept-Encoding": "gzip, br"}
-    async with browser.request("GET", f"page{how}", headers={**browser.signed, **encodings}) as answer:
+    async with browser.request(
+        "GET", f"page{how}", headers={**browser.signed, **encodings}
+    ) as answer:
         body = await answer.read()
         compressed = answer.headers.get("Content-Encoding")
     if browser.base == "/":
@@ -89,7 +122,9 @@ async def test_a_page_names_addresses_that_the_browser_can_use(browser, how):
     text = body.decode()
     assert compressed is None
     assert answer.headers["ETag"] == 'W/"v1"'
-    assert "Content-Length" not in answer.headers or int(answer.headers["Content-Length"]) == len(body)
+    assert "Content-Length" not in answer.headers or int(answer.headers["Content-Length"]) == len(
+        body
+    )
     for found in (
         f'<base href="{OUTER}">',
         f'src="{OUTER}static/main.js?x=1&amp;y=2"',
@@ -107,7 +142,11 @@ async def test_a_page_names_addresses_that_the_browser_can_use(browser, how):
         '<body title="> src=/title">',
     ):
         assert found in text
-    config = json.loads(re.search(r'id="jupyter-config-data" type="application/json">(.*?)</script>', text, re.DOTALL)[1])
+    config = json.loads(
+        re.search(
+            r'id="jupyter-config-data" type="application/json">(.*?)</script>', text, re.DOTALL
+        )[1]
+    )
     assert config == {
         "baseUrl": OUTER,
         "fullStaticUrl": f"{OUTER}static/lab",
@@ -131,7 +170,11 @@ async def test_where_the_kind_removes_the_prefix_the_app_stands_at_the_root(brow
 @at_both_bases
 async def test_the_kinds_headers_are_set_added_and_removed(browser, view):
     view.proxy["requestHeaders"] = {
-        "set": {"X-Path": '{{ httpPathPrefix "web" }}', "X-None": '{{ httpPathPrefix "other" }}', "X-Own": "kind"},
+        "set": {
+            "X-Path": '{{ httpPathPrefix "web" }}',
+            "X-None": '{{ httpPathPrefix "other" }}',
+            "X-Own": "kind",
+        },
         "add": {"X-Many": "two"},
         "remove": ["x-secret"],
     }
@@ -188,7 +231,10 @@ def test_any_bytes_pass_through_in_any_pieces():
 
 def test_a_tag_that_never_ends_is_not_kept():
     rewriter = HtmlRewriter(HERE)
-    out = b"".join(rewriter.feed(b'<a title="' + b"x" * 2**14 if step == 0 else b"x" * 2**14) for step in range(40))
+    out = b"".join(
+        rewriter.feed(b'<a title="' + b"x" * 2**14 if step == 0 else b"x" * 2**14)
+        for step in range(40)
+    )
     assert len(out) > 2**19
 
 

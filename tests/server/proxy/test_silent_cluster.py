@@ -28,7 +28,9 @@ def client(port, token=ADMIN):
     async def bearer():
         return token
 
-    return Cluster(Endpoint(f"http://127.0.0.1:{port}", "local cluster", None, bearer, embedded=True))
+    return Cluster(
+        Endpoint(f"http://127.0.0.1:{port}", "local cluster", None, bearer, embedded=True)
+    )
 
 
 @pytest.fixture
@@ -49,7 +51,12 @@ def cluster(api, view, jp_asyncio_loop):
 async def get(browser, rest="x", **headers):
     begun = time.monotonic()
     async with browser.request("GET", rest, headers={**browser.signed, **headers}) as answer:
-        return answer.status, answer.headers, (await answer.read()).decode(), time.monotonic() - begun
+        return (
+            answer.status,
+            answer.headers,
+            (await answer.read()).decode(),
+            time.monotonic() - begun,
+        )
 
 
 @pytest.fixture
@@ -58,7 +65,9 @@ def always_stale(monkeypatch):
     monkeypatch.setattr(tokens, "_LIFETIME", answer_cache.Lifetime(0, math.inf))
 
 
-async def test_a_known_token_is_used_while_the_cluster_is_silent(browser, api, cluster, always_stale):
+async def test_a_known_token_is_used_while_the_cluster_is_silent(
+    browser, api, cluster, always_stale
+):
     assert (await get(browser))[0] == 200
     api.stop()
 
@@ -69,14 +78,18 @@ async def test_a_known_token_is_used_while_the_cluster_is_silent(browser, api, c
         assert status == 200
         assert dict(json.loads(text)["headers"])["Authorization"] == INNER
 
-    assert sum(took) < 4 * answer_cache.PATIENCE_SECONDS  # waits for a newer one until the first read has failed, and no longer
+    assert (
+        sum(took) < 4 * answer_cache.PATIENCE_SECONDS
+    )  # waits for a newer one until the first read has failed, and no longer
     started = time.monotonic()
     answers = await asyncio.gather(*(get(browser) for _ in range(20)))
     assert {answer[0] for answer in answers} == {200}
     assert time.monotonic() - started < 2 * answer_cache.PATIENCE_SECONDS
 
 
-async def test_reads_that_failed_are_not_waited_for_again(browser, api, cluster, always_stale, monkeypatch):
+async def test_reads_that_failed_are_not_waited_for_again(
+    browser, api, cluster, always_stale, monkeypatch
+):
     monkeypatch.setattr(answer_cache, "READ_SECONDS", 0.2)
     await get(browser)
     api.stop()
@@ -86,7 +99,9 @@ async def test_reads_that_failed_are_not_waited_for_again(browser, api, cluster,
         assert (await get(browser))[3] < 0.5
 
 
-async def test_a_token_that_nobody_knows_is_waited_for_a_moment_and_the_page_goes_on(browser, api, cluster, monkeypatch):
+async def test_a_token_that_nobody_knows_is_waited_for_a_moment_and_the_page_goes_on(
+    browser, api, cluster, monkeypatch
+):
     monkeypatch.setattr(answer_cache, "FIRST_SECONDS", 5)
     api.stop()
 
@@ -141,7 +156,9 @@ async def test_a_secret_that_is_missing_is_named_and_a_restart_offered(browser, 
     assert 'value="restart"' in page
 
 
-@pytest.mark.parametrize("value", [None, "", "/////w==", base64.b64encode(b"x\r\nX-Evil: 1").decode()])
+@pytest.mark.parametrize(
+    "value", [None, "", "/////w==", base64.b64encode(b"x\r\nX-Evil: 1").decode()]
+)
 async def test_a_secret_without_a_token_in_it_is_no_token(browser, view, value):
     whole = view.cluster.get
 
@@ -153,7 +170,9 @@ async def test_a_secret_without_a_token_in_it_is_no_token(browser, view, value):
     assert (status, json.loads(text)["reason"]) == (502, "NoToken")
 
 
-async def test_a_right_or_a_secret_that_is_taken_away_ends_the_use_of_a_known_token(browser, cluster, always_stale):
+async def test_a_right_or_a_secret_that_is_taken_away_ends_the_use_of_a_known_token(
+    browser, cluster, always_stale
+):
     assert (await get(browser))[0] == 200
     await cluster.delete(SECRETS, "small-token", "team-a")
     assert (await get(browser))[0] == 502
@@ -186,7 +205,9 @@ class Broken:
             writer.close()
 
 
-@pytest.mark.parametrize("how", ["500", "503", "429", "401", "hangs", "not json", "not http", "resets", "refuses"])
+@pytest.mark.parametrize(
+    "how", ["500", "503", "429", "401", "hangs", "not json", "not http", "resets", "refuses"]
+)
 async def test_a_known_token_is_used_however_the_cluster_fails(browser, view, always_stale, how):
     assert (await get(browser))[0] == 200
     server = await asyncio.start_server(Broken(how), "127.0.0.1", 0)
@@ -261,7 +282,9 @@ async def test_steps_that_do_not_come_do_not_hold_the_page_back(browser, view, m
     assert seconds < 2
 
 
-async def test_a_namespace_that_does_not_come_does_not_hold_the_page_back(browser, view, monkeypatch):
+async def test_a_namespace_that_does_not_come_does_not_hold_the_page_back(
+    browser, view, monkeypatch
+):
     async def reach(namespace):
         await asyncio.Event().wait()
 

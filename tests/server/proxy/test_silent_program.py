@@ -44,7 +44,12 @@ def browser(server, browser):
 async def get(browser, rest="lab", **headers):
     begun = time.monotonic()
     async with browser.request("GET", rest, headers={**browser.signed, **headers}) as answer:
-        return answer.status, answer.headers, (await answer.read()).decode(), time.monotonic() - begun
+        return (
+            answer.status,
+            answer.headers,
+            (await answer.read()).decode(),
+            time.monotonic() - begun,
+        )
 
 
 async def status(browser):
@@ -109,7 +114,9 @@ async def test_a_websocket_handshake_has_a_limit(browser, program, monkeypatch):
     assert time.monotonic() - begun < 3
 
 
-async def test_a_browser_that_leaves_during_the_handshake_leaves_nothing_behind(browser, program, server, caplog):
+async def test_a_browser_that_leaves_during_the_handshake_leaves_nothing_behind(
+    browser, program, server, caplog
+):
     program.stop()
     port = int(browser.host.rpartition(":")[2])
     _, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -128,7 +135,10 @@ async def test_a_browser_that_leaves_during_the_handshake_leaves_nothing_behind(
     program.go_on()
 
     await until(lambda: program.connections() == 0, "the connection to the program to end")
-    await until(lambda: server.web_app.settings["jupyter_workspaces_connect"].sockets == 0, "the relay to end")
+    await until(
+        lambda: server.web_app.settings["jupyter_workspaces_connect"].sockets == 0,
+        "the relay to end",
+    )
     assert "Uncaught exception" not in caplog.text
 
 
@@ -147,7 +157,15 @@ async def test_a_slow_page_of_a_program_that_answers_others_is_waited_for(browse
 async def test_a_page_of_a_program_that_does_one_thing_at_a_time_comes_in_the_end(browser):
     codes = []
     for _ in range(4):
-        codes.append((await get(browser, f"slow?blocks&seconds={PAGE_SECONDS + PROBE_SECONDS + 0.1}", Accept="text/html"))[0])
+        codes.append(
+            (
+                await get(
+                    browser,
+                    f"slow?blocks&seconds={PAGE_SECONDS + PROBE_SECONDS + 0.1}",
+                    Accept="text/html",
+                )
+            )[0]
+        )
         if codes[-1] == 200:
             break
         while not (await status(browser))["ready"]:

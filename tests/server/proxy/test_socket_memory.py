@@ -85,7 +85,9 @@ def text(message):
 def proxy(upstream):
     command = [sys.executable, "-m", "tests.connect.proxy_process", str(upstream), str(256 * MIB)]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
         try:
             found = Proxy(process, int(process.stdout.readline()))
             found.socket("x").close()  # what is imported with the first one
@@ -221,7 +223,11 @@ def masked(payload, opcode=0x82):
 def test_pieces_of_any_size_pass_as_they_are(seed):
     choose = random.Random(seed)
     stream = b"".join(
-        (masked(bytes(choose.choice((0, 1, 125, 126, 70_000)))), frame(0x9, b"?", masked=True), text("y"))[choose.randrange(3)]
+        (
+            masked(bytes(choose.choice((0, 1, 125, 126, 70_000)))),
+            frame(0x9, b"?", masked=True),
+            text("y"),
+        )[choose.randrange(3)]
         for _ in range(50)
     )
     stream += close_frame(Violation(1000, "bye"), masked=True)

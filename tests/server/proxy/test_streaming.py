@@ -23,18 +23,31 @@ async def told(answer):
 
 @at_both_bases
 async def test_a_request_arrives_as_it_was_sent(browser):
-    async with browser.request("PUT", "a%20b/%2Fc/../d;e?x=%26&y&z=ü", data=b"body", headers={**browser.signed, "X-Own": "1"}) as answer:
+    async with browser.request(
+        "PUT",
+        "a%20b/%2Fc/../d;e?x=%26&y&z=ü",
+        data=b"body",
+        headers={**browser.signed, "X-Own": "1"},
+    ) as answer:
         arrived = await told(answer)
 
     assert arrived["method"] == "PUT"
-    assert arrived["target"] == "/workspace/connect/team-a/small/web/a%20b/%2Fc/../d;e?x=%26&y&z=%C3%BC"
+    assert (
+        arrived["target"]
+        == "/workspace/connect/team-a/small/web/a%20b/%2Fc/../d;e?x=%26&y&z=%C3%BC"
+    )
     assert arrived["length"] == 4
     assert ["X-Own", "1"] in arrived["headers"]
 
 
 @at_both_bases
 async def test_the_server_and_its_base_are_told_honestly(browser):
-    forged = {**browser.signed, "X-Forwarded-For": "6.6.6.6", "Forwarded": "for=6.6.6.6", "X-Forwarded-Prefix": "/evil"}
+    forged = {
+        **browser.signed,
+        "X-Forwarded-For": "6.6.6.6",
+        "Forwarded": "for=6.6.6.6",
+        "X-Forwarded-Prefix": "/evil",
+    }
     async with browser.request("GET", "x", headers=forged) as answer:
         headers = dict((await told(answer))["headers"])
 
@@ -93,7 +106,9 @@ async def test_a_large_upload_streams_with_flat_memory(browser, sized):
             yield chunk
 
     length = {"Content-Length": str(LARGE)} if sized else {}
-    async with browser.request("POST", "upload", data=body(), headers={**browser.signed, **length}) as answer:
+    async with browser.request(
+        "POST", "upload", data=body(), headers={**browser.signed, **length}
+    ) as answer:
         arrived = await told(answer)
 
     assert arrived["length"] == LARGE

@@ -25,19 +25,28 @@ ELEMENT = b"<script async src="
 
 
 async def got(browser, rest, headers=OPENS_TAB, **more):
-    async with browser.request("GET", rest, headers={**browser.signed, **headers}, **more) as answer:
+    async with browser.request(
+        "GET", rest, headers={**browser.signed, **headers}, **more
+    ) as answer:
         return answer.status, answer.headers, await answer.read()
 
 
 async def told(browser):
-    status, headers, body = await got(browser, "state", {"Sec-Fetch-Dest": "empty", "Sec-Fetch-Site": "same-origin"}, path=TAB)
+    status, headers, body = await got(
+        browser, "state", {"Sec-Fetch-Dest": "empty", "Sec-Fetch-Site": "same-origin"}, path=TAB
+    )
     assert (status, headers["Cache-Control"]) == (200, "no-store")
     return json.loads(body)
 
 
 def appended(page, size=1):
     appender = Appender(b"<added>")
-    return b"".join([*(appender.feed(page[at : at + size]) for at in range(0, len(page), size)), appender.finish()])
+    return b"".join(
+        [
+            *(appender.feed(page[at : at + size]) for at in range(0, len(page), size)),
+            appender.finish(),
+        ]
+    )
 
 
 @at_both_bases
@@ -45,7 +54,9 @@ def appended(page, size=1):
 async def test_the_page_of_a_tab_gets_one_script_element_after_its_last_byte(browser, query):
     _, plain_headers, plain = await got(browser, f"page{query}", {})
     plain = gzip.decompress(plain) if plain_headers.get("Content-Encoding") == "gzip" else plain
-    status, headers, page = await got(browser, f"page{query}", {**OPENS_TAB, "Accept-Encoding": "gzip, br"})
+    status, headers, page = await got(
+        browser, f"page{query}", {**OPENS_TAB, "Accept-Encoding": "gzip, br"}
+    )
 
     source = f"{browser.base}{TAB}notice.js?v={version()}"
     assert status == 200
@@ -57,9 +68,15 @@ async def test_the_page_of_a_tab_gets_one_script_element_after_its_last_byte(bro
 
 
 @pytest.mark.parametrize("jp_base_url", ["/"])
-@pytest.mark.parametrize("destination", ["iframe", "frame", "empty", "object", "embed", "script", "serviceworker", None])
+@pytest.mark.parametrize(
+    "destination", ["iframe", "frame", "empty", "object", "embed", "script", "serviceworker", None]
+)
 async def test_every_other_request_gets_the_very_bytes_of_the_program(browser, destination):
-    sent = {} if destination is None else {"Sec-Fetch-Dest": destination, "Sec-Fetch-Site": "same-origin"}
+    sent = (
+        {}
+        if destination is None
+        else {"Sec-Fetch-Dest": destination, "Sec-Fetch-Site": "same-origin"}
+    )
     _, headers, page = await got(browser, "page?gzip", {**sent, "Accept": "text/html"})
     assert headers["Content-Encoding"] == "gzip"
     assert headers["ETag"] == '"v1"'
@@ -107,13 +124,19 @@ async def test_what_is_no_complete_page_stays_as_it_is(browser, kind, dispositio
         assert (answer.status, await answer.read()) == (200, body)
 
 
-@pytest.mark.parametrize("page", [b"<html></html>", b"<html></HTML >\r\n\n", b"x" * 5000 + b"</html>", b"</html> </html>"])
+@pytest.mark.parametrize(
+    "page",
+    [b"<html></html>", b"<html></HTML >\r\n\n", b"x" * 5000 + b"</html>", b"</html> </html>"],
+)
 @pytest.mark.parametrize("size", [1, 3, 10_000])
 def test_the_end_of_a_page_is_found_wherever_the_stream_is_cut(page, size):
     assert appended(page, size) == page + b"<added>"
 
 
-@pytest.mark.parametrize("page", [b"", b"<html>", b"</html><!-- more", b"</html>" + b" " * 300, b"</html-x>", b"<!--</html>-->"])
+@pytest.mark.parametrize(
+    "page",
+    [b"", b"<html>", b"</html><!-- more", b"</html>" + b" " * 300, b"</html-x>", b"<!--</html>-->"],
+)
 def test_a_page_that_ends_otherwise_gets_nothing(page):
     assert appended(page, 3) == page
 
@@ -142,9 +165,17 @@ def test_a_page_that_ends_otherwise_gets_nothing(page):
 def test_a_page_whose_policy_does_not_allow_the_script_is_left_alone(policy, allowed):
     assert allows_notice(policy) == allowed
     assert takes_notice(200, "text/html", "utf-8", [("Content-Security-Policy", policy)]) == allowed
-    both = [("Content-Security-Policy", "default-src 'self'"), ("content-security-policy-report-only", policy)]
+    both = [
+        ("Content-Security-Policy", "default-src 'self'"),
+        ("content-security-policy-report-only", policy),
+    ]
     assert takes_notice(200, "text/html", "", both) == allowed
-    assert takes_notice(200, "text/html", "", [("Content-Security-Policy", f"default-src 'self', {policy}")]) == allowed
+    assert (
+        takes_notice(
+            200, "text/html", "", [("Content-Security-Policy", f"default-src 'self', {policy}")]
+        )
+        == allowed
+    )
 
 
 @pytest.mark.parametrize("status", [201, 204, 206, 304, 404, 500])
@@ -153,7 +184,9 @@ def test_only_a_page_that_is_whole_and_was_found_gets_the_script(status):
 
 
 def test_a_page_whose_scripts_must_prove_their_integrity_is_left_alone():
-    assert not takes_notice(200, "text/html", "", [("Integrity-Policy", "blocked-destinations=(script)")])
+    assert not takes_notice(
+        200, "text/html", "", [("Integrity-Policy", "blocked-destinations=(script)")]
+    )
 
 
 def test_a_page_that_may_not_be_transformed_is_left_alone():
@@ -167,14 +200,23 @@ def test_an_address_cannot_leave_its_attribute():
 
 async def test_the_script_is_kept_by_browsers_and_asks_for_a_sign_in(browser, view):
     view.paused()
-    status, headers, body = await got(browser, "notice.js", {"Sec-Fetch-Site": "same-origin"}, path=TAB)
+    status, headers, body = await got(
+        browser, "notice.js", {"Sec-Fetch-Site": "same-origin"}, path=TAB
+    )
     assert (status, body) == (200, script())
     assert headers["Content-Type"].startswith("text/javascript")
     assert "immutable" in headers["Cache-Control"]
     for name in ("notice.js", "state"):
         async with browser.request("GET", name, path=TAB, headers={}) as answer:
             assert answer.status == 403
-        assert (await got(browser, name, {"Sec-Fetch-Site": "same-origin", "Authorization": "token wrong"}, path=TAB))[0] == 403
+        assert (
+            await got(
+                browser,
+                name,
+                {"Sec-Fetch-Site": "same-origin", "Authorization": "token wrong"},
+                path=TAB,
+            )
+        )[0] == 403
 
 
 async def test_other_sites_read_neither_script_nor_state(browser):
@@ -192,7 +234,11 @@ async def test_other_sites_read_neither_script_nor_state(browser):
 @at_both_bases
 async def test_the_tab_is_told_what_happened_and_where_to_go(browser, view):
     page = f"{browser.base}workspace/connect/team-a/small/web/"
-    assert await told(browser) == {"state": "running", "message": "Workspace 'small' is running.", "action": None}
+    assert await told(browser) == {
+        "state": "running",
+        "message": "Workspace 'small' is running.",
+        "action": None,
+    }
 
     view.unready()
     starting = await told(browser)
@@ -201,14 +247,22 @@ async def test_the_tab_is_told_what_happened_and_where_to_go(browser, view):
 
     view.paused()
     paused = "Workspace 'small' was paused. Its files are kept."
-    assert await told(browser) == {"state": "paused", "message": paused, "action": {"label": "Resume", "url": page}}
+    assert await told(browser) == {
+        "state": "paused",
+        "message": paused,
+        "action": {"label": "Resume", "url": page},
+    }
 
     view.there["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     assert (await told(browser))["message"] == "Workspace 'small' is being deleted."
 
     view.delete()
     back = {"label": "Back to workspaces", "url": browser.base}
-    assert await told(browser) == {"state": "gone", "message": "Workspace 'small' was deleted.", "action": back}
+    assert await told(browser) == {
+        "state": "gone",
+        "message": "Workspace 'small' was deleted.",
+        "action": back,
+    }
 
 
 async def test_the_tab_is_told_that_the_cluster_does_not_answer(browser, view):
@@ -228,10 +282,16 @@ async def test_a_refusal_says_in_its_timing_that_it_is_ours(browser, view):
         assert "Server-Timing" not in answer.headers
     view.paused()
     async with browser.request("GET", "api/contents") as answer:
-        assert (answer.status, answer.headers["Server-Timing"]) == (503, "jupyter-workspaces;desc=paused")
+        assert (answer.status, answer.headers["Server-Timing"]) == (
+            503,
+            "jupyter-workspaces;desc=paused",
+        )
     view.delete()
     async with browser.request("GET", "api/contents") as answer:
-        assert (answer.status, answer.headers["Server-Timing"]) == (410, "jupyter-workspaces;desc=gone")
+        assert (answer.status, answer.headers["Server-Timing"]) == (
+            410,
+            "jupyter-workspaces;desc=gone",
+        )
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])

@@ -16,7 +16,10 @@ PLACE = Place("team-a", "small", "web")
 
 
 def service(*ports: dict[str, Any]) -> dict[str, Any]:
-    return {"metadata": {"namespace": "team-a", "name": "ws-small-abcde"}, "spec": {"ports": list(ports)}}
+    return {
+        "metadata": {"namespace": "team-a", "name": "ws-small-abcde"},
+        "spec": {"ports": list(ports)},
+    }
 
 
 @pytest.fixture
@@ -27,8 +30,12 @@ def inside() -> View:
     return found
 
 
-@pytest.mark.parametrize("port", [{"port": PORT}, {"port": PORT, "targetPort": PORT, "protocol": "TCP"}])
-def test_a_service_in_the_cluster_is_dialled_by_its_name(inside: View, port: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "port", [{"port": PORT}, {"port": PORT, "targetPort": PORT, "protocol": "TCP"}]
+)
+def test_a_service_in_the_cluster_is_dialled_by_its_name(
+    inside: View, port: dict[str, Any]
+) -> None:
     inside.service = service(port)
     target = resolve(inside, PLACE)
     assert (target.host.partition(".svc.")[0], target.port) == ("ws-small-abcde.team-a", PORT)
@@ -43,23 +50,33 @@ def test_a_service_in_the_cluster_is_dialled_by_its_name(inside: View, port: dic
         pytest.param({"port": PORT, "protocol": "UDP"}, id="another protocol"),
     ],
 )
-def test_a_service_that_leads_to_another_port_is_not_dialled(inside: View, port: dict[str, Any]) -> None:
+def test_a_service_that_leads_to_another_port_is_not_dialled(
+    inside: View, port: dict[str, Any]
+) -> None:
     inside.service = service(port)
     with pytest.raises(Unavailable, match="Waiting for its Service"):
         resolve(inside, PLACE)
 
 
-def test_a_service_that_leads_to_a_hand_made_pod_as_well_is_not_dialled(inside: View, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_service_that_leads_to_a_hand_made_pod_as_well_is_not_dialled(
+    inside: View, monkeypatch: pytest.MonkeyPatch
+) -> None:
     inside.service = service({"port": PORT})
-    monkeypatch.setattr(inside, "strangers_of", lambda workspace, held: [{"metadata": {"name": "hand-made"}}])
+    monkeypatch.setattr(
+        inside, "strangers_of", lambda workspace, held: [{"metadata": {"name": "hand-made"}}]
+    )
     assert inside.pod is not None
     assert resolve(inside, PLACE).host == inside.pod["status"]["podIP"]
 
 
-@pytest.mark.parametrize("spec", [None, "text", [], {}, {"kind": "jupyterlab", "podTemplate": None}])
+@pytest.mark.parametrize(
+    "spec", [None, "text", [], {}, {"kind": "jupyterlab", "podTemplate": None}]
+)
 def test_a_workspace_that_cannot_be_read_says_so(inside: View, spec: Any) -> None:
     assert inside.there is not None
-    inside.there = {key: value for key, value in inside.there.items() if key != "spec"} | ({} if spec is None else {"spec": spec})
+    inside.there = {key: value for key, value in inside.there.items() if key != "spec"} | (
+        {} if spec is None else {"spec": spec}
+    )
     with pytest.raises(Unavailable, match="It cannot be read") as raised:
         resolve(inside, PLACE)
     assert raised.value.state == "failed"
@@ -71,7 +88,11 @@ def test_without_a_service_of_its_own_a_workspace_is_not_reached(inside: View) -
 
 
 async def test_a_secret_that_is_not_the_workspaces_is_not_sent(browser: Any, view: View) -> None:
-    other = {"apiVersion": WORKSPACES.api_version, "kind": WORKSPACES.kind, "metadata": {"name": "small", "uid": "another-uid"}}
+    other = {
+        "apiVersion": WORKSPACES.api_version,
+        "kind": WORKSPACES.kind,
+        "metadata": {"name": "small", "uid": "another-uid"},
+    }
     view.cluster.owners["small-token"] = other
 
     async with browser.request("GET", "") as answer:
@@ -81,7 +102,9 @@ async def test_a_secret_that_is_not_the_workspaces_is_not_sent(browser: Any, vie
     assert view.cluster.tokens["small-token"] not in json.dumps(told)
 
 
-async def test_a_token_that_is_known_is_not_sent_to_another_workspace_whose_pod_names_its_secret(browser: Any, view: View) -> None:
+async def test_a_token_that_is_known_is_not_sent_to_another_workspace_whose_pod_names_its_secret(
+    browser: Any, view: View
+) -> None:
     async with browser.request("GET", "") as answer:
         assert answer.status == 200
     view.cluster.owners["small-token"] = view.there | {"metadata": dict(view.there["metadata"])}

@@ -22,7 +22,9 @@ pytestmark = as_root
 def other(view) -> Iterator[Thief]:
     """Who listens where the pod should."""
     with thief(ADDRESS) as found:
-        view.pod["metadata"]["annotations"][f"jupyter-workspaces/local-port.{PORT}"] = str(found.port)
+        view.pod["metadata"]["annotations"][f"jupyter-workspaces/local-port.{PORT}"] = str(
+            found.port
+        )
         yield found
 
 
@@ -34,7 +36,9 @@ async def nothing_came(other: Thief) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_a_request_is_refused_in_words(browser, other, method):
-    async with browser.request(method, "api/x", data=b"a secret" if method == "POST" else None) as answer:
+    async with browser.request(
+        method, "api/x", data=b"a secret" if method == "POST" else None
+    ) as answer:
         assert answer.status == 503
         assert WORDS in json.loads(await answer.read())["message"]
 
@@ -42,7 +46,9 @@ async def test_a_request_is_refused_in_words(browser, other, method):
 
 
 async def test_the_page_offers_to_restart(browser, other):
-    async with browser.request("GET", "lab", headers={**browser.signed, "Accept": "text/html"}) as answer:
+    async with browser.request(
+        "GET", "lab", headers={**browser.signed, "Accept": "text/html"}
+    ) as answer:
         text = (await answer.read()).decode()
 
     assert "small needs attention" in text

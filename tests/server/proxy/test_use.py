@@ -44,7 +44,9 @@ async def test_an_upload_that_is_under_way_is_use(browser, server):
     await until(lambda: not in_use(settings))
 
 
-async def test_what_an_exchange_raises_is_told_without_its_text(browser, server, monkeypatch, caplog):
+async def test_what_an_exchange_raises_is_told_without_its_text(
+    browser, server, monkeypatch, caplog
+):
     from jupyter_workspaces.server.proxy.handlers import HttpHandler
 
     async def raises(self, target):
@@ -53,7 +55,11 @@ async def test_what_an_exchange_raises_is_told_without_its_text(browser, server,
     monkeypatch.setattr(HttpHandler, "_transfer", raises)
     async with browser.request("GET", "x") as answer:
         assert answer.status == 500
-    told = [record for record in caplog.records if record.levelno == logging.ERROR and "connect /workspace" in record.getMessage()]
+    told = [
+        record
+        for record in caplog.records
+        if record.levelno == logging.ERROR and "connect /workspace" in record.getMessage()
+    ]
     assert len(told) == 1
     assert "a secret" not in told[0].getMessage()
     assert upstreams(server.web_app.settings)._exchanges.lost == 1

@@ -45,7 +45,9 @@ async def test_no_subprotocol_is_made_up(browser):
 
 
 async def test_the_origin_is_the_workspaces_own_and_the_token_is_exchanged(browser):
-    async with browser.socket(headers={"Cookie": await browser.cookie(), "Origin": browser.origin}) as socket:
+    async with browser.socket(
+        headers={"Cookie": await browser.cookie(), "Origin": browser.origin}
+    ) as socket:
         await socket.send_str("headers")
         headers = json.loads((await receive(socket)).data)
 
@@ -106,7 +108,13 @@ async def test_a_browser_that_does_not_read_holds_the_workspace_back(browser):
 
 
 @pytest.mark.parametrize(
-    "headers", [{"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "same-site"}, {"Sec-Fetch-Site": "cross-site"}]
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Sec-Fetch-Site": "cross-site"},
+    ],
 )
 async def test_a_page_of_another_site_gets_no_socket(browser, headers):
     with pytest.raises(aiohttp.WSServerHandshakeError) as refused:

@@ -24,8 +24,16 @@ async def echo(request: web.Request) -> web.Response:
     async for chunk in request.content.iter_chunked(2**16):
         digest.update(chunk)
         length += len(chunk)
-    headers = [[name.decode("latin-1"), value.decode("latin-1")] for name, value in request.raw_headers]
-    told = {"method": request.method, "target": request.raw_path, "headers": headers, "length": length, "sha256": digest.hexdigest()}
+    headers = [
+        [name.decode("latin-1"), value.decode("latin-1")] for name, value in request.raw_headers
+    ]
+    told = {
+        "method": request.method,
+        "target": request.raw_path,
+        "headers": headers,
+        "length": length,
+        "sha256": digest.hexdigest(),
+    }
     return web.json_response(told)
 
 
@@ -149,8 +157,14 @@ async def refuses(request: web.Request) -> web.Response:
 
 
 async def names(request: web.Request) -> web.Response:
-    status, headers = int(request.query.get("status", 200)), {"X-Name": "Grüße", "Service-Worker-Allowed": "/", "Connection": "X-Hop"}
-    return web.Response(status=status, headers={**headers, "X-Hop": "1", "Content-Security-Policy": "default-src 'self'"})
+    status, headers = (
+        int(request.query.get("status", 200)),
+        {"X-Name": "Grüße", "Service-Worker-Allowed": "/", "Connection": "X-Hop"},
+    )
+    return web.Response(
+        status=status,
+        headers={**headers, "X-Hop": "1", "Content-Security-Policy": "default-src 'self'"},
+    )
 
 
 async def socket(request: web.Request) -> web.WebSocketResponse:
@@ -188,7 +202,11 @@ async def socket(request: web.Request) -> web.WebSocketResponse:
 
 
 async def kernelspecs(request: web.Request) -> web.Response:
-    spec = {"name": "python3", "spec": {"display_name": "Python"}, "resources": {"logo-svg": f"{PREFIX}kernelspecs/python3/logo.svg"}}
+    spec = {
+        "name": "python3",
+        "spec": {"display_name": "Python"},
+        "resources": {"logo-svg": f"{PREFIX}kernelspecs/python3/logo.svg"},
+    }
     return web.json_response({"default": "python3", "kernelspecs": {"python3": spec}})
 
 
@@ -217,7 +235,9 @@ PAGE = f"""<!DOCTYPE html>
 async def main(address: str, port: int = 0) -> None:
     app = web.Application(client_max_size=2**40)
     app["go"], app["sockets"], app["closed"] = asyncio.Event(), set(), []
-    found = {name: handler for name, handler in globals().items() if asyncio.iscoroutinefunction(handler)}
+    found = {
+        name: handler for name, handler in globals().items() if asyncio.iscoroutinefunction(handler)
+    }
 
     async def dispatch(request: web.Request) -> web.StreamResponse:
         name = request.path.rstrip("/").rpartition("/")[2].replace("-", "_")

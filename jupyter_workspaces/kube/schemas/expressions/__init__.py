@@ -12,4 +12,8 @@ EXTRA = "jupyter-workspaces[cel]"
 @lru_cache(maxsize=1)
 def is_installed() -> bool:
     """Whether rules can be evaluated. Imports nothing."""
-    return find_spec("cel_expr_python") is not None and find_spec("google") is not None and find_spec("google.protobuf") is not None
+    return (
+        find_spec("cel_expr_python") is not None
+        and find_spec("google") is not None
+        and find_spec("google.protobuf") is not None
+    )

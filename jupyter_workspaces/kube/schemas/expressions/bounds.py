@@ -51,7 +51,11 @@ def parts(count: int) -> None:
 
 def match(pattern: str, text: str) -> None:
     """Before the library matches. Raises `ValueError` for a pattern that is wrong, or takes too long."""
-    _spend("work", patterns.size(pattern) * (len(text.encode("utf-8", "replace")) + 1), "a regular expression takes too long")
+    _spend(
+        "work",
+        patterns.size(pattern) * (len(text.encode("utf-8", "replace")) + 1),
+        "a regular expression takes too long",
+    )
 
 
 def matches(pattern: str, text: str) -> bool:

@@ -46,14 +46,18 @@ def _children(schema: Schema) -> Iterator[tuple[Schema, str, bool]]:
         yield items, ".items", schema.get("x-kubernetes-list-type") == "map"
 
 
-def _check(schema: Schema, path: str, known: frozenset[str], *, root: bool, uncorrelatable: str | None) -> Iterator[Cause]:
+def _check(
+    schema: Schema, path: str, known: frozenset[str], *, root: bool, uncorrelatable: str | None
+) -> Iterator[Cause]:
     checked = _Level(schema, path, known, root)
     for index, rule in enumerate(schema.get(VALIDATIONS) or ()):
         yield from checked.check(rule, f"{path}.{VALIDATIONS}[{index}]", uncorrelatable)
     for branch in ("allOf", "anyOf", "oneOf"):
         for index, child in enumerate(schema.get(branch) or ()):
             if VALIDATIONS in child:
-                yield forbidden(f"{path}.{branch}[{index}].{VALIDATIONS}", "must be empty to be structural")
+                yield forbidden(
+                    f"{path}.{branch}[{index}].{VALIDATIONS}", "must be empty to be structural"
+                )
     if VALIDATIONS in (schema.get("not") or {}):
         yield forbidden(f"{path}.not.{VALIDATIONS}", "must be empty to be structural")
     for child, end, correlatable in _children(schema):
@@ -81,21 +85,37 @@ class _Level:
         if problem is not None:
             yield invalid(f"{at}.rule", text, problem)
         if uncorrelatable is not None and texts.uses_old(text):
-            yield invalid(f"{at}.rule", text, f"oldSelf cannot be used on the uncorrelatable portion of the schema within {uncorrelatable}")
-        if rule.get("optionalOldSelf") is not None and (problem is not None or not texts.uses_old(text)):
-            yield invalid(f"{at}.optionalOldSelf", rule["optionalOldSelf"], "may not be set if oldSelf is not used in rule")
+            yield invalid(
+                f"{at}.rule",
+                text,
+                f"oldSelf cannot be used on the uncorrelatable portion of the schema within {uncorrelatable}",
+            )
+        if rule.get("optionalOldSelf") is not None and (
+            problem is not None or not texts.uses_old(text)
+        ):
+            yield invalid(
+                f"{at}.optionalOldSelf",
+                rule["optionalOldSelf"],
+                "may not be set if oldSelf is not used in rule",
+            )
         yield from self._check_words(rule, text, message, at)
 
-    def _check_words(self, rule: dict[str, Any], text: str, message: str, at: str) -> Iterator[Cause]:
+    def _check_words(
+        self, rule: dict[str, Any], text: str, message: str, at: str
+    ) -> Iterator[Cause]:
         if message and not message.strip():
             yield invalid(f"{at}.message", message, "must be non-empty if specified")
         elif "\n" in message.strip():
             yield invalid(f"{at}.message", message, "must not contain line breaks")
         elif not message and "\n" in text.strip():
-            yield required(f"{at}.message", "message must be specified if rule contains line breaks")
+            yield required(
+                f"{at}.message", "message must be specified if rule contains line breaks"
+            )
         spoken = rule.get("messageExpression") or ""
         if spoken and not spoken.strip():
-            yield required(f"{at}.messageExpression", "messageExpression must be non-empty if specified")
+            yield required(
+                f"{at}.messageExpression", "messageExpression must be non-empty if specified"
+            )
         elif spoken and (problem := self._problem(spoken, "STRING", rule)) is not None:
             yield invalid(f"{at}.messageExpression", spoken, problem)
         if rule.get("reason") is not None and rule["reason"] not in _REASONS:
@@ -120,14 +140,22 @@ class _Level:
 
         optional = bool(rule.get("optionalOldSelf"))
         if optional not in self._environments:
-            self._environments[optional] = environments.checker(self._schema, root=self._root, optional_old=optional)
+            self._environments[optional] = environments.checker(
+                self._schema, root=self._root, optional_old=optional
+            )
         if self._environments[optional] is None:
             return _NO_TYPE
-        problem, found = environments.compile_problem(self._environments[optional], texts.rewritten(text))
+        problem, found = environments.compile_problem(
+            self._environments[optional], texts.rewritten(text)
+        )
         if problem is not None:
             return None if _TOO_DEEP in problem else f"compilation failed: {problem}"
         if found not in (wanted, "DYN"):
-            return "cel expression must evaluate to a bool" if wanted == "BOOL" else "messageExpression must evaluate to a string"
+            return (
+                "cel expression must evaluate to a bool"
+                if wanted == "BOOL"
+                else "messageExpression must evaluate to a string"
+            )
         if any(not environments.is_pattern(pattern) for pattern in texts.patterns(text)):
             return "compilation failed: invalid matches argument"
         return None

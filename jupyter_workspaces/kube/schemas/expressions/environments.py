@@ -33,12 +33,27 @@ OLD, OLD_VALUE, OLD_GIVEN = "oldSelf", "oldSelfValue", "oldSelfGiven"
 _EXTENSIONS = ("optional", "two-var-comprehensions", "sets")
 _REDECLARED = ("_<_", "_<=_", "_>_", "_>=_", "string")
 _ANY = ("BOOL", "INT", "UINT", "DOUBLE", "STRING", "BYTES", "TIMESTAMP", "DURATION", "LIST", "MAP")
-_BY_LIBRARY = {"charAt", "indexOf", "lastIndexOf", "join", "lowerAscii", "upperAscii", "replace", "split", "substring", "trim", "format"}
+_BY_LIBRARY = {
+    "charAt",
+    "indexOf",
+    "lastIndexOf",
+    "join",
+    "lowerAscii",
+    "upperAscii",
+    "replace",
+    "split",
+    "substring",
+    "trim",
+    "format",
+}
 """Those of the library's extension `strings`."""
 
 _OURS: Mapping[str, Callable[..., Any]] = {**FUNCTIONS, "format.validate": validate}
 _CODE = re.compile(r"\A[A-Z_]+: ")
-_GROUP = re.compile(r"(?P<other>\\Q.*?(?:\\E|\Z)|\\.|\[\^?\]?(?:\[:\w+:\]|\\.|[^\]\\])*\])|\((?:(?!\?)|\?P?<\w+>)", re.DOTALL)
+_GROUP = re.compile(
+    r"(?P<other>\\Q.*?(?:\\E|\Z)|\\.|\[\^?\]?(?:\[:\w+:\]|\\.|[^\]\\])*\])|\((?:(?!\?)|\?P?<\w+>)",
+    re.DOTALL,
+)
 
 
 class EvaluationError(Exception):
@@ -60,7 +75,9 @@ def checker(schema: Schema, *, root: bool, optional_old: bool) -> cel.Env | None
     old: Type = {"type_name": "optional_type", "params": [kind]} if optional_old else kind
     variables = [{"name": "self", **kind}, {"name": OLD, **old}]
     wanted = (
-        (one, tuple(map(_type, one.parameters)), None) for one in (*signatures(), *comparisons(), *conversions()) if one.name != MATCHES
+        (one, tuple(map(_type, one.parameters)), None)
+        for one in (*signatures(), *comparisons(), *conversions())
+        if one.name != MATCHES
     )
     config = _config("checker", _EXTENSIONS, variables, _REDECLARED)
     return cel.NewEnv(descriptor_pool=pool, config=config, functions=_declared(wanted, _type))
@@ -91,7 +108,8 @@ def _runnable() -> Iterator[tuple[Signature, tuple[cel.Type, ...], Callable[...,
 
 
 def _declared(
-    overloads: Iterable[tuple[Signature, tuple[cel.Type, ...], Callable[..., Any] | None]], result: Callable[[str], cel.Type]
+    overloads: Iterable[tuple[Signature, tuple[cel.Type, ...], Callable[..., Any] | None]],
+    result: Callable[[str], cel.Type],
 ) -> list[cel.FunctionDecl]:
     from cel_expr_python import cel
 
@@ -99,12 +117,16 @@ def _declared(
     for number, (one, parameters, does) in enumerate(overloads):
         told: dict[str, Any] = {} if does is None else {"impl": does}
         by_name.setdefault(one.name, []).append(
-            cel.Overload(f"{one.id} {number}", result(one.result), parameters, is_member=one.member, **told)
+            cel.Overload(
+                f"{one.id} {number}", result(one.result), parameters, is_member=one.member, **told
+            )
         )
     return [cel.FunctionDecl(name, held) for name, held in by_name.items()]
 
 
-def _config(name: str, extensions: Iterable[str], variables: list[Type], without: Iterable[str]) -> cel.EnvConfig:
+def _config(
+    name: str, extensions: Iterable[str], variables: list[Type], without: Iterable[str]
+) -> cel.EnvConfig:
     from cel_expr_python import cel
 
     config = {
@@ -161,7 +183,10 @@ def _library_call(name: str, arity: int) -> Callable[..., Any]:
     def call(*arguments: Any) -> Any:
         bounds.check(name, arguments)
         names = "abcd"[:arity]
-        return _run(_program(f"{names[0]}.{name}({', '.join(names[1:])})"), dict(zip(names, arguments, strict=True)))
+        return _run(
+            _program(f"{names[0]}.{name}({', '.join(names[1:])})"),
+            dict(zip(names, arguments, strict=True)),
+        )
 
     return call
 
@@ -184,7 +209,11 @@ def _matches(text: str, pattern: str) -> bool:
     return bounds.matches(pattern, text)
 
 
-_REGULAR: Mapping[str, Callable[..., Any]] = {"find": _find, "findAll": _find_all, MATCHES: _matches}
+_REGULAR: Mapping[str, Callable[..., Any]] = {
+    "find": _find,
+    "findAll": _find_all,
+    MATCHES: _matches,
+}
 
 
 @lru_cache(maxsize=64)
@@ -197,7 +226,12 @@ def _plain() -> cel.Env:
     from cel_expr_python import cel
 
     return cel.NewEnv(
-        config=_config("plain", ("optional", "strings", "regex"), [{"name": name, "type_name": "dyn"} for name in "abcd"], ())
+        config=_config(
+            "plain",
+            ("optional", "strings", "regex"),
+            [{"name": name, "type_name": "dyn"} for name in "abcd"],
+            (),
+        )
     )
 
 

@@ -50,7 +50,9 @@ class Judge:
 
     deadline: float = field(default_factory=lambda: time.monotonic() + SECONDS)
 
-    def failure(self, rule: Mapping[str, Any], schema: Schema, value: Any, old: Any, *, root: bool) -> str | None:
+    def failure(
+        self, rule: Mapping[str, Any], schema: Schema, value: Any, old: Any, *, root: bool
+    ) -> str | None:
         """What to say of a value that breaks the rule, else None. Raises `EvaluationError`."""
         text, optional = rule["rule"], bool(rule.get("optionalOldSelf"))
         program = _program(text, optional)
@@ -58,16 +60,29 @@ class Judge:
             return None
         if time.monotonic() > self.deadline or _is_too_dear(text, value, old):
             raise EvaluationError(_TOO_DEAR.format(text))
-        data = {"self": to_cel(schema, value, root=root), OLD: None, OLD_VALUE: None, OLD_GIVEN: old is not None}
+        data = {
+            "self": to_cel(schema, value, root=root),
+            OLD: None,
+            OLD_VALUE: None,
+            OLD_GIVEN: old is not None,
+        }
         if old is not None:
             data[OLD_VALUE if optional else OLD] = to_cel(schema, old, root=root)
         if evaluate(program, data) is True:
             return None
-        return self._message(rule, data, optional) or (rule.get("message") or "").strip() or f"failed rule: {text.strip()}"
+        return (
+            self._message(rule, data, optional)
+            or (rule.get("message") or "").strip()
+            or f"failed rule: {text.strip()}"
+        )
 
-    def _message(self, rule: Mapping[str, Any], data: Mapping[str, Any], optional: bool) -> str | None:
+    def _message(
+        self, rule: Mapping[str, Any], data: Mapping[str, Any], optional: bool
+    ) -> str | None:
         """Made by the rule's own expression; None where that fails or makes no line of text."""
-        program = _program(rule["messageExpression"], optional) if rule.get("messageExpression") else None
+        program = (
+            _program(rule["messageExpression"], optional) if rule.get("messageExpression") else None
+        )
         if program is None:
             return None
         try:
@@ -89,7 +104,11 @@ def _program(text: str, optional: bool) -> cel.Expression | None:
     if is_beyond(text):
         return None
     text = runnable(rewritten(text))
-    wrapped = f"cel.bind({OLD}, {OLD_GIVEN} ? optional.of({OLD_VALUE}) : optional.none(), {text}\n)" if optional else text
+    wrapped = (
+        f"cel.bind({OLD}, {OLD_GIVEN} ? optional.of({OLD_VALUE}) : optional.none(), {text}\n)"
+        if optional
+        else text
+    )
     try:
         return runner().compile(wrapped)
     except RuntimeError:
@@ -101,7 +120,12 @@ def _is_too_dear(text: str, value: Any, old: Any) -> bool:
     depth, macros, growth, lists, joins = shape(text)
     extent = _extent(value, old, text)
     iterations = max(min(float(extent.items) ** min(depth, 8), _ITERATIONS), 1)
-    looked_at = iterations * (1000 + extent.bytes) * max(1.0, len(text) / 100) * float(growth + 1) ** min(macros, 64)
+    looked_at = (
+        iterations
+        * (1000 + extent.bytes)
+        * max(1.0, len(text) / 100)
+        * float(growth + 1) ** min(macros, 64)
+    )
     # The library makes a list anew for each item that a macro appends.
     kept = _ITEM_BYTES * extent.items * iterations / 2 if lists and macros else 0.0
     kept += iterations * joins * (joins + 1) * _ITEM_BYTES * extent.items

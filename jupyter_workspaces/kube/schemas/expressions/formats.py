@@ -23,7 +23,10 @@ _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d
 def _named(pattern: str, longest: int, *, prefix: bool = False) -> Callable[[str], bool]:
     """Of a prefix, what is appended to it may end it."""
     compiled = re.compile(pattern, re.ASCII)
-    return lambda text: len(text) <= longest and bool(compiled.fullmatch(text + "a" if prefix and text.endswith("-") else text))
+    return lambda text: (
+        len(text) <= longest
+        and bool(compiled.fullmatch(text + "a" if prefix and text.endswith("-") else text))
+    )
 
 
 def _qualified(text: str) -> bool:

@@ -16,7 +16,13 @@ UNKNOWN = re.compile(r"\bformat\s*\.(?!validate\()|\bjsonpatch\s*\.")
 MATCHES = "boundedMatches"
 """What `matches` is called where rules run: the library's own cannot be bounded, nor taken out."""
 
-_OPAQUE = {"quantity": "kubernetes.Quantity", "url": "kubernetes.URL", "ip": "net.IP", "cidr": "net.CIDR", "semver": "kubernetes.Semver"}
+_OPAQUE = {
+    "quantity": "kubernetes.Quantity",
+    "url": "kubernetes.URL",
+    "ip": "net.IP",
+    "cidr": "net.CIDR",
+    "semver": "kubernetes.Semver",
+}
 _COMPARED = ("int", "uint", "double", "bool", "string", "bytes", "duration", "timestamp")
 _SIGNATURES = """
 string.boundedMatches(string) bool
@@ -96,7 +102,9 @@ semver.isLessThan(semver) bool
 semver.compareTo(semver) int
 format::validate(string,string) list(string)
 """
-_LINE = re.compile(r"(?:(?P<receiver>\w+(?:\(\w+\))?)\.)?(?P<name>[\w:]+)\((?P<parameters>.*)\) (?P<result>\S+)")
+_LINE = re.compile(
+    r"(?:(?P<receiver>\w+(?:\(\w+\))?)\.)?(?P<name>[\w:]+)\((?P<parameters>.*)\) (?P<result>\S+)"
+)
 
 
 @dataclass(frozen=True)
@@ -118,8 +126,15 @@ def signatures() -> Iterator[Signature]:
     for line in _SIGNATURES.split("\n"):
         if found := _LINE.fullmatch(line):
             receiver = found["receiver"]
-            parameters = ([receiver] if receiver else []) + [one for one in found["parameters"].split(",") if one]
-            yield Signature(found["name"].replace("::", "."), bool(receiver), tuple(map(_full, parameters)), _full(found["result"]))
+            parameters = ([receiver] if receiver else []) + [
+                one for one in found["parameters"].split(",") if one
+            ]
+            yield Signature(
+                found["name"].replace("::", "."),
+                bool(receiver),
+                tuple(map(_full, parameters)),
+                _full(found["result"]),
+            )
     for kind in _COMPARED:
         yield Signature("isSorted", True, (f"list({kind})",), "bool")
         yield Signature("min", True, (f"list({kind})",), kind)

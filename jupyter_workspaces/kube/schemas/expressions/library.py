@@ -20,7 +20,13 @@ from .bounds import PARTS
 Opaque = dict[str, str]
 Address = IPv4Address | IPv6Address
 
-_QUANTITY, _URL, _IP, _CIDR, _SEMVER = "kubernetes.Quantity", "kubernetes.URL", "net.IP", "net.CIDR", "kubernetes.Semver"
+_QUANTITY, _URL, _IP, _CIDR, _SEMVER = (
+    "kubernetes.Quantity",
+    "kubernetes.URL",
+    "net.IP",
+    "net.CIDR",
+    "kubernetes.Semver",
+)
 _VERSION = re.compile(
     r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(?:-((?:0|[1-9]\d*|\d*[a-zA-Z-][\da-zA-Z-]*)(?:\.(?:0|[1-9]\d*|\d*[a-zA-Z-][\da-zA-Z-]*))*))?"
     r"(?:\+[\da-zA-Z-]+(?:\.[\da-zA-Z-]+)*)?",
@@ -102,10 +108,18 @@ def sign(value: Opaque) -> int:
 
 
 def url(text: str) -> Opaque:
-    if not _URL_LETTERS.fullmatch(text) or _PERCENT.search(text) or not (text.startswith("/") or urlsplit(text).scheme):
-        raise ValueError(f"URL parse error during conversion from string: parse {text!r}: invalid URI for request")
+    if (
+        not _URL_LETTERS.fullmatch(text)
+        or _PERCENT.search(text)
+        or not (text.startswith("/") or urlsplit(text).scheme)
+    ):
+        raise ValueError(
+            f"URL parse error during conversion from string: parse {text!r}: invalid URI for request"
+        )
     parts = urlsplit(text)
-    if parts.port is not None and parts.port > 65535:  # asking for it raises ValueError for what is no number
+    if (
+        parts.port is not None and parts.port > 65535
+    ):  # asking for it raises ValueError for what is no number
         raise ValueError(f"invalid port in {text!r}")
     return {_URL: text}
 
@@ -137,8 +151,12 @@ def ip(text: str) -> Opaque:
 
 def _address(text: str) -> Address:
     found = ip_address(text)
-    if isinstance(found, IPv6Address) and (found.scope_id is not None or found.ipv4_mapped is not None):
-        raise ValueError(f"IP Address {text!r} with a zone or an IPv4 address within is not allowed")
+    if isinstance(found, IPv6Address) and (
+        found.scope_id is not None or found.ipv4_mapped is not None
+    ):
+        raise ValueError(
+            f"IP Address {text!r} with a zone or an IPv4 address within is not allowed"
+        )
     return found
 
 
@@ -153,7 +171,13 @@ def _of_ip(value: Opaque) -> Address:
 def _is_global_unicast(value: Opaque) -> bool:
     address = _of_ip(value)
     broadcast = address.version == 4 and int(address) == 2**32 - 1
-    return not (address.is_unspecified or address.is_loopback or address.is_multicast or address.is_link_local or broadcast)
+    return not (
+        address.is_unspecified
+        or address.is_loopback
+        or address.is_multicast
+        or address.is_link_local
+        or broadcast
+    )
 
 
 def cidr(text: str) -> Opaque:
@@ -173,7 +197,11 @@ def _contains_ip(value: Opaque, address: Opaque | str) -> bool:
 
 def _contains_cidr(value: Opaque, other: Opaque | str) -> bool:
     outer, inner = _network(value), _network(other)
-    return outer.version == inner.version and outer.prefixlen <= inner.prefixlen and inner.network_address in outer
+    return (
+        outer.version == inner.version
+        and outer.prefixlen <= inner.prefixlen
+        and inner.network_address in outer
+    )
 
 
 # Versions
@@ -182,7 +210,10 @@ def _contains_cidr(value: Opaque, other: Opaque | str) -> bool:
 def semver(text: str, normalize: bool = False) -> Opaque:
     if normalize:
         core, mark, rest = re.fullmatch(r"v?([^-+]*)([-+]?)(.*)", text, re.DOTALL).groups()  # type: ignore[union-attr]
-        numbers = [number.lstrip("0") or "0" if number.isdecimal() else number for number in core.split(".")]
+        numbers = [
+            number.lstrip("0") or "0" if number.isdecimal() else number
+            for number in core.split(".")
+        ]
         text = ".".join([*numbers, "0", "0"][: max(3, len(numbers))]) + mark + rest
     if not _VERSION.fullmatch(text):
         raise ValueError(f"{text!r} is not a semantic version")
@@ -192,7 +223,14 @@ def semver(text: str, normalize: bool = False) -> Opaque:
 def _parts(value: Opaque) -> tuple[list[int], bool, list[tuple[bool, int, str]]]:
     """In the order of precedence: numbers, releases after what comes before them, numbers before words."""
     core, dash, before = value[_SEMVER].partition("-")
-    words = [(not word.isdecimal(), int(word) if word.isdecimal() else 0, word) for word in before.split(".")] if dash else []
+    words = (
+        [
+            (not word.isdecimal(), int(word) if word.isdecimal() else 0, word)
+            for word in before.split(".")
+        ]
+        if dash
+        else []
+    )
     return [int(number) for number in core.split(".")], not dash, words
 
 
@@ -243,7 +281,8 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "isUnspecified": lambda value: _of_ip(value).is_unspecified,
     "isLoopback": lambda value: _of_ip(value).is_loopback,
     "isLinkLocalMulticast": lambda value: (
-        _of_ip(value) in ip_interface("224.0.0.0/24").network or _of_ip(value) in ip_interface("ff02::/16").network
+        _of_ip(value) in ip_interface("224.0.0.0/24").network
+        or _of_ip(value) in ip_interface("ff02::/16").network
     ),
     "isLinkLocalUnicast": lambda value: _of_ip(value).is_link_local,
     "isGlobalUnicast": _is_global_unicast,

@@ -11,9 +11,13 @@ from .formats import FORMATS
 from .functions import MATCHES, UNKNOWN
 
 # One that nobody closes ends with its line, so that no place is looked at again from the next quote on.
-_LITERAL = re.compile(r"""[rR]?(?:'''.*?'''|\"\"\".*?\"\"\"|'(?:\\.|[^'\\\n])*'?|"(?:\\.|[^"\\\n])*"?)""", re.DOTALL)
+_LITERAL = re.compile(
+    r"""[rR]?(?:'''.*?'''|\"\"\".*?\"\"\"|'(?:\\.|[^'\\\n])*'?|"(?:\\.|[^"\\\n])*"?)""", re.DOTALL
+)
 _OLD = re.compile(r"\boldSelf\b")
-_MACRO = re.compile(r"\.\s*(?:all|exists|exists_one|existsOne|map|filter|transformList|transformMap|transformMapEntry)\s*\(")
+_MACRO = re.compile(
+    r"\.\s*(?:all|exists|exists_one|existsOne|map|filter|transformList|transformMap|transformMapEntry)\s*\("
+)
 _MAKES_LIST = re.compile(r"\.\s*(?:map|filter|transformList|transformMap|transformMapEntry)\s*\(")
 _JOINS = re.compile(r"(?<![\d'])(?<!\d\))\+(?!['\d])")
 """Not beside a text or a number, nor after a choice between numbers, as in `(has(self.a) ? 1 : 0) + (has(self.b) ? 1 : 0)`."""
@@ -22,7 +26,9 @@ _GROWS = re.compile(r"\+|\b(?:join|replace|format)\s*\(")
 _MATCHES = re.compile(r"\bmatches\s*\(\s*")
 _CALL = re.compile(r"\bmatches(?=\s*\()")
 _CLOSED = re.compile(r"\s*\)")
-_VALIDATE = re.compile(r"\bformat\.(?:named\(\s*['\"](\w+)['\"]\s*\)\.value\(\)|(\w+)\(\))\.validate\(")
+_VALIDATE = re.compile(
+    r"\bformat\.(?:named\(\s*['\"](\w+)['\"]\s*\)\.value\(\)|(\w+)\(\))\.validate\("
+)
 _NAMED = re.compile(r"\bformat\.named\(\s*['\"](\w+)['\"]\s*\)\.hasValue\(\)")
 _STEP = re.compile(r"\.([a-zA-Z_][\w-]*)|\['((?:[^'\\]|\\.)*)'\]")
 
@@ -60,7 +66,10 @@ def rewritten(rule: str) -> str:
     for found in _VALIDATE.finditer(rule):
         name, end = found[1] or found[2], closing.get(found.end() - 1)
         if name in FORMATS and end is not None:
-            changes += [(*found.span(), f"optional.ofNonZeroValue(format.validate('{name}', "), (end, end + 1, "))")]
+            changes += [
+                (*found.span(), f"optional.ofNonZeroValue(format.validate('{name}', "),
+                (end, end + 1, "))"),
+            ]
     parts, place = [], 0
     for start, end, text in sorted(changes):
         parts += [rule[place:start], text]
@@ -115,7 +124,9 @@ def shape(rule: str) -> Shape:
         elif letter == ")" and held:
             within -= held.pop()
     joins = len(_JOINS.findall("".join(plain.split())))
-    return Shape(depth, len(starts), len(_GROWS.findall(plain)), len(_MAKES_LIST.findall(plain)), joins)
+    return Shape(
+        depth, len(starts), len(_GROWS.findall(plain)), len(_MAKES_LIST.findall(plain)), joins
+    )
 
 
 def steps(path: str) -> list[tuple[str, bool]] | None:
@@ -125,5 +136,7 @@ def steps(path: str) -> list[tuple[str, bool]] | None:
         if step.start() != place:
             return None
         place = step.end()
-        found.append((step[1], False) if step[1] is not None else (step[2].replace("\\'", "'"), True))
+        found.append(
+            (step[1], False) if step[1] is not None else (step[2].replace("\\'", "'"), True)
+        )
     return found if place == len(path) else None

@@ -22,7 +22,16 @@ _RESERVED = frozenset(
     | {"let", "loop", "namespace", "null", "package", "return", "true", "var", "void", "while"}
 )
 _DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
-_NANOSECONDS = {"ns": 1, "us": 1_000, "µs": 1_000, "μs": 1_000, "ms": 1_000_000, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
+_NANOSECONDS = {
+    "ns": 1,
+    "us": 1_000,
+    "µs": 1_000,
+    "μs": 1_000,
+    "ms": 1_000_000,
+    "s": 10**9,
+    "m": 60 * 10**9,
+    "h": 3600 * 10**9,
+}
 
 
 def escaped(name: str) -> str | None:
@@ -42,7 +51,9 @@ def to_cel(schema: Schema, value: Any, *, root: bool = False) -> Any:
     `root` is the object itself, of whose metadata only the names are seen.
     """
     if isinstance(value, dict):
-        return _object(schema, value, root=root or bool(schema.get("x-kubernetes-embedded-resource")))
+        return _object(
+            schema, value, root=root or bool(schema.get("x-kubernetes-embedded-resource"))
+        )
     if isinstance(value, list):
         items = schema.get("items") or {}
         return [to_cel(items, child) for child in value]
@@ -105,7 +116,11 @@ def _seconds_and_nanos(text: str) -> dict[str, int]:
     if rest != "0" and (place < len(rest) or not parts):
         raise ValueError(f"{text!r} is not a duration")
     total = sign * round(sum(float(number) * _NANOSECONDS[unit] for number, unit in parts))
-    seconds = int(total / 10**9) if abs(total) < 10**15 else total // 10**9 + (1 if total < 0 and total % 10**9 else 0)
+    seconds = (
+        int(total / 10**9)
+        if abs(total) < 10**15
+        else total // 10**9 + (1 if total < 0 and total % 10**9 else 0)
+    )
     return {"seconds": seconds, "nanos": total - seconds * 10**9}
 
 
@@ -114,12 +129,23 @@ def aligned(schema: Schema, value: Any, old: Any) -> Any:
     if isinstance(value, dict) and isinstance(old, dict):
         properties, additional = schema.get("properties") or {}, schema.get("additionalProperties")
         more = additional if isinstance(additional, dict) else {}
-        return {key: aligned(properties.get(key, more), value[key], child) if key in value else child for key, child in old.items()}
-    if isinstance(value, list) and isinstance(old, list) and schema.get("x-kubernetes-list-type") in ("set", "map"):
+        return {
+            key: aligned(properties.get(key, more), value[key], child) if key in value else child
+            for key, child in old.items()
+        }
+    if (
+        isinstance(value, list)
+        and isinstance(old, list)
+        and schema.get("x-kubernetes-list-type") in ("set", "map")
+    ):
         items = schema.get("items") or {}
         held = {identity(schema, child): child for child in old}
         now = [identity(schema, child) for child in value]
-        first = [aligned(items, child, held[name]) for name, child in zip(now, value, strict=True) if name in held]
+        first = [
+            aligned(items, child, held[name])
+            for name, child in zip(now, value, strict=True)
+            if name in held
+        ]
         return first + [child for name, child in held.items() if name not in now]
     return old
 

@@ -87,10 +87,16 @@ class Authenticator:
         for bound in claims.bound:
             self._holder(claims, bound)
             if bound.key != "secret":
-                extra += [(f"{_EXTRA}{bound.key}-name", (bound.name,)), (f"{_EXTRA}{bound.key}-uid", (bound.uid,))]
+                extra += [
+                    (f"{_EXTRA}{bound.key}-name", (bound.name,)),
+                    (f"{_EXTRA}{bound.key}-uid", (bound.uid,)),
+                ]
         if claims.legacy_secret:
             self._still_in_secret(claims, token)
-        name, groups = account_name(claims.namespace, claims.account), (*account_groups(claims.namespace), AUTHENTICATED)
+        name, groups = (
+            account_name(claims.namespace, claims.account),
+            (*account_groups(claims.namespace), AUTHENTICATED),
+        )
         return User(name, groups, claims.account_uid, tuple(sorted(extra)))
 
     def _holder(self, claims: Claims, bound: Bound) -> None:

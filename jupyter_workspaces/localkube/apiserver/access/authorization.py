@@ -14,7 +14,14 @@ from .policy_rules import quoted
 from .rbac import Rbac
 from .users import MASTERS, User
 
-_VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete", "GET": "get", "HEAD": "get"}
+_VERBS = {
+    "POST": "create",
+    "PUT": "update",
+    "PATCH": "patch",
+    "DELETE": "delete",
+    "GET": "get",
+    "HEAD": "get",
+}
 
 
 @dataclass(frozen=True)
@@ -33,7 +40,11 @@ class Attributes:
         if self.path:
             return f"{self.verb} path {quoted(self.path)}"
         resource = f"{self.resource}/{self.subresource}" if self.subresource else self.resource
-        where = f"in the namespace {quoted(self.namespace)}" if self.namespace else "at the cluster scope"
+        where = (
+            f"in the namespace {quoted(self.namespace)}"
+            if self.namespace
+            else "at the cluster scope"
+        )
         return f"{self.verb} resource {quoted(resource)} in API group {quoted(self.group)} {where}"
 
 
@@ -76,9 +87,13 @@ class Authorizer:
         held = self.rbac.held(user, "" if asked.path else asked.namespace)
         for found in held.granted:
             if asked.path:
-                allowed = not found.binding.namespace and found.rule.allows_path(asked.verb, asked.path)
+                allowed = not found.binding.namespace and found.rule.allows_path(
+                    asked.verb, asked.path
+                )
             else:
-                allowed = found.rule.allows(asked.verb, asked.group, asked.resource, asked.subresource, asked.name)
+                allowed = found.rule.allows(
+                    asked.verb, asked.group, asked.resource, asked.subresource, asked.name
+                )
             if allowed:
                 return Decision(True, found.binding.reason(found.subject))
         return Decision(False, f"RBAC: {aggregate(held.errors)}" if held.errors else "")
@@ -101,8 +116,17 @@ def refusal(asked: Attributes, why: str) -> Refusal:
         return Refusal(403, "Forbidden", f"forbidden: {why}", details={})
     title = f"{asked.resource}.{asked.group}" if asked.group else asked.resource
     named = f" {quoted(asked.name)}" if asked.name else ""
-    pairs: tuple[tuple[str, Any], ...] = (("name", asked.name), ("group", asked.group), ("kind", asked.resource))
-    return Refusal(403, "Forbidden", f"{title}{named} is forbidden: {why}", details={key: value for key, value in pairs if value})
+    pairs: tuple[tuple[str, Any], ...] = (
+        ("name", asked.name),
+        ("group", asked.group),
+        ("kind", asked.resource),
+    )
+    return Refusal(
+        403,
+        "Forbidden",
+        f"{title}{named} is forbidden: {why}",
+        details={key: value for key, value in pairs if value},
+    )
 
 
 def aggregate(errors: tuple[str, ...]) -> str:

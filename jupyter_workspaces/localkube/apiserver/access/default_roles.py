@@ -124,17 +124,27 @@ _RULES: dict[str, Rules] = {
         _on(("create",), "authorization.k8s.io", "subjectaccessreviews"),
     ),
     "system:basic-user": (
-        _on(("create",), "authorization.k8s.io", "selfsubjectaccessreviews selfsubjectrulesreviews"),
+        _on(
+            ("create",), "authorization.k8s.io", "selfsubjectaccessreviews selfsubjectrulesreviews"
+        ),
         _on(("create",), "authentication.k8s.io", "selfsubjectreviews"),
     ),
-    "system:discovery": (_paths("/api /api/* /apis /apis/* /healthz /livez /openapi /openapi/* /readyz /version /version/"),),
+    "system:discovery": (
+        _paths(
+            "/api /api/* /apis /apis/* /healthz /livez /openapi /openapi/* /readyz /version /version/"
+        ),
+    ),
     "system:monitoring": (
-        _paths("/flagz /healthz /healthz/* /livez /livez/* /metrics /metrics/slis /readyz /readyz/* /statusz"),
+        _paths(
+            "/flagz /healthz /healthz/* /livez /livez/* /metrics /metrics/slis /readyz /readyz/* /statusz"
+        ),
         _on(("get",), "", "nodes/metrics"),
     ),
     "system:public-info-viewer": (_paths("/healthz /livez /readyz /version /version/"),),
     "system:service-account-issuer-discovery": (
-        _paths("/.well-known/openid-configuration /.well-known/openid-configuration/ /openid/v1/jwks /openid/v1/jwks/"),
+        _paths(
+            "/.well-known/openid-configuration /.well-known/openid-configuration/ /openid/v1/jwks /openid/v1/jwks/"
+        ),
     ),
 }
 
@@ -174,7 +184,10 @@ def _put(engine: Engine, manifest: Object, changed: Callable[[Object, Object], O
     metadata = old["metadata"]
     if (metadata.get("annotations") or {}).get(AUTOUPDATE) == "false":
         return
-    kept = {key: manifest["metadata"][key] | (metadata.get(key) or {}) for key in ("labels", "annotations")}
+    kept = {
+        key: manifest["metadata"][key] | (metadata.get(key) or {})
+        for key in ("labels", "annotations")
+    }
     new = changed(old, manifest) | {"metadata": metadata | kept}
     if new != old:
         engine.patch(row, "", name, lambda held: new)
@@ -183,8 +196,16 @@ def _put(engine: Engine, manifest: Object, changed: Callable[[Object, Object], O
 def _with_rules(old: Object, wanted: Object) -> Object:
     if "aggregationRule" in wanted:
         return old | {"aggregationRule": old.get("aggregationRule") or wanted["aggregationRule"]}
-    lacking = policy_rules.compact(policy_rules.missing(policy_rules.read(wanted["rules"]), policy_rules.read(old.get("rules"))))
-    return old | {"rules": [*(old.get("rules") or ()), *(rule.document() for rule in lacking)]} if lacking else old
+    lacking = policy_rules.compact(
+        policy_rules.missing(
+            policy_rules.read(wanted["rules"]), policy_rules.read(old.get("rules"))
+        )
+    )
+    return (
+        old | {"rules": [*(old.get("rules") or ()), *(rule.document() for rule in lacking)]}
+        if lacking
+        else old
+    )
 
 
 def _with_subjects(old: Object, wanted: Object) -> Object:
@@ -196,10 +217,14 @@ def _with_subjects(old: Object, wanted: Object) -> Object:
 def _roles() -> Iterator[Object]:
     for name, held in _RULES.items():
         part = name.removeprefix("system:aggregate-to-")
-        yield _manifest(CLUSTER_ROLES.kind, name, part if part != name else "") | {"rules": [rule.document() for rule in held]}
+        yield _manifest(CLUSTER_ROLES.kind, name, part if part != name else "") | {
+            "rules": [rule.document() for rule in held]
+        }
     for name, part in _AGGREGATED.items():
         selector = {"matchLabels": {f"{_AGGREGATE}{name}": "true"}}
-        yield _manifest(CLUSTER_ROLES.kind, name, part) | {"aggregationRule": {"clusterRoleSelectors": [selector]}}
+        yield _manifest(CLUSTER_ROLES.kind, name, part) | {
+            "aggregationRule": {"clusterRoleSelectors": [selector]}
+        }
 
 
 def _bindings() -> Iterator[Object]:

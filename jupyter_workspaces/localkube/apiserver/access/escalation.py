@@ -30,7 +30,9 @@ _BINDINGS = {ROLE_BINDINGS, CLUSTER_ROLE_BINDINGS}
 _FOR_THE_COLLECTOR = ("ownerReferences", "finalizers", "managedFields", "resourceVersion")
 
 
-def check(authorizer: Authorizer, user: User | None, resource: Resource, old: Object | None, new: Object) -> None:
+def check(
+    authorizer: Authorizer, user: User | None, resource: Resource, old: Object | None, new: Object
+) -> None:
     """Asked before a role or binding is written. Raises `Refusal` 403, and 404 for a binding to a role that is not there."""
     if user is None or MASTERS in user.groups or resource not in _ROLES | _BINDINGS:
         return
@@ -41,8 +43,12 @@ def check(authorizer: Authorizer, user: User | None, resource: Resource, old: Ob
     asked = Attributes("", resource.group, resource.plural, namespace=namespace, name=name)
     if resource in _ROLES:
         if not _may(authorizer, user, "escalate", resource, namespace, name):
-            if new.get("aggregationRule") and policy_rules.missing(_EVERYTHING, authorizer.rbac.held(user, "").rules):
-                raise refusal(asked, "must have cluster-admin privileges to use the aggregationRule")
+            if new.get("aggregationRule") and policy_rules.missing(
+                _EVERYTHING, authorizer.rbac.held(user, "").rules
+            ):
+                raise refusal(
+                    asked, "must have cluster-admin privileges to use the aggregationRule"
+                )
             _confirm(authorizer, user, policy_rules.read(new.get("rules")), namespace, asked)
         return
     reference = new.get("roleRef") or {}
@@ -57,11 +63,17 @@ def check(authorizer: Authorizer, user: User | None, resource: Resource, old: Ob
     _confirm(authorizer, user, wanted, namespace, asked)
 
 
-def _may(authorizer: Authorizer, user: User, verb: str, resource: Resource, namespace: str, name: str) -> bool:
-    return authorizer.decide(user, Attributes(verb, resource.group, resource.plural, namespace=namespace, name=name)).allowed
+def _may(
+    authorizer: Authorizer, user: User, verb: str, resource: Resource, namespace: str, name: str
+) -> bool:
+    return authorizer.decide(
+        user, Attributes(verb, resource.group, resource.plural, namespace=namespace, name=name)
+    ).allowed
 
 
-def _confirm(authorizer: Authorizer, user: User, wanted: tuple[Rule, ...], namespace: str, asked: Attributes) -> None:
+def _confirm(
+    authorizer: Authorizer, user: User, wanted: tuple[Rule, ...], namespace: str, asked: Attributes
+) -> None:
     held = authorizer.rbac.held(user, namespace)
     lacking = policy_rules.compact(policy_rules.missing(wanted, held.rules))
     if not lacking:
@@ -78,7 +90,9 @@ def _same_grant(old: Object, new: Object) -> bool:
     """Whether only fields differ that the garbage collector must be able to change."""
 
     def kept(obj: Object) -> Object:
-        metadata = {key: value for key, value in obj["metadata"].items() if key not in _FOR_THE_COLLECTOR}
+        metadata = {
+            key: value for key, value in obj["metadata"].items() if key not in _FOR_THE_COLLECTOR
+        }
         return obj | {"metadata": metadata}
 
     return kept(old) == kept(new)

@@ -17,7 +17,12 @@ from .users import (
     account_groups,
 )
 
-USER, GROUP, UID, EXTRA = "Impersonate-User", "Impersonate-Group", "Impersonate-Uid", "impersonate-extra-"
+USER, GROUP, UID, EXTRA = (
+    "Impersonate-User",
+    "Impersonate-Group",
+    "Impersonate-Uid",
+    "impersonate-extra-",
+)
 _AUTHENTICATION = "authentication.k8s.io"
 
 
@@ -40,7 +45,9 @@ def impersonated(user: User, headers: Headers, authorizer: Authorizer) -> User:
     if not name:
         if not (groups or uid or extra):
             return user
-        raise bad_request("a group, uid or extra was to be impersonated without impersonating a user name")
+        raise bad_request(
+            "a group, uid or extra was to be impersonated without impersonating a user name"
+        )
     other = User(name, groups, uid, extra)
     for asked in _asked(other):
         authorizer.check(user, asked)
@@ -55,7 +62,9 @@ def impersonated(user: User, headers: Headers, authorizer: Authorizer) -> User:
 
 def _asked(other: User) -> Iterator[Attributes]:
     if other.account:
-        yield Attributes("impersonate", "", "serviceaccounts", namespace=other.account[0], name=other.account[1])
+        yield Attributes(
+            "impersonate", "", "serviceaccounts", namespace=other.account[0], name=other.account[1]
+        )
     else:
         yield Attributes("impersonate", "", "users", name=other.name)
     for group in other.groups:

@@ -27,10 +27,15 @@ class Rule:
 
     def allows(self, verb: str, group: str, resource: str, subresource: str, name: str) -> bool:
         """Whether it lets a verb on a resource be used; an empty name is none in particular."""
-        if not (_has(self.verbs, verb) and _has(self.groups, group)) or (self.names and name not in self.names):
+        if not (_has(self.verbs, verb) and _has(self.groups, group)) or (
+            self.names and name not in self.names
+        ):
             return False
         wanted = f"{resource}/{subresource}" if subresource else resource
-        return any(held in (ALL, wanted) or (subresource and held == f"*/{subresource}") for held in self.resources)
+        return any(
+            held in (ALL, wanted) or (subresource and held == f"*/{subresource}")
+            for held in self.resources
+        )
 
     def allows_path(self, verb: str, path: str) -> bool:
         return _has(self.verbs, verb) and any(_matches(held, path) for held in self.urls)
@@ -41,10 +46,15 @@ class Rule:
             return False
         if part.urls:
             return any(_matches(held, part.urls[0]) for held in self.urls)
-        if not _has(self.groups, part.groups[0]) or (self.names and not (part.names and part.names[0] in self.names)):
+        if not _has(self.groups, part.groups[0]) or (
+            self.names and not (part.names and part.names[0] in self.names)
+        ):
             return False
         wanted = part.resources[0]
-        return any(held in (ALL, wanted) or (held.startswith("*/") and wanted.endswith(held[1:])) for held in self.resources)
+        return any(
+            held in (ALL, wanted) or (held.startswith("*/") and wanted.endswith(held[1:]))
+            for held in self.resources
+        )
 
     def parts(self) -> Iterator[Rule]:
         """One rule for each verb on each single thing."""
@@ -59,14 +69,26 @@ class Rule:
 
     def document(self) -> Object:
         """As it stands in a role."""
-        pairs = zip(_FIELDS, (self.verbs, self.groups, self.resources, self.names, self.urls), strict=True)
+        pairs = zip(
+            _FIELDS, (self.verbs, self.groups, self.resources, self.names, self.urls), strict=True
+        )
         return {key: list(values) for key, values in pairs if values or key == "verbs"}
 
     def text(self) -> str:
         """As an escalation is told of: `{APIGroups:[""], Resources:["pods"], Verbs:["get" "list"]}`."""
         titles = ("NonResourceURLs", "APIGroups", "Resources", "ResourceNames", "Verbs")
-        held = zip(titles, (self.urls, self.groups, self.resources, self.names, self.verbs), strict=True)
-        return "{" + ", ".join(f"{key}:[{' '.join(quoted(value) for value in values)}]" for key, values in held if values) + "}"
+        held = zip(
+            titles, (self.urls, self.groups, self.resources, self.names, self.verbs), strict=True
+        )
+        return (
+            "{"
+            + ", ".join(
+                f"{key}:[{' '.join(quoted(value) for value in values)}]"
+                for key, values in held
+                if values
+            )
+            + "}"
+        )
 
 
 _FIELDS = ("verbs", "apiGroups", "resources", "resourceNames", "nonResourceURLs")
@@ -79,7 +101,12 @@ def read(rules: Iterable[Object] | None) -> tuple[Rule, ...]:
 
 def missing(wanted: Iterable[Rule], held: Sequence[Rule]) -> list[Rule]:
     """What of the wanted rules the held ones do not cover, one verb on one thing each."""
-    return [part for rule in wanted for part in rule.parts() if not any(owned.covers(part) for owned in held)]
+    return [
+        part
+        for rule in wanted
+        for part in rule.parts()
+        if not any(owned.covers(part) for owned in held)
+    ]
 
 
 def compact(parts: Iterable[Rule]) -> list[Rule]:

@@ -39,7 +39,11 @@ class Binding:
 
     def reason(self, subject: tuple[str, str]) -> str:
         """Why its rules hold for a user whom it binds by one of its subjects."""
-        title = f'RoleBinding "{self.name}/{self.namespace}"' if self.namespace else f'ClusterRoleBinding "{self.name}"'
+        title = (
+            f'RoleBinding "{self.name}/{self.namespace}"'
+            if self.namespace
+            else f'ClusterRoleBinding "{self.name}"'
+        )
         return f'RBAC: allowed by {title} of {self.role_kind} "{self.role}" to {self.subjects[subject]}'
 
 
@@ -124,7 +128,11 @@ class Rbac:
             yield from self._roles.get(("", name), ())
             return
         for other in sorted(self._labels):
-            if other != name and other not in seen and any(selects(selector, self._labels[other]) for selector in selectors):
+            if (
+                other != name
+                and other not in seen
+                and any(selects(selector, self._labels[other]) for selector in selectors)
+            ):
                 yield from self.collected(other, seen | {name})
 
     def _resolve(self, user: User, namespace: str) -> Held:
@@ -179,7 +187,13 @@ class Rbac:
         body = stored.decode()
         reference = body.get("roleRef") or {}
         subjects = dict(_subjects(body.get("subjects") or (), stored.namespace))
-        binding = Binding(stored.namespace, stored.name, reference.get("kind", ""), reference.get("name", ""), subjects)
+        binding = Binding(
+            stored.namespace,
+            stored.name,
+            reference.get("kind", ""),
+            reference.get("name", ""),
+            subjects,
+        )
         self._bindings[stored.key] = binding
         for subject in subjects:
             self._bound.setdefault((stored.namespace, *subject), {})[stored.key] = binding

@@ -68,7 +68,9 @@ class Reviews:
         metadata = body.get("metadata") or {}
         if not isinstance(metadata, dict):
             raise status.bad_request(f"{kind} cannot be read: metadata must be an object")
-        if row.resource.group == "authorization.k8s.io" and (causes := _wrong(kind, spec, metadata, namespace)):
+        if row.resource.group == "authorization.k8s.io" and (
+            causes := _wrong(kind, spec, metadata, namespace)
+        ):
             raise _invalid(row, causes)
         body["metadata"] = {key: value for key, value in metadata.items() if value is not None}
         body.setdefault("spec", {})
@@ -88,7 +90,9 @@ class Reviews:
                 extra = tuple((key, tuple(values)) for key, values in sorted(spec.extra.items()))
                 if kind == "LocalSubjectAccessReview":
                     body["metadata"].setdefault("namespace", namespace)
-                body["status"] = self._access(row, spec, User(spec.user, tuple(spec.groups), spec.uid, extra))
+                body["status"] = self._access(
+                    row, spec, User(spec.user, tuple(spec.groups), spec.uid, extra)
+                )
         return body
 
     def _access(self, row: Row, spec: _Spec, user: User) -> Object:
@@ -97,9 +101,18 @@ class Reviews:
             asked = Attributes(path.verb, path=path.path or "/")
         else:
             assert resource is not None
-            asked = Attributes(resource.verb, resource.group, resource.resource, resource.subresource, resource.namespace, resource.name)
+            asked = Attributes(
+                resource.verb,
+                resource.group,
+                resource.resource,
+                resource.subresource,
+                resource.namespace,
+                resource.name,
+            )
         decision = self._authorizer.decide(user, asked)
-        return {"allowed": decision.allowed} | ({"reason": decision.reason} if decision.reason else {})
+        return {"allowed": decision.allowed} | (
+            {"reason": decision.reason} if decision.reason else {}
+        )
 
     def _rules(self, row: Row, spec: _Spec, user: User) -> Object:
         if not spec.namespace:
@@ -121,7 +134,10 @@ class Reviews:
         try:
             user, audiences = self._authenticator.identify(spec.token, spec.audiences or (ISSUER,))
         except InvalidToken as why:
-            return {"user": {}, "error": f"[invalid bearer token, {why}]" if str(why) else "invalid bearer token"}
+            return {
+                "user": {},
+                "error": f"[invalid bearer token, {why}]" if str(why) else "invalid bearer token",
+            }
         return {"authenticated": True, "user": user.document(), "audiences": list(audiences)}
 
 
@@ -136,7 +152,11 @@ def _read(row: Row, body: Object) -> _Spec:
 
 
 def _without_nulls(value: Any) -> Any:
-    return {key: _without_nulls(child) for key, child in value.items() if child is not None} if isinstance(value, dict) else value
+    return (
+        {key: _without_nulls(child) for key, child in value.items() if child is not None}
+        if isinstance(value, dict)
+        else value
+    )
 
 
 def _wrong(kind: str, spec: _Spec, metadata: Object, namespace: str | None) -> list[Cause]:
@@ -149,16 +169,34 @@ def _wrong(kind: str, spec: _Spec, metadata: Object, namespace: str | None) -> l
         text = "null: exactly one of nonResourceAttributes or resourceAttributes must be specified"
         causes.append(_cause("spec.resourceAttributes", text))
     elif resource is not None and path is not None:
-        causes.append(_cause("spec.nonResourceAttributes", f"{_shown(path)}: cannot be specified in combination with resourceAttributes"))
+        causes.append(
+            _cause(
+                "spec.nonResourceAttributes",
+                f"{_shown(path)}: cannot be specified in combination with resourceAttributes",
+            )
+        )
     if not kind.startswith("Self") and not spec.user and not spec.groups:
         causes.append(_cause("spec.user", '"": at least one of user or group must be specified'))
     local = kind == "LocalSubjectAccessReview"
-    if given := {key: value for key, value in metadata.items() if value and not (local and key == "namespace")}:
+    if given := {
+        key: value
+        for key, value in metadata.items()
+        if value and not (local and key == "namespace")
+    }:
         causes.append(_cause("metadata", f"{msgspec.json.encode(given).decode()}: must be empty"))
     if local and resource is not None and resource.namespace != namespace:
-        causes.append(_cause("spec.resourceAttributes.namespace", f"{quoted(resource.namespace)}: must match metadata.namespace"))
+        causes.append(
+            _cause(
+                "spec.resourceAttributes.namespace",
+                f"{quoted(resource.namespace)}: must match metadata.namespace",
+            )
+        )
     if local and path is not None:
-        causes.append(_cause("spec.nonResourceAttributes", f"{_shown(path)}: disallowed on this kind of request"))
+        causes.append(
+            _cause(
+                "spec.nonResourceAttributes", f"{_shown(path)}: disallowed on this kind of request"
+            )
+        )
     return causes
 
 
@@ -175,4 +213,10 @@ def _invalid(row: Row, causes: list[Cause]) -> status.Refusal:
     texts = [f"{cause.field}: {cause.message}" for cause in causes]
     text = texts[0] if len(texts) == 1 else "[" + ", ".join(texts) + "]"
     group = row.resource.group
-    return status.Refusal(422, "Invalid", f'.{group} "" is invalid: {text}', details={"group": group}, causes=tuple(causes))
+    return status.Refusal(
+        422,
+        "Invalid",
+        f'.{group} "" is invalid: {text}',
+        details={"group": group},
+        causes=tuple(causes),
+    )

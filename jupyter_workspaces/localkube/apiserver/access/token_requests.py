@@ -27,7 +27,11 @@ Object = dict[str, Any]
 
 EXTENDED_SECONDS = 365 * 24 * 3600
 RESOURCE = catalog.Resource("authentication.k8s.io", "v1", "tokenrequests", "TokenRequest")
-_HOLDERS = {("v1", "Pod"): catalog.PODS, ("v1", "Secret"): catalog.SECRETS, ("v1", "Node"): catalog.NODES}
+_HOLDERS = {
+    ("v1", "Pod"): catalog.PODS,
+    ("v1", "Secret"): catalog.SECRETS,
+    ("v1", "Node"): catalog.NODES,
+}
 
 
 class _Reference(msgspec.Struct, rename="camel"):
@@ -55,7 +59,9 @@ def answer(store: Store, keys: Keys, namespace: str, name: str, body: Object) ->
         raise status.not_found(catalog.SERVICE_ACCOUNTS, name)
     spec, metadata = _read(body), _metadata(body)
     if metadata.get("namespace") not in (None, "", namespace):
-        raise status.bad_request("the namespace of the provided object does not match the namespace sent on the request")
+        raise status.bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request"
+        )
     if metadata.get("name") not in (None, "", name):
         text = f"Invalid value: {quoted(str(metadata['name']))}: must match the service account name if specified"
         raise status.invalid(RESOURCE, name, [Cause("FieldValueInvalid", text, "metadata.name")])
@@ -64,9 +70,15 @@ def answer(store: Store, keys: Keys, namespace: str, name: str, body: Object) ->
     audiences = spec.audiences or [ISSUER]
     bound = [] if spec.bound_object_ref is None else _bound(store, account, spec.bound_object_ref)
     # What admission mounts into pods outlives what it says: programs that read it once and never again go on, until the pod is gone.
-    extended = seconds == pod_admission.TOKEN_SECONDS and audiences == [ISSUER] and any(held.key == "pod" for held in bound)
+    extended = (
+        seconds == pod_admission.TOKEN_SECONDS
+        and audiences == [ISSUER]
+        and any(held.key == "pod" for held in bound)
+    )
     lasting = EXTENDED_SECONDS if extended else seconds
-    token, end = keys.issue(namespace, name, account.uid, audiences=audiences, seconds=lasting, bound=bound)
+    token, end = keys.issue(
+        namespace, name, account.uid, audiences=audiences, seconds=lasting, bound=bound
+    )
     asked = body.get("spec") or {}
     return {
         "kind": RESOURCE.kind,
@@ -78,7 +90,11 @@ def answer(store: Store, keys: Keys, namespace: str, name: str, body: Object) ->
             "uid": account.uid,
             "creationTimestamp": _time(datetime.now(timezone.utc).timestamp()),
         },
-        "spec": {"audiences": audiences, "expirationSeconds": seconds, "boundObjectRef": asked.get("boundObjectRef")},
+        "spec": {
+            "audiences": audiences,
+            "expirationSeconds": seconds,
+            "boundObjectRef": asked.get("boundObjectRef"),
+        },
         "status": {"token": token, "expirationTimestamp": _time(end - lasting + seconds)},
     }
 
@@ -87,7 +103,11 @@ def _metadata(body: Object) -> Object:
     metadata = body.get("metadata") or {}
     if not isinstance(metadata, dict):
         raise status.bad_request("TokenRequest cannot be read: metadata must be an object")
-    return {key: value for key, value in metadata.items() if key != "managedFields" and value is not None}
+    return {
+        key: value
+        for key, value in metadata.items()
+        if key != "managedFields" and value is not None
+    }
 
 
 def _read(body: Object) -> _Spec:
@@ -105,7 +125,9 @@ def _check(seconds: int) -> None:
     elif seconds > MOST_SECONDS:
         text = "may not specify a duration larger than 2^32 seconds"
     if text:
-        cause = Cause("FieldValueInvalid", f"Invalid value: {seconds}: {text}", "spec.expirationSeconds")
+        cause = Cause(
+            "FieldValueInvalid", f"Invalid value: {seconds}: {text}", "spec.expirationSeconds"
+        )
         raise status.invalid(RESOURCE, "", [cause])
 
 
@@ -113,10 +135,14 @@ def _bound(store: Store, account: Stored, reference: _Reference) -> list[Bound]:
     resource = _HOLDERS.get((reference.api_version, reference.kind))
     if resource is None:
         group, _, version = reference.api_version.rpartition("/")
-        raise status.bad_request(f"cannot bind token to object of type {group}/{version}, Kind={reference.kind}")
+        raise status.bad_request(
+            f"cannot bind token to object of type {group}/{version}, Kind={reference.kind}"
+        )
     if not reference.name:
         raise status.bad_request("Name parameter required.")
-    found = store.get(resource.plural, account.namespace if resource.namespaced else "", reference.name)
+    found = store.get(
+        resource.plural, account.namespace if resource.namespaced else "", reference.name
+    )
     if found is None:
         raise status.not_found(resource, reference.name)
     if reference.uid and reference.uid != found.uid:
@@ -124,7 +150,9 @@ def _bound(store: Store, account: Stored, reference: _Reference) -> list[Bound]:
             f'Operation cannot be fulfilled on {reference.kind} "{reference.name}": the UID in the bound object reference ({reference.uid}) '
             "does not match the UID in record. The object might have been deleted and then recreated"
         )
-        raise status.Refusal(409, "Conflict", text, details={"name": reference.name, "kind": reference.kind})
+        raise status.Refusal(
+            409, "Conflict", text, details={"name": reference.name, "kind": reference.kind}
+        )
     bound = [Bound(reference.kind.lower(), found.name, found.uid)]
     if resource == catalog.PODS:
         spec = found.decode().get("spec") or {}

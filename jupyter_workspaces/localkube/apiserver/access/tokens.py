@@ -59,7 +59,9 @@ class Keys:
 
     def __init__(self, private: ec.EllipticCurvePrivateKey) -> None:
         self._private = private
-        public = private.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+        public = private.public_key().public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
         self._id = base64.urlsafe_b64encode(sha256(public).digest()).decode().rstrip("=")
 
     @classmethod
@@ -78,10 +80,21 @@ class Keys:
         return cls(private)
 
     def pem(self) -> bytes:
-        return self._private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        return self._private.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
 
     def issue(
-        self, namespace: str, account: str, uid: str, *, audiences: Sequence[str], seconds: int, bound: Sequence[Bound] = ()
+        self,
+        namespace: str,
+        account: str,
+        uid: str,
+        *,
+        audiences: Sequence[str],
+        seconds: int,
+        bound: Sequence[Bound] = (),
     ) -> tuple[str, int]:
         """A token and when it ends (seconds since 1970)."""
         now = int(time.time())
@@ -123,17 +136,27 @@ class Keys:
                 issuer=[ISSUER, LEGACY_ISSUER],
                 audience=list(audiences) if issuer == ISSUER else None,
                 # All of them are ours: one that is not valid yet was made before somebody set the clock back.
-                options={"require": required, "verify_aud": issuer == ISSUER, "verify_nbf": False, "verify_iat": False},
+                options={
+                    "require": required,
+                    "verify_aud": issuer == ISSUER,
+                    "verify_nbf": False,
+                    "verify_iat": False,
+                },
             )
             return _legacy(found) if issuer == LEGACY_ISSUER else _claims(found, audiences)
         except jwt.InvalidAudienceError as error:
             raise InvalidToken(
-                wrong_audience(_strings(jwt.decode(token, options={"verify_signature": False}).get("aud")), audiences)
+                wrong_audience(
+                    _strings(jwt.decode(token, options={"verify_signature": False}).get("aud")),
+                    audiences,
+                )
             ) from error
         except jwt.ExpiredSignatureError as error:
             raise InvalidToken("service account token has expired") from error
         except jwt.DecodeError as error:
-            raise InvalidToken(str(error) if isinstance(error, jwt.InvalidSignatureError) else "") from error
+            raise InvalidToken(
+                str(error) if isinstance(error, jwt.InvalidSignatureError) else ""
+            ) from error
         except jwt.PyJWTError as error:
             raise InvalidToken(str(error)) from error
         except (KeyError, TypeError, AttributeError) as error:
@@ -149,7 +172,9 @@ class Keys:
 
 
 def wrong_audience(meant: Sequence[str], wanted: Sequence[str]) -> str:
-    lists = ("[" + " ".join(f'"{audience}"' for audience in found) + "]" for found in (meant, wanted))
+    lists = (
+        "[" + " ".join(f'"{audience}"' for audience in found) + "]" for found in (meant, wanted)
+    )
     return "token audiences {} is invalid for the target audiences {}".format(*lists)
 
 
@@ -160,9 +185,21 @@ def _strings(value: Any) -> list[str]:
 def _claims(found: Mapping[str, Any], audiences: Sequence[str]) -> Claims:
     about = found["kubernetes.io"]
     account = about["serviceaccount"]
-    bound = tuple(Bound(key, about[key]["name"], about[key]["uid"]) for key in ("pod", "secret", "node") if key in about)
+    bound = tuple(
+        Bound(key, about[key]["name"], about[key]["uid"])
+        for key in ("pod", "secret", "node")
+        if key in about
+    )
     meant = tuple(audience for audience in audiences if audience in _strings(found["aud"]))
-    return Claims(about["namespace"], account["name"], account["uid"], meant, found.get("jti", ""), found["exp"], bound)
+    return Claims(
+        about["namespace"],
+        account["name"],
+        account["uid"],
+        meant,
+        found.get("jti", ""),
+        found["exp"],
+        bound,
+    )
 
 
 def _legacy(found: Mapping[str, Any]) -> Claims:

@@ -26,7 +26,11 @@ class User:
     def account(self) -> tuple[str, str] | None:
         """Namespace and name, of a service account."""
         namespace, mark, name = self.name.removeprefix(_ACCOUNT).partition(":")
-        return (namespace, name) if self.name.startswith(_ACCOUNT) and mark and namespace and name and ":" not in name else None
+        return (
+            (namespace, name)
+            if self.name.startswith(_ACCOUNT) and mark and namespace and name and ":" not in name
+            else None
+        )
 
     def document(self) -> dict[str, object]:
         """As `UserInfo` in reviews: what is empty is left out."""

@@ -57,26 +57,43 @@ class CustomStrategy(Strategy):
         """Of rules that were broken before, where an update leaves it so."""
         if old is None or not self._has_rules:
             return []
-        return [f"{cause.field}: {cause.message}" for cause in structural.tolerated(self.schema, obj, old)]
+        return [
+            f"{cause.field}: {cause.message}"
+            for cause in structural.tolerated(self.schema, obj, old)
+        ]
 
 
 def rows(definition: Object) -> list[Row]:
     """One row for each served version of a stored CustomResourceDefinition."""
     spec = definition["spec"]
     stored = next(version["name"] for version in spec["versions"] if version["storage"])
-    ever = {version["name"] for version in spec["versions"]} | set((definition.get("status") or {}).get("storedVersions") or ())
+    ever = {version["name"] for version in spec["versions"]} | set(
+        (definition.get("status") or {}).get("storedVersions") or ()
+    )
     found = []
     for version in spec["versions"]:
         if not version.get("served"):
             continue
-        resource = Resource(spec["group"], version["name"], spec["names"]["plural"], spec["names"]["kind"], spec["scope"] == "Namespaced")
-        schema = (version.get("schema") or {}).get("openAPIV3Schema") or {"x-kubernetes-preserve-unknown-fields": True}
+        resource = Resource(
+            spec["group"],
+            version["name"],
+            spec["names"]["plural"],
+            spec["names"]["kind"],
+            spec["scope"] == "Namespaced",
+        )
+        schema = (version.get("schema") or {}).get("openAPIV3Schema") or {
+            "x-kubernetes-preserve-unknown-fields": True
+        }
         found.append(
             Row(
                 resource,
                 tuple(spec["names"].get("shortNames") or ()),
                 tuple(spec["names"].get("categories") or ()),
-                subresources=tuple(name for name in ("scale", "status") if (version.get("subresources") or {}).get(name) is not None),
+                subresources=tuple(
+                    name
+                    for name in ("scale", "status")
+                    if (version.get("subresources") or {}).get(name) is not None
+                ),
                 strategy=CustomStrategy(schema),
                 schema=schema,
                 scaling=_scaling((version.get("subresources") or {}).get("scale")),
@@ -95,7 +112,11 @@ def _scaling(paths: Object | None) -> Scaling | None:
     if paths is None:
         return None
     selector = at(*_parts(paths.get("labelSelectorPath", "")))
-    return Scaling(_parts(paths["specReplicasPath"]), _parts(paths["statusReplicasPath"]), lambda obj: str(selector(obj) or ""))
+    return Scaling(
+        _parts(paths["specReplicasPath"]),
+        _parts(paths["statusReplicasPath"]),
+        lambda obj: str(selector(obj) or ""),
+    )
 
 
 def _parts(path: str) -> tuple[str, ...]:
@@ -105,9 +126,20 @@ def _parts(path: str) -> tuple[str, ...]:
 
 def _column(column: Object) -> Column:
     path, kind = column["jsonPath"], column.get("type", "string")
-    description = column.get("description") or f"Custom resource definition column (in JSONPath format): {path}"
+    description = (
+        column.get("description")
+        or f"Custom resource definition column (in JSONPath format): {path}"
+    )
     read = _typed(compile_path(path), kind)
-    return Column(column["name"], read, kind, description, column.get("priority", 0), column.get("format", ""), since=kind == "date")
+    return Column(
+        column["name"],
+        read,
+        kind,
+        description,
+        column.get("priority", 0),
+        column.get("format", ""),
+        since=kind == "date",
+    )
 
 
 def _typed(read: Cell, kind: str) -> Cell:
@@ -117,7 +149,11 @@ def _typed(read: Cell, kind: str) -> Cell:
         value = read(obj)
         match kind:
             case "string":
-                return value if value is None or isinstance(value, str) else msgspec.json.encode(value, order="sorted").decode()
+                return (
+                    value
+                    if value is None or isinstance(value, str)
+                    else msgspec.json.encode(value, order="sorted").decode()
+                )
             case "integer" | "number":
                 fits = isinstance(value, (int, float)) and not isinstance(value, bool)
                 return (int(value) if kind == "integer" else value) if fits else None

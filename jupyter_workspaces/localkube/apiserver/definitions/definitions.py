@@ -44,7 +44,11 @@ class DefinitionStrategy(Strategy):
     def default(self, obj: Object) -> None:
         spec = obj.get("spec")
         names = spec.get("names") if isinstance(spec, dict) else None
-        if isinstance(spec, dict) and isinstance(names, dict) and isinstance(names.get("kind"), str):
+        if (
+            isinstance(spec, dict)
+            and isinstance(names, dict)
+            and isinstance(names.get("kind"), str)
+        ):
             names.setdefault("singular", names["kind"].lower())
             names.setdefault("listKind", names["kind"] + "List")
             spec.setdefault("conversion", {"strategy": "None"})
@@ -81,11 +85,23 @@ def _check(definition: Object) -> Iterator[Cause]:
         return
     names, versions, group = spec.get("names"), spec.get("versions"), spec.get("group")
     if not isinstance(group, str) or not _GROUP.fullmatch(group):
-        yield required("spec.group") if not group else invalid("spec.group", group, "should be a domain with at least one dot")
-    elif group.endswith(_PROTECTED) and not (definition["metadata"].get("annotations") or {}).get(_APPROVAL):
-        yield required(f"metadata.annotations[{_APPROVAL}]", "protected groups must have approval annotation")
+        yield (
+            required("spec.group")
+            if not group
+            else invalid("spec.group", group, "should be a domain with at least one dot")
+        )
+    elif group.endswith(_PROTECTED) and not (definition["metadata"].get("annotations") or {}).get(
+        _APPROVAL
+    ):
+        yield required(
+            f"metadata.annotations[{_APPROVAL}]", "protected groups must have approval annotation"
+        )
     if spec.get("scope") not in ("Cluster", "Namespaced"):
-        yield required("spec.scope") if not spec.get("scope") else not_supported("spec.scope", spec["scope"], ["Cluster", "Namespaced"])
+        yield (
+            required("spec.scope")
+            if not spec.get("scope")
+            else not_supported("spec.scope", spec["scope"], ["Cluster", "Namespaced"])
+        )
     if not isinstance(names, dict):
         yield required("spec.names")
         return
@@ -93,23 +109,43 @@ def _check(definition: Object) -> Iterator[Cause]:
     if isinstance(group, str) and isinstance(names.get("plural"), str):
         wanted = f"{names['plural']}.{group}"
         if definition["metadata"].get("name") != wanted:
-            yield invalid("metadata.name", definition["metadata"].get("name"), "must be spec.names.plural+'.'+spec.group")
+            yield invalid(
+                "metadata.name",
+                definition["metadata"].get("name"),
+                "must be spec.names.plural+'.'+spec.group",
+            )
     if not isinstance(versions, list) or not versions:
         yield required("spec.versions", "must have exactly one version marked as storage version")
         return
     for index, version in enumerate(versions):
         yield from _check_version(version, f"spec.versions[{index}]")
     known = frozenset(RULES if group == WORKSPACES.group else ())
-    yield from check_schemas([version.get("schema") if isinstance(version, dict) else None for version in versions], known)
-    stored = [version for version in versions if isinstance(version, dict) and version.get("storage") is True]
+    yield from check_schemas(
+        [version.get("schema") if isinstance(version, dict) else None for version in versions],
+        known,
+    )
+    stored = [
+        version
+        for version in versions
+        if isinstance(version, dict) and version.get("storage") is True
+    ]
     if len(stored) != 1:
-        yield invalid("spec.versions", len(stored), "must have exactly one version marked as storage version")
-    if len({str(version.get("name")) for version in versions if isinstance(version, dict)}) != len(versions):
+        yield invalid(
+            "spec.versions", len(stored), "must have exactly one version marked as storage version"
+        )
+    if len({str(version.get("name")) for version in versions if isinstance(version, dict)}) != len(
+        versions
+    ):
         yield invalid("spec.versions", len(versions), "must contain unique version names")
 
 
 def _check_names(names: Object) -> Iterator[Cause]:
-    for field, pattern in (("plural", _LABEL), ("singular", _LABEL), ("kind", _KIND), ("listKind", _KIND)):
+    for field, pattern in (
+        ("plural", _LABEL),
+        ("singular", _LABEL),
+        ("kind", _KIND),
+        ("listKind", _KIND),
+    ):
         value = names.get(field)
         if value is None:
             if field in ("plural", "kind"):
@@ -118,7 +154,10 @@ def _check_names(names: Object) -> Iterator[Cause]:
             yield invalid(f"spec.names.{field}", value, "must be a DNS-1035 label")
     for field in ("shortNames", "categories"):
         value = names.get(field)
-        if value is not None and not (isinstance(value, list) and all(isinstance(one, str) and _LABEL.fullmatch(one) for one in value)):
+        if value is not None and not (
+            isinstance(value, list)
+            and all(isinstance(one, str) and _LABEL.fullmatch(one) for one in value)
+        ):
             yield invalid(f"spec.names.{field}", value, "must be a list of DNS-1035 labels")
 
 
@@ -133,7 +172,10 @@ def _check_version(version: Any, path: str) -> Iterator[Cause]:
         if not isinstance(version.get(flag), bool):
             yield required(f"{path}.{flag}", "true or false")
     subresources = version.get("subresources")
-    if subresources is not None and not (isinstance(subresources, dict) and all(isinstance(one, dict) for one in subresources.values())):
+    if subresources is not None and not (
+        isinstance(subresources, dict)
+        and all(isinstance(one, dict) for one in subresources.values())
+    ):
         yield invalid(f"{path}.subresources", subresources, "must be an object of objects")
     columns = version.get("additionalPrinterColumns")
     if columns is not None and not isinstance(columns, list):
@@ -152,7 +194,9 @@ def _check_column(column: Any, path: str) -> Iterator[Cause]:
             yield required(f"{path}.{field}")
     if column.get("type") not in _COLUMN_TYPES:
         yield not_supported(f"{path}.type", column.get("type"), _COLUMN_TYPES)
-    if isinstance(column.get("priority", 0), bool) or not isinstance(column.get("priority", 0), int):
+    if isinstance(column.get("priority", 0), bool) or not isinstance(
+        column.get("priority", 0), int
+    ):
         yield invalid(f"{path}.priority", column["priority"], "must be a whole number")
     if not isinstance(column.get("description", ""), str):
         yield invalid(f"{path}.description", column["description"], "must be text")
@@ -168,7 +212,13 @@ def _established(definition: Object, before: Object) -> Object:
     spec = definition["spec"]
     now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     conditions = before.get("conditions") or [
-        {"type": "NamesAccepted", "status": "True", "lastTransitionTime": now, "reason": "NoConflicts", "message": "no conflicts found"},
+        {
+            "type": "NamesAccepted",
+            "status": "True",
+            "lastTransitionTime": now,
+            "reason": "NoConflicts",
+            "message": "no conflicts found",
+        },
         {
             "type": "Established",
             "status": "True",
@@ -179,7 +229,11 @@ def _established(definition: Object, before: Object) -> Object:
     ]
     stored = [version["name"] for version in spec["versions"] if version["storage"]]
     kept = [name for name in before.get("storedVersions") or () if name not in stored]
-    return {"acceptedNames": dict(spec["names"]), "conditions": conditions, "storedVersions": kept + stored}
+    return {
+        "acceptedNames": dict(spec["names"]),
+        "conditions": conditions,
+        "storedVersions": kept + stored,
+    }
 
 
 def begin_to_end(definition: Object) -> None:
@@ -198,5 +252,13 @@ def say_terminating(definition: Object, value: str, reason: str, message: str) -
     """Set the condition Terminating, in place."""
     status = definition.setdefault("status", {})
     now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    told = {"type": "Terminating", "status": value, "lastTransitionTime": now, "reason": reason, "message": message}
-    status["conditions"] = [one for one in status.get("conditions") or () if one["type"] != "Terminating"] + [told]
+    told = {
+        "type": "Terminating",
+        "status": value,
+        "lastTransitionTime": now,
+        "reason": reason,
+        "message": message,
+    }
+    status["conditions"] = [
+        one for one in status.get("conditions") or () if one["type"] != "Terminating"
+    ] + [told]

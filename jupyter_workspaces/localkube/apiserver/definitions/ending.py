@@ -59,7 +59,9 @@ class DefinitionEnding:
 
     async def _look_at(self, definition: Object) -> None:
         metadata = definition["metadata"]
-        if not metadata.get("deletionTimestamp") or CLEANUP not in (metadata.get("finalizers") or ()):
+        if not metadata.get("deletionTimestamp") or CLEANUP not in (
+            metadata.get("finalizers") or ()
+        ):
             return
         try:
             await self._end(metadata["name"])
@@ -73,7 +75,12 @@ class DefinitionEnding:
         if row is not None and store.list(name):
             if name not in self._awaited:
                 self._awaited[name] = store.listen(name, self._wake_when_gone)
-                self._say(name, "True", "InstanceDeletionInProgress", "CustomResource deletion is in progress")
+                self._say(
+                    name,
+                    "True",
+                    "InstanceDeletionInProgress",
+                    "CustomResource deletion is in progress",
+                )
             await self._delete_objects(row)
             if store.list(name):
                 return
@@ -87,7 +94,13 @@ class DefinitionEnding:
                 try:
                     self._engine.delete(row, stored.namespace, stored.name)
                 except Refusal as refusal:
-                    log.warning("%s %s/%s stays: %s", row.resource.kind, stored.namespace, stored.name, refusal)
+                    log.warning(
+                        "%s %s/%s stays: %s",
+                        row.resource.kind,
+                        stored.namespace,
+                        stored.name,
+                        refusal,
+                    )
             if number % BREATH == BREATH - 1:
                 await asyncio.sleep(0)
 
@@ -104,5 +117,7 @@ class DefinitionEnding:
 
 
 def _without_cleanup(definition: Object) -> Object:
-    definition["metadata"]["finalizers"] = [held for held in definition["metadata"]["finalizers"] if held != CLEANUP]
+    definition["metadata"]["finalizers"] = [
+        held for held in definition["metadata"]["finalizers"] if held != CLEANUP
+    ]
     return definition

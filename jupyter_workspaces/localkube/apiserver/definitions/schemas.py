@@ -22,16 +22,41 @@ from jupyter_workspaces.kube.schemas.structural import validate
 Object = dict[str, Any]
 
 _TYPES = ["array", "boolean", "integer", "number", "object", "string"]
-_NUMBERS = ("maximum", "minimum", "maxLength", "minLength", "maxItems", "minItems", "maxProperties", "minProperties", "multipleOf")
+_NUMBERS = (
+    "maximum",
+    "minimum",
+    "maxLength",
+    "minLength",
+    "maxItems",
+    "minItems",
+    "maxProperties",
+    "minProperties",
+    "multipleOf",
+)
 _RULE = {
-    **dict.fromkeys(("rule", "message", "messageExpression", "reason", "fieldPath"), (str, type(None))),
+    **dict.fromkeys(
+        ("rule", "message", "messageExpression", "reason", "fieldPath"), (str, type(None))
+    ),
     "optionalOldSelf": (bool, type(None)),
 }
 _DEPTH = 64
 _INT_OR_TEXT, _PRESERVE = "x-kubernetes-int-or-string", "x-kubernetes-preserve-unknown-fields"
-_EMBEDDED, _LIST_TYPE, _MAP_TYPE = "x-kubernetes-embedded-resource", "x-kubernetes-list-type", "x-kubernetes-map-type"
+_EMBEDDED, _LIST_TYPE, _MAP_TYPE = (
+    "x-kubernetes-embedded-resource",
+    "x-kubernetes-list-type",
+    "x-kubernetes-map-type",
+)
 _LIST_KEYS = "x-kubernetes-list-map-keys"
-_ONLY_OUTSIDE = ("additionalProperties", "default", "description", "nullable", "title", "type", _INT_OR_TEXT, _PRESERVE)
+_ONLY_OUTSIDE = (
+    "additionalProperties",
+    "default",
+    "description",
+    "nullable",
+    "title",
+    "type",
+    _INT_OR_TEXT,
+    _PRESERVE,
+)
 """Fields that say what a value is, which the branches of allOf, anyOf, oneOf and not may not."""
 
 _OF_INT_OR_TEXT = [[{"type": "integer"}, {"type": "string"}]]
@@ -42,14 +67,23 @@ def check_schemas(schemas: list[Any], known_rules: frozenset[str]) -> Iterator[C
     shared = all(schema == schemas[0] for schema in schemas)
     size = patterns.Budget(patterns.COMPILING)
     for index, schema in enumerate(schemas[:1] if shared else schemas):
-        path = "spec.validation.openAPIV3Schema" if shared else f"spec.versions[{index}].schema.openAPIV3Schema"
+        path = (
+            "spec.validation.openAPIV3Schema"
+            if shared
+            else f"spec.versions[{index}].schema.openAPIV3Schema"
+        )
         root = schema.get("openAPIV3Schema") if isinstance(schema, dict) else None
         if not isinstance(root, dict):
-            yield required(path if not shared else f"spec.versions[{index}].schema.openAPIV3Schema", "schemas are required")
+            yield required(
+                path if not shared else f"spec.versions[{index}].schema.openAPIV3Schema",
+                "schemas are required",
+            )
             continue
         if root.get("type") != "object":
             yield required(f"{path}.type", "must not be empty at the root: object")
-        found = list(_check_schema(root, path, 0, size)) or list(_check_structure(root, path, root=True))
+        found = list(_check_schema(root, path, 0, size)) or list(
+            _check_structure(root, path, root=True)
+        )
         yield from found or [*checking.check(root, path, known_rules), *_check_defaults(root, path)]
 
 
@@ -57,7 +91,11 @@ def _check_defaults(schema: Object, path: str) -> Iterator[Cause]:
     """What the schema holds against defaults that stand in it. Only of schemas that are sound."""
     if "default" in schema:
         for cause in validate(schema, schema["default"]):
-            yield Cause(cause.reason, cause.message, f"{path}.default" + (f".{cause.field}" if cause.field else ""))
+            yield Cause(
+                cause.reason,
+                cause.message,
+                f"{path}.default" + (f".{cause.field}" if cause.field else ""),
+            )
     for name, child in (schema.get("properties") or {}).items():
         yield from _check_defaults(child, f"{path}.properties[{name}]")
     for field in ("items", "additionalProperties"):
@@ -94,7 +132,10 @@ def _check_structure(schema: Object, path: str, *, root: bool = False) -> Iterat
 def _check_lists(schema: Object, path: str) -> Iterator[Cause]:
     """How lists and objects are merged, where the schema says it."""
     kind, keys = schema.get(_LIST_TYPE), schema.get(_LIST_KEYS) or []
-    for field, wanted, allowed in ((_LIST_TYPE, "array", ["atomic", "map", "set"]), (_MAP_TYPE, "object", ["atomic", "granular"])):
+    for field, wanted, allowed in (
+        (_LIST_TYPE, "array", ["atomic", "map", "set"]),
+        (_MAP_TYPE, "object", ["atomic", "granular"]),
+    ):
         if (value := schema.get(field)) is None:
             continue
         if value not in allowed:
@@ -115,7 +156,9 @@ def _check_keys(schema: Object, keys: list[str], path: str) -> Iterator[Cause]:
     if not keys:
         yield required(f"{path}.{_LIST_KEYS}", "must not be empty for a list of the type map")
     if items.get("type") != "object":
-        yield invalid(f"{path}.items.type", items.get("type"), "must be object in a list of the type map")
+        yield invalid(
+            f"{path}.items.type", items.get("type"), "must be object in a list of the type map"
+        )
         return
     properties, there = items.get("properties") or {}, items.get("required") or ()
     if len(set(keys)) != len(keys) or not set(keys) <= properties.keys():
@@ -123,15 +166,21 @@ def _check_keys(schema: Object, keys: list[str], path: str) -> Iterator[Cause]:
     for key in keys:
         child = properties.get(key)
         if child is not None and child.get("type") in ("array", "object"):
-            yield invalid(f"{path}.items.properties[{key}].type", child["type"], "must be a single value")
+            yield invalid(
+                f"{path}.items.properties[{key}].type", child["type"], "must be a single value"
+            )
         if child is not None and key not in there and child.get("default") is None:
-            yield required(f"{path}.items.properties[{key}].default", "must be given, or the field be required")
+            yield required(
+                f"{path}.items.properties[{key}].default", "must be given, or the field be required"
+            )
 
 
 def _check_branch(schema: Object, path: str) -> Iterator[Cause]:
     for field in _ONLY_OUTSIDE:
         if schema.get(field) not in (None, "", False):
-            yield forbidden(f"{path}.{field}", "must be said outside of allOf, anyOf, oneOf and not")
+            yield forbidden(
+                f"{path}.{field}", "must be said outside of allOf, anyOf, oneOf and not"
+            )
     for at, child in _children(schema, path):
         yield from _check_branch(child, at)
     for field in ("allOf", "anyOf", "oneOf"):
@@ -160,16 +209,22 @@ def _check_schema(schema: Any, path: str, depth: int, size: patterns.Budget) -> 
     if schema.get("$ref"):
         yield forbidden(f"{path}.$ref", "a schema must be whole")
     if schema.get("uniqueItems"):
-        yield forbidden(f"{path}.uniqueItems", f"cannot be kept in bounds; {_LIST_TYPE} set says it")
+        yield forbidden(
+            f"{path}.uniqueItems", f"cannot be kept in bounds; {_LIST_TYPE} set says it"
+        )
     if schema.get("type", "object") not in _TYPES:
         yield not_supported(f"{path}.type", schema["type"], _TYPES)
     for field in _NUMBERS:
-        if field in schema and (isinstance(schema[field], bool) or not isinstance(schema[field], (int, float))):
+        if field in schema and (
+            isinstance(schema[field], bool) or not isinstance(schema[field], (int, float))
+        ):
             yield invalid(f"{path}.{field}", schema[field], "must be a number")
     for field in ("enum", "x-kubernetes-list-map-keys"):
         if field in schema and not isinstance(schema[field], list):
             yield invalid(f"{path}.{field}", schema[field], "must be a list")
-    if not isinstance(schema.get("required", []), list) or not all(isinstance(name, str) for name in schema.get("required", ())):
+    if not isinstance(schema.get("required", []), list) or not all(
+        isinstance(name, str) for name in schema.get("required", ())
+    ):
         yield invalid(f"{path}.required", schema["required"], "must be a list of names")
     if not _are_rules(schema.get(checking.VALIDATIONS, [])):
         raise TypeError(f"{path}.{checking.VALIDATIONS} must be a list of rules")
@@ -192,13 +247,19 @@ def _check_schema(schema: Any, path: str, depth: int, size: patterns.Budget) -> 
         if field in schema:
             yield from _check_schema(schema[field], f"{path}.{field}", depth + 1, size)
     if "additionalProperties" in schema and not isinstance(schema["additionalProperties"], bool):
-        yield from _check_schema(schema["additionalProperties"], f"{path}.additionalProperties", depth + 1, size)
+        yield from _check_schema(
+            schema["additionalProperties"], f"{path}.additionalProperties", depth + 1, size
+        )
 
 
 def _are_rules(rules: Any) -> bool:
     if not isinstance(rules, list):
         return rules is None
-    return all(isinstance(rule, dict) and all(isinstance(rule.get(field), kind) for field, kind in _RULE.items()) for rule in rules)
+    return all(
+        isinstance(rule, dict)
+        and all(isinstance(rule.get(field), kind) for field, kind in _RULE.items())
+        for rule in rules
+    )
 
 
 def _check_pattern(pattern: Any, path: str, size: patterns.Budget) -> Iterator[Cause]:
@@ -211,4 +272,8 @@ def _check_pattern(pattern: Any, path: str, size: patterns.Budget) -> Iterator[C
     except patterns.PatternError as error:
         yield invalid(path, pattern, f"must be a valid regular expression, but isn't: {error}")
     except patterns.TooMuchWork:
-        yield invalid(path, pattern, "must be simpler: the regular expressions of one definition are too large together")
+        yield invalid(
+            path,
+            pattern,
+            "must be simpler: the regular expressions of one definition are too large together",
+        )

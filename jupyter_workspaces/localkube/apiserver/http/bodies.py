@@ -7,7 +7,9 @@ from typing import Any
 
 from jupyter_workspaces.kube import catalog
 from jupyter_workspaces.kube.causes import invalid
-from jupyter_workspaces.localkube.apiserver.objects.known_fields import check_types as check_field_types
+from jupyter_workspaces.localkube.apiserver.objects.known_fields import (
+    check_types as check_field_types,
+)
 from jupyter_workspaces.localkube.apiserver.objects.metadata import check_types
 from jupyter_workspaces.localkube.apiserver.objects.rows import Row
 from jupyter_workspaces.localkube.apiserver.store.store import Stored
@@ -33,7 +35,9 @@ def fitting(row: Row, namespace: str, body: Object) -> Object:
         _say_what_it_is(row, body)
     body.setdefault("kind", row.resource.kind)
     body.setdefault("apiVersion", row.resource.api_version)
-    if (kind is not None and kind != row.resource.kind) or (version is not None and version != row.resource.api_version):
+    if (kind is not None and kind != row.resource.kind) or (
+        version is not None and version != row.resource.api_version
+    ):
         wanted = f"{row.resource.api_version}, Kind={row.resource.kind}"
         raise status.bad_request(
             f"the object provided is unrecognized or does not fit the path: got {version}, Kind={kind}, expected {wanted}"
@@ -47,7 +51,12 @@ def fitting(row: Row, namespace: str, body: Object) -> Object:
             f"the namespace of the provided object does not match the namespace sent on the request ({metadata['namespace']} and {namespace})"
         )
     for field in ("spec", "status"):
-        if field in body and body[field] is not None and not isinstance(body[field], dict) and not row.custom:
+        if (
+            field in body
+            and body[field] is not None
+            and not isinstance(body[field], dict)
+            and not row.custom
+        ):
             raise status.bad_request(f"{field} must be an object")
         if field in body and body[field] is None:
             del body[field]
@@ -58,12 +67,16 @@ def _say_what_it_is(row: Row, body: Object) -> None:
     """Only built-in kinds may leave it to the path. Raises `Refusal` 400, and 422 for another kind of the same API version."""
     for field in ("apiVersion", "kind"):
         if not isinstance(body.get(field), str) or not body[field]:
-            raise status.bad_request(f"the object provided must say its {field}: {row.resource.api_version}, Kind={row.resource.kind}")
+            raise status.bad_request(
+                f"the object provided must say its {field}: {row.resource.api_version}, Kind={row.resource.kind}"
+            )
     if body["apiVersion"] == row.resource.api_version and body["kind"] != row.resource.kind:
         metadata = body.get("metadata")
         name = metadata.get("name") if isinstance(metadata, dict) else ""
         cause = invalid("kind", body["kind"], f"must be {row.resource.kind}")
-        raise status.invalid(replace(row.resource, kind=body["kind"]), name if isinstance(name, str) else "", [cause])
+        raise status.invalid(
+            replace(row.resource, kind=body["kind"]), name if isinstance(name, str) else "", [cause]
+        )
 
 
 def applied(row: Row, namespace: str, name: str, config: Any) -> Object:
@@ -72,13 +85,17 @@ def applied(row: Row, namespace: str, name: str, config: Any) -> Object:
         raise status.bad_request("what is applied must be an object")
     for field in ("apiVersion", "kind"):
         if not isinstance(config.get(field), str) or not config[field]:
-            raise status.bad_request(f"what is applied must say its {field}: expected {row.resource.api_version}, Kind={row.resource.kind}")
+            raise status.bad_request(
+                f"what is applied must say its {field}: expected {row.resource.api_version}, Kind={row.resource.kind}"
+            )
     given = config.get("metadata")
     if isinstance(given, dict) and given.get("managedFields") is not None:
         raise status.bad_request("metadata.managedFields must be nil")
     metadata = fitting(row, namespace, config)
     if metadata.get("name", name) != name:
-        raise status.bad_request(f"the name of the object ({metadata['name']}) does not match the name on the URL ({name})")
+        raise status.bad_request(
+            f"the name of the object ({metadata['name']}) does not match the name on the URL ({name})"
+        )
     metadata["name"] = name
     if row.resource.namespaced:
         metadata["namespace"] = namespace
@@ -99,7 +116,11 @@ def patched(row: Row, stored: Stored, body: Object) -> Object:
         if metadata[field] is None:
             del metadata[field]
     if metadata.get("uid", before["uid"]) != before["uid"]:
-        raise status.invalid(row.resource, stored.name, [invalid("metadata.uid", metadata["uid"], "field is immutable")])
+        raise status.invalid(
+            row.resource,
+            stored.name,
+            [invalid("metadata.uid", metadata["uid"], "field is immutable")],
+        )
     try:
         read(row, stored.namespace, body)
         check_field_types(row, body)

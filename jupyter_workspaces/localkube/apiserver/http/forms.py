@@ -43,7 +43,10 @@ class _Clause:
 
 def asked(request: web.Request) -> Form:
     """What the request prefers of what we have. Raises `Refusal` 406: protobuf alone, other languages, forms that nobody has."""
-    return _chosen(request.headers.get("Accept", ""), request.query.get("watch", "").lower() in ("1", "t", "true"))
+    return _chosen(
+        request.headers.get("Accept", ""),
+        request.query.get("watch", "").lower() in ("1", "t", "true"),
+    )
 
 
 @lru_cache(maxsize=256)
@@ -62,15 +65,28 @@ def _chosen(accept: str, watched: bool) -> Form:
             if form is not None and not (watched and media == YAML):
                 return form
     if some:
-        raise Refusal(406, "NotAcceptable", f"only the following media types are accepted: {_WATCHED if watched else _NAMED}")
-    raise Refusal(406, "NotAcceptable", f"406: Not Acceptable\n\nAvailable representations: {_NAMED}", details={})
+        raise Refusal(
+            406,
+            "NotAcceptable",
+            f"only the following media types are accepted: {_WATCHED if watched else _NAMED}",
+        )
+    raise Refusal(
+        406,
+        "NotAcceptable",
+        f"406: Not Acceptable\n\nAvailable representations: {_NAMED}",
+        details={},
+    )
 
 
 def _form(media: str, parameters: dict[str, str]) -> Form | None:
     """None for a form that nobody has."""
     if (kind := parameters.get("as")) is None:
         return Form(media)
-    known = kind in (TABLE, PARTIAL, PARTIAL_LIST) and parameters.get("g") == META and parameters.get("v") in _VERSIONS
+    known = (
+        kind in (TABLE, PARTIAL, PARTIAL_LIST)
+        and parameters.get("g") == META
+        and parameters.get("v") in _VERSIONS
+    )
     return Form(media, kind, parameters["v"]) if known else None
 
 
@@ -78,7 +94,10 @@ def _clauses(accept: str) -> Iterator[_Clause]:
     """The parts of an Accept header (RFC 9110 §12.5.1); what cannot be read is left out."""
     for part in accept.split(","):
         media, *given = (piece.strip() for piece in part.split(";"))
-        parameters = {key.strip().lower(): value.strip().strip('"') for key, _, value in (piece.partition("=") for piece in given)}
+        parameters = {
+            key.strip().lower(): value.strip().strip('"')
+            for key, _, value in (piece.partition("=") for piece in given)
+        }
         try:
             quality = float(parameters.pop("q", "1"))
         except ValueError:
@@ -97,8 +116,16 @@ def include(request: web.Request) -> str:
 
 
 def not_a_list(form: Form, kind: str) -> Refusal:
-    return Refusal(406, "NotAcceptable", f"you requested {form.kind}, but the requested object is not a list ({kind})")
+    return Refusal(
+        406,
+        "NotAcceptable",
+        f"you requested {form.kind}, but the requested object is not a list ({kind})",
+    )
 
 
 def a_list(form: Form, kind: str) -> Refusal:
-    return Refusal(406, "NotAcceptable", f"you requested {form.kind}, but the requested object is a list ({kind})")
+    return Refusal(
+        406,
+        "NotAcceptable",
+        f"you requested {form.kind}, but the requested object is a list ({kind})",
+    )

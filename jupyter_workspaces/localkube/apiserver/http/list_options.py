@@ -40,11 +40,20 @@ class WatchOptions:
 def of_list(query: Mapping[str, str]) -> ListOptions:
     """Raises `Refusal` 400 for what is no number, 422 for what does not go together."""
     _check(query, watches=False)
-    revision, limit, token = requests.number(query, "resourceVersion"), _limit(query), query.get("continue", "")
+    revision, limit, token = (
+        requests.number(query, "resourceVersion"),
+        _limit(query),
+        query.get("continue", ""),
+    )
     if token and revision:
         raise status.bad_request("specifying resource version is not allowed when using continue")
     match = query.get("resourceVersionMatch", "")
-    return ListOptions(revision, bool(revision) and (match == EXACT or (limit is not None and not match)), limit, token)
+    return ListOptions(
+        revision,
+        bool(revision) and (match == EXACT or (limit is not None and not match)),
+        limit,
+        token,
+    )
 
 
 def of_watch(query: Mapping[str, str]) -> WatchOptions:
@@ -64,13 +73,19 @@ def _check(query: Mapping[str, str], *, watches: bool) -> None:
 
 
 def _causes(query: Mapping[str, str], *, watches: bool) -> Iterator[Cause]:
-    match, revision, token = (query.get(name, "") for name in ("resourceVersionMatch", "resourceVersion", "continue"))
+    match, revision, token = (
+        query.get(name, "") for name in ("resourceVersionMatch", "resourceVersion", "continue")
+    )
     initial = "sendInitialEvents" in query
-    if watches and token and not match and revision in ("", "0"):  # Kubernetes reads such a watch as one of initial events
+    if (
+        watches and token and not match and revision in ("", "0")
+    ):  # Kubernetes reads such a watch as one of initial events
         yield forbidden("resourceVersionMatch", "may not be set together with continue")
     if match and not initial:
         if watches:
-            yield forbidden("resourceVersionMatch", "may not be set for a watch without sendInitialEvents")
+            yield forbidden(
+                "resourceVersionMatch", "may not be set for a watch without sendInitialEvents"
+            )
         if not revision:
             yield forbidden("resourceVersionMatch", "may not be set without resourceVersion")
     if match and token:
@@ -82,7 +97,9 @@ def _causes(query: Mapping[str, str], *, watches: bool) -> Iterator[Cause]:
     if initial and not watches:
         yield forbidden("sendInitialEvents", "may not be set for a list")
     elif initial and not match:
-        yield forbidden("resourceVersionMatch", "sendInitialEvents needs resourceVersionMatch=NotOlderThan")
+        yield forbidden(
+            "resourceVersionMatch", "sendInitialEvents needs resourceVersionMatch=NotOlderThan"
+        )
     elif initial and match == EXACT:
         yield not_supported("resourceVersionMatch", match, [NOT_OLDER])
 
@@ -90,4 +107,8 @@ def _causes(query: Mapping[str, str], *, watches: bool) -> Iterator[Cause]:
 def _limit(query: Mapping[str, str]) -> int | None:
     """A limit below one is none."""
     text = query.get("limit", "")
-    return None if text.startswith("-") and text[1:].isdigit() else requests.number(query, "limit") or None
+    return (
+        None
+        if text.startswith("-") and text[1:].isdigit()
+        else requests.number(query, "limit") or None
+    )

@@ -44,7 +44,11 @@ def decode(data: bytes, bounds: Bounds) -> Object:
     about = {number: _text(value) for number, value in _fields(_bytes(envelope.get(1, b"")))}
     api_version, kind = about.get(1, ""), about.get(2, "")
     group, _, version = api_version.rpartition("/")
-    structure = structures.of("", "v1", kind) if kind == _EVERY_GROUP else structures.of(group, version, kind)
+    structure = (
+        structures.of("", "v1", kind)
+        if kind == _EVERY_GROUP
+        else structures.of(group, version, kind)
+    )
     if structure is None:
         raise UnknownKind(kind)
     found = _Reading(bounds).message(structure, _bytes(envelope.get(2, b"")))
@@ -114,18 +118,29 @@ class _Reading:
         if kind == "items":
             return [_text(value) for number, value in self.fields(data) if number == 1]
         if kind == "schemaOrArray":
-            schemas = [(number, self.message(_SCHEMA, _bytes(value))) for number, value in self.fields(data)]
-            return next((schema for number, schema in schemas if number == 1), [schema for _, schema in schemas])
+            schemas = [
+                (number, self.message(_SCHEMA, _bytes(value)))
+                for number, value in self.fields(data)
+            ]
+            return next(
+                (schema for number, schema in schemas if number == 1),
+                [schema for _, schema in schemas],
+            )
         if kind == "schemaOrTexts":
             held = list(self.fields(data))
             texts = [_text(value) for number, value in held if number == 2]
-            return next((self.message(_SCHEMA, _bytes(value)) for number, value in held if number == 1), texts)
+            return next(
+                (self.message(_SCHEMA, _bytes(value)) for number, value in held if number == 1),
+                texts,
+            )
         return self.message(kind, data)
 
 
 def _is_left_out(field: Field, value: Any) -> bool:
     """Go writes empty values out; in JSON those that are no pointers are left out."""
-    return value is None or (not field.pointer and value in ("", 0, False) and not isinstance(value, float))
+    return value is None or (
+        not field.pointer and value in ("", 0, False) and not isinstance(value, float)
+    )
 
 
 def _int_or_string(reading: _Reading, held: dict[int, int | bytes]) -> int | str:
@@ -160,7 +175,11 @@ def _schema_or_bool(reading: _Reading, held: dict[int, int | bytes]) -> Any:
     return reading.message(_SCHEMA, _bytes(held[2])) if 2 in held else bool(_int(held.get(1, 0)))
 
 
-_NUMBERS: dict[str, Callable[[int], Any]] = {"int32": lambda value: _signed(value), "int64": lambda value: _signed(value), "bool": bool}
+_NUMBERS: dict[str, Callable[[int], Any]] = {
+    "int32": lambda value: _signed(value),
+    "int64": lambda value: _signed(value),
+    "bool": bool,
+}
 _TEXTS: dict[str, Callable[[bytes], Any]] = {
     "string": lambda data: data.decode(),
     "bytes": lambda data: base64.b64encode(data).decode(),

@@ -26,7 +26,9 @@ _MOST_WARNING_LETTERS = 4096
 _LONGEST_WARNING = 256
 
 
-def answer(document: Object, code: int = 200, warnings: Iterable[str] = (), media: str = JSON) -> web.Response:
+def answer(
+    document: Object, code: int = 200, warnings: Iterable[str] = (), media: str = JSON
+) -> web.Response:
     body = yaml_text.dump(document).encode() if media == YAML else msgspec.json.encode(document)
     response = web.Response(body=body, status=code, content_type=media)
     for warning in _few(warnings):
@@ -67,7 +69,9 @@ def written(request: web.Request, row: Row, outcome: Written, warnings: list[str
     """What a create or change made of an object. Raises `Refusal` 406."""
     form = forms.asked(request)
     document = _shaped(request, row, outcome.object, form)
-    return answer(document, 201 if outcome.created else 200, warnings + outcome.warnings, form.media)
+    return answer(
+        document, 201 if outcome.created else 200, warnings + outcome.warnings, form.media
+    )
 
 
 def _shaped(request: web.Request, row: Row, obj: Object, form: Form) -> Object:
@@ -82,11 +86,15 @@ def _shaped(request: web.Request, row: Row, obj: Object, form: Form) -> Object:
     return obj
 
 
-def listed(request: web.Request, row: Row, objects: list[Object], metadata: Object, form: Form) -> web.Response:
+def listed(
+    request: web.Request, row: Row, objects: list[Object], metadata: Object, form: Form
+) -> web.Response:
     """A list in another form than plain JSON. Raises `Refusal` 406."""
     match form.kind:
         case forms.TABLE:
-            document = tables.table(row, objects, metadata, forms.include(request), version=form.version)
+            document = tables.table(
+                row, objects, metadata, forms.include(request), version=form.version
+            )
         case forms.PARTIAL_LIST:
             document = tables.partial_list(objects, metadata, form.version)
         case forms.PARTIAL:
@@ -103,11 +111,14 @@ def tagged(request: web.Request, document: Object, media: str) -> web.Response:
     if request.headers.get("If-None-Match") == tag:
         return web.Response(status=304, headers={"ETag": tag})
     return web.Response(
-        body=msgspec.json.encode(document), headers={"ETag": tag, "Content-Type": media, "Vary": "Accept", "Cache-Control": "public"}
+        body=msgspec.json.encode(document),
+        headers={"ETag": tag, "Content-Type": media, "Vary": "Accept", "Cache-Control": "public"},
     )
 
 
-def document(request: web.Request, body: bytes, content_hash: str, media: str = JSON) -> web.Response:
+def document(
+    request: web.Request, body: bytes, content_hash: str, media: str = JSON
+) -> web.Response:
     """A document of OpenAPI, 304 to those who have it."""
     tag = f'"{content_hash}"'
     headers = {"ETag": tag, "Vary": "Accept"}
@@ -118,4 +129,8 @@ def document(request: web.Request, body: bytes, content_hash: str, media: str = 
 
 def _printable(text: str) -> str:
     """Text that can stand between quotation marks in a header (RFC 7234 §5.5)."""
-    return "".join(letter if letter.isprintable() else " " for letter in text).replace("\\", "\\\\").replace('"', '\\"')
+    return (
+        "".join(letter if letter.isprintable() else " " for letter in text)
+        .replace("\\", "\\\\")
+        .replace('"', '\\"')
+    )

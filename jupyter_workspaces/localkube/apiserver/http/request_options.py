@@ -28,24 +28,38 @@ _POLICIES = ["Foreground", "Background", "Orphan"]
 _VALIDATIONS = ["", "Ignore", "Strict", "Warn"]
 _KINDS = {
     method: Resource("meta.k8s.io", "v1", "", kind)
-    for method, kind in (("POST", "CreateOptions"), ("PUT", "UpdateOptions"), ("PATCH", "PatchOptions"), ("DELETE", "DeleteOptions"))
+    for method, kind in (
+        ("POST", "CreateOptions"),
+        ("PUT", "UpdateOptions"),
+        ("PATCH", "PatchOptions"),
+        ("DELETE", "DeleteOptions"),
+    )
 }
 
 
 def of_write(request: web.Request) -> WriteOptions:
     """How a create, update or patch is meant. Raises `Refusal` 422."""
     query = request.query
-    applies = request.method == "PATCH" and requests.media_type(request.headers.get("Content-Type")) == patches.APPLY
+    applies = (
+        request.method == "PATCH"
+        and requests.media_type(request.headers.get("Content-Type")) == patches.APPLY
+    )
     given, validation = query.get("fieldManager", ""), query.get("fieldValidation", "")
     causes = [
         *_manager_causes(request.method, applies, given, "force" in query),
         *_dry_run_causes(query.getall("dryRun", [])),
-        *([not_supported("fieldValidation", validation, _VALIDATIONS)] if validation not in _VALIDATIONS else []),
+        *(
+            [not_supported("fieldValidation", validation, _VALIDATIONS)]
+            if validation not in _VALIDATIONS
+            else []
+        ),
     ]
     if causes:
         raise status.invalid(_KINDS[request.method], "", causes)
     manager = name_of(given, request.headers.get("User-Agent"))
-    return WriteOptions("dryRun" in query, validation or "Warn", manager, _flag(query, "force") is True)
+    return WriteOptions(
+        "dryRun" in query, validation or "Warn", manager, _flag(query, "force") is True
+    )
 
 
 def of_deletion(query: Mapping[str, str], data: bytes, content_type: str | None) -> DeleteOptions:
@@ -54,7 +68,11 @@ def of_deletion(query: Mapping[str, str], data: bytes, content_type: str | None)
     if given.get("kind", "DeleteOptions") != "DeleteOptions":
         raise status.bad_request(f"the body must be DeleteOptions, not a {given['kind']}")
     preconditions = given.get("preconditions") or {}
-    dry, policy, orphan = given.get("dryRun") or [], given.get("propagationPolicy"), given.get("orphanDependents")
+    dry, policy, orphan = (
+        given.get("dryRun") or [],
+        given.get("propagationPolicy"),
+        given.get("orphanDependents"),
+    )
     if not isinstance(preconditions, dict) or not isinstance(dry, list):
         raise status.bad_request("preconditions must be an object and dryRun a list")
     texts = (policy, preconditions.get("uid"), preconditions.get("resourceVersion"))
@@ -62,7 +80,9 @@ def of_deletion(query: Mapping[str, str], data: bytes, content_type: str | None)
         raise status.bad_request("propagationPolicy and preconditions are told by texts")
     causes = list(_dry_run_causes(dry))
     if policy is not None and isinstance(orphan, bool):
-        causes.append(invalid("propagationPolicy", policy, "cannot be set together with orphanDependents"))
+        causes.append(
+            invalid("propagationPolicy", policy, "cannot be set together with orphanDependents")
+        )
     elif policy is not None and policy not in _POLICIES:
         causes.append(not_supported("propagationPolicy", policy, _POLICIES))
     if causes:
@@ -70,11 +90,15 @@ def of_deletion(query: Mapping[str, str], data: bytes, content_type: str | None)
     if isinstance(orphan, bool):
         policy = "Orphan" if orphan else "Background"
     seconds = _seconds(given.get("gracePeriodSeconds"))
-    return DeleteOptions(seconds, policy, preconditions.get("uid"), preconditions.get("resourceVersion"), bool(dry))
+    return DeleteOptions(
+        seconds, policy, preconditions.get("uid"), preconditions.get("resourceVersion"), bool(dry)
+    )
 
 
 def _of_query(query: Mapping[str, str]) -> Object:
-    found: Object = {name: query[name] for name in ("gracePeriodSeconds", "propagationPolicy") if name in query}
+    found: Object = {
+        name: query[name] for name in ("gracePeriodSeconds", "propagationPolicy") if name in query
+    }
     if "dryRun" in query:
         found["dryRun"] = [query["dryRun"]]
     if (orphan := _flag(query, "orphanDependents")) is not None:
@@ -107,7 +131,17 @@ def _manager_causes(method: str, applies: bool, manager: str, force: bool) -> It
     if method == "PATCH" and not applies and force:
         yield forbidden("force", "may not be specified for non-apply patch")
     if len(manager.encode()) > LONGEST_MANAGER:
-        yield Cause("FieldValueTooLong", f"Too long: may not be more than {LONGEST_MANAGER} bytes", "fieldManager")
-    strange = next((index for index, letter in enumerate(manager) if not letter.isprintable()), None)
+        yield Cause(
+            "FieldValueTooLong",
+            f"Too long: may not be more than {LONGEST_MANAGER} bytes",
+            "fieldManager",
+        )
+    strange = next(
+        (index for index, letter in enumerate(manager) if not letter.isprintable()), None
+    )
     if strange is not None:
-        yield invalid("fieldManager", manager, f"invalid character U+{ord(manager[strange]):04X} (at position {strange})")
+        yield invalid(
+            "fieldManager",
+            manager,
+            f"invalid character U+{ord(manager[strange]):04X} (at position {strange})",
+        )

@@ -48,11 +48,22 @@ def target(parts: list[str]) -> Target | None:
     else:
         group, version, rest = parts[1], parts[2], parts[3:]
     namespace = None
-    if len(rest) >= 3 and rest[0] == "namespaces" and not (group == "" and len(rest) == 3 and rest[2] in ("status", "finalize")):
+    if (
+        len(rest) >= 3
+        and rest[0] == "namespaces"
+        and not (group == "" and len(rest) == 3 and rest[2] in ("status", "finalize"))
+    ):
         namespace, rest = rest[1], rest[2:]
     if not rest or len(rest) > 3 or not all(rest):
         return None
-    return Target(group, version, rest[0], namespace, rest[1] if len(rest) > 1 else None, rest[2] if len(rest) > 2 else None)
+    return Target(
+        group,
+        version,
+        rest[0],
+        namespace,
+        rest[1] if len(rest) > 1 else None,
+        rest[2] if len(rest) > 2 else None,
+    )
 
 
 def media_type(header: str | None) -> str:
@@ -90,7 +101,12 @@ async def read(data: bytes, content_type: str | None) -> Object:
 def patch(data: bytes, content_type: str | None, row: Row) -> Callable[[Object], Object]:
     """The change that a patch asks for, as a function of the object. Raises `Refusal` 415 for another form, 400 for what is no patch."""
     media = media_type(content_type)
-    accepted = [patches.JSON, patches.MERGE, *([] if row.custom else [patches.STRATEGIC]), patches.APPLY]
+    accepted = [
+        patches.JSON,
+        patches.MERGE,
+        *([] if row.custom else [patches.STRATEGIC]),
+        patches.APPLY,
+    ]
     if media not in accepted[:-1]:
         raise status.unsupported_patch(accepted, detailed=media != patches.STRATEGIC)
     try:
@@ -136,7 +152,10 @@ def _yaml(data: bytes) -> Any:
 def duplicates(data: bytes) -> list[str]:
     """Fields that stand twice in one object of a JSON body, by their paths, for strict validation."""
     try:
-        return [f'duplicate field "{path}"' for path in _repeated(json.loads(data, object_pairs_hook=_Pairs), "")]
+        return [
+            f'duplicate field "{path}"'
+            for path in _repeated(json.loads(data, object_pairs_hook=_Pairs), "")
+        ]
     except (ValueError, RecursionError):
         return []
 

@@ -71,7 +71,9 @@ class Rest:
             raise status.method_not_allowed()
         match method:
             case "GET" | "HEAD":
-                return replies.one(request, row, self._engine.get(row, _namespace(row, target), target.name))
+                return replies.one(
+                    request, row, self._engine.get(row, _namespace(row, target), target.name)
+                )
             case "PUT" | "PATCH":
                 return await self._change(request, row, target, None)
             case "DELETE":
@@ -86,9 +88,13 @@ class Rest:
         data = await request.read()
         body = await requests.read(data, request.headers.get("Content-Type"))
         warnings = await _repeated(request, data, options)
-        return replies.written(request, row, self._engine.create(row, namespace, body, options), warnings)
+        return replies.written(
+            request, row, self._engine.create(row, namespace, body, options), warnings
+        )
 
-    async def _change(self, request: web.Request, row: Row, target: Target, subresource: str | None) -> web.Response:
+    async def _change(
+        self, request: web.Request, row: Row, target: Target, subresource: str | None
+    ) -> web.Response:
         namespace, name = _namespace(row, target), target.name or ""
         media = request.headers.get("Content-Type")
         if request.method not in ("PUT", "PATCH"):
@@ -98,22 +104,38 @@ class Rest:
         if request.method == "PUT":
             body = await requests.read(data, media)
             warnings = await _repeated(request, data, options)
-            return replies.written(request, row, self._engine.update(row, namespace, name, body, subresource, options), warnings)
+            return replies.written(
+                request,
+                row,
+                self._engine.update(row, namespace, name, body, subresource, options),
+                warnings,
+            )
         if requests.media_type(media) == patches.APPLY:
-            outcome = self._engine.apply(row, namespace, name, await aside(data, requests.applied), subresource, options)
+            outcome = self._engine.apply(
+                row, namespace, name, await aside(data, requests.applied), subresource, options
+            )
             return replies.written(request, row, outcome, [])
         change = requests.patch(data, media, row)
-        return replies.written(request, row, self._engine.patch(row, namespace, name, change, subresource, options), [])
+        return replies.written(
+            request, row, self._engine.patch(row, namespace, name, change, subresource, options), []
+        )
 
     async def _delete(self, request: web.Request, row: Row, target: Target) -> web.Response:
         namespace, name = _namespace(row, target), target.name or ""
-        options = request_options.of_deletion(request.query, await request.read(), request.headers.get("Content-Type"))
+        options = request_options.of_deletion(
+            request.query, await request.read(), request.headers.get("Content-Type")
+        )
         outcome = self._engine.delete(row, namespace, name, options)
         if outcome.removed and not row.strategy.returns_deleted:
-            return replies.answer(status.success(row.resource, name, outcome.object["metadata"]["uid"]), warnings=outcome.warnings)
+            return replies.answer(
+                status.success(row.resource, name, outcome.object["metadata"]["uid"]),
+                warnings=outcome.warnings,
+            )
         return replies.answer(outcome.object, warnings=outcome.warnings)
 
-    async def _subresource(self, request: web.Request, row: Row, target: Target) -> web.StreamResponse:
+    async def _subresource(
+        self, request: web.Request, row: Row, target: Target
+    ) -> web.StreamResponse:
         namespace, name = _namespace(row, target), target.name or ""
         match target.subresource, request.method:
             case "status", "GET" | "HEAD":
@@ -129,18 +151,26 @@ class Rest:
             case subresource, "GET" | "POST" if subresource in CONNECTIONS:
                 return await self.pods.connect(request, row, namespace, name, subresource)
             case "finalize", "PUT":
-                return replies.answer(self._engine.finalize_namespace(name, await _body(request)).object)
+                return replies.answer(
+                    self._engine.finalize_namespace(name, await _body(request)).object
+                )
             case "eviction", "POST":
-                return replies.answer(await eviction.evict(request, self._engine, row, namespace, name), 201)
+                return replies.answer(
+                    await eviction.evict(request, self._engine, row, namespace, name), 201
+                )
             case "binding", "POST":
                 return self._bind(row, namespace, name, await _body(request))
         raise status.method_not_allowed()
 
-    async def _scale(self, request: web.Request, row: Row, namespace: str, name: str) -> web.Response:
+    async def _scale(
+        self, request: web.Request, row: Row, namespace: str, name: str
+    ) -> web.Response:
         options = request_options.of_write(request)
         data, media = await request.read(), request.headers.get("Content-Type")
         if request.method == "PATCH" and requests.media_type(media) == patches.APPLY:
-            outcome = scale.apply(self._engine, row, namespace, name, await aside(data, requests.applied), options)
+            outcome = scale.apply(
+                self._engine, row, namespace, name, await aside(data, requests.applied), options
+            )
             return replies.answer(outcome.object, warnings=outcome.warnings)
         if request.method == "PATCH":
             stored = self._engine.get(row, namespace, name)
@@ -157,15 +187,38 @@ class Rest:
             raise status.bad_request("target.name must name a node")
         pod = self._engine.get(row, namespace, name).decode()
         if pod["spec"].get("nodeName"):
-            raise status.conflict(row.resource, name, f"pod {name} is already assigned to node {pod['spec']['nodeName']}")
-        self._engine.patch(row, namespace, name, lambda held: patches.merge(held, {"spec": {"nodeName": node}}), options=UNMANAGED)
-        return replies.answer({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}, 201)
+            raise status.conflict(
+                row.resource,
+                name,
+                f"pod {name} is already assigned to node {pod['spec']['nodeName']}",
+            )
+        self._engine.patch(
+            row,
+            namespace,
+            name,
+            lambda held: patches.merge(held, {"spec": {"nodeName": node}}),
+            options=UNMANAGED,
+        )
+        return replies.answer(
+            {
+                "kind": "Status",
+                "apiVersion": "v1",
+                "metadata": {},
+                "status": "Success",
+                "code": 201,
+            },
+            201,
+        )
 
     # Collections
 
-    async def _collection(self, request: web.Request, row: Row, target: Target) -> web.StreamResponse:
+    async def _collection(
+        self, request: web.Request, row: Row, target: Target
+    ) -> web.StreamResponse:
         query = request.query
-        predicate = selectors.both(query.get("labelSelector"), query.get("fieldSelector"), row.resource.plural)
+        predicate = selectors.both(
+            query.get("labelSelector"), query.get("fieldSelector"), row.resource.plural
+        )
         if requests.flag(query, "watch"):
             return await self.streams.watch(request, self._engine, row, target, predicate)
         collection = f"{row.name}/{target.namespace or ''}?{query.get('labelSelector', '')}&{query.get('fieldSelector', '')}"
@@ -186,7 +239,9 @@ class Rest:
                 metadata["remainingItemCount"] = page.remaining
         return await _list(request, row, page, metadata)
 
-    def _state(self, row: Row, namespace: str | None, options: ListOptions) -> tuple[list[Stored], int]:
+    def _state(
+        self, row: Row, namespace: str | None, options: ListOptions
+    ) -> tuple[list[Stored], int]:
         """All objects as new or as old as asked, and their revision. Raises `Refusal`: 410 for what is forgotten, 504 for what is not yet."""
         store = self._engine.store
         if options.revision is not None and options.revision > store.revision:
@@ -198,32 +253,62 @@ class Rest:
             raise status.gone(options.revision, store.oldest)
         return list(found), options.revision
 
-    async def _delete_collection(self, request: web.Request, row: Row, target: Target) -> web.StreamResponse:
-        options = request_options.of_deletion(request.query, await request.read(), request.headers.get("Content-Type"))
+    async def _delete_collection(
+        self, request: web.Request, row: Row, target: Target
+    ) -> web.StreamResponse:
+        options = request_options.of_deletion(
+            request.query, await request.read(), request.headers.get("Content-Type")
+        )
         namespace = _namespace(row, target) if row.resource.namespaced else None
-        predicate = selectors.both(request.query.get("labelSelector"), request.query.get("fieldSelector"), row.resource.plural)
-        items = [stored for stored in self._engine.store.list(row.name, namespace) if predicate is None or predicate(stored)]
+        predicate = selectors.both(
+            request.query.get("labelSelector"),
+            request.query.get("fieldSelector"),
+            row.resource.plural,
+        )
+        items = [
+            stored
+            for stored in self._engine.store.list(row.name, namespace)
+            if predicate is None or predicate(stored)
+        ]
         for number, stored in enumerate(items):
             if self._engine.store.get(row.name, stored.namespace, stored.name) is not None:
                 self._engine.delete(row, stored.namespace, stored.name, options)
             if number % 100 == 99:
                 await asyncio.sleep(0)
-        metadata = {"resourceVersion": str(self._engine.store.revision), **({"continue": ""} if row.custom else {})}
-        return await _list(request, row, Page(items, self._engine.store.revision, None, 0), metadata)
+        metadata = {
+            "resourceVersion": str(self._engine.store.revision),
+            **({"continue": ""} if row.custom else {}),
+        }
+        return await _list(
+            request, row, Page(items, self._engine.store.revision, None, 0), metadata
+        )
 
 
 async def _list(request: web.Request, row: Row, page: Page, metadata: Object) -> web.StreamResponse:
     form = forms.asked(request)
     if form != Form():
-        return replies.listed(request, row, [row.decode(stored) for stored in page.items], metadata, form)
-    head = msgspec.json.encode({"kind": f"{row.resource.kind}List", "apiVersion": row.resource.api_version, "metadata": metadata})
+        return replies.listed(
+            request, row, [row.decode(stored) for stored in page.items], metadata, form
+        )
+    head = msgspec.json.encode(
+        {
+            "kind": f"{row.resource.kind}List",
+            "apiVersion": row.resource.api_version,
+            "metadata": metadata,
+        }
+    )
     head = head[:-1] + b',"items":['
     if len(page.items) <= FLUSH_OBJECTS:
-        return web.Response(body=head + b",".join([row.item(stored) for stored in page.items]) + b"]}", content_type=forms.JSON)
+        return web.Response(
+            body=head + b",".join([row.item(stored) for stored in page.items]) + b"]}",
+            content_type=forms.JSON,
+        )
     response = web.StreamResponse(headers={"Content-Type": forms.JSON})
     await response.prepare(request)
     for start in range(0, len(page.items), FLUSH_OBJECTS):
-        chunk = b",".join([row.item(stored) for stored in page.items[start : start + FLUSH_OBJECTS]])
+        chunk = b",".join(
+            [row.item(stored) for stored in page.items[start : start + FLUSH_OBJECTS]]
+        )
         await response.write((head if start == 0 else b",") + chunk)
         await asyncio.sleep(0)  # others want their turn between two pieces of a long list
     await response.write(b"]}")
@@ -233,7 +318,11 @@ async def _list(request: web.Request, row: Row, page: Page, metadata: Object) ->
 
 def _namespace(row: Row, target: Target) -> str:
     if row.resource.namespaced and target.namespace is None:
-        raise status.method_not_allowed() if target.name is None and not row.custom else status.page_not_found()
+        raise (
+            status.method_not_allowed()
+            if target.name is None and not row.custom
+            else status.page_not_found()
+        )
     return target.namespace or ""
 
 

@@ -68,7 +68,10 @@ _HEALTH = ("/healthz", "/livez", "/readyz")
 _APPLY = "application/apply-patch+"
 _OPENAPI_V2 = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 _OPENAPI_V2_ASKED = "com.github.proto-openapi.spec.v2"
-_AGGREGATED = re.compile(r"application/json;\s*g=apidiscovery\.k8s\.io;\s*v=(v2|v2beta1);\s*as=APIGroupDiscoveryList", re.IGNORECASE)
+_AGGREGATED = re.compile(
+    r"application/json;\s*g=apidiscovery\.k8s\.io;\s*v=(v2|v2beta1);\s*as=APIGroupDiscoveryList",
+    re.IGNORECASE,
+)
 
 
 class ApiServer:
@@ -144,12 +147,29 @@ class ApiServer:
         application.router.add_route("*", "/{path:.*}", self._handle)
         application.on_response_prepare.append(_keep_from_caches)
         self._runner = web.AppRunner(
-            application, access_log=None, handle_signals=False, handler_cancellation=True, shutdown_timeout=STOP_SECONDS
+            application,
+            access_log=None,
+            handle_signals=False,
+            handler_cancellation=True,
+            shutdown_timeout=STOP_SECONDS,
         )
         await self._runner.setup()
         # Without decompression, which would come before authentication; Kubernetes takes no compressed bodies either.
-        lines = {"max_line_size": HEADER_BYTES, "max_field_size": HEADER_BYTES, "auto_decompress": False}
-        site = BoundedSite(self._runner, host, port, limits, name="The API server", ssl_context=ssl_context, lost=lost, **lines)
+        lines = {
+            "max_line_size": HEADER_BYTES,
+            "max_field_size": HEADER_BYTES,
+            "auto_decompress": False,
+        }
+        site = BoundedSite(
+            self._runner,
+            host,
+            port,
+            limits,
+            name="The API server",
+            ssl_context=ssl_context,
+            lost=lost,
+            **lines,
+        )
         await site.start()
         self._tasks.start("end of definitions", DefinitionEnding(self.engine).run)
         bound: int = self._runner.addresses[0][1]
@@ -170,14 +190,20 @@ class ApiServer:
         if row is None:
             raise status.bad_request(f"no kind {manifest['kind']} in {manifest['apiVersion']}")
         body = msgspec.json.decode(msgspec.json.encode(manifest), type=dict[str, Any])
-        namespace = body.get("metadata", {}).get("namespace", "default") if row.resource.namespaced else ""
+        namespace = (
+            body.get("metadata", {}).get("namespace", "default") if row.resource.namespaced else ""
+        )
         name = body["metadata"]["name"]
         if self.engine.store.get(row.name, namespace, name) is None:
             return self.engine.create(row, namespace, body).object
         if row.resource == catalog.CUSTOM_RESOURCE_DEFINITIONS:
             # What a newer schema no longer has must go, which a merge would keep.
-            return self.engine.patch(row, namespace, name, lambda held: patches.merge(held | {"spec": {}}, body)).object
-        return self.engine.patch(row, namespace, name, lambda held: patches.merge(held, body)).object
+            return self.engine.patch(
+                row, namespace, name, lambda held: patches.merge(held | {"spec": {}}, body)
+            ).object
+        return self.engine.patch(
+            row, namespace, name, lambda held: patches.merge(held, body)
+        ).object
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         try:
@@ -188,7 +214,9 @@ class ApiServer:
             refused = status.too_large(requests.BODY_LIMIT)
         except RecursionError:
             refused = status.bad_request("the body is nested too deeply")
-        except Exception:  # the edge of a request: a fault of ours is told as a Status, and the traceback kept
+        except (
+            Exception
+        ):  # the edge of a request: a fault of ours is told as a Status, and the traceback kept
             log.exception("%s %s failed", request.method, request.rel_url.raw_path)
             refused = status.internal()
         return replies.refused(refused)
@@ -201,14 +229,19 @@ class ApiServer:
         if "Authorization" in request.headers:
             self._who(request)
             return web.Response(status=500, text=problem)
-        return web.Response(status=500, text="[-]parts failed: reason withheld\nreadyz check failed\n")
+        return web.Response(
+            status=500, text="[-]parts failed: reason withheld\nreadyz check failed\n"
+        )
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         path = request.rel_url.raw_path
         if path.rstrip("/") in _HEALTH:
             return self._health(request, path)
         user = self._who(request)
-        if request.headers.get("Content-Encoding", "identity").strip().lower() not in ("identity", ""):
+        if request.headers.get("Content-Encoding", "identity").strip().lower() not in (
+            "identity",
+            "",
+        ):
             raise status.unsupported_encoding()
         parts = _segments(path)
         if (parts[0] == "api" and len(parts) >= 3) or (parts[0] == "apis" and len(parts) >= 4):
@@ -227,7 +260,9 @@ class ApiServer:
         asking.set(user)
         return user
 
-    async def _resource(self, request: web.Request, user: User, parts: list[str]) -> web.StreamResponse:
+    async def _resource(
+        self, request: web.Request, user: User, parts: list[str]
+    ) -> web.StreamResponse:
         target = requests.target(parts)
         if target is None:
             raise status.page_not_found()
@@ -250,33 +285,49 @@ class ApiServer:
         """Whether it asks for `create` besides its own verb: a server-side apply of what is not there yet, a WebSocket into a pod."""
         if request.method == "PATCH" and target.subresource is None:
             applies = requests.media_type(request.headers.get("Content-Type")).startswith(_APPLY)
-            return applies and self.engine.store.get(row.name, target.namespace or "", target.name or "") is None
+            return (
+                applies
+                and self.engine.store.get(row.name, target.namespace or "", target.name or "")
+                is None
+            )
         into_pod = row.resource == catalog.PODS and target.subresource in CONNECTIONS
         return into_pod and request.headers.get("Upgrade", "").lower() == "websocket"
 
     def _nothing_there(self, target: Target) -> web.Response:
         """404: a `Status` in a built-in group that has no such resource, else what serves no API at all."""
-        if any(row.resource.group == target.group and not row.custom for row in self.engine.registry):
+        if any(
+            row.resource.group == target.group and not row.custom for row in self.engine.registry
+        ):
             raise status.page_not_found()
         return _no_page()
 
-    async def _review(self, request: web.Request, user: User, row: Row, target: Target) -> web.StreamResponse:
+    async def _review(
+        self, request: web.Request, user: User, row: Row, target: Target
+    ) -> web.StreamResponse:
         if target.name or row.resource.namespaced is not (target.namespace is not None):
             raise status.page_not_found()
         if request.method != "POST":
             raise status.method_not_allowed()
-        return replies.answer(self._reviews.answer(row, await _body(request), user, target.namespace), 201)
+        return replies.answer(
+            self._reviews.answer(row, await _body(request), user, target.namespace), 201
+        )
 
     async def _token(self, request: web.Request, target: Target) -> web.StreamResponse:
         if request.method != "POST" or target.namespace is None or target.name is None:
             raise status.method_not_allowed()
-        document = token_requests.answer(self.engine.store, self.keys, target.namespace, target.name, await _body(request))
+        document = token_requests.answer(
+            self.engine.store, self.keys, target.namespace, target.name, await _body(request)
+        )
         return replies.answer(document, 201)
 
-    def _admit(self, resource: Resource, operation: Operation, old: Object | None, new: Object | None) -> Review:
+    def _admit(
+        self, resource: Resource, operation: Operation, old: Object | None, new: Object | None
+    ) -> Review:
         if new is not None:
             escalation.check(self.authorizer, asking.get(), resource, old, new)
-        return Review() if self._admission is None else self._admission(resource, operation, old, new)
+        return (
+            Review() if self._admission is None else self._admission(resource, operation, old, new)
+        )
 
     def _about(self, request: web.Request, parts: list[str]) -> web.StreamResponse:
         if request.method not in ("GET", "HEAD"):
@@ -306,17 +357,25 @@ class ApiServer:
                 return replies.answer(discovery.resource_list(registry, group, version))
             case ["openapi", "v2"] if _OPENAPI_V2_ASKED in accept:
                 return replies.document(request, *self._openapi.v2_protobuf(), _OPENAPI_V2)
-            case ["openapi", "v2"] if accept and not any(media in accept for media in ("json", "*/*")):
+            case ["openapi", "v2"] if accept and not any(
+                media in accept for media in ("json", "*/*")
+            ):
                 return web.Response(status=406)
             case ["openapi", "v2"]:
                 return replies.answer(self._openapi.v2())
             case ["openapi", "v3"]:
                 return replies.answer(self._openapi.index())
-            case ["openapi", "v3", *rest] if (described := self._openapi.document("/".join(rest))) is not None:
+            case ["openapi", "v3", *rest] if (
+                described := self._openapi.document("/".join(rest))
+            ) is not None:
                 return replies.document(request, *described)
             case ["openapi", "v3", *_]:
                 return web.Response(status=404)
-        if parts[0] == "apis" and len(parts) == 3 and any(row.resource.group == parts[1] and not row.custom for row in registry):
+        if (
+            parts[0] == "apis"
+            and len(parts) == 3
+            and any(row.resource.group == parts[1] and not row.custom for row in registry)
+        ):
             raise status.page_not_found()
         return _no_page()
 
@@ -327,7 +386,9 @@ async def _keep_from_caches(request: web.Request, response: web.StreamResponse) 
 
 
 def _no_page() -> web.Response:
-    return web.Response(status=404, text="404 page not found\n", headers={"X-Content-Type-Options": "nosniff"})
+    return web.Response(
+        status=404, text="404 page not found\n", headers={"X-Content-Type-Options": "nosniff"}
+    )
 
 
 async def _body(request: web.Request) -> Object:

@@ -29,7 +29,13 @@ class Refusal(Exception):
         retry: int | None = None,
     ) -> None:
         super().__init__(message)
-        self.code, self.reason, self.message, self.causes, self.retry = code, reason, message, causes, retry
+        self.code, self.reason, self.message, self.causes, self.retry = (
+            code,
+            reason,
+            message,
+            causes,
+            retry,
+        )
         self._details, self._detailed = dict(details or {}), details is not None
         if retry is not None:
             self._details["retryAfterSeconds"] = retry
@@ -38,10 +44,24 @@ class Refusal(Exception):
         details = dict(self._details)
         if self.causes:
             details["causes"] = [
-                {key: value for key, value in (("reason", cause.reason), ("message", cause.message), ("field", cause.field)) if value}
+                {
+                    key: value
+                    for key, value in (
+                        ("reason", cause.reason),
+                        ("message", cause.message),
+                        ("field", cause.field),
+                    )
+                    if value
+                }
                 for cause in self.causes
             ]
-        body: dict[str, Any] = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": self.message}
+        body: dict[str, Any] = {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "message": self.message,
+        }
         if self.reason:
             body["reason"] = self.reason
         if details or self._detailed:
@@ -53,7 +73,13 @@ class Refusal(Exception):
 def success(resource: Resource, name: str, uid: str) -> dict[str, Any]:
     """What a finished deletion answers."""
     told = details(resource, name) | {"uid": uid}
-    return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": told}
+    return {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Success",
+        "details": told,
+    }
 
 
 def details(resource: Resource, name: str) -> dict[str, Any]:
@@ -66,34 +92,61 @@ def _title(resource: Resource) -> str:
 
 
 def not_found(resource: Resource, name: str) -> Refusal:
-    return Refusal(404, "NotFound", f'{_title(resource)} "{name}" not found', details=details(resource, name))
+    return Refusal(
+        404, "NotFound", f'{_title(resource)} "{name}" not found', details=details(resource, name)
+    )
 
 
 def already_exists(resource: Resource, name: str) -> Refusal:
-    return Refusal(409, "AlreadyExists", f'{_title(resource)} "{name}" already exists', details=details(resource, name))
+    return Refusal(
+        409,
+        "AlreadyExists",
+        f'{_title(resource)} "{name}" already exists',
+        details=details(resource, name),
+    )
 
 
 def undecodable(why: str) -> Refusal:
     """What a patch leaves is not of the kind any more."""
     return Refusal(
-        422, "Invalid", f"the patch leaves no such object: {why}", details={}, causes=(Cause("FieldValueInvalid", why, "patch"),)
+        422,
+        "Invalid",
+        f"the patch leaves no such object: {why}",
+        details={},
+        causes=(Cause("FieldValueInvalid", why, "patch"),),
     )
 
 
 def conflict(resource: Resource, name: str, why: str) -> Refusal:
-    return Refusal(409, "Conflict", f'Operation cannot be fulfilled on {_title(resource)} "{name}": {why}', details=details(resource, name))
+    return Refusal(
+        409,
+        "Conflict",
+        f'Operation cannot be fulfilled on {_title(resource)} "{name}": {why}',
+        details=details(resource, name),
+    )
 
 
 def apply_conflict(conflicts: Conflicts) -> Refusal:
     """Others manage what somebody wants to apply; a cause for each field."""
-    held = sorted((_manager(manager), sorted(sets.paths(fields))) for manager, fields in conflicts.held)
-    causes = [Cause("FieldManagerConflict", f"conflict with {who}", path) for who, paths in held for path in paths]
+    held = sorted(
+        (_manager(manager), sorted(sets.paths(fields))) for manager, fields in conflicts.held
+    )
+    causes = [
+        Cause("FieldManagerConflict", f"conflict with {who}", path)
+        for who, paths in held
+        for path in paths
+    ]
     if len(causes) == 1:
         text = f"{causes[0].message}: {causes[0].field}"
     else:
-        text = "\n".join(f"conflicts with {who}:\n" + "\n".join(f"- {path}" for path in paths) for who, paths in held)
+        text = "\n".join(
+            f"conflicts with {who}:\n" + "\n".join(f"- {path}" for path in paths)
+            for who, paths in held
+        )
     noun = "conflict" if len(causes) == 1 else "conflicts"
-    return Refusal(409, "Conflict", f"Apply failed with {len(causes)} {noun}: {text}", causes=tuple(causes))
+    return Refusal(
+        409, "Conflict", f"Apply failed with {len(causes)} {noun}: {text}", causes=tuple(causes)
+    )
 
 
 def _manager(manager: Manager) -> str:
@@ -111,11 +164,19 @@ def invalid(resource: Resource, name: str, causes: list[Cause]) -> Refusal:
     kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
     pairs = (("name", name), ("group", resource.group), ("kind", resource.kind))
     details = {key: value for key, value in pairs if value}
-    return Refusal(422, "Invalid", f'{kind} "{name}" is invalid: {text}', details=details, causes=tuple(causes))
+    return Refusal(
+        422, "Invalid", f'{kind} "{name}" is invalid: {text}', details=details, causes=tuple(causes)
+    )
 
 
 def forbidden(resource: Resource, name: str, why: str, causes: tuple[Cause, ...] = ()) -> Refusal:
-    return Refusal(403, "Forbidden", f'{_title(resource)} "{name}" is forbidden: {why}', details=details(resource, name), causes=causes)
+    return Refusal(
+        403,
+        "Forbidden",
+        f'{_title(resource)} "{name}" is forbidden: {why}',
+        details=details(resource, name),
+        causes=causes,
+    )
 
 
 def bad_request(message: str) -> Refusal:
@@ -133,7 +194,13 @@ def gone(asked: int, oldest: int) -> Refusal:
 def too_new(asked: int, newest: int) -> Refusal:
     """A revision that is not there yet."""
     cause = Cause("ResourceVersionTooLarge", "Too large resource version", "")
-    return Refusal(504, "Timeout", f"Too large resource version: {asked}, current: {newest}", causes=(cause,), retry=1)
+    return Refusal(
+        504,
+        "Timeout",
+        f"Too large resource version: {asked}, current: {newest}",
+        causes=(cause,),
+        retry=1,
+    )
 
 
 def unauthorized() -> Refusal:
@@ -141,38 +208,62 @@ def unauthorized() -> Refusal:
 
 
 def internal() -> Refusal:
-    return Refusal(500, "InternalError", "Internal error occurred: the API server's own log tells more")
+    return Refusal(
+        500, "InternalError", "Internal error occurred: the API server's own log tells more"
+    )
 
 
 def page_not_found(resource: Resource | None = None, name: str = "") -> Refusal:
     """`resource`: of which there is no such subresource."""
     told = {} if resource is None else details(resource, name)
-    return Refusal(404, "NotFound", "the server could not find the requested resource", details=told)
+    return Refusal(
+        404, "NotFound", "the server could not find the requested resource", details=told
+    )
 
 
 def method_not_allowed(resource: Resource | None = None) -> Refusal:
     """`resource`: whose subresource it is."""
     told = {} if resource is None else details(resource, "")
-    return Refusal(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", details=told)
+    return Refusal(
+        405,
+        "MethodNotAllowed",
+        "the server does not allow this method on the requested resource",
+        details=told,
+    )
 
 
 def unsupported_media(accepted: list[str]) -> Refusal:
-    text = "the body of the request was in an unknown format - accepted media types include: " + ", ".join(accepted)
+    text = (
+        "the body of the request was in an unknown format - accepted media types include: "
+        + ", ".join(accepted)
+    )
     return Refusal(415, "UnsupportedMediaType", text)
 
 
 def unsupported_encoding() -> Refusal:
-    return Refusal(415, "UnsupportedMediaType", "the body of the request is compressed; send it without Content-Encoding")
+    return Refusal(
+        415,
+        "UnsupportedMediaType",
+        "the body of the request is compressed; send it without Content-Encoding",
+    )
 
 
 def unsupported_patch(accepted: list[str], *, detailed: bool = True) -> Refusal:
     """`detailed`: with details, though empty ones."""
-    text = "the body of the request was in an unknown format - accepted media types include: " + ", ".join(accepted)
+    text = (
+        "the body of the request was in an unknown format - accepted media types include: "
+        + ", ".join(accepted)
+    )
     return Refusal(415, "UnsupportedMediaType", text, details={} if detailed else None)
 
 
 def too_many_requests(limit: int) -> Refusal:
-    return Refusal(429, "TooManyRequests", f"More than {limit} watches and logs are open; close some, then try again", retry=1)
+    return Refusal(
+        429,
+        "TooManyRequests",
+        f"More than {limit} watches and logs are open; close some, then try again",
+        retry=1,
+    )
 
 
 def too_large(limit: int) -> Refusal:

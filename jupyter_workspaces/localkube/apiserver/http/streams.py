@@ -45,7 +45,12 @@ class Streams:
             task.cancel()
 
     async def watch(
-        self, request: web.Request, engine: Engine, row: Row, target: Target, predicate: Predicate | None
+        self,
+        request: web.Request,
+        engine: Engine,
+        row: Row,
+        target: Target,
+        predicate: Predicate | None,
     ) -> web.StreamResponse:
         """Changes as lines of JSON. Raises `Refusal` 400; a revision that is too old is told in the stream, as Kubernetes does."""
         options = list_options.of_watch(request.query)
@@ -72,7 +77,9 @@ class Streams:
                     await response.write(_line(row, event, form, include, first))
                     first = False
             except Refusal as refusal:
-                await response.write(msgspec.json.encode({"type": "ERROR", "object": refusal.document()}) + b"\n")
+                await response.write(
+                    msgspec.json.encode({"type": "ERROR", "object": refusal.document()}) + b"\n"
+                )
             await response.write_eof()
         return response
 
@@ -95,7 +102,12 @@ class _Stream(AbstractAsyncContextManager[None]):
         if self._task is not None:
             self._streams.add(self._task)
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> bool:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
         if self._task is not None:
             self._streams.discard(self._task)
         return isinstance(error, ConnectionError)
@@ -110,9 +122,16 @@ class _Stall(AbstractAsyncContextManager[None]):
 
     def begin(self) -> None:
         if self._timer is None and self._transport is not None:
-            self._timer = asyncio.get_running_loop().call_later(STALL_SECONDS, abort, self._transport)
+            self._timer = asyncio.get_running_loop().call_later(
+                STALL_SECONDS, abort, self._transport
+            )
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         if self._timer is not None:
             self._timer.cancel()
 
@@ -122,7 +141,11 @@ def _line(row: Row, event: Event, form: Form, include: str, first: bool) -> byte
         metadata: Object = {"resourceVersion": str(event.revision)}
         if event.initial_end:
             metadata["annotations"] = {"k8s.io/initial-events-end": "true"}
-        bookmark = {"kind": row.resource.kind, "apiVersion": row.resource.api_version, "metadata": metadata}
+        bookmark = {
+            "kind": row.resource.kind,
+            "apiVersion": row.resource.api_version,
+            "metadata": metadata,
+        }
         return _encoded("BOOKMARK", _shaped(row, bookmark, form, include, first) or bookmark)
     if form == Form():
         return b'{"type":"' + event.type.encode() + b'","object":' + row.body(event.object) + b"}\n"

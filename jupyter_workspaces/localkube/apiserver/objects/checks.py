@@ -35,7 +35,11 @@ class Checks:
     def open_kind(self, row: Row, name: str) -> None:
         """403 for a kind whose definition is being deleted."""
         if row.ending:
-            raise status.forbidden(row.resource, name, "create not allowed while custom resource definition is terminating")
+            raise status.forbidden(
+                row.resource,
+                name,
+                "create not allowed while custom resource definition is terminating",
+            )
 
     def open_namespace(self, row: Row, namespace: str, name: str) -> None:
         """404 for a namespace that is not there, 403 for one that ends."""
@@ -44,7 +48,11 @@ class Checks:
             raise status.not_found(catalog.NAMESPACES, namespace)
         if held.decode()["metadata"].get("deletionTimestamp"):
             why = f"unable to create new content in namespace {namespace} because it is being terminated"
-            cause = Cause("NamespaceTerminating", f"namespace {namespace} is being terminated", "metadata.namespace")
+            cause = Cause(
+                "NamespaceTerminating",
+                f"namespace {namespace} is being terminated",
+                "metadata.namespace",
+            )
             raise status.forbidden(row.resource, name, why, (cause,))
 
     def default(self, row: Row, body: Object, options: WriteOptions) -> list[str]:
@@ -73,7 +81,13 @@ class Checks:
         """422 for what is invalid; what is valid gets, in place, what only the server can give."""
         metadata = body["metadata"]
         strategy = row.strategy
-        causes = list(check_metadata(metadata, strategy.name_problem if old is None else None, strategy.finalizers_have_domains))
+        causes = list(
+            check_metadata(
+                metadata,
+                strategy.name_problem if old is None else None,
+                strategy.finalizers_have_domains,
+            )
+        )
         with _read(row):
             found = strategy.check(body, old)
             if found and old is not None and not row.custom:
@@ -82,12 +96,20 @@ class Checks:
         if not causes and row.resource == catalog.CUSTOM_RESOURCE_DEFINITIONS:
             spec = body["spec"]
             if self._registry.is_built_in(spec["group"], spec["names"]["plural"]):
-                causes.append(invalid("spec.names.plural", spec["names"]["plural"], "is the name of a built-in kind"))
+                causes.append(
+                    invalid(
+                        "spec.names.plural",
+                        spec["names"]["plural"],
+                        "is the name of a built-in kind",
+                    )
+                )
         if causes:
             raise status.invalid(row.resource, metadata["name"], causes)
         row.strategy.complete(body)
 
-    def admit(self, row: Row, operation: Operation, old: Object | None, new: Object | None) -> list[str]:
+    def admit(
+        self, row: Row, operation: Operation, old: Object | None, new: Object | None
+    ) -> list[str]:
         """What admission warns of."""
         warnings = [] if new is None else row.strategy.warnings(new, old)
         if self._admission is None:
@@ -108,7 +130,11 @@ def _since(row: Row, body: Object, old: Object) -> list[Cause]:
     fit(row, before)
     row.strategy.default(before)
     borne = {(cause.reason, cause.field) for cause in row.strategy.check(before, None)}
-    return [cause for cause in row.strategy.check(body, before) if (cause.reason, cause.field) not in borne]
+    return [
+        cause
+        for cause in row.strategy.check(body, before)
+        if (cause.reason, cause.field) not in borne
+    ]
 
 
 @contextmanager
@@ -117,4 +143,6 @@ def _read(row: Row) -> Iterator[None]:
     try:
         yield
     except (AttributeError, TypeError, KeyError, ValueError) as error:
-        raise status.bad_request(f"{row.resource.kind} cannot be read: a field has the wrong type ({error})") from error
+        raise status.bad_request(
+            f"{row.resource.kind} cannot be read: a field has the wrong type ({error})"
+        ) from error

@@ -22,8 +22,28 @@ Object = dict[str, Any]
 _SCHEMA = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps"
 _BITS = {"int32": 31, "int64": 63}
 _ZEROS: Object = {
-    **{"string": "", "bytes": "", "int32": 0, "int64": 0, "float64": 0, "bool": False, "quantity": "0", "intOrString": 0},
-    **dict.fromkeys(("time", "microTime", "raw", "items", "duration", "schemaOrArray", "schemaOrBool", "schemaOrTexts")),
+    **{
+        "string": "",
+        "bytes": "",
+        "int32": 0,
+        "int64": 0,
+        "float64": 0,
+        "bool": False,
+        "quantity": "0",
+        "intOrString": 0,
+    },
+    **dict.fromkeys(
+        (
+            "time",
+            "microTime",
+            "raw",
+            "items",
+            "duration",
+            "schemaOrArray",
+            "schemaOrBool",
+            "schemaOrTexts",
+        )
+    ),
 }
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _NEVER_EMPTY = ("quantity", "intOrString", "time", "microTime")
@@ -63,7 +83,12 @@ def _left_out(field: Field, value: Any) -> bool:
         return value is None
     if field.whole and value in (None, {}):
         return True
-    return field.optional and field.kind not in _NEVER_EMPTY and not _is_structure(field.kind) and not value
+    return (
+        field.optional
+        and field.kind not in _NEVER_EMPTY
+        and not _is_structure(field.kind)
+        and not value
+    )
 
 
 def _is_structure(kind: str) -> bool:
@@ -81,12 +106,16 @@ def _value(kind: str, value: Any, path: str, unknown: list[str]) -> Any:
         if not isinstance(value, list):
             raise _wrong(path, value, "a list")
         items = kind[2:]
-        return [_item(items, child, f"{path}[{number}]", unknown) for number, child in enumerate(value)] or None
+        return [
+            _item(items, child, f"{path}[{number}]", unknown) for number, child in enumerate(value)
+        ] or None
     if kind.startswith("{}"):
         if not isinstance(value, dict):
             raise _wrong(path, value, "an object")
         items = kind[2:]
-        return {key: _item(items, child, f"{path}.{key}", unknown) for key, child in value.items()} or None
+        return {
+            key: _item(items, child, f"{path}.{key}", unknown) for key, child in value.items()
+        } or None
     if _is_structure(kind):
         return _structure(kind, value, path, unknown)
     if kind.startswith("schema"):
@@ -114,7 +143,11 @@ def _text(value: Any, path: str) -> str:
 
 def _whole(bits: int) -> Callable[[Any, str], int]:
     def read(value: Any, path: str) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not -(2**bits) <= value < 2**bits:
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int)
+            or not -(2**bits) <= value < 2**bits
+        ):
             raise _wrong(path, value, f"a whole number of {bits + 1} bits")
         return value
 
@@ -136,7 +169,9 @@ def _flag(value: Any, path: str) -> bool:
 def _bytes(value: Any, path: str) -> str:
     text = _text(value, path)
     try:
-        return base64.b64encode(base64.b64decode(text.replace("\r", "").replace("\n", ""), validate=True)).decode()
+        return base64.b64encode(
+            base64.b64decode(text.replace("\r", "").replace("\n", ""), validate=True)
+        ).decode()
     except (binascii.Error, ValueError) as error:
         raise WrongType(f"{path} must be base64: {error}") from error
 
@@ -160,13 +195,22 @@ def _moment(form: str, digits: int | None = None) -> Callable[[Any, str], str]:
     def read(value: Any, path: str) -> str:
         text = _text(value, path)
         try:
-            if (parts := _TIME.fullmatch(text)) is None or (digits is not None and len(parts[2] or "") != digits + 1):
+            if (parts := _TIME.fullmatch(text)) is None or (
+                digits is not None and len(parts[2] or "") != digits + 1
+            ):
                 raise ValueError
-            fraction, zone = (parts[2] or ".")[1:7].ljust(6, "0"), "+00:00" if parts[3] == "Z" else parts[3]
+            fraction, zone = (
+                (parts[2] or ".")[1:7].ljust(6, "0"),
+                "+00:00" if parts[3] == "Z" else parts[3],
+            )
             moment = datetime.fromisoformat(f"{parts[1]}.{fraction}{zone}").astimezone(timezone.utc)
         except (ValueError, OverflowError) as error:
-            raise WrongType(f"{path} is {text[:40]!r}, but must be a time such as 2006-01-02T15:04:05Z") from error
-        return moment.strftime(form.replace("%Y", f"{moment.year:04}"))  # `strftime` leaves out zeros
+            raise WrongType(
+                f"{path} is {text[:40]!r}, but must be a time such as 2006-01-02T15:04:05Z"
+            ) from error
+        return moment.strftime(
+            form.replace("%Y", f"{moment.year:04}")
+        )  # `strftime` leaves out zeros
 
     return read
 
@@ -182,7 +226,15 @@ def _items(value: Any, path: str) -> Any:
 moment = _moment("%Y-%m-%dT%H:%M:%SZ")
 
 _BASIC: dict[str, Callable[[Any, str], Any]] = {
-    **{"string": _text, "duration": _text, "bytes": _bytes, "bool": _flag, "float64": _number, "raw": _any, "items": _items},
+    **{
+        "string": _text,
+        "duration": _text,
+        "bytes": _bytes,
+        "bool": _flag,
+        "float64": _number,
+        "raw": _any,
+        "items": _items,
+    },
     **{kind: _whole(bits) for kind, bits in _BITS.items()},
     **{"quantity": _quantity, "intOrString": _text_or_number},
     **{"time": moment, "microTime": _moment("%Y-%m-%dT%H:%M:%S.%fZ", 6)},
@@ -190,5 +242,13 @@ _BASIC: dict[str, Callable[[Any, str], Any]] = {
 
 
 def _wrong(path: str, value: Any, wanted: str) -> WrongType:
-    kinds = {dict: "an object", list: "a list", str: "text", bool: "true or false", type(None): "null"}
-    return WrongType(f"{path or 'the object'} is {kinds.get(type(value), f'the number {str(value)[:40]}')}, but must be {wanted}")
+    kinds = {
+        dict: "an object",
+        list: "a list",
+        str: "text",
+        bool: "true or false",
+        type(None): "null",
+    }
+    return WrongType(
+        f"{path or 'the object'} is {kinds.get(type(value), f'the number {str(value)[:40]}')}, but must be {wanted}"
+    )

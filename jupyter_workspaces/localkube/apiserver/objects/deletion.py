@@ -25,7 +25,9 @@ from .rows import Row
 Object = dict[str, Any]
 
 IMMORTAL = ("default", "kube-system")
-MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
+MODIFIED = (
+    "the object has been modified; please apply your changes to the latest version and try again"
+)
 ORPHAN, FOREGROUND = "orphan", "foregroundDeletion"
 _OF_PROPAGATION = {"Orphan": [ORPHAN], "Foreground": [FOREGROUND], "Background": []}
 
@@ -45,7 +47,10 @@ class Deletion:
         if options.uid is not None and options.uid != stored.uid:
             why = f"the UID in the precondition ({options.uid}) does not match the UID in record ({stored.uid})"
             raise status.conflict(_as_kind(row), name, why)
-        if options.resource_version is not None and options.resource_version != metadata["resourceVersion"]:
+        if (
+            options.resource_version is not None
+            and options.resource_version != metadata["resourceVersion"]
+        ):
             why = "the ResourceVersion in the precondition does not match the ResourceVersion in record"
             raise status.conflict(_as_kind(row), name, why)
         if row.resource == catalog.NAMESPACES and name in IMMORTAL:
@@ -73,7 +78,9 @@ class Deletion:
         """Say that it is being deleted and when it goes, in place; a grace that was given can only become shorter."""
         if not metadata.get("deletionTimestamp") and "generation" in metadata:
             metadata["generation"] += 1
-        if not metadata.get("deletionTimestamp") or grace < metadata.get("deletionGracePeriodSeconds", 0):
+        if not metadata.get("deletionTimestamp") or grace < metadata.get(
+            "deletionGracePeriodSeconds", 0
+        ):
             metadata["deletionTimestamp"] = _in(grace)
             if row.resource not in (catalog.NAMESPACES, catalog.CUSTOM_RESOURCE_DEFINITIONS):
                 metadata["deletionGracePeriodSeconds"] = grace
@@ -83,7 +90,9 @@ class Deletion:
         if row.resource == catalog.NAMESPACES and (obj.get("spec") or {}).get("finalizers"):
             obj["status"] = (obj.get("status") or {}) | {"phase": "Terminating"}
             return True
-        if row.resource == catalog.CUSTOM_RESOURCE_DEFINITIONS and not obj["metadata"].get("deletionTimestamp"):
+        if row.resource == catalog.CUSTOM_RESOURCE_DEFINITIONS and not obj["metadata"].get(
+            "deletionTimestamp"
+        ):
             definitions.begin_to_end(obj)
             return True
         return False
@@ -102,10 +111,17 @@ class Deletion:
         obj = row.decode(stored)
         metadata = fitting(row, "", body)
         fit(row, body)
-        if metadata.get("resourceVersion", obj["metadata"]["resourceVersion"]) != obj["metadata"]["resourceVersion"]:
+        if (
+            metadata.get("resourceVersion", obj["metadata"]["resourceVersion"])
+            != obj["metadata"]["resourceVersion"]
+        ):
             raise status.conflict(row.resource, stored.name, MODIFIED)
         obj["spec"] = {"finalizers": list(body.get("spec", {}).get("finalizers", ()))}
-        if obj["metadata"].get("deletionTimestamp") and not obj["spec"]["finalizers"] and not obj["metadata"].get("finalizers"):
+        if (
+            obj["metadata"].get("deletionTimestamp")
+            and not obj["spec"]["finalizers"]
+            and not obj["metadata"].get("finalizers")
+        ):
             self._commits.remove(row, stored, obj)
             return Written(obj, [], removed=True)
         self._commits.put(row, obj)
@@ -131,7 +147,10 @@ def _grace(row: Row, obj: Object, asked: int | None) -> int:
     """Only pods that a node has taken and that still run need time to go."""
     if row.resource != catalog.PODS:
         return 0
-    if not (obj.get("spec") or {}).get("nodeName") or (obj.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
+    if not (obj.get("spec") or {}).get("nodeName") or (obj.get("status") or {}).get("phase") in (
+        "Succeeded",
+        "Failed",
+    ):
         return 0
     wanted: int = obj["spec"].get("terminationGracePeriodSeconds", 30) if asked is None else asked
     return wanted if wanted >= 0 else 1

@@ -40,7 +40,14 @@ __all__ = ["Admission", "DeleteOptions", "Engine", "WriteOptions", "Written", "n
 Object = dict[str, Any]
 
 _SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
-_SERVER_FIELDS = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink")
+_SERVER_FIELDS = (
+    "uid",
+    "creationTimestamp",
+    "generation",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "selfLink",
+)
 
 
 class Engine:
@@ -66,7 +73,9 @@ class Engine:
 
     # Writing
 
-    def create(self, row: Row, namespace: str, body: Object, options: WriteOptions = WRITE) -> Written:
+    def create(
+        self, row: Row, namespace: str, body: Object, options: WriteOptions = WRITE
+    ) -> Written:
         """Raises `Refusal`: 400 for what does not fit the path, 404/403 for the namespace, 409 for a name that is taken, 422 for what is invalid."""
         metadata = bodies.read(row, namespace, body)
         called = metadata.get("name") or metadata.get("generateName") or ""
@@ -75,10 +84,14 @@ class Engine:
             self._checks.open_namespace(row, namespace, called)
         self._name(row, namespace, metadata)
         for field in _SERVER_FIELDS:
-            if field != "generation" or row.custom:  # built-in kinds that do not count their generations keep what they are told
+            if (
+                field != "generation" or row.custom
+            ):  # built-in kinds that do not count their generations keep what they are told
                 metadata.pop(field, None)
         if metadata.pop("resourceVersion", None):
-            raise Refusal(400, "BadRequest", "resourceVersion should not be set on objects to be created")
+            raise Refusal(
+                400, "BadRequest", "resourceVersion should not be set on objects to be created"
+            )
         if row.has_status and not row.strategy.status_at_creation:
             body.pop("status", None)
         warnings = self._checks.default(row, body, options)
@@ -87,19 +100,33 @@ class Engine:
         return self._make(row, namespace, body, options, warnings)
 
     def update(
-        self, row: Row, namespace: str, name: str, body: Object, subresource: str | None = None, options: WriteOptions = WRITE
+        self,
+        row: Row,
+        namespace: str,
+        name: str,
+        body: Object,
+        subresource: str | None = None,
+        options: WriteOptions = WRITE,
     ) -> Written:
         """Replace an object, or only its status. Raises `Refusal`, 409 when a given resourceVersion or uid no longer holds."""
         metadata = bodies.read(row, namespace, body)
         if not metadata.get("name"):
-            raise status.bad_request(f"the name of the object (based on the URL as {name}) must be provided in its metadata")
+            raise status.bad_request(
+                f"the name of the object (based on the URL as {name}) must be provided in its metadata"
+            )
         if metadata["name"] != name:
-            raise status.bad_request(f"the name of the object ({metadata['name']}) does not match the name on the URL ({name})")
+            raise status.bad_request(
+                f"the name of the object ({metadata['name']}) does not match the name on the URL ({name})"
+            )
         stored = self.get(row, namespace, name)
         version = metadata.get("resourceVersion")
         if not version and not row.strategy.unconditional_update:
             told = replace(row.resource, kind=row.resource.plural)
-            raise status.invalid(told, name, [invalid("metadata.resourceVersion", 0, "must be specified for an update")])
+            raise status.invalid(
+                told,
+                name,
+                [invalid("metadata.resourceVersion", 0, "must be specified for an update")],
+            )
         return self._replace(row, stored, body, subresource, options)
 
     def patch(
@@ -117,7 +144,13 @@ class Engine:
         return self._replace(row, stored, body, subresource, options)
 
     def apply(
-        self, row: Row, namespace: str, name: str, config: Any, subresource: str | None = None, options: WriteOptions = WRITE
+        self,
+        row: Row,
+        namespace: str,
+        name: str,
+        config: Any,
+        subresource: str | None = None,
+        options: WriteOptions = WRITE,
     ) -> Written:
         """Server-side apply by `options.manager`; what is not there is created. Raises `Refusal`, 409 where others manage what is to change."""
         config = bodies.applied(row, namespace, name, config)
@@ -126,13 +159,22 @@ class Engine:
             raise status.not_found(row.resource, name)
         live = None if stored is None else row.decode(stored)
         try:
-            body = row.fields.apply(live, config, options.manager or "", _time(subresource), subresource or "", force=options.force)
+            body = row.fields.apply(
+                live,
+                config,
+                options.manager or "",
+                _time(subresource),
+                subresource or "",
+                force=options.force,
+            )
         except Conflicts as conflicts:
             raise status.apply_conflict(conflicts) from conflicts
         except Mismatch as mismatch:
             at = f"{namespace}/{name}" if namespace else f"/{name}"
             what = f"{at}; {row.resource.api_version}, Kind={row.resource.kind}"
-            raise Refusal(500, "", f"failed to create typed patch object ({what}): {mismatch}") from mismatch
+            raise Refusal(
+                500, "", f"failed to create typed patch object ({what}): {mismatch}"
+            ) from mismatch
         if stored is not None:
             return self._replace(row, stored, body, subresource, options, applied=True)
         if uid := body["metadata"].pop("uid", None):
@@ -144,7 +186,9 @@ class Engine:
         warnings = self._checks.default(row, body, options)
         return self._make(row, namespace, body, options, warnings)
 
-    def delete(self, row: Row, namespace: str, name: str, options: DeleteOptions = DELETE) -> Written:
+    def delete(
+        self, row: Row, namespace: str, name: str, options: DeleteOptions = DELETE
+    ) -> Written:
         """Remove an object, or begin to: finalizers and a pod's grace keep it for a while. Raises `Refusal`."""
         return self._deletion.delete(row, self.get(row, namespace, name), options)
 
@@ -158,16 +202,26 @@ class Engine:
 
     def _name(self, row: Row, namespace: str, metadata: Object) -> None:
         """Make a name where only its beginning is given."""
-        if not metadata.get("name") and isinstance(base := metadata.get("generateName"), str) and base:
+        if (
+            not metadata.get("name")
+            and isinstance(base := metadata.get("generateName"), str)
+            and base
+        ):
             for _ in range(8):
                 metadata["name"] = base[:58] + "".join(random.choices(_SUFFIX_LETTERS, k=5))
                 if self.store.get(row.name, namespace, metadata["name"]) is None:
                     break
         if not metadata.get("name"):
-            cause = Cause("FieldValueRequired", "Required value: name or generateName is required", "metadata.name")
+            cause = Cause(
+                "FieldValueRequired",
+                "Required value: name or generateName is required",
+                "metadata.name",
+            )
             raise status.invalid(row.resource, "", [cause])
 
-    def _make(self, row: Row, namespace: str, body: Object, options: WriteOptions, warnings: list[str]) -> Written:
+    def _make(
+        self, row: Row, namespace: str, body: Object, options: WriteOptions, warnings: list[str]
+    ) -> Written:
         """Store a new object whose fields are defaulted and managed."""
         metadata, name = body["metadata"], body["metadata"]["name"]
         if row.resource.namespaced:
@@ -187,28 +241,45 @@ class Engine:
         return Written(body, warnings, created=True)
 
     def _replace(
-        self, row: Row, stored: Stored, body: Object, subresource: str | None, options: WriteOptions, *, applied: bool = False
+        self,
+        row: Row,
+        stored: Stored,
+        body: Object,
+        subresource: str | None,
+        options: WriteOptions,
+        *,
+        applied: bool = False,
     ) -> Written:
         """Store a new version of an object. `applied`: its managed fields are settled."""
         old = row.decode(stored)
         metadata, before = body["metadata"], old["metadata"]
         self._same_object(row, metadata, before)
         if subresource == "status":
-            managed = {"managedFields": metadata["managedFields"]} if "managedFields" in metadata else {}
+            managed = (
+                {"managedFields": metadata["managedFields"]} if "managedFields" in metadata else {}
+            )
             kept = {key: value for key, value in before.items() if key != "managedFields"} | managed
             metadata = kept if row.custom else bodies.status_metadata(row, metadata, before)
             body = bodies.with_status(row, old | {"metadata": metadata}, body)
         elif row.has_status:
-            body = {key: value for key, value in body.items() if key != "status"} | ({"status": old["status"]} if "status" in old else {})
+            body = {key: value for key, value in body.items() if key != "status"} | (
+                {"status": old["status"]} if "status" in old else {}
+            )
         metadata = body["metadata"]
         for field in _SERVER_FIELDS:
             metadata.pop(field, None)
             if field in before:
                 metadata[field] = before[field]
-        metadata |= {field: before[field] for field in ("name", "namespace", "resourceVersion") if field in before}
+        metadata |= {
+            field: before[field]
+            for field in ("name", "namespace", "resourceVersion")
+            if field in before
+        }
         warnings = self._checks.default(row, body, options)
         if options.manager is None:
-            body["metadata"] |= {"managedFields": before["managedFields"]} if "managedFields" in before else {}
+            body["metadata"] |= (
+                {"managedFields": before["managedFields"]} if "managedFields" in before else {}
+            )
         elif not applied:
             row.fields.update(old, body, options.manager, _time(subresource), subresource or "")
         self._checks.prepare(row, body, old)
@@ -216,7 +287,9 @@ class Engine:
         added = set(metadata.get("finalizers") or ()) - set(before.get("finalizers") or ())
         if before.get("deletionTimestamp") and added:
             detail = f"no new finalizers can be added if the object is being deleted, found new finalizers {sorted(added)}"
-            raise status.invalid(row.resource, stored.name, [forbidden("metadata.finalizers", detail)])
+            raise status.invalid(
+                row.resource, stored.name, [forbidden("metadata.finalizers", detail)]
+            )
         self._checks.check(row, body, old)
         if subresource != "status":
             warnings += self._checks.admit(row, "UPDATE", old, body)
@@ -237,7 +310,10 @@ class Engine:
         if metadata.get("uid") and metadata["uid"] != before["uid"]:
             why = f"the UID {metadata['uid']} does not match the UID in record ({before['uid']})"
             raise status.conflict(row.resource, before["name"], why)
-        if metadata.get("resourceVersion") and metadata["resourceVersion"] != before["resourceVersion"]:
+        if (
+            metadata.get("resourceVersion")
+            and metadata["resourceVersion"] != before["resourceVersion"]
+        ):
             raise status.conflict(row.resource, before["name"], MODIFIED)
 
 
@@ -254,4 +330,6 @@ def _content(row: Row, obj: Object) -> Object:
 
 def _same(one: Object, other: Object) -> bool:
     """As JSON: Python takes true for 1, JSON does not."""
-    return one == other and msgspec.json.encode(one, order="sorted") == msgspec.json.encode(other, order="sorted")
+    return one == other and msgspec.json.encode(one, order="sorted") == msgspec.json.encode(
+        other, order="sorted"
+    )

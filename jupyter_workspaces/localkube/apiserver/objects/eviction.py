@@ -23,10 +23,17 @@ Object = dict[str, Any]
 EVICTION = Resource("policy", "v1", "evictions", "Eviction")
 _VERSIONS = (EVICTION.api_version, "policy/v1beta1")
 _UNMANAGED = WriteOptions(manager=None)
-_CONDITION = {"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI", "message": "Eviction API: evicting"}
+_CONDITION = {
+    "type": "DisruptionTarget",
+    "status": "True",
+    "reason": "EvictionByEvictionAPI",
+    "message": "Eviction API: evicting",
+}
 
 
-async def evict(request: web.Request, engine: Engine, row: Row, namespace: str, name: str) -> Object:
+async def evict(
+    request: web.Request, engine: Engine, row: Row, namespace: str, name: str
+) -> Object:
     """The Status that says it is done. Raises `Refusal` 400, 404, 409, 422."""
     write = request_options.of_write(request)
     body = await requests.read(await request.read(), request.headers.get("Content-Type"))
@@ -45,12 +52,16 @@ async def evict(request: web.Request, engine: Engine, row: Row, namespace: str, 
 def _options(body: Object, namespace: str, name: str) -> Object:
     kind, version = body.get("kind", EVICTION.kind), body.get("apiVersion", _VERSIONS[0])
     if kind != EVICTION.kind or version not in _VERSIONS:
-        raise status.bad_request(f'{kind} in version "{version}" cannot be handled as a Eviction: it must be {_VERSIONS[0]}, Kind=Eviction')
+        raise status.bad_request(
+            f'{kind} in version "{version}" cannot be handled as a Eviction: it must be {_VERSIONS[0]}, Kind=Eviction'
+        )
     metadata, given = body.get("metadata") or {}, body.get("deleteOptions") or {}
     if not isinstance(metadata, dict) or not isinstance(given, dict):
         raise status.bad_request("metadata and deleteOptions of an Eviction must be objects")
     if metadata.get("namespace") not in (None, "", namespace):
-        raise status.bad_request("the namespace of the provided object does not match the namespace sent on the request")
+        raise status.bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request"
+        )
     if metadata.get("name") != name:
         raise status.bad_request("name in URL does not match name in Eviction object")
     return given

@@ -31,7 +31,9 @@ def check_types(row: Row, obj: Object) -> None:
 
 def _decoded(row: Row, obj: Object) -> tuple[Object, list[str]]:
     resource = row.resource
-    structure = None if row.custom else structures.of(resource.group, resource.version, resource.kind)
+    structure = (
+        None if row.custom else structures.of(resource.group, resource.version, resource.kind)
+    )
     try:
         if structure is not None:
             return decode(structure, obj)
@@ -43,4 +45,6 @@ def _decoded(row: Row, obj: Object) -> tuple[Object, list[str]]:
 
 def unreadable(row: Row, why: str) -> Refusal:
     kind = row.resource.kind
-    return bad_request(f'{kind} in version "{row.resource.version}" cannot be handled as a {kind}: {why}')
+    return bad_request(
+        f'{kind} in version "{row.resource.version}" cannot be handled as a {kind}: {why}'
+    )

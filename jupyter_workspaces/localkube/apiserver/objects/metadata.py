@@ -41,8 +41,12 @@ def check_types(metadata: Object) -> None:
     owners = metadata.get("ownerReferences")
     if owners is None or owners == []:
         metadata.pop("ownerReferences", None)
-    elif not isinstance(owners, list) or not all(isinstance(owner, dict) and all(map(_is_text, _told(owner))) for owner in owners):
-        raise status.bad_request("metadata.ownerReferences must be a list of objects that name their owners by texts")
+    elif not isinstance(owners, list) or not all(
+        isinstance(owner, dict) and all(map(_is_text, _told(owner))) for owner in owners
+    ):
+        raise status.bad_request(
+            "metadata.ownerReferences must be a list of objects that name their owners by texts"
+        )
 
 
 def _fill_nulls(metadata: Object) -> None:
@@ -69,7 +73,11 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
-def check_metadata(metadata: Object, name_problem: Callable[[str], str | None] | None, finalizers_have_domains: bool) -> Iterator[Cause]:
+def check_metadata(
+    metadata: Object,
+    name_problem: Callable[[str], str | None] | None,
+    finalizers_have_domains: bool,
+) -> Iterator[Cause]:
     """What is wrong with it; of names and finalizers only where an object is made, which is when `name_problem` is given."""
     if name_problem is not None:
         yield from _check_name(metadata, name_problem)
@@ -88,7 +96,9 @@ def check_metadata(metadata: Object, name_problem: Callable[[str], str | None] |
 
 def _check_name(metadata: Object, problem: Callable[[str], str | None]) -> Iterator[Cause]:
     base = metadata.get("generateName") or ""
-    if base and (found := problem(base[:-1] + "x" if base.endswith("-") else base)):  # it is only a beginning
+    if base and (
+        found := problem(base[:-1] + "x" if base.endswith("-") else base)
+    ):  # it is only a beginning
         yield invalid("metadata.generateName", base, found)
     if found := problem(metadata["name"]):
         yield invalid("metadata.name", metadata["name"], found)
@@ -99,7 +109,10 @@ def check_annotations(metadata: Object, path: str) -> Iterator[Cause]:
     for key in annotations:
         if problem := names.qualified(key.lower()):
             yield invalid(path, key, problem)
-    if sum(len(key.encode()) + len(value.encode()) for key, value in annotations.items()) > _MOST_ANNOTATIONS:
+    if (
+        sum(len(key.encode()) + len(value.encode()) for key, value in annotations.items())
+        > _MOST_ANNOTATIONS
+    ):
         yield too_long(path, _MOST_ANNOTATIONS)
 
 

@@ -36,11 +36,21 @@ def service(name: str) -> str | None:
 
 
 def path_segment(name: str) -> str | None:
-    return None if name not in (".", "..") and "/" not in name and "%" not in name else "may not be '.', '..' or contain '/' or '%'"
+    return (
+        None
+        if name not in (".", "..") and "/" not in name and "%" not in name
+        else "may not be '.', '..' or contain '/' or '%'"
+    )
 
 
 def port(name: str) -> str | None:
-    if len(name) <= 15 and _PORT.fullmatch(name) and "--" not in name and name[0] != "-" and name[-1] != "-":
+    if (
+        len(name) <= 15
+        and _PORT.fullmatch(name)
+        and "--" not in name
+        and name[0] != "-"
+        and name[-1] != "-"
+    ):
         return None
     return "must be at most 15 lower-case letters, digits and single '-', with a letter among them, beginning and ending with a letter or digit"
 

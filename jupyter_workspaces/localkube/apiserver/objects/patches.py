@@ -7,7 +7,11 @@ from typing import Any
 from jupyter_workspaces.common.documents import json_patch
 from jupyter_workspaces.common.documents.bounds import TooDeep, TooLarge
 from jupyter_workspaces.kube.merge_patch import merge
-from jupyter_workspaces.localkube.apiserver.http.status import Refusal, bad_request, entity_too_large
+from jupyter_workspaces.localkube.apiserver.http.status import (
+    Refusal,
+    bad_request,
+    entity_too_large,
+)
 
 __all__ = ["APPLY", "JSON", "MERGE", "STRATEGIC", "apply_operations", "merge"]
 
@@ -24,7 +28,9 @@ def apply_operations(target: dict[str, Any], operations: Any) -> dict[str, Any]:
     try:
         patched = json_patch.apply(target, operations, replaces_absent=True)
     except json_patch.TooManyOperations as error:
-        raise entity_too_large(f"The allowed maximum operations in a JSON patch is {json_patch.OPERATIONS}, got {error.count}") from error
+        raise entity_too_large(
+            f"The allowed maximum operations in a JSON patch is {json_patch.OPERATIONS}, got {error.count}"
+        ) from error
     except TooLarge as error:
         raise entity_too_large(str(error)) from error
     except (json_patch.PatchError, TooDeep) as error:

@@ -59,7 +59,11 @@ class Row:
     @property
     def name(self) -> str:
         """As stored and as admins write it: `workspaces.kubeflow.org`."""
-        return f"{self.resource.plural}.{self.resource.group}" if self.resource.group else self.resource.plural
+        return (
+            f"{self.resource.plural}.{self.resource.group}"
+            if self.resource.group
+            else self.resource.plural
+        )
 
     @property
     def singular(self) -> str:
@@ -72,8 +76,12 @@ class Row:
             type_ = types.custom(self.schema)
         else:
             resource = self.resource
-            type_ = types.named(schemas.name_of(resource.group, resource.version, resource.kind) or "")
-        return FieldManager(type_, self.resource.api_version, _resets(self) if self.has_status else {})
+            type_ = types.named(
+                schemas.name_of(resource.group, resource.version, resource.kind) or ""
+            )
+        return FieldManager(
+            type_, self.resource.api_version, _resets(self) if self.has_status else {}
+        )
 
     @property
     def has_status(self) -> bool:
@@ -87,20 +95,35 @@ class Row:
         return obj
 
     def body(self, stored: Stored) -> bytes:
-        return stored.body if self.stored_version is None else msgspec.json.encode(self.decode(stored))
+        return (
+            stored.body if self.stored_version is None else msgspec.json.encode(self.decode(stored))
+        )
 
     def to_store(self, obj: Object) -> Object:
-        version = self.resource.api_version if self.stored_version is None else f"{self.resource.group}/{self.stored_version}"
+        version = (
+            self.resource.api_version
+            if self.stored_version is None
+            else f"{self.resource.group}/{self.stored_version}"
+        )
         return {"kind": self.resource.kind, "apiVersion": version} | obj | {"apiVersion": version}
 
     @cached_property
     def _beginning(self) -> bytes:
-        return msgspec.json.encode({"kind": self.resource.kind, "apiVersion": self.resource.api_version})[:-1] + b","
+        return (
+            msgspec.json.encode(
+                {"kind": self.resource.kind, "apiVersion": self.resource.api_version}
+            )[:-1]
+            + b","
+        )
 
     def item(self, stored: Stored) -> bytes:
         """As it stands in a list: objects of built-in kinds do not repeat what they are."""
         body = self.body(stored)
-        return body if self.custom or not body.startswith(self._beginning) else b"{" + body[len(self._beginning) :]
+        return (
+            body
+            if self.custom or not body.startswith(self._beginning)
+            else b"{" + body[len(self._beginning) :]
+        )
 
 
 def _resets(row: Row) -> dict[str, Fields]:
@@ -135,13 +158,23 @@ class Registry:
         return self._rows.get((group, version, plural))
 
     def is_built_in(self, group: str, plural: str) -> bool:
-        return any(not row.custom and key[0] == group and key[2] == plural for key, row in self._rows.items())
+        return any(
+            not row.custom and key[0] == group and key[2] == plural
+            for key, row in self._rows.items()
+        )
 
     def of(self, resource: Resource) -> Row | None:
         return self._rows.get((resource.group, resource.version, resource.plural))
 
     def by_kind(self, api_version: str, kind: str) -> Row | None:
-        return next((row for row in self if row.resource.api_version == api_version and row.resource.kind == kind), None)
+        return next(
+            (
+                row
+                for row in self
+                if row.resource.api_version == api_version and row.resource.kind == kind
+            ),
+            None,
+        )
 
     def group_versions(self) -> dict[str, list[str]]:
         """Versions by group, in the order of the table; the core group is empty."""
@@ -234,7 +267,11 @@ def built_in() -> tuple[Row, ...]:
             ("sts",),
             ("all",),
             subresources=("scale", "status"),
-            scaling=Scaling(("spec", "replicas"), ("status", "replicas"), lambda found: selectors.as_text(at("spec", "selector")(found))),
+            scaling=Scaling(
+                ("spec", "replicas"),
+                ("status", "replicas"),
+                lambda found: selectors.as_text(at("spec", "selector")(found)),
+            ),
             strategy=kinds.StatefulSetStrategy(),
             columns=columns.STATEFUL_SET,
         ),
@@ -246,8 +283,14 @@ def built_in() -> tuple[Row, ...]:
         ),
         Row(catalog.ROLES, strategy=kinds.RoleStrategy(), columns=columns.ROLE),
         Row(catalog.ROLE_BINDINGS, strategy=kinds.BindingStrategy(), columns=columns.BINDING),
-        Row(catalog.CLUSTER_ROLES, strategy=kinds.RoleStrategy(of_paths=True), columns=columns.ROLE),
-        Row(catalog.CLUSTER_ROLE_BINDINGS, strategy=kinds.BindingStrategy(of_cluster=True), columns=columns.BINDING),
+        Row(
+            catalog.CLUSTER_ROLES, strategy=kinds.RoleStrategy(of_paths=True), columns=columns.ROLE
+        ),
+        Row(
+            catalog.CLUSTER_ROLE_BINDINGS,
+            strategy=kinds.BindingStrategy(of_cluster=True),
+            columns=columns.BINDING,
+        ),
         Row(catalog.LEASES, strategy=kinds.LeaseStrategy(), columns=columns.LEASE),
         Row(
             catalog.CUSTOM_RESOURCE_DEFINITIONS,
@@ -260,9 +303,29 @@ def built_in() -> tuple[Row, ...]:
         Row(catalog.SELF_SUBJECT_ACCESS_REVIEWS, verbs=CREATE_ONLY),
         Row(catalog.SUBJECT_ACCESS_REVIEWS, verbs=CREATE_ONLY),
         Row(
-            Resource("authorization.k8s.io", "v1", "selfsubjectrulesreviews", "SelfSubjectRulesReview", namespaced=False), verbs=CREATE_ONLY
+            Resource(
+                "authorization.k8s.io",
+                "v1",
+                "selfsubjectrulesreviews",
+                "SelfSubjectRulesReview",
+                namespaced=False,
+            ),
+            verbs=CREATE_ONLY,
         ),
-        Row(Resource("authorization.k8s.io", "v1", "localsubjectaccessreviews", "LocalSubjectAccessReview"), verbs=CREATE_ONLY),
+        Row(
+            Resource(
+                "authorization.k8s.io",
+                "v1",
+                "localsubjectaccessreviews",
+                "LocalSubjectAccessReview",
+            ),
+            verbs=CREATE_ONLY,
+        ),
         Row(catalog.SELF_SUBJECT_REVIEWS, verbs=CREATE_ONLY),
-        Row(Resource("authentication.k8s.io", "v1", "tokenreviews", "TokenReview", namespaced=False), verbs=CREATE_ONLY),
+        Row(
+            Resource(
+                "authentication.k8s.io", "v1", "tokenreviews", "TokenReview", namespaced=False
+            ),
+            verbs=CREATE_ONLY,
+        ),
     )

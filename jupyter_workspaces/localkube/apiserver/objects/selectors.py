@@ -59,7 +59,11 @@ def labels(selector: str | None) -> Labels | None:
 def _label_test(part: str) -> Labels:
     part = part.strip()
     if found := _SET.fullmatch(part):
-        key, wanted, negated = found[1], frozenset(value.strip() for value in found[3].split(",")), found[2] == "notin"
+        key, wanted, negated = (
+            found[1],
+            frozenset(value.strip() for value in found[3].split(",")),
+            found[2] == "notin",
+        )
         return lambda held: (held.get(key) in wanted) is not negated
     if (found := _EQUALS.fullmatch(part)) and _VALUE.fullmatch(found[3]):
         key, value, negated = found[1], found[3], found[2] == "!="
@@ -77,7 +81,9 @@ def _comparison(key: str, greater: bool, bound: int) -> Labels:
 
     def test(held: dict[str, str]) -> bool:
         text = held.get(key, "")
-        return _NUMBER.fullmatch(text) is not None and (int(text) > bound if greater else int(text) < bound)
+        return _NUMBER.fullmatch(text) is not None and (
+            int(text) > bound if greater else int(text) < bound
+        )
 
     return test
 
@@ -88,7 +94,11 @@ def read(obj: dict[str, Any], path: str) -> str:
     for part in path.split("."):
         value = value.get(part) if isinstance(value, dict) else None
     if path == "source":
-        return (value or {}).get("component", "") if isinstance(value, dict) or value is None else str(value)
+        return (
+            (value or {}).get("component", "")
+            if isinstance(value, dict) or value is None
+            else str(value)
+        )
     if isinstance(value, bool):
         return str(value).lower()
     return "" if value is None else str(value)
@@ -126,7 +136,12 @@ def as_text(selector: Any) -> str:
     parts = [(key, f"{key}={value}") for key, value in (selector.get("matchLabels") or {}).items()]
     for one in selector.get("matchExpressions") or ():
         key, values = one["key"], ",".join(sorted(one.get("values") or ()))
-        forms = {"In": f"{key} in ({values})", "NotIn": f"{key} notin ({values})", "Exists": key, "DoesNotExist": f"!{key}"}
+        forms = {
+            "In": f"{key} in ({values})",
+            "NotIn": f"{key} notin ({values})",
+            "Exists": key,
+            "DoesNotExist": f"!{key}",
+        }
         parts.append((key, forms[one["operator"]]))
     return ",".join(text for _, text in sorted(parts))
 

@@ -39,7 +39,9 @@ class Place:
             child = schema.get("additionalProperties")
         if not isinstance(child, dict):
             return Place(None)
-        strategies = tuple(part for part in str(child.get("x-kubernetes-patch-strategy", "")).split(",") if part)
+        strategies = tuple(
+            part for part in str(child.get("x-kubernetes-patch-strategy", "")).split(",") if part
+        )
         return Place(_resolved(child), strategies, child.get("x-kubernetes-patch-merge-key", ""))
 
     def item(self) -> Place:
@@ -53,7 +55,9 @@ def merge(schema: Object | None, target: Object, patch: Object) -> Object:
 
 
 def _resolved(schema: Object) -> Object:
-    reference = schema.get("$ref") or next((one["$ref"] for one in schema.get("allOf", ()) if "$ref" in one), None)
+    reference = schema.get("$ref") or next(
+        (one["$ref"] for one in schema.get("allOf", ()) if "$ref" in one), None
+    )
     return schema if reference is None else schemas.named(reference)
 
 
@@ -99,9 +103,13 @@ def _directed(patch: Object) -> Object:
 def _retained(held: Object, patch: Object) -> Object:
     """Only the keys that are to stay; the directive is taken from the patch."""
     keys = {name for name in _list(_RETAIN, patch.pop(_RETAIN)) if isinstance(name, str)}
-    strange = [name for name in patch if name not in keys and not name.startswith((_ORDER, _DELETE))]
+    strange = [
+        name for name in patch if name not in keys and not name.startswith((_ORDER, _DELETE))
+    ]
     if strange:
-        raise bad_request(f"{_RETAIN} must name every field that the patch sets; it does not name {', '.join(strange)}")
+        raise bad_request(
+            f"{_RETAIN} must name every field that the patch sets; it does not name {', '.join(strange)}"
+        )
     return {name: value for name, value in held.items() if name in keys}
 
 
@@ -119,11 +127,19 @@ def _order_lists(place: Place, merged: Object, patch: Object) -> None:
         if held is None and given is None:
             continue
         before = _list(field, held or [])
-        items = before if given is None else _items(child, before, given) if held is not None else _plain(given)
+        items = (
+            before
+            if given is None
+            else _items(child, before, given)
+            if held is not None
+            else _plain(given)
+        )
         merged[field] = _ordered(known, items, wanted, _places(known, before, items))
 
 
-def _check_order(known: Callable[[Any], bytes], given: Sequence[Any], wanted: Sequence[Any], directive: str) -> None:
+def _check_order(
+    known: Callable[[Any], bytes], given: Sequence[Any], wanted: Sequence[Any], directive: str
+) -> None:
     positions = _positions(known, wanted)
     last = -1
     for item in given:
@@ -131,7 +147,9 @@ def _check_order(known: Callable[[Any], bytes], given: Sequence[Any], wanted: Se
             continue
         position = positions.get(known(item), -1)
         if position < max(last, 0):
-            raise bad_request(f"the list that {directive} orders has items that it does not name, or in another order")
+            raise bad_request(
+                f"the list that {directive} orders has items that it does not name, or in another order"
+            )
         last = position
 
 
@@ -181,12 +199,21 @@ def _special(key: str, held: list[Any], patch: list[Any]) -> tuple[list[Any], li
     return ([], rest) if replaced else (held, rest)
 
 
-def _ordered(known: Callable[[Any], bytes], merged: list[Any], wanted: Sequence[Any], before: Sequence[Any]) -> list[Any]:
+def _ordered(
+    known: Callable[[Any], bytes], merged: list[Any], wanted: Sequence[Any], before: Sequence[Any]
+) -> list[Any]:
     """Wanted items in their order; others, in the order they had, before the first wanted one that followed them."""
     order, places = _positions(known, wanted), _positions(known, before)
     named = [(known(item), item) for item in merged]
-    mine = deque(sorted((pair for pair in named if pair[0] in order), key=lambda pair: order[pair[0]]))
-    others = deque(sorted((pair for pair in named if pair[0] not in order), key=lambda pair: places.get(pair[0], len(before))))
+    mine = deque(
+        sorted((pair for pair in named if pair[0] in order), key=lambda pair: order[pair[0]])
+    )
+    others = deque(
+        sorted(
+            (pair for pair in named if pair[0] not in order),
+            key=lambda pair: places.get(pair[0], len(before)),
+        )
+    )
     found: list[Any] = []
     while mine and others:
         one, other = others[0][0], mine[0][0]
@@ -195,7 +222,9 @@ def _ordered(known: Callable[[Any], bytes], merged: list[Any], wanted: Sequence[
     return [*found, *(item for _, item in mine or others)]
 
 
-def _places(known: Callable[[Any], bytes], before: Sequence[Any], items: Sequence[Any]) -> list[Any]:
+def _places(
+    known: Callable[[Any], bytes], before: Sequence[Any], items: Sequence[Any]
+) -> list[Any]:
     """The order that others keep: as it was, with new items in the places of those that were deleted."""
     still = {known(item) for item in items}
     kept = [item for item in before if known(item) in still]
@@ -216,7 +245,9 @@ def _known(key: str) -> Callable[[Any], bytes]:
     """By what an item is known, as JSON: its key, or, without one, itself."""
 
     def known(item: Any) -> bytes:
-        return msgspec.json.encode(item.get(key) if key and isinstance(item, dict) else item, order="sorted")
+        return msgspec.json.encode(
+            item.get(key) if key and isinstance(item, dict) else item, order="sorted"
+        )
 
     return known
 
@@ -233,7 +264,9 @@ def _plain(value: Any) -> Any:
         return {
             name: _plain(child)
             for name, child in value.items()
-            if child is not None and name not in _DIRECTIVES and not name.startswith((_ORDER, _DELETE))
+            if child is not None
+            and name not in _DIRECTIVES
+            and not name.startswith((_ORDER, _DELETE))
         }
     if isinstance(value, list):
         return [_plain(item) for item in value if not (isinstance(item, dict) and _PATCH in item)]
@@ -246,7 +279,9 @@ def _undirected(value: Any) -> Any:
         return {
             name: _undirected(child)
             for name, child in value.items()
-            if child is not None and name not in _DIRECTIVES and not name.startswith((_ORDER, _DELETE))
+            if child is not None
+            and name not in _DIRECTIVES
+            and not name.startswith((_ORDER, _DELETE))
         }
     return [_undirected(item) for item in value] if isinstance(value, list) else value
 

@@ -68,7 +68,9 @@ def api_versions(address: str) -> Object:
 
 def group_list(registry: Registry) -> Object:
     """`/apis`."""
-    groups = [{"name": name, **_versions(registry, name)} for name in registry.group_versions() if name]
+    groups = [
+        {"name": name, **_versions(registry, name)} for name in registry.group_versions() if name
+    ]
     return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
 
 
@@ -78,7 +80,10 @@ def group(registry: Registry, name: str) -> Object:
 
 
 def _versions(registry: Registry, name: str) -> Object:
-    versions = [{"groupVersion": f"{name}/{version}", "version": version} for version in registry.group_versions()[name]]
+    versions = [
+        {"groupVersion": f"{name}/{version}", "version": version}
+        for version in registry.group_versions()[name]
+    ]
     return {"versions": versions, "preferredVersion": versions[0]}
 
 
@@ -112,7 +117,12 @@ def resource_list(registry: Registry, group_name: str, version: str) -> Object:
             )
     if not group_name:
         return {"kind": "APIResourceList", "groupVersion": version, "resources": resources}
-    return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": f"{group_name}/{version}", "resources": resources}
+    return {
+        "kind": "APIResourceList",
+        "apiVersion": "v1",
+        "groupVersion": f"{group_name}/{version}",
+        "resources": resources,
+    }
 
 
 def _other_kind(row: Row, subresource: str) -> Object:
@@ -142,13 +152,27 @@ def aggregated(registry: Registry, core: bool, api_version: str) -> Object:
         if (name == "") is not core:
             continue
         described = [
-            {"version": version, "freshness": "Current", "resources": [_described(row) for row in registry.of_version(name, version)]}
+            {
+                "version": version,
+                "freshness": "Current",
+                "resources": [_described(row) for row in registry.of_version(name, version)],
+            }
             for version in versions
         ]
         items.append(
-            {"metadata": {"name": name, "creationTimestamp": None} if name else {"creationTimestamp": None}, "versions": described}
+            {
+                "metadata": {"name": name, "creationTimestamp": None}
+                if name
+                else {"creationTimestamp": None},
+                "versions": described,
+            }
         )
-    return {"kind": "APIGroupDiscoveryList", "apiVersion": f"apidiscovery.k8s.io/{api_version}", "metadata": {}, "items": items}
+    return {
+        "kind": "APIGroupDiscoveryList",
+        "apiVersion": f"apidiscovery.k8s.io/{api_version}",
+        "metadata": {},
+        "items": items,
+    }
 
 
 def etag(document: Object) -> str:
@@ -159,7 +183,11 @@ def etag(document: Object) -> str:
 def _described(row: Row) -> Object:
     resource = row.resource
     # Kubernetes names the group and version of its own kinds only where they are others than the list's.
-    place = {"group": resource.group, "version": resource.version} if row.custom else {"group": "", "version": ""}
+    place = (
+        {"group": resource.group, "version": resource.version}
+        if row.custom
+        else {"group": "", "version": ""}
+    )
     kind = {**place, "kind": resource.kind}
     described: Object = {
         "resource": resource.plural,

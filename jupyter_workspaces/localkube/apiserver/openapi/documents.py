@@ -60,7 +60,10 @@ class Documents:
             "swagger": "2.0",
             "info": INFO,
             "paths": {path: _path_of_v2(item) for path, item in document["paths"].items()},
-            "definitions": {name: _schema_of_v2(schema) for name, schema in document["components"]["schemas"].items()},
+            "definitions": {
+                name: _schema_of_v2(schema)
+                for name, schema in document["components"]["schemas"].items()
+            },
             "parameters": {},
             "securityDefinitions": SECURITY,
             "security": [{"BearerToken": []}],
@@ -70,17 +73,27 @@ class Documents:
         """The same in protobuf, and its hash."""
         return self._kept("v2", tuple(self._registry), lambda: openapi_protobuf.encode(self.v2()))
 
-    def _kept(self, name: str, rows: tuple[Row, ...], make: Callable[[], bytes]) -> tuple[bytes, str]:
+    def _kept(
+        self, name: str, rows: tuple[Row, ...], make: Callable[[], bytes]
+    ) -> tuple[bytes, str]:
         """What was made of these rows before, else what is made of them now, and its hash."""
         known = self._made.get(name)
-        if known is None or len(known[0]) != len(rows) or any(one is not other for one, other in zip(known[0], rows, strict=True)):
+        if (
+            known is None
+            or len(known[0]) != len(rows)
+            or any(one is not other for one, other in zip(known[0], rows, strict=True))
+        ):
             body = make()
             known = self._made[name] = (rows, body, hashlib.sha512(body).hexdigest().upper())
         return known[1], known[2]
 
     def _names(self) -> list[str]:
         versions = self._registry.group_versions().items()
-        return [f"apis/{group}/{version}" if group else f"api/{version}" for group, found in versions for version in found]
+        return [
+            f"apis/{group}/{version}" if group else f"api/{version}"
+            for group, found in versions
+            for version in found
+        ]
 
     def _rows(self, name: str) -> list[Row]:
         group, _, version = name.removeprefix("apis/").removeprefix("api/").rpartition("/")
@@ -96,7 +109,12 @@ def _document(rows: tuple[Row, ...]) -> Object:
     for reference in set(_references(paths)):
         _take(reference, found)
     components = {"schemas": dict(sorted(found.items())), "securitySchemes": SECURITY}
-    return {"openapi": "3.0.0", "info": INFO, "paths": dict(sorted(paths.items())), "components": components}
+    return {
+        "openapi": "3.0.0",
+        "info": INFO,
+        "paths": dict(sorted(paths.items())),
+        "components": components,
+    }
 
 
 def _describe(row: Row, found: dict[str, Schema]) -> Described:
@@ -118,11 +136,17 @@ def _describe(row: Row, found: dict[str, Schema]) -> Described:
 def _custom(row: Row) -> Schema:
     """A custom kind as its definition has it, with what every object has."""
     own: Schema = getattr(row.strategy, "schema", None) or {"type": "object"}
-    schema = {key: _published(value) if key == "properties" else value for key, value in own.items()}
+    schema = {
+        key: _published(value) if key == "properties" else value for key, value in own.items()
+    }
     texts = {"apiVersion": {"type": "string"}, "kind": {"type": "string"}}
     metadata = {"metadata": {"allOf": [{"$ref": REFERENCE + OBJECT_META}]}}
     schema["type"] = "object"
-    schema["properties"] = {**texts, **metadata, **{k: v for k, v in schema.get("properties", {}).items() if k not in (*texts, "metadata")}}
+    schema["properties"] = {
+        **texts,
+        **metadata,
+        **{k: v for k, v in schema.get("properties", {}).items() if k not in (*texts, "metadata")},
+    }
     return schema | _marks(row, row.resource.kind)
 
 
@@ -142,11 +166,17 @@ def _list_of(row: Row, kind: str) -> Schema:
         **{"apiVersion": {"type": "string"}, "items": items, "kind": {"type": "string"}},
         "metadata": {"allOf": [{"$ref": REFERENCE + LIST_META}]},
     }
-    return {"type": "object", "required": ["items"], "properties": properties} | _marks(row, f"{row.resource.kind}List")
+    return {"type": "object", "required": ["items"], "properties": properties} | _marks(
+        row, f"{row.resource.kind}List"
+    )
 
 
 def _marks(row: Row, kind: str) -> Schema:
-    return {"x-kubernetes-group-version-kind": [{"group": row.resource.group, "kind": kind, "version": row.resource.version}]}
+    return {
+        "x-kubernetes-group-version-kind": [
+            {"group": row.resource.group, "kind": kind, "version": row.resource.version}
+        ]
+    }
 
 
 def _take(name: str, found: dict[str, Schema]) -> None:
@@ -179,7 +209,9 @@ def _schema_of_v2(value: Any) -> Any:
     if len(wrapped := value.get("allOf", ())) == 1 and "$ref" in wrapped[0]:
         value = {**{key: child for key, child in value.items() if key != "allOf"}, **wrapped[0]}
     return {
-        key: child.replace(REFERENCE, DEFINITIONS) if key == "$ref" and isinstance(child, str) else _schema_of_v2(child)
+        key: child.replace(REFERENCE, DEFINITIONS)
+        if key == "$ref" and isinstance(child, str)
+        else _schema_of_v2(child)
         for key, child in value.items()
         if key not in _NOT_IN_V2 or not isinstance(child, (list, dict, bool))
     }
@@ -187,29 +219,57 @@ def _schema_of_v2(value: Any) -> Any:
 
 def _path_of_v2(item: Object) -> Object:
     return {
-        verb: [_parameter_of_v2(one) for one in part] if verb == "parameters" else _operation_of_v2(part) for verb, part in item.items()
+        verb: [_parameter_of_v2(one) for one in part]
+        if verb == "parameters"
+        else _operation_of_v2(part)
+        for verb, part in item.items()
     }
 
 
 def _operation_of_v2(operation: Object) -> Object:
-    found = {key: part for key, part in operation.items() if key not in ("requestBody", "parameters", "responses")}
+    found = {
+        key: part
+        for key, part in operation.items()
+        if key not in ("requestBody", "parameters", "responses")
+    }
     parameters = [_parameter_of_v2(one) for one in operation.get("parameters", ())]
     if (body := operation.get("requestBody")) is not None:
         media, content = list(body["content"]), next(iter(body["content"].values()))
-        parameters.insert(0, {"name": "body", "in": "body", "required": body["required"], "schema": _schema_of_v2(content["schema"])})
+        parameters.insert(
+            0,
+            {
+                "name": "body",
+                "in": "body",
+                "required": body["required"],
+                "schema": _schema_of_v2(content["schema"]),
+            },
+        )
         found["consumes"] = media
     if parameters:
         found["parameters"] = parameters
-    found["produces"] = sorted({media for response in operation["responses"].values() for media in response.get("content", ())})
-    found["responses"] = {code: _response_of_v2(response) for code, response in operation["responses"].items()}
+    found["produces"] = sorted(
+        {
+            media
+            for response in operation["responses"].values()
+            for media in response.get("content", ())
+        }
+    )
+    found["responses"] = {
+        code: _response_of_v2(response) for code, response in operation["responses"].items()
+    }
     return found
 
 
 def _response_of_v2(response: Object) -> Object:
     """2.0 has one schema for all media types."""
     schema = next((content["schema"] for content in response.get("content", {}).values()), None)
-    return {"description": response["description"]} | ({} if schema is None else {"schema": _schema_of_v2(schema)})
+    return {"description": response["description"]} | (
+        {} if schema is None else {"schema": _schema_of_v2(schema)}
+    )
 
 
 def _parameter_of_v2(parameter: Object) -> Object:
-    return {**{key: part for key, part in parameter.items() if key != "schema"}, **parameter["schema"]}
+    return {
+        **{key: part for key, part in parameter.items() if key != "schema"},
+        **parameter["schema"],
+    }

@@ -28,10 +28,21 @@ _LIMITS: dict[str, type] = {
 
 def _parameter(first: int) -> Message:
     """Path and query parameters are alike but for one more field of the latter."""
-    described: Message = {"required": (1, bool), "in": (2, str), "description": (3, str), "name": (4, str)}
+    described: Message = {
+        "required": (1, bool),
+        "in": (2, str),
+        "description": (3, str),
+        "name": (4, str),
+    }
     described |= {"type": (first, str), "format": (first + 1, str), "default": (first + 4, "Any")}
-    described |= {name: (first + 5 + index, kind) for index, (name, kind) in enumerate(_LIMITS.items())}
-    return described | {"enum": (first + 15, ["Any"]), "multipleOf": (first + 16, float), _EXTENSIONS: (first + 17, "Any")}
+    described |= {
+        name: (first + 5 + index, kind) for index, (name, kind) in enumerate(_LIMITS.items())
+    }
+    return described | {
+        "enum": (first + 15, ["Any"]),
+        "multipleOf": (first + 16, float),
+        _EXTENSIONS: (first + 17, "Any"),
+    }
 
 
 _MESSAGES: dict[str, Message] = {
@@ -110,7 +121,11 @@ def _named(message: Message, key: str, value: Any) -> bytes:
     if key in message:
         number, kind = message[key]
         if isinstance(kind, list):
-            return b"".join(_field(number, kind[0], one) for one in value) if isinstance(value, list) else b""
+            return (
+                b"".join(_field(number, kind[0], one) for one in value)
+                if isinstance(value, list)
+                else b""
+            )
         return _field(number, kind, value)
     if key.startswith(_EXTENSIONS) and _EXTENSIONS in message:
         return _wrapped(_field(1, str, key) + _field(2, "Any", value), message[_EXTENSIONS][0])
@@ -136,7 +151,11 @@ def _field(number: int, kind: Any, value: Any) -> bytes:
         fits = isinstance(value, (int, float)) and not isinstance(value, bool) and value
         return _tag(number, _EIGHT_BYTES) + struct.pack("<d", value) if fits else b""
     if kind in (bool, int):
-        return _tag(number, _VARINT) + _varint(value) if isinstance(value, (int, bool)) and value else b""
+        return (
+            _tag(number, _VARINT) + _varint(value)
+            if isinstance(value, (int, bool)) and value
+            else b""
+        )
     if kind == "Schema" and number == 2:
         return _wrapped(_message(kind, value), 1, number)  # of a response: a schema or a file
     return _wrapped(_message(kind, value), number)

@@ -38,15 +38,25 @@ def negotiated(request: web.Request, known: Sequence[str]) -> str | None:
     if "upgrade" not in upgrades or not wanted:
         raise bad_request("Upgrade request required")
     if wanted != "websocket":
-        raise bad_request(f"this cluster speaks WebSocket and SPDY/3.1 here, not {headers['Upgrade']}: use a client that does")
-    offered = [word.strip() for line in headers.getall("Sec-WebSocket-Protocol", ()) for word in line.split(",")]
+        raise bad_request(
+            f"this cluster speaks WebSocket and SPDY/3.1 here, not {headers['Upgrade']}: use a client that does"
+        )
+    offered = [
+        word.strip()
+        for line in headers.getall("Sec-WebSocket-Protocol", ())
+        for word in line.split(",")
+    ]
     offered = [word for word in offered if word and not word.startswith(_BEARER)]
     if not offered:
         return None
     for protocol in offered:
         if protocol in known:
             return protocol
-    raise Refusal(403, "Forbidden", f"none of the WebSocket protocols {', '.join(offered)} is known here; {', '.join(known)} are")
+    raise Refusal(
+        403,
+        "Forbidden",
+        f"none of the WebSocket protocols {', '.join(offered)} is known here; {', '.join(known)} are",
+    )
 
 
 class Channels:
@@ -57,7 +67,10 @@ class Channels:
         self._request = request
         self._text = self.protocol in (V4_TEXT, V1_TEXT)
         self._socket = web.WebSocketResponse(
-            protocols=(protocol,) if protocol else (), max_msg_size=LONGEST_MESSAGE, compress=False, timeout=CLOSE_SECONDS
+            protocols=(protocol,) if protocol else (),
+            max_msg_size=LONGEST_MESSAGE,
+            compress=False,
+            timeout=CLOSE_SECONDS,
         )
         self._sending = asyncio.Lock()
 

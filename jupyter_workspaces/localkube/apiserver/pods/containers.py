@@ -22,7 +22,9 @@ def choose(pod: Object, asked: str) -> str:
         return asked
     if len(spec["containers"]) == 1:
         return str(spec["containers"][0]["name"])
-    raise bad_request(f"a container name must be specified for pod {name}, choose one of: [{' '.join(names)}]")
+    raise bad_request(
+        f"a container name must be specified for pod {name}, choose one of: [{' '.join(names)}]"
+    )
 
 
 def node_of(pod: Object) -> str:
@@ -40,4 +42,8 @@ def no_such_node(node: str) -> Refusal:
 
 def silent(node: str) -> Refusal:
     """Nobody answers for the pods of a node."""
-    return Refusal(500, "InternalError", f"Internal error occurred: nobody answers for the node {node}: this cluster runs without it")
+    return Refusal(
+        500,
+        "InternalError",
+        f"Internal error occurred: nobody answers for the node {node}: this cluster runs without it",
+    )

@@ -47,7 +47,9 @@ PIECE_BYTES = 32 * 1024
 SUCCESS: Object = {"metadata": {}, "status": "Success"}
 
 
-async def execute(request: web.Request, pod: Object, programs: PodPrograms | None) -> web.StreamResponse:
+async def execute(
+    request: web.Request, pod: Object, programs: PodPrograms | None
+) -> web.StreamResponse:
     """Raises `Refusal`."""
     query = request.query
     container = containers.choose(pod, query.get("container", ""))
@@ -75,7 +77,9 @@ async def execute(request: web.Request, pod: Object, programs: PodPrograms | Non
     return client.response
 
 
-async def attach(request: web.Request, pod: Object, reader: PodLogReader | None) -> web.StreamResponse:
+async def attach(
+    request: web.Request, pod: Object, reader: PodLogReader | None
+) -> web.StreamResponse:
     """What the container's program writes from now on, until it ends; it reads no standard input here. Raises `Refusal`."""
     query = request.query
     container = containers.choose(pod, query.get("container", ""))
@@ -89,7 +93,9 @@ async def attach(request: web.Request, pod: Object, reader: PodLogReader | None)
     with contextlib.suppress(ConnectionError):
         await client.open()
         await client.send(_first(query), b"")
-        copies = [_copy_log(client, channel, reader, pod, container, name) for channel, name in wanted]
+        copies = [
+            _copy_log(client, channel, reader, pod, container, name) for channel, name in wanted
+        ]
         outcome = SUCCESS
         try:
             await first_of(_gone(client), asyncio.gather(*copies))
@@ -106,12 +112,23 @@ def _client(request: web.Request) -> Client:
     return Channels(request, channels.negotiated(request, COMMAND_PROTOCOLS))
 
 
-async def _carry(client: Client, running: Execution, command: Sequence[str], query: Mapping[str, str], stdin: bool) -> Object:
+async def _carry(
+    client: Client,
+    running: Execution,
+    command: Sequence[str],
+    query: Mapping[str, str],
+    stdin: bool,
+) -> Object:
     """Both ways until the command has ended or the client has gone. What to tell of the end."""
-    asked = {channel: flag(query, name) for channel, name in ((STDOUT, "stdout"), (STDERR, "stderr"))}
+    asked = {
+        channel: flag(query, name) for channel, name in ((STDOUT, "stdout"), (STDERR, "stderr"))
+    }
 
     async def ended() -> int:
-        outputs = [_copy_output(client, channel, stream, asked[channel]) for channel, stream in running.outputs.items()]
+        outputs = [
+            _copy_output(client, channel, stream, asked[channel])
+            for channel, stream in running.outputs.items()
+        ]
         waiting = asyncio.ensure_future(running.wait())
         await asyncio.gather(waiting, *outputs)
         return waiting.result()
@@ -123,7 +140,9 @@ async def _carry(client: Client, running: Execution, command: Sequence[str], que
     return SUCCESS if code == 0 else _exited(command, code)
 
 
-async def _copy_output(client: Client, channel: int, stream: asyncio.StreamReader, asked: bool) -> None:
+async def _copy_output(
+    client: Client, channel: int, stream: asyncio.StreamReader, asked: bool
+) -> None:
     while data := await _piece(stream):
         if asked:
             await client.send(channel, data)
@@ -159,8 +178,12 @@ def _resize(running: Execution, data: bytes) -> None:
         running.resize(width, height)
 
 
-async def _copy_log(client: Client, channel: int, reader: PodLogReader, pod: Object, container: str, stream: str) -> None:
-    async with aclosing(reader(pod, container, LogOptions(follow=True, tail_lines=0, stream=stream))) as pieces:
+async def _copy_log(
+    client: Client, channel: int, reader: PodLogReader, pod: Object, container: str, stream: str
+) -> None:
+    async with aclosing(
+        reader(pod, container, LogOptions(follow=True, tail_lines=0, stream=stream))
+    ) as pieces:
         async for piece in pieces:
             await client.send(channel, piece)
 
@@ -182,7 +205,14 @@ async def _conclude(client: Client, outcome: Object) -> None:
 
 def _first(query: Mapping[str, str]) -> int:
     """The lowest channel that the client reads."""
-    return next((channel for channel, name in ((STDOUT, "stdout"), (STDERR, "stderr")) if flag(query, name)), ERROR)
+    return next(
+        (
+            channel
+            for channel, name in ((STDOUT, "stdout"), (STDERR, "stderr"))
+            if flag(query, name)
+        ),
+        ERROR,
+    )
 
 
 def _check_streams(query: Mapping[str, str]) -> None:
@@ -199,4 +229,10 @@ def _failed(why: str) -> Object:
 def _exited(command: Sequence[str], code: int) -> Object:
     text = f"command terminated with non-zero exit code: error executing command [{' '.join(command)}], exit code {code}"
     causes = [{"reason": "ExitCode", "message": str(code)}]
-    return {"metadata": {}, "status": "Failure", "message": text, "reason": "NonZeroExitCode", "details": {"causes": causes}}
+    return {
+        "metadata": {},
+        "status": "Failure",
+        "message": text,
+        "reason": "NonZeroExitCode",
+        "details": {"causes": causes},
+    }

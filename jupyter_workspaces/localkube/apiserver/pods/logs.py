@@ -19,8 +19,22 @@ STREAMS = ("All", "Stderr", "Stdout")
 _LONGEST = 2**63 - 1
 _FALSE = ("false", "0")
 _TIME = (
-    *(("2006", r"\d{4}"), ("-", "-"), ("01", r"\d\d"), ("-", "-"), ("02", r"\d\d"), ("T", "T"), ("15", r"\d\d")),
-    *((":", ":"), ("04", r"\d\d"), (":", ":"), ("05", r"\d\d(?:[.,]\d+)?"), ("Z07:00", r"Z|[+-]\d\d:\d\d")),
+    *(
+        ("2006", r"\d{4}"),
+        ("-", "-"),
+        ("01", r"\d\d"),
+        ("-", "-"),
+        ("02", r"\d\d"),
+        ("T", "T"),
+        ("15", r"\d\d"),
+    ),
+    *(
+        (":", ":"),
+        ("04", r"\d\d"),
+        (":", ":"),
+        ("05", r"\d\d(?:[.,]\d+)?"),
+        ("Z07:00", r"Z|[+-]\d\d:\d\d"),
+    ),
 )
 """The parts of a time (RFC 3339), as Go's messages name them."""
 
@@ -61,7 +75,9 @@ async def answer(request: web.Request, pieces: AsyncGenerator[bytes, None]) -> w
 
 def log_options(pod: str, query: Mapping[str, str]) -> LogOptions:
     """Of the log of a pod by its name. Raises `Refusal` 400 for what cannot be read, 422 for what makes no sense."""
-    tail, limit, seconds = (_number(query, name) for name in ("tailLines", "limitBytes", "sinceSeconds"))
+    tail, limit, seconds = (
+        _number(query, name) for name in ("tailLines", "limitBytes", "sinceSeconds")
+    )
     since, stream = _time(query.get("sinceTime", "")), query.get("stream")
     found = []
     if tail is not None and tail < 0:
@@ -69,13 +85,19 @@ def log_options(pod: str, query: Mapping[str, str]) -> LogOptions:
     if limit is not None and limit < 1:
         found.append(causes.invalid("limitBytes", limit, "must be greater than 0"))
     if seconds is not None and since is not None:
-        found.append(causes.forbidden("[]", "at most one of `sinceTime` or `sinceSeconds` may be specified"))
+        found.append(
+            causes.forbidden("[]", "at most one of `sinceTime` or `sinceSeconds` may be specified")
+        )
     elif seconds is not None and seconds < 1:
         found.append(causes.invalid("sinceSeconds", seconds, "must be greater than 0"))
     if stream is not None and stream not in STREAMS:
         found.append(causes.not_supported("stream", stream, list(STREAMS)))
     elif stream in ("Stdout", "Stderr") and tail is not None:
-        found.append(causes.forbidden("[]", "`tailLines` and specific `stream` are mutually exclusive for now"))
+        found.append(
+            causes.forbidden(
+                "[]", "`tailLines` and specific `stream` are mutually exclusive for now"
+            )
+        )
     if found:
         raise invalid(OPTIONS, pod, found)
     if seconds is not None:
@@ -126,6 +148,8 @@ def _time(text: str) -> datetime | None:
     whole, _, fraction = parts[10].replace(",", ".").partition(".")
     zone = "+00:00" if parts[11] == "Z" else parts[11]
     try:
-        return datetime.fromisoformat("".join(parts[:10]) + f"{whole}.{(fraction + '000000')[:6]}{zone}")
+        return datetime.fromisoformat(
+            "".join(parts[:10]) + f"{whole}.{(fraction + '000000')[:6]}{zone}"
+        )
     except ValueError as error:
         raise bad_request(f"parsing time {causes.quoted(text)}: {error}") from error

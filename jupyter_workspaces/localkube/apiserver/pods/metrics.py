@@ -47,7 +47,11 @@ def _total(name: str) -> Column:
 
 
 ROWS = (
-    Row(Resource(GROUP, "v1beta1", "nodes", "NodeMetrics", namespaced=False), verbs=READ, columns=(NAME, _total("cpu"), _total("memory"))),
+    Row(
+        Resource(GROUP, "v1beta1", "nodes", "NodeMetrics", namespaced=False),
+        verbs=READ,
+        columns=(NAME, _total("cpu"), _total("memory")),
+    ),
     Row(Resource(GROUP, "v1beta1", "pods", "PodMetrics"), verbs=READ),
 )
 
@@ -72,7 +76,9 @@ class Metrics:
         """Raises `Refusal`."""
         if request.method not in ("GET", "HEAD"):
             raise status.method_not_allowed()
-        if target.subresource is not None or (target.namespace is not None and not row.resource.namespaced):
+        if target.subresource is not None or (
+            target.namespace is not None and not row.resource.namespaced
+        ):
             raise status.page_not_found()
         held = PODS if row.resource.namespaced else NODES
         if target.name is not None:
@@ -81,9 +87,16 @@ class Metrics:
             if found is None:
                 raise _not_measured(row, target.namespace, target.name)
             return replies.answer(found)
-        predicate = selectors.both(request.query.get("labelSelector"), request.query.get("fieldSelector"), held.plural)
+        predicate = selectors.both(
+            request.query.get("labelSelector"), request.query.get("fieldSelector"), held.plural
+        )
         listed: Iterable[Stored] = self._store.list(held.plural, target.namespace)
-        items = [found for stored in listed if predicate is None or predicate(stored) if (found := self._measured(row, stored))]
+        items = [
+            found
+            for stored in listed
+            if predicate is None or predicate(stored)
+            if (found := self._measured(row, stored))
+        ]
         kind = {"kind": f"{row.resource.kind}List", "apiVersion": row.resource.api_version}
         return replies.answer({**kind, "metadata": {}, "items": items})
 
@@ -95,7 +108,11 @@ class Metrics:
         metadata: Object = {"name": stored.name, "creationTimestamp": now}
         if stored.labels:
             metadata["labels"] = stored.labels
-        found = {"kind": row.resource.kind, "apiVersion": row.resource.api_version, "metadata": metadata}
+        found = {
+            "kind": row.resource.kind,
+            "apiVersion": row.resource.api_version,
+            "metadata": metadata,
+        }
         found |= {"timestamp": now, "window": f"{self._usage.window:g}s"}
         if not row.resource.namespaced:
             name, used = self._usage.node()
@@ -106,7 +123,9 @@ class Metrics:
         measured = [(name, held[stored.uid, name]) for name in names if (stored.uid, name) in held]
         if not measured:
             return None
-        return found | {"containers": [{"name": name, "usage": _quantities(used)} for name, used in measured]}
+        return found | {
+            "containers": [{"name": name, "usage": _quantities(used)} for name, used in measured]
+        }
 
 
 def _quantities(used: Used) -> Object:
@@ -116,4 +135,9 @@ def _quantities(used: Used) -> Object:
 def _not_measured(row: Row, namespace: str | None, name: str) -> Refusal:
     where = f"{namespace}/{name}" if namespace else name
     kind = row.resource.kind.lower()
-    return Refusal(404, "NotFound", f'{kind}.{GROUP} "{where}" not found', details={"name": where, "group": GROUP, "kind": kind})
+    return Refusal(
+        404,
+        "NotFound",
+        f'{kind}.{GROUP} "{where}" not found',
+        details={"name": where, "group": GROUP, "kind": kind},
+    )

@@ -28,7 +28,9 @@ PIECE_BYTES = 32 * 1024
 PORTS_AT_ONCE = 32
 
 
-async def forward(request: web.Request, pod: Object, programs: PodPrograms | None) -> web.StreamResponse:
+async def forward(
+    request: web.Request, pod: Object, programs: PodPrograms | None
+) -> web.StreamResponse:
     """One connection for each port, a pair of channels each: data and error, both begun by the port. Raises `Refusal`."""
     ports = _ports(request.query.getall("ports", []))
     node = containers.node_of(pod)
@@ -115,7 +117,9 @@ def _ports(given: Sequence[str]) -> list[int]:
     found = []
     for text in (text for entry in given for text in entry.split(",")):
         if not text.isascii() or not text.isdigit():
-            raise bad_request(f'cannot convert to []int32: strconv.ParseUint: parsing "{text[:40]}": invalid syntax')
+            raise bad_request(
+                f'cannot convert to []int32: strconv.ParseUint: parsing "{text[:40]}": invalid syntax'
+            )
         if not 0 < int(text[:9]) < 65536:
             raise bad_request(f"{text[:9]} is not a port: it must be between 1 and 65535")
         found.append(int(text))

@@ -31,8 +31,18 @@ class Execution(Protocol):
 class PodPrograms(Protocol):
     """What a node does with the programs of its pods."""
 
-    async def execute(self, pod: Mapping[str, Any], container: str, command: Sequence[str], *, tty: bool, stdin: bool) -> Execution:
+    async def execute(
+        self,
+        pod: Mapping[str, Any],
+        container: str,
+        command: Sequence[str],
+        *,
+        tty: bool,
+        stdin: bool,
+    ) -> Execution:
         """Raises `NotPossible`."""
 
-    async def dial(self, pod: Mapping[str, Any], port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def dial(
+        self, pod: Mapping[str, Any], port: int
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A connection to a port of the pod. Raises `OSError`, `NotPossible`."""

@@ -79,7 +79,11 @@ class Decoder:
                 return
             head, body = bytes(self._rest[:_HEAD]), bytes(self._rest[_HEAD : _HEAD + length])
             del self._rest[: _HEAD + length]
-            yield self._control(head, body) if control else Frame(None, int.from_bytes(head[:4], "big"), head[4], body)
+            yield (
+                self._control(head, body)
+                if control
+                else Frame(None, int.from_bytes(head[:4], "big"), head[4], body)
+            )
 
     def _control(self, head: bytes, body: bytes) -> Frame:
         version, kind = struct.unpack(">HH", head[:4])
@@ -88,9 +92,13 @@ class Decoder:
         try:
             match kind:
                 case 1:
-                    return Frame(kind, _number(body, 0) & _STREAM, head[4], headers=self._block(body[10:]))
+                    return Frame(
+                        kind, _number(body, 0) & _STREAM, head[4], headers=self._block(body[10:])
+                    )
                 case 2 | 8:
-                    return Frame(kind, _number(body, 0) & _STREAM, head[4], headers=self._block(body[4:]))
+                    return Frame(
+                        kind, _number(body, 0) & _STREAM, head[4], headers=self._block(body[4:])
+                    )
                 case 3:
                     return Frame(kind, _number(body, 0) & _STREAM, value=_number(body, 4))
                 case 6 | 7:
@@ -122,18 +130,27 @@ class Encoder:
 
     def reply(self, stream: int) -> bytes:
         """Takes a stream that the other side opened; it has no headers of ours."""
-        block = self._headers.compress(struct.pack(">I", 0)) + self._headers.flush(zlib.Z_SYNC_FLUSH)
+        block = self._headers.compress(struct.pack(">I", 0)) + self._headers.flush(
+            zlib.Z_SYNC_FLUSH
+        )
         return _frame(SYN_REPLY, struct.pack(">I", stream) + block)
 
     def open(self, stream: int, headers: Mapping[str, str]) -> bytes:
         """What a client sends first."""
         pairs = b"".join(_sized(name) + _sized(value) for name, value in headers.items())
-        block = self._headers.compress(struct.pack(">I", len(headers)) + pairs) + self._headers.flush(zlib.Z_SYNC_FLUSH)
+        block = self._headers.compress(
+            struct.pack(">I", len(headers)) + pairs
+        ) + self._headers.flush(zlib.Z_SYNC_FLUSH)
         return _frame(SYN_STREAM, struct.pack(">IIH", stream, 0, 0) + block)
 
 
 def data_frame(stream: int, data: bytes, *, ends: bool = False) -> bytes:
-    return struct.pack(">I", stream) + bytes((FIN if ends else 0,)) + len(data).to_bytes(3, "big") + data
+    return (
+        struct.pack(">I", stream)
+        + bytes((FIN if ends else 0,))
+        + len(data).to_bytes(3, "big")
+        + data
+    )
 
 
 def reset_frame(stream: int, why: int) -> bytes:

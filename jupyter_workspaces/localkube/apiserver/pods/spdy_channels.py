@@ -40,9 +40,15 @@ def is_wanted(request: web.Request) -> bool:
 
 def negotiate(request: web.Request, known: str) -> None:
     """Raises `Refusal` 403 for a client that does not offer this version of the streams."""
-    offered = [word.strip() for line in request.headers.getall(VERSIONS, ()) for word in line.split(",")]
+    offered = [
+        word.strip() for line in request.headers.getall(VERSIONS, ()) for word in line.split(",")
+    ]
     if known not in offered:
-        raise Refusal(403, "Forbidden", f"none of the stream protocols {', '.join(offered) or '(none)'} is known here; {known} is")
+        raise Refusal(
+            403,
+            "Forbidden",
+            f"none of the stream protocols {', '.join(offered) or '(none)'} is known here; {known} is",
+        )
 
 
 class SpdyChannels:
@@ -65,7 +71,9 @@ class SpdyChannels:
     async def open(self) -> None:
         """Until the client has opened its streams. Raises `ConnectionError`."""
         query = self._request.query
-        wanted = {ERROR} | {_NAMES[name] for name in ("stdin", "stdout", "stderr") if flag(query, name)}
+        wanted = {ERROR} | {
+            _NAMES[name] for name in ("stdin", "stdout", "stderr") if flag(query, name)
+        }
         if flag(query, "tty"):
             wanted = wanted - {STDERR}
         self._connection = await upgrade(self._request, self.response)

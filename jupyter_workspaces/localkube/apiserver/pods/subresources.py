@@ -37,7 +37,9 @@ class Pods:
         self._engine = engine
         self._streams = streams
 
-    async def connect(self, request: web.Request, row: Row, namespace: str, name: str, subresource: str) -> web.StreamResponse:
+    async def connect(
+        self, request: web.Request, row: Row, namespace: str, name: str, subresource: str
+    ) -> web.StreamResponse:
         """Raises `Refusal`."""
         pod = self._engine.get(row, namespace, name).decode()
         no_delay(request)
@@ -51,7 +53,9 @@ class Pods:
                     return await port_forward.forward(request, pod, self.programs)
         raise AssertionError("a stream's end hides nothing but broken connections")
 
-    async def log(self, request: web.Request, row: Row, namespace: str, name: str) -> web.StreamResponse:
+    async def log(
+        self, request: web.Request, row: Row, namespace: str, name: str
+    ) -> web.StreamResponse:
         """A container's log, followed if asked. Raises `Refusal`: 400 when there is none."""
         options = log_options(name, request.query)
         pod = self._engine.get(row, namespace, name).decode()
@@ -64,7 +68,10 @@ class Pods:
         if self.logs is None:
             raise containers.silent(node)
         no_delay(request)
-        async with self._streams.running_one(), aclosing(self.logs(pod, container, options)) as pieces:
+        async with (
+            self._streams.running_one(),
+            aclosing(self.logs(pod, container, options)) as pieces,
+        ):
             try:
                 return await logs.answer(request, pieces)
             except LogsUnavailable as error:

@@ -73,14 +73,18 @@ class _InWebSocket:
 
 async def serve(request: web.Request, pod: Object, programs: PodPrograms) -> web.StreamResponse:
     """In a WebSocket, until the client goes."""
-    socket = web.WebSocketResponse(protocols=(PROTOCOL,), max_msg_size=4 * 2**20, compress=False, timeout=5.0)
+    socket = web.WebSocketResponse(
+        protocols=(PROTOCOL,), max_msg_size=4 * 2**20, compress=False, timeout=5.0
+    )
     await socket.prepare(request)
     await _run(_Tunnel(_InWebSocket(socket), pod, programs), pod)
     await socket.close()
     return socket
 
 
-async def serve_bare(request: web.Request, pod: Object, programs: PodPrograms) -> web.StreamResponse:
+async def serve_bare(
+    request: web.Request, pod: Object, programs: PodPrograms
+) -> web.StreamResponse:
     """Without one, until the client goes. Raises `Refusal`."""
     spdy_channels.negotiate(request, STREAMS)
     response = switching(spdy_channels.UPGRADE, {spdy_channels.VERSIONS: STREAMS})
@@ -133,14 +137,20 @@ class _Tunnel:
                     if frame.ends:
                         await found.arrived.put(None)
             case spdy.RST_STREAM:
-                if (found := self._by_data.get(frame.stream)) is not None and found.task is not None:
+                if (
+                    found := self._by_data.get(frame.stream)
+                ) is not None and found.task is not None:
                     found.task.cancel()
             case spdy.PING if frame.value % 2:  # the client's; even ones would answer ours
                 await self._send(spdy.ping_frame(frame.value))
 
     async def _open(self, frame: spdy.Frame) -> None:
         headers = frame.headers
-        kind, port, name = headers.get("streamtype"), headers.get("port", ""), headers.get("requestid") or headers.get("port", "")
+        kind, port, name = (
+            headers.get("streamtype"),
+            headers.get("port", ""),
+            headers.get("requestid") or headers.get("port", ""),
+        )
         if kind not in ("error", "data") or not port.isdigit() or not 0 < int(port[:9]) < 65536:
             return await self._send(spdy.reset_frame(frame.stream, spdy.PROTOCOL_ERROR))
         if name not in self._connections and len(self._connections) >= CONNECTIONS:
@@ -166,7 +176,9 @@ class _Tunnel:
         finally:
             self._connections.pop(name, None)
             self._by_data.pop(found.data, None)
-            while not found.arrived.empty():  # whoever waits to put something in learns that nobody takes it
+            while (
+                not found.arrived.empty()
+            ):  # whoever waits to put something in learns that nobody takes it
                 found.arrived.get_nowait()
 
     async def _connect(self, found: _Connection) -> None:

@@ -62,7 +62,9 @@ class _Taken(asyncio.StreamReaderProtocol):
 
 def switching(protocol: str, headers: Mapping[str, str]) -> web.StreamResponse:
     """The answer 101, not yet sent."""
-    response = web.StreamResponse(status=101, headers={"Connection": "Upgrade", "Upgrade": protocol, **headers})
+    response = web.StreamResponse(
+        status=101, headers={"Connection": "Upgrade", "Upgrade": protocol, **headers}
+    )
     response.force_close()
     return response
 
@@ -80,4 +82,6 @@ async def upgrade(request: web.Request, response: web.StreamResponse) -> Upgrade
     taken = _Taken(reader, transport.get_protocol())
     transport.set_protocol(taken)
     taken.connection_made(transport)
-    return Upgraded(reader, asyncio.StreamWriter(transport, taken, reader, asyncio.get_running_loop()))
+    return Upgraded(
+        reader, asyncio.StreamWriter(transport, taken, reader, asyncio.get_running_loop())
+    )

@@ -47,7 +47,9 @@ class Pages:
     def next(self, collection: str, token: str, limit: int | None) -> Page:
         """Raises `Refusal` 410 when the list is no longer kept, 400 for a token that is none."""
         try:
-            key, start = msgspec.json.decode(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)), type=tuple[str, int])
+            key, start = msgspec.json.decode(
+                base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)), type=tuple[str, int]
+            )
         except (binascii.Error, msgspec.DecodeError, ValueError) as error:
             raise status.bad_request("continue key is not valid") from error
         held = self._snapshots.get(key)

@@ -25,7 +25,10 @@ LOG_BYTES = 64 * 2**20
 _VERSION = 1
 """Of the tables, as `PRAGMA user_version`; databases from before it was counted have 0."""
 
-_COLUMNS = {"objects": ("id", "resource", "namespace", "name", "revision", "body"), "meta": ("key", "value")}
+_COLUMNS = {
+    "objects": ("id", "resource", "namespace", "name", "revision", "body"),
+    "meta": ("key", "value"),
+}
 _TABLES = (
     "CREATE TABLE objects ("
     "id INTEGER PRIMARY KEY, resource TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, revision INTEGER NOT NULL, "
@@ -118,14 +121,20 @@ def _check(connection: sqlite3.Connection) -> None:
     """Read what must hold of a database of ours; nothing is written. Raises `sqlite3.DatabaseError` with the first thing that does not."""
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version not in (0, _VERSION):
-        raise sqlite3.DatabaseError(f"its tables have version {version}, and this program knows {_VERSION}: it may be a newer program's")
+        raise sqlite3.DatabaseError(
+            f"its tables have version {version}, and this program knows {_VERSION}: it may be a newer program's"
+        )
     tables = {
-        name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'") if not name.startswith("sqlite_")
+        name
+        for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        if not name.startswith("sqlite_")
     }
     for table, columns in _COLUMNS.items():
         found = tuple(row[1] for row in connection.execute(f"PRAGMA table_info({table})"))
         if found != columns:
-            raise sqlite3.DatabaseError(f"it has no table {table} with the columns {', '.join(columns)}")
+            raise sqlite3.DatabaseError(
+                f"it has no table {table} with the columns {', '.join(columns)}"
+            )
     if strange := sorted(tables - _COLUMNS.keys()):
         raise sqlite3.DatabaseError(f"it has a table {strange[0][:80]!r}, which is not ours")
     problem = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
@@ -136,7 +145,9 @@ def _check(connection: sqlite3.Connection) -> None:
     if row is None:
         raise sqlite3.DatabaseError("its table meta has no row 'revision'")
     if not isinstance(row[0], int) or row[0] < max(1, newest if isinstance(newest, int) else 1):
-        raise sqlite3.DatabaseError(f"its revision is {row[0]!r}, but there are objects of revision {newest}")
+        raise sqlite3.DatabaseError(
+            f"its revision is {row[0]!r}, but there are objects of revision {newest}"
+        )
 
 
 class Store:
@@ -150,7 +161,9 @@ class Store:
         self._log: deque[Change] = deque()
         self._log_bytes = 0
         self._listeners: dict[str, list[Listener]] = {}
-        self.revision: int = connection.execute("SELECT value FROM meta WHERE key = 'revision'").fetchone()[0]
+        self.revision: int = connection.execute(
+            "SELECT value FROM meta WHERE key = 'revision'"
+        ).fetchone()[0]
         self.oldest = self.revision
         for resource, body in connection.execute("SELECT resource, body FROM objects ORDER BY id"):
             self._remember(resource, index(msgspec.json.decode(body, type=dict[str, Any]), body))
@@ -176,7 +189,14 @@ class Store:
             raise StorageError(
                 f"The database {path} cannot be opened for writing ({error}). Check the free space and the rights of its folder."
             ) from error
-        except (sqlite3.DatabaseError, msgspec.DecodeError, AttributeError, LookupError, TypeError, ValueError) as error:
+        except (
+            sqlite3.DatabaseError,
+            msgspec.DecodeError,
+            AttributeError,
+            LookupError,
+            TypeError,
+            ValueError,
+        ) as error:
             raise StorageError(
                 f"The database {path} is damaged or no database of ours ({error}). Nothing in it was changed. Put a copy of the file back, "
                 "or move it away (with the files of its name that end in -wal and -shm) to begin with an empty cluster; the files of all claims "
@@ -195,10 +215,16 @@ class Store:
     def list(self, resource: str, namespace: str | None = None) -> list[Stored]:
         """All of a resource, or those of one namespace, by namespace and name."""
         found = self._objects.get(resource, {})
-        keys = sorted(found) if namespace is None else sorted(key for key in found if key[0] == namespace)
+        keys = (
+            sorted(found)
+            if namespace is None
+            else sorted(key for key in found if key[0] == namespace)
+        )
         return [found[key] for key in keys]
 
-    def at(self, resource: str, revision: int, namespace: str | None = None) -> Sequence[Stored] | None:
+    def at(
+        self, resource: str, revision: int, namespace: str | None = None
+    ) -> Sequence[Stored] | None:
         """What `list` gave when that revision was the newest; None when the log no longer reaches back that far."""
         changes = self.since(resource, revision)
         if changes is None:
@@ -213,7 +239,10 @@ class Store:
 
     def owned_by(self, uid: str) -> Sequence[tuple[str, Stored]]:
         """What names this owner, as (resource, object)."""
-        return [(resource, self._objects[resource][key]) for resource, key in sorted(self._owned.get(uid, ()))]
+        return [
+            (resource, self._objects[resource][key])
+            for resource, key in sorted(self._owned.get(uid, ()))
+        ]
 
     def put(self, resource: str, body: Object) -> Stored:
         """Commit a new version of an object and tell everybody. Sets its resourceVersion. Raises `StorageError`."""
@@ -239,7 +268,10 @@ class Store:
         revision = self.revision + 1
         stored = old.at(revision)
         with self._commit(revision):
-            self._connection.execute("DELETE FROM objects WHERE resource = ? AND namespace = ? AND name = ?", (resource, namespace, name))
+            self._connection.execute(
+                "DELETE FROM objects WHERE resource = ? AND namespace = ? AND name = ?",
+                (resource, namespace, name),
+            )
         del self._objects[resource][old.key]
         self._disown(resource, old)
         self._tell(Change(resource, revision, old, stored, deleted=True))
@@ -269,7 +301,9 @@ class Store:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
-                self._connection.execute("UPDATE meta SET value = ? WHERE key = 'revision'", (revision,))
+                self._connection.execute(
+                    "UPDATE meta SET value = ? WHERE key = 'revision'", (revision,)
+                )
                 self._connection.execute("COMMIT")
             except BaseException:
                 if self._connection.in_transaction:

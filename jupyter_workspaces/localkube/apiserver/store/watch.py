@@ -51,18 +51,28 @@ async def watch(
         if queue.full():
             while not queue.empty():
                 queue.get_nowait()
-            queue.put_nowait(None)  # the stream ends; the client takes up again from what it has seen
+            queue.put_nowait(
+                None
+            )  # the stream ends; the client takes up again from what it has seen
             overflowed()
         else:
             queue.put_nowait(change)
 
     def fits(stored: Stored | None) -> bool:
-        return stored is not None and (namespace is None or stored.namespace == namespace) and (predicate is None or predicate(stored))
+        return (
+            stored is not None
+            and (namespace is None or stored.namespace == namespace)
+            and (predicate is None or predicate(stored))
+        )
 
     def told(change: Change) -> Event | None:
         before, after = fits(change.old), not change.deleted and fits(change.new)
         if change.old is not None and before and not after:
-            return Event("DELETED", change.new if change.deleted else change.old.at(change.revision), change.revision)
+            return Event(
+                "DELETED",
+                change.new if change.deleted else change.old.at(change.revision),
+                change.revision,
+            )
         if after:
             return Event("MODIFIED" if before else "ADDED", change.new, change.revision)
         return None
@@ -95,7 +105,9 @@ async def watch(
                 async with timeout(max(wait, 0.001)):
                     change_or_end = await queue.get()
             except asyncio.TimeoutError:
-                if bookmarks and loop.time() >= next_bookmark and queue.empty():  # a change may have come as the time ran out
+                if (
+                    bookmarks and loop.time() >= next_bookmark and queue.empty()
+                ):  # a change may have come as the time ran out
                     next_bookmark = loop.time() + BOOKMARK_SECONDS
                     yield Event("BOOKMARK", None, store.revision)
                 continue

@@ -10,8 +10,16 @@ Object = dict[str, Any]
 Cell = Callable[[Object], Any]
 
 NONE, UNSET, UNKNOWN = "<none>", "<unset>", "<unknown>"
-_MODES = {"ReadWriteOnce": "RWO", "ReadOnlyMany": "ROX", "ReadWriteMany": "RWX", "ReadWriteOncePod": "RWOP"}
-_DEFAULT_CLASS = ("storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class")
+_MODES = {
+    "ReadWriteOnce": "RWO",
+    "ReadOnlyMany": "ROX",
+    "ReadWriteMany": "RWX",
+    "ReadWriteOncePod": "RWOP",
+}
+_DEFAULT_CLASS = (
+    "storageclass.kubernetes.io/is-default-class",
+    "storageclass.beta.kubernetes.io/is-default-class",
+)
 _ROLE_LABEL = "node-role.kubernetes.io/"
 
 
@@ -50,9 +58,21 @@ def text(*path: str | int, otherwise: str = "") -> Cell:
     return lambda obj: otherwise if (value := read(obj)) in (None, "", [], {}) else str(value)
 
 
-NAME = Column("Name", text("metadata", "name"), description="Name of the object, unique in its namespace.", format="name")
-AGE = Column("Age", at("metadata", "creationTimestamp"), description="Time since the object was created.", since=True)
-CREATED = Column("Created At", at("metadata", "creationTimestamp"), "date", "When the object was created.")
+NAME = Column(
+    "Name",
+    text("metadata", "name"),
+    description="Name of the object, unique in its namespace.",
+    format="name",
+)
+AGE = Column(
+    "Age",
+    at("metadata", "creationTimestamp"),
+    description="Time since the object was created.",
+    since=True,
+)
+CREATED = Column(
+    "Created At", at("metadata", "creationTimestamp"), "date", "When the object was created."
+)
 
 
 def _wide(name: str, read: Cell, description: str = "", *, since: bool = False) -> Column:
@@ -85,7 +105,10 @@ def _external(service: Object) -> str:
     given = list(spec.get("externalIPs") or ())
     if kind != "LoadBalancer":
         return _join(given)
-    balanced = [one.get("ip") or one.get("hostname") for one in at("status", "loadBalancer", "ingress")(service) or ()]
+    balanced = [
+        one.get("ip") or one.get("hostname")
+        for one in at("status", "loadBalancer", "ingress")(service) or ()
+    ]
     return _join([*balanced, *given], otherwise="<pending>")
 
 
@@ -99,7 +122,9 @@ def _ports(service: Object) -> str:
 
 def _modes(*path: str) -> Cell:
     read = at(*path)
-    return lambda obj: _join((short for mode, short in _MODES.items() if mode in (read(obj) or ())), otherwise="")
+    return lambda obj: _join(
+        (short for mode, short in _MODES.items() if mode in (read(obj) or ())), otherwise=""
+    )
 
 
 def _of_bound(read: Cell) -> Cell:
@@ -113,26 +138,46 @@ def _claim(volume: Object) -> str:
 
 
 def _node_status(node: Object) -> str:
-    ready = next((one for one in at("status", "conditions")(node) or () if one.get("type") == "Ready"), None)
-    words = ["Unknown" if ready is None else "Ready" if ready.get("status") == "True" else "NotReady"]
-    return ",".join([*words, *(["SchedulingDisabled"] if at("spec", "unschedulable")(node) else [])])
+    ready = next(
+        (one for one in at("status", "conditions")(node) or () if one.get("type") == "Ready"), None
+    )
+    words = [
+        "Unknown" if ready is None else "Ready" if ready.get("status") == "True" else "NotReady"
+    ]
+    return ",".join(
+        [*words, *(["SchedulingDisabled"] if at("spec", "unschedulable")(node) else [])]
+    )
 
 
 def _node_roles(node: Object) -> str:
     labels = at("metadata", "labels")(node) or {}
     roles = {key.removeprefix(_ROLE_LABEL) for key in labels if key.startswith(_ROLE_LABEL)}
-    return _join(sorted(roles | ({labels["kubernetes.io/role"]} if labels.get("kubernetes.io/role") else set())))
+    return _join(
+        sorted(
+            roles | ({labels["kubernetes.io/role"]} if labels.get("kubernetes.io/role") else set())
+        )
+    )
 
 
 def _node_address(kind: str) -> Cell:
     def read(node: Object) -> str:
-        return next((one["address"] for one in at("status", "addresses")(node) or () if one.get("type") == kind), NONE)
+        return next(
+            (
+                one["address"]
+                for one in at("status", "addresses")(node) or ()
+                if one.get("type") == kind
+            ),
+            NONE,
+        )
 
     return read
 
 
 def _kernel(node: Object) -> str:
-    kernel, machine = text("status", "nodeInfo", "kernelVersion")(node), text("status", "nodeInfo", "architecture")(node)
+    kernel, machine = (
+        text("status", "nodeInfo", "kernelVersion")(node),
+        text("status", "nodeInfo", "architecture")(node),
+    )
     return UNKNOWN if not kernel else f"{kernel} ({machine})" if machine else str(kernel)
 
 
@@ -147,7 +192,12 @@ def _event_time(event: Object, *, first: bool) -> Any:
 def _event_source(event: Object) -> str:
     source = event.get("source") or {}
     return _join(
-        (source.get("component") or event.get("reportingComponent"), source.get("host") or event.get("reportingInstance")), ", ", ""
+        (
+            source.get("component") or event.get("reportingComponent"),
+            source.get("host") or event.get("reportingInstance"),
+        ),
+        ", ",
+        "",
     )
 
 
@@ -165,7 +215,10 @@ def _class_name(found: Object) -> str:
 def _subjects(kind: str) -> Cell:
     def read(binding: Object) -> str:
         found = [one for one in binding.get("subjects") or () if one.get("kind") == kind]
-        names = (f"{one.get('namespace', '')}/{one['name']}" if kind == "ServiceAccount" else one["name"] for one in found)
+        names = (
+            f"{one.get('namespace', '')}/{one['name']}" if kind == "ServiceAccount" else one["name"]
+            for one in found
+        )
         return _join(names, ", ", "")
 
     return read
@@ -240,11 +293,19 @@ NODE = (
     _wide("External-IP", _node_address("ExternalIP")),
     _wide("OS-Image", text("status", "nodeInfo", "osImage", otherwise=UNKNOWN)),
     _wide("Kernel-Version", _kernel),
-    _wide("Container-Runtime", text("status", "nodeInfo", "containerRuntimeVersion", otherwise=UNKNOWN)),
+    _wide(
+        "Container-Runtime",
+        text("status", "nodeInfo", "containerRuntimeVersion", otherwise=UNKNOWN),
+    ),
 )
 STATEFUL_SET = (
     NAME,
-    Column("Ready", lambda found: f"{at('status', 'readyReplicas')(found) or 0}/{at('spec', 'replicas')(found) or 0}"),
+    Column(
+        "Ready",
+        lambda found: (
+            f"{at('status', 'readyReplicas')(found) or 0}/{at('spec', 'replicas')(found) or 0}"
+        ),
+    ),
     AGE,
     _wide("Containers", _each("name")),
     _wide("Images", _each("image")),

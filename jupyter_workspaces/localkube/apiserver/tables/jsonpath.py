@@ -14,7 +14,9 @@ _FIELD = re.compile(r"\.((?:[^.\[\]\\]|\\.)+)")
 _QUOTED = re.compile(r"\[\s*'((?:[^'\\]|\\.)*)'\s*\]|\[\s*\"((?:[^\"\\]|\\.)*)\"\s*\]")
 _INDEX = re.compile(r"\[(-?\d{1,9})\]")
 _EVERY = re.compile(r"\[\*\]|\.\*")
-_FILTER = re.compile(r"""\[\?\(\s*@((?:\.[^.\[\]\\=!<>\s]+)+)\s*(==|!=)\s*("(?:[^"\\]|\\.)*"|'[^']*'|true|false|-?\d+)\s*\)\]""")
+_FILTER = re.compile(
+    r"""\[\?\(\s*@((?:\.[^.\[\]\\=!<>\s]+)+)\s*(==|!=)\s*("(?:[^"\\]|\\.)*"|'[^']*'|true|false|-?\d+)\s*\)\]"""
+)
 _ESCAPED = re.compile(r"\\(.)")
 
 LENGTH = 4096
@@ -73,11 +75,19 @@ def _field(name: str) -> Step:
 
 
 def _index(position: int) -> Step:
-    return lambda held: iter((held[position],) if isinstance(held, list) and -len(held) <= position < len(held) else ())
+    return lambda held: iter(
+        (held[position],) if isinstance(held, list) and -len(held) <= position < len(held) else ()
+    )
 
 
 def _every(held: Any) -> Iterator[Any]:
-    return iter(held) if isinstance(held, list) else iter(held.values()) if isinstance(held, dict) else iter(())
+    return (
+        iter(held)
+        if isinstance(held, list)
+        else iter(held.values())
+        if isinstance(held, dict)
+        else iter(())
+    )
 
 
 def _filter(names: list[str], negated: bool, wanted: Any) -> Step:

@@ -39,7 +39,11 @@ def _summary(pod: Object) -> _Summary:
     found = _Summary(str(status.get("reason") or status.get("phase") or ""))
     if (_condition(pod, "PodScheduled") or {}).get("reason") == "SchedulingGated":
         found.reason = "SchedulingGated"
-    sidecars = {one.get("name") for one in spec.get("initContainers") or () if one.get("restartPolicy") == "Always"}
+    sidecars = {
+        one.get("name")
+        for one in spec.get("initContainers") or ()
+        if one.get("restartPolicy") == "Always"
+    }
     found.total = len(spec.get("containers") or ()) + len(sidecars)
     beginning = _summarize_init(pod, found, sidecars)
     if not beginning or (_condition(pod, "Initialized") or {}).get("status") == "True":
@@ -92,15 +96,23 @@ def _summarize_containers(pod: Object, found: _Summary, sidecars: set[Any]) -> N
             running = True
             found.ready += 1
     if found.reason == "Completed" and running:
-        found.reason = "Running" if (_condition(pod, "Ready") or {}).get("status") == "True" else "NotReady"
+        found.reason = (
+            "Running" if (_condition(pod, "Ready") or {}).get("status") == "True" else "NotReady"
+        )
 
 
 def _exit(ended: Object) -> str:
-    return f"Signal:{ended['signal']}" if ended.get("signal") else f"ExitCode:{ended.get('exitCode', 0)}"
+    return (
+        f"Signal:{ended['signal']}"
+        if ended.get("signal")
+        else f"ExitCode:{ended.get('exitCode', 0)}"
+    )
 
 
 def _condition(pod: Object, kind: str) -> Object | None:
-    return next((one for one in at("status", "conditions")(pod) or () if one.get("type") == kind), None)
+    return next(
+        (one for one in at("status", "conditions")(pod) or () if one.get("type") == kind), None
+    )
 
 
 def _ready(pod: Object) -> str:
@@ -110,7 +122,11 @@ def _ready(pod: Object) -> str:
 
 def _restarts(pod: Object) -> str:
     found = _summary(pod)
-    return f"{found.restarts} ({since(found.restarted)} ago)" if found.restarts and found.restarted else str(found.restarts)
+    return (
+        f"{found.restarts} ({since(found.restarted)} ago)"
+        if found.restarts and found.restarted
+        else str(found.restarts)
+    )
 
 
 def _address(pod: Object) -> str:
@@ -119,7 +135,10 @@ def _address(pod: Object) -> str:
 
 def _gates(pod: Object) -> str:
     gates = at("spec", "readinessGates")(pod) or ()
-    passed = sum((_condition(pod, gate.get("conditionType", "")) or {}).get("status") == "True" for gate in gates)
+    passed = sum(
+        (_condition(pod, gate.get("conditionType", "")) or {}).get("status") == "True"
+        for gate in gates
+    )
     return f"{passed}/{len(gates)}" if gates else NONE
 
 

@@ -14,25 +14,44 @@ Object = dict[str, Any]
 META = "meta.k8s.io"
 
 
-def table(row: Row, objects: list[Object], metadata: Object, include: str, *, definitions: bool = True, version: str = "v1") -> Object:
+def table(
+    row: Row,
+    objects: list[Object],
+    metadata: Object,
+    include: str,
+    *,
+    definitions: bool = True,
+    version: str = "v1",
+) -> Object:
     """A Table of `meta.k8s.io`. `include` is None, Metadata or Object; later pieces of a watch come without `definitions`."""
     return {
         "kind": "Table",
         "apiVersion": f"{META}/{version}",
         "metadata": metadata,
-        "columnDefinitions": [_definition(column) for column in row.columns] if definitions else None,
+        "columnDefinitions": [_definition(column) for column in row.columns]
+        if definitions
+        else None,
         "rows": [_row(row, obj, include, version) for obj in objects],
     }
 
 
 def partial(obj: Object, version: str = "v1") -> Object:
     """An object's metadata alone."""
-    return {"kind": "PartialObjectMetadata", "apiVersion": f"{META}/{version}", "metadata": obj["metadata"]}
+    return {
+        "kind": "PartialObjectMetadata",
+        "apiVersion": f"{META}/{version}",
+        "metadata": obj["metadata"],
+    }
 
 
 def partial_list(objects: list[Object], metadata: Object, version: str = "v1") -> Object:
     items = [partial(obj, version) for obj in objects]
-    return {"kind": "PartialObjectMetadataList", "apiVersion": f"{META}/{version}", "metadata": metadata, "items": items}
+    return {
+        "kind": "PartialObjectMetadataList",
+        "apiVersion": f"{META}/{version}",
+        "metadata": metadata,
+        "items": items,
+    }
 
 
 def _definition(column: Column) -> Object:

@@ -64,7 +64,9 @@ def timing(probe: Object) -> dict[str, Any]:
     }
 
 
-def check_of(probe: Object | None, container: Object, address: str, ports: Mapping[str, int]) -> Check | None:
+def check_of(
+    probe: Object | None, container: Object, address: str, ports: Mapping[str, int]
+) -> Check | None:
     """Return the check for an HTTP or TCP probe of a pod's spec; None if it has none, or one of another type (`probes.py`)."""
     if not probe:
         return None
@@ -91,20 +93,28 @@ async def attempt(session: aiohttp.ClientSession, check: Check) -> str | None:
             writer.close()
             return None
         limit = aiohttp.ClientTimeout(total=check.timeout)
-        async with session.get(check.url, headers=check.headers, timeout=limit, allow_redirects=False, ssl=False) as response:
+        async with session.get(
+            check.url, headers=check.headers, timeout=limit, allow_redirects=False, ssl=False
+        ) as response:
             good = check.any_status or 200 <= response.status < 400
             return None if good else f"HTTP {response.status} at {check.url}"
     except (ForeignListener, ForeignListenerError):
         return FOREIGN
     except asyncio.TimeoutError:
-        return f"no answer within {check.timeout:g} s at {check.url or f'{check.host}:{check.port}'}"
+        return (
+            f"no answer within {check.timeout:g} s at {check.url or f'{check.host}:{check.port}'}"
+        )
     except (OSError, aiohttp.ClientError) as error:
-        if getattr(error, "errno", None) in _OURS:
-            raise ProbeNotPossible(f"this computer could not connect: {errno.errorcode[error.errno]}") from error  # type: ignore[union-attr, index]
+        number = getattr(error, "errno", None)
+        if number in _OURS:
+            name = errno.errorcode[number]
+            raise ProbeNotPossible(f"this computer could not connect: {name}") from error
         return str(error)[:300] or type(error).__name__
 
 
-async def watch(session: aiohttp.ClientSession, check: Check, changed: Callable[[bool, str], None]) -> None:
+async def watch(
+    session: aiohttp.ClientSession, check: Check, changed: Callable[[bool, str], None]
+) -> None:
     """Probe once a period until cancelled. Calls `changed` at each turn to good, and at each turn to bad with what was wrong.
 
     A listener of another user is bad at once, however many failures a probe may have. Raises what is a fault of ours.
@@ -118,8 +128,14 @@ async def watch(session: aiohttp.ClientSession, check: Check, changed: Callable[
     while True:
         asked = loop.time()
         problem = await attempt(session, check)
-        if problem is not None and problem != FOREIGN and loop.time() - asked > check.timeout + LATE_SECONDS:
-            problem = await attempt(session, check)  # it could not answer in time, for we did not listen
+        if (
+            problem is not None
+            and problem != FOREIGN
+            and loop.time() - asked > check.timeout + LATE_SECONDS
+        ):
+            problem = await attempt(
+                session, check
+            )  # it could not answer in time, for we did not listen
         if problem is None:
             good, bad = good + 1, 0
             if good >= check.successes and state is not True:
@@ -131,7 +147,9 @@ async def watch(session: aiohttp.ClientSession, check: Check, changed: Callable[
                 bad, counted = bad + 1, loop.time()
             if problem == FOREIGN:
                 bad = max(bad, check.failures)
-            if bad >= check.failures and (state is not False or (problem == FOREIGN) != (told == FOREIGN)):
+            if bad >= check.failures and (
+                state is not False or (problem == FOREIGN) != (told == FOREIGN)
+            ):
                 state, told = False, problem
                 changed(False, problem)
         eager = state is None and loop.time() - began < EAGER_UNTIL
@@ -166,5 +184,12 @@ def _host(asked: Object, address: str) -> str:
 
 def _port(port: Any, container: Object, ports: Mapping[str, int]) -> int:
     if not isinstance(port, int) and not str(port).isdigit():
-        port = next((found["containerPort"] for found in container.get("ports") or () if found.get("name") == port), 0)
+        port = next(
+            (
+                found["containerPort"]
+                for found in container.get("ports") or ()
+                if found.get("name") == port
+            ),
+            0,
+        )
     return ports.get(str(port), int(port))

@@ -40,9 +40,15 @@ async def ask(host: str, port: int, service: str, seconds: float) -> str | None:
     except OSError as error:
         return str(error)[:300] or type(error).__name__
     if message is None:
-        return f"the program at {host}:{port} has no gRPC health service" + (f" {service}" if service else "")
+        return f"the program at {host}:{port} has no gRPC health service" + (
+            f" {service}" if service else ""
+        )
     state = _state(message)
-    return None if state == _SERVING else f"the gRPC health service says {_STATES.get(state, str(state))}"
+    return (
+        None
+        if state == _SERVING
+        else f"the gRPC health service says {_STATES.get(state, str(state))}"
+    )
 
 
 def _request(authority: str, service: str) -> bytes:
@@ -95,7 +101,9 @@ def _state(message: bytes) -> int:
 
 
 def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
-    return len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big") + payload
+    return (
+        len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big") + payload
+    )
 
 
 def _header(name: str, value: str) -> bytes:

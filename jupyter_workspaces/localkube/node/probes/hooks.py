@@ -20,7 +20,13 @@ AFTER_START_SECONDS = 600.0
 
 
 async def run(
-    hook: Object, session: aiohttp.ClientSession, access: PodAccess, pod: Object, container: Object, record: PodRecord, seconds: float
+    hook: Object,
+    session: aiohttp.ClientSession,
+    access: PodAccess,
+    pod: Object,
+    container: Object,
+    record: PodRecord,
+    seconds: float,
 ) -> str | None:
     """Run a hook to its end: None, or what went wrong."""
     if (pause := (hook.get("sleep") or {}).get("seconds")) is not None:
@@ -30,11 +36,27 @@ async def run(
     return None if check is None else await checks.attempt(session, check)
 
 
-async def before_end(session: aiohttp.ClientSession, access: PodAccess, pod: Object, record: PodRecord, seconds: float) -> list[str]:
+async def before_end(
+    session: aiohttp.ClientSession,
+    access: PodAccess,
+    pod: Object,
+    record: PodRecord,
+    seconds: float,
+) -> list[str]:
     """Run the `preStop` hooks of all containers, at once and for so many seconds at most: what went wrong."""
-    hooks = [(found, hook) for found in pod["spec"]["containers"] if (hook := (found.get("lifecycle") or {}).get("preStop"))]
+    hooks = [
+        (found, hook)
+        for found in pod["spec"]["containers"]
+        if (hook := (found.get("lifecycle") or {}).get("preStop"))
+    ]
     if not hooks or seconds <= 0:
         return []
-    ended = await asyncio.gather(*(run(hook, session, access, pod, found, record, seconds) for found, hook in hooks))
+    ended = await asyncio.gather(
+        *(run(hook, session, access, pod, found, record, seconds) for found, hook in hooks)
+    )
     failed = zip((found["name"] for found, _ in hooks), ended, strict=True)
-    return [f"The preStop hook of container {name} failed: {problem}" for name, problem in failed if problem]
+    return [
+        f"The preStop hook of container {name} failed: {problem}"
+        for name, problem in failed
+        if problem
+    ]

@@ -57,7 +57,9 @@ def check_of(
     if (grpc := probe.get("grpc")) is not None:
         common = checks.timing(probe)
         port = record.ports.get(str(grpc["port"]), int(grpc["port"]))
-        ask = partial(grpc_health.ask, record.address, port, grpc.get("service") or "", common["timeout"])
+        ask = partial(
+            grpc_health.ask, record.address, port, grpc.get("service") or "", common["timeout"]
+        )
         return Check(record.address, port, ask=ask, **common)
     check = checks.check_of(probe, container, record.address, record.ports)
     asked = (probe.get("httpGet") or {}).get("path") or ""
@@ -105,7 +107,9 @@ async def _watch(execution: Execution) -> tuple[int, str]:
         while piece := await stream.read(65536):
             kept[channel] = (kept.get(channel, b"") + piece)[:OUTPUT_BYTES]
 
-    readers = [asyncio.create_task(read(channel, stream)) for channel, stream in execution.outputs.items()]
+    readers = [
+        asyncio.create_task(read(channel, stream)) for channel, stream in execution.outputs.items()
+    ]
     try:
         code = await execution.wait()
         with contextlib.suppress(asyncio.TimeoutError):

@@ -26,7 +26,9 @@ def parent() -> Path | None:
     if own is None:
         return None
     # A service whose processes systemd puts into a group below the delegated one (DelegateSubgroup=) has the controllers there.
-    candidates = [own.parent, own] if "memory" in _words(own.parent / "cgroup.subtree_control") else [own]
+    candidates = (
+        [own.parent, own] if "memory" in _words(own.parent / "cgroup.subtree_control") else [own]
+    )
     return next((found for found in candidates if _works(found)), None)
 
 
@@ -42,7 +44,11 @@ def create(parent: Path, name: str, memory_limit: int | None) -> Path | None:
     except OSError as error:
         log.warning("No control group %s could be made: %s", group, error.strerror)
         return None
-    limits = {"memory.max": str(memory_limit), "memory.swap.max": "0", "memory.oom.group": "1"} if memory_limit is not None else {}
+    limits = (
+        {"memory.max": str(memory_limit), "memory.swap.max": "0", "memory.oom.group": "1"}
+        if memory_limit is not None
+        else {}
+    )
     for file, value in limits.items():
         if (group / file).exists():
             try:
@@ -101,7 +107,9 @@ def _works(parent: Path) -> bool:
     except OSError:
         return False
     with subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", _WAITS_FOR_ITS_END], stdin=subprocess.PIPE, cwd=os.path.abspath(os.sep)
+        [sys.executable, "-I", "-S", "-c", _WAITS_FOR_ITS_END],
+        stdin=subprocess.PIPE,
+        cwd=os.path.abspath(os.sep),
     ) as tried:
         try:
             (group / "cgroup.procs").write_text(str(tried.pid))

@@ -41,7 +41,11 @@ def main() -> int:
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
     try:
         # Opened before the container's mount namespace is entered, where a volume may lie over it.
-        group = os.open(plan["cgroup"], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) if plan.get("cgroup") else None
+        group = (
+            os.open(plan["cgroup"], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            if plan.get("cgroup")
+            else None
+        )
         _enter(plan)
         pid = _spawn(plan, group)
     except OSError as error:
@@ -75,7 +79,10 @@ def _enter(plan: dict[str, Any]) -> None:
         return
     # By a descriptor: the directory's name may mean another one in there.
     directory = os.open(f"/proc/{program}/cwd", os.O_PATH | os.O_CLOEXEC)
-    spaces = [(name, os.open(f"/proc/{program}/ns/{name}", os.O_RDONLY | os.O_CLOEXEC)) for name in plan["namespaces"]]
+    spaces = [
+        (name, os.open(f"/proc/{program}/ns/{name}", os.O_RDONLY | os.O_CLOEXEC))
+        for name in plan["namespaces"]
+    ]
     if hasattr(os, "sched_getaffinity"):
         with contextlib.suppress(OSError):
             os.sched_setaffinity(0, os.sched_getaffinity(program))
@@ -87,7 +94,9 @@ def _enter(plan: dict[str, Any]) -> None:
     except OSError:  # removed meanwhile: where the program is, there is something
         os.fchdir(directory)
     if spaces and os.geteuid() == 0:
-        shim._prctl(shim.PR_CAPBSET_DROP, shim.CAP_SYS_ADMIN)  # as for the program itself: its read-only volumes stay so
+        shim._prctl(
+            shim.PR_CAPBSET_DROP, shim.CAP_SYS_ADMIN
+        )  # as for the program itself: its read-only volumes stay so
 
 
 def _spawn(plan: dict[str, Any], group: int | None) -> int:
@@ -105,7 +114,13 @@ def _spawn(plan: dict[str, Any], group: int | None) -> int:
             signal.set_wakeup_fd(-1)
             if group is not None:
                 shim._join(group)
-            for number in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            for number in (
+                signal.SIGCHLD,
+                signal.SIGPIPE,
+                signal.SIGINT,
+                signal.SIGTERM,
+                signal.SIGHUP,
+            ):
                 signal.signal(number, signal.SIG_DFL)
             shim.limit_files(plan.get("openFiles"))
             os.execvpe(plan["command"][0], plan["command"], plan["environment"])
@@ -148,7 +163,11 @@ def _wait(pid: int, control: socket.socket, waker: int) -> int | None:
                 except ChildProcessError:
                     return CANNOT_TELL
                 if ended == pid:
-                    return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+                    return (
+                        128 + os.WTERMSIG(status)
+                        if os.WIFSIGNALED(status)
+                        else os.WEXITSTATUS(status)
+                    )
                 if ended == 0:
                     break
 

@@ -32,7 +32,9 @@ END_OF_INPUT = b"\x04"
 class Execution:
     """Owned by whoever started it, who awaits `stop` at the end whatever has happened."""
 
-    def __init__(self, process: asyncio.subprocess.Process, control: socket.socket, terminal: int | None) -> None:
+    def __init__(
+        self, process: asyncio.subprocess.Process, control: socket.socket, terminal: int | None
+    ) -> None:
         self.outputs: dict[int, asyncio.StreamReader] = {}
         self._process = process
         self._control = control
@@ -68,7 +70,9 @@ class Execution:
             control, end = socket.socketpair()
             ours.callback(control.close)
             theirs.callback(end.close)
-            terminal, reads, writes, given = _terminal(theirs, ours) if tty else _pipes(theirs, ours)
+            terminal, reads, writes, given = (
+                _terminal(theirs, ours) if tty else _pipes(theirs, ours)
+            )
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-I", "-S", str(ENTER), str(end.fileno())),
                 stdin=given[0],
@@ -107,7 +111,9 @@ class Execution:
 
     def resize(self, width: int, height: int) -> None:
         if self._terminal is not None:
-            fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
+            fcntl.ioctl(
+                self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0)
+            )
 
     async def wait(self) -> int:
         """Its exit code, 128 + n for a signal n. Raises `NotPossible` when it could not be started."""
@@ -136,25 +142,33 @@ class Execution:
         except asyncio.TimeoutError:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()  # the command goes with it (PR_SET_PDEATHSIG)
-            with contextlib.suppress(asyncio.TimeoutError):  # a killed process that does not end hangs in the kernel
+            with contextlib.suppress(
+                asyncio.TimeoutError
+            ):  # a killed process that does not end hangs in the kernel
                 async with timeout(STOP_SECONDS):
                     await self._process.wait()
 
     async def _read(self, channel: int, end: int) -> None:
         reader = asyncio.StreamReader(limit=PIECE_BYTES)
         protocol = asyncio.StreamReaderProtocol(reader)
-        transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, os.fdopen(end, "rb", 0))
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: protocol, os.fdopen(end, "rb", 0)
+        )
         self._transports.append(transport)
         self.outputs[channel] = reader
 
     async def _write(self, end: int) -> None:
         loop = asyncio.get_running_loop()
-        transport, protocol = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, os.fdopen(end, "wb", 0))
+        transport, protocol = await loop.connect_write_pipe(
+            asyncio.streams.FlowControlMixin, os.fdopen(end, "wb", 0)
+        )
         self._transports.append(transport)
         self._input = asyncio.StreamWriter(transport, protocol, None, loop)
 
 
-def _terminal(theirs: ExitStack, ours: ExitStack) -> tuple[int | None, dict[int, int], int, tuple[int, int, int]]:
+def _terminal(
+    theirs: ExitStack, ours: ExitStack
+) -> tuple[int | None, dict[int, int], int, tuple[int, int, int]]:
     """Our end of a new terminal, descriptors to read by channel and one to write, and the three that the command gets."""
     master, slave = pty.openpty()
     theirs.callback(os.close, slave)
@@ -164,7 +178,9 @@ def _terminal(theirs: ExitStack, ours: ExitStack) -> tuple[int | None, dict[int,
     return master, {STDOUT: ends[1]}, ends[2], (slave, slave, slave)
 
 
-def _pipes(theirs: ExitStack, ours: ExitStack) -> tuple[int | None, dict[int, int], int, tuple[int, int, int]]:
+def _pipes(
+    theirs: ExitStack, ours: ExitStack
+) -> tuple[int | None, dict[int, int], int, tuple[int, int, int]]:
     (stdin, write), (out, stdout), (err, stderr) = os.pipe(), os.pipe(), os.pipe()
     for end in (stdin, stdout, stderr):
         theirs.callback(os.close, end)

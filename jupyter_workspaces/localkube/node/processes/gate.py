@@ -38,9 +38,14 @@ def main() -> None:
             try:
                 asyncio.run(serve(plan["address"], plan["port"], plan["socket"]))
             except OSError as error:
-                print(f"Nothing can listen at this workspace's address: {error.strerror}", file=sys.stderr)
+                print(
+                    f"Nothing can listen at this workspace's address: {error.strerror}",
+                    file=sys.stderr,
+                )
             finally:
-                os.kill(program, signal.SIGTERM)  # nobody reaches it without its gate; its next run may get another port
+                os.kill(
+                    program, signal.SIGTERM
+                )  # nobody reaches it without its gate; its next run may get another port
         return
     os.execvp(command[0], command)
 
@@ -56,7 +61,11 @@ def raise_limit() -> None:
 def room() -> int:
     """Return how many connections fit below the limit of open files, each with its connection to the program."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return CONNECTIONS if soft == resource.RLIM_INFINITY else max(min(CONNECTIONS, (soft - OWN_FILES) // 2), 8)
+    return (
+        CONNECTIONS
+        if soft == resource.RLIM_INFINITY
+        else max(min(CONNECTIONS, (soft - OWN_FILES) // 2), 8)
+    )
 
 
 async def serve(address: str, port: int, socket: str) -> None:
@@ -71,7 +80,9 @@ async def serve(address: str, port: int, socket: str) -> None:
         assert task is not None
         open_now.add(task)
         try:
-            if len(open_now) <= most and is_of_this_user(writer.get_extra_info("peername"), writer.get_extra_info("sockname")):
+            if len(open_now) <= most and is_of_this_user(
+                writer.get_extra_info("peername"), writer.get_extra_info("sockname")
+            ):
                 await _carry(reader, writer, socket)
         finally:
             open_now.discard(task)
@@ -117,7 +128,10 @@ async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, soc
         inner_reader, inner_writer = await asyncio.open_unix_connection(socket, limit=PIECE_BYTES)
     except OSError:
         return
-    ways = [asyncio.create_task(_copy(reader, inner_writer)), asyncio.create_task(_copy(inner_reader, writer))]
+    ways = [
+        asyncio.create_task(_copy(reader, inner_writer)),
+        asyncio.create_task(_copy(inner_reader, writer)),
+    ]
     try:
         await asyncio.gather(*ways)
     except OSError:

@@ -25,11 +25,22 @@ class WorkspaceFiles(AsyncLargeFileManager):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        found: dict[str, str] = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
-        self._volumes = {path: AsyncLargeFileManager(parent=self, root_dir=directory) for path, directory in found.items()}
+        found: dict[str, str] = json.loads(
+            Path(__file__).with_suffix(".json").read_text(encoding="utf-8")
+        )
+        self._volumes = {
+            path: AsyncLargeFileManager(parent=self, root_dir=directory)
+            for path, directory in found.items()
+        }
 
     async def get(  # newer servers ask for hashes, too
-        self, path: str, content: bool = True, type: str | None = None, format: str | None = None, *more: Any, **named: Any
+        self,
+        path: str,
+        content: bool = True,
+        type: str | None = None,
+        format: str | None = None,
+        *more: Any,
+        **named: Any,
     ) -> Model:
         path = path.strip("/")
         if (inside := self._inside(path)) is not None:
@@ -65,7 +76,10 @@ class WorkspaceFiles(AsyncLargeFileManager):
         elif old is not None and new is not None and old[0] == new[0]:
             await old[1].rename(old[2], new[2])
         else:
-            source, target = self._get_os_path(old_path.strip("/")), self._get_os_path(new_path.strip("/"))
+            source, target = (
+                self._get_os_path(old_path.strip("/")),
+                self._get_os_path(new_path.strip("/")),
+            )
             if os.path.exists(target):
                 raise HTTPError(409, f"File already exists: {new_path}")
             with self.perm_to_403():
@@ -75,11 +89,17 @@ class WorkspaceFiles(AsyncLargeFileManager):
         return os.path.isfile(self._get_os_path(path.strip("/")))
 
     async def dir_exists(self, path: str) -> bool:
-        return bool(self._children(path.strip("/"))) or os.path.isdir(self._get_os_path(path.strip("/")))
+        return bool(self._children(path.strip("/"))) or os.path.isdir(
+            self._get_os_path(path.strip("/"))
+        )
 
     async def is_hidden(self, path: str) -> bool:
         inside = self._inside(path)
-        return bool(await inside[1].is_hidden(inside[2]) if inside is not None else await super().is_hidden(path))
+        return bool(
+            await inside[1].is_hidden(inside[2])
+            if inside is not None
+            else await super().is_hidden(path)
+        )
 
     async def get_kernel_path(self, path: str, model: Model | None = None) -> str:
         """Kernels start below the root; a notebook in a volume gets the way from there to its directory."""
@@ -88,7 +108,10 @@ class WorkspaceFiles(AsyncLargeFileManager):
             found: str = await super().get_kernel_path(path, model=model)
             return found
         place = self._get_os_path(path.strip("/"))
-        return os.path.relpath(place if os.path.isdir(place) else os.path.dirname(place), os.path.abspath(self.root_dir))
+        return os.path.relpath(
+            place if os.path.isdir(place) else os.path.dirname(place),
+            os.path.abspath(self.root_dir),
+        )
 
     async def create_checkpoint(self, path: str) -> Model:
         checkpoints, rest = self._checkpoints(path)
@@ -113,7 +136,9 @@ class WorkspaceFiles(AsyncLargeFileManager):
 
     def _get_os_path(self, path: str) -> str:
         inside = self._inside(path)
-        found: str = inside[1]._get_os_path(inside[2]) if inside is not None else super()._get_os_path(path)
+        found: str = (
+            inside[1]._get_os_path(inside[2]) if inside is not None else super()._get_os_path(path)
+        )
         return found
 
     def _inside(self, path: str) -> tuple[str, AsyncLargeFileManager, str] | None:
@@ -127,19 +152,30 @@ class WorkspaceFiles(AsyncLargeFileManager):
     def _children(self, path: str) -> list[str]:
         """What must be seen in a directory because volumes lie in or below it."""
         start = f"{path}/" if path else ""
-        return sorted({prefix[len(start) :].partition("/")[0] for prefix in self._volumes if prefix.startswith(start) and prefix != path})
+        return sorted(
+            {
+                prefix[len(start) :].partition("/")[0]
+                for prefix in self._volumes
+                if prefix.startswith(start) and prefix != path
+            }
+        )
 
     async def _with_children(self, model: Model, children: list[str]) -> Model:
         if model["content"] is not None and children:
             kept = [entry for entry in model["content"] if entry["name"] not in children]
             below = f"{model['path']}/" if model["path"] else ""
-            model["content"] = [*kept, *[await self.get(below + name, content=False) for name in children]]
+            model["content"] = [
+                *kept,
+                *[await self.get(below + name, content=False) for name in children],
+            ]
         return model
 
     def _refuse_volume(self, path: str, done: str) -> None:
         path = path.strip("/")
         if path in self._volumes or self._children(path):
-            raise HTTPError(400, f"{path} holds a volume of this workspace and cannot be {done} here.")
+            raise HTTPError(
+                400, f"{path} holds a volume of this workspace and cannot be {done} here."
+            )
 
 
 def _outward(model: Model, prefix: str) -> Model:
@@ -155,7 +191,20 @@ def _directory(path: str, content: bool) -> Model:
     """One that is there only because a volume lies below it."""
     then = datetime.fromtimestamp(Path(__file__).stat().st_mtime, tz=timezone.utc)
     return {
-        **{"name": path.rpartition("/")[2], "path": path, "type": "directory", "writable": False, "created": then, "last_modified": then},
-        **{"content": [] if content else None, "format": "json" if content else None, "mimetype": None, "size": None, "hash": None},
+        **{
+            "name": path.rpartition("/")[2],
+            "path": path,
+            "type": "directory",
+            "writable": False,
+            "created": then,
+            "last_modified": then,
+        },
+        **{
+            "content": [] if content else None,
+            "format": "json" if content else None,
+            "mimetype": None,
+            "size": None,
+            "hash": None,
+        },
         "hash_algorithm": None,
     }

@@ -73,7 +73,13 @@ class NodeMetrics:
         cpu = psutil.cpu_percent() / 100 * (psutil.cpu_count() or 1)
         return self._name, Usage(cpu, memory.total - memory.available, len(self._watched))
 
-    def add(self, key: tuple[str, str], process: psutil.Process, memory_limit: int | None, exceeded: Callable[[int], None]) -> None:
+    def add(
+        self,
+        key: tuple[str, str],
+        process: psutil.Process,
+        memory_limit: int | None,
+        exceeded: Callable[[int], None],
+    ) -> None:
         """Watch the container `key` = (pod uid, container). `exceeded` is called once with the bytes used when it passes its limit."""
         self._watched[key] = _Watched(process, memory_limit, exceeded)
 
@@ -126,7 +132,9 @@ class NodeMetrics:
                     times[process.pid] = spent.user + spent.system
                     memory += process.memory_info().rss
             if held.memory_limit is not None and memory > held.memory_limit:
-                memory = _proportional(processes, memory)  # pages that its processes share count once
+                memory = _proportional(
+                    processes, memory
+                )  # pages that its processes share count once
             found[key] = Usage(self._cores(key, times), memory, len(times))
         return found
 
@@ -177,7 +185,9 @@ def _share(processes: Iterable[psutil.Process], nice: int) -> None:
             if process.nice() < nice:
                 process.nice(nice)
         with contextlib.suppress(OSError), open(f"/proc/{process.pid}/autogroup", "w") as file:
-            file.write(str(nice))  # sessions compete as groups where the kernel groups them (sched(7))
+            file.write(
+                str(nice)
+            )  # sessions compete as groups where the kernel groups them (sched(7))
 
 
 def _amount(container: Object, section: str, name: str) -> float | None:
@@ -187,7 +197,13 @@ def _amount(container: Object, section: str, name: str) -> float | None:
     try:
         return float(parse(str(text)))
     except QuantityError:
-        log.warning("The %s %s %r of container %s cannot be read", name, section, text, container.get("name"))
+        log.warning(
+            "The %s %s %r of container %s cannot be read",
+            name,
+            section,
+            text,
+            container.get("name"),
+        )
         return None
 
 

@@ -44,7 +44,9 @@ class Hides(Exception):
     """A mount would hide what the program itself needs."""
 
     def __init__(self, mount: Mount, path: Path) -> None:
-        super().__init__(f"{mount.path} cannot be used as a mount path here: {path} lies in it, and the workspace's program needs that")
+        super().__init__(
+            f"{mount.path} cannot be used as a mount path here: {path} lies in it, and the workspace's program needs that"
+        )
         self.mount = mount
 
 
@@ -70,7 +72,9 @@ def namespaces() -> str | None:
 def plan(mounts: Sequence[Mount], needed: Iterable[Path]) -> Plan:
     """Steps that make every volume appear at exactly its path. Raises `Waiting`, and `Hides` when something `needed` would be covered."""
     made = Plan()
-    visible = {Path(os.path.realpath(path)) for path in needed} | {Path(os.path.abspath(path)) for path in needed}
+    visible = {Path(os.path.realpath(path)) for path in needed} | {
+        Path(os.path.abspath(path)) for path in needed
+    }
     ordered = sorted(mounts, key=lambda mount: len(_parts(mount)))
     shadows: set[str] = set()
     points: list[dict[str, Any]] = []
@@ -78,7 +82,14 @@ def plan(mounts: Sequence[Mount], needed: Iterable[Path]) -> Plan:
     placed: list[Mount] = []
     for mount in ordered:
         path = _checked(mount)
-        outer = next((known for known in reversed(placed) if PurePosixPath(_checked(known)) in PurePosixPath(path).parents), None)
+        outer = next(
+            (
+                known
+                for known in reversed(placed)
+                if PurePosixPath(_checked(known)) in PurePosixPath(path).parents
+            ),
+            None,
+        )
         if outer is not None:
             _point_within(outer, mount, made)
             target = path
@@ -90,9 +101,14 @@ def plan(mounts: Sequence[Mount], needed: Iterable[Path]) -> Plan:
             if missing is not None:
                 shadows.add(missing)
                 points += _points(target, mount.source)
-        binds.append({"do": "bind", "source": str(mount.source), "path": target, "readOnly": mount.read_only})
+        binds.append(
+            {"do": "bind", "source": str(mount.source), "path": target, "readOnly": mount.read_only}
+        )
         placed.append(mount)
-    made.steps = [{"do": "shadow", "path": path} for path in sorted(shadows, key=lambda path: (len(PurePosixPath(path).parts), path))]
+    made.steps = [
+        {"do": "shadow", "path": path}
+        for path in sorted(shadows, key=lambda path: (len(PurePosixPath(path).parts), path))
+    ]
     made.steps += [*points, *binds]
     return made
 
@@ -109,7 +125,11 @@ def link(mounts: Sequence[Mount], root: Path, home: Mount | None) -> None:
             )
     paths = {mount: _checked(mount) for mount in mounts}
     for mount in mounts:
-        inner = [other for other in mounts if PurePosixPath(paths[mount]) in PurePosixPath(paths[other]).parents]
+        inner = [
+            other
+            for other in mounts
+            if PurePosixPath(paths[mount]) in PurePosixPath(paths[other]).parents
+        ]
         if inner and mount is home:
             continue  # home is reached by HOME; here its place holds the links of what is mounted in it
         if inner:
@@ -128,9 +148,15 @@ def _checked(mount: Mount) -> str:
     path = posixpath.normpath(mount.path)
     pure = PurePosixPath(path)
     if not pure.is_absolute() or path.startswith("//") or len(pure.parts) < 2:
-        raise Waiting(VOLUME, f"A volume cannot be mounted at {mount.path!r}: the path must be absolute and not the root.", 60.0)
+        raise Waiting(
+            VOLUME,
+            f"A volume cannot be mounted at {mount.path!r}: the path must be absolute and not the root.",
+            60.0,
+        )
     if any(pure == kernel or kernel in pure.parents for kernel in _KERNEL):
-        raise Waiting(VOLUME, f"A volume cannot be mounted at {mount.path}: that belongs to the kernel.", 60.0)
+        raise Waiting(
+            VOLUME, f"A volume cannot be mounted at {mount.path}: that belongs to the kernel.", 60.0
+        )
     return path
 
 
@@ -160,12 +186,18 @@ def _point_within(outer: Mount, mount: Mount, made: Plan) -> None:
     inside = outer.source / PurePosixPath(_checked(mount)).relative_to(_checked(outer))
     real, base = Path(os.path.realpath(inside)), Path(os.path.realpath(outer.source))
     if real != base and base not in real.parents:
-        raise Waiting(VOLUME, f"{mount.path} cannot be a mount path: a link in the volume at {outer.path} leads out of it.", 60.0)
+        raise Waiting(
+            VOLUME,
+            f"{mount.path} cannot be a mount path: a link in the volume at {outer.path} leads out of it.",
+            60.0,
+        )
     if real.exists():
         return
     if outer.read_only:
         raise Waiting(
-            VOLUME, f"{mount.path} lies inside the read-only volume at {outer.path} and does not exist there. Take another path.", 60.0
+            VOLUME,
+            f"{mount.path} lies inside the read-only volume at {outer.path} and does not exist there. Take another path.",
+            60.0,
         )
     for parent in reversed([real, *real.parents]):
         if base in parent.parents and not parent.exists():

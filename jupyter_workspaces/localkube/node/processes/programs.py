@@ -21,7 +21,11 @@ POLL_SECONDS = 0.5
 _children: dict[int, subprocess.Popen[bytes]] = {}
 
 
-def launch(plan: dict[str, Any], record: Callable[[psutil.Process], None], cores: Sequence[int] | None = None) -> psutil.Process:
+def launch(
+    plan: dict[str, Any],
+    record: Callable[[psutil.Process], None],
+    cores: Sequence[int] | None = None,
+) -> psutil.Process:
     """Start a program by a plan for the shim. Blocks until it runs or has failed to, which its exit code tells.
 
     `record` is called with the shim's process before the plan is sent: a shim that nobody remembers gets none and ends.
@@ -68,7 +72,10 @@ def birth(process: psutil.Process) -> str:
     Linux: boot and clock ticks since then, which stay when somebody sets the clock; elsewhere the time of creation.
     """
     try:
-        with open("/proc/sys/kernel/random/boot_id") as boot, open(f"/proc/{process.pid}/stat", "rb") as stat:
+        with (
+            open("/proc/sys/kernel/random/boot_id") as boot,
+            open(f"/proc/{process.pid}/stat", "rb") as stat,
+        ):
             return f"{boot.read().strip()} {stat.read().rpartition(b')')[2].split()[19].decode()}"
     except OSError:
         return f"{process.create_time():.1f}"

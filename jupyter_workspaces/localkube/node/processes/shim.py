@@ -61,14 +61,25 @@ def main() -> int:
             mount(plan["steps"], plan["staging"])
         program = Program(plan, log, group)
     except OSError as error:
-        why = f"{error.strerror or error}: {error.filename}" if error.filename else str(error.strerror or error)
+        why = (
+            f"{error.strerror or error}: {error.filename}"
+            if error.filename
+            else str(error.strerror or error)
+        )
         log.write("stderr", f"This container could not be started: {why}\n".encode())
         _finish(plan["exit"], began, CANNOT_RUN, None, why)
         _answer(f"failed {why}")
         return 1
     _answer("started")
     code, number = program.run()
-    _finish(plan["exit"], began, code, number, "", number == signal.SIGKILL and _ran_out_of_memory(group))
+    _finish(
+        plan["exit"],
+        began,
+        code,
+        number,
+        "",
+        number == signal.SIGKILL and _ran_out_of_memory(group),
+    )
     return 0
 
 
@@ -78,7 +89,9 @@ class Program:
     def __init__(self, plan: dict[str, Any], log: Log, group: int | None = None) -> None:
         """All of it belongs to the control group whose directory is open as `group`, if any."""
         self._log, self._group = log, group
-        self._signals, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC) if hasattr(os, "pipe2") else os.pipe()
+        self._signals, waker = (
+            os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC) if hasattr(os, "pipe2") else os.pipe()
+        )
         for end in (self._signals, waker):
             os.set_blocking(end, False)
         signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
@@ -91,7 +104,9 @@ class Program:
     def _spawn(self, plan: dict[str, Any]) -> int:
         out, out_end = os.pipe()
         err, err_end = os.pipe()
-        failure, failure_end = os.pipe()  # closed by a successful exec, since Python's pipes are not inherited
+        failure, failure_end = (
+            os.pipe()
+        )  # closed by a successful exec, since Python's pipes are not inherited
         shim = os.getpid()
         pid = os.fork()
         if pid == 0:
@@ -100,7 +115,13 @@ class Program:
                 _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
                 if os.getppid() != shim:
                     os._exit(CANNOT_RUN)
-                for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE):
+                for number in (
+                    signal.SIGTERM,
+                    signal.SIGINT,
+                    signal.SIGHUP,
+                    signal.SIGCHLD,
+                    signal.SIGPIPE,
+                ):
                     signal.signal(number, signal.SIG_DFL)
                 signal.pthread_sigmask(signal.SIG_SETMASK, ())
                 os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -113,7 +134,12 @@ class Program:
                 os.chdir(plan["directory"])
                 os.execvpe(plan["command"][0], plan["command"], plan["environment"])
             except OSError as error:
-                os.write(failure_end, json.dumps([error.errno, error.strerror, error.filename or plan["command"][0]]).encode())
+                os.write(
+                    failure_end,
+                    json.dumps(
+                        [error.errno, error.strerror, error.filename or plan["command"][0]]
+                    ).encode(),
+                )
             finally:
                 os._exit(CANNOT_RUN - 1)
         for end in (out_end, err_end, failure_end):
@@ -216,7 +242,10 @@ def limit_files(most: int | None) -> None:
     """Give a program the limit of open files that it would have without us: those that use select(2) need it low. Raises `OSError`."""
     if most is not None:
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE,
+            (most if hard == resource.RLIM_INFINITY else min(most, hard), hard),
+        )
 
 
 class Log:
@@ -228,7 +257,9 @@ class Log:
         self._open()
 
     def _open(self) -> None:
-        self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._file = os.open(
+            self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
+        )
         self._size = os.fstat(self._file).st_size
 
     def write(self, stream: str, data: bytes) -> None:
@@ -283,7 +314,11 @@ def enter_namespace(kind: str) -> None:
     if kind == "user":
         user, group = os.geteuid(), os.getegid()
         _check(_libc().unshare(CLONE_NEWUSER | CLONE_NEWNS), "a user namespace")
-        for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
+        for name, text in (
+            ("setgroups", "deny"),
+            ("uid_map", f"{user} {user} 1"),
+            ("gid_map", f"{group} {group} 1"),
+        ):
             with open(f"/proc/self/{name}", "w") as file:
                 file.write(text)
     else:
@@ -307,10 +342,17 @@ def mount(steps: list[dict[str, Any]], staging: str) -> None:
     for step, source in zip(volumes, sources):  # noqa: B905 - same length, and old Pythons run this too
         _mount(f"/proc/self/fd/{source}", step["path"], None, MS_BIND | MS_REC)
         if step["readOnly"]:
-            _mount("none", step["path"], None, MS_REMOUNT | MS_BIND | MS_RDONLY | _kept_flags(step["path"]))
+            _mount(
+                "none",
+                step["path"],
+                None,
+                MS_REMOUNT | MS_BIND | MS_RDONLY | _kept_flags(step["path"]),
+            )
         os.close(source)
     if os.geteuid() == 0:
-        _prctl(PR_CAPBSET_DROP, CAP_SYS_ADMIN)  # or it could make its read-only volumes writable again
+        _prctl(
+            PR_CAPBSET_DROP, CAP_SYS_ADMIN
+        )  # or it could make its read-only volumes writable again
 
 
 def shadow(path: str, staging: str) -> None:
@@ -360,7 +402,12 @@ def probe(directory: str) -> str:
                 _mount("tmpfs", directory, "tmpfs", MS_NOSUID | MS_NODEV, "size=1m")
                 os.mkdir(os.path.join(directory, "inner"))
                 _mount(directory, os.path.join(directory, "inner"), None, MS_BIND)
-                _mount("none", os.path.join(directory, "inner"), None, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV)
+                _mount(
+                    "none",
+                    os.path.join(directory, "inner"),
+                    None,
+                    MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV,
+                )
                 os._exit(0)
             except (OSError, AttributeError):
                 os._exit(1)
@@ -377,7 +424,13 @@ def _kept_flags(path: str) -> int:
 
 
 def _mount(source: str, target: str, kind: str | None, flags: int, options: str = "") -> None:
-    done = _libc().mount(source.encode(), target.encode(), kind.encode() if kind else None, ctypes.c_ulong(flags), options.encode())
+    done = _libc().mount(
+        source.encode(),
+        target.encode(),
+        kind.encode() if kind else None,
+        ctypes.c_ulong(flags),
+        options.encode(),
+    )
     _check(done, target)
 
 
@@ -451,7 +504,9 @@ def _join(group: int) -> None:
     try:
         _write(group, "cgroup.procs", b"0")
     except OSError as error:  # it runs all the same, and its log tells
-        os.write(2, f"This program could not be put into its control group: {error.strerror}\n".encode())
+        os.write(
+            2, f"This program could not be put into its control group: {error.strerror}\n".encode()
+        )
 
 
 def _ran_out_of_memory(group: int | None) -> bool:
@@ -465,7 +520,14 @@ def _ran_out_of_memory(group: int | None) -> bool:
         return False  # nobody counts memory there
 
 
-def _finish(path: str, began: float, code: int, number: int | None, message: str, out_of_memory: bool = False) -> None:
+def _finish(
+    path: str,
+    began: float,
+    code: int,
+    number: int | None,
+    message: str,
+    out_of_memory: bool = False,
+) -> None:
     """The exit code, whole or not at all."""
     record = {
         "exitCode": code,

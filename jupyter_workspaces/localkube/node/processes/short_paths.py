@@ -49,11 +49,17 @@ def _held(link: Path) -> Path | None:
         state = os.lstat(found)
     except OSError:
         return None
-    ours = stat.S_ISDIR(state.st_mode) and state.st_uid == os.geteuid() and not state.st_mode & 0o077
+    ours = (
+        stat.S_ISDIR(state.st_mode) and state.st_uid == os.geteuid() and not state.st_mode & 0o077
+    )
     return found if ours and found.name.startswith("jw-") else None
 
 
 def _parent() -> str:
     candidates = (tempfile.gettempdir(), os.environ.get("XDG_RUNTIME_DIR", ""), "/tmp")
-    usable = (path for path in candidates if path and os.access(path, os.W_OK | os.X_OK) and fits(Path(path) / "jw-12345678"))
+    usable = (
+        path
+        for path in candidates
+        if path and os.access(path, os.W_OK | os.X_OK) and fits(Path(path) / "jw-12345678")
+    )
     return next(usable, candidates[0])

@@ -85,7 +85,11 @@ def kill_marked(uid: str) -> int:
     count = 0
     for process in psutil.process_iter(["uids"] if os.name == "posix" else []):
         try:
-            if os.name == "posix" and process.info["uids"] is not None and process.info["uids"].real != os.getuid():
+            if (
+                os.name == "posix"
+                and process.info["uids"] is not None
+                and process.info["uids"].real != os.getuid()
+            ):
                 continue
             if process.environ().get(MARK) == uid and process.pid != os.getpid():
                 process.kill()

@@ -32,7 +32,9 @@ def created(user: str | None) -> dict[str, str]:
 def updated(user: str | None) -> dict[str, str]:
     """Annotations of a changed object."""
     now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return {metadata_keys.UPDATED_AT: now} | ({} if user is None else {metadata_keys.UPDATED_BY: user})
+    return {metadata_keys.UPDATED_AT: now} | (
+        {} if user is None else {metadata_keys.UPDATED_BY: user}
+    )
 
 
 def _text(value: Any) -> str | None:

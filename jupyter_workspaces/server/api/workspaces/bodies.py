@@ -28,7 +28,9 @@ BOUNDS = Bounds(size=BODY_LIMIT + 1, depth=100, values=50_000)
 """Of a JSON body. What is larger would keep everybody waiting while it is checked; the original has no bound but the size."""
 
 _TOKEN = r"[\w!#$%&'*+.^`|~-]+"
-_CONTENT_TYPE = re.compile(rf'{_TOKEN}(/{_TOKEN})?(\s*;\s*{_TOKEN}=({_TOKEN}|"[^"]*"))*\s*;?', re.ASCII)
+_CONTENT_TYPE = re.compile(
+    rf'{_TOKEN}(/{_TOKEN})?(\s*;\s*{_TOKEN}=({_TOKEN}|"[^"]*"))*\s*;?', re.ASCII
+)
 _SURROGATE = re.compile(r"\\u[dD][89abAB]|\\u[dD][c-fC-F]")
 _BLANKS = b" \t\r\n"
 _ZEROS: dict[Any, Any] = {str: "", int: 0, float: 0.0, bool: False}
@@ -47,7 +49,9 @@ def media_type(header: str, *wanted: str) -> str:
 def within_limit(body: bytes) -> bytes:
     """Raises `Problem` 413."""
     if len(body) > BODY_LIMIT:
-        raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is larger than {BODY_LIMIT} bytes.")
+        raise Problem(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is larger than {BODY_LIMIT} bytes."
+        )
     return body
 
 
@@ -62,7 +66,9 @@ def first_value(body: bytes) -> Any:
         raise problems.too_large(str(error)) from error
     except (ValueError, RecursionError) as error:
         within_limit(body)
-        raise problems.bad_request(f"The body is not JSON: {error}" if text else "The body is empty; send JSON.") from error
+        raise problems.bad_request(
+            f"The body is not JSON: {error}" if text else "The body is empty; send JSON."
+        ) from error
     return _whole(value) if _SURROGATE.search(text) else value
 
 
@@ -75,7 +81,9 @@ def enveloped(body: bytes, model: type[Model]) -> Model:
         raise problems.bad_request('The body must be an object {"data": …}.')
     unknown = [key for key in document if key.lower() != "data"]
     if unknown:
-        raise problems.bad_request(f'The body has an unknown field "{unknown[0]}"; it must be an object {{"data": …}}.')
+        raise problems.bad_request(
+            f'The body has an unknown field "{unknown[0]}"; it must be an object {{"data": …}}.'
+        )
     data: Any = None
     for value in document.values():
         data = _both(data, value)
@@ -127,7 +135,9 @@ def _bare(wanted: Any) -> Any:
     if typing.get_origin(wanted) is typing.Annotated:
         return _bare(typing.get_args(wanted)[0])
     if typing.get_origin(wanted) in (typing.Union, types.UnionType):
-        left = [one for one in typing.get_args(wanted) if one not in (msgspec.UnsetType, type(None))]
+        left = [
+            one for one in typing.get_args(wanted) if one not in (msgspec.UnsetType, type(None))
+        ]
         return _bare(left[0]) if len(left) == 1 else wanted
     return wanted
 

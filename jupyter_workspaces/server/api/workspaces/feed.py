@@ -57,11 +57,22 @@ class Feed:
     """Turns changes of the caches into events, a burst of changes of one object into one."""
 
     def __init__(
-        self, cache: Cache, workspaces: Workspaces, kinds: Kinds, prefix: str, hint: Callable[[Object], None] | None = None
+        self,
+        cache: Cache,
+        workspaces: Workspaces,
+        kinds: Kinds,
+        prefix: str,
+        hint: Callable[[Object], None] | None = None,
     ) -> None:
         self.epoch = secrets.token_hex(4)
         self.revision = 0
-        self._cache, self._workspaces, self._kinds, self._prefix, self._hint = cache, workspaces, kinds, prefix, hint
+        self._cache, self._workspaces, self._kinds, self._prefix, self._hint = (
+            cache,
+            workspaces,
+            kinds,
+            prefix,
+            hint,
+        )
         self._dirty: OrderedDict[tuple[str, Key], tuple[str, Object]] = OrderedDict()
         self._kept: deque[Told] = deque(maxlen=KEPT_EVENTS)
         self._queues: set[asyncio.Queue[Told | None]] = set()
@@ -70,7 +81,10 @@ class Feed:
         self._tasks = Supervisor(log)
         self._changes = self._tasks.start("feed of changes", self._tell_changes)
         self._tasks.start("feed of staleness", self._tell_staleness)
-        self._stops = [cache.workspaces.listen(self._workspace_changed), cache.kinds.listen(self._kind_changed)]
+        self._stops = [
+            cache.workspaces.listen(self._workspace_changed),
+            cache.kinds.listen(self._kind_changed),
+        ]
 
     @property
     def listeners(self) -> int:
@@ -95,7 +109,9 @@ class Feed:
         for queue in list(self._queues):
             _end(queue)
 
-    async def subscribe(self, namespace: str | None, last: str | None, *, kinds: bool = True) -> AsyncGenerator[bytes, None]:
+    async def subscribe(
+        self, namespace: str | None, last: str | None, *, kinds: bool = True
+    ) -> AsyncGenerator[bytes, None]:
         """Encoded events for one listener: a snapshot (unless `last` can be taken up), then changes, with comments to keep it alive.
 
         `kinds` is false for who may not see them. Raises `TooManySubscribers`.
@@ -127,7 +143,9 @@ class Feed:
                 if next_told is None:
                     yield b"event: resync\ndata: {}\n\n"
                     return
-                if next_told.number is None or (next_told.number > number and _concerns(next_told, namespace, kinds)):
+                if next_told.number is None or (
+                    next_told.number > number and _concerns(next_told, namespace, kinds)
+                ):
                     yield next_told.body
         finally:
             self._queues.discard(queue)
@@ -154,7 +172,11 @@ class Feed:
 
     def _kind_changed(self, change: str, obj: Object, previous: Object | None) -> None:
         self._mark("workspacekind", change, obj)
-        if previous is not None and change == "MODIFIED" and previous["metadata"].get("generation") == obj["metadata"].get("generation"):
+        if (
+            previous is not None
+            and change == "MODIFIED"
+            and previous["metadata"].get("generation") == obj["metadata"].get("generation")
+        ):
             return  # its counts changed, not what workspaces show of it
         for workspace in self._cache.workspaces.items():
             spec = workspace.get("spec")
@@ -185,7 +207,10 @@ class Feed:
             self._stale = since
 
     def _staleness(self, since: datetime | None) -> bytes:
-        data = {"since": rfc3339(since) if since else None, "reason": self._cache.stale_reason if since else ""}
+        data = {
+            "since": rfc3339(since) if since else None,
+            "reason": self._cache.stale_reason if since else "",
+        }
         return b"event: stale\ndata: " + msgspec.json.encode(data) + b"\n\n"
 
     def _flush(self) -> None:
@@ -211,7 +236,11 @@ class Feed:
                 queue.put_nowait(told)
 
     def _encoded(self, what: str, obj: Object) -> bytes:
-        return self._workspaces.encoded(obj) if what == "workspace" else msgspec.json.encode(self._kinds.item(obj))
+        return (
+            self._workspaces.encoded(obj)
+            if what == "workspace"
+            else msgspec.json.encode(self._kinds.item(obj))
+        )
 
 
 def _concerns(told: Told, namespace: str | None, kinds: bool) -> bool:

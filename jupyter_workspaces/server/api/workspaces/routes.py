@@ -87,6 +87,8 @@ _OTHERS = Others(RedirectedHandler, OptionsHandler, NotAllowedHandler, NotFoundH
 
 def add_routes(application: Application, prefix: str, *, to_the_letter: bool = False) -> None:
     """Serve everything below `prefix` (such as `/api/v1`); to the letter, everything that no handler takes that is there already."""
-    router = ApiRouter(application, prefix, ROUTES, _OTHERS, to_the_letter=to_the_letter, whole=to_the_letter)
+    router = ApiRouter(
+        application, prefix, ROUTES, _OTHERS, to_the_letter=to_the_letter, whole=to_the_letter
+    )
     # Not `add_handlers`: Jupyter's own looks into each rule for a handler's class, and this one has many.
     application.default_router.rules.insert(-1, Rule(AnyMatches(), router))

@@ -128,10 +128,15 @@ class Services:
             async with timeout(seconds):
                 await self._started()
         except asyncio.TimeoutError:
-            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "The cluster is not ready yet. Try again in a moment.") from None
+            raise Problem(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "The cluster is not ready yet. Try again in a moment.",
+            ) from None
         except Problem:
             raise
-        except Exception as error:  # whatever kept the cluster from starting is told to the one who asked
+        except (
+            Exception
+        ) as error:  # whatever kept the cluster from starting is told to the one who asked
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, shown(error)) from error
         return self
 
@@ -151,7 +156,11 @@ class Services:
 
     def _is_down(self) -> bool:
         error = self.cluster.workspaces.error
-        return self.cluster.endpoint.embedded and isinstance(error, Unreachable) and error is not self._excused
+        return (
+            self.cluster.endpoint.embedded
+            and isinstance(error, Unreachable)
+            and error is not self._excused
+        )
 
     async def _started(self) -> None:
         """Wait for the current start, or for one that replaces it. Raises its exception."""
@@ -168,7 +177,11 @@ class Services:
         if asyncio.get_running_loop().time() >= self._not_before:
             return True
         source, look = self._source, self._look
-        return source is not None and look is not None and await asyncio.to_thread(_has_come_up, source, look)
+        return (
+            source is not None
+            and look is not None
+            and await asyncio.to_thread(_has_come_up, source, look)
+        )
 
     @property
     def _is_starting(self) -> bool:
@@ -187,7 +200,9 @@ class Services:
                 await asyncio.wait([before], timeout=STOP_SECONDS)
             look = None if self._source is None else await asyncio.to_thread(self._source.look)
             endpoint = await asyncio.to_thread(self._choose)
-            await asyncio.to_thread(importlib.import_module, "aiohttp")  # takes 0.1 s, so not on the event loop
+            await asyncio.to_thread(
+                importlib.import_module, "aiohttp"
+            )  # takes 0.1 s, so not on the event loop
             if self._up and not self._names_another(look, endpoint):
                 self._look, self._moved = look, False
                 await self._wait_for_events()
@@ -245,11 +260,18 @@ class Services:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             source, known = self._source, self._look
-            if source is None or known is None or not await asyncio.to_thread(_has_come_up, source, known):
+            if (
+                source is None
+                or known is None
+                or not await asyncio.to_thread(_has_come_up, source, known)
+            ):
                 continue
             look = await asyncio.to_thread(source.look)
             if look.fingerprint is None:
-                log.warning("The changed kubeconfig cannot be used; still using %s. Correct the kubeconfig.", self.cluster.endpoint.name)
+                log.warning(
+                    "The changed kubeconfig cannot be used; still using %s. Correct the kubeconfig.",
+                    self.cluster.endpoint.name,
+                )
                 self._look = look.with_meaning_of(known)
                 continue
             if look.stamp != tried:

@@ -48,7 +48,10 @@ class Addresses:
         host, mark, port = self.path.upstream.lower().rpartition(":")
         if not mark or not port.isdecimal():
             host, port = self.path.upstream.lower(), "80"
-        named = {f"{name}:{port}" for name in (host, "localhost", "127.0.0.1", "0.0.0.0", "[::1]", "[::]")}
+        named = {
+            f"{name}:{port}"
+            for name in (host, "localhost", "127.0.0.1", "0.0.0.0", "[::1]", "[::]")
+        }
         if port == "80":
             named |= {host}
         return frozenset(named - {self.path.public.lower()}) | {self.path.upstream.lower()}
@@ -87,7 +90,11 @@ def _is_public(host: str, addresses: Addresses) -> bool:
 
 def _origin(value: str, addresses: Addresses) -> str:
     """Map permitted origins to the public one, because programs accept only that."""
-    return addresses.origin if addresses.is_trusted(value) and not _is_public(value.partition("://")[2], addresses) else value
+    return (
+        addresses.origin
+        if addresses.is_trusted(value) and not _is_public(value.partition("://")[2], addresses)
+        else value
+    )
 
 
 def _page(value: str, addresses: Addresses) -> str | None:
@@ -99,7 +106,11 @@ def _page(value: str, addresses: Addresses) -> str | None:
     if not slash:
         return value
     page = re.split("[?#]", slash + target, maxsplit=1)[0]
-    return f"{scheme}://{host}{addresses.path.inward(page)}" if page.startswith(addresses.path.outer) else None
+    return (
+        f"{scheme}://{host}{addresses.path.inward(page)}"
+        if page.startswith(addresses.path.outer)
+        else None
+    )
 
 
 def _resource(value: str, addresses: Addresses) -> str | None:
@@ -113,7 +124,11 @@ def _resource(value: str, addresses: Addresses) -> str | None:
     if not _is_public(host, addresses):
         return value
     path = slash + target
-    return f"{scheme}://{host}{addresses.path.inward(path)}" if path.startswith(addresses.path.outer) else None
+    return (
+        f"{scheme}://{host}{addresses.path.inward(path)}"
+        if path.startswith(addresses.path.outer)
+        else None
+    )
 
 
 # In a quoted string `<` is a character. Each alternative also ends at the end, so that no bracket or
@@ -123,7 +138,12 @@ _BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?$)|<([^>]*)(>|$)')
 
 def _resources(value: str, addresses: Addresses) -> str:
     """`<…>` as in `Link` and WebDAV's `If`."""
-    return _BRACKETS.sub(lambda found: found[0] if found[1] is None else f"<{_resource(found[1], addresses) or ''}{found[2]}", value)
+    return _BRACKETS.sub(
+        lambda found: (
+            found[0] if found[1] is None else f"<{_resource(found[1], addresses) or ''}{found[2]}"
+        ),
+        value,
+    )
 
 
 # Outward
@@ -154,10 +174,17 @@ def address(value: str, addresses: Addresses) -> str:
 
 
 def _links(value: str, addresses: Addresses) -> str:
-    return _BRACKETS.sub(lambda found: found[0] if found[1] is None else f"<{address(found[1], addresses)}{found[2]}", value)
+    return _BRACKETS.sub(
+        lambda found: (
+            found[0] if found[1] is None else f"<{address(found[1], addresses)}{found[2]}"
+        ),
+        value,
+    )
 
 
-_REFRESH = re.compile(r"""\s*([0-9]+)(?:\.[0-9.]*)?\s*(?:[;,\s]\s*(?:url\s*=\s*)?(.*))?""", re.IGNORECASE | re.ASCII)
+_REFRESH = re.compile(
+    r"""\s*([0-9]+)(?:\.[0-9.]*)?\s*(?:[;,\s]\s*(?:url\s*=\s*)?(.*))?""", re.IGNORECASE | re.ASCII
+)
 
 
 def _refresh(value: str, addresses: Addresses) -> str | None:
@@ -209,7 +236,9 @@ _SOURCE = re.compile(r"((?:https?|wss?)://)?([^/\s']+)(/\S*)?", re.IGNORECASE | 
 def _source(word: str, addresses: Addresses) -> str:
     """Map a source of a policy. Browsers compare its path, if any, with the public path."""
     match = _SOURCE.fullmatch(word)
-    if match is None or match[2].lower() not in addresses.own_hosts | {addresses.path.public.lower()}:
+    if match is None or match[2].lower() not in addresses.own_hosts | {
+        addresses.path.public.lower()
+    }:
         return word
     return f"{match[1] or ''}{addresses.path.public}{addresses.path.outward_path(match[3]) if match[3] else ''}"
 

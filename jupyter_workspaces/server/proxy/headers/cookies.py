@@ -48,8 +48,16 @@ class SetCookie:
     def header(self, name: str, path: str) -> str:
         """Return the header's value for a cookie of this name at this path, without a domain."""
         parts = [f"{name}={self.value}", f"Path={path}"]
-        parts += [f"{key}={value}" for key, value in (("Expires", self.expires), ("Max-Age", self.max_age)) if value is not None]
-        flags = (("Secure", self.secure), ("HttpOnly", self.http_only), (f"SameSite={self.same_site}", self.same_site is not None))
+        parts += [
+            f"{key}={value}"
+            for key, value in (("Expires", self.expires), ("Max-Age", self.max_age))
+            if value is not None
+        ]
+        flags = (
+            ("Secure", self.secure),
+            ("HttpOnly", self.http_only),
+            (f"SameSite={self.same_site}", self.same_site is not None),
+        )
         parts += [flag for flag, is_set in (*flags, ("Partitioned", self.partitioned)) if is_set]
         return "; ".join(parts)
 
@@ -72,7 +80,9 @@ def parse(header: str) -> SetCookie | None:
     for attribute in attributes:
         key, _, said = attribute.partition("=")
         key, said = key.strip(_SPACE).lower(), said.strip(_SPACE)
-        if _size(said) <= ATTRIBUTE_BYTES and not (key == "max-age" and not _MAX_AGE.fullmatch(said)):
+        if _size(said) <= ATTRIBUTE_BYTES and not (
+            key == "max-age" and not _MAX_AGE.fullmatch(said)
+        ):
             found[key] = said  # of several with one name the last counts
     path = found.get("path", "")
     if name.lower().startswith("__secure-") and "secure" not in found:

@@ -32,7 +32,10 @@ SHORTEST_TOKEN = 8
 """A shorter token may occur in any value by chance, so it is compared with whole values only."""
 
 # `__Host-` wants the path `/`, and ours is never that (RFC 6265bis §4.1.3.2).
-_RESERVED = re.compile(r"_xsrf\Z|username-|jupyterhub-|jupyter-hub-|jupyter-workspaces-|workspaces-set-|__host-", re.IGNORECASE)
+_RESERVED = re.compile(
+    r"_xsrf\Z|username-|jupyterhub-|jupyter-hub-|jupyter-workspaces-|workspaces-set-|__host-",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -50,11 +53,18 @@ class Guard:
 
     def reserved(self, name: str) -> bool:
         """Return whether a cookie of this name is the server's, or that of a proxy in front."""
-        return name == self.cookie or _RESERVED.match(name) is not None or front_proxies.COOKIES.match(name) is not None
+        return (
+            name == self.cookie
+            or _RESERVED.match(name) is not None
+            or front_proxies.COOKIES.match(name) is not None
+        )
 
     def shows_token(self, value: str) -> bool:
         """Return whether a value is, or contains, a token of the server."""
-        return any(token == value or (len(token) >= SHORTEST_TOKEN and token in value) for token in self.tokens)
+        return any(
+            token == value or (len(token) >= SHORTEST_TOKEN and token in value)
+            for token in self.tokens
+        )
 
     def keeps_out(self, name: str, value: str) -> bool:
         """Return whether a request header of this lower-case name must not reach a workspace."""
@@ -70,7 +80,11 @@ class Guard:
         """The workspace's own cookies of `Cookie` headers, under its own names. Of two with one name the first counts (RFC 6265 §5.4)."""
         found: dict[str, str] = {}
         given = list(cookies.pairs(headers))
-        proofs = {(name[len(PROOF) :], value) for name, value in given if name.startswith(PROOF)} if self.front.trusted else set()
+        proofs = (
+            {(name[len(PROOF) :], value) for name, value in given if name.startswith(PROOF)}
+            if self.front.trusted
+            else set()
+        )
         for name, value in given:
             outer = name
             if name.startswith(PREFIX) and self.reserved(name[len(PREFIX) :]):
@@ -78,7 +92,9 @@ class Guard:
             elif self.reserved(name):
                 continue
             proven = not self.front.trusted or (outer, _proof(outer, value)) in proofs
-            if (proven or front_proxies.matches(outer, self.passing.cookies)) and not self.shows_token(value):
+            if (
+                proven or front_proxies.matches(outer, self.passing.cookies)
+            ) and not self.shows_token(value):
                 found.setdefault(name, value)
         return found
 

@@ -47,7 +47,9 @@ _IDENTITY = re.compile(
     r")(?=$|[-_.])"
 )
 _STANDARD = frozenset(("user-agent", "authorization"))
-_BROWSERS = "sec-"  # names that begin so are written by browsers only (Fetch, forbidden request-headers)
+_BROWSERS = (
+    "sec-"  # names that begin so are written by browsers only (Fetch, forbidden request-headers)
+)
 _JWT = re.compile(r"(?<![\w-])(eyJ[\w-]{8,})\.[\w-]+\.[\w-]*")
 
 COOKIES = re.compile(
@@ -89,7 +91,10 @@ class Front:
 def matches(name: str, patterns: Iterable[str]) -> bool:
     """Return whether a name matches a pattern; `*` at the end is a wildcard. Ignores case."""
     lower = name.lower()
-    return any(lower.startswith(known[:-1]) if known.endswith("*") else lower == known for known in map(str.lower, patterns))
+    return any(
+        lower.startswith(known[:-1]) if known.endswith("*") else lower == known
+        for known in map(str.lower, patterns)
+    )
 
 
 def is_identity(name: str, value: str, front: Front) -> bool:

@@ -28,7 +28,18 @@ from .address_fields import Addresses
 from .credentials import XSRF, Guard
 
 # Said anew by us (RFC 9110 §10.1.1 for Expect: the web server has answered it).
-OURS = frozenset(("host", "content-length", "expect", "cookie", "forwarded", "x-real-ip", "x-scheme", "x-xsrftoken"))
+OURS = frozenset(
+    (
+        "host",
+        "content-length",
+        "expect",
+        "cookie",
+        "forwarded",
+        "x-real-ip",
+        "x-scheme",
+        "x-xsrftoken",
+    )
+)
 _TOKEN_SCHEME = re.compile(r"[ \t]*token[ \t]", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
@@ -61,16 +72,24 @@ def request_headers(
     path = addresses.path
     cookie_headers = [value for name, value in pairs if name.lower() == "cookie"]
     cookies = guard.cookies_inward(cookie_headers)
-    dropped = HOP_BY_HOP | OURS | connection_options(value for name, value in pairs if name.lower() == "connection")
+    dropped = (
+        HOP_BY_HOP
+        | OURS
+        | connection_options(value for name, value in pairs if name.lower() == "connection")
+    )
     headers: CIMultiDict[str] = CIMultiDict()
     for name, given in pairs:
         lower = name.lower()
         if lower in dropped or lower.startswith("sec-websocket-") or guard.keeps_out(lower, given):
             continue
-        if lower == "authorization" and (token is not None or token_authenticated or _TOKEN_SCHEME.match(given)):
+        if lower == "authorization" and (
+            token is not None or token_authenticated or _TOKEN_SCHEME.match(given)
+        ):
             continue
         if lower == "accept-encoding" and (read_here or not path.same):
-            given = "gzip, deflate" if "gzip" in given else "identity"  # what we could read, should it be HTML
+            given = (
+                "gzip, deflate" if "gzip" in given else "identity"
+            )  # what we could read, should it be HTML
         value = table.inward(lower, given, addresses)
         if value is None or (lower in ("origin", "referer") and name in headers):
             continue
@@ -107,9 +126,13 @@ def _as_the_kind_says(headers: CIMultiDict[str], target: Target) -> None:
             headers.add(name, _bytes(value))
 
 
-def upstream_url(scheme: str, target: Target, path: PublicPath, request: HTTPServerRequest, guard: Guard) -> URL:
+def upstream_url(
+    scheme: str, target: Target, path: PublicPath, request: HTTPServerRequest, guard: Guard
+) -> URL:
     """Return the upstream URL: the requested bytes without our base URL and our token."""
-    asked = guard.query_inward(request.uri or "", inner_xsrf(guard, request.headers.get_list("Cookie")))
+    asked = guard.query_inward(
+        request.uri or "", inner_xsrf(guard, request.headers.get_list("Cookie"))
+    )
     return URL(f"{scheme}://{target.dialled}{path.inward(asked)}", encoded=True)
 
 
@@ -125,7 +148,12 @@ def public_scheme(headers: HTTPHeaders, protocol: str) -> str:
 
     Without such a proxy, a forged value affects only the client's own workspace.
     """
-    told = headers.get("X-Forwarded-Proto", headers.get("X-Scheme", "")).partition(",")[0].strip().lower()
+    told = (
+        headers.get("X-Forwarded-Proto", headers.get("X-Scheme", ""))
+        .partition(",")[0]
+        .strip()
+        .lower()
+    )
     return told if told in _DEFAULT_PORTS else protocol
 
 

@@ -62,7 +62,9 @@ ALLOWED = _names(
 OWN_PREFIXES = ("x-", "jupyter-", "hx-", "mcp-", "tus-", "upload-", "grpc-")
 """Of applications: Jupyter, htmx, Model Context Protocol, resumable uploads, gRPC-Web."""
 
-ACTED_UPON = _names("x-dns-prefetch-control x-esi x-forwarded x-permitted-cross-domain-policies x-real-ip x-scheme x-varnish")
+ACTED_UPON = _names(
+    "x-dns-prefetch-control x-esi x-forwarded x-permitted-cross-domain-policies x-real-ip x-scheme x-varnish"
+)
 ACTED_UPON_PREFIXES = (
     "x-accel-",  # nginx
     "x-appengine-",
@@ -79,9 +81,21 @@ ACTED_UPON_PREFIXES = (
 # One challenge of a scheme that asks a person. Negotiate and NTLM sign a whole connection in, and
 # browsers on an intranet answer them by themselves; several challenges in one line could hide one.
 _PARAMETER = r"""[\w!#$%&'*+.^`|~-]+\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^\s",]+)"""
-_CHALLENGE = re.compile(rf"\s*(?:basic|bearer|digest)(?:\s+{_PARAMETER}(?:\s*,\s*{_PARAMETER})*)?\s*", re.IGNORECASE)
+_CHALLENGE = re.compile(
+    rf"\s*(?:basic|bearer|digest)(?:\s+{_PARAMETER}(?:\s*,\s*{_PARAMETER})*)?\s*", re.IGNORECASE
+)
 # They tell of the bytes that were, and the body is another now.
-_OF_THE_BODY = frozenset(("content-length", "content-encoding", "content-md5", "content-digest", "repr-digest", "digest", "accept-ranges"))
+_OF_THE_BODY = frozenset(
+    (
+        "content-length",
+        "content-encoding",
+        "content-md5",
+        "content-digest",
+        "repr-digest",
+        "digest",
+        "accept-ranges",
+    )
+)
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _CORS = "access-control-"
 
@@ -111,12 +125,19 @@ def response_headers(
     """
     if isinstance(addresses, PublicPath):
         addresses = Addresses(addresses)
-    pairs = [(name, value.encode("utf-8", "surrogateescape").decode("latin-1")) for name, value in received]
+    pairs = [
+        (name, value.encode("utf-8", "surrogateescape").decode("latin-1"))
+        for name, value in received
+    ]
     nominated = connection_options(value for name, value in pairs if name.lower() == "connection")
     found = []
     for name, given in pairs:
         lower = name.lower()
-        if lower in nominated or (rewritten and lower in _OF_THE_BODY) or (status == 204 and lower == "content-length"):
+        if (
+            lower in nominated
+            or (rewritten and lower in _OF_THE_BODY)
+            or (status == 204 and lower == "content-length")
+        ):
             continue
         if _CONTROL.search(given) or (lower.startswith(_CORS) and not cors):
             continue

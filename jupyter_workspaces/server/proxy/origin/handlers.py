@@ -51,11 +51,22 @@ class AtOrigin(ConnectHandler):
     async def authenticate(self) -> None:
         """By the session's cookie. Raises `Refused`, or `Elsewhere` for a person who navigates."""
         self._begin_here()
-        site, origin = self.request.headers.get("Sec-Fetch-Site"), self.request.headers.get("Origin")
-        elsewhere = site in ("cross-site", "same-site") or (origin is not None and origin != self.own_origin)
+        site, origin = (
+            self.request.headers.get("Sec-Fetch-Site"),
+            self.request.headers.get("Origin"),
+        )
+        elsewhere = site in ("cross-site", "same-site") or (
+            origin is not None and origin != self.own_origin
+        )
         if elsewhere and not is_top_level(self):
-            raise Refused(403, "This request comes from a page of another site, so it was not passed on.", "CrossOrigin")
-        self.session = self.separate.sessions.find(self._cookies(self.separate.session_cookie), self.place, self.own_origin)
+            raise Refused(
+                403,
+                "This request comes from a page of another site, so it was not passed on.",
+                "CrossOrigin",
+            )
+        self.session = self.separate.sessions.find(
+            self._cookies(self.separate.session_cookie), self.place, self.own_origin
+        )
         if self.session is None:
             raise self._signed_out()
         self.current_user = self.session.user
@@ -64,8 +75,12 @@ class AtOrigin(ConnectHandler):
     def _begin_here(self) -> None:
         """What holds for every request at this origin. Raises `Refused` when it is not this workspace's."""
         self.current_user = self._jupyter_current_user = None
-        self.request.protocol = self.separate.origin.scheme  # what browsers use; a proxy in front may have ended TLS
-        if self.separate.origin.normal(self.request.host) != self.separate.origin.netloc(self.place.namespace, self.place.name):
+        self.request.protocol = (
+            self.separate.origin.scheme
+        )  # what browsers use; a proxy in front may have ended TLS
+        if self.separate.origin.normal(self.request.host) != self.separate.origin.netloc(
+            self.place.namespace, self.place.name
+        ):
             raise Refused(404, "There is nothing at this address.", "NotFound")
 
     def _name_the_user(self, session: Session) -> None:
@@ -113,7 +128,10 @@ class AtOrigin(ConnectHandler):
 
     def from_our_pages(self) -> bool:
         """Only pages of this very origin; `allow_origin` is about the server's own API."""
-        site, origin = self.request.headers.get("Sec-Fetch-Site"), self.request.headers.get("Origin")
+        site, origin = (
+            self.request.headers.get("Sec-Fetch-Site"),
+            self.request.headers.get("Origin"),
+        )
         return origin == self.own_origin if origin is not None else site == "same-origin"
 
     def set_cors_headers(self) -> None:
@@ -134,13 +152,19 @@ class AtOrigin(ConnectHandler):
 
     def _cookies(self, name: str) -> list[str]:
         """All values of one cookie: a page may have set another of the same name."""
-        pairs = [pair.strip().partition("=") for line in self.request.headers.get_list("Cookie") for pair in line.split(";")]
+        pairs = [
+            pair.strip().partition("=")
+            for line in self.request.headers.get_list("Cookie")
+            for pair in line.split(";")
+        ]
         return [value.strip() for found, _, value in pairs if found.strip() == name]
 
     def _set_cookie(self, name: str, value: str, seconds: int | None = None) -> None:
         path = "/" if self.separate.cookies_of_host else workspace_path(self.base_url, self.place)
         secure = self.separate.origin.is_secure
-        self.set_cookie(name, value, path=path, httponly=True, samesite="Lax", secure=secure, max_age=seconds)
+        self.set_cookie(
+            name, value, path=path, httponly=True, samesite="Lax", secure=secure, max_age=seconds
+        )
 
 
 class OriginHttpHandler(AtOrigin, HttpHandler):
@@ -193,7 +217,9 @@ class OriginStateHandler(AtOrigin, StateHandler):
         try:
             await super().authenticate()
         except Refused as refusal:
-            server = self.separate.sessions.server_of_deleted(self._cookies(self.separate.session_cookie), self.place, self.own_origin)
+            server = self.separate.sessions.server_of_deleted(
+                self._cookies(self.separate.session_cookie), self.place, self.own_origin
+            )
             if refusal.kind != "NotSignedIn" or server is None:
                 raise
             self._server = server
@@ -222,7 +248,9 @@ class SignInHandler(AtOrigin):
         step = "begin" if self.get_query_argument(f"begin{TOKEN}", "") else "enter"
         ticket = self.separate.tickets.redeem(self.get_query_argument(f"{step}{TOKEN}", ""), step)
         if ticket is None or not self._is_for(ticket):
-            raise self._refused("This address to sign in was used already, or is older than 30 s.", "TicketUsed")
+            raise self._refused(
+                "This address to sign in was used already, or is older than 30 s.", "TicketUsed"
+            )
         self.place = ticket.destination.place
         if step == "begin":
             self._begin(ticket)
@@ -231,7 +259,10 @@ class SignInHandler(AtOrigin):
 
     def _is_for(self, ticket: Ticket) -> bool:
         wanted = ticket.destination
-        same = (wanted.place.namespace, wanted.place.name) == (self.place.namespace, self.place.name)
+        same = (wanted.place.namespace, wanted.place.name) == (
+            self.place.namespace,
+            self.place.name,
+        )
         return same and wanted.origin == self.own_origin
 
     def _begin(self, ticket: Ticket) -> None:
@@ -240,7 +271,9 @@ class SignInHandler(AtOrigin):
         if session is not None and _is_same(session, ticket):
             self.redirect(destination.uri)
             return
-        state = next((value for value in self._cookies(self.separate.state_cookie) if len(value) == 43), "") or secrets.token_urlsafe(32)
+        state = next(
+            (value for value in self._cookies(self.separate.state_cookie) if len(value) == 43), ""
+        ) or secrets.token_urlsafe(32)
         self._set_cookie(self.separate.state_cookie, state, STATE_SECONDS)
         returning = self.separate.tickets.issue(Ticket("return", destination, hashed(state)))
         place = self.place
@@ -254,7 +287,9 @@ class SignInHandler(AtOrigin):
             text = f"This browser did not ask to sign in, or it does not keep cookies of {self.own_origin}. Allow them, and open it again."
             raise self._refused(text, "OtherBrowser", ticket)
         old = self._session_here()
-        if old is not None and _is_same(old, ticket) and old.uid == ticket.uid:  # another tab was faster
+        if (
+            old is not None and _is_same(old, ticket) and old.uid == ticket.uid
+        ):  # another tab was faster
             self.redirect(destination.uri)
             return
         if old is None and self.separate.rounds.again(ticket.state, self.place):
@@ -268,7 +303,9 @@ class SignInHandler(AtOrigin):
 
     def _session_here(self) -> Session | None:
         """What this browser has already for this workspace."""
-        return self.separate.sessions.find(self._cookies(self.separate.session_cookie), self.place, self.own_origin)
+        return self.separate.sessions.find(
+            self._cookies(self.separate.session_cookie), self.place, self.own_origin
+        )
 
     def _refused(self, text: str, kind: str, ticket: Ticket | None = None) -> Refused:
         if ticket is not None:
@@ -285,7 +322,14 @@ class NothingHere(web.RequestHandler):
         self.set_status(404)
         self.set_header("Content-Type", "application/json")
         self.set_header("Cache-Control", "no-store")
-        self.finish(json.dumps({"message": "There is nothing at this address: it is for workspaces only.", "reason": "NotFound"}))
+        self.finish(
+            json.dumps(
+                {
+                    "message": "There is nothing at this address: it is for workspaces only.",
+                    "reason": "NotFound",
+                }
+            )
+        )
 
 
 def _is_same(session: Session, ticket: Ticket) -> bool:

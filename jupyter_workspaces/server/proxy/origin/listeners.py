@@ -59,12 +59,16 @@ class IsWorkspacesOrigin(Matcher):
 class Listener:
     """The origin's own port. The sockets are bound at once, so that nobody else takes the port; requests are answered after `start`."""
 
-    def __init__(self, application: web.Application, serverapp: ServerApp, addresses: list[str], port: int) -> None:
+    def __init__(
+        self, application: web.Application, serverapp: ServerApp, addresses: list[str], port: int
+    ) -> None:
         """Raises `BadOrigin` when the port cannot be had."""
         self._server = BoundedHTTPServer(
             application,
             limits=Limits(),
-            lost=lambda why: serverapp.log.critical("Workspaces cannot be opened any more, restart this server: %s", why),
+            lost=lambda why: serverapp.log.critical(
+                "Workspaces cannot be opened any more, restart this server: %s", why
+            ),
             ssl_options=serverapp.ssl_options,
             xheaders=serverapp.trust_xheaders,
             max_body_size=serverapp.max_body_size,
@@ -83,7 +87,9 @@ class Listener:
                     continue  # this machine has no IPv6
                 self._close_sockets()
                 text = f"Cannot listen on {address} port {port} for workspaces: {error.strerror or error}."
-                raise BadOrigin(f"{text} Choose another port in workspaces_url or workspaces_port.") from error
+                raise BadOrigin(
+                    f"{text} Choose another port in workspaces_url or workspaces_port."
+                ) from error
 
     def start(self) -> None:
         sockets, self._sockets = self._sockets, []
@@ -104,20 +110,32 @@ class Listener:
         self._sockets = []
 
 
-def own_port(origin: WorkspacesOrigin, serverapp: ServerApp, ip: str, port: int) -> tuple[list[str], int] | None:
+def own_port(
+    origin: WorkspacesOrigin, serverapp: ServerApp, ip: str, port: int
+) -> tuple[list[str], int] | None:
     """Addresses and port where the server itself listens for workspaces; None: at its own port. Raises `BadOrigin`."""
     secure = bool(serverapp.ssl_options)
     if port:
         if port == serverapp.port:
-            raise BadOrigin(f"workspaces_port {port} is the port of the Jupyter server itself. Choose another one, or leave it out.")
+            raise BadOrigin(
+                f"workspaces_port {port} is the port of the Jupyter server itself. Choose another one, or leave it out."
+            )
         if getattr(serverapp, "no_auth", False) and ip not in ("", *_LOOPBACK):
-            raise BadOrigin(f"--no-auth serves this machine only: leave out workspaces_ip, or say 127.0.0.1 instead of {ip}.")
+            raise BadOrigin(
+                f"--no-auth serves this machine only: leave out workspaces_ip, or say 127.0.0.1 instead of {ip}."
+            )
         return [ip or "127.0.0.1"], port
     if not origin.is_loopback or (origin.port == serverapp.port and not serverapp.sock):
         return None
     if origin.is_secure != secure:
-        fix = "Give the server a certificate (certfile, keyfile), or say http." if origin.is_secure else "Say https."
-        raise BadOrigin(f"workspaces_url {origin.url} says {origin.scheme}, but this server answers {'https' if secure else 'http'}. {fix}")
+        fix = (
+            "Give the server a certificate (certfile, keyfile), or say http."
+            if origin.is_secure
+            else "Say https."
+        )
+        raise BadOrigin(
+            f"workspaces_url {origin.url} says {origin.scheme}, but this server answers {'https' if secure else 'http'}. {fix}"
+        )
     address = origin.host.strip("[]")
     # Browsers try both for a name: whoever listened at the other one would be sent what is for us.
     return ([address] if not address.endswith("localhost") else list(_LOOPBACK)), origin.port
@@ -153,7 +171,11 @@ def origin_application(base_url: str, settings: dict[str, Any]) -> web.Applicati
         [
             (Upgrades(inside), OriginSocketHandler, {}),
             (inside, OriginHttpHandler, {}),
-            (rf"{room}(?P<namespace>[a-z0-9.-]+)/(?P<name>[a-z0-9.-]+)/{re.escape(SIGN_IN)}", SignInHandler, {}),
+            (
+                rf"{room}(?P<namespace>[a-z0-9.-]+)/(?P<name>[a-z0-9.-]+)/{re.escape(SIGN_IN)}",
+                SignInHandler,
+                {},
+            ),
             *tab_routes(base_url, OriginScriptHandler, OriginStateHandler),
             (r".*", NothingHere, {}),
         ]
@@ -162,6 +184,8 @@ def origin_application(base_url: str, settings: dict[str, Any]) -> web.Applicati
     return application
 
 
-def serve_by_host(main: web.Application, application: web.Application, origin: WorkspacesOrigin) -> None:
+def serve_by_host(
+    main: web.Application, application: web.Application, origin: WorkspacesOrigin
+) -> None:
     """Before every other rule, of Jupyter's and of other extensions."""
     main.default_router.rules.insert(0, Rule(IsWorkspacesOrigin(origin), application))

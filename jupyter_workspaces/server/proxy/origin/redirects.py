@@ -36,15 +36,29 @@ HOST_COOKIE = "__Host-"
 class SeparateOrigin:
     """The workspaces' origin with its tickets and sessions. `server` is the Jupyter server's own public origin, empty if not known."""
 
-    def __init__(self, origin: WorkspacesOrigin, base_url: str, *, idle_seconds: float = SESSION_HOURS * 3600, server: str = "") -> None:
+    def __init__(
+        self,
+        origin: WorkspacesOrigin,
+        base_url: str,
+        *,
+        idle_seconds: float = SESSION_HOURS * 3600,
+        server: str = "",
+    ) -> None:
         self.origin, self.server = origin, server
-        self.tickets, self.sessions, self.rounds = Tickets(), Sessions(idle_seconds=idle_seconds), Rounds()
+        self.tickets, self.sessions, self.rounds = (
+            Tickets(),
+            Sessions(idle_seconds=idle_seconds),
+            Rounds(),
+        )
         # Ports of one host share cookies, and there may be a server at each, or several below one name.
         mark = hashlib.sha256(f"{origin.url}{base_url}".encode()).hexdigest()[:8]
         # A host that is one workspace's alone can keep other hosts of its domain from setting its cookies (RFC 6265bis §4.1.3.2).
         self.cookies_of_host = origin.wildcard and origin.is_secure
         prefix = HOST_COOKIE if self.cookies_of_host else ""
-        self.session_cookie, self.state_cookie = f"{prefix}{COOKIE}session-{mark}", f"{prefix}{COOKIE}state-{mark}"
+        self.session_cookie, self.state_cookie = (
+            f"{prefix}{COOKIE}session-{mark}",
+            f"{prefix}{COOKIE}state-{mark}",
+        )
 
     def entered_from(self, server: str, provider: object) -> None:
         """Remember where the server's user comes from, for a visit without a session. Not of one user for another."""
@@ -61,7 +75,11 @@ def separate_origin(settings: MutableMapping[str, Any]) -> SeparateOrigin:
 
 def public_server(serverapp: ServerApp) -> str:
     """The Jupyter server's own origin as far as it is known before anybody came: its display URL, its hub's, what it listens on."""
-    for url in (serverapp.custom_display_url, os.environ.get("JUPYTERHUB_PUBLIC_URL", ""), serverapp.connection_url):
+    for url in (
+        serverapp.custom_display_url,
+        os.environ.get("JUPYTERHUB_PUBLIC_URL", ""),
+        serverapp.connection_url,
+    ):
         parts = urlsplit(url)
         if parts.scheme in ("http", "https") and parts.netloc:
             return f"{parts.scheme}://{parts.netloc}"
@@ -70,7 +88,12 @@ def public_server(serverapp: ServerApp) -> str:
 
 def server_origin(request: HTTPServerRequest) -> str:
     """The Jupyter server's origin as this browser knows it. A proxy in front that ends TLS says so (nobody else gains by saying it)."""
-    told = request.headers.get("X-Forwarded-Proto", request.headers.get("X-Scheme", "")).partition(",")[0].strip().lower()
+    told = (
+        request.headers.get("X-Forwarded-Proto", request.headers.get("X-Scheme", ""))
+        .partition(",")[0]
+        .strip()
+        .lower()
+    )
     return f"{told if told in ('http', 'https') else request.protocol}://{request.host}"
 
 

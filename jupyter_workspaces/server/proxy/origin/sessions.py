@@ -74,7 +74,13 @@ class Session:
 class Tickets:
     """Single use, each good for 30 s; beyond `size` the oldest goes."""
 
-    def __init__(self, *, seconds: float = TICKET_SECONDS, size: int = TICKETS, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        *,
+        seconds: float = TICKET_SECONDS,
+        size: int = TICKETS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._seconds, self._size, self._clock = seconds, size, clock
         self._open: OrderedDict[str, tuple[float, Ticket]] = OrderedDict()
 
@@ -89,7 +95,9 @@ class Tickets:
     def redeem(self, value: str, step: str) -> Ticket | None:
         """The ticket, once. None where it is unknown, used, too old or for another step."""
         end, ticket = self._open.pop(hashed(value), (0.0, None))
-        return ticket if ticket is not None and ticket.step == step and end >= self._clock() else None
+        return (
+            ticket if ticket is not None and ticket.step == step and end >= self._clock() else None
+        )
 
     def _oldest(self) -> float:
         return next(iter(self._open.values()))[0]
@@ -99,7 +107,11 @@ class Sessions:
     """Open sessions by the hash of their cookie. They end when unused for `idle_seconds`, and beyond `size` the one unused for longest."""
 
     def __init__(
-        self, *, idle_seconds: float = SESSION_HOURS * 3600, size: int = SESSIONS, clock: Callable[[], float] = time.monotonic
+        self,
+        *,
+        idle_seconds: float = SESSION_HOURS * 3600,
+        size: int = SESSIONS,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._idle_seconds, self._size, self._clock = idle_seconds, size, clock
         self._open: OrderedDict[str, Session] = OrderedDict()
@@ -114,7 +126,13 @@ class Sessions:
         while len(self._open) >= self._size:
             self._end(next(iter(self._open)))
         self._open[hashed(value)] = Session(
-            destination.place, destination.origin, destination.server, ticket.user, ticket.identity, ticket.uid, self._clock()
+            destination.place,
+            destination.origin,
+            destination.server,
+            ticket.user,
+            ticket.identity,
+            ticket.uid,
+            self._clock(),
         )
         return value
 
@@ -126,7 +144,11 @@ class Sessions:
                 continue
             if session.used + self._idle_seconds < self._clock() and not session.open:
                 self._end(key)
-            elif (session.place.namespace, session.place.name, session.origin) == (place.namespace, place.name, origin):
+            elif (session.place.namespace, session.place.name, session.origin) == (
+                place.namespace,
+                place.name,
+                origin,
+            ):
                 session.used = self._clock()
                 self._open.move_to_end(key)
                 return session
@@ -144,13 +166,21 @@ class Sessions:
     def server_of_deleted(self, values: list[str], place: Place, origin: str) -> str | None:
         """The Jupyter server of a session that ended because its workspace was deleted. It opens nothing any more."""
         for session in filter(None, map(self._of_deleted.get, map(hashed, values))):
-            if (session.place.namespace, session.place.name, session.origin) == (place.namespace, place.name, origin):
+            if (session.place.namespace, session.place.name, session.origin) == (
+                place.namespace,
+                place.name,
+                origin,
+            ):
                 return session.server
         return None
 
     def end_of_user(self, name: str) -> None:
         """End all of a user who signs out of the Jupyter server."""
-        for key in [key for key, found in self._open.items() if getattr(found.user, "username", None) == name]:
+        for key in [
+            key
+            for key, found in self._open.items()
+            if getattr(found.user, "username", None) == name
+        ]:
             self._end(key)
 
     def sent_away(self, session: Session) -> bool:

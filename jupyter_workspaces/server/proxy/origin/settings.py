@@ -88,7 +88,9 @@ def label(namespace: str, name: str) -> str:
     """A DNS label for a workspace: its name as far as it fits, and a hash of namespace and name. At most 63 letters."""
     digest = hashlib.sha256(f"{namespace}/{name}".encode()).digest()
     tail = base64.b32encode(digest).decode().lower()[:HASH_LETTERS]
-    readable = re.sub(r"[^a-z0-9]+", "-", name.lower())[: LONGEST_LABEL - HASH_LETTERS - 1].strip("-")
+    readable = re.sub(r"[^a-z0-9]+", "-", name.lower())[: LONGEST_LABEL - HASH_LETTERS - 1].strip(
+        "-"
+    )
     return f"{readable}-{tail}" if readable else f"w-{tail}"
 
 
@@ -103,7 +105,9 @@ def parse(url: str) -> WorkspacesOrigin:
     if parts.scheme not in DEFAULT_PORTS:
         raise BadOrigin(f"workspaces_url {url!r} must begin with https:// or http://. {example}")
     if parts.path not in ("", "/") or parts.query or parts.fragment or "?" in url or "#" in url:
-        raise BadOrigin(f"workspaces_url {url!r} must be an origin only: no path, query or fragment. {example}")
+        raise BadOrigin(
+            f"workspaces_url {url!r} must be an origin only: no path, query or fragment. {example}"
+        )
     if parts.username is not None or parts.password is not None:
         raise BadOrigin(f"workspaces_url must not contain a user name or a password. {example}")
     host = (parts.hostname or "").removesuffix(".")
@@ -112,10 +116,16 @@ def parse(url: str) -> WorkspacesOrigin:
     if ":" in host:
         host = f"[{_address(url, host, example)}]"
     elif not host or len(host) > 253 or _HOST.fullmatch(host) is None:
-        why = "the wildcard may only be the whole first label" if "*" in host else "its host is not a DNS name or an IP address"
+        why = (
+            "the wildcard may only be the whole first label"
+            if "*" in host
+            else "its host is not a DNS name or an IP address"
+        )
         raise BadOrigin(f"workspaces_url {url!r} cannot be used: {why}. {example}")
     if wildcard and (host.startswith("[") or _is_address(host)):
-        raise BadOrigin(f"workspaces_url {url!r} cannot have a wildcard in front of an IP address. {example}")
+        raise BadOrigin(
+            f"workspaces_url {url!r} cannot have a wildcard in front of an IP address. {example}"
+        )
     if port == 0:
         raise BadOrigin(f"workspaces_url {url!r} must name the port itself, not 0. {example}")
     return WorkspacesOrigin(parts.scheme, host, port or DEFAULT_PORTS[parts.scheme], wildcard)
@@ -124,7 +134,12 @@ def parse(url: str) -> WorkspacesOrigin:
 def check_apart(origin: WorkspacesOrigin, server: str) -> None:
     """Raises `BadOrigin` where `server`, a URL of the Jupyter server itself, is of the same origin."""
     parts = urlsplit(server)
-    if parts.scheme in DEFAULT_PORTS and parts.netloc and parts.scheme == origin.scheme and origin.serves(parts.netloc):
+    if (
+        parts.scheme in DEFAULT_PORTS
+        and parts.netloc
+        and parts.scheme == origin.scheme
+        and origin.serves(parts.netloc)
+    ):
         raise BadOrigin(
             f"workspaces_url {origin.url} is the address of this Jupyter server itself ({parts.scheme}://{parts.netloc}). "
             "Give workspaces another host name, or another port."
@@ -143,4 +158,6 @@ def _address(url: str, host: str, example: str) -> str:
     try:
         return str(ipaddress.IPv6Address(host))
     except ValueError as error:
-        raise BadOrigin(f"workspaces_url {url!r} has a bad IPv6 address: {error}. {example}") from error
+        raise BadOrigin(
+            f"workspaces_url {url!r} has a bad IPv6 address: {error}. {example}"
+        ) from error

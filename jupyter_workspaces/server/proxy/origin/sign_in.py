@@ -47,9 +47,15 @@ class ProgramsOnly(ConnectHandler):
             raise Refused(403, text, "OtherOrigin")
         target = await super().find()
         if not await listens(self, target):
-            raise await self.absent(Unavailable("starting", "Its program does not take connections yet; trying again."))
-        destination = Destination(self.place, self.request.uri or "", origin, server_origin(self.request))
-        ticket = separate.tickets.issue(Ticket("begin", destination, user=self.current_user, identity=_identity(self)))
+            raise await self.absent(
+                Unavailable("starting", "Its program does not take connections yet; trying again.")
+            )
+        destination = Destination(
+            self.place, self.request.uri or "", origin, server_origin(self.request)
+        )
+        ticket = separate.tickets.issue(
+            Ticket("begin", destination, user=self.current_user, identity=_identity(self))
+        )
         raise Elsewhere(sign_in_address(self.base_url, self.place, origin, "begin", ticket))
 
     @property
@@ -63,7 +69,11 @@ class ProgramsOnly(ConnectHandler):
         ):
             return False
         provider = self.identity_provider
-        return self.token_authenticated or not provider.auth_enabled or isinstance(provider, HeaderIdentities)
+        return (
+            self.token_authenticated
+            or not provider.auth_enabled
+            or isinstance(provider, HeaderIdentities)
+        )
 
 
 class ServerHttpHandler(ProgramsOnly, HttpHandler):
@@ -88,17 +98,27 @@ class TicketHandler(ConnectHandler):
         separate = separate_origin(self.settings)
         returned = separate.tickets.redeem(self.get_query_argument(f"for{TOKEN}", ""), "return")
         server = server_origin(self.request)
-        if returned is None or returned.destination.place != self.place or returned.destination.server != server:
+        if (
+            returned is None
+            or returned.destination.place != self.place
+            or returned.destination.server != server
+        ):
             self.link = f"{self.base_url}{self.place.path[1:]}", "Open it again"
-            raise Refused(401, "Signing in to it took longer than 30 s, or was already done.", "TicketUsed")
+            raise Refused(
+                401, "Signing in to it took longer than 30 s, or was already done.", "TicketUsed"
+            )
         workspace = self.services.cluster.workspace(self.place.namespace, self.place.name)
         if workspace is None:
             raise Elsewhere(returned.destination.uri)
         uid = workspace["metadata"].get("uid", "")
-        entering = Ticket("enter", returned.destination, returned.state, self.current_user, _identity(self), uid)
+        entering = Ticket(
+            "enter", returned.destination, returned.state, self.current_user, _identity(self), uid
+        )
         ticket = separate.tickets.issue(entering)
         self.set_header("Cache-Control", "no-store")
-        self.redirect(sign_in_address(self.base_url, self.place, returned.destination.origin, "enter", ticket))
+        self.redirect(
+            sign_in_address(self.base_url, self.place, returned.destination.origin, "enter", ticket)
+        )
 
 
 class EndsSessions:
@@ -117,9 +137,17 @@ class EndsSessions:
 
 def logout_handler(provider: IdentityProvider) -> type[web.RequestHandler]:
     """The identity provider's own logout, ending sessions as well."""
-    return type("LogoutHandler", (EndsSessions, cast(type[web.RequestHandler], provider.logout_handler_class)), {})
+    return type(
+        "LogoutHandler",
+        (EndsSessions, cast(type[web.RequestHandler], provider.logout_handler_class)),
+        {},
+    )
 
 
 def _identity(handler: ConnectHandler) -> Any:
     provider = handler.identity_provider
-    return provider.identity(handler.request.headers) if isinstance(provider, HeaderIdentities) else None
+    return (
+        provider.identity(handler.request.headers)
+        if isinstance(provider, HeaderIdentities)
+        else None
+    )

@@ -41,7 +41,9 @@ class Look:
     why: tuple[str, ...] = ()
 
 
-_LOSES = "Restarting ends its programs. What they have not saved is lost; the files in its volumes stay."
+_LOSES = (
+    "Restarting ends its programs. What they have not saved is lost; the files in its volumes stay."
+)
 _SILENT = (
     "The program accepts connections, but no response has begun. A program that computes, that waits for something else, or that was "
     "stopped (by a signal or a debugger) does this.",
@@ -64,10 +66,20 @@ LOOKS = {
         loses=_LOSES,
         why=_SILENT,
     ),
-    "token": Look("triangle", "Needs attention", "{name} cannot be opened", "error", "restart", "Restart", loses=_LOSES),
+    "token": Look(
+        "triangle",
+        "Needs attention",
+        "{name} cannot be opened",
+        "error",
+        "restart",
+        "Restart",
+        loses=_LOSES,
+    ),
     "secret": Look("triangle", "Needs attention", "{name} cannot be opened", "error"),
     "paused": Look("pause", "Paused", "{name} is paused", "muted", "resume", "Resume"),
-    "failed": Look("triangle", "Needs attention", "{name} needs attention", "error", "restart", "Restart"),
+    "failed": Look(
+        "triangle", "Needs attention", "{name} needs attention", "error", "restart", "Restart"
+    ),
     "gone": Look("hollow", "Gone", "{name} is not here", "muted"),
     "port": Look("hollow", "No such page", "{name} has no such page", "muted"),
     "unreachable": Look("triangle", "Out of reach", "{name} cannot be reached from here", "error"),
@@ -83,7 +95,12 @@ _SIGNS = {
     "triangle": '<path d="M8 1.500 15.200 14H.8z" fill="none" stroke="currentColor" stroke-width="1.600" stroke-linejoin="round"/>'
     '<path d="M7.200 5.500h1.600v4.500H7.200zM7.200 11h1.600v1.600H7.200z" fill="currentColor"/>',
 }
-_MARKS = {"done": ("✓", "done"), "current": ("◐", "now"), "failed": ("▲", "failed"), "waiting": ("○", "to come")}
+_MARKS = {
+    "done": ("✓", "done"),
+    "current": ("◐", "now"),
+    "failed": ("▲", "failed"),
+    "waiting": ("○", "to come"),
+}
 # States in which time alone changes something.
 _GOES_ON = frozenset(("cluster", "starting", "stopping", "paused", "failed", "silent"))
 # States that end only when the program answers a request; others end when its port takes connections.
@@ -91,7 +108,11 @@ _PROBED = frozenset(("silent",))
 
 
 def page(
-    refusal: Unavailable, place: Place, steps: Sequence[Step], status_url: str, link: tuple[str, str] | None = None
+    refusal: Unavailable,
+    place: Place,
+    steps: Sequence[Step],
+    status_url: str,
+    link: tuple[str, str] | None = None,
 ) -> tuple[str, str]:
     """The page and its Content-Security-Policy. `status_url` answers `{"state", "message", "steps", "ready"}` and takes the action by POST.
 
@@ -107,17 +128,31 @@ def page(
     if refusal.state in _PROBED:
         status_url += "?probe=1"
     retry = '<a class="button" href="">Try again</a>' if look.retry else ""
-    act = f'<button{" class=second" if retry else ""} name="action" value="{look.action}">{look.label}</button>' if look.action else ""
-    form = f'<form id="act" method="post" action="{escape(status_url)}">{retry}{act}</form>' if retry or act else ""
+    act = (
+        f'<button{" class=second" if retry else ""} name="action" value="{look.action}">{look.label}</button>'
+        if look.action
+        else ""
+    )
+    form = (
+        f'<form id="act" method="post" action="{escape(status_url)}">{retry}{act}</form>'
+        if retry or act
+        else ""
+    )
     if link is not None:
         form = f'<p><a href="{escape(link[0])}">{escape(link[1])}</a></p>'
     loses = f'<p class="note">{escape(look.loses)}</p>' if look.loses else ""
-    reasons = "".join(_reason(text.format(name=place.name, namespace=place.namespace)) for text in look.why)
+    reasons = "".join(
+        _reason(text.format(name=place.name, namespace=place.namespace)) for text in look.why
+    )
     why = f"<details><summary>Why?</summary>{reasons}</details>" if reasons else ""
     shown = "".join(_step(step) for step in steps)
     live = refusal.state in _GOES_ON and link is None
     script = _SCRIPT.replace("STATE", json.dumps(refusal.state)) if live else ""
-    refresh = f'<noscript><meta http-equiv="refresh" content="{15 if look.action else 3}"></noscript>' if live else ""
+    refresh = (
+        f'<noscript><meta http-equiv="refresh" content="{15 if look.action else 3}"></noscript>'
+        if live
+        else ""
+    )
     text = f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -162,7 +197,9 @@ def _step(step: Step) -> str:
 
 
 def _time(seconds: float | None) -> str:
-    return "" if seconds is None else f"{seconds:.1f} s" if seconds < 60 else f"{seconds / 60:.0f} min"
+    return (
+        "" if seconds is None else f"{seconds:.1f} s" if seconds < 60 else f"{seconds / 60:.0f} min"
+    )
 
 
 _STYLE = """

@@ -44,13 +44,29 @@ class StatusHandler(ConnectHandler):
         try:
             target = await self.find()
             if not await listens(self, target):
-                raise await self.absent(Unavailable("starting", "Its program does not take connections yet; trying again."))
+                raise await self.absent(
+                    Unavailable(
+                        "starting", "Its program does not take connections yet; trying again."
+                    )
+                )
             token = await self.workspace_token(target)
             if self.get_query_argument("probe", "") and not await self._answers(target, token):
-                raise Absent(Unavailable("silent", "Its program takes requests and does not answer. It may be busy or stopped."))
+                raise Absent(
+                    Unavailable(
+                        "silent",
+                        "Its program takes requests and does not answer. It may be busy or stopped.",
+                    )
+                )
         except Absent as refusal:
             steps = [asdict(step) for step in refusal.steps]
-            self.answer({"state": refusal.why.state, "message": refusal.why.message, "steps": steps, "ready": False})
+            self.answer(
+                {
+                    "state": refusal.why.state,
+                    "message": refusal.why.message,
+                    "steps": steps,
+                    "ready": False,
+                }
+            )
         else:
             self.answer({"state": "running", "message": "It is ready.", "steps": [], "ready": True})
 
@@ -69,7 +85,11 @@ class StatusHandler(ConnectHandler):
     @web.authenticated
     async def post(self, **_: str) -> None:
         action = _action(self.received.body)
-        workspaces, namespace, name = self.services.workspaces, self.place.namespace, self.place.name
+        workspaces, namespace, name = (
+            self.services.workspaces,
+            self.place.namespace,
+            self.place.name,
+        )
         try:
             if action == "resume":
                 async with timeout(ACTION_SECONDS):
@@ -85,7 +105,9 @@ class StatusHandler(ConnectHandler):
         except ClusterError as error:
             raise Refused(error.status, error.message, error.reason) from error
         except Problem as problem:
-            raise Refused(problem.status, _said(problem), problem.status.phrase.replace(" ", "")) from problem
+            raise Refused(
+                problem.status, _said(problem), problem.status.phrase.replace(" ", "")
+            ) from problem
         if "text/html" in self.request.headers.get("Accept", ""):  # the form without scripts
             self.redirect(f"{self.base_url}{self.place.path[1:]}", status=HTTPStatus.SEE_OTHER)
             return
@@ -115,7 +137,12 @@ async def listens(handler: ConnectHandler, target: Target) -> bool:
         async with timeout(CLUSTER_SECONDS):
             return await listens_in_pod(handler.services.cluster.cluster, target)
     except asyncio.TimeoutError as error:
-        raise Absent(Unavailable("cluster", "The cluster does not answer, and connections to it go through it. Trying again.")) from error
+        raise Absent(
+            Unavailable(
+                "cluster",
+                "The cluster does not answer, and connections to it go through it. Trying again.",
+            )
+        ) from error
     except Unavailable as why:
         raise await handler.absent(why) from why
 

@@ -35,7 +35,12 @@ _SENTENCES = {
     "running": "Workspace '{name}' is running.",
 }
 _OTHERWISE = "Workspace '{name}' cannot be reached. {why}"
-_ACTIONS = {"paused": "Resume", "failed": "Show details", "token": "Show details", "secret": "Show details"}
+_ACTIONS = {
+    "paused": "Resume",
+    "failed": "Show details",
+    "token": "Show details",
+    "secret": "Show details",
+}
 
 
 class TabHandler(ConnectHandler):
@@ -110,10 +115,15 @@ class StateHandler(TabHandler):
         return await self.upstreams.answers(self.services.cluster.cluster, target, path, token)
 
     def _is_there(self) -> bool:
-        return hasattr(self, "services") and self.services.cluster.workspace(self.place.namespace, self.place.name) is not None
+        return (
+            hasattr(self, "services")
+            and self.services.cluster.workspace(self.place.namespace, self.place.name) is not None
+        )
 
     def _tell(self, why: Unavailable) -> None:
-        sentence = _SENTENCES.get(why.state, _OTHERWISE).format(name=self.place.name, why=why.message)
+        sentence = _SENTENCES.get(why.state, _OTHERWISE).format(
+            name=self.place.name, why=why.message
+        )
         if why.state == "gone" and self._is_there():
             sentence = f"Workspace '{self.place.name}' is being deleted."
         action = None
@@ -126,9 +136,13 @@ class StateHandler(TabHandler):
 
 
 def tab_routes(
-    base_url: str, script_handler: type[ScriptHandler] = ScriptHandler, state_handler: type[StateHandler] = StateHandler
+    base_url: str,
+    script_handler: type[ScriptHandler] = ScriptHandler,
+    state_handler: type[StateHandler] = StateHandler,
 ) -> list[tuple[str, type[web.RequestHandler], dict[str, Any]]]:
     """For `Application.add_handlers`."""
     named = r"(?P<namespace>[a-z0-9.-]+)/(?P<name>[a-z0-9.-]+)"
-    room = rf"{re.escape(base_url)}workspace/connect/{named}/{re.escape(TAB)}/(?P<port>[a-z0-9_-]+)/"
+    room = (
+        rf"{re.escape(base_url)}workspace/connect/{named}/{re.escape(TAB)}/(?P<port>[a-z0-9_-]+)/"
+    )
     return [(room + re.escape(SCRIPT), script_handler, {}), (room + STATE, state_handler, {})]

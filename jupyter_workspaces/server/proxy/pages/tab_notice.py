@@ -26,7 +26,11 @@ from functools import cache
 from html import escape
 from importlib.resources import files
 
-from jupyter_workspaces.server.proxy.rewriting.content_types import Rewriter, is_download, is_unreadable
+from jupyter_workspaces.server.proxy.rewriting.content_types import (
+    Rewriter,
+    is_download,
+    is_unreadable,
+)
 
 SETTING = "jupyter_workspaces_tab_notices"
 TAB = ".tab"  # beside a workspace's ports, whose names have no dot
@@ -63,7 +67,9 @@ def opens_tab(method: str, headers: Mapping[str, str]) -> bool:
     return method != "HEAD" and headers.get("Sec-Fetch-Dest") == "document"
 
 
-def takes_notice(status: int, content_type: str, charset: str, headers: Iterable[tuple[str, str]]) -> bool:
+def takes_notice(
+    status: int, content_type: str, charset: str, headers: Iterable[tuple[str, str]]
+) -> bool:
     """Return whether the script can be appended to a response with these headers."""
     if status != 200 or content_type != "text/html" or is_unreadable(charset):
         return False

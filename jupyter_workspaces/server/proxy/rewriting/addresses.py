@@ -42,15 +42,32 @@ class _Patterns:
     """What is looked for, for one path."""
 
     def __init__(self, path: PublicPath) -> None:
-        own = path.inner[len(path.inner_base) :].rpartition("/")[0].rpartition("/")[0] + "/"  # any port: a program may know the others
+        own = (
+            path.inner[len(path.inner_base) :].rpartition("/")[0].rpartition("/")[0] + "/"
+        )  # any port: a program may know the others
         self.own = re.compile(_escaped(own))
         self.longest = _longest(own)
-        self.longest_front = _longest("https://" + max(path.upstream, path.public, key=len) + max(path.base, path.inner_base, key=len))
-        upstream, public = (_escaped(host) if _HOST.fullmatch(host) else rb"(?!)" for host in (path.upstream, path.public))
+        self.longest_front = _longest(
+            "https://"
+            + max(path.upstream, path.public, key=len)
+            + max(path.base, path.inner_base, key=len)
+        )
+        upstream, public = (
+            _escaped(host) if _HOST.fullmatch(host) else rb"(?!)"
+            for host in (path.upstream, path.public)
+        )
         self.front = re.compile(
             rb"(?:(?:(?P<scheme>(?i:http|ws)[sS]?)(?P<colon>%s))?(?P<slashes>%s{2})(?i:(?P<upstream>%s)|(?P<public>%s)))?"
             rb"(?:(?P<outer>%s)|(?P<inner>%s))(?P<slash>%s)\Z"
-            % (_ESCAPED[b":"], _SLASH, upstream, public, _escaped(path.base[:-1]), _escaped(path.inner_base[:-1]), _SLASH)
+            % (
+                _ESCAPED[b":"],
+                _SLASH,
+                upstream,
+                public,
+                _escaped(path.base[:-1]),
+                _escaped(path.inner_base[:-1]),
+                _SLASH,
+            )
         )
 
 
@@ -84,7 +101,9 @@ class Addresses:
         changed, rest = self._changed(text, len(text), _IN_VALUE, 0)
         return changed + text[rest:]
 
-    def _changed(self, text: bytes, end: int, boundary: re.Pattern[bytes], first: int) -> tuple[bytes, int]:
+    def _changed(
+        self, text: bytes, end: int, boundary: re.Pattern[bytes], first: int
+    ) -> tuple[bytes, int]:
         """Change the addresses whose `workspace` begins in `text[first:end]`.
 
         Returns what has been changed, with all that stands before it, and where in `text` the rest begins.
@@ -98,7 +117,9 @@ class Addresses:
             begin = max(written, at - self._patterns.longest_front)
             front = self._patterns.front.search(text, begin, at)
             replacement = front and self._replacement(
-                front, boundary.search(text, max(0, front.start() - LONGEST_BEGINNING), front.start()) is not None
+                front,
+                boundary.search(text, max(0, front.start() - LONGEST_BEGINNING), front.start())
+                is not None,
             )
             if front and replacement is not None:
                 parts += (text[written : front.start()], replacement)
@@ -111,7 +132,9 @@ class Addresses:
         if front["upstream"] is not None:
             if not _HOST.fullmatch(self._path.public):
                 return None
-            return b"".join((self._scheme(front), front["slashes"], self._path.public.encode(), base))
+            return b"".join(
+                (self._scheme(front), front["slashes"], self._path.public.encode(), base)
+            )
         if front["inner"] is None:
             return None
         if front["public"] is not None:

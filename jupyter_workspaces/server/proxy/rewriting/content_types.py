@@ -18,7 +18,13 @@ from .public_path import PublicPath
 PAGES = frozenset(("text/html", "application/xhtml+xml"))
 SCRIPTS = frozenset(
     (
-        *("text/javascript", "application/javascript", "application/x-javascript", "application/ecmascript", "text/ecmascript"),
+        *(
+            "text/javascript",
+            "application/javascript",
+            "application/x-javascript",
+            "application/ecmascript",
+            "text/ecmascript",
+        ),
         *("text/css", "image/svg+xml", "text/xml", "application/xml", "application/manifest+json"),
     )
 )
@@ -34,7 +40,9 @@ class Rewriter(Protocol):
     def finish(self) -> bytes: ...
 
 
-def rewriter(path: PublicPath, content_type: str, *, asked: str, charset: str = "", disposition: str = "") -> Rewriter | None:
+def rewriter(
+    path: PublicPath, content_type: str, *, asked: str, charset: str = "", disposition: str = ""
+) -> Rewriter | None:
     """Return what rewrites a body of this type, None for nothing. `asked` is the path of the request as the workspace sees it."""
     if path.same or is_unreadable(charset) or is_download(disposition):
         return None

@@ -43,7 +43,11 @@ class HtmlRewriter(Tokenizer):
         self._tags: dict[bytes, bytes] = {}  # on many pages the same ones come again and again
 
     def start_tag(self, name: bytes, tag: bytes) -> bytes:
-        if name == b"script" and _LAB_CONFIG in tag and any(one.name == b"id" and one.value == _LAB_CONFIG for one in attributes(tag)):
+        if (
+            name == b"script"
+            and _LAB_CONFIG in tag
+            and any(one.name == b"id" and one.value == _LAB_CONFIG for one in attributes(tag))
+        ):
             self._config = JsonRewriter(self._config_string)
         if PATH not in tag and MAY_HAVE_URL.search(tag) is None:
             return tag
@@ -110,7 +114,9 @@ class HtmlRewriter(Tokenizer):
         return self._path.outward(value) if own or (self._path.removed and full) else value
 
 
-def _substituted(pattern: re.Pattern[bytes], change: Callable[[bytes], bytes], value: bytes) -> bytes:
+def _substituted(
+    pattern: re.Pattern[bytes], change: Callable[[bytes], bytes], value: bytes
+) -> bytes:
     """Return the value with the URLs changed that the pattern's second group finds."""
     changed = pattern.sub(lambda found: found[1] + change(found[2]), value)
     return value if changed == value else changed

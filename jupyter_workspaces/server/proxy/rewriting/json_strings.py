@@ -30,7 +30,9 @@ class JsonRewriter:
         self._keys: list[str] = []  # the current key of each object that is open
         self._key_next = False
         self._passing = False
-        self._string: bytearray | None = None  # the string that is being read, held back because it may be changed
+        self._string: bytearray | None = (
+            None  # the string that is being read, held back because it may be changed
+        )
         self._too_long = False
         self._escaping = False
 
@@ -42,7 +44,11 @@ class JsonRewriter:
             if self._passing:
                 out.append(data[position:])
                 break
-            position = self._between(data, position, out) if self._string is None else self._in_string(data, position, out)
+            position = (
+                self._between(data, position, out)
+                if self._string is None
+                else self._in_string(data, position, out)
+            )
         return b"".join(out)
 
     def finish(self) -> bytes:
@@ -63,7 +69,9 @@ class JsonRewriter:
                 self._structure(found[0])
             elif not self._open:
                 self._passing = True
-            elif (string := _STRING.match(data, position - 1, position + LONGEST_STRING - 1)) is not None:
+            elif (
+                string := _STRING.match(data, position - 1, position + LONGEST_STRING - 1)
+            ) is not None:
                 token = string[0]
                 if (changed := self._changed(token)) is not token:
                     out += (data[begin : position - 1], changed)

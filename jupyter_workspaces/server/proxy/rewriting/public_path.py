@@ -93,7 +93,11 @@ class PublicPath:
         except ValueError:  # not a URL that a browser could follow either
             return url
         host, path = parts.netloc.lower(), _resolved(parts.path or "/")
-        ours = host == self.public.lower() and (self.removed or path.startswith(self.inner)) and not path.startswith(self.outer)
+        ours = (
+            host == self.public.lower()
+            and (self.removed or path.startswith(self.inner))
+            and not path.startswith(self.outer)
+        )
         if host != self.upstream.lower() and not ours:
             return url
         return urlunsplit(("", "", self.outward_path(path), parts.query, parts.fragment))

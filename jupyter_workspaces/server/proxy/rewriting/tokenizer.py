@@ -38,7 +38,8 @@ _RAW_TEXT = (b"style", b"textarea", b"title", b"xmp", b"iframe", b"noembed", b"n
 _NOT_CHANGED = (
     rb"[^<]+|<(?=[^a-zA-Z/!?])|</%(name)s(?:[%(s)s/][^>=]*)?>|</(?![a-zA-Z])[^>]*>"
     rb"|<(?!(?i:script|%(raw)s)[%(s)s/>])%(name)s(?:[%(s)s/][^>=]*)?>"
-    rb"|<!--(?:-?>|(?s:.)*?--!?>)|<(?!!--)[!?][^>]*>" % {b"name": _NAME_BYTES, b"raw": b"|".join(_RAW_TEXT), b"s": _S}
+    rb"|<!--(?:-?>|(?s:.)*?--!?>)|<(?!!--)[!?][^>]*>"
+    % {b"name": _NAME_BYTES, b"raw": b"|".join(_RAW_TEXT), b"s": _S}
 )
 _UNCHANGED = re.compile(rb"(?:%s)*" % _NOT_CHANGED)
 # Where no workspace's path is in sight, tags whose attributes hold no URL as well.
@@ -101,9 +102,18 @@ class _Rule(NamedTuple):
 _RULES = {
     _Part.NAME: _Rule(re.compile(rb"[^%s/>]*" % _S), _Part.BETWEEN, 0, {}),
     _Part.BETWEEN: _Rule(re.compile(_REST_OF_TAG), _Part.ATTRIBUTE, 1, {}),
-    _Part.ATTRIBUTE: _Rule(re.compile(rb"[^%s/>=]*" % _S), _Part.AFTER_ATTRIBUTE, 0, {b"=": _Part.BEFORE_VALUE}),
-    _Part.AFTER_ATTRIBUTE: _Rule(re.compile(rb"[%s]*" % _S), _Part.BETWEEN, 0, {b"=": _Part.BEFORE_VALUE}),
-    _Part.BEFORE_VALUE: _Rule(re.compile(rb"[%s]*" % _S), _Part.UNQUOTED, 0, {b'"': _Part.DOUBLE_QUOTED, b"'": _Part.SINGLE_QUOTED}),
+    _Part.ATTRIBUTE: _Rule(
+        re.compile(rb"[^%s/>=]*" % _S), _Part.AFTER_ATTRIBUTE, 0, {b"=": _Part.BEFORE_VALUE}
+    ),
+    _Part.AFTER_ATTRIBUTE: _Rule(
+        re.compile(rb"[%s]*" % _S), _Part.BETWEEN, 0, {b"=": _Part.BEFORE_VALUE}
+    ),
+    _Part.BEFORE_VALUE: _Rule(
+        re.compile(rb"[%s]*" % _S),
+        _Part.UNQUOTED,
+        0,
+        {b'"': _Part.DOUBLE_QUOTED, b"'": _Part.SINGLE_QUOTED},
+    ),
     _Part.DOUBLE_QUOTED: _Rule(re.compile(rb'[^"]*'), _Part.BETWEEN, 1, {}),
     _Part.SINGLE_QUOTED: _Rule(re.compile(rb"[^']*"), _Part.BETWEEN, 1, {}),
     _Part.UNQUOTED: _Rule(re.compile(rb"[^%s>]*" % _S), _Part.BETWEEN, 0, {}),
@@ -132,8 +142,12 @@ class Tokenizer:
         self._held = bytearray()  # what has been read since `<`, as long as it may be changed
         self._holding = False
         self._part = _Part.NAME
-        self._name = b""  # of the start tag that the tokenizer is in, once it is too long to be held
-        self._mark = _BOGUS_COMMENT_END  # what ends the comment or raw text that the tokenizer is in
+        self._name = (
+            b""  # of the start tag that the tokenizer is in, once it is too long to be held
+        )
+        self._mark = (
+            _BOGUS_COMMENT_END  # what ends the comment or raw text that the tokenizer is in
+        )
         self._tail = b""  # what has been passed on and may be the beginning of a mark
         self._element = b""  # the raw text element that the tokenizer is in
         self._escaped = 0

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 class WorkspaceConnector(PeerConnector):
     """Refuses another user's program in words for the person who opens the workspace."""
 
-    async def _create_connection(self, req: aiohttp.ClientRequest, traces: Any, timeout: aiohttp.ClientTimeout) -> ResponseHandler:
+    async def _create_connection(
+        self, req: aiohttp.ClientRequest, traces: Any, timeout: aiohttp.ClientTimeout
+    ) -> ResponseHandler:
         """Raises `NoWay`."""
         try:
             return await super()._create_connection(req, traces, timeout)

@@ -71,7 +71,10 @@ class Frames:
             width = 2 if length == 126 else 8
             if len(data) - position < 2 + width:
                 return 0
-            length, header = int.from_bytes(data[position + 2 : position + 2 + width], "big"), 2 + width
+            length, header = (
+                int.from_bytes(data[position + 2 : position + 2 + width], "big"),
+                2 + width,
+            )
         header += 4 if self._masked else 0
         if len(data) - position < header:
             return 0
@@ -83,7 +86,9 @@ class Frames:
         elif not control:
             self._message = length + (self._message if opcode == _CONTINUATION else 0)
             if self._message > self._longest:
-                self.violation = Violation(1009, f"A message is larger than {self._longest // 2**20} MiB.")
+                self.violation = Violation(
+                    1009, f"A message is larger than {self._longest // 2**20} MiB."
+                )
         if self.violation is not None:
             return 0
         self._opcode, self._left = opcode, length
@@ -96,8 +101,16 @@ def frame(opcode: int, payload: bytes, *, masked: bool) -> bytes:
     if not masked:
         return bytes((0x80 | opcode, len(payload))) + payload
     key = os.urandom(4)
-    return bytes((0x80 | opcode, 0x80 | len(payload))) + key + bytes(byte ^ key[index % 4] for index, byte in enumerate(payload))
+    return (
+        bytes((0x80 | opcode, 0x80 | len(payload)))
+        + key
+        + bytes(byte ^ key[index % 4] for index, byte in enumerate(payload))
+    )
 
 
 def close_frame(violation: Violation, *, masked: bool) -> bytes:
-    return frame(CLOSE, struct.pack("!H", violation.code) + violation.reason.encode()[: _CONTROL_BYTES - 2], masked=masked)
+    return frame(
+        CLOSE,
+        struct.pack("!H", violation.code) + violation.reason.encode()[: _CONTROL_BYTES - 2],
+        masked=masked,
+    )

@@ -62,7 +62,9 @@ def check_response(response: aiohttp.ClientResponse) -> None:
     status, version = response.status, response.version
     if status < 200:
         raise BadResponse(
-            f"it answered {status}, which is no final status" if status != 101 else "it switched protocols, which was not asked for"
+            f"it answered {status}, which is no final status"
+            if status != 101
+            else "it switched protocols, which was not asked for"
         )
     if status > 599:
         raise BadResponse("its status is not between 200 and 599")
@@ -76,9 +78,16 @@ def check_response(response: aiohttp.ClientResponse) -> None:
     for single in _SINGLE:
         if names.count(single) > 1:
             raise BadResponse(f"it has several {single.decode()} headers")
-    coding, length = response.headers.get("Transfer-Encoding"), response.headers.get("Content-Length")
-    if coding is not None and (coding.strip().lower() != "chunked" or version.minor == 0 or length is not None):
-        raise BadResponse("its transfer-encoding is not the one that HTTP/1.1 has, or contradicts its content-length")
+    coding, length = (
+        response.headers.get("Transfer-Encoding"),
+        response.headers.get("Content-Length"),
+    )
+    if coding is not None and (
+        coding.strip().lower() != "chunked" or version.minor == 0 or length is not None
+    ):
+        raise BadResponse(
+            "its transfer-encoding is not the one that HTTP/1.1 has, or contradicts its content-length"
+        )
     if length is not None and not _is_length(length):
         raise BadResponse("its content-length is not a number of bytes")
 
@@ -101,7 +110,9 @@ def request_fault(request: HTTPServerRequest) -> str | None:
         return "It has both a Content-Length and a Transfer-Encoding."
     if len(lengths) > 1 or not all(map(_is_length, lengths)):
         return "Its Content-Length is not one number of bytes."
-    if codings and ([coding.lower() for coding in codings] != ["chunked"] or request.version == "HTTP/1.0"):
+    if codings and (
+        [coding.lower() for coding in codings] != ["chunked"] or request.version == "HTTP/1.0"
+    ):
         return "Its Transfer-Encoding is not the one that HTTP/1.1 has: chunked."
     return None
 
@@ -145,7 +156,12 @@ def handshake_fault(headers: HTTPHeaders) -> str | None:
 
 def offered_protocols(headers: HTTPHeaders) -> list[str]:
     """Return the subprotocols that a browser offers."""
-    return [name.strip() for line in headers.get_list("Sec-WebSocket-Protocol") for name in line.split(",") if name.strip()]
+    return [
+        name.strip()
+        for line in headers.get_list("Sec-WebSocket-Protocol")
+        for name in line.split(",")
+        if name.strip()
+    ]
 
 
 def check_handshake(response: aiohttp.ClientResponse, key: str, offered: Iterable[str]) -> None:
@@ -154,9 +170,13 @@ def check_handshake(response: aiohttp.ClientResponse, key: str, offered: Iterabl
     `key` is our `Sec-WebSocket-Key`, `offered` the subprotocols. Extensions are never offered.
     """
     headers = response.headers
-    if headers.get("Upgrade", "").lower() != "websocket" or "upgrade" not in connection_options(headers.getall("Connection", [])):
+    if headers.get("Upgrade", "").lower() != "websocket" or "upgrade" not in connection_options(
+        headers.getall("Connection", [])
+    ):
         raise BadResponse("it switched to another protocol")
-    if headers.get("Sec-WebSocket-Accept", "").strip() != WebSocketProtocol13.compute_accept_value(key):
+    if headers.get("Sec-WebSocket-Accept", "").strip() != WebSocketProtocol13.compute_accept_value(
+        key
+    ):
         raise BadResponse("its Sec-WebSocket-Accept does not answer our key")
     chosen = headers.getall("Sec-WebSocket-Protocol", [])
     if len(chosen) > 1 or not {name.strip() for name in chosen} <= set(offered):

@@ -59,7 +59,9 @@ class PodConnector(aiohttp.BaseConnector):
         self._cluster = cluster
         self._relays = Supervisor()
 
-    async def _create_connection(self, req: aiohttp.ClientRequest, traces: Any, timeout: aiohttp.ClientTimeout) -> ResponseHandler:
+    async def _create_connection(
+        self, req: aiohttp.ClientRequest, traces: Any, timeout: aiohttp.ClientTimeout
+    ) -> ResponseHandler:
         """Raises `NoWay`. What aiohttp's own connectors for other transports implement."""
         place = Forwarded.of_host(req.url.raw_host or "")
         carried = await _open(self._cluster, place, req.url.port or 80)
@@ -106,11 +108,22 @@ async def _open(cluster: Cluster, place: Forwarded, port: int) -> PortForward:
         text = f"This server may not reach into the workspaces of {place.namespace}: {error.message} Ask who manages the cluster for that."
         raise NoWay(Unavailable("unreachable", text)) from error
     except (NotFound, BadRequest) as error:
-        raise NoWay(Unavailable("starting", f"Its pod cannot be reached yet: {error.message}")) from error
+        raise NoWay(
+            Unavailable("starting", f"Its pod cannot be reached yet: {error.message}")
+        ) from error
     except Unreachable as error:
-        raise NoWay(Unavailable("cluster", "The cluster does not answer, and connections to it go through it. Trying again.")) from error
+        raise NoWay(
+            Unavailable(
+                "cluster",
+                "The cluster does not answer, and connections to it go through it. Trying again.",
+            )
+        ) from error
     except ClusterError as error:
-        raise NoWay(Unavailable("unreachable", f"The cluster does not carry connections to it: {error.message}")) from error
+        raise NoWay(
+            Unavailable(
+                "unreachable", f"The cluster does not carry connections to it: {error.message}"
+            )
+        ) from error
 
 
 async def _relay(end: socket.socket, carried: PortForward, protocol: ResponseHandler) -> None:

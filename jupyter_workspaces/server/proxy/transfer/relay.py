@@ -98,10 +98,18 @@ class Relay:
     """
 
     def __init__(
-        self, browser: IOStream, inside: Inside, longest: int, refused: Callable[[str, Violation], None], ping_seconds: float | None = None
+        self,
+        browser: IOStream,
+        inside: Inside,
+        longest: int,
+        refused: Callable[[str, Violation], None],
+        ping_seconds: float | None = None,
     ) -> None:
         self._browser, self._inside = browser, inside
-        self._outward, self._inward = Frames(masked=False, longest=longest), Frames(masked=True, longest=longest)
+        self._outward, self._inward = (
+            Frames(masked=False, longest=longest),
+            Frames(masked=True, longest=longest),
+        )
         self._told_browser = self._told_inside = False
         self._refused, self._ping_seconds = refused, ping_seconds
         loop = asyncio.get_running_loop()

@@ -34,7 +34,9 @@ FORWARDS = 512
 FORWARDS_OF_A_WORKSPACE = 128
 """Connections through the API server, which has to carry each of them."""
 
-IDLE_SECONDS = 4  # below the 5 s after which common Python servers close an idle connection themselves
+IDLE_SECONDS = (
+    4  # below the 5 s after which common Python servers close an idle connection themselves
+)
 READ_BYTES = 256 * 2**10
 HEADER_BYTES = 64 * 2**10
 SETTING = "jupyter_workspaces_connect"
@@ -66,7 +68,9 @@ class Upstreams:
         """Run a WebSocket's relay to its end. `close` ends it too."""
         await asyncio.wait({self._relays.run_once(f"connect {path} websocket", relay)})
 
-    def exchange(self, exchange: Coroutine[Any, Any, web.HTTPError | None], path: str) -> asyncio.Task[web.HTTPError | None]:
+    def exchange(
+        self, exchange: Coroutine[Any, Any, web.HTTPError | None], path: str
+    ) -> asyncio.Task[web.HTTPError | None]:
         """Run a request's exchange with a workspace. Logs exceptions. `close` cancels it."""
         return self._exchanges.run_once(f"connect {path}", exchange)
 
@@ -79,7 +83,10 @@ class Upstreams:
 
             self._session = _session(
                 WorkspaceConnector(
-                    limit=CONNECTIONS, limit_per_host=CONNECTIONS_OF_A_WORKSPACE, keepalive_timeout=IDLE_SECONDS, socket_factory=_socket
+                    limit=CONNECTIONS,
+                    limit_per_host=CONNECTIONS_OF_A_WORKSPACE,
+                    keepalive_timeout=IDLE_SECONDS,
+                    socket_factory=_socket,
                 )
             )
         return self._session
@@ -90,7 +97,12 @@ class Upstreams:
         if self._forwarding is not None and self._forwarding[0] is not cluster:
             await self._end_forwarding()  # another cluster is served from now on
         if self._forwarding is None:
-            connector = PodConnector(cluster, limit=FORWARDS, limit_per_host=FORWARDS_OF_A_WORKSPACE, keepalive_timeout=IDLE_SECONDS)
+            connector = PodConnector(
+                cluster,
+                limit=FORWARDS,
+                limit_per_host=FORWARDS_OF_A_WORKSPACE,
+                keepalive_timeout=IDLE_SECONDS,
+            )
             self._forwarding = cluster, connector, _session(connector)
         return self._forwarding[2]
 
@@ -114,13 +126,17 @@ class Upstreams:
         if self._tokens is not None:
             self._tokens.refused(place, target, token)
 
-    async def answers(self, cluster: Cluster, target: Target, path: PublicPath, token: str | None) -> bool:
+    async def answers(
+        self, cluster: Cluster, target: Target, path: PublicPath, token: str | None
+    ) -> bool:
         """Whether the program in the workspace answers a request for its first page within 2 s, whatever it answers."""
         session = await self.session(cluster, target)
         headers: CIMultiDict[str] = CIMultiDict({"Host": path.public})
         if token is not None:
             headers["Authorization"] = f"token {token}"
-        return await answers(session, URL(f"http://{target.dialled}{path.inward(path.outer)}", encoded=True), headers)
+        return await answers(
+            session, URL(f"http://{target.dialled}{path.inward(path.outer)}", encoded=True), headers
+        )
 
     async def close(self) -> None:
         await asyncio.gather(self._relays.stop(), self._exchanges.stop())
@@ -147,7 +163,9 @@ def _session(connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:
         max_line_size=HEADER_BYTES,
         max_field_size=HEADER_BYTES,
         skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
-        timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS, sock_connect=CONNECT_SECONDS),
+        timeout=aiohttp.ClientTimeout(
+            total=None, connect=CONNECT_SECONDS, sock_connect=CONNECT_SECONDS
+        ),
     )
 
 
@@ -179,7 +197,9 @@ class Body:
     def __init__(self) -> None:
         self._chunks: asyncio.Queue[bytes | None] = asyncio.Queue(4)
         self._abandoned = False
-        self._taken: float | None = None  # when the workspace took the last chunk; None while the browser is waited for
+        self._taken: float | None = (
+            None  # when the workspace took the last chunk; None while the browser is waited for
+        )
 
     async def put(self, chunk: bytes | None) -> None:
         """None ends it."""

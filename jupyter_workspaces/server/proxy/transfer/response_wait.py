@@ -39,7 +39,9 @@ class Patience:
         self._seconds: OrderedDict[Place, float] = OrderedDict()
 
     def seconds(self, place: Place) -> float:
-        return min(self._seconds.get(place, self._limits.page_seconds), self._limits.response_seconds)
+        return min(
+            self._seconds.get(place, self._limits.page_seconds), self._limits.response_seconds
+        )
 
     def failed(self, place: Place) -> None:
         self._seconds[place] = self.seconds(place) * 2
@@ -79,7 +81,12 @@ async def head(
     return response
 
 
-async def _within(sending: asyncio.Future[aiohttp.ClientResponse], started: float, seconds: float, stalled: Callable[[], float]) -> None:
+async def _within(
+    sending: asyncio.Future[aiohttp.ClientResponse],
+    started: float,
+    seconds: float,
+    stalled: Callable[[], float],
+) -> None:
     loop = asyncio.get_running_loop()
     while not sending.done() and (left := seconds - min(loop.time() - started, stalled())) > 0:
         await asyncio.wait((sending,), timeout=left)
@@ -97,7 +104,10 @@ async def answers(session: aiohttp.ClientSession, url: URL, headers: CIMultiDict
     import aiohttp
 
     try:
-        async with timeout(PROBE_SECONDS), session.head(url, headers=headers, allow_redirects=False):
+        async with (
+            timeout(PROBE_SECONDS),
+            session.head(url, headers=headers, allow_redirects=False),
+        ):
             return True
     except (aiohttp.ClientError, asyncio.TimeoutError):
         return False

@@ -57,8 +57,12 @@ class SocketHandler(ConnectHandler):
             self._accept(key, protocol)
             await self.finish()
             limits = self.upstreams.limits
-            ping_seconds = self.settings.get("websocket_ping_interval") or limits.ping_seconds or None
-            relay = self._relay = Relay(self.detach(), inside, limits.websocket_message_bytes, self._refused, ping_seconds)
+            ping_seconds = (
+                self.settings.get("websocket_ping_interval") or limits.ping_seconds or None
+            )
+            relay = self._relay = Relay(
+                self.detach(), inside, limits.websocket_message_bytes, self._refused, ping_seconds
+            )
             if self._ending is not None:
                 relay.end(self._ending)
             await self.upstreams.relay(relay.run(), self.place.path)
@@ -78,7 +82,9 @@ class SocketHandler(ConnectHandler):
         headers = self.request.headers
         if (fault := handshake_fault(headers)) is not None:
             supported = headers.get("Sec-WebSocket-Version", "").strip() == VERSION
-            raise Refused(400 if supported else 426, f"This WebSocket cannot be opened. {fault}", "BadRequest")
+            raise Refused(
+                400 if supported else 426, f"This WebSocket cannot be opened. {fault}", "BadRequest"
+            )
         return headers["Sec-WebSocket-Key"].strip()
 
     async def _dial(self, target: Target) -> aiohttp.ClientResponse:
@@ -99,7 +105,14 @@ class SocketHandler(ConnectHandler):
             remote=self.request.remote_ip or "",
         )
         key = base64.b64encode(os.urandom(16)).decode()
-        headers.update({"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": VERSION, "Sec-WebSocket-Key": key})
+        headers.update(
+            {
+                "Upgrade": "websocket",
+                "Connection": "Upgrade",
+                "Sec-WebSocket-Version": VERSION,
+                "Sec-WebSocket-Key": key,
+            }
+        )
         offered = offered_protocols(self.request.headers)
         if offered:
             headers["Sec-WebSocket-Protocol"] = ", ".join(offered)
@@ -111,22 +124,34 @@ class SocketHandler(ConnectHandler):
         except NoWay as error:
             raise await self.absent(error.why) from error
         except aiohttp.ClientConnectionError as error:
-            raise Refused(503, f"{self.place.name} does not take connections yet.", "Starting") from error
+            raise Refused(
+                503, f"{self.place.name} does not take connections yet.", "Starting"
+            ) from error
         except asyncio.TimeoutError as error:
             raise self.silent(HANDSHAKE_SECONDS) from error
         except aiohttp.ClientError as error:
-            raise Refused(502, f"The program in {self.place.name} did not answer with HTTP.", "BadResponse") from error
+            raise Refused(
+                502, f"The program in {self.place.name} did not answer with HTTP.", "BadResponse"
+            ) from error
         if response.status != 101:
             response.close()
             if response.status in (401, 403):
                 self.upstreams.refused(self.place, target, token)
             status = response.status if 400 <= response.status < 600 else 502
-            raise Refused(status, f"The program in {self.place.name} refused the WebSocket ({response.status}).", "Refused")
+            raise Refused(
+                status,
+                f"The program in {self.place.name} refused the WebSocket ({response.status}).",
+                "Refused",
+            )
         try:
             check_handshake(response, key, offered)
         except BadResponse as error:
             response.close()
-            raise Refused(502, f"The WebSocket of the program in {self.place.name} was not passed on: {error}.", "BadResponse") from error
+            raise Refused(
+                502,
+                f"The WebSocket of the program in {self.place.name} was not passed on: {error}.",
+                "BadResponse",
+            ) from error
         return response
 
     def _accept(self, key: str, protocol: str) -> None:
@@ -139,7 +164,13 @@ class SocketHandler(ConnectHandler):
             self.set_header("Sec-WebSocket-Protocol", protocol)
 
     def _refused(self, sender: str, violation: Violation) -> None:
-        self.log.warning("WebSocket of %s closed (%d): %s Sent by the %s.", self.place.path, violation.code, violation.reason, sender)
+        self.log.warning(
+            "WebSocket of %s closed (%d): %s Sent by the %s.",
+            self.place.path,
+            violation.code,
+            violation.reason,
+            sender,
+        )
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         if status_code == 426:

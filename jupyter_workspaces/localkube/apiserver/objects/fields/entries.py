@@ -54,12 +54,16 @@ def decode(entries: Any) -> Managed:
     for entry in entries:
         if not isinstance(entry, dict) or entry.get("fieldsType") != "FieldsV1":
             raise ValueError("managed fields are of the type FieldsV1")
-        texts = [entry.get(name) or "" for name in ("manager", "operation", "apiVersion", "subresource")]
+        texts = [
+            entry.get(name) or "" for name in ("manager", "operation", "apiVersion", "subresource")
+        ]
         if not all(isinstance(text, str) for text in texts):
             raise ValueError("a manager is told by texts")
         manager = Manager(*texts)
         time = entry.get("time")
-        found[manager.key] = Entry(manager, sets.decode(entry.get("fieldsV1")), time if isinstance(time, str) else None)
+        found[manager.key] = Entry(
+            manager, sets.decode(entry.get("fieldsV1")), time if isinstance(time, str) else None
+        )
     return found
 
 
@@ -70,12 +74,22 @@ def encode(managed: Managed) -> list[Object]:
 
 def _order(entry: Entry) -> tuple[str, ...]:
     manager = entry.manager
-    return (manager.operation, entry.time or "", manager.name, manager.api_version, manager.subresource)
+    return (
+        manager.operation,
+        entry.time or "",
+        manager.name,
+        manager.api_version,
+        manager.subresource,
+    )
 
 
 def _encoded(entry: Entry) -> Object:
     manager = entry.manager
-    found: Object = {"manager": manager.name, "operation": manager.operation, "apiVersion": manager.api_version}
+    found: Object = {
+        "manager": manager.name,
+        "operation": manager.operation,
+        "apiVersion": manager.api_version,
+    }
     if entry.time is not None:
         found["time"] = entry.time
     found |= {"fieldsType": "FieldsV1", "fieldsV1": sets.encode(entry.fields)}
@@ -87,7 +101,8 @@ def _encoded(entry: Entry) -> Object:
 def limited(managed: Managed) -> Managed:
     """Of those who updated only the last few are kept by name; older ones become one for each version."""
     updaters = sorted(
-        (entry for entry in managed.values() if entry.manager.operation != APPLY), key=lambda entry: (entry.time or "", entry.manager.name)
+        (entry for entry in managed.values() if entry.manager.operation != APPLY),
+        key=lambda entry: (entry.time or "", entry.manager.name),
     )
     count, first = len(updaters), dict[str, Entry]()
     if count <= UPDATERS:
@@ -114,7 +129,10 @@ def without_times(obj: Object) -> Object:
     metadata = obj.get("metadata")
     if not isinstance(metadata, dict) or not metadata.get("managedFields"):
         return obj
-    entries = [{key: value for key, value in entry.items() if key != "time"} for entry in metadata["managedFields"]]
+    entries = [
+        {key: value for key, value in entry.items() if key != "time"}
+        for entry in metadata["managedFields"]
+    ]
     return obj | {"metadata": metadata | {"managedFields": entries}}
 
 

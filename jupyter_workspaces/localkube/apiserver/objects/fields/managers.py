@@ -28,8 +28,20 @@ Object = dict[str, Any]
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 KUBECTL = "kubectl"
 BEFORE_FIRST_APPLY = "before-first-apply"
-_METADATA = ("name", "namespace", "creationTimestamp", "selfLink", "uid", "clusterName", "generation", "managedFields", "resourceVersion")
-_UNMANAGED = sets.of(("apiVersion",), ("kind",), ("metadata",), *(("metadata", name) for name in _METADATA))
+_METADATA = (
+    "name",
+    "namespace",
+    "creationTimestamp",
+    "selfLink",
+    "uid",
+    "clusterName",
+    "generation",
+    "managedFields",
+    "resourceVersion",
+)
+_UNMANAGED = sets.of(
+    ("apiVersion",), ("kind",), ("metadata",), *(("metadata", name) for name in _METADATA)
+)
 
 
 class Conflicts(Exception):
@@ -48,20 +60,31 @@ class FieldManager:
         self._api_version = api_version
         self._resets = resets
 
-    def update(self, live: Object | None, new: Object, name: str, time: str | None, subresource: str = "") -> None:
+    def update(
+        self, live: Object | None, new: Object, name: str, time: str | None, subresource: str = ""
+    ) -> None:
         """Set the new object's managed fields, in place. `live` is None for one that is created."""
         managed = _of_update(live, new, subresource)
         new["metadata"].pop("managedFields", None)
         if managed or live is None:
             manager = Manager(name, UPDATE, self._api_version, subresource)
             try:
-                managed = entries.limited(self._updated(managed, _plain(live or {}), _plain(new), manager, time))
+                managed = entries.limited(
+                    self._updated(managed, _plain(live or {}), _plain(new), manager, time)
+                )
             except Mismatch:
                 pass  # what does not fit its type is refused elsewhere, and else nobody's
         _set(new, managed)
 
     def apply(
-        self, live: Object | None, config: Object, name: str, time: str | None, subresource: str = "", *, force: bool = False
+        self,
+        live: Object | None,
+        config: Object,
+        name: str,
+        time: str | None,
+        subresource: str = "",
+        *,
+        force: bool = False,
     ) -> Object:
         """The object with what is applied, its managed fields set; `live` itself where nothing changes.
 
@@ -76,7 +99,11 @@ class FieldManager:
         manager = Manager(name, APPLY, self._api_version, subresource)
         problems = values.check(self.type, config)
         if problems:
-            raise Mismatch(problems[0] if len(problems) == 1 else "errors:\n" + "\n".join(f"  {problem}" for problem in problems))
+            raise Mismatch(
+                problems[0]
+                if len(problems) == 1
+                else "errors:\n" + "\n".join(f"  {problem}" for problem in problems)
+            )
         wanted = _plain(config)
         try:
             merged, after = self._applied(managed, plain, wanted, manager, time, force=force)
@@ -91,7 +118,9 @@ class FieldManager:
         _set(found, after)
         return found
 
-    def _updated(self, managed: Managed, live: Object, new: Object, manager: Manager, time: str | None) -> Managed:
+    def _updated(
+        self, managed: Managed, live: Object, new: Object, manager: Manager, time: str | None
+    ) -> Managed:
         changed, removed = values.compare(self.type, live, new)
         reset = self._resets.get(manager.subresource, EMPTY)
         changed, removed = sets.without(changed, reset), sets.without(removed, reset)
@@ -99,30 +128,48 @@ class FieldManager:
         mine = sets.difference(changed, _UNMANAGED)
         if mine:
             held = kept.get(manager.key)
-            kept[manager.key] = Entry(manager, sets.union(mine, held.fields) if held is not None else mine, time)
+            kept[manager.key] = Entry(
+                manager, sets.union(mine, held.fields) if held is not None else mine, time
+            )
         return kept
 
     def _applied(
-        self, managed: Managed, live: Object, config: Object, manager: Manager, time: str | None, *, force: bool
+        self,
+        managed: Managed,
+        live: Object,
+        config: Object,
+        manager: Manager,
+        time: str | None,
+        *,
+        force: bool,
     ) -> tuple[Object, Managed]:
         reset = self._resets.get(manager.subresource, EMPTY)
         merged = values.merge(self.type, live, config)
         before = managed.get(manager.key)
         last = before.fields if before is not None else EMPTY
         mine = sets.without(values.fields_of(self.type, config), reset)
-        with_mine = {**managed, manager.key: Entry(manager, mine, before.time if before is not None else None)}
+        with_mine = {
+            **managed,
+            manager.key: Entry(manager, mine, before.time if before is not None else None),
+        }
         merged = self._pruned(merged, with_mine, sets.without(last, reset))
         changed, removed = values.compare(self.type, live, merged)
         changed, removed = sets.without(changed, reset), sets.without(removed, reset)
         others = {key: entry for key, entry in with_mine.items() if key != manager.key}
-        conflicts = tuple((entry.manager, both) for entry in others.values() if (both := sets.intersection(entry.fields, changed)))
+        conflicts = tuple(
+            (entry.manager, both)
+            for entry in others.values()
+            if (both := sets.intersection(entry.fields, changed))
+        )
         if conflicts and not force:
             raise Conflicts(conflicts)
         after = _kept(others, sets.union(changed, removed))
         mine = sets.difference(mine, _UNMANAGED)
         if mine:
             unchanged = merged == live
-            after[manager.key] = Entry(manager, mine, with_mine[manager.key].time if unchanged else time)
+            after[manager.key] = Entry(
+                manager, mine, with_mine[manager.key].time if unchanged else time
+            )
         return merged, after
 
     def _pruned(self, merged: Object, managed: Managed, last: Fields) -> Object:
@@ -135,7 +182,10 @@ class FieldManager:
         for entry in managed.values():
             everybody = sets.union(everybody, entry.fields)
         everything = values.with_named(type_, values.fields_of(type_, merged))
-        staying = sets.union(values.with_named(type_, values.fields_of(type_, pruned)), values.with_named(type_, everybody))
+        staying = sets.union(
+            values.with_named(type_, values.fields_of(type_, pruned)),
+            values.with_named(type_, everybody),
+        )
         pruned = values.without(type_, merged, sets.difference(everything, staying)) or {}
         left = values.with_named(type_, values.fields_of(type_, pruned))
         gone = sets.intersection(sets.difference(everything, left), values.with_named(type_, last))
@@ -146,7 +196,9 @@ class FieldManager:
         """Conflicts that do not stem from what kubectl itself applied on the client's side before."""
         text = (live["metadata"].get("annotations") or {}).get(LAST_APPLIED)
         try:
-            allowed = values.fields_of(self.type, msgspec.json.decode(text or "", type=dict[str, Any]))
+            allowed = values.fields_of(
+                self.type, msgspec.json.decode(text or "", type=dict[str, Any])
+            )
         except (msgspec.DecodeError, Mismatch):
             return conflicts
         left = ((manager, sets.difference(fields, allowed)) for manager, fields in conflicts.held)
@@ -195,7 +247,12 @@ def _plain(obj: Object) -> Object:
 
 def _restored(merged: Object, live: Object, config: Object) -> Object:
     """The merged object with what nobody manages: as it is, or as the applied configuration has it."""
-    unmanaged = {key: value for source in (live, config) for key, value in (source.get("metadata") or {}).items() if key in _METADATA}
+    unmanaged = {
+        key: value
+        for source in (live, config)
+        for key, value in (source.get("metadata") or {}).items()
+        if key in _METADATA
+    }
     unmanaged.pop("managedFields", None)
     found = {"apiVersion": config["apiVersion"], "kind": config["kind"], **copy.deepcopy(merged)}
     found["metadata"] = {**unmanaged, **(found.get("metadata") or {})}

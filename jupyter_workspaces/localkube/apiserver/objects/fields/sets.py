@@ -72,7 +72,11 @@ def without(one: Fields, other: Fields) -> Fields:
     for element, child in one.items():
         if element not in other:
             found[element] = child
-        elif element != MEMBER and MEMBER not in other[element] and (rest := without(child, other[element])):
+        elif (
+            element != MEMBER
+            and MEMBER not in other[element]
+            and (rest := without(child, other[element]))
+        ):
             found[element] = rest
     return found
 

@@ -108,12 +108,21 @@ def custom(schema: Schema) -> Type:
 
 def _as_object(mapping: Mapping) -> None:
     text = Type("string")
-    mapping.fields |= {"apiVersion": Property(text), "kind": Property(text), "metadata": Property(named(schemas.OBJECT_META))}
+    mapping.fields |= {
+        "apiVersion": Property(text),
+        "kind": Property(text),
+        "metadata": Property(named(schemas.OBJECT_META)),
+    }
 
 
 def _made(schema: Schema, *, built_in: bool, free: bool) -> Type:
     """`free`: an object above keeps names that its schema does not know."""
-    reference = schema.get("$ref") or next((one["$ref"] for one in schema.get("allOf", ()) if "$ref" in one), None) if built_in else None
+    reference = (
+        schema.get("$ref")
+        or next((one["$ref"] for one in schema.get("allOf", ()) if "$ref" in one), None)
+        if built_in
+        else None
+    )
     if reference is not None:
         return _related(named(reference), schema)
     free = bool(schema.get("x-kubernetes-preserve-unknown-fields", free))
@@ -122,7 +131,10 @@ def _made(schema: Schema, *, built_in: bool, free: bool) -> Type:
             return Type(mapping=_mapping(schema, built_in=built_in, free=free))
         case "array":
             return Type(listing=_listing(schema, built_in=built_in, free=free))
-        case str(name) if name in _SCALARS and schema.get("format") not in ("int-or-string", "date-time"):
+        case str(name) if name in _SCALARS and schema.get("format") not in (
+            "int-or-string",
+            "date-time",
+        ):
             return Type(_SCALARS[name])
         case str(name) if name in _SCALARS:
             return Type("untyped")
@@ -134,7 +146,11 @@ def _related(held: Type, schema: Schema) -> Type:
     relation = schema.get("x-kubernetes-map-type")
     if relation is None or held.mapping is None or held.mapping.atomic == (relation == "atomic"):
         return held
-    return Type(mapping=Mapping(held.mapping.fields, held.mapping.element, relation == "atomic", held.mapping.zeros))
+    return Type(
+        mapping=Mapping(
+            held.mapping.fields, held.mapping.element, relation == "atomic", held.mapping.zeros
+        )
+    )
 
 
 def _mapping(schema: Schema, *, built_in: bool, free: bool) -> Mapping:

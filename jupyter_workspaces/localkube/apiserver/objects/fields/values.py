@@ -27,7 +27,11 @@ class _Absent:
 
 
 ABSENT: Any = _Absent()
-_SCALAR_TYPES: dict[str, tuple[type, ...]] = {"string": (str,), "numeric": (int, float), "boolean": (bool,)}
+_SCALAR_TYPES: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "numeric": (int, float),
+    "boolean": (bool,),
+}
 
 
 class Mismatch(Exception):
@@ -40,7 +44,9 @@ def element_of(listing: Listing, item: Any, index: int) -> str:
         return f"i:{index}"
     if not listing.keys:
         if isinstance(item, (dict, list)) or item is None:
-            raise Mismatch(f"element {index}: associative list without keys has an element that's a {_kind(item)} type")
+            raise Mismatch(
+                f"element {index}: associative list without keys has an element that's a {_kind(item)} type"
+            )
         return sets.valued(item)
     if not isinstance(item, dict):
         raise Mismatch(f"element {index}: associative list with keys may not have non-map elements")
@@ -51,14 +57,19 @@ def element_of(listing: Listing, item: Any, index: int) -> str:
         if value is None and mapping is not None and name in mapping.fields:
             value = mapping.fields[name].default
         if value is None:
-            raise Mismatch(f'element {index}: associative list with keys has an element that omits key field "{name}"')
+            raise Mismatch(
+                f'element {index}: associative list with keys has an element that omits key field "{name}"'
+            )
         key[name] = value
     return sets.keyed(key)
 
 
 def check(type_: Type, value: Any, *, duplicates: bool = False) -> list[str]:
     """What does not fit its type, each with its path. `duplicates`: items of a list may stand twice."""
-    return [problem if problem.startswith((".", "[")) else f": {problem}" for problem in _check(type_, value, duplicates)]
+    return [
+        problem if problem.startswith((".", "[")) else f": {problem}"
+        for problem in _check(type_, value, duplicates)
+    ]
 
 
 def _check(type_: Type, value: Any, duplicates: bool) -> Iterable[str]:
@@ -77,7 +88,11 @@ def _check(type_: Type, value: Any, duplicates: bool) -> Iterable[str]:
     elif form.scalar is not None:
         expected = _SCALAR_TYPES.get(form.scalar)
         if isinstance(value, (dict, list)) or (
-            expected is not None and (not isinstance(value, expected) or (isinstance(value, bool) and form.scalar != "boolean"))
+            expected is not None
+            and (
+                not isinstance(value, expected)
+                or (isinstance(value, bool) and form.scalar != "boolean")
+            )
         ):
             wanted = "numeric (int or float)" if form.scalar == "numeric" else form.scalar
             yield f": expected {wanted}, got {_shown(value)}"
@@ -99,7 +114,9 @@ def _check_items(listing: Listing, items: list[Any], duplicates: bool) -> Iterab
         if element in seen and not duplicates:
             yield f": duplicate entries for key {sets.words(element)}"
         seen.add(element)
-        yield from (sets.words(element) + problem for problem in _check(listing.element, item, duplicates))
+        yield from (
+            sets.words(element) + problem for problem in _check(listing.element, item, duplicates)
+        )
 
 
 def fields_of(type_: Type, value: Any) -> Fields:
@@ -125,7 +142,9 @@ def fields_of(type_: Type, value: Any) -> Fields:
         return LEAF
     found = {}
     for element, items in _by_element(form.listing, value or []).items():
-        found[element] = LEAF if len(items) > 1 else sets.union(fields_of(form.listing.element, items[0]), LEAF)
+        found[element] = (
+            LEAF if len(items) > 1 else sets.union(fields_of(form.listing.element, items[0]), LEAF)
+        )
     return found
 
 
@@ -136,7 +155,13 @@ def compare(type_: Type, before: Any, after: Any) -> tuple[Fields, Fields]:
     first, second = type_.form(before), type_.form(after)
     if after is ABSENT:
         return _compared(first, before, after)
-    if before is ABSENT or before is None or after is None or first is second or _kind(before) == _kind(after):
+    if (
+        before is ABSENT
+        or before is None
+        or after is None
+        or first is second
+        or _kind(before) == _kind(after)
+    ):
         return _compared(second if after is not None else first, before, after)
     one, other = _compared(first, before, after), _compared(second, before, after)
     return sets.union(one[0], other[0]), sets.union(one[1], other[1])
@@ -161,7 +186,9 @@ def _compared(form: Type, before: Any, after: Any) -> tuple[Fields, Fields]:
     return (EMPTY, EMPTY) if before == after and _same_types(before, after) else (LEAF, EMPTY)
 
 
-def _compared_mapping(mapping: Mapping, one: Object | None, other: Object | None) -> tuple[Fields, Fields]:
+def _compared_mapping(
+    mapping: Mapping, one: Object | None, other: Object | None
+) -> tuple[Fields, Fields]:
     changed: Fields = {}
     removed: Fields = {}
     left, right = one or {}, other or {}
@@ -189,16 +216,22 @@ def _compared_items(listing: Listing, one: list[Any], other: list[Any]) -> tuple
     for element in {**left, **right}:
         was, now = left.get(element, []), right.get(element, [])
         if len(was) <= 1 and len(now) <= 1:
-            more, less = compare(listing.element, was[0] if was else ABSENT, now[0] if now else ABSENT)
+            more, less = compare(
+                listing.element, was[0] if was else ABSENT, now[0] if now else ABSENT
+            )
             if more:
                 changed[element] = more
             if less:
                 removed[element] = less
         elif was != now:  # items that stand twice have no fields of their own
             if was:
-                removed[element] = LEAF if len(was) > 1 else compare(listing.element, was[0], ABSENT)[1]
+                removed[element] = (
+                    LEAF if len(was) > 1 else compare(listing.element, was[0], ABSENT)[1]
+                )
             if now:
-                changed[element] = LEAF if len(now) > 1 else compare(listing.element, ABSENT, now[0])[0]
+                changed[element] = (
+                    LEAF if len(now) > 1 else compare(listing.element, ABSENT, now[0])[0]
+                )
     return changed, removed
 
 
@@ -225,7 +258,13 @@ def merge(type_: Type, held: Any, wanted: Any) -> Any:
             return merged
         return wanted
     items = form.listing if form.mapping is None and form.scalar is None else None
-    if items is not None and not items.atomic and isinstance(held, list) and held and (isinstance(wanted, list) or wanted is None):
+    if (
+        items is not None
+        and not items.atomic
+        and isinstance(held, list)
+        and held
+        and (isinstance(wanted, list) or wanted is None)
+    ):
         return _merged_items(items, held, wanted or [])
     return wanted
 
@@ -299,7 +338,10 @@ def without(type_: Type, value: Any, gone: Fields) -> Any:
             inner = gone.get(element_of(form.listing, item, index))
             if inner is None:
                 left.append(item)
-            elif MEMBER not in inner and (rest := without(form.listing.element, item, inner)) is not None:
+            elif (
+                MEMBER not in inner
+                and (rest := without(form.listing.element, item, inner)) is not None
+            ):
                 left.append(rest)
         return left or None
     return value
@@ -332,7 +374,15 @@ def _as(kind: type, value: Any) -> Any:
 
 
 def _kind(value: Any) -> str:
-    return "map" if isinstance(value, dict) else "list" if isinstance(value, list) else "null" if value is None else "scalar"
+    return (
+        "map"
+        if isinstance(value, dict)
+        else "list"
+        if isinstance(value, list)
+        else "null"
+        if value is None
+        else "scalar"
+    )
 
 
 def _same_types(one: Any, other: Any) -> bool:

@@ -63,13 +63,21 @@ def _settle_source(spec: Object) -> None:
         del spec["dataSource"]
     elif source is not None and reference is None:
         spec["dataSourceRef"] = dict(source)
-    elif reference is not None and source is None and "namespace" not in reference and _is_known(reference):
+    elif (
+        reference is not None
+        and source is None
+        and "namespace" not in reference
+        and _is_known(reference)
+    ):
         spec["dataSource"] = dict(reference)
 
 
 def _is_known(source: Object) -> bool:
     group = source.get("apiGroup") or ""
-    return (group, source["kind"]) in (("", "PersistentVolumeClaim"), ("snapshot.storage.k8s.io", "VolumeSnapshot"))
+    return (group, source["kind"]) in (
+        ("", "PersistentVolumeClaim"),
+        ("snapshot.storage.k8s.io", "VolumeSnapshot"),
+    )
 
 
 def check_claim(spec: Object, path: str) -> Causes:
@@ -89,7 +97,9 @@ def check_claim(spec: Object, path: str) -> Causes:
             yield from given(f"{path}.{field}.name", source["name"])
             yield from given(f"{path}.{field}.kind", source["kind"])
             if not source.get("apiGroup") and source["kind"] not in ("", *_CORE_SOURCES):
-                yield invalid(f"{path}.{field}", source["kind"], "of the core group only claims can be copied")
+                yield invalid(
+                    f"{path}.{field}", source["kind"], "of the core group only claims can be copied"
+                )
 
 
 def check_access_modes(modes: list[str] | None, path: str) -> Causes:
@@ -115,10 +125,17 @@ def _check_changes(obj: Object, old: Object) -> Causes:
         for field in ("resources", "volumeAttributesClassName"):
             before.pop(field, None), spec.pop(field, None)
     if spec != before:
-        yield forbidden("spec", "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims")
+        yield forbidden(
+            "spec",
+            "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims",
+        )
     capacity = ((old.get("status") or {}).get("capacity") or {}).get("storage", "0")
-    wanted, held = ((one["spec"]["resources"].get("requests") or {}).get("storage", "0") for one in (obj, old))
+    wanted, held = (
+        (one["spec"]["resources"].get("requests") or {}).get("storage", "0") for one in (obj, old)
+    )
     if parse(wanted) < parse(held) and parse(wanted) <= parse(capacity):
-        yield forbidden("spec.resources.requests.storage", "field can not be less than status.capacity")
+        yield forbidden(
+            "spec.resources.requests.storage", "field can not be less than status.capacity"
+        )
     if obj["spec"].get("volumeMode") != old["spec"].get("volumeMode"):
         yield invalid("volumeMode", obj["spec"].get("volumeMode"), "field is immutable")

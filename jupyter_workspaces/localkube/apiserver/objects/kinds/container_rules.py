@@ -40,11 +40,17 @@ FIELDS = {
 }  # fmt: skip
 """What a variable may be of its pod."""
 
-_RESOURCES = [f"{section}.{name}" for section in ("limits", "requests") for name in ("cpu", "ephemeral-storage", "memory")]
+_RESOURCES = [
+    f"{section}.{name}"
+    for section in ("limits", "requests")
+    for name in ("cpu", "ephemeral-storage", "memory")
+]
 _HUGE_PAGES = ("limits.hugepages-", "requests.hugepages-")
 
 
-def check_containers(containers: list[Object] | None, volumes: Collection[str], path: str) -> Causes:
+def check_containers(
+    containers: list[Object] | None, volumes: Collection[str], path: str
+) -> Causes:
     yield from given(path, containers)
     yield from unique(path, "name", containers or ())
     for index, container in enumerate(containers or ()):
@@ -52,11 +58,15 @@ def check_containers(containers: list[Object] | None, volumes: Collection[str], 
         yield from _check_container(container, volumes, at)
         yield from check_lifecycle(container.get("lifecycle"), f"{at}.lifecycle")
         for name in PROBES:
-            yield from check_probe(container.get(name), f"{at}.{name}", once=name != "readinessProbe")
+            yield from check_probe(
+                container.get(name), f"{at}.{name}", once=name != "readinessProbe"
+            )
     yield from _check_host_ports(containers or [], path)
 
 
-def check_init_containers(containers: list[Object] | None, others: Collection[str], volumes: Collection[str], path: str) -> Causes:
+def check_init_containers(
+    containers: list[Object] | None, others: Collection[str], volumes: Collection[str], path: str
+) -> Causes:
     """`others` are the names of the containers that follow them."""
     seen = set(others)
     for index, container in enumerate(containers or ()):
@@ -68,11 +78,16 @@ def check_init_containers(containers: list[Object] | None, others: Collection[st
         stays = container.get("restartPolicy") == "Always"
         for name in ("lifecycle", *PROBES):
             if name in container and not stays:
-                yield forbidden(f"{at}.{name}", "may not be set for init containers without restartPolicy=Always")
+                yield forbidden(
+                    f"{at}.{name}",
+                    "may not be set for init containers without restartPolicy=Always",
+                )
         if stays:
             yield from check_lifecycle(container.get("lifecycle"), f"{at}.lifecycle")
             for name in PROBES:
-                yield from check_probe(container.get(name), f"{at}.{name}", once=name != "readinessProbe")
+                yield from check_probe(
+                    container.get(name), f"{at}.{name}", once=name != "readinessProbe"
+                )
         yield from _check_host_ports([container], path)
 
 
@@ -81,9 +96,17 @@ def _check_container(container: Object, volumes: Collection[str], path: str) -> 
     yield from given(f"{path}.image", container.get("image"))
     if (image := container.get("image", "")) != image.strip():
         yield invalid(f"{path}.image", image, "must not begin or end with white space")
-    yield from one_of(f"{path}.imagePullPolicy", container["imagePullPolicy"], ["Always", "IfNotPresent", "Never"])
-    yield from one_of(f"{path}.terminationMessagePolicy", container["terminationMessagePolicy"], ["FallbackToLogsOnError", "File"])
-    yield from one_of(f"{path}.restartPolicy", container.get("restartPolicy"), ["Always", "Never", "OnFailure"])
+    yield from one_of(
+        f"{path}.imagePullPolicy", container["imagePullPolicy"], ["Always", "IfNotPresent", "Never"]
+    )
+    yield from one_of(
+        f"{path}.terminationMessagePolicy",
+        container["terminationMessagePolicy"],
+        ["FallbackToLogsOnError", "File"],
+    )
+    yield from one_of(
+        f"{path}.restartPolicy", container.get("restartPolicy"), ["Always", "Never", "OnFailure"]
+    )
     yield from _check_ports(container.get("ports") or [], f"{path}.ports")
     yield from _check_variables(container, path)
     yield from _check_mounts(container, volumes, f"{path}.volumeMounts")
@@ -124,7 +147,9 @@ def _check_variables(container: Object, path: str) -> Causes:
     for index, source in enumerate(container.get("envFrom") or ()):
         at = f"{path}.envFrom[{index}]"
         yield from fitting(f"{at}.prefix", source.get("prefix"), names.variable)
-        held = [(field, source[field]) for field in ("configMapRef", "secretRef") if field in source]
+        held = [
+            (field, source[field]) for field in ("configMapRef", "secretRef") if field in source
+        ]
         if len(held) != 1:
             yield invalid(f"{path}.envFrom", "", "must say either configMapRef or secretRef")
         for field, reference in held:
@@ -133,7 +158,11 @@ def _check_variables(container: Object, path: str) -> Causes:
 
 def _check_source(source: Object, has_value: bool, path: str) -> Causes:
     if not source:
-        yield invalid(path, "", "must say one of fieldRef, resourceFieldRef, configMapKeyRef, secretKeyRef or fileKeyRef")
+        yield invalid(
+            path,
+            "",
+            "must say one of fieldRef, resourceFieldRef, configMapKeyRef, secretKeyRef or fileKeyRef",
+        )
     elif has_value:
         yield invalid(path, "", "may not be given beside a value")
     elif len(source) > 1:
@@ -153,11 +182,15 @@ def check_field(field: Object, known: Collection[str], path: str) -> Causes:
     """A `fieldRef`: a field of the pod itself."""
     text = field["fieldPath"]
     if field["apiVersion"] != "v1":
-        yield invalid(f"{path}.fieldPath", text, f"is no field of a pod in version {field['apiVersion']}")
+        yield invalid(
+            f"{path}.fieldPath", text, f"is no field of a pod in version {field['apiVersion']}"
+        )
     elif not text:
         yield required(f"{path}.fieldPath")
     elif (match := _KEYED.fullmatch(text)) is not None:
-        yield from fitting(path, match[2].lower() if match[1] == "annotations" else match[2], names.qualified)
+        yield from fitting(
+            path, match[2].lower() if match[1] == "annotations" else match[2], names.qualified
+        )
     elif text not in known:
         yield invalid(f"{path}.fieldPath", text, "is no field of a pod that can be referred to")
 
@@ -188,9 +221,13 @@ def _check_mounts(container: Object, volumes: Collection[str], path: str) -> Cau
             if field in mount:
                 yield from below(f"{path}.{field}", mount[field])
         if "subPath" in mount and "subPathExpr" in mount:
-            yield invalid(f"{at}.subPathExpr", mount["subPathExpr"], "cannot be given beside subPath")
+            yield invalid(
+                f"{at}.subPathExpr", mount["subPathExpr"], "cannot be given beside subPath"
+            )
         if "mountPropagation" in mount:
             allowed = ["Bidirectional", "HostToContainer", "None"]
             yield from one_of(f"{path}.mountPropagation", mount["mountPropagation"], allowed)
             if mount["mountPropagation"] == "Bidirectional" and not privileged:
-                yield forbidden(f"{path}.mountPropagation", "Bidirectional is for privileged containers only")
+                yield forbidden(
+                    f"{path}.mountPropagation", "Bidirectional is for privileged containers only"
+                )

@@ -38,7 +38,9 @@ class SecretStrategy(Strategy):
     def default(self, obj: Object) -> None:
         texts = obj.pop("stringData", None)
         if texts:
-            obj["data"] = (obj.get("data") or {}) | {key: base64.b64encode(value.encode()).decode() for key, value in texts.items()}
+            obj["data"] = (obj.get("data") or {}) | {
+                key: base64.b64encode(value.encode()).decode() for key, value in texts.items()
+            }
         obj.setdefault("type", "Opaque")
 
     def check(self, obj: Object, old: Object | None) -> list[Cause]:
@@ -80,8 +82,13 @@ class ConfigMapStrategy(Strategy):
     def check(self, obj: Object, old: Object | None) -> list[Cause]:
         data, binary = obj.get("data") or {}, obj.get("binaryData") or {}
         causes = [*_check_keys(data, "data"), *_check_keys(binary, "binaryData")]
-        causes += [invalid(f"data[{key}]", key, "stands in binaryData, too") for key in data.keys() & binary.keys()]
-        size = sum(len(value.encode()) for value in data.values()) + sum(len(base64.b64decode(value)) for value in binary.values())
+        causes += [
+            invalid(f"data[{key}]", key, "stands in binaryData, too")
+            for key in data.keys() & binary.keys()
+        ]
+        size = sum(len(value.encode()) for value in data.values()) + sum(
+            len(base64.b64decode(value)) for value in binary.values()
+        )
         if size > _MOST_BYTES:
             causes.append(too_long("[]", _MOST_BYTES))
         return causes + (_check_immutable(obj, old) if old is not None else [])
@@ -96,7 +103,11 @@ def _check_keys(keys: Iterable[str], path: str) -> Causes:
 def _check_immutable(obj: Object, old: Object) -> list[Cause]:
     if not old.get("immutable"):
         return []
-    causes = [] if obj.get("immutable") else [forbidden("immutable", "field is immutable when `immutable` is set")]
+    causes = (
+        []
+        if obj.get("immutable")
+        else [forbidden("immutable", "field is immutable when `immutable` is set")]
+    )
     return causes + [
         forbidden(field, "field is immutable when `immutable` is set")
         for field in ("data", "binaryData")

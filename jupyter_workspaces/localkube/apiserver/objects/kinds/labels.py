@@ -34,7 +34,9 @@ def check_node_term(term: Object, path: str) -> Causes:
             if expression["operator"] in _COMPARED and len(expression.get("values") or ()) != 1:
                 yield required(f"{at}.values", "must be one value")
             elif expression["operator"] not in (*_LISTED, *_BARE, *_COMPARED):
-                yield invalid(f"{at}.operator", expression["operator"], "is no operator of a node selector")
+                yield invalid(
+                    f"{at}.operator", expression["operator"], "is no operator of a node selector"
+                )
             if field == "matchExpressions" and (problem := names.qualified(expression["key"])):
                 yield invalid(f"{at}.key", expression["key"], problem)
 
@@ -44,14 +46,18 @@ def _check_expression(expression: Object, path: str) -> Causes:
     if expression["operator"] in _LISTED and not values:
         yield required(f"{path}.values", "must be given for the operators In and NotIn")
     if expression["operator"] in _BARE and values:
-        yield forbidden(f"{path}.values", "may not be given for the operators Exists and DoesNotExist")
+        yield forbidden(
+            f"{path}.values", "may not be given for the operators Exists and DoesNotExist"
+        )
 
 
 def matches(selector: Object, labels: Mapping[str, str]) -> bool:
     """Whether a valid selector selects these labels."""
     if any(labels.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):
         return False
-    return all(_fulfils(expression, labels) for expression in selector.get("matchExpressions") or ())
+    return all(
+        _fulfils(expression, labels) for expression in selector.get("matchExpressions") or ()
+    )
 
 
 def _fulfils(expression: Object, labels: Mapping[str, str]) -> bool:

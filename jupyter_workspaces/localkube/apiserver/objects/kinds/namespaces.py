@@ -19,7 +19,9 @@ class NamespaceStrategy(Strategy):
 
     def default(self, obj: Object) -> None:
         labels = obj["metadata"].get("labels") or {}
-        obj["metadata"]["labels"] = labels | {"kubernetes.io/metadata.name": obj["metadata"]["name"]}
+        obj["metadata"]["labels"] = labels | {
+            "kubernetes.io/metadata.name": obj["metadata"]["name"]
+        }
 
     def prepare(self, obj: Object, old: Object | None) -> None:
         if old is None:

@@ -40,7 +40,9 @@ def _check_ranges(ranges: list[str]) -> Causes:
         try:
             ipaddress.ip_network(text, strict=False)
         except ValueError:
-            yield invalid(f"spec.podCIDRs[{index}]", text, "must be a range of addresses, such as 10.9.8.0/24")
+            yield invalid(
+                f"spec.podCIDRs[{index}]", text, "must be a range of addresses, such as 10.9.8.0/24"
+            )
 
 
 class EventStrategy(Strategy):
@@ -49,7 +51,9 @@ class EventStrategy(Strategy):
 
     def check(self, obj: Object, old: Object | None) -> list[Cause]:
         about, own = obj["involvedObject"].get("namespace", ""), obj["metadata"]["namespace"]
-        if about == own or (not about and own == "default"):  # what happens to things without a namespace is told there
+        if about == own or (
+            not about and own == "default"
+        ):  # what happens to things without a namespace is told there
             return []
         return [invalid("involvedObject.namespace", about, "does not match event.namespace")]
 
@@ -59,5 +63,9 @@ class LeaseStrategy(Strategy):
 
     def check(self, obj: Object, old: Object | None) -> list[Cause]:
         seconds = obj["spec"].get("leaseDurationSeconds")
-        causes = [] if seconds is None or seconds > 0 else [invalid("spec.leaseDurationSeconds", seconds, "must be greater than 0")]
+        causes = (
+            []
+            if seconds is None or seconds > 0
+            else [invalid("spec.leaseDurationSeconds", seconds, "must be greater than 0")]
+        )
         return causes + list(at_least("spec.leaseTransitions", obj["spec"].get("leaseTransitions")))

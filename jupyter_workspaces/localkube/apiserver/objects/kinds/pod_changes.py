@@ -21,14 +21,22 @@ def check_changes(spec: Object, old: Object, path: str) -> Causes:
             return
     yield from _check_deadline(spec, old, f"{path}.activeDeadlineSeconds")
     tolerations = spec.get("tolerations") or []
-    if any(_untimed(held) not in map(_untimed, tolerations) for held in old.get("tolerations") or ()):
-        yield forbidden(f"{path}.tolerations", "existing tolerations can not be modified except their tolerationSeconds")
+    if any(
+        _untimed(held) not in map(_untimed, tolerations) for held in old.get("tolerations") or ()
+    ):
+        yield forbidden(
+            f"{path}.tolerations",
+            "existing tolerations can not be modified except their tolerationSeconds",
+        )
     gates = {gate["name"] for gate in old.get("schedulingGates") or ()}
     for index, gate in enumerate(spec.get("schedulingGates") or ()):
         if gate["name"] not in gates:
             yield forbidden(f"{path}.schedulingGates[{index}]", "only deletion is allowed")
     if _fixed(spec, old) != old:
-        yield forbidden(path, "pod updates may change images, activeDeadlineSeconds, tolerations (added ones) and schedulingGates only")
+        yield forbidden(
+            path,
+            "pod updates may change images, activeDeadlineSeconds, tolerations (added ones) and schedulingGates only",
+        )
 
 
 def _check_deadline(spec: Object, old: Object, path: str) -> Causes:
@@ -48,11 +56,17 @@ def _fixed(spec: Object, old: Object) -> Object:
     for field in _CONTAINERS:
         if field in old:
             pairs = zip(spec[field], old[field], strict=True)
-            found[field] = [after | ({"image": before["image"]} if "image" in before else {}) for after, before in pairs]
+            found[field] = [
+                after | ({"image": before["image"]} if "image" in before else {})
+                for after, before in pairs
+            ]
     # The scheduler here places pods by a patch; a real one has a subresource of its own for it.
     if "nodeName" not in old:
         found.pop("nodeName", None)
-    if old.get("terminationGracePeriodSeconds", 0) < 0 and found["terminationGracePeriodSeconds"] == 1:
+    if (
+        old.get("terminationGracePeriodSeconds", 0) < 0
+        and found["terminationGracePeriodSeconds"] == 1
+    ):
         found["terminationGracePeriodSeconds"] = old["terminationGracePeriodSeconds"]
     return found
 

@@ -24,7 +24,9 @@ def default_pod(spec: Object) -> None:
     spec.setdefault("enableServiceLinks", True)
     for container in containers_of(spec):
         if limits := container["resources"].get("limits"):
-            container["resources"]["requests"] = limits | (container["resources"].get("requests") or {})
+            container["resources"]["requests"] = limits | (
+                container["resources"].get("requests") or {}
+            )
         if spec.get("hostNetwork"):
             for port in container.get("ports") or ():
                 port.setdefault("hostPort", port["containerPort"])
@@ -37,7 +39,9 @@ def default_pod_spec(spec: Object) -> None:
     spec.setdefault("terminationGracePeriodSeconds", 30)
     spec.setdefault("schedulerName", "default-scheduler")
     spec.setdefault("securityContext", {})
-    if account := spec.get("serviceAccountName") or spec.get("serviceAccount"):  # the second is the first one's old name
+    if account := spec.get("serviceAccountName") or spec.get(
+        "serviceAccount"
+    ):  # the second is the first one's old name
         spec["serviceAccountName"] = spec["serviceAccount"] = account
     for container in containers_of(spec, ephemeral=True):
         _default_container(container)
@@ -46,7 +50,9 @@ def default_pod_spec(spec: Object) -> None:
 
 
 def _default_container(container: Object) -> None:
-    container.setdefault("imagePullPolicy", "Always" if _is_latest(container.get("image", "")) else "IfNotPresent")
+    container.setdefault(
+        "imagePullPolicy", "Always" if _is_latest(container.get("image", "")) else "IfNotPresent"
+    )
     container.setdefault("terminationMessagePath", "/dev/termination-log")
     container.setdefault("terminationMessagePolicy", "File")
     for port in container.get("ports") or ():
@@ -55,7 +61,12 @@ def _default_container(container: Object) -> None:
         _default_reference(variable.get("valueFrom") or {})
     for name in PROBES:
         if (probe := container.get(name)) is not None:
-            for key, value in (("timeoutSeconds", 1), ("periodSeconds", 10), ("successThreshold", 1), ("failureThreshold", 3)):
+            for key, value in (
+                ("timeoutSeconds", 1),
+                ("periodSeconds", 10),
+                ("successThreshold", 1),
+                ("failureThreshold", 3),
+            ):
                 probe.setdefault(key, value)
             _default_handler(probe)
     for handler in (container.get("lifecycle") or {}).values():
@@ -89,7 +100,9 @@ def _default_volume(volume: Object) -> None:
     if (host := volume.get("hostPath")) is not None:
         host.setdefault("type", "")
     if (image := volume.get("image")) is not None:
-        image.setdefault("pullPolicy", "Always" if _is_latest(image.get("reference", "")) else "IfNotPresent")
+        image.setdefault(
+            "pullPolicy", "Always" if _is_latest(image.get("reference", "")) else "IfNotPresent"
+        )
     if (ephemeral := (volume.get("ephemeral") or {}).get("volumeClaimTemplate")) is not None:
         ephemeral["spec"].setdefault("volumeMode", "Filesystem")
     sources = [volume, *((volume.get("projected") or {}).get("sources") or ())]

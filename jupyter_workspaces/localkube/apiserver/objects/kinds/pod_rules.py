@@ -37,7 +37,9 @@ def check_pod_spec(spec: Object, path: str, *, is_pod: bool = False) -> list[Cau
     containers = spec.get("containers")
     causes += check_containers(containers, usable, f"{path}.containers")
     others = {container["name"] for container in containers or ()}
-    causes += check_init_containers(spec.get("initContainers"), others, usable, f"{path}.initContainers")
+    causes += check_init_containers(
+        spec.get("initContainers"), others, usable, f"{path}.initContainers"
+    )
     causes += _check_host_network(spec, path, is_pod)
     causes += one_of(f"{path}.restartPolicy", spec["restartPolicy"], RESTARTS)
     causes += _check_dns(spec, path)
@@ -54,11 +56,17 @@ def check_ephemeral(spec: Object, path: str) -> Causes:
 
 
 def _check_host_network(spec: Object, path: str, is_pod: bool) -> Causes:
-    for index, container in enumerate((spec.get("containers") or ()) if spec.get("hostNetwork") else ()):
+    for index, container in enumerate(
+        (spec.get("containers") or ()) if spec.get("hostNetwork") else ()
+    ):
         for number, port in enumerate(container.get("ports") or ()):
             outside = port.get("hostPort", 0)
             if (is_pod or outside) and outside != port["containerPort"]:
-                yield invalid(f"{path}.containers[{index}].ports[{number}].hostPort", outside, "must be the containerPort with hostNetwork")
+                yield invalid(
+                    f"{path}.containers[{index}].ports[{number}].hostPort",
+                    outside,
+                    "must be the containerPort with hostNetwork",
+                )
 
 
 def _check_dns(spec: Object, path: str) -> Causes:
@@ -81,11 +89,19 @@ def _check_identity(spec: Object, path: str) -> Causes:
     for index, alias in enumerate(spec.get("hostAliases") or ()):
         yield from address(f"{path}.hostAliases[{index}].ip", alias["ip"])
         for number, host in enumerate(alias.get("hostnames") or ()):
-            yield from fitting(f"{path}.hostAliases[{index}].hostnames[{number}]", host, names.subdomain)
+            yield from fitting(
+                f"{path}.hostAliases[{index}].hostnames[{number}]", host, names.subdomain
+            )
     seconds = spec.get("activeDeadlineSeconds")
     if seconds is not None and not 1 <= seconds <= _MOST_SECONDS:
-        yield invalid(f"{path}.activeDeadlineSeconds", seconds, f"must be between 1 and {_MOST_SECONDS}, inclusive")
-    yield from one_of(f"{path}.preemptionPolicy", spec.get("preemptionPolicy"), ["Never", "PreemptLowerPriority"])
+        yield invalid(
+            f"{path}.activeDeadlineSeconds",
+            seconds,
+            f"must be between 1 and {_MOST_SECONDS}, inclusive",
+        )
+    yield from one_of(
+        f"{path}.preemptionPolicy", spec.get("preemptionPolicy"), ["Never", "PreemptLowerPriority"]
+    )
     if (system := spec.get("os")) is not None:
         yield from one_of(f"{path}.os", system["name"] or None, ["linux", "windows"])
         if not system["name"]:

@@ -29,7 +29,11 @@ class PodStrategy(Strategy):
 
     def check(self, obj: Object, old: Object | None) -> list[Cause]:
         causes = check_pod_spec(obj["spec"], "spec", is_pod=True)
-        return causes + list(check_ephemeral(obj["spec"], "spec") if old is None else check_changes(obj["spec"], old["spec"], "spec"))
+        return causes + list(
+            check_ephemeral(obj["spec"], "spec")
+            if old is None
+            else check_changes(obj["spec"], old["spec"], "spec")
+        )
 
 
 def quality(spec: Object) -> str:
@@ -39,7 +43,11 @@ def quality(spec: Object) -> str:
     limits = [_amounts(container, "limits") for container in containers]
     if not any(requests) and not any(limits):
         return "BestEffort"
-    return "Guaranteed" if requests == limits and all(held.keys() == {"cpu", "memory"} for held in limits) else "Burstable"
+    return (
+        "Guaranteed"
+        if requests == limits and all(held.keys() == {"cpu", "memory"} for held in limits)
+        else "Burstable"
+    )
 
 
 def _amounts(container: Object, section: str) -> dict[str, Decimal]:

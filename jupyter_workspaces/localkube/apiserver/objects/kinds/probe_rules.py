@@ -28,16 +28,26 @@ def check_probe(probe: Object | None, path: str, *, once: bool) -> Causes:
     if probe is None:
         return
     yield from _check_handler(probe, _PROBES, path)
-    for field in ("initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"):
+    for field in (
+        "initialDelaySeconds",
+        "timeoutSeconds",
+        "periodSeconds",
+        "successThreshold",
+        "failureThreshold",
+    ):
         yield from at_least(f"{path}.{field}", probe.get(field))
     if once and probe["successThreshold"] > 1:
         yield invalid(f"{path}.successThreshold", probe["successThreshold"], "must be 1")
     if once:
         if (seconds := probe.get("terminationGracePeriodSeconds")) is not None and seconds <= 0:
-            yield invalid(f"{path}.terminationGracePeriodSeconds", seconds, "must be greater than 0")
+            yield invalid(
+                f"{path}.terminationGracePeriodSeconds", seconds, "must be greater than 0"
+            )
     elif "terminationGracePeriodSeconds" in probe:
         yield invalid(
-            f"{path}.terminationGracePeriodSeconds", probe["terminationGracePeriodSeconds"], "must not be set for a readinessProbe"
+            f"{path}.terminationGracePeriodSeconds",
+            probe["terminationGracePeriodSeconds"],
+            "must not be set for a readinessProbe",
         )
 
 

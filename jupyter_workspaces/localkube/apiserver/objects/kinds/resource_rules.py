@@ -27,11 +27,22 @@ def check_resources(resources: Object, path: str) -> Causes:
     for name, amount in requests.items():
         if name in limits:
             if amount != limits[name] and not _may_exceed(name):
-                yield invalid(f"{path}.requests", resources["requests"][name], f"must be equal to the limit of {name}")
+                yield invalid(
+                    f"{path}.requests",
+                    resources["requests"][name],
+                    f"must be equal to the limit of {name}",
+                )
             elif amount > limits[name]:
-                yield invalid(f"{path}.requests", resources["requests"][name], f"must be less than or equal to the limit of {name}")
+                yield invalid(
+                    f"{path}.requests",
+                    resources["requests"][name],
+                    f"must be less than or equal to the limit of {name}",
+                )
         elif not _may_exceed(name):
-            yield required(f"{path}.limits", f"must be set for {name}, which cannot be taken beyond what was asked for")
+            yield required(
+                f"{path}.limits",
+                f"must be set for {name}, which cannot be taken beyond what was asked for",
+            )
     asked = limits.keys() | requests.keys()
     if any(name.startswith(_HUGE_PAGES) for name in asked) and not asked & {"cpu", "memory"}:
         yield forbidden(path, "huge pages want cpu or memory beside them")
@@ -52,7 +63,11 @@ def _check_name(name: str, path: str) -> Causes:
     if problem := names.qualified(name):
         yield invalid(path, name, problem)
     elif name not in _STANDARD and not name.startswith(_HUGE_PAGES) and not _is_extended(name):
-        yield invalid(path, name, "must be a resource that containers have: a standard one, or one with a domain of its own")
+        yield invalid(
+            path,
+            name,
+            "must be a resource that containers have: a standard one, or one with a domain of its own",
+        )
 
 
 def _is_extended(name: str) -> bool:

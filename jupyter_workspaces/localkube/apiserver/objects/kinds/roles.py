@@ -41,9 +41,17 @@ class RoleStrategy(Strategy):
             yield required(f"{path}.verbs", "verbs must contain at least one value")
         if rule.get("nonResourceURLs"):
             if not self._of_paths:
-                yield invalid(f"{path}.nonResourceURLs", rule["nonResourceURLs"], "namespaced rules cannot apply to non-resource URLs")
+                yield invalid(
+                    f"{path}.nonResourceURLs",
+                    rule["nonResourceURLs"],
+                    "namespaced rules cannot apply to non-resource URLs",
+                )
             elif rule.get("apiGroups") or rule.get("resources") or rule.get("resourceNames"):
-                yield invalid(f"{path}.nonResourceURLs", rule["nonResourceURLs"], "a rule speaks either of resources or of paths")
+                yield invalid(
+                    f"{path}.nonResourceURLs",
+                    rule["nonResourceURLs"],
+                    "a rule speaks either of resources or of paths",
+                )
             return
         for field in ("apiGroups", "resources"):
             if not rule.get(field):

@@ -28,7 +28,10 @@ from .values import (
 Object = dict[str, Any]
 
 EFFECTS = ["NoExecute", "NoSchedule", "PreferNoSchedule"]
-_REQUIRED, _PREFERRED = "requiredDuringSchedulingIgnoredDuringExecution", "preferredDuringSchedulingIgnoredDuringExecution"
+_REQUIRED, _PREFERRED = (
+    "requiredDuringSchedulingIgnoredDuringExecution",
+    "preferredDuringSchedulingIgnoredDuringExecution",
+)
 
 
 def check_scheduling(spec: Object, path: str) -> Causes:
@@ -42,7 +45,9 @@ def check_scheduling(spec: Object, path: str) -> Causes:
         yield from _check_spreading(constraint, f"{path}.topologySpreadConstraints[{index}]")
     for index, gate in enumerate(spec.get("readinessGates") or ()):
         if problem := names.qualified(gate["conditionType"]):
-            yield invalid(f"{path}.readinessGates[{index}].conditionType", gate["conditionType"], problem)
+            yield invalid(
+                f"{path}.readinessGates[{index}].conditionType", gate["conditionType"], problem
+            )
     seen = set()
     for index, gate in enumerate(spec.get("schedulingGates") or ()):
         at = f"{path}.schedulingGates[{index}]"
@@ -58,7 +63,11 @@ def _check_toleration(toleration: Object, path: str) -> Causes:
     effect = toleration.get("effect", "")
     yield from fitting(f"{path}.key", key, names.qualified)
     if not key and operator != "Exists":
-        yield invalid(f"{path}.operator", operator, "must be Exists when no key is given, which means all keys")
+        yield invalid(
+            f"{path}.operator",
+            operator,
+            "must be Exists when no key is given, which means all keys",
+        )
     if "tolerationSeconds" in toleration and effect != "NoExecute":
         yield invalid(f"{path}.effect", effect, "must be NoExecute when tolerationSeconds is given")
     match operator:
@@ -77,10 +86,14 @@ def _check_affinity(affinity: Object, path: str) -> Causes:
     if (nodes := affinity.get("nodeAffinity")) is not None:
         at = f"{path}.nodeAffinity"
         if _REQUIRED in nodes:
-            yield from check_node_terms(nodes[_REQUIRED].get("nodeSelectorTerms"), f"{at}.{_REQUIRED}.nodeSelectorTerms")
+            yield from check_node_terms(
+                nodes[_REQUIRED].get("nodeSelectorTerms"), f"{at}.{_REQUIRED}.nodeSelectorTerms"
+            )
         for index, preferred in enumerate(nodes.get(_PREFERRED) or ()):
             yield from _check_weight(preferred, f"{at}.{_PREFERRED}[{index}]")
-            yield from check_node_term(preferred["preference"], f"{at}.{_PREFERRED}[{index}].preference")
+            yield from check_node_term(
+                preferred["preference"], f"{at}.{_PREFERRED}[{index}].preference"
+            )
     for field in ("podAffinity", "podAntiAffinity"):
         held = affinity.get(field) or {}
         for index, term in enumerate(held.get(_REQUIRED) or ()):
@@ -109,7 +122,11 @@ def _check_spreading(constraint: Object, path: str) -> Causes:
         yield invalid(f"{path}.maxSkew", constraint["maxSkew"], "must be greater than zero")
     if not constraint["topologyKey"]:
         yield required(f"{path}.topologyKey", "can not be empty")
-    yield from one_of(f"{path}.whenUnsatisfiable", constraint["whenUnsatisfiable"] or None, ["DoNotSchedule", "ScheduleAnyway"])
+    yield from one_of(
+        f"{path}.whenUnsatisfiable",
+        constraint["whenUnsatisfiable"] or None,
+        ["DoNotSchedule", "ScheduleAnyway"],
+    )
     if not constraint["whenUnsatisfiable"]:
         yield not_supported(f"{path}.whenUnsatisfiable", "", ["DoNotSchedule", "ScheduleAnyway"])
     if (least := constraint.get("minDomains")) is not None and least <= 0:

@@ -25,8 +25,16 @@ def check_pod_security(spec: Object, path: str) -> Causes:
         yield from identity(f"{path}.{field}", context.get(field))
     for index, group in enumerate(context.get("supplementalGroups") or ()):
         yield from identity(f"{path}.supplementalGroups[{index}]", group)
-    yield from one_of(f"{path}.fsGroupChangePolicy", context.get("fsGroupChangePolicy"), ["Always", "OnRootMismatch"])
-    yield from one_of(f"{path}.supplementalGroupsPolicy", context.get("supplementalGroupsPolicy"), ["Merge", "Strict"])
+    yield from one_of(
+        f"{path}.fsGroupChangePolicy",
+        context.get("fsGroupChangePolicy"),
+        ["Always", "OnRootMismatch"],
+    )
+    yield from one_of(
+        f"{path}.supplementalGroupsPolicy",
+        context.get("supplementalGroupsPolicy"),
+        ["Merge", "Strict"],
+    )
     yield from _check_profiles(context, path)
     seen = set()
     for index, sysctl in enumerate(context.get("sysctls") or ()):
@@ -34,7 +42,11 @@ def check_pod_security(spec: Object, path: str) -> Causes:
         if not name:
             yield required(at)
         elif len(name) > 253 or not _SYSCTL.fullmatch(name):
-            yield invalid(at, name, "must be lower-case letters, digits, '-' and '_' in parts with '.' or '/' between them")
+            yield invalid(
+                at,
+                name,
+                "must be lower-case letters, digits, '-' and '_' in parts with '.' or '/' between them",
+            )
         elif name in seen:
             yield duplicate(at, name)
         seen.add(name)
@@ -51,9 +63,15 @@ def check_container_security(context: Object | None, path: str) -> Causes:
     yield from _check_profiles(context, path)
     if context.get("allowPrivilegeEscalation") is False:
         if context.get("privileged"):
-            yield invalid(path, "", "allowPrivilegeEscalation cannot be false for a privileged container")
+            yield invalid(
+                path, "", "allowPrivilegeEscalation cannot be false for a privileged container"
+            )
         if "CAP_SYS_ADMIN" in ((context.get("capabilities") or {}).get("add") or ()):
-            yield invalid(path, "", "allowPrivilegeEscalation cannot be false beside the capability CAP_SYS_ADMIN")
+            yield invalid(
+                path,
+                "",
+                "allowPrivilegeEscalation cannot be false beside the capability CAP_SYS_ADMIN",
+            )
 
 
 def _check_profiles(context: Object, path: str) -> Causes:

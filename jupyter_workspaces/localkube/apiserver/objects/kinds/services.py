@@ -52,7 +52,9 @@ class ServiceStrategy(Strategy):
         if spec.setdefault("sessionAffinity", "None") == "None":
             spec.pop("sessionAffinityConfig", None)
         elif spec["sessionAffinity"] == "ClientIP":
-            spec.setdefault("sessionAffinityConfig", {}).setdefault("clientIP", {}).setdefault("timeoutSeconds", _AFFINITY_SECONDS)
+            spec.setdefault("sessionAffinityConfig", {}).setdefault("clientIP", {}).setdefault(
+                "timeoutSeconds", _AFFINITY_SECONDS
+            )
         if kind in ("ClusterIP", *_OUTSIDE):
             spec.setdefault("internalTrafficPolicy", "Cluster")
         if kind in _OUTSIDE:
@@ -86,8 +88,18 @@ class ServiceStrategy(Strategy):
         causes: list[Cause] = []
         if not spec.get("ports") and not headless and spec["type"] != "ExternalName":
             causes.append(required("spec.ports"))
-        if headless and spec["type"] in _OUTSIDE and (old is None or old["spec"]["type"] != spec["type"]):
-            causes.append(invalid("spec.clusterIPs[0]", "None", f"may not be set to None for {spec['type']} services"))
+        if (
+            headless
+            and spec["type"] in _OUTSIDE
+            and (old is None or old["spec"]["type"] != spec["type"])
+        ):
+            causes.append(
+                invalid(
+                    "spec.clusterIPs[0]",
+                    "None",
+                    f"may not be set to None for {spec['type']} services",
+                )
+            )
         if old is not None:
             causes += _check_same_address(spec, old["spec"])
         causes += _check_type(spec)
@@ -116,7 +128,11 @@ def _settle(spec: Object, old: Object) -> None:
     for field in (*_ADDRESSES, *_FAMILIES):
         if spec["type"] != "ExternalName" and field in old:
             spec.setdefault(field, old[field])
-        elif spec["type"] == "ExternalName" and old["type"] != "ExternalName" and spec.get(field) == old.get(field):
+        elif (
+            spec["type"] == "ExternalName"
+            and old["type"] != "ExternalName"
+            and spec.get(field) == old.get(field)
+        ):
             spec.pop(field, None)  # it needs none, and nobody asked for it
 
 
@@ -134,7 +150,9 @@ def _check_type(spec: Object) -> Causes:
             for field in ("clusterIPs", *_FAMILIES)
             if spec.get(field)
         )
-        yield from named("spec.externalName", spec.get("externalName", "").removesuffix("."), names.subdomain)
+        yield from named(
+            "spec.externalName", spec.get("externalName", "").removesuffix("."), names.subdomain
+        )
 
 
 def _check_ports(ports: list[Object], kind: str) -> Causes:
@@ -164,7 +182,11 @@ def _check_addresses(spec: Object) -> Causes:
     for index, family in enumerate(spec.get("ipFamilies") or ()):
         if family not in ("IPv4", "IPv6"):
             yield not_supported(f"spec.ipFamilies[{index}]", family, ["IPv4", "IPv6"])
-    yield from one_of("spec.ipFamilyPolicy", spec.get("ipFamilyPolicy"), ["PreferDualStack", "RequireDualStack", "SingleStack"])
+    yield from one_of(
+        "spec.ipFamilyPolicy",
+        spec.get("ipFamilyPolicy"),
+        ["PreferDualStack", "RequireDualStack", "SingleStack"],
+    )
     if spec["type"] != "ExternalName":
         first, given = spec.get("clusterIP"), spec.get("clusterIPs") or []
         if given and first != given[0]:
@@ -183,10 +205,18 @@ def _check_traffic(spec: Object) -> Causes:
         seconds = spec["sessionAffinityConfig"]["clientIP"]["timeoutSeconds"]
         if not 0 < seconds <= _MOST_AFFINITY_SECONDS:
             at = "spec.sessionAffinityConfig.clientIP.timeoutSeconds"
-            yield invalid(at, seconds, f"must be greater than 0 and at most {_MOST_AFFINITY_SECONDS}")
-    yield from one_of("spec.internalTrafficPolicy", spec.get("internalTrafficPolicy"), ["Cluster", "Local"])
+            yield invalid(
+                at, seconds, f"must be greater than 0 and at most {_MOST_AFFINITY_SECONDS}"
+            )
+    yield from one_of(
+        "spec.internalTrafficPolicy", spec.get("internalTrafficPolicy"), ["Cluster", "Local"]
+    )
     if (policy := spec.get("externalTrafficPolicy")) is not None:
         if spec["type"] in _OUTSIDE or (spec["type"] == "ClusterIP" and spec.get("externalIPs")):
             yield from one_of("spec.externalTrafficPolicy", policy, ["Cluster", "Local"])
         else:
-            yield invalid("spec.externalTrafficPolicy", policy, "may only be set for services that are reached from outside")
+            yield invalid(
+                "spec.externalTrafficPolicy",
+                policy,
+                "may only be set for services that are reached from outside",
+            )

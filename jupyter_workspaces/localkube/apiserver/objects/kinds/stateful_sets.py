@@ -67,7 +67,11 @@ class StatefulSetStrategy(Strategy):
         causes += _check_selected(spec)
         causes += _check_template(spec)
         if old is not None and _kept(spec) != _kept(old["spec"]):
-            causes.append(forbidden("spec", f"updates to fields other than {', '.join(_MAY_CHANGE)} are forbidden"))
+            causes.append(
+                forbidden(
+                    "spec", f"updates to fields other than {', '.join(_MAY_CHANGE)} are forbidden"
+                )
+            )
         return causes
 
 
@@ -96,16 +100,28 @@ def _check_updates(strategy: Object) -> Causes:
     match strategy["type"]:
         case "OnDelete":
             if rolling is not None:
-                yield invalid("spec.updateStrategy.rollingUpdate", rolling, "only allowed for the type RollingUpdate")
+                yield invalid(
+                    "spec.updateStrategy.rollingUpdate",
+                    rolling,
+                    "only allowed for the type RollingUpdate",
+                )
         case "RollingUpdate":
-            yield from at_least("spec.updateStrategy.rollingUpdate.partition", (rolling or {}).get("partition"))
+            yield from at_least(
+                "spec.updateStrategy.rollingUpdate.partition", (rolling or {}).get("partition")
+            )
         case _:
-            yield invalid("spec.updateStrategy", strategy, "must be of the type RollingUpdate or OnDelete")
+            yield invalid(
+                "spec.updateStrategy", strategy, "must be of the type RollingUpdate or OnDelete"
+            )
 
 
 def _check_retention(policy: Mapping[str, str]) -> Causes:
     for event in ("whenDeleted", "whenScaled"):
-        yield from one_of(f"spec.persistentVolumeClaimRetentionPolicy.{event}", policy[event], ["Delete", "Retain"])
+        yield from one_of(
+            f"spec.persistentVolumeClaimRetentionPolicy.{event}",
+            policy[event],
+            ["Delete", "Retain"],
+        )
 
 
 def _check_selected(spec: Object) -> Causes:
@@ -120,7 +136,9 @@ def _check_selected(spec: Object) -> Causes:
     elif wrong:
         yield invalid("spec.selector", selector, "cannot be used")
     if selector is None or (selector and not wrong and not matches(selector, labels)):
-        yield invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`")
+        yield invalid(
+            "spec.template.metadata.labels", labels, "`selector` does not match template `labels`"
+        )
 
 
 def _check_template(spec: Object) -> Causes:
@@ -134,8 +152,13 @@ def _check_template(spec: Object) -> Causes:
         name: {"name": name, "persistentVolumeClaim": {"claimName": name}}
         for name in (claim["metadata"].get("name", "") for claim in claims)
     }
-    volumes = [*added.values(), *(volume for volume in pod.get("volumes") or () if volume["name"] not in added)]
-    looked = {field: value for field, value in pod.items() if field not in ("hostname", "subdomain")} | {"volumes": volumes}
+    volumes = [
+        *added.values(),
+        *(volume for volume in pod.get("volumes") or () if volume["name"] not in added),
+    ]
+    looked = {
+        field: value for field, value in pod.items() if field not in ("hostname", "subdomain")
+    } | {"volumes": volumes}
     yield from check_pod_spec(looked, "spec.template.spec")
     for at in ("spec.template.labels", "spec.template.metadata.labels"):
         yield from check_labels(metadata.get("labels"), at)
@@ -143,4 +166,6 @@ def _check_template(spec: Object) -> Causes:
     if pod["restartPolicy"] != "Always":
         yield not_supported("spec.template.spec.restartPolicy", pod["restartPolicy"], ["Always"])
     if "activeDeadlineSeconds" in pod:
-        yield forbidden("spec.template.spec.activeDeadlineSeconds", "a StatefulSet's pods have no end")
+        yield forbidden(
+            "spec.template.spec.activeDeadlineSeconds", "a StatefulSet's pods have no end"
+        )

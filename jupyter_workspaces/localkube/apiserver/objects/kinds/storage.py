@@ -51,14 +51,23 @@ class VolumeStrategy(Strategy):
         spec = obj["spec"]
         causes = list(check_access_modes(spec.get("accessModes"), "spec"))
         causes += _check_capacity(spec.get("capacity") or {})
-        causes += one_of("spec.persistentVolumeReclaimPolicy", spec["persistentVolumeReclaimPolicy"], ["Delete", "Recycle", "Retain"])
+        causes += one_of(
+            "spec.persistentVolumeReclaimPolicy",
+            spec["persistentVolumeReclaimPolicy"],
+            ["Delete", "Recycle", "Retain"],
+        )
         causes += one_of("spec.volumeMode", spec["volumeMode"], VOLUME_MODES)
         causes += fitting("spec.storageClassName", spec.get("storageClassName"), names.subdomain)
         causes += _check_affinity(spec.get("nodeAffinity"))
         causes += _check_source(spec)
         if old is not None:
             if _source(spec) != _source(old["spec"]):
-                causes.append(forbidden("spec.persistentvolumesource", "spec.persistentvolumesource is immutable after creation"))
+                causes.append(
+                    forbidden(
+                        "spec.persistentvolumesource",
+                        "spec.persistentvolumesource is immutable after creation",
+                    )
+                )
             if spec["volumeMode"] != old["spec"].get("volumeMode", "Filesystem"):
                 causes.append(invalid("volumeMode", spec["volumeMode"], "field is immutable"))
         return causes
@@ -80,7 +89,9 @@ def _check_affinity(affinity: Object | None) -> Causes:
     if (wanted := affinity.get("required")) is None:
         yield required("spec.nodeAffinity.required", "must specify required node constraints")
     else:
-        yield from check_node_terms(wanted.get("nodeSelectorTerms"), "spec.nodeAffinity.required.nodeSelectorTerms")
+        yield from check_node_terms(
+            wanted.get("nodeSelectorTerms"), "spec.nodeAffinity.required.nodeSelectorTerms"
+        )
 
 
 def _source(spec: Object) -> Object:
@@ -97,8 +108,13 @@ def _check_source(spec: Object) -> Causes:
             yield required("spec", "must specify a volume type")
         case "hostPath":
             yield from check_host_path(source, "spec.hostPath")
-            if posixpath.normpath(source["path"]) == "/" and spec["persistentVolumeReclaimPolicy"] == "Recycle":
-                yield forbidden("spec.persistentVolumeReclaimPolicy", "may not be Recycle for the host's root")
+            if (
+                posixpath.normpath(source["path"]) == "/"
+                and spec["persistentVolumeReclaimPolicy"] == "Recycle"
+            ):
+                yield forbidden(
+                    "spec.persistentVolumeReclaimPolicy", "may not be Recycle for the host's root"
+                )
         case "local":
             yield from given("spec.local.path", source["path"])
             yield from no_way_up("spec.local.path", source["path"])
@@ -117,12 +133,20 @@ class StorageClassStrategy(Strategy):
         obj.setdefault("volumeBindingMode", "Immediate")
 
     def check(self, obj: Object, old: Object | None) -> list[Cause]:
-        causes = list(named("provisioner", obj["provisioner"], lambda name: names.qualified(name.lower())))
+        causes = list(
+            named("provisioner", obj["provisioner"], lambda name: names.qualified(name.lower()))
+        )
         causes += one_of("reclaimPolicy", obj["reclaimPolicy"], ["Delete", "Retain"])
-        causes += one_of("volumeBindingMode", obj["volumeBindingMode"], ["Immediate", "WaitForFirstConsumer"])
+        causes += one_of(
+            "volumeBindingMode", obj["volumeBindingMode"], ["Immediate", "WaitForFirstConsumer"]
+        )
         if "" in (obj.get("parameters") or {}):
             causes.append(invalid("parameters", "", "must be of keys that are not empty"))
-        for field in ("parameters", "provisioner", "reclaimPolicy", "volumeBindingMode") if old is not None else ():
+        for field in (
+            ("parameters", "provisioner", "reclaimPolicy", "volumeBindingMode")
+            if old is not None
+            else ()
+        ):
             if old is not None and (obj.get(field) or None) != (old.get(field) or None):
                 causes.append(invalid(field, obj.get(field), "field is immutable"))
         return causes

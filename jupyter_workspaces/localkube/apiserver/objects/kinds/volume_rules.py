@@ -28,8 +28,20 @@ from .values import (
 
 Object = dict[str, Any]
 
-HOST_TYPES = ["", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"]
-_IN_FILES = {name for name in FIELDS if name.startswith("metadata.")} | {"metadata.annotations", "metadata.labels"}
+HOST_TYPES = [
+    "",
+    "BlockDevice",
+    "CharDevice",
+    "Directory",
+    "DirectoryOrCreate",
+    "File",
+    "FileOrCreate",
+    "Socket",
+]
+_IN_FILES = {name for name in FIELDS if name.startswith("metadata.")} | {
+    "metadata.annotations",
+    "metadata.labels",
+}
 _FIRST = ("emptyDir", "hostPath")
 """Told as the volume's kind where it says several."""
 
@@ -125,7 +137,9 @@ def _check_downward(source: Object, path: str) -> Causes:
         if (field := item.get("fieldRef")) is not None:
             yield from check_field(field, _IN_FILES, f"{path}.fieldRef")
             if "resourceFieldRef" in item:
-                yield invalid(path, "resource", "fieldRef and resourceFieldRef cannot be given together")
+                yield invalid(
+                    path, "resource", "fieldRef and resourceFieldRef cannot be given together"
+                )
         elif (resource := item.get("resourceFieldRef")) is not None:
             yield from check_resource_field(resource, f"{path}.resourceFieldRef", volume=True)
         else:
@@ -148,7 +162,11 @@ def _check_projected(volume: Object, path: str) -> Causes:
         if (token := source.get("serviceAccountToken")) is not None:
             seconds = token["expirationSeconds"]
             if not LEAST_SECONDS <= seconds <= MOST_SECONDS:
-                yield invalid(f"{at}.serviceAccountToken.expirationSeconds", seconds, "must be between 10 minutes and 2^32 seconds")
+                yield invalid(
+                    f"{at}.serviceAccountToken.expirationSeconds",
+                    seconds,
+                    "must be between 10 minutes and 2^32 seconds",
+                )
             yield from _check_file(token["path"], f"{path}.path")
         for held in source.values():
             for item in held.get("items") or ():

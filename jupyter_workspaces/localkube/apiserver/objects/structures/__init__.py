@@ -49,8 +49,12 @@ def of(group: str, version: str, kind: str) -> str | None:
 def _declared(name: str) -> tuple[tuple[Field, bool], ...]:
     """Fields as declared, each with whether JSON has its own fields in its place."""
     found = []
-    for json_name, number, kind, flags in msgspec.json.decode(_data().types[name], type=list[tuple[str, int, str, str]]):
-        found.append((Field(json_name, number, kind, "e" in flags, "z" in flags, "p" in flags), "i" in flags))
+    for json_name, number, kind, flags in msgspec.json.decode(
+        _data().types[name], type=list[tuple[str, int, str, str]]
+    ):
+        found.append(
+            (Field(json_name, number, kind, "e" in flags, "z" in flags, "p" in flags), "i" in flags)
+        )
     return tuple(found)
 
 

@@ -18,7 +18,13 @@ from . import models as about
 
 Object = dict[str, Any]
 
-JSON, YAML, TEXT, SVG, EVENTS = "application/json", "application/yaml", "text/plain", "image/svg+xml", "text/event-stream"
+JSON, YAML, TEXT, SVG, EVENTS = (
+    "application/json",
+    "application/yaml",
+    "text/plain",
+    "image/svg+xml",
+    "text/event-stream",
+)
 PATCHES = ("application/merge-patch+json", "application/json-patch+json")
 LISTS = ("filter", "sort", "fields", "limit", "continue")
 LOGS = ("container", "tailLines", "previous", "sinceTime")
@@ -61,50 +67,211 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("get", "/healthcheck", "Whether the server runs", answer=about.Health),
     Operation("get", "/swagger/doc.json", "This document"),
     Operation("get", "/swagger/index.html", "This document as a page", media="text/html"),
-    Operation("get", "/namespaces", "Namespaces of the cluster", answer=list[about.Namespace], query=LISTS),
+    Operation(
+        "get", "/namespaces", "Namespaces of the cluster", answer=list[about.Namespace], query=LISTS
+    ),
     Operation("get", "/cluster", "Which cluster this server speaks to", answer=about.ClusterInfo),
-    Operation("get", "/events", "Live changes of workspaces and kinds", query=("namespace",), media=EVENTS),
-    Operation("get", "/workspaces", "Of all namespaces", answer=list[workspaces.WorkspaceListItem], query=(*LISTS, "watch")),
-    Operation("get", "/workspaces/{namespace}", "Of a namespace", answer=list[workspaces.WorkspaceListItem], query=(*LISTS, "watch")),
-    Operation("post", "/workspaces/{namespace}", "Create one", workspaces.WorkspaceCreate, workspaces.WorkspaceCreate, code=201),
+    Operation(
+        "get", "/events", "Live changes of workspaces and kinds", query=("namespace",), media=EVENTS
+    ),
+    Operation(
+        "get",
+        "/workspaces",
+        "Of all namespaces",
+        answer=list[workspaces.WorkspaceListItem],
+        query=(*LISTS, "watch"),
+    ),
+    Operation(
+        "get",
+        "/workspaces/{namespace}",
+        "Of a namespace",
+        answer=list[workspaces.WorkspaceListItem],
+        query=(*LISTS, "watch"),
+    ),
+    Operation(
+        "post",
+        "/workspaces/{namespace}",
+        "Create one",
+        workspaces.WorkspaceCreate,
+        workspaces.WorkspaceCreate,
+        code=201,
+    ),
     Operation("get", _WORKSPACE, "Its update model", answer=workspaces.WorkspaceUpdate),
-    Operation("put", _WORKSPACE, "Replace it", workspaces.WorkspaceUpdate, workspaces.WorkspaceUpdate, query=("revision",)),
-    Operation("patch", _WORKSPACE, "Change it by a patch", Any, workspaces.WorkspaceUpdate, takes=PATCHES, query=("revision",)),
+    Operation(
+        "put",
+        _WORKSPACE,
+        "Replace it",
+        workspaces.WorkspaceUpdate,
+        workspaces.WorkspaceUpdate,
+        query=("revision",),
+    ),
+    Operation(
+        "patch",
+        _WORKSPACE,
+        "Change it by a patch",
+        Any,
+        workspaces.WorkspaceUpdate,
+        takes=PATCHES,
+        query=("revision",),
+    ),
     Operation("delete", _WORKSPACE, "Delete it; its volumes stay", code=204, query=("revision",)),
-    Operation("post", f"{_WORKSPACE}/actions/pause", "Pause or start it", workspaces.Pause, workspaces.Pause),
-    Operation("post", f"{_WORKSPACE}/actions/stop", "End its programs now while it stops", workspaces.Stop, workspaces.Stop, code=202),
-    Operation("post", f"{_WORKSPACE}/actions/restart", "Pause it, wait, start it", workspaces.Restart, workspaces.Restart, code=202),
+    Operation(
+        "post",
+        f"{_WORKSPACE}/actions/pause",
+        "Pause or start it",
+        workspaces.Pause,
+        workspaces.Pause,
+    ),
+    Operation(
+        "post",
+        f"{_WORKSPACE}/actions/stop",
+        "End its programs now while it stops",
+        workspaces.Stop,
+        workspaces.Stop,
+        code=202,
+    ),
+    Operation(
+        "post",
+        f"{_WORKSPACE}/actions/restart",
+        "Pause it, wait, start it",
+        workspaces.Restart,
+        workspaces.Restart,
+        code=202,
+    ),
     Operation("get", f"{_WORKSPACE}/events", "What happened to it", answer=list[pods.Event]),
     Operation("get", f"{_WORKSPACE}/progress", "The steps of its start", answer=pods.Progress),
-    Operation("get", f"{_WORKSPACE}/podtemplate/details", "What is mounted, and the pod", answer=pods.Details),
-    Operation("get", f"{_WORKSPACE}/podtemplate/logs/batch", "The log", query=(*LOGS, "follow"), media=TEXT),
-    Operation("get", f"{_WORKSPACE}/podtemplate/logs/stream", "The log as it is written", query=LOGS, media=TEXT),
-    Operation("get", f"{_WORKSPACE}/podtemplate/resources", "What its containers ask for and use", answer=pods.Resources),
-    Operation("get", "/workspacekinds", "All of them", answer=list[kinds.KindListItem], query=("namespaceFilter", *LISTS, "watch")),
-    Operation("post", "/workspacekinds", "Create one from a manifest", Any, kinds.KindCreated, takes=(YAML,), code=201),
+    Operation(
+        "get",
+        f"{_WORKSPACE}/podtemplate/details",
+        "What is mounted, and the pod",
+        answer=pods.Details,
+    ),
+    Operation(
+        "get",
+        f"{_WORKSPACE}/podtemplate/logs/batch",
+        "The log",
+        query=(*LOGS, "follow"),
+        media=TEXT,
+    ),
+    Operation(
+        "get",
+        f"{_WORKSPACE}/podtemplate/logs/stream",
+        "The log as it is written",
+        query=LOGS,
+        media=TEXT,
+    ),
+    Operation(
+        "get",
+        f"{_WORKSPACE}/podtemplate/resources",
+        "What its containers ask for and use",
+        answer=pods.Resources,
+    ),
+    Operation(
+        "get",
+        "/workspacekinds",
+        "All of them",
+        answer=list[kinds.KindListItem],
+        query=("namespaceFilter", *LISTS, "watch"),
+    ),
+    Operation(
+        "post",
+        "/workspacekinds",
+        "Create one from a manifest",
+        Any,
+        kinds.KindCreated,
+        takes=(YAML,),
+        code=201,
+    ),
     Operation("get", _KIND, "Its update model", answer=kinds.KindUpdate),
     Operation("put", _KIND, "Replace it", kinds.KindUpdate, kinds.KindUpdate, query=("revision",)),
-    Operation("patch", _KIND, "Change it by a patch", Any, kinds.KindUpdate, takes=PATCHES, query=("revision",)),
+    Operation(
+        "patch",
+        _KIND,
+        "Change it by a patch",
+        Any,
+        kinds.KindUpdate,
+        takes=PATCHES,
+        query=("revision",),
+    ),
     Operation("delete", _KIND, "Delete it; nobody may use it", code=204, query=("revision",)),
-    Operation("post", f"{_KIND}/podtemplate/options/listvalues", "Its options for a namespace", kinds.ListValues, kinds.KindOptions),
+    Operation(
+        "post",
+        f"{_KIND}/podtemplate/options/listvalues",
+        "Its options for a namespace",
+        kinds.ListValues,
+        kinds.KindOptions,
+    ),
     Operation("get", f"{_KIND}/assets/icon", "Its icon", query=("namespace",), media=SVG),
     Operation("get", f"{_KIND}/assets/logo", "Its logo", query=("namespace",), media=SVG),
-    Operation("get", "/storageclasses", "All of them", answer=list[volumes.StorageClass], query=("namespace", *LISTS)),
-    Operation("get", "/persistentvolumeclaims/{namespace}", "Of a namespace", answer=list[volumes.Claim], query=LISTS),
-    Operation("post", "/persistentvolumeclaims/{namespace}", "Create one", volumes.ClaimCreate, volumes.ClaimCreate, code=201),
+    Operation(
+        "get",
+        "/storageclasses",
+        "All of them",
+        answer=list[volumes.StorageClass],
+        query=("namespace", *LISTS),
+    ),
+    Operation(
+        "get",
+        "/persistentvolumeclaims/{namespace}",
+        "Of a namespace",
+        answer=list[volumes.Claim],
+        query=LISTS,
+    ),
+    Operation(
+        "post",
+        "/persistentvolumeclaims/{namespace}",
+        "Create one",
+        volumes.ClaimCreate,
+        volumes.ClaimCreate,
+        code=201,
+    ),
     Operation("delete", "/persistentvolumeclaims/{namespace}/{name}", "Delete it", code=204),
-    Operation("get", "/secrets/{namespace}", "Of a namespace, without values", answer=list[secrets.SecretListItem], query=LISTS),
-    Operation("post", "/secrets/{namespace}", "Create one", secrets.SecretCreate, secrets.SecretCreate, code=201),
-    Operation("get", "/secrets/{namespace}/{name}", "Its keys, without values", answer=secrets.SecretUpdate),
-    Operation("put", "/secrets/{namespace}/{name}", "Replace it", secrets.SecretUpdate, secrets.SecretUpdate, query=("revision",)),
+    Operation(
+        "get",
+        "/secrets/{namespace}",
+        "Of a namespace, without values",
+        answer=list[secrets.SecretListItem],
+        query=LISTS,
+    ),
+    Operation(
+        "post",
+        "/secrets/{namespace}",
+        "Create one",
+        secrets.SecretCreate,
+        secrets.SecretCreate,
+        code=201,
+    ),
+    Operation(
+        "get",
+        "/secrets/{namespace}/{name}",
+        "Its keys, without values",
+        answer=secrets.SecretUpdate,
+    ),
+    Operation(
+        "put",
+        "/secrets/{namespace}/{name}",
+        "Replace it",
+        secrets.SecretUpdate,
+        secrets.SecretUpdate,
+        query=("revision",),
+    ),
     Operation("delete", "/secrets/{namespace}/{name}", "Delete it", code=204, query=("revision",)),
 )
 
 
 def description(prefix: str) -> Object:
     """The document; `prefix` is where the API is served."""
-    types = list(dict.fromkeys(found for one in OPERATIONS for found in (one.body, one.answer) if found not in (None, Any)))
-    schemas, components = msgspec.json.schema_components([*types, about.Error], ref_template="#/components/schemas/{name}")
+    types = list(
+        dict.fromkeys(
+            found
+            for one in OPERATIONS
+            for found in (one.body, one.answer)
+            if found not in (None, Any)
+        )
+    )
+    schemas, components = msgspec.json.schema_components(
+        [*types, about.Error], ref_template="#/components/schemas/{name}"
+    )
     schema_of = dict(zip(map(repr, [*types, about.Error]), schemas, strict=True))
     paths: Object = {}
     for one in OPERATIONS:
@@ -119,16 +286,31 @@ def description(prefix: str) -> Object:
 
 
 def _operation(one: Operation, schema_of: Object) -> Object:
-    failed = {"description": "Refused; the message says why", "content": {JSON: {"schema": schema_of[repr(about.Error)]}}}
-    found: Object = {"summary": one.summary, "responses": {str(one.code): _answer(one, schema_of), "default": failed}}
+    failed = {
+        "description": "Refused; the message says why",
+        "content": {JSON: {"schema": schema_of[repr(about.Error)]}},
+    }
+    found: Object = {
+        "summary": one.summary,
+        "responses": {str(one.code): _answer(one, schema_of), "default": failed},
+    }
     parts = [part[1:-1] for part in one.path.split("/") if part.startswith("{")]
-    parameters = [{"name": part, "in": "path", "required": True, "schema": {"type": "string"}} for part in parts]
-    parameters += [{"name": name, "in": "query", "description": PARAMETERS[name], "schema": {"type": "string"}} for name in one.query]
+    parameters = [
+        {"name": part, "in": "path", "required": True, "schema": {"type": "string"}}
+        for part in parts
+    ]
+    parameters += [
+        {"name": name, "in": "query", "description": PARAMETERS[name], "schema": {"type": "string"}}
+        for name in one.query
+    ]
     if parameters:
         found["parameters"] = parameters
     if one.body is not None:
         body = {} if one.body is Any else _enveloped(schema_of[repr(one.body)])
-        found["requestBody"] = {"required": True, "content": {media: {"schema": body} for media in one.takes}}
+        found["requestBody"] = {
+            "required": True,
+            "content": {media: {"schema": body} for media in one.takes},
+        }
     return found
 
 

@@ -29,7 +29,10 @@ class HealthHandler(DataHandler):
 
     @allow_unauthenticated
     async def get(self) -> None:
-        original, ours = views.original_health, partial(views.health, self._services.health, self._services.stale_since)
+        original, ours = (
+            views.original_health,
+            partial(views.health, self._services.health, self._services.stale_since),
+        )
         self.send(msgspec.json.encode(original() if self.to_the_letter else ours()))
 
 
@@ -50,7 +53,10 @@ class DescriptionPageHandler(DataHandler):
 
     @signed_in
     async def get(self) -> None:
-        self.set_header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'")
+        self.set_header(
+            "Content-Security-Policy",
+            "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'",
+        )
         self.send(page(description(self.prefix)).encode(), HTML)
 
 
@@ -78,4 +84,8 @@ class ClusterHandler(DataHandler):
     async def get(self) -> None:
         await self.permit("list", NAMESPACES)
         services = await self.services.ready()
-        self.answer(msgspec.structs.replace(await services.about.cluster(), workspaces_url=services.workspaces_url))
+        self.answer(
+            msgspec.structs.replace(
+                await services.about.cluster(), workspaces_url=services.workspaces_url
+            )
+        )

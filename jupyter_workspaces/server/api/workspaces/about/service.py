@@ -19,7 +19,9 @@ class About:
 
     def namespaces(self) -> list[models.Namespace]:
         """By name."""
-        return [views.namespace(found) for found in sorted(self._cache.namespaces.items(), key=key_of)]
+        return [
+            views.namespace(found) for found in sorted(self._cache.namespaces.items(), key=key_of)
+        ]
 
     async def identify(self) -> None:
         """Learn our own name once. A cluster too old to tell, or one that will not, leaves it unknown."""

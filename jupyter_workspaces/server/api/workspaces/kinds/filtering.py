@@ -43,7 +43,13 @@ def unknown_options(kind: Object, context: Context) -> list[Cause]:
         known = [value["id"] for value in _values(kind, dimension)]
         wanted = context.chosen(dimension)
         if wanted is not None and wanted not in known:
-            causes.append(invalid(f"context.{dimension}.id", wanted, f"no such option; there is {', '.join(known)}"))
+            causes.append(
+                invalid(
+                    f"context.{dimension}.id",
+                    wanted,
+                    f"no such option; there is {', '.join(known)}",
+                )
+            )
     return causes
 
 
@@ -60,7 +66,9 @@ def effects(kind: Object, context: Context) -> dict[tuple[str, str], Effect]:
             api = effect.get("api") or {}
             if not api.get("hide"):
                 text = (api.get("denyMessage") or {}).get("text", "") if api.get("deny") else ""
-                found[dimension, value["id"]] = Effect(bool((effect.get("ui") or {}).get("hide")), bool(api.get("deny")), text)
+                found[dimension, value["id"]] = Effect(
+                    bool((effect.get("ui") or {}).get("hide")), bool(api.get("deny")), text
+                )
     return found
 
 
@@ -69,22 +77,35 @@ def _rules(kind: Object, scope: str) -> Iterator[tuple[list[tuple[str, Object]],
     for rule in kind["spec"].get("filterRules") or ():
         if rule["scope"] != scope:
             continue
-        conditions = [(name, found["selector"]) for match in rule["match"] for name, found in match.items()]
+        conditions = [
+            (name, found["selector"]) for match in rule["match"] for name, found in match.items()
+        ]
         usable = [(name, selector) for name, selector in conditions if is_usable(selector)]
         if usable:
             yield usable, rule["effect"]
 
 
-def _holds(conditions: list[tuple[str, Object]], labels: Mapping[str, Mapping[str, str] | None]) -> bool:
-    return all((held := labels.get(name)) is not None and matches(selector, held) for name, selector in conditions)
+def _holds(
+    conditions: list[tuple[str, Object]], labels: Mapping[str, Mapping[str, str] | None]
+) -> bool:
+    return all(
+        (held := labels.get(name)) is not None and matches(selector, held)
+        for name, selector in conditions
+    )
 
 
 def _labels(kind: Object, context: Context) -> dict[str, Mapping[str, str] | None]:
     """Labels by condition; None where the context does not say: such a condition does not hold."""
-    namespace = None if context.namespace is None else dict(context.namespace["metadata"].get("labels") or {})
+    namespace = (
+        None
+        if context.namespace is None
+        else dict(context.namespace["metadata"].get("labels") or {})
+    )
     found: dict[str, Mapping[str, str] | None] = {"matchNamespace": namespace}
     for dimension, condition in _CONDITIONS.items():
-        chosen = [value for value in _values(kind, dimension) if value["id"] == context.chosen(dimension)]
+        chosen = [
+            value for value in _values(kind, dimension) if value["id"] == context.chosen(dimension)
+        ]
         found[condition] = _spawner_labels(chosen[0]) if chosen else None
     return found
 

@@ -68,13 +68,17 @@ class KindHandler(DataHandler):
     async def put(self, name: str) -> None:
         model = await self.data(models.KindWrite)
         services = await self.services.ready()
-        self._send(await services.kinds.update(services.writer(self.user), name, model, self.expected))
+        self._send(
+            await services.kinds.update(services.writer(self.user), name, model, self.expected)
+        )
 
     @signed_in
     async def patch(self, name: str) -> None:
         patch = await patch_of(self)
         services = await self.services.ready()
-        self._send(await services.kinds.patch(services.writer(self.user), name, patch, self.expected))
+        self._send(
+            await services.kinds.patch(services.writer(self.user), name, patch, self.expected)
+        )
 
     @signed_in
     async def delete(self, name: str) -> None:
@@ -93,7 +97,9 @@ class ValuesHandler(DataHandler):
 
     async def before_body(self, name: str) -> None:  # type: ignore[override]
         self.named(name=name)
-        await self.expect("get", WORKSPACE_KINDS, name=name)  # for whom is in the body, which is small
+        await self.expect(
+            "get", WORKSPACE_KINDS, name=name
+        )  # for whom is in the body, which is small
 
     @signed_in
     async def post(self, name: str) -> None:
@@ -118,8 +124,13 @@ class _PictureHandler(DataHandler):
             self.clear_header("Content-Security-Policy")
         else:
             # An SVG can carry scripts: shown as a picture it cannot run them, opened as a page it must not.
-            self.set_header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; sandbox")
-            self.set_header("Cache-Control", "private, max-age=86400" if any(self.query.get("sha256", ())) else "no-cache")
+            self.set_header(
+                "Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+            )
+            self.set_header(
+                "Cache-Control",
+                "private, max-age=86400" if any(self.query.get("sha256", ())) else "no-cache",
+            )
         self.send(picture, "image/svg+xml")
 
 

@@ -32,9 +32,13 @@ class KindWrite(KindUpdate, rename="camel", forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         reading = Reading(any_case=True)
         self.spawner = reading.read(part("spec", "spawner"), self.spawner, "spawner")
-        self.pod_template = reading.read(part("spec", "podTemplate"), self.pod_template, "podTemplate")
+        self.pod_template = reading.read(
+            part("spec", "podTemplate"), self.pod_template, "podTemplate"
+        )
         if self.activity_rules is not UNSET:
-            self.activity_rules = reading.read(part("spec", "activityRules"), self.activity_rules, "activityRules")
+            self.activity_rules = reading.read(
+                part("spec", "activityRules"), self.activity_rules, "activityRules"
+            )
         if problems := [*reading.wrong, *reading.unknown]:
             raise ValueError("; ".join(problems[:5]))
 

@@ -53,7 +53,9 @@ class Kinds:
 
     def _checked(self, kind: Object) -> models.KindListItem:
         found = views.list_item(kind, self._prefix)
-        msgspec.json.decode(msgspec.json.encode(found), type=models.KindListItem)  # a wrong type would break clients
+        msgspec.json.decode(
+            msgspec.json.encode(found), type=models.KindListItem
+        )  # a wrong type would break clients
         return found
 
     async def get(self, name: str) -> models.KindUpdate:
@@ -66,7 +68,9 @@ class Kinds:
         """Images and sizes as the kind's filter rules leave them. Raises `Problem` 404, 422 for options that the kind does not have."""
         kind = await self._find(name)
         chosen = filtering.Context(
-            namespace=self._cache.namespaces.get(context.namespace.name) if context.namespace else None,
+            namespace=self._cache.namespaces.get(context.namespace.name)
+            if context.namespace
+            else None,
             image_config=context.image_config.id if context.image_config else None,
             pod_config=context.pod_config.id if context.pod_config else None,
         )
@@ -81,7 +85,9 @@ class Kinds:
         metadata["annotations"] = (metadata.get("annotations") or {}) | audit.created(user)
         query = {"fieldValidation": "Strict"}
         try:
-            made = await self._cache.cluster.raw("POST", WORKSPACE_KINDS.path(), body=manifest, query=query)
+            made = await self._cache.cluster.raw(
+                "POST", WORKSPACE_KINDS.path(), body=manifest, query=query
+            )
         except ClusterError as error:
             if error.status == 400 and "unknown field" in error.message:
                 raise problems.invalid([invalid("<nil>", "…", error.message)]) from error
@@ -89,7 +95,9 @@ class Kinds:
         self._cache.kinds.apply(made)
         return views.created_model(made)
 
-    async def update(self, user: str | None, name: str, model: models.KindUpdate, expected: str | None = None) -> models.KindUpdate:
+    async def update(
+        self, user: str | None, name: str, model: models.KindUpdate, expected: str | None = None
+    ) -> models.KindUpdate:
         """`expected` is a second revision that must hold. Raises `Problem` 404, 409 for a stale revision, 422."""
 
         def change(kind: Object) -> Object:
@@ -99,7 +107,9 @@ class Kinds:
 
         return views.update_model(await self._write(user, name, change))
 
-    async def patch(self, user: str | None, name: str, patch: Any, expected: str | None = None) -> models.KindUpdate:
+    async def patch(
+        self, user: str | None, name: str, patch: Any, expected: str | None = None
+    ) -> models.KindUpdate:
         """Change the update model: a mapping is a merge patch, a list a JSON patch. Raises `Problem` 400, 404, 409, 422."""
 
         def change(kind: Object) -> Object:
@@ -151,10 +161,17 @@ class Kinds:
         try:
             return await self._cache.cluster.get(WORKSPACE_KINDS, name)
         except NotFound:
-            known = ", ".join(sorted(kind["metadata"]["name"] for kind in self._cache.kinds.items())) or "none yet"
-            raise problems.not_found(f"There is no workspace kind {name}. There is: {known}.") from None
+            known = (
+                ", ".join(sorted(kind["metadata"]["name"] for kind in self._cache.kinds.items()))
+                or "none yet"
+            )
+            raise problems.not_found(
+                f"There is no workspace kind {name}. There is: {known}."
+            ) from None
 
-    async def _write(self, user: str | None, name: str, change: Callable[[Object], Object]) -> Object:
+    async def _write(
+        self, user: str | None, name: str, change: Callable[[Object], Object]
+    ) -> Object:
         for attempt in range(WRITE_ATTEMPTS):
             try:
                 held = await self._cache.cluster.get(WORKSPACE_KINDS, name)
@@ -163,7 +180,9 @@ class Kinds:
                     return held
                 metadata = dict(held["metadata"])
                 metadata["annotations"] = (metadata.get("annotations") or {}) | audit.updated(user)
-                stored = await self._cache.cluster.replace(WORKSPACE_KINDS, wanted | {"metadata": metadata})
+                stored = await self._cache.cluster.replace(
+                    WORKSPACE_KINDS, wanted | {"metadata": metadata}
+                )
             except Conflict as error:
                 if attempt == WRITE_ATTEMPTS - 1:
                     raise problems.from_cluster(error) from error

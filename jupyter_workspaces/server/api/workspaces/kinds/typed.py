@@ -68,15 +68,18 @@ class Reading:
             return value
         if not isinstance(value, _TYPES[kind]) or (isinstance(value, bool) and kind != "boolean"):
             self.wrong.append(f"{path or 'the body'} must be of type {kind}, not {_name(value)}")
-        elif kind == "integer" and not -(2 ** _BITS.get(schema.get("format", ""), 63)) <= value < 2 ** _BITS.get(
-            schema.get("format", ""), 63
-        ):
+        elif kind == "integer" and not -(
+            2 ** _BITS.get(schema.get("format", ""), 63)
+        ) <= value < 2 ** _BITS.get(schema.get("format", ""), 63):
             self.wrong.append(f"{path} must fit {schema.get('format', 'int64')}")
         elif isinstance(value, dict):
             return self._object(schema, value, path)
         elif isinstance(value, list):
             items = schema.get("items") or {}
-            return [_zero(items) if child is None else self.read(items, child, f"{path}[{index}]") for index, child in enumerate(value)]
+            return [
+                _zero(items) if child is None else self.read(items, child, f"{path}[{index}]")
+                for index, child in enumerate(value)
+            ]
         return value
 
     def _int_or_string(self, schema: Schema, value: Any, path: str) -> None:
@@ -106,7 +109,9 @@ class Reading:
                 if child is not None:
                     found[name] = self.read(properties[name], child, where)
             elif isinstance(additional, Mapping):
-                found[name] = _zero(additional) if child is None else self.read(additional, child, where)
+                found[name] = (
+                    _zero(additional) if child is None else self.read(additional, child, where)
+                )
             elif schema.get("x-kubernetes-preserve-unknown-fields") or additional:
                 found[name] = child
             else:
@@ -124,10 +129,17 @@ def written(schema: Schema, value: Any) -> Any:
         return value
     properties, additional = schema.get("properties") or {}, schema.get("additionalProperties")
     filled = {
-        key: written(properties.get(key) or (additional if isinstance(additional, Mapping) else {}), child) for key, child in value.items()
+        key: written(
+            properties.get(key) or (additional if isinstance(additional, Mapping) else {}), child
+        )
+        for key, child in value.items()
     }
     for name in (*(schema.get("required") or ()), *_ALWAYS):
-        if name not in filled and name in properties and (zero := _zero(properties[name])) is not None:
+        if (
+            name not in filled
+            and name in properties
+            and (zero := _zero(properties[name])) is not None
+        ):
             filled[name] = zero
     return filled
 
@@ -147,5 +159,12 @@ def _is_quantity(schema: Schema) -> bool:
 
 
 def _name(value: Any) -> str:
-    names = {dict: "an object", list: "a list", str: "a text", bool: "true or false", int: "a number", float: "a number"}
+    names = {
+        dict: "an object",
+        list: "a list",
+        str: "a text",
+        bool: "true or false",
+        int: "a number",
+        float: "a number",
+    }
     return names.get(type(value), type(value).__name__)

@@ -16,7 +16,11 @@ from .filtering import Context, Effect, effects
 
 Object = Mapping[str, Any]
 
-_ERRORS = {"NotFound": "CONFIGMAP_MISSING", "KeyNotFound": "CONFIGMAP_KEY_MISSING", "Other": "CONFIGMAP_OTHER"}
+_ERRORS = {
+    "NotFound": "CONFIGMAP_MISSING",
+    "KeyNotFound": "CONFIGMAP_KEY_MISSING",
+    "Other": "CONFIGMAP_OTHER",
+}
 
 
 def asset(kind: Object | None, name: str, prefix: str) -> ImageRef:
@@ -26,25 +30,35 @@ def asset(kind: Object | None, name: str, prefix: str) -> ImageRef:
     reference = kind["spec"]["spawner"][name]
     if "url" in reference:
         return ImageRef(reference["url"])
-    status = (kind.get("status") or {}).get("spawnerIcon" if name == "icon" else "spawnerLogo") or {}
+    status = (kind.get("status") or {}).get(
+        "spawnerIcon" if name == "icon" else "spawnerLogo"
+    ) or {}
     trouble = (status.get("configMap") or {}).get("errorType")
     digest = status.get("sha256")
-    url = f"{prefix}/workspacekinds/{kind['metadata']['name']}/assets/{name}" + (f"?sha256={digest}" if digest else "")
+    url = f"{prefix}/workspacekinds/{kind['metadata']['name']}/assets/{name}" + (
+        f"?sha256={digest}" if digest else ""
+    )
     return ImageRef(url, _ERRORS.get(trouble, "CONFIGMAP_UNKNOWN") if trouble else UNSET)
 
 
 def revision(kind: Object) -> str:
     metadata = kind["metadata"]
-    return hashlib.sha256(f"{metadata['uid']}:{metadata['name']}:{metadata.get('generation', 0)}".encode()).hexdigest()
+    return hashlib.sha256(
+        f"{metadata['uid']}:{metadata['name']}:{metadata.get('generation', 0)}".encode()
+    ).hexdigest()
 
 
 def update_model(kind: Object) -> models.KindUpdate:
     spec = kind["spec"]
-    return models.KindUpdate(revision(kind), spec["spawner"], spec["podTemplate"], spec.get("activityRules") or UNSET)
+    return models.KindUpdate(
+        revision(kind), spec["spawner"], spec["podTemplate"], spec.get("activityRules") or UNSET
+    )
 
 
 def created_model(kind: Object) -> models.KindCreated:
-    return models.KindCreated(kind["metadata"]["name"], kind["spec"]["spawner"], kind["spec"]["podTemplate"])
+    return models.KindCreated(
+        kind["metadata"]["name"], kind["spec"]["spawner"], kind["spec"]["podTemplate"]
+    )
 
 
 def list_item(kind: Object, prefix: str) -> models.KindListItem:
@@ -61,7 +75,10 @@ def list_item(kind: Object, prefix: str) -> models.KindListItem:
         logo=asset(kind, "logo", prefix),
         cluster_metrics=models.Count(status.get("workspaces", 0)),
         pod_template=models.KindTemplate(
-            pod_metadata={"labels": dict(metadata.get("labels") or {}), "annotations": dict(metadata.get("annotations") or {})},
+            pod_metadata={
+                "labels": dict(metadata.get("labels") or {}),
+                "annotations": dict(metadata.get("annotations") or {}),
+            },
             volume_mounts={"home": template["volumeMounts"]["home"]},
             options=options(kind, effects(kind, Context())),
             activity_probe=_probe(template.get("activityProbe")),
@@ -93,12 +110,18 @@ def unreadable_item(kind: Object) -> models.KindListItem:
     )
 
 
-def options(kind: Object, effects: Mapping[tuple[str, str], Effect] | None = None) -> models.KindOptions:
+def options(
+    kind: Object, effects: Mapping[tuple[str, str], Effect] | None = None
+) -> models.KindOptions:
     """Images and sizes; with `effects` only those in it, by dimension and id, as their filter rules show them."""
-    return models.KindOptions(_options(kind, "imageConfig", effects), _options(kind, "podConfig", effects))
+    return models.KindOptions(
+        _options(kind, "imageConfig", effects), _options(kind, "podConfig", effects)
+    )
 
 
-def _options(kind: Object, dimension: str, effects: Mapping[tuple[str, str], Effect] | None) -> models.OptionList:
+def _options(
+    kind: Object, dimension: str, effects: Mapping[tuple[str, str], Effect] | None
+) -> models.OptionList:
     found = kind["spec"]["podTemplate"]["options"][dimension]
     counted = ((kind.get("status") or {}).get("podTemplateOptions") or {}).get(dimension) or ()
     counts = {entry["id"]: entry["workspaces"] for entry in counted}
@@ -115,7 +138,9 @@ def _options(kind: Object, dimension: str, effects: Mapping[tuple[str, str], Eff
             hidden=bool(value["spawner"].get("hidden")) or effect.hide,
             redirect=value.get("redirect") or UNSET,
             cluster_metrics=models.Count(counts.get(value["id"], 0)),
-            restrictions=models.Restrictions(effect.deny, {"text": effect.deny_message} if effect.deny_message else UNSET),
+            restrictions=models.Restrictions(
+                effect.deny, {"text": effect.deny_message} if effect.deny_message else UNSET
+            ),
         )
         values.append(shown)
     return models.OptionList(found["spawner"]["default"], values or UNSET)
@@ -123,14 +148,23 @@ def _options(kind: Object, dimension: str, effects: Mapping[tuple[str, str], Eff
 
 def _rule(rule: Object) -> dict[str, Any]:
     """Lists leave out what is zero."""
-    return {**rule, "config": {name: value for name, value in rule["config"].items() if value or name != "minRunningSeconds"}}
+    return {
+        **rule,
+        "config": {
+            name: value
+            for name, value in rule["config"].items()
+            if value or name != "minRunningSeconds"
+        },
+    }
 
 
 def _probe(probe: Object | None) -> Any:
     """Without the script, for its size."""
     if probe is None:
         return UNSET
-    shown: dict[str, Any] = {name: probe[name] for name in ("minProbeIntervalSeconds", "probeIntervalSeconds")}
+    shown: dict[str, Any] = {
+        name: probe[name] for name in ("minProbeIntervalSeconds", "probeIntervalSeconds")
+    }
     if "podExec" in probe:
         shown["podExec"] = {"timeoutSeconds": probe["podExec"].get("timeoutSeconds", 60)}
     if "jupyter" in probe:

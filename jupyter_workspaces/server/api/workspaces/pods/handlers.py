@@ -74,7 +74,15 @@ class LogHandler(_WorkspacePart):
     @signed_in
     async def get(self, namespace: str, name: str) -> None:
         self.named(namespace=namespace, name=name)
-        asked = self.parameters({"container": dns_label, "tailLines": _lines, "previous": boolean, "sinceTime": _time, "follow": boolean})
+        asked = self.parameters(
+            {
+                "container": dns_label,
+                "tailLines": _lines,
+                "previous": boolean,
+                "sinceTime": _time,
+                "follow": boolean,
+            }
+        )
         lines = (asked["tailLines"] or str(DEFAULT_LINES)).lstrip("+0")
         if len(lines) > len(str(MOST_LINES)) or int(lines) > MOST_LINES:
             raise problems.bad_request(f"tailLines is at most {MOST_LINES}.")
@@ -87,7 +95,11 @@ class LogHandler(_WorkspacePart):
         )
         async with (await self.pods(namespace, name)).log(namespace, name, query) as content:
             try:
-                await self.pour(content.iter_chunked(CHUNK_BYTES) if not query.follow else content.iter_any(), PLAIN, at_once=query.follow)
+                await self.pour(
+                    content.iter_chunked(CHUNK_BYTES) if not query.follow else content.iter_any(),
+                    PLAIN,
+                    at_once=query.follow,
+                )
             except StreamClosedError:
                 return
 

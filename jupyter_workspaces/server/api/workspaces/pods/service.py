@@ -60,7 +60,9 @@ class Pods:
     async def events(self, namespace: str, name: str) -> list[models.Event]:
         """Of the workspace and of everything that it owns, newest last. Raises `Problem` 404."""
         workspace = await self._workspaces.find(namespace, name)
-        shown = (readable(event, partial(views.event, event)) for event in await self._events(workspace))
+        shown = (
+            readable(event, partial(views.event, event)) for event in await self._events(workspace)
+        )
         return sorted((event for event in shown if event is not None), key=lambda event: event.time)
 
     async def progress(self, namespace: str, name: str) -> models.Progress:
@@ -68,7 +70,10 @@ class Pods:
         workspace = await self._workspaces.find(namespace, name)
         pod = self._cache.pod_of(workspace)
         with reading(workspace):
-            claims = [self._cache.claims.get(one, namespace) or {} for one in claims_of_workspace(workspace)]
+            claims = [
+                self._cache.claims.get(one, namespace) or {}
+                for one in claims_of_workspace(workspace)
+            ]
         told = await self._events_of(namespace, [pod["metadata"]["uid"]]) if pod is not None else []
         with reading(workspace):
             return progress(workspace, pod, claims, told, int(time.time() * 1000))
@@ -82,7 +87,9 @@ class Pods:
         if pod is None or not running:
             return models.Resources(error=NOT_RUNNING)
         try:
-            measured = await self._cache.cluster.raw("GET", f"{METRICS}/namespaces/{namespace}/pods/{pod['metadata']['name']}")
+            measured = await self._cache.cluster.raw(
+                "GET", f"{METRICS}/namespaces/{namespace}/pods/{pod['metadata']['name']}"
+            )
         except NotFound:
             if not await self._measures():
                 return models.Resources(error=NOT_MEASURED)
@@ -102,17 +109,25 @@ class Pods:
         return True
 
     @asynccontextmanager
-    async def log(self, namespace: str, name: str, query: LogQuery) -> AsyncIterator[aiohttp.StreamReader]:
+    async def log(
+        self, namespace: str, name: str, query: LogQuery
+    ) -> AsyncIterator[aiohttp.StreamReader]:
         """The log as it comes. Raises `Problem` 404, 400 when there is no such log."""
         workspace = await self._workspaces.find(namespace, name)
         with reading(workspace):
             recorded = (workspace.get("status") or {}).get("podTemplatePod") or {}
-            known = [str(one["name"]) for kind in ("containers", "initContainers") for one in recorded.get(kind) or ()]
+            known = [
+                str(one["name"])
+                for kind in ("containers", "initContainers")
+                for one in recorded.get(kind) or ()
+            ]
             pod = str(recorded.get("name") or "")
         if not pod:
             raise problems.bad_request(f"{name} has no pod now, so it has no log. Resume it first.")
         if query.container not in known:
-            raise problems.bad_request(f"{name} has no container {query.container}; it has {', '.join(known) or 'none yet'}.")
+            raise problems.bad_request(
+                f"{name} has no container {query.container}; it has {', '.join(known) or 'none yet'}."
+            )
         await self._started(workspace, pod, query)
         asked = {
             "container": query.container,
@@ -126,7 +141,9 @@ class Pods:
             asked["sinceTime"] = query.since
         path = PODS.path(namespace, pod, "log")
         try:
-            async with self._cache.cluster.stream(path, query=asked, read_seconds=None if query.follow else REQUEST_SECONDS) as content:
+            async with self._cache.cluster.stream(
+                path, query=asked, read_seconds=None if query.follow else REQUEST_SECONDS
+            ) as content:
                 yield content
         except ClusterError as error:
             if error.status in (400, 404):
@@ -140,16 +157,28 @@ class Pods:
         except NotFound:
             raise problems.bad_request(f"The pod {pod} is gone, and its log with it.") from None
         # Without a StatefulSet, only the status names the pod; only the controller writes it.
-        if self._cache.has_stateful_set(workspace) and not self._cache.owns_pod(workspace, found):  # another pod has the same name
+        if self._cache.has_stateful_set(workspace) and not self._cache.owns_pod(
+            workspace, found
+        ):  # another pod has the same name
             raise problems.bad_request(f"The pod {pod} is gone, and its log with it.")
         status = found.get("status") or {}
-        told = [*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ())]
+        told = [
+            *(status.get("containerStatuses") or ()),
+            *(status.get("initContainerStatuses") or ()),
+        ]
         container: Object = next((one for one in told if one["name"] == query.container), {})
         if query.previous:
             if "terminated" not in (container.get("lastState") or {}):
-                raise problems.bad_request(f"{query.container} has not run before, so there is no log from before.")
-        elif not ({"running", "terminated"} & (container.get("state") or {}).keys() or "terminated" in (container.get("lastState") or {})):
-            why = ((container.get("state") or {}).get("waiting") or {}).get("reason") or "it has not started"
+                raise problems.bad_request(
+                    f"{query.container} has not run before, so there is no log from before."
+                )
+        elif not (
+            {"running", "terminated"} & (container.get("state") or {}).keys()
+            or "terminated" in (container.get("lastState") or {})
+        ):
+            why = ((container.get("state") or {}).get("waiting") or {}).get(
+                "reason"
+            ) or "it has not started"
             raise problems.bad_request(f"No log yet: {query.container} has not started ({why}).")
 
     async def _events(self, workspace: Object) -> list[Object]:
@@ -162,5 +191,10 @@ class Pods:
 
     async def _events_of(self, namespace: str, uids: list[str]) -> list[Object]:
         cluster = self._cache.cluster
-        lists = await asyncio.gather(*(cluster.list(EVENTS, namespace, field_selector=f"involvedObject.uid={uid}") for uid in uids))
+        lists = await asyncio.gather(
+            *(
+                cluster.list(EVENTS, namespace, field_selector=f"involvedObject.uid={uid}")
+                for uid in uids
+            )
+        )
         return [event for found in lists for event in found.items]

@@ -33,7 +33,9 @@ class SecretsHandler(DataHandler):
         await self.permit("create", SECRETS, namespace, model.name)
         services = await self.services.ready()
         made = await services.secrets.create(services.writer(self.user), namespace, model)
-        self.answer(made, HTTPStatus.CREATED, location=f"{self.prefix}/secrets/{namespace}/{made.name}")
+        self.answer(
+            made, HTTPStatus.CREATED, location=f"{self.prefix}/secrets/{namespace}/{made.name}"
+        )
 
 
 class SecretHandler(DataHandler):
@@ -57,7 +59,9 @@ class SecretHandler(DataHandler):
     async def put(self, namespace: str, name: str) -> None:
         model = await self.data(models.SecretUpdate)
         services = await self.services.ready()
-        changed, revision = await services.secrets.update(services.writer(self.user), namespace, name, model, self.expected)
+        changed, revision = await services.secrets.update(
+            services.writer(self.user), namespace, name, model, self.expected
+        )
         self.tag(revision)
         self.answer(changed)
 

@@ -67,7 +67,9 @@ def _contents(contents: dict[str, Value]) -> Iterator[Cause]:
     for key, value in contents.items():
         if not _KEY.fullmatch(key) or len(key) > KEY_LENGTH or key == "." or key.startswith(".."):
             yield invalid(
-                "data.contents", key, f"a key has at most {KEY_LENGTH} letters, digits, '-', '_' or '.', and no two dots in front"
+                "data.contents",
+                key,
+                f"a key has at most {KEY_LENGTH} letters, digits, '-', '_' or '.', and no two dots in front",
             )
         if value.base64 is UNSET:
             continue
@@ -75,4 +77,8 @@ def _contents(contents: dict[str, Value]) -> Iterator[Cause]:
             base64.b64decode(value.base64.replace("\r", "").replace("\n", ""), validate=True)
         except (binascii.Error, ValueError):
             # The value itself is not told: it is a secret, even a broken one.
-            yield Cause("FieldValueInvalid", "Invalid value: this is not base64 (RFC 4648, with padding)", f"data.contents[{key}].base64")
+            yield Cause(
+                "FieldValueInvalid",
+                "Invalid value: this is not base64 (RFC 4648, with padding)",
+                f"data.contents[{key}].base64",
+            )

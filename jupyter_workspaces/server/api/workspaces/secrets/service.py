@@ -32,11 +32,23 @@ class Secrets:
     async def list(self, namespace: str) -> list[models.SecretListItem]:
         """By name, each with the workspaces that mount it."""
         found = await self._cache.cluster.list(SECRETS, namespace)
-        workspaces = sorted((one for one in self._cache.workspaces.items() if one["metadata"]["namespace"] == namespace), key=key_of)
-        mounts = [(workspace, readable(workspace, partial(views.secrets_of, workspace)) or ()) for workspace in workspaces]
+        workspaces = sorted(
+            (
+                one
+                for one in self._cache.workspaces.items()
+                if one["metadata"]["namespace"] == namespace
+            ),
+            key=key_of,
+        )
+        mounts = [
+            (workspace, readable(workspace, partial(views.secrets_of, workspace)) or ())
+            for workspace in workspaces
+        ]
         shown = []
         for secret in sorted(found.items, key=key_of):
-            by = [workspace for workspace, mounted in mounts if secret["metadata"]["name"] in mounted]
+            by = [
+                workspace for workspace, mounted in mounts if secret["metadata"]["name"] in mounted
+            ]
             item = readable(secret, partial(views.list_item, secret, by))
             shown.append(views.unreadable_item(secret) if item is None else item)
         return shown
@@ -46,7 +58,9 @@ class Secrets:
         held = await self._held(namespace, name)
         return views.update_model(held), views.revision(held)
 
-    async def create(self, user: str | None, namespace: str, model: models.SecretCreate) -> models.SecretCreate:
+    async def create(
+        self, user: str | None, namespace: str, model: models.SecretCreate
+    ) -> models.SecretCreate:
         """A key without a value is dropped. Raises `Problem` 409 when the name is taken, 422 for what the cluster has against it."""
         body: Object = {
             "apiVersion": SECRETS.api_version,
@@ -59,7 +73,11 @@ class Secrets:
             },
             "type": model.type,
             "immutable": model.immutable,
-            "data": {key: value.base64 for key, value in model.contents.items() if value.base64 is not UNSET},
+            "data": {
+                key: value.base64
+                for key, value in model.contents.items()
+                if value.base64 is not UNSET
+            },
         }
         if not model.type:
             del body["type"]
@@ -71,7 +89,12 @@ class Secrets:
             raise problems.from_cluster(error, "secret", model.name) from error
 
     async def update(
-        self, user: str | None, namespace: str, name: str, model: models.SecretUpdate, expected: str | None = None
+        self,
+        user: str | None,
+        namespace: str,
+        name: str,
+        model: models.SecretUpdate,
+        expected: str | None = None,
     ) -> tuple[models.SecretUpdate, str]:
         """Keys with a value are set, those without stay, all others go. The answer is with its new revision.
 
@@ -81,11 +104,22 @@ class Secrets:
         for attempt in range(WRITE_ATTEMPTS):
             held = await self._changeable(namespace, name, expected)
             before = held.get("data") or {}
-            data = {key: before.get(key, "") if value.base64 is UNSET else value.base64 for key, value in model.contents.items()}
-            data = {key: value for key, value in data.items() if key in before or model.contents[key].base64 is not UNSET}
+            data = {
+                key: before.get(key, "") if value.base64 is UNSET else value.base64
+                for key, value in model.contents.items()
+            }
+            data = {
+                key: value
+                for key, value in data.items()
+                if key in before or model.contents[key].base64 is not UNSET
+            }
             metadata = dict(held["metadata"])
             metadata["annotations"] = (metadata.get("annotations") or {}) | audit.updated(user)
-            wanted = held | {"metadata": metadata, "data": data, "type": model.type or held.get("type", "")}
+            wanted = held | {
+                "metadata": metadata,
+                "data": data,
+                "type": model.type or held.get("type", ""),
+            }
             if model.immutable or held.get("immutable"):
                 wanted["immutable"] = model.immutable
             try:
@@ -116,7 +150,9 @@ class Secrets:
     async def _changeable(self, namespace: str, name: str, expected: str | None) -> Object:
         held = await self._held(namespace, name)
         if (held["metadata"].get("labels") or {}).get(metadata_keys.CAN_UPDATE) != "true":
-            raise problems.forbidden(f"The secret {name} may not be changed here: it lacks the label {metadata_keys.CAN_UPDATE}=true.")
+            raise problems.forbidden(
+                f"The secret {name} may not be changed here: it lacks the label {metadata_keys.CAN_UPDATE}=true."
+            )
         if expected not in (None, views.revision(held)):
             raise problems.stale()
         return held

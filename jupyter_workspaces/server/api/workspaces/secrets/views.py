@@ -21,7 +21,10 @@ Object = Mapping[str, Any]
 def list_item(secret: Object, mounted_by: Iterable[Object]) -> models.SecretListItem:
     metadata = secret["metadata"]
     labels = metadata.get("labels") or {}
-    mounts = [models.Mount(WORKSPACES.group, WORKSPACES.kind, workspace["metadata"]["name"]) for workspace in mounted_by]
+    mounts = [
+        models.Mount(WORKSPACES.group, WORKSPACES.kind, workspace["metadata"]["name"])
+        for workspace in mounted_by
+    ]
     return models.SecretListItem(
         name=metadata["name"],
         can_update=labels.get(metadata_keys.CAN_UPDATE) == "true",
@@ -34,7 +37,9 @@ def list_item(secret: Object, mounted_by: Iterable[Object]) -> models.SecretList
 def unreadable_item(secret: Object) -> models.SecretListItem:
     """Return the list item of a secret with malformed metadata: not mountable, not changeable."""
     metadata = mapping(secret.get("metadata"))
-    return models.SecretListItem(text(metadata.get("name")), can_update=False, can_mount=False, audit=audit(metadata))
+    return models.SecretListItem(
+        text(metadata.get("name")), can_update=False, can_mount=False, audit=audit(metadata)
+    )
 
 
 def update_model(secret: Object) -> models.SecretUpdate:
@@ -44,7 +49,9 @@ def update_model(secret: Object) -> models.SecretUpdate:
 
 def created(secret: Object) -> models.SecretCreate:
     model = update_model(secret)
-    return models.SecretCreate(secret["metadata"]["name"], model.type, model.immutable, model.contents)
+    return models.SecretCreate(
+        secret["metadata"]["name"], model.type, model.immutable, model.contents
+    )
 
 
 def revision(secret: Object) -> str:
@@ -55,4 +62,7 @@ def revision(secret: Object) -> str:
 
 def secrets_of(workspace: Object) -> set[str]:
     """Names of the secrets that a workspace mounts."""
-    return {one["secretName"] for one in workspace["spec"]["podTemplate"]["volumes"].get("secrets") or ()}
+    return {
+        one["secretName"]
+        for one in workspace["spec"]["podTemplate"]["volumes"].get("secrets") or ()
+    }

@@ -29,32 +29,50 @@ class Volumes:
 
     def storage_classes(self) -> list[models.StorageClass]:
         """By name."""
-        shown = (readable(one, partial(views.storage_class, one)) for one in self._cache.storage_classes.items())
+        shown = (
+            readable(one, partial(views.storage_class, one))
+            for one in self._cache.storage_classes.items()
+        )
         return sorted((found for found in shown if found is not None), key=lambda found: found.name)
 
     def claims(self, namespace: str) -> list[models.Claim]:
         """By name, each with the pods and workspaces that use it."""
         cache = self._cache
-        claims = [claim for claim in cache.claims.items() if claim["metadata"]["namespace"] == namespace]
+        claims = [
+            claim for claim in cache.claims.items() if claim["metadata"]["namespace"] == namespace
+        ]
         pods = [pod for pod in cache.pods.items() if pod["metadata"]["namespace"] == namespace]
-        workspaces = [workspace for workspace in cache.workspaces.items() if workspace["metadata"]["namespace"] == namespace]
+        workspaces = [
+            workspace
+            for workspace in cache.workspaces.items()
+            if workspace["metadata"]["namespace"] == namespace
+        ]
         found = []
         for claim in sorted(claims, key=key_of):
             name = claim["metadata"]["name"]
             volume = cache.volumes.get(text(mapping(claim.get("spec")).get("volumeName")))
-            of_class = "" if volume is None else text(mapping(volume.get("spec")).get("storageClassName"))
+            of_class = (
+                "" if volume is None else text(mapping(volume.get("spec")).get("storageClassName"))
+            )
             volume_class = cache.storage_classes.get(of_class) if of_class else None
-            using = [pod for pod in sorted(pods, key=key_of) if name in (readable(pod, partial(views.claims_of, pod)) or ())]
+            using = [
+                pod
+                for pod in sorted(pods, key=key_of)
+                if name in (readable(pod, partial(views.claims_of, pod)) or ())
+            ]
             named = [
                 workspace
                 for workspace in sorted(workspaces, key=key_of)
-                if name in (readable(workspace, partial(views.claims_of_workspace, workspace)) or ())
+                if name
+                in (readable(workspace, partial(views.claims_of_workspace, workspace)) or ())
             ]
             shown = readable(claim, partial(views.claim, claim, volume, volume_class, using, named))
             found.append(views.unreadable_claim(claim, using, named) if shown is None else shown)
         return found
 
-    async def create(self, user: str | None, namespace: str, model: models.ClaimCreate) -> models.ClaimCreate:
+    async def create(
+        self, user: str | None, namespace: str, model: models.ClaimCreate
+    ) -> models.ClaimCreate:
         """Raises `Problem` 409 when the name is taken, 422 for a class that may not be used and for what the cluster has against it."""
         field, name = "storageClassName", model.storage_class_name
         chosen = self._cache.storage_classes.get(name)
@@ -62,8 +80,13 @@ class Volumes:
             try:
                 chosen = await self._cache.cluster.get(STORAGE_CLASSES, name)
             except NotFound:
-                known = ", ".join(found.name for found in self.storage_classes() if found.can_use) or "none"
-                raise problems.invalid([invalid(field, name, f"there is no such storage class; there is: {known}")]) from None
+                known = (
+                    ", ".join(found.name for found in self.storage_classes() if found.can_use)
+                    or "none"
+                )
+                raise problems.invalid(
+                    [invalid(field, name, f"there is no such storage class; there is: {known}")]
+                ) from None
         if not views.storage_class(chosen).can_use:
             text = f"the storage class {name} may not be used: it lacks the label {metadata_keys.CAN_USE}=true; who manages the cluster can set that"
             raise problems.invalid([forbidden(field, text)])
@@ -98,7 +121,9 @@ class Volumes:
         except NotFound:
             raise problems.not_found(f"There is no claim {name} in {namespace}.") from None
         if (held["metadata"].get("labels") or {}).get(metadata_keys.CAN_UPDATE) != "true":
-            raise problems.forbidden(f"The claim {name} may not be deleted here: it lacks the label {metadata_keys.CAN_UPDATE}=true.")
+            raise problems.forbidden(
+                f"The claim {name} may not be deleted here: it lacks the label {metadata_keys.CAN_UPDATE}=true."
+            )
         try:
             gone = await self._cache.cluster.delete(PERSISTENT_VOLUME_CLAIMS, name, namespace)
         except ClusterError as error:

@@ -32,7 +32,11 @@ def storage_class(obj: Object) -> models.StorageClass:
 
 
 def claim(
-    obj: Object, volume: Object | None, volume_class: Object | None, pods: Iterable[Object], workspaces: Iterable[Object]
+    obj: Object,
+    volume: Object | None,
+    volume_class: Object | None,
+    pods: Iterable[Object],
+    workspaces: Iterable[Object],
 ) -> models.Claim:
     metadata, spec = obj["metadata"], obj["spec"]
     storage = ((spec.get("resources") or {}).get("requests") or {}).get("storage", "")
@@ -41,16 +45,25 @@ def claim(
         can_mount=_labelled(obj, metadata_keys.CAN_MOUNT),
         can_update=_labelled(obj, metadata_keys.CAN_UPDATE),
         pods=[shown for pod in pods if (shown := readable(pod, partial(_pod, pod))) is not None],
-        workspaces=[shown for one in workspaces if (shown := readable(one, partial(_workspace, one))) is not None],
+        workspaces=[
+            shown
+            for one in workspaces
+            if (shown := readable(one, partial(_workspace, one))) is not None
+        ],
         audit=audit(metadata),
         pvc_spec=models.ClaimSpec(
-            {"storage": storage}, spec.get("accessModes") or [], spec.get("volumeMode", ""), spec.get("storageClassName") or ""
+            {"storage": storage},
+            spec.get("accessModes") or [],
+            spec.get("volumeMode", ""),
+            spec.get("storageClassName") or "",
         ),
         pv=UNSET if volume is None else _volume(volume, volume_class),
     )
 
 
-def unreadable_claim(obj: Object, pods: Iterable[Object], workspaces: Iterable[Object]) -> models.Claim:
+def unreadable_claim(
+    obj: Object, pods: Iterable[Object], workspaces: Iterable[Object]
+) -> models.Claim:
     """Return a malformed claim: not mountable, with the reason as `problem`."""
     metadata = mapping(obj.get("metadata"))
     return models.Claim(
@@ -58,7 +71,11 @@ def unreadable_claim(obj: Object, pods: Iterable[Object], workspaces: Iterable[O
         can_mount=False,
         can_update=False,
         pods=[shown for pod in pods if (shown := readable(pod, partial(_pod, pod))) is not None],
-        workspaces=[shown for one in workspaces if (shown := readable(one, partial(_workspace, one))) is not None],
+        workspaces=[
+            shown
+            for one in workspaces
+            if (shown := readable(one, partial(_workspace, one))) is not None
+        ],
         audit=audit(metadata),
         pvc_spec=models.ClaimSpec({"storage": ""}, [], "", ""),
         problem=sentence(obj),
@@ -73,24 +90,41 @@ def created(obj: Object) -> models.ClaimCreate:
         storage = canonical(storage)
     except QuantityError:
         pass  # as the cluster stored it
-    return models.ClaimCreate(obj["metadata"]["name"], spec["accessModes"], spec.get("storageClassName") or "", models.Requests(storage))
+    return models.ClaimCreate(
+        obj["metadata"]["name"],
+        spec["accessModes"],
+        spec.get("storageClassName") or "",
+        models.Requests(storage),
+    )
 
 
 def claims_of(pod: Object) -> set[str]:
     """Names of the claims that a pod mounts."""
     volumes = pod["spec"].get("volumes") or ()
-    return {volume["persistentVolumeClaim"]["claimName"] for volume in volumes if "persistentVolumeClaim" in volume}
+    return {
+        volume["persistentVolumeClaim"]["claimName"]
+        for volume in volumes
+        if "persistentVolumeClaim" in volume
+    }
 
 
 def claims_of_workspace(workspace: Object) -> set[str]:
     """Names of the claims that a workspace names, each once."""
     volumes = workspace["spec"]["podTemplate"]["volumes"]
-    return {*([volumes["home"]] if volumes.get("home") else []), *(data["pvcName"] for data in volumes.get("data") or ())}
+    return {
+        *([volumes["home"]] if volumes.get("home") else []),
+        *(data["pvcName"] for data in volumes.get("data") or ()),
+    }
 
 
 def _pod(pod: Object) -> dict[str, Any]:
-    shown: dict[str, Any] = {"name": pod["metadata"]["name"], "phase": (pod.get("status") or {}).get("phase", "")}
-    return shown | ({"node": {"name": pod["spec"]["nodeName"]}} if pod["spec"].get("nodeName") else {})
+    shown: dict[str, Any] = {
+        "name": pod["metadata"]["name"],
+        "phase": (pod.get("status") or {}).get("phase", ""),
+    }
+    return shown | (
+        {"node": {"name": pod["spec"]["nodeName"]}} if pod["spec"].get("nodeName") else {}
+    )
 
 
 def _workspace(workspace: Object) -> dict[str, Any]:
@@ -102,7 +136,9 @@ def _workspace(workspace: Object) -> dict[str, Any]:
         "stateMessage": status.get("stateMessage", ""),
     }
     if pod.get("name"):
-        shown["podTemplatePod"] = {"name": pod["name"]} | ({"node": {"name": pod["nodeName"]}} if pod.get("nodeName") else {})
+        shown["podTemplatePod"] = {"name": pod["name"]} | (
+            {"node": {"name": pod["nodeName"]}} if pod.get("nodeName") else {}
+        )
     return shown
 
 
@@ -116,7 +152,11 @@ def _volume(volume: Object, volume_class: Object | None) -> dict[str, Any]:
     }
     if volume_class is not None:
         found = storage_class(volume_class)
-        shown["storageClass"] = {"name": found.name, "displayName": found.display_name, "description": found.description}
+        shown["storageClass"] = {
+            "name": found.name,
+            "displayName": found.display_name,
+            "description": found.description,
+        }
     return shown
 
 

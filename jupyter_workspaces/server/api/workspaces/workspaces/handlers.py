@@ -76,7 +76,9 @@ class WorkspacesHandler(_ListHandler):
         await self.permit("create", WORKSPACES, namespace, model.name)
         services = await self.services.ready()
         made = await services.workspaces.create(services.writer(self.user), namespace, model)
-        self.answer(made, HTTPStatus.CREATED, location=f"{self.prefix}/workspaces/{namespace}/{made.name}")
+        self.answer(
+            made, HTTPStatus.CREATED, location=f"{self.prefix}/workspaces/{namespace}/{made.name}"
+        )
 
 
 class WorkspaceHandler(DataHandler):
@@ -98,19 +100,29 @@ class WorkspaceHandler(DataHandler):
     async def put(self, namespace: str, name: str) -> None:
         model = await self.data(models.WorkspaceUpdate)
         services = await self.services.ready()
-        self._send(await services.workspaces.update(services.writer(self.user), namespace, name, model, self.expected))
+        self._send(
+            await services.workspaces.update(
+                services.writer(self.user), namespace, name, model, self.expected
+            )
+        )
 
     @signed_in
     async def patch(self, namespace: str, name: str) -> None:
         patch = await patch_of(self)
         services = await self.services.ready()
-        self._send(await services.workspaces.patch(services.writer(self.user), namespace, name, patch, self.expected))
+        self._send(
+            await services.workspaces.patch(
+                services.writer(self.user), namespace, name, patch, self.expected
+            )
+        )
 
     @signed_in
     async def delete(self, namespace: str, name: str) -> None:
         self.named(namespace=namespace, name=name)
         await self.permit("delete", WORKSPACES, namespace, name)
-        await (await self.services.ready()).workspaces.delete(namespace, name, self.expected, at_once=self.to_the_letter)
+        await (await self.services.ready()).workspaces.delete(
+            namespace, name, self.expected, at_once=self.to_the_letter
+        )
         self.none()
 
     def _send(self, model: models.WorkspaceUpdate) -> None:
@@ -131,7 +143,9 @@ class PauseHandler(_ActionHandler):
     async def post(self, namespace: str, name: str) -> None:
         wanted = await self.data(models.Pause)
         await self.permit("update", WORKSPACES, namespace, name)
-        self.answer(await (await self.services.ready()).workspaces.pause(namespace, name, wanted.paused))
+        self.answer(
+            await (await self.services.ready()).workspaces.pause(namespace, name, wanted.paused)
+        )
 
 
 class RestartHandler(_ActionHandler):

@@ -52,7 +52,9 @@ class PodTemplate(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
 
     def causes(self, at: str) -> Iterator[Cause]:
         """What is wrong before the cluster is asked, in document order."""
-        yield from checks.pod_metadata(f"{at}.podMetadata", self.pod_metadata.labels, self.pod_metadata.annotations)
+        yield from checks.pod_metadata(
+            f"{at}.podMetadata", self.pod_metadata.labels, self.pod_metadata.annotations
+        )
         if self.volumes.home is not UNSET:
             yield from checks.name(f"{at}.volumes.home", self.volumes.home)
         for index, volume in enumerate(self.volumes.data):
@@ -63,7 +65,11 @@ class PodTemplate(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
             yield from checks.name(f"{where}.secretName", secret.secret_name)
             yield from checks.present(f"{where}.mountPath", secret.mount_path)
             if secret.default_mode is not UNSET and not 0 <= secret.default_mode <= 0o777:
-                yield invalid(f"{where}.defaultMode", secret.default_mode, "must be between 0 and 511 (0777 in octal)")
+                yield invalid(
+                    f"{where}.defaultMode",
+                    secret.default_mode,
+                    "must be between 0 and 511 (0777 in octal)",
+                )
         yield from checks.present(f"{at}.options.imageConfig", self.options.image_config)
         yield from checks.present(f"{at}.options.podConfig", self.options.pod_config)
 
@@ -93,7 +99,10 @@ class WorkspaceUpdate(msgspec.Struct, rename="camel", forbid_unknown_fields=True
     pod_template: PodTemplate = msgspec.field(default_factory=PodTemplate)
 
     def causes(self) -> list[Cause]:
-        return [*checks.present("data.revision", self.revision), *self.pod_template.causes("data.podTemplate")]
+        return [
+            *checks.present("data.revision", self.revision),
+            *self.pod_template.causes("data.podTemplate"),
+        ]
 
 
 class Pause(msgspec.Struct, forbid_unknown_fields=True):

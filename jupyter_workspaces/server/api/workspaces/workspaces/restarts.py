@@ -49,7 +49,10 @@ class Restarts:
 
     def start(self) -> None:
         """Check all cached workspaces, then listen to changes."""
-        self._silence = [self._cache.workspaces.listen(self._seen), self._cache.pods.listen(self._pod_seen)]
+        self._silence = [
+            self._cache.workspaces.listen(self._seen),
+            self._cache.pods.listen(self._pod_seen),
+        ]
         for workspace in self._cache.workspaces.items():
             self._seen("ADDED", workspace, None)
         self._tasks.start("restarts of workspaces", self._run)
@@ -81,7 +84,11 @@ class Restarts:
                 await self._look_at(key)
             times = [time for time in self._due.values() if time is not None]
             # No event arrives when the time limit of a stop is over.
-            pause = max(0.0, min([*times, loop.time() + LOOK_SECONDS]) - loop.time()) if self._due else None
+            pause = (
+                max(0.0, min([*times, loop.time() + LOOK_SECONDS]) - loop.time())
+                if self._due
+                else None
+            )
             try:
                 async with timeout(pause):
                     await self._changed.wait()
@@ -104,7 +111,10 @@ class Restarts:
             await self._finish(key, workspace)
 
     def _is_to_start(self, workspace: Object) -> bool:
-        if not restarts.is_paused(workspace) or restarts.seconds_left(workspace, datetime.now(timezone.utc)) <= 0:
+        if (
+            not restarts.is_paused(workspace)
+            or restarts.seconds_left(workspace, datetime.now(timezone.utc)) <= 0
+        ):
             return True
         state = (workspace.get("status") or {}).get("state")
         return state in ("Paused", "Error") and self._cache.pod_of(workspace) is None
@@ -112,7 +122,9 @@ class Restarts:
     async def _finish(self, key: Key, workspace: Object) -> None:
         pause = RETRY_SECONDS
         try:
-            changed = await self._cache.cluster.patch(WORKSPACES, key[1], restarts.finished(workspace), key[0])
+            changed = await self._cache.cluster.patch(
+                WORKSPACES, key[1], restarts.finished(workspace), key[0]
+            )
             self._cache.workspaces.apply(changed)
             log.info("Restarting workspace %s/%s", *key)
         except Conflict:
@@ -120,7 +132,9 @@ class Restarts:
         except NotFound:
             self._due.pop(key, None)
         except Forbidden:
-            log.debug("Not permitted to restart workspace %s/%s; leaving it to another server", *key)
+            log.debug(
+                "Not permitted to restart workspace %s/%s; leaving it to another server", *key
+            )
             pause = FORBIDDEN_SECONDS
         except ClusterError as error:
             log.warning("Cannot restart workspace %s/%s, retrying: %s", *key, error)

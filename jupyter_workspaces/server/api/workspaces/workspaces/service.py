@@ -76,7 +76,9 @@ class Workspaces:
         if known is not None and known[0] is workspace and known[1] is kind:
             return known[2]
         encoded = readable(workspace, partial(self._encode, workspace, kind))
-        if encoded is None and kind is not None:  # a kind that cannot be read is as one that is missing
+        if (
+            encoded is None and kind is not None
+        ):  # a kind that cannot be read is as one that is missing
             encoded = readable(workspace, partial(self._encode, workspace, None))
         if encoded is None:
             encoded = msgspec.json.encode(views.unreadable_item(workspace))
@@ -93,9 +95,17 @@ class Workspaces:
         if namespace is not None and name is not None and self._cache.workspaces.denied is None:
             one = self._cache.workspace(namespace, name)
             return [] if one is None else [self.encoded(one)]
-        found = [one for one in self._cache.workspaces.items() if namespace is None or one["metadata"]["namespace"] == namespace]
+        found = [
+            one
+            for one in self._cache.workspaces.items()
+            if namespace is None or one["metadata"]["namespace"] == namespace
+        ]
         if len(self._items) > len(self._cache.workspaces) + 1000:
-            self._items = {key: item for key, item in self._items.items() if self._cache.workspaces.get(key[1], key[0]) is not None}
+            self._items = {
+                key: item
+                for key, item in self._items.items()
+                if self._cache.workspaces.get(key[1], key[0]) is not None
+            }
         return [self.encoded(one) for one in sorted(found, key=key_of)]
 
     async def get(self, namespace: str, name: str) -> models.WorkspaceUpdate:
@@ -116,13 +126,19 @@ class Workspaces:
 
     # Writing
 
-    async def create(self, user: str | None, namespace: str, model: models.WorkspaceCreate) -> models.WorkspaceCreate:
+    async def create(
+        self, user: str | None, namespace: str, model: models.WorkspaceCreate
+    ) -> models.WorkspaceCreate:
         """Raises `Problem` 409 when the name is taken, 422 for what the cluster or the mounts have against it."""
         await self._check_mounts(namespace, model.kind, model.pod_template)
         body = {
             "apiVersion": WORKSPACES.api_version,
             "kind": WORKSPACES.kind,
-            "metadata": {"name": model.name, "namespace": namespace, "annotations": audit.created(user) | self._below()},
+            "metadata": {
+                "name": model.name,
+                "namespace": namespace,
+                "annotations": audit.created(user) | self._below(),
+            },
             "spec": views.spec_of(model, model.kind),
         }
         try:
@@ -130,7 +146,9 @@ class Workspaces:
         except NotFound as error:
             raise problems.not_found(f"There is no namespace {namespace}.") from error
         except AlreadyExists as error:
-            if (self._cache.workspace(namespace, model.name) or {"metadata": {}})["metadata"].get("deletionTimestamp"):
+            if (self._cache.workspace(namespace, model.name) or {"metadata": {}})["metadata"].get(
+                "deletionTimestamp"
+            ):
                 text = f"Workspace {model.name} is still being deleted: its programs have not ended. Wait for that, or stop them now."
                 raise Problem(HTTPStatus.CONFLICT, text, {}) from error
             raise problems.from_cluster(error, "workspace", model.name) from error
@@ -140,7 +158,12 @@ class Workspaces:
         return views.create_model(made)
 
     async def update(
-        self, user: str | None, namespace: str, name: str, model: models.WorkspaceUpdate, expected: str | None = None
+        self,
+        user: str | None,
+        namespace: str,
+        name: str,
+        model: models.WorkspaceUpdate,
+        expected: str | None = None,
     ) -> models.WorkspaceUpdate:
         """Replace what the owner chooses; `expected` is a second revision that must hold. Raises `Problem` 409 for a stale one, 404, 422."""
         held = await self._cluster_get(namespace, name)
@@ -155,7 +178,9 @@ class Workspaces:
 
         return views.update_model(await self._write(user, held, change))
 
-    async def patch(self, user: str | None, namespace: str, name: str, patch: Any, expected: str | None = None) -> models.WorkspaceUpdate:
+    async def patch(
+        self, user: str | None, namespace: str, name: str, patch: Any, expected: str | None = None
+    ) -> models.WorkspaceUpdate:
         """Change the update model: a mapping is a merge patch, a list a JSON patch. A `revision` in it, and `expected`, must hold.
 
         Raises `Problem` 400 for what is no patch, 404, 409, 422.
@@ -172,11 +197,15 @@ class Workspaces:
             return workspace | {"spec": views.spec_of(model, workspace["spec"]["kind"])}
 
         held = await self._cluster_get(namespace, name)
-        changed = converted(msgspec.to_builtins(change(held)["spec"]["podTemplate"]), models.PodTemplate)
+        changed = converted(
+            msgspec.to_builtins(change(held)["spec"]["podTemplate"]), models.PodTemplate
+        )
         await self._check_mounts(namespace, str(held["spec"].get("kind")), changed, held)
         return views.update_model(await self._write(user, held, change))
 
-    async def delete(self, namespace: str, name: str, expected: str | None = None, *, at_once: bool = False) -> None:
+    async def delete(
+        self, namespace: str, name: str, expected: str | None = None, *, at_once: bool = False
+    ) -> None:
         """Delete a workspace; its volumes stay. It is listed as Terminating until its programs have ended.
 
         With `at_once` it is gone from the API before that, as on the original server. Raises `Problem` 404, and 409
@@ -190,7 +219,9 @@ class Workspaces:
             version = held["metadata"]["resourceVersion"]
         try:
             propagation = None if at_once else "Foreground"
-            gone = await self._cache.cluster.delete(WORKSPACES, name, namespace, resource_version=version, propagation=propagation)
+            gone = await self._cache.cluster.delete(
+                WORKSPACES, name, namespace, resource_version=version, propagation=propagation
+            )
         except ClusterError as error:
             raise problems.from_cluster(error, "workspace", f"{name}") from error
         self._cache.workspaces.deleted(gone, name, namespace)
@@ -213,7 +244,9 @@ class Workspaces:
             if not (paused and restarts.id_of(held) is not None and restarts.is_paused(held)):
                 wanted = "is not running any more" if paused else "is not paused"
                 state = (held.get("status") or {}).get("state") or "Unknown"
-                raise problems.conflict(f"{name} {wanted} (its state is {state}). Reload it and try again.") from error
+                raise problems.conflict(
+                    f"{name} {wanted} (its state is {state}). Reload it and try again."
+                ) from error
             changed = await self._give_up_restart(namespace, name)
         except ClusterError as error:
             raise problems.from_cluster(error, "workspace", name) from error
@@ -229,7 +262,11 @@ class Workspaces:
         """
         held = await self._cluster_get(namespace, name)
         wanted = held["metadata"].get("deletionTimestamp") or (held.get("spec") or {}).get("paused")
-        pods = [pod for pod in self._cache.pods_of(held) if wanted or pod["metadata"].get("deletionTimestamp")]
+        pods = [
+            pod
+            for pod in self._cache.pods_of(held)
+            if wanted or pod["metadata"].get("deletionTimestamp")
+        ]
         if not wanted and not pods:
             raise problems.conflict(f"{name} is not stopping. Pause, restart or delete it first.")
         for pod in pods:
@@ -237,7 +274,9 @@ class Workspaces:
             until = milliseconds(metadata.get("deletionTimestamp")) / 1000
             seconds = 0 if until and time.time() > until + GIVEN_UP_SECONDS else STOP_NOW_SECONDS
             try:
-                await self._cache.cluster.delete(PODS, metadata["name"], namespace, grace_seconds=seconds, uid=metadata["uid"])
+                await self._cache.cluster.delete(
+                    PODS, metadata["name"], namespace, grace_seconds=seconds, uid=metadata["uid"]
+                )
             except (NotFound, Conflict):
                 log.debug("Pod %s/%s was gone already", namespace, metadata["name"])
             except ClusterError as error:
@@ -282,7 +321,10 @@ class Workspaces:
         annotations = {metadata_keys.BASE_URL: self._below().get(metadata_keys.BASE_URL)}
         try:
             changed = await self._cache.cluster.patch(
-                WORKSPACES, metadata["name"], {"metadata": {"annotations": annotations}}, metadata["namespace"]
+                WORKSPACES,
+                metadata["name"],
+                {"metadata": {"annotations": annotations}},
+                metadata["namespace"],
             )
         except ClusterError as error:
             raise problems.from_cluster(error, "workspace", metadata["name"]) from error
@@ -296,7 +338,9 @@ class Workspaces:
             if restarts.id_of(held) is None:
                 return held
             try:
-                return await self._cache.cluster.patch(WORKSPACES, name, restarts.given_up(held), namespace)
+                return await self._cache.cluster.patch(
+                    WORKSPACES, name, restarts.given_up(held), namespace
+                )
             except Conflict:
                 continue
         raise problems.conflict(f"Workspace {name} is being changed concurrently. Try again.")
@@ -318,7 +362,9 @@ class Workspaces:
             if restarts.is_paused(wanted) != restarts.is_paused(held):
                 metadata["annotations"].pop(metadata_keys.RESTART, None)
             try:
-                stored = await self._cache.cluster.replace(WORKSPACES, wanted | {"metadata": metadata})
+                stored = await self._cache.cluster.replace(
+                    WORKSPACES, wanted | {"metadata": metadata}
+                )
             except Conflict as error:
                 if attempt == WRITE_ATTEMPTS - 1:
                     raise problems.from_cluster(error) from error
@@ -330,7 +376,9 @@ class Workspaces:
             return stored
         raise AssertionError("unreachable")
 
-    async def _check_mounts(self, namespace: str, kind: str, template: models.PodTemplate, held: Object | None = None) -> None:
+    async def _check_mounts(
+        self, namespace: str, kind: str, template: models.PodTemplate, held: Object | None = None
+    ) -> None:
         """Check that claims and secrets exist, are labelled as mountable, and have distinct paths.
 
         Mounts of `held` are not checked again: a label that was removed later must not block an
@@ -338,23 +386,41 @@ class Workspaces:
         """
         known, known_secrets = (set[str](), set[str]()) if held is None else _mounted(held)
         causes: list[Cause] = []
-        claims = [("podTemplate.volumes.home", template.volumes.home)] if template.volumes.home else []
-        claims += [(f"podTemplate.volumes.data[{index}].pvcName", data.pvc_name) for index, data in enumerate(template.volumes.data)]
+        claims = (
+            [("podTemplate.volumes.home", template.volumes.home)] if template.volumes.home else []
+        )
+        claims += [
+            (f"podTemplate.volumes.data[{index}].pvcName", data.pvc_name)
+            for index, data in enumerate(template.volumes.data)
+        ]
         for field, claim in claims:
             if claim not in known:
-                causes += _mountable(field, str(claim), "claim", await self._find_mount(PERSISTENT_VOLUME_CLAIMS, namespace, str(claim)))
-        for index, secret in enumerate(template.volumes.secrets if template.volumes.secrets is not UNSET else ()):
+                causes += _mountable(
+                    field,
+                    str(claim),
+                    "claim",
+                    await self._find_mount(PERSISTENT_VOLUME_CLAIMS, namespace, str(claim)),
+                )
+        for index, secret in enumerate(
+            template.volumes.secrets if template.volumes.secrets is not UNSET else ()
+        ):
             field, name = f"podTemplate.volumes.secrets[{index}].secretName", secret.secret_name
             if name not in known_secrets:
-                causes += _mountable(field, name, "secret", await self._find_mount(SECRETS, namespace, name))
+                causes += _mountable(
+                    field, name, "secret", await self._find_mount(SECRETS, namespace, name)
+                )
         volumes = msgspec.to_builtins(template.volumes)
         before = None
         if held is not None:
             with reading(held):
                 before = msgspec.to_builtins(views.update_model(held).pod_template.volumes)
-        if volumes != before and not causes:  # errors of claims come first, as on the original server
+        if (
+            volumes != before and not causes
+        ):  # errors of claims come first, as on the original server
             known_kind = self._cache.kinds.get(kind) or {}
-            causes += mount_paths.clashes(volumes, (known_kind.get("spec") or {}).get("podTemplate"), "podTemplate")
+            causes += mount_paths.clashes(
+                volumes, (known_kind.get("spec") or {}).get("podTemplate"), "podTemplate"
+            )
         if causes:
             raise problems.invalid(causes)
 
@@ -372,7 +438,9 @@ def patched(present: Object, patch: Any) -> Object:
         merged: Object = merge(present, patch)
         return merged
     if not isinstance(patch, list):
-        raise problems.bad_request("A patch is an object (merge patch, RFC 7386) or a list of operations (JSON patch, RFC 6902).")
+        raise problems.bad_request(
+            "A patch is an object (merge patch, RFC 7386) or a list of operations (JSON patch, RFC 6902)."
+        )
     try:
         result = json_patch.apply(present, patch, bounds=PATCHED)
     except TooLarge as error:
