@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from jupyter_workspaces.kube.catalog import (
     CONFIG_MAPS,
     CUSTOM_RESOURCE_DEFINITIONS,
+    DEFAULT_STORAGE_CLASS,
     NAMESPACES,
     SERVICES,
     STORAGE_CLASSES,
@@ -37,7 +38,7 @@ STANDARD: Object = {
         "name": "standard",
         "labels": {metadata_keys.CAN_USE: "true"},
         "annotations": {
-            metadata_keys.DEFAULT_STORAGE_CLASS: "true",
+            DEFAULT_STORAGE_CLASS: "true",
             metadata_keys.DISPLAY_NAME: "This computer",
             metadata_keys.DESCRIPTION: "A folder on this computer, kept until its claim is deleted.",
         },

@@ -40,8 +40,6 @@ PAUSED_BECAUSE = "jupyter-workspaces/paused-because"
 RESTART = "jupyter-workspaces/restart"
 """On a Workspace that is paused only to be started again: when that was asked for, and an id (`resources/restarts.py`)."""
 
-DEFAULT_STORAGE_CLASS = "storageclass.kubernetes.io/is-default-class"
-
 LOCAL_BUILD = "jupyter-workspaces"
 """In the version that the local cluster tells of itself: `v1.36.0+jupyter-workspaces.0.1.0`."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_workspaces.kube.catalog import (
+    DEFAULT_STORAGE_CLASS,
     PERSISTENT_VOLUME_CLAIMS,
     PERSISTENT_VOLUMES,
     PODS,
@@ -21,7 +22,6 @@ from jupyter_workspaces.kube.quantities import parse
 from jupyter_workspaces.kube.reflector import Key, key_of
 from jupyter_workspaces.kube.work_queue import WorkQueue
 from jupyter_workspaces.local.initial_objects import PROVISIONER
-from jupyter_workspaces.resources.metadata_keys import DEFAULT_STORAGE_CLASS
 
 from .informers import (
     Informers,
