@@ -14,16 +14,12 @@ from pathlib import Path
 
 from jupyter_workspaces.common.listeners import descriptors, log_limit
 from jupyter_workspaces.common.terminal import SafeRecords, indented
-from jupyter_workspaces.localkube.directory import (
-    Directory,
-    LocalClusterError,
-    home,
-    refused,
-)
+from jupyter_workspaces.localkube.directory import Directory, LocalClusterError
 from jupyter_workspaces.localkube.lock import Held, Lock
 
 from .launch import ANOTHER_RUNS, FAILED
 from .parts import add_options, from_options
+from .settings import cluster_directory
 
 LOG_BYTES = 2 * 2**20
 LOG_FILES = 3
@@ -59,7 +55,7 @@ def main() -> int:
         parser.error(str(error))
     if chosen.port is not None and not 0 < chosen.port < 65536:
         parser.error("--port must be between 1 and 65535")
-    directory = Directory((chosen.directory or home()).expanduser().absolute())
+    directory = cluster_directory(chosen.directory)
     descriptors.raise_limit()
     try:
         directory.prepare()
@@ -108,7 +104,7 @@ def _log(directory: Directory, detached: bool) -> None:
                 directory.log, maxBytes=LOG_BYTES, backupCount=LOG_FILES - 1, encoding="utf-8"
             )
         except OSError as error:
-            raise refused(directory.log, error) from error
+            raise directory.refused(directory.log, error) from error
         if hasattr(signal, "SIGHUP"):
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
     else:

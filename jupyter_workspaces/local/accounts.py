@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from jupyter_workspaces.kube.endpoint import Endpoint
 from jupyter_workspaces.localkube.apiserver.access.tokens import Keys
 from jupyter_workspaces.localkube.apiserver.access.users import AUTHENTICATED, MASTERS, User
-from jupyter_workspaces.localkube.directory import Directory, refused, write
+from jupyter_workspaces.localkube.directory import Directory
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ def keys(directory: Directory) -> Keys:
             "The key of service accounts' tokens is of no use: a new one is made, and tokens made before are no longer good"
         )
     except OSError as error:
-        raise refused(directory.account_key, error) from error
+        raise directory.refused(directory.account_key, error) from error
     made = Keys.generate()
-    write(directory.account_key, made.pem())
+    directory.write(directory.account_key, made.pem())
     return made

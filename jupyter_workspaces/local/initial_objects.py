@@ -23,13 +23,14 @@ from jupyter_workspaces.kube.errors import AlreadyExists, ClusterError, NotFound
 from jupyter_workspaces.resources import bundled, metadata_keys
 from jupyter_workspaces.resources.catalog import BY_KIND
 
+from .settings import PROVISIONER
+
 log = logging.getLogger(__name__)
 
 Object = dict[str, Any]
 
 NAMESPACE_NAMES = ("default", "kube-system", "jupyter-workspaces")
 RECORD = ("jupyter-workspaces-installed", "kube-system")
-PROVISIONER = "jupyter-workspaces/local"
 
 STANDARD: Object = {
     "apiVersion": STORAGE_CLASSES.api_version,

@@ -12,17 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jupyter_workspaces.localkube.directory import (
-    Directory,
-    LocalClusterError,
-    home,
-    refused,
-)
+from jupyter_workspaces.common.paths import home
+from jupyter_workspaces.localkube.directory import Directory, LocalClusterError
 from jupyter_workspaces.localkube.lock import Lock
 from jupyter_workspaces.localkube.processes import alive, wait_ended
 
 from . import environment
 from .parts import Parts, of_record
+from .settings import POD_VARIABLE, WORKSPACE_VARIABLE, cluster_directory
 
 __all__ = [
     "Keeper",
@@ -79,7 +76,7 @@ def start(
 
     Without `parts` one that runs is taken as it is, and one that died comes back as it was.
     """
-    if workspace := os.environ.get("JUPYTER_WORKSPACE"):
+    if workspace := os.environ.get(WORKSPACE_VARIABLE):
         raise LocalClusterError(
             f"This is inside the workspace {workspace}, where no cluster is started: it would be one of its own, out of your sight. "
             "Manage workspaces from the Jupyter server that started this one, or set KUBECONFIG to name a cluster."
@@ -143,7 +140,7 @@ def stop(directory: str | Path | None = None, timeout: float = 15, pods: bool = 
     if pods and files.pods.is_dir():
         from jupyter_workspaces.localkube.node import stop_pods
 
-        stop_pods(files.path)
+        stop_pods(files.path, POD_VARIABLE)
     return process is not None
 
 
@@ -228,7 +225,7 @@ def reset(directory: str | Path | None = None) -> None:
                 if path.exists():
                     shutil.rmtree(path)
         except OSError as error:
-            raise refused(files.path, error) from error
+            raise files.refused(files.path, error) from error
 
 
 def answers(directory: str | Path | None = None) -> bool:
@@ -289,7 +286,7 @@ class Keeper:
 
 
 def _files(directory: str | Path | None) -> Directory:
-    return Directory(home() if directory is None else Path(directory).expanduser().absolute())
+    return cluster_directory(directory)
 
 
 def _as_asked(files: Directory, parts: Parts | None) -> Path:

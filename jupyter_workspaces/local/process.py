@@ -36,12 +36,7 @@ from jupyter_workspaces.localkube import (
 from jupyter_workspaces.localkube.apiserver.access.tokens import Keys
 from jupyter_workspaces.localkube.apiserver.http.server import LIMITS, ApiServer
 from jupyter_workspaces.localkube.apiserver.store.store import StorageError, Store
-from jupyter_workspaces.localkube.directory import (
-    Directory,
-    LocalClusterError,
-    refused,
-    write,
-)
+from jupyter_workspaces.localkube.directory import Directory, LocalClusterError
 from jupyter_workspaces.localkube.node import (
     PodAccess,
     PodLogs,
@@ -56,6 +51,7 @@ from . import accounts
 from .admission import Admission
 from .initial_objects import install, publish_api
 from .parts import Parts
+from .settings import PROVISIONER, node_settings
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +116,7 @@ async def run(
                 "version": __version__,
                 "parts": parts.record(),
             }
-            write(directory.process, json.dumps(record).encode())
+            directory.write(directory.process, json.dumps(record).encode())
             log.info("Ready at %s (pid %d)", url, os.getpid())
             ready(url)
             await _until(stopped, over)
@@ -180,7 +176,12 @@ def _components(
         (
             "built-in controllers",
             partial(
-                controllers.run, clusters[accounts.CONTROLLERS], directory.path, signing, tasks
+                controllers.run,
+                clusters[accounts.CONTROLLERS],
+                directory.path,
+                PROVISIONER,
+                signing,
+                tasks,
             ),
         )
     ]
@@ -195,7 +196,14 @@ def _components(
         found.append(
             (
                 "node",
-                partial(node.run, clusters[accounts.NODE], directory.path, server.measure, tasks),
+                partial(
+                    node.run,
+                    clusters[accounts.NODE],
+                    directory.path,
+                    node_settings(),
+                    server.measure,
+                    tasks,
+                ),
             )
         )
     elif parts.node == "simulated":
@@ -270,7 +278,7 @@ async def _server(
             ) from error
         try:
             if number != _kept_port(directory):
-                write(directory.port, str(number).encode())
+                directory.write(directory.port, str(number).encode())
             kubeconfig_file.save(directory, _url(server), token)
             yield server
         finally:
@@ -291,7 +299,7 @@ def _store(directory: Directory) -> Store:
     except StorageError as error:
         raise LocalClusterError(str(error)) from error
     except OSError as error:
-        raise refused(directory.database, error) from error
+        raise directory.refused(directory.database, error) from error
 
 
 def _kept_port(directory: Directory) -> int | None:

@@ -11,7 +11,7 @@ from cryptography import x509
 from jupyter_workspaces.common import tls
 from jupyter_workspaces.common.signing import Pair, make_authority, make_server
 
-from .directory import Directory, write
+from .directory import Directory
 
 log = logging.getLogger(__name__)
 
@@ -33,14 +33,14 @@ def ensure(directory: Directory) -> bool:
     """
     authority = _authority(directory)
     if authority is None:
-        authority = make_authority("jupyter-workspaces local cluster authority", AUTHORITY_DAYS)
-        write(directory.authority_key, authority.key_pem)
-        write(directory.authority, authority.certificate_pem, 0o644)
+        authority = make_authority(f"{directory.name} local cluster authority", AUTHORITY_DAYS)
+        directory.write(directory.authority_key, authority.key_pem)
+        directory.write(directory.authority, authority.certificate_pem, 0o644)
     elif _server_is_good(directory, authority):
         return False
-    server = make_server(authority, "jupyter-workspaces local cluster", NAMES, SERVER_DAYS)
-    write(directory.key, server.key_pem)
-    write(directory.certificate, server.certificate_pem, 0o644)
+    server = make_server(authority, f"{directory.name} local cluster", NAMES, SERVER_DAYS)
+    directory.write(directory.key, server.key_pem)
+    directory.write(directory.certificate, server.certificate_pem, 0o644)
     return True
 
 

@@ -12,9 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_workspaces.common.errors import PlainError
-from jupyter_workspaces.common.paths import home
-
-__all__ = ["Directory", "LocalClusterError", "home"]
 
 PRIVATE = 0o600
 
@@ -25,9 +22,17 @@ class LocalClusterError(PlainError):
 
 @dataclass(frozen=True)
 class Directory:
-    """The files of one embedded cluster, by name."""
+    """The files of one local cluster, by name.
+
+    Attributes:
+        path: Absolute path of the directory.
+        name: Name of the cluster in its kubeconfig and its certificates.
+        move_hint: Sentence that says how to use another directory. Ends messages about this one.
+    """
 
     path: Path
+    name: str = "localkube"
+    move_hint: str = "Use another directory."
 
     @property
     def kubeconfig(self) -> Path:
@@ -96,12 +101,12 @@ class Directory:
                 if found.st_uid != os.geteuid():
                     raise LocalClusterError(
                         f"The local cluster's directory {self.path} belongs to another user. "
-                        "Set JUPYTER_WORKSPACES_HOME to a directory of your own."
+                        f"{self.move_hint}"
                     )
                 if stat.S_IMODE(found.st_mode) != 0o700:
                     self.path.chmod(0o700)
         except OSError as error:
-            raise refused(self.path, error) from error
+            raise self.refused(self.path, error) from error
 
     def record(self) -> dict[str, Any] | None:
         """What `process` says, None when there is nothing to read."""
@@ -111,38 +116,41 @@ class Directory:
             return None
         return found if isinstance(found, dict) and isinstance(found.get("pid"), int) else None
 
+    def write(self, path: Path, data: bytes, mode: int = PRIVATE) -> None:
+        """Replace a file of the directory atomically, or leave the old one.
 
-def write(path: Path, data: bytes, mode: int = PRIVATE) -> None:
-    """Put a whole new file in place of the old one, or leave the old one. Raises `LocalClusterError` (full disk, read-only directory)."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        descriptor = os.open(
-            temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), mode
-        )
+        Raises:
+            LocalClusterError: The disk is full, or the directory cannot be written.
+        """
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise refused(path, error) from error
+            descriptor = os.open(
+                temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), mode
+            )
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.replace(temporary, path)
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
+        except OSError as error:
+            raise self.refused(path, error) from error
 
-
-def refused(path: Path, error: OSError) -> LocalClusterError:
-    """What to tell a person whose directory or disk does not let us write."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    def refused(self, path: Path, error: OSError) -> LocalClusterError:
+        """Return the error to report when the system does not let the cluster write `path`."""
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return LocalClusterError(
+                f"The disk that holds {path} is full, so the local cluster cannot write there. "
+                "No data was lost. Free some space, then try again."
+            )
+        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+            return LocalClusterError(
+                f"The local cluster has no permission to write {path} ({error.strerror}). "
+                f"Change its permissions, or use another directory: {self.move_hint}"
+            )
         return LocalClusterError(
-            f"The disk that holds {path} is full: the local cluster cannot write there. Nothing was lost. Free some space, then try again."
+            f"The local cluster cannot use {path}: {error.strerror or error}. {self.move_hint}"
         )
-    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-        return LocalClusterError(
-            f"The local cluster may not write {path} ({error.strerror}). Give yourself the right to write there, "
-            "or set JUPYTER_WORKSPACES_HOME to another directory."
-        )
-    return LocalClusterError(
-        f"The local cluster cannot use {path}: {error.strerror or error}. Set JUPYTER_WORKSPACES_HOME to another directory."
-    )

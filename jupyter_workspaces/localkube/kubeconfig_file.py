@@ -7,9 +7,8 @@ import secrets
 
 import yaml
 
-from .directory import Directory, write
+from .directory import Directory
 
-NAME = "jupyter-workspaces"
 USER = "local-admin"
 TOKEN_BYTES = 32
 
@@ -22,24 +21,25 @@ def token(directory: Directory) -> str:
         known = ""
     if len(known) < TOKEN_BYTES:
         known = secrets.token_urlsafe(TOKEN_BYTES)
-        write(directory.token, known.encode())
+        directory.write(directory.token, known.encode())
     return known
 
 
 def save(directory: Directory, url: str, bearer: str) -> None:
     """Write the kubeconfig unless it says the same already. Raises `LocalClusterError`."""
+    name = directory.name
     authority = base64.b64encode(directory.authority.read_bytes()).decode()
     document = {
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [
-            {"name": NAME, "cluster": {"server": url, "certificate-authority-data": authority}}
+            {"name": name, "cluster": {"server": url, "certificate-authority-data": authority}}
         ],
         "users": [{"name": USER, "user": {"token": bearer}}],
         "contexts": [
-            {"name": NAME, "context": {"cluster": NAME, "user": USER, "namespace": "default"}}
+            {"name": name, "context": {"cluster": name, "user": USER, "namespace": "default"}}
         ],
-        "current-context": NAME,
+        "current-context": name,
     }
     text = yaml.safe_dump(document, sort_keys=False).encode()
     try:
@@ -50,4 +50,4 @@ def save(directory: Directory, url: str, bearer: str) -> None:
     except OSError:
         same = False
     if not same:
-        write(directory.kubeconfig, text)
+        directory.write(directory.kubeconfig, text)

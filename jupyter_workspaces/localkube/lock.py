@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from types import TracebackType
 
-from .directory import PRIVATE, LocalClusterError, refused
+from .directory import PRIVATE, Directory, LocalClusterError
 from .processes import alive, identity
 
 if sys.platform == "win32":
@@ -41,7 +41,7 @@ class Lock:
                 self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), PRIVATE
             )
         except OSError as error:
-            raise refused(self._path, error) from error
+            raise Directory(self._path.parent).refused(self._path, error) from error
         try:
             try:
                 _take(descriptor)
@@ -56,7 +56,7 @@ class Lock:
                 os.lseek(descriptor, 0, os.SEEK_SET)
                 os.write(descriptor, json.dumps(identity(os.getpid())).encode())
             except OSError as error:
-                raise refused(self._path, error) from error
+                raise Directory(self._path.parent).refused(self._path, error) from error
         except BaseException:
             os.close(descriptor)
             raise

@@ -14,9 +14,6 @@ from jupyter_workspaces.localkube.node.records import PodFiles, all_pods
 from . import cgroups
 from .programs import find, is_over
 
-MARK = "JUPYTER_WORKSPACE_POD"
-"""Environment variable with the pod's uid: finds a pod's processes that lost their shim."""
-
 KILL_SECONDS = 5.0
 STOP_SECONDS = 5.0
 
@@ -67,7 +64,7 @@ def kill(shim: psutil.Process, seconds: float = KILL_SECONDS) -> bool:
     return is_over(shim)
 
 
-def kill_lost(files: PodFiles) -> None:
+def kill_lost(files: PodFiles, variable: str) -> None:
     """End what a pod's shims have lost: by its control groups where it has some, and by its mark in the environment. Blocks."""
     record = files.load()
     if record is None:
@@ -76,11 +73,11 @@ def kill_lost(files: PodFiles) -> None:
         if kept.cgroup:
             cgroups.end(Path(kept.cgroup))
     deadline = time.monotonic() + KILL_SECONDS
-    while kill_marked(record.uid) and time.monotonic() < deadline:
+    while kill_marked(record.uid, variable) and time.monotonic() < deadline:
         time.sleep(0.02)
 
 
-def kill_marked(uid: str) -> int:
+def kill_marked(uid: str, variable: str) -> int:
     """Kill processes of a pod whose shim is gone, known by their environment. How many there were."""
     count = 0
     for process in psutil.process_iter(["uids"] if os.name == "posix" else []):
@@ -91,7 +88,7 @@ def kill_marked(uid: str) -> int:
                 and process.info["uids"].real != os.getuid()
             ):
                 continue
-            if process.environ().get(MARK) == uid and process.pid != os.getpid():
+            if process.environ().get(variable) == uid and process.pid != os.getpid():
                 process.kill()
                 count += 1
         except (psutil.Error, OSError):
@@ -99,7 +96,7 @@ def kill_marked(uid: str) -> int:
     return count
 
 
-def stop_pods(directory: Path) -> None:
+def stop_pods(directory: Path, variable: str) -> None:
     """End all processes of the pods recorded in a cluster's directory, found by pid and time of birth, control group and mark.
 
     Blocks until they are gone: they get some seconds to save their files, then they are killed.
@@ -116,7 +113,7 @@ def stop_pods(directory: Path) -> None:
     for shim in found:
         kill(shim)
     for files in all_pods(directory):
-        kill_lost(files)
+        kill_lost(files, variable)
 
 
 def shims(files: PodFiles) -> list[psutil.Process]:
