@@ -15,7 +15,7 @@ from pathlib import Path
 from jupyter_workspaces.common.listeners import descriptors, log_limit
 from jupyter_workspaces.common.terminal import SafeRecords, indented
 from jupyter_workspaces.localkube.directory import Directory, LocalClusterError
-from jupyter_workspaces.localkube.lock import Held, Lock
+from jupyter_workspaces.localkube.lock import DirectoryInUse, exclusive
 
 from .launch import ANOTHER_RUNS, FAILED
 from .parts import add_options, from_options
@@ -60,8 +60,8 @@ def main() -> int:
     try:
         directory.prepare()
         _log(directory, chosen.detached)
-        with Lock(
-            directory.lock
+        with exclusive(
+            directory
         ):  # before the heavy imports: one that comes second is gone at once
             from .process import AuthorityRenewed, run
 
@@ -82,10 +82,10 @@ def main() -> int:
                     )
     except LocalClusterError as error:
         logging.getLogger(__name__).log(
-            logging.INFO if isinstance(error, Held) else logging.ERROR, "%s", error
+            logging.INFO if isinstance(error, DirectoryInUse) else logging.ERROR, "%s", error
         )
         print(indented(str(error)), file=sys.stderr)
-        return ANOTHER_RUNS if isinstance(error, Held) else FAILED
+        return ANOTHER_RUNS if isinstance(error, DirectoryInUse) else FAILED
     except KeyboardInterrupt:
         return 130
     except (

@@ -14,7 +14,7 @@ from typing import Any
 
 from jupyter_workspaces.common.paths import home
 from jupyter_workspaces.localkube.directory import Directory, LocalClusterError
-from jupyter_workspaces.localkube.lock import Lock
+from jupyter_workspaces.localkube.lock import exclusive
 from jupyter_workspaces.localkube.processes import alive, wait_ended
 
 from . import environment
@@ -194,7 +194,7 @@ def reset(directory: str | Path | None = None) -> None:
     stop(files.path, pods=True)
     if not files.path.is_dir():
         return
-    with Lock(files.lock):
+    with exclusive(files):
         for mounted in psutil.disk_partitions(all=True):
             if files.path in Path(mounted.mountpoint).parents:
                 raise LocalClusterError(

@@ -47,7 +47,7 @@ def cluster_directory(path: str | Path | None = None) -> Directory:
     return Directory(
         home() if path is None else Path(path).expanduser().absolute(),
         CLUSTER_NAME,
-        "Set JUPYTER_WORKSPACES_HOME to another directory.",
+        "set JUPYTER_WORKSPACES_HOME to another directory",
     )
 
 

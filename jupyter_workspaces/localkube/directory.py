@@ -27,12 +27,12 @@ class Directory:
     Attributes:
         path: Absolute path of the directory.
         name: Name of the cluster in its kubeconfig and its certificates.
-        move_hint: Sentence that says how to use another directory. Ends messages about this one.
+        move_hint: How to use another directory, in the imperative. Ends messages about this one.
     """
 
     path: Path
     name: str = "localkube"
-    move_hint: str = "Use another directory."
+    move_hint: str = "use another directory"
 
     @property
     def kubeconfig(self) -> Path:
@@ -101,7 +101,7 @@ class Directory:
                 if found.st_uid != os.geteuid():
                     raise LocalClusterError(
                         f"The local cluster's directory {self.path} belongs to another user. "
-                        f"{self.move_hint}"
+                        f"Change its owner, or {self.move_hint}."
                     )
                 if stat.S_IMODE(found.st_mode) != 0o700:
                     self.path.chmod(0o700)
@@ -148,9 +148,10 @@ class Directory:
             )
         if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
             return LocalClusterError(
-                f"The local cluster has no permission to write {path} ({error.strerror}). "
-                f"Change its permissions, or use another directory: {self.move_hint}"
+                f"The local cluster cannot write {path}: {error.strerror}. "
+                f"Make it writable, or {self.move_hint}."
             )
         return LocalClusterError(
-            f"The local cluster cannot use {path}: {error.strerror or error}. {self.move_hint}"
+            f"The local cluster cannot use {path}: {error.strerror or error}. "
+            f"Check the disk, or {self.move_hint}."
         )

@@ -277,7 +277,7 @@ def test_a_read_only_directory_is_told(tmp_path: Path) -> None:
     with mounted(tmp_path / "read-only", "size=1m,mode=700") as place:
         subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
 
-        with pytest.raises(LocalClusterError, match="may not write"):
+        with pytest.raises(LocalClusterError, match="cannot write"):
             launch.start(place)
 
 
