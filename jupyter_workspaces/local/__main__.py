@@ -1,4 +1,7 @@
-"""`python -m jupyter_workspaces.local`: run the embedded cluster, in the foreground or for `launch.start`."""
+"""`python -m jupyter_workspaces.local`: run the local cluster until it is stopped.
+
+`launch.start` runs it in the background with `--detached`; without that it runs in the foreground.
+"""
 
 from __future__ import annotations
 
@@ -26,26 +29,27 @@ LOG_FILES = 3
 
 
 def main() -> int:
+    """Run the command line and return its exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m jupyter_workspaces.local",
-        description="Run the embedded cluster until Ctrl+C.",
+        description="Run the local cluster until Ctrl+C.",
     )
     parser.add_argument(
         "--directory",
         type=Path,
         default=None,
-        help="where its data lies (default: JUPYTER_WORKSPACES_HOME or Jupyter's)",
+        help="data directory (default: $JUPYTER_WORKSPACES_HOME, or one in Jupyter's)",
     )
     parser.add_argument(
         "--port",
         type=int,
         default=None,
-        help="listen here from now on (default: as last time, else a free one)",
+        help="port of the API server, kept for later starts (default: the last one, or a free one)",
     )
     parser.add_argument(
         "--detached",
         action="store_true",
-        help="log to the directory's file `log`, say nothing once ready",
+        help="log to the file `log` in the directory and close the standard streams once ready",
     )
     add_options(parser)
     chosen = parser.parse_args()
@@ -71,14 +75,16 @@ def main() -> int:
                         run(
                             directory,
                             chosen.port,
-                            _hush if chosen.detached else lambda url: _tell(directory, url),
+                            _close_streams
+                            if chosen.detached
+                            else lambda url: _print_ready(directory, url),
                             parts,
                         )
                     )
                     break
                 except AuthorityRenewed:
                     logging.getLogger(__name__).warning(
-                        "The cluster's certificate authority is a new one; the cluster starts again"
+                        "The local cluster has a new certificate authority. Restarting it."
                     )
     except LocalClusterError as error:
         logging.getLogger(__name__).log(
@@ -91,7 +97,9 @@ def main() -> int:
     except (
         Exception
     ):  # the process's outermost edge: its standard error may be closed by now, its log is not
-        logging.getLogger(__name__).exception("The local cluster ended by a fault of its own")
+        logging.getLogger(__name__).exception(
+            "The local cluster ended because of an internal error"
+        )
         raise
     return 0
 
@@ -118,7 +126,8 @@ def _log(directory: Directory, detached: bool) -> None:
     log_limit.limit([handler])
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
     logging.captureWarnings(True)
-    # A descriptor of its own: the handler closes its file when it turns it over, and the number may then be another file's.
+    # A descriptor of its own: the handler closes its file when it rotates, and the number may then
+    # belong to another file.
     faulthandler.enable(
         os.dup(
             handler.stream.fileno()
@@ -128,15 +137,16 @@ def _log(directory: Directory, detached: bool) -> None:
     )
 
 
-def _tell(directory: Directory, url: str) -> None:
+def _print_ready(directory: Directory, url: str) -> None:
     print(
-        f"The local cluster answers at {url}.\nexport KUBECONFIG={directory.kubeconfig}\nCtrl+C stops it; workspaces keep running.",
+        f"The local cluster is ready at {url}.\nexport KUBECONFIG={directory.kubeconfig}\n"
+        "Press Ctrl+C to stop it; workspaces keep running.",
         flush=True,
     )
 
 
-def _hush(url: str) -> None:
-    """The starter waits no longer and its pipe goes; what is still to be said is in the log."""
+def _close_streams(url: str) -> None:
+    """Close the standard streams: the starter no longer reads them, and the log has the rest."""
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, 1)
     os.dup2(nothing, 2)

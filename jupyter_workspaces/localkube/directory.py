@@ -1,4 +1,7 @@
-"""The embedded cluster's directory: where it is, what lies in it, and how its files are written so that nobody else can read them."""
+"""The directory of a local cluster: the names of its files, and how they are written.
+
+The directory is closed to other users. Files are replaced atomically.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,10 @@ PRIVATE = 0o600
 
 
 class LocalClusterError(PlainError):
-    """The local cluster cannot do what was asked. The text tells a person what happened and what to do next."""
+    """The local cluster cannot do what was requested.
+
+    The message is for users: it says what happened and what to do.
+    """
 
 
 @dataclass(frozen=True)
@@ -36,64 +42,83 @@ class Directory:
 
     @property
     def kubeconfig(self) -> Path:
+        """Kubeconfig of the cluster's administrator."""
         return self.path / "kubeconfig"
 
     @property
     def database(self) -> Path:
+        """The SQLite database with all objects."""
         return self.path / "cluster.db"
 
     @property
     def authority(self) -> Path:
+        """Certificate of the cluster's authority (PEM)."""
         return self.path / "ca.crt"
 
     @property
     def authority_key(self) -> Path:
+        """Private key of the authority (PEM)."""
         return self.path / "ca.key"
 
     @property
     def certificate(self) -> Path:
+        """Certificate of the API server (PEM)."""
         return self.path / "server.crt"
 
     @property
     def key(self) -> Path:
+        """Private key of the API server (PEM)."""
         return self.path / "server.key"
 
     @property
     def token(self) -> Path:
+        """Bearer token of the administrator."""
         return self.path / "token"
 
     @property
     def account_key(self) -> Path:
-        """Signs service accounts' tokens."""
+        """Private key that signs service account tokens (PEM)."""
         return self.path / "sa.key"
 
     @property
     def port(self) -> Path:
+        """Port of the API server, used again at the next start."""
         return self.path / "port"
 
     @property
     def lock(self) -> Path:
+        """Lock file of the process that uses the directory."""
         return self.path / "lock"
 
     @property
     def process(self) -> Path:
-        """`{"pid", "createTime", "url", "version"}` while the process is ready. A clean stop removes it: left over, it tells of a crash."""
+        """Record of the running process (JSON): `pid`, `createTime`, `url`, `version`, `parts`.
+
+        A clean stop removes it; a record without its process means that the process crashed.
+        """
         return self.path / "process.json"
 
     @property
     def log(self) -> Path:
+        """Log of the cluster's process."""
         return self.path / "log"
 
     @property
     def pods(self) -> Path:
+        """Directory with a folder for each pod."""
         return self.path / "pods"
 
     @property
     def volumes(self) -> Path:
+        """Directory with a folder for each volume."""
         return self.path / "volumes"
 
     def prepare(self) -> None:
-        """Make the directory, closed to other users. Raises `LocalClusterError` when it cannot be made, written or closed."""
+        """Create the directory and close it to other users.
+
+        Raises:
+            LocalClusterError: It cannot be created, written or closed.
+        """
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             if os.name == "posix":
@@ -109,7 +134,7 @@ class Directory:
             raise self.refused(self.path, error) from error
 
     def record(self) -> dict[str, Any] | None:
-        """What `process` says, None when there is nothing to read."""
+        """Return the record in `process`; None if there is none that can be read."""
         try:
             found = json.loads(self.process.read_text(encoding="utf-8"))
         except (OSError, ValueError):

@@ -1,4 +1,7 @@
-"""The file with which the cluster's owner signs in: server, authority and token, for our own parts and for `kubectl` alike."""
+"""The administrator's kubeconfig of a local cluster, for `kubectl` and for our own parts.
+
+It holds the API server's URL, the authority's certificate and the administrator's token.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,11 @@ TOKEN_BYTES = 32
 
 
 def token(directory: Directory) -> str:
-    """The administrator's token, made at the first start and kept. Raises `LocalClusterError`."""
+    """Return the administrator's token, which is created at the first start.
+
+    Raises:
+        LocalClusterError: The token cannot be stored.
+    """
     try:
         known = directory.token.read_text(encoding="ascii").strip()
     except (OSError, ValueError):
@@ -26,7 +33,11 @@ def token(directory: Directory) -> str:
 
 
 def save(directory: Directory, url: str, bearer: str) -> None:
-    """Write the kubeconfig unless it says the same already. Raises `LocalClusterError`."""
+    """Write the kubeconfig unless it has this content already.
+
+    Raises:
+        LocalClusterError: It cannot be written.
+    """
     name = directory.name
     authority = base64.b64encode(directory.authority.read_bytes()).decode()
     document = {

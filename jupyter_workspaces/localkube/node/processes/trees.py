@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Iterable
@@ -18,20 +19,15 @@ KILL_SECONDS = 5.0
 STOP_SECONDS = 5.0
 
 
-def parents() -> dict[int, int]:
-    """Pid → parent's pid of every process."""
-    found = {}
+def descendants(roots: Iterable[int]) -> dict[int, list[int]]:
+    """Return for each root the pids of all processes below it.
+
+    Reads the process table once for all roots; psutil's `children` reads it once for each.
+    """
+    children: dict[int, list[int]] = {}
     for process in psutil.process_iter(["ppid"]):
         if (parent := process.info["ppid"]) is not None:
-            found[process.pid] = parent
-    return found
-
-
-def descendants(roots: Iterable[int], table: dict[int, int] | None = None) -> dict[int, list[int]]:
-    """Root → pids of all processes below it, the root left out."""
-    children: dict[int, list[int]] = {}
-    for pid, parent in (parents() if table is None else table).items():
-        children.setdefault(parent, []).append(pid)
+            children.setdefault(parent, []).append(process.pid)
     trees = {}
     for root in roots:
         tree, waiting = [], list(children.get(root, ()))
@@ -49,13 +45,16 @@ def kill(shim: psutil.Process, seconds: float = KILL_SECONDS) -> bool:
     while time.monotonic() < deadline:
         if is_over(shim):
             return True
-        for pid in descendants([shim.pid])[shim.pid]:
-            _signal_kill(pid)
         try:
+            for process in shim.children(recursive=True):
+                with contextlib.suppress(psutil.Error):
+                    process.kill()
             shim.wait(0.05)
         except psutil.TimeoutExpired:
             continue
-        return True
+        except psutil.Error:
+            pass
+        return is_over(shim)
     try:
         shim.kill()
         shim.wait(1.0)
@@ -123,10 +122,3 @@ def shims(files: PodFiles) -> list[psutil.Process]:
         return []
     found = (find(kept.pid, kept.birth) for kept in record.containers.values())
     return [process for process in found if process is not None]
-
-
-def _signal_kill(pid: int) -> None:
-    try:
-        psutil.Process(pid).kill()
-    except psutil.Error:
-        return
