@@ -110,7 +110,7 @@ async def run(
             await install(clusters[accounts.CONTROLLERS])
             await publish_api(clusters[accounts.CONTROLLERS])
             for name in {PROCESSES, SIMULATED} - {_NODES.get(parts.node)}:
-                await node.absent(clusters[accounts.NODE], name)
+                await node.mark_unavailable(clusters[accounts.NODE], name)
         except ClusterError as error:
             raise LocalClusterError(
                 f"Cannot set up the local cluster in {directory.path}: {error}"

@@ -169,7 +169,7 @@ async def test_a_claim_that_does_not_exist_is_waited_for(tmp_path: Path) -> None
         container, volumes = claims(data="/data-of-test")
         await nodes.program("pod", "echo done; sleep 60", container=container, volumes=volumes)
         waiting = await nodes.state("pod", "waiting", "VolumeNotPossible")
-        assert "claim data does not exist" in waiting["message"]
+        assert "claim 'data' does not exist" in waiting["message"]
 
         await nodes.claim("data")
 

@@ -15,7 +15,7 @@ from . import checks, probes
 
 Object = Mapping[str, Any]
 
-AFTER_START_SECONDS = 600.0
+POST_START_SECONDS = 600.0
 """A cluster sets no limit to `postStart`; whatever takes longer hangs."""
 
 
@@ -36,7 +36,7 @@ async def run(
     return None if check is None else await checks.attempt(session, check)
 
 
-async def before_end(
+async def run_pre_stop(
     session: aiohttp.ClientSession,
     access: PodAccess,
     pod: Object,

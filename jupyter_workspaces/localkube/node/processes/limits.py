@@ -87,7 +87,7 @@ class NodeMetrics:
         for kept in (self._watched, self.usage, self._times):
             kept.pop(key, None)
 
-    def settle(self, key: tuple[str, str], nice: int) -> None:
+    def lower_priority(self, key: tuple[str, str], nice: int) -> None:
         """From now on the container has only its share of the CPU: it was let start at full speed."""
         if (held := self._watched.get(key)) is not None:
             held.nice = nice
