@@ -82,7 +82,9 @@ async def run(
     ready: Callable[[str], None] = lambda url: None,
     parts: Parts | None = None,
 ) -> None:
-    """Run the cluster of a directory until SIGTERM or SIGINT. The caller holds the directory's lock.
+    """Run the cluster of a directory until SIGTERM or SIGINT.
+
+    The caller holds the directory's lock.
 
     Args:
         directory: The cluster's directory.

@@ -22,7 +22,7 @@ from jupyter_workspaces.localkube.settings import NodeSettings
 from . import environment, images, known_programs, limitations
 from .limitations import Limitation
 from .processes import cgroups, limits, mounts
-from .processes.mounts import Hides, Mount, Plan
+from .processes.mounts import HidesProgram, Mount, Plan
 from .records import ENDED, PodFiles, PodRecord
 from .runtimes import Runtime, ServingAddress
 from .volumes import Volumes
@@ -286,7 +286,7 @@ class Prepared:
         try:
             plan = mounts.plan(self.volumes, needed)
             return home.path if home is not None else str(files.below("home")), plan
-        except Hides as hides:
+        except HidesProgram as hides:
             if home is None or hides.mount is not home:
                 raise Waiting(VOLUME, f"{hides} Use another mount path.", 60.0) from hides
             # The home would hide the program: it is used at the directory of its volume instead.
