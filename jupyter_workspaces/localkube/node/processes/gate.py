@@ -97,7 +97,7 @@ async def serve(address: str, port: int, socket: str) -> None:
 
 
 def is_of_this_user(peer: tuple[str, int], local: tuple[str, int]) -> bool:
-    """Return whether the other end of an IPv4 connection is a socket of our user.
+    """Return whether the peer of an IPv4 connection is a socket of our user.
 
     Only open sockets count: the kernel reports user 0 for those that are being closed.
     """
@@ -111,7 +111,7 @@ def is_of_this_user(peer: tuple[str, int], local: tuple[str, int]) -> bool:
 
 
 def _in_proc_format(host: str, port: int) -> str:
-    """Return address and port as in /proc/net/tcp: hexadecimal, the address in native byte order."""
+    """Return address and port as in /proc/net/tcp: hexadecimal, in native byte order."""
     number = int.from_bytes(bytes(int(part) for part in host.split(".")), sys.byteorder)
     return f"{number:08X}:{port:04X}"
 

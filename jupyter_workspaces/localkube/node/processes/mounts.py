@@ -155,9 +155,9 @@ def link(mounts: Sequence[Mount], root: Path, home: Mount | None) -> None:
         if mount.read_only and not mount.private:
             raise Waiting(
                 READ_ONLY,
-                f"The volume at {mount.path} is read-only, which this computer cannot enforce: "
-                "that requires Linux with user namespaces, or root. Make the volume writable, or remove "
-                "it.",
+                f"The volume at {mount.path} is read-only, which this computer cannot enforce. "
+                "That requires Linux with user namespaces, or root. Make the volume writable, or "
+                "remove it.",
                 60.0,
             )
     paths = {mount: _checked(mount) for mount in mounts}

@@ -485,7 +485,7 @@ def _prepare_process() -> None:
 
 
 def prctl(option: int, value: int) -> None:
-    """Set an attribute of this process by prctl(2); do nothing on other systems than Linux."""
+    """Set an attribute of this process on Linux; do nothing on other systems."""
     if sys.platform.startswith("linux"):
         libc().prctl(option, ctypes.c_ulong(value), 0, 0, 0)
 
