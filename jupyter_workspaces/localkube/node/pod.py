@@ -153,12 +153,13 @@ class Pod:
         spec = self.pod["spec"]
         if (self.pod.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
             return
-        await self._assign_address()
+        # First, because a status without containers would report the pod as ready.
         self._init_containers = [
             Container(self._node, self, found) for found in spec.get("initContainers") or ()
         ]
         self._containers = [Container(self._node, self, found) for found in spec["containers"]]
         self.status_changed()
+        await self._assign_address()
         for container in self._init_containers:
             end = await container.run()
             container.state.ready = end.exit_code == 0

@@ -66,7 +66,7 @@ async def test_a_command_that_is_not_here_is_named_on_the_pod(tmp_path: Path) ->
             nodes,
             "p",
             "ImageNotAvailable",
-            "start-notebook.sh of the container's own command is not installed on this computer",
+            "'start-notebook.sh' of the container's own command is not installed on this computer",
         )
 
 
@@ -259,7 +259,7 @@ async def test_a_lab_without_a_token_opens_to_its_user_alone(tmp_path: Path, pre
             not place & 0o077
         )  # what keeps others from the socket itself; test_node_gate.py has the gate
         if prefix != PUBLIC:
-            assert "Take /team out of the kind's extraEnv" in await told(nodes, "PrefixNotUsed")
+            assert "Remove /team from NB_PREFIX" in await told(nodes, "PrefixNotUsed")
 
 
 async def test_the_base_url_of_the_server_that_started_a_workspace_is_no_leading_part(
@@ -284,9 +284,7 @@ async def test_a_program_that_serves_at_a_prefix_with_a_leading_part_is_told_of_
             "dora", "sleep 600", container={"env": env}, metadata={"labels": LABELS}
         )
 
-        assert f"requests to this workspace begin with {PUBLIC}/" in await told(
-            nodes, "PrefixNotUsed"
-        )
+        assert f"requests to this pod begin with {PUBLIC}/" in await told(nodes, "PrefixNotUsed")
 
 
 # Hooks
@@ -397,7 +395,7 @@ async def test_what_a_process_cannot_have_is_told_in_events(tmp_path: Path) -> N
         assert "medium and sizeLimit" in await told(nodes, "VolumeDiffersHere")
         reasons = [event["message"] for event in await nodes.events("NotSupportedHere")]
         assert any("hostAliases" in text for text in reasons)
-        assert any("no terminal" in text for text in reasons)
+        assert any("stdin and tty" in text for text in reasons)
 
 
 async def test_a_command_that_cannot_run_is_an_error_of_the_execution(tmp_path: Path) -> None:
