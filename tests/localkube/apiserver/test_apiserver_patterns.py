@@ -146,7 +146,7 @@ BOMBS = {
 
 PROBE = """
 import json, resource, sys, time
-from jupyter_workspaces.resources.schema import validate
+from jupyter_workspaces.kube.schemas.structural import validate
 rule, value = json.load(sys.stdin)
 of = {"type": "array", "items": {"type": "string"}} if isinstance(value, list) else {"type": "string"}
 validate(of | {"x-kubernetes-validations": [{"rule": "size(self) >= 0"}]}, value, "spec")
