@@ -176,8 +176,3 @@ class StaleCache(Generic[Key, Value]):
         if entry is not None:
             entry.pause = min(max(entry.pause * 2, FIRST_PAUSE), LONGEST_PAUSE)
             entry.retry_at = self._clock() + entry.pause
-
-
-def no_answer(error: ClusterError) -> bool:
-    """Whether the cluster did not decide anything: unreachable, overloaded (429) or failing (5xx)."""
-    return isinstance(error, Unreachable) or error.status == 429 or error.status >= 500

@@ -33,9 +33,7 @@ from jupyter_workspaces.kube.ownership import (
     age,
     controller,
     controls,
-    is_named_pod,
     is_pod_of,
-    is_workspace_service,
 )
 from jupyter_workspaces.kube.pulse import Pulse
 from jupyter_workspaces.kube.reflector import (
@@ -46,6 +44,7 @@ from jupyter_workspaces.kube.reflector import (
 )
 from jupyter_workspaces.resources import metadata_keys
 from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS, WORKSPACES
+from jupyter_workspaces.resources.workspace_objects import is_named_pod, is_workspace_service
 
 from .namespace_caches import Namespaces, Scoped
 
