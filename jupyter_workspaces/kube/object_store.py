@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from jupyter_workspaces.common.supervision import traced
 
 from .catalog import Resource
+from .types import Object
 
 log = logging.getLogger(__name__)
 
-Object = dict[str, Any]
 Key = tuple[str, str]
 Listener = Callable[[str, Object, Object | None], None]
 

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 
+from jupyter_workspaces.common import dns_names
 from jupyter_workspaces.kube.causes import Cause, invalid, required
 from jupyter_workspaces.resources.workspace_rules import check_pod_metadata
 
 TRUE, FALSE = ("1", "t", "T", "TRUE", "true", "True"), ("0", "f", "F", "FALSE", "false", "False")
 
-_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
-_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-
 
 def dns_label(value: str) -> str | None:
     """RFC 1123."""
-    if len(value) <= 63 and _LABEL.fullmatch(value):
+    if dns_names.is_label(value):
         return None
     return "use at most 63 lower-case letters, digits and '-', beginning and ending with a letter or digit"
 
 
 def dns_subdomain(value: str) -> str | None:
     """RFC 1123, several labels with dots between."""
-    if len(value) <= 253 and _SUBDOMAIN.fullmatch(value):
+    if dns_names.is_subdomain(value):
         return None
     return "use at most 253 lower-case letters, digits, '-' and '.', each part beginning and ending with a letter or digit"
 

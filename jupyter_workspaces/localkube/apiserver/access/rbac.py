@@ -13,6 +13,7 @@ from jupyter_workspaces.kube.catalog import (
     ROLES,
     Resource,
 )
+from jupyter_workspaces.kube.selectors import matches
 from jupyter_workspaces.localkube.apiserver.store.store import Change, Store, Stored
 
 from . import policy_rules
@@ -131,7 +132,7 @@ class Rbac:
             if (
                 other != name
                 and other not in seen
-                and any(selects(selector, self._labels[other]) for selector in selectors)
+                and any(matches(selector, self._labels[other]) for selector in selectors)
             ):
                 yield from self.collected(other, seen | {name})
 
@@ -208,27 +209,6 @@ def _subjects(subjects: Iterable[Object], namespace: str) -> Iterator[tuple[tupl
                 yield ("User", account_name(where, name)), f'ServiceAccount "{name}/{where}"'
         elif kind in ("User", "Group"):
             yield (kind, name), f'{kind} "{name}"'
-
-
-def selects(selector: Object, labels: Mapping[str, str]) -> bool:
-    """A LabelSelector; an empty one selects everything."""
-    if any(labels.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):
-        return False
-    return all(_fits(wanted, labels) for wanted in selector.get("matchExpressions") or ())
-
-
-def _fits(wanted: Object, labels: Mapping[str, str]) -> bool:
-    key, values = wanted.get("key", ""), wanted.get("values") or ()
-    match wanted.get("operator"):
-        case "In":
-            return labels.get(key) in values
-        case "NotIn":
-            return labels.get(key) not in values
-        case "Exists":
-            return key in labels
-        case "DoesNotExist":
-            return key not in labels
-    return False
 
 
 def _title(resource: Resource) -> str:
