@@ -20,7 +20,7 @@ LIMIT = 60.0
 PROGRAM = """
 import os, sys, threading
 import psutil
-from jupyter_workspaces.listening import accepting
+from jupyter_workspaces.common.listeners import accepting
 
 accepting.CHECK_SECONDS = 0.2
 
