@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cachetools import LRUCache
+
 from jupyter_workspaces.kube.catalog import (
     CLUSTER_ROLE_BINDINGS,
     CLUSTER_ROLES,
@@ -87,7 +89,7 @@ class Rbac:
         self._labels: dict[str, dict[str, str]] = {}
         self._bindings: dict[tuple[str, str], Binding] = {}
         self._bound: dict[Subject, dict[tuple[str, str], Binding]] = {}
-        self._held: dict[tuple[str, tuple[str, ...], str], Held] = {}
+        self._held: LRUCache[tuple[str, tuple[str, ...], str], Held] = LRUCache(KNOWN_USERS)
         for resource, take in self._takers.items():
             for stored in store.list(_title(resource)):
                 take(stored, False)
@@ -107,8 +109,6 @@ class Rbac:
         key = (user.name, user.groups, namespace)
         found = self._held.get(key)
         if found is None:
-            if len(self._held) >= KNOWN_USERS:
-                self._held.clear()
             found = self._held[key] = self._resolve(user, namespace)
         return found
 
