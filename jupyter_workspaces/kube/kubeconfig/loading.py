@@ -107,11 +107,6 @@ def load(paths: Sequence[Path], context: str | None = None) -> Context:
     )
 
 
-def context_names(paths: Sequence[Path]) -> list[str]:
-    """Return the names of all contexts in all files. Raises `NoEndpoint`."""
-    return list(_merge(paths, os.pathsep.join(str(path) for path in paths)).contexts)
-
-
 def user_entry(path: Path, name: str) -> ObjectView | None:
     """Return a user's entry in one file, None without one. Raises `NoEndpoint`."""
     found = _merge([path], str(path)).users.get(name)
