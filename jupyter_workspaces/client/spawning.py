@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from jupyter_workspaces.common import dns_names
 from jupyter_workspaces.common.timeouts import timeout
 
 from .asynchronous import AsyncClient, Object
@@ -16,10 +16,9 @@ from .errors import WorkspaceError
 from .kinds import Kind, closest
 
 HOME_SIZE = "10Gi"
-NAME_LIMIT = 63
+NAME_LIMIT = dns_names.LABEL_LENGTH
 NAME_ATTEMPTS = 3
 REMOVE_SECONDS = 10.0
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _WORDS = (
     *(
         "amber",
@@ -215,7 +214,7 @@ async def _exists(client: Creates, namespace: str, name: str) -> bool:
 
 def check_name(name: str) -> None:
     """Raises `WorkspaceError` for what cannot be a workspace's name."""
-    if len(name) > NAME_LIMIT or not _NAME.fullmatch(name):
+    if not dns_names.is_label(name):
         hint = f"Use at most {NAME_LIMIT} lower-case letters, digits and “-”, beginning and ending with a letter or digit."
         raise WorkspaceError(
             f"“{name}” cannot be a workspace's name.",

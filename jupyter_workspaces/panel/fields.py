@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jupyter_workspaces.client import words
+from jupyter_workspaces.common import dns_names
 
 Kind = Mapping[str, Any]  # a WorkspaceKindListItem (contract §1.5 no. 13)
 
@@ -161,7 +162,7 @@ def wrong_name(name: str) -> str | None:
         return "Give it a name."
     if len(name) > NAME_LIMIT:
         return f"Use at most {NAME_LIMIT} characters."
-    if not re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", name):
+    if not dns_names.is_label(name):
         return "Use small letters, digits and “-”, with a letter or digit at both ends."
     return None
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from jupyter_workspaces.client import words
+from jupyter_workspaces.common.timestamps import milliseconds
 
 Item = Mapping[str, Any]  # a WorkspaceListItem (contract §1.5 no. 4)
 Row = dict[str, Any]  # what table.js draws, plain JSON
@@ -133,15 +133,6 @@ def same_to_the_eye(old: Row | None, new: Row) -> bool:
     if old is None or abs(new["activity"] - old["activity"]) >= _SHOWN_ACTIVITY:
         return False
     return {**old, "activity": 0} == {**new, "activity": 0}
-
-
-def milliseconds(text: Any) -> int:
-    """RFC 3339 as ms since the epoch; 0 where there is none."""
-    return (
-        int(datetime.fromisoformat(str(text).replace("Z", "+00:00")).timestamp() * 1000)
-        if text
-        else 0
-    )
 
 
 def _action(entry: str | dict[str, str] | None) -> dict[str, str] | None:

@@ -11,8 +11,8 @@ from typing import Any
 
 from jupyter_workspaces.kube.catalog import SUBJECT_ACCESS_REVIEWS, Resource
 from jupyter_workspaces.kube.client import Cluster
-from jupyter_workspaces.kube.errors import Forbidden
-from jupyter_workspaces.server.answer_cache import Lifetime, StaleCache, no_answer
+from jupyter_workspaces.kube.errors import Forbidden, is_unavailable
+from jupyter_workspaces.server.answer_cache import Lifetime, StaleCache
 
 from .identity import Identity
 
@@ -50,7 +50,7 @@ class Access:
             False: Lifetime(denied_seconds, denied_seconds),
         }
         self._known: StaleCache[tuple[Any, ...], bool] = StaleCache(
-            size=size, silent=no_answer, clock=clock
+            size=size, silent=is_unavailable, clock=clock
         )
 
     async def allowed(
