@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from jupyter_workspaces.kube.catalog import Resource
 from jupyter_workspaces.kube.causes import Cause
 
+from . import kind_rules, workspace_rules
 from .catalog import WORKSPACE_KINDS, WORKSPACES
+from .rule_lookup import Lookup
 
 Object = Mapping[str, Any]
 Operation = Literal["CREATE", "UPDATE", "DELETE"]
@@ -24,25 +26,10 @@ class Review:
     warnings: list[str] = field(default_factory=list)
 
 
-class Lookup(Protocol):
-    """The part of the cluster that the rules look at."""
-
-    def kind(self, name: str) -> Object | None:
-        """A WorkspaceKind."""
-
-    def kind_names(self) -> Iterable[str]:
-        """All of them, for hints."""
-
-    def workspaces_of_kind(self, kind: str) -> Iterable[Object]:
-        """Workspaces of all namespaces whose `spec.kind` is this."""
-
-
 def review(
     resource: Resource, operation: Operation, old: Object | None, new: Object | None, lookup: Lookup
 ) -> Review:
     """What the rules say of a write; resources other than ours are always let through."""
-    from . import kind_rules, workspace_rules
-
     if resource == WORKSPACES and new is not None:
         return Review(workspace_rules.check(old, new, lookup))
     if resource == WORKSPACE_KINDS:

@@ -10,7 +10,7 @@ from jupyter_workspaces.kube.causes import Cause, invalid, required
 from jupyter_workspaces.kube.labels import check_labels, check_selector
 
 from . import mount_paths
-from .admission import Lookup
+from .rule_lookup import Lookup
 from .templates import TemplateError, render
 from .workspace_rules import check_pod_metadata
 

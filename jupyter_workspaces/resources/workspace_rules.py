@@ -10,7 +10,7 @@ from jupyter_workspaces.kube.causes import Cause, invalid
 from jupyter_workspaces.kube.labels import check_annotations, check_labels
 
 from . import mount_paths
-from .admission import Lookup
+from .rule_lookup import Lookup
 
 Object = Mapping[str, Any]
 
