@@ -66,8 +66,6 @@ IDLE_SECONDS = 120.0
 LIMITS = Limits(idle=IDLE_SECONDS)
 _HEALTH = ("/healthz", "/livez", "/readyz")
 _APPLY = "application/apply-patch+"
-_OPENAPI_V2 = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
-_OPENAPI_V2_ASKED = "com.github.proto-openapi.spec.v2"
 _AGGREGATED = re.compile(
     r"application/json;\s*g=apidiscovery\.k8s\.io;\s*v=(v2|v2beta1);\s*as=APIGroupDiscoveryList",
     re.IGNORECASE,
@@ -355,8 +353,6 @@ class ApiServer:
                 return replies.answer(discovery.group(registry, group))
             case ["apis", group, version] if version in registry.group_versions().get(group, ()):
                 return replies.answer(discovery.resource_list(registry, group, version))
-            case ["openapi", "v2"] if _OPENAPI_V2_ASKED in accept:
-                return replies.document(request, *self._openapi.v2_protobuf(), _OPENAPI_V2)
             case ["openapi", "v2"] if accept and not any(
                 media in accept for media in ("json", "*/*")
             ):
