@@ -39,7 +39,7 @@ def negotiated(request: web.Request, known: Sequence[str]) -> str | None:
         raise bad_request("Upgrade request required")
     if wanted != "websocket":
         raise bad_request(
-            f"this cluster speaks WebSocket and SPDY/3.1 here, not {headers['Upgrade']}: use a client that does"
+            f"cannot upgrade to {headers['Upgrade']}: only WebSocket is supported (kubectl 1.31 or later)"
         )
     offered = [
         word.strip()

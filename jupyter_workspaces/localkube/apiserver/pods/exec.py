@@ -14,7 +14,7 @@ from aiohttp import web
 from jupyter_workspaces.localkube.apiserver.http.first import first_of
 from jupyter_workspaces.localkube.apiserver.http.status import Refusal, bad_request
 
-from . import channels, containers, spdy_channels
+from . import channels, containers
 from .channels import (
     CLOSE,
     ERROR,
@@ -36,11 +36,8 @@ from .logs import (
     flag,
 )
 from .programs import Execution, NotPossible, PodPrograms
-from .spdy_channels import SpdyChannels
 
 Object = dict[str, Any]
-
-Client = Channels | SpdyChannels
 
 COMMAND_PROTOCOLS = (V5, V4, V4_TEXT, V1, V1_TEXT)
 PIECE_BYTES = 32 * 1024
@@ -105,15 +102,13 @@ async def attach(
     return client.response
 
 
-def _client(request: web.Request) -> Client:
+def _client(request: web.Request) -> Channels:
     """Raises `Refusal`."""
-    if spdy_channels.is_wanted(request):
-        return SpdyChannels(request)
     return Channels(request, channels.negotiated(request, COMMAND_PROTOCOLS))
 
 
 async def _carry(
-    client: Client,
+    client: Channels,
     running: Execution,
     command: Sequence[str],
     query: Mapping[str, str],
@@ -141,7 +136,7 @@ async def _carry(
 
 
 async def _copy_output(
-    client: Client, channel: int, stream: asyncio.StreamReader, asked: bool
+    client: Channels, channel: int, stream: asyncio.StreamReader, asked: bool
 ) -> None:
     while data := await _piece(stream):
         if asked:
@@ -155,7 +150,7 @@ async def _piece(stream: asyncio.StreamReader) -> bytes:
         return b""
 
 
-async def _copy_input(client: Client, running: Execution, stdin: bool) -> int:
+async def _copy_input(client: Channels, running: Execution, stdin: bool) -> int:
     """Never returns but by `ConnectionResetError`: a client that goes away ends its command."""
     while (message := await client.receive()) is not None:
         channel, data = message
@@ -179,7 +174,7 @@ def _resize(running: Execution, data: bytes) -> None:
 
 
 async def _copy_log(
-    client: Client, channel: int, reader: PodLogReader, pod: Object, container: str, stream: str
+    client: Channels, channel: int, reader: PodLogReader, pod: Object, container: str, stream: str
 ) -> None:
     async with aclosing(
         reader(pod, container, LogOptions(follow=True, tail_lines=0, stream=stream))
@@ -188,14 +183,14 @@ async def _copy_log(
             await client.send(channel, piece)
 
 
-async def _gone(client: Client) -> None:
+async def _gone(client: Channels) -> None:
     """Returns never; raises `ConnectionResetError` when the client has gone."""
     while await client.receive() is not None:
         continue
     raise ConnectionResetError("the client has gone")
 
 
-async def _conclude(client: Client, outcome: Object) -> None:
+async def _conclude(client: Channels, outcome: Object) -> None:
     if client.protocol in (V5, V4, V4_TEXT):
         await client.send(ERROR, msgspec.json.encode(outcome))
     elif outcome is not SUCCESS:

@@ -15,7 +15,6 @@ from jupyter_workspaces.localkube.apiserver.http.status import bad_request
 from . import (
     channels,
     containers,
-    spdy_channels,
     tunnel,
 )
 from .channels import V4, V4_TEXT, Channels
@@ -34,12 +33,9 @@ async def forward(
     """One connection for each port, a pair of channels each: data and error, both begun by the port. Raises `Refusal`."""
     ports = _ports(request.query.getall("ports", []))
     node = containers.node_of(pod)
-    bare = spdy_channels.is_wanted(request)
-    protocol = None if bare else channels.negotiated(request, PROTOCOLS)
+    protocol = channels.negotiated(request, PROTOCOLS)
     if programs is None:
         raise containers.silent(node)
-    if bare:
-        return await tunnel.serve_bare(request, pod, programs)
     if protocol == tunnel.PROTOCOL:
         return await tunnel.serve(request, pod, programs)
     if not ports:

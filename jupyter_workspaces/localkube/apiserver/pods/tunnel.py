@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from aiohttp import WSMsgType, web
 
 from jupyter_workspaces.localkube.apiserver.http.first import first_of
 
-from . import spdy, spdy_channels
+from . import spdy
 from .programs import NotPossible, PodPrograms
-from .upgraded import switching, upgrade
 
 log = logging.getLogger(__name__)
 
@@ -37,19 +35,6 @@ class _Connection:
     data: int = 0
     arrived: asyncio.Queue[bytes | None] = field(default_factory=lambda: asyncio.Queue(WAITING))
     task: asyncio.Task[None] | None = None
-
-
-class _Connected(Protocol):
-    """What the frames come and go by."""
-
-    @property
-    def closed(self) -> bool: ...
-
-    async def read(self) -> bytes:
-        """What came; nothing when no more will."""
-
-    async def write(self, data: bytes) -> None:
-        """Raises `ConnectionError` when the client has gone."""
 
 
 class _InWebSocket:
@@ -82,19 +67,6 @@ async def serve(request: web.Request, pod: Object, programs: PodPrograms) -> web
     return socket
 
 
-async def serve_bare(
-    request: web.Request, pod: Object, programs: PodPrograms
-) -> web.StreamResponse:
-    """Without one, until the client goes. Raises `Refusal`."""
-    spdy_channels.negotiate(request, STREAMS)
-    response = switching(spdy_channels.UPGRADE, {spdy_channels.VERSIONS: STREAMS})
-    with contextlib.suppress(ConnectionError):
-        connection = await upgrade(request, response)
-        await _run(_Tunnel(connection, pod, programs), pod)
-        await connection.close()
-    return response
-
-
 async def _run(tunnel: _Tunnel, pod: Object) -> None:
     try:
         await tunnel.run()
@@ -107,7 +79,7 @@ async def _run(tunnel: _Tunnel, pod: Object) -> None:
 
 
 class _Tunnel:
-    def __init__(self, connection: _Connected, pod: Object, programs: PodPrograms) -> None:
+    def __init__(self, connection: _InWebSocket, pod: Object, programs: PodPrograms) -> None:
         self._connection, self._pod, self._programs = connection, pod, programs
         self._decoder, self._encoder = spdy.Decoder(), spdy.Encoder()
         self._sending = asyncio.Lock()
