@@ -23,7 +23,6 @@ Object = dict[str, Any]
 Subject = tuple[str, str, str]
 """Namespace of the binding (empty: the whole cluster), `User` or `Group`, name."""
 
-API_GROUP = ROLES.group
 KNOWN_USERS = 4_096
 
 

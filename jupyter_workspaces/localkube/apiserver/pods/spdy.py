@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-SYN_STREAM, SYN_REPLY, RST_STREAM, SETTINGS, PING, GOAWAY = 1, 2, 3, 4, 6, 7
+SYN_STREAM, SYN_REPLY, RST_STREAM, SETTINGS, PING = 1, 2, 3, 4, 6
 FIN = 0x01
 PROTOCOL_ERROR, REFUSED_STREAM = 1, 3
 LONGEST_CONTROL = 64 * 1024
