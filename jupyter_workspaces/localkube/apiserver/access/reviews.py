@@ -8,7 +8,7 @@ import msgspec
 
 from jupyter_workspaces.kube.causes import Cause
 from jupyter_workspaces.localkube.apiserver.http import status
-from jupyter_workspaces.localkube.apiserver.objects.engine import now
+from jupyter_workspaces.localkube.apiserver.http.options import now
 from jupyter_workspaces.localkube.apiserver.objects.rows import Row
 
 from .authentication import Authenticator

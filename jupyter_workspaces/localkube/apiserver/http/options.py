@@ -8,8 +8,8 @@ from typing import Any
 
 Object = dict[str, Any]
 
-MANAGER = "jupyter-workspaces"
-"""Who manages the fields of what the server itself writes."""
+MANAGER = "kube-apiserver"
+"""Field manager of what the server itself writes."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ import msgspec
 from aiohttp import web
 
 from jupyter_workspaces.common.documents import yaml_text
-from jupyter_workspaces.localkube.apiserver.objects.engine import Written
 from jupyter_workspaces.localkube.apiserver.objects.rows import Row
 from jupyter_workspaces.localkube.apiserver.openapi import discovery
 from jupyter_workspaces.localkube.apiserver.store.store import Stored
@@ -18,6 +17,7 @@ from jupyter_workspaces.localkube.apiserver.tables import tables
 
 from . import forms
 from .forms import JSON, YAML, Form
+from .options import Written
 from .status import Refusal
 
 Object = dict[str, Any]

@@ -38,7 +38,8 @@ from jupyter_workspaces.localkube.apiserver.access.users import (
 )
 from jupyter_workspaces.localkube.apiserver.definitions.ending import DefinitionEnding
 from jupyter_workspaces.localkube.apiserver.objects import patches
-from jupyter_workspaces.localkube.apiserver.objects.engine import Admission, Engine
+from jupyter_workspaces.localkube.apiserver.objects.admission import Admission, Operation, Review
+from jupyter_workspaces.localkube.apiserver.objects.engine import Engine
 from jupyter_workspaces.localkube.apiserver.objects.rows import CREATE_ONLY, Row
 from jupyter_workspaces.localkube.apiserver.openapi import discovery
 from jupyter_workspaces.localkube.apiserver.openapi.documents import Documents
@@ -48,7 +49,6 @@ from jupyter_workspaces.localkube.apiserver.pods.metrics import Metrics, Usage
 from jupyter_workspaces.localkube.apiserver.pods.programs import PodPrograms
 from jupyter_workspaces.localkube.apiserver.pods.subresources import CONNECTIONS
 from jupyter_workspaces.localkube.apiserver.store.store import Store
-from jupyter_workspaces.resources.admission import Operation, Review
 
 from . import replies, requests, status
 from .requests import Target
@@ -88,8 +88,10 @@ class ApiServer:
         *,
         identities: Mapping[str, User] | None = None,
         keys: Keys | None = None,
+        version: str = discovery.GIT_VERSION,
     ) -> None:
         self._admission = admission
+        self._version = version
         self.engine = Engine(store, self._admit)
         self.address = ""
         self.keys = keys or Keys.generate()
@@ -320,12 +322,10 @@ class ApiServer:
 
     def _admit(
         self, resource: Resource, operation: Operation, old: Object | None, new: Object | None
-    ) -> Review:
+    ) -> Review | None:
         if new is not None:
             escalation.check(self.authorizer, asking.get(), resource, old, new)
-        return (
-            Review() if self._admission is None else self._admission(resource, operation, old, new)
-        )
+        return None if self._admission is None else self._admission(resource, operation, old, new)
 
     def _about(self, request: web.Request, parts: list[str]) -> web.StreamResponse:
         if request.method not in ("GET", "HEAD"):
@@ -334,7 +334,7 @@ class ApiServer:
         aggregated = _AGGREGATED.search(accept)
         match parts:
             case ["version"]:
-                return replies.answer(discovery.VERSION)
+                return replies.answer(discovery.version(self._version))
             case [".well-known", "openid-configuration"]:
                 return replies.answer(_openid(self.address))
             case ["openid", "v1", "jwks"]:

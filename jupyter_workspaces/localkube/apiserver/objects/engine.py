@@ -28,14 +28,13 @@ from jupyter_workspaces.localkube.apiserver.http.options import (
 from jupyter_workspaces.localkube.apiserver.http.status import Refusal
 from jupyter_workspaces.localkube.apiserver.store.store import Store, Stored
 
-from .checks import Admission, Checks
+from .admission import Admission
+from .checks import Checks
 from .commits import Commits
 from .deletion import MODIFIED, Deletion
 from .fields.entries import without_times
 from .fields.managers import Conflicts, Mismatch
 from .rows import Registry, Row, built_in
-
-__all__ = ["Admission", "DeleteOptions", "Engine", "WriteOptions", "Written", "now"]
 
 Object = dict[str, Any]
 
