@@ -47,6 +47,7 @@ html_title = f"jupyter-workspaces {release}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
+html_domain_indices = False
 html_theme_options = {
     "logo": {"text": "jupyter-workspaces"},
     "show_toc_level": 2,
@@ -55,6 +56,6 @@ html_theme_options = {
     "navigation_with_keys": False,
     "footer_start": ["copyright"],
     "footer_end": [],
-    "secondary_sidebar_items": ["page-toc"],
+    "secondary_sidebar_items": {"**": ["page-toc"], "http-api": []},  # its overview is a table
 }
 html_sidebars = {"index": [], "changelog": []}

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import openapi_tables
+import python_api
 import settings_tables
 
 from jupyter_workspaces.api.workspaces.about.description import description
@@ -16,6 +17,7 @@ def write(folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     parts = {
         "http-api.md": openapi_tables.markdown(description("/api/v1")),
+        "python-api.md": python_api.markdown(),
         "settings.md": settings_tables.markdown(),
     }
     for name, text in parts.items():

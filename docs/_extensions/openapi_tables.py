@@ -30,7 +30,10 @@ def _overview(document: Document) -> Iterator[str]:
 
 
 def _operations(document: Document) -> Iterator[str]:
-    yield from ("", "## Details of the operations")
+    yield from ("", "## Details of the operations", "")
+    _, _, first = next(_operation_list(document))
+    failed = first["responses"]["default"]["content"]
+    yield "Every operation may fail, with " + "; ".join(f"`{media}`: {_type(one['schema'])}" for media, one in failed.items()) + "."
     for method, path, one in _operation_list(document):
         yield from ("", f"({_anchor(method, path)})=", f"### `{method} {path}`", "", one.get("summary", "") + ".")
         if "description" in one:
@@ -60,7 +63,7 @@ def _responses(responses: Document) -> Iterator[str]:
     yield ""
     for code, response in responses.items():
         if code == "default":
-            continue  # every operation has the same one, which the page's introduction describes
+            continue  # every operation has the same one, which the introduction describes
         contents = response.get("content") or {}
         types = "; ".join(f"`{media}`: {_type(content.get('schema', {}))}" for media, content in contents.items())
         yield f"- Response {code}{', ' + types if types else ', no body'}"

@@ -10,22 +10,22 @@ from traitlets.config import Configurable
 
 from jupyter_workspaces.api.identity import HeaderIdentities
 from jupyter_workspaces.app import JupyterWorkspaces
-from jupyter_workspaces.serve import ServeApp, StandaloneWorkspaces
+from jupyter_workspaces.serve import ServeApp
 
 # What each group is for, its class, and inherited traits of which it changes the default.
 GROUPS: tuple[tuple[str, str, type[Configurable], tuple[str, ...]], ...] = (
     (
         "The server extension",
         "Set these in `jupyter_server_config.py` as `c.JupyterWorkspaces.NAME`, or on the command line as\n"
-        "`jupyter lab --JupyterWorkspaces.NAME=VALUE`. `jupyter workspaces serve` reads them from\n"
-        f"`jupyter_workspaces_serve_config.py`, as `c.{StandaloneWorkspaces.__name__}.NAME`.",
+        "`jupyter lab --JupyterWorkspaces.NAME=VALUE`. For `jupyter workspaces serve`, set them in\n"
+        "`jupyter_workspaces_serve_config.py`, except those that are options of the command: there the options apply.",
         JupyterWorkspaces,
         (),
     ),
     (
         "`jupyter workspaces serve`",
-        "Set these in `jupyter_workspaces_serve_config.py` as `c.ServeApp.NAME`.\n"
-        "Options of the [command](command-line.md) have precedence. All settings of Jupyter's `ServerApp` exist, too.",
+        "Set these in `jupyter_workspaces_serve_config.py` as `c.ServeApp.NAME`, in one of the directories that\n"
+        "`jupyter --paths` lists as `config`. Those that are options of the command are only set by the options.",
         ServeApp,
         ("max_body_size",),
     ),
