@@ -6,6 +6,7 @@ heading or another page leads nowhere, or if a page loads something from another
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -20,6 +21,7 @@ import links  # noqa: E402
 def main() -> int:
     """Build and check the site. Returns the exit code."""
     site = DOCS / "_build" / "html"
+    shutil.rmtree(site, ignore_errors=True)  # Sphinx leaves pages that are gone
     failed = sphinx_build(["-q", "-W", "--keep-going", "-b", "html", str(DOCS), str(site)])
     broken = [*links.in_markdown(DOCS.parent), *links.in_site(site)]
     print("\n".join(broken), file=sys.stderr) if broken else None

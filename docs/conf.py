@@ -31,7 +31,9 @@ myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 4
 
 default_role = "code"
-smartquotes = False  # names of options begin with two hyphens
+smartquotes_action = "D"  # Sphinx itself writes hyphens where it means a dash
+
+highlight_language = "text"
 add_module_names = False
 python_use_unqualified_type_names = True
 autodoc_member_order = "groupwise"
@@ -48,6 +50,7 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_domain_indices = False
+html_context = {"default_mode": "auto"}  # light or dark, as the browser says
 html_theme_options = {
     "logo": {"text": "jupyter-workspaces"},
     "show_toc_level": 2,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import python_api
 import settings_tables
 
 from jupyter_workspaces.api.workspaces.about.description import description
+
+_OPTION = re.compile(r"(?<![\w`-])(--[a-z][a-z-]*)")
 
 
 def write(folder: Path) -> None:
@@ -26,14 +29,15 @@ def write(folder: Path) -> None:
             path.write_text(text, encoding="utf-8")
 
 
-def _plain_options(app: Any, context: Any, lines: list[str]) -> None:
-    """Help texts of the command line are plain text, not reStructuredText."""
-    lines[:] = [line.replace("*", "\\*") for line in lines]
+def _plain_text(app: Any, context: Any, lines: list[str]) -> None:
+    """Help texts of the command line are plain text: escape asterisks, and mark names of options as code."""
+    lines[:] = [line if line.startswith("..") else _OPTION.sub(r"``\1``", line.replace("*", "\\*")) for line in lines]
 
 
 def setup(app: Any) -> dict[str, bool]:
     """Register the extension with Sphinx."""
     app.setup_extension("sphinx_click")
     app.connect("builder-inited", lambda sphinx: write(Path(sphinx.srcdir) / "generated"))
-    app.connect("sphinx-click-process-options", _plain_options)
+    app.connect("sphinx-click-process-options", _plain_text)
+    app.connect("sphinx-click-process-description", _plain_text)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

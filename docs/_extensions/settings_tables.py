@@ -65,7 +65,8 @@ def _setting(owner: type[HasTraits], name: str, trait: TraitType[Any, Any]) -> l
 def _prose(text: str) -> str:
     """Plain text as Markdown: nothing in it is markup, except names of pages, which become links."""
     escaped = re.sub(r"([\\*_<>\[\]])", r"\\\1", " ".join(text.split()))
-    return re.sub(r"docs/([\w-]+)\.md", r"[\1](\1.md)", escaped)
+    linked = re.sub(r"docs/([\w-]+)\.md", r"[\1](\1.md)", escaped)
+    return re.sub(r"(?<![\w`-])(--[a-z][a-z-]*)", r"`\1`", linked)
 
 
 def _type(trait: TraitType[Any, Any]) -> str:
