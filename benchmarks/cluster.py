@@ -30,17 +30,27 @@ class Api:
         document = yaml.safe_load(kubeconfig.read_text(encoding="utf-8"))
         import base64
 
-        authority = base64.b64decode(document["clusters"][0]["cluster"]["certificate-authority-data"]).decode()
+        authority = base64.b64decode(
+            document["clusters"][0]["cluster"]["certificate-authority-data"]
+        ).decode()
         address = urlsplit(document["clusters"][0]["cluster"]["server"])
-        self._headers = {"Authorization": f"Bearer {document['users'][0]['user']['token']}", "Content-Type": "application/json"}
+        self._headers = {
+            "Authorization": f"Bearer {document['users'][0]['user']['token']}",
+            "Content-Type": "application/json",
+        }
         self._connection = http.client.HTTPSConnection(
-            str(address.hostname), address.port, timeout=30, context=ssl.create_default_context(cadata=authority)
+            str(address.hostname),
+            address.port,
+            timeout=30,
+            context=ssl.create_default_context(cadata=authority),
         )
         self._connection.connect()
         self._connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def ask(self, method: str, path: str, body: object = None) -> bytes:
-        self._connection.request(method, path, None if body is None else json.dumps(body), self._headers)
+        self._connection.request(
+            method, path, None if body is None else json.dumps(body), self._headers
+        )
         answer = self._connection.getresponse()
         data = answer.read()
         if answer.status >= 300:
@@ -53,7 +63,12 @@ def ask_for_a_while(kubeconfig: Path, number: int, create: bool) -> float:
     api, count, began = Api(kubeconfig), 0, time.perf_counter()
     while time.perf_counter() - began < SECONDS:
         if create:
-            body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"bench-{number}-{count}"}, "data": {"text": "x" * 500}}
+            body = {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": {"name": f"bench-{number}-{count}"},
+                "data": {"text": "x" * 500},
+            }
             api.ask("POST", "/api/v1/namespaces/default/configmaps", body)
         else:
             api.ask("GET", "/api/v1/namespaces/default/configmaps/bench")
@@ -63,7 +78,11 @@ def ask_for_a_while(kubeconfig: Path, number: int, create: bool) -> float:
 
 def rate(kubeconfig: Path, create: bool) -> float:
     with multiprocessing.get_context("spawn").Pool(CONNECTIONS) as pool:
-        return sum(pool.starmap(ask_for_a_while, [(kubeconfig, number, create) for number in range(CONNECTIONS)]))
+        return sum(
+            pool.starmap(
+                ask_for_a_while, [(kubeconfig, number, create) for number in range(CONNECTIONS)]
+            )
+        )
 
 
 def measure() -> list[Figure]:
@@ -81,7 +100,12 @@ def measure() -> list[Figure]:
             pid = launch.status(directory).pid
             idle = psutil.Process(pid).memory_info().rss / 2**20
             bare = psutil.Process().memory_info().rss / 2**20
-            body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "bench"}, "data": {"text": "x" * 500}}
+            body = {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": {"name": "bench"},
+                "data": {"text": "x" * 500},
+            }
             Api(kubeconfig).ask("POST", "/api/v1/namespaces/default/configmaps", body)
             version = Api(kubeconfig)
             began = time.perf_counter()
@@ -94,9 +118,19 @@ def measure() -> list[Figure]:
     reference = f"one connection asking /version: {one:.0f}/s"
     return [
         at_most(
-            "embedded cluster: start to ready", median(starts), 1.5, "s", "the first start, with its certificates: " + f"{starts[0]:.2f} s"
+            "embedded cluster: start to ready",
+            median(starts),
+            1.5,
+            "s",
+            "the first start, with its certificates: " + f"{starts[0]:.2f} s",
         ),
-        at_most("embedded cluster: memory when idle", idle, 120, "MB", f"this benchmark's process: {bare:.0f} MB"),
+        at_most(
+            "embedded cluster: memory when idle",
+            idle,
+            120,
+            "MB",
+            f"this benchmark's process: {bare:.0f} MB",
+        ),
         at_least("embedded API over TLS, four connections: GET", gets, 1000, "/s", reference),
         at_least("embedded API over TLS, four connections: create", creates, 300, "/s", reference),
     ]

@@ -21,7 +21,7 @@ sys.path.insert(0, str(TESTS / "control_plane"))
 from control_plane import ControlPlane  # noqa: E402
 from deployed_controller import DeployedController, account_kubeconfig, install, requests, until  # noqa: E402
 
-from jupyter_workspaces.resources import load  # noqa: E402
+from jupyter_workspaces.resources import bundled  # noqa: E402
 from jupyter_workspaces.resources.catalog import WORKSPACES  # noqa: E402
 
 WORKSPACES_AT_ONCE = 500
@@ -33,7 +33,15 @@ NODES = 5
 
 WRITES = ("POST", "PUT", "PATCH", "APPLY", "DELETE")
 READS = ("GET", "LIST")
-WRITTEN = ("workspaces", "workspaces/status", "serviceaccounts", "secrets", "services", "statefulsets", "rolebindings")
+WRITTEN = (
+    "workspaces",
+    "workspaces/status",
+    "serviceaccounts",
+    "secrets",
+    "services",
+    "statefulsets",
+    "rolebindings",
+)
 """What nobody but the controller (and we, who create the workspaces) writes here."""
 READ = (*WRITTEN, "workspacekinds", "workspacekinds/status", "configmaps", "deployments")
 
@@ -50,7 +58,9 @@ def measure(count: int = WORKSPACES_AT_ONCE) -> list[Figure]:
 
 def _measure(plane: ControlPlane, count: int) -> list[Figure]:
     plane.simulated_nodes(NODES, pods="1000")
-    install(plane, [_without_probe(obj) for obj in load.samples() if obj["kind"] == "WorkspaceKind"])
+    install(
+        plane, [_without_probe(obj) for obj in bundled.samples() if obj["kind"] == "WorkspaceKind"]
+    )
     others = _in_a_while(lambda: requests(plane, (*READS, *WRITES), READ))
     controller = DeployedController(plane, account_kubeconfig(plane), webhook=True).ready()
     try:
@@ -61,11 +71,20 @@ def _measure(plane: ControlPlane, count: int) -> list[Figure]:
         with ThreadPoolExecutor(CONNECTIONS) as pool:
             list(pool.map(lambda number: _create(plane, number), range(count)))
         created = time.perf_counter() - began
-        until(lambda: controller.metric("jupyter_workspaces_workspaces", state="Running") == count, "all workspaces Running", LIMIT_SECONDS)
+        until(
+            lambda: controller.metric("jupyter_workspaces_workspaces", state="Running") == count,
+            "all workspaces Running",
+            LIMIT_SECONDS,
+        )
         running = time.perf_counter() - began
         time.sleep(SETTLE_SECONDS)
-        writes, own_writes = requests(plane, WRITES, WRITTEN) - before - count, _own_writes(controller) - own
-        reconciles = controller.metric("jupyter_workspaces_reconciles_total", controller="workspace")
+        writes, own_writes = (
+            requests(plane, WRITES, WRITTEN) - before - count,
+            _own_writes(controller) - own,
+        )
+        reconciles = controller.metric(
+            "jupyter_workspaces_reconciles_total", controller="workspace"
+        )
         own_before = _own(controller)
         idle = _in_a_while(lambda: requests(plane, (*READS, *WRITES), READ))
         own_idle = (_own(controller) - own_before) * 60 / IDLE_SECONDS
@@ -74,15 +93,39 @@ def _measure(plane: ControlPlane, count: int) -> list[Figure]:
         controller.stop()
     compared = f"{count} workspaces at once, created in {created:.1f} s"
     return [
-        Figure("controller: all workspaces Running", f"{running:.1f} s", "told only", True, compared),
+        Figure(
+            "controller: all workspaces Running", f"{running:.1f} s", "told only", True, compared
+        ),
         at_least("controller: workspaces Running a second", count / running, 1, "/s", compared),
-        at_most("controller: API writes for each workspace", own_writes / count, 12, "", "the controller's own count, with events"),
         at_most(
-            "controller: the same by the API server", writes / count, 12, "", "its metrics; what it writes of workspaces and what they own"
+            "controller: API writes for each workspace",
+            own_writes / count,
+            12,
+            "",
+            "the controller's own count, with events",
+        ),
+        at_most(
+            "controller: the same by the API server",
+            writes / count,
+            12,
+            "",
+            "its metrics; what it writes of workspaces and what they own",
         ),
         at_most("controller: reconciles for each workspace", reconciles / count, 25, ""),
-        at_most("controller: API requests in an idle minute", own_idle, 14, "", "two for each of six lease renewals"),
-        at_most("controller: the same by the API server, without the lease", max(0.0, idle - others), 2, "", f"{others:.0f} before it ran"),
+        at_most(
+            "controller: API requests in an idle minute",
+            own_idle,
+            14,
+            "",
+            "two for each of six lease renewals",
+        ),
+        at_most(
+            "controller: the same by the API server, without the lease",
+            max(0.0, idle - others),
+            2,
+            "",
+            f"{others:.0f} before it ran",
+        ),
         at_most("controller: memory", memory, 300, "MiB", compared),
     ]
 
@@ -105,14 +148,22 @@ def _create(plane: ControlPlane, number: int) -> None:
     options = {"imageConfig": "jupyterlab_scipy_190", "podConfig": "tiny_cpu"}
     spec = {"kind": "jupyterlab", "podTemplate": {"volumes": {"data": []}, "options": options}}
     metadata = {"name": f"w{number}", "namespace": "default"}
-    body = {"apiVersion": WORKSPACES.api_version, "kind": WORKSPACES.kind, "metadata": metadata, "spec": spec}
+    body = {
+        "apiVersion": WORKSPACES.api_version,
+        "kind": WORKSPACES.kind,
+        "metadata": metadata,
+        "spec": spec,
+    }
     code, answer = plane.ask("POST", WORKSPACES.path("default"), body)
     if code != 201:
         raise RuntimeError(f"workspace {number} was refused: {answer}")
 
 
 def _own_writes(controller: DeployedController) -> float:
-    return sum(controller.metric("jupyter_workspaces_api_requests_total", verb=verb) for verb in ("POST", "PUT", "PATCH", "DELETE"))
+    return sum(
+        controller.metric("jupyter_workspaces_api_requests_total", verb=verb)
+        for verb in ("POST", "PUT", "PATCH", "DELETE")
+    )
 
 
 def _own(controller: DeployedController) -> float:

@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "control_plane"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
 from failing_api import Measured, embedded, measure
 from flaky_api import MODES
@@ -29,15 +29,23 @@ async def run(modes: list[str], seconds: float) -> list[Measured]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seconds", type=float, default=60.0, help="how long each API fails")
-    parser.add_argument("--mode", action="append", choices=list(MODES), help="only this one; may be repeated")
+    parser.add_argument(
+        "--mode", action="append", choices=list(MODES), help="only this one; may be repeated"
+    )
     chosen = parser.parse_args()
     logging.disable(logging.ERROR)
-    print(f"{'mode':<9}{'requests per type and minute':>30}{'visible after':>16}{'stale':>8}  what fails")
+    print(
+        f"{'mode':<9}{'requests per type and minute':>30}{'visible after':>16}{'stale':>8}  what fails"
+    )
     for found in asyncio.run(run(chosen.mode or list(MODES), chosen.seconds)):
         rate, stale = found.requests * 60 / found.seconds, "yes" if found.stale else "no"
-        print(f"{found.mode:<9}{rate:>30.0f}{found.visible:>14.1f} s{stale:>8}  {MODES[found.mode]}")
+        print(
+            f"{found.mode:<9}{rate:>30.0f}{found.visible:>14.1f} s{stale:>8}  {MODES[found.mode]}"
+        )
 
 
 if __name__ == "__main__":

@@ -16,7 +16,10 @@ REPEATS = 7
 def import_milliseconds(statement: str) -> float:
     """Wall time of the statement in a new interpreter, median of several."""
     code = f"import time; began = time.perf_counter(); {statement}; print(1000 * (time.perf_counter() - began))"
-    runs = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True) for _ in range(REPEATS)]
+    runs = [
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        for _ in range(REPEATS)
+    ]
     return median([float(run.stdout) for run in runs])
 
 
@@ -41,7 +44,12 @@ def extension_milliseconds() -> float:
                 capture_output=True,
                 text=True,
                 check=True,
-                env={**os.environ, "HOME": home, "JUPYTER_WORKSPACES_HOME": f"{home}/cluster", "JUPYTER_RUNTIME_DIR": f"{home}/runtime"},
+                env={
+                    **os.environ,
+                    "HOME": home,
+                    "JUPYTER_WORKSPACES_HOME": f"{home}/cluster",
+                    "JUPYTER_RUNTIME_DIR": f"{home}/runtime",
+                },
             )
         found = re.search(r"TOTAL ([\d.]+)", run.stdout)
         if found is None:
@@ -62,5 +70,11 @@ def measure() -> list[Figure]:
             "ms",
             f"import jupyter_server.serverapp: {server:.0f} ms",
         ),
-        at_most("importing `jupyter_workspaces` in a kernel", kernel, 20, "ms", f"import ipywidgets: {widgets:.0f} ms"),
+        at_most(
+            "importing `jupyter_workspaces` in a kernel",
+            kernel,
+            20,
+            "ms",
+            f"import ipywidgets: {widgets:.0f} ms",
+        ),
     ]

@@ -29,7 +29,9 @@ def install(folder: Path, environment: dict[str, str], what: list[str]) -> float
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     began = time.perf_counter()
     subprocess.run(
-        [str(folder / "bin" / "pip"), "install", "-q", *what], check=True, env=environment | {"PATH": f"{folder}/bin:{environment['PATH']}"}
+        [str(folder / "bin" / "pip"), "install", "-q", *what],
+        check=True,
+        env=environment | {"PATH": f"{folder}/bin:{environment['PATH']}"},
     )
     return time.perf_counter() - began
 
@@ -40,6 +42,18 @@ def measure() -> list[Figure]:
         (base / "bin").mkdir()
         environment = {**os.environ, "PATH": str(path_without_node(base / "bin"))}
         subprocess.run(["git", "clone", "-q", str(ROOT), str(base / "source")], check=True)
-        reference = install(base / "reference", environment, ["jupyter_server", "kubernetes", "ipywidgets", "aiohttp", "cryptography"])
+        reference = install(
+            base / "reference",
+            environment,
+            ["jupyter_server", "kubernetes", "ipywidgets", "aiohttp", "cryptography"],
+        )
         ours = install(base / "ours", environment, [str(base / "source")])
-    return [at_most("install without Node, warm registry cache", ours, 60, "s", f"its five largest dependencies alone: {reference:.0f} s")]
+    return [
+        at_most(
+            "install without Node, warm registry cache",
+            ours,
+            60,
+            "s",
+            f"its five largest dependencies alone: {reference:.0f} s",
+        )
+    ]

@@ -40,7 +40,9 @@ def median(values: Sequence[float]) -> float:
     return percentile(values, 0.5)
 
 
-def until(condition: Callable[[], bool], what: str, seconds: float = 60, pause: float = 0.01) -> float:
+def until(
+    condition: Callable[[], bool], what: str, seconds: float = 60, pause: float = 0.01
+) -> float:
     """Wait for a condition; the seconds it took. Raises `TimeoutError` naming `what`."""
     began = time.perf_counter()
     while not condition():
@@ -56,6 +58,10 @@ def show(figures: Iterable[Figure]) -> None:
     print(f"\n{platform.system()}, Python {platform.python_version()}, {os.cpu_count()} cores\n")
     print("| what | measured | goal | | compared with |\n|---|---|---|---|---|")
     for figure in figures:
-        print(f"| {figure.name} | {figure.value} | {figure.goal} | {'met' if figure.met else '**missed**'} | {figure.reference} |")
+        print(
+            f"| {figure.name} | {figure.value} | {figure.goal} | {'met' if figure.met else '**missed**'} | {figure.reference} |"
+        )
     if named := os.environ.get("JUPYTER_WORKSPACES_FIGURES"):
-        Path(named).write_text(json.dumps([asdict(figure) for figure in figures], indent=1), encoding="utf-8")
+        Path(named).write_text(
+            json.dumps([asdict(figure) for figure in figures], indent=1), encoding="utf-8"
+        )

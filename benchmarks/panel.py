@@ -12,12 +12,12 @@ from typing import Any
 from measure import Figure, at_most, median, percentile
 
 import jupyter_workspaces as jw
-from jupyter_workspaces.cluster.client import Cluster
-from jupyter_workspaces.cluster.endpoint import from_embedded
+from jupyter_workspaces.common.timeouts import timeout
 from jupyter_workspaces.demo import stop
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.endpoint import from_embedded
 from jupyter_workspaces.panel.model import Model
 from jupyter_workspaces.resources.catalog import WORKSPACES
-from jupyter_workspaces.timeouts import timeout
 
 CHANGES = 200
 
@@ -73,10 +73,20 @@ def measure() -> list[Figure]:
         os.environ["JUPYTER_WORKSPACES_HOME"] = str(home)
         client = jw.Client()
         try:
-            client.spawn("jupyterlab", name="bench", size="Tiny", paused=True).wait("Paused", quiet=True)
+            client.spawn("jupyterlab", name="bench", size="Tiny", paused=True).wait(
+                "Paused", quiet=True
+            )
             found, writes = asyncio.run(lags(home, jw.AsyncClient()))
         finally:
             client.close()
             stop(home)
     reference = f"median {median(found):.0f} ms, of which the write itself {median(writes):.0f} ms"
-    return [at_most("a change in the cluster to the panel's model, p99", percentile(found, 0.99), 150, "ms", reference)]
+    return [
+        at_most(
+            "a change in the cluster to the panel's model, p99",
+            percentile(found, 0.99),
+            150,
+            "ms",
+            reference,
+        )
+    ]

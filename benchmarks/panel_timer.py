@@ -34,18 +34,51 @@ HIDDEN = "document.getElementById('here').style.display = 'none'"
 
 def row(number: int) -> dict[str, object]:
     action = {"id": "open", "label": "Open"}
-    texts = {"note": "", "message": "", "step": "", "moved": "", "kind": "JupyterLab", "image": "SciPy 1.9", "size": "2 CPU · 4 GiB"}
+    texts = {
+        "note": "",
+        "message": "",
+        "step": "",
+        "moved": "",
+        "kind": "JupyterLab",
+        "image": "SciPy 1.9",
+        "size": "2 CPU · 4 GiB",
+    }
     name = f"w{number:04}"
-    shown = {"key": f"default/{name}", "name": name, "title": name, "namespace": "default", "state": "Running", "sign": "running"}
+    shown = {
+        "key": f"default/{name}",
+        "name": name,
+        "title": name,
+        "namespace": "default",
+        "state": "Running",
+        "sign": "running",
+    }
     times = {"created": NOW - number * 60_000, "since": NOW - 500_000, "activity": NOW - 900_000}
-    return {**texts, **shown, **times, "word": "Running", "busy": False, "links": [], "primary": action, "secondary": None, "menu": []}
+    return {
+        **texts,
+        **shown,
+        **times,
+        "word": "Running",
+        "busy": False,
+        "links": [],
+        "primary": action,
+        "secondary": None,
+        "menu": [],
+    }
 
 
 def measure(page: Page) -> tuple[float, float]:
     """Median of one tick in view, and the sum of those of a minute while hidden, in ms."""
-    first = {"rows": [row(number) for number in range(ROWS)], "now": NOW, "namespaces": [], "namespace": "default", "base": {}}
+    first = {
+        "rows": [row(number) for number in range(ROWS)],
+        "now": NOW,
+        "namespaces": [],
+        "namespace": "default",
+        "base": {},
+    }
     live = {"state": "live", "since": NOW, "message": "", "hint": "", "problem": ""}
-    _load(page, Table._esm, {"fallback": "", "first": {**first, "cluster": "", "live": live}}, "light")
+    _load(
+        page, Table._esm, {"fallback": "", "first": {**first, "cluster": "", "live": live}}, "light"
+    )
     page.wait_for_function(f"document.querySelectorAll('.cw-row').length === {ROWS}")
     page.wait_for_timeout(500)
     shown = page.evaluate(COST)[TICKS // 2]
@@ -58,12 +91,18 @@ def main() -> None:
     import os
     import shutil
 
-    found = os.environ.get("JUPYTER_WORKSPACES_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    found = (
+        os.environ.get("JUPYTER_WORKSPACES_CHROMIUM")
+        or shutil.which("chromium")
+        or shutil.which("chromium-browser")
+    )
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found)
         shown, hidden = measure(browser.new_page(viewport={"width": 1000, "height": 800}))
         browser.close()
-    print(f"{ROWS} rows: one tick {shown:.1f} ms in view; a minute of ticks {hidden:.1f} ms while the panel is not shown")
+    print(
+        f"{ROWS} rows: one tick {shown:.1f} ms in view; a minute of ticks {hidden:.1f} ms while the panel is not shown"
+    )
 
 
 if __name__ == "__main__":

@@ -39,12 +39,24 @@ def measure() -> list[Figure]:
         os.environ["JUPYTER_WORKSPACES_HOME"] = str(home)
         os.environ.pop("KUBECONFIG", None)
         port, client = free_port(), Client()
-        command = [sys.executable, "-m", "jupyter_workspaces.cli", "serve", "--no-auth", "--port", str(port)]
-        serving = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        command = [
+            sys.executable,
+            "-m",
+            "jupyter_workspaces.cli",
+            "serve",
+            "--no-auth",
+            "--port",
+            str(port),
+        ]
+        serving = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
 
         def server() -> bool:
             try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/workspaces", timeout=30) as answer:
+                with urllib.request.urlopen(
+                    f"http://127.0.0.1:{port}/api/v1/workspaces", timeout=30
+                ) as answer:
                     return bool(answer.status == 200)
             except (urllib.error.URLError, OSError):
                 return False
@@ -60,7 +72,11 @@ def measure() -> list[Figure]:
             asked = [sys.executable, "-m", "jupyter_workspaces.cli", "list"]
             return subprocess.run(asked, capture_output=True, check=False).returncode == 0
 
-        ways: dict[str, Callable[[], bool]] = {"server": server, "kernel client": kernel, "command line": command_line}
+        ways: dict[str, Callable[[], bool]] = {
+            "server": server,
+            "kernel client": kernel,
+            "command line": command_line,
+        }
         try:
             for what, end in (("reset", launch.reset), ("stop", launch.stop)):
                 for way, usable in ways.items():
@@ -78,6 +94,11 @@ def measure() -> list[Figure]:
             client.close()
             stop(home)
     return [
-        at_most(f"restarted cluster: {way} usable after {what} + start", median(times), GOAL_SECONDS, "s")
+        at_most(
+            f"restarted cluster: {way} usable after {what} + start",
+            median(times),
+            GOAL_SECONDS,
+            "s",
+        )
         for (what, way), times in found.items()
     ]

@@ -12,15 +12,19 @@ from measure import Figure, at_least, at_most, median
 from tornado import httpserver, web
 from tornado.testing import bind_unused_port
 
-from jupyter_workspaces.connect.handlers import _pieces, _rewriting
-from jupyter_workspaces.connect.rewriting import PublicPath
+from jupyter_workspaces.server.proxy.handlers import _pieces, _rewriting
+from jupyter_workspaces.server.proxy.rewriting.public_path import PublicPath
 
 REPEATS = 3
 INNER = "/workspace/connect/team/bench/web/"
 BEHIND_BASE = PublicPath("/user/x/", INNER)
 AT_ROOT = PublicPath("/", INNER)
 ROW = b'<tr class="odd"><td><a href="/item/17?x=1&amp;y=2" title="An item">17</a></td><td>some text</td><td><img src="/p.png"></td></tr>\n'
-CONFIG = b'<script id="jupyter-config-data">{"many": ["' + b'/static/file.js", "' * (4 * 2**20 // 19) + b'"]}</script>'
+CONFIG = (
+    b'<script id="jupyter-config-data">{"many": ["'
+    + b'/static/file.js", "' * (4 * 2**20 // 19)
+    + b'"]}</script>'
+)
 
 # What is sent, and the goal in megabytes per second on two shared cores.
 PAGES = {
@@ -50,7 +54,9 @@ class Proxy(web.RequestHandler):
 async def page(request: upstream.Request) -> upstream.Response:
     name = list(PAGES)[int(request.path[1:])]
     headers = {"Content-Encoding": "gzip"} if name in PACKED else {}
-    return upstream.Response(body=PACKED.get(name, PAGES[name][0]), content_type="text/html", headers=headers)
+    return upstream.Response(
+        body=PACKED.get(name, PAGES[name][0]), content_type="text/html", headers=headers
+    )
 
 
 async def longest_stall(found: list[float]) -> None:
@@ -89,9 +95,13 @@ async def run() -> list[Figure]:
             watching.cancel()
             await asyncio.wait((watching,))
             size = len(body) / 2**20
-            reference = f"passed on as it is: {size / copied:.4g} MB/s" + (" (of what it holds)" if name in PACKED else "")
+            reference = f"passed on as it is: {size / copied:.4g} MB/s" + (
+                " (of what it holds)" if name in PACKED else ""
+            )
             figures.append(at_least(f"rewriting {name}", size / rewritten, goal, "MB/s", reference))
-            figures.append(at_most(f"longest stall of the event loop meanwhile, {name}", stall[0], 50, "ms"))
+            figures.append(
+                at_most(f"longest stall of the event loop meanwhile, {name}", stall[0], 50, "ms")
+            )
         server.stop()
         await server.close_all_connections()
     await runner.cleanup()

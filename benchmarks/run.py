@@ -19,7 +19,10 @@ NAMED_ONLY = ("controller", "restarts", "soak")
 def main() -> int:
     chosen = sys.argv[1:] or list(NAMES)
     if unknown := [name for name in chosen if name not in (*NAMES, *NAMED_ONLY)]:
-        print(f"No such benchmark: {', '.join(unknown)}. There is: {', '.join((*NAMES, *NAMED_ONLY))}.", file=sys.stderr)
+        print(
+            f"No such benchmark: {', '.join(unknown)}. There is: {', '.join((*NAMES, *NAMED_ONLY))}.",
+            file=sys.stderr,
+        )
         return 2
     figures: list[Figure] = []
     for name in chosen:

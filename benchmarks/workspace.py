@@ -35,14 +35,23 @@ def bare_lab(folder: Path) -> float:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    arguments = ["--no-browser", "--allow-root", f"--port={port}", "--IdentityProvider.token=bare", f"--ServerApp.root_dir={folder}"]
+    arguments = [
+        "--no-browser",
+        "--allow-root",
+        f"--port={port}",
+        "--IdentityProvider.token=bare",
+        f"--ServerApp.root_dir={folder}",
+    ]
     began = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-m", "jupyterlab", *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "JUPYTER_WORKSPACE": "bench/bare"},  # no cluster of its own beside the one that is measured
+        env={
+            **os.environ,
+            "JUPYTER_WORKSPACE": "bench/bare",
+        },  # no cluster of its own beside the one that is measured
     )
     try:
         until(lambda: answers(f"http://127.0.0.1:{port}/lab", "bare"), "a bare JupyterLab")
@@ -60,17 +69,25 @@ def measure() -> list[Figure]:
         client = jw.use_server()
         try:
             client.create_claim("bench-home", "1Gi")
-            token = client.asynchronous._server.token if client.asynchronous._server is not None else ""
+            token = (
+                client.asynchronous._server.token if client.asynchronous._server is not None else ""
+            )
             for number in range(REPEATS):
                 bare.append(bare_lab(Path(scratch)))
                 began = time.perf_counter()
-                workspace = client.spawn("jupyterlab", name=f"bench-{number}", size="Tiny", home="bench-home")
+                workspace = client.spawn(
+                    "jupyterlab", name=f"bench-{number}", size="Tiny", home="bench-home"
+                )
                 url = f"{client.asynchronous.root.rstrip('/')}{workspace.path}lab"
                 until(lambda url=url: answers(url, token), "the workspace")
                 spawned.append(time.perf_counter() - began)
                 began = time.perf_counter()
                 workspace.wait(quiet=True).pause(wait=False)
-                until(lambda workspace=workspace: workspace.refresh().state == "Paused", "the pause", pause=0.05)
+                until(
+                    lambda workspace=workspace: workspace.refresh().state == "Paused",
+                    "the pause",
+                    pause=0.05,
+                )
                 paused.append(time.perf_counter() - began)
                 began = time.perf_counter()
                 workspace.resume(wait=False)
@@ -91,6 +108,10 @@ def measure() -> list[Figure]:
         ),
         at_most("pause to Paused", median(paused), 3, "s", reference),
         at_most(
-            "resume to the Lab page, times a bare Lab", median(resumed) / median(bare), 1.2, "×", f"{median(resumed):.2f} s; {reference}"
+            "resume to the Lab page, times a bare Lab",
+            median(resumed) / median(bare),
+            1.2,
+            "×",
+            f"{median(resumed):.2f} s; {reference}",
         ),
     ]

@@ -48,7 +48,7 @@ def __dir__() -> list[str]:
 
 
 def _jupyter_server_extension_points() -> list[dict[str, _Any]]:
-    from .app import JupyterWorkspaces
+    from .server.app import JupyterWorkspaces
 
     return [{"module": "jupyter_workspaces", "app": JupyterWorkspaces}]
 

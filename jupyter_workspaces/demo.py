@@ -24,7 +24,9 @@ CELL_SECONDS = 300
 TITLE_CHARACTERS = 90
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
-_SETTING_UP = re.compile(r"(import|from|for|if|with|try|except|else|finally|assert|#|%load_ext)\b|\s|\w+$|$")
+_SETTING_UP = re.compile(
+    r"(import|from|for|if|with|try|except|else|finally|assert|#|%load_ext)\b|\s|\w+$|$"
+)
 
 
 def notebook() -> Path:
@@ -33,7 +35,9 @@ def notebook() -> Path:
     for folder in (here / "notebooks", here.parent / "notebooks"):
         if (folder / NOTEBOOK).exists():
             return folder / NOTEBOOK
-    raise WorkspaceError(f"{NOTEBOOK} did not come with this installation.", "Install jupyter-workspaces again.")
+    raise WorkspaceError(
+        f"{NOTEBOOK} did not come with this installation.", "Install jupyter-workspaces again."
+    )
 
 
 def run(directory: Path) -> int:
@@ -66,7 +70,9 @@ def run(directory: Path) -> int:
         status = lab.wait()
     finally:
         signal.signal(signal.SIGINT, held)
-    print("The local cluster and its workspaces go on. `jupyter workspaces local stop --pods` stops them, `… local reset` deletes them.")
+    print(
+        "The local cluster and its workspaces go on. `jupyter workspaces local stop --pods` stops them, `… local reset` deletes them."
+    )
     return status
 
 
@@ -95,7 +101,10 @@ def run_headless(tour: Path | None = None) -> int:
         signal.signal(signal.SIGTERM, held)
         signal.signal(signal.SIGINT, signal.default_int_handler)
     word = "Done" if succeeded else "FAILED"
-    print(f"{word} after {time.monotonic() - began:.1f} s; what was started is stopped and deleted.", flush=True)
+    print(
+        f"{word} after {time.monotonic() - began:.1f} s; what was started is stopped and deleted.",
+        flush=True,
+    )
     return 0 if succeeded else 1
 
 
@@ -112,7 +121,10 @@ def play(path: Path, directory: Path) -> bool:
 
     def ended(cell: Any, cell_index: int, **_: Any) -> None:
         if cell.cell_type == "code":
-            print(f"  {time.monotonic() - started.get(cell_index, time.monotonic()):6.1f} s  {_title(cell.source)}", flush=True)
+            print(
+                f"  {time.monotonic() - started.get(cell_index, time.monotonic()):6.1f} s  {_title(cell.source)}",
+                flush=True,
+            )
 
     tour = NotebookClient(
         nbformat.read(path, as_version=4),
@@ -125,7 +137,12 @@ def play(path: Path, directory: Path) -> bool:
     )
     try:
         tour.execute()
-    except (CellExecutionError, CellTimeoutError, DeadKernelError, RuntimeError) as error:  # RuntimeError: no kernel answered
+    except (
+        CellExecutionError,
+        CellTimeoutError,
+        DeadKernelError,
+        RuntimeError,
+    ) as error:  # RuntimeError: no kernel answered
         said = str(error) if sys.stderr.isatty() else _ANSI.sub("", str(error))
         print(f"\nA step of the tour failed:\n{said}", file=sys.stderr)
         return False
@@ -157,7 +174,7 @@ def _serves(process: Any, home: Path) -> bool:
         command: list[str] = process.cmdline()
     except psutil.Error:
         return False
-    return "jupyter_workspaces.serve" in command and str(home / "serve.json") in command
+    return "jupyter_workspaces.server.serve" in command and str(home / "serve.json") in command
 
 
 def _start_cluster() -> None:
@@ -193,7 +210,10 @@ def _environment(**variables: str) -> Iterator[None]:
 
 def _needs(module: str, title: str) -> None:
     if importlib.util.find_spec(module) is None:
-        raise WorkspaceError(f"The demo needs {title}, which is not installed.", "Install the extra: pip install 'jupyter-workspaces[lab]'")
+        raise WorkspaceError(
+            f"The demo needs {title}, which is not installed.",
+            "Install the extra: pip install 'jupyter-workspaces[lab]'",
+        )
 
 
 def _interrupt(number: int, frame: Any) -> None:

@@ -7,9 +7,14 @@ import sys
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from .client import Client, Workspace, WorkspaceError, default
+from .client import (
+    Client,
+    Workspace,
+    WorkspaceError,
+    default,
+)
 from .client.losses import volumes_stay
-from .terminal import log_line, printable
+from .common.terminal import log_line, printable
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -42,7 +47,11 @@ def workspaces(line: str) -> Any:
         return panel(chosen.namespace, default())
     if chosen.what == "kinds":
         return default().kinds()
-    return default().claims(chosen.namespace) if chosen.what == "claims" else default().list(chosen.namespace)
+    return (
+        default().claims(chosen.namespace)
+        if chosen.what == "claims"
+        else default().list(chosen.namespace)
+    )
 
 
 def workspace(line: str) -> Any:
@@ -50,12 +59,23 @@ def workspace(line: str) -> Any:
     `%workspace status|open|pause|resume|restart|logs|events|delete NAME [-n NAMESPACE]`."""
     words = _words(line)
     if not words:
-        raise WorkspaceError("%workspace does something with one workspace, so it needs to know what.", USAGE["workspace"])
+        raise WorkspaceError(
+            "%workspace does something with one workspace, so it needs to know what.",
+            USAGE["workspace"],
+        )
     chosen = _workspace_parser().parse_args(words)
     if chosen.action == "spawn":
         data = dict(_mount(text) for text in chosen.data)
         client = default()
-        made = client.spawn(chosen.kind, chosen.name, chosen.image, chosen.size, chosen.home, data, namespace=chosen.namespace)
+        made = client.spawn(
+            chosen.kind,
+            chosen.name,
+            chosen.image,
+            chosen.size,
+            chosen.home,
+            data,
+            namespace=chosen.namespace,
+        )
         return made if chosen.no_wait else made.wait()
     return _act(default().get(chosen.name, chosen.namespace), chosen)
 
@@ -71,7 +91,11 @@ def complete(shell: Any, event: Any) -> list[str]:
     known = default()
     client = known if known.asynchronous.is_chosen else Client(start=False)
     try:
-        return [kind.name for kind in client.kinds()] if words[1] == "spawn" else [one.name for one in client.list()]
+        return (
+            [kind.name for kind in client.kinds()]
+            if words[1] == "spawn"
+            else [one.name for one in client.list()]
+        )
     except WorkspaceError:
         return []
 
@@ -105,7 +129,11 @@ def _act(found: Workspace, chosen: Namespace) -> Any:
         case "delete":
             if not chosen.yes:
                 stay = volumes_stay(found.volumes()) or "It has no volumes."
-                text = " ".join(part for part in (f"This would delete {found.name}.", found.losses(), stay) if part)
+                text = " ".join(
+                    part
+                    for part in (f"This would delete {found.name}.", found.losses(), stay)
+                    if part
+                )
                 raise WorkspaceError(text, f"Add -y to do it: %workspace delete {found.name} -y")
             found.delete()
             print(printable(f"Deleted {found.name}."))
@@ -114,7 +142,10 @@ def _act(found: Workspace, chosen: Namespace) -> Any:
 
 def _confirm_losses(action: str, found: Workspace, yes: bool) -> None:
     if not yes and (lost := found.losses()):
-        raise WorkspaceError(f"This would {action} {found.name}. {lost}", f"Add -y to do it: %workspace {action} {found.name} -y")
+        raise WorkspaceError(
+            f"This would {action} {found.name}. {lost}",
+            f"Add -y to do it: %workspace {action} {found.name} -y",
+        )
 
 
 def _workspaces_parser() -> _Parser:
@@ -157,5 +188,8 @@ def _mount(text: str) -> tuple[str, tuple[str, str]]:
     claim, _, rest = text.partition(":")
     path, _, mode = rest.partition(":")
     if not claim or not path or mode not in ("", "ro", "rw"):
-        raise WorkspaceError(f"--data {text} cannot be understood.", "Write CLAIM:PATH, or CLAIM:PATH:ro to read only.")
+        raise WorkspaceError(
+            f"--data {text} cannot be understood.",
+            "Write CLAIM:PATH, or CLAIM:PATH:ro to read only.",
+        )
     return claim, (path, mode or "rw")

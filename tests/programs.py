@@ -59,10 +59,20 @@ def table(programs: Sequence[Program], ways: Sequence[Way], browser: Browser) ->
 
 def main() -> int:
     names = ", ".join(program.name for program in PROGRAMS)
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {names}")
-    parser.add_argument("--light", action="store_true", help="only those that are quickly installed")
-    parser.add_argument("--way", action="append", type=int, choices=range(len(WAYS)), help="only one column of the table, from 0")
+    parser.add_argument(
+        "--light", action="store_true", help="only those that are quickly installed"
+    )
+    parser.add_argument(
+        "--way",
+        action="append",
+        type=int,
+        choices=range(len(WAYS)),
+        help="only one column of the table, from 0",
+    )
     parser.add_argument(
         "--hub",
         action="store_true",
@@ -73,17 +83,27 @@ def main() -> int:
     if wrong := [name for name in chosen.names if name not in known]:
         parser.error(f"unknown: {', '.join(wrong)}")
     named = chosen.names or (("dash", "streamlit") if chosen.hub else known)
-    programs = [program for program in PROGRAMS if program.name in named and (program.light or not chosen.light)]
+    programs = [
+        program
+        for program in PROGRAMS
+        if program.name in named and (program.light or not chosen.light)
+    ]
     ways = [WAYS[number] for number in chosen.way] if chosen.way else list(WAYS)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # leaves by the `finally` of what runs
     with sync_playwright() as playwright:
-        executable = os.environ.get("JUPYTER_WORKSPACES_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+        executable = (
+            os.environ.get("JUPYTER_WORKSPACES_CHROMIUM")
+            or shutil.which("chromium")
+            or shutil.which("chromium-browser")
+        )
         browser = playwright.chromium.launch(executable_path=executable)
         rows = use_behind_hub(programs, browser) if chosen.hub else table(programs, ways, browser)
         browser.close()
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in [[], *rows]:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip())
+        print(
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip()
+        )
     return 1 if any("FAIL" in cell for row in rows for cell in row) else 0
 
 

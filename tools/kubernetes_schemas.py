@@ -1,6 +1,6 @@
 """Take the schemas of the built-in kinds that the local cluster serves from a running API server: types, merge keys, list types, no prose.
 
-`python tools/kubernetes_schemas.py --kubeconfig FILE` writes `jupyter_workspaces/local/apiserver/schemas/*.json`, one file for each
+`python tools/kubernetes_schemas.py --kubeconfig FILE` writes `jupyter_workspaces/localkube/apiserver/objects/schemas/*.json`, one file for each
 package of types. Run it again when the table of kinds (rows.py) grows, or for another Kubernetes version.
 """
 
@@ -13,17 +13,27 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from jupyter_workspaces.cluster.client import Cluster
-from jupyter_workspaces.cluster.endpoint import from_kubeconfig
-from jupyter_workspaces.local.apiserver.rows import built_in
-from jupyter_workspaces.local.apiserver.schemas import FOLDER, REFERENCE
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.endpoint import from_kubeconfig
+from jupyter_workspaces.localkube.apiserver.objects.rows import built_in
+from jupyter_workspaces.localkube.apiserver.objects.schemas import FOLDER, REFERENCE
 
 Object = dict[str, Any]
 
 # What the table of kinds does not name: bodies of subresources, and what every kind's operations answer and take.
 MORE = {
     ("", "v1"): {
-        *("APIGroup", "APIGroupList", "APIResourceList", "APIVersions", "Binding", "DeleteOptions", "Eviction", "Patch", "Status"),
+        *(
+            "APIGroup",
+            "APIGroupList",
+            "APIResourceList",
+            "APIVersions",
+            "Binding",
+            "DeleteOptions",
+            "Eviction",
+            "Patch",
+            "Status",
+        ),
         *("TokenRequest", "WatchEvent"),
     },
     ("apps", "v1"): {"Scale"},
@@ -36,7 +46,9 @@ def wanted() -> dict[tuple[str, str], set[str]]:
     kinds: dict[tuple[str, str], set[str]] = {}
     for row in built_in():
         resource = row.resource
-        kinds.setdefault((resource.group, resource.version), set()).update((resource.kind, f"{resource.kind}List"))
+        kinds.setdefault((resource.group, resource.version), set()).update(
+            (resource.kind, f"{resource.kind}List")
+        )
     for key, names in MORE.items():
         kinds.setdefault(key, set()).update(names)
     return kinds
@@ -56,7 +68,11 @@ def references(schema: Any) -> Iterator[str]:
 def facts(schema: Any, *, names: bool = False) -> Any:
     """The schema without prose. `names`: its keys are names of properties, of which `description` may be one."""
     if isinstance(schema, dict):
-        return {key: facts(child, names=key == "properties" and not names) for key, child in schema.items() if names or key not in PROSE}
+        return {
+            key: facts(child, names=key == "properties" and not names)
+            for key, child in schema.items()
+            if names or key not in PROSE
+        }
     return [facts(child) for child in schema] if isinstance(schema, list) else schema
 
 
@@ -82,7 +98,9 @@ async def collect(cluster: Cluster) -> dict[str, Object]:
     for schema in found.values():
         held = schema.get("x-kubernetes-group-version-kind")
         if held is not None:
-            schema["x-kubernetes-group-version-kind"] = [one for one in held if (one["group"], one["version"]) in kinds]
+            schema["x-kubernetes-group-version-kind"] = [
+                one for one in held if (one["group"], one["version"]) in kinds
+            ]
     return found
 
 
@@ -93,12 +111,17 @@ def write(found: dict[str, Object], folder: Path) -> None:
     for old in folder.glob("*.json"):
         old.unlink()
     for name, schemas in packages.items():
-        lines = (f"{json.dumps(key)}: {json.dumps(schema, sort_keys=True, separators=(',', ':'))}" for key, schema in schemas.items())
+        lines = (
+            f"{json.dumps(key)}: {json.dumps(schema, sort_keys=True, separators=(',', ':'))}"
+            for key, schema in schemas.items()
+        )
         (folder / f"{name}.json").write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 
 async def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--kubeconfig", type=Path, required=True)
     chosen = parser.parse_args()
     cluster = Cluster(from_kubeconfig(chosen.kubeconfig))

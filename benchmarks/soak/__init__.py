@@ -34,11 +34,17 @@ def measure() -> list[Figure]:
 
 
 async def _rows(servers: Servers, watch: Watch) -> list[Figure]:
-    names = os.environ.get("JUPYTER_WORKSPACES_SOAK", "").split(",") if os.environ.get("JUPYTER_WORKSPACES_SOAK") else None
+    names = (
+        os.environ.get("JUPYTER_WORKSPACES_SOAK", "").split(",")
+        if os.environ.get("JUPYTER_WORKSPACES_SOAK")
+        else None
+    )
     watch.begin()
     await asyncio.sleep(QUIET_SECONDS)
     quiet = watch.end()
-    noise = "the same without bombs: " + ", ".join(f"{one.name} {one.slowest_ms:.0f} ms" for one in quiet)
+    noise = "the same without bombs: " + ", ".join(
+        f"{one.name} {one.slowest_ms:.0f} ms" for one in quiet
+    )
     figures: list[Figure] = []
     for name, bomb in BOMBS.items():
         if names is not None and name not in names:
@@ -56,7 +62,15 @@ def _judged(name: str, outcome: Outcome, seen: list[Watched], noise: str) -> lis
     slowest = max(seen, key=lambda one: one.slowest_ms)
     largest = max(seen, key=lambda one: one.growth_mb)
     return [
-        at_most(f"{name}: longest stall", slowest.slowest_ms, STALL_MS, "ms", f"{slowest.name}; {noise}"),
-        at_most(f"{name}: growth", largest.growth_mb, GROWTH_MB, "MB", f"{largest.name}, at its peak {largest.peak_mb:.0f} MB"),
+        at_most(
+            f"{name}: longest stall", slowest.slowest_ms, STALL_MS, "ms", f"{slowest.name}; {noise}"
+        ),
+        at_most(
+            f"{name}: growth",
+            largest.growth_mb,
+            GROWTH_MB,
+            "MB",
+            f"{largest.name}, at its peak {largest.peak_mb:.0f} MB",
+        ),
         at_most(f"{name}: 5xx answers", outcome.failures, 0, "", outcome.words()),
     ]

@@ -17,7 +17,9 @@ MESSAGES = 20
 
 def pages() -> dict[str, bytes]:
     return {
-        "ordinary": b"<!DOCTYPE html><html><body><table>" + ROW.encode() * (10 * 2**20 // len(ROW)) + b"</table></body></html>",
+        "ordinary": b"<!DOCTYPE html><html><body><table>"
+        + ROW.encode() * (10 * 2**20 // len(ROW))
+        + b"</table></body></html>",
         "brackets": b"<" * 2**20,
         "quotes": b"<a b='" * (128 * 2**10 // 6),
         "comments": b"<!--" + b"<!" * 2**19,
@@ -33,7 +35,10 @@ async def page(request: web.Request) -> web.Response:
 
 async def packed(request: web.Request) -> web.Response:
     """63 KB that become about 60 MB of tags."""
-    return web.Response(body=request.app["packed"], headers={"Content-Type": "text/html", "Content-Encoding": "gzip"})
+    return web.Response(
+        body=request.app["packed"],
+        headers={"Content-Type": "text/html", "Content-Encoding": "gzip"},
+    )
 
 
 async def flood(request: web.Request) -> web.WebSocketResponse:
@@ -58,7 +63,14 @@ def main() -> None:
     app = web.Application()
     app["pages"] = pages()
     app["packed"] = gzip.compress(b"<a href='/x'>" * (60 * 2**20 // 13))
-    app.add_routes([web.get("/pages/{name}", page), web.get("/packed", packed), web.get("/flood", flood), web.get("/{rest:.*}", ready)])
+    app.add_routes(
+        [
+            web.get("/pages/{name}", page),
+            web.get("/packed", packed),
+            web.get("/flood", flood),
+            web.get("/{rest:.*}", ready),
+        ]
+    )
     web.run_app(app, host=address, port=int(port), print=None, access_log=None)
 
 

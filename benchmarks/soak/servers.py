@@ -67,15 +67,24 @@ class Servers:
 
     def __enter__(self) -> Servers:
         self._home.mkdir(mode=0o700)
-        program = [sys.executable, str(Path(__file__).with_name("program.py")), "{address}", "{port}"]
-        (self._home / "images.yaml").write_text(yaml.safe_dump({"images": [{"image": IMAGE, "command": program}]}), encoding="utf-8")
+        program = [
+            sys.executable,
+            str(Path(__file__).with_name("program.py")),
+            "{address}",
+            "{port}",
+        ]
+        (self._home / "images.yaml").write_text(
+            yaml.safe_dump({"images": [{"image": IMAGE, "command": program}]}), encoding="utf-8"
+        )
         with _soft_file_limit(OPEN_FILES):
             document = yaml.safe_load(launch.start(self._home).read_text(encoding="utf-8"))
         pid = launch.status(self._home).pid
         assert pid is not None
         self._cluster = pid
         resource.prlimit(pid, resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
-        authority = base64.b64decode(document["clusters"][0]["cluster"]["certificate-authority-data"]).decode()
+        authority = base64.b64decode(
+            document["clusters"][0]["cluster"]["certificate-authority-data"]
+        ).decode()
         self.authority = authority
         bearer = {"Authorization": f"Bearer {document['users'][0]['user']['token']}"}
         self.cluster = Address(document["clusters"][0]["cluster"]["server"], bearer)
@@ -84,7 +93,12 @@ class Servers:
         self._spawn()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         for process in self._processes.values():
             process.terminate()
         for process in self._processes.values():
@@ -98,29 +112,47 @@ class Servers:
     def proxied(self) -> str:
         """The address of the hostile program, with a slash at its end."""
         parts = urlsplit(self.jupyter.url)
-        return f"{parts.scheme}://{parts.netloc}{BASE_URL}workspace/connect/default/{NAME}/codeserver/"
+        return (
+            f"{parts.scheme}://{parts.netloc}{BASE_URL}workspace/connect/default/{NAME}/codeserver/"
+        )
 
     def watched(self) -> list[Server]:
         found = [Server("API server", self._cluster, _port(self.cluster), "/healthz", tls=True)]
-        for name, address, path in (("serve", self.serve, "/api/v1/"), ("Jupyter server", self.jupyter, f"{BASE_URL}workspaces/api/v1/")):
-            found.append(Server(name, self._processes[name].pid, _port(address), f"{path}healthcheck", address.signed_in))
+        for name, address, path in (
+            ("serve", self.serve, "/api/v1/"),
+            ("Jupyter server", self.jupyter, f"{BASE_URL}workspaces/api/v1/"),
+        ):
+            found.append(
+                Server(
+                    name,
+                    self._processes[name].pid,
+                    _port(address),
+                    f"{path}healthcheck",
+                    address.signed_in,
+                )
+            )
         return found
 
     def check_alive(self) -> None:
         """Raises `RuntimeError` naming a server that ended."""
         for name, process in self._processes.items():
             if process.poll() is not None:
-                raise RuntimeError(f"{name} ended with status {process.returncode}; see {self._log(name)}")
+                raise RuntimeError(
+                    f"{name} ended with status {process.returncode}; see {self._log(name)}"
+                )
         if not psutil.pid_exists(self._cluster):
             raise RuntimeError("the API server's process ended")
 
     def _start_serve(self) -> Address:
         runtime = self._scratch / "serve.json"
-        program = f"from jupyter_workspaces.serve import main; main(port=0, runtime_file={str(runtime)!r}, trusted_header_auth=True)"
+        program = f"from jupyter_workspaces.server.serve import main; main(port=0, runtime_file={str(runtime)!r}, trusted_header_auth=True)"
         self._start("serve", ["-c", program])
         until(runtime.exists, "serve listens")
         told = json.loads(runtime.read_text(encoding="utf-8"))
-        return Address(f"{told['url'].rstrip('/')}/api/v1", {"kubeflow-userid": "root", "kubeflow-groups": "system:masters"})
+        return Address(
+            f"{told['url'].rstrip('/')}/api/v1",
+            {"kubeflow-userid": "root", "kubeflow-groups": "system:masters"},
+        )
 
     def _start_jupyter(self) -> Address:
         port = _free_port()
@@ -131,12 +163,24 @@ class Servers:
             "--allow-root",
             f"--IdentityProvider.token={TOKEN}",
         ]
-        self._start("Jupyter server", ["-m", "jupyter_server", *options, f"--ServerApp.root_dir={self._scratch}"])
-        return Address(f"http://127.0.0.1:{port}{BASE_URL}workspaces/api/v1", {"Authorization": f"token {TOKEN}"})
+        self._start(
+            "Jupyter server",
+            ["-m", "jupyter_server", *options, f"--ServerApp.root_dir={self._scratch}"],
+        )
+        return Address(
+            f"http://127.0.0.1:{port}{BASE_URL}workspaces/api/v1",
+            {"Authorization": f"token {TOKEN}"},
+        )
 
     def _start(self, name: str, arguments: list[str]) -> None:
         with self._log(name).open("wb") as log, _soft_file_limit(OPEN_FILES):
-            process = subprocess.Popen([sys.executable, *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self._scratch)
+            process = subprocess.Popen(
+                [sys.executable, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self._scratch,
+            )
         resource.prlimit(process.pid, resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
         self._processes[name] = process
 
@@ -149,7 +193,10 @@ class Servers:
         status = _status(self.serve, "workspaces/default", CREATE)
         if status != 201:
             raise RuntimeError(f"the workspace was not made: {status}")
-        until(lambda: _status(Address(self.proxied, self.jupyter.signed_in), "ready") == 200, "the hostile program runs")
+        until(
+            lambda: _status(Address(self.proxied, self.jupyter.signed_in), "ready") == 200,
+            "the hostile program runs",
+        )
         time.sleep(2)  # what a start takes is no growth of a bomb
 
 

@@ -59,7 +59,12 @@ class Watch:
         self._process.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._process.terminate()
         self._process.join(10)
 
@@ -106,16 +111,22 @@ class _One:
         return seen
 
     def ask_for_ever(self) -> None:
-        context = ssl._create_unverified_context() if self.server.tls else None  # the port was told by our own process
+        context = (
+            ssl._create_unverified_context() if self.server.tls else None
+        )  # the port was told by our own process
         connection: http.client.HTTPConnection | None = None
         while True:
             began = self.asked = time.perf_counter()
             try:
                 if connection is None:
                     connection = (
-                        http.client.HTTPSConnection("127.0.0.1", self.server.port, timeout=ANSWER_SECONDS, context=context)
+                        http.client.HTTPSConnection(
+                            "127.0.0.1", self.server.port, timeout=ANSWER_SECONDS, context=context
+                        )
                         if context is not None
-                        else http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=ANSWER_SECONDS)
+                        else http.client.HTTPConnection(
+                            "127.0.0.1", self.server.port, timeout=ANSWER_SECONDS
+                        )
                     )
                 connection.request("GET", self.server.path, headers=self.server.headers)
                 connection.getresponse().read()

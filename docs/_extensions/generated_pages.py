@@ -10,7 +10,7 @@ import openapi_tables
 import python_api
 import settings_tables
 
-from jupyter_workspaces.api.workspaces.about.description import description
+from jupyter_workspaces.server.api.workspaces.about.description import description
 
 _OPTION = re.compile(r"(?<![\w`-])(--[a-z][a-z-]*)")
 
@@ -31,7 +31,10 @@ def write(folder: Path) -> None:
 
 def _plain_text(app: Any, context: Any, lines: list[str]) -> None:
     """Help texts of the command line are plain text: escape asterisks, and mark names of options as code."""
-    lines[:] = [line if line.startswith("..") else _OPTION.sub(r"``\1``", line.replace("*", "\\*")) for line in lines]
+    lines[:] = [
+        line if line.startswith("..") else _OPTION.sub(r"``\1``", line.replace("*", "\\*"))
+        for line in lines
+    ]
 
 
 def setup(app: Any) -> dict[str, bool]:

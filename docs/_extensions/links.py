@@ -12,13 +12,30 @@ from urllib.parse import unquote, urlsplit
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-_LOADED = {("script", "src"), ("link", "href"), ("img", "src"), ("iframe", "src"), ("source", "src"), ("video", "src")}
+_LOADED = {
+    ("script", "src"),
+    ("link", "href"),
+    ("img", "src"),
+    ("iframe", "src"),
+    ("source", "src"),
+    ("video", "src"),
+}
 
 
 def in_markdown(root: Path) -> list[str]:
     """Return one line for each broken link in the Markdown files of the repository, README and CONTRIBUTING included."""
-    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "*.md"], cwd=root, capture_output=True, text=True, check=True)
-    pages = {root / name: _read(root / name) for name in listed.stdout.splitlines() if (root / name).exists()}
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "*.md"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    pages = {
+        root / name: _read(root / name)
+        for name in listed.stdout.splitlines()
+        if (root / name).exists()
+    }
     broken = []
     for path, (_, targets) in pages.items():
         for target in targets:
@@ -42,13 +59,17 @@ def _read(path: Path) -> tuple[set[str], list[str]]:
         if token.type == "heading_open":
             anchors.add(_slug(_text(tokens[number + 1])))
         targets += [
-            str(one.attrs.get("href") or one.attrs.get("src")) for one in token.children or () if one.type in ("link_open", "image")
+            str(one.attrs.get("href") or one.attrs.get("src"))
+            for one in token.children or ()
+            if one.type in ("link_open", "image")
         ]
     return anchors, targets
 
 
 def _text(token: Token) -> str:
-    return "".join(one.content for one in token.children or () if one.type in ("text", "code_inline"))
+    return "".join(
+        one.content for one in token.children or () if one.type in ("text", "code_inline")
+    )
 
 
 def _slug(heading: str) -> str:
@@ -78,8 +99,16 @@ class _Page(HTMLParser):
 
 def in_site(site: Path) -> list[str]:
     """Return one line for each link in the built site that leads nowhere, and for each file that a page loads from another site."""
-    pages = {path: _Page(path.read_text(encoding="utf-8")) for path in sorted(site.rglob("*.html")) if "_static" not in path.parts}
-    broken = [f"{path.relative_to(site)}: {problem}" for path, page in pages.items() for problem in _problems(path, page, pages)]
+    pages = {
+        path: _Page(path.read_text(encoding="utf-8"))
+        for path in sorted(site.rglob("*.html"))
+        if "_static" not in path.parts
+    }
+    broken = [
+        f"{path.relative_to(site)}: {problem}"
+        for path, page in pages.items()
+        for problem in _problems(path, page, pages)
+    ]
     return list(dict.fromkeys(broken))
 
 

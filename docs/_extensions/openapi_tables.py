@@ -33,9 +33,19 @@ def _operations(document: Document) -> Iterator[str]:
     yield from ("", "## Details of the operations", "")
     _, _, first = next(_operation_list(document))
     failed = first["responses"]["default"]["content"]
-    yield "Every operation may fail, with " + "; ".join(f"`{media}`: {_type(one['schema'])}" for media, one in failed.items()) + "."
+    yield (
+        "Every operation may fail, with "
+        + "; ".join(f"`{media}`: {_type(one['schema'])}" for media, one in failed.items())
+        + "."
+    )
     for method, path, one in _operation_list(document):
-        yield from ("", f"({_anchor(method, path)})=", f"### `{method} {path}`", "", one.get("summary", "") + ".")
+        yield from (
+            "",
+            f"({_anchor(method, path)})=",
+            f"### `{method} {path}`",
+            "",
+            one.get("summary", "") + ".",
+        )
         if "description" in one:
             yield from ("", one["description"])
         yield from _parameters(one.get("parameters", []))
@@ -65,17 +75,28 @@ def _responses(responses: Document) -> Iterator[str]:
         if code == "default":
             continue  # every operation has the same one, which the introduction describes
         contents = response.get("content") or {}
-        types = "; ".join(f"`{media}`: {_type(content.get('schema', {}))}" for media, content in contents.items())
+        types = "; ".join(
+            f"`{media}`: {_type(content.get('schema', {}))}" for media, content in contents.items()
+        )
         yield f"- Response {code}{', ' + types if types else ', no body'}"
 
 
 def _models(document: Document) -> Iterator[str]:
     yield from ("", "## Models")
     for name, schema in document["components"]["schemas"].items():
-        yield from ("", f"(model-{name.lower()})=", f"### {name}", "", schema.get("description", ""))
+        yield from (
+            "",
+            f"(model-{name.lower()})=",
+            f"### {name}",
+            "",
+            schema.get("description", ""),
+        )
         properties = schema.get("properties")
         if not properties:
-            yield from ("", f"Type: {_type({key: schema[key] for key in schema if key != 'description'})}")
+            yield from (
+                "",
+                f"Type: {_type({key: schema[key] for key in schema if key != 'description'})}",
+            )
             continue
         required = schema.get("required", [])
         yield from ("", "| field | type | default | |", "|---|---|---|---|")
@@ -109,7 +130,12 @@ def _type(schema: Document) -> str:
     return " ".join([kind or "any JSON", *([f"({', '.join(bounds)})"] if bounds else [])])
 
 
-_BOUNDS = {"minimum": "at least", "maximum": "at most", "minLength": "length at least", "maxLength": "length at most"}
+_BOUNDS = {
+    "minimum": "at least",
+    "maximum": "at most",
+    "minLength": "length at least",
+    "maxLength": "length at most",
+}
 
 
 def _object(schema: Document) -> str:
@@ -125,5 +151,12 @@ def _cell(text: str) -> str:
 
 
 def _anchor(method: str, path: str) -> str:
-    words = path.replace("{", "").replace("}", "").replace(".", "-").strip("/").replace("/", "-").lower()
+    words = (
+        path.replace("{", "")
+        .replace("}", "")
+        .replace(".", "-")
+        .strip("/")
+        .replace("/", "-")
+        .lower()
+    )
     return f"operation-{method.lower()}-{words}"

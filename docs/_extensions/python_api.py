@@ -12,8 +12,16 @@ FIRST = ("Client", "Workspace")
 
 GROUPS: tuple[tuple[str, str, Callable[[object], bool]], ...] = (
     ("Functions", "autofunction", inspect.isfunction),
-    ("Classes", "autoclass", lambda found: inspect.isclass(found) and not issubclass(found, BaseException)),
-    ("Errors", "autoexception", lambda found: inspect.isclass(found) and issubclass(found, BaseException)),
+    (
+        "Classes",
+        "autoclass",
+        lambda found: inspect.isclass(found) and not issubclass(found, BaseException),
+    ),
+    (
+        "Errors",
+        "autoexception",
+        lambda found: inspect.isclass(found) and issubclass(found, BaseException),
+    ),
 )
 
 

@@ -8,9 +8,9 @@ from typing import Any
 from traitlets import Bool, HasTraits, Int, List, TraitType
 from traitlets.config import Configurable
 
-from jupyter_workspaces.api.identity import HeaderIdentities
-from jupyter_workspaces.app import JupyterWorkspaces
-from jupyter_workspaces.serve import ServeApp
+from jupyter_workspaces.server.app import JupyterWorkspaces
+from jupyter_workspaces.server.http.identity import HeaderIdentities
+from jupyter_workspaces.server.serve import ServeApp
 
 # What each group is for, its class, and inherited traits of which it changes the default.
 GROUPS: tuple[tuple[str, str, type[Configurable], tuple[str, ...]], ...] = (
@@ -44,7 +44,10 @@ def markdown() -> str:
     for title, text, owner, inherited in GROUPS:
         lines += [f"## {title}", "", text, ""]
         own = owner.class_own_traits(config=True)
-        for name, trait in {**own, **{name: owner.class_traits()[name] for name in inherited}}.items():
+        for name, trait in {
+            **own,
+            **{name: owner.class_traits()[name] for name in inherited},
+        }.items():
             lines += _setting(owner, name, trait)
     return "\n".join(lines)
 
@@ -74,7 +77,13 @@ def _type(trait: TraitType[Any, Any]) -> str:
         return "list of texts"
     if isinstance(trait, Bool):
         return "boolean"
-    return "integer" if isinstance(trait, Int) else "number" if type(trait).__name__ == "Float" else "text"
+    return (
+        "integer"
+        if isinstance(trait, Int)
+        else "number"
+        if type(trait).__name__ == "Float"
+        else "text"
+    )
 
 
 def _default(owner: type[HasTraits], name: str, trait: TraitType[Any, Any]) -> str:
@@ -86,4 +95,8 @@ def _default(owner: type[HasTraits], name: str, trait: TraitType[Any, Any]) -> s
 
 def _bounds(trait: TraitType[Any, Any]) -> list[str]:
     found = [("at least", getattr(trait, "min", None)), ("at most", getattr(trait, "max", None))]
-    return [f"{word} `{bound:g}`" for word, bound in found if bound not in (None, float("-inf"), float("inf"))]
+    return [
+        f"{word} `{bound:g}`"
+        for word, bound in found
+        if bound not in (None, float("-inf"), float("inf"))
+    ]

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import click
 
-from .output import done, echo, output_option, told, write
+from .output import (
+    done,
+    echo,
+    output_option,
+    told,
+    write,
+)
 from .session import Session, namespace_option, pass_session
 
 
@@ -34,9 +40,16 @@ def list_(session: Session, output: str) -> None:
         echo("No volumes yet. `jupyter workspaces claims create NAME` makes one.", err=True)
         return
     rows = [
-        [one["name"], one["pvcSpec"]["requests"]["storage"], ", ".join(user["name"] for user in one["workspaces"]) or "-"] for one in found
+        [
+            one["name"],
+            one["pvcSpec"]["requests"]["storage"],
+            ", ".join(user["name"] for user in one["workspaces"]) or "-",
+        ]
+        for one in found
     ]
-    write(output, found, [one["name"] for one in found], lambda: (("name", "size", "used by"), rows))
+    write(
+        output, found, [one["name"] for one in found], lambda: (("name", "size", "used by"), rows)
+    )
 
 
 @claims.command()
@@ -49,7 +62,11 @@ def list_(session: Session, output: str) -> None:
 def create(session: Session, name: str, size: str, output: str) -> None:
     """Make a volume."""
     session.client.create_claim(name, size, session.namespace)
-    done(output, "Made", {"name": name, "namespace": session.namespace or session.client.namespace, "size": size})
+    done(
+        output,
+        "Made",
+        {"name": name, "namespace": session.namespace or session.client.namespace, "size": size},
+    )
 
 
 @claims.command()
@@ -64,4 +81,8 @@ def delete(session: Session, name: str, yes: bool, output: str) -> None:
     if not yes:
         session.confirm(f"Delete the volume {name}? The files in it are lost.")
     session.client.delete_claim(name, session.namespace)
-    done(output, "Deleted", {"name": name, "namespace": session.namespace or session.client.namespace})
+    done(
+        output,
+        "Deleted",
+        {"name": name, "namespace": session.namespace or session.client.namespace},
+    )

@@ -12,17 +12,28 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ..client import WorkspaceError
-from ..terminal import indented, printable
-from .output import REFUSED, TIMEOUT, UNREACHABLE, complain, echo, flat, output_option, told, write
+from jupyter_workspaces.client import WorkspaceError
+from jupyter_workspaces.common.terminal import indented, printable
+
+from .output import (
+    REFUSED,
+    TIMEOUT,
+    UNREACHABLE,
+    complain,
+    echo,
+    flat,
+    output_option,
+    told,
+    write,
+)
 from .session import Session
 
 if TYPE_CHECKING:
-    from ..client.asynchronous import AsyncClient
-    from ..cluster.client import Cluster
-    from ..cluster.endpoint import Endpoint
-    from ..install.doctor import Line
-    from ..install.plan import Plan
+    from jupyter_workspaces.client.asynchronous import AsyncClient
+    from jupyter_workspaces.install.doctor import Line
+    from jupyter_workspaces.install.plan import Plan
+    from jupyter_workspaces.kube.client import Cluster
+    from jupyter_workspaces.kube.endpoint import Endpoint
 
 C = TypeVar("C", bound=Callable[..., Any])
 
@@ -38,12 +49,20 @@ def add_to(cli: click.Group) -> None:
 def cluster_options(command: C) -> C:
     """`--kubeconfig` and `--context`."""
     command = click.option("--context", default="", help="Context of the kubeconfig.")(command)
-    return click.option("--kubeconfig", default="", help="Cluster. Default: KUBECONFIG, else the pod's own cluster.")(command)
+    return click.option(
+        "--kubeconfig", default="", help="Cluster. Default: KUBECONFIG, else the pod's own cluster."
+    )(command)
 
 
 def changing_options(command: C) -> C:
     for option in (
-        click.option("--timeout", type=click.FloatRange(1), default=180, show_default=True, help="Seconds to wait for each object."),
+        click.option(
+            "--timeout",
+            type=click.FloatRange(1),
+            default=180,
+            show_default=True,
+            help="Seconds to wait for each object.",
+        ),
         click.option("--dry-run", is_flag=True, help="Only say what would be done."),
         click.option("-y", "--yes", is_flag=True, help="Do not ask."),
     ):
@@ -53,10 +72,18 @@ def changing_options(command: C) -> C:
 
 def choosing_options(command: C) -> C:
     for option in (
-        click.option("--samples", is_flag=True, help="With the sample kinds: JupyterLab, RStudio, VS Code."),
+        click.option(
+            "--samples", is_flag=True, help="With the sample kinds: JupyterLab, RStudio, VS Code."
+        ),
         click.option("--image", help="Image of controller and server, with its tag."),
-        click.option("--header-authentication", is_flag=True, help="Users by the headers of a proxy in front, as in Kubeflow."),
-        click.option("--crds-only", is_flag=True, help="Only the definitions of Workspace and WorkspaceKind."),
+        click.option(
+            "--header-authentication",
+            is_flag=True,
+            help="Users by the headers of a proxy in front, as in Kubeflow.",
+        ),
+        click.option(
+            "--crds-only", is_flag=True, help="Only the definitions of Workspace and WorkspaceKind."
+        ),
     ):
         command = option(command)
     return command
@@ -81,12 +108,18 @@ def upgrade(**chosen: Any) -> None:
 
 
 @click.command()
-@click.option("--with-crds", is_flag=True, help="The definitions too, and with them all workspaces and kinds. Volumes stay.")
+@click.option(
+    "--with-crds",
+    is_flag=True,
+    help="The definitions too, and with them all workspaces and kinds. Volumes stay.",
+)
 @changing_options
 @told
-def uninstall(kubeconfig: str, context: str, yes: bool, dry_run: bool, timeout: float, with_crds: bool) -> None:
+def uninstall(
+    kubeconfig: str, context: str, yes: bool, dry_run: bool, timeout: float, with_crds: bool
+) -> None:
     """Take out what was installed; workspaces and kinds stay unless asked."""
-    from ..install import manifests, plan, work
+    from jupyter_workspaces.install import manifests, plan, work
 
     endpoint = _endpoint(kubeconfig, context)
     objects = manifests.all_objects(header_authentication=True)
@@ -94,8 +127,14 @@ def uninstall(kubeconfig: str, context: str, yes: bool, dry_run: bool, timeout: 
     async def look(cluster: Cluster) -> Plan:
         return await plan.to_uninstall(cluster, objects, crds=with_crds)
 
-    question = "Delete all this, with all workspaces and kinds of the cluster?" if with_crds else "Delete all this?"
-    _carry_out(endpoint, look, partial(work.delete, seconds=timeout), question, yes=yes, dry_run=dry_run)
+    question = (
+        "Delete all this, with all workspaces and kinds of the cluster?"
+        if with_crds
+        else "Delete all this?"
+    )
+    _carry_out(
+        endpoint, look, partial(work.delete, seconds=timeout), question, yes=yes, dry_run=dry_run
+    )
 
 
 @click.command()
@@ -104,9 +143,9 @@ def uninstall(kubeconfig: str, context: str, yes: bool, dry_run: bool, timeout: 
 @told
 def doctor(kubeconfig: str, context: str, output: str) -> None:
     """Say what is reachable, allowed and installed, and what to do next. Exit code 1 when something keeps workspaces from working."""
-    from ..client.asynchronous import AsyncClient
-    from ..cluster.client import Cluster
-    from ..install.doctor import examine
+    from jupyter_workspaces.client.asynchronous import AsyncClient
+    from jupyter_workspaces.install.doctor import examine
+    from jupyter_workspaces.kube.client import Cluster
 
     endpoint = _endpoint(kubeconfig, context, local=True)
 
@@ -125,14 +164,19 @@ def doctor(kubeconfig: str, context: str, output: str) -> None:
 
     lines = asyncio.run(run())
     if output != "table":
-        write(output, [asdict(line) for line in lines], [line.about for line in lines if line.state == "bad"], flat)
+        write(
+            output,
+            [asdict(line) for line in lines],
+            [line.about for line in lines if line.state == "bad"],
+            flat,
+        )
     sys.exit(REFUSED if any(line.state == "bad" for line in lines) else 0)
 
 
 async def server_line(client: AsyncClient) -> Line | None:
     """What a running server of ours knows of its cluster; None when none runs, which is no fault."""
-    from ..client.errors import WorkspaceError
-    from ..install.doctor import Line
+    from jupyter_workspaces.client.errors import WorkspaceError
+    from jupyter_workspaces.install.doctor import Line
 
     try:
         try:
@@ -142,10 +186,20 @@ async def server_line(client: AsyncClient) -> Line | None:
         try:
             name, since = (await client.cluster()).get("name"), await client.stale_since()
         except WorkspaceError as error:
-            return Line("bad", "server", f"the one at {root} cannot use its cluster: {error.message}", error.hint)
+            return Line(
+                "bad",
+                "server",
+                f"the one at {root} cannot use its cluster: {error.message}",
+                error.hint,
+            )
         if since is not None:
             advice = "It connects again by itself; what it shows may be old until then."
-            return Line("bad", "server", f"the one at {root} has not heard from {name} since {since}", advice)
+            return Line(
+                "bad",
+                "server",
+                f"the one at {root} has not heard from {name} since {since}",
+                advice,
+            )
         return Line("good", "server", f"the one at {root} is connected to {name}")
     finally:
         await client.close()
@@ -164,22 +218,28 @@ def _install(
     image: str | None,
     samples: bool,
 ) -> None:
-    from ..install import manifests, plan, work
+    from jupyter_workspaces.install import manifests, plan, work
 
     endpoint = _endpoint(kubeconfig, context)
-    objects = manifests.all_objects(header_authentication=header_authentication, image=image, samples=samples)
+    objects = manifests.all_objects(
+        header_authentication=header_authentication, image=image, samples=samples
+    )
 
     async def look(cluster: Cluster) -> Plan:
         return await plan.to_install(cluster, objects, crds_only=crds_only, upgrade=upgrading)
 
-    _carry_out(endpoint, look, partial(work.apply, seconds=timeout), "Go on?", yes=yes, dry_run=dry_run)
+    _carry_out(
+        endpoint, look, partial(work.apply, seconds=timeout), "Go on?", yes=yes, dry_run=dry_run
+    )
 
 
-def _carry_out(endpoint: Endpoint, look: Any, act: Any, question: str, *, yes: bool, dry_run: bool) -> None:
+def _carry_out(
+    endpoint: Endpoint, look: Any, act: Any, question: str, *, yes: bool, dry_run: bool
+) -> None:
     """Look, show, ask, act; the exit code says how it went."""
-    from ..cluster.client import Cluster
-    from ..cluster.errors import ClusterError, Unreachable
-    from ..install.work import NotReady
+    from jupyter_workspaces.install.work import NotReady
+    from jupyter_workspaces.kube.client import Cluster
+    from jupyter_workspaces.kube.errors import ClusterError, Unreachable
 
     async def looked() -> Plan:
         async with Cluster(endpoint) as cluster:
@@ -225,14 +285,18 @@ def _show(endpoint: Endpoint, plan: Plan) -> None:
 def _say(line: Line) -> None:
     sign, colour = _SIGNS[line.state]
     found = f"{printable(line.about)}: {indented(line.found)}"
-    echo(f"{click.style(sign, fg=colour)} {found}" + (f"\n    {indented(line.next)}" if line.next else ""))
+    echo(
+        f"{click.style(sign, fg=colour)} {found}"
+        + (f"\n    {indented(line.next)}" if line.next else "")
+    )
 
 
 def _endpoint(kubeconfig: str, context: str, *, local: bool = False) -> Endpoint:
     """The cluster that is named; with `local`, where none is, the local one if it runs. Raises `WorkspaceError`."""
-    from ..cluster.endpoint import NoEndpoint, find, from_embedded
-    from ..local import launch
-    from ..local.directory import Directory
+    from jupyter_workspaces.kube.endpoint import find, from_embedded
+    from jupyter_workspaces.kube.errors import NoEndpoint
+    from jupyter_workspaces.local import launch
+    from jupyter_workspaces.localkube.directory import Directory
 
     try:
         if (found := find(kubeconfig or None, context or None)) is not None:
@@ -245,4 +309,6 @@ def _endpoint(kubeconfig: str, context: str, *, local: bool = False) -> Endpoint
     hint = f"There is {known}: name it with --kubeconfig." if known.exists() else ""
     if local:
         hint = f"The local cluster does not run either; `jupyter workspaces local start` starts it. {hint}".strip()
-    raise WorkspaceError("No cluster is named: set KUBECONFIG or give --kubeconfig.", hint, status=400)
+    raise WorkspaceError(
+        "No cluster is named: set KUBECONFIG or give --kubeconfig.", hint, status=400
+    )

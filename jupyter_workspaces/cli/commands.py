@@ -10,12 +10,25 @@ from typing import Any, NoReturn
 
 import click
 
-from ..client import Workspace, trust
-from ..client.losses import volumes_stay
-from ..terminal import log_line, printable
+from jupyter_workspaces.client import Workspace, trust
+from jupyter_workspaces.client.losses import volumes_stay
+from jupyter_workspaces.common.terminal import log_line, printable
+
 from . import claims, cluster, clusters
-from .output import done, echo, flat, output_option, told, write
-from .session import Session, namespace_option, pass_session, workspace_argument
+from .output import (
+    done,
+    echo,
+    flat,
+    output_option,
+    told,
+    write,
+)
+from .session import (
+    Session,
+    namespace_option,
+    pass_session,
+    workspace_argument,
+)
 from .watch import watch
 
 _STAMP = re.compile(r"^\d{4}-\d\d-\d\dT[\d:.]+Z ")
@@ -24,7 +37,9 @@ _STAMP = re.compile(r"^\d{4}-\d\d-\d\dT[\d:.]+Z ")
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="jupyter-workspaces")
 @click.option(
-    "--url", envvar="JUPYTER_WORKSPACES_URL", help="Server to ask. Its token comes from JUPYTER_WORKSPACES_TOKEN, never from here."
+    "--url",
+    envvar="JUPYTER_WORKSPACES_URL",
+    help="Server to ask. Its token comes from JUPYTER_WORKSPACES_TOKEN, never from here.",
 )
 @click.pass_context
 def cli(context: click.Context, url: str | None) -> None:
@@ -41,7 +56,13 @@ def cli(context: click.Context, url: str | None) -> None:
 
 @cli.command("list")
 @click.option("-A", "--all-namespaces", is_flag=True, help="Of all namespaces.")
-@click.option("-w", "--watch", "go_on", is_flag=True, help="Go on with what changes, until Ctrl-C; JSON is one object a line.")
+@click.option(
+    "-w",
+    "--watch",
+    "go_on",
+    is_flag=True,
+    help="Go on with what changes, until Ctrl-C; JSON is one object a line.",
+)
 @namespace_option
 @output_option
 @pass_session
@@ -54,7 +75,12 @@ def list_(session: Session, all_namespaces: bool, go_on: bool, output: str) -> N
         return
     found = session.client.list(where)
     if not found and output == "table":
-        echo(printable(f"No workspaces in {found.where}. `jupyter workspaces spawn jupyterlab` makes one."), err=True)
+        echo(
+            printable(
+                f"No workspaces in {found.where}. `jupyter workspaces spawn jupyterlab` makes one."
+            ),
+            err=True,
+        )
         return
     if output in ("json", "yaml"):
         found.learn_volumes()
@@ -74,19 +100,38 @@ def kinds(session: Session, output: str) -> None:
     """List kinds of workspaces, with their images and sizes."""
     found = session.client.kinds()
     headings, rows = found.rows()
-    write(output, found.records(), [kind.name for kind in found], lambda: (headings[:4], [row[:4] for row in rows]))
+    write(
+        output,
+        found.records(),
+        [kind.name for kind in found],
+        lambda: (headings[:4], [row[:4] for row in rows]),
+    )
 
 
 @cli.command()
-@click.argument("kind", shell_complete=lambda context, _, incomplete: Session.of(context).kind_names(incomplete))
+@click.argument(
+    "kind", shell_complete=lambda context, _, incomplete: Session.of(context).kind_names(incomplete)
+)
 @click.argument("name", required=False)
 @click.option("--image", help="Image option, by id or name. Default: the kind's.")
 @click.option("--size", help="Size option, by id or name. Default: the kind's.")
-@click.option("--home", help="Claim for its files. Default: home-NAME, made when it does not exist; '' for none.")
-@click.option("--data", multiple=True, metavar="CLAIM:PATH[:ro]", help="A claim and where it appears; may be given again.")
-@click.option("--label", multiple=True, metavar="KEY=VALUE", help="A label for its pod; may be given again.")
+@click.option(
+    "--home",
+    help="Claim for its files. Default: home-NAME, made when it does not exist; '' for none.",
+)
+@click.option(
+    "--data",
+    multiple=True,
+    metavar="CLAIM:PATH[:ro]",
+    help="A claim and where it appears; may be given again.",
+)
+@click.option(
+    "--label", multiple=True, metavar="KEY=VALUE", help="A label for its pod; may be given again."
+)
 @click.option("--wait/--no-wait", default=True, help="Wait until it runs.")
-@click.option("--timeout", type=click.FloatRange(0), default=120, show_default=True, help="Seconds to wait.")
+@click.option(
+    "--timeout", type=click.FloatRange(0), default=120, show_default=True, help="Seconds to wait."
+)
 @click.option("--open", "then_open", is_flag=True, help="Open it in the browser when it runs.")
 @namespace_option
 @output_option
@@ -109,7 +154,9 @@ def spawn(
     """Make a workspace of a KIND and start it; without NAME it gets one."""
     labels = dict(_pair("--label", text, "=", "KEY=VALUE") for text in label)
     mounts = dict(_mount(text) for text in data)
-    made = session.client.spawn(kind, name, image, size, home, mounts, labels=labels, namespace=session.namespace)
+    made = session.client.spawn(
+        kind, name, image, size, home, mounts, labels=labels, namespace=session.namespace
+    )
     if wait or then_open:
         made.wait(timeout=timeout, quiet=output != "table")
     if then_open:
@@ -129,7 +176,13 @@ def open_in_browser(workspace: Workspace) -> None:
 
 @cli.command("open")
 @click.option("--print", "only_print", is_flag=True, help="Write the address, start no browser.")
-@click.option("--timeout", type=click.FloatRange(0), default=120, show_default=True, help="Seconds to wait until it runs.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0),
+    default=120,
+    show_default=True,
+    help="Seconds to wait until it runs.",
+)
 @workspace_argument
 @namespace_option
 @output_option
@@ -154,13 +207,21 @@ def open_(session: Session, name: str, only_print: bool, timeout: float, output:
 @workspace_argument
 @click.option("-y", "--yes", is_flag=True, help="Do not ask when something is lost.")
 @click.option("--wait/--no-wait", default=True, help="Wait until it has stopped.")
-@click.option("--timeout", type=click.FloatRange(0), default=60, show_default=True, help="Seconds to wait.")
-@click.option("--now", is_flag=True, help="Give its programs no time to save anything, also when it is pausing already.")
+@click.option(
+    "--timeout", type=click.FloatRange(0), default=60, show_default=True, help="Seconds to wait."
+)
+@click.option(
+    "--now",
+    is_flag=True,
+    help="Give its programs no time to save anything, also when it is pausing already.",
+)
 @namespace_option
 @output_option
 @pass_session
 @told
-def pause(session: Session, name: str, yes: bool, wait: bool, timeout: float, now: bool, output: str) -> None:
+def pause(
+    session: Session, name: str, yes: bool, wait: bool, timeout: float, now: bool, output: str
+) -> None:
     """Stop a workspace's programs; its files stay. Asks when kernels are running."""
     found = session.workspace(name)
     if found.paused and now:
@@ -174,7 +235,9 @@ def pause(session: Session, name: str, yes: bool, wait: bool, timeout: float, no
 @cli.command()
 @workspace_argument
 @click.option("--wait/--no-wait", default=True, help="Wait until it runs.")
-@click.option("--timeout", type=click.FloatRange(0), default=120, show_default=True, help="Seconds to wait.")
+@click.option(
+    "--timeout", type=click.FloatRange(0), default=120, show_default=True, help="Seconds to wait."
+)
 @namespace_option
 @output_option
 @pass_session
@@ -189,38 +252,67 @@ def resume(session: Session, name: str, wait: bool, timeout: float, output: str)
 @workspace_argument
 @click.option("-y", "--yes", is_flag=True, help="Do not ask when something is lost.")
 @click.option("--wait/--no-wait", default=True, help="Wait until it runs again.")
-@click.option("--timeout", type=click.FloatRange(0), default=180, show_default=True, help="Seconds to wait.")
+@click.option(
+    "--timeout", type=click.FloatRange(0), default=180, show_default=True, help="Seconds to wait."
+)
 @namespace_option
 @output_option
 @pass_session
 @told
-def restart(session: Session, name: str, yes: bool, wait: bool, timeout: float, output: str) -> None:
+def restart(
+    session: Session, name: str, yes: bool, wait: bool, timeout: float, output: str
+) -> None:
     """Stop a workspace and start it again, from any state. Asks when kernels are running."""
     found = session.workspace(name)
     _confirm_losses(session, "Restart", found, yes)
-    done(output, "Restarted" if wait else "Restarting", found.restart(wait=wait, timeout=timeout).to_dict())
+    done(
+        output,
+        "Restarted" if wait else "Restarting",
+        found.restart(wait=wait, timeout=timeout).to_dict(),
+    )
 
 
 @cli.command()
 @workspace_argument
-@click.option("--tail", type=click.IntRange(min=1), default=100, show_default=True, help="How many lines.")
-@click.option("-f", "--follow", is_flag=True, help="Go on with new lines as they come, until Ctrl-C.")
+@click.option(
+    "--tail", type=click.IntRange(min=1), default=100, show_default=True, help="How many lines."
+)
+@click.option(
+    "-f", "--follow", is_flag=True, help="Go on with new lines as they come, until Ctrl-C."
+)
 @click.option("--previous", is_flag=True, help="Of the run before the last restart.")
 @click.option("--timestamps", is_flag=True, help="With the time in front of each line.")
 @namespace_option
 @output_option
 @pass_session
 @told
-def logs(session: Session, name: str, tail: int, follow: bool, previous: bool, timestamps: bool, output: str) -> None:
+def logs(
+    session: Session,
+    name: str,
+    tail: int,
+    follow: bool,
+    previous: bool,
+    timestamps: bool,
+    output: str,
+) -> None:
     """Write a workspace's log."""
     if follow and previous:
         raise click.UsageError("--previous is over, so there is nothing to follow.")
     found = session.workspace(name)
-    lines: Iterable[str] = found.follow(tail) if follow else found.logs(tail, previous=previous).removesuffix("\n").split("\n")
+    lines: Iterable[str] = (
+        found.follow(tail)
+        if follow
+        else found.logs(tail, previous=previous).removesuffix("\n").split("\n")
+    )
     if not timestamps:
         lines = (_STAMP.sub("", line) for line in lines)
     if output in ("json", "yaml") and not follow:
-        write(output, {"name": found.name, "namespace": found.namespace, "lines": list(lines)}, [], flat)
+        write(
+            output,
+            {"name": found.name, "namespace": found.namespace, "lines": list(lines)},
+            [],
+            flat,
+        )
         return
     for line in lines:
         if sys.stdout.isatty():
@@ -232,22 +324,45 @@ def logs(session: Session, name: str, tail: int, follow: bool, previous: bool, t
 
 
 @cli.command()
-@click.argument("names", nargs=-1, required=True, shell_complete=lambda context, _, incomplete: Session.of(context).names(incomplete))
+@click.argument(
+    "names",
+    nargs=-1,
+    required=True,
+    shell_complete=lambda context, _, incomplete: Session.of(context).names(incomplete),
+)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option("--wait/--no-wait", default=True, help="Wait until its programs have ended.")
-@click.option("--now", is_flag=True, help="Give its programs no time to save anything, also when it is being deleted already.")
+@click.option(
+    "--now",
+    is_flag=True,
+    help="Give its programs no time to save anything, also when it is being deleted already.",
+)
 @namespace_option
 @output_option
 @pass_session
 @told
-def delete(session: Session, names: tuple[str, ...], yes: bool, wait: bool, now: bool, output: str) -> None:
+def delete(
+    session: Session, names: tuple[str, ...], yes: bool, wait: bool, now: bool, output: str
+) -> None:
     """Delete workspaces; their volumes stay."""
-    for one in [session.workspace(name) for name in names]:  # all must be there before the first goes
+    for one in [
+        session.workspace(name) for name in names
+    ]:  # all must be there before the first goes
         if not yes:
             stay = volumes_stay(one.volumes()) or "It has no volumes."
-            session.confirm(" ".join(part for part in (f"Delete {one.name}?", one.losses() or "Its programs end.", stay) if part))
+            session.confirm(
+                " ".join(
+                    part
+                    for part in (f"Delete {one.name}?", one.losses() or "Its programs end.", stay)
+                    if part
+                )
+            )
         one.delete(wait, now=now, quiet=output != "table")
-        done(output, "Deleted" if wait else "Deleting", {"name": one.name, "namespace": one.namespace})
+        done(
+            output,
+            "Deleted" if wait else "Deleting",
+            {"name": one.name, "namespace": one.namespace},
+        )
 
 
 def _confirm_losses(session: Session, verb: str, found: Workspace, yes: bool) -> None:

@@ -11,10 +11,20 @@ from typing import Any, ParamSpec, TypeVar
 
 import click
 
-from ..client import TimedOut, Unreachable, WorkspaceError, WrongArgument
-from ..client.display import plain
-from ..terminal import indented, printable, to_json, to_yaml
-from ..terminal import output as safe_output
+from jupyter_workspaces.client import (
+    TimedOut,
+    Unreachable,
+    WorkspaceError,
+    WrongArgument,
+)
+from jupyter_workspaces.client.display import plain
+from jupyter_workspaces.common.terminal import (
+    indented,
+    printable,
+    to_json,
+    to_yaml,
+)
+from jupyter_workspaces.common.terminal import output as safe_output
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -39,14 +49,24 @@ _WORDS = tuple(
 )
 
 FORMATS = ("table", "json", "yaml", "name")
-_COLOURS = {"Running": "green", "Starting": "blue", "Needs attention": "red", "Paused": "bright_black"}
+_COLOURS = {
+    "Running": "green",
+    "Starting": "blue",
+    "Needs attention": "red",
+    "Paused": "bright_black",
+}
 
 
 def output_option(command: Callable[P, T]) -> Callable[P, T]:
     """`-o/--output`."""
-    return click.option("-o", "--output", type=click.Choice(FORMATS), default="table", show_default=True, help="How to write the result.")(
-        command
-    )
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Choice(FORMATS),
+        default="table",
+        show_default=True,
+        help="How to write the result.",
+    )(command)
 
 
 def echo(text: str, *, err: bool = False) -> None:
@@ -58,7 +78,12 @@ def echo(text: str, *, err: bool = False) -> None:
     click.echo(safe_output(text), err=err)
 
 
-def write(output: str, data: Any, names: Sequence[str], table: Callable[[], tuple[Sequence[str], Sequence[Sequence[str]]]]) -> None:
+def write(
+    output: str,
+    data: Any,
+    names: Sequence[str],
+    table: Callable[[], tuple[Sequence[str], Sequence[Sequence[str]]]],
+) -> None:
     """Write a result. `data` for JSON and YAML, `names` for name, `table` gives headings and rows."""
     if output == "json":
         echo(to_json(data, indent=2))
@@ -103,7 +128,7 @@ def told(command: Callable[P, T]) -> Callable[P, T]:
 
     @functools.wraps(command)
     def run(*arguments: P.args, **options: P.kwargs) -> T:
-        from ..local.directory import LocalClusterError
+        from jupyter_workspaces.localkube.directory import LocalClusterError
 
         try:
             return command(*arguments, **options)
@@ -116,7 +141,9 @@ def told(command: Callable[P, T]) -> Callable[P, T]:
         except TimeoutError as error:
             complain(str(error) or "It took too long.")
             sys.exit(TIMEOUT)
-        except OSError as error:  # a file or folder that cannot be read or written, a port that is taken
+        except (
+            OSError
+        ) as error:  # a file or folder that cannot be read or written, a port that is taken
             complain(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}.")
             sys.exit(REFUSED)
         except KeyboardInterrupt:
@@ -148,4 +175,6 @@ def _code(error: WorkspaceError) -> int:
         return UNREACHABLE
     if isinstance(error, WrongArgument):
         return WRONG_USE
-    return {400: WRONG_USE, 404: NOT_FOUND, 413: WRONG_USE, 422: WRONG_USE}.get(error.status or 0, REFUSED)
+    return {400: WRONG_USE, 404: NOT_FOUND, 413: WRONG_USE, 422: WRONG_USE}.get(
+        error.status or 0, REFUSED
+    )

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
-from ..client import Client, Workspace, WorkspaceError
-from ..terminal import printable
+from jupyter_workspaces.client import Client, Workspace, WorkspaceError
+from jupyter_workspaces.common.terminal import printable
 
 C = TypeVar("C", bound=Callable[..., Any])
 
@@ -46,7 +46,11 @@ class Session:
 
     def address(self, workspace: Workspace) -> str:
         """How to name it on the next command line."""
-        return workspace.name if workspace.namespace == self.client.namespace else f"{workspace.namespace}/{workspace.name}"
+        return (
+            workspace.name
+            if workspace.namespace == self.client.namespace
+            else f"{workspace.namespace}/{workspace.name}"
+        )
 
     def confirm(self, question: str) -> None:
         """Ask; no is the end. Raises `click.UsageError` where nobody can be asked."""
@@ -80,15 +84,21 @@ def _offered(names: Iterable[str], incomplete: str) -> list[str]:
 
 pass_session = click.make_pass_decorator(Session)
 
-workspace_argument = click.argument("name", shell_complete=lambda context, _, incomplete: Session.of(context).names(incomplete))
+workspace_argument = click.argument(
+    "name", shell_complete=lambda context, _, incomplete: Session.of(context).names(incomplete)
+)
 
 
 def namespace_option(command: C) -> C:
     """`-n/--namespace`."""
 
-    def set_namespace(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    def set_namespace(
+        context: click.Context, parameter: click.Parameter, value: str | None
+    ) -> None:
         if value is not None:  # said before a subcommand, it also holds for that
             Session.of(context).namespace = value
 
     help_ = "Namespace. Default: JUPYTER_WORKSPACES_NAMESPACE, else the server's own."
-    return click.option("-n", "--namespace", expose_value=False, callback=set_namespace, help=help_)(command)
+    return click.option(
+        "-n", "--namespace", expose_value=False, callback=set_namespace, help=help_
+    )(command)

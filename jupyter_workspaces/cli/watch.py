@@ -6,9 +6,10 @@ import json
 
 import click
 
-from ..client import Client, Workspace, portal
-from ..client.display import workspaces_rows
-from ..terminal import printable, to_json
+from jupyter_workspaces.client import Client, Workspace, portal
+from jupyter_workspaces.client.display import workspaces_rows
+from jupyter_workspaces.common.terminal import printable, to_json
+
 from .output import FORMATS, coloured, echo
 
 WIDTHS = (15, 24, 12, 16, 22, 8, 8, 0)
@@ -18,7 +19,9 @@ WIDTHS = (15, 24, 12, 16, 22, 8, 8, 0)
 def watch(client: Client, namespace: str | None, output: str) -> None:
     """Until Ctrl-C. Raises `WorkspaceError`, `click.UsageError`."""
     if output not in ("table", "json", "name"):
-        raise click.UsageError(f"--watch writes {', '.join(form for form in FORMATS if form != 'yaml')}.")
+        raise click.UsageError(
+            f"--watch writes {', '.join(form for form in FORMATS if form != 'yaml')}."
+        )
     where = None if namespace == "*" else namespace or client.namespace
     shown: dict[tuple[str, str], str] = {}
     if output == "table":
@@ -49,7 +52,9 @@ def watch(client: Client, namespace: str | None, output: str) -> None:
 
 
 def _told(one: Workspace) -> str:
-    return json.dumps([one.state, one.state_words.word, one.message, one.image, one.size, one.paused])
+    return json.dumps(
+        [one.state, one.state_words.word, one.message, one.image, one.size, one.paused]
+    )
 
 
 def _text(one: Workspace, change: str, output: str) -> str:
@@ -64,4 +69,6 @@ def _text(one: Workspace, change: str, output: str) -> str:
 
 
 def _line(cells: list[str]) -> str:
-    return " ".join(printable(cell).ljust(width) for cell, width in zip(cells, WIDTHS, strict=True)).rstrip()
+    return " ".join(
+        printable(cell).ljust(width) for cell, width in zip(cells, WIDTHS, strict=True)
+    ).rstrip()

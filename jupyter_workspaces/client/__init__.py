@@ -43,7 +43,9 @@ _default: Client | None = None
 
 
 @checked
-def use_server(url: str | None = None, token: str | None = None, *, namespace: str | None = None) -> Client:
+def use_server(
+    url: str | None = None, token: str | None = None, *, namespace: str | None = None
+) -> Client:
     """Use this server from now on in `jw.list()` and its like; without `url` the one that is found. Gives the client."""
     global _default
     _default = Client(url, token, namespace=namespace)
@@ -106,7 +108,17 @@ def spawn(
     wait: bool = False,
 ) -> Workspace:
     return default().spawn(
-        kind, name, image, size, home, data, read_only=read_only, labels=labels, namespace=namespace, paused=paused, wait=wait
+        kind,
+        name,
+        image,
+        size,
+        home,
+        data,
+        read_only=read_only,
+        labels=labels,
+        namespace=namespace,
+        paused=paused,
+        wait=wait,
     )
 
 

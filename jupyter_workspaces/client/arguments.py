@@ -16,7 +16,14 @@ R = TypeVar("R")
 
 _PLAIN = (str, int, float, bool, type(None))
 _GROUPS = (Mapping, Collection, AbstractSet)
-_WORDS = {str: "text", int: "a whole number", float: "a number", bool: "True or False", type(None): "None", Mapping: "a mapping"}
+_WORDS = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "True or False",
+    type(None): "None",
+    Mapping: "a mapping",
+}
 
 
 class WrongArgument(WorkspaceError, TypeError):
@@ -36,7 +43,9 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
         try:
             bound = signature.bind(*arguments, **named)
         except TypeError as error:
-            raise WrongArgument(f"{function.__name__}(): {error}.", f"It takes {_taken(signature)}.") from None
+            raise WrongArgument(
+                f"{function.__name__}(): {error}.", f"It takes {_taken(signature)}."
+            ) from None
         if not types_of:
             types_of.update(get_type_hints(function))
         for name, value in bound.arguments.items():

@@ -26,7 +26,9 @@ STALE_SINCE = "Jupyter-Workspaces-Stale-Since"
 """Header of answers from a stale cache: time of its last contact with the cluster."""
 CREATE_ATTEMPTS = 3
 LOG_LINE_BYTES = 2**20
-_IN_A_TARGET = "/%?#=&:@+,;~!$'()*[]"  # what people write escaped stays so, what they forgot to escape is
+_IN_A_TARGET = (
+    "/%?#=&:@+,;~!$'()*[]"  # what people write escaped stays so, what they forgot to escape is
+)
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,11 @@ class AsyncClient(Transport):
         for item in found:
             if item["name"] == name:
                 return item
-        raise WorkspaceError(f"There is no workspace {name} in {namespace}.", "jw.list() shows what there is.", status=404)
+        raise WorkspaceError(
+            f"There is no workspace {name} in {namespace}.",
+            "jw.list() shows what there is.",
+            status=404,
+        )
 
     async def model(self, namespace: str, name: str) -> Object:
         """The update model (contract operation 7)."""
@@ -85,51 +91,86 @@ class AsyncClient(Transport):
 
     async def _is_ours(self, namespace: str, body: Mapping[str, Any]) -> bool:
         """Whether what stands there is what an attempt of ours, whose answer was lost, would have made."""
-        held, wanted = (await self.model(namespace, body["name"]))["podTemplate"], body["podTemplate"]
+        held, wanted = (
+            (await self.model(namespace, body["name"]))["podTemplate"],
+            body["podTemplate"],
+        )
         same_home = held["volumes"].get("home", "") == wanted["volumes"].get("home", "")
-        return bool(same_home and held["options"] == wanted["options"] and held["podMetadata"]["labels"] == wanted["podMetadata"]["labels"])
+        return bool(
+            same_home
+            and held["options"] == wanted["options"]
+            and held["podMetadata"]["labels"] == wanted["podMetadata"]["labels"]
+        )
 
     async def pause(self, namespace: str, name: str, paused: bool = True) -> None:
-        await self._data("POST", f"workspaces/{_part(namespace)}/{_part(name)}/actions/pause", {"data": {"paused": paused}})
+        await self._data(
+            "POST",
+            f"workspaces/{_part(namespace)}/{_part(name)}/actions/pause",
+            {"data": {"paused": paused}},
+        )
 
     async def restart(self, namespace: str, name: str) -> None:
-        await self._data("POST", f"workspaces/{_part(namespace)}/{_part(name)}/actions/restart", {"data": {}})
+        await self._data(
+            "POST", f"workspaces/{_part(namespace)}/{_part(name)}/actions/restart", {"data": {}}
+        )
 
     async def stop_now(self, namespace: str, name: str) -> None:
         """End the pod of a stopping workspace without the rest of its grace period."""
-        await self._data("POST", f"workspaces/{_part(namespace)}/{_part(name)}/actions/stop", {"data": {}})
+        await self._data(
+            "POST", f"workspaces/{_part(namespace)}/{_part(name)}/actions/stop", {"data": {}}
+        )
 
     async def delete(self, namespace: str, name: str) -> None:
         await self._data("DELETE", f"workspaces/{_part(namespace)}/{_part(name)}")
 
-    async def patch(self, namespace: str, name: str, patch: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Object:
+    async def patch(
+        self, namespace: str, name: str, patch: Mapping[str, Any] | Sequence[Mapping[str, Any]]
+    ) -> Object:
         """Change the update model by a merge patch (mapping) or a JSON patch (sequence)."""
-        media = "application/merge-patch+json" if isinstance(patch, Mapping) else "application/json-patch+json"
-        found: Object = await self._data("PATCH", f"workspaces/{_part(namespace)}/{_part(name)}", patch, media=media)
+        media = (
+            "application/merge-patch+json"
+            if isinstance(patch, Mapping)
+            else "application/json-patch+json"
+        )
+        found: Object = await self._data(
+            "PATCH", f"workspaces/{_part(namespace)}/{_part(name)}", patch, media=media
+        )
         return found
 
     async def progress(self, namespace: str, name: str) -> Object:
-        found: Object = await self._data("GET", f"workspaces/{_part(namespace)}/{_part(name)}/progress")
+        found: Object = await self._data(
+            "GET", f"workspaces/{_part(namespace)}/{_part(name)}/progress"
+        )
         return found
 
     async def events(self, namespace: str, name: str) -> Objects:
-        found: Objects = await self._data("GET", f"workspaces/{_part(namespace)}/{_part(name)}/events")
+        found: Objects = await self._data(
+            "GET", f"workspaces/{_part(namespace)}/{_part(name)}/events"
+        )
         return found
 
     async def details(self, namespace: str, name: str) -> Object:
-        found: Object = await self._data("GET", f"workspaces/{_part(namespace)}/{_part(name)}/podtemplate/details")
+        found: Object = await self._data(
+            "GET", f"workspaces/{_part(namespace)}/{_part(name)}/podtemplate/details"
+        )
         return found
 
     async def log(self, namespace: str, name: str, tail: int = 1000, previous: bool = False) -> str:
         """The last lines of the log, each with its time."""
         query = {"tailLines": str(tail), "previous": str(previous).lower()}
-        async with self._request("GET", f"workspaces/{_part(namespace)}/{_part(name)}/podtemplate/logs/batch", query=query) as answer:
+        async with self._request(
+            "GET",
+            f"workspaces/{_part(namespace)}/{_part(name)}/podtemplate/logs/batch",
+            query=query,
+        ) as answer:
             return await answer.text(errors="replace")
 
     async def logs(self, namespace: str, name: str, tail: int = 100) -> AsyncIterator[str]:
         """The last lines, then the new ones as they come, each with its time."""
         path = f"workspaces/{_part(namespace)}/{_part(name)}/podtemplate/logs/batch"
-        async with self._request("GET", path, query={"tailLines": str(tail), "follow": "true"}, silence=None) as answer:
+        async with self._request(
+            "GET", path, query={"tailLines": str(tail), "follow": "true"}, silence=None
+        ) as answer:
             async for line in _lines(answer.content):
                 yield line
 
@@ -140,19 +181,29 @@ class AsyncClient(Transport):
         return found
 
     async def claims(self, namespace: str | None = None) -> Objects:
-        found: Objects = await self._data("GET", f"persistentvolumeclaims/{_part(namespace or await self.usual_namespace())}")
+        found: Objects = await self._data(
+            "GET", f"persistentvolumeclaims/{_part(namespace or await self.usual_namespace())}"
+        )
         return found
 
-    async def create_claim(self, namespace: str, name: str, size: str = "1Gi", storage_class: str | None = None) -> None:
+    async def create_claim(
+        self, namespace: str, name: str, size: str = "1Gi", storage_class: str | None = None
+    ) -> None:
         """A claim for one writer; without a class the first that may be used."""
         if storage_class is None:
             usable = [found["name"] for found in await self.storage_classes() if found["canUse"]]
             if not usable:
                 raise WorkspaceError(
-                    "No storage class of this cluster may be used for new claims.", "Ask whoever manages the cluster for one."
+                    "No storage class of this cluster may be used for new claims.",
+                    "Ask whoever manages the cluster for one.",
                 )
             storage_class = usable[0]
-        body = {"name": name, "accessModes": ["ReadWriteOnce"], "storageClassName": storage_class, "requests": {"storage": size}}
+        body = {
+            "name": name,
+            "accessModes": ["ReadWriteOnce"],
+            "storageClassName": storage_class,
+            "requests": {"storage": size},
+        }
         await self._data("POST", f"persistentvolumeclaims/{_part(namespace)}", {"data": body})
 
     async def delete_claim(self, namespace: str, name: str) -> None:
@@ -182,7 +233,9 @@ class AsyncClient(Transport):
         if path.netloc or path.scheme or not path.path.startswith(ours.path):
             raise WorkspaceError("This picture is not served by the server itself.")
         target = path.path.removeprefix(ours.path).lstrip("/")
-        async with self._request("GET", target, query=dict([path.query.split("=", 1)]) if "=" in path.query else None) as answer:
+        async with self._request(
+            "GET", target, query=dict([path.query.split("=", 1)]) if "=" in path.query else None
+        ) as answer:
             return answer.content_type, await answer.read()
 
     # Live changes
@@ -192,7 +245,9 @@ class AsyncClient(Transport):
         async for event in self._events(namespace, None):
             yield event
 
-    async def stream(self, namespace: str | None = None, last_event_id: str | None = None) -> AsyncIterator[ServerEvent]:
+    async def stream(
+        self, namespace: str | None = None, last_event_id: str | None = None
+    ) -> AsyncIterator[ServerEvent]:
         """Yield events, except `alive` and `resync`. Resumes a lost connection with backoff."""
         pause = 0.2
         while True:
@@ -208,10 +263,16 @@ class AsyncClient(Transport):
             await asyncio.sleep(pause)
             pause = min(pause * 2, 10.0)
 
-    async def _events(self, namespace: str | None, last_event_id: str | None) -> AsyncIterator[ServerEvent]:
-        headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": last_event_id} if last_event_id else {})
+    async def _events(
+        self, namespace: str | None, last_event_id: str | None
+    ) -> AsyncIterator[ServerEvent]:
+        headers = {"Accept": "text/event-stream"} | (
+            {"Last-Event-ID": last_event_id} if last_event_id else {}
+        )
         query = {"namespace": namespace} if namespace else None
-        async with self._request("GET", "events", query=query, headers=headers, silence=STREAM_SILENCE_SECONDS) as answer:
+        async with self._request(
+            "GET", "events", query=query, headers=headers, silence=STREAM_SILENCE_SECONDS
+        ) as answer:
             kind, data, ident = "message", "", ""
             async for line in _lines(answer.content, limit=256 * 2**20):
                 if line == "":
@@ -233,12 +294,16 @@ class AsyncClient(Transport):
 
     # Into a workspace
 
-    async def connect_request(self, method: str, path: str, body: Any = None) -> tuple[int, str, bytes]:
+    async def connect_request(
+        self, method: str, path: str, body: Any = None
+    ) -> tuple[int, str, bytes]:
         """A request into a workspace by its connect path, through the server. Status, media type and body; JSON goes in for `body`."""
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"} if data is not None else None
         target = quote(path.lstrip("/"), safe=_IN_A_TARGET)
-        async with self._request(method, target, data=data, headers=headers, into_workspace=True) as answer:
+        async with self._request(
+            method, target, data=data, headers=headers, into_workspace=True
+        ) as answer:
             return answer.status, answer.content_type, await answer.read()
 
 

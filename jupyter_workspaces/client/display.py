@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from ..terminal import printable
+from jupyter_workspaces.common.terminal import printable
+
 from . import words
 
 if TYPE_CHECKING:
@@ -64,7 +65,12 @@ def card(workspace: Workspace) -> str:
     if workspace.known_home:
         rows.append(("home", escape(workspace.known_home)))
     if workspace.state == "Running" and workspace.url:
-        rows.append(("open", f'<a href="{escape(workspace.url)}" target="_blank" rel="noopener">{escape(workspace.url)}</a>'))
+        rows.append(
+            (
+                "open",
+                f'<a href="{escape(workspace.url)}" target="_blank" rel="noopener">{escape(workspace.url)}</a>',
+            )
+        )
     lines = "".join(
         f'<tr style="background:none"><td style="text-align:left;color:{MUTED};padding:0 12px 0 0">{name}</td>'
         f'<td style="text-align:left;padding:0">{text}</td></tr>'
@@ -80,7 +86,9 @@ def card(workspace: Workspace) -> str:
 
 def card_text(workspace: Workspace) -> str:
     said = workspace.state_words
-    message = f" – {workspace.message}" if workspace.message and workspace.state != "Running" else ""
+    message = (
+        f" – {workspace.message}" if workspace.message and workspace.state != "Running" else ""
+    )
     return printable(f"{said.glyph} {said.word}  {workspace.name}  {workspace.summary}{message}")
 
 
@@ -89,7 +97,10 @@ def kind_card(kind: Kind) -> str:
         (what, ", ".join(_named(one) for one in found if not one.hidden))
         for what, found in (("images", kind.images), ("sizes", kind.sizes))
     ]
-    lines = "".join(f'<div><span style="color:{MUTED}">{what}</span> {escape(text)}</div>' for what, text in options)
+    lines = "".join(
+        f'<div><span style="color:{MUTED}">{what}</span> {escape(text)}</div>'
+        for what, text in options
+    )
     return (
         f'<div style="border:1px solid {_LINE};border-radius:4px;padding:8px 12px;display:inline-block;min-width:280px">'
         f'<div><b>{escape(kind.display_name)}</b> <span style="color:{MUTED}">{escape(kind.name)}</span></div>'
@@ -105,7 +116,18 @@ def workspaces_rows(workspaces: Sequence[Workspace]) -> tuple[list[str], list[li
     for one in workspaces:
         message = one.message if one.state != "Running" else ""
         used = words.age(one.last_activity, now)
-        rows.append([one.state_words.word, one.name, one.kind, one.image_name, one.size_words, words.age(one.created, now), used, message])
+        rows.append(
+            [
+                one.state_words.word,
+                one.name,
+                one.kind,
+                one.image_name,
+                one.size_words,
+                words.age(one.created, now),
+                used,
+                message,
+            ]
+        )
     return headings, rows
 
 
@@ -120,7 +142,10 @@ def workspaces_table(workspaces: Sequence[Workspace], where: str = "") -> str:
         if one.state == "Running" and one.url:
             cells[1] = f'<a href="{escape(one.url)}" target="_blank" rel="noopener">{cells[1]}</a>'
         # Ages sort by their times, the newest first.
-        keys = {headings.index("age"): -one.created, headings.index("last used"): -one.last_activity}
+        keys = {
+            headings.index("age"): -one.created,
+            headings.index("last used"): -one.last_activity,
+        }
         body.append([(cell, keys.get(column)) for column, cell in enumerate(cells)])
     return _table("Workspaces", headings, body)
 
@@ -137,14 +162,22 @@ def kinds_table(kinds: Sequence[Kind]) -> str:
     if not kinds:
         return f'<div style="color:{MUTED}">No kinds of workspaces are offered yet. Ask whoever manages the cluster.</div>'
     headings, rows = kinds_rows(kinds)
-    return _table("Workspace kinds", headings, [[(escape(cell), None) for cell in row] for row in rows])
+    return _table(
+        "Workspace kinds", headings, [[(escape(cell), None) for cell in row] for row in rows]
+    )
 
 
 def plain(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Aligned columns."""
-    table = [[heading.upper() for heading in headings], *([printable(cell) for cell in row] for row in rows)]
+    table = [
+        [heading.upper() for heading in headings],
+        *([printable(cell) for cell in row] for row in rows),
+    ]
     widths = [max(len(row[index]) for row in table) for index in range(len(headings))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table)
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in table
+    )
 
 
 def _named(option: Option) -> str:
@@ -156,7 +189,10 @@ def _titles(options: Sequence[Option]) -> str:
     """Titles, as `spawn` takes them; where two options share one, their ids beside it."""
     shown = [one for one in options if not one.hidden]
     count = Counter(one.name.casefold() for one in options)
-    named = [(one.name if count[one.name.casefold()] == 1 else f"{one.name} ({one.id})", one.is_default) for one in shown]
+    named = [
+        (one.name if count[one.name.casefold()] == 1 else f"{one.name} ({one.id})", one.is_default)
+        for one in shown
+    ]
     return ", ".join(_option(*one) for one in named)
 
 
@@ -164,10 +200,14 @@ def _option(option: str, is_default: bool) -> str:
     return f"{option} (default)" if is_default else option
 
 
-def _table(caption: str, headings: Sequence[str], rows: Sequence[Sequence[tuple[str, float | None]]]) -> str:
+def _table(
+    caption: str, headings: Sequence[str], rows: Sequence[Sequence[tuple[str, float | None]]]
+) -> str:
     """Cells as HTML, each with the number it sorts by where its text does not do."""
     ident = f"jw-{secrets.token_hex(6)}"
-    head = "".join(f'<th scope="col" style="text-align:left">{escape(heading)}</th>' for heading in headings)
+    head = "".join(
+        f'<th scope="col" style="text-align:left">{escape(heading)}</th>' for heading in headings
+    )
     body = "".join(f"<tr>{''.join(_cell(html, key) for html, key in row)}</tr>" for row in rows)
     table = f'<table id="{ident}" aria-label="{escape(caption)}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
     return table + (f"<script>{_SORTING.replace('TABLE', ident)}</script>" if len(rows) > 1 else "")

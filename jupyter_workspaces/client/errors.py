@@ -5,21 +5,36 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 
-from ..terminal import indented, printable
+from jupyter_workspaces.common.terminal import indented, printable
 
 
 class WorkspaceError(Exception):
     """Something that was asked for did not happen. `fields` maps a field of the request (contract §1.2) to what is wrong with it."""
 
-    def __init__(self, message: str, hint: str = "", fields: Mapping[str, str] | None = None, status: int | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        hint: str = "",
+        fields: Mapping[str, str] | None = None,
+        status: int | None = None,
+    ) -> None:
         super().__init__(message)
-        self.message, self.hint, self.fields, self.status = message, hint, dict(fields or {}), status
+        self.message, self.hint, self.fields, self.status = (
+            message,
+            hint,
+            dict(fields or {}),
+            status,
+        )
 
     def __str__(self) -> str:
         return indented(self.message)
 
     def _render_traceback_(
-        self, etype: type[BaseException] | None = None, evalue: BaseException | None = None, tb: TracebackType | None = None, **_: object
+        self,
+        etype: type[BaseException] | None = None,
+        evalue: BaseException | None = None,
+        tb: TracebackType | None = None,
+        **_: object,
     ) -> Sequence[str]:
         """In a cell: the sentence and the hint. The lines of our code would not help anybody."""
         lines = [f"{type(self).__name__}: {self}"]

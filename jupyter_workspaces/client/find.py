@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
-from .. import kernel_file, tls
+from jupyter_workspaces.common import kernel_file, tls
+
 from .errors import Unreachable, WorkspaceError
 
 if TYPE_CHECKING:
@@ -39,8 +40,14 @@ class Way:
         import aiohttp
 
         tcp = aiohttp.TCPConnector
-        connector = aiohttp.UnixConnector(self.socket) if self.socket else tcp(ssl=self.trust or tls.client_context())
-        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), read_bufsize=2**20)
+        connector = (
+            aiohttp.UnixConnector(self.socket)
+            if self.socket
+            else tcp(ssl=self.trust or tls.client_context())
+        )
+        return aiohttp.ClientSession(
+            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), read_bufsize=2**20
+        )
 
 
 @dataclass(frozen=True)
@@ -83,7 +90,10 @@ async def find(url: str | None = None, token: str | None = None, *, start: bool 
             return found
         if candidate.named_by is not None:
             text = f"{candidate.named_by} names {candidate.root}, where no workspaces are served."
-            raise WorkspaceError(text, "Check the address, and that jupyter-workspaces is installed and enabled in that server.")
+            raise WorkspaceError(
+                text,
+                "Check the address, and that jupyter-workspaces is installed and enabled in that server.",
+            )
     from .start import shared_server
 
     root, secret = await shared_server(start)
@@ -92,17 +102,27 @@ async def find(url: str | None = None, token: str | None = None, *, start: bool 
 
 def _candidate(url: str | None, token: str | None) -> Candidate | None:
     """Raises `WorkspaceError`."""
-    for named, named_by in ((url, "The address"), (os.environ.get("JUPYTER_WORKSPACES_URL"), "JUPYTER_WORKSPACES_URL")):
+    for named, named_by in (
+        (url, "The address"),
+        (os.environ.get("JUPYTER_WORKSPACES_URL"), "JUPYTER_WORKSPACES_URL"),
+    ):
         if named:
             secret = token or os.environ.get("JUPYTER_WORKSPACES_TOKEN") or _token_of(named)
             return Candidate(_slashed(named), secret, False, named_by)
     parent = os.environ.get("JPY_PARENT_PID", "")
     if parent.isdigit() and (path := kernel_file.path_for_kernel(parent)) is not None:
         return _own_server(path)
-    hub_url, hub_token = os.environ.get("JUPYTERHUB_SERVICE_URL"), os.environ.get("JUPYTERHUB_API_TOKEN")
+    hub_url, hub_token = (
+        os.environ.get("JUPYTERHUB_SERVICE_URL"),
+        os.environ.get("JUPYTERHUB_API_TOKEN"),
+    )
     if hub_url and hub_token:
         # The hub says where the server listens; 0.0.0.0 is where it binds, not where it can be reached.
-        return Candidate(_slashed(hub_url.replace("//0.0.0.0", "//127.0.0.1").replace("//:", "//127.0.0.1:")), hub_token, True)
+        return Candidate(
+            _slashed(hub_url.replace("//0.0.0.0", "//127.0.0.1").replace("//:", "//127.0.0.1:")),
+            hub_token,
+            True,
+        )
     return next(_without_a_file(parent), None) if parent.isdigit() else None
 
 
@@ -112,15 +132,24 @@ def _own_server(path: Path) -> Candidate:
         told = kernel_file.read(path)
         trust = tls.pinned_context(told.certificate.encode()) if told.certificate else None
         if trust is not None and told.client_certificate:
-            tls.load_pair(trust, Path(told.client_certificate).read_bytes(), Path(told.client_key).read_bytes())
+            tls.load_pair(
+                trust,
+                Path(told.client_certificate).read_bytes(),
+                Path(told.client_key).read_bytes(),
+            )
     except PermissionError as error:
         text = f"This kernel may not read {error.filename}, by which its Jupyter server lets it in: it runs as another user."
         raise WorkspaceError(text, NAME_ONE) from None
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
-        raise WorkspaceError(f"{path}, by which this kernel's Jupyter server lets it in, cannot be used: {why}.", NAME_ONE) from None
+        raise WorkspaceError(
+            f"{path}, by which this kernel's Jupyter server lets it in, cannot be used: {why}.",
+            NAME_ONE,
+        ) from None
     way = Way(trust, told.socket)
-    return Candidate(told.url, told.token, True, "This kernel's Jupyter server", way, signs_in=False)
+    return Candidate(
+        told.url, told.token, True, "This kernel's Jupyter server", way, signs_in=False
+    )
 
 
 def _without_a_file(parent: str) -> Iterator[Candidate]:
@@ -128,7 +157,9 @@ def _without_a_file(parent: str) -> Iterator[Candidate]:
     from jupyter_core.paths import jupyter_runtime_dir
 
     try:
-        info = json.loads((Path(jupyter_runtime_dir()) / f"jpserver-{parent}.json").read_text(encoding="utf-8"))
+        info = json.loads(
+            (Path(jupyter_runtime_dir()) / f"jpserver-{parent}.json").read_text(encoding="utf-8")
+        )
         socket = info.get("sock") or ""
         root = f"http://localhost{info['base_url']}" if socket else info["url"]
         yield Candidate(_slashed(root), info.get("token") or "", True, way=Way(socket=socket))
@@ -147,14 +178,27 @@ async def _probe(candidate: Candidate) -> Server | None:
             for path in API_PATHS:
                 url = as_written(f"{candidate.root}{path}/healthcheck")
                 async with session.get(url, timeout=timeout, allow_redirects=False) as answer:
-                    if answer.status == 200 and answer.content_type == "application/json" and "systemInfo" in await answer.json():
+                    if (
+                        answer.status == 200
+                        and answer.content_type == "application/json"
+                        and "systemInfo" in await answer.json()
+                    ):
                         way, signs_in = candidate.way, candidate.signs_in
-                        return Server(candidate.root, candidate.root + path, candidate.token, candidate.same_page, way, signs_in)
+                        return Server(
+                            candidate.root,
+                            candidate.root + path,
+                            candidate.token,
+                            candidate.same_page,
+                            way,
+                            signs_in,
+                        )
                     refused = refused or (answer.status if answer.status != 404 else 0)
     except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError) as error:
         own = " (this kernel's own Jupyter server)" if candidate.same_page else ""
         text = f"The server at {candidate.root}{own} does not answer: {why_silent(error)}."
-        hint = NAME_ONE if candidate.same_page else "Check that it runs and that its address is right."
+        hint = (
+            NAME_ONE if candidate.same_page else "Check that it runs and that its address is right."
+        )
         raise Unreachable(text, hint) from None
     if refused and candidate.same_page:
         text = f"The server at {candidate.root} (this kernel's own Jupyter server) does not say whether it serves workspaces: status {refused}."
@@ -166,7 +210,11 @@ def why_silent(error: Exception) -> str:
     """Return why a request failed; without the address, which may hold a token."""
     cause = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error
     if isinstance(cause, ssl.SSLError):
-        trusted = " Trust its authority by SSL_CERT_FILE" if isinstance(cause, ssl.SSLCertVerificationError) else ""
+        trusted = (
+            " Trust its authority by SSL_CERT_FILE"
+            if isinstance(cause, ssl.SSLCertVerificationError)
+            else ""
+        )
         return tls.failure(cause) + (f".{trusted}" if trusted else "")
     if isinstance(error, asyncio.TimeoutError):
         return "it took too long"

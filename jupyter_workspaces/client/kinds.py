@@ -79,13 +79,24 @@ def choose(kinds: Sequence[Kind], wanted: str) -> Kind:
     for kind in kinds:
         if wanted == kind.name:
             return kind
-    matching = [kind for kind in kinds if wanted.casefold() in (kind.name.casefold(), kind.display_name.casefold())]
+    matching = [
+        kind
+        for kind in kinds
+        if wanted.casefold() in (kind.name.casefold(), kind.display_name.casefold())
+    ]
     if len(matching) == 1:
         return matching[0]
     if matching:
         names = ", ".join(kind.name for kind in matching)
-        raise WorkspaceError(f"“{wanted}” names {len(matching)} kinds.", f"Use a name: {names}.", {"kind": "ambiguous"}, 422)
-    raise _unknown("kind of workspace", wanted, [kind.name for kind in kinds], "kind", "jw.kinds() shows them.")
+        raise WorkspaceError(
+            f"“{wanted}” names {len(matching)} kinds.",
+            f"Use a name: {names}.",
+            {"kind": "ambiguous"},
+            422,
+        )
+    raise _unknown(
+        "kind of workspace", wanted, [kind.name for kind in kinds], "kind", "jw.kinds() shows them."
+    )
 
 
 def closest(wanted: str, known: Collection[str]) -> str:
@@ -121,21 +132,37 @@ def _choose(options: Sequence[Option], wanted: str | None, what: str, kind: Kind
         found = _usual(options)
         if found is None:
             raise WorkspaceError(
-                f"The kind {kind.name} offers no {what} to you.", "Ask whoever manages the kinds.", {what: "none is offered"}
+                f"The kind {kind.name} offers no {what} to you.",
+                "Ask whoever manages the kinds.",
+                {what: "none is offered"},
             )
         return found
     matching = [option for option in options if wanted == option.id] or [
-        option for option in options if wanted.casefold() in (option.id.casefold(), option.name.casefold())
+        option
+        for option in options
+        if wanted.casefold() in (option.id.casefold(), option.name.casefold())
     ]
     if len(matching) == 1:
         if matching[0].denied:
             text = f"The {what} {matching[0].name} is not for you: {matching[0].denied}."
-            raise WorkspaceError(text, f"There is: {_offered(options)}.", {what: matching[0].denied}, 403)
+            raise WorkspaceError(
+                text, f"There is: {_offered(options)}.", {what: matching[0].denied}, 403
+            )
         return matching[0]
     if matching:
         ids = ", ".join(one.id for one in matching)
-        raise WorkspaceError(f"“{wanted}” names {len(matching)} {what}s of {kind.name}.", f"Use an id: {ids}.", {what: "ambiguous"}, 422)
-    raise _unknown(f"{what} of {kind.name}", wanted, [option.id for option in options if not option.hidden and not option.denied], what)
+        raise WorkspaceError(
+            f"“{wanted}” names {len(matching)} {what}s of {kind.name}.",
+            f"Use an id: {ids}.",
+            {what: "ambiguous"},
+            422,
+        )
+    raise _unknown(
+        f"{what} of {kind.name}",
+        wanted,
+        [option.id for option in options if not option.hidden and not option.denied],
+        what,
+    )
 
 
 def _usual(options: Sequence[Option]) -> Option | None:
@@ -152,10 +179,15 @@ def _usual(options: Sequence[Option]) -> Option | None:
 
 
 def _offered(options: Sequence[Option]) -> str:
-    return ", ".join(option.id for option in options if not option.hidden and not option.denied) or "none"
+    return (
+        ", ".join(option.id for option in options if not option.hidden and not option.denied)
+        or "none"
+    )
 
 
-def _unknown(what: str, wanted: str, known: Sequence[str], field: str, hint: str = "") -> WorkspaceError:
+def _unknown(
+    what: str, wanted: str, known: Sequence[str], field: str, hint: str = ""
+) -> WorkspaceError:
     suggestion = closest(wanted, known).strip() or f"There is: {', '.join(known) or 'none'}."
     text = f"There is no {what} named “{wanted}”."
     return WorkspaceError(text, f"{suggestion} {hint}".strip(), {field: text}, 404)

@@ -48,7 +48,10 @@ class Table(Sequence[T]):
         try:
             import pandas
         except ImportError as error:
-            raise WorkspaceError("A data frame needs pandas, which is not installed here.", "Install it: %pip install pandas") from error
+            raise WorkspaceError(
+                "A data frame needs pandas, which is not installed here.",
+                "Install it: %pip install pandas",
+            ) from error
         records = self.records()
         return pandas.DataFrame(records, columns=list(records[0]) if records else self.rows()[0])
 
@@ -57,7 +60,10 @@ class WorkspaceList(Table[Workspace]):
     """What `jw.list()` gives. `where` names the namespace in words."""
 
     def __init__(
-        self, items: Iterable[Workspace], where: str = "", volumes: Callable[[str], Mapping[str, list[str]]] | None = None
+        self,
+        items: Iterable[Workspace],
+        where: str = "",
+        volumes: Callable[[str], Mapping[str, list[str]]] | None = None,
     ) -> None:
         super().__init__(items)
         self.where, self._volumes = where, volumes

@@ -7,7 +7,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from ..timeouts import timeout
+from jupyter_workspaces.common.timeouts import timeout
+
 from .errors import WorkspaceError
 
 ANSWER_SECONDS = 3.0
@@ -17,7 +18,9 @@ _NOT_ANSWERED = (502, 503, 504)
 class Connects(Protocol):
     """Sends requests to connect paths: `AsyncClient` or a test double."""
 
-    async def connect_request(self, method: str, path: str, body: Any = None) -> tuple[int, str, bytes]:
+    async def connect_request(
+        self, method: str, path: str, body: Any = None
+    ) -> tuple[int, str, bytes]:
         """Status, media type and body."""
 
 
@@ -45,7 +48,11 @@ async def running_kernels(client: Connects, item: Mapping[str, Any]) -> int | No
         found = json.loads(body)
     except ValueError:
         return 0  # another program's page
-    return sum(isinstance(one, dict) and "execution_state" in one for one in found) if isinstance(found, list) else 0
+    return (
+        sum(isinstance(one, dict) and "execution_state" in one for one in found)
+        if isinstance(found, list)
+        else 0
+    )
 
 
 async def of_stopping(client: Connects, item: Mapping[str, Any]) -> str:
@@ -57,7 +64,11 @@ async def of_stopping(client: Connects, item: Mapping[str, Any]) -> str:
         return "It does not answer, so it is not known what runs in it; what is not saved is lost."
     if not count:
         return ""
-    return "1 kernel is running; its variables are lost." if count == 1 else f"{count} kernels are running; their variables are lost."
+    return (
+        "1 kernel is running; its variables are lost."
+        if count == 1
+        else f"{count} kernels are running; their variables are lost."
+    )
 
 
 def volumes_stay(names: Sequence[str]) -> str:

@@ -12,7 +12,8 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-from ..terminal import printable
+from jupyter_workspaces.common.terminal import printable
+
 from .errors import WorkspaceError
 from .find import Server
 from .waiting import in_notebook
@@ -26,7 +27,9 @@ def open_page(name: str, url: str, server: Server, note: str = "") -> None:
         if note:
             print(note, file=sys.stderr)
         if not webbrowser.open(_signed_in(url, server)):
-            raise WorkspaceError("No browser could be started here.", f"Open this address yourself: {url}")
+            raise WorkspaceError(
+                "No browser could be started here.", f"Open this address yourself: {url}"
+            )
         return
     from IPython.display import display
 
@@ -34,9 +37,7 @@ def open_page(name: str, url: str, server: Server, note: str = "") -> None:
     if server.same_page:
         # Only now, not each time somebody looks at the saved notebook. Where the browser blocks it, the link stays.
         now = int(time.time() * 1000)
-        script = (
-            f"<script>if (Math.abs(Date.now() - {now}) < {OPEN_AT_ONCE_MS}) window.open({_in_script(url)}, '_blank', 'noopener')</script>"
-        )
+        script = f"<script>if (Math.abs(Date.now() - {now}) < {OPEN_AT_ONCE_MS}) window.open({_in_script(url)}, '_blank', 'noopener')</script>"
     elif _has_screen():
         webbrowser.open(_signed_in(url, server))
     link = f'<a href="{escape(url)}" target="_blank" rel="noopener">Open <b>{escape(name)}</b> in a new tab</a>'
@@ -51,7 +52,9 @@ def _in_script(text: str) -> str:
 
 def _has_screen() -> bool:
     """Whether this machine is likely the one that somebody sits at."""
-    return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    return sys.platform in ("darwin", "win32") or bool(
+        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    )
 
 
 def _signed_in(url: str, server: Server) -> str:
@@ -68,8 +71,12 @@ def _signed_in(url: str, server: Server) -> str:
     for old in folder.glob("jupyter-workspaces-open-*.html"):
         old.unlink(missing_ok=True)
     file = folder / f"jupyter-workspaces-open-{secrets.token_hex(8)}.html"
-    target = escape(f"{server.root}login?next={quote(urlsplit(url).path)}&token={quote(server.token)}")
+    target = escape(
+        f"{server.root}login?next={quote(urlsplit(url).path)}&token={quote(server.token)}"
+    )
     page = f'<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0;url={target}"><title>Opening…</title>'
-    with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as opened:
+    with open(
+        os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8"
+    ) as opened:
         opened.write(page)
     return file.as_uri()

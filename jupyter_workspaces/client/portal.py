@@ -34,13 +34,20 @@ def loop() -> asyncio.AbstractEventLoop:
     """The private loop; made with its thread on first use, and again in a forked child or when the thread has ended."""
     global _loop, _thread, _pid
     with _lock:
-        if _loop is not None and _loop is not _stopped and _pid == os.getpid() and (_thread is None or not _thread.is_alive()):
+        if (
+            _loop is not None
+            and _loop is not _stopped
+            and _pid == os.getpid()
+            and (_thread is None or not _thread.is_alive())
+        ):
             log.error("The thread of the workspaces' client had ended; it is started again.")
             _loop = None
         if _loop is None or _pid != os.getpid():
             started = threading.Event()
             _loop, _pid = asyncio.new_event_loop(), os.getpid()
-            _thread = threading.Thread(target=_serve, args=(_loop, started), name="jupyter-workspaces", daemon=True)
+            _thread = threading.Thread(
+                target=_serve, args=(_loop, started), name="jupyter-workspaces", daemon=True
+            )
             _thread.start()
             started.wait()
             atexit.register(_stop, _loop, _thread)
@@ -69,7 +76,9 @@ def run(coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
     """
     if inside():
         coroutine.close()
-        raise RuntimeError("This waits for the thread it runs on: await the AsyncClient's method instead.")
+        raise RuntimeError(
+            "This waits for the thread it runs on: await the AsyncClient's method instead."
+        )
     future = submit(coroutine)
     try:
         return future.result(timeout)
@@ -88,7 +97,10 @@ def ask(coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
     try:
         return run(coroutine, timeout)
     except TimeoutError as error:
-        raise Unreachable(str(error) or "The server of workspaces did not answer in time.", "Try again in a moment.") from error
+        raise Unreachable(
+            str(error) or "The server of workspaces did not answer in time.",
+            "Try again in a moment.",
+        ) from error
 
 
 def iterate(values: AsyncIterator[T]) -> Iterator[T]:

@@ -9,7 +9,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ..timeouts import timeout
+from jupyter_workspaces.common.timeouts import timeout
+
 from .asynchronous import AsyncClient, Object
 from .errors import WorkspaceError
 from .kinds import Kind, closest
@@ -20,8 +21,36 @@ NAME_ATTEMPTS = 3
 REMOVE_SECONDS = 10.0
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _WORDS = (
-    *("amber", "birch", "cedar", "coral", "delta", "ember", "fjord", "grove", "hazel", "iris", "juniper", "kelp", "lark", "maple"),
-    *("north", "olive", "pearl", "quartz", "reed", "sage", "tundra", "umber", "violet", "willow", "yarrow", "zephyr"),
+    *(
+        "amber",
+        "birch",
+        "cedar",
+        "coral",
+        "delta",
+        "ember",
+        "fjord",
+        "grove",
+        "hazel",
+        "iris",
+        "juniper",
+        "kelp",
+        "lark",
+        "maple",
+    ),
+    *(
+        "north",
+        "olive",
+        "pearl",
+        "quartz",
+        "reed",
+        "sage",
+        "tundra",
+        "umber",
+        "violet",
+        "willow",
+        "yarrow",
+        "zephyr",
+    ),
 )
 
 Mounts = Mapping[str, "str | tuple[str, str]"]
@@ -62,10 +91,19 @@ class Wish:
         asked = self.data[claim]
         path, mode = (asked, "rw") if isinstance(asked, str) else asked
         if mode not in ("ro", "rw"):
-            raise WorkspaceError(f"“{mode}” is no way to mount {claim}.", 'Use "ro" (read-only) or "rw".', {"data": mode}, 422)
+            raise WorkspaceError(
+                f"“{mode}” is no way to mount {claim}.",
+                'Use "ro" (read-only) or "rw".',
+                {"data": mode},
+                422,
+            )
         # A path without a slash in front lies in the home: that is where a person looks for it.
         place = path if path.startswith("/") else f"{self.kind.home.rstrip('/')}/{path.strip('/')}"
-        return {"pvcName": claim, "mountPath": place, **({"readOnly": True} if mode == "ro" or claim in self.read_only else {})}
+        return {
+            "pvcName": claim,
+            "mountPath": place,
+            **({"readOnly": True} if mode == "ro" or claim in self.read_only else {}),
+        }
 
 
 async def spawn(client: AsyncClient, namespace: str, wish: Wish) -> Object:
@@ -90,7 +128,9 @@ async def spawn(client: AsyncClient, namespace: str, wish: Wish) -> Object:
     raise AssertionError("unreachable")
 
 
-async def _make(client: AsyncClient, namespace: str, wish: Wish, name: str, held: Collection[str]) -> Object:
+async def _make(
+    client: AsyncClient, namespace: str, wish: Wish, name: str, held: Collection[str]
+) -> Object:
     home = f"home-{name}" if wish.home is None else wish.home
     claims = [(home, HOME_SIZE)] if home and home not in held else []
     await create_with_claims(client, namespace, wish.body(name, home), claims)
@@ -109,7 +149,9 @@ class Creates(Protocol):
     async def delete_claim(self, namespace: str, name: str) -> None: ...
 
 
-async def create_with_claims(client: Creates, namespace: str, body: Mapping[str, Any], claims: Sequence[tuple[str, str]]) -> None:
+async def create_with_claims(
+    client: Creates, namespace: str, body: Mapping[str, Any], claims: Sequence[tuple[str, str]]
+) -> None:
     """Create claims (name and size), then the workspace that mounts them.
 
     After an error or an interrupt, deletes the claims that it created, but not if the workspace exists
@@ -125,15 +167,21 @@ async def create_with_claims(client: Creates, namespace: str, body: Mapping[str,
         await _take_back(client, namespace, body["name"], made, certain=len(made) < len(claims))
         raise
     except WorkspaceError as error:
-        certain = len(made) < len(claims) or (error.status is not None and 400 <= error.status < 500)
+        certain = len(made) < len(claims) or (
+            error.status is not None and 400 <= error.status < 500
+        )
         if left := await _take_back(client, namespace, body["name"], made, certain=certain):
             text = f"{error.message.rstrip('.')}. The volume {', '.join(left)} was made for it and could not be deleted."
             hint = " ".join(f'jw.delete_claim("{name}") deletes it.' for name in left)
-            raise WorkspaceError(text, f"{error.hint} {hint}".strip(), error.fields, error.status) from error
+            raise WorkspaceError(
+                text, f"{error.hint} {hint}".strip(), error.fields, error.status
+            ) from error
         raise
 
 
-async def _take_back(client: Creates, namespace: str, workspace: str, claims: Sequence[str], *, certain: bool) -> list[str]:
+async def _take_back(
+    client: Creates, namespace: str, workspace: str, claims: Sequence[str], *, certain: bool
+) -> list[str]:
     """Delete claims that were only made for a workspace. Returns those that are still there without it, or may be.
 
     `certain` says that the workspace does not exist; else that is asked.
@@ -169,7 +217,12 @@ def check_name(name: str) -> None:
     """Raises `WorkspaceError` for what cannot be a workspace's name."""
     if len(name) > NAME_LIMIT or not _NAME.fullmatch(name):
         hint = f"Use at most {NAME_LIMIT} lower-case letters, digits and “-”, beginning and ending with a letter or digit."
-        raise WorkspaceError(f"“{name}” cannot be a workspace's name.", hint, {"name": f"“{name}” cannot be a workspace's name"}, 422)
+        raise WorkspaceError(
+            f"“{name}” cannot be a workspace's name.",
+            hint,
+            {"name": f"“{name}” cannot be a workspace's name"},
+            422,
+        )
 
 
 def free_name(kind: str, taken: Collection[str]) -> str:

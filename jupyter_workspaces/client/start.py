@@ -9,8 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ..kernel_file import VARIABLE
-from ..paths import serve_file
+from jupyter_workspaces.common.kernel_file import VARIABLE
+from jupyter_workspaces.common.paths import serve_file
+
 from .errors import Unreachable, WorkspaceError
 
 START_SECONDS = 45.0
@@ -18,17 +19,28 @@ PAUSE_SECONDS = 0.1
 IDLE_MINUTES = 15
 ANSWER_SECONDS = 2.0
 
-_started: list[subprocess.Popen[bytes]] = []  # they outlive us; until then somebody must take note when one ends
+_started: list[
+    subprocess.Popen[bytes]
+] = []  # they outlive us; until then somebody must take note when one ends
 
 # What names the server of a kernel is not for a server: it would take itself for that kernel.
-_NOT_FOR_SERVE = ("JPY_PARENT_PID", "JPY_SESSION_NAME", "JUPYTER_WORKSPACES_URL", "JUPYTER_WORKSPACES_TOKEN", VARIABLE)
+_NOT_FOR_SERVE = (
+    "JPY_PARENT_PID",
+    "JPY_SESSION_NAME",
+    "JUPYTER_WORKSPACES_URL",
+    "JUPYTER_WORKSPACES_TOKEN",
+    VARIABLE,
+)
 
 
 async def shared_server(start: bool = True) -> tuple[str, str]:
     """Its root (ending in a slash) and token. Raises `WorkspaceError`."""
     if workspace := os.environ.get("JUPYTER_WORKSPACE"):
         text = f"This kernel runs inside the workspace {workspace}, from where workspaces are not managed."
-        raise WorkspaceError(text, "Use the notebook server that started it, or name a server by JUPYTER_WORKSPACES_URL.")
+        raise WorkspaceError(
+            text,
+            "Use the notebook server that started it, or name a server by JUPYTER_WORKSPACES_URL.",
+        )
     file = serve_file()
     if (known := await _running(file)) is not None:
         return known
@@ -45,23 +57,45 @@ async def shared_server(start: bool = True) -> tuple[str, str]:
     while loop.time() < end:
         if (known := await _running(file)) is not None:
             return known
-        if process.poll() not in (None, 0):  # 0: another kernel was faster, and its server comes up just now
+        if process.poll() not in (
+            None,
+            0,
+        ):  # 0: another kernel was faster, and its server comes up just now
             said = await asyncio.to_thread(_last_line, log_path)
-            raise WorkspaceError(f"The local server of workspaces ended at once: {said}", f"Its log is {log_path}.")
+            raise WorkspaceError(
+                f"The local server of workspaces ended at once: {said}", f"Its log is {log_path}."
+            )
         await asyncio.sleep(PAUSE_SECONDS)
-    raise Unreachable(f"The local server of workspaces did not answer within {START_SECONDS:g} s.", f"Its log is {log_path}.")
+    raise Unreachable(
+        f"The local server of workspaces did not answer within {START_SECONDS:g} s.",
+        f"Its log is {log_path}.",
+    )
 
 
 def _launch(file: Path, log_path: Path) -> subprocess.Popen[bytes]:
     """Raises `OSError`."""
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    command = [sys.executable, "-m", "jupyter_workspaces.serve", "--runtime-file", str(file), "--idle-minutes", str(IDLE_MINUTES)]
+    command = [
+        sys.executable,
+        "-m",
+        "jupyter_workspaces.server.serve",
+        "--runtime-file",
+        str(file),
+        "--idle-minutes",
+        str(IDLE_MINUTES),
+    ]
     environment = {name: value for name, value in os.environ.items() if name not in _NOT_FOR_SERVE}
     for ended in [process for process in _started if process.poll() is not None]:
         _started.remove(ended)
     with open(os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as log:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=file.parent, env=environment
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            cwd=file.parent,
+            env=environment,
         )
     _started.append(process)
     return process
@@ -82,7 +116,9 @@ async def _running(file: Path) -> tuple[str, str] | None:
         # The description asks who one is, so it also tells whether the token is right.
         async with (
             aiohttp.ClientSession(timeout=timeout) as session,
-            session.get(f"{root}api/v1/swagger/doc.json", headers=headers, allow_redirects=False) as answer,
+            session.get(
+                f"{root}api/v1/swagger/doc.json", headers=headers, allow_redirects=False
+            ) as answer,
         ):
             return (root, token) if answer.status == 200 else None
     except (aiohttp.ClientError, asyncio.TimeoutError, OSError):

@@ -8,9 +8,19 @@ from collections.abc import Collection, Mapping
 
 from . import portal, spawning
 from .arguments import checked
-from .asynchronous import AsyncClient, Names, Object, Objects
+from .asynchronous import (
+    AsyncClient,
+    Names,
+    Object,
+    Objects,
+)
 from .errors import WorkspaceError
-from .kinds import Kind, choose, closest, from_item
+from .kinds import (
+    Kind,
+    choose,
+    closest,
+    from_item,
+)
 from .lists import KindList, WorkspaceList
 from .spawning import Mounts, Wish
 from .workspace import REQUEST_LIMIT, Workspace
@@ -18,7 +28,9 @@ from .workspace import REQUEST_LIMIT, Workspace
 CONNECT_LIMIT = 60.0
 Kinds = list[Kind]  # `list` is a method below
 
-_open: set[AsyncClient] = set()  # until they are closed: Python's end must not meet open connections
+_open: set[AsyncClient] = (
+    set()
+)  # until they are closed: Python's end must not meet open connections
 
 
 class Client:
@@ -27,7 +39,14 @@ class Client:
     Without `url` the server is found: JUPYTER_WORKSPACES_URL, JupyterHub, the Jupyter server of this kernel, else a local one is started.
     """
 
-    def __init__(self, url: str | None = None, token: str | None = None, *, namespace: str | None = None, start: bool = True) -> None:
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        namespace: str | None = None,
+        start: bool = True,
+    ) -> None:
         self.asynchronous = AsyncClient(url, token, namespace=namespace, start=start)
         _close_at_exit(self.asynchronous)
 
@@ -48,7 +67,9 @@ class Client:
     @property
     def namespace(self) -> str:
         """The usual one: as given, else the one that the server's credentials are for."""
-        return self.asynchronous.namespace or portal.ask(self.asynchronous.usual_namespace(), CONNECT_LIMIT)
+        return self.asynchronous.namespace or portal.ask(
+            self.asynchronous.usual_namespace(), CONNECT_LIMIT
+        )
 
     @property
     def url(self) -> str:
@@ -73,11 +94,16 @@ class Client:
         if not items:
             self._check(namespace)
         where = "all namespaces" if namespace == "*" else namespace or self.namespace
-        return WorkspaceList((Workspace(self.asynchronous, item) for item in items), where, self._volumes)
+        return WorkspaceList(
+            (Workspace(self.asynchronous, item) for item in items), where, self._volumes
+        )
 
     @checked
     def get(self, name: str, namespace: str | None = None) -> Workspace:
-        return Workspace(self.asynchronous, portal.ask(self.asynchronous.get(namespace or self.namespace, name), CONNECT_LIMIT))
+        return Workspace(
+            self.asynchronous,
+            portal.ask(self.asynchronous.get(namespace or self.namespace, name), CONNECT_LIMIT),
+        )
 
     @checked
     def claims(self, namespace: str | None = None) -> Objects:
@@ -90,15 +116,21 @@ class Client:
     @checked
     def create_claim(self, name: str, size: str = "1Gi", namespace: str | None = None) -> None:
         """Make a volume to be used as home or for data. `size` as a quantity: `10Gi`."""
-        portal.ask(self.asynchronous.create_claim(namespace or self.namespace, name, size), CONNECT_LIMIT)
+        portal.ask(
+            self.asynchronous.create_claim(namespace or self.namespace, name, size), CONNECT_LIMIT
+        )
 
     @checked
     def delete_claim(self, name: str, namespace: str | None = None) -> None:
         """Delete a volume and the files in it. Raises `WorkspaceError` 409 when a workspace mounts it."""
         for claim in self.claims(namespace):
-            if claim["name"] == name and (users := [str(user["name"]) for user in claim.get("workspaces") or ()]):
+            if claim["name"] == name and (
+                users := [str(user["name"]) for user in claim.get("workspaces") or ()]
+            ):
                 text = f"The volume {name} is used by {', '.join(users)}."
-                raise WorkspaceError(text, "Delete that first, or give it another volume.", status=409)
+                raise WorkspaceError(
+                    text, "Delete that first, or give it another volume.", status=409
+                )
         portal.ask(self.asynchronous.delete_claim(namespace or self.namespace, name), CONNECT_LIMIT)
 
     @checked
@@ -155,7 +187,12 @@ class Client:
             labels=labels or {},
             paused=paused,
         )
-        made = Workspace(self.asynchronous, portal.ask(spawning.spawn(self.asynchronous, namespace or self.namespace, wish), CONNECT_LIMIT))
+        made = Workspace(
+            self.asynchronous,
+            portal.ask(
+                spawning.spawn(self.asynchronous, namespace or self.namespace, wish), CONNECT_LIMIT
+            ),
+        )
         return made.wait() if wait and not paused else made
 
     def _check(self, namespace: str | None) -> None:
@@ -171,7 +208,12 @@ class Client:
             raise
         if asked not in known:
             text = f"There is no namespace {asked}."
-            raise WorkspaceError(text, f"There is: {', '.join(known) or 'none'}.{closest(asked, known)}", {"namespace": text}, 404)
+            raise WorkspaceError(
+                text,
+                f"There is: {', '.join(known) or 'none'}.{closest(asked, known)}",
+                {"namespace": text},
+                404,
+            )
 
     def _volumes(self, namespace: str) -> dict[str, Names]:
         """Claims by the name of the workspace that mounts them. Raises `WorkspaceError`."""

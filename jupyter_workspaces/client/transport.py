@@ -10,7 +10,13 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .errors import Unreachable, WorkspaceError
-from .find import Server, Way, as_written, find, why_silent
+from .find import (
+    Server,
+    Way,
+    as_written,
+    find,
+    why_silent,
+)
 
 if TYPE_CHECKING:
     import aiohttp
@@ -33,7 +39,14 @@ class NotReached(Unreachable):
 class Transport:
     """One server, found on the first request. Made anywhere, used on one event loop."""
 
-    def __init__(self, url: str | None = None, token: str | None = None, *, namespace: str | None = None, start: bool = True) -> None:
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        namespace: str | None = None,
+        start: bool = True,
+    ) -> None:
         """`namespace` is the usual one, empty until the server is known; then JUPYTER_WORKSPACES_NAMESPACE, else the server's own.
 
         Without `start` no local server is started where none is found.
@@ -103,7 +116,13 @@ class Transport:
             await session.close()
 
     async def _data(
-        self, method: str, path: str, body: Any = None, *, media: str = "application/json", query: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        media: str = "application/json",
+        query: Mapping[str, str] | None = None,
     ) -> Any:
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": media} if data is not None else None
@@ -113,7 +132,8 @@ class Transport:
             return json.loads(raw)["data"] if raw else None
         except (ValueError, KeyError, TypeError) as error:
             raise WorkspaceError(
-                f"The server's answer to {method} {path} cannot be understood.", "Is it a server of workspaces?"
+                f"The server's answer to {method} {path} cannot be understood.",
+                "Is it a server of workspaces?",
             ) from error
 
     @asynccontextmanager
@@ -133,7 +153,9 @@ class Transport:
 
         async def ask(server: Server) -> aiohttp.ClientResponse:
             url = server.root + path if into_workspace else f"{server.api}/{path}"
-            return await self._ask(server, method, url, data=data, query=query, headers=headers, silence=silence)
+            return await self._ask(
+                server, method, url, data=data, query=query, headers=headers, silence=silence
+            )
 
         try:
             answer = await ask(await self.connect())
@@ -162,11 +184,19 @@ class Transport:
         """Raises `NotReached` when nothing can have been asked, `Unreachable` when the answer was lost."""
         import aiohttp
 
-        sent = dict(headers or {}) | ({"Authorization": f"token {server.token}"} if server.token else {})
+        sent = dict(headers or {}) | (
+            {"Authorization": f"token {server.token}"} if server.token else {}
+        )
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_SECONDS, sock_read=silence)
         try:
             return await (await self._open(server.way)).request(
-                method, as_written(url), data=data, params=query, headers=sent, timeout=timeout, allow_redirects=False
+                method,
+                as_written(url),
+                data=data,
+                params=query,
+                headers=sent,
+                timeout=timeout,
+                allow_redirects=False,
             )
         except (aiohttp.ClientError, asyncio.TimeoutError) as error:
             self._server = None  # it may come back elsewhere
@@ -202,4 +232,6 @@ def _refused(status: int, body: bytes, root: str) -> WorkspaceError:
 
 
 def silent(error: Exception) -> Unreachable:
-    return Unreachable(f"The server of workspaces does not answer: {why_silent(error)}.", "Try again in a moment.")
+    return Unreachable(
+        f"The server of workspaces does not answer: {why_silent(error)}.", "Try again in a moment."
+    )

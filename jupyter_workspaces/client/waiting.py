@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from ..terminal import printable
+from jupyter_workspaces.common.terminal import printable
+
 from . import words
 from .display import COLOURS, MUTED, sign
 
@@ -18,7 +19,12 @@ _GLYPHS = {"done": "✓", "current": "◐", "waiting": "○", "failed": "▲"}
 SLOW_STOP_SECONDS, SLOW_LINE_SECONDS = 4.0, 10.0
 """Seconds after which a slow stop is reported, and between reports on a terminal."""
 
-_STARTING = ("", "Pending", "Error", "Unknown")  # states in which the steps of a start tell something
+_STARTING = (
+    "",
+    "Pending",
+    "Error",
+    "Unknown",
+)  # states in which the steps of a start tell something
 
 
 class ProgressDisplay:
@@ -43,17 +49,30 @@ class ProgressDisplay:
             self._steps = progress["steps"]
         if self._notebook:
             head = f"{self._head(said)} <span style='color:{MUTED}'>{int(self._seconds)} s</span>"
-            note = f"<div>{escape(slow)} <code>ws.stop_now()</code> ends it at once.</div>" if slow else ""
-            self._draw(f'<div role="status">{head}{note or _list(self._steps)}</div>', f"{said.word}  {self._name}")
+            note = (
+                f"<div>{escape(slow)} <code>ws.stop_now()</code> ends it at once.</div>"
+                if slow
+                else ""
+            )
+            self._draw(
+                f'<div role="status">{head}{note or _list(self._steps)}</div>',
+                f"{said.word}  {self._name}",
+            )
             return
         if slow and self._seconds >= self._next_line:
             self._next_line = self._seconds + SLOW_LINE_SECONDS
-            self._print(f"  {said.glyph} {said.word}: {slow} --now (or ws.stop_now()) ends it at once.")
+            self._print(
+                f"  {said.glyph} {said.word}: {slow} --now (or ws.stop_now()) ends it at once."
+            )
         for step in self._steps:
             if step["state"] == "done" and step["id"] not in self._told:
                 self._told.add(step["id"])
                 self._print(f"  {_GLYPHS['done']} {step['name']}{_took(step)}")
-            elif step["state"] in ("current", "failed") and step["message"] and step["message"] not in self._told:
+            elif (
+                step["state"] in ("current", "failed")
+                and step["message"]
+                and step["message"] not in self._told
+            ):
                 self._told.add(step["message"])
                 self._print(f"  {_GLYPHS[step['state']]} {step['name']}: {step['message']}")
 
@@ -65,10 +84,16 @@ class ProgressDisplay:
         if not self._notebook:
             self._print(text)
             return
-        note = f"<div>{escape(message)}</div>" if message and state not in ("Running", "Paused") else ""
+        note = (
+            f"<div>{escape(message)}</div>"
+            if message and state not in ("Running", "Paused")
+            else ""
+        )
         head = f"{self._head(said)} <span style='color:{MUTED}'>after {self._seconds:.1f} s</span>"
         if self._steps and state in ("Running", "Error", "Pending"):
-            self._draw(f"<details><summary>{head}</summary>{_list(self._steps)}</details>{note}", text)
+            self._draw(
+                f"<details><summary>{head}</summary>{_list(self._steps)}</details>{note}", text
+            )
         else:
             self._draw(f"<div>{head}{note}</div>", text)
 
@@ -119,7 +144,11 @@ def _took(step: Object) -> str:
 def _list(steps: Sequence[Object]) -> str:
     lines = []
     for step in steps:
-        colour = {"done": COLOURS["running"], "current": COLOURS["starting"], "failed": COLOURS["error"]}.get(step["state"], MUTED)
+        colour = {
+            "done": COLOURS["running"],
+            "current": COLOURS["starting"],
+            "failed": COLOURS["error"],
+        }.get(step["state"], MUTED)
         note = step["message"] if step["state"] in ("current", "failed") else _took(step).strip()
         lines.append(
             f'<li style="list-style:none"><span aria-hidden="true" style="color:{colour}">{_GLYPHS.get(step["state"], "○")}</span> '

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..resources import quantities
+from jupyter_workspaces.kube import quantities
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,13 @@ _PAUSING = StateWords("starting", "◐", "Pausing")
 _RESTARTING = StateWords("starting", "◐", "Restarting")
 
 _LABELS = {"cpu": "cpu", "memory": "memory", "gpu": "nvidia.com/gpu"}
-_SPANS = ((1, 60, "s"), (60, 3600, "min"), (3600, 86_400, "h"), (86_400, 14 * 86_400, "day"), (7 * 86_400, 60 * 86_400, "week"))
+_SPANS = (
+    (1, 60, "s"),
+    (60, 3600, "min"),
+    (3600, 86_400, "h"),
+    (86_400, 14 * 86_400, "day"),
+    (7 * 86_400, 60 * 86_400, "week"),
+)
 _MONTH = 30 * 86_400
 
 
@@ -61,8 +67,15 @@ def of_item(item: Mapping[str, Any]) -> StateWords:
 
 def size(labels: Iterable[Mapping[str, str]] | None, otherwise: str = "") -> str:
     """A pod option's `cpu`, `memory` and `gpu` labels as `2 CPU · 4 GiB · 1 GPU`, or `otherwise` where it has none."""
-    known = {_LABELS[label["key"]]: label["value"] for label in labels or () if label.get("key") in _LABELS}
-    return quantities.words({name: text for name, text in known.items() if text not in ("", "0")}) or otherwise
+    known = {
+        _LABELS[label["key"]]: label["value"]
+        for label in labels or ()
+        if label.get("key") in _LABELS
+    }
+    return (
+        quantities.words({name: text for name, text in known.items() if text not in ("", "0")})
+        or otherwise
+    )
 
 
 def storage(quantity: str) -> str:

@@ -9,9 +9,16 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..resources import quantities
-from ..terminal import log_line
-from . import display, losses, portal, trust, words
+from jupyter_workspaces.common.terminal import log_line
+from jupyter_workspaces.kube import quantities
+
+from . import (
+    display,
+    losses,
+    portal,
+    trust,
+    words,
+)
 from .arguments import checked
 from .asynchronous import AsyncClient
 from .errors import TimedOut, WorkspaceError
@@ -123,7 +130,10 @@ class Workspace:
     @property
     def path(self) -> str:
         """The public path of its first port; empty when its image is not known."""
-        paths = [(one.get("httpService") or {}).get("httpPath") for one in self._item.get("services") or ()]
+        paths = [
+            (one.get("httpService") or {}).get("httpPath")
+            for one in self._item.get("services") or ()
+        ]
         return next((str(path) for path in paths if path), "")
 
     @property
@@ -143,7 +153,10 @@ class Workspace:
     @property
     def resources(self) -> dict[str, float | None]:
         """What its size asks for: `cpu` in cores, `memory` in bytes, `gpu` as a count; None where the kind does not say."""
-        labels = {str(label.get("key")): str(label.get("value")) for label in self._option("podConfig").get("labels") or ()}
+        labels = {
+            str(label.get("key")): str(label.get("value"))
+            for label in self._option("podConfig").get("labels") or ()
+        }
         return {name: _amount(labels.get(name)) for name in ("cpu", "memory", "gpu")}
 
     def to_dict(self) -> dict[str, Any]:
@@ -166,7 +179,10 @@ class Workspace:
         self._labels = dict((model["podTemplate"].get("podMetadata") or {}).get("labels") or {})
         volumes = model["podTemplate"]["volumes"]
         self.known_home = str(volumes.get("home") or "")
-        self.mounts = [*([self.known_home] if self.known_home else []), *(data["pvcName"] for data in volumes["data"])]
+        self.mounts = [
+            *([self.known_home] if self.known_home else []),
+            *(data["pvcName"] for data in volumes["data"]),
+        ]
 
     def losses(self) -> str:
         """One sentence on what is lost when it is paused or restarted, such as running kernels; empty when nothing is."""
@@ -181,7 +197,9 @@ class Workspace:
             with contextlib.suppress(WorkspaceError):
                 self._item = portal.ask(self._client.get(self.namespace, self.name), GLANCE_LIMIT)
                 if self.known_home is None:
-                    self._learn(portal.ask(self._client.model(self.namespace, self.name), GLANCE_LIMIT))
+                    self._learn(
+                        portal.ask(self._client.model(self.namespace, self.name), GLANCE_LIMIT)
+                    )
         return display.card(self)
 
     # What can be done
@@ -192,7 +210,9 @@ class Workspace:
         return self
 
     @checked
-    def wait(self, state: str = "Running", timeout: float | None = 120, quiet: bool = False) -> Workspace:
+    def wait(
+        self, state: str = "Running", timeout: float | None = 120, quiet: bool = False
+    ) -> Workspace:
         """Wait until it is in a state, showing the steps and their reasons. `timeout` in seconds, None waits for ever.
 
         Raises `WorkspaceError` when it needs attention, when it was deleted, and when the time is over.
@@ -212,7 +232,11 @@ class Workspace:
         while True:
             # The progress has the state, too: the workspace itself is requested only when the state changed.
             progress = await self._progress_or_gone()
-            if progress["state"] in (state, "Error", "") or progress["state"] != self._item["state"] or self._item["paused"]:
+            if (
+                progress["state"] in (state, "Error", "")
+                or progress["state"] != self._item["state"]
+                or self._item["paused"]
+            ):
                 self._item = await self._client.get(self.namespace, self.name)
             if self.state == state:
                 return
@@ -225,7 +249,10 @@ class Workspace:
                     raise WorkspaceError(f"{self.name} is paused.", "ws.resume() starts it.")
             if timeout is not None and waited > timeout:
                 text = f"{self.name} is not {words.state(state).word.lower()} after {timeout:g} s: {self.message or self.state}"
-                raise TimedOut(text, "ws.wait(timeout=None) waits as long as it takes; ws.progress() shows the steps.")
+                raise TimedOut(
+                    text,
+                    "ws.wait(timeout=None) waits as long as it takes; ws.progress() shows the steps.",
+                )
             shown.show(self.state_words, progress)
             await asyncio.sleep(next(pauses))
 
@@ -234,7 +261,9 @@ class Workspace:
             return await self._client.progress(self.namespace, self.name)
         except WorkspaceError as error:
             if error.status == 404:
-                raise WorkspaceError(f"{self.name} was deleted.", "jw.list() shows what there is.", status=404) from error
+                raise WorkspaceError(
+                    f"{self.name} was deleted.", "jw.list() shows what there is.", status=404
+                ) from error
             raise
 
     def open(self) -> str:
@@ -242,7 +271,10 @@ class Workspace:
         if self.state != "Running":
             self.refresh()
         if not self.path:
-            raise WorkspaceError(f"{self.name} has nothing to open: its image is not known any more.", "Choose another image.")
+            raise WorkspaceError(
+                f"{self.name} has nothing to open: its image is not known any more.",
+                "Choose another image.",
+            )
         server = portal.ask(self._client.connect(), REQUEST_LIMIT)
         open_page(self.name, self.url, server, "" if self.opens_apart() else trust.note(self.name))
         return self.url
@@ -252,12 +284,17 @@ class Workspace:
         try:
             return bool(portal.ask(self._client.cluster(), REQUEST_LIMIT).get("workspacesUrl"))
         except WorkspaceError as error:
-            if error.status in (403, 404):  # who may open one workspace need not be told about the cluster
+            if error.status in (
+                403,
+                404,
+            ):  # who may open one workspace need not be told about the cluster
                 return False
             raise
 
     @checked
-    def pause(self, wait: bool = True, timeout: float | None = 60, *, now: bool = False) -> Workspace:
+    def pause(
+        self, wait: bool = True, timeout: float | None = 60, *, now: bool = False
+    ) -> Workspace:
         """Stop its programs; the volumes keep their files. With `now` they get no time to save anything."""
         portal.ask(self._client.pause(self.namespace, self.name, True), REQUEST_LIMIT)
         if now:
@@ -320,7 +357,14 @@ class Workspace:
             await asyncio.sleep(pause)
 
     @checked
-    def delete(self, wait: bool = True, timeout: float | None = None, *, now: bool = False, quiet: bool = True) -> None:
+    def delete(
+        self,
+        wait: bool = True,
+        timeout: float | None = None,
+        *,
+        now: bool = False,
+        quiet: bool = True,
+    ) -> None:
         """Delete it; its volumes stay. Returns when its programs have ended, unless `wait` is false.
 
         Args:
@@ -368,7 +412,9 @@ class Workspace:
     def logs(self, tail: int = 100, follow: bool = False, previous: bool = False) -> str:
         """The last lines of its log. With `follow` they are printed as they come, until interrupted."""
         if not follow:
-            return portal.ask(self._client.log(self.namespace, self.name, tail, previous), REQUEST_LIMIT)
+            return portal.ask(
+                self._client.log(self.namespace, self.name, tail, previous), REQUEST_LIMIT
+            )
         for line in self.follow(tail):
             print(log_line(line) if sys.stdout.isatty() else line, flush=True)
         return ""
@@ -388,13 +434,25 @@ class Workspace:
     @checked
     def request(self, method: str, path: str, json: Any = None) -> Any:
         """Ask the program in the workspace itself, through the server: `ws.request("GET", "api/status")`. JSON comes back decoded."""
-        status, media, body = portal.ask(self._client.connect_request(method, self.path + path.lstrip("/"), json), REQUEST_LIMIT)
-        answer = codec.loads(body) if media == "application/json" and body else body.decode(errors="replace")
+        status, media, body = portal.ask(
+            self._client.connect_request(method, self.path + path.lstrip("/"), json), REQUEST_LIMIT
+        )
+        answer = (
+            codec.loads(body)
+            if media == "application/json" and body
+            else body.decode(errors="replace")
+        )
         if status >= 300:
             said = str(answer.get("message") or "") if isinstance(answer, dict) else ""
-            text = f"{self.name} answered {status} to {method} {path}" + (f": {said}" if said else ".")
+            text = f"{self.name} answered {status} to {method} {path}" + (
+                f": {said}" if said else "."
+            )
             raise WorkspaceError(
-                text, "" if self.state == "Running" else f"{self.name} is not running; ws.resume() starts it.", status=status
+                text,
+                ""
+                if self.state == "Running"
+                else f"{self.name} is not running; ws.resume() starts it.",
+                status=status,
             )
         return answer
 
@@ -416,7 +474,11 @@ def _rfc3339(milliseconds: float) -> str | None:
 
     if not milliseconds:
         return None
-    return datetime.fromtimestamp(milliseconds / 1000, timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return (
+        datetime.fromtimestamp(milliseconds / 1000, timezone.utc)
+        .isoformat(timespec="seconds")
+        .replace("+00:00", "Z")
+    )
 
 
 def _amount(quantity: str | None) -> float | None:
@@ -425,4 +487,10 @@ def _amount(quantity: str | None) -> float | None:
         exact = quantities.parse(quantity) if quantity else None
     except quantities.QuantityError:
         return None
-    return None if exact is None else int(exact) if exact == exact.to_integral_value() else float(exact)
+    return (
+        None
+        if exact is None
+        else int(exact)
+        if exact == exact.to_integral_value()
+        else float(exact)
+    )

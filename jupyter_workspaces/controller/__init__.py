@@ -1,5 +1,5 @@
 """Reconcilers: Workspace → StatefulSet, Service, status; WorkspaceKind → counts. Written against the Kubernetes API only."""
 
-from .run import run
+from .runner import run
 
 __all__ = ["run"]

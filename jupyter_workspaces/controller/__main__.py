@@ -13,19 +13,23 @@ from types import FrameType
 
 import click
 
-from ..cluster.endpoint import Endpoint, NoEndpoint, find
-from ..listening import descriptors
-from .lease import StillWorking, Times
-from .logs import set_up
+from jupyter_workspaces.common.listeners import descriptors
+from jupyter_workspaces.kube.endpoint import Endpoint, find
+from jupyter_workspaces.kube.errors import NoEndpoint
+
+from .json_logs import set_up
+from .leader_election import StillWorking, Times
 from .process import NAME, Controller, Options
-from .run import WORKERS
+from .runner import WORKERS
 
 log = logging.getLogger(__name__)
 
 SERVICE = "jupyter-workspaces-webhook"
 
 
-def _address(context: click.Context, parameter: click.Parameter, value: str) -> tuple[str, int] | None:
+def _address(
+    context: click.Context, parameter: click.Parameter, value: str
+) -> tuple[str, int] | None:
     if value == "off":
         return None
     host, _, port = value.rpartition(":")
@@ -36,20 +40,66 @@ def _address(context: click.Context, parameter: click.Parameter, value: str) -> 
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--kubeconfig", default="", help="Cluster to work in. Default: KUBECONFIG, else the pod's own cluster.")
+@click.option(
+    "--kubeconfig",
+    default="",
+    help="Cluster to work in. Default: KUBECONFIG, else the pod's own cluster.",
+)
 @click.option("--context", default="", help="Context of the kubeconfig.")
 @click.option(
-    "--namespace", envvar="POD_NAMESPACE", default="", help="Where its lease and its Secret are. Default: the pod's or context's."
+    "--namespace",
+    envvar="POD_NAMESPACE",
+    default="",
+    help="Where its lease and its Secret are. Default: the pod's or context's.",
 )
-@click.option("--workers", type=click.IntRange(1, 100), default=WORKERS, show_default=True, help="Workspaces that are reconciled at once.")
-@click.option("--health-address", "health", default=":8081", show_default=True, callback=_address, help="/healthz, /readyz and /metrics.")
-@click.option("--webhook-address", "webhook", default=":9443", show_default=True, callback=_address, help="The webhook; off: none.")
-@click.option("--webhook-configuration", default=NAME, show_default=True, help="ValidatingWebhookConfiguration that learns its authority.")
 @click.option(
-    "--webhook-name", "names", multiple=True, help="Name or address by which the API server calls the webhook; may be given again."
+    "--workers",
+    type=click.IntRange(1, 100),
+    default=WORKERS,
+    show_default=True,
+    help="Workspaces that are reconciled at once.",
 )
-@click.option("--lease-seconds", type=click.FloatRange(3), default=30, show_default=True, help="How long others wait for a silent leader.")
-@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True)
+@click.option(
+    "--health-address",
+    "health",
+    default=":8081",
+    show_default=True,
+    callback=_address,
+    help="/healthz, /readyz and /metrics.",
+)
+@click.option(
+    "--webhook-address",
+    "webhook",
+    default=":9443",
+    show_default=True,
+    callback=_address,
+    help="The webhook; off: none.",
+)
+@click.option(
+    "--webhook-configuration",
+    default=NAME,
+    show_default=True,
+    help="ValidatingWebhookConfiguration that learns its authority.",
+)
+@click.option(
+    "--webhook-name",
+    "names",
+    multiple=True,
+    help="Name or address by which the API server calls the webhook; may be given again.",
+)
+@click.option(
+    "--lease-seconds",
+    type=click.FloatRange(3),
+    default=30,
+    show_default=True,
+    help="How long others wait for a silent leader.",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    show_default=True,
+)
 def main(
     kubeconfig: str,
     context: str,
@@ -70,7 +120,9 @@ def main(
     try:
         endpoint = find(kubeconfig or None, context or None)
         if endpoint is None:
-            raise NoEndpoint("Which cluster? Give --kubeconfig, set KUBECONFIG, or run this in a pod of the cluster.")
+            raise NoEndpoint(
+                "Which cluster? Give --kubeconfig, set KUBECONFIG, or run this in a pod of the cluster."
+            )
     except NoEndpoint as error:
         log.error("%s", error)
         sys.exit(2)
@@ -78,7 +130,9 @@ def main(
     served = list(names) or [f"{SERVICE}.{home}.svc", f"{SERVICE}.{home}.svc.cluster.local"]
     identity = f"{os.environ.get('POD_NAME') or socket.gethostname()}_{uuid.uuid4()}"
     times = Times(lease_seconds, lease_seconds * 2 / 3, lease_seconds / 3)
-    options = Options(home, identity, workers, health, webhook, webhook_configuration, served, times)
+    options = Options(
+        home, identity, workers, health, webhook, webhook_configuration, served, times
+    )
     sys.exit(asyncio.run(_serve(endpoint, options)))
 
 
@@ -92,7 +146,12 @@ async def _serve(endpoint: Endpoint, options: Options) -> int:
 
     for wanted in (signal.SIGTERM, signal.SIGINT):
         signal.signal(wanted, stop)
-    log.info("Workspaces of %s at %s", endpoint.name, endpoint.url, extra={"identity": options.identity, "namespace": options.namespace})
+    log.info(
+        "Workspaces of %s at %s",
+        endpoint.name,
+        endpoint.url,
+        extra={"identity": options.identity, "namespace": options.namespace},
+    )
     try:
         await controller
     except asyncio.CancelledError:

@@ -8,10 +8,10 @@ from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Any
 
-from ..cluster.client import Cluster
-from ..cluster.reflector import Reflector
-from ..resources.catalog import DEPLOYMENTS, LEASES
-from ..timeouts import timeout
+from jupyter_workspaces.common.timeouts import timeout
+from jupyter_workspaces.kube.catalog import DEPLOYMENTS, LEASES
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.reflector import Reflector
 
 Object = dict[str, Any]
 
@@ -21,18 +21,24 @@ LOOK_SECONDS = 5.0
 SYNC_SECONDS = 60.0
 
 
-def at_work(deployments: Iterable[Object], leases: Iterable[Object], now: datetime | None = None) -> str | None:
+def at_work(
+    deployments: Iterable[Object], leases: Iterable[Object], now: datetime | None = None
+) -> str | None:
     """Where it runs, for people; None when it does not. A Deployment counts when it wants pods, a lease when its holder still renews it."""
     now = now or datetime.now(timezone.utc)
     for deployment in deployments:
         if deployment["spec"].get("replicas", 1) > 0:
-            return f"Deployment {deployment['metadata']['namespace']}/{deployment['metadata']['name']}"
+            return (
+                f"Deployment {deployment['metadata']['namespace']}/{deployment['metadata']['name']}"
+            )
     for lease in leases:
         spec = lease.get("spec") or {}
         if not spec.get("holderIdentity") or not spec.get("renewTime"):
             continue
         try:
-            age = (now - datetime.fromisoformat(spec["renewTime"].replace("Z", "+00:00"))).total_seconds()
+            age = (
+                now - datetime.fromisoformat(spec["renewTime"].replace("Z", "+00:00"))
+            ).total_seconds()
         except ValueError:
             continue  # no component of Kubernetes writes such a time
         if age < 2 * float(spec.get("leaseDurationSeconds") or 15):
@@ -44,7 +50,9 @@ class Kubeflow:
     """Watches for it. `place` is where it runs, None when it does not."""
 
     def __init__(self, cluster: Cluster) -> None:
-        self._deployments = Reflector(cluster, DEPLOYMENTS, field_selector=f"metadata.name={DEPLOYMENT}")
+        self._deployments = Reflector(
+            cluster, DEPLOYMENTS, field_selector=f"metadata.name={DEPLOYMENT}"
+        )
         self._leases = Reflector(cluster, LEASES, field_selector=f"metadata.name={LEASE}")
         self._changed = asyncio.Event()
 
@@ -57,7 +65,9 @@ class Kubeflow:
         for reflector in (self._deployments, self._leases):
             reflector.listen(lambda change, obj, previous: self._changed.set())
             reflector.start()
-        await asyncio.gather(*(reflector.synced(SYNC_SECONDS) for reflector in (self._deployments, self._leases)))
+        await asyncio.gather(
+            *(reflector.synced(SYNC_SECONDS) for reflector in (self._deployments, self._leases))
+        )
 
     async def stop(self) -> None:
         await asyncio.gather(self._deployments.stop(), self._leases.stop())

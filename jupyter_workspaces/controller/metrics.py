@@ -7,12 +7,19 @@ from collections import Counter as Count
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from .._version import __version__
-from ..cluster.errors import Conflict, Unreachable
+from jupyter_workspaces._version import __version__
+from jupyter_workspaces.kube.errors import Conflict, Unreachable
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0)
@@ -24,15 +31,47 @@ class Metrics:
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
-        Gauge("jupyter_workspaces_build_info", "The version that runs.", ["version"], registry=registry).labels(__version__).set(1)
-        self._leading = Gauge("jupyter_workspaces_leading", "1 while this instance holds the lease.", registry=registry)
-        self._stands_back = Gauge("jupyter_workspaces_stands_back", "1 while Kubeflow's own controller runs.", registry=registry)
-        self._depth = Gauge("jupyter_workspaces_queue_depth", "Objects that wait to be reconciled.", ["controller"], registry=registry)
-        self._seconds = Histogram(
-            "jupyter_workspaces_reconcile_seconds", "How long a reconcile took.", ["controller"], buckets=SECONDS, registry=registry
+        Gauge(
+            "jupyter_workspaces_build_info",
+            "The version that runs.",
+            ["version"],
+            registry=registry,
+        ).labels(__version__).set(1)
+        self._leading = Gauge(
+            "jupyter_workspaces_leading",
+            "1 while this instance holds the lease.",
+            registry=registry,
         )
-        self._ended = Counter("jupyter_workspaces_reconciles", "Reconciles by how they ended.", ["controller", "result"], registry=registry)
-        self._answers = Counter("jupyter_workspaces_api_requests", "Requests to the API server.", ["verb", "code"], registry=registry)
+        self._stands_back = Gauge(
+            "jupyter_workspaces_stands_back",
+            "1 while Kubeflow's own controller runs.",
+            registry=registry,
+        )
+        self._depth = Gauge(
+            "jupyter_workspaces_queue_depth",
+            "Objects that wait to be reconciled.",
+            ["controller"],
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "jupyter_workspaces_reconcile_seconds",
+            "How long a reconcile took.",
+            ["controller"],
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self._ended = Counter(
+            "jupyter_workspaces_reconciles",
+            "Reconciles by how they ended.",
+            ["controller", "result"],
+            registry=registry,
+        )
+        self._answers = Counter(
+            "jupyter_workspaces_api_requests",
+            "Requests to the API server.",
+            ["verb", "code"],
+            registry=registry,
+        )
         self._reviews = Counter(
             "jupyter_workspaces_admission_reviews",
             "Writes that the webhook was asked about.",
@@ -88,7 +127,9 @@ class _States(Collector):
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
         states = Count((one.get("status") or {}).get("state") or "Unknown" for one in self._items())
-        family = GaugeMetricFamily("jupyter_workspaces_workspaces", "Workspaces by state.", labels=["state"])
+        family = GaugeMetricFamily(
+            "jupyter_workspaces_workspaces", "Workspaces by state.", labels=["state"]
+        )
         for state, number in sorted(states.items()):
             family.add_metric([state], number)
         yield family

@@ -8,21 +8,22 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..cluster.client import Cluster
-from ..cluster.endpoint import Endpoint
-from ..cluster.errors import ClusterError
-from ..cluster.pulse import Pulse
-from ..cluster.reflector import Reflector
-from ..resources.catalog import WORKSPACE_KINDS, WORKSPACES
-from ..supervision import Health as TaskHealth
-from ..supervision import Supervisor, ended
-from .certificate import Certificate
-from .health import Health
+from jupyter_workspaces.common.supervision import Health as TaskHealth
+from jupyter_workspaces.common.supervision import Supervisor, ended
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.endpoint import Endpoint
+from jupyter_workspaces.kube.errors import ClusterError
+from jupyter_workspaces.kube.pulse import Pulse
+from jupyter_workspaces.kube.reflector import Reflector
+from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS, WORKSPACES
+
+from .health_server import Health
 from .kubeflow import Kubeflow
-from .lease import Leadership, StillWorking, Times
+from .leader_election import Leadership, StillWorking, Times
 from .metrics import Metrics
-from .run import WORKERS, run
+from .runner import WORKERS, run
 from .webhook import Rules, Webhook
+from .webhook_certificate import Certificate
 
 log = logging.getLogger(__name__)
 
@@ -56,12 +57,19 @@ class Controller:
         self.options, self.metrics = options, Metrics()
         self._endpoint = endpoint
         self._cluster = Cluster(endpoint, answered=self.metrics.answered)
-        self.leadership = Leadership(self._cluster, options.namespace, LEASE, options.identity, options.times)
+        self.leadership = Leadership(
+            self._cluster, options.namespace, LEASE, options.identity, options.times
+        )
         self.leadership.changed = self.metrics.leading
         self.kubeflow = Kubeflow(self._cluster)
-        self._workspaces, self._kinds = Reflector(self._cluster, WORKSPACES), Reflector(self._cluster, WORKSPACE_KINDS)
+        self._workspaces, self._kinds = (
+            Reflector(self._cluster, WORKSPACES),
+            Reflector(self._cluster, WORKSPACE_KINDS),
+        )
         self.metrics.workspaces(self._workspaces.items)
-        rules = Rules(self._cluster, self._workspaces, self._kinds, lambda: self.kubeflow.place is not None)
+        rules = Rules(
+            self._cluster, self._workspaces, self._kinds, lambda: self.kubeflow.place is not None
+        )
         self.webhook = Webhook(rules, self.metrics.reviewed)
         self._pulse = Pulse(self._cluster, lambda: (self._workspaces, self._kinds))
         self.tasks = Supervisor(log)
@@ -107,7 +115,9 @@ class Controller:
 
     async def _serve_webhook(self, host: str, port: int) -> Certificate:
         options = self.options
-        certificate = Certificate(self._cluster, options.namespace, SECRET, options.webhook_configuration, options.names)
+        certificate = Certificate(
+            self._cluster, options.namespace, SECRET, options.webhook_configuration, options.names
+        )
         certificate.loaded = self.metrics.certificate
         await self._once(certificate.ensure, "the webhook's certificate")
         await self.webhook.start(host, port, certificate.trust)
@@ -148,6 +158,16 @@ class Controller:
                 await ended([leading, seen], STOP_SECONDS, log)
 
     async def _work(self) -> None:
-        async with Cluster(self._endpoint, answered=self.metrics.answered, may_write=lambda: self.leadership.leading) as cluster:
+        async with Cluster(
+            self._endpoint,
+            answered=self.metrics.answered,
+            may_write=lambda: self.leadership.leading,
+        ) as cluster:
             shared = (self._workspaces, self._kinds)
-            await run(cluster, workers=self.options.workers, shared=shared, monitor=self.metrics, within=self.tasks)
+            await run(
+                cluster,
+                workers=self.options.workers,
+                shared=shared,
+                monitor=self.metrics,
+                within=self.tasks,
+            )

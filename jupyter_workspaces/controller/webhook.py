@@ -13,15 +13,17 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from ..cluster.client import Cluster
-from ..cluster.errors import ClusterError, NotFound
-from ..cluster.reflector import Reflector
-from ..listening.connections import Limits
-from ..listening.site import BoundedSite
-from ..resources.admission import Operation, Review, review
-from ..resources.catalog import WORKSPACE_KINDS, WORKSPACES, Resource
-from ..resources.causes import Cause
-from .views import ByKind, kind_of
+from jupyter_workspaces.common.listeners.connections import Limits
+from jupyter_workspaces.common.listeners.site import BoundedSite
+from jupyter_workspaces.kube.catalog import Resource
+from jupyter_workspaces.kube.causes import Cause
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.errors import ClusterError, NotFound
+from jupyter_workspaces.kube.reflector import Reflector
+from jupyter_workspaces.resources.admission import Operation, Review, review
+from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS, WORKSPACES
+
+from .workspaces.cluster_views import ByKind, kind_of
 
 log = logging.getLogger(__name__)
 
@@ -58,8 +60,19 @@ class Rules:
     While `stands_back` says so everything is let through: another controller's webhook decides.
     """
 
-    def __init__(self, cluster: Cluster, workspaces: Reflector, kinds: Reflector, stands_back: Callable[[], bool] = lambda: False) -> None:
-        self._cluster, self._workspaces, self._kinds, self._stands_back = cluster, workspaces, kinds, stands_back
+    def __init__(
+        self,
+        cluster: Cluster,
+        workspaces: Reflector,
+        kinds: Reflector,
+        stands_back: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._cluster, self._workspaces, self._kinds, self._stands_back = (
+            cluster,
+            workspaces,
+            kinds,
+            stands_back,
+        )
         self._by_kind = ByKind(workspaces)
 
     @property
@@ -71,7 +84,12 @@ class Rules:
         resource = _resource(request.resource)
         if resource is None or self._stands_back():
             return Review()
-        if resource == WORKSPACES and request.object is not None and (kind := kind_of(request.object)) and self.kind(kind) is None:
+        if (
+            resource == WORKSPACES
+            and request.object is not None
+            and (kind := kind_of(request.object))
+            and self.kind(kind) is None
+        ):
             try:
                 self._kinds.apply(await self._cluster.get(WORKSPACE_KINDS, kind))
             except NotFound:
@@ -96,7 +114,11 @@ class Rules:
 class Webhook:
     """An HTTPS server that answers AdmissionReviews. `decided` hears of each answer: resource, operation, allowed."""
 
-    def __init__(self, rules: Rules, decided: Callable[[str, str, bool], None] = lambda resource, operation, allowed: None) -> None:
+    def __init__(
+        self,
+        rules: Rules,
+        decided: Callable[[str, str, bool], None] = lambda resource, operation, allowed: None,
+    ) -> None:
         self._rules, self._decided = rules, decided
         self._runner: web.AppRunner | None = None
         self.port = 0
@@ -117,7 +139,10 @@ class Webhook:
 
     async def _answer(self, http: web.Request) -> web.Response:
         if not self._rules.ready:
-            return web.Response(status=503, text="the rules are not ready yet: workspaces and kinds have not been listed")
+            return web.Response(
+                status=503,
+                text="the rules are not ready yet: workspaces and kinds have not been listed",
+            )
         try:
             request = msgspec.json.decode(await http.read(), type=AdmissionReview).request
         except msgspec.DecodeError as error:
@@ -125,10 +150,16 @@ class Webhook:
         try:
             found = await self._rules.review(request)
         except ClusterError as error:
-            return web.Response(status=503, text=f"the workspace's kind could not be looked up: {error}")
+            return web.Response(
+                status=503, text=f"the workspace's kind could not be looked up: {error}"
+            )
         response = answer(request, found)
         self._decided(request.resource.get("resource", ""), request.operation, response["allowed"])
-        document = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response}
+        document = {
+            "apiVersion": "admission.k8s.io/v1",
+            "kind": "AdmissionReview",
+            "response": response,
+        }
         return web.Response(body=msgspec.json.encode(document), content_type="application/json")
 
 
@@ -145,7 +176,12 @@ def answer(request: AdmissionRequest, found: Review) -> Object:
     details: Object = {"name": name, "group": resource.group, "kind": resource.plural}
     if found.conflict is not None:
         message = f'Operation cannot be fulfilled on {resource.plural}.{resource.group} "{name}": {found.conflict}'
-        response["status"] = {"code": 409, "reason": "Conflict", "message": message, "details": details}
+        response["status"] = {
+            "code": 409,
+            "reason": "Conflict",
+            "message": message,
+            "details": details,
+        }
         return response
     details |= {"kind": resource.kind, "causes": [_cause(cause) for cause in found.causes]}
     texts = [f"{cause.field}: {cause.message}" for cause in found.causes]

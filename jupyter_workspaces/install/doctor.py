@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, Literal
 
-from .._version import __version__
-from ..cluster.client import Cluster
-from ..cluster.errors import ClusterError, Forbidden, NotFound
-from ..controller.process import LEASE, NAME
-from ..resources.catalog import (
+from jupyter_workspaces._version import __version__
+from jupyter_workspaces.controller.process import LEASE, NAME
+from jupyter_workspaces.kube.catalog import (
     CUSTOM_RESOURCE_DEFINITIONS,
     DEPLOYMENTS,
     EVENTS,
@@ -27,12 +25,21 @@ from ..resources.catalog import (
     STATEFUL_SETS,
     STORAGE_CLASSES,
     VALIDATING_WEBHOOKS,
-    WORKSPACE_KINDS,
-    WORKSPACES,
     Resource,
 )
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.errors import ClusterError, Forbidden, NotFound
+from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS, WORKSPACES
+
 from . import manifests
-from .plan import crd_name, find_kubeflow, is_local, is_ours, obstacle, why_not_upgrade
+from .plan import (
+    crd_name,
+    find_kubeflow,
+    is_local,
+    is_ours,
+    obstacle,
+    why_not_upgrade,
+)
 
 Object = dict[str, Any]
 State = Literal["good", "note", "bad"]
@@ -67,18 +74,60 @@ class Right:
 
 RIGHTS = (
     Right(("get", "list", "watch"), WORKSPACES, "workspaces cannot be seen"),
-    Right(("create", "update", "patch", "delete"), WORKSPACES, "workspaces can be seen but not changed", needed=False),
-    Right(("get", "list", "watch"), WORKSPACE_KINDS, "nobody can choose what to spawn", everywhere=True),
-    Right(("get", "list", "watch"), PODS, "why a workspace does not start stays unknown", needed=False),
-    Right(("list", "watch"), STATEFUL_SETS, "whose a pod is rests on the workspace's status alone", needed=False),
+    Right(
+        ("create", "update", "patch", "delete"),
+        WORKSPACES,
+        "workspaces can be seen but not changed",
+        needed=False,
+    ),
+    Right(
+        ("get", "list", "watch"),
+        WORKSPACE_KINDS,
+        "nobody can choose what to spawn",
+        everywhere=True,
+    ),
+    Right(
+        ("get", "list", "watch"), PODS, "why a workspace does not start stays unknown", needed=False
+    ),
+    Right(
+        ("list", "watch"),
+        STATEFUL_SETS,
+        "whose a pod is rests on the workspace's status alone",
+        needed=False,
+    ),
     Right(("get",), PODS, "logs cannot be read", needed=False, subresource="log"),
-    Right(("get", "create"), PODS, "workspaces cannot be opened from outside the cluster", needed=False, subresource="portforward"),
-    Right(("list", "watch"), SERVICES, "workspaces cannot be opened inside the cluster", needed=False),
-    Right(("list", "watch", "create"), PERSISTENT_VOLUME_CLAIMS, "volumes cannot be chosen or made", needed=False),
+    Right(
+        ("get", "create"),
+        PODS,
+        "workspaces cannot be opened from outside the cluster",
+        needed=False,
+        subresource="portforward",
+    ),
+    Right(
+        ("list", "watch"), SERVICES, "workspaces cannot be opened inside the cluster", needed=False
+    ),
+    Right(
+        ("list", "watch", "create"),
+        PERSISTENT_VOLUME_CLAIMS,
+        "volumes cannot be chosen or made",
+        needed=False,
+    ),
     Right(("get",), SECRETS, "workspaces with a token of their own cannot be opened", needed=False),
     Right(("list",), EVENTS, "progress tells less", needed=False),
-    Right(("list", "watch"), NAMESPACES, "only the namespace of the context is shown", needed=False, everywhere=True),
-    Right(("list", "watch"), STORAGE_CLASSES, "volumes get the default class", needed=False, everywhere=True),
+    Right(
+        ("list", "watch"),
+        NAMESPACES,
+        "only the namespace of the context is shown",
+        needed=False,
+        everywhere=True,
+    ),
+    Right(
+        ("list", "watch"),
+        STORAGE_CLASSES,
+        "volumes get the default class",
+        needed=False,
+        everywhere=True,
+    ),
 )
 
 
@@ -104,7 +153,11 @@ async def examine(cluster: Cluster) -> AsyncIterator[Line]:
     async for line in _rights(cluster, endpoint.namespace):
         yield line
     if is_local(version):
-        yield Line("good", "installation", "this is the local cluster: definitions, rules and the controller are part of it")
+        yield Line(
+            "good",
+            "installation",
+            "this is the local cluster: definitions, rules and the controller are part of it",
+        )
     else:
         yield await _guarded("definitions", _definitions(cluster))
         yield await _guarded("controller", _controller(cluster))
@@ -118,17 +171,32 @@ async def _guarded(about: str, line: Any) -> Line:
     try:
         found: Line = await line
     except Forbidden as error:
-        return Line("note", about, f"may not be seen: {error.message}", "Ask who manages the cluster, or go on without knowing.")
+        return Line(
+            "note",
+            about,
+            f"may not be seen: {error.message}",
+            "Ask who manages the cluster, or go on without knowing.",
+        )
     except ClusterError as error:
-        return Line("bad", about, error.message, "Try again; if it stays so, ask who manages the cluster.")
+        return Line(
+            "bad", about, error.message, "Try again; if it stays so, ask who manages the cluster."
+        )
     return found
 
 
 def _of_version(name: str, url: str, version: Object) -> Line:
     text = f"{name} at {url}, Kubernetes {version.get('gitVersion', 'of unknown version')}"
-    digits = tuple(int("".join(filter(str.isdigit, str(version.get(part)))) or 0) for part in ("major", "minor"))
+    digits = tuple(
+        int("".join(filter(str.isdigit, str(version.get(part)))) or 0)
+        for part in ("major", "minor")
+    )
     if (0, 0) < digits < OLDEST:
-        return Line("bad", "cluster", text, f"It takes Kubernetes {OLDEST[0]}.{OLDEST[1]} or newer. Upgrade the cluster.")
+        return Line(
+            "bad",
+            "cluster",
+            text,
+            f"It takes Kubernetes {OLDEST[0]}.{OLDEST[1]} or newer. Upgrade the cluster.",
+        )
     return Line("good", "cluster", text)
 
 
@@ -138,10 +206,16 @@ def _sign_in(context: str) -> str:
 
 async def _user(cluster: Cluster) -> Line:
     review = {"apiVersion": SELF_SUBJECT_REVIEWS.api_version, "kind": SELF_SUBJECT_REVIEWS.kind}
-    info = (await cluster.raw("POST", SELF_SUBJECT_REVIEWS.path(), body=review))["status"]["userInfo"]
+    info = (await cluster.raw("POST", SELF_SUBJECT_REVIEWS.path(), body=review))["status"][
+        "userInfo"
+    ]
     if info.get("username") == "system:anonymous":
         return Line("bad", "user", "the cluster does not know you", _sign_in(cluster.endpoint.name))
-    return Line("good", "user", f"{info.get('username')}, groups: {', '.join(info.get('groups') or ()) or 'none'}")
+    return Line(
+        "good",
+        "user",
+        f"{info.get('username')}, groups: {', '.join(info.get('groups') or ()) or 'none'}",
+    )
 
 
 async def _rights(cluster: Cluster, namespace: str) -> AsyncIterator[Line]:
@@ -152,13 +226,26 @@ async def _rights(cluster: Cluster, namespace: str) -> AsyncIterator[Line]:
         if not denied:
             continue
         lacking += 1
-        what = f"{right.resource.plural}/{right.subresource}" if right.subresource else right.resource.plural
+        what = (
+            f"{right.resource.plural}/{right.subresource}"
+            if right.subresource
+            else right.resource.plural
+        )
         place = f"in {namespace}" if where else "for the whole cluster"
         if right.everywhere:
-            advice = "Ask who manages the cluster for the ClusterRole jupyter-workspaces-kinds." if right.needed else ""
+            advice = (
+                "Ask who manages the cluster for the ClusterRole jupyter-workspaces-kinds."
+                if right.needed
+                else ""
+            )
         else:
             advice = f"Ask who manages {namespace} to bind you the ClusterRole jupyter-workspaces-edit there."
-        yield Line("bad" if right.needed else "note", "rights", f"may not {', '.join(denied)} {what} {place}: {right.without}", advice)
+        yield Line(
+            "bad" if right.needed else "note",
+            "rights",
+            f"may not {', '.join(denied)} {what} {place}: {right.without}",
+            advice,
+        )
     if not lacking:
         yield Line("good", "rights", f"all that is needed in {namespace}")
     elif await _allowed(cluster, "list", Right(("list",), WORKSPACES, ""), ""):
@@ -166,7 +253,12 @@ async def _rights(cluster: Cluster, namespace: str) -> AsyncIterator[Line]:
 
 
 async def _allowed(cluster: Cluster, verb: str, right: Right, namespace: str) -> bool:
-    attributes = {"verb": verb, "group": right.resource.group, "resource": right.resource.plural, "namespace": namespace}
+    attributes = {
+        "verb": verb,
+        "group": right.resource.group,
+        "resource": right.resource.plural,
+        "namespace": namespace,
+    }
     if right.subresource:
         attributes["subresource"] = right.subresource
     review = {
@@ -182,18 +274,30 @@ async def _definitions(cluster: Cluster) -> Line:
     served = await _served(cluster)
     if not served:
         advice = await obstacle(cluster) or "`jupyter workspaces install` puts them there."
-        return Line("bad", "definitions", "the cluster knows no Workspace and no WorkspaceKind", advice)
+        return Line(
+            "bad", "definitions", "the cluster knows no Workspace and no WorkspaceKind", advice
+        )
     try:
         held = await cluster.get(CUSTOM_RESOURCE_DEFINITIONS, crd_name(WORKSPACES))
     except Forbidden:
         return Line("good", "definitions", f"{WORKSPACES.api_version} is served")
     version = (held["metadata"].get("labels") or {}).get(manifests.VERSION)
     if not is_ours(held):
-        return Line("good", "definitions", f"{WORKSPACES.api_version} is served; they were not installed by us, and stay as they are")
+        return Line(
+            "good",
+            "definitions",
+            f"{WORKSPACES.api_version} is served; they were not installed by us, and stay as they are",
+        )
     if version != __version__:
         refused = why_not_upgrade(version)
-        advice = f"`jupyter workspaces upgrade` refuses: {refused}." if refused else "`jupyter workspaces upgrade` brings them up to date."
-        return Line("note", "definitions", f"ours, of version {version}; this is {__version__}", advice)
+        advice = (
+            f"`jupyter workspaces upgrade` refuses: {refused}."
+            if refused
+            else "`jupyter workspaces upgrade` brings them up to date."
+        )
+        return Line(
+            "note", "definitions", f"ours, of version {version}; this is {__version__}", advice
+        )
     return Line("good", "definitions", f"ours, of version {version}")
 
 
@@ -203,12 +307,18 @@ async def _served(cluster: Cluster) -> bool:
         found = await cluster.raw("GET", f"/apis/{WORKSPACES.group}/{WORKSPACES.version}")
     except NotFound:
         return False
-    return {WORKSPACES.plural, WORKSPACE_KINDS.plural} <= {resource["name"] for resource in found.get("resources") or ()}
+    return {WORKSPACES.plural, WORKSPACE_KINDS.plural} <= {
+        resource["name"] for resource in found.get("resources") or ()
+    }
 
 
 async def _controller(cluster: Cluster) -> Line:
     if (place := await find_kubeflow(cluster)) is not None:
-        return Line("good", "controller", f"Kubeflow's own ({place}); ours stands back, and everything else works as with ours")
+        return Line(
+            "good",
+            "controller",
+            f"Kubeflow's own ({place}); ours stands back, and everything else works as with ours",
+        )
     try:
         lease = (await cluster.get(LEASES, LEASE, manifests.NAMESPACE)).get("spec") or {}
     except NotFound:
@@ -216,11 +326,18 @@ async def _controller(cluster: Cluster) -> Line:
     if (holder := lease.get("holderIdentity")) and _fresh(lease):
         return Line("good", "controller", f"ours, led by {holder.partition('_')[0]}")
     try:
-        deployment = await cluster.get(DEPLOYMENTS, "jupyter-workspaces-controller", manifests.NAMESPACE)
+        deployment = await cluster.get(
+            DEPLOYMENTS, "jupyter-workspaces-controller", manifests.NAMESPACE
+        )
     except NotFound:
         advice = await obstacle(cluster) or "`jupyter workspaces install` brings one."
-        return Line("bad", "controller", "none: workspaces are written down and never start", advice)
-    wanted, there = deployment["spec"].get("replicas", 1), (deployment.get("status") or {}).get("availableReplicas", 0)
+        return Line(
+            "bad", "controller", "none: workspaces are written down and never start", advice
+        )
+    wanted, there = (
+        deployment["spec"].get("replicas", 1),
+        (deployment.get("status") or {}).get("availableReplicas", 0),
+    )
     advice = f"Its log says why: `kubectl -n {manifests.NAMESPACE} logs deploy/jupyter-workspaces-controller`."
     if wanted == 0:
         return Line(
@@ -229,12 +346,21 @@ async def _controller(cluster: Cluster) -> Line:
             "ours is scaled to 0",
             f"`kubectl -n {manifests.NAMESPACE} scale deploy/jupyter-workspaces-controller --replicas=2`",
         )
-    return Line("bad", "controller", f"ours is installed, {there} of {wanted} pods are available, and none leads", advice)
+    return Line(
+        "bad",
+        "controller",
+        f"ours is installed, {there} of {wanted} pods are available, and none leads",
+        advice,
+    )
 
 
 def _fresh(lease: Object) -> bool:
-    renewed = datetime.fromisoformat(str(lease.get("renewTime", "1970-01-01T00:00:00Z")).replace("Z", "+00:00"))
-    return (datetime.now(timezone.utc) - renewed).total_seconds() < 2 * float(lease.get("leaseDurationSeconds") or 0)
+    renewed = datetime.fromisoformat(
+        str(lease.get("renewTime", "1970-01-01T00:00:00Z")).replace("Z", "+00:00")
+    )
+    return (datetime.now(timezone.utc) - renewed).total_seconds() < 2 * float(
+        lease.get("leaseDurationSeconds") or 0
+    )
 
 
 async def _webhook(cluster: Cluster) -> Line:
@@ -242,8 +368,16 @@ async def _webhook(cluster: Cluster) -> Line:
         held = await cluster.get(VALIDATING_WEBHOOKS, NAME)
     except NotFound:
         advice = await obstacle(cluster) or "`jupyter workspaces install` brings one."
-        return Line("note", "webhook", "none of ours: mistakes in kinds and workspaces show only when they start", advice)
-    bundles = [(webhook.get("clientConfig") or {}).get("caBundle") for webhook in held.get("webhooks") or ()]
+        return Line(
+            "note",
+            "webhook",
+            "none of ours: mistakes in kinds and workspaces show only when they start",
+            advice,
+        )
+    bundles = [
+        (webhook.get("clientConfig") or {}).get("caBundle")
+        for webhook in held.get("webhooks") or ()
+    ]
     if not all(bundles):
         return Line(
             "bad",
@@ -251,8 +385,15 @@ async def _webhook(cluster: Cluster) -> Line:
             "it has no certificate yet, so workspaces and kinds cannot be written",
             "The controller fills it in: see the line above.",
         )
-    if not all(base64.b64decode(bundle or "").startswith(b"-----BEGIN CERTIFICATE") for bundle in bundles):
-        return Line("bad", "webhook", "its caBundle is no certificate", "Restart the controller; it writes a new one.")
+    if not all(
+        base64.b64decode(bundle or "").startswith(b"-----BEGIN CERTIFICATE") for bundle in bundles
+    ):
+        return Line(
+            "bad",
+            "webhook",
+            "its caBundle is no certificate",
+            "Restart the controller; it writes a new one.",
+        )
     try:
         await cluster.create(WORKSPACES, _probe(), cluster.endpoint.namespace, dry_run=True)
     except Forbidden as error:
@@ -278,7 +419,12 @@ def _probe() -> Object:
     """A workspace that must be refused, and is never stored."""
     options = {"imageConfig": "none", "podConfig": "none"}
     spec = {"kind": "no-such-kind", "podTemplate": {"volumes": {"data": []}, "options": options}}
-    return {"apiVersion": WORKSPACES.api_version, "kind": WORKSPACES.kind, "metadata": {"generateName": "doctor-"}, "spec": spec}
+    return {
+        "apiVersion": WORKSPACES.api_version,
+        "kind": WORKSPACES.kind,
+        "metadata": {"generateName": "doctor-"},
+        "spec": spec,
+    }
 
 
 async def _kinds(cluster: Cluster) -> Line:
@@ -287,7 +433,11 @@ async def _kinds(cluster: Cluster) -> Line:
     found = (await cluster.list(WORKSPACE_KINDS)).items
     if not found:
         instead = await obstacle(cluster, kinds=True)
-        advice = f"{instead} Or apply a kind of your own." if instead else f"{_SAMPLES}, or apply one of your own."
+        advice = (
+            f"{instead} Or apply a kind of your own."
+            if instead
+            else f"{_SAMPLES}, or apply one of your own."
+        )
         return Line("bad", "kinds", "none: there is nothing to spawn", advice)
     return Line("good", "kinds", ", ".join(sorted(kind["metadata"]["name"] for kind in found)))
 
@@ -296,9 +446,16 @@ async def _storage(cluster: Cluster) -> Line:
     classes = (await cluster.list(STORAGE_CLASSES)).items
     default = [one["metadata"]["name"] for one in classes if _is_default(one)]
     if not classes:
-        return Line("note", "storage", "no storage class: volumes must be made by hand", "Ask who manages the cluster.")
+        return Line(
+            "note",
+            "storage",
+            "no storage class: volumes must be made by hand",
+            "Ask who manages the cluster.",
+        )
     if not default:
-        return Line("note", "storage", "no storage class is the default", "Name one when you make a volume.")
+        return Line(
+            "note", "storage", "no storage class is the default", "Name one when you make a volume."
+        )
     return Line("good", "storage", f"default class {', '.join(default)}")
 
 

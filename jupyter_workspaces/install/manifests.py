@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ..documents import json_patch, yaml_text
-from ..resources import catalog, load
-from ..resources.catalog import Resource
+from jupyter_workspaces.common.documents import json_patch, yaml_text
+from jupyter_workspaces.kube.catalog import Resource
+from jupyter_workspaces.resources import bundled
+from jupyter_workspaces.resources.catalog import BY_KIND
 
 Object = dict[str, Any]
 
@@ -18,7 +19,6 @@ PART_OF = "app.kubernetes.io/part-of"
 VERSION = "app.kubernetes.io/version"
 HEADER_AUTHENTICATION = "components/header-authentication"
 
-RESOURCES = {(found.api_version, found.kind): found for found in vars(catalog).values() if isinstance(found, Resource)}
 _KNOWN = {"apiVersion", "kind", "resources", "components", "labels", "images", "patches"}
 
 # What others need comes first; the webhook last, because from then on writes wait for it.
@@ -46,10 +46,14 @@ def folder() -> Path:
     for found in (here / "deploy", here.parents[1] / "deploy"):
         if (found / "kustomization.yaml").exists():
             return found
-    raise FileNotFoundError("this installation of jupyter-workspaces has no manifests (deploy/); install its wheel")
+    raise FileNotFoundError(
+        "this installation of jupyter-workspaces has no manifests (deploy/); install its wheel"
+    )
 
 
-def all_objects(*, header_authentication: bool = False, image: str | None = None, samples: bool = False) -> list[Object]:
+def all_objects(
+    *, header_authentication: bool = False, image: str | None = None, samples: bool = False
+) -> list[Object]:
     """In the order in which they are to be applied. `image` takes the place of the default one, name and tag."""
     top = folder()
     components = [top / HEADER_AUTHENTICATION] if header_authentication else []
@@ -60,7 +64,7 @@ def all_objects(*, header_authentication: bool = False, image: str | None = None
                 container["image"] = image
     if samples:
         labels = _kustomization(top)["labels"][0]["pairs"]
-        found += [_labelled(sample, labels) for sample in load.samples()]
+        found += [_labelled(sample, labels) for sample in bundled.samples()]
     return sorted(found, key=lambda obj: (_ORDER.index(obj["kind"]), key(obj)))
 
 
@@ -69,10 +73,16 @@ def without_probe_templates(obj: Object) -> Object:
 
     Such a probe becomes a TCP one. Everything else is returned as it is.
     """
-    probes = ((obj.get("spec") or {}).get("podTemplate") or {}).get("probes") if obj["kind"] == "WorkspaceKind" else None
+    probes = (
+        ((obj.get("spec") or {}).get("podTemplate") or {}).get("probes")
+        if obj["kind"] == "WorkspaceKind"
+        else None
+    )
     if not probes:
         return obj
-    template = obj["spec"]["podTemplate"] | {"probes": {name: _without_template(probe) for name, probe in probes.items()}}
+    template = obj["spec"]["podTemplate"] | {
+        "probes": {name: _without_template(probe) for name, probe in probes.items()}
+    }
     return obj | {"spec": obj["spec"] | {"podTemplate": template}}
 
 
@@ -80,11 +90,13 @@ def _without_template(probe: Object) -> Object:
     asked = probe.get("httpGet") or {}
     if "{{" not in asked.get("path", ""):
         return probe
-    return {key: value for key, value in probe.items() if key != "httpGet"} | {"tcpSocket": {"port": asked["port"]}}
+    return {key: value for key, value in probe.items() if key != "httpGet"} | {
+        "tcpSocket": {"port": asked["port"]}
+    }
 
 
 def resource(obj: Object) -> Resource:
-    return RESOURCES[obj["apiVersion"], obj["kind"]]
+    return BY_KIND[obj["apiVersion"], obj["kind"]]
 
 
 def key(obj: Object) -> tuple[str, str, str]:
@@ -115,7 +127,7 @@ def _build(directory: Path, components: Iterable[Path] = ()) -> Iterator[Object]
 
 def _entry(path: Path) -> list[Object]:
     if path.name == "crds":
-        return load.crds()  # beside the code that knows them, so not where the wheel has deploy/
+        return bundled.crds()  # beside the code that knows them, so not where the wheel has deploy/
     return list(_build(path)) if path.is_dir() else _documents(path)
 
 

@@ -8,12 +8,25 @@ from typing import Any, Literal
 
 from packaging.version import InvalidVersion, Version
 
-from .._version import __version__
-from ..cluster.client import Cluster
-from ..cluster.errors import ClusterError, Conflict, Forbidden, NotFound
-from ..controller.kubeflow import DEPLOYMENT, LEASE, at_work
-from ..resources import names
-from ..resources.catalog import CUSTOM_RESOURCE_DEFINITIONS, DEPLOYMENTS, LEASES, NAMESPACES, WORKSPACES, Resource
+from jupyter_workspaces._version import __version__
+from jupyter_workspaces.controller.kubeflow import DEPLOYMENT, LEASE, at_work
+from jupyter_workspaces.kube.catalog import (
+    CUSTOM_RESOURCE_DEFINITIONS,
+    DEPLOYMENTS,
+    LEASES,
+    NAMESPACES,
+    Resource,
+)
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.errors import (
+    ClusterError,
+    Conflict,
+    Forbidden,
+    NotFound,
+)
+from jupyter_workspaces.resources import metadata_keys
+from jupyter_workspaces.resources.catalog import WORKSPACES
+
 from . import manifests
 
 Object = dict[str, Any]
@@ -61,7 +74,7 @@ class Plan:
 
 def is_local(version: Object) -> bool:
     """Whether `/version` is that of a cluster of ours, to which definitions, rules and controller belong, however one came to it."""
-    return f"+{names.LOCAL_BUILD}" in str(version.get("gitVersion", ""))
+    return f"+{metadata_keys.LOCAL_BUILD}" in str(version.get("gitVersion", ""))
 
 
 async def find_kubeflow(cluster: Cluster) -> str | None:
@@ -73,7 +86,10 @@ async def find_kubeflow(cluster: Cluster) -> str | None:
 
 async def installed_version(cluster: Cluster) -> str | None:
     """Of ours, by the label of its CRD, else of its namespace. Raises `ClusterError`."""
-    for resource, name in ((CUSTOM_RESOURCE_DEFINITIONS, crd_name(WORKSPACES)), (NAMESPACES, manifests.NAMESPACE)):
+    for resource, name in (
+        (CUSTOM_RESOURCE_DEFINITIONS, crd_name(WORKSPACES)),
+        (NAMESPACES, manifests.NAMESPACE),
+    ):
         held = await _held(cluster, resource, name)
         if held is not None and is_ours(held):
             return _labels(held).get(manifests.VERSION)
@@ -108,12 +124,20 @@ def why_not_upgrade(installed: str | None) -> str | None:
     return _wrong_version(installed, upgrade=True)
 
 
-async def to_install(cluster: Cluster, objects: Iterable[Object], *, crds_only: bool = False, upgrade: bool = False) -> Plan:
+async def to_install(
+    cluster: Cluster, objects: Iterable[Object], *, crds_only: bool = False, upgrade: bool = False
+) -> Plan:
     """Looks, and asks the API server by dry runs; writes nothing. Raises `ClusterError` when it may not even look."""
     wanted = [obj for obj in objects if not crds_only or obj["kind"] == "CustomResourceDefinition"]
     if is_local(await cluster.raw("GET", "/version")):
         return Plan(
-            [Step("refuse", wanted[0], "this is the local cluster: definitions, rules and the controller are part of it. Just use it.")]
+            [
+                Step(
+                    "refuse",
+                    wanted[0],
+                    "this is the local cluster: definitions, rules and the controller are part of it. Just use it.",
+                )
+            ]
         )
     kubeflow, installed = await find_kubeflow(cluster), await installed_version(cluster)
     namespace_there = await _held(cluster, NAMESPACES, manifests.NAMESPACE) is not None
@@ -121,13 +145,19 @@ async def to_install(cluster: Cluster, objects: Iterable[Object], *, crds_only: 
     steps = []
     for obj in wanted:
         if kubeflow is not None and _of_controller(obj):
-            steps.append(Step("leave", obj, f"Kubeflow's own controller runs here ({kubeflow}); ours stands back"))
+            steps.append(
+                Step(
+                    "leave",
+                    obj,
+                    f"Kubeflow's own controller runs here ({kubeflow}); ours stands back",
+                )
+            )
             continue
         if kubeflow is not None:
             obj = manifests.without_probe_templates(obj)
-        possible = (namespace_there or obj["metadata"].get("namespace") != manifests.NAMESPACE) and (
-            defined or obj["kind"] != "WorkspaceKind"
-        )
+        possible = (
+            namespace_there or obj["metadata"].get("namespace") != manifests.NAMESPACE
+        ) and (defined or obj["kind"] != "WorkspaceKind")
         steps.append(await _step(cluster, obj, possible))
     if (refusal := _wrong_version(installed, upgrade)) is not None and wanted:
         steps.insert(0, Step("refuse", wanted[0], refusal))
@@ -138,13 +168,24 @@ async def to_uninstall(cluster: Cluster, objects: Iterable[Object], *, crds: boo
     """What is ours, in reverse order; CRDs, and with them all workspaces and kinds, only when asked. Raises `ClusterError`."""
     steps = []
     for obj in reversed(list(objects)):
-        held = await _held(cluster, manifests.resource(obj), obj["metadata"]["name"], obj["metadata"].get("namespace"))
+        held = await _held(
+            cluster,
+            manifests.resource(obj),
+            obj["metadata"]["name"],
+            obj["metadata"].get("namespace"),
+        )
         if held is None:
             continue
         if not is_ours(held):
             steps.append(Step("leave", obj, "it was not installed by us"))
         elif obj["kind"] == "CustomResourceDefinition" and not crds:
-            steps.append(Step("leave", obj, "it stays, and with it all workspaces and kinds; --with-crds deletes them too"))
+            steps.append(
+                Step(
+                    "leave",
+                    obj,
+                    "it stays, and with it all workspaces and kinds; --with-crds deletes them too",
+                )
+            )
         else:
             steps.append(Step("delete", obj))
     return Plan(steps, None, await installed_version(cluster))
@@ -165,9 +206,25 @@ async def _step(cluster: Cluster, obj: Object, possible: bool) -> Step:
         return Step("create", obj)
     held = await _held(cluster, resource, name, namespace)
     if held is not None and not is_ours(held):
-        who = ", ".join(sorted({entry.get("manager", "?") for entry in held["metadata"].get("managedFields") or ()})) or "unknown"
-        hint = "Take it out first if nobody needs it any more." if obj["kind"] != "CustomResourceDefinition" else _crd_hint()
-        return Step("refuse", obj, f"there is one that was not installed by us (written by: {who}). {hint}")
+        who = (
+            ", ".join(
+                sorted(
+                    {
+                        entry.get("manager", "?")
+                        for entry in held["metadata"].get("managedFields") or ()
+                    }
+                )
+            )
+            or "unknown"
+        )
+        hint = (
+            "Take it out first if nobody needs it any more."
+            if obj["kind"] != "CustomResourceDefinition"
+            else _crd_hint()
+        )
+        return Step(
+            "refuse", obj, f"there is one that was not installed by us (written by: {who}). {hint}"
+        )
     try:
         would_be = await cluster.apply(resource, obj, manager=MANAGER, dry_run=True)
     except Conflict as error:
@@ -185,7 +242,11 @@ def _crd_hint() -> str:
 
 def _wrong_version(installed: str | None, upgrade: bool) -> str | None:
     if installed is None:
-        return "nothing of ours is installed, so there is nothing to upgrade; use `jupyter workspaces install`" if upgrade else None
+        return (
+            "nothing of ours is installed, so there is nothing to upgrade; use `jupyter workspaces install`"
+            if upgrade
+            else None
+        )
     try:
         there, ours = Version(installed), Version(__version__)
     except InvalidVersion:
@@ -200,10 +261,15 @@ def _wrong_version(installed: str | None, upgrade: bool) -> str | None:
 def _of_controller(obj: Object) -> bool:
     """The controller, its webhook, and the CRDs, which then are Kubeflow's."""
     name = obj["metadata"]["name"]
-    return obj["kind"] in ("CustomResourceDefinition", "ValidatingWebhookConfiguration") or name in CONTROLLER_PARTS
+    return (
+        obj["kind"] in ("CustomResourceDefinition", "ValidatingWebhookConfiguration")
+        or name in CONTROLLER_PARTS
+    )
 
 
-async def _held(cluster: Cluster, resource: Resource, name: str, namespace: str | None = None) -> Object | None:
+async def _held(
+    cluster: Cluster, resource: Resource, name: str, namespace: str | None = None
+) -> Object | None:
     try:
         return await cluster.get(resource, name, namespace)
     except NotFound:
@@ -216,4 +282,7 @@ def _labels(obj: Object) -> dict[str, str]:
 
 def _content(obj: Object) -> Object:
     metadata = {field: value for field, value in obj["metadata"].items() if field not in _VOLATILE}
-    return {**{field: value for field, value in obj.items() if field != "status"}, "metadata": metadata}
+    return {
+        **{field: value for field, value in obj.items() if field != "status"},
+        "metadata": metadata,
+    }

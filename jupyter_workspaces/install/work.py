@@ -6,12 +6,24 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from ..cluster.client import Cluster
-from ..cluster.errors import ClusterError, NotFound
-from ..resources import names
-from ..resources.catalog import CUSTOM_RESOURCE_DEFINITIONS, DEPLOYMENTS, PODS, VALIDATING_WEBHOOKS, WORKSPACE_KINDS
-from ..timeouts import timeout
-from .plan import MANAGER, Plan, Step, crd_name
+from jupyter_workspaces.common.timeouts import timeout
+from jupyter_workspaces.kube.catalog import (
+    CUSTOM_RESOURCE_DEFINITIONS,
+    DEPLOYMENTS,
+    PODS,
+    VALIDATING_WEBHOOKS,
+)
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.errors import ClusterError, NotFound
+from jupyter_workspaces.resources import metadata_keys
+from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS
+
+from .plan import (
+    MANAGER,
+    Plan,
+    Step,
+    crd_name,
+)
 
 Object = dict[str, Any]
 Tell = Callable[[str], None]
@@ -31,7 +43,10 @@ async def apply(cluster: Cluster, plan: Plan, tell: Tell, seconds: float) -> Non
         if step.obj["kind"] == CUSTOM_RESOURCE_DEFINITIONS.kind:
             await _until(cluster, step, _established, "is not served yet", seconds)
     for step in plan.steps:
-        if step.action in ("create", "change", "keep") and (check := _CHECKS.get(step.obj["kind"])) is not None:
+        if (
+            step.action in ("create", "change", "keep")
+            and (check := _CHECKS.get(step.obj["kind"])) is not None
+        ):
             await _until(cluster, step, check, "is not ready", seconds)
             tell(f"ready   {step.title}")
     for step in kinds:  # the webhook must answer before it can let them pass
@@ -50,7 +65,9 @@ async def delete(cluster: Cluster, plan: Plan, tell: Tell, seconds: float) -> No
         if metadata["name"] == crd_name(WORKSPACE_KINDS):
             await _let_go_of_kinds(cluster)
         try:
-            await cluster.delete(step.resource, metadata["name"], metadata.get("namespace"), propagation="Foreground")
+            await cluster.delete(
+                step.resource, metadata["name"], metadata.get("namespace"), propagation="Foreground"
+            )
         except NotFound:
             continue
         if step.obj["kind"] in ("CustomResourceDefinition", "Deployment", "Namespace"):
@@ -66,21 +83,27 @@ async def _let_go_of_kinds(cluster: Cluster) -> None:
         return
     for kind in found:
         held = kind["metadata"].get("finalizers") or []
-        if names.KIND_PROTECTION in held:
-            left = [finalizer for finalizer in held if finalizer != names.KIND_PROTECTION]
+        if metadata_keys.KIND_PROTECTION in held:
+            left = [finalizer for finalizer in held if finalizer != metadata_keys.KIND_PROTECTION]
             metadata = {"finalizers": left, "resourceVersion": kind["metadata"]["resourceVersion"]}
             await cluster.patch(WORKSPACE_KINDS, kind["metadata"]["name"], {"metadata": metadata})
 
 
 async def _until(
-    cluster: Cluster, step: Step, holds: Callable[[Cluster, Object | None], Awaitable[str | None]], what: str, seconds: float
+    cluster: Cluster,
+    step: Step,
+    holds: Callable[[Cluster, Object | None], Awaitable[str | None]],
+    what: str,
+    seconds: float,
 ) -> None:
     metadata, why = step.obj["metadata"], ""
     try:
         async with timeout(seconds):
             while True:
                 try:
-                    held: Object | None = await cluster.get(step.resource, metadata["name"], metadata.get("namespace"))
+                    held: Object | None = await cluster.get(
+                        step.resource, metadata["name"], metadata.get("namespace")
+                    )
                 except NotFound:
                     held = None
                 why = await holds(cluster, held) or ""
@@ -99,7 +122,9 @@ async def _gone(cluster: Cluster, held: Object | None) -> str | None:
 
 
 async def _established(cluster: Cluster, held: Object | None) -> str | None:
-    conditions = {found["type"]: found for found in ((held or {}).get("status") or {}).get("conditions") or ()}
+    conditions = {
+        found["type"]: found for found in ((held or {}).get("status") or {}).get("conditions") or ()
+    }
     for wanted in ("NamesAccepted", "Established"):
         found = conditions.get(wanted) or {}
         if found.get("status") != "True":
@@ -117,15 +142,22 @@ async def _rolled_out(cluster: Cluster, held: Object | None) -> str | None:
             and status.get("replicas", 0) == wanted
         ):
             return None
-        return await _why_no_pods(cluster, held) or f"{status.get('availableReplicas', 0)} of {wanted} pods are available"
+        return (
+            await _why_no_pods(cluster, held)
+            or f"{status.get('availableReplicas', 0)} of {wanted} pods are available"
+        )
     return "the cluster has not begun with it"
 
 
 async def _why_no_pods(cluster: Cluster, deployment: Object) -> str | None:
     """What its pods wait for, in the cluster's words."""
-    labels = ",".join(f"{name}={value}" for name, value in deployment["spec"]["selector"]["matchLabels"].items())
+    labels = ",".join(
+        f"{name}={value}" for name, value in deployment["spec"]["selector"]["matchLabels"].items()
+    )
     try:
-        pods = (await cluster.list(PODS, deployment["metadata"]["namespace"], label_selector=labels)).items
+        pods = (
+            await cluster.list(PODS, deployment["metadata"]["namespace"], label_selector=labels)
+        ).items
     except ClusterError:
         return None
     for pod in pods:
@@ -142,7 +174,10 @@ async def _why_no_pods(cluster: Cluster, deployment: Object) -> str | None:
 
 
 async def _trusted(cluster: Cluster, held: Object | None) -> str | None:
-    if all((webhook.get("clientConfig") or {}).get("caBundle") for webhook in (held or {}).get("webhooks") or ()):
+    if all(
+        (webhook.get("clientConfig") or {}).get("caBundle")
+        for webhook in (held or {}).get("webhooks") or ()
+    ):
         return None
     return "the controller has not told its certificate yet; its log says why (kubectl -n jupyter-workspaces logs deploy/jupyter-workspaces-controller)"
 

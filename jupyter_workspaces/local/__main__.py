@@ -12,11 +12,17 @@ import sys
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
-from ..listening import descriptors, log_limit
-from ..terminal import SafeRecords, indented
-from .directory import Directory, LocalClusterError, home, refused
+from jupyter_workspaces.common.listeners import descriptors, log_limit
+from jupyter_workspaces.common.terminal import SafeRecords, indented
+from jupyter_workspaces.localkube.directory import (
+    Directory,
+    LocalClusterError,
+    home,
+    refused,
+)
+from jupyter_workspaces.localkube.lock import Held, Lock
+
 from .launch import ANOTHER_RUNS, FAILED
-from .lock import Held, Lock
 from .parts import add_options, from_options
 
 LOG_BYTES = 2 * 2**20
@@ -24,10 +30,27 @@ LOG_FILES = 3
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m jupyter_workspaces.local", description="Run the embedded cluster until Ctrl+C.")
-    parser.add_argument("--directory", type=Path, default=None, help="where its data lies (default: JUPYTER_WORKSPACES_HOME or Jupyter's)")
-    parser.add_argument("--port", type=int, default=None, help="listen here from now on (default: as last time, else a free one)")
-    parser.add_argument("--detached", action="store_true", help="log to the directory's file `log`, say nothing once ready")
+    parser = argparse.ArgumentParser(
+        prog="python -m jupyter_workspaces.local",
+        description="Run the embedded cluster until Ctrl+C.",
+    )
+    parser.add_argument(
+        "--directory",
+        type=Path,
+        default=None,
+        help="where its data lies (default: JUPYTER_WORKSPACES_HOME or Jupyter's)",
+    )
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=None,
+        help="listen here from now on (default: as last time, else a free one)",
+    )
+    parser.add_argument(
+        "--detached",
+        action="store_true",
+        help="log to the directory's file `log`, say nothing once ready",
+    )
     add_options(parser)
     chosen = parser.parse_args()
     try:
@@ -41,22 +64,37 @@ def main() -> int:
     try:
         directory.prepare()
         _log(directory, chosen.detached)
-        with Lock(directory.lock):  # before the heavy imports: one that comes second is gone at once
+        with Lock(
+            directory.lock
+        ):  # before the heavy imports: one that comes second is gone at once
             from .process import AuthorityRenewed, run
 
             while True:
                 try:
-                    asyncio.run(run(directory, chosen.port, _hush if chosen.detached else lambda url: _tell(directory, url), parts))
+                    asyncio.run(
+                        run(
+                            directory,
+                            chosen.port,
+                            _hush if chosen.detached else lambda url: _tell(directory, url),
+                            parts,
+                        )
+                    )
                     break
                 except AuthorityRenewed:
-                    logging.getLogger(__name__).warning("The cluster's certificate authority is a new one; the cluster starts again")
+                    logging.getLogger(__name__).warning(
+                        "The cluster's certificate authority is a new one; the cluster starts again"
+                    )
     except LocalClusterError as error:
-        logging.getLogger(__name__).log(logging.INFO if isinstance(error, Held) else logging.ERROR, "%s", error)
+        logging.getLogger(__name__).log(
+            logging.INFO if isinstance(error, Held) else logging.ERROR, "%s", error
+        )
         print(indented(str(error)), file=sys.stderr)
         return ANOTHER_RUNS if isinstance(error, Held) else FAILED
     except KeyboardInterrupt:
         return 130
-    except Exception:  # the process's outermost edge: its standard error may be closed by now, its log is not
+    except (
+        Exception
+    ):  # the process's outermost edge: its standard error may be closed by now, its log is not
         logging.getLogger(__name__).exception("The local cluster ended by a fault of its own")
         raise
     return 0
@@ -66,7 +104,9 @@ def _log(directory: Directory, detached: bool) -> None:
     handler: logging.Handler
     if detached:
         try:
-            handler = RotatingFileHandler(directory.log, maxBytes=LOG_BYTES, backupCount=LOG_FILES - 1, encoding="utf-8")
+            handler = RotatingFileHandler(
+                directory.log, maxBytes=LOG_BYTES, backupCount=LOG_FILES - 1, encoding="utf-8"
+            )
         except OSError as error:
             raise refused(directory.log, error) from error
         if hasattr(signal, "SIGHUP"):
@@ -74,12 +114,22 @@ def _log(directory: Directory, detached: bool) -> None:
     else:
         handler = logging.StreamHandler()
     handler.addFilter(SafeRecords())
-    logging.basicConfig(level=logging.INFO, handlers=[handler], format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(
+        level=logging.INFO,
+        handlers=[handler],
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
     log_limit.limit([handler])
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
     logging.captureWarnings(True)
     # A descriptor of its own: the handler closes its file when it turns it over, and the number may then be another file's.
-    faulthandler.enable(os.dup(handler.stream.fileno() if isinstance(handler, RotatingFileHandler) and handler.stream else 2))
+    faulthandler.enable(
+        os.dup(
+            handler.stream.fileno()
+            if isinstance(handler, RotatingFileHandler) and handler.stream
+            else 2
+        )
+    )
 
 
 def _tell(directory: Directory, url: str) -> None:

@@ -7,10 +7,10 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from ..cluster.endpoint import Endpoint
-from .apiserver.tokens import Keys
-from .apiserver.users import AUTHENTICATED, MASTERS, User
-from .directory import Directory, refused, write
+from jupyter_workspaces.kube.endpoint import Endpoint
+from jupyter_workspaces.localkube.apiserver.access.tokens import Keys
+from jupyter_workspaces.localkube.apiserver.access.users import AUTHENTICATED, MASTERS, User
+from jupyter_workspaces.localkube.directory import Directory, refused, write
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,9 @@ class Identities:
 
     @classmethod
     def generate(cls) -> Identities:
-        return cls({name: secrets.token_urlsafe(_TOKEN_BYTES) for name in (CONTROLLERS, WORKSPACES, NODE)})
+        return cls(
+            {name: secrets.token_urlsafe(_TOKEN_BYTES) for name in (CONTROLLERS, WORKSPACES, NODE)}
+        )
 
     @property
     def users(self) -> dict[str, User]:
@@ -52,7 +54,9 @@ def keys(directory: Directory) -> Keys:
     except FileNotFoundError:
         pass
     except ValueError:
-        log.warning("The key of service accounts' tokens is of no use: a new one is made, and tokens made before are no longer good")
+        log.warning(
+            "The key of service accounts' tokens is of no use: a new one is made, and tokens made before are no longer good"
+        )
     except OSError as error:
         raise refused(directory.account_key, error) from error
     made = Keys.generate()

@@ -7,9 +7,10 @@ from typing import Any
 
 import msgspec
 
-from ..resources.admission import Operation, Review, review
-from ..resources.catalog import WORKSPACE_KINDS, WORKSPACES, Resource
-from .apiserver.store import Store
+from jupyter_workspaces.kube.catalog import Resource
+from jupyter_workspaces.localkube.apiserver.store.store import Store
+from jupyter_workspaces.resources.admission import Operation, Review, review
+from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS, WORKSPACES
 
 Object = dict[str, Any]
 
@@ -23,7 +24,9 @@ class Admission:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def __call__(self, resource: Resource, operation: Operation, old: Object | None, new: Object | None) -> Review:
+    def __call__(
+        self, resource: Resource, operation: Operation, old: Object | None, new: Object | None
+    ) -> Review:
         return review(resource, operation, old, new, self)
 
     def kind(self, name: str) -> Object | None:

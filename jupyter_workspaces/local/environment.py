@@ -8,12 +8,61 @@ from collections.abc import Mapping
 from pathlib import Path
 
 _NAMES = {
-    *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TEMP", "TMP", "VIRTUAL_ENV", "LD_LIBRARY_PATH"),
-    *("CONDA_PREFIX", "CONDA_DEFAULT_ENV", "MAMBA_ROOT_PREFIX", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH"),
-    *("SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "PATHEXT", "USERPROFILE", "APPDATA", "LOCALAPPDATA", "PROGRAMDATA"),
-    *("PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE", "PYTHONNOUSERSITE", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX", "PYTHONUTF8"),
-    *("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_PATH", "JUPYTER_CONFIG_PATH"),
-    *("JUPYTER_PLATFORM_DIRS", "JUPYTER_PREFER_ENV_PATH", "JUPYTERLAB_DIR", "JUPYTERLAB_SETTINGS_DIR"),
+    *(
+        "PATH",
+        "HOME",
+        "USER",
+        "LOGNAME",
+        "SHELL",
+        "LANG",
+        "LANGUAGE",
+        "TZ",
+        "TMPDIR",
+        "TEMP",
+        "TMP",
+        "VIRTUAL_ENV",
+        "LD_LIBRARY_PATH",
+    ),
+    *(
+        "CONDA_PREFIX",
+        "CONDA_DEFAULT_ENV",
+        "MAMBA_ROOT_PREFIX",
+        "DYLD_LIBRARY_PATH",
+        "DYLD_FALLBACK_LIBRARY_PATH",
+    ),
+    *(
+        "SYSTEMROOT",
+        "SYSTEMDRIVE",
+        "WINDIR",
+        "COMSPEC",
+        "PATHEXT",
+        "USERPROFILE",
+        "APPDATA",
+        "LOCALAPPDATA",
+        "PROGRAMDATA",
+    ),
+    *(
+        "PYTHONPATH",
+        "PYTHONHOME",
+        "PYTHONUSERBASE",
+        "PYTHONNOUSERSITE",
+        "PYTHONDONTWRITEBYTECODE",
+        "PYTHONPYCACHEPREFIX",
+        "PYTHONUTF8",
+    ),
+    *(
+        "JUPYTER_CONFIG_DIR",
+        "JUPYTER_DATA_DIR",
+        "JUPYTER_RUNTIME_DIR",
+        "JUPYTER_PATH",
+        "JUPYTER_CONFIG_PATH",
+    ),
+    *(
+        "JUPYTER_PLATFORM_DIRS",
+        "JUPYTER_PREFER_ENV_PATH",
+        "JUPYTERLAB_DIR",
+        "JUPYTERLAB_SETTINGS_DIR",
+    ),
 }
 _PREFIXES = ("LC_", "XDG_", "JUPYTER_WORKSPACES_")
 _SECRET = ("TOKEN", "PASSWORD", "SECRET", "KEY")
@@ -24,7 +73,8 @@ def build(environ: Mapping[str, str]) -> dict[str, str]:
     built = {
         name: value
         for name, value in environ.items()
-        if name.upper() in _NAMES or (name.startswith(_PREFIXES) and not any(word in name for word in _SECRET))
+        if name.upper() in _NAMES
+        or (name.startswith(_PREFIXES) and not any(word in name for word in _SECRET))
     }
     root = Path(__file__).resolve().parent.parent.parent
     if not any(part in ("site-packages", "dist-packages") for part in root.parts):
@@ -36,4 +86,11 @@ def build(environ: Mapping[str, str]) -> dict[str, str]:
 
 def command(directory: Path, *arguments: str) -> list[str]:
     """Run the package with this Python."""
-    return [sys.executable, "-m", "jupyter_workspaces.local", "--directory", str(directory), *arguments]
+    return [
+        sys.executable,
+        "-m",
+        "jupyter_workspaces.local",
+        "--directory",
+        str(directory),
+        *arguments,
+    ]

@@ -12,13 +12,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import environment
-from .directory import Directory, LocalClusterError, home, refused
-from .lock import Lock
-from .parts import Parts, of_record
-from .processes import alive, wait_ended
+from jupyter_workspaces.localkube.directory import (
+    Directory,
+    LocalClusterError,
+    home,
+    refused,
+)
+from jupyter_workspaces.localkube.lock import Lock
+from jupyter_workspaces.localkube.processes import alive, wait_ended
 
-__all__ = ["Keeper", "LocalClusterError", "Parts", "Status", "answers", "files", "home", "reset", "start", "status", "stop"]
+from . import environment
+from .parts import Parts, of_record
+
+__all__ = [
+    "Keeper",
+    "LocalClusterError",
+    "Parts",
+    "Status",
+    "answers",
+    "files",
+    "home",
+    "reset",
+    "start",
+    "status",
+    "stop",
+]
 
 ANOTHER_RUNS = 75
 """Exit status of a process that found another one in its directory (sysexits' EX_TEMPFAIL)."""
@@ -51,7 +69,12 @@ class Status:
     problem: str | None = None
 
 
-def start(directory: str | Path | None = None, timeout: float = 30, port: int | None = None, parts: Parts | None = None) -> Path:
+def start(
+    directory: str | Path | None = None,
+    timeout: float = 30,
+    port: int | None = None,
+    parts: Parts | None = None,
+) -> Path:
     """Find the running cluster of a directory, or start one, and return its kubeconfig once it answers. Raises `LocalClusterError`.
 
     Without `parts` one that runs is taken as it is, and one that died comes back as it was.
@@ -77,7 +100,10 @@ def start(directory: str | Path | None = None, timeout: float = 30, port: int | 
                 _children.pop(child.pid, None)
                 complaint = _complaint(child)
                 if code != ANOTHER_RUNS:
-                    raise LocalClusterError(complaint or f"The local cluster ended at once (exit status {code}); see {files.log}.")
+                    raise LocalClusterError(
+                        complaint
+                        or f"The local cluster ended at once (exit status {code}); see {files.log}."
+                    )
                 child, again = None, time.monotonic() + AGAIN_SECONDS
             if child is None and time.monotonic() > again:
                 # The one that was there may have gone without getting ready.
@@ -109,11 +135,13 @@ def stop(directory: str | Path | None = None, timeout: float = 15, pods: bool = 
         except psutil.NoSuchProcess:
             pass
         except (psutil.AccessDenied, psutil.TimeoutExpired) as error:
-            raise LocalClusterError(f"The local cluster's process {process.pid} cannot be stopped: {error}") from error
+            raise LocalClusterError(
+                f"The local cluster's process {process.pid} cannot be stopped: {error}"
+            ) from error
         _reap()
         files.process.unlink(missing_ok=True)
     if pods and files.pods.is_dir():
-        from .node import stop_pods
+        from jupyter_workspaces.localkube.node import stop_pods
 
         stop_pods(files.path)
     return process is not None
@@ -134,10 +162,22 @@ def status(directory: str | Path | None = None) -> Status:
         memory = None
     try:
         listed = _ask(files, "/api/v1/pods").get("items") or []
-        pods: int | None = sum(1 for pod in listed if pod.get("status", {}).get("phase") == "Running")
+        pods: int | None = sum(
+            1 for pod in listed if pod.get("status", {}).get("phase") == "Running"
+        )
     except (OSError, ValueError, AttributeError):
         pods = None
-    return Status(True, files.path, process.pid, record.get("url"), record.get("version"), pods, memory, of_record(record), _problem(files))
+    return Status(
+        True,
+        files.path,
+        process.pid,
+        record.get("url"),
+        record.get("version"),
+        pods,
+        memory,
+        of_record(record),
+        _problem(files),
+    )
 
 
 def _problem(files: Directory) -> str | None:
@@ -163,13 +203,24 @@ def reset(directory: str | Path | None = None) -> None:
                 raise LocalClusterError(
                     f"{mounted.mountpoint} is mounted inside the local cluster's directory. Unmount it, then reset again."
                 )
-        database = [files.database.with_name(files.database.name + suffix) for suffix in ("", "-wal", "-shm", "-journal")]
+        database = [
+            files.database.with_name(files.database.name + suffix)
+            for suffix in ("", "-wal", "-shm", "-journal")
+        ]
         logs = files.path.glob(f"{files.log.name}*")
-        secret = (files.kubeconfig, files.token, files.authority, files.authority_key, files.certificate, files.key, files.account_key)
+        secret = (
+            files.kubeconfig,
+            files.token,
+            files.authority,
+            files.authority_key,
+            files.certificate,
+            files.key,
+            files.account_key,
+        )
         try:
             for path in (*secret, *database, files.port, files.process, *logs):
                 path.unlink(missing_ok=True)
-            from .node.records import all_pods
+            from jupyter_workspaces.localkube.node.records import all_pods
 
             for pod in all_pods(files.path):
                 pod.remove()  # with what it has outside of this directory
@@ -214,7 +265,9 @@ class Keeper:
             if _answers(self._files):
                 return self._files.kubeconfig
             if self._files.record() is None:
-                raise LocalClusterError("The local cluster was stopped. `jupyter workspaces local start` starts it again.")
+                raise LocalClusterError(
+                    "The local cluster was stopped. `jupyter workspaces local start` starts it again."
+                )
             now = time.monotonic()
             if now - self._started >= max(self.LONG_LIFE, self._pause):
                 self._pause = 0.0
@@ -286,13 +339,19 @@ def _ask(files: Directory, path: str, good: tuple[int, ...] = (200,)) -> Any:
     import json
     from urllib.parse import urlsplit
 
-    from .. import tls
+    from jupyter_workspaces.common import tls
 
     address = urlsplit((files.record() or {}).get("url", ""))
     trust = tls.client_context(files.authority.read_bytes())
-    connection = http.client.HTTPSConnection(address.hostname or "127.0.0.1", address.port, timeout=ANSWER_SECONDS, context=trust)
+    connection = http.client.HTTPSConnection(
+        address.hostname or "127.0.0.1", address.port, timeout=ANSWER_SECONDS, context=trust
+    )
     try:
-        connection.request("GET", path, headers={"Authorization": f"Bearer {files.token.read_text(encoding='ascii').strip()}"})
+        connection.request(
+            "GET",
+            path,
+            headers={"Authorization": f"Bearer {files.token.read_text(encoding='ascii').strip()}"},
+        )
         answer = connection.getresponse()
         data = answer.read()
         if answer.status not in good:
@@ -322,7 +381,9 @@ def _spawn(files: Directory, port: int | None, parts: Parts) -> subprocess.Popen
             creationflags=flags,
         )
     except OSError as error:
-        raise LocalClusterError(f"The local cluster's process cannot be started with {sys.executable}: {error}") from error
+        raise LocalClusterError(
+            f"The local cluster's process cannot be started with {sys.executable}: {error}"
+        ) from error
     _children[child.pid] = child
     return child
 

@@ -39,15 +39,23 @@ def of_record(record: Mapping[str, Any] | None) -> Parts:
     """What a process's record says; all parts where it says nothing."""
     told = (record or {}).get("parts")
     known = {field.name for field in fields(Parts)}
-    return Parts(**{name: value for name, value in told.items() if name in known}) if isinstance(told, Mapping) else Parts()
+    return (
+        Parts(**{name: value for name, value in told.items() if name in known})
+        if isinstance(told, Mapping)
+        else Parts()
+    )
 
 
-def chosen(controller: str, node: str, without_controller: bool, ready_after: float, pod_log: str) -> Parts:
+def chosen(
+    controller: str, node: str, without_controller: bool, ready_after: float, pod_log: str
+) -> Parts:
     """From options as they are on a command line. Raises `ValueError` for those that do not go together."""
     if without_controller:
         controller, node = "off", "off" if node == "processes" else node
     if node != "simulated" and (ready_after or pod_log):
-        raise ValueError("--ready-after and --pod-log are for --node simulated; the other nodes have no use for them.")
+        raise ValueError(
+            "--ready-after and --pod-log are for --node simulated; the other nodes have no use for them."
+        )
     if ready_after < 0:
         raise ValueError("--ready-after must not be negative.")
     return Parts(controller == "on", node, ready_after, os.path.abspath(pod_log) if pod_log else "")
@@ -60,20 +68,49 @@ def parse(arguments: Sequence[str]) -> Parts:
     try:
         return from_options(parser.parse_args(arguments))
     except (argparse.ArgumentError, SystemExit) as error:
-        raise ValueError(f"{' '.join(arguments)} does not say which parts the local cluster has: {error}") from error
+        raise ValueError(
+            f"{' '.join(arguments)} does not say which parts the local cluster has: {error}"
+        ) from error
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options that `from_options` reads."""
-    parser.add_argument("--controller", choices=("on", "off"), default="on", help="the workspace controller and its checks on write")
-    parser.add_argument("--node", choices=NODES, default="processes", help="what stands for a node (default: processes)")
-    parser.add_argument("--without-controller", action="store_true", help="short for --controller off --node off")
     parser.add_argument(
-        "--ready-after", type=float, default=0.0, metavar="SECONDS", help="simulated: pods get ready so long after their start"
+        "--controller",
+        choices=("on", "off"),
+        default="on",
+        help="the workspace controller and its checks on write",
     )
-    parser.add_argument("--pod-log", default="", metavar="FILE", help="simulated: what each container's log holds, in the form of the CRI")
+    parser.add_argument(
+        "--node",
+        choices=NODES,
+        default="processes",
+        help="what stands for a node (default: processes)",
+    )
+    parser.add_argument(
+        "--without-controller", action="store_true", help="short for --controller off --node off"
+    )
+    parser.add_argument(
+        "--ready-after",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="simulated: pods get ready so long after their start",
+    )
+    parser.add_argument(
+        "--pod-log",
+        default="",
+        metavar="FILE",
+        help="simulated: what each container's log holds, in the form of the CRI",
+    )
 
 
 def from_options(options: argparse.Namespace) -> Parts:
     """Raises `ValueError`."""
-    return chosen(options.controller, options.node, options.without_controller, options.ready_after, options.pod_log)
+    return chosen(
+        options.controller,
+        options.node,
+        options.without_controller,
+        options.ready_after,
+        options.pod_log,
+    )

@@ -19,26 +19,43 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from .. import controller
-from .._version import __version__
-from ..cluster.client import Cluster
-from ..cluster.endpoint import from_embedded
-from ..cluster.errors import ClusterError
-from ..listening import ending
-from ..listening.connections import Limits, configured_connections
-from ..supervision import Supervisor, ended
-from . import accounts, certificates, controllers, kubeconfig, node
+from jupyter_workspaces import controller
+from jupyter_workspaces._version import __version__
+from jupyter_workspaces.common.listeners import ending
+from jupyter_workspaces.common.listeners.connections import Limits, configured_connections
+from jupyter_workspaces.common.supervision import Supervisor, ended
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.endpoint import from_embedded
+from jupyter_workspaces.kube.errors import ClusterError
+from jupyter_workspaces.localkube import (
+    certificates,
+    controllers,
+    kubeconfig_file,
+    node,
+)
+from jupyter_workspaces.localkube.apiserver.access.tokens import Keys
+from jupyter_workspaces.localkube.apiserver.http.server import LIMITS, ApiServer
+from jupyter_workspaces.localkube.apiserver.store.store import StorageError, Store
+from jupyter_workspaces.localkube.directory import (
+    Directory,
+    LocalClusterError,
+    refused,
+    write,
+)
+from jupyter_workspaces.localkube.node import (
+    PodAccess,
+    PodLogs,
+    SimulatedLogs,
+    SimulatedNode,
+)
+from jupyter_workspaces.localkube.node.agent import NAME as PROCESSES
+from jupyter_workspaces.localkube.node.simulated import NAME as SIMULATED
+from jupyter_workspaces.localkube.processes import identity, listener
+
+from . import accounts
 from .admission import Admission
-from .apiserver.server import LIMITS, ApiServer
-from .apiserver.store import StorageError, Store
-from .apiserver.tokens import Keys
-from .directory import Directory, LocalClusterError, refused, write
-from .install import install, publish_api
-from .node import PodAccess, PodLogs, SimulatedLogs, SimulatedNode
-from .node.agent import NAME as PROCESSES
-from .node.simulated import NAME as SIMULATED
+from .initial_objects import install, publish_api
 from .parts import Parts
-from .processes import identity, listener
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +77,10 @@ class AuthorityRenewed(Exception):
 
 
 async def run(
-    directory: Directory, port: int | None = None, ready: Callable[[str], None] = lambda url: None, parts: Parts | None = None
+    directory: Directory,
+    port: int | None = None,
+    ready: Callable[[str], None] = lambda url: None,
+    parts: Parts | None = None,
 ) -> None:
     """Run the cluster of a directory until SIGTERM or SIGINT; `ready` is called with its URL once it answers. Workspaces outlive it.
 
@@ -74,14 +94,19 @@ async def run(
     identities = accounts.Identities.generate()
     keys = accounts.keys(directory)
     listening = _Listening(port, context, limits, over)
-    async with _server(directory, listening, identities, keys, parts) as server, _clusters(directory, identities) as clusters:
+    async with (
+        _server(directory, listening, identities, keys, parts) as server,
+        _clusters(directory, identities) as clusters,
+    ):
         try:
             await install(clusters[accounts.CONTROLLERS])
             await publish_api(clusters[accounts.CONTROLLERS])
             for name in {PROCESSES, SIMULATED} - {_NODES.get(parts.node)}:
                 await node.absent(clusters[accounts.NODE], name)
         except ClusterError as error:
-            raise LocalClusterError(f"The local cluster could not be set up in {directory.path}: {error}") from error
+            raise LocalClusterError(
+                f"The local cluster could not be set up in {directory.path}: {error}"
+            ) from error
         tasks = Supervisor(log)
         server.problem = lambda: tasks.problem
         try:
@@ -89,7 +114,12 @@ async def run(
                 tasks.start(name, component)
             tasks.start("certificates", lambda: _renew(directory, context, over))
             url = _url(server)
-            record = {**identity(os.getpid()), "url": url, "version": __version__, "parts": parts.record()}
+            record = {
+                **identity(os.getpid()),
+                "url": url,
+                "version": __version__,
+                "parts": parts.record(),
+            }
             write(directory.process, json.dumps(record).encode())
             log.info("Ready at %s (pid %d)", url, os.getpid())
             ready(url)
@@ -138,30 +168,62 @@ async def _until(stopped: asyncio.Event, over: asyncio.Future[Exception]) -> Non
 
 
 def _components(
-    clusters: dict[str, Cluster], directory: Directory, keys: Keys, parts: Parts, server: ApiServer, tasks: Supervisor
+    clusters: dict[str, Cluster],
+    directory: Directory,
+    keys: Keys,
+    parts: Parts,
+    server: ApiServer,
+    tasks: Supervisor,
 ) -> list[tuple[str, Component]]:
     signing = controllers.Signing(keys, directory.authority.read_text(encoding="ascii"))
     found: list[tuple[str, Component]] = [
-        ("built-in controllers", partial(controllers.run, clusters[accounts.CONTROLLERS], directory.path, signing, tasks))
+        (
+            "built-in controllers",
+            partial(
+                controllers.run, clusters[accounts.CONTROLLERS], directory.path, signing, tasks
+            ),
+        )
     ]
     if parts.controller:
-        found.append(("workspace controller", partial(controller.run, clusters[accounts.WORKSPACES], within=tasks)))
+        found.append(
+            (
+                "workspace controller",
+                partial(controller.run, clusters[accounts.WORKSPACES], within=tasks),
+            )
+        )
     if parts.node == "processes":
-        found.append(("node", partial(node.run, clusters[accounts.NODE], directory.path, server.measure, tasks)))
+        found.append(
+            (
+                "node",
+                partial(node.run, clusters[accounts.NODE], directory.path, server.measure, tasks),
+            )
+        )
     elif parts.node == "simulated":
-        found.append(("simulated node", lambda: SimulatedNode(clusters[accounts.NODE], parts.ready_after).run()))
+        found.append(
+            (
+                "simulated node",
+                lambda: SimulatedNode(clusters[accounts.NODE], parts.ready_after).run(),
+            )
+        )
     return found
 
 
 @asynccontextmanager
-async def _clusters(directory: Directory, identities: accounts.Identities) -> AsyncIterator[dict[str, Cluster]]:
+async def _clusters(
+    directory: Directory, identities: accounts.Identities
+) -> AsyncIterator[dict[str, Cluster]]:
     """A client for each of our parts, signed in as itself."""
     endpoint = from_embedded(directory.kubeconfig)
     async with AsyncExitStack() as stack:
-        yield {name: await stack.enter_async_context(Cluster(identities.endpoint(endpoint, name))) for name in identities.tokens}
+        yield {
+            name: await stack.enter_async_context(Cluster(identities.endpoint(endpoint, name)))
+            for name in identities.tokens
+        }
 
 
-async def _renew(directory: Directory, context: ssl.SSLContext, over: asyncio.Future[Exception]) -> None:
+async def _renew(
+    directory: Directory, context: ssl.SSLContext, over: asyncio.Future[Exception]
+) -> None:
     while True:
         await asyncio.sleep(CERTIFICATE_CHECK_SECONDS)
         authority = directory.authority.read_bytes() if directory.authority.exists() else b""
@@ -174,14 +236,22 @@ async def _renew(directory: Directory, context: ssl.SSLContext, over: asyncio.Fu
 
 @asynccontextmanager
 async def _server(
-    directory: Directory, listening: _Listening, identities: accounts.Identities, keys: Keys, parts: Parts
+    directory: Directory,
+    listening: _Listening,
+    identities: accounts.Identities,
+    keys: Keys,
+    parts: Parts,
 ) -> AsyncIterator[ApiServer]:
     """The API server, listening, and the kubeconfig that names it."""
-    token = kubeconfig.token(directory)
+    token = kubeconfig_file.token(directory)
     store = _store(directory)
     try:
         server = ApiServer(
-            store, token=token, admission=Admission(store) if parts.controller else None, identities=identities.users, keys=keys
+            store,
+            token=token,
+            admission=Admission(store) if parts.controller else None,
+            identities=identities.users,
+            keys=keys,
         )
         if parts.node == "processes":
             server.logs, server.programs = PodLogs(directory.path), PodAccess(directory.path)
@@ -189,15 +259,19 @@ async def _server(
             server.logs = SimulatedLogs(Path(parts.pod_log) if parts.pod_log else None)
         number = listening.port or _kept_port(directory) or _free_port()
         try:
-            await server.start(HOST, number, listening.context, limits=listening.limits, lost=listening.fail)
+            await server.start(
+                HOST, number, listening.context, limits=listening.limits, lost=listening.fail
+            )
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 raise _taken(number, directory) from error
-            raise LocalClusterError(f"The local cluster cannot listen on {HOST}:{number}: {error.strerror}.") from error
+            raise LocalClusterError(
+                f"The local cluster cannot listen on {HOST}:{number}: {error.strerror}."
+            ) from error
         try:
             if number != _kept_port(directory):
                 write(directory.port, str(number).encode())
-            kubeconfig.save(directory, _url(server), token)
+            kubeconfig_file.save(directory, _url(server), token)
             yield server
         finally:
             await server.stop()

@@ -7,7 +7,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..client import AsyncClient, Client
+    from jupyter_workspaces.client import AsyncClient, Client
+
     from .view import Panel
 
 __all__ = ["panel"]
@@ -22,7 +23,7 @@ def panel(namespace: str | None = None, client: Client | AsyncClient | None = No
             local one is started. Do not use an `AsyncClient` on another event loop as well.
     """
     if not (namespace is None or isinstance(namespace, str)):
-        from ..client import WrongArgument
+        from jupyter_workspaces.client import WrongArgument
 
         raise WrongArgument(f"panel(): namespace is text or None, not {type(namespace).__name__}.")
     from .remote import connector
@@ -34,7 +35,9 @@ def panel(namespace: str | None = None, client: Client | AsyncClient | None = No
 class _CallableModule(ModuleType):
     """`jupyter_workspaces.panel` is a function to its users; importing this package first must not turn it into something else."""
 
-    def __call__(self, namespace: str | None = None, client: Client | AsyncClient | None = None) -> Panel:
+    def __call__(
+        self, namespace: str | None = None, client: Client | AsyncClient | None = None
+    ) -> Panel:
         """Return a live panel of workspaces; see `panel`."""
         return panel(namespace, client)
 

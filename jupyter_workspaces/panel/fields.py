@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..client import words
+from jupyter_workspaces.client import words
 
 Kind = Mapping[str, Any]  # a WorkspaceKindListItem (contract §1.5 no. 13)
 
@@ -65,7 +65,10 @@ class Draft:
     def body(self) -> dict[str, Any]:
         """As `POST workspaces/{namespace}` wants it, inside of `data` (contract §1.5 no. 6)."""
         volumes: dict[str, Any] = {
-            "data": [{"pvcName": mount.claim, "mountPath": mount.path, "readOnly": mount.read_only} for mount in self.data],
+            "data": [
+                {"pvcName": mount.claim, "mountPath": mount.path, "readOnly": mount.read_only}
+                for mount in self.data
+            ],
         }
         if self.home:
             volumes["home"] = self.home
@@ -96,19 +99,34 @@ class Draft:
         ]
         said = [
             _quoted(self.kind),
-            *(f"{key}={_quoted(value)}" for key, value in (("name", self.name), ("image", self.image), ("size", self.size))),
+            *(
+                f"{key}={_quoted(value)}"
+                for key, value in (("name", self.name), ("image", self.image), ("size", self.size))
+            ),
         ]
         if not left_out:
             said.append(f"home={_quoted(self.home)}")
         if mounted := [mount for mount in self.data if mount.claim and mount.path]:
-            said.append(f"data={{{', '.join(f'{_quoted(mount.claim)}: {_quoted(mount.path)}' for mount in mounted)}}}")
+            said.append(
+                f"data={{{', '.join(f'{_quoted(mount.claim)}: {_quoted(mount.path)}' for mount in mounted)}}}"
+            )
         if fixed := [_quoted(mount.claim) for mount in mounted if mount.read_only]:
             said.append(f"read_only=[{', '.join(fixed)}]")
-        return "\n".join(["import jupyter_workspaces as jw", "", *lines, f"ws = jw.spawn({', '.join([*said, *where])})"])
+        return "\n".join(
+            [
+                "import jupyter_workspaces as jw",
+                "",
+                *lines,
+                f"ws = jw.spawn({', '.join([*said, *where])})",
+            ]
+        )
 
     def new_claims(self) -> list[tuple[str, str]]:
         """Claims to be made before the workspace: name and size."""
-        wanted = [(self.home, self.home_create), *((mount.claim, mount.create) for mount in self.data)]
+        wanted = [
+            (self.home, self.home_create),
+            *((mount.claim, mount.create) for mount in self.data),
+        ]
         return [(name, size) for name, size in wanted if name and size]
 
     def wrong(self, home_path: str = "") -> dict[str, str]:
@@ -127,7 +145,9 @@ class Draft:
             elif mount.claim in claims:
                 found[f"data[{index}]"] = "This volume is in another line already."
             elif not re.fullmatch(r"/[^/].*", mount.path):
-                found[f"data[{index}]"] = "The path starts with one “/” and names a folder, like /data/sales."
+                found[f"data[{index}]"] = (
+                    "The path starts with one “/” and names a folder, like /data/sales."
+                )
             elif path in taken:
                 found[f"data[{index}]"] = f"{taken[path]} is at this path already."
             claims.add(mount.claim)
@@ -161,12 +181,28 @@ def choices(kind: Kind, dimension: str) -> list[Choice]:
             label += " (recommended)"
         if target:
             label += f" → {titles.get(target, target)}"
-        said = [str(value.get("description") or ""), str(((value.get("redirect") or {}).get("message") or {}).get("text", ""))]
+        said = [
+            str(value.get("description") or ""),
+            str(((value.get("redirect") or {}).get("message") or {}).get("text", "")),
+        ]
         if dimension == "imageConfig":
-            said.append(", ".join(f"{tag['key']} {tag['value']}" for tag in value.get("labels") or ()))
-        denied = str((restrictions.get("denyMessage") or {}).get("text") or "not allowed here") if restrictions.get("deny") else ""
+            said.append(
+                ", ".join(f"{tag['key']} {tag['value']}" for tag in value.get("labels") or ())
+            )
+        denied = (
+            str((restrictions.get("denyMessage") or {}).get("text") or "not allowed here")
+            if restrictions.get("deny")
+            else ""
+        )
         found.append(
-            Choice(str(value["id"]), label, ". ".join(text.rstrip(".") for text in said if text), bool(value.get("hidden")), denied, target)
+            Choice(
+                str(value["id"]),
+                label,
+                ". ".join(text.rstrip(".") for text in said if text),
+                bool(value.get("hidden")),
+                denied,
+                target,
+            )
         )
     return found
 
@@ -181,7 +217,9 @@ def preselected(kind: Kind, dimension: str) -> str:
         chosen = offered[chosen.target]
     if chosen is not None and not chosen.denied:
         return chosen.id
-    return next((choice.id for choice in offered.values() if not choice.denied and not choice.hidden), "")
+    return next(
+        (choice.id for choice in offered.values() if not choice.denied and not choice.hidden), ""
+    )
 
 
 def free_name(wanted: str, taken: Iterable[str]) -> str:

@@ -9,9 +9,10 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from ..client import portal
-from ..client.errors import WorkspaceError
-from ..client.spawning import create_with_claims
+from jupyter_workspaces.client import portal
+from jupyter_workspaces.client.errors import WorkspaceError
+from jupyter_workspaces.client.spawning import create_with_claims
+
 from .fields import (
     HOME_SIZE,
     Choice,
@@ -30,7 +31,13 @@ from .session import ALL, Session, sentence
 
 LABEL_WIDTH = "104px"
 NEW, NONE = "\x00new", ""  # values of a volume chooser that no claim can have as its name
-SIZES = (("1 GiB", "1Gi"), ("5 GiB", "5Gi"), ("10 GiB", "10Gi"), ("50 GiB", "50Gi"), ("100 GiB", "100Gi"))
+SIZES = (
+    ("1 GiB", "1Gi"),
+    ("5 GiB", "5Gi"),
+    ("10 GiB", "10Gi"),
+    ("50 GiB", "50Gi"),
+    ("100 GiB", "100Gi"),
+)
 MOUNTS_AT_MOST = 12
 
 Options = list[tuple[str, str]]
@@ -67,7 +74,11 @@ class Field:
         self._draw()
 
     def _draw(self) -> None:
-        shown = f'<span class="cw-wrong">{escape(self._wrong)}</span>' if self._wrong else escape(self._hint)
+        shown = (
+            f'<span class="cw-wrong">{escape(self._wrong)}</span>'
+            if self._wrong
+            else escape(self._hint)
+        )
         if self.below.value != shown:
             self.below.value = shown
             (self.box.add_class if self._wrong else self.box.remove_class)("cw-wrongField")
@@ -79,8 +90,12 @@ class Volume:
     def __init__(self, title: str, on_change: Callable[[], None], place: str) -> None:
         style = {"description_width": LABEL_WIDTH}
         self.claim = Field(widgets.Dropdown(description=title, style=style), on_change, place)
-        self.name = Field(widgets.Text(description="Volume name", style=style), on_change, f"{place}-name")
-        sizes = widgets.Dropdown(description="Volume size", options=SIZES, value=HOME_SIZE, style=style)
+        self.name = Field(
+            widgets.Text(description="Volume name", style=style), on_change, f"{place}-name"
+        )
+        sizes = widgets.Dropdown(
+            description="Volume size", options=SIZES, value=HOME_SIZE, style=style
+        )
         self.size = Field(sizes, on_change, f"{place}-size")
         self.new = [self.name.box, self.size.box]
         self._suggested = ""
@@ -106,10 +121,18 @@ class Volume:
 class MountLine(Volume):
     """A data volume: a claim, where it appears, whether it may be written."""
 
-    def __init__(self, on_change: Callable[[], None], on_remove: Callable[[MountLine], None], place: str) -> None:
+    def __init__(
+        self, on_change: Callable[[], None], on_remove: Callable[[MountLine], None], place: str
+    ) -> None:
         super().__init__("Volume", on_change, place)
-        self.path = Field(widgets.Text(description="Path", style={"description_width": LABEL_WIDTH}), on_change, f"{place}-path")
-        self.read_only = widgets.Checkbox(description="read-only", indent=False, layout={"width": "auto"})
+        self.path = Field(
+            widgets.Text(description="Path", style={"description_width": LABEL_WIDTH}),
+            on_change,
+            f"{place}-path",
+        )
+        self.read_only = widgets.Checkbox(
+            description="read-only", indent=False, layout={"width": "auto"}
+        )
         self.read_only.observe(lambda _change: portal.call(on_change), "value")
         self.remove = widgets.Button(description="Remove", layout={"width": "auto"})
         self.remove.on_click(lambda _button: portal.call(on_remove, self))
@@ -140,26 +163,40 @@ class Form:
         self.cards.layout.width = "100%"
         self.cards.observe(lambda _change: portal.call(self.choose), "chosen")
         self.cards.on_msg(lambda _cards, message, _buffers: portal.call(self.heard, message))
-        self.name = Field(widgets.Text(description="Name", style=style, continuous_update=False), self.changed, "name")
-        self.image = Field(widgets.Dropdown(description="Image", style=style), self.changed, "image")
+        self.name = Field(
+            widgets.Text(description="Name", style=style, continuous_update=False),
+            self.changed,
+            "name",
+        )
+        self.image = Field(
+            widgets.Dropdown(description="Image", style=style), self.changed, "image"
+        )
         self.size = Field(widgets.Dropdown(description="Size", style=style), self.changed, "size")
         self.home = Volume("Home", self.changed, "home")
-        self.hidden = widgets.Checkbox(description="Show older options", indent=False, layout={"width": "auto"})
+        self.hidden = widgets.Checkbox(
+            description="Show older options", indent=False, layout={"width": "auto"}
+        )
         self.hidden.observe(lambda _change: portal.call(self.offer_options), "value")
         self.add = widgets.Button(description="Add volume", layout={"width": "auto"})
         self.add.on_click(lambda _button: portal.call(self.add_mount))
-        self.create = widgets.Button(description="Create", button_style="primary", layout={"width": "auto"})
+        self.create = widgets.Button(
+            description="Create", button_style="primary", layout={"width": "auto"}
+        )
         self.create.on_click(lambda _button: portal.call(self.submit))
         self.python = widgets.ToggleButton(description="Show as Python", layout={"width": "auto"})
         self.python.observe(lambda _change: portal.call(self.changed), "value")
         self.status = widgets.HTML()
         self.code = widgets.HTML()
-        self._main = widgets.Box([self.name.box, self.image.box, self.size.box, self.home.claim.box, *self.home.new])
+        self._main = widgets.Box(
+            [self.name.box, self.image.box, self.size.box, self.home.claim.box, *self.home.new]
+        )
         self._main.add_class("cw-formFields")
         self._lines = widgets.VBox([])
         self._foot = widgets.HBox([self.create, self.add, self.python, self.hidden, self.status])
         self._foot.add_class("cw-formFoot")
-        self.box = widgets.VBox([self._main, self._lines, self._foot, self.code], layout={"display": "none"})
+        self.box = widgets.VBox(
+            [self._main, self._lines, self._foot, self.code], layout={"display": "none"}
+        )
         self.box.add_class("jp-ClusterWorkspacesForm")
 
     # --- from here on the private thread
@@ -173,7 +210,10 @@ class Form:
 
     @property
     def kind(self) -> Kind | None:
-        return next((kind for kind in self._session.model.kinds() if kind["name"] == self.cards.chosen), None)
+        return next(
+            (kind for kind in self._session.model.kinds() if kind["name"] == self.cards.chosen),
+            None,
+        )
 
     @property
     def namespace(self) -> str:
@@ -203,16 +243,25 @@ class Form:
         kind = self.kind
         if kind is None:
             return
-        every = {field: choices(kind, dimension) for field, dimension in ((self.image, "imageConfig"), (self.size, "podConfig"))}
-        self.hidden.layout.display = None if any(choice.hidden for found in every.values() for choice in found) else "none"
+        every = {
+            field: choices(kind, dimension)
+            for field, dimension in ((self.image, "imageConfig"), (self.size, "podConfig"))
+        }
+        self.hidden.layout.display = (
+            None if any(choice.hidden for found in every.values() for choice in found) else "none"
+        )
         for field, found in every.items():
             dimension = "imageConfig" if field is self.image else "podConfig"
             shown = [
-                choice for choice in found if not choice.denied and (self.hidden.value or not choice.hidden or choice.id == field.value)
+                choice
+                for choice in found
+                if not choice.denied
+                and (self.hidden.value or not choice.hidden or choice.id == field.value)
             ]
             known = {choice.id for choice in shown}
             field.offer(
-                [(choice.label, choice.id) for choice in shown], field.value if field.value in known else preselected(kind, dimension)
+                [(choice.label, choice.id) for choice in shown],
+                field.value if field.value in known else preselected(kind, dimension),
             )
         self.changed()
 
@@ -246,7 +295,10 @@ class Form:
         self.home.unfold()
         for line in self._mounts:
             line.unfold()
-            claim, taken = line.chosen()[0], [other.path.value for other in self._mounts if other is not line]
+            claim, taken = (
+                line.chosen()[0],
+                [other.path.value for other in self._mounts if other is not line],
+            )
             if claim and not line.path.value:
                 line.path.control.value = suggested_path(claim, taken)
         usual = self._session.source.namespace if self._session.source else self.namespace
@@ -261,7 +313,15 @@ class Form:
     def draft(self) -> Draft:
         home, create = self.home.chosen()
         mounts = [line.mount() for line in self._mounts]
-        return Draft(self.cards.chosen, self.name.value.strip(), self.image.value, self.size.value, home, create, mounts)
+        return Draft(
+            self.cards.chosen,
+            self.name.value.strip(),
+            self.image.value,
+            self.size.value,
+            home,
+            create,
+            mounts,
+        )
 
     def submit(self) -> None:
         if not self._busy and self.kind is not None:
@@ -271,7 +331,14 @@ class Form:
         """Handle a message of the page: Enter was pressed. It contains the current field values."""
         if not isinstance(message, dict) or message.get("type") != "submit":
             return
-        texts = {field.place: field for field in (self.name, self.home.name, *(f for line in self._mounts for f in (line.name, line.path)))}
+        texts = {
+            field.place: field
+            for field in (
+                self.name,
+                self.home.name,
+                *(f for line in self._mounts for f in (line.name, line.path)),
+            )
+        }
         for place, text in dict(message.get("texts") or {}).items():
             if place in texts and isinstance(text, str) and texts[place].value != text:
                 texts[place].control.value = text
@@ -282,7 +349,9 @@ class Form:
         self._clear_errors()
         self._seen = draft
         if (wrong := draft.wrong(self._home_path())) or source is None:
-            self._refuse(wrong, "Not created yet." if wrong else "There is no connection to the server.")
+            self._refuse(
+                wrong, "Not created yet." if wrong else "There is no connection to the server."
+            )
             return
         self._busy, self.create.description = True, "Creating…"
         self._say(f"Creating {draft.name}…")
@@ -290,7 +359,9 @@ class Form:
             await create_with_claims(source, namespace, draft.body(), draft.new_claims())
         except WorkspaceError as error:
             placed, rest = by_field(error.fields)
-            self._refuse(placed, " ".join(["Not created.", *(rest or ([] if placed else [sentence(error)]))]))
+            self._refuse(
+                placed, " ".join(["Not created.", *(rest or ([] if placed else [sentence(error)]))])
+            )
         else:
             self._say(f"Creating {draft.name}. Follow it above.")
             self._suggest_name(besides=draft.name)
@@ -304,7 +375,14 @@ class Form:
         self._say(f"{text} See above." if wrong else text, wrong=True)
         found = [(field, wrong[place]) for place, field in self._places().items() if place in wrong]
         if found:
-            self.cards.send({"type": "say", "text": " ".join([text, *(f"{field.control.description}: {why}" for field, why in found)])})
+            self.cards.send(
+                {
+                    "type": "say",
+                    "text": " ".join(
+                        [text, *(f"{field.control.description}: {why}" for field, why in found)]
+                    ),
+                }
+            )
             self.cards.send({"type": "focus", "place": found[0][0].place})
 
     def _home_path(self) -> str:
@@ -314,14 +392,24 @@ class Form:
     def _suggest_name(self, besides: str = "") -> None:
         """A free name, unless the person wrote one."""
         if self.kind is not None and (besides or self.name.value in ("", self._suggested)):
-            taken = [row["name"] for row in self._session.model.rows() if row["namespace"] == self.namespace]
-            self._suggested = free_name(str(self.kind.get("displayName") or self.kind["name"]), [*taken, besides])
+            taken = [
+                row["name"]
+                for row in self._session.model.rows()
+                if row["namespace"] == self.namespace
+            ]
+            self._suggested = free_name(
+                str(self.kind.get("displayName") or self.kind["name"]), [*taken, besides]
+            )
             self.name.control.value = self._suggested
 
     async def _fetch_claims(self) -> None:
         if self._session.source is not None:
             try:
-                self._claims = [claim for claim in await self._session.source.claims(self.namespace) if claim.get("canMount")]
+                self._claims = [
+                    claim
+                    for claim in await self._session.source.claims(self.namespace)
+                    if claim.get("canMount")
+                ]
             except WorkspaceError as error:
                 self.home.claim.hint(f"Volumes could not be listed: {error}")
             self._offer_claims()
@@ -340,16 +428,21 @@ class Form:
             line.claim.offer([("choose…", NONE), *known, *new], line.claim.value)
             if not line.name.value:
                 line.name.control.value = free_name(
-                    f"data-{self.name.value}", [*taken, *(other.name.value for other in self._mounts[:index])]
+                    f"data-{self.name.value}",
+                    [*taken, *(other.name.value for other in self._mounts[:index])],
                 )
 
     async def _fetch_pictures(self) -> None:
         source = self._session.source
-        urls = {str((kind.get("logo") or {}).get("url", "")) for kind in self._session.model.kinds()}
+        urls = {
+            str((kind.get("logo") or {}).get("url", "")) for kind in self._session.model.kinds()
+        }
         wanted = [url for url in urls if url and url not in self._pictures]
         if source is None or not wanted:
             return
-        answers = await asyncio.gather(*(source.picture(url) for url in wanted), return_exceptions=True)
+        answers = await asyncio.gather(
+            *(source.picture(url) for url in wanted), return_exceptions=True
+        )
         for url, answer in zip(wanted, answers, strict=True):
             if isinstance(answer, WorkspaceError):
                 self._pictures[url] = ""  # a letter stands in
@@ -367,7 +460,9 @@ class Form:
     def _show_errors(self, wrong: Mapping[str, str]) -> None:
         for place, field in self._places().items():
             said = [wrong[place]] if place in wrong else []
-            if field is self.image and "kind" in wrong:  # the kind is chosen by its card; the image stands nearest to it
+            if (
+                field is self.image and "kind" in wrong
+            ):  # the kind is chosen by its card; the image stands nearest to it
                 said.append(wrong["kind"])
             field.wrong(" ".join(said))
 
@@ -375,8 +470,17 @@ class Form:
         self._show_errors({})
 
     def _places(self) -> dict[str, Field]:
-        places = {"name": self.name, "image": self.image, "size": self.size, "home": self.home.claim, "home-name": self.home.name}
-        return {**places, **{f"data[{index}]": line.claim for index, line in enumerate(self._mounts)}}
+        places = {
+            "name": self.name,
+            "image": self.image,
+            "size": self.size,
+            "home": self.home.claim,
+            "home-name": self.home.name,
+        }
+        return {
+            **places,
+            **{f"data[{index}]": line.claim for index, line in enumerate(self._mounts)},
+        }
 
     def _say(self, text: str, wrong: bool = False) -> None:
         said = f"<span{' class=cw-wrong' if wrong else ''}>{escape(text)}</span>"
@@ -388,5 +492,9 @@ class Form:
 def _explain(found: list[Choice], chosen: str) -> str:
     choice = next((choice for choice in found if choice.id == chosen), None)
     said = [choice.description] if choice is not None and choice.description else []
-    said += [f"Not for you now: {denied.label} ({denied.denied})." for denied in found if denied.denied and not denied.hidden]
+    said += [
+        f"Not for you now: {denied.label} ({denied.denied})."
+        for denied in found
+        if denied.denied and not denied.hidden
+    ]
     return " ".join(text if text.endswith((".", ")")) else f"{text}." for text in said)

@@ -28,7 +28,10 @@ class Kinds(anywidget.AnyWidget):
 
 def cards(kinds: Iterable[Kind], pictures: Mapping[str, str]) -> list[dict[str, Any]]:
     """What the cards show. Hidden kinds are left out, deprecated ones stand last."""
-    shown = sorted((kind for kind in kinds if not kind.get("hidden")), key=lambda kind: (bool(kind.get("deprecated")), _title(kind)))
+    shown = sorted(
+        (kind for kind in kinds if not kind.get("hidden")),
+        key=lambda kind: (bool(kind.get("deprecated")), _title(kind)),
+    )
     return [_card(kind, pictures) for kind in shown]
 
 
@@ -47,7 +50,11 @@ def _title(kind: Kind) -> str:
 def _card(kind: Kind, pictures: Mapping[str, str]) -> dict[str, Any]:
     restrictions = kind.get("restrictions") or {}
     denied = bool(restrictions.get("deny"))
-    note = str(kind.get("deprecationMessage") or "No longer recommended") if kind.get("deprecated") else ""
+    note = (
+        str(kind.get("deprecationMessage") or "No longer recommended")
+        if kind.get("deprecated")
+        else ""
+    )
     if denied:
         note = str((restrictions.get("denyMessage") or {}).get("text") or "Not allowed here")
     return {

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ..client.errors import WorkspaceError
+from jupyter_workspaces.client.errors import WorkspaceError
 
 Message = dict[str, Any]
 
@@ -24,10 +24,19 @@ class Liveness:
     def __init__(self, tell: Callable[[Message], None]) -> None:
         self._tell = tell
         self._heard = 0.0  # ms since 1970
-        self._cluster: tuple[int, str] | None = None  # since when the cluster of the server is stale (ms since 1970), and why
+        self._cluster: tuple[int, str] | None = (
+            None  # since when the cluster of the server is stale (ms since 1970), and why
+        )
         self._problem = ""
         self._timer: asyncio.TimerHandle | None = None
-        self.message: Message = {"type": "live", "state": "connecting", "since": 0, "message": "", "hint": "", "problem": ""}
+        self.message: Message = {
+            "type": "live",
+            "state": "connecting",
+            "since": 0,
+            "message": "",
+            "hint": "",
+            "problem": "",
+        }
 
     def connecting(self) -> None:
         """Set the state to connecting. Forgets the staleness of the cluster."""
@@ -64,7 +73,9 @@ class Liveness:
     def lost(self, error: WorkspaceError, *, shown: bool) -> None:
         """Record a lost connection. `shown` says whether the page shows rows that are now stale."""
         self._stop()
-        self._say("lost" if shown else "failed", int(self._heard) or _now(), error.message, error.hint)
+        self._say(
+            "lost" if shown else "failed", int(self._heard) or _now(), error.message, error.hint
+        )
 
     def problem(self, text: str) -> None:
         """Set the message about failing tasks of the panel; empty if all work."""
@@ -78,12 +89,23 @@ class Liveness:
     def _say_stale(self, *, tell: bool = True) -> None:
         assert self._cluster is not None
         since, reason = self._cluster
-        self._say("stale", since, reason or "The server cannot reach its cluster.", "It retries automatically.", tell=tell)
+        self._say(
+            "stale",
+            since,
+            reason or "The server cannot reach its cluster.",
+            "It retries automatically.",
+            tell=tell,
+        )
 
     def _silent(self) -> None:
         self._timer = None
         if self.message["state"] == "live":
-            self._say("stale", int(self._heard), "The server does not respond.", "The panel retries automatically.")
+            self._say(
+                "stale",
+                int(self._heard),
+                "The server does not respond.",
+                "The panel retries automatically.",
+            )
 
     def _wait(self) -> None:
         self._stop()
@@ -94,7 +116,9 @@ class Liveness:
             self._timer.cancel()
             self._timer = None
 
-    def _say(self, state: str, since: int, message: str = "", hint: str = "", *, tell: bool = True) -> None:
+    def _say(
+        self, state: str, since: int, message: str = "", hint: str = "", *, tell: bool = True
+    ) -> None:
         same = self.message["state"] == state and state != "stale"
         said = {
             "type": "live",

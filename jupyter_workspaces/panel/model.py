@@ -12,7 +12,12 @@ from .rows import Item, Row
 
 CONFIRM_LIMIT = 10.0  # seconds after which the cluster's word counts again, whatever was asked for
 
-BUSY = {rows.PAUSE: "Pausing", rows.RESUME: "Starting", rows.RESTART: "Restarting", rows.DELETE: "Being deleted"}
+BUSY = {
+    rows.PAUSE: "Pausing",
+    rows.RESUME: "Starting",
+    rows.RESTART: "Restarting",
+    rows.DELETE: "Being deleted",
+}
 
 
 @dataclass
@@ -35,7 +40,10 @@ class Expectation:
     def over(self, item: Item) -> Item:
         """The item as it will be, for the row to show now."""
         if self.action == rows.DELETE:
-            return {**item, "audit": {**(item.get("audit") or {}), "deletedAt": "2000-01-01T00:00:00Z"}}
+            return {
+                **item,
+                "audit": {**(item.get("audit") or {}), "deletedAt": "2000-01-01T00:00:00Z"},
+            }
         if self.action == rows.PAUSE:
             return {**item, "paused": True, "stateMessage": ""}
         return {**item, "paused": False, "state": "Pending", "stateMessage": ""}

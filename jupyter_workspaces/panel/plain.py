@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from ..client import words
-from ..terminal import printable
+from jupyter_workspaces.client import words
+from jupyter_workspaces.common.terminal import printable
+
 from .rows import Row
 
 SHOWN = 200  # rows; a notebook file is not the place for more
@@ -22,7 +23,10 @@ def html(rows: Sequence[Row], first: dict[str, Any], mark: str) -> str:
     live = first["live"]
     if live["state"] == "failed":
         return f'<div class="{escape(mark)}"><p>{escape(live["message"])} {escape(live["hint"])}</p></div>'
-    head = "".join(f'<th scope="col" style="{_CELL}">{title}</th>' for title in ("State", "Name", "Kind", "Image", "Size", "Age"))
+    head = "".join(
+        f'<th scope="col" style="{_CELL}">{title}</th>'
+        for title in ("State", "Name", "Kind", "Image", "Size", "Age")
+    )
     body = "".join(f"<tr>{''.join(_cells(row, first['now']))}</tr>" for row in rows[:SHOWN])
     more = f"<p>… and {len(rows) - SHOWN} more.</p>" if len(rows) > SHOWN else ""
     caption = f"Cluster Workspaces in {escape(_where(first))}, as of {at}"
@@ -41,17 +45,43 @@ def text(rows: Sequence[Row], first: dict[str, Any]) -> str:
         return printable(f"Cluster Workspaces: {live['message']} {live['hint']}".strip())
     title = printable(f"Cluster Workspaces in {_where(first)}: {len(rows) or 'none'}")
     table = [
-        [*map(printable, (_glyph(row), row["title"], row["kind"], row["image"], row["size"], words.age(row["created"], first["now"])))]
+        [
+            *map(
+                printable,
+                (
+                    _glyph(row),
+                    row["title"],
+                    row["kind"],
+                    row["image"],
+                    row["size"],
+                    words.age(row["created"], first["now"]),
+                ),
+            )
+        ]
         for row in rows[:SHOWN]
     ]
     widths = [max(len(line[column]) for line in table) for column in range(6)] if table else []
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in table]
-    return "\n".join([title, *lines, *([f"… and {len(rows) - SHOWN} more"] if len(rows) > SHOWN else [])])
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in table
+    ]
+    return "\n".join(
+        [title, *lines, *([f"… and {len(rows) - SHOWN} more"] if len(rows) > SHOWN else [])]
+    )
 
 
 def _cells(row: Row, now: int) -> list[str]:
-    said = [_glyph(row) + (f": {row['message']}" if row["message"] else ""), row["title"], row["kind"], row["image"], row["size"]]
-    cells = [f'<td style="{_CELL}">{escape(str(value))}</td>' for value in (*said, words.age(row["created"], now))]
+    said = [
+        _glyph(row) + (f": {row['message']}" if row["message"] else ""),
+        row["title"],
+        row["kind"],
+        row["image"],
+        row["size"],
+    ]
+    cells = [
+        f'<td style="{_CELL}">{escape(str(value))}</td>'
+        for value in (*said, words.age(row["created"], now))
+    ]
     cells[1] = cells[1].replace("<td", '<th scope="row"', 1).replace("</td>", "</th>")
     return cells
 

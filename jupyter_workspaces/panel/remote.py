@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from .source import Source
 
 if TYPE_CHECKING:
-    from ..client import AsyncClient, Client
+    from jupyter_workspaces.client import AsyncClient, Client
 
 
 def connector(client: Client | AsyncClient | None) -> Callable[[], Awaitable[Source]]:
     """Connects on the private thread, when the panel asks for it. What comes back raises `WorkspaceError` while there is no server."""
-    from ..client import AsyncClient, default
+    from jupyter_workspaces.client import AsyncClient, default
 
     chosen = default() if client is None else client
     asynchronous = chosen if isinstance(chosen, AsyncClient) else chosen.asynchronous

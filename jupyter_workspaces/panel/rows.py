@@ -6,12 +6,20 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from ..client import words
+from jupyter_workspaces.client import words
 
 Item = Mapping[str, Any]  # a WorkspaceListItem (contract §1.5 no. 4)
 Row = dict[str, Any]  # what table.js draws, plain JSON
 
-OPEN, PAUSE, RESUME, RESTART, DELETE, DETAILS, WHY = "open", "pause", "resume", "restart", "delete", "details", "why"
+OPEN, PAUSE, RESUME, RESTART, DELETE, DETAILS, WHY = (
+    "open",
+    "pause",
+    "resume",
+    "restart",
+    "delete",
+    "details",
+    "why",
+)
 STOP = "stop"
 LABELS = {
     OPEN: "Open",
@@ -32,14 +40,18 @@ def key(item: Item) -> str:
     return f"{item['namespace']}/{item['name']}"
 
 
-def row(item: Item, kind_titles: Mapping[str, str], *, busy: str = "", note: str = "", step: str = "") -> Row:
+def row(
+    item: Item, kind_titles: Mapping[str, str], *, busy: str = "", note: str = "", step: str = ""
+) -> Row:
     """The row of an item. `busy` names what was asked for and is not yet confirmed, `note` is why the last thing was refused."""
     state = state_of(item)
     said = words.state("Pending" if state == STOPPING else state)
     options = item["podTemplate"]["options"]
     image, size = options["imageConfig"]["current"], options["podConfig"]["current"]
     kind = item["workspaceKind"]
-    message = str(item.get("stateMessage") or "") if state in ("Pending", "Error", "Unknown") else ""
+    message = (
+        str(item.get("stateMessage") or "") if state in ("Pending", "Error", "Unknown") else ""
+    )
     if not message and kind.get("missing"):
         message = f"Its kind “{kind['name']}” is gone; ask whoever manages the cluster."
     links = links_of(item) if state == "Running" else []
@@ -94,7 +106,11 @@ def actions(state: str, links: list[dict[str, str]]) -> dict[str, Any]:
         "Unknown": (DETAILS, None, [RESTART, DELETE]),
     }
     primary, secondary, menu = offered[state]
-    return {"primary": _action(primary), "secondary": _action(secondary), "menu": [_action(entry) for entry in menu]}
+    return {
+        "primary": _action(primary),
+        "secondary": _action(secondary),
+        "menu": [_action(entry) for entry in menu],
+    }
 
 
 def links_of(item: Item) -> list[dict[str, str]]:
@@ -103,7 +119,12 @@ def links_of(item: Item) -> list[dict[str, str]]:
     for service in item.get("services") or ():
         http = service.get("httpService")
         if http and str(http.get("httpPath", "")).startswith("/workspace/connect/"):
-            found.append({"label": str(http.get("displayName") or "Workspace"), "path": str(http["httpPath"])})
+            found.append(
+                {
+                    "label": str(http.get("displayName") or "Workspace"),
+                    "path": str(http["httpPath"]),
+                }
+            )
     return found
 
 
@@ -116,7 +137,11 @@ def same_to_the_eye(old: Row | None, new: Row) -> bool:
 
 def milliseconds(text: Any) -> int:
     """RFC 3339 as ms since the epoch; 0 where there is none."""
-    return int(datetime.fromisoformat(str(text).replace("Z", "+00:00")).timestamp() * 1000) if text else 0
+    return (
+        int(datetime.fromisoformat(str(text).replace("Z", "+00:00")).timestamp() * 1000)
+        if text
+        else 0
+    )
 
 
 def _action(entry: str | dict[str, str] | None) -> dict[str, str] | None:
@@ -131,7 +156,9 @@ def _transition(item: Item, state: str) -> str:
 
 def _since(item: Item, state: str) -> int:
     """Since when it is in its state, as far as the list tells; 0 where it does not."""
-    return int(item.get({"Paused": "pausedTime", "Running": "lastRunningTime"}.get(state, ""), 0) or 0)
+    return int(
+        item.get({"Paused": "pausedTime", "Running": "lastRunningTime"}.get(state, ""), 0) or 0
+    )
 
 
 def _moved(options: Item) -> str:
@@ -142,5 +169,8 @@ def _moved(options: Item) -> str:
         if chain:
             last = chain[-1]
             text = (last.get("message") or {}).get("text", "")
-            said.append(f"A newer {noun} stands ready: {words.option(last['target'])}" + (f" ({text})" if text else ""))
+            said.append(
+                f"A newer {noun} stands ready: {words.option(last['target'])}"
+                + (f" ({text})" if text else "")
+            )
     return ". ".join(said)

@@ -13,9 +13,15 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
-from ..client import losses
-from ..client.errors import WorkspaceError
-from ..supervision import Backoff, Health, SupervisedTask, Supervisor
+from jupyter_workspaces.client import losses
+from jupyter_workspaces.client.errors import WorkspaceError
+from jupyter_workspaces.common.supervision import (
+    Backoff,
+    Health,
+    SupervisedTask,
+    Supervisor,
+)
+
 from . import rows
 from .liveness import Liveness
 from .model import Model
@@ -50,7 +56,9 @@ DOING = {
 class Session:
     """One panel's connection. Made anywhere; every method but `start`, `receive` and `first` belongs to the private thread."""
 
-    def __init__(self, connect: Callable[[], Awaitable[Source]], namespace: str | None, tell: Tell) -> None:
+    def __init__(
+        self, connect: Callable[[], Awaitable[Source]], namespace: str | None, tell: Tell
+    ) -> None:
         self._connect, self._tell = connect, tell
         self.model = Model()
         self.namespace = namespace
@@ -79,7 +87,9 @@ class Session:
             "rows": self.model.rows(),
             "now": int(time.time() * 1000),
             "namespace": self.namespace or "",
-            "base": {"page": self.source.same_page, "url": self.source.root} if self.source else {"page": True, "url": ""},
+            "base": {"page": self.source.same_page, "url": self.source.root}
+            if self.source
+            else {"page": True, "url": ""},
             "live": self.liveness.message,
             **self._place,
         }
@@ -107,7 +117,11 @@ class Session:
     @property
     def health(self) -> list[Health]:
         """Health of the long-lived tasks of this panel."""
-        return [task.health for task in (self._stream, self._starts, *self._unfolded.tasks) if task is not None]
+        return [
+            task.health
+            for task in (self._stream, self._starts, *self._unfolded.tasks)
+            if task is not None
+        ]
 
     def handle(self, message: Message) -> None:
         """One message of the front end. What is not understood is left alone: another version of the page may have sent it."""
@@ -162,10 +176,15 @@ class Session:
         if stream is not None and not stream.healthy:
             text = f"The panel cannot read the server's events ({stream.problem})."
             self.liveness.lost(
-                WorkspaceError(text, "The panel retries automatically. See the kernel's log."), shown=bool(self.model.rows())
+                WorkspaceError(text, "The panel retries automatically. See the kernel's log."),
+                shown=bool(self.model.rows()),
             )
         others = [f"{found.name} failed ({found.problem})." for found in ill if found is not stream]
-        self.liveness.problem(" ".join([*others, "The panel retries automatically. See the kernel's log."]) if others else "")
+        self.liveness.problem(
+            " ".join([*others, "The panel retries automatically. See the kernel's log."])
+            if others
+            else ""
+        )
 
     def changed(self) -> None:
         """Something in the model is new: tell it soon, at once after a quiet time."""
@@ -181,7 +200,11 @@ class Session:
 
     def go_to(self, namespace: str) -> None:
         """Show another namespace, or all (`*`)."""
-        if namespace and namespace != self.namespace and namespace in (ALL, *self._place["namespaces"]):
+        if (
+            namespace
+            and namespace != self.namespace
+            and namespace in (ALL, *self._place["namespaces"])
+        ):
             self.namespace = namespace
             self._unfolded.close()
             self.model.snapshot([])
@@ -195,7 +218,11 @@ class Session:
         Unless `sure`, pause and restart ask for confirmation if something would be lost.
         """
         item, source = self.model.item(key), self.source
-        if item is None or source is None or action not in (rows.PAUSE, rows.RESUME, rows.RESTART, rows.STOP, rows.DELETE):
+        if (
+            item is None
+            or source is None
+            or action not in (rows.PAUSE, rows.RESUME, rows.RESTART, rows.STOP, rows.DELETE)
+        ):
             return
         namespace, name = item["namespace"], item["name"]
         if action == rows.STOP:  # the row shows already that it stops
@@ -210,7 +237,11 @@ class Session:
             self._resend(key)
             return
         self.changed()
-        if action in (rows.PAUSE, rows.RESTART) and not sure and (lost := await losses.of_stopping(source, item)):
+        if (
+            action in (rows.PAUSE, rows.RESTART)
+            and not sure
+            and (lost := await losses.of_stopping(source, item))
+        ):
             self.model.withdraw(key)
             self.changed()
             self.tell({"type": "ask", "key": key, "action": action, "text": lost})
@@ -258,7 +289,9 @@ class Session:
                 if time.monotonic() - began > RETRY_LONGEST:
                     backoff.reset()
                 if not too_slow:
-                    error = WorkspaceError("The server ended the connection.", "The panel retries automatically.")
+                    error = WorkspaceError(
+                        "The server ended the connection.", "The panel retries automatically."
+                    )
                     self.liveness.lost(error, shown=bool(self.model.rows()))
             except WorkspaceError as error:
                 self.liveness.lost(error, shown=bool(self.model.rows()))
@@ -269,7 +302,9 @@ class Session:
     async def _hear_all(self, source: Source) -> bool:
         """One connection to its end. True when the server asks for a new one because we were too slow for it."""
         self.liveness.begin()
-        async with contextlib.aclosing(source.changes(None if self.namespace == ALL else self.namespace)) as changes:  # type: ignore[type-var]
+        async with contextlib.aclosing(
+            source.changes(None if self.namespace == ALL else self.namespace)
+        ) as changes:  # type: ignore[type-var]
             async for change in changes:
                 self.liveness.heard()
                 if change.event == "resync":
@@ -294,7 +329,9 @@ class Session:
 
     def _hear(self, change: Change) -> None:
         if change.event == "stale":
-            self.liveness.cluster(rows.milliseconds(change.data.get("since")), str(change.data.get("reason") or ""))
+            self.liveness.cluster(
+                rows.milliseconds(change.data.get("since")), str(change.data.get("reason") or "")
+            )
             return
         if change.event == "snapshot":
             self.model.snapshot(change.data["workspaces"], change.data.get("workspaceKinds"))
@@ -323,7 +360,14 @@ class Session:
         self._flush = None
         self._flushed = asyncio.get_running_loop().time()
         if delta := self.model.take():
-            self.tell({"type": "delta", "upsert": list(delta.upsert.values()), "remove": delta.remove, "now": int(time.time() * 1000)})
+            self.tell(
+                {
+                    "type": "delta",
+                    "upsert": list(delta.upsert.values()),
+                    "remove": delta.remove,
+                    "now": int(time.time() * 1000),
+                }
+            )
 
     def _resend(self, key: str) -> None:
         known = [row for row in self.model.rows() if row["key"] == key]
@@ -334,7 +378,9 @@ class Session:
         self.changed()
 
     def _starting(self) -> list[str]:
-        return [row["key"] for row in self.model.rows() if row["state"] == "Pending"][:STARTS_FOLLOWED]
+        return [row["key"] for row in self.model.rows() if row["state"] == "Pending"][
+            :STARTS_FOLLOWED
+        ]
 
     async def _tell_steps(self) -> None:
         while True:
@@ -354,14 +400,18 @@ class Session:
             await asyncio.sleep(STEP_EVERY)
 
     def _show_step(self, key: str, progress: Mapping[str, Any]) -> None:
-        now = next((step for step in progress["steps"] if step["state"] in ("current", "failed")), None)
+        now = next(
+            (step for step in progress["steps"] if step["state"] in ("current", "failed")), None
+        )
         doing = DOING.get(str(now["name"]).lower(), str(now["name"])) if now else ""
         self.model.step(key, doing.format(kind=self.model.kind_title(key)) if now else "")
         self._unfolded.stepped(key, progress)
 
     def _spawned(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (fault := task.exception()) is not None:
-            self.liveness.problem(f"Something in the panel failed ({type(fault).__name__}). See the kernel's log.")
+            self.liveness.problem(
+                f"Something in the panel failed ({type(fault).__name__}). See the kernel's log."
+            )
 
     # --- who looks
 

@@ -66,7 +66,9 @@ class Source(Protocol):
 
     async def delete_claim(self, namespace: str, name: str) -> None: ...
 
-    async def connect_request(self, method: str, path: str, body: Any = None) -> tuple[int, str, bytes]:
+    async def connect_request(
+        self, method: str, path: str, body: Any = None
+    ) -> tuple[int, str, bytes]:
         """Send a request to a connect path. Returns status, media type and body."""
 
     async def picture(self, url: str) -> tuple[str, bytes]:

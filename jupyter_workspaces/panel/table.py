@@ -23,7 +23,16 @@ class Table(anywidget.AnyWidget):
     """Rows by key. `receive` gets the front end's messages on whatever thread the kernel runs callbacks on, `first` gives the newest answer."""
 
     _esm = module(
-        "rows.js", "details.js", "table.js", "live.js", "columns.js", "placing.js", "actions.js", "trust.js", "keys.js", "widget.js"
+        "rows.js",
+        "details.js",
+        "table.js",
+        "live.js",
+        "columns.js",
+        "placing.js",
+        "actions.js",
+        "trust.js",
+        "keys.js",
+        "widget.js",
     )
     _css = module("table.css", "details.css")
 
@@ -32,7 +41,9 @@ class Table(anywidget.AnyWidget):
 
     def __init__(self, receive: Callable[[Message], None], first: Callable[[], Message]) -> None:
         self._receive, self._first = receive, first
-        super().__init__(first=first(), fallback=f"jp-ClusterWorkspaces-plain-{secrets.token_hex(6)}")
+        super().__init__(
+            first=first(), fallback=f"jp-ClusterWorkspaces-plain-{secrets.token_hex(6)}"
+        )
         self.layout.width = "100%"
         self.on_msg(self._on_message)
 

@@ -8,9 +8,9 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..client import losses, words
-from ..client.errors import WorkspaceError
-from ..supervision import SupervisedTask
+from jupyter_workspaces.client import losses, words
+from jupyter_workspaces.client.errors import WorkspaceError
+from jupyter_workspaces.common.supervision import SupervisedTask
 
 if TYPE_CHECKING:
     from .session import Session
@@ -44,7 +44,9 @@ class Unfolded:
         while len(self._open) >= OPEN_AT_ONCE:
             self._stop(next(iter(self._open)))
         self._moved[key] = asyncio.Event()
-        self._open[key] = self._session.keep(f"Keeping the details of {key} fresh", lambda: self._keep_fresh(key))
+        self._open[key] = self._session.keep(
+            f"Keeping the details of {key} fresh", lambda: self._keep_fresh(key)
+        )
         self.follow(key, True)
 
     def follow(self, key: str, wanted: bool) -> None:
@@ -88,7 +90,11 @@ class Unfolded:
                 if names
                 else "It has no volume: all files in it are lost."
             )
-            said = [await losses.of_stopping(self._session.source, item), lost, losses.volumes_stay(names)]
+            said = [
+                await losses.of_stopping(self._session.source, item),
+                lost,
+                losses.volumes_stay(names),
+            ]
             text = " ".join(part for part in said if part)
             self._session.tell({"type": "ask", "key": key, "action": "delete", "text": text})
 
@@ -115,8 +121,19 @@ class Unfolded:
         item, source = session.model.item(key), session.source
         if item is None or source is None:
             return
-        session.tell({"type": "details", "key": key, "commands": commands(namespace, name), "raw": json.dumps(item, indent=2)})
-        for part, ask in (("steps", source.progress), ("events", source.events), ("facts", source.details)):
+        session.tell(
+            {
+                "type": "details",
+                "key": key,
+                "commands": commands(namespace, name),
+                "raw": json.dumps(item, indent=2),
+            }
+        )
+        for part, ask in (
+            ("steps", source.progress),
+            ("events", source.events),
+            ("facts", source.details),
+        ):
             try:
                 answer: Any = await ask(namespace, name)
             except WorkspaceError as error:
@@ -141,7 +158,9 @@ class Unfolded:
 
         def send() -> None:
             nonlocal first, sent, later
-            session.tell({"type": "log", "key": key, "lines": lines[:], "reset": first, "ended": ""})
+            session.tell(
+                {"type": "log", "key": key, "lines": lines[:], "reset": first, "ended": ""}
+            )
             lines.clear()
             first, sent, later = False, loop.time(), None
 
@@ -151,7 +170,9 @@ class Unfolded:
                     lines.append(line)
                     if len(lines) >= LOG_BATCH:
                         send()
-                        await asyncio.sleep(LOG_EVERY)  # a program that talks fast must not fill the page's inbox
+                        await asyncio.sleep(
+                            LOG_EVERY
+                        )  # a program that talks fast must not fill the page's inbox
                     elif later is None:
                         later = loop.call_at(max(loop.time(), sent + LOG_EVERY), send)
         except WorkspaceError as error:
@@ -178,16 +199,26 @@ def facts(item: Mapping[str, Any], details: Mapping[str, Any]) -> list[list[str]
     told = [
         ["Kind", item["workspaceKind"]["name"]],
         ["Image", words.option(options["imageConfig"]["current"])],
-        ["Size", " · ".join(part for part in (words.option(size), words.size(size.get("labels"))) if part)],
+        [
+            "Size",
+            " · ".join(
+                part for part in (words.option(size), words.size(size.get("labels"))) if part
+            ),
+        ],
     ]
     told += [
-        ["Volume", f"{volume['pvcName']} at {volume['mountPath']}{', read-only' if volume.get('readOnly') else ''}"]
+        [
+            "Volume",
+            f"{volume['pvcName']} at {volume['mountPath']}{', read-only' if volume.get('readOnly') else ''}",
+        ]
         for volume in _volumes(details)
     ]
     if creator := (item.get("audit") or {}).get("createdBy"):
         told.append(["Made by", str(creator)])
     if pod.get("name"):
-        told.append(["Pod", f"{pod['name']}" + (f" on {pod['nodeName']}" if pod.get("nodeName") else "")])
+        told.append(
+            ["Pod", f"{pod['name']}" + (f" on {pod['nodeName']}" if pod.get("nodeName") else "")]
+        )
     return told
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import ipywidgets as widgets
 from IPython.display import publish_display_data
 
-from ..client import portal
+from jupyter_workspaces.client import portal
+
 from . import plain
 from .form import Form
 from .session import Message, Session
@@ -23,7 +24,9 @@ CLOSE_LIMIT = 5.0  # seconds
 class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
     """Workspaces of a namespace, live: look, open, pause, resume, delete, and make new ones."""
 
-    def __init__(self, connect: Callable[[], Awaitable[Source]], namespace: str | None = None) -> None:
+    def __init__(
+        self, connect: Callable[[], Awaitable[Source]], namespace: str | None = None
+    ) -> None:
         """Comes with its rows when the server answers soon, else without them and says what it waits for."""
         here = weakref.ref(self)
 
@@ -68,6 +71,12 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         """Two outputs: the widget, and for pages without one a plain table, which the living widget hides."""
         first = self._session.first()
         view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
-        table = {"text/html": plain.html(self.rows, first, self.table.fallback), "text/plain": plain.text(self.rows, first)}
-        for bundle in ({"application/vnd.jupyter.widget-view+json": view, "text/plain": "Cluster Workspaces"}, table):
+        table = {
+            "text/html": plain.html(self.rows, first, self.table.fallback),
+            "text/plain": plain.text(self.rows, first),
+        }
+        for bundle in (
+            {"application/vnd.jupyter.widget-view+json": view, "text/plain": "Cluster Workspaces"},
+            table,
+        ):
             publish_display_data(bundle)

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from .catalog import WORKSPACE_KINDS, WORKSPACES, Resource
-from .causes import Cause
+from jupyter_workspaces.kube.catalog import Resource
+from jupyter_workspaces.kube.causes import Cause
+
+from .catalog import WORKSPACE_KINDS, WORKSPACES
 
 Object = Mapping[str, Any]
 Operation = Literal["CREATE", "UPDATE", "DELETE"]
@@ -35,7 +37,9 @@ class Lookup(Protocol):
         """Workspaces of all namespaces whose `spec.kind` is this."""
 
 
-def review(resource: Resource, operation: Operation, old: Object | None, new: Object | None, lookup: Lookup) -> Review:
+def review(
+    resource: Resource, operation: Operation, old: Object | None, new: Object | None, lookup: Lookup
+) -> Review:
     """What the rules say of a write; resources other than ours are always let through."""
     from . import kind_rules, workspace_rules
 

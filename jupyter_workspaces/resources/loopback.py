@@ -17,4 +17,8 @@ def at_pod(text: str, address: str, ports: Mapping[str, int]) -> str:
     if not ports:
         return text
     named = "|".join(re.escape(port) for port in ports)
-    return re.sub(rf"{_LOCALHOST}([:/ ])({named})(?!\d)", lambda match: f"{address}{match[1]}{ports[match[2]]}", text)
+    return re.sub(
+        rf"{_LOCALHOST}([:/ ])({named})(?!\d)",
+        lambda match: f"{address}{match[1]}{ports[match[2]]}",
+        text,
+    )

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .causes import Cause, invalid
+from jupyter_workspaces.kube.causes import Cause, invalid
 
 Object = Mapping[str, Any]
 
@@ -54,9 +54,13 @@ def clashes(volumes: Object, kind_template: Object | None, at: str) -> Iterator[
             continue  # the schema says so
         if mount.path == "/":
             yield invalid(
-                f"{at}.{mount.field}", mount.written, "nothing can be mounted at the root of the file system; name a folder such as /data"
+                f"{at}.{mount.field}",
+                mount.written,
+                "nothing can be mounted at the root of the file system; name a folder such as /data",
             )
-        elif (why := next((text for other in taken if (text := _clash(mount, other))), None)) is not None:
+        elif (
+            why := next((text for other in taken if (text := _clash(mount, other))), None)
+        ) is not None:
             yield invalid(f"{at}.{mount.field}", mount.written, why)
         taken.append(mount)
 
@@ -80,14 +84,28 @@ def _of_kind(volumes: Object, template: Object) -> Iterator[_Mount]:
     known = {volume.get("name") for volume in template.get("extraVolumes") or ()}
     for mount in template.get("extraVolumeMounts") or ():
         if mount.get("name") in known:
-            yield _Mount(normal(mount["mountPath"]), f"the volume {mount['name']} of the workspace kind")
+            yield _Mount(
+                normal(mount["mountPath"]), f"the volume {mount['name']} of the workspace kind"
+            )
 
 
 def _of_workspace(volumes: Object) -> Iterator[_Mount]:
     for index, data in enumerate(volumes.get("data") or ()):
-        yield _Mount(normal(data["mountPath"]), f"the volume {data['pvcName']}", "data", index, data["mountPath"])
+        yield _Mount(
+            normal(data["mountPath"]),
+            f"the volume {data['pvcName']}",
+            "data",
+            index,
+            data["mountPath"],
+        )
     for index, secret in enumerate(volumes.get("secrets") or ()):
-        yield _Mount(normal(secret["mountPath"]), f"the Secret {secret['secretName']}", "secrets", index, secret["mountPath"])
+        yield _Mount(
+            normal(secret["mountPath"]),
+            f"the Secret {secret['secretName']}",
+            "secrets",
+            index,
+            secret["mountPath"],
+        )
 
 
 def of_kind(template: Object, at: str) -> Iterator[Cause]:
@@ -97,5 +115,9 @@ def of_kind(template: Object, at: str) -> Iterator[Cause]:
     for index, mount in enumerate(template.get("extraVolumeMounts") or ()):
         path = normal(mount["mountPath"])
         if path in taken:
-            yield invalid(f"{at}.extraVolumeMounts[{index}].mountPath", mount["mountPath"], f"{taken[path]} is mounted at {path} already")
+            yield invalid(
+                f"{at}.extraVolumeMounts[{index}].mountPath",
+                mount["mountPath"],
+                f"{taken[path]} is mounted at {path} already",
+            )
         taken.setdefault(path, f"the volume {mount['name']}")

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
-from . import names
+from . import metadata_keys
 
 Object = Mapping[str, Any]
 
@@ -30,7 +30,7 @@ def new_id(now: datetime) -> str:
 def id_of(workspace: Object) -> str | None:
     """The restart that a workspace is in, None when it is in none."""
     annotations = (workspace.get("metadata") or {}).get("annotations")
-    found = annotations.get(names.RESTART) if isinstance(annotations, Mapping) else None
+    found = annotations.get(metadata_keys.RESTART) if isinstance(annotations, Mapping) else None
     return found if isinstance(found, str) else None
 
 
@@ -43,7 +43,9 @@ def is_paused(workspace: Object) -> bool:
 def seconds_left(workspace: Object, now: datetime) -> float:
     """Seconds until it is started again although it has not stopped; 0 for a time that cannot be right."""
     try:
-        began = datetime.strptime((id_of(workspace) or "").partition("/")[0], _FORMAT).replace(tzinfo=timezone.utc)
+        began = datetime.strptime((id_of(workspace) or "").partition("/")[0], _FORMAT).replace(
+            tzinfo=timezone.utc
+        )
     except ValueError:
         return 0.0
     left = LIMIT_SECONDS - (now - began).total_seconds()
@@ -52,16 +54,27 @@ def seconds_left(workspace: Object, now: datetime) -> float:
 
 def begun(workspace: Object, restart: str) -> dict[str, Any]:
     """Merge patch that begins a restart of this very version of the workspace."""
-    metadata = {"resourceVersion": workspace["metadata"]["resourceVersion"], "annotations": {names.RESTART: restart}}
+    metadata = {
+        "resourceVersion": workspace["metadata"]["resourceVersion"],
+        "annotations": {metadata_keys.RESTART: restart},
+    }
     return {"metadata": metadata, "spec": {"paused": True}}
 
 
 def finished(workspace: Object) -> dict[str, Any]:
     """Return a merge patch that starts this version again; if it was started meanwhile, the patch only ends the restart."""
-    metadata = {"resourceVersion": workspace["metadata"]["resourceVersion"], "annotations": {names.RESTART: None}}
+    metadata = {
+        "resourceVersion": workspace["metadata"]["resourceVersion"],
+        "annotations": {metadata_keys.RESTART: None},
+    }
     return {"metadata": metadata} | ({"spec": {"paused": False}} if is_paused(workspace) else {})
 
 
 def given_up(workspace: Object) -> dict[str, Any]:
     """Return a merge patch that ends the restart and leaves the workspace paused, as a user wants it."""
-    return {"metadata": {"resourceVersion": workspace["metadata"]["resourceVersion"], "annotations": {names.RESTART: None}}}
+    return {
+        "metadata": {
+            "resourceVersion": workspace["metadata"]["resourceVersion"],
+            "annotations": {metadata_keys.RESTART: None},
+        }
+    }

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from . import names
+from . import metadata_keys
 
 _BASE_URL = re.compile(r"(?:/(?!\.{1,2}/)[A-Za-z0-9._~@-]+){0,20}/")
 _LONGEST_BASE_URL = 200
@@ -28,7 +28,7 @@ def base_url(metadata: Mapping[str, Any]) -> str:
     `metadata` is of a Workspace (for its next start) or of a pod (for the programs that run). `/` where it says none, or one that
     programs could read in two ways: with escapes, dots or more than 200 characters.
     """
-    found = (metadata.get("annotations") or {}).get(names.BASE_URL)
+    found = (metadata.get("annotations") or {}).get(metadata_keys.BASE_URL)
     return found if isinstance(found, str) and is_plain_base_url(found) else "/"
 
 
@@ -55,7 +55,9 @@ def render(text: str, http_path_prefix: Callable[[str], str]) -> str:
                 after += 1
         call = _CALL.fullmatch(action.strip())
         if call is None:
-            raise TemplateError(f'{_short(text[start : end + 2])} is not known: only {{{{ httpPathPrefix "port id" }}}} is')
+            raise TemplateError(
+                f'{_short(text[start : end + 2])} is not known: only {{{{ httpPathPrefix "port id" }}}} is'
+            )
         parts += (before, http_path_prefix(call[1] if call[1] is not None else call[2]))
         at = after
     return "".join((*parts, text[at:]))

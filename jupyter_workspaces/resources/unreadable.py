@@ -10,8 +10,9 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-from . import load
-from .schema import validate
+from jupyter_workspaces.kube.schemas.structural import validate
+
+from . import bundled
 
 Object = Mapping[str, Any]
 
@@ -57,7 +58,7 @@ def sentence(obj: Object) -> str:
 @functools.cache
 def _schemas() -> dict[str, Any]:
     found = {}
-    for crd in load.crds():
+    for crd in bundled.crds():
         version = next(one for one in crd["spec"]["versions"] if one["storage"])
         found[crd["spec"]["names"]["kind"]] = version["schema"]["openAPIV3Schema"]
     return found

@@ -32,7 +32,12 @@ PANEL_CELL = "import jupyter_workspaces as jw\n\njw.panel()"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--cluster", choices=("embedded", "real"), default="embedded", help="what the servers work with")
+    parser.addoption(
+        "--cluster",
+        choices=("embedded", "real"),
+        default="embedded",
+        help="what the servers work with",
+    )
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +62,13 @@ class Lab:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    found = os.environ.get("JUPYTER_WORKSPACES_CHROMIUM") or next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+    found = os.environ.get("JUPYTER_WORKSPACES_CHROMIUM") or next(
+        filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None
+    )
     if found is None:
-        pytest.skip("there is no Chromium: install Debian's package chromium, or set JUPYTER_WORKSPACES_CHROMIUM")
+        pytest.skip(
+            "there is no Chromium: install Debian's package chromium, or set JUPYTER_WORKSPACES_CHROMIUM"
+        )
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=found)
         yield running
@@ -90,7 +99,9 @@ def cluster_environment(
     log = folder / "log"
     with log.open("wb") as written:
         command = [sys.executable, str(REAL_WORKSPACES), str(folder / "cluster")]
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=written, stderr=written)
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=written, stderr=written
+        )
     try:
         yield chosen | {"KUBECONFIG": _kubeconfig(process, log)}
     finally:
@@ -112,36 +123,79 @@ def _kubeconfig(process: subprocess.Popen[bytes], log: Path) -> str:
 
 @pytest.fixture(scope="session")
 def start_lab(
-    cluster_environment: dict[str, str], cluster_home: Path, tmp_path_factory: pytest.TempPathFactory
+    cluster_environment: dict[str, str],
+    cluster_home: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Callable[..., Lab]]:
     started: list[Lab] = []
 
     def start(base_url: str, *more: str) -> Lab:
         folder = tmp_path_factory.mktemp("lab")
         notebook = {
-            "cells": [{"cell_type": "code", "id": "panel", "metadata": {}, "outputs": [], "execution_count": None, "source": PANEL_CELL}],
-            "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}},
+            "cells": [
+                {
+                    "cell_type": "code",
+                    "id": "panel",
+                    "metadata": {},
+                    "outputs": [],
+                    "execution_count": None,
+                    "source": PANEL_CELL,
+                }
+            ],
+            "metadata": {
+                "kernelspec": {
+                    "name": "python3",
+                    "display_name": "Python 3 (ipykernel)",
+                    "language": "python",
+                }
+            },
             "nbformat": 4,
             "nbformat_minor": 5,
         }
         (folder / "work").mkdir()
         (folder / "work" / "panel.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
         port = free_port()
-        environment = {name: value for name, value in os.environ.items() if name not in ("KUBECONFIG", "JUPYTER_WORKSPACES_URL")}
-        environment |= {f"JUPYTER_{name}_DIR": str(folder / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in ("KUBECONFIG", "JUPYTER_WORKSPACES_URL")
+        }
+        environment |= {
+            f"JUPYTER_{name}_DIR": str(folder / name.lower())
+            for name in ("CONFIG", "DATA", "RUNTIME")
+        }
         environment |= {
             **cluster_environment,
             "JUPYTER_PREFER_ENV_PATH": "1",
             "JUPYTERLAB_SETTINGS_DIR": str(_settings(folder)),
         }
         command = [
-            *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}", "--ServerApp.port_retries=0"),
-            *(f"--IdentityProvider.token={TOKEN}", f"--ServerApp.base_url={base_url}", f"--ServerApp.root_dir={folder / 'work'}"),
+            *(
+                sys.executable,
+                "-m",
+                "jupyterlab",
+                "--no-browser",
+                "--allow-root",
+                f"--port={port}",
+                "--ServerApp.port_retries=0",
+            ),
+            *(
+                f"--IdentityProvider.token={TOKEN}",
+                f"--ServerApp.base_url={base_url}",
+                f"--ServerApp.root_dir={folder / 'work'}",
+            ),
             *("--LabApp.expose_app_in_browser=True", "--ServerApp.ip=127.0.0.1", *more),
         ]
         log = folder / "log"
         with log.open("wb") as written:
-            process = subprocess.Popen(command, env=environment, cwd=folder, stdin=subprocess.DEVNULL, stdout=written, stderr=written)
+            process = subprocess.Popen(
+                command,
+                env=environment,
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=written,
+                stderr=written,
+            )
         lab = Lab(f"http://127.0.0.1:{port}{base_url}", process, log, cluster_home)
         started.append(lab)
         _until_it_answers(lab)
@@ -197,9 +251,13 @@ def free_port() -> int:
 def _settings(folder: Path) -> Path:
     """No question about news in front of what is tested."""
     settings = folder / "settings"
-    notification = settings / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
+    notification = (
+        settings / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
+    )
     notification.parent.mkdir(parents=True)
-    notification.write_text(json.dumps({"fetchNews": "false", "checkForUpdates": False}), encoding="utf-8")
+    notification.write_text(
+        json.dumps({"fetchNews": "false", "checkForUpdates": False}), encoding="utf-8"
+    )
     return settings
 
 

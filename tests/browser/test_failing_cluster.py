@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import sys
 import threading
 import time
 import urllib.request
@@ -16,13 +15,11 @@ from typing import Any
 
 import pytest
 from conftest import TOKEN, Lab
+from flaky_api import FlakyApi, flaky_api
 from playwright.sync_api import Browser, expect
 from test_main_path import context, open_panel, row
 
-from jupyter_workspaces.cluster.endpoint import from_kubeconfig
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "control_plane"))
-from flaky_api import FlakyApi, flaky_api
+from jupyter_workspaces.kube.endpoint import from_kubeconfig
 
 __all__ = ["context"]
 
@@ -49,9 +46,18 @@ class Failing:
         self._loop = asyncio.get_running_loop()
         async with flaky_api(from_kubeconfig(self._upstream)) as self._api:
             cluster = {"name": "failing", "cluster": {"server": self._api.url}}
-            reference = {"name": "failing", "context": {"cluster": "failing", "user": "nobody", "namespace": "default"}}
+            reference = {
+                "name": "failing",
+                "context": {"cluster": "failing", "user": "nobody", "namespace": "default"},
+            }
             user = {"name": "nobody", "user": {}}
-            document = {"apiVersion": "v1", "kind": "Config", "clusters": [cluster], "contexts": [reference], "users": [user]}
+            document = {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "clusters": [cluster],
+                "contexts": [reference],
+                "users": [user],
+            }
             self.kubeconfig.write_text(json.dumps(document | {"current-context": "failing"}))
             self._ready.set()
             await self._over.wait()
@@ -68,7 +74,9 @@ class Failing:
 
 
 @pytest.fixture(scope="module")
-def failing(lab: Lab, cluster_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Failing]:
+def failing(
+    lab: Lab, cluster_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Failing]:
     upstream = Path(cluster_environment.get("KUBECONFIG") or lab.home / "kubeconfig")
     request(lab, "GET", "workspaces/default")  # the server at `/` starts the cluster
     made = Failing(upstream, tmp_path_factory.mktemp("failing"))
@@ -85,19 +93,33 @@ def failing_lab(start_lab: Callable[..., Lab], failing: Failing) -> Lab:
 def request(lab: Lab, method: str, path: str, body: Any = None) -> Any:
     data = None if body is None else json.dumps(body).encode()
     headers = {"Authorization": f"token {TOKEN}", "Content-Type": "application/json"}
-    asked = urllib.request.Request(f"{lab.url}workspaces/api/v1/{path}", data, headers, method=method)
+    asked = urllib.request.Request(
+        f"{lab.url}workspaces/api/v1/{path}", data, headers, method=method
+    )
     with urllib.request.urlopen(asked, timeout=30) as answer:
         return json.loads(answer.read() or b"null")
 
 
 def paused(name: str) -> Any:
     options = {"imageConfig": "jupyterlab_scipy_190", "podConfig": "tiny_cpu"}
-    return {"data": {"name": name, "kind": "jupyterlab", "paused": True, "podTemplate": {"options": options}}}
+    return {
+        "data": {
+            "name": name,
+            "kind": "jupyterlab",
+            "paused": True,
+            "podTemplate": {"options": options},
+        }
+    }
 
 
 @pytest.mark.parametrize("mode", RECOVERY_SECONDS)
 def test_an_open_panel_says_that_it_is_not_live_and_catches_up(
-    context: Browser, lab: Lab, failing: Failing, failing_lab: Lab, mode: str, picture: Callable[..., None]
+    context: Browser,
+    lab: Lab,
+    failing: Failing,
+    failing_lab: Lab,
+    mode: str,
+    picture: Callable[..., None],
 ) -> None:
     name = f"made-while-{mode}"
     page = open_panel(context, failing_lab)

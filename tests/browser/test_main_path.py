@@ -38,7 +38,9 @@ def open_panel(context: BrowserContext, lab: Lab) -> Page:
 
 
 def row(page: Page, name: str) -> Locator:
-    return page.locator(".jp-ClusterWorkspaces .cw-entry").filter(has=page.get_by_role("rowheader", name=name, exact=True))
+    return page.locator(".jp-ClusterWorkspaces .cw-entry").filter(
+        has=page.get_by_role("rowheader", name=name, exact=True)
+    )
 
 
 def spawn(page: Page, name: str) -> None:
@@ -106,7 +108,9 @@ def delete(page: Page, name: str) -> None:
     expect(row(page, name)).to_have_count(0, timeout=SLOW)
 
 
-def test_spawn_work_pause_resume_and_the_file_is_there(context: BrowserContext, lab: Lab, picture: Picture) -> None:
+def test_spawn_work_pause_resume_and_the_file_is_there(
+    context: BrowserContext, lab: Lab, picture: Picture
+) -> None:
     page = open_panel(context, lab)
     expect(page.locator(".cw-card[data-kind=jupyterlab]")).to_be_visible(timeout=SLOW)
     picture(page, "panel-empty-light")
@@ -131,14 +135,18 @@ def test_spawn_work_pause_resume_and_the_file_is_there(context: BrowserContext, 
     expect(row(page, "first-try")).to_contain_text("Running", timeout=SLOW)
     assert contents(lab, "first-try", "proof.txt") == "kept"
 
-    page.evaluate("window.jupyterapp.commands.execute('apputils:change-theme', { theme: 'JupyterLab Dark' })")
+    page.evaluate(
+        "window.jupyterapp.commands.execute('apputils:change-theme', { theme: 'JupyterLab Dark' })"
+    )
     page.wait_for_function("document.body.dataset.jpThemeLight === 'false'")
     expect(page.locator("#jupyterlab-splash")).to_have_count(0, timeout=SLOW)
     picture(page, "panel-running-dark")
     delete(page, "first-try")
 
 
-def test_two_servers_open_one_workspace(context: BrowserContext, browser: Browser, lab: Lab, hub_lab: Lab, picture: Picture) -> None:
+def test_two_servers_open_one_workspace(
+    context: BrowserContext, browser: Browser, lab: Lab, hub_lab: Lab, picture: Picture
+) -> None:
     page = open_panel(context, lab)
     spawn(page, "shared-desk")
     first = open_workspace(page, "shared-desk")
@@ -150,7 +158,9 @@ def test_two_servers_open_one_workspace(context: BrowserContext, browser: Browse
         expect(row(second_page, "shared-desk")).to_contain_text("Running", timeout=SLOW)
         second = open_workspace(second_page, "shared-desk")
         assert "/user/x%40y/workspace/connect/default/shared-desk/jupyterlab/" in second.url
-        run_in_new_notebook(second, "open('from-hub.txt', 'w').write('below a base URL') * 10", "160")
+        run_in_new_notebook(
+            second, "open('from-hub.txt', 'w').write('below a base URL') * 10", "160"
+        )
         picture(second, "workspace-lab-below-a-base-url")
         run_in_new_notebook(first, "open('from-root.txt', 'w').write('at the root') * 10", "110")
         assert contents(lab, "shared-desk", "from-hub.txt") == "below a base URL"
@@ -160,7 +170,9 @@ def test_two_servers_open_one_workspace(context: BrowserContext, browser: Browse
     delete(page, "shared-desk")
 
 
-def test_the_launcher_card_opens_the_panel_in_a_notebook(context: BrowserContext, lab: Lab, picture: Picture) -> None:
+def test_the_launcher_card_opens_the_panel_in_a_notebook(
+    context: BrowserContext, lab: Lab, picture: Picture
+) -> None:
     page = context.new_page()
     page.goto(lab.page("lab"))
     card = page.locator(".jp-LauncherCard", has_text="Cluster Workspaces")
@@ -172,7 +184,9 @@ def test_the_launcher_card_opens_the_panel_in_a_notebook(context: BrowserContext
     expect(page.locator(".jp-ClusterWorkspaces")).to_be_visible(timeout=SLOW)
 
 
-def test_a_paused_workspace_shows_a_page_that_resumes_it(context: BrowserContext, lab: Lab, picture: Picture) -> None:
+def test_a_paused_workspace_shows_a_page_that_resumes_it(
+    context: BrowserContext, lab: Lab, picture: Picture
+) -> None:
     page = open_panel(context, lab)
     spawn(page, "sleeper")
     act(page, "sleeper", "Pause")

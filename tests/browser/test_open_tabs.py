@@ -35,7 +35,9 @@ def tab(browser: Browser) -> Iterator[Page]:
 def ask(lab: Lab, method: str, path: str, body: Any = None) -> tuple[int, Any]:
     data = None if body is None else json.dumps({"data": body}).encode()
     headers = {"Authorization": f"token {TOKEN}", "Content-Type": "application/json"}
-    request = urllib.request.Request(f"{lab.url}workspaces/api/v1/{path}", data, headers, method=method)
+    request = urllib.request.Request(
+        f"{lab.url}workspaces/api/v1/{path}", data, headers, method=method
+    )
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:
             return answer.status, json.loads(answer.read() or b"null")
@@ -63,7 +65,11 @@ def until(condition: Callable[[], bool], what: str, seconds: float = 90) -> None
 def workspace(lab: Lab, name: str) -> Iterator[None]:
     chosen = {"imageConfig": "jupyterlab_scipy_190", "podConfig": "tiny_cpu"}
     made = {"name": name, "kind": "jupyterlab", "paused": False, "deferUpdates": False}
-    made["podTemplate"] = {"podMetadata": {"labels": {}, "annotations": {}}, "volumes": {"data": []}, "options": chosen}
+    made["podTemplate"] = {
+        "podMetadata": {"labels": {}, "annotations": {}},
+        "volumes": {"data": []},
+        "options": chosen,
+    }
     until(lambda: ask(lab, "POST", "workspaces/default", made)[0] in (201, 409), "it is created")
     try:
         until(lambda: state(lab, name) == "Running", f"{name} runs")
@@ -73,7 +79,13 @@ def workspace(lab: Lab, name: str) -> Iterator[None]:
 
 
 def pause(lab: Lab, name: str, paused: bool) -> None:
-    until(lambda: ask(lab, "POST", f"workspaces/default/{name}/actions/pause", {"paused": paused})[0] == 200, f"paused={paused}")
+    until(
+        lambda: (
+            ask(lab, "POST", f"workspaces/default/{name}/actions/pause", {"paused": paused})[0]
+            == 200
+        ),
+        f"paused={paused}",
+    )
 
 
 def opened(tab: Page, lab: Lab, name: str) -> str:
@@ -110,7 +122,11 @@ def counted(tab: Page, url: str, seconds: float) -> tuple[float, dict[str, int]]
 
 def said(tab: Page) -> str:
     """What the tab's dialogs say."""
-    return str(tab.evaluate("[...document.querySelectorAll('.jp-Dialog')].map(e => e.innerText).join(' | ')"))
+    return str(
+        tab.evaluate(
+            "[...document.querySelectorAll('.jp-Dialog')].map(e => e.innerText).join(' | ')"
+        )
+    )
 
 
 def notice(tab: Page, text: str) -> Locator:
@@ -137,7 +153,9 @@ def log_bytes(lab: Lab) -> int:
     return lab.log.stat().st_size
 
 
-def test_a_tab_on_a_deleted_workspace_says_so_and_asks_less_than_once_in_a_second(tab: Page, lab: Lab, picture: Picture) -> None:
+def test_a_tab_on_a_deleted_workspace_says_so_and_asks_less_than_once_in_a_second(
+    tab: Page, lab: Lab, picture: Picture
+) -> None:
     name = "tab-deleted"
     with workspace(lab, name):
         url = opened(tab, lab, name)
@@ -145,7 +163,9 @@ def test_a_tab_on_a_deleted_workspace_says_so_and_asks_less_than_once_in_a_secon
         until(lambda: state(lab, name) == "gone", "it is gone")
         bar = notice(tab, f"Workspace '{name}' was deleted.")
         picture(tab, "tab-deleted")
-        with tab.context.expect_page() as back:  # also while a dialog of the Lab is open; this tab stays
+        with (
+            tab.context.expect_page() as back
+        ):  # also while a dialog of the Lab is open; this tab stays
             bar.get_by_role("link", name="Back to workspaces").click()
         assert back.value.url.startswith(lab.url)
         back.value.close()
@@ -158,10 +178,15 @@ def test_a_tab_on_a_deleted_workspace_says_so_and_asks_less_than_once_in_a_secon
         assert said(tab)  # the Lab's own words: the kernel died, or there is no connection
         assert log_bytes(lab) - before < 20_000
         problem = tab.evaluate("async url => await (await fetch(url)).json()", f"{url}api/contents")
-        assert problem == {"message": f"{name}: There is no workspace {name} in default. It may have been deleted.", "reason": "Gone"}
+        assert problem == {
+            "message": f"{name}: There is no workspace {name} in default. It may have been deleted.",
+            "reason": "Gone",
+        }
 
 
-def test_a_tab_on_a_paused_workspace_says_so_asks_rarely_and_works_again_after_a_resume(tab: Page, lab: Lab, picture: Picture) -> None:
+def test_a_tab_on_a_paused_workspace_says_so_asks_rarely_and_works_again_after_a_resume(
+    tab: Page, lab: Lab, picture: Picture
+) -> None:
     name = "tab-paused"
     with workspace(lab, name):
         url = opened(tab, lab, name)
@@ -198,7 +223,9 @@ def test_a_tab_on_a_paused_workspace_says_so_asks_rarely_and_works_again_after_a
             return "written after" in str(tab.evaluate(read, f"{url}api/contents/Untitled.ipynb"))
 
         def write() -> bool:
-            for button in tab.locator(".jp-Dialog button.jp-mod-accept").all():  # of the time when it was paused
+            for button in tab.locator(
+                ".jp-Dialog button.jp-mod-accept"
+            ).all():  # of the time when it was paused
                 button.click()
             cell.click()
             tab.keyboard.type("'written after the resume'")
@@ -208,7 +235,9 @@ def test_a_tab_on_a_paused_workspace_says_so_asks_rarely_and_works_again_after_a
         until(write, "the notebook is saved")
 
 
-def test_a_tab_says_that_the_jupyter_server_does_not_answer(tab: Page, start_lab: Callable[..., Lab], lab: Lab, picture: Picture) -> None:
+def test_a_tab_says_that_the_jupyter_server_does_not_answer(
+    tab: Page, start_lab: Callable[..., Lab], lab: Lab, picture: Picture
+) -> None:
     name = "tab-server"
     stopped = start_lab("/")
     with workspace(lab, name):

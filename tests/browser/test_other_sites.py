@@ -39,15 +39,29 @@ class Serve:
 
 
 @pytest.fixture(scope="module")
-def serve(cluster_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
+def serve(
+    cluster_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Serve]:
     log = tmp_path_factory.mktemp("serve") / "log"
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    environment = {name: value for name, value in os.environ.items() if name != "KUBECONFIG"} | cluster_environment
-    command = [sys.executable, "-m", "jupyter_workspaces.cli", "serve", "--no-auth", "--port", str(port)]
+    environment = {
+        name: value for name, value in os.environ.items() if name != "KUBECONFIG"
+    } | cluster_environment
+    command = [
+        sys.executable,
+        "-m",
+        "jupyter_workspaces.cli",
+        "serve",
+        "--no-auth",
+        "--port",
+        str(port),
+    ]
     with log.open("ab") as written:
-        process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=written, stderr=written)
+        process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=written, stderr=written
+        )
     until(lambda: socket.socket().connect_ex(("127.0.0.1", port)) == 0, log)
     yield Serve(f"http://127.0.0.1:{port}", log)
     process.terminate()
@@ -87,10 +101,19 @@ def until(condition: Callable[[], bool], log: Path) -> None:
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"], ids=["another host", "another port"])
 @pytest.mark.parametrize(
     ("path", "status"),
-    [("/api/v1/workspaces", 200), ("/workspace/connect/default/none/web/", 404), ("/workspace/status/default/none/web", 200)],
+    [
+        ("/api/v1/workspaces", 200),
+        ("/workspace/connect/default/none/web/", 404),
+        ("/workspace/status/default/none/web", 200),
+    ],
 )
 def test_a_page_of_another_site_gets_nothing_but_a_link(
-    browser: Browser, serve: Serve, another_site: tuple[int, dict[str, str]], host: str, path: str, status: int
+    browser: Browser,
+    serve: Serve,
+    another_site: tuple[int, dict[str, str]],
+    host: str,
+    path: str,
+    status: int,
 ) -> None:
     serve.log.write_text("")
     port, pages = another_site

@@ -55,7 +55,10 @@ def api(lab: Lab, method: str, path: str, body: Any = None) -> Any:
 
 
 def workspaces(lab: Lab) -> dict[str, str]:
-    return {item["name"]: item["state"] for item in api(lab, "GET", "workspaces/api/v1/workspaces/default")["data"]}
+    return {
+        item["name"]: item["state"]
+        for item in api(lab, "GET", "workspaces/api/v1/workspaces/default")["data"]
+    }
 
 
 def wait_for(page: Page, condition: Callable[[], bool]) -> None:
@@ -69,7 +72,12 @@ def wait_for(page: Page, condition: Callable[[], bool]) -> None:
 @pytest.fixture(scope="module")
 def desk(lab: Lab, browser: Browser) -> Iterator[str]:
     """A workspace that runs; its path below a server."""
-    claim = {"name": "hostile-home", "accessModes": ["ReadWriteOnce"], "storageClassName": "standard", "requests": {"storage": "1Gi"}}
+    claim = {
+        "name": "hostile-home",
+        "accessModes": ["ReadWriteOnce"],
+        "storageClassName": "standard",
+        "requests": {"storage": "1Gi"},
+    }
     page = browser.new_page()
     wait_for(page, lambda: bool(api(lab, "GET", "workspaces/api/v1/workspacekinds")["data"]))
     api(lab, "POST", "workspaces/api/v1/persistentvolumeclaims/default", {"data": claim})
@@ -79,7 +87,13 @@ def desk(lab: Lab, browser: Browser) -> Iterator[str]:
         "volumes": {"home": "hostile-home", "data": []},
         "options": options,
     }
-    made = {"name": NAME, "kind": "jupyterlab", "paused": False, "deferUpdates": False, "podTemplate": template}
+    made = {
+        "name": NAME,
+        "kind": "jupyterlab",
+        "paused": False,
+        "deferUpdates": False,
+        "podTemplate": template,
+    }
     api(lab, "POST", "workspaces/api/v1/workspaces/default", {"data": made})
     wait_for(page, lambda: workspaces(lab)[NAME] == "Running")
     page.close()
@@ -110,19 +124,34 @@ def open_desk(context: BrowserContext, lab: Lab, path: str) -> Page:
 
 
 def attack(page: Page, lab: Lab, path: str) -> dict[str, Any]:
-    script = {"type": "file", "format": "text", "content": "self.addEventListener('fetch', () => {});"}
+    script = {
+        "type": "file",
+        "format": "text",
+        "content": "self.addEventListener('fetch', () => {});",
+    }
     api(lab, "PUT", f"{path}api/contents/worker.js", script)
     page.evaluate(f"history.replaceState(null, '', '/{path}lab')")
     found: dict[str, Any] = page.evaluate(ATTACK, lab.url)
     return found
 
 
-def test_without_an_origin_of_its_own_a_workspace_acts_as_the_user(context: BrowserContext, lab: Lab, desk: str) -> None:
+def test_without_an_origin_of_its_own_a_workspace_acts_as_the_user(
+    context: BrowserContext, lab: Lab, desk: str
+) -> None:
     """What docs and panel say plainly. When this fails, they say too much."""
     sign_in(context, lab)
     done = attack(open_desk(context, lab, desk), lab, desk)
-    reached = {name: done[name] for name in ("cookie", "terminal", "files", "workspaces", "page", "frame")}
-    assert reached == {"cookie": "read", "terminal": 200, "files": 200, "workspaces": 200, "page": "read", "frame": "read"}
+    reached = {
+        name: done[name] for name in ("cookie", "terminal", "files", "workspaces", "page", "frame")
+    }
+    assert reached == {
+        "cookie": "read",
+        "terminal": 200,
+        "files": 200,
+        "workspaces": 200,
+        "page": "read",
+        "frame": "read",
+    }
 
 
 def test_at_its_own_origin_a_workspace_reaches_nothing_of_the_server(
@@ -152,13 +181,20 @@ def test_at_its_own_origin_a_workspace_reaches_nothing_of_the_server(
     assert not [name for name in names if name.startswith("username-") or name == "_xsrf"]
 
 
-def test_work_pause_and_resume_at_the_workspaces_own_origin(context: BrowserContext, apart_lab: Lab, desk: str, picture: Picture) -> None:
+def test_work_pause_and_resume_at_the_workspaces_own_origin(
+    context: BrowserContext, apart_lab: Lab, desk: str, picture: Picture
+) -> None:
     sign_in(context, apart_lab)
     inner = open_desk(context, apart_lab, desk)
     run_in_new_notebook(inner, "6 * 7 * 10", "420")
     address = inner.url
 
-    api(apart_lab, "POST", f"workspaces/api/v1/workspaces/default/{NAME}/actions/pause", {"data": {"paused": True}})
+    api(
+        apart_lab,
+        "POST",
+        f"workspaces/api/v1/workspaces/default/{NAME}/actions/pause",
+        {"data": {"paused": True}},
+    )
     wait_for(inner, lambda: workspaces(apart_lab)[NAME] == "Paused")
     bar = inner.locator("[data-jupyter-workspaces=notice]").get_by_role("alert")
     expect(bar).to_contain_text(f"Workspace '{NAME}' was paused.", timeout=SLOW)

@@ -49,9 +49,13 @@ window.mounted = performance.now() - began;
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    found = os.environ.get("JUPYTER_WORKSPACES_CHROMIUM") or next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+    found = os.environ.get("JUPYTER_WORKSPACES_CHROMIUM") or next(
+        filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None
+    )
     if found is None:
-        pytest.skip("there is no Chromium: install Debian's package chromium, or set JUPYTER_WORKSPACES_CHROMIUM")
+        pytest.skip(
+            "there is no Chromium: install Debian's package chromium, or set JUPYTER_WORKSPACES_CHROMIUM"
+        )
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=found)
         yield running
@@ -60,7 +64,9 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1000, "height": 800}, reduced_motion="no-preference")
+    context = browser.new_context(
+        viewport={"width": 1000, "height": 800}, reduced_motion="no-preference"
+    )
     opened = context.new_page()
     faults: list[str] = []
     opened.on("pageerror", lambda error: faults.append(str(error)))
@@ -140,10 +146,16 @@ def show_kinds(page: Page) -> Callable[..., Page]:
 def _load(page: Page, module: Any, state: dict[str, Any], theme: str) -> None:
     sheet = THEMES / f"theme-{theme}-extension" / "index.css"
     style = "".join(
-        (files("jupyter_workspaces.panel") / name).read_text(encoding="utf-8") for name in ("table.css", "details.css", "kinds.css")
+        (files("jupyter_workspaces.panel") / name).read_text(encoding="utf-8")
+        for name in ("table.css", "details.css", "kinds.css")
     )
     variables = sheet.read_text(encoding="utf-8") if sheet.exists() else ""
-    html = PAGE % {"theme": variables, "style": style, "state": _script(state), "module": _script(str(module))}
+    html = PAGE % {
+        "theme": variables,
+        "style": style,
+        "state": _script(state),
+        "module": _script(str(module)),
+    }
     page.set_content(html)
     page.wait_for_function("window.mounted !== undefined")
 
@@ -162,7 +174,12 @@ def row() -> Callable[..., dict[str, Any]]:
         item = {
             "name": name,
             "namespace": other.pop("namespace", "default"),
-            "workspaceKind": {"name": "jupyterlab", "missing": False, "icon": {"url": ""}, "logo": {"url": ""}},
+            "workspaceKind": {
+                "name": "jupyterlab",
+                "missing": False,
+                "icon": {"url": ""},
+                "logo": {"url": ""},
+            },
             "paused": state == "Paused",
             "pausedTime": NOW - 7_200_000 if state == "Paused" else 0,
             "lastRunningTime": NOW - 500_000,
@@ -170,20 +187,38 @@ def row() -> Callable[..., dict[str, Any]]:
             "stateMessage": other.pop("message", ""),
             "podTemplate": {
                 "options": {
-                    "imageConfig": {"current": {"id": "scipy", "displayName": "SciPy 1.9", "description": "", "labels": []}},
+                    "imageConfig": {
+                        "current": {
+                            "id": "scipy",
+                            "displayName": "SciPy 1.9",
+                            "description": "",
+                            "labels": [],
+                        }
+                    },
                     "podConfig": {
                         "current": {
                             "id": "small",
                             "displayName": "Small",
                             "description": "",
-                            "labels": [{"key": "cpu", "value": "2"}, {"key": "memory", "value": "4Gi"}],
+                            "labels": [
+                                {"key": "cpu", "value": "2"},
+                                {"key": "memory", "value": "4Gi"},
+                            ],
                         }
                     },
                 }
             },
             "activity": {"lastActivity": NOW - 900_000, "lastUpdate": NOW},
             "services": other.pop(
-                "services", [{"httpService": {"displayName": "JupyterLab", "httpPath": f"/workspace/connect/default/{name}/jupyterlab/"}}]
+                "services",
+                [
+                    {
+                        "httpService": {
+                            "displayName": "JupyterLab",
+                            "httpPath": f"/workspace/connect/default/{name}/jupyterlab/",
+                        }
+                    }
+                ],
             ),
             "audit": {"createdAt": other.pop("created", "2026-09-20T12:00:00Z"), "deletedAt": None},
         }

@@ -21,11 +21,24 @@ def deliver(page, **message):
 
 
 def order(page):
-    return page.evaluate("[...document.querySelectorAll('.cw-entry')].map(entry => entry.row.data.name)")
+    return page.evaluate(
+        "[...document.querySelectorAll('.cw-entry')].map(entry => entry.row.data.name)"
+    )
 
 
 def live(page, state, **other):
-    deliver(page, type="live", **{"state": state, "since": NOW - 12_000, "message": "", "hint": "", "problem": "", **other})
+    deliver(
+        page,
+        type="live",
+        **{
+            "state": state,
+            "since": NOW - 12_000,
+            "message": "",
+            "hint": "",
+            "problem": "",
+            **other,
+        },
+    )
 
 
 def test_what_needs_attention_stands_first_also_when_it_comes_later(show, row):
@@ -39,7 +52,13 @@ def test_what_needs_attention_stands_first_also_when_it_comes_later(show, row):
 
 
 def test_a_row_that_needs_attention_waits_until_the_pointer_has_gone(show, row):
-    page = show([row("new", created="2026-09-20T13:00:00Z"), row("middle", created="2026-09-20T12:30:00Z"), row("old")])
+    page = show(
+        [
+            row("new", created="2026-09-20T13:00:00Z"),
+            row("middle", created="2026-09-20T12:30:00Z"),
+            row("old"),
+        ]
+    )
     page.locator("[data-key='default/new']").hover()
 
     deliver(page, type="delta", upsert=[row("old", "Error")], remove=[])
@@ -110,13 +129,21 @@ def test_headings_are_one_stop_and_arrows_move_along_them(show, row):
 def test_states_are_whole_and_names_are_cut_last(show, row, page, width):
     page.set_viewport_size({"width": width, "height": 800})
     show(
-        [row("fraud-model"), row("c", "Error", message="No"), row("d", "Pending", step="waiting for JupyterLab"), row(LONG)], namespace="*"
+        [
+            row("fraud-model"),
+            row("c", "Error", message="No"),
+            row("d", "Pending", step="waiting for JupyterLab"),
+            row(LONG),
+        ],
+        namespace="*",
     )
     page.wait_for_function("document.querySelector('.jp-ClusterWorkspaces').dataset.layout")
 
     assert page.evaluate(CUT, ".cw-word") == []
     assert page.evaluate(CUT, ".cw-space") == []
-    named = page.evaluate("[...document.querySelectorAll('.cw-name')].map(node => [node.title, node.getBoundingClientRect().width])")
+    named = page.evaluate(
+        "[...document.querySelectorAll('.cw-name')].map(node => [node.title, node.getBoundingClientRect().width])"
+    )
     for name, room in named:
         assert room >= (180 if len(name) > 30 else 5 * len(name)), (name, room)
     assert all("fraud-model" not in text for text in page.evaluate(CUT, ".cw-nameHead"))
@@ -158,7 +185,12 @@ def test_wide_and_long_outputs_take_the_focus_and_have_names(show, row):
 
     for name in ("Events of dora", "Log of dora"):
         page.get_by_role("group", name=name, exact=True).focus()
-        assert page.evaluate("document.activeElement.ariaLabel ?? document.activeElement.getAttribute('aria-label')") == name
+        assert (
+            page.evaluate(
+                "document.activeElement.ariaLabel ?? document.activeElement.getAttribute('aria-label')"
+            )
+            == name
+        )
     page.get_by_text("Raw cluster messages").click()
     page.get_by_role("group", name="Raw cluster messages about dora").focus()
     assert page.evaluate("document.activeElement.tagName") == "PRE"
@@ -170,7 +202,13 @@ def test_pause_asks_when_something_is_lost_and_then_is_sure(show, row):
     page.keyboard.press("Enter")
     assert sent(page, "action") == [{"type": "action", "key": "default/dora", "id": "pause"}]
 
-    deliver(page, type="ask", key="default/dora", action="pause", text="1 kernel is running; its variables are lost.")
+    deliver(
+        page,
+        type="ask",
+        key="default/dora",
+        action="pause",
+        text="1 kernel is running; its variables are lost.",
+    )
 
     question = page.get_by_role("alertdialog", name="Pause dora?")
     expect(question).to_have_accessible_description("1 kernel is running; its variables are lost.")
@@ -178,9 +216,20 @@ def test_pause_asks_when_something_is_lost_and_then_is_sure(show, row):
     expect(page.get_by_role("button", name="Pause dora")).to_be_enabled()
     page.keyboard.press("Escape")
     expect(question).to_have_count(0)
-    deliver(page, type="ask", key="default/dora", action="pause", text="1 kernel is running; its variables are lost.")
+    deliver(
+        page,
+        type="ask",
+        key="default/dora",
+        action="pause",
+        text="1 kernel is running; its variables are lost.",
+    )
     page.get_by_role("alertdialog").get_by_role("button", name="Pause").click()
-    assert sent(page, "action")[-1] == {"type": "action", "key": "default/dora", "id": "pause", "sure": True}
+    assert sent(page, "action")[-1] == {
+        "type": "action",
+        "key": "default/dora",
+        "id": "pause",
+        "sure": True,
+    }
 
 
 def test_not_live_counts_up_and_is_not_green(show, row, page):
@@ -193,7 +242,10 @@ def test_not_live_counts_up_and_is_not_green(show, row, page):
     expect(page.locator(".cw-live")).to_have_text("not live since 12 s")
     page.clock.run_for(3000)
     expect(page.locator(".cw-live")).to_have_text("not live since 15 s")
-    assert page.evaluate("getComputedStyle(document.querySelector('.cw-live .cw-sign')).color") != green
+    assert (
+        page.evaluate("getComputedStyle(document.querySelector('.cw-live .cw-sign')).color")
+        != green
+    )
     expect(page.locator(".cw-notice")).to_contain_text("The cluster refuses connections.")
     expect(page.get_by_role("button", name="Retry")).to_be_hidden()
 
@@ -228,7 +280,9 @@ def test_a_timer_draws_only_the_rows_that_can_be_seen_and_none_while_hidden(show
     page.clock.run_for(10_000)
     assert 5 <= page.evaluate("window.drawn") <= 40
 
-    page.evaluate("Object.defineProperty(document, 'hidden', { configurable: true, get: () => true }); window.drawn = 0")
+    page.evaluate(
+        "Object.defineProperty(document, 'hidden', { configurable: true, get: () => true }); window.drawn = 0"
+    )
     page.clock.run_for(60_000)
     assert page.evaluate("window.drawn") == 0
     page.evaluate("delete document.hidden; document.dispatchEvent(new Event('visibilitychange'))")
@@ -238,7 +292,9 @@ def test_a_timer_draws_only_the_rows_that_can_be_seen_and_none_while_hidden(show
 def test_a_panel_that_is_scrolled_or_switched_away_draws_no_times(show, row, page):
     show([row(f"w{number:04}") for number in range(100)])
     page.evaluate("document.getElementById('here').style.display = 'none'")
-    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    page.evaluate(
+        "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    )
     page.evaluate(TICKS)
 
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # a tick

@@ -21,7 +21,14 @@ CONTRAST = """(selector) => {
 
 
 def card(name):
-    return {"name": name, "title": name.title(), "description": "", "note": "", "denied": False, "picture": ""}
+    return {
+        "name": name,
+        "title": name.title(),
+        "description": "",
+        "note": "",
+        "denied": False,
+        "picture": "",
+    }
 
 
 def sent(page, kind):
@@ -42,12 +49,16 @@ def test_enter_submits_with_the_texts_as_they_stand(form):
 
     form.get_by_label("image").press("Enter")
 
-    assert sent(form, "submit") == [{"type": "submit", "texts": {"name": "fraud-model", "home-name": "files"}}]
+    assert sent(form, "submit") == [
+        {"type": "submit", "texts": {"name": "fraud-model", "home-name": "files"}}
+    ]
     assert form.evaluate("document.activeElement.id") == "at-image"  # the focus stays
 
 
 def test_enter_on_a_button_is_the_buttons(form):
-    form.evaluate("document.querySelector('.mod-primary').addEventListener('click', () => (window.clicked = true))")
+    form.evaluate(
+        "document.querySelector('.mod-primary').addEventListener('click', () => (window.clicked = true))"
+    )
 
     form.get_by_role("button", name="Create").press("Enter")
 
@@ -62,7 +73,9 @@ def test_escape_closes_and_goes_back_to_the_card(form):
 
 
 def test_plain_keys_are_kept_from_the_notebook(form):
-    form.evaluate("document.addEventListener('keydown', event => (window.kept = 'lmSuppressShortcuts' in event.target.dataset), true)")
+    form.evaluate(
+        "document.addEventListener('keydown', event => (window.kept = 'lmSuppressShortcuts' in event.target.dataset), true)"
+    )
 
     form.get_by_label("name", exact=True).press("d")
     assert form.evaluate("window.kept") is True

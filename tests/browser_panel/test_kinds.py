@@ -11,7 +11,15 @@ SCRIPTED = "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' width='32
 
 
 def card(name, **other):
-    return {"name": name, "title": name.title(), "description": "Notebooks", "note": "", "denied": False, "picture": "", **other}
+    return {
+        "name": name,
+        "title": name.title(),
+        "description": "Notebooks",
+        "note": "",
+        "denied": False,
+        "picture": "",
+        **other,
+    }
 
 
 def test_a_card_opens_and_closes_its_form(show_kinds):

@@ -41,7 +41,9 @@ def test_first_paint_is_the_answer(show, row):
     assert page.locator(".cw-row").count() == 2
     expect(page.get_by_role("treegrid", name="Workspaces")).to_be_visible()
     expect(page.get_by_role("row").filter(has_text="fraud-model")).to_contain_text("Running")
-    expect(page.get_by_role("row").filter(has_text="fraud-model")).to_contain_text("JupyterLab · SciPy 1.9 · 2 CPU · 4 GiB")
+    expect(page.get_by_role("row").filter(has_text="fraud-model")).to_contain_text(
+        "JupyterLab · SciPy 1.9 · 2 CPU · 4 GiB"
+    )
     expect(page.get_by_text("2 workspaces", exact=True)).to_be_visible()
 
 
@@ -73,7 +75,10 @@ def test_open_is_a_safe_link_below_the_kernels_server(show, row):
     page = show([row("dora")])
 
     link = page.get_by_role("link", name="Open dora")
-    assert link.get_attribute("href") == "http://127.0.0.1:8888/user/anna/workspace/connect/default/dora/jupyterlab/"
+    assert (
+        link.get_attribute("href")
+        == "http://127.0.0.1:8888/user/anna/workspace/connect/default/dora/jupyterlab/"
+    )
     assert link.get_attribute("target") == "_blank"
     assert "noopener" in (link.get_attribute("rel") or "")
 
@@ -87,12 +92,28 @@ def test_a_link_that_is_no_web_address_is_none(show, row):
 
 def test_names_are_text_and_never_markup(show, row):
     evil = row("dora", "Error", message="<img src=x onerror=window.evil=1>")
-    page = show([{**evil, "title": "<b onclick=x>dora</b>", "kind": "<script>window.evil=1</script>"}])
+    page = show(
+        [{**evil, "title": "<b onclick=x>dora</b>", "kind": "<script>window.evil=1</script>"}]
+    )
 
     page.get_by_role("button", name="Why?").click()
-    event = {"time": 1, "type": "Warning", "reason": "<i>", "message": "<img src=x onerror=window.evil=1>", "object": "", "count": 1}
+    event = {
+        "time": 1,
+        "type": "Warning",
+        "reason": "<i>",
+        "message": "<img src=x onerror=window.evil=1>",
+        "object": "",
+        "count": 1,
+    }
     deliver(page, type="details", key="default/dora", events=[event])
-    deliver(page, type="log", key="default/dora", lines=["<script>window.evil=1</script>"], reset=True, ended="")
+    deliver(
+        page,
+        type="log",
+        key="default/dora",
+        lines=["<script>window.evil=1</script>"],
+        reset=True,
+        ended="",
+    )
 
     expect(page.locator(".cw-message")).to_have_text("<img src=x onerror=window.evil=1>")
     assert page.locator(".jp-ClusterWorkspaces :is(img, script, b, i)").count() == 0
@@ -122,7 +143,9 @@ def test_keys_move_act_and_close(show, row):
 
 def test_plain_keys_are_kept_from_the_notebook_and_those_with_a_modifier_are_not(show, row):
     page = show([row("dora")])
-    page.evaluate("document.addEventListener('keydown', event => (window.kept = 'lmSuppressShortcuts' in event.target.dataset), true)")
+    page.evaluate(
+        "document.addEventListener('keydown', event => (window.kept = 'lmSuppressShortcuts' in event.target.dataset), true)"
+    )
     page.locator(".cw-row").focus()
 
     page.keyboard.press("d")
@@ -142,7 +165,13 @@ def test_one_tab_stop_leads_into_the_rows_and_one_row_out(show, row):
         page.keyboard.press("Tab")
         stops.append(page.evaluate(FOCUS))
 
-    assert stops == ["default/a row", "default/a open", "default/a pause", "default/a menu", "undefined row"]
+    assert stops == [
+        "default/a row",
+        "default/a open",
+        "default/a pause",
+        "default/a menu",
+        "undefined row",
+    ]
 
 
 def test_the_menu_by_its_key(show, row):
@@ -151,7 +180,11 @@ def test_the_menu_by_its_key(show, row):
 
     page.keyboard.press("Shift+F10")
     expect(page.get_by_role("menu", name="Actions of dora")).to_be_visible()
-    assert [item.inner_text() for item in page.get_by_role("menuitem").all()] == ["Restart", "Details", "Delete…"]
+    assert [item.inner_text() for item in page.get_by_role("menuitem").all()] == [
+        "Restart",
+        "Details",
+        "Delete…",
+    ]
     page.keyboard.press("Escape")
     expect(page.get_by_role("menu")).to_be_hidden()
     assert page.evaluate(FOCUS) == "default/dora menu"
@@ -165,8 +198,15 @@ def test_delete_asks_first_and_says_what_is_lost(show, row):
     page.locator(".cw-row").focus()
 
     page.keyboard.press("Delete")
-    deliver(page, type="ask", key="default/dora", text="What runs in it ends. The volume home-bella stays.")
-    expect(page.get_by_role("alertdialog", name="Delete dora?")).to_contain_text("The volume home-bella stays.")
+    deliver(
+        page,
+        type="ask",
+        key="default/dora",
+        text="What runs in it ends. The volume home-bella stays.",
+    )
+    expect(page.get_by_role("alertdialog", name="Delete dora?")).to_contain_text(
+        "The volume home-bella stays."
+    )
     assert page.evaluate("document.activeElement.textContent") == "Keep"
     page.keyboard.press("Escape")
     assert (page.evaluate(FOCUS), sent(page, "action")) == ("default/dora row", [])
@@ -184,7 +224,9 @@ def test_an_action_shows_at_once_and_focus_stays(show, row):
     page.keyboard.press("Enter")
     expect(page.get_by_text("Pausing…", exact=True)).to_be_visible()
     assert page.evaluate(FOCUS) == "default/dora row"
-    deliver(page, type="delta", upsert=[row("dora", note="Not done: it is being deleted.")], remove=[])
+    deliver(
+        page, type="delta", upsert=[row("dora", note="Not done: it is being deleted.")], remove=[]
+    )
 
     expect(page.get_by_text("Not done: it is being deleted.", exact=True)).to_be_visible()
     expect(page.get_by_role("status")).to_have_text("dora: Not done: it is being deleted.")
@@ -236,7 +278,12 @@ def test_the_filter_counts_and_escapes(show, row):
 def test_lost_says_since_when_and_what_to_do(show, row):
     page = show([row("dora")])
 
-    live = {"state": "lost", "since": 1_790_000_000_000 - 40_000, "message": "The server does not answer.", "hint": "Start it again."}
+    live = {
+        "state": "lost",
+        "since": 1_790_000_000_000 - 40_000,
+        "message": "The server does not answer.",
+        "hint": "Start it again.",
+    }
     deliver(page, type="live", **live)
 
     expect(page.get_by_text("not live since 40 s", exact=True)).to_be_visible()
@@ -258,7 +305,13 @@ def test_a_dead_kernel_is_said(show, row):
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_everything_has_a_name_and_can_be_read(show, row, theme):
-    rows = [row("a"), row("b", "Paused"), row("c", "Error", message="Out of memory"), row("d", "Pending"), row("e", note="Not done: no.")]
+    rows = [
+        row("a"),
+        row("b", "Paused"),
+        row("c", "Error", message="Out of memory"),
+        row("d", "Pending"),
+        row("e", note="Not done: no."),
+    ]
     page = show(rows, theme)
 
     unnamed = page.evaluate("""() => [...document.querySelectorAll('.jp-ClusterWorkspaces :is(button, a, input, select)')]
@@ -269,23 +322,46 @@ def test_everything_has_a_name_and_can_be_read(show, row, theme):
 
     assert (unnamed, roles) == ([], [])
     assert page.evaluate(TEXT_CONTRAST) == []
-    assert page.evaluate("document.querySelectorAll('.jp-ClusterWorkspaces [aria-hidden=true] :is(button, a)').length") == 0
+    assert (
+        page.evaluate(
+            "document.querySelectorAll('.jp-ClusterWorkspaces [aria-hidden=true] :is(button, a)').length"
+        )
+        == 0
+    )
 
 
 def test_nothing_moves_when_motion_is_reduced(show, row):
     page = show([row("d", "Pending")])
     page.emulate_media(reduced_motion="reduce")
 
-    assert page.evaluate("getComputedStyle(document.querySelector('.cw-state .cw-sign')).animationName") == "none"
+    assert (
+        page.evaluate(
+            "getComputedStyle(document.querySelector('.cw-state .cw-sign')).animationName"
+        )
+        == "none"
+    )
 
 
 @pytest.mark.parametrize("width", [700, 900, 1200])
 def test_nothing_is_cut_off_at_any_width(show, row, page, width):
     page.set_viewport_size({"width": width, "height": 800})
-    show([row("fraud-model"), row("c", "Error", message="Out of memory " * 20), row("x" * 63, "Pending", step="getting ready")])
+    show(
+        [
+            row("fraud-model"),
+            row("c", "Error", message="Out of memory " * 20),
+            row("x" * 63, "Pending", step="getting ready"),
+        ]
+    )
 
     page.get_by_role("button", name="Why? c").click()
-    event = {"time": 1, "type": "Normal", "reason": "x", "message": "long/" * 80, "object": "", "count": 1}
+    event = {
+        "time": 1,
+        "type": "Normal",
+        "reason": "x",
+        "message": "long/" * 80,
+        "object": "",
+        "count": 1,
+    }
     deliver(
         page,
         type="details",
@@ -302,7 +378,14 @@ def test_nothing_is_cut_off_at_any_width(show, row, page, width):
 
 
 def test_a_thousand_rows_stay_smooth(show, row, page):
-    rows = [row(f"w{number:04}", ["Running", "Paused", "Error", "Pending"][number % 4], message="Why it is so") for number in range(1000)]
+    rows = [
+        row(
+            f"w{number:04}",
+            ["Running", "Paused", "Error", "Pending"][number % 4],
+            message="Why it is so",
+        )
+        for number in range(1000)
+    ]
     show(rows)
     page.wait_for_function("document.querySelectorAll('.cw-row').length === 1000")
     mounted = page.evaluate("window.mounted")

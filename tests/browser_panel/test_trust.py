@@ -35,8 +35,12 @@ def test_the_first_open_says_it_below_the_row_and_opens(show, row):
     open_it(page)
 
     notice = page.get_by_role("note", name="Workspaces can act as you")
-    expect(notice).to_contain_text("the programs in dora can act as you on this server. Open only workspaces that you trust.")
-    assert page.evaluate("window.opened") == ["http://127.0.0.1:8888/user/anna/workspace/connect/default/dora/jupyterlab/"]
+    expect(notice).to_contain_text(
+        "the programs in dora can act as you on this server. Open only workspaces that you trust."
+    )
+    assert page.evaluate("window.opened") == [
+        "http://127.0.0.1:8888/user/anna/workspace/connect/default/dora/jupyterlab/"
+    ]
     expect(notice.get_by_text("workspaces_url")).to_be_hidden()
     notice.get_by_role("button", name="How to separate them").click()
     expect(notice.get_by_text("workspaces_url")).to_be_visible()
@@ -75,6 +79,9 @@ def test_nothing_is_said_where_workspaces_are_apart_or_that_is_not_known(show, r
 def test_the_kernel_may_say_it_later(show, row):
     page = show([row("dora")])
     page.evaluate(STORAGE)
-    page.evaluate("message => window.deliver(message)", {"type": "snapshot", "rows": [row("dora")], "separate": False})
+    page.evaluate(
+        "message => window.deliver(message)",
+        {"type": "snapshot", "rows": [row("dora")], "separate": False},
+    )
     open_it(page)
     expect(page.get_by_role("note")).to_have_count(1)

@@ -59,7 +59,12 @@ async def _ask(serverapp: Any) -> None:
                 told["error"] = "\n".join(content["traceback"])
 
         await client.execute_interactive(code.read_text(), output_hook=hear, timeout=SECONDS)
-    except (RuntimeError, asyncio.TimeoutError, TimeoutError, OSError) as error:  # the kernel died, or did not answer in time
+    except (
+        RuntimeError,
+        asyncio.TimeoutError,
+        TimeoutError,
+        OSError,
+    ) as error:  # the kernel died, or did not answer in time
         told["error"] = repr(error)
     finally:
         client.stop_channels()

@@ -58,23 +58,52 @@ def jupyter_server(
     """Started when its extensions run, on a free port of this machine."""
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "server.log"
-    paths = {"ASK_GO": folder / "go", "ASK_CODE": folder / "code.py", "ASK_RESULT": folder / "result.json"}
-    dirs = {name: folder / name.lower() for name in ("JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "IPYTHONDIR")}
+    paths = {
+        "ASK_GO": folder / "go",
+        "ASK_CODE": folder / "code.py",
+        "ASK_RESULT": folder / "result.json",
+    }
+    dirs = {
+        name: folder / name.lower()
+        for name in ("JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "IPYTHONDIR")
+    }
     taken = ("JUPYTER", "JPY_", "KUBECONFIG", "JUPYTERHUB")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(taken)}
     python_path = os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH", "")]))
-    settings = {name: str(value) for name, value in (paths | dirs).items()} | {"PYTHONPATH": python_path, **environment}
-    extensions = {"kernel_asker": True, "jupyter_workspaces": extension, "jupyterlab": False, "jupyter_lsp": False, "notebook": False}
+    settings = {name: str(value) for name, value in (paths | dirs).items()} | {
+        "PYTHONPATH": python_path,
+        **environment,
+    }
+    extensions = {
+        "kernel_asker": True,
+        "jupyter_workspaces": extension,
+        "jupyterlab": False,
+        "jupyter_lsp": False,
+        "notebook": False,
+    }
     arguments = [
         f"--ServerApp.jpserver_extensions={extensions}",
-        *([] if any(name in option for option in options for name in ("ServerApp.sock", "ServerApp.port")) else ["--ServerApp.port=0"]),
+        *(
+            []
+            if any(
+                name in option
+                for option in options
+                for name in ("ServerApp.sock", "ServerApp.port")
+            )
+            else ["--ServerApp.port=0"]
+        ),
         "--ServerApp.open_browser=False",
         "--ServerApp.allow_root=True",
         f"--ServerApp.root_dir={folder}",
         *options,
     ]
     with log.open("wb") as output:
-        process = subprocess.Popen([sys.executable, *command, *arguments], env=inherited | settings, stdout=output, stderr=output)
+        process = subprocess.Popen(
+            [sys.executable, *command, *arguments],
+            env=inherited | settings,
+            stdout=output,
+            stderr=output,
+        )
     server = JupyterServer(folder, process, log)
     try:
         server.wait_for(folder / "result.ready")

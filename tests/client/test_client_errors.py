@@ -9,7 +9,12 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from served_workspaces import TOKEN, Served, workspace
 
-from jupyter_workspaces.client import Client, Unreachable, WorkspaceError, portal
+from jupyter_workspaces.client import (
+    Client,
+    Unreachable,
+    WorkspaceError,
+    portal,
+)
 
 
 def free_port() -> int:
@@ -19,7 +24,10 @@ def free_port() -> int:
 
 
 def test_a_named_server_that_is_not_there(alone: Path) -> None:
-    with Client(f"http://127.0.0.1:{free_port()}", "x") as client, pytest.raises(Unreachable, match="does not answer") as raised:
+    with (
+        Client(f"http://127.0.0.1:{free_port()}", "x") as client,
+        pytest.raises(Unreachable, match="does not answer") as raised,
+    ):
         client.list()
     assert raised.value.hint
     assert not (alone / "home").exists()  # a named server is never replaced by one of our own
@@ -81,8 +89,15 @@ def test_an_answer_that_is_none_of_ours(client: Client, server: Served) -> None:
 
 def test_the_first_conflict_is_the_message(client: Client, server: Served) -> None:
     server.add(workspace("dora", "Paused"))
-    cause = {"conflict_cause": [{"origin": "KUBERNETES", "message": "It is not in a state that can be paused."}]}
-    server.refuse["POST workspaces/default/dora/actions/pause"] = (409, {"message": "conflict", "cause": cause})
+    cause = {
+        "conflict_cause": [
+            {"origin": "KUBERNETES", "message": "It is not in a state that can be paused."}
+        ]
+    }
+    server.refuse["POST workspaces/default/dora/actions/pause"] = (
+        409,
+        {"message": "conflict", "cause": cause},
+    )
     with pytest.raises(WorkspaceError, match="not in a state that can be paused"):
         client.get("dora").pause()
 
@@ -90,7 +105,9 @@ def test_the_first_conflict_is_the_message(client: Client, server: Served) -> No
 def test_in_a_cell_an_error_is_a_sentence_and_a_hint(capsys: pytest.CaptureFixture[str]) -> None:
     shell = InteractiveShell()
     shell.user_ns["error"] = WorkspaceError(
-        "big-train did not start: no node has a free GPU.", "Try size='small_cpu'.", {"size": "too big"}
+        "big-train did not start: no node has a free GPU.",
+        "Try size='small_cpu'.",
+        {"size": "too big"},
     )
     shell.run_cell("raise error")
     said = capsys.readouterr().out

@@ -17,7 +17,7 @@ import pytest
 from served_workspaces import TOKEN, Served, workspace
 
 from jupyter_workspaces.client import Client, Unreachable, WorkspaceError
-from jupyter_workspaces.kernel_file import VARIABLE, KernelFile
+from jupyter_workspaces.common.kernel_file import VARIABLE, KernelFile
 
 
 @pytest.fixture
@@ -40,7 +40,9 @@ def test_an_argument_comes_first(server: Served, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("ending", ["", "api/v1", "api/v1/", "?token=abc"])
-def test_the_address_of_the_api_names_its_server(server: Served, monkeypatch: pytest.MonkeyPatch, ending: str) -> None:
+def test_the_address_of_the_api_names_its_server(
+    server: Served, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
     monkeypatch.setenv("JUPYTER_WORKSPACES_TOKEN", TOKEN)
     with Client(server.url + ending) as client:
         assert client.url == server.url
@@ -62,29 +64,41 @@ def test_the_environment_names_one(server: Served, monkeypatch: pytest.MonkeyPat
         assert [one.name for one in client.list()] == ["dora"]
 
 
-def test_a_named_server_without_workspaces_is_an_error(serve: Callable[..., Served], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_named_server_without_workspaces_is_an_error(
+    serve: Callable[..., Served], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("JUPYTER_WORKSPACES_URL", serve(api="/elsewhere").url)
     with (
         Client() as client,
-        pytest.raises(WorkspaceError, match=r"JUPYTER_WORKSPACES_URL names .*, where no workspaces are served") as raised,
+        pytest.raises(
+            WorkspaceError, match=r"JUPYTER_WORKSPACES_URL names .*, where no workspaces are served"
+        ) as raised,
     ):
         client.list()
     assert "enabled" in raised.value.hint
 
 
-def test_the_jupyter_server_of_this_kernel(serve: Callable[..., Served], alone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_jupyter_server_of_this_kernel(
+    serve: Callable[..., Served], alone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     parent = serve(api="/workspaces/api/v1", base="/user/x%40y/".replace("%40", "@"))
     parent.add(workspace("dora"))
     monkeypatch.setenv("JPY_PARENT_PID", "4711")
     (alone / "runtime").mkdir()
-    (alone / "runtime" / "jpserver-4711.json").write_text(json.dumps({"url": parent.url, "token": TOKEN}))
+    (alone / "runtime" / "jpserver-4711.json").write_text(
+        json.dumps({"url": parent.url, "token": TOKEN})
+    )
     with Client() as client:
         ws = client.get("dora")
         assert client.asynchronous.same_page
-        assert ws.url == "/user/x@y/workspace/connect/default/dora/jupyterlab/"  # the page knows the rest better
+        assert (
+            ws.url == "/user/x@y/workspace/connect/default/dora/jupyterlab/"
+        )  # the page knows the rest better
 
 
-def test_a_hub_names_its_server(serve: Callable[..., Served], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hub_names_its_server(
+    serve: Callable[..., Served], monkeypatch: pytest.MonkeyPatch
+) -> None:
     single = serve(api="/workspaces/api/v1", base="/user/anna/")
     monkeypatch.setenv("JUPYTERHUB_SERVICE_URL", single.url.replace("127.0.0.1", "0.0.0.0"))
     monkeypatch.setenv("JUPYTERHUB_API_TOKEN", TOKEN)
@@ -97,16 +111,23 @@ def test_a_running_serve_is_found_by_its_file(server: Served, alone: Path) -> No
     # What the search asks to see whether the token is right.
     server.refuse["GET swagger/doc.json"] = (200, {})
     (alone / "home").mkdir()
-    (alone / "home" / "serve.json").write_text(json.dumps({"url": server.url, "token": TOKEN, "pid": 1}))
+    (alone / "home" / "serve.json").write_text(
+        json.dumps({"url": server.url, "token": TOKEN, "pid": 1})
+    )
     server.add(workspace("dora"))
     with Client() as client:
         assert [one.name for one in client.list()] == ["dora"]
         assert client.url == server.url
 
 
-def test_inside_a_workspace_nothing_is_started(alone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_inside_a_workspace_nothing_is_started(
+    alone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("JUPYTER_WORKSPACE", "default/dora")
-    with Client() as client, pytest.raises(WorkspaceError, match="inside the workspace default/dora") as raised:
+    with (
+        Client() as client,
+        pytest.raises(WorkspaceError, match="inside the workspace default/dora") as raised,
+    ):
         client.list()
     assert "JUPYTER_WORKSPACES_URL" in raised.value.hint
     assert not (alone / "home").exists()
@@ -121,7 +142,12 @@ def test_a_home_that_cannot_be_written_is_told(alone: Path) -> None:
 @pytest.mark.slow
 def test_kernels_share_one_server_that_starts_by_itself(alone: Path) -> None:
     code = "import jupyter_workspaces as jw; jw.kinds(); print(jw.client.default().url)"
-    asking = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=os.environ.copy()) for _ in range(3)]
+    asking = [
+        subprocess.Popen(
+            [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=os.environ.copy()
+        )
+        for _ in range(3)
+    ]
     told = {one.communicate(timeout=90)[0].strip() for one in asking}
     file = alone / "home" / "serve.json"
     server = psutil.Process(json.loads(file.read_text())["pid"])
@@ -154,14 +180,18 @@ def test_the_file_of_the_kernels_server_comes_before_jupyters_and_the_hubs(
     monkeypatch.setenv("JUPYTERHUB_SERVICE_URL", other.url)
     monkeypatch.setenv("JUPYTERHUB_API_TOKEN", TOKEN)
     told(alone, parent.url)
-    (alone / "runtime" / "jpserver-4711.json").write_text(json.dumps({"url": other.url, "token": TOKEN}))
+    (alone / "runtime" / "jpserver-4711.json").write_text(
+        json.dumps({"url": other.url, "token": TOKEN})
+    )
     with Client() as client:
         client.list()
         assert client.url == parent.url
     assert other.asked == []
 
 
-def test_the_file_of_another_server_is_not_taken(serve: Callable[..., Served], alone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_file_of_another_server_is_not_taken(
+    serve: Callable[..., Served], alone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The variable comes along into servers that are started in a terminal of a Jupyter server."""
     grandparent, own = serve(api="/workspaces/api/v1"), serve(api="/workspaces/api/v1")
     told(alone, grandparent.url)
@@ -175,15 +205,26 @@ def test_the_file_of_another_server_is_not_taken(serve: Callable[..., Served], a
 
 @pytest.mark.parametrize("status", [302, 401, 403, 500])
 def test_a_server_of_this_kernel_that_refuses_is_told_and_no_other_is_asked(
-    serve: Callable[..., Served], server: Served, alone: Path, monkeypatch: pytest.MonkeyPatch, status: int
+    serve: Callable[..., Served],
+    server: Served,
+    alone: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
 ) -> None:
     monkeypatch.setenv("JPY_PARENT_PID", "4711")
     (alone / "home").mkdir()
-    (alone / "home" / "serve.json").write_text(json.dumps({"url": server.url, "token": TOKEN, "pid": 1}))
+    (alone / "home" / "serve.json").write_text(
+        json.dumps({"url": server.url, "token": TOKEN, "pid": 1})
+    )
     with refusing(status) as url:
         (alone / "runtime").mkdir()
-        (alone / "runtime" / "jpserver-4711.json").write_text(json.dumps({"url": url, "token": TOKEN}))
-        with Client() as client, pytest.raises(WorkspaceError, match=f"own Jupyter server.*{status}") as raised:
+        (alone / "runtime" / "jpserver-4711.json").write_text(
+            json.dumps({"url": url, "token": TOKEN})
+        )
+        with (
+            Client() as client,
+            pytest.raises(WorkspaceError, match=f"own Jupyter server.*{status}") as raised,
+        ):
             client.list()
     assert "JUPYTER_WORKSPACES_URL" in raised.value.hint
     assert server.asked == []
@@ -195,17 +236,24 @@ def test_a_server_of_this_kernel_that_is_silent_is_told_and_no_other_is_asked(
 ) -> None:
     monkeypatch.setenv("JPY_PARENT_PID", "4711")
     (alone / "home").mkdir()
-    (alone / "home" / "serve.json").write_text(json.dumps({"url": server.url, "token": TOKEN, "pid": 1}))
+    (alone / "home" / "serve.json").write_text(
+        json.dumps({"url": server.url, "token": TOKEN, "pid": 1})
+    )
     gone = "http://127.0.0.1:1/"
     told(alone, gone)
     if source != "file":
         (alone / "runtime" / "jupyter-workspaces-server-4711.json").unlink()
     if source == "jupyter":
-        (alone / "runtime" / "jpserver-4711.json").write_text(json.dumps({"url": gone, "token": TOKEN}))
+        (alone / "runtime" / "jpserver-4711.json").write_text(
+            json.dumps({"url": gone, "token": TOKEN})
+        )
     if source == "hub":
         monkeypatch.setenv("JUPYTERHUB_SERVICE_URL", gone)
         monkeypatch.setenv("JUPYTERHUB_API_TOKEN", TOKEN)
-    with Client() as client, pytest.raises(Unreachable, match=r"own Jupyter server.*connection refused"):
+    with (
+        Client() as client,
+        pytest.raises(Unreachable, match=r"own Jupyter server.*connection refused"),
+    ):
         client.list()
     assert server.asked == []
 

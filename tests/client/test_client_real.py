@@ -32,12 +32,24 @@ def real(alone: Path) -> Iterator[Client]:
 
 
 def command(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "jupyter_workspaces.cli", *words], capture_output=True, text=True, timeout=120)
+    return subprocess.run(
+        [sys.executable, "-m", "jupyter_workspaces.cli", *words],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
 
 
 def test_a_life_of_a_workspace(real: Client) -> None:
     real.create_claim("sales")
-    ws = real.spawn("jupyterlab", "dora", size="tiny", data={"sales": ("sales", "ro")}, labels={"team": "risk"}, wait=True)
+    ws = real.spawn(
+        "jupyterlab",
+        "dora",
+        size="tiny",
+        data={"sales": ("sales", "ro")},
+        labels={"team": "risk"},
+        wait=True,
+    )
     assert {one["reason"] for one in ws.events()} >= {"Scheduled", "Started"}
     assert [step["state"] for step in ws.progress()["steps"]] == ["done"] * 6
     assert ws.volumes() == ["home-dora", "sales"]
@@ -60,7 +72,9 @@ def test_a_life_of_a_workspace(real: Client) -> None:
     with pytest.raises(WorkspaceError, match="paused"):
         ws.wait(quiet=True)
     listed = command("list", "-o", "json")
-    assert [(one["name"], one["state"]) for one in json.loads(listed.stdout)] == [("dora", "Paused")]
+    assert [(one["name"], one["state"]) for one in json.loads(listed.stdout)] == [
+        ("dora", "Paused")
+    ]
     assert command("resume", "dora").stdout == "Resumed dora\n"
     assert command("logs", "dora", "--tail", "1").returncode == 0
     assert command("delete", "dora", "-y").stdout == "Deleted dora\n"

@@ -12,7 +12,9 @@ CREATE = "workspaces/default"
 
 
 def created(server: Served) -> dict:
-    return next(body["data"] for method, path, body in server.asked if (method, path) == ("POST", CREATE))
+    return next(
+        body["data"] for method, path, body in server.asked if (method, path) == ("POST", CREATE)
+    )
 
 
 def test_only_a_kind_is_needed(client: Client, server: Served) -> None:
@@ -20,7 +22,10 @@ def test_only_a_kind_is_needed(client: Client, server: Served) -> None:
     body = created(server)
     assert made.name.startswith("jupyterlab-")
     assert made.namespace == "default"
-    assert body["podTemplate"]["options"] == {"imageConfig": "scipy_190", "podConfig": "tiny_cpu"}  # where the default moved on to
+    assert body["podTemplate"]["options"] == {
+        "imageConfig": "scipy_190",
+        "podConfig": "tiny_cpu",
+    }  # where the default moved on to
     assert body["podTemplate"]["volumes"] == {"home": f"home-{made.name}", "data": []}
     assert f"home-{made.name}" in server.claims
 
@@ -41,7 +46,10 @@ def test_no_home_when_it_is_not_wanted(client: Client, server: Served) -> None:
 def test_names_stand_for_ids_in_any_case(client: Client, server: Served) -> None:
     client.spawn("JUPYTERLAB", "dora", image="scipy 1.9", size="tiny", home="")
     assert created(server)["kind"] == "jupyterlab"
-    assert created(server)["podTemplate"]["options"] == {"imageConfig": "scipy_190", "podConfig": "tiny_cpu"}
+    assert created(server)["podTemplate"]["options"] == {
+        "imageConfig": "scipy_190",
+        "podConfig": "tiny_cpu",
+    }
 
 
 def test_what_is_asked_for_by_id_is_not_second_guessed(client: Client, server: Served) -> None:
@@ -52,7 +60,9 @@ def test_what_is_asked_for_by_id_is_not_second_guessed(client: Client, server: S
 def test_data_volumes_and_their_paths(client: Client, server: Served) -> None:
     server.claims |= {name: claim(name) for name in ("sales", "ledger", "raw")}
     data = {"sales": "/data/sales", "ledger": ("/data/ledger", "ro"), "raw": "raw"}
-    client.spawn("jupyterlab", "dora", data=data, read_only=["raw"], labels={"team": "risk"}, home="")
+    client.spawn(
+        "jupyterlab", "dora", data=data, read_only=["raw"], labels={"team": "risk"}, home=""
+    )
     template = created(server)["podTemplate"]
     assert template["volumes"]["data"] == [
         {"pvcName": "sales", "mountPath": "/data/sales"},
@@ -65,21 +75,53 @@ def test_data_volumes_and_their_paths(client: Client, server: Served) -> None:
 @pytest.mark.parametrize(
     ("asked", "said", "hint", "field"),
     [
-        ({"kind": "jupytrlab"}, "There is no kind of workspace named “jupytrlab”.", "Did you mean jupyterlab?", "kind"),
-        ({"image": "scipy"}, "There is no image of jupyterlab named “scipy”.", "Did you mean scipy_190?", "image"),
-        ({"image": "PyTorch"}, "“PyTorch” names 2 images of jupyterlab.", "Use an id: torch_cpu, torch_gpu.", "image"),
-        ({"size": "Big"}, "The size Big is not for you: ask for GPU access.", "There is: tiny_cpu.", "size"),
+        (
+            {"kind": "jupytrlab"},
+            "There is no kind of workspace named “jupytrlab”.",
+            "Did you mean jupyterlab?",
+            "kind",
+        ),
+        (
+            {"image": "scipy"},
+            "There is no image of jupyterlab named “scipy”.",
+            "Did you mean scipy_190?",
+            "image",
+        ),
+        (
+            {"image": "PyTorch"},
+            "“PyTorch” names 2 images of jupyterlab.",
+            "Use an id: torch_cpu, torch_gpu.",
+            "image",
+        ),
+        (
+            {"size": "Big"},
+            "The size Big is not for you: ask for GPU access.",
+            "There is: tiny_cpu.",
+            "size",
+        ),
         (
             {"home": "home-bela"},
             "There is no claim home-bela in default.",
             'jw.create_claim("home-bela") makes it. Did you mean home-bella?',
             "home",
         ),
-        ({"data": {"sales": "/d"}}, "There is no claim sales in default.", 'jw.create_claim("sales") makes it.', "data"),
-        ({"name": "Dora!"}, "“Dora!” cannot be a workspace's name.", "Use at most 63 lower-case letters", "name"),
+        (
+            {"data": {"sales": "/d"}},
+            "There is no claim sales in default.",
+            'jw.create_claim("sales") makes it.',
+            "data",
+        ),
+        (
+            {"name": "Dora!"},
+            "“Dora!” cannot be a workspace's name.",
+            "Use at most 63 lower-case letters",
+            "name",
+        ),
     ],
 )
-def test_what_cannot_be_is_said_with_a_way_out(client: Client, server: Served, asked: dict, said: str, hint: str, field: str) -> None:
+def test_what_cannot_be_is_said_with_a_way_out(
+    client: Client, server: Served, asked: dict, said: str, hint: str, field: str
+) -> None:
     server.claims["home-bella"] = claim("home-bella")
     with pytest.raises(WorkspaceError) as raised:
         client.spawn(**{"kind": "jupyterlab", "name": "dora"} | asked)
@@ -98,14 +140,18 @@ def test_a_lost_answer_does_not_make_two(client: Client, server: Served) -> None
     assert len(server.items) == 1
 
 
-def test_somebody_elses_workspace_of_that_name_is_not_taken_for_ours(client: Client, server: Served) -> None:
+def test_somebody_elses_workspace_of_that_name_is_not_taken_for_ours(
+    client: Client, server: Served
+) -> None:
     server.add(workspace("dora"))
     with pytest.raises(WorkspaceError, match="already") as raised:
         client.spawn("jupyterlab", "dora", home="")
     assert raised.value.status == 409
 
 
-def test_after_a_lost_answer_another_one_of_that_name_is_not_taken_for_ours(client: Client, server: Served) -> None:
+def test_after_a_lost_answer_another_one_of_that_name_is_not_taken_for_ours(
+    client: Client, server: Served
+) -> None:
     server.add(workspace("dora"))
     server.models[("default", "dora")] = {
         "podTemplate": {
@@ -120,7 +166,11 @@ def test_after_a_lost_answer_another_one_of_that_name_is_not_taken_for_ours(clie
 
 
 def test_a_refused_workspace_leaves_no_new_volume_behind(client: Client, server: Served) -> None:
-    cause = {"validation_errors": [{"field": "spec.podTemplate.options.podConfig", "message": "no longer offered"}]}
+    cause = {
+        "validation_errors": [
+            {"field": "spec.podTemplate.options.podConfig", "message": "no longer offered"}
+        ]
+    }
     server.refuse[f"POST {CREATE}"] = (422, {"message": "The cluster refused it.", "cause": cause})
     with pytest.raises(WorkspaceError, match="refused") as raised:
         client.spawn("jupyterlab", "dora")
@@ -132,7 +182,9 @@ def test_wait_is_part_of_it_when_wanted(client: Client) -> None:
     assert client.spawn("jupyterlab", "dora", home="", wait=True).state == "Running"
 
 
-def test_an_option_without_anything_allowed_says_whom_to_ask(client: Client, server: Served) -> None:
+def test_an_option_without_anything_allowed_says_whom_to_ask(
+    client: Client, server: Served
+) -> None:
     denied = option("only", "Only", restrictions={"deny": True})
     server.kinds = [kind()]
     server.kinds[0]["podTemplate"]["options"]["podConfig"] = {"default": "only", "values": [denied]}

@@ -43,10 +43,19 @@ def ending(since: float, grace: int = 30) -> Any:
         ({"state": "Paused", "paused": True}, "Paused"),
         ({"state": "Paused", "paused": False}, "Starting"),
         ({"state": "Error", "paused": True}, "Needs attention"),
-        ({"state": "Terminating", "paused": True, "audit": {"deletedAt": "2026-09-21T15:00:00Z"}}, "Being deleted"),
+        (
+            {
+                "state": "Terminating",
+                "paused": True,
+                "audit": {"deletedAt": "2026-09-21T15:00:00Z"},
+            },
+            "Being deleted",
+        ),
     ],
 )
-def test_a_state_is_shown_by_what_happens_to_the_workspace(client: Client, server: Served, item: dict[str, Any], word: str) -> None:
+def test_a_state_is_shown_by_what_happens_to_the_workspace(
+    client: Client, server: Served, item: dict[str, Any], word: str
+) -> None:
     given = workspace("dora") | item
     server.add(given)
     assert of_item(given).word == word
@@ -78,7 +87,9 @@ def test_delete_can_have_a_limit_and_says_what_helps(client: Client, server: Ser
     assert "stop_now" in raised.value.hint
 
 
-def test_deleting_ends_when_another_workspace_has_taken_the_name(client: Client, server: Served) -> None:
+def test_deleting_ends_when_another_workspace_has_taken_the_name(
+    client: Client, server: Served
+) -> None:
     server.add(workspace("dora"))
     server.refuse["DELETE workspaces/default/dora"] = (202, {})
     client.get("dora").delete(timeout=10)
@@ -102,10 +113,15 @@ def test_stopping_now_ends_a_deletion(client: Client, server: Served) -> None:
 
 @pytest.mark.parametrize(
     ("since", "line"),
-    [(12.0, r"Pausing: its programs have been ending for 1[2-9] s and have 30 s\. --now"), (50.0, "should have ended 2[0-9] s ago")],
+    [
+        (12.0, r"Pausing: its programs have been ending for 1[2-9] s and have 30 s\. --now"),
+        (50.0, "should have ended 2[0-9] s ago"),
+    ],
 )
 @pytest.mark.usefixtures("named")
-def test_a_slow_stop_says_how_long_it_takes_and_what_ends_it(server: Served, since: float, line: str) -> None:
+def test_a_slow_stop_says_how_long_it_takes_and_what_ends_it(
+    server: Served, since: float, line: str
+) -> None:
     server.slow_to_stop, server.progress = True, ending(since)
     server.add(workspace("dora"))
     done = CliRunner().invoke(cli, ["pause", "dora", "--timeout", "1"])
@@ -127,14 +143,18 @@ def test_delete_without_waiting_does_not_say_deleted(server: Served) -> None:
     server.slow_to_stop = True
     server.add(workspace("dora"))
     server.models["default", "dora"] = {"podTemplate": {"volumes": {"data": []}}}
-    assert CliRunner().invoke(cli, ["delete", "dora", "-y", "--no-wait"]).stdout == "Deleting dora\n"
+    assert (
+        CliRunner().invoke(cli, ["delete", "dora", "-y", "--no-wait"]).stdout == "Deleting dora\n"
+    )
     assert CliRunner().invoke(cli, ["delete", "dora", "-y", "--now"]).stdout == "Deleted dora\n"
 
 
 # What a refused create leaves
 
 
-def test_a_create_whose_answer_is_an_error_of_the_server_leaves_no_volume_unless_it_was_made(client: Client, server: Served) -> None:
+def test_a_create_whose_answer_is_an_error_of_the_server_leaves_no_volume_unless_it_was_made(
+    client: Client, server: Served
+) -> None:
     server.refuse[f"POST {CREATE}"] = (503, {"message": "The cluster does not answer."})
     with pytest.raises(WorkspaceError):
         client.spawn("jupyterlab", "dora")

@@ -21,14 +21,25 @@ def snapshot(*names: str) -> dict:
 
 def test_a_snapshot_then_changes(asynchronous: AsyncClient, server: Served) -> None:
     change = {"type": "MODIFIED", "object": workspace("dora", "Paused")}
-    server.events = [": still here\n\n" + event("snapshot", snapshot("dora"), "a-1"), event("workspace", change, "a-2")]
+    server.events = [
+        ": still here\n\n" + event("snapshot", snapshot("dora"), "a-1"),
+        event("workspace", change, "a-2"),
+    ]
     first, second = take(2, asynchronous.stream("default"))
-    assert (first.event, first.id, [item["name"] for item in first.data["workspaces"]]) == ("snapshot", "a-1", ["dora"])
+    assert (first.event, first.id, [item["name"] for item in first.data["workspaces"]]) == (
+        "snapshot",
+        "a-1",
+        ["dora"],
+    )
     assert (second.event, second.id, second.data["type"]) == ("workspace", "a-2", "MODIFIED")
 
 
-def test_pieces_that_arrive_in_any_cut_are_one_event(asynchronous: AsyncClient, server: Served) -> None:
-    text = event("workspace", {"type": "ADDED", "object": {"name": "grüße"}}, "a-1").replace("\n", "\r\n")
+def test_pieces_that_arrive_in_any_cut_are_one_event(
+    asynchronous: AsyncClient, server: Served
+) -> None:
+    text = event("workspace", {"type": "ADDED", "object": {"name": "grüße"}}, "a-1").replace(
+        "\n", "\r\n"
+    )
     server.events = [text[:9], text[9:40], text[40:]]
     assert take(1, asynchronous.stream())[0].data["object"]["name"] == "grüße"
 
@@ -41,7 +52,12 @@ def test_a_lost_stream_goes_on_where_it_stopped(asynchronous: AsyncClient, serve
 
 
 def test_one_that_was_too_slow_starts_afresh(asynchronous: AsyncClient, server: Served) -> None:
-    server.events = [event("snapshot", snapshot(), "a-1"), event("resync", {}), None, event("snapshot", snapshot("eve"), "a-9")]
+    server.events = [
+        event("snapshot", snapshot(), "a-1"),
+        event("resync", {}),
+        None,
+        event("snapshot", snapshot("eve"), "a-9"),
+    ]
     assert [one.id for one in take(2, asynchronous.stream())] == ["a-1", "a-9"]
     assert [asked[1] for asked in server.asked if asked[0] == "STREAM"] == ["", ""]
 

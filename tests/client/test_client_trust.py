@@ -36,7 +36,9 @@ def run(server: Served, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Res
     return CliRunner().invoke(cli, list(arguments), prog_name="jupyter workspaces")
 
 
-def test_python_says_it_once(server: Served, client: Client, opened: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_python_says_it_once(
+    server: Served, client: Client, opened: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     server.add(workspace("dora"))
     client.get("dora").open()
     assert f"the programs in dora {NOTE}" in capsys.readouterr().err
@@ -45,7 +47,9 @@ def test_python_says_it_once(server: Served, client: Client, opened: list[str], 
     assert len(opened) == 2
 
 
-def test_a_notebook_shows_it_in_the_output(server: Served, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_notebook_shows_it_in_the_output(
+    server: Served, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shown: list[dict[str, str]] = []
     monkeypatch.setattr(opening, "in_notebook", lambda: True)
     monkeypatch.setattr("IPython.display.display", lambda bundle, raw: shown.append(bundle))
@@ -57,7 +61,11 @@ def test_a_notebook_shows_it_in_the_output(server: Served, client: Client, monke
 
 
 def test_nothing_is_said_where_workspaces_are_apart(
-    server: Served, client: Client, opened: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    server: Served,
+    client: Client,
+    opened: list[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     separate(server)
     server.add(workspace("dora"))
@@ -68,13 +76,21 @@ def test_nothing_is_said_where_workspaces_are_apart(
 
 
 def test_the_command_line_says_it_once_for_each_user(
-    server: Served, opened: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    server: Served,
+    opened: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     server.add(workspace("dora"))
     assert NOTE not in run(server, monkeypatch, "open", "dora", "--print").output
-    first, second = run(server, monkeypatch, "open", "dora"), run(server, monkeypatch, "open", "dora")
+    first, second = (
+        run(server, monkeypatch, "open", "dora"),
+        run(server, monkeypatch, "open", "dora"),
+    )
     assert (first.stderr.count(NOTE), second.stderr.count(NOTE)) == (1, 0)
-    assert first.stdout == second.stdout == f"{server.url}workspace/connect/default/dora/jupyterlab/\n"
+    assert (
+        first.stdout == second.stdout == f"{server.url}workspace/connect/default/dora/jupyterlab/\n"
+    )
     assert len(opened) == 2
 
 
@@ -88,7 +104,9 @@ def test_it_opens_where_the_mark_cannot_be_written(
     assert NOTE in done.stderr
 
 
-def test_who_may_not_look_at_the_cluster_opens_all_the_same(server: Served, opened: list[str]) -> None:
+def test_who_may_not_look_at_the_cluster_opens_all_the_same(
+    server: Served, opened: list[str]
+) -> None:
     server.add(workspace("dora"))
     server.refuse["GET cluster"] = (403, {"code": "403", "message": "no"})
     with Client(server.url, TOKEN, namespace="default") as client:

@@ -16,8 +16,22 @@ def steps(state: str, current: str = "", message: str = "") -> dict:
         "state": state,
         "stateMessage": message,
         "steps": [
-            {"id": "accepted", "name": "Accepted", "state": "done", "startedAt": 1, "seconds": 0.1, "message": ""},
-            {"id": "image", "name": "Image", "state": current or "done", "startedAt": 2, "seconds": None, "message": message},
+            {
+                "id": "accepted",
+                "name": "Accepted",
+                "state": "done",
+                "startedAt": 1,
+                "seconds": 0.1,
+                "message": "",
+            },
+            {
+                "id": "image",
+                "name": "Image",
+                "state": current or "done",
+                "startedAt": 2,
+                "seconds": None,
+                "message": message,
+            },
         ],
     }
 
@@ -34,7 +48,11 @@ def test_what_it_says_of_itself(client: Client, server: Served) -> None:
         "tiny_cpu",
     )
     assert ws.url == f"{server.url}workspace/connect/default/dora/jupyterlab/"
-    assert (ws.size_words, ws.image_name, ws.last_activity) == ("0.1 CPU · 512 MiB", "SciPy 1.9", 5.0)
+    assert (ws.size_words, ws.image_name, ws.last_activity) == (
+        "0.1 CPU · 512 MiB",
+        "SciPy 1.9",
+        5.0,
+    )
     assert ws.created == 1_789_999_200_000
     assert repr(ws) == "● Running  dora  jupyterlab · SciPy 1.9 · 0.1 CPU · 512 MiB"
 
@@ -44,11 +62,16 @@ def test_what_it_says_of_itself(client: Client, server: Served) -> None:
     [
         ({"state": ""}, "Pending"),  # nobody has looked at it yet
         ({"state": "Paused", "paused": False}, "Pending"),  # told to start
-        ({"state": "Running", "audit": {"createdAt": None, "deletedAt": "2026-09-21T15:00:00Z"}}, "Terminating"),
+        (
+            {"state": "Running", "audit": {"createdAt": None, "deletedAt": "2026-09-21T15:00:00Z"}},
+            "Terminating",
+        ),
         ({"services": None}, "Running"),
     ],
 )
-def test_states_are_told_as_people_see_them(client: Client, server: Served, fields: dict, shown: str) -> None:
+def test_states_are_told_as_people_see_them(
+    client: Client, server: Served, fields: dict, shown: str
+) -> None:
     server.add(workspace("dora", **fields))
     ws = client.get("dora")
     assert ws.state == shown
@@ -77,7 +100,9 @@ def test_a_card_shows_how_it_is_now(client: Client, server: Served) -> None:
     assert "dora" in ws._repr_html_()  # it was; a card is no place for a traceback
 
 
-def test_wait_shows_each_step_once_and_its_reason(client: Client, server: Served, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wait_shows_each_step_once_and_its_reason(
+    client: Client, server: Served, capsys: pytest.CaptureFixture[str]
+) -> None:
     server.add(workspace("dora", "Pending"))
     looks = []
 
@@ -85,7 +110,11 @@ def test_wait_shows_each_step_once_and_its_reason(client: Client, server: Served
         looks.append(name)
         if len(looks) == 3:
             server.change("dora", state="Running")
-        return steps("Running") if len(looks) >= 3 else steps("Pending", "current", "Pulling it: 3 of 9 layers.")
+        return (
+            steps("Running")
+            if len(looks) >= 3
+            else steps("Pending", "current", "Pulling it: 3 of 9 layers.")
+        )
 
     server.progress = progress
     ws = client.get("dora").wait()
@@ -99,14 +128,20 @@ def test_wait_shows_each_step_once_and_its_reason(client: Client, server: Served
 
 def test_wait_ends_with_the_reason_when_it_cannot_start(client: Client, server: Served) -> None:
     server.add(workspace("dora", "Error", stateMessage="No node has a free GPU."))
-    with pytest.raises(WorkspaceError, match=r"dora did not start: No node has a free GPU\.") as raised:
+    with pytest.raises(
+        WorkspaceError, match=r"dora did not start: No node has a free GPU\."
+    ) as raised:
         client.get("dora").wait(quiet=True)
     assert "ws.restart()" in raised.value.hint
 
 
-def test_an_old_error_right_after_an_action_is_not_taken_for_the_answer(client: Client, server: Served) -> None:
+def test_an_old_error_right_after_an_action_is_not_taken_for_the_answer(
+    client: Client, server: Served
+) -> None:
     server.add(workspace("dora", "Error", stateMessage="old"))
-    healing = threading.Timer(SETTLE_SECONDS / 2, server.change, ("dora",), {"state": "Running", "stateMessage": ""})
+    healing = threading.Timer(
+        SETTLE_SECONDS / 2, server.change, ("dora",), {"state": "Running", "stateMessage": ""}
+    )
     healing.start()
     assert client.get("dora").wait(quiet=True, timeout=10).state == "Running"
 
@@ -153,22 +188,35 @@ def test_delete_waits_until_it_is_gone(client: Client, server: Served) -> None:
 def test_requests_go_inside(client: Client, server: Served) -> None:
     server.add(workspace("dora"))
     answer = client.get("dora").request("PUT", "api/contents/a b.txt", {"type": "file"})
-    assert answer == {"method": "PUT", "path": "/workspace/connect/default/dora/jupyterlab/api/contents/a b.txt", "body": {"type": "file"}}
-    with pytest.raises(WorkspaceError, match="dora answered 404 to GET missing: No such file") as raised:
+    assert answer == {
+        "method": "PUT",
+        "path": "/workspace/connect/default/dora/jupyterlab/api/contents/a b.txt",
+        "body": {"type": "file"},
+    }
+    with pytest.raises(
+        WorkspaceError, match="dora answered 404 to GET missing: No such file"
+    ) as raised:
         client.get("dora").request("GET", "missing")
     assert raised.value.status == 404
 
 
-def test_logs_come_as_text(client: Client, server: Served, capsys: pytest.CaptureFixture[str]) -> None:
+def test_logs_come_as_text(
+    client: Client, server: Served, capsys: pytest.CaptureFixture[str]
+) -> None:
     server.add(workspace("dora"))
-    assert client.get("dora").logs(tail=2).splitlines() == ["2026-09-21T14:00:00Z line 0", "2026-09-21T14:00:00Z line 1"]
+    assert client.get("dora").logs(tail=2).splitlines() == [
+        "2026-09-21T14:00:00Z line 0",
+        "2026-09-21T14:00:00Z line 1",
+    ]
     assert client.get("dora").logs(tail=2, follow=True) == ""
     assert capsys.readouterr().out.count("line") == 2
 
 
 def test_lists_become_data_frames(client: Client, server: Served) -> None:
     pandas = pytest.importorskip("pandas")
-    server.add(workspace("dora", activity={"lastActivity": 1_789_999_300_000}), workspace("eve", "Paused"))
+    server.add(
+        workspace("dora", activity={"lastActivity": 1_789_999_300_000}), workspace("eve", "Paused")
+    )
     frame = client.list().to_dataframe()
     assert list(frame["name"]) == ["dora", "eve"]
     assert list(frame["state"]) == ["Running", "Paused"]
@@ -177,7 +225,9 @@ def test_lists_become_data_frames(client: Client, server: Served) -> None:
     assert list(client.kinds().to_dataframe()["name"]) == ["jupyterlab", "rstudio"]
 
 
-def test_without_pandas_it_says_what_to_install(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_pandas_it_says_what_to_install(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pandas", None)
     with pytest.raises(WorkspaceError, match="needs pandas") as raised:
         client.list().to_dataframe()
@@ -191,7 +241,9 @@ def test_all_namespaces_or_one(client: Client, server: Served) -> None:
     assert client.get("eve", "team").name == "eve"
 
 
-def test_the_usual_namespace_is_the_servers(client: Client, server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_usual_namespace_is_the_servers(
+    client: Client, server: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
     server.namespace = "team"
     server.add(workspace("eve", namespace="team"))
     assert [one.name for one in client.list()] == ["eve"]
@@ -199,8 +251,12 @@ def test_the_usual_namespace_is_the_servers(client: Client, server: Served, monk
 
 
 @pytest.mark.parametrize("action", ["wait", "resume", "restart", "pause", "delete", "refresh"])
-def test_no_action_on_one_workspace_downloads_the_others(client: Client, server: Served, action: str) -> None:
-    server.add(*(workspace(f"other-{number}") for number in range(20)), workspace("dora", "Running"))
+def test_no_action_on_one_workspace_downloads_the_others(
+    client: Client, server: Served, action: str
+) -> None:
+    server.add(
+        *(workspace(f"other-{number}") for number in range(20)), workspace("dora", "Running")
+    )
     ws = client.get("dora")
     if action == "resume":
         ws.pause()

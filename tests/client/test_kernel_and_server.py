@@ -6,7 +6,6 @@ import http.client
 import http.server
 import json
 import shutil
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -15,14 +14,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from identity_echo import write_certificates
 from served_workspaces import TOKEN, Served
 from start_servers import jupyter_server
 
 from jupyter_workspaces.local import launch
 from jupyter_workspaces.local.parts import Parts
-
-sys.path.append(str(Path(__file__).parent.parent / "cluster"))
-from identity_echo import write_certificates
 
 pytestmark = pytest.mark.slow
 
@@ -58,7 +55,9 @@ def decoy(tmp_path: Path) -> Iterator[Served]:
     served.start()
     served.refuse["GET swagger/doc.json"] = (200, {})
     (tmp_path / "home").mkdir()
-    (tmp_path / "home" / "serve.json").write_text(json.dumps({"url": served.url, "token": TOKEN, "pid": 1}))
+    (tmp_path / "home" / "serve.json").write_text(
+        json.dumps({"url": served.url, "token": TOKEN, "pid": 1})
+    )
     yield served
     served.stop()
 
@@ -72,7 +71,10 @@ SETUPS: dict[str, list[str]] = {
     "token": ["--IdentityProvider.token=people"],
     "no token": ["--IdentityProvider.token="],
     "password": ["--IdentityProvider.token=", f"--PasswordIdentityProvider.hashed_password={HASH}"],
-    "TLS": ["--ServerApp.certfile={certificates}/srv.pem", "--ServerApp.keyfile={certificates}/srv.key"],
+    "TLS": [
+        "--ServerApp.certfile={certificates}/srv.pem",
+        "--ServerApp.keyfile={certificates}/srv.key",
+    ],
     "TLS with client certificates": [
         "--ServerApp.certfile={certificates}/srv.pem",
         "--ServerApp.keyfile={certificates}/srv.key",
@@ -80,7 +82,9 @@ SETUPS: dict[str, list[str]] = {
     ],
     "base URL": ["--ServerApp.base_url=/user/x%40y/"],
     "Unix socket": ["--ServerApp.sock={short}/jupyter.sock"],
-    "identity provider of a site": ["--ServerApp.identity_provider_class=kernel_asker.OnlyByCookie"],
+    "identity provider of a site": [
+        "--ServerApp.identity_provider_class=kernel_asker.OnlyByCookie"
+    ],
     "another runtime directory": ["--ServerApp.runtime_dir={folder}/elsewhere"],
 }
 
@@ -98,7 +102,10 @@ def test_a_kernel_writes_by_its_own_server(
     setup: str, tmp_path: Path, cluster: Path, certificates: Path, decoy: Served, short: str
 ) -> None:
     folder = tmp_path / "server"
-    options = [option.format(certificates=certificates, short=short, folder=folder) for option in SETUPS[setup]]
+    options = [
+        option.format(certificates=certificates, short=short, folder=folder)
+        for option in SETUPS[setup]
+    ]
     with jupyter_server(folder, options, environment(tmp_path, cluster)) as server:
         file = server.file
         assert file.stat().st_mode & 0o777 == 0o600
@@ -111,16 +118,26 @@ def test_a_kernel_writes_by_its_own_server(
     assert not file.exists()
 
 
-def test_each_of_several_servers_serves_its_own_kernels(tmp_path: Path, cluster: Path, decoy: Served) -> None:
+def test_each_of_several_servers_serves_its_own_kernels(
+    tmp_path: Path, cluster: Path, decoy: Served
+) -> None:
     more = environment(tmp_path, cluster) | {"JUPYTER_RUNTIME_DIR": str(tmp_path / "runtime")}
     one, two = tmp_path / "one", tmp_path / "two"
     with (
         jupyter_server(one, ["--IdentityProvider.token=one"], more) as first,
         # As if it were started in a terminal of the first.
-        jupyter_server(two, ["--IdentityProvider.token="], more | {"JUPYTER_WORKSPACES_SERVER_FILE": str(tmp_path / "none")}) as second,
+        jupyter_server(
+            two,
+            ["--IdentityProvider.token="],
+            more | {"JUPYTER_WORKSPACES_SERVER_FILE": str(tmp_path / "none")},
+        ) as second,
     ):
         files = [
-            json.loads((tmp_path / "runtime" / f"jupyter-workspaces-server-{server.process.pid}.json").read_text())
+            json.loads(
+                (
+                    tmp_path / "runtime" / f"jupyter-workspaces-server-{server.process.pid}.json"
+                ).read_text()
+            )
             for server in (first, second)
         ]
         told = [server.ask(WRITES) for server in (first, second)]
@@ -130,12 +147,16 @@ def test_each_of_several_servers_serves_its_own_kernels(tmp_path: Path, cluster:
 
 
 def test_the_kernels_token_opens_workspaces_and_nothing_else(tmp_path: Path, cluster: Path) -> None:
-    with jupyter_server(tmp_path / "server", ["--IdentityProvider.token=people"], environment(tmp_path, cluster)) as server:
+    with jupyter_server(
+        tmp_path / "server", ["--IdentityProvider.token=people"], environment(tmp_path, cluster)
+    ) as server:
         told = json.loads(server.file.read_text())
 
         def status(path: str, **headers: str) -> int:
             where = urlsplit(told["url"] + path)
-            connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=60)  # follows no redirect to a login page
+            connection = http.client.HTTPConnection(
+                where.hostname or "", where.port, timeout=60
+            )  # follows no redirect to a login page
             try:
                 connection.request("GET", f"{where.path}?{where.query}", headers=headers)
                 return connection.getresponse().status
@@ -163,7 +184,7 @@ def test_the_environment_of_a_kernel_does_not_show_the_token(tmp_path: Path, clu
 
 BREAKS = {
     "may not be read": (
-        "from jupyter_workspaces import kernel_file\ndef read(path): raise PermissionError(13, 'Permission denied', str(path))\nkernel_file.read = read",
+        "from jupyter_workspaces.common import kernel_file\ndef read(path): raise PermissionError(13, 'Permission denied', str(path))\nkernel_file.read = read",
         "runs as another user",
     ),
     "is damaged": ("open(path, 'w').write('{')", "cannot be used"),
@@ -185,7 +206,7 @@ def test_a_server_that_cannot_be_used_is_told_and_no_other_is_asked(
     code, words = BREAKS[way]
     asks = f"""
 import os, jupyter_workspaces as jw, jupyter_workspaces.client.find
-from jupyter_workspaces.kernel_file import VARIABLE
+from jupyter_workspaces.common.kernel_file import VARIABLE
 import aiohttp
 path = os.environ[VARIABLE]
 {code}
@@ -194,7 +215,10 @@ try:
 except jw.WorkspaceError as error:
     print(error.message, "|", error.hint)
 """
-    options = [f"--ServerApp.certfile={certificates}/srv.pem", f"--ServerApp.keyfile={certificates}/srv.key"]
+    options = [
+        f"--ServerApp.certfile={certificates}/srv.pem",
+        f"--ServerApp.keyfile={certificates}/srv.key",
+    ]
     more = environment(tmp_path, cluster) | {"OTHER": str(certificates / "usr.pem")}
     with jupyter_server(tmp_path / "server", options, more) as server:
         told = server.ask(asks)
@@ -203,9 +227,15 @@ except jw.WorkspaceError as error:
     assert decoy.asked == []
 
 
-def test_a_server_without_the_extension_leaves_its_kernels_the_shared_one(tmp_path: Path, cluster: Path, decoy: Served) -> None:
-    with jupyter_server(tmp_path / "server", [], environment(tmp_path, cluster), extension=False) as server:
-        told = server.ask("import jupyter_workspaces as jw; print(jw.kinds() is not None, jw.client.default().url)")
+def test_a_server_without_the_extension_leaves_its_kernels_the_shared_one(
+    tmp_path: Path, cluster: Path, decoy: Served
+) -> None:
+    with jupyter_server(
+        tmp_path / "server", [], environment(tmp_path, cluster), extension=False
+    ) as server:
+        told = server.ask(
+            "import jupyter_workspaces as jw; print(jw.kinds() is not None, jw.client.default().url)"
+        )
     assert told["out"].strip() == f"True {decoy.url}", told
 
 
@@ -267,7 +297,12 @@ def test_a_kernel_of_a_hubs_single_user_server(
             "JUPYTERHUB_SSL_CLIENT_CA": str(certificates / "ca.pem"),
         }
     options = [f"--ServerApp.port={port}"]
-    with jupyter_server(tmp_path / "server", options, more, command=("-m", "jupyterhub.singleuser")) as server:
+    with jupyter_server(
+        tmp_path / "server", options, more, command=("-m", "jupyterhub.singleuser")
+    ) as server:
         told = server.ask(WRITES)
-    assert told == {"out": f"{scheme}://127.0.0.1:{port}/user/anna/\n", "error": ""}, (told, server.log.read_text())
+    assert told == {"out": f"{scheme}://127.0.0.1:{port}/user/anna/\n", "error": ""}, (
+        told,
+        server.log.read_text(),
+    )
     assert decoy.asked == []

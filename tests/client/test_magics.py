@@ -27,12 +27,19 @@ def test_the_list_is_the_default(shell: InteractiveShell, server: Served) -> Non
     assert isinstance(found := shell.run_line_magic("workspaces", ""), WorkspaceList)
     assert [one.name for one in found] == ["dora"]
     assert [one.name for one in shell.run_line_magic("workspaces", "list -n team")] == ["eve"]
-    assert [kind.name for kind in shell.run_line_magic("workspaces", "kinds")] == ["jupyterlab", "rstudio"]
+    assert [kind.name for kind in shell.run_line_magic("workspaces", "kinds")] == [
+        "jupyterlab",
+        "rstudio",
+    ]
 
 
-def test_a_life_in_five_lines(shell: InteractiveShell, server: Served, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_life_in_five_lines(
+    shell: InteractiveShell, server: Served, capsys: pytest.CaptureFixture[str]
+) -> None:
     server.claims["sales"] = claim("sales")
-    made = shell.run_line_magic("workspace", "spawn jupyterlab dora --image 'SciPy 1.9' --data sales:/data/sales:ro")
+    made = shell.run_line_magic(
+        "workspace", "spawn jupyterlab dora --image 'SciPy 1.9' --data sales:/data/sales:ro"
+    )
     assert (made.name, made.state) == ("dora", "Running")
     assert shell.run_line_magic("workspace", "pause dora").state == "Paused"
     assert shell.run_line_magic("workspace", "resume dora").state == "Running"
@@ -62,7 +69,9 @@ def test_delete_says_what_stays_before_it_does(shell: InteractiveShell, server: 
         ("workspace", "pause nobody", "There is no workspace nobody"),
     ],
 )
-def test_wrong_words_are_answered_with_right_ones(shell: InteractiveShell, magic: str, line: str, said: str) -> None:
+def test_wrong_words_are_answered_with_right_ones(
+    shell: InteractiveShell, magic: str, line: str, said: str
+) -> None:
     with pytest.raises(WorkspaceError) as raised:
         shell.run_line_magic(magic, line)
     assert said in raised.value.message
@@ -91,7 +100,9 @@ def test_completion_is_silent_when_nobody_answers(shell: InteractiveShell, serve
 def test_a_magic_that_ends_kernels_says_so_first(shell: InteractiveShell, server: Served) -> None:
     server.add(workspace("dora"))
     server.kernels = [{"id": "1", "execution_state": "busy"}]
-    with pytest.raises(WorkspaceError, match="1 kernel is running; its variables are lost") as raised:
+    with pytest.raises(
+        WorkspaceError, match="1 kernel is running; its variables are lost"
+    ) as raised:
         shell.run_line_magic("workspace", "pause dora")
     assert raised.value.hint == "Add -y to do it: %workspace pause dora -y"
     assert not server.items[("default", "dora")]["paused"]

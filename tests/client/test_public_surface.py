@@ -39,7 +39,9 @@ def test_dir_is_what_is_public() -> None:
 
 def test_spawn_shows_its_options_and_what_they_mean() -> None:
     named = inspect.signature(package.spawn).parameters
-    assert list(named) == [name for name in inspect.signature(Client.spawn).parameters if name != "self"]
+    assert list(named) == [
+        name for name in inspect.signature(Client.spawn).parameters if name != "self"
+    ]
     assert not any(one.kind in (one.VAR_POSITIONAL, one.VAR_KEYWORD) for one in named.values())
     for name in named:
         assert f"{name}:" in (package.spawn.__doc__ or "")
@@ -48,17 +50,27 @@ def test_spawn_shows_its_options_and_what_they_mean() -> None:
 def test_the_panel_has_a_signature_also_as_a_module() -> None:
     import jupyter_workspaces.panel as module
 
-    assert list(inspect.signature(module).parameters) == list(inspect.signature(package.panel).parameters) == ["namespace", "client"]
+    assert (
+        list(inspect.signature(module).parameters)
+        == list(inspect.signature(package.panel).parameters)
+        == ["namespace", "client"]
+    )
 
 
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        ("jw.spawn('jupyterlab', siz='Tiny')", "spawn(): got an unexpected keyword argument 'siz'."),
+        (
+            "jw.spawn('jupyterlab', siz='Tiny')",
+            "spawn(): got an unexpected keyword argument 'siz'.",
+        ),
         ("jw.spawn()", "spawn(): missing a required argument: 'kind'."),
         ("jw.spawn(3)", "spawn(): kind is text, not int."),
         ("jw.spawn('jupyterlab', labels=['a'])", "spawn(): labels is a mapping or None, not list."),
-        ("jw.spawn('jupyterlab', read_only='sales')", "spawn(): read_only is a collection, not str."),
+        (
+            "jw.spawn('jupyterlab', read_only='sales')",
+            "spawn(): read_only is a collection, not str.",
+        ),
         ("jw.list(3)", "list(): namespace is text or None, not int."),
         ("jw.get(None)", "get(): name is text, not NoneType."),
         ("jw.panel(3)", "panel(): namespace is text or None, not int."),
@@ -67,7 +79,11 @@ def test_the_panel_has_a_signature_also_as_a_module() -> None:
     ],
 )
 def test_wrong_arguments_are_a_sentence_without_our_frames(
-    server: Served, shell: InteractiveShell, capsys: pytest.CaptureFixture[str], call: str, said: str
+    server: Served,
+    shell: InteractiveShell,
+    capsys: pytest.CaptureFixture[str],
+    call: str,
+    said: str,
 ) -> None:
     server.add(workspace("dora"))
     asked = len(server.asked)
@@ -81,9 +97,16 @@ def test_wrong_arguments_are_a_sentence_without_our_frames(
 
 @pytest.mark.parametrize(
     "call",
-    ["jw.spawn('jupytrlab')", "jw.spawn('jupyterlab', 'x', size='nope')", "jw.spawn('jupyterlab', 'x', home='nope')", "jw.list('nope')"],
+    [
+        "jw.spawn('jupytrlab')",
+        "jw.spawn('jupyterlab', 'x', size='nope')",
+        "jw.spawn('jupyterlab', 'x', home='nope')",
+        "jw.list('nope')",
+    ],
 )
-def test_an_error_says_its_sentence_once(shell: InteractiveShell, capsys: pytest.CaptureFixture[str], call: str) -> None:
+def test_an_error_says_its_sentence_once(
+    shell: InteractiveShell, capsys: pytest.CaptureFixture[str], call: str
+) -> None:
     shell.run_cell(call)
     lines = capsys.readouterr().out.strip().splitlines()
     assert lines[0].startswith("WorkspaceError: There is no ")
@@ -91,13 +114,17 @@ def test_an_error_says_its_sentence_once(shell: InteractiveShell, capsys: pytest
 
 
 def test_a_field_adds_what_the_sentence_does_not_say() -> None:
-    error = WorkspaceError("The name is wrong.", fields={"name": "no capital letters", "kind": "The name is wrong"})
+    error = WorkspaceError(
+        "The name is wrong.", fields={"name": "no capital letters", "kind": "The name is wrong"}
+    )
     assert error.details() == [("name", "no capital letters")]
 
 
 def test_home_is_asked_for_once(server: Served, client: Client) -> None:
     server.add(workspace("dora"))
-    server.models[("default", "dora")] = {"podTemplate": {"volumes": {"home": "home-dora", "data": [{"pvcName": "sales"}]}}}
+    server.models[("default", "dora")] = {
+        "podTemplate": {"volumes": {"home": "home-dora", "data": [{"pvcName": "sales"}]}}
+    }
     found = client.get("dora")
     assert (found.home, found.home, found.volumes()[1:]) == ("home-dora", "home-dora", ["sales"])
     assert "home-dora" in found._repr_html_()
@@ -116,7 +143,9 @@ def test_kinds_show_titles_and_each_can_be_given_to_spawn(client: Client) -> Non
     assert images == "SciPy 1.9, PyTorch (torch_cpu), PyTorch (torch_gpu)"
     assert sizes.startswith("Tiny (default)")
     for title in ("SciPy 1.9", "torch_cpu"):
-        assert client.spawn("jupyterlab", image=title, home="").image == "scipy_190"  # the server's stand-in always says so
+        assert (
+            client.spawn("jupyterlab", image=title, home="").image == "scipy_190"
+        )  # the server's stand-in always says so
 
 
 def test_a_workspace_as_values(server: Served, client: Client) -> None:
@@ -127,7 +156,12 @@ def test_a_workspace_as_values(server: Served, client: Client) -> None:
     found.learn_volumes()
     told = found[0].to_dict()
     assert (told["created"], told["last_used"]) == ("2026-09-21T14:00:00Z", "2026-09-21T14:13:20Z")
-    assert (told["volumes"], told["cpu"], told["memory"], told["gpu"]) == (["home-dora"], 0.1, 512 * 2**20, None)
+    assert (told["volumes"], told["cpu"], told["memory"], told["gpu"]) == (
+        ["home-dora"],
+        0.1,
+        512 * 2**20,
+        None,
+    )
     assert server.count("GET", "persistentvolumeclaims/default") == 1
 
 
@@ -152,5 +186,9 @@ def test_a_namespace_that_is_not_there_is_said(server: Served, client: Client) -
 def test_scripts_see_the_sentence_too(server: Served) -> None:
     code = "import jupyter_workspaces as jw; jw.spawn('jupyterlab', siz='x')"
     environment = {"JUPYTER_WORKSPACES_URL": server.url, "JUPYTER_WORKSPACES_TOKEN": TOKEN}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
-    assert done.stderr.splitlines()[-1].endswith("spawn(): got an unexpected keyword argument 'siz'.")
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert done.stderr.splitlines()[-1].endswith(
+        "spawn(): got an unexpected keyword argument 'siz'."
+    )

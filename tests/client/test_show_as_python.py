@@ -28,7 +28,10 @@ HOMES = {
 DATA: dict[str, list[Mount]] = {
     "no data": [],
     "a volume that is there, read only": [Mount("sales", "/data/sales", True)],
-    "two volumes, one of them new": [Mount("sales", "/data/sales"), Mount("new-{name}", '/data/it\'s "new"', False, "5Gi")],
+    "two volumes, one of them new": [
+        Mount("sales", "/data/sales"),
+        Mount("new-{name}", '/data/it\'s "new"', False, "5Gi"),
+    ],
 }
 NAMESPACES = ("default", "team")
 
@@ -41,7 +44,12 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 
     home = tmp_path_factory.mktemp("cluster") / "home"
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("KUBECONFIG", "JUPYTER_WORKSPACES_URL", "JPY_PARENT_PID", "JUPYTERHUB_SERVICE_URL"):
+        for name in (
+            "KUBECONFIG",
+            "JUPYTER_WORKSPACES_URL",
+            "JPY_PARENT_PID",
+            "JUPYTERHUB_SERVICE_URL",
+        ):
             patch.delenv(name, raising=False)
         patch.setenv("JUPYTER_WORKSPACES_HOME", str(home))
         launch.start(home, parts=chosen("on", "simulated", False, 0.0, ""))
@@ -59,9 +67,9 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 
 
 def make_namespace(home: Path, name: str) -> None:
-    from jupyter_workspaces.cluster.client import Cluster
-    from jupyter_workspaces.cluster.endpoint import from_embedded
-    from jupyter_workspaces.resources.catalog import NAMESPACES as RESOURCE
+    from jupyter_workspaces.kube.catalog import NAMESPACES as RESOURCE
+    from jupyter_workspaces.kube.client import Cluster
+    from jupyter_workspaces.kube.endpoint import from_embedded
 
     async def make() -> None:
         async with Cluster(from_embedded(home / "kubeconfig")) as cluster:
@@ -78,16 +86,27 @@ def in_a_cell(real: Client, monkeypatch: pytest.MonkeyPatch) -> Client:
 
 def plain(volumes: dict[str, Any]) -> dict[str, Any]:
     """Volumes with what is left out written out."""
-    return {"home": volumes.get("home", ""), "data": [{"readOnly": False, **one} for one in volumes["data"]]}
+    return {
+        "home": volumes.get("home", ""),
+        "data": [{"readOnly": False, **one} for one in volumes["data"]],
+    }
 
 
-@pytest.mark.parametrize(("number", "home", "data"), [(i, *pair) for i, pair in enumerate(itertools.product(HOMES, DATA))])
-def test_the_code_makes_what_the_form_would_make(in_a_cell: Client, number: int, home: str, data: str) -> None:
+@pytest.mark.parametrize(
+    ("number", "home", "data"),
+    [(i, *pair) for i, pair in enumerate(itertools.product(HOMES, DATA))],
+)
+def test_the_code_makes_what_the_form_would_make(
+    in_a_cell: Client, number: int, home: str, data: str
+) -> None:
     client, name = in_a_cell, f"dora-{number}"
     kind = client.kinds()[0]
     image, size = kind.images[number % len(kind.images)], kind.sizes[number % len(kind.sizes)]
     claim, create = HOMES[home]
-    mounts = [Mount(one.claim.format(name=name), one.path, one.read_only, one.create) for one in DATA[data]]
+    mounts = [
+        Mount(one.claim.format(name=name), one.path, one.read_only, one.create)
+        for one in DATA[data]
+    ]
     draft = Draft(kind.name, name, image.id, size.id, claim.format(name=name), create, mounts)
     namespace = NAMESPACES[number % 2]
     sizes = dict(draft.new_claims())
@@ -111,7 +130,9 @@ def test_a_refused_create_leaves_no_volume_in_the_cluster(in_a_cell: Client) -> 
     with pytest.raises(jw.WorkspaceError) as raised:
         in_a_cell.spawn("jupyterlab", "refused", labels=labels)
     assert raised.value.status == 422
-    deadline = time.monotonic() + 10  # the cluster protects claims until it has seen that no pod uses them
+    deadline = (
+        time.monotonic() + 10
+    )  # the cluster protects claims until it has seen that no pod uses them
     while {claim["name"] for claim in in_a_cell.claims()} != before:
         assert time.monotonic() < deadline
         time.sleep(0.1)

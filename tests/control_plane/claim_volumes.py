@@ -6,10 +6,10 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from jupyter_workspaces.cluster.client import Cluster
-from jupyter_workspaces.cluster.errors import AlreadyExists, NotFound
-from jupyter_workspaces.cluster.reflector import Reflector
-from jupyter_workspaces.resources.catalog import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES
+from jupyter_workspaces.kube.catalog import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.errors import AlreadyExists, NotFound
+from jupyter_workspaces.kube.reflector import Reflector
 
 Object = dict[str, Any]
 NAME = "test-volume-"
@@ -23,7 +23,10 @@ class ClaimVolumes:
 
     def __init__(self, cluster: Cluster, folder: Path) -> None:
         self._cluster, self._folder = cluster, folder
-        self._claims, self._volumes = Reflector(cluster, PERSISTENT_VOLUME_CLAIMS), Reflector(cluster, PERSISTENT_VOLUMES)
+        self._claims, self._volumes = (
+            Reflector(cluster, PERSISTENT_VOLUME_CLAIMS),
+            Reflector(cluster, PERSISTENT_VOLUMES),
+        )
         self._changed = asyncio.Event()
 
     async def run(self) -> None:
@@ -36,10 +39,14 @@ class ClaimVolumes:
                 await self._changed.wait()
                 self._changed.clear()
                 for claim in self._claims.items():
-                    if not claim["spec"].get("volumeName") and not claim["metadata"].get("deletionTimestamp"):
+                    if not claim["spec"].get("volumeName") and not claim["metadata"].get(
+                        "deletionTimestamp"
+                    ):
                         await self._provide(claim)
                 for volume in self._volumes.items():
-                    if volume["metadata"]["name"].startswith(NAME) and volume.get("status", {}).get("phase") in ("Released", "Failed"):
+                    if volume["metadata"]["name"].startswith(NAME) and volume.get("status", {}).get(
+                        "phase"
+                    ) in ("Released", "Failed"):
                         await self._remove(volume)
         finally:
             for reflector in (self._claims, self._volumes):

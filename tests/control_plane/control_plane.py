@@ -61,7 +61,9 @@ class ControlPlane:
     `controllers=False` leaves an API server alone with its etcd.
     """
 
-    def __init__(self, folder: Path, programs: Mapping[str, Path] | None = None, *, controllers: bool = True) -> None:
+    def __init__(
+        self, folder: Path, programs: Mapping[str, Path] | None = None, *, controllers: bool = True
+    ) -> None:
         self.folder = folder
         self.programs = dict(control_plane_binaries.ensure() if programs is None else programs)
         self.controllers = controllers
@@ -119,7 +121,12 @@ class ControlPlane:
         self.wait(lambda: self.ask("GET", "/readyz")[0] == 200, "a ready API server")
         if not self.controllers:
             return
-        connection = (f"--kubeconfig={self.kubeconfig}", "--leader-elect=false", "--kube-api-qps=500", "--kube-api-burst=1000")
+        connection = (
+            f"--kubeconfig={self.kubeconfig}",
+            "--leader-elect=false",
+            "--kube-api-qps=500",
+            "--kube-api-burst=1000",
+        )
         # Two on one machine quarrel about their serving ports, which nobody asks.
         self._run(
             "kube-controller-manager",
@@ -161,7 +168,9 @@ class ControlPlane:
         """The kubelet of simulated nodes: their pods run at once; logs, exec and port-forward lead to this machine."""
         assert self._authority is not None
         pki, port = self._authority.folder, free_port()
-        self.pod_log.write_text(f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime())}.000000000Z stdout F a line of a pod's log\n")
+        self.pod_log.write_text(
+            f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime())}.000000000Z stdout F a line of a pod's log\n"
+        )
         target = {"port": self.forwarded, "address": HOST}
         configuration: dict[str, Object] = {
             "ClusterLogs": {"logs": [{"logsFile": str(self.pod_log), "follow": True}]},
@@ -169,7 +178,12 @@ class ControlPlane:
             "ClusterExec": {"execs": [{"local": {"workDir": str(self.folder)}}]},
         }
         documents = [
-            {"apiVersion": "kwok.x-k8s.io/v1alpha1", "kind": kind, "metadata": {"name": "all"}, "spec": spec}
+            {
+                "apiVersion": "kwok.x-k8s.io/v1alpha1",
+                "kind": kind,
+                "metadata": {"name": "all"},
+                "spec": spec,
+            }
             for kind, spec in configuration.items()
         ]
         file = self.folder / "kwok.yaml"
@@ -203,8 +217,12 @@ class ControlPlane:
         """For a kubelet of ours: its certificate, and only the API server is answered."""
         assert self._authority is not None
         self._authority.server("kubelet")
-        trust = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(self._authority.certificate))
-        trust.load_cert_chain(self._authority.folder / "kubelet.crt", self._authority.folder / "kubelet.key")
+        trust = ssl.create_default_context(
+            ssl.Purpose.CLIENT_AUTH, cafile=str(self._authority.certificate)
+        )
+        trust.load_cert_chain(
+            self._authority.folder / "kubelet.crt", self._authority.folder / "kubelet.key"
+        )
         trust.verify_mode = ssl.CERT_REQUIRED
         return trust
 
@@ -215,27 +233,53 @@ class ControlPlane:
         for name in names:
             labels = {SIMULATED[0]: SIMULATED[1], "kubernetes.io/hostname": name}
             status = {"allocatable": room, "capacity": room}
-            node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}, "status": status}
+            node = {
+                "apiVersion": "v1",
+                "kind": "Node",
+                "metadata": {"name": name, "labels": labels},
+                "status": status,
+            }
             code, answer = self.ask("POST", "/api/v1/nodes", node)
             if code not in (201, 409):
                 raise ControlPlaneError(f"the node {name} was refused: {answer}")
         return names
 
-    def ask(self, method: str, path: str, body: Any = None, *, media: str = "application/json") -> tuple[int, Any]:
+    def ask(
+        self, method: str, path: str, body: Any = None, *, media: str = "application/json"
+    ) -> tuple[int, Any]:
         """One request as the administrator (`plain_requests`)."""
         assert self._authority is not None
         trust = ssl.create_default_context(cafile=self._authority.certificate)
-        trust.load_cert_chain(self._authority.folder / f"{ADMIN}.crt", self._authority.folder / f"{ADMIN}.key")
+        trust.load_cert_chain(
+            self._authority.folder / f"{ADMIN}.crt", self._authority.folder / f"{ADMIN}.key"
+        )
         return request(self.url, trust, method, path, body, media=media)
 
-    def kubectl(self, *arguments: str, stdin: str | None = None, kubeconfig: Path | None = None) -> subprocess.CompletedProcess[str]:
-        command = [str(self.programs["kubectl"]), f"--kubeconfig={kubeconfig or self.kubeconfig}", *arguments]
+    def kubectl(
+        self, *arguments: str, stdin: str | None = None, kubeconfig: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        command = [
+            str(self.programs["kubectl"]),
+            f"--kubeconfig={kubeconfig or self.kubeconfig}",
+            *arguments,
+        ]
         environment = {"HOME": str(self.folder), "PATH": os.environ["PATH"]}
-        return subprocess.run(command, input=stdin, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(
+            command,
+            input=stdin,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
 
     def memory(self) -> dict[str, int]:
         """Resident bytes by program."""
-        return {name: psutil.Process(process.pid).memory_info().rss for name, process in self._processes.items()}
+        return {
+            name: psutil.Process(process.pid).memory_info().rss
+            for name, process in self._processes.items()
+        }
 
     def _write_kubeconfig(self, name: str, *groups: str) -> Path:
         assert self._authority is not None
@@ -244,9 +288,30 @@ class ControlPlane:
         document = {
             "apiVersion": "v1",
             "kind": "Config",
-            "clusters": [{"name": "real", "cluster": {"server": self.url, "certificate-authority": str(self._authority.certificate)}}],
-            "users": [{"name": name, "user": {"client-certificate": str(pki / f"{name}.crt"), "client-key": str(pki / f"{name}.key")}}],
-            "contexts": [{"name": "real", "context": {"cluster": "real", "user": name, "namespace": "default"}}],
+            "clusters": [
+                {
+                    "name": "real",
+                    "cluster": {
+                        "server": self.url,
+                        "certificate-authority": str(self._authority.certificate),
+                    },
+                }
+            ],
+            "users": [
+                {
+                    "name": name,
+                    "user": {
+                        "client-certificate": str(pki / f"{name}.crt"),
+                        "client-key": str(pki / f"{name}.key"),
+                    },
+                }
+            ],
+            "contexts": [
+                {
+                    "name": "real",
+                    "context": {"cluster": "real", "user": name, "namespace": "default"},
+                }
+            ],
             "current-context": "real",
         }
         path = self.folder / f"{name}.conf"
@@ -277,7 +342,9 @@ class ControlPlane:
                     raise kind(f"{name} ended with status {process.returncode}: {end}")
             if time.monotonic() > deadline:
                 logs = "\n".join(f"{name}: {self._end_of_log(name)}" for name in self._processes)
-                raise ControlPlaneError(f"{what} did not come about within {READY_SECONDS:g} s\n{logs}")
+                raise ControlPlaneError(
+                    f"{what} did not come about within {READY_SECONDS:g} s\n{logs}"
+                )
             time.sleep(0.05)
 
     def _end_of_log(self, name: str) -> str:
@@ -291,7 +358,9 @@ def _end_with_parent() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path, help="a new folder for its data, logs and kubeconfig")
     parser.add_argument("--nodes", type=int, default=1, help="simulated nodes")
     chosen = parser.parse_args(arguments)
@@ -300,7 +369,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         plane.start()
         plane.simulated_nodes(chosen.nodes)
         megabytes = {name: round(size / 1e6) for name, size in plane.memory().items()}
-        print(f"KUBECONFIG={plane.kubeconfig}\nstarted in {plane.seconds:.1f} s; MB: {megabytes}; stop with Ctrl-C", flush=True)
+        print(
+            f"KUBECONFIG={plane.kubeconfig}\nstarted in {plane.seconds:.1f} s; MB: {megabytes}; stop with Ctrl-C",
+            flush=True,
+        )
         with contextlib.suppress(KeyboardInterrupt):
             signal.pause()
     finally:

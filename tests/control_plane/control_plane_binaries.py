@@ -37,19 +37,32 @@ class Module:
     flags: tuple[str, ...] = ()
 
 
-def kubernetes_module(folder: str, version: str, *names: str, older_places: Sequence[str] = ()) -> Module:
+def kubernetes_module(
+    folder: str, version: str, *names: str, older_places: Sequence[str] = ()
+) -> Module:
     """Programs of one release of Kubernetes. Without these flags they call themselves v0.0.0, and clients complain.
 
     `older_places` are further packages where an old release keeps its version.
     """
     major, minor, _ = version.split(".")
     told = (("gitVersion", f"v{version}"), ("gitMajor", major), ("gitMinor", minor))
-    flags = tuple(f"-X {package}.{name}={value}" for package in (VERSION, *older_places) for name, value in told)
+    flags = tuple(
+        f"-X {package}.{name}={value}"
+        for package in (VERSION, *older_places)
+        for name, value in told
+    )
     return Module(folder, {name: f"k8s.io/kubernetes/cmd/{name}" for name in names}, flags)
 
 
 MODULES = (
-    kubernetes_module("kubernetes", KUBERNETES, "kube-apiserver", "kubectl", "kube-controller-manager", "kube-scheduler"),
+    kubernetes_module(
+        "kubernetes",
+        KUBERNETES,
+        "kube-apiserver",
+        "kubectl",
+        "kube-controller-manager",
+        "kube-scheduler",
+    ),
     Module("etcd", {"etcd": "go.etcd.io/etcd/server/v3"}),
     Module("kwok", {"kwok": "sigs.k8s.io/kwok/cmd/kwok"}),
 )
@@ -58,7 +71,11 @@ PROGRAMS = tuple(name for module in MODULES for name in module.programs)
 
 def base() -> Path:
     """Where all that tests build once is kept."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jupyter-workspaces" / "control-plane"
+    return (
+        Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        / "jupyter-workspaces"
+        / "control-plane"
+    )
 
 
 def cache(version: str = KUBERNETES, modules: Sequence[Module] = MODULES) -> Path:
@@ -73,7 +90,9 @@ def cache(version: str = KUBERNETES, modules: Sequence[Module] = MODULES) -> Pat
 
 def find() -> dict[str, Path]:
     """Those that are there, by name: in `JW_TEST_BINARIES`, `KUBEBUILDER_ASSETS`, the cache; the first folder that has one wins."""
-    folders = [Path(os.environ[name]).expanduser() for name in (READY, ASSETS) if os.environ.get(name)]
+    folders = [
+        Path(os.environ[name]).expanduser() for name in (READY, ASSETS) if os.environ.get(name)
+    ]
     found: dict[str, Path] = {}
     for folder in (*folders, cache()):
         for name in PROGRAMS:
@@ -121,21 +140,46 @@ def ensure_version(version: str, module: Module) -> Path:
     return folder
 
 
-def _build(module: Module, folder: Path, before: Sequence[str] = (), options: Sequence[str] = ()) -> None:
+def _build(
+    module: Module, folder: Path, before: Sequence[str] = (), options: Sequence[str] = ()
+) -> None:
     """A program appears in the folder when it is whole."""
-    print(f"building {', '.join(module.programs)} in {module.folder} (once; minutes)", file=sys.stderr, flush=True)
+    print(
+        f"building {', '.join(module.programs)} in {module.folder} (once; minutes)",
+        file=sys.stderr,
+        flush=True,
+    )
     partial = folder / "partial"
     partial.mkdir(exist_ok=True)
     environment = os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -buildvcs=false"}
     for name, package in module.programs.items():
         linked = " ".join(("-s", "-w", *module.flags))
-        command = [*before, "go", "build", *options, "-trimpath", "-ldflags", linked, "-o", str(partial / name), package]
+        command = [
+            *before,
+            "go",
+            "build",
+            *options,
+            "-trimpath",
+            "-ldflags",
+            linked,
+            "-o",
+            str(partial / name),
+            package,
+        ]
         try:
             done = subprocess.run(
-                command, cwd=HERE / module.folder, env=environment, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False
+                command,
+                cwd=HERE / module.folder,
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=BUILD_SECONDS,
+                check=False,
             )
         except subprocess.TimeoutExpired as error:
-            raise NoBinaries(f"{name} was not built within {BUILD_SECONDS // 60} minutes.") from error
+            raise NoBinaries(
+                f"{name} was not built within {BUILD_SECONDS // 60} minutes."
+            ) from error
         if done.returncode != 0:
             raise NoBinaries(f"{name} could not be built: {done.stderr.strip()[-2000:]}")
         (partial / name).replace(folder / name)

@@ -25,7 +25,9 @@ class Authority:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = _name("test-authority")
         builder = _builder(self._name, self._name, self._key.public_key())
-        certificate = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True).sign(self._key, hashes.SHA256())
+        certificate = builder.add_extension(
+            x509.BasicConstraints(ca=True, path_length=0), critical=True
+        ).sign(self._key, hashes.SHA256())
         self._write("ca", certificate, self._key)
 
     @property
@@ -34,7 +36,11 @@ class Authority:
 
     def server(self, name: str) -> None:
         """For what listens on loopback."""
-        self._issue(name, _name(name), [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address(HOST))])
+        self._issue(
+            name,
+            _name(name),
+            [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address(HOST))],
+        )
 
     def person(self, name: str, *groups: str) -> None:
         """For a user by that name, in these groups."""
@@ -47,17 +53,25 @@ class Authority:
     def _issue(self, name: str, subject: x509.Name, names: list[x509.GeneralName]) -> None:
         key = ec.generate_private_key(ec.SECP256R1())
         builder = _builder(subject, self._name, key.public_key())
-        certificate = builder.add_extension(x509.SubjectAlternativeName(names), critical=False).sign(self._key, hashes.SHA256())
+        certificate = builder.add_extension(
+            x509.SubjectAlternativeName(names), critical=False
+        ).sign(self._key, hashes.SHA256())
         self._write(name, certificate, key)
 
-    def _write(self, name: str, certificate: x509.Certificate | None, key: ec.EllipticCurvePrivateKey) -> None:
+    def _write(
+        self, name: str, certificate: x509.Certificate | None, key: ec.EllipticCurvePrivateKey
+    ) -> None:
         if certificate is not None:
-            (self.folder / f"{name}.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+            (self.folder / f"{name}.crt").write_bytes(
+                certificate.public_bytes(serialization.Encoding.PEM)
+            )
         path = self.folder / f"{name}.key"
         path.touch(0o600)
         # The form that Kubernetes reads for tokens and for TLS alike.
         form = serialization.PrivateFormat.TraditionalOpenSSL
-        path.write_bytes(key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()))
+        path.write_bytes(
+            key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
+        )
 
 
 def _name(common: str, *groups: str) -> x509.Name:
@@ -65,7 +79,9 @@ def _name(common: str, *groups: str) -> x509.Name:
     return x509.Name([*parts, x509.NameAttribute(NameOID.COMMON_NAME, common)])
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
+) -> x509.CertificateBuilder:
     now = datetime.now(timezone.utc)
     return x509.CertificateBuilder(
         issuer_name=issuer,

@@ -41,7 +41,10 @@ def install(plane: ControlPlane, kinds: Iterable[Object] = ()) -> None:
     """Definitions, rights, and then kinds."""
     for obj in definitions_and_rights():
         apply(plane, obj)
-    until(lambda: plane.ask("GET", "/apis/kubeflow.org/v1beta1/workspacekinds")[0] == 200, "served definitions")
+    until(
+        lambda: plane.ask("GET", "/apis/kubeflow.org/v1beta1/workspacekinds")[0] == 200,
+        "served definitions",
+    )
     for obj in kinds:
         apply(plane, obj)
 
@@ -49,7 +52,11 @@ def install(plane: ControlPlane, kinds: Iterable[Object] = ()) -> None:
 def account_kubeconfig(plane: ControlPlane, account: str = ACCOUNT, seconds: int = 3600) -> Path:
     """A kubeconfig that signs in as a service account of ours, by a file with a token."""
     path = f"/api/v1/namespaces/{manifests.NAMESPACE}/serviceaccounts/{account}/token"
-    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": seconds}}
+    request = {
+        "apiVersion": "authentication.k8s.io/v1",
+        "kind": "TokenRequest",
+        "spec": {"expirationSeconds": seconds},
+    }
     code, answer = plane.ask("POST", path, request)
     assert code == 201, answer
     token = plane.folder / f"{account}.token"
@@ -66,17 +73,35 @@ def account_kubeconfig(plane: ControlPlane, account: str = ACCOUNT, seconds: int
 class DeployedController:
     """One process. `webhook` is where it answers reviews."""
 
-    def __init__(self, plane: ControlPlane, kubeconfig: Path, *arguments: str, webhook: bool = False) -> None:
-        self._plane, self._health, self._webhook = plane, free_port(), free_port() if webhook else None
+    def __init__(
+        self, plane: ControlPlane, kubeconfig: Path, *arguments: str, webhook: bool = False
+    ) -> None:
+        self._plane, self._health, self._webhook = (
+            plane,
+            free_port(),
+            free_port() if webhook else None,
+        )
         self._log = plane.folder / f"controller-{self._health}.log"
-        command = [sys.executable, "-m", "jupyter_workspaces.controller", "--kubeconfig", str(kubeconfig)]
+        command = [
+            sys.executable,
+            "-m",
+            "jupyter_workspaces.controller",
+            "--kubeconfig",
+            str(kubeconfig),
+        ]
         command += ["--health-address", f"{HOST}:{self._health}", *arguments]
         command += (
-            ["--webhook-address", f"{HOST}:{self._webhook}", "--webhook-name", HOST] if self._webhook else ["--webhook-address", "off"]
+            ["--webhook-address", f"{HOST}:{self._webhook}", "--webhook-name", HOST]
+            if self._webhook
+            else ["--webhook-address", "off"]
         )
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("KUBE")}
+        environment = {
+            key: value for key, value in os.environ.items() if not key.startswith("KUBE")
+        }
         with self._log.open("wb") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
+            self._process = subprocess.Popen(
+                command, stdout=log, stderr=log, env=environment, start_new_session=True
+            )
 
     @property
     def pid(self) -> int:
@@ -99,11 +124,22 @@ class DeployedController:
     def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric over the series that have these labels."""
         wanted = [f'{key}="{value}"' for key, value in labels.items()]
-        series = (line.rpartition(" ") for line in self.ask("/metrics")[1].splitlines() if line.startswith(name))
-        return sum(float(value) for found, _, value in series if found.partition("{")[0] == name and all(one in found for one in wanted))
+        series = (
+            line.rpartition(" ")
+            for line in self.ask("/metrics")[1].splitlines()
+            if line.startswith(name)
+        )
+        return sum(
+            float(value)
+            for found, _, value in series
+            if found.partition("{")[0] == name and all(one in found for one in wanted)
+        )
 
     def ready(self) -> DeployedController:
-        until(lambda: self.ask("/readyz")[0] == 200 or self._process.poll() is not None, "a ready controller")
+        until(
+            lambda: self.ask("/readyz")[0] == 200 or self._process.poll() is not None,
+            "a ready controller",
+        )
         assert self._process.poll() is None, self.log[-3000:]
         return self
 
@@ -112,7 +148,11 @@ class DeployedController:
 
     def configure_webhook(self) -> None:
         """Tell the API server where it answers: by address, because nothing here leads to a Service."""
-        configuration = next(obj for obj in manifests.all_objects() if obj["kind"] == "ValidatingWebhookConfiguration")
+        configuration = next(
+            obj
+            for obj in manifests.all_objects()
+            if obj["kind"] == "ValidatingWebhookConfiguration"
+        )
         for webhook in configuration["webhooks"]:
             webhook["clientConfig"] = {"url": f"https://{HOST}:{self._webhook}/validate"}
         apply(self._plane, configuration)
@@ -143,7 +183,11 @@ def requests(plane: ControlPlane, verbs: Iterable[str], resources: Iterable[str]
     for line in plane.ask("GET", "/metrics")[1].splitlines():
         if line.startswith("apiserver_request_total{"):
             labels, _, value = line.rpartition(" ")
-            pairs = dict(part.split("=", 1) for part in labels.partition("{")[2].rstrip("}").replace('"', "").split(",") if "=" in part)
+            pairs = dict(
+                part.split("=", 1)
+                for part in labels.partition("{")[2].rstrip("}").replace('"', "").split(",")
+                if "=" in part
+            )
             name = "/".join(filter(None, (pairs.get("resource"), pairs.get("subresource"))))
             if pairs.get("verb") in verbs and name in resources:
                 found += float(value)

@@ -32,9 +32,16 @@ from exchange_comparison import TABLE_FILE, Difference, Verdict, compare, judge,
 from exchange_objects import GADGETS, definition
 from exchange_recorder import SCENARIOS, Recorder
 
-from jupyter_workspaces.cluster.endpoint import Endpoint, from_kubeconfig
+from jupyter_workspaces.kube.endpoint import Endpoint, from_kubeconfig
 
-MODULES = (compare_writing, compare_patching, compare_deleting, compare_judging, compare_reading, compare_serving)
+MODULES = (
+    compare_writing,
+    compare_patching,
+    compare_deleting,
+    compare_judging,
+    compare_reading,
+    compare_serving,
+)
 SCENARIO_SECONDS = 90
 TOTAL_SECONDS = 30
 
@@ -46,7 +53,9 @@ async def record(endpoint: Endpoint, names: Sequence[str]) -> Object:
     connector = aiohttp.TCPConnector(ssl=endpoint.ssl_context or True)
     limit = aiohttp.ClientTimeout(total=TOTAL_SECONDS)
     exchanges: Object = {}
-    async with aiohttp.ClientSession(connector=connector, timeout=limit, headers=await endpoint.headers()) as session:
+    async with aiohttp.ClientSession(
+        connector=connector, timeout=limit, headers=await endpoint.headers()
+    ) as session:
         await _prepare(Recorder(session, endpoint.url, "default", "prepare"))
         for name in names:
             ask = Recorder(session, endpoint.url, f"compare-{name}", name, exchanges)
@@ -54,7 +63,13 @@ async def record(endpoint: Endpoint, names: Sequence[str]) -> Object:
             try:
                 async with exchange_recorder.timeout(SCENARIO_SECONDS):
                     await SCENARIOS[name](ask)
-            except (AssertionError, LookupError, TypeError, aiohttp.ClientError, asyncio.TimeoutError) as error:
+            except (
+                AssertionError,
+                LookupError,
+                TypeError,
+                aiohttp.ClientError,
+                asyncio.TimeoutError,
+            ) as error:
                 ask.note("(ended early)", f"{type(error).__name__}: {error}"[:500])
     return exchanges
 
@@ -63,12 +78,18 @@ async def _prepare(ask: Recorder) -> None:
     path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
     made = await ask.send("POST", path, definition())
     assert made.status in (201, 409), made.body
-    await ask.until(f"/apis/{GADGETS}/gadgets", lambda answer: answer.status == 200, "a list of gadgets")
+    await ask.until(
+        f"/apis/{GADGETS}/gadgets", lambda answer: answer.status == 200, "a list of gadgets"
+    )
 
 
 async def _namespace(ask: Recorder) -> None:
     """With what the controllers put into it, so that lists are equal."""
-    made = await ask.send("POST", "/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ask.namespace}})
+    made = await ask.send(
+        "POST",
+        "/api/v1/namespaces",
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ask.namespace}},
+    )
     assert made.status == 201, made.body
 
 
@@ -85,18 +106,34 @@ def verdict(differences: Sequence[Difference], names: Sequence[str]) -> Verdict:
     """Against the table's rows that speak of these scenarios."""
     rows = read_table(TABLE_FILE.read_text(encoding="utf-8"))
     played = set(names)
-    spoken = [row for row in rows if played == set(SCENARIOS) or row.exchange.split("/")[0] in played]
+    spoken = [
+        row for row in rows if played == set(SCENARIOS) or row.exchange.split("/")[0] in played
+    ]
     judged = judge(differences, rows)
     return Verdict(judged.told, judged.untold, [row for row in judged.untrue if row in spoken])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=f"all, or some of: {', '.join(SCENARIOS)}")
-    parser.add_argument("--all", action="store_true", help="print differences that the table tells, too")
-    parser.add_argument("--save", type=Path, help="keep what was recorded as embedded.json and real.json in this folder")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "scenarios", nargs="*", metavar="SCENARIO", help=f"all, or some of: {', '.join(SCENARIOS)}"
+    )
+    parser.add_argument(
+        "--all", action="store_true", help="print differences that the table tells, too"
+    )
+    parser.add_argument(
+        "--save",
+        type=Path,
+        help="keep what was recorded as embedded.json and real.json in this folder",
+    )
     parser.add_argument("--real", type=Path, help="a folder with a real.json saved before")
-    parser.add_argument("--kubeconfig", type=Path, help="a real cluster that runs already and may be written to; its namespaces stay")
+    parser.add_argument(
+        "--kubeconfig",
+        type=Path,
+        help="a real cluster that runs already and may be written to; its namespaces stay",
+    )
     chosen = parser.parse_args(arguments)
     if unknown := set(chosen.scenarios) - set(SCENARIOS):
         parser.error(f"no such scenario: {', '.join(sorted(unknown))}")
@@ -108,7 +145,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if chosen.save is not None:
         chosen.save.mkdir(parents=True, exist_ok=True)
         for file, exchanges in (("embedded.json", embedded), ("real.json", real)):
-            (chosen.save / file).write_text(json.dumps(exchanges, indent=1, ensure_ascii=False), encoding="utf-8")
+            (chosen.save / file).write_text(
+                json.dumps(exchanges, indent=1, ensure_ascii=False), encoding="utf-8"
+            )
     found = compare(embedded, real)
     judged = verdict(found, names)
     for difference in found if chosen.all else judged.untold:
@@ -123,7 +162,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if judged.untold or judged.untrue else 0
 
 
-def _real(saved: Path | None, kubeconfig: Path | None, folder: Path, names: Sequence[str]) -> Object:
+def _real(
+    saved: Path | None, kubeconfig: Path | None, folder: Path, names: Sequence[str]
+) -> Object:
     if saved is not None:
         held = json.loads((saved / "real.json").read_text(encoding="utf-8"))
         return {name: exchange for name, exchange in held.items() if name.split("/")[0] in names}

@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from jupyter_workspaces.cluster.client import Cluster
-from jupyter_workspaces.cluster.endpoint import Endpoint
-from jupyter_workspaces.local import controllers
-from jupyter_workspaces.local.apiserver.server import ApiServer
-from jupyter_workspaces.local.apiserver.store import Store
-from jupyter_workspaces.local.install import install
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.endpoint import Endpoint
+from jupyter_workspaces.local.initial_objects import install
+from jupyter_workspaces.localkube import controllers
+from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
+from jupyter_workspaces.localkube.apiserver.store.store import Store
 
 
 @asynccontextmanager

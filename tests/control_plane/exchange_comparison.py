@@ -12,7 +12,9 @@ from typing import Any
 
 TABLE_FILE = Path(__file__).resolve().parents[2] / "docs" / "differences.md"
 NOTHING = "(nothing)"
-_ROW = re.compile(r"^\|\s*`(?P<exchange>[^`]+)`\s*\|\s*`(?P<where>[^`]+)`\s*\|\s*(?P<reason>.+?)\s*\|$")
+_ROW = re.compile(
+    r"^\|\s*`(?P<exchange>[^`]+)`\s*\|\s*`(?P<where>[^`]+)`\s*\|\s*(?P<reason>.+?)\s*\|$"
+)
 
 Exchanges = Mapping[str, Any]
 
@@ -39,7 +41,9 @@ class Row:
     reason: str
 
     def tells(self, difference: Difference) -> bool:
-        return fnmatchcase(difference.exchange, self.exchange) and fnmatchcase(difference.where, self.where)
+        return fnmatchcase(difference.exchange, self.exchange) and fnmatchcase(
+            difference.where, self.where
+        )
 
     def __str__(self) -> str:
         return f"| `{self.exchange}` | `{self.where}` | {self.reason} |"
@@ -64,7 +68,10 @@ def compare(embedded: Exchanges, real: Exchanges) -> list[Difference]:
         if outcomes[0] != outcomes[1]:
             found.append(Difference(name, "outcome", *outcomes))
         else:
-            found += [Difference(name, where, one, other) for where, one, other in _differ(mine, theirs, "")]
+            found += [
+                Difference(name, where, one, other)
+                for where, one, other in _differ(mine, theirs, "")
+            ]
     return found
 
 
@@ -91,12 +98,18 @@ def _differ(mine: Any, theirs: Any, where: str) -> Iterator[tuple[str, Any, Any]
 
 def read_table(text: str) -> list[Row]:
     """The rows of the table: lines that begin with two columns in backticks."""
-    return [Row(**found.groupdict()) for line in text.splitlines() if (found := _ROW.match(line.strip()))]
+    return [
+        Row(**found.groupdict())
+        for line in text.splitlines()
+        if (found := _ROW.match(line.strip()))
+    ]
 
 
 def judge(differences: Sequence[Difference], rows: Sequence[Row]) -> Verdict:
     told = [difference for difference in differences if any(row.tells(difference) for row in rows)]
-    untold = [difference for difference in differences if not any(row.tells(difference) for row in rows)]
+    untold = [
+        difference for difference in differences if not any(row.tells(difference) for row in rows)
+    ]
     untrue = [row for row in rows if not any(row.tells(difference) for difference in differences)]
     return Verdict(told, untold, untrue)
 

@@ -19,7 +19,9 @@ def config_map(name: str, data: Object | None = None, **metadata: Any) -> Object
 
 def pod(name: str, **spec: Any) -> Object:
     """Nobody places it: what a scheduler and a node say would differ by time."""
-    containers = [{"name": "main", "image": "registry.example.org/lab:1", "ports": [{"containerPort": 8888}]}]
+    containers = [
+        {"name": "main", "image": "registry.example.org/lab:1", "ports": [{"containerPort": 8888}]}
+    ]
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -34,7 +36,13 @@ def stateful_set(name: str, **spec: Any) -> Object:
         "apiVersion": "apps/v1",
         "kind": "StatefulSet",
         "metadata": {"name": name},
-        "spec": {"selector": {"matchLabels": {"app": name}}, "serviceName": name, "replicas": 0, "template": template, **spec},
+        "spec": {
+            "selector": {"matchLabels": {"app": name}},
+            "serviceName": name,
+            "replicas": 0,
+            "template": template,
+            **spec,
+        },
     }
 
 
@@ -48,15 +56,31 @@ def service(name: str, **spec: Any) -> Object:
 
 
 def claim(name: str, **spec: Any) -> Object:
-    held = {"accessModes": ["ReadWriteOnce"], "storageClassName": "nobody", "resources": {"requests": {"storage": "1Gi"}}}
-    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name}, "spec": held | spec}
+    held = {
+        "accessModes": ["ReadWriteOnce"],
+        "storageClassName": "nobody",
+        "resources": {"requests": {"storage": "1Gi"}},
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": name},
+        "spec": held | spec,
+    }
 
 
 def gadget(name: str, size: Any = 3, **spec: Any) -> Object:
-    return {"apiVersion": GADGETS, "kind": "Gadget", "metadata": {"name": name}, "spec": {"size": size, **spec}}
+    return {
+        "apiVersion": GADGETS,
+        "kind": "Gadget",
+        "metadata": {"name": name},
+        "spec": {"size": size, **spec},
+    }
 
 
-def definition(plural: str = "gadgets", kind: str = "Gadget", group: str = "compare.example.org") -> Object:
+def definition(
+    plural: str = "gadgets", kind: str = "Gadget", group: str = "compare.example.org"
+) -> Object:
     """A CRD with what schemas and subresources offer: defaults, pruning, open objects, lists by key, columns, `/status`."""
     spec = {
         "type": "object",
@@ -79,7 +103,10 @@ def definition(plural: str = "gadgets", kind: str = "Gadget", group: str = "comp
                 "items": {
                     "type": "object",
                     "required": ["name"],
-                    "properties": {"name": {"type": "string"}, "count": {"type": "integer", "default": 1}},
+                    "properties": {
+                        "name": {"type": "string"},
+                        "count": {"type": "integer", "default": 1},
+                    },
                 },
             },
         },
@@ -94,12 +121,25 @@ def definition(plural: str = "gadgets", kind: str = "Gadget", group: str = "comp
             "properties": {"type": {"type": "string"}, "status": {"type": "string"}},
         },
     }
-    status = {"type": "object", "properties": {"state": {"type": "string"}, "conditions": conditions}}
-    schema = {"type": "object", "required": ["spec"], "properties": {"spec": spec, "status": status}}
+    status = {
+        "type": "object",
+        "properties": {"state": {"type": "string"}, "conditions": conditions},
+    }
+    schema = {
+        "type": "object",
+        "required": ["spec"],
+        "properties": {"spec": spec, "status": status},
+    }
     columns = [
         {"name": "Size", "type": "integer", "jsonPath": ".spec.size"},
         {"name": "State", "type": "string", "jsonPath": ".status.state"},
-        {"name": "Note", "type": "string", "jsonPath": ".spec.note", "priority": 1, "description": "a note"},
+        {
+            "name": "Note",
+            "type": "string",
+            "jsonPath": ".spec.note",
+            "priority": 1,
+            "description": "a note",
+        },
         {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
     ]
     version = {
@@ -116,7 +156,13 @@ def definition(plural: str = "gadgets", kind: str = "Gadget", group: str = "comp
         "metadata": {"name": f"{plural}.{group}"},
         "spec": {
             "group": group,
-            "names": {"plural": plural, "kind": kind, "singular": kind.lower(), "listKind": f"{kind}List", "categories": ["all"]},
+            "names": {
+                "plural": plural,
+                "kind": kind,
+                "singular": kind.lower(),
+                "listKind": f"{kind}List",
+                "categories": ["all"],
+            },
             "scope": "Namespaced",
             "versions": [version],
         },

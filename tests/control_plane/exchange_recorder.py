@@ -13,7 +13,7 @@ from typing import Any
 
 import aiohttp
 
-from jupyter_workspaces.timeouts import timeout
+from jupyter_workspaces.common.timeouts import timeout
 
 Object = dict[str, Any]
 View = Callable[[Any], Any]
@@ -29,7 +29,12 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 _ADDRESS = re.compile(r"10\.\d+\.\d+\.\d+")
 _TOKEN_VOLUME = re.compile(r"kube-api-access-[a-z0-9]{5}")
 _GENERATED = re.compile(r"(?<=-)[bcdfghjklmnpqrstvwxz2456789]{5}$")
-_MASKED = {"uid": "<uid>", "resourceVersion": "<revision>", "continue": "<token>", "storageVersionHash": "<hash>"}
+_MASKED = {
+    "uid": "<uid>",
+    "resourceVersion": "<revision>",
+    "continue": "<token>",
+    "storageVersionHash": "<hash>",
+}
 
 
 @dataclass(frozen=True)
@@ -63,10 +68,17 @@ class Recorder:
 
     def core(self, plural: str, name: str = "", subresource: str = "") -> str:
         """A path in this scenario's namespace."""
-        return "/".join(filter(None, (f"/api/v1/namespaces/{self.namespace}", plural, name, subresource)))
+        return "/".join(
+            filter(None, (f"/api/v1/namespaces/{self.namespace}", plural, name, subresource))
+        )
 
     def group(self, group_version: str, plural: str, name: str = "", subresource: str = "") -> str:
-        return "/".join(filter(None, (f"/apis/{group_version}/namespaces/{self.namespace}", plural, name, subresource)))
+        return "/".join(
+            filter(
+                None,
+                (f"/apis/{group_version}/namespaces/{self.namespace}", plural, name, subresource),
+            )
+        )
 
     async def ask(
         self,
@@ -88,7 +100,9 @@ class Recorder:
         answer = await self.send(method, path, body, media=media, accept=accept, headers=headers)
         seen = answer.body if view is None else _viewed(view, answer.body)
         kept = {header: answer.headers[header] for header in HEADERS if header in answer.headers}
-        self._keep(name, {"status": answer.status, "headers": kept, "body": normal(seen, managed=managed)})
+        self._keep(
+            name, {"status": answer.status, "headers": kept, "body": normal(seen, managed=managed)}
+        )
         return answer
 
     async def send(
@@ -102,15 +116,33 @@ class Recorder:
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """Ask without recording: what a scenario needs before or after."""
-        sent = {"Accept": accept} | ({"Content-Type": media} if body is not None else {}) | dict(headers or {})
+        sent = (
+            {"Accept": accept}
+            | ({"Content-Type": media} if body is not None else {})
+            | dict(headers or {})
+        )
         data = body if body is None or isinstance(body, (str, bytes)) else json.dumps(body)
-        async with self.session.request(method, self.base + path, data=data, headers=sent) as response:
+        async with self.session.request(
+            method, self.base + path, data=data, headers=sent
+        ) as response:
             text = await response.text(errors="replace")
-            repeated = {header: ", ".join(response.headers.getall(header)) for header in response.headers}
+            repeated = {
+                header: ", ".join(response.headers.getall(header)) for header in response.headers
+            }
             media_type = response.headers.get("Content-Type", "")
-            return Answer(response.status, repeated, _decoded(text) if "json" in media_type else text)
+            return Answer(
+                response.status, repeated, _decoded(text) if "json" in media_type else text
+            )
 
-    async def until(self, path: str, condition: Callable[[Answer], bool], what: str, *, method: str = "GET", body: Any = None) -> Answer:
+    async def until(
+        self,
+        path: str,
+        condition: Callable[[Answer], bool],
+        what: str,
+        *,
+        method: str = "GET",
+        body: Any = None,
+    ) -> Answer:
         """Ask until it is so. Raises `AssertionError` when it does not come about."""
         deadline = time.monotonic() + LIMIT_SECONDS
         while True:
@@ -118,11 +150,15 @@ class Recorder:
             if condition(answer):
                 return answer
             if time.monotonic() > deadline:
-                raise AssertionError(f"{what} did not come about within {LIMIT_SECONDS:g} s; last: {str(answer.body)[:300]}")
+                raise AssertionError(
+                    f"{what} did not come about within {LIMIT_SECONDS:g} s; last: {str(answer.body)[:300]}"
+                )
             await asyncio.sleep(0.05)
 
     @asynccontextmanager
-    async def watching(self, name: str, path: str, *, events: int, accept: str = "application/json") -> AsyncIterator[None]:
+    async def watching(
+        self, name: str, path: str, *, events: int, accept: str = "application/json"
+    ) -> AsyncIterator[None]:
         """Watch while the block runs, and after it until so many events have come or a few seconds have passed; then record them."""
         async with self.session.get(self.base + path, headers={"Accept": accept}) as response:
             seen: list[Any] = []
@@ -137,7 +173,14 @@ class Recorder:
             else:
                 seen.append(_decoded(await response.text()))
             media = response.headers.get("Content-Type", "")
-            self._keep(name, {"status": response.status, "headers": {"Content-Type": media}, "body": normal(seen)})
+            self._keep(
+                name,
+                {
+                    "status": response.status,
+                    "headers": {"Content-Type": media},
+                    "body": normal(seen),
+                },
+            )
 
     def note(self, name: str, value: Any) -> None:
         """Keep something that is not an answer."""
@@ -165,7 +208,11 @@ def normal(value: Any, key: str = "", *, managed: bool = False) -> Any:
         if value.get("kind") == "Status" and "status" in value:
             value = _status(value)
         generated = value.get("generateName")
-        kept = {inner: normal(held, inner, managed=managed) for inner, held in value.items() if managed or inner != "managedFields"}
+        kept = {
+            inner: normal(held, inner, managed=managed)
+            for inner, held in value.items()
+            if managed or inner != "managedFields"
+        }
         if generated and isinstance(kept.get("name"), str):
             kept["name"] = _GENERATED.sub("<generated>", kept["name"])
         return kept
@@ -189,7 +236,9 @@ def settled(found: Any) -> Any:
         return found
     metadata = dict(found["metadata"])
     if "managedFields" in metadata:
-        metadata["managedFields"] = [entry for entry in metadata["managedFields"] if entry.get("subresource") != "status"]
+        metadata["managedFields"] = [
+            entry for entry in metadata["managedFields"] if entry.get("subresource") != "status"
+        ]
     return {key: held for key, held in found.items() if key != "status"} | {"metadata": metadata}
 
 
@@ -198,8 +247,16 @@ def _status(body: Object) -> Object:
     found = {**body, "message": "<text>"} if body.get("message") else dict(body)
     details = found.get("details")
     if isinstance(details, dict) and isinstance(details.get("causes"), list):
-        causes = [{**cause, "message": "<text>"} if cause.get("message") else cause for cause in details["causes"]]
-        found["details"] = {**details, "causes": sorted(causes, key=lambda cause: (cause.get("field", ""), cause.get("reason", "")))}
+        causes = [
+            {**cause, "message": "<text>"} if cause.get("message") else cause
+            for cause in details["causes"]
+        ]
+        found["details"] = {
+            **details,
+            "causes": sorted(
+                causes, key=lambda cause: (cause.get("field", ""), cause.get("reason", ""))
+            ),
+        }
     return found
 
 

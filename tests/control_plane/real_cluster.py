@@ -21,9 +21,9 @@ from control_plane import ControlPlane
 from plain_requests import request
 from shared_cluster import foreign
 
-from jupyter_workspaces.cluster import endpoint
-from jupyter_workspaces.cluster.client import Cluster
-from jupyter_workspaces.cluster.endpoint import Endpoint
+from jupyter_workspaces.kube import endpoint
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.endpoint import Endpoint
 
 KUBECONFIG = "JW_TEST_KUBECONFIG"
 KINDS = ("embedded", "real")
@@ -41,9 +41,19 @@ class RealCluster:
     def endpoint(self) -> Endpoint:
         return self._endpoint
 
-    def ask(self, method: str, path: str, body: Any = None, *, media: str = "application/json") -> tuple[int, Any]:
+    def ask(
+        self, method: str, path: str, body: Any = None, *, media: str = "application/json"
+    ) -> tuple[int, Any]:
         """One request as whom the kubeconfig names (`plain_requests`)."""
-        return request(self._endpoint.url, self._endpoint.ssl_context, method, path, body, media=media, headers=self._headers)
+        return request(
+            self._endpoint.url,
+            self._endpoint.ssl_context,
+            method,
+            path,
+            body,
+            media=media,
+            headers=self._headers,
+        )
 
     def require_own(self) -> ControlPlane:
         """For tests that need its nodes, logs or users; skips on anybody else's cluster."""
@@ -58,7 +68,10 @@ def started(folder: Path) -> Iterator[RealCluster]:
     if named := os.environ.get(KUBECONFIG):
         given = RealCluster(Path(named).expanduser())
         if held := asyncio.run(_foreign(given)):
-            pytest.exit(f"{KUBECONFIG} names a cluster that somebody uses; the tests would delete there: {', '.join(held[:10])}", 2)
+            pytest.exit(
+                f"{KUBECONFIG} names a cluster that somebody uses; the tests would delete there: {', '.join(held[:10])}",
+                2,
+            )
         yield given
         return
     plane = ControlPlane(folder)
@@ -91,7 +104,9 @@ def _claim_volumes(plane: ControlPlane) -> Iterator[None]:
             if not isinstance(ended, asyncio.CancelledError):
                 raise AssertionError("claims get no volumes any more") from ended
 
-    thread = threading.Thread(target=loop.run_until_complete, args=(provide(),), name="claim volumes", daemon=True)
+    thread = threading.Thread(
+        target=loop.run_until_complete, args=(provide(),), name="claim volumes", daemon=True
+    )
     thread.start()
     try:
         yield
@@ -103,15 +118,25 @@ def _claim_volumes(plane: ControlPlane) -> Iterator[None]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--cluster", default="embedded", help="what tests of both clusters run on: embedded, real, or embedded,real")
-    parser.addoption("--real-cluster", action="store_true", help="build the real control plane's programs where they are missing")
+    parser.addoption(
+        "--cluster",
+        default="embedded",
+        help="what tests of both clusters run on: embedded, real, or embedded,real",
+    )
+    parser.addoption(
+        "--real-cluster",
+        action="store_true",
+        help="build the real control plane's programs where they are missing",
+    )
 
 
 def chosen(config: pytest.Config) -> list[str]:
     """The kinds of clusters that this session runs on."""
     found = [kind.strip() for kind in config.getoption("--cluster").split(",")]
     if unknown := set(found) - set(KINDS):
-        raise pytest.UsageError(f"--cluster: {', '.join(sorted(unknown))} is not one of {', '.join(KINDS)}")
+        raise pytest.UsageError(
+            f"--cluster: {', '.join(sorted(unknown))} is not one of {', '.join(KINDS)}"
+        )
     return found
 
 
@@ -128,7 +153,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=dropped)
         items[:] = [item for item in items if item not in dropped]
     may_start = os.environ.get(KUBECONFIG) or config.getoption("--real-cluster")
-    if not may_start and any(_needs_real(item) for item in items) and (absent := control_plane_binaries.missing()) is not None:
+    if (
+        not may_start
+        and any(_needs_real(item) for item in items)
+        and (absent := control_plane_binaries.missing()) is not None
+    ):
         raise pytest.UsageError(f"The real control plane is {absent}.")
 
 

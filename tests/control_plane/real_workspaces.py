@@ -15,11 +15,11 @@ from claim_volumes import ClaimVolumes
 from control_plane import ControlPlane
 
 from jupyter_workspaces import controller
-from jupyter_workspaces.cluster.client import Cluster
-from jupyter_workspaces.cluster.endpoint import from_kubeconfig
-from jupyter_workspaces.local.install import install
-from jupyter_workspaces.local.node import Agent, stop_pods
-from jupyter_workspaces.local.node.kubelet import Kubelet
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.endpoint import from_kubeconfig
+from jupyter_workspaces.local.initial_objects import install
+from jupyter_workspaces.localkube.node import Agent, stop_pods
+from jupyter_workspaces.localkube.node.kubelet import Kubelet
 
 
 async def run(plane: ControlPlane, folder: Path) -> None:

@@ -9,11 +9,13 @@ from typing import Any
 
 from control_plane import SIMULATED
 
-from jupyter_workspaces.cluster.client import Cluster
-from jupyter_workspaces.cluster.errors import AlreadyExists, Conflict, NotFound
-from jupyter_workspaces.local.install import PROVISIONER, RECORD, install
-from jupyter_workspaces.resources import catalog, load
-from jupyter_workspaces.resources.catalog import Resource
+from jupyter_workspaces.kube import catalog
+from jupyter_workspaces.kube.catalog import Resource
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.errors import AlreadyExists, Conflict, NotFound
+from jupyter_workspaces.local.initial_objects import PROVISIONER, RECORD, install
+from jupyter_workspaces.resources import bundled
+from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS, WORKSPACES
 
 Object = dict[str, Any]
 
@@ -21,7 +23,7 @@ LIMIT_SECONDS = 30.0
 NAMESPACES = ("default", "team-a")
 # Owners before what they own, else it is made again.
 IN_NAMESPACE = (
-    catalog.WORKSPACES,
+    WORKSPACES,
     catalog.STATEFUL_SETS,
     catalog.PODS,
     catalog.PERSISTENT_VOLUME_CLAIMS,
@@ -33,20 +35,28 @@ IN_NAMESPACE = (
     catalog.CONFIG_MAPS,
     catalog.EVENTS,
 )
-CLUSTER_WIDE = (catalog.WORKSPACE_KINDS, catalog.STORAGE_CLASSES, catalog.NODES)
+CLUSTER_WIDE = (WORKSPACE_KINDS, catalog.STORAGE_CLASSES, catalog.NODES)
 NODE = "local"
 PROVISIONERS = (PROVISIONER, "test")
-KEPT = {(catalog.SERVICES, "kubernetes"), (catalog.SERVICE_ACCOUNTS, "default"), (catalog.CONFIG_MAPS, "kube-root-ca.crt")}
+KEPT = {
+    (catalog.SERVICES, "kubernetes"),
+    (catalog.SERVICE_ACCOUNTS, "default"),
+    (catalog.CONFIG_MAPS, "kube-root-ca.crt"),
+}
 
 
 async def clean(cluster: Cluster) -> None:
     """Delete what tests may have left in its namespaces and beside them, finalizers or not. Raises `AssertionError` when something stays."""
-    with contextlib.suppress(NotFound):  # what `install` remembers: samples that were deleted would not come back
+    with contextlib.suppress(
+        NotFound
+    ):  # what `install` remembers: samples that were deleted would not come back
         await cluster.delete(catalog.CONFIG_MAPS, *RECORD)
     deadline = time.monotonic() + LIMIT_SECONDS
     for resource in (*IN_NAMESPACE, *CLUSTER_WIDE):
         while left := await _left(cluster, resource):
-            assert time.monotonic() < deadline, f"{resource.plural} that cannot be deleted: {[one['metadata']['name'] for one in left]}"
+            assert time.monotonic() < deadline, (
+                f"{resource.plural} that cannot be deleted: {[one['metadata']['name'] for one in left]}"
+            )
             await asyncio.gather(*(_delete(cluster, resource, one["metadata"]) for one in left))
             await asyncio.sleep(0.01)
 
@@ -54,11 +64,11 @@ async def clean(cluster: Cluster) -> None:
 async def prepare(cluster: Cluster) -> None:
     """Empty it, and install our definitions and samples as on a new embedded cluster."""
     await clean(cluster)
-    for manifest in load.crds():
+    for manifest in bundled.crds():
         with contextlib.suppress(AlreadyExists):
             await cluster.create(catalog.CUSTOM_RESOURCE_DEFINITIONS, manifest)
     deadline = time.monotonic() + LIMIT_SECONDS
-    for resource in (catalog.WORKSPACES, catalog.WORKSPACE_KINDS):
+    for resource in (WORKSPACES, WORKSPACE_KINDS):
         while not await _served(cluster, resource):
             assert time.monotonic() < deadline, f"{resource.plural} are not served"
             await asyncio.sleep(0.05)
@@ -76,15 +86,21 @@ async def _served(cluster: Cluster, resource: Resource) -> bool:
 async def foreign(cluster: Cluster) -> list[str]:
     """What `clean` would delete of somebody else's."""
     held: list[str] = []
-    for resource in (catalog.WORKSPACES, catalog.WORKSPACE_KINDS, catalog.PODS, catalog.PERSISTENT_VOLUME_CLAIMS):
-        held += [f"{resource.kind} {one['metadata']['name']}" for one in await _left(cluster, resource)]
+    for resource in (WORKSPACES, WORKSPACE_KINDS, catalog.PODS, catalog.PERSISTENT_VOLUME_CLAIMS):
+        held += [
+            f"{resource.kind} {one['metadata']['name']}" for one in await _left(cluster, resource)
+        ]
     return held
 
 
 async def _left(cluster: Cluster, resource: Resource) -> list[Object]:
     namespaces = NAMESPACES if resource.namespaced else (None,)
     try:
-        found = [one for namespace in namespaces for one in (await cluster.list(resource, namespace)).items]
+        found = [
+            one
+            for namespace in namespaces
+            for one in (await cluster.list(resource, namespace)).items
+        ]
     except NotFound:  # its definition is not there
         return []
     return [one for one in found if _of_tests(resource, one)]

@@ -17,16 +17,22 @@ from real_cluster import RealCluster
 from shared_cluster import clean, prepare
 
 from jupyter_workspaces import controller
-from jupyter_workspaces.cluster.client import Cluster, Listing
-from jupyter_workspaces.cluster.endpoint import Endpoint
-from jupyter_workspaces.cluster.errors import NotFound
-from jupyter_workspaces.local import controllers
+from jupyter_workspaces.kube.catalog import (
+    NODES,
+    PODS,
+    STATEFUL_SETS,
+    Resource,
+)
+from jupyter_workspaces.kube.client import Cluster, Listing
+from jupyter_workspaces.kube.endpoint import Endpoint
+from jupyter_workspaces.kube.errors import NotFound
 from jupyter_workspaces.local.admission import Admission
-from jupyter_workspaces.local.apiserver.server import ApiServer
-from jupyter_workspaces.local.apiserver.store import Store
-from jupyter_workspaces.local.install import install
-from jupyter_workspaces.resources import names
-from jupyter_workspaces.resources.catalog import NODES, PODS, STATEFUL_SETS, WORKSPACE_KINDS, WORKSPACES, Resource
+from jupyter_workspaces.local.initial_objects import install
+from jupyter_workspaces.localkube import controllers
+from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
+from jupyter_workspaces.localkube.apiserver.store.store import Store
+from jupyter_workspaces.resources import metadata_keys
+from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS, WORKSPACES
 
 Object = dict[str, Any]
 
@@ -45,12 +51,24 @@ class CountingCluster(Cluster):
     def writes(self) -> int:
         return sum(count for (verb, _), count in self.asked.items() if verb != "list")
 
-    async def create(self, resource: Resource, body: Mapping[str, Any], namespace: str | None = None, *, dry_run: bool = False) -> Object:
+    async def create(
+        self,
+        resource: Resource,
+        body: Mapping[str, Any],
+        namespace: str | None = None,
+        *,
+        dry_run: bool = False,
+    ) -> Object:
         self.asked["create", resource.plural] += 1
         return await super().create(resource, body, namespace, dry_run=dry_run)
 
     async def replace(
-        self, resource: Resource, body: Mapping[str, Any], *, subresource: str | None = None, dry_run: bool = False
+        self,
+        resource: Resource,
+        body: Mapping[str, Any],
+        *,
+        subresource: str | None = None,
+        dry_run: bool = False,
     ) -> Object:
         self.asked["replace", resource.plural] += 1
         return await super().replace(resource, body, subresource=subresource, dry_run=dry_run)
@@ -66,7 +84,9 @@ class CountingCluster(Cluster):
         dry_run: bool = False,
     ) -> Object:
         self.asked["patch", resource.plural] += 1
-        return await super().patch(resource, name, patch, namespace, subresource=subresource, dry_run=dry_run)
+        return await super().patch(
+            resource, name, patch, namespace, subresource=subresource, dry_run=dry_run
+        )
 
     async def list(
         self,
@@ -77,13 +97,17 @@ class CountingCluster(Cluster):
         field_selector: str | None = None,
     ) -> Listing:
         self.asked["list", resource.plural] += 1
-        return await super().list(resource, namespace, label_selector=label_selector, field_selector=field_selector)
+        return await super().list(
+            resource, namespace, label_selector=label_selector, field_selector=field_selector
+        )
 
 
 class PlayedCluster:
     """`cluster` is for the test, `counted` what the Workspace controller uses; `admission` says whether our rules guard kinds."""
 
-    def __init__(self, cluster: Cluster, counted: CountingCluster, *, real: bool, admission: bool) -> None:
+    def __init__(
+        self, cluster: Cluster, counted: CountingCluster, *, real: bool, admission: bool
+    ) -> None:
         self.cluster, self.counted, self.admission = cluster, counted, admission
         self._real = real
         self._controller: asyncio.Task[None] | None = None
@@ -119,14 +143,25 @@ class PlayedCluster:
         """The JupyterLab kind by another name, with parts of its pod template or, by `activityRules`, its rules changed."""
         kind = await self.cluster.get(WORKSPACE_KINDS, "jupyterlab")
         rules = pod_template.pop("activityRules", [])
-        spec = kind["spec"] | {"podTemplate": kind["spec"]["podTemplate"] | pod_template, "activityRules": rules}
+        spec = kind["spec"] | {
+            "podTemplate": kind["spec"]["podTemplate"] | pod_template,
+            "activityRules": rules,
+        }
         metadata = {"name": name, "annotations": kind["metadata"]["annotations"]}
         return await self.cluster.create(
-            WORKSPACE_KINDS, {"apiVersion": kind["apiVersion"], "kind": kind["kind"], "metadata": metadata, "spec": spec}
+            WORKSPACE_KINDS,
+            {
+                "apiVersion": kind["apiVersion"],
+                "kind": kind["kind"],
+                "metadata": metadata,
+                "spec": spec,
+            },
         )
 
     async def change_kind(self, name: str, **pod_template: Any) -> Object:
-        return await self.cluster.patch(WORKSPACE_KINDS, name, {"spec": {"podTemplate": pod_template}})
+        return await self.cluster.patch(
+            WORKSPACE_KINDS, name, {"spec": {"podTemplate": pod_template}}
+        )
 
     async def stateful_set(self, name: str = "dora") -> Object:
         async def found() -> Object | None:
@@ -151,7 +186,9 @@ class PlayedCluster:
 
         async def reached() -> Object | None:
             found = await self.status(name)
-            return found if found.get("state") == wanted and message in found["stateMessage"] else None
+            return (
+                found if found.get("state") == wanted and message in found["stateMessage"] else None
+            )
 
         try:
             return await self.until(reached, f"{name} to be {wanted} ({message})")
@@ -162,7 +199,9 @@ class PlayedCluster:
         """The controller has seen every kind."""
 
         async def counted() -> bool:
-            return all(kind.get("status") for kind in (await self.cluster.list(WORKSPACE_KINDS)).items)
+            return all(
+                kind.get("status") for kind in (await self.cluster.list(WORKSPACE_KINDS)).items
+            )
 
         await self.until(counted, "a status of every kind")
 
@@ -170,43 +209,83 @@ class PlayedCluster:
         """The workspace's pod, waited for."""
 
         async def found() -> Object | None:
-            pods = await self.cluster.list(PODS, "default", label_selector=f"notebooks.kubeflow.org/workspace-name={name}")
-            return next((pod for pod in pods.items if not pod["metadata"].get("deletionTimestamp")), None)
+            pods = await self.cluster.list(
+                PODS, "default", label_selector=f"notebooks.kubeflow.org/workspace-name={name}"
+            )
+            return next(
+                (pod for pod in pods.items if not pod["metadata"].get("deletionTimestamp")), None
+            )
 
         return await self.until(found, f"a pod of {name}")
 
     async def owned(self, resource: Resource, name: str = "dora") -> list[Object]:
-        return (await self.cluster.list(resource, "default", label_selector=f"notebooks.kubeflow.org/workspace-name={name}")).items
+        return (
+            await self.cluster.list(
+                resource, "default", label_selector=f"notebooks.kubeflow.org/workspace-name={name}"
+            )
+        ).items
 
     async def say(self, pod: Object, **status: Any) -> None:
         """As its node says it; a pod that runs has one, and deleting it takes its time."""
         if status.get("phase") == "Running":
             await self.until(lambda: self._scheduled(pod), f"a node for {pod['metadata']['name']}")
-        await self.cluster.patch(PODS, pod["metadata"]["name"], {"status": status}, "default", subresource="status")
+        await self.cluster.patch(
+            PODS, pod["metadata"]["name"], {"status": status}, "default", subresource="status"
+        )
 
     async def _scheduled(self, pod: Object) -> bool:
-        return bool((await self.cluster.get(PODS, pod["metadata"]["name"], "default"))["spec"].get("nodeName"))
+        return bool(
+            (await self.cluster.get(PODS, pod["metadata"]["name"], "default"))["spec"].get(
+                "nodeName"
+            )
+        )
 
-    async def run_pod(self, name: str = "dora", address: str = "127.0.0.1", port: int | None = None) -> Object:
+    async def run_pod(
+        self, name: str = "dora", address: str = "127.0.0.1", port: int | None = None
+    ) -> Object:
         """The pod's program runs and answers, on another port than it was told if one is given."""
         pod = await self.pod(name)
         if port is not None:
-            annotations = {f"{names.LOCAL_PORT}8888": str(port)}
-            pod = await self.cluster.patch(PODS, pod["metadata"]["name"], {"metadata": {"annotations": annotations}}, "default")
-        main = {"name": "main", "ready": True, "restartCount": 0, "image": "i", "imageID": "", "state": {"running": {"startedAt": now()}}}
-        conditions = [{"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": "True"}]
-        await self.say(pod, phase="Running", podIP=address, conditions=conditions, containerStatuses=[main])
+            annotations = {f"{metadata_keys.LOCAL_PORT}8888": str(port)}
+            pod = await self.cluster.patch(
+                PODS, pod["metadata"]["name"], {"metadata": {"annotations": annotations}}, "default"
+            )
+        main = {
+            "name": "main",
+            "ready": True,
+            "restartCount": 0,
+            "image": "i",
+            "imageID": "",
+            "state": {"running": {"startedAt": now()}},
+        }
+        conditions = [
+            {"type": "PodScheduled", "status": "True"},
+            {"type": "Ready", "status": "True"},
+        ]
+        await self.say(
+            pod, phase="Running", podIP=address, conditions=conditions, containerStatuses=[main]
+        )
         return pod
 
     async def end_pods(self, name: str = "dora") -> None:
         """What a node does with pods that are being deleted, once there are some; on a real cluster another one may have been faster."""
 
         async def deleting() -> list[Object]:
-            return [pod for pod in await self.owned(PODS, name) if pod["metadata"].get("deletionTimestamp")]
+            return [
+                pod
+                for pod in await self.owned(PODS, name)
+                if pod["metadata"].get("deletionTimestamp")
+            ]
 
         for pod in await self.until(deleting, "a pod that is being deleted"):
             with contextlib.suppress(NotFound):
-                await self.cluster.delete(PODS, pod["metadata"]["name"], "default", grace_seconds=0, uid=pod["metadata"]["uid"])
+                await self.cluster.delete(
+                    PODS,
+                    pod["metadata"]["name"],
+                    "default",
+                    grace_seconds=0,
+                    uid=pod["metadata"]["uid"],
+                )
 
 
 def now() -> str:
@@ -214,7 +293,11 @@ def now() -> str:
 
 
 def workspace(
-    name: str = "dora", kind: str = "jupyterlab", image: str = "jupyterlab_scipy_190", size: str = "tiny_cpu", **spec: Any
+    name: str = "dora",
+    kind: str = "jupyterlab",
+    image: str = "jupyterlab_scipy_190",
+    size: str = "tiny_cpu",
+    **spec: Any,
 ) -> Object:
     template = {"volumes": {"data": []}, "options": {"imageConfig": image, "podConfig": size}}
     return {
@@ -233,11 +316,18 @@ async def _node(cluster: Cluster) -> None:
     await cluster.create(NODES, {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "local"}})
     allocatable = {"cpu": "16", "memory": "64Gi", "pods": "50"}
     ready = [{"type": "Ready", "status": "True"}]
-    await cluster.patch(NODES, "local", {"status": {"allocatable": allocatable, "conditions": ready}}, subresource="status")
+    await cluster.patch(
+        NODES,
+        "local",
+        {"status": {"allocatable": allocatable, "conditions": ready}},
+        subresource="status",
+    )
 
 
 @asynccontextmanager
-async def played_cluster(directory: Path, *, admission: bool = True) -> AsyncIterator[PlayedCluster]:
+async def played_cluster(
+    directory: Path, *, admission: bool = True
+) -> AsyncIterator[PlayedCluster]:
     """The embedded one. Without admission it is as a real cluster without our webhook: kinds may change and go under their workspaces."""
 
     async def token() -> str:

@@ -14,11 +14,15 @@ from aiohttp import web
 from played_cluster import Play, PlayedCluster
 from thief import as_root, thief
 
-from jupyter_workspaces.controller import activity
-from jupyter_workspaces.resources import names
-from jupyter_workspaces.resources.catalog import EVENTS, SECRETS
+from jupyter_workspaces.controller.workspaces import activity
+from jupyter_workspaces.kube.catalog import EVENTS, SECRETS
+from jupyter_workspaces.resources import metadata_keys
 
-PROBE = {"jupyter": {"lastActivity": True, "portId": "jupyterlab"}, "probeIntervalSeconds": 1, "minProbeIntervalSeconds": 1}
+PROBE = {
+    "jupyter": {"lastActivity": True, "portId": "jupyterlab"},
+    "probeIntervalSeconds": 1,
+    "minProbeIntervalSeconds": 1,
+}
 PATH = "/workspace/connect/default/dora/jupyterlab/api/status"
 
 
@@ -40,7 +44,11 @@ class Program:
 
 
 def ago(seconds: float) -> str:
-    return datetime.fromtimestamp(time.time() - seconds, timezone.utc).isoformat().replace("+00:00", "Z")
+    return (
+        datetime.fromtimestamp(time.time() - seconds, timezone.utc)
+        .isoformat()
+        .replace("+00:00", "Z")
+    )
 
 
 @asynccontextmanager
@@ -99,7 +107,9 @@ async def test_a_workspace_is_asked_at_its_own_address_with_its_own_token(play: 
         (200, " " * (2**20 + 1), "more than a status"),
     ],
 )
-async def test_an_answer_that_tells_nothing_is_a_failure_that_says_why(play: Play, status: int, text: str, words: str) -> None:
+async def test_an_answer_that_tells_nothing_is_a_failure_that_says_why(
+    play: Play, status: int, text: str, words: str
+) -> None:
     async with program() as lab, play() as played:
         lab.status, lab.text = status, text
         await played.make_kind("lab", activityProbe=PROBE)
@@ -117,7 +127,9 @@ async def test_a_listener_of_another_user_gets_no_token(play: Play) -> None:
             await played.make_kind("lab", activityProbe=PROBE)
             await played.make(kind="lab")
             await played.run_pod(port=other.port)
-            await probed(played, "Failure", "Another user's program listens at this workspace's address")
+            await probed(
+                played, "Failure", "Another user's program listens at this workspace's address"
+            )
         count, taken = await asyncio.to_thread(other.stop)
 
     assert count >= 1
@@ -168,7 +180,12 @@ async def test_a_probe_that_finds_the_same_again_writes_nothing_until_it_has_bee
 
 async def test_a_script_that_cannot_run_says_why_and_what_else_there_is(play: Play) -> None:
     async with play() as played:
-        probe = {"podExec": {"script": "#!/bin/sh\ntrue"}, "probeIntervalSeconds": 1, "minProbeIntervalSeconds": 1, "jupyter": None}
+        probe = {
+            "podExec": {"script": "#!/bin/sh\ntrue"},
+            "probeIntervalSeconds": 1,
+            "minProbeIntervalSeconds": 1,
+            "jupyter": None,
+        }
         kind = await played.make_kind("lab")
         await played.change_kind(kind["metadata"]["name"], activityProbe=probe)
         await played.make(kind="lab")
@@ -176,7 +193,9 @@ async def test_a_script_that_cannot_run_says_why_and_what_else_there_is(play: Pl
         await probed(played, "Failure", "jupyter probe")
 
 
-async def test_an_idle_workspace_is_paused_says_why_and_forgets_it_when_it_is_resumed(play: Play) -> None:
+async def test_an_idle_workspace_is_paused_says_why_and_forgets_it_when_it_is_resumed(
+    play: Play,
+) -> None:
     async with program() as lab, play() as played:
         rule = {"config": {"secondsSinceActive": 16}, "effect": {"pauseWorkspace": True}}
         await played.make_kind("lab", activityProbe=PROBE, activityRules=[rule])
@@ -184,27 +203,39 @@ async def test_an_idle_workspace_is_paused_says_why_and_forgets_it_when_it_is_re
         lab.body = {"last_activity": ago(14)}
         await played.run_pod(port=lab.port)
         activity = await probed(played, "Success")
-        assert activity["rules"]["pauseWorkspace"]["eligibleAfter"] == activity["lastActivity"] + 16_000
+        assert (
+            activity["rules"]["pauseWorkspace"]["eligibleAfter"]
+            == activity["lastActivity"] + 16_000
+        )
         assert (await played.workspace())["spec"]["paused"] is False
 
         await played.end_pods()
         status = await played.state("Paused", message="not used for")
         assert "after 16 seconds" in status["stateMessage"]
         events = (await played.cluster.list(EVENTS, "default")).items
-        assert [event["reason"] for event in events if event["reason"] == "PausedWhenIdle"] == ["PausedWhenIdle"]
+        assert [event["reason"] for event in events if event["reason"] == "PausedWhenIdle"] == [
+            "PausedWhenIdle"
+        ]
 
         lab.body = {"last_activity": ago(0)}
         await played.change("dora", {"paused": False})
         await played.run_pod(port=lab.port)
         await played.state("Running")
         activity = await probed(played, "Success")
-        assert names.PAUSED_BECAUSE not in ((await played.workspace())["metadata"].get("annotations") or {})
+        assert metadata_keys.PAUSED_BECAUSE not in (
+            (await played.workspace())["metadata"].get("annotations") or {}
+        )
 
 
-async def test_a_workspace_is_not_paused_before_it_ran_long_enough_or_when_it_is_exempt(play: Play) -> None:
+async def test_a_workspace_is_not_paused_before_it_ran_long_enough_or_when_it_is_exempt(
+    play: Play,
+) -> None:
     async with program() as lab, play() as played:
         lab.body = {"last_activity": ago(3600)}
-        young = {"config": {"secondsSinceActive": 16, "minRunningSeconds": 600}, "effect": {"pauseWorkspace": True}}
+        young = {
+            "config": {"secondsSinceActive": 16, "minRunningSeconds": 600},
+            "effect": {"pauseWorkspace": True},
+        }
         exempt = {"config": {"secondsSinceActive": 16}, "effect": {"pauseWorkspace": False}}
         await played.make_kind("young", activityProbe=PROBE, activityRules=[young])
         await played.make_kind("exempt", activityProbe=PROBE, activityRules=[exempt])
@@ -213,7 +244,10 @@ async def test_a_workspace_is_not_paused_before_it_ran_long_enough_or_when_it_is
             await played.run_pod(name, port=lab.port)
 
         async def asked_twice() -> bool:
-            return all(sum(f"/{name}/" in path for path, _ in lab.asked) >= 3 for name in ("young", "exempt"))
+            return all(
+                sum(f"/{name}/" in path for path, _ in lab.asked) >= 3
+                for name in ("young", "exempt")
+            )
 
         await played.until(asked_twice, "three probes of each")
         assert not (await played.workspace("young"))["spec"]["paused"]
@@ -224,7 +258,9 @@ async def test_a_workspace_is_not_paused_before_it_ran_long_enough_or_when_it_is
 async def test_slow_programs_do_not_hold_up_other_workspaces(play: Play) -> None:
     async with play() as played:
         writers: list[asyncio.StreamWriter] = []
-        silent = await asyncio.start_server(lambda reader, writer: writers.append(writer), "127.0.0.1", 0)
+        silent = await asyncio.start_server(
+            lambda reader, writer: writers.append(writer), "127.0.0.1", 0
+        )
         try:
             await played.make_kind("lab", activityProbe=PROBE)
             port = silent.sockets[0].getsockname()[1]

@@ -13,11 +13,18 @@ import pytest
 from cryptography import x509
 from played_cluster import played_cluster
 
-from jupyter_workspaces import signing
-from jupyter_workspaces.cluster.client import Cluster
-from jupyter_workspaces.controller.certificate import AUTHORITY, AUTHORITY_KEY, FORMER, SERVER, SERVER_KEY, Certificate
-from jupyter_workspaces.resources.catalog import SECRETS
-from jupyter_workspaces.signing import make_authority, make_server
+from jupyter_workspaces.common import signing
+from jupyter_workspaces.common.signing import make_authority, make_server
+from jupyter_workspaces.controller.webhook_certificate import (
+    AUTHORITY,
+    AUTHORITY_KEY,
+    FORMER,
+    SERVER,
+    SERVER_KEY,
+    Certificate,
+)
+from jupyter_workspaces.kube.catalog import SECRETS
+from jupyter_workspaces.kube.client import Cluster
 
 NAME, SECRET = "webhook.default.svc", "webhook"
 
@@ -79,7 +86,10 @@ async def with_secret(tmp_path: Path, data: Data) -> AsyncIterator[Cluster]:
 
 async def ensured(cluster: Cluster) -> Data:
     await Certificate(cluster, "default", SECRET, "webhook", [NAME]).ensure()
-    return {key: base64.b64decode(value) for key, value in (await cluster.get(SECRETS, SECRET, "default"))["data"].items()}
+    return {
+        key: base64.b64decode(value)
+        for key, value in (await cluster.get(SECRETS, SECRET, "default"))["data"].items()
+    }
 
 
 def assert_good(data: Data) -> None:
@@ -105,7 +115,9 @@ async def test_a_pair_of_no_use_is_made_anew(tmp_path: Path, made: Callable[[], 
         assert_good(await ensured(cluster))
 
 
-async def test_only_the_servers_certificate_is_made_anew_where_the_authority_is_good(tmp_path: Path) -> None:
+async def test_only_the_servers_certificate_is_made_anew_where_the_authority_is_good(
+    tmp_path: Path,
+) -> None:
     before = pairs(2, authority_days=0)
     async with with_secret(tmp_path, before) as cluster:
         after = await ensured(cluster)

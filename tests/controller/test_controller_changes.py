@@ -8,9 +8,7 @@ from typing import Any
 import pytest
 from played_cluster import Play, PlayedCluster
 
-from jupyter_workspaces.cluster.errors import AlreadyExists, Conflict, NotFound
-from jupyter_workspaces.resources import names
-from jupyter_workspaces.resources.catalog import (
+from jupyter_workspaces.kube.catalog import (
     CONFIG_MAPS,
     NAMESPACES,
     PODS,
@@ -19,9 +17,10 @@ from jupyter_workspaces.resources.catalog import (
     SERVICE_ACCOUNTS,
     SERVICES,
     STATEFUL_SETS,
-    WORKSPACE_KINDS,
-    WORKSPACES,
 )
+from jupyter_workspaces.kube.errors import AlreadyExists, Conflict, NotFound
+from jupyter_workspaces.resources import metadata_keys
+from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS, WORKSPACES
 
 PREFIX = {"name": "NB_PREFIX", "value": '{{ httpPathPrefix "jupyterlab" }}'}
 
@@ -31,7 +30,9 @@ def variables(pod: dict[str, Any]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("defer", "moves"), [(False, True), (True, False), (None, False)])
-async def test_only_an_explicit_false_applies_redirects_while_paused(play: Play, defer: bool | None, moves: bool) -> None:
+async def test_only_an_explicit_false_applies_redirects_while_paused(
+    play: Play, defer: bool | None, moves: bool
+) -> None:
     async with play() as played:
         said = {} if defer is None else {"deferUpdates": defer}
         await played.make(image="jupyterlab_scipy_180", paused=True, **said)
@@ -44,7 +45,10 @@ async def test_only_an_explicit_false_applies_redirects_while_paused(play: Play,
         else:
             step = {"source": "jupyterlab_scipy_180", "target": "jupyterlab_scipy_190"}
             assert options["imageConfig"] == "jupyterlab_scipy_180"
-            assert status["podTemplateOptions"]["imageConfig"] == {"desired": "jupyterlab_scipy_190", "redirectChain": [step]}
+            assert status["podTemplateOptions"]["imageConfig"] == {
+                "desired": "jupyterlab_scipy_190",
+                "redirectChain": [step],
+            }
             assert status["pendingRestart"]
 
 
@@ -62,7 +66,9 @@ async def test_a_running_workspace_moves_only_when_it_is_paused(play: Play) -> N
         assert not (await played.state("Running"))["pendingRestart"]
 
 
-async def test_a_kind_that_changes_leaves_running_programs_alone_and_says_that_a_restart_is_pending(play: Play) -> None:
+async def test_a_kind_that_changes_leaves_running_programs_alone_and_says_that_a_restart_is_pending(
+    play: Play,
+) -> None:
     async with play() as played:
         await played.make_kind("lab")
         await played.make(kind="lab")
@@ -91,7 +97,15 @@ async def test_a_kind_that_is_mended_helps_a_workspace_that_could_not_start(play
         pod = await played.pod()
         waits = {"waiting": {"reason": "CrashLoopBackOff"}}
         ended = {"terminated": {"exitCode": 3, "reason": "Error"}}
-        main = {"name": "main", "ready": False, "restartCount": 4, "image": "i", "imageID": "", "state": waits, "lastState": ended}
+        main = {
+            "name": "main",
+            "ready": False,
+            "restartCount": 4,
+            "image": "i",
+            "imageID": "",
+            "state": waits,
+            "lastState": ended,
+        }
         await played.say(pod, phase="Running", containerStatuses=[main])
         await played.state("Error", message="exit code 3")
         await played.change_kind("lab", extraEnv=[PREFIX, {"name": "MODE", "value": "right"}])
@@ -119,7 +133,9 @@ async def test_texts_of_a_kind_restart_nothing(play: Play) -> None:
         assert version
 
 
-async def test_a_kind_that_is_gone_or_lacks_the_option_is_an_error_and_pausing_still_works(play: Play) -> None:
+async def test_a_kind_that_is_gone_or_lacks_the_option_is_an_error_and_pausing_still_works(
+    play: Play,
+) -> None:
     async with play(admission=False) as played:
         await played.make("lost", kind="never-was")
         await played.state("Error", "lost", "never-was")
@@ -143,7 +159,9 @@ async def test_a_kind_that_is_gone_or_lacks_the_option_is_an_error_and_pausing_s
 
 async def test_rights_come_with_the_kind_and_go_with_it(play: Play) -> None:
     async with play() as played:
-        await played.make_kind("lab", serviceAccount={"clusterRoles": [{"name": "view"}, {"name": "edit"}]})
+        await played.make_kind(
+            "lab", serviceAccount={"clusterRoles": [{"name": "view"}, {"name": "edit"}]}
+        )
         await played.make(kind="lab")
         await played.run_pod()
         await played.state("Running")
@@ -180,10 +198,17 @@ async def test_what_is_deleted_or_bent_by_hand_is_made_again(play: Play) -> None
         await played.run_pod()
         await played.state("Running")
         service = (await played.owned(SERVICES))[0]
-        await played.cluster.patch(SERVICES, service["metadata"]["name"], {"spec": {"ports": [{"name": "x", "port": 1}]}}, "default")
+        await played.cluster.patch(
+            SERVICES,
+            service["metadata"]["name"],
+            {"spec": {"ports": [{"name": "x", "port": 1}]}},
+            "default",
+        )
 
         async def mended() -> bool:
-            return [port["port"] for port in (await played.owned(SERVICES))[0]["spec"]["ports"]] == [8888]
+            return [
+                port["port"] for port in (await played.owned(SERVICES))[0]["spec"]["ports"]
+            ] == [8888]
 
         await played.until(mended, "the Service's ports")
         await played.cluster.delete(SERVICES, service["metadata"]["name"], "default")
@@ -211,18 +236,26 @@ async def test_a_service_that_leads_elsewhere_is_led_back(play: Play) -> None:
         await played.until(led_back, "the Service to be as it was")
 
 
-async def test_objects_that_name_a_workspace_of_another_namespace_as_their_owner_are_not_its_own(play: Play) -> None:
+async def test_objects_that_name_a_workspace_of_another_namespace_as_their_owner_are_not_its_own(
+    play: Play,
+) -> None:
     async with play() as played:
         made = await played.make()
         await played.run_pod()
         await played.state("Running")
         (genuine,) = await played.owned(SERVICES)
         forged = {key: genuine[key] for key in ("apiVersion", "kind")}
-        forged["metadata"] = {"name": "forged", **{key: genuine["metadata"][key] for key in ("labels", "ownerReferences")}}
+        forged["metadata"] = {
+            "name": "forged",
+            **{key: genuine["metadata"][key] for key in ("labels", "ownerReferences")},
+        }
         forged["spec"] = {"ports": [{"port": 80}]}
         assert forged["metadata"]["ownerReferences"][0]["uid"] == made["metadata"]["uid"]
         with contextlib.suppress(AlreadyExists):
-            await played.cluster.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team-a"}})
+            await played.cluster.create(
+                NAMESPACES,
+                {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team-a"}},
+            )
         await played.cluster.create(SERVICES, forged, "team-a")
         await played.change("dora", {"paused": True})
         await played.end_pods()
@@ -239,19 +272,21 @@ async def test_objects_that_name_a_workspace_of_another_namespace_as_their_owner
         await played.state("Running")
 
 
-async def test_a_token_that_was_deleted_is_replaced_together_with_the_program_that_knew_it(play: Play) -> None:
+async def test_a_token_that_was_deleted_is_replaced_together_with_the_program_that_knew_it(
+    play: Play,
+) -> None:
     async with play() as played:
         await played.make()
         pod = await played.run_pod()
         await played.state("Running")
         secret = (await played.owned(SECRETS))[0]["metadata"]["name"]
-        assert pod["metadata"]["annotations"][names.TOKEN_SECRET] == secret
+        assert pod["metadata"]["annotations"][metadata_keys.TOKEN_SECRET] == secret
         await played.cluster.delete(SECRETS, secret, "default")
         await played.end_pods()
         again = await played.run_pod()
         new = (await played.owned(SECRETS))[0]["metadata"]["name"]
         assert new != secret
-        assert again["metadata"]["annotations"][names.TOKEN_SECRET] == new
+        assert again["metadata"]["annotations"][metadata_keys.TOKEN_SECRET] == new
 
 
 async def test_a_second_workspace_of_a_former_ones_name_waits_for_its_remains(play: Play) -> None:
@@ -264,7 +299,10 @@ async def test_a_second_workspace_of_a_former_ones_name_waits_for_its_remains(pl
         await played.end_pods()
         await played.run_pod()
         await played.state("Running")
-        owners = {secret["metadata"]["ownerReferences"][0]["uid"] for secret in await played.owned(STATEFUL_SETS)}
+        owners = {
+            secret["metadata"]["ownerReferences"][0]["uid"]
+            for secret in await played.owned(STATEFUL_SETS)
+        }
         assert (await played.workspace())["metadata"]["uid"] in owners
 
 
@@ -272,7 +310,9 @@ async def test_a_workspace_that_waits_for_its_end_says_so(play: Play) -> None:
     async with play() as played:
         await played.make(paused=True)
         await played.state("Paused")
-        await played.cluster.patch(WORKSPACES, "dora", {"metadata": {"finalizers": ["example.com/wait"]}}, "default")
+        await played.cluster.patch(
+            WORKSPACES, "dora", {"metadata": {"finalizers": ["example.com/wait"]}}, "default"
+        )
         await played.cluster.delete(WORKSPACES, "dora", "default")
         await played.state("Terminating", message="deleted")
         await played.cluster.patch(WORKSPACES, "dora", {"metadata": {"finalizers": []}}, "default")
@@ -292,11 +332,17 @@ async def test_kinds_know_how_many_use_them_and_stay_as_long(play: Play) -> None
         await played.make("one", kind="lab", paused=True)
         await played.make("two", kind="lab", image="jupyterlab_scipy_180", paused=True)
         held = await counted(played, "lab", 2)
-        images = {option["id"]: option["workspaces"] for option in held["status"]["podTemplateOptions"]["imageConfig"]}
+        images = {
+            option["id"]: option["workspaces"]
+            for option in held["status"]["podTemplateOptions"]["imageConfig"]
+        }
         assert images == {"jupyterlab_scipy_180": 1, "jupyterlab_scipy_190": 1}
 
         async def protected() -> bool:
-            return names.KIND_PROTECTION in ((await played.cluster.get(WORKSPACE_KINDS, "lab"))["metadata"].get("finalizers") or ())
+            return metadata_keys.KIND_PROTECTION in (
+                (await played.cluster.get(WORKSPACE_KINDS, "lab"))["metadata"].get("finalizers")
+                or ()
+            )
 
         await played.until(protected, "the finalizer")
         if played.admission:
@@ -319,24 +365,45 @@ async def test_kinds_know_how_many_use_them_and_stay_as_long(play: Play) -> None
 
 async def test_pictures_are_hashed_or_missed_by_name(play: Play) -> None:
     async with play() as played:
-        reference = {"name": "later", "namespace": "default", "key": "i.svg", "mediaType": "image/svg+xml"}
+        reference = {
+            "name": "later",
+            "namespace": "default",
+            "key": "i.svg",
+            "mediaType": "image/svg+xml",
+        }
         kind = await played.make_kind("lab")
-        spawner = {"icon": {"configMap": reference}, "logo": {"configMap": reference | {"key": "l.svg"}}}
-        await played.cluster.patch(WORKSPACE_KINDS, kind["metadata"]["name"], {"spec": {"spawner": spawner}})
+        spawner = {
+            "icon": {"configMap": reference},
+            "logo": {"configMap": reference | {"key": "l.svg"}},
+        }
+        await played.cluster.patch(
+            WORKSPACE_KINDS, kind["metadata"]["name"], {"spec": {"spawner": spawner}}
+        )
 
         async def told(which: str, wanted: str) -> None:
             async def found() -> bool:
                 status = (await played.cluster.get(WORKSPACE_KINDS, "lab")).get("status") or {}
                 shown = status.get(which) or {}
-                return bool(shown.get("sha256") if wanted == "sha256" else (shown.get("configMap") or {}).get("errorType") == wanted)
+                return bool(
+                    shown.get("sha256")
+                    if wanted == "sha256"
+                    else (shown.get("configMap") or {}).get("errorType") == wanted
+                )
 
             await played.until(found, f"{which} {wanted}")
 
         await told("spawnerIcon", "NotFound")
-        metadata = {"name": "later", "labels": {names.IMAGE_SOURCE: "true"}}
-        made = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"i.svg": "<svg/>"}}
+        metadata = {"name": "later", "labels": {metadata_keys.IMAGE_SOURCE: "true"}}
+        made = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": metadata,
+            "data": {"i.svg": "<svg/>"},
+        }
         await played.cluster.create(CONFIG_MAPS, made, "default")
         await told("spawnerIcon", "sha256")
         await told("spawnerLogo", "KeyNotFound")
-        await played.cluster.patch(CONFIG_MAPS, "later", {"binaryData": {"l.svg": "PHN2Zy8+"}}, "default")
+        await played.cluster.patch(
+            CONFIG_MAPS, "later", {"binaryData": {"l.svg": "PHN2Zy8+"}}, "default"
+        )
         await told("spawnerLogo", "sha256")

@@ -11,14 +11,22 @@ from typing import Any
 import pytest
 from control_plane import HOST, ControlPlane
 from cryptography import x509
-from deployed_controller import DeployedController, account_kubeconfig, apply, install, requests, until
+from deployed_controller import (
+    DeployedController,
+    account_kubeconfig,
+    apply,
+    install,
+    requests,
+    until,
+)
 from real_cluster import RealCluster
 
-from jupyter_workspaces.controller.certificate import AUTHORITY, SERVER, SERVER_KEY
+from jupyter_workspaces.common.signing import Pair, make_server
+from jupyter_workspaces.controller.webhook_certificate import AUTHORITY, SERVER, SERVER_KEY
 from jupyter_workspaces.install import manifests
-from jupyter_workspaces.resources import load
-from jupyter_workspaces.resources.catalog import DEPLOYMENTS, SECRETS, VALIDATING_WEBHOOKS, WORKSPACE_KINDS, WORKSPACES
-from jupyter_workspaces.signing import Pair, make_server
+from jupyter_workspaces.kube.catalog import DEPLOYMENTS, SECRETS, VALIDATING_WEBHOOKS
+from jupyter_workspaces.resources import bundled
+from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS, WORKSPACES
 
 pytestmark = pytest.mark.slow
 
@@ -26,7 +34,14 @@ Object = dict[str, Any]
 
 NAMESPACE = "deployed"
 WRITES = ("POST", "PUT", "PATCH", "APPLY", "DELETE")
-WRITTEN = ("workspaces", "workspaces/status", "serviceaccounts", "secrets", "services", "statefulsets")
+WRITTEN = (
+    "workspaces",
+    "workspaces/status",
+    "serviceaccounts",
+    "secrets",
+    "services",
+    "statefulsets",
+)
 WATCHED = 12
 CROWD = 40
 
@@ -37,15 +52,28 @@ def plane(real_cluster: RealCluster) -> Iterator[ControlPlane]:
     own.simulated_nodes(1)
     install(own)
     apply(own, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
-    for kind in (obj for obj in load.samples() if obj["kind"] == "WorkspaceKind" and obj["metadata"]["name"] == "jupyterlab"):
+    for kind in (
+        obj
+        for obj in bundled.samples()
+        if obj["kind"] == "WorkspaceKind" and obj["metadata"]["name"] == "jupyterlab"
+    ):
         kind["spec"]["podTemplate"].pop("activityProbe", None)
         kind["spec"].pop("activityRules", None)
         apply(own, kind)
     yield own
     for workspace in own.ask("GET", WORKSPACES.path(NAMESPACE))[1]["items"]:
         own.ask("DELETE", WORKSPACES.path(NAMESPACE, workspace["metadata"]["name"]))
-    own.ask("PATCH", WORKSPACE_KINDS.path(name="jupyterlab"), {"metadata": {"finalizers": None}}, media="application/merge-patch+json")
-    for path in (WORKSPACE_KINDS.path(name="jupyterlab"), f"/api/v1/namespaces/{NAMESPACE}", "/api/v1/nodes/simulated-0"):
+    own.ask(
+        "PATCH",
+        WORKSPACE_KINDS.path(name="jupyterlab"),
+        {"metadata": {"finalizers": None}},
+        media="application/merge-patch+json",
+    )
+    for path in (
+        WORKSPACE_KINDS.path(name="jupyterlab"),
+        f"/api/v1/namespaces/{NAMESPACE}",
+        "/api/v1/nodes/simulated-0",
+    ):
         own.ask("DELETE", path)
 
 
@@ -61,7 +89,11 @@ def controllers(plane: ControlPlane) -> Iterator[list[DeployedController]]:
 
 def workspace(name: str, **spec: Any) -> Object:
     options = {"imageConfig": "jupyterlab_scipy_190", "podConfig": "tiny_cpu"}
-    whole = {"kind": "jupyterlab", "podTemplate": {"volumes": {"data": []}, "options": options}, **spec}
+    whole = {
+        "kind": "jupyterlab",
+        "podTemplate": {"volumes": {"data": []}, "options": options},
+        **spec,
+    }
     return {
         "apiVersion": WORKSPACES.api_version,
         "kind": WORKSPACES.kind,
@@ -86,7 +118,9 @@ def test_with_no_more_rights_than_deploy_gives_a_workspace_runs_pauses_and_goes(
     assert plane.ask("POST", WORKSPACES.path(NAMESPACE), workspace("whole"))[0] == 201
     until(lambda: state(plane, "whole") == "Running", "a running workspace")
     patch = {"spec": {"paused": True}}
-    plane.ask("PATCH", WORKSPACES.path(NAMESPACE, "whole"), patch, media="application/merge-patch+json")
+    plane.ask(
+        "PATCH", WORKSPACES.path(NAMESPACE, "whole"), patch, media="application/merge-patch+json"
+    )
     until(lambda: state(plane, "whole") == "Paused", "a paused workspace")
     plane.ask("DELETE", WORKSPACES.path(NAMESPACE, "whole"))
     until(lambda: plane.ask("GET", WORKSPACES.path(NAMESPACE, "whole"))[0] == 404, "no workspace")
@@ -94,7 +128,9 @@ def test_with_no_more_rights_than_deploy_gives_a_workspace_runs_pauses_and_goes(
     assert controllers[0].stop() == 0
 
 
-def test_the_webhook_refuses_by_the_rules_with_a_certificate_of_its_own(plane: ControlPlane, controllers: list[DeployedController]) -> None:
+def test_the_webhook_refuses_by_the_rules_with_a_certificate_of_its_own(
+    plane: ControlPlane, controllers: list[DeployedController]
+) -> None:
     controllers.append(start(plane, webhook=True).ready())
     controllers[0].configure_webhook()
     until(lambda: _bundle(plane), "a caBundle")
@@ -102,7 +138,11 @@ def test_the_webhook_refuses_by_the_rules_with_a_certificate_of_its_own(plane: C
 
     code, answer = _refused(plane)
 
-    assert (code, answer["reason"], answer["details"]["causes"][0]["field"]) == (422, "Invalid", "spec.kind")
+    assert (code, answer["reason"], answer["details"]["causes"][0]["field"]) == (
+        422,
+        "Invalid",
+        "spec.kind",
+    )
     assert "no-such-kind" in answer["message"]
     plane.ask("POST", WORKSPACES.path(NAMESPACE), workspace("user"))
     code, answer = plane.ask("DELETE", WORKSPACE_KINDS.path(name="jupyterlab"))
@@ -110,7 +150,9 @@ def test_the_webhook_refuses_by_the_rules_with_a_certificate_of_its_own(plane: C
     plane.ask("DELETE", WORKSPACES.path(NAMESPACE, "user"))
 
 
-def test_a_certificate_that_ends_soon_is_renewed_while_reviews_go_on(plane: ControlPlane, controllers: list[DeployedController]) -> None:
+def test_a_certificate_that_ends_soon_is_renewed_while_reviews_go_on(
+    plane: ControlPlane, controllers: list[DeployedController]
+) -> None:
     controllers.append(start(plane, webhook=True).ready())
     controllers[0].configure_webhook()
     until(lambda: _refused(plane)[0] == 422, "an answer of the webhook")
@@ -124,14 +166,19 @@ def test_a_certificate_that_ends_soon_is_renewed_while_reviews_go_on(plane: Cont
 
     plane.ask("PUT", SECRETS.path(manifests.NAMESPACE, "jupyter-workspaces-webhook"), secret)
 
-    until(lambda: _served_serial(plane) not in (old.serial_number, soon.certificate.serial_number), "a renewed certificate")
+    until(
+        lambda: _served_serial(plane) not in (old.serial_number, soon.certificate.serial_number),
+        "a renewed certificate",
+    )
     assert _refused(plane)[0] == 422
     plane.ask("DELETE", SECRETS.path(manifests.NAMESPACE, "jupyter-workspaces-webhook"))
     until(lambda: _bundle(plane) not in (None, _encoded(data[AUTHORITY])), "a new authority")
     until(lambda: _refused(plane)[0] == 422, "an answer under the new authority")
 
 
-def test_when_the_leader_is_killed_another_takes_over(plane: ControlPlane, controllers: list[DeployedController]) -> None:
+def test_when_the_leader_is_killed_another_takes_over(
+    plane: ControlPlane, controllers: list[DeployedController]
+) -> None:
     controllers += [start(plane, "--lease-seconds", "3").ready() for _ in range(2)]
     until(lambda: any(one.leads() for one in controllers), "a leader")
     leader, other = sorted(controllers, key=lambda one: not one.leads())
@@ -145,10 +192,18 @@ def test_when_the_leader_is_killed_another_takes_over(plane: ControlPlane, contr
     plane.ask("DELETE", WORKSPACES.path(NAMESPACE, "after"))
 
 
-def test_beside_kubeflows_controller_ours_stands_back(plane: ControlPlane, controllers: list[DeployedController]) -> None:
-    apply(plane, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kubeflow-workspaces"}})
+def test_beside_kubeflows_controller_ours_stands_back(
+    plane: ControlPlane, controllers: list[DeployedController]
+) -> None:
+    apply(
+        plane,
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kubeflow-workspaces"}},
+    )
     labels = {"app": "kubeflow"}
-    pod = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "manager", "image": "workspaces-controller"}]}}
+    pod = {
+        "metadata": {"labels": labels},
+        "spec": {"containers": [{"name": "manager", "image": "workspaces-controller"}]},
+    }
     kubeflow = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -161,7 +216,10 @@ def test_beside_kubeflows_controller_ours_stands_back(plane: ControlPlane, contr
     apply(plane, kubeflow)
     try:
         until(lambda: not controllers[0].leads(), "a controller that stands back")
-        until(lambda: controllers[0].metric("jupyter_workspaces_stands_back") == 1, "a metric that says so")
+        until(
+            lambda: controllers[0].metric("jupyter_workspaces_stands_back") == 1,
+            "a metric that says so",
+        )
         plane.ask("POST", WORKSPACES.path(NAMESPACE), workspace("theirs"))
         time.sleep(2)
         assert state(plane, "theirs") is None
@@ -171,19 +229,28 @@ def test_beside_kubeflows_controller_ours_stands_back(plane: ControlPlane, contr
     plane.ask("DELETE", WORKSPACES.path(NAMESPACE, "theirs"))
 
 
-def test_a_crowd_runs_with_few_writes_and_then_there_is_silence(plane: ControlPlane, controllers: list[DeployedController]) -> None:
+def test_a_crowd_runs_with_few_writes_and_then_there_is_silence(
+    plane: ControlPlane, controllers: list[DeployedController]
+) -> None:
     controllers.append(start(plane, "--lease-seconds", "60").ready())
     until(controllers[0].leads, "a leader")
     before = requests(plane, WRITES, WRITTEN)
 
     for number in range(CROWD):
         assert plane.ask("POST", WORKSPACES.path(NAMESPACE), workspace(f"crowd-{number}"))[0] == 201
-    until(lambda: controllers[0].metric("jupyter_workspaces_workspaces", state="Running") == CROWD, "a running crowd", 120)
+    until(
+        lambda: controllers[0].metric("jupyter_workspaces_workspaces", state="Running") == CROWD,
+        "a running crowd",
+        120,
+    )
     time.sleep(5)
     writes = requests(plane, WRITES, WRITTEN) - before - CROWD
 
     assert writes <= 12 * CROWD
-    asked, served = controllers[0].metric("jupyter_workspaces_api_requests_total"), requests(plane, WRITES, WRITTEN)
+    asked, served = (
+        controllers[0].metric("jupyter_workspaces_api_requests_total"),
+        requests(plane, WRITES, WRITTEN),
+    )
     time.sleep(10)
     # A renewal of the lease, and of the watch of each type: those that are young are still short.
     assert controllers[0].metric("jupyter_workspaces_api_requests_total") - asked <= 2 + WATCHED
@@ -192,7 +259,11 @@ def test_a_crowd_runs_with_few_writes_and_then_there_is_silence(plane: ControlPl
 
 
 def _refused(plane: ControlPlane) -> tuple[int, Any]:
-    return plane.ask("POST", f"{WORKSPACES.path(NAMESPACE)}?dryRun=All", workspace("refused", kind="no-such-kind"))
+    return plane.ask(
+        "POST",
+        f"{WORKSPACES.path(NAMESPACE)}?dryRun=All",
+        workspace("refused", kind="no-such-kind"),
+    )
 
 
 def _bundle(plane: ControlPlane) -> str | None:

@@ -11,14 +11,16 @@ import pytest
 from played_cluster import Play
 
 from jupyter_workspaces.controller.kubeflow import Kubeflow, at_work
-from jupyter_workspaces.controller.lease import Times
+from jupyter_workspaces.controller.leader_election import Times
 from jupyter_workspaces.controller.process import Controller, Options
-from jupyter_workspaces.controller.run import run
+from jupyter_workspaces.controller.runner import run
 
 QUICK = Times(lease=3, deadline=2, renew=1, stop=1)
 
 
-async def test_a_task_that_fails_is_told_by_readyz_and_works_again(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_task_that_fails_is_told_by_readyz_and_works_again(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with play() as played:
         await played.stop_controller()
         broken = True
@@ -40,7 +42,9 @@ async def test_a_task_that_fails_is_told_by_readyz_and_works_again(play: Play, m
             async with aiohttp.ClientSession() as session:
 
                 async def ask(path: str) -> tuple[int, str]:
-                    async with session.get(f"http://127.0.0.1:{controller.health.port}{path}") as answer:
+                    async with session.get(
+                        f"http://127.0.0.1:{controller.health.port}{path}"
+                    ) as answer:
                         return answer.status, await answer.text()
 
                 async def told(code: int, words: str) -> bool:
@@ -49,7 +53,9 @@ async def test_a_task_that_fails_is_told_by_readyz_and_works_again(play: Play, m
                     found = await ask("/readyz")
                     return found[0] == code and words in found[1]
 
-                await played.until(lambda: told(500, "[-]tasks leadership fails"), "the failure to be told")
+                await played.until(
+                    lambda: told(500, "[-]tasks leadership fails"), "the failure to be told"
+                )
                 assert "ZeroDivisionError" in (await ask("/readyz"))[1]
                 assert (await ask("/healthz"))[0] == 200
                 assert not serving.done()
@@ -64,6 +70,9 @@ async def test_a_task_that_fails_is_told_by_readyz_and_works_again(play: Play, m
 def test_a_lease_with_a_time_that_nobody_can_read_is_passed_over() -> None:
     metadata = {"namespace": "kubeflow", "name": "kubeflow-workspace-controller"}
     odd = {"metadata": metadata, "spec": {"holderIdentity": "a", "renewTime": "yesterday"}}
-    held = {"metadata": metadata, "spec": {"holderIdentity": "b", "renewTime": "2026-01-01T00:00:00.000000Z"}}
+    held = {
+        "metadata": metadata,
+        "spec": {"holderIdentity": "b", "renewTime": "2026-01-01T00:00:00.000000Z"},
+    }
     assert at_work([], [odd], datetime(2026, 1, 1, tzinfo=timezone.utc)) is None
     assert "b, who" in str(at_work([], [odd, held], datetime(2026, 1, 1, tzinfo=timezone.utc)))

@@ -12,14 +12,19 @@ from typing import Any
 
 import pytest
 
-from jupyter_workspaces.cluster.client import Cluster
-from jupyter_workspaces.cluster.endpoint import Endpoint
-from jupyter_workspaces.cluster.errors import Fenced, Unreachable
-from jupyter_workspaces.controller.lease import Leadership, StillWorking, Times
-from jupyter_workspaces.local.apiserver.server import ApiServer
-from jupyter_workspaces.local.apiserver.store import Store
-from jupyter_workspaces.resources.catalog import CONFIG_MAPS, LEASES, NAMESPACES, Resource
-from jupyter_workspaces.timeouts import timeout
+from jupyter_workspaces.common.timeouts import timeout
+from jupyter_workspaces.controller.leader_election import Leadership, StillWorking, Times
+from jupyter_workspaces.kube.catalog import (
+    CONFIG_MAPS,
+    LEASES,
+    NAMESPACES,
+    Resource,
+)
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.endpoint import Endpoint
+from jupyter_workspaces.kube.errors import Fenced, Unreachable
+from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
+from jupyter_workspaces.localkube.apiserver.store.store import Store
 
 TIMES = Times(lease=1.5, deadline=1.0, renew=0.3, stop=0.5)
 LIMIT_SECONDS = 10.0
@@ -31,7 +36,9 @@ class Cuttable(Cluster):
 
     cut = False
 
-    async def get(self, resource: Resource, name: str, namespace: str | None = None) -> dict[str, Any]:
+    async def get(
+        self, resource: Resource, name: str, namespace: str | None = None
+    ) -> dict[str, Any]:
         if self.cut:
             raise Unreachable("the network is cut")
         return await super().get(resource, name, namespace)
@@ -77,7 +84,9 @@ async def instances(directory: Path) -> AsyncIterator[Start]:
 
     store = Store.open(directory / "cluster.db")
     server = ApiServer(store, TOKEN)
-    endpoint = Endpoint(f"http://127.0.0.1:{await server.start('127.0.0.1', 0)}", "test", None, token)
+    endpoint = Endpoint(
+        f"http://127.0.0.1:{await server.start('127.0.0.1', 0)}", "test", None, token
+    )
     async with Cluster(endpoint) as cluster:
         await cluster.create(NAMESPACES, {"metadata": {"name": "default"}})
     made: list[Instance] = []
@@ -136,7 +145,11 @@ async def test_who_lost_the_lease_waits_and_takes_it_again(tmp_path: Path) -> No
         first = make("first").start()
         await works(first)
         held = await first.cluster.get(LEASES, "test", "default")
-        held["spec"] |= {"holderIdentity": "somebody", "leaseDurationSeconds": 1, "leaseTransitions": 7}
+        held["spec"] |= {
+            "holderIdentity": "somebody",
+            "leaseDurationSeconds": 1,
+            "leaseTransitions": 7,
+        }
         await make("writer").cluster.replace(LEASES, held)
         await until(lambda: len(first.spans) == 2)
         assert first.spans[0][1]
@@ -147,7 +160,11 @@ async def test_who_lost_the_lease_waits_and_takes_it_again(tmp_path: Path) -> No
 async def test_a_lease_that_is_renewed_with_a_slow_clock_is_not_taken(tmp_path: Path) -> None:
     async with instances(tmp_path) as make:
         writer, second = make("writer").cluster, make("second")
-        spec = {"holderIdentity": "slow", "leaseDurationSeconds": 1, "renewTime": "2001-01-01T00:00:00.000000Z"}
+        spec = {
+            "holderIdentity": "slow",
+            "leaseDurationSeconds": 1,
+            "renewTime": "2001-01-01T00:00:00.000000Z",
+        }
         await writer.create(LEASES, {"metadata": {"name": "test"}, "spec": spec}, "default")
         second.start()
         for number in range(8):
@@ -183,7 +200,9 @@ async def test_work_that_does_not_end_is_told(tmp_path: Path) -> None:
         assert first.task is not None
         await until(lambda: first.leadership.leading)
         held = await first.cluster.get(LEASES, "test", "default")
-        await first.cluster.replace(LEASES, held | {"spec": held["spec"] | {"holderIdentity": "somebody"}})
+        await first.cluster.replace(
+            LEASES, held | {"spec": held["spec"] | {"holderIdentity": "somebody"}}
+        )
         with pytest.raises(StillWorking):
             async with timeout(LIMIT_SECONDS):
                 await asyncio.shield(first.task)
@@ -194,7 +213,9 @@ async def test_without_the_lease_nothing_is_written(tmp_path: Path) -> None:
     async with instances(tmp_path) as make:
         first = make("first")
         body = {"metadata": {"name": "written"}}
-        async with Cluster(first.cluster.endpoint, may_write=lambda: first.leadership.leading) as cluster:
+        async with Cluster(
+            first.cluster.endpoint, may_write=lambda: first.leadership.leading
+        ) as cluster:
             with pytest.raises(Fenced):
                 await cluster.create(CONFIG_MAPS, body, "default")
             first.start()
@@ -203,4 +224,6 @@ async def test_without_the_lease_nothing_is_written(tmp_path: Path) -> None:
             await first.stop()
             with pytest.raises(Fenced):
                 await cluster.delete(CONFIG_MAPS, "written", "default")
-            assert (await cluster.get(CONFIG_MAPS, "written", "default"))["metadata"]["name"] == "written"
+            assert (await cluster.get(CONFIG_MAPS, "written", "default"))["metadata"][
+                "name"
+            ] == "written"

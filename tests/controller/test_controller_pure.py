@@ -9,14 +9,16 @@ from typing import Any
 import pytest
 import yaml
 
-from jupyter_workspaces.controller import activity, generate, status
-from jupyter_workspaces.controller.generate import GenerateError
-from jupyter_workspaces.controller.options import OptionError, resolve
-from jupyter_workspaces.resources import load, names
+from jupyter_workspaces.controller.workspaces import activity, manifests, status
+from jupyter_workspaces.controller.workspaces.manifests import GenerateError
+from jupyter_workspaces.controller.workspaces.options import OptionError, resolve
+from jupyter_workspaces.resources import bundled, metadata_keys
 
 Object = dict[str, Any]
 
-KIND: Object = next(found for found in load.samples() if found["metadata"]["name"] == "jupyterlab")
+KIND: Object = next(
+    found for found in bundled.samples() if found["metadata"]["name"] == "jupyterlab"
+)
 NOW = 1_800_000_000_000
 
 
@@ -27,13 +29,19 @@ def kind(**changes: Any) -> Object:
     return found
 
 
-def workspace(image: str = "jupyterlab_scipy_190", size: str = "tiny_cpu", name: str = "dora", **spec: Any) -> Object:
+def workspace(
+    image: str = "jupyterlab_scipy_190", size: str = "tiny_cpu", name: str = "dora", **spec: Any
+) -> Object:
     volumes = {
         "home": "home-of-dora",
         "data": [{"pvcName": "pile", "mountPath": "/data/pile", "readOnly": False}, {"pvcName": "book", "mountPath": "/data/book", "readOnly": True}],
         "secrets": [{"secretName": "login", "mountPath": "/login"}],
     }  # fmt: skip
-    template = {"podMetadata": {"labels": {"team": "red"}}, "volumes": volumes, "options": {"imageConfig": image, "podConfig": size}}
+    template = {
+        "podMetadata": {"labels": {"team": "red"}},
+        "volumes": volumes,
+        "options": {"imageConfig": image, "podConfig": size},
+    }
     return {
         "apiVersion": "kubeflow.org/v1beta1",
         "kind": "Workspace",
@@ -42,25 +50,39 @@ def workspace(image: str = "jupyterlab_scipy_190", size: str = "tiny_cpu", name:
     }
 
 
-def pod_template(of: Object | None = None, token: str | None = "token-of-dora", **changes: Any) -> Object:
+def pod_template(
+    of: Object | None = None, token: str | None = "token-of-dora", **changes: Any
+) -> Object:
     wanted, given = of or workspace(), kind(**changes)
     options = resolve(given, wanted)
-    return generate.pod_template(wanted, given, options["imageConfig"], options["podConfig"], token)
+    return manifests.pod_template(
+        wanted, given, options["imageConfig"], options["podConfig"], token
+    )
 
 
 # Options
 
 
 def redirecting(redirects: dict[str, str]) -> Object:
-    values = [{"id": name, "spec": {}} | ({"redirect": {"to": redirects[name]}} if name in redirects else {}) for name in "abc"]
-    options = {"imageConfig": {"values": values}, "podConfig": {"values": [{"id": "s", "spec": {}}]}}
+    values = [
+        {"id": name, "spec": {}}
+        | ({"redirect": {"to": redirects[name]}} if name in redirects else {})
+        for name in "abc"
+    ]
+    options = {
+        "imageConfig": {"values": values},
+        "podConfig": {"values": [{"id": "s", "spec": {}}]},
+    }
     return {"metadata": {"name": "k"}, "spec": {"podTemplate": {"options": options}}}
 
 
 def test_a_redirect_is_followed_to_its_end_and_the_current_option_stays() -> None:
     found = resolve(redirecting({"a": "b", "b": "c"}), workspace("a", "s"))["imageConfig"]
     assert found.current["id"] == "a"
-    assert found.status() == {"desired": "c", "redirectChain": [{"source": "a", "target": "b"}, {"source": "b", "target": "c"}]}
+    assert found.status() == {
+        "desired": "c",
+        "redirectChain": [{"source": "a", "target": "b"}, {"source": "b", "target": "c"}],
+    }
     assert resolve(redirecting({"a": "b"}), workspace("c", "s"))["imageConfig"].status() == {}
 
 
@@ -73,7 +95,9 @@ def test_a_redirect_is_followed_to_its_end_and_the_current_option_stays() -> Non
         ({"a": "a"}, "a", "circle"),
     ],
 )
-def test_an_option_that_leads_nowhere_is_an_error_that_says_so(redirects: dict[str, str], start: str, words: str) -> None:
+def test_an_option_that_leads_nowhere_is_an_error_that_says_so(
+    redirects: dict[str, str], start: str, words: str
+) -> None:
     with pytest.raises(OptionError, match=words):
         resolve(redirecting(redirects), workspace(start, "s"))
 
@@ -88,11 +112,17 @@ def test_a_pod_is_made_as_kind_and_workspace_say() -> None:
     assert container["image"] == "docker.io/kubeflownotebookswg/jupyter-scipy:v1.9.0"
     assert container["ports"] == [{"name": "http-8888", "containerPort": 8888, "protocol": "TCP"}]
     assert container["resources"]["requests"] == {"cpu": "100m", "memory": "512Mi"}
-    assert {"name": "NB_PREFIX", "value": "/workspace/connect/lab/dora/jupyterlab/"} in container["env"]
+    assert {"name": "NB_PREFIX", "value": "/workspace/connect/lab/dora/jupyterlab/"} in container[
+        "env"
+    ]
     reference = {"secretKeyRef": {"name": "token-of-dora", "key": "token"}}
     assert {"name": "JUPYTER_TOKEN", "valueFrom": reference} in container["env"]
-    assert made["metadata"]["annotations"][names.TOKEN_SECRET] == "token-of-dora"
-    assert made["metadata"]["labels"] == {"team": "red", names.WORKSPACE_NAME: "dora", "statefulset": "dora"}
+    assert made["metadata"]["annotations"][metadata_keys.TOKEN_SECRET] == "token-of-dora"
+    assert made["metadata"]["labels"] == {
+        "team": "red",
+        metadata_keys.WORKSPACE_NAME: "dora",
+        "statefulset": "dora",
+    }
     assert made["spec"]["serviceAccountName"] == "ws-dora"
 
 
@@ -108,32 +138,48 @@ def test_volumes_stand_in_their_order_and_clashes_are_left_out() -> None:
     assert [volume["name"] for volume in made["volumes"]] == wanted
     assert made["volumes"][2]["persistentVolumeClaim"] == {"claimName": "book", "readOnly": True}
     assert made["volumes"][3]["secret"] == {"secretName": "login", "defaultMode": 420}
-    placed = [(mount["mountPath"], mount.get("readOnly", False)) for mount in made["containers"][0]["volumeMounts"]]
-    assert placed == [("/home/jovyan", False), ("/data/pile", False), ("/data/book", True), ("/login", False), ("/scratch", False)]
+    placed = [
+        (mount["mountPath"], mount.get("readOnly", False))
+        for mount in made["containers"][0]["volumeMounts"]
+    ]
+    assert placed == [
+        ("/home/jovyan", False),
+        ("/data/pile", False),
+        ("/data/book", True),
+        ("/login", False),
+        ("/scratch", False),
+    ]
 
 
 def test_labels_that_are_reserved_cannot_be_taken() -> None:
     wanted = workspace()
     wanted["spec"]["podTemplate"]["podMetadata"] = {
-        "labels": {names.WORKSPACE_NAME: "other"},
-        "annotations": {names.TOKEN_SECRET: "another"},
+        "labels": {metadata_keys.WORKSPACE_NAME: "other"},
+        "annotations": {metadata_keys.TOKEN_SECRET: "another"},
     }
     made = pod_template(wanted)["metadata"]
-    assert made["labels"][names.WORKSPACE_NAME] == "dora"
-    assert made["annotations"][names.TOKEN_SECRET] == "token-of-dora"
+    assert made["labels"][metadata_keys.WORKSPACE_NAME] == "dora"
+    assert made["annotations"][metadata_keys.TOKEN_SECRET] == "token-of-dora"
 
 
 def test_annotations_of_ours_come_from_nobody_else() -> None:
     wanted = workspace()
-    ours = {names.TOKEN_SECRET: "any-secret-of-the-namespace", f"{names.LOCAL_PORT}8888": "22"}
-    wanted["spec"]["podTemplate"]["podMetadata"] = {"annotations": ours | {"example.org/note": "kept"}}
+    ours = {
+        metadata_keys.TOKEN_SECRET: "any-secret-of-the-namespace",
+        f"{metadata_keys.LOCAL_PORT}8888": "22",
+    }
+    wanted["spec"]["podTemplate"]["podMetadata"] = {
+        "annotations": ours | {"example.org/note": "kept"}
+    }
     made = pod_template(wanted, token=None)["metadata"]["annotations"]
     assert not ours.keys() & made.keys()
     assert made["example.org/note"] == "kept"
 
 
 def test_an_environment_that_cannot_be_rendered_names_the_variable() -> None:
-    with pytest.raises(GenerateError, match=r"jupyterlab has a wrong value for P.*Ask who manages it"):
+    with pytest.raises(
+        GenerateError, match=r"jupyterlab has a wrong value for P.*Ask who manages it"
+    ):
         pod_template(extraEnv=[{"name": "P", "value": "{{ nothing }}"}])
 
 
@@ -144,13 +190,18 @@ def test_a_probe_asks_below_the_public_path_of_its_port() -> None:
 
 
 def test_a_probe_that_cannot_be_rendered_is_named() -> None:
-    probes = {"livenessProbe": {"httpGet": {"path": "{{ nothing }}", "port": 1}}, "startupProbe": {"tcpSocket": {"port": 1}}}
+    probes = {
+        "livenessProbe": {"httpGet": {"path": "{{ nothing }}", "port": 1}},
+        "startupProbe": {"tcpSocket": {"port": 1}},
+    }
     with pytest.raises(GenerateError, match=r"wrong value for the path of its livenessProbe"):
         pod_template(probes=probes)
 
 
 @pytest.mark.parametrize(
-    "kind", [kind for kind in load.samples() if kind["kind"] == "WorkspaceKind"], ids=lambda kind: kind["metadata"]["name"]
+    "kind",
+    [kind for kind in bundled.samples() if kind["kind"] == "WorkspaceKind"],
+    ids=lambda kind: kind["metadata"]["name"],
 )
 def test_a_sample_kind_notices_a_stopped_program_within_half_a_minute(kind: Object) -> None:
     probe = kind["spec"]["podTemplate"]["probes"]["readinessProbe"]
@@ -164,18 +215,22 @@ def test_two_ports_of_one_number_are_refused() -> None:
     ports = [{"id": "jupyterlab", "port": 8888}, {"id": "other", "port": 8888}]
     given["spec"]["podTemplate"]["options"]["imageConfig"]["values"][1]["spec"]["ports"] = ports
     with pytest.raises(GenerateError, match="same number"):
-        generate.service(workspace(), resolve(given, workspace())["imageConfig"])
+        manifests.service(workspace(), resolve(given, workspace())["imageConfig"])
 
 
 @pytest.mark.parametrize("name", ["d", "d" * 63, "d-" * 30 + "d"])
 def test_generated_names_fit(name: str) -> None:
     wanted = workspace(name=name)
     options = resolve(KIND, wanted)
-    made = generate.stateful_set(wanted, KIND, options["imageConfig"], options["podConfig"], None)["metadata"]
+    made = manifests.stateful_set(wanted, KIND, options["imageConfig"], options["podConfig"], None)[
+        "metadata"
+    ]
     assert len(made["generateName"]) + 5 <= 52
-    assert len(generate.service(wanted, options["imageConfig"])["metadata"]["generateName"]) + 5 <= 63
+    assert (
+        len(manifests.service(wanted, options["imageConfig"])["metadata"]["generateName"]) + 5 <= 63
+    )
     assert made["ownerReferences"][0]["controller"] is True
-    assert len(generate.service_account(workspace(name="d" * 253))["metadata"]["name"]) == 253
+    assert len(manifests.service_account(workspace(name="d" * 253))["metadata"]["name"]) == 253
 
 
 @pytest.mark.parametrize(
@@ -185,15 +240,24 @@ def test_generated_names_fit(name: str) -> None:
         ({"probes": {}}, True),
         ({"podMetadata": {"labels": {"a": "b"}}}, True),
         ({"containerSecurityContext": {"runAsUser": 1000}}, True),
-        ({"ports": [{"id": "jupyterlab", "protocol": "HTTP", "defaultDisplayName": "Another name"}]}, False),
+        (
+            {
+                "ports": [
+                    {"id": "jupyterlab", "protocol": "HTTP", "defaultDisplayName": "Another name"}
+                ]
+            },
+            False,
+        ),
         ({"activityProbe": None}, False),
         ({"serviceAccount": {"clusterRoles": [{"name": "view"}]}}, False),
     ],
 )
 def test_only_what_shapes_pods_makes_another_template(change: Object, differs: bool) -> None:
     options = resolve(KIND, workspace())
-    before = generate.kind_hash(KIND, options["imageConfig"], options["podConfig"])
-    assert (generate.kind_hash(kind(**change), options["imageConfig"], options["podConfig"]) != before) == differs
+    before = manifests.kind_hash(KIND, options["imageConfig"], options["podConfig"])
+    assert (
+        manifests.kind_hash(kind(**change), options["imageConfig"], options["podConfig"]) != before
+    ) == differs
 
 
 # Status
@@ -201,7 +265,12 @@ def test_only_what_shapes_pods_makes_another_template(change: Object, differs: b
 
 def build(before: Object | None = None, state: str = "Running", **more: Any) -> Object:
     given = workspace() | ({"status": before} if before else {})
-    arguments: Object = {"pod": None, "options": resolve(KIND, given), "pending_restart": False, "now": NOW} | more
+    arguments: Object = {
+        "pod": None,
+        "options": resolve(KIND, given),
+        "pending_restart": False,
+        "now": NOW,
+    } | more
     return status.build(given, state, "told", **arguments)
 
 
@@ -209,11 +278,17 @@ def started(moment: int) -> Object:
     text = datetime.fromtimestamp(moment / 1000, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     statuses = [{"name": "main", "state": {"running": {"startedAt": text}}}]
     spec = {"nodeName": "local", "containers": [{"name": "main"}]}
-    return {"metadata": {"name": "ws-dora-0"}, "spec": spec, "status": {"containerStatuses": statuses}}
+    return {
+        "metadata": {"name": "ws-dora-0"},
+        "spec": spec,
+        "status": {"containerStatuses": statuses},
+    }
 
 
 def test_a_status_is_whole_from_the_first_moment() -> None:
-    definition = next(found for found in load.crds() if found["spec"]["names"]["kind"] == "Workspace")
+    definition = next(
+        found for found in bundled.crds() if found["spec"]["names"]["kind"] == "Workspace"
+    )
     rules = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]
     found = build(state="Pending", options=None)
     assert set(rules["required"]) <= set(found)
@@ -224,31 +299,59 @@ def test_a_status_is_whole_from_the_first_moment() -> None:
 def test_a_run_begins_when_a_new_program_is_ready_and_not_with_a_flap() -> None:
     first = build({"state": "Pending", "lastRunningTime": 0}, pod=started(NOW - 5000))
     assert first["lastRunningTime"] == NOW
-    used = {"lastActivity": NOW, "lastUpdate": NOW, "lastProbe": {"startTime": NOW, "endTime": NOW, "result": "Success", "message": "m"}}
-    flap = build(first | {"state": "Pending", "activity": used}, pod=started(NOW - 5000), now=NOW + 60_000)
+    used = {
+        "lastActivity": NOW,
+        "lastUpdate": NOW,
+        "lastProbe": {"startTime": NOW, "endTime": NOW, "result": "Success", "message": "m"},
+    }
+    flap = build(
+        first | {"state": "Pending", "activity": used}, pod=started(NOW - 5000), now=NOW + 60_000
+    )
     assert flap["lastRunningTime"] == NOW
     assert flap["activity"] == used
-    again = build(first | {"state": "Pending", "activity": used}, pod=started(NOW + 30_000), now=NOW + 60_000)
+    again = build(
+        first | {"state": "Pending", "activity": used}, pod=started(NOW + 30_000), now=NOW + 60_000
+    )
     assert again["lastRunningTime"] == NOW + 60_000
     assert again["activity"] == {"lastActivity": 0, "lastUpdate": 0}
 
 
 def test_the_time_of_a_pause_is_when_it_was_first_seen() -> None:
     paused = workspace(paused=True)
-    first = status.build(paused, "Terminating", "", pod=None, options=None, pending_restart=False, now=NOW)
-    second = status.build(paused | {"status": first}, "Paused", "", pod=None, options=None, pending_restart=False, now=NOW + 9)
+    first = status.build(
+        paused, "Terminating", "", pod=None, options=None, pending_restart=False, now=NOW
+    )
+    second = status.build(
+        paused | {"status": first},
+        "Paused",
+        "",
+        pod=None,
+        options=None,
+        pending_restart=False,
+        now=NOW + 9,
+    )
     assert first["pauseTime"] == second["pauseTime"] == NOW
     assert build(second)["pauseTime"] == 0
 
 
 def test_what_is_not_known_now_is_kept() -> None:
     chain = {"desired": "b", "redirectChain": [{"source": "a", "target": "b"}]}
-    before = {"state": "Running", "lastRunningTime": 5, "podTemplateOptions": {"imageConfig": chain, "podConfig": {}}}
-    assert build(before, "Error", options=None)["podTemplateOptions"] == {"imageConfig": chain, "podConfig": {}}
+    before = {
+        "state": "Running",
+        "lastRunningTime": 5,
+        "podTemplateOptions": {"imageConfig": chain, "podConfig": {}},
+    }
+    assert build(before, "Error", options=None)["podTemplateOptions"] == {
+        "imageConfig": chain,
+        "podConfig": {},
+    }
 
 
 def test_a_pod_without_a_node_yet_is_named() -> None:
-    pod = {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "main"}], "initContainers": [{"name": "first"}]}}
+    pod = {
+        "metadata": {"name": "p"},
+        "spec": {"containers": [{"name": "main"}], "initContainers": [{"name": "first"}]},
+    }
     found = build(pod=pod, state="Pending")["podTemplatePod"]
     assert found["nodeName"] == ""
     assert found["containers"] == [{"name": "main"}]
@@ -289,13 +392,17 @@ RULES = yaml.safe_load("""
         ({}, {}, 7200),
     ],
 )
-def test_the_first_rule_that_fits_and_says_something_decides(namespace: dict[str, str], size: dict[str, str], seconds: int | None) -> None:
+def test_the_first_rule_that_fits_and_says_something_decides(
+    namespace: dict[str, str], size: dict[str, str], seconds: int | None
+) -> None:
     option = {"spawner": {"labels": [{"key": key, "value": value} for key, value in size.items()]}}
     rule = activity.pause_rule({"spec": {"activityRules": RULES}}, option, namespace)
     assert (rule or {}).get("config", {}).get("secondsSinceActive") == seconds
 
 
-def probed(last_activity: int, result: str = "Success", running_since: int = NOW - 10_000_000) -> Object:
+def probed(
+    last_activity: int, result: str = "Success", running_since: int = NOW - 10_000_000
+) -> Object:
     known = {
         "lastActivity": last_activity,
         "lastUpdate": NOW,
@@ -324,22 +431,41 @@ def test_a_pause_needs_a_fresh_answer_a_known_time_and_a_long_run(known: Object,
 
 def test_eligibility_is_shown_only_while_a_rule_pauses() -> None:
     known = {"lastActivity": 1000, "lastUpdate": 1000}
-    assert activity.with_rule(known, RULES[0])["rules"] == {"pauseWorkspace": {"eligibleAfter": 601_000}}
-    assert activity.with_rule({"lastActivity": 0, "lastUpdate": 0}, RULES[0])["rules"] == {"pauseWorkspace": {"eligibleAfter": 0}}
+    assert activity.with_rule(known, RULES[0])["rules"] == {
+        "pauseWorkspace": {"eligibleAfter": 601_000}
+    }
+    assert activity.with_rule({"lastActivity": 0, "lastUpdate": 0}, RULES[0])["rules"] == {
+        "pauseWorkspace": {"eligibleAfter": 0}
+    }
     assert activity.with_rule(activity.with_rule(known, RULES[0]), None) == known
 
 
 @pytest.mark.parametrize(
-    ("result", "passed", "seconds"), [("Success", 0, 300), ("Success", 299, 1), ("Failure", 0, 60), ("Timeout", 100, 0)]
+    ("result", "passed", "seconds"),
+    [("Success", 0, 300), ("Success", 299, 1), ("Failure", 0, 60), ("Timeout", 100, 0)],
 )
-def test_the_next_probe_comes_sooner_after_a_failure(result: str, passed: int, seconds: float) -> None:
+def test_the_next_probe_comes_sooner_after_a_failure(
+    result: str, passed: int, seconds: float
+) -> None:
     intervals = {"probeIntervalSeconds": 300, "minProbeIntervalSeconds": 60}
-    assert activity.next_probe({"lastProbe": {"result": result, "startTime": NOW}}, intervals, NOW + 1000 * passed) == seconds
+    assert (
+        activity.next_probe(
+            {"lastProbe": {"result": result, "startTime": NOW}}, intervals, NOW + 1000 * passed
+        )
+        == seconds
+    )
     assert activity.next_probe({}, intervals, NOW) == 0
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(1, "1 second"), (90, "90 seconds"), (600, "10 minutes"), (86_400, "24 hours"), (260_000, "3 days")]
+    ("seconds", "words"),
+    [
+        (1, "1 second"),
+        (90, "90 seconds"),
+        (600, "10 minutes"),
+        (86_400, "24 hours"),
+        (260_000, "3 days"),
+    ],
 )
 def test_times_are_told_in_words(seconds: float, words: str) -> None:
     assert activity.duration(seconds) == words
@@ -347,23 +473,31 @@ def test_times_are_told_in_words(seconds: float, words: str) -> None:
 
 def test_programs_are_told_the_path_below_the_base_url_of_the_server_that_started_them() -> None:
     started = workspace()
-    started["metadata"]["annotations"] = {names.BASE_URL: "/user/x/"}
+    started["metadata"]["annotations"] = {metadata_keys.BASE_URL: "/user/x/"}
     made = pod_template(started)
     container = made["spec"]["containers"][0]
-    assert {"name": "NB_PREFIX", "value": "/user/x/workspace/connect/lab/dora/jupyterlab/"} in container["env"]
-    assert container["readinessProbe"]["httpGet"]["path"] == "/user/x/workspace/connect/lab/dora/jupyterlab/api"
-    assert made["metadata"]["annotations"][names.BASE_URL] == "/user/x/"
+    assert {
+        "name": "NB_PREFIX",
+        "value": "/user/x/workspace/connect/lab/dora/jupyterlab/",
+    } in container["env"]
+    assert (
+        container["readinessProbe"]["httpGet"]["path"]
+        == "/user/x/workspace/connect/lab/dora/jupyterlab/api"
+    )
+    assert made["metadata"]["annotations"][metadata_keys.BASE_URL] == "/user/x/"
     before = pod_template()["metadata"]["annotations"]
-    same = (generate.WORKSPACE_HASH, names.KIND_TEMPLATE_HASH)
+    same = (manifests.WORKSPACE_HASH, metadata_keys.KIND_TEMPLATE_HASH)
     assert [made["metadata"]["annotations"][name] for name in same] == [
         before[name] for name in same
     ]  # a program that runs is not restarted
-    assert names.BASE_URL not in before
+    assert metadata_keys.BASE_URL not in before
 
 
-def test_programs_get_the_path_below_the_base_url_of_a_hub_user_who_is_named_by_an_address() -> None:
+def test_programs_get_the_path_below_the_base_url_of_a_hub_user_who_is_named_by_an_address() -> (
+    None
+):
     started = workspace()
-    started["metadata"]["annotations"] = {names.BASE_URL: "/user/ana@b.org/"}
+    started["metadata"]["annotations"] = {metadata_keys.BASE_URL: "/user/ana@b.org/"}
     container = pod_template(started)["spec"]["containers"][0]
     path = "/user/ana@b.org/workspace/connect/lab/dora/jupyterlab/"
     assert {"name": "NB_PREFIX", "value": path} in container["env"]
@@ -372,5 +506,5 @@ def test_programs_get_the_path_below_the_base_url_of_a_hub_user_who_is_named_by_
 @pytest.mark.parametrize("base", ["/a/../", '/"/', "x", "/a%2f/", 7])
 def test_a_base_url_that_is_not_plain_is_not_told(base: Any) -> None:
     started = workspace()
-    started["metadata"]["annotations"] = {names.BASE_URL: base}
+    started["metadata"]["annotations"] = {metadata_keys.BASE_URL: base}
     assert pod_template(started) == pod_template()

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from played_cluster import Play, PlayedCluster
 
-from jupyter_workspaces.cluster.errors import Conflict
+from jupyter_workspaces.kube.errors import Conflict
 from jupyter_workspaces.local import launch
 from jupyter_workspaces.local.parts import Parts
 from jupyter_workspaces.resources import restarts
@@ -35,7 +35,9 @@ async def write(played: PlayedCluster, patch: Callable[[Object], Object], what: 
 
     async def written() -> bool:
         try:
-            await played.cluster.patch(WORKSPACES, "dora", patch(await played.workspace()), "default")
+            await played.cluster.patch(
+                WORKSPACES, "dora", patch(await played.workspace()), "default"
+            )
         except Conflict:
             return False
         return True
@@ -45,7 +47,9 @@ async def write(played: PlayedCluster, patch: Callable[[Object], Object], what: 
 
 async def begin(played: PlayedCluster, when: datetime | None = None) -> None:
     began = restarts.new_id(when or datetime.now(timezone.utc))
-    await write(played, lambda workspace: restarts.begun(workspace, began), "the restart to be written")
+    await write(
+        played, lambda workspace: restarts.begun(workspace, began), "the restart to be written"
+    )
 
 
 async def ended(played: PlayedCluster) -> bool:
@@ -109,7 +113,9 @@ async def test_one_that_does_not_stop_in_time_is_started_again_all_the_same(play
         await played.make()
         await played.run_pod()
         await played.state("Running")
-        await begin(played, datetime.now(timezone.utc) - timedelta(seconds=restarts.LIMIT_SECONDS - 2))
+        await begin(
+            played, datetime.now(timezone.utc) - timedelta(seconds=restarts.LIMIT_SECONDS - 2)
+        )
         await played.state("Terminating")
         await played.until(lambda: ended(played), "the end of the restart")
         await played.end_pods()
@@ -158,14 +164,26 @@ class Server:
         self.port = port
         environment = os.environ | {"JUPYTER_WORKSPACES_HOME": str(home)}
         environment.pop("KUBECONFIG", None)
-        command = [sys.executable, "-m", "jupyter_workspaces.cli", "serve", "--no-auth", "--port", str(port)]
+        command = [
+            sys.executable,
+            "-m",
+            "jupyter_workspaces.cli",
+            "serve",
+            "--no-auth",
+            "--port",
+            str(port),
+        ]
         with (home.parent / "serve.log").open("ab") as log:
-            self.process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = subprocess.Popen(
+                command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
         until(lambda: self.ask("GET", "workspaces")[0] == 200, "the server to answer")
 
     def ask(self, method: str, path: str, body: Object | None = None) -> tuple[int, Any]:
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/api/v1/{path}", data, method=method)
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}/api/v1/{path}", data, method=method
+        )
         request.add_header("Content-Type", "application/json")
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
@@ -216,7 +234,10 @@ def test_a_restart_survives_kill_9(home: Path, killed: str) -> None:
         assert server.ask("POST", "workspaces/default", CREATE)[0] == 201
         until(lambda: server.workspace().get("state") == "Running", "the first run")
         first = server.workspace()["lastRunningTime"]
-        until(lambda: time.time() > first / 1000 + 1.1, "another second: a pod's times have whole seconds")
+        until(
+            lambda: time.time() > first / 1000 + 1.1,
+            "another second: a pod's times have whole seconds",
+        )
 
         assert server.ask("POST", "workspaces/default/dora/actions/restart", {"data": {}})[0] == 202
         if killed in ("controller", "both"):
@@ -229,7 +250,13 @@ def test_a_restart_survives_kill_9(home: Path, killed: str) -> None:
         if killed in ("server", "both"):
             server = Server(home, port)
 
-        until(lambda: server.workspace().get("state") == "Running" and server.workspace()["lastRunningTime"] > first, "the second run")
+        until(
+            lambda: (
+                server.workspace().get("state") == "Running"
+                and server.workspace()["lastRunningTime"] > first
+            ),
+            "the second run",
+        )
         assert server.workspace()["paused"] is False
     finally:
         server.kill()

@@ -7,28 +7,52 @@ from typing import Any
 
 import pytest
 
-from jupyter_workspaces.cluster.peers import FOREIGN
-from jupyter_workspaces.controller.states import decide
-from jupyter_workspaces.resources import names
+from jupyter_workspaces.controller.workspaces.states import decide
+from jupyter_workspaces.kube.peers import FOREIGN
+from jupyter_workspaces.resources import metadata_keys
 
 Object = dict[str, Any]
 
 
 def workspace(paused: bool = False, because: str = "") -> Object:
-    return {"metadata": {"name": "dora", "annotations": {names.PAUSED_BECAUSE: because} if because else {}}, "spec": {"paused": paused}}
+    return {
+        "metadata": {
+            "name": "dora",
+            "annotations": {metadata_keys.PAUSED_BECAUSE: because} if because else {},
+        },
+        "spec": {"paused": paused},
+    }
 
 
-def pod(phase: str = "Pending", *, main: Object | None = None, node: str = "local", going: bool = False, **status: Any) -> Object:
+def pod(
+    phase: str = "Pending",
+    *,
+    main: Object | None = None,
+    node: str = "local",
+    going: bool = False,
+    **status: Any,
+) -> Object:
     """`main` is the container's state; conditions by type in `status`, as (status, reason, message)."""
     conditions = [
-        {"type": name, "status": value[0], "reason": value[1], "message": value[2]} for name, value in status.pop("conditions", {}).items()
+        {"type": name, "status": value[0], "reason": value[1], "message": value[2]}
+        for name, value in status.pop("conditions", {}).items()
     ]
     if main is not None:
         last = main.pop("lastState", {})
-        status["containerStatuses"] = [{"name": "main", "image": "registry.example/std:1", "state": main, "lastState": last}]
-    metadata = {"name": "ws-dora-0"} | ({"deletionTimestamp": "2026-01-01T00:00:00Z", "deletionGracePeriodSeconds": 30} if going else {})
+        status["containerStatuses"] = [
+            {"name": "main", "image": "registry.example/std:1", "state": main, "lastState": last}
+        ]
+    metadata = {"name": "ws-dora-0"} | (
+        {"deletionTimestamp": "2026-01-01T00:00:00Z", "deletionGracePeriodSeconds": 30}
+        if going
+        else {}
+    )
     metadata["creationTimestamp"] = "2026-01-01T00:00:00Z"
-    return {"metadata": metadata, "spec": {"nodeName": node}, "status": {"phase": phase, "conditions": conditions, **status}}
+    return {
+        "metadata": metadata,
+        "spec": {"nodeName": node},
+        "status": {"phase": phase, "conditions": conditions, **status},
+    }
 
 
 def waiting(reason: str, message: str = "", **more: Any) -> Object:
@@ -37,7 +61,11 @@ def waiting(reason: str, message: str = "", **more: Any) -> Object:
 
 def silent(message: str = "containers with unready status: [main]", *, since: str) -> Object:
     """A program that runs since New Year, and is not ready `since` a moment."""
-    found = pod("Running", main=dict(RUNS), conditions={**PLACED, "Ready": ("False", "ContainersNotReady", message)})
+    found = pod(
+        "Running",
+        main=dict(RUNS),
+        conditions={**PLACED, "Ready": ("False", "ContainersNotReady", message)},
+    )
     found["status"]["conditions"][-1]["lastTransitionTime"] = since
     return found
 
@@ -46,9 +74,13 @@ def behind(init: Object | None = None, beside: Object | None = None) -> Object:
     """A main container that does not say why it waits; an init container and one beside it, by what they wait for."""
     found = pod(main={"waiting": {"reason": "PodInitializing"}}, conditions=PLACED)
     if init is not None:
-        found["status"]["initContainerStatuses"] = [{"name": "prepare", "image": "busybox", "state": {"waiting": init}}]
+        found["status"]["initContainerStatuses"] = [
+            {"name": "prepare", "image": "busybox", "state": {"waiting": init}}
+        ]
     if beside is not None:
-        found["status"]["containerStatuses"].append({"name": "proxy", "image": "envoy", "state": {"waiting": beside}})
+        found["status"]["containerStatuses"].append(
+            {"name": "proxy", "image": "envoy", "state": {"waiting": beside}}
+        )
     return found
 
 
@@ -124,7 +156,9 @@ def unscheduled(message: str, reason: str = "Unschedulable") -> Object:
         (workspace(), pod("Unknown", conditions=PLACED), None, "Pending", "Getting ready"),
     ],
 )  # fmt: skip
-def test_state_and_message(given: Object, found: Object | None, trouble: str | None, state: str, words: str) -> None:
+def test_state_and_message(
+    given: Object, found: Object | None, trouble: str | None, state: str, words: str
+) -> None:
     decided, message = decide(given, found, trouble)
     assert decided == state
     assert words in message
@@ -135,11 +169,19 @@ def test_state_and_message(given: Object, found: Object | None, trouble: str | N
     [
         ("0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector.", "Error"),
         ("0/3 nodes are available: 3 node(s) had untolerated taint {team: red}.", "Error"),
-        ("0/3 nodes are available: 3 node(s) had untolerated taint {node.kubernetes.io/not-ready: }.", "Pending"),
-        ("0/3 nodes are available: 1 Insufficient cpu, 2 node(s) didn't match Pod's node affinity/selector.", "Pending"),
+        (
+            "0/3 nodes are available: 3 node(s) had untolerated taint {node.kubernetes.io/not-ready: }.",
+            "Pending",
+        ),
+        (
+            "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) didn't match Pod's node affinity/selector.",
+            "Pending",
+        ),
     ],
 )
-def test_a_node_that_an_autoscaler_may_bring_is_waited_for_and_then_somebody_is_needed(message: str, later: str) -> None:
+def test_a_node_that_an_autoscaler_may_bring_is_waited_for_and_then_somebody_is_needed(
+    message: str, later: str
+) -> None:
     made = datetime(2026, 1, 1, tzinfo=timezone.utc).timestamp()
     assert decide(workspace(), unscheduled(message), now=made + 60)[0] == "Pending"
     assert decide(workspace(), unscheduled(message), now=made + 600)[0] == later

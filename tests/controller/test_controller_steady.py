@@ -8,11 +8,13 @@ import time
 import pytest
 from played_cluster import Play
 
-from jupyter_workspaces.cluster.recorder import record
-from jupyter_workspaces.resources.catalog import PODS
+from jupyter_workspaces.kube.catalog import PODS
+from jupyter_workspaces.kube.event_recorder import record
 
 
-async def test_a_controller_that_comes_back_finds_all_as_it_should_be_and_catches_up(play: Play) -> None:
+async def test_a_controller_that_comes_back_finds_all_as_it_should_be_and_catches_up(
+    play: Play,
+) -> None:
     async with play() as played:
         await played.make()
         await played.run_pod()
@@ -40,7 +42,9 @@ async def test_a_crowd_starts_with_few_writes_each(play: Play) -> None:
         before = played.counted.writes
         began = time.monotonic()
         names = [f"w{number}" for number in range(crowd)]
-        await asyncio.gather(*(played.make(name, kind="rstudio", image="rstudio_tidyverse_190") for name in names))
+        await asyncio.gather(
+            *(played.make(name, kind="rstudio", image="rstudio_tidyverse_190") for name in names)
+        )
         await asyncio.gather(*(played.run_pod(name) for name in names))
         await asyncio.gather(*(played.state("Running", name) for name in names))
         assert played.counted.writes - before <= 12 * crowd
@@ -54,11 +58,19 @@ async def test_warnings_of_an_earlier_start_are_not_told(play: Play) -> None:
         await played.state("Paused")
         held = await played.stateful_set()
         await record(played.cluster, held, "Warning", "FailedCreate", "a quota that was in the way")
-        await asyncio.sleep(2.1)  # an event's time has whole seconds; this one must lie before the start
+        await asyncio.sleep(
+            2.1
+        )  # an event's time has whole seconds; this one must lie before the start
         await played.stop_built_in()
         await played.change("dora", {"paused": False})
         await played.state("Pending", message="Waiting for its pod")
         await asyncio.sleep(4)
         assert "quota" not in (await played.status())["stateMessage"]
-        await record(played.cluster, await played.stateful_set(), "Warning", "FailedCreate", "a quota that is in the way")
+        await record(
+            played.cluster,
+            await played.stateful_set(),
+            "Warning",
+            "FailedCreate",
+            "a quota that is in the way",
+        )
         await played.state("Pending", message="a quota that is in the way")

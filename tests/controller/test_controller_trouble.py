@@ -8,26 +8,41 @@ from typing import Any
 import pytest
 from played_cluster import Play, workspace
 
-from jupyter_workspaces.cluster.errors import Invalid
-from jupyter_workspaces.controller.generate import GenerateError, pod_template
-from jupyter_workspaces.controller.options import Option
+from jupyter_workspaces.controller.workspaces.manifests import GenerateError, pod_template
+from jupyter_workspaces.controller.workspaces.options import Option
+from jupyter_workspaces.kube.errors import Invalid
 from jupyter_workspaces.resources.catalog import WORKSPACES
 from jupyter_workspaces.resources.mount_paths import clashes, normal, of_kind
 
 Object = dict[str, Any]
 
 WATCHED_SECONDS = 4.0
-IMPOSSIBLE = [{"name": "WRONG", "valueFrom": {"secretKeyRef": {"name": "x", "key": "y"}, "fieldRef": {"fieldPath": "metadata.name"}}}]
+IMPOSSIBLE = [
+    {
+        "name": "WRONG",
+        "valueFrom": {
+            "secretKeyRef": {"name": "x", "key": "y"},
+            "fieldRef": {"fieldPath": "metadata.name"},
+        },
+    }
+]
 MOST_TRIES = 4
 
 
-async def test_a_write_that_the_cluster_refuses_backs_off_with_one_message_and_works_once_its_kind_is_fixed(play: Play) -> None:
+async def test_a_write_that_the_cluster_refuses_backs_off_with_one_message_and_works_once_its_kind_is_fixed(
+    play: Play,
+) -> None:
     async with play(admission=False) as played:
         await played.make_kind("odd", extraEnv=IMPOSSIBLE)
         await played.make(kind="odd")
         first = await played.state("Error", message="administrator")
-        before = played.counted.asked["create", "statefulsets"], played.counted.asked["replace", "workspaces"]
-        await asyncio.sleep(WATCHED_SECONDS)  # it must be let go on: what it does meanwhile is counted
+        before = (
+            played.counted.asked["create", "statefulsets"],
+            played.counted.asked["replace", "workspaces"],
+        )
+        await asyncio.sleep(
+            WATCHED_SECONDS
+        )  # it must be let go on: what it does meanwhile is counted
         tries = played.counted.asked["create", "statefulsets"] - before[0]
         writes = played.counted.asked["replace", "workspaces"] - before[1]
         assert (await played.status())["stateMessage"] == first["stateMessage"]
@@ -77,18 +92,31 @@ def test_the_schema_tells_of_one_path_twice_in_one_list() -> None:
     assert not list(clashes(given({"data": [("a", "/x"), ("b", "/x")]}), KIND, ""))
 
 
-@pytest.mark.parametrize(("path", "same"), [("/a/", "/a"), ("//a", "/a"), ("/a/../b/.", "/b"), ("/../a", "/a"), ("/", "/")])
+@pytest.mark.parametrize(
+    ("path", "same"),
+    [("/a/", "/a"), ("//a", "/a"), ("/a/../b/.", "/b"), ("/../a", "/a"), ("/", "/")],
+)
 def test_a_path_is_read_as_a_file_system_reads_it(path: str, same: str) -> None:
     assert normal(path) == same
 
 
 def test_a_kind_that_mounts_two_volumes_at_one_path_is_refused() -> None:
-    mounts = [{"name": "a", "mountPath": "/x"}, {"name": "b", "mountPath": "/x/"}, {"name": "c", "mountPath": "/home/jovyan"}]
-    found = of_kind({"volumeMounts": {"home": "/home/jovyan"}, "extraVolumeMounts": mounts}, "spec.podTemplate")
-    assert [cause.field for cause in found] == [f"spec.podTemplate.extraVolumeMounts[{index}].mountPath" for index in (1, 2)]
+    mounts = [
+        {"name": "a", "mountPath": "/x"},
+        {"name": "b", "mountPath": "/x/"},
+        {"name": "c", "mountPath": "/home/jovyan"},
+    ]
+    found = of_kind(
+        {"volumeMounts": {"home": "/home/jovyan"}, "extraVolumeMounts": mounts}, "spec.podTemplate"
+    )
+    assert [cause.field for cause in found] == [
+        f"spec.podTemplate.extraVolumeMounts[{index}].mountPath" for index in (1, 2)
+    ]
 
 
-async def test_a_clash_is_refused_when_a_workspace_is_written_and_when_its_volumes_change(play: Play) -> None:
+async def test_a_clash_is_refused_when_a_workspace_is_written_and_when_its_volumes_change(
+    play: Play,
+) -> None:
     async with play() as played:
         if not played.admission:
             pytest.skip("this cluster runs without our rules")
@@ -97,16 +125,22 @@ async def test_a_clash_is_refused_when_a_workspace_is_written_and_when_its_volum
         wanted["spec"]["podTemplate"]["volumes"] = clash
         with pytest.raises(Invalid) as refused:
             await played.cluster.create(WORKSPACES, wanted, "default")
-        assert [cause.field for cause in refused.value.causes] == ["spec.podTemplate.volumes.data[1].mountPath"]
+        assert [cause.field for cause in refused.value.causes] == [
+            "spec.podTemplate.volumes.data[1].mountPath"
+        ]
         await played.make(paused=True)
         with pytest.raises(Invalid):
             await played.change("dora", {"podTemplate": {"volumes": clash}})
 
 
-async def test_volumes_that_clash_from_before_the_rules_need_attention_and_do_not_blame_the_kind(play: Play) -> None:
+async def test_volumes_that_clash_from_before_the_rules_need_attention_and_do_not_blame_the_kind(
+    play: Play,
+) -> None:
     async with play(admission=False) as played:
         wanted = workspace()
-        wanted["spec"]["podTemplate"]["volumes"] = given({"data": [("a", "/data"), ("b", "/data/")]})
+        wanted["spec"]["podTemplate"]["volumes"] = given(
+            {"data": [("a", "/data"), ("b", "/data/")]}
+        )
         await played.cluster.create(WORKSPACES, wanted, "default")
         told = await played.state("Error", message="data[1].mountPath")
         assert "the volume a is mounted at /data already" in told["stateMessage"]
@@ -120,18 +154,31 @@ def test_no_pod_is_made_of_volumes_that_clash() -> None:
     one["metadata"]["uid"] = "1"
     one["spec"]["podTemplate"]["volumes"] = given({"home": "h", "data": [("a", "/home/jovyan/")]})
     with pytest.raises(GenerateError, match="home volume h"):
-        pod_template(one, {"metadata": {"name": "k"}, "spec": {"podTemplate": KIND}}, image, Option({"id": "s", "spec": {}}, "s", ()), None)
+        pod_template(
+            one,
+            {"metadata": {"name": "k"}, "spec": {"podTemplate": KIND}},
+            image,
+            Option({"id": "s", "spec": {}}, "s", ()),
+            None,
+        )
 
 
 KIND = {
     "volumeMounts": {"home": "/home/jovyan"},
     "extraVolumes": [{"name": "dshm", "emptyDir": {"medium": "Memory"}}],
-    "extraVolumeMounts": [{"name": "dshm", "mountPath": "/dev/shm"}, {"name": "nobody", "mountPath": "/lost"}],
+    "extraVolumeMounts": [
+        {"name": "dshm", "mountPath": "/dev/shm"},
+        {"name": "nobody", "mountPath": "/lost"},
+    ],
 }
 
 
 def given(volumes: Object) -> Object:
-    found: Object = {"data": [{"pvcName": name, "mountPath": path} for name, path in volumes.get("data", ())]}
+    found: Object = {
+        "data": [{"pvcName": name, "mountPath": path} for name, path in volumes.get("data", ())]
+    }
     if volumes.get("secrets"):
-        found["secrets"] = [{"secretName": name, "mountPath": path} for name, path in volumes["secrets"]]
+        found["secrets"] = [
+            {"secretName": name, "mountPath": path} for name, path in volumes["secrets"]
+        ]
     return found | ({"home": volumes["home"]} if "home" in volumes else {})

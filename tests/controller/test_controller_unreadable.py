@@ -7,19 +7,33 @@ from typing import Any
 import pytest
 from played_cluster import Play
 
-from jupyter_workspaces.controller.kinds import _option
-from jupyter_workspaces.controller.views import kind_of
+from jupyter_workspaces.controller.workspaces.cluster_views import kind_of
+from jupyter_workspaces.controller.workspaces.kind_counts import _option
 from jupyter_workspaces.resources import unreadable
 from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS, WORKSPACES
 
 Object = dict[str, Any]
 
-SPECS: list[Any] = [None, 5, "text", [], {}, {"kind": 5}, {"kind": ["a"]}, {"podTemplate": "text"}, {"podTemplate": {"options": 1}}]
+SPECS: list[Any] = [
+    None,
+    5,
+    "text",
+    [],
+    {},
+    {"kind": 5},
+    {"kind": ["a"]},
+    {"podTemplate": "text"},
+    {"podTemplate": {"options": 1}},
+]
 
 
 async def test_one_without_spec_is_unknown_and_the_others_of_its_batch_run(play: Play) -> None:
     async with play(admission=False) as played:
-        body = {"apiVersion": WORKSPACES.api_version, "kind": WORKSPACES.kind, "metadata": {"name": "empty"}}
+        body = {
+            "apiVersion": WORKSPACES.api_version,
+            "kind": WORKSPACES.kind,
+            "metadata": {"name": "empty"},
+        }
         await played.cluster.create(WORKSPACES, body, "default")
         await played.make()
         await played.run_pod()
@@ -28,7 +42,10 @@ async def test_one_without_spec_is_unknown_and_the_others_of_its_batch_run(play:
         await played.state("Unknown", "empty", message="it has no spec")
 
         async def counted() -> bool:
-            return bool((await played.cluster.get(WORKSPACE_KINDS, "jupyterlab"))["status"]["workspaces"] == 1)
+            return bool(
+                (await played.cluster.get(WORKSPACE_KINDS, "jupyterlab"))["status"]["workspaces"]
+                == 1
+            )
 
         await played.until(counted, "the kind to be counted")
         await played.cluster.delete(WORKSPACES, "empty", "default")
@@ -36,7 +53,11 @@ async def test_one_without_spec_is_unknown_and_the_others_of_its_batch_run(play:
 
 @pytest.mark.parametrize("spec", SPECS, ids=str)
 def test_no_form_of_a_spec_makes_a_listener_fail(spec: Any) -> None:
-    workspace = {"kind": "Workspace", "metadata": {"name": "odd", "namespace": "default"}, "spec": spec}
+    workspace = {
+        "kind": "Workspace",
+        "metadata": {"name": "odd", "namespace": "default"},
+        "spec": spec,
+    }
     assert isinstance(kind_of(workspace), str)
     assert _option(workspace, "imageConfig") == ""
     assert unreadable.reason(workspace)

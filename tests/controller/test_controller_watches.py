@@ -14,9 +14,9 @@ from flaky_api import FlakyApi, flaky_api
 from played_cluster import PlayedCluster, played_cluster
 
 from jupyter_workspaces import controller
-from jupyter_workspaces.cluster.client import Cluster
-from jupyter_workspaces.cluster.endpoint import Endpoint
-from jupyter_workspaces.supervision import Supervisor
+from jupyter_workspaces.common.supervision import Supervisor
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.endpoint import Endpoint
 
 __all__ = ["short_limits"]
 
@@ -29,7 +29,10 @@ async def controlled(played: PlayedCluster, tasks: Supervisor) -> AsyncIterator[
     """Run the Workspace controller behind an API server that fails on demand."""
     await played.stop_controller()
     endpoint = played.cluster.endpoint
-    async with flaky_api(endpoint) as api, Cluster(Endpoint(api.url, "test", None, endpoint.token)) as behind:
+    async with (
+        flaky_api(endpoint) as api,
+        Cluster(Endpoint(api.url, "test", None, endpoint.token)) as behind,
+    ):
         tasks.start("workspace controller", lambda: controller.run(behind, within=tasks))
         try:
             yield api
@@ -40,7 +43,7 @@ async def controlled(played: PlayedCluster, tasks: Supervisor) -> AsyncIterator[
 @pytest.fixture
 def quick_watches(monkeypatch: pytest.MonkeyPatch, short_limits: None) -> None:
     for module in ("reflector", "pulse"):
-        monkeypatch.setattr(f"jupyter_workspaces.cluster.{module}.Times", lambda: TIMES)
+        monkeypatch.setattr(f"jupyter_workspaces.kube.{module}.Times", lambda: TIMES)
 
 
 @pytest.mark.usefixtures("quick_watches")
@@ -59,7 +62,9 @@ async def test_a_workspace_made_after_a_frozen_api_server_is_reconciled(tmp_path
         healthy = asyncio.get_running_loop().time()
         await played.make("after", paused=True)
         await played.state("Paused", "after")
-        assert asyncio.get_running_loop().time() - healthy < VISIBLE_AFTER_HANG_SECONDS / SCALE + 1.0  # a second for a busy machine
+        assert (
+            asyncio.get_running_loop().time() - healthy < VISIBLE_AFTER_HANG_SECONDS / SCALE + 1.0
+        )  # a second for a busy machine
 
 
 @pytest.mark.usefixtures("quick_watches")
@@ -72,7 +77,10 @@ async def test_readiness_names_each_watch_that_fails_until_it_works_again(tmp_pa
         api.fail("html")
 
         async def named() -> bool:
-            return all(f"{plural} fails" in (tasks.problem or "") for plural in ("pods", "workspaces", "statefulsets"))
+            return all(
+                f"{plural} fails" in (tasks.problem or "")
+                for plural in ("pods", "workspaces", "statefulsets")
+            )
 
         async def works() -> bool:
             return tasks.problem is None

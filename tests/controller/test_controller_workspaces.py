@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from played_cluster import Play
 
-from jupyter_workspaces.resources.catalog import (
+from jupyter_workspaces.kube.catalog import (
     SECRETS,
     SERVICE_ACCOUNTS,
     SERVICES,
@@ -52,7 +52,10 @@ async def test_a_quiet_cluster_is_not_asked_anything(play: Play) -> None:
         await played.make(
             "quiet",
             kind="rstudio",
-            podTemplate={"volumes": {}, "options": {"imageConfig": "rstudio_tidyverse_190", "podConfig": "tiny_cpu"}},
+            podTemplate={
+                "volumes": {},
+                "options": {"imageConfig": "rstudio_tidyverse_190", "podConfig": "tiny_cpu"},
+            },
         )
         await played.run_pod("quiet")
         await played.state("Running", "quiet")

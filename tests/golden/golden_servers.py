@@ -17,14 +17,16 @@ from typing import Any
 from control_plane import ControlPlane
 from deployed_controller import DeployedController, until
 
-from jupyter_workspaces.cluster.client import Cluster
-from jupyter_workspaces.cluster.endpoint import from_kubeconfig
-from jupyter_workspaces.local.directory import Directory
-from jupyter_workspaces.local.install import install
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.endpoint import from_kubeconfig
+from jupyter_workspaces.local.initial_objects import install
+from jupyter_workspaces.localkube.directory import Directory
 from jupyter_workspaces.resources.catalog import WORKSPACES
 
 START_SECONDS, STOP_SECONDS = 40.0, 10.0
-LOG = "".join(f"2026-01-02T03:04:0{second}.000000001Z stdout F line {second}\n" for second in (5, 6, 7))
+LOG = "".join(
+    f"2026-01-02T03:04:0{second}.000000001Z stdout F line {second}\n" for second in (5, 6, 7)
+)
 """Of every container, as a kubelet writes it."""
 
 
@@ -34,10 +36,20 @@ def embedded(folder: Path, *, controller: bool = False, node: bool = False) -> I
     log = folder / "pod.log"
     log.write_text(LOG)
     home = folder / "home"
-    flags = ["--controller", "on" if controller else "off", "--node", "simulated" if node else "off"]
+    flags = [
+        "--controller",
+        "on" if controller else "off",
+        "--node",
+        "simulated" if node else "off",
+    ]
     environment = os.environ | {"JUPYTER_WORKSPACES_HOME": str(home)}
     local = [sys.executable, "-m", "jupyter_workspaces.cli", "local"]
-    subprocess.run([*local, "start", *flags, *(["--pod-log", str(log)] if node else [])], env=environment, check=True, capture_output=True)
+    subprocess.run(
+        [*local, "start", *flags, *(["--pod-log", str(log)] if node else [])],
+        env=environment,
+        check=True,
+        capture_output=True,
+    )
     try:
         yield Directory(home).kubeconfig
     finally:
@@ -55,7 +67,11 @@ def real(folder: Path, *, controller: bool = False, node: bool = False) -> Itera
             plane.simulated_nodes()
         asyncio.run(_install(plane.kubeconfig))
         until(lambda: plane.ask("GET", WORKSPACES.path())[0] == 200, "served definitions")
-        running = DeployedController(plane, plane.kubeconfig, webhook=True).ready() if controller else None
+        running = (
+            DeployedController(plane, plane.kubeconfig, webhook=True).ready()
+            if controller
+            else None
+        )
         try:
             if running is not None:
                 running.configure_webhook()
@@ -74,8 +90,16 @@ async def _install(kubeconfig: Path) -> None:
 
 
 def _refused(plane: ControlPlane) -> bool:
-    spec = {"kind": "none", "podTemplate": {"volumes": {}, "options": {"imageConfig": "x", "podConfig": "x"}}}
-    workspace = {"apiVersion": WORKSPACES.api_version, "kind": WORKSPACES.kind, "metadata": {"name": "x"}, "spec": spec}
+    spec = {
+        "kind": "none",
+        "podTemplate": {"volumes": {}, "options": {"imageConfig": "x", "podConfig": "x"}},
+    }
+    workspace = {
+        "apiVersion": WORKSPACES.api_version,
+        "kind": WORKSPACES.kind,
+        "metadata": {"name": "x"},
+        "spec": spec,
+    }
     return plane.ask("POST", f"{WORKSPACES.path('default')}?dryRun=All", workspace)[0] == 422
 
 
@@ -84,7 +108,7 @@ def serving(kubeconfig: Path, folder: Path) -> Iterator[str]:
     """The address of `serve --trusted-header-auth` before a cluster."""
     runtime, log = folder / "serve.json", folder / "serve.log"
     program = (
-        "import sys; from jupyter_workspaces.serve import main; "
+        "import sys; from jupyter_workspaces.server.serve import main; "
         "main(port=0, trusted_header_auth=True, kubeconfig=sys.argv[1], runtime_file=sys.argv[2])"
     )
     with _process(["-c", program, str(kubeconfig), str(runtime)], log) as process:
@@ -96,10 +120,18 @@ def serving(kubeconfig: Path, folder: Path) -> Iterator[str]:
 def _process(arguments: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
     folder = log.parent
     folder.mkdir(parents=True, exist_ok=True)
-    environment = os.environ | {f"JUPYTER_{name}_DIR": str(folder / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
+    environment = os.environ | {
+        f"JUPYTER_{name}_DIR": str(folder / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")
+    }
     environment.pop("KUBECONFIG", None)
     with log.open("wb") as written:
-        process = subprocess.Popen([sys.executable, *arguments], env=environment, stdin=subprocess.DEVNULL, stdout=written, stderr=written)
+        process = subprocess.Popen(
+            [sys.executable, *arguments],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=written,
+            stderr=written,
+        )
     try:
         yield process
     finally:
@@ -115,7 +147,9 @@ def _until(condition: Callable[[], bool], process: subprocess.Popen[bytes], log:
     end = time.monotonic() + START_SECONDS
     while not condition():
         if process.poll() is not None or time.monotonic() > end:
-            raise AssertionError(f"{process.args} did not start; its last words: {log.read_text(errors='replace')[-2000:]}")
+            raise AssertionError(
+                f"{process.args} did not start; its last words: {log.read_text(errors='replace')[-2000:]}"
+            )
         time.sleep(0.05)
 
 

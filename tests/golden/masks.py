@@ -72,12 +72,18 @@ class Comparison:
 
     def _list(self, wanted: list[Any], got: Any, at: str, *, whole: bool) -> Iterator[str]:
         """A list in any order; unless `whole` it may have more."""
-        if not isinstance(got, list) or len(got) < len(wanted) or (whole and len(got) > len(wanted)):
+        if (
+            not isinstance(got, list)
+            or len(got) < len(wanted)
+            or (whole and len(got) > len(wanted))
+        ):
             yield f"{at}: a list of {'' if whole else 'at least '}{len(wanted)} wanted, got {brief(got)}"
             return
         rest = list(got)
         for one in wanted:
-            nearest = min(rest, key=lambda other: sum(1 for _ in Comparison().differences(one, other)))
+            nearest = min(
+                rest, key=lambda other: sum(1 for _ in Comparison().differences(one, other))
+            )
             yield from self.differences(one, nearest, f"{at}/{brief(one, 40)}")
             rest.remove(nearest)
 

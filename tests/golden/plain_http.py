@@ -11,14 +11,21 @@ ASK_SECONDS = 60.0
 
 
 def ask(
-    url: str, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None, context: ssl.SSLContext | None = None
+    url: str,
+    method: str,
+    path: str,
+    headers: Mapping[str, str],
+    body: bytes | None = None,
+    context: ssl.SSLContext | None = None,
 ) -> tuple[int, http.client.HTTPMessage, bytes]:
     """Status, headers and body; nothing is followed, unpacked or tidied up."""
     place = urlsplit(url)
     assert place.hostname is not None
     connection: http.client.HTTPConnection
     if place.scheme == "https":
-        connection = http.client.HTTPSConnection(place.hostname, place.port, timeout=ASK_SECONDS, context=context)
+        connection = http.client.HTTPSConnection(
+            place.hostname, place.port, timeout=ASK_SECONDS, context=context
+        )
     else:
         connection = http.client.HTTPConnection(place.hostname, place.port, timeout=ASK_SECONDS)
     try:

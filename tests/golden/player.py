@@ -13,7 +13,7 @@ from typing import Any
 import plain_http
 from masks import Comparison, brief
 
-from jupyter_workspaces.cluster.endpoint import from_kubeconfig
+from jupyter_workspaces.kube.endpoint import from_kubeconfig
 
 Object = dict[str, Any]
 
@@ -42,9 +42,13 @@ class Objects:
         if code == 409 and answer.get("reason") == "AlreadyExists":
             code, answer = self._ask("PATCH", f"{folder}/{name}", body)
         if code < 300 and "status" in manifest:
-            code, answer = self._ask("PATCH", f"{folder}/{name}/status", {"status": manifest["status"]})
+            code, answer = self._ask(
+                "PATCH", f"{folder}/{name}/status", {"status": manifest["status"]}
+            )
         if code >= 300:
-            raise AssertionError(f"{manifest['kind']} {name} could not be made: {code} {answer.get('message')}")
+            raise AssertionError(
+                f"{manifest['kind']} {name} could not be made: {code} {answer.get('message')}"
+            )
 
     def delete(self, manifest: Object) -> None:
         """Delete, again where that is refused for now, and wait until it is gone."""
@@ -53,7 +57,9 @@ class Objects:
         end = time.monotonic() + GONE_SECONDS
         while self._ask("GET", path)[0] != 404:
             if time.monotonic() > end:
-                raise AssertionError(f"{manifest['kind']} {manifest['metadata']['name']} is still there after {GONE_SECONDS:g} s")
+                raise AssertionError(
+                    f"{manifest['kind']} {manifest['metadata']['name']} is still there after {GONE_SECONDS:g} s"
+                )
             time.sleep(PAUSE_SECONDS)
             if code >= 400:
                 code, _ = self._ask("DELETE", path)
@@ -66,12 +72,19 @@ class Objects:
                 if "/" not in found["name"]:
                     self._plurals[version, found["kind"]] = (found["name"], found["namespaced"])
         plural, namespaced = self._plurals[version, kind]
-        return f"{root}/namespaces/{metadata.get('namespace', 'default')}/{plural}" if namespaced else f"{root}/{plural}", metadata["name"]
+        return (
+            f"{root}/namespaces/{metadata.get('namespace', 'default')}/{plural}"
+            if namespaced
+            else f"{root}/{plural}",
+            metadata["name"],
+        )
 
     def _ask(self, method: str, path: str, body: Any = None) -> tuple[int, Object]:
         media = "application/merge-patch+json" if method == "PATCH" else "application/json"
         data = None if body is None else json.dumps(body).encode()
-        status, _, raw = plain_http.ask(self._url, method, path, self._headers | {"Content-Type": media}, data, self._context)
+        status, _, raw = plain_http.ask(
+            self._url, method, path, self._headers | {"Content-Type": media}, data, self._context
+        )
         try:
             found: Object = json.loads(raw or b"{}")
         except ValueError:
@@ -91,7 +104,9 @@ class Player:
         found: list[str] = []
         try:
             for number, step in enumerate(scenario["steps"], 1):
-                found += [f"step {number} {difference}" for difference in self._step(step, comparison)]
+                found += [
+                    f"step {number} {difference}" for difference in self._step(step, comparison)
+                ]
         finally:
             for manifest in scenario.get("cleanup", ()):
                 self._objects.delete(filled(manifest, comparison.captured))
@@ -107,21 +122,34 @@ class Player:
         else:
             asked = filled(step["request"], comparison.captured)
             end = time.monotonic() + step.get("within", 0)
-            while (wrong := self._compare(asked, step["response"], comparison)) and time.monotonic() < end:
+            while (
+                wrong := self._compare(asked, step["response"], comparison)
+            ) and time.monotonic() < end:
                 time.sleep(PAUSE_SECONDS)
-            return [f"{asked.get('method', 'GET')} {asked['path']}: {difference}" for difference in wrong]
+            return [
+                f"{asked.get('method', 'GET')} {asked['path']}: {difference}"
+                for difference in wrong
+            ]
         return []
 
     def _wait(self, wanted: Object) -> None:
         end = time.monotonic() + wanted.get("seconds", WAIT_SECONDS)
-        while (got := pointed(self._objects.get(wanted["object"])[1], wanted["pointer"])) != wanted["equals"]:
+        while (got := pointed(self._objects.get(wanted["object"])[1], wanted["pointer"])) != wanted[
+            "equals"
+        ]:
             if time.monotonic() > end:
-                raise AssertionError(f"{wanted['pointer']} stayed {brief(got)}, wanted {brief(wanted['equals'])}")
+                raise AssertionError(
+                    f"{wanted['pointer']} stayed {brief(got)}, wanted {brief(wanted['equals'])}"
+                )
             time.sleep(PAUSE_SECONDS)
 
     def _compare(self, asked: Object, wanted: Object, comparison: Comparison) -> list[str]:
         status, headers, body = self._ask(asked)
-        wrong = [] if status == wanted["status"] else [f"status {status}, wanted {wanted['status']} ({brief(body)})"]
+        wrong = (
+            []
+            if status == wanted["status"]
+            else [f"status {status}, wanted {wanted['status']} ({brief(body)})"]
+        )
         for name, value in wanted.get("headers", {}).items():
             wrong += comparison.differences(value, headers.get(name), f"header {name}")
         if "body" in wanted and not wrong:
@@ -129,7 +157,9 @@ class Player:
         return wrong
 
     def _ask(self, asked: Object) -> tuple[int, Mapping[str, str], Any]:
-        headers = {name: value for name, value in asked.get("headers", {}).items() if value is not None}
+        headers = {
+            name: value for name, value in asked.get("headers", {}).items() if value is not None
+        }
         data: bytes | None = None
         if "text" in asked:
             data = asked["text"].encode()
@@ -137,7 +167,9 @@ class Player:
             data = json.dumps(asked["body"]).encode()
             if "content-type" not in {name.lower() for name in headers}:
                 headers["Content-Type"] = "application/json"
-        status, got, raw = plain_http.ask(self._url, asked.get("method", "GET"), asked["path"], headers, data)
+        status, got, raw = plain_http.ask(
+            self._url, asked.get("method", "GET"), asked["path"], headers, data
+        )
         if "json" in got.get("Content-Type", "") and "Content-Encoding" not in got and raw:
             return status, got, json.loads(raw)
         return status, got, raw.decode(errors="replace")

@@ -35,7 +35,9 @@ def with_a_node(cluster_kind: str, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="module")
-def with_a_controller(cluster_kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Player]:
+def with_a_controller(
+    cluster_kind: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Player]:
     folder = tmp_path_factory.mktemp("controller")
     with CLUSTERS[cluster_kind](folder, controller=True, node=True) as kubeconfig:
         yield from played(kubeconfig, folder)
@@ -56,12 +58,16 @@ def test_the_backend_alone(backend_alone: Player, scenario: Path) -> None:
     check(backend_alone, scenario)
 
 
-@pytest.mark.parametrize("scenario", scenarios(RECORDINGS / "with-logs"), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "scenario", scenarios(RECORDINGS / "with-logs"), ids=lambda path: path.stem
+)
 def test_with_a_node_that_has_logs(with_a_node: Player, scenario: Path) -> None:
     check(with_a_node, scenario)
 
 
-@pytest.mark.parametrize("scenario", scenarios(RECORDINGS / "with-controller"), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "scenario", scenarios(RECORDINGS / "with-controller"), ids=lambda path: path.stem
+)
 def test_with_a_controller(with_a_controller: Player, scenario: Path) -> None:
     check(with_a_controller, scenario)
 

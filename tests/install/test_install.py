@@ -15,20 +15,19 @@ from real_cluster import RealCluster
 from shared_cluster import clean
 
 from jupyter_workspaces.cli.commands import cli
-from jupyter_workspaces.cluster.client import Cluster
-from jupyter_workspaces.cluster.endpoint import Endpoint, from_kubeconfig
-from jupyter_workspaces.cluster.errors import NotFound
 from jupyter_workspaces.install import manifests, plan, work
 from jupyter_workspaces.install.doctor import Line, examine
 from jupyter_workspaces.install.plan import MANAGER, Plan
-from jupyter_workspaces.resources.catalog import (
+from jupyter_workspaces.kube.catalog import (
     CLUSTER_ROLES,
     CUSTOM_RESOURCE_DEFINITIONS,
     DEPLOYMENTS,
     NAMESPACES,
-    WORKSPACE_KINDS,
-    WORKSPACES,
 )
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.endpoint import Endpoint, from_kubeconfig
+from jupyter_workspaces.kube.errors import NotFound
+from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS, WORKSPACES
 
 pytestmark = pytest.mark.slow
 
@@ -44,7 +43,11 @@ def quiet(text: str) -> None:
 
 def waiting_for_nobody() -> list[Object]:
     """Without what needs an image that runs."""
-    return [obj for obj in manifests.all_objects() if obj["kind"] not in ("Deployment", "ValidatingWebhookConfiguration")]
+    return [
+        obj
+        for obj in manifests.all_objects()
+        if obj["kind"] not in ("Deployment", "ValidatingWebhookConfiguration")
+    ]
 
 
 async def remove(cluster: Cluster, found: Plan) -> None:
@@ -64,7 +67,10 @@ async def empty(real: RealCluster) -> AsyncIterator[Cluster]:
                     await cluster.delete(manifests.resource(obj), name, namespace)
                 except NotFound:
                     continue
-            for resource, name in ((CUSTOM_RESOURCE_DEFINITIONS, CRD), (NAMESPACES, manifests.NAMESPACE)):
+            for resource, name in (
+                (CUSTOM_RESOURCE_DEFINITIONS, CRD),
+                (NAMESPACES, manifests.NAMESPACE),
+            ):
                 deadline = time.monotonic() + SECONDS
                 while await there(cluster, resource, name):
                     assert time.monotonic() < deadline, f"{name} stays"
@@ -88,7 +94,9 @@ def actions(found: Plan) -> set[str]:
     return {step.action for step in found.steps}
 
 
-async def test_a_plan_writes_nothing_and_then_all_is_there_and_stays(real_cluster: RealCluster) -> None:
+async def test_a_plan_writes_nothing_and_then_all_is_there_and_stays(
+    real_cluster: RealCluster,
+) -> None:
     async with empty(real_cluster) as cluster:
         objects = waiting_for_nobody()
         found = await plan.to_install(cluster, objects)
@@ -119,7 +127,9 @@ async def test_definitions_of_somebody_else_are_not_touched(real_cluster: RealCl
         assert "written by: " in found.refusals[0].why
         assert "kubeflow" in found.refusals[0].why
         gone = await plan.to_uninstall(cluster, waiting_for_nobody(), crds=True)
-        assert [(step.action, step.title) for step in gone.steps] == [("leave", f"CustomResourceDefinition {CRD}")]
+        assert [(step.action, step.title) for step in gone.steps] == [
+            ("leave", f"CustomResourceDefinition {CRD}")
+        ]
 
 
 async def test_what_somebody_else_manages_of_ours_is_told(real_cluster: RealCluster) -> None:
@@ -133,7 +143,10 @@ async def test_what_somebody_else_manages_of_ours_is_told(real_cluster: RealClus
         assert "gitops" in found.refusals[0].why
 
 
-@pytest.mark.parametrize(("there_is", "upgrade", "told"), [("9.0.0", True, "going back"), ("0.0.1", False, "upgrade"), ("0.0.1", True, "")])
+@pytest.mark.parametrize(
+    ("there_is", "upgrade", "told"),
+    [("9.0.0", True, "going back"), ("0.0.1", False, "upgrade"), ("0.0.1", True, "")],
+)
 async def test_versions(real_cluster: RealCluster, there_is: str, upgrade: bool, told: str) -> None:
     async with empty(real_cluster) as cluster:
         older = next(obj for obj in manifests.all_objects() if obj["metadata"]["name"] == CRD)
@@ -146,15 +159,23 @@ async def test_versions(real_cluster: RealCluster, there_is: str, upgrade: bool,
 async def test_beside_kubeflow_only_what_serves_is_installed(real_cluster: RealCluster) -> None:
     async with empty(real_cluster) as cluster:
         labels = {"app": "kubeflow"}
-        pod = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "manager", "image": "i"}]}}
+        pod = {
+            "metadata": {"labels": labels},
+            "spec": {"containers": [{"name": "manager", "image": "i"}]},
+        }
         spec = {"replicas": 1, "selector": {"matchLabels": labels}, "template": pod}
-        await cluster.create(DEPLOYMENTS, {"metadata": {"name": "workspaces-controller"}, "spec": spec}, "default")
+        await cluster.create(
+            DEPLOYMENTS, {"metadata": {"name": "workspaces-controller"}, "spec": spec}, "default"
+        )
         try:
             found = await plan.to_install(cluster, manifests.all_objects())
             left = {step.obj["metadata"]["name"] for step in found.steps if step.action == "leave"}
-            assert {CRD, plan.crd_name(WORKSPACE_KINDS), "jupyter-workspaces-controller", "jupyter-workspaces"} >= left - {
-                "jupyter-workspaces-webhook"
-            }
+            assert {
+                CRD,
+                plan.crd_name(WORKSPACE_KINDS),
+                "jupyter-workspaces-controller",
+                "jupyter-workspaces",
+            } >= left - {"jupyter-workspaces-webhook"}
             made = {step.obj["metadata"]["name"] for step in found.steps if step.action == "create"}
             assert {"jupyter-workspaces-serve", "jupyter-workspaces-view"} <= made
             assert "jupyter-workspaces-controller" not in made
@@ -166,7 +187,12 @@ async def test_uninstall_keeps_workspaces_unless_asked(real_cluster: RealCluster
     async with empty(real_cluster) as cluster:
         objects = waiting_for_nobody()
         await work.apply(cluster, await plan.to_install(cluster, objects), quiet, SECONDS)
-        kind = {"apiVersion": WORKSPACE_KINDS.api_version, "kind": "WorkspaceKind", "metadata": {"name": "k"}, "spec": sample_spec()}
+        kind = {
+            "apiVersion": WORKSPACE_KINDS.api_version,
+            "kind": "WorkspaceKind",
+            "metadata": {"name": "k"},
+            "spec": sample_spec(),
+        }
         kind["metadata"]["finalizers"] = ["notebooks.kubeflow.org/workspacekind-protection"]
         await cluster.create(WORKSPACE_KINDS, kind)
 
@@ -179,7 +205,9 @@ async def test_uninstall_keeps_workspaces_unless_asked(real_cluster: RealCluster
 
 
 def sample_spec() -> Object:
-    return next(obj["spec"] for obj in manifests.all_objects(samples=True) if obj["kind"] == "WorkspaceKind")  # type: ignore[no-any-return]
+    return next(
+        obj["spec"] for obj in manifests.all_objects(samples=True) if obj["kind"] == "WorkspaceKind"
+    )  # type: ignore[no-any-return]
 
 
 async def lines(endpoint: Endpoint) -> list[Line]:
@@ -191,13 +219,22 @@ def about(found: Iterable[Line], what: str) -> Line:
     return next(line for line in found if line.about == what)
 
 
-async def test_doctor_tells_an_administrator_what_is_missing_and_what_to_do(real_cluster: RealCluster) -> None:
+async def test_doctor_tells_an_administrator_what_is_missing_and_what_to_do(
+    real_cluster: RealCluster,
+) -> None:
     async with empty(real_cluster) as cluster:
         before = await lines(cluster.endpoint)
-        assert (about(before, "definitions").state, about(before, "controller").state) == ("bad", "bad")
+        assert (about(before, "definitions").state, about(before, "controller").state) == (
+            "bad",
+            "bad",
+        )
         assert "jupyter workspaces install" in about(before, "definitions").next
-        await work.apply(cluster, await plan.to_install(cluster, waiting_for_nobody()), quiet, SECONDS)
-        assert about(await lines(cluster.endpoint), "definitions") == Line("good", "definitions", "ours, of version 0.1.0")
+        await work.apply(
+            cluster, await plan.to_install(cluster, waiting_for_nobody()), quiet, SECONDS
+        )
+        assert about(await lines(cluster.endpoint), "definitions") == Line(
+            "good", "definitions", "ours, of version 0.1.0"
+        )
 
 
 async def test_doctor_tells_somebody_without_rights_whom_to_ask(real_cluster: RealCluster) -> None:
@@ -207,7 +244,9 @@ async def test_doctor_tells_somebody_without_rights_whom_to_ask(real_cluster: Re
     assert "may not get, list, watch workspaces in default" in rights[0].found
     assert "jupyter-workspaces-edit" in rights[0].next
     assert about(found, "user").found.startswith("stranger")
-    assert all(line.state != "bad" for line in found if line.about in ("controller", "webhook", "storage"))
+    assert all(
+        line.state != "bad" for line in found if line.about in ("controller", "webhook", "storage")
+    )
 
 
 async def test_doctor_says_when_nobody_answers(real_cluster: RealCluster) -> None:
@@ -223,7 +262,9 @@ def test_the_commands_show_their_plan_and_ask(real_cluster: RealCluster) -> None
     assert asked.exit_code in (1, 2), asked.output
 
 
-def test_without_a_cluster_the_commands_say_how_to_name_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_a_cluster_the_commands_say_how_to_name_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.delenv("KUBECONFIG", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("JUPYTER_WORKSPACES_HOME", str(tmp_path / "none"))

@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from jupyter_workspaces.cluster.client import Cluster
-from jupyter_workspaces.cluster.endpoint import Endpoint
 from jupyter_workspaces.install import manifests, plan
 from jupyter_workspaces.install.doctor import examine
-from jupyter_workspaces.local.apiserver.server import ApiServer
-from jupyter_workspaces.local.apiserver.store import Store
-from jupyter_workspaces.local.install import install
-from jupyter_workspaces.resources.catalog import NAMESPACES
+from jupyter_workspaces.kube.catalog import NAMESPACES
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.endpoint import Endpoint
+from jupyter_workspaces.local.initial_objects import install
+from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
+from jupyter_workspaces.localkube.apiserver.store.store import Store
 
 
 @asynccontextmanager
@@ -26,7 +26,10 @@ async def local_cluster(folder: Path) -> AsyncIterator[Cluster]:
     try:
         url = f"http://127.0.0.1:{await server.start('127.0.0.1', 0)}"
         async with Cluster(Endpoint(url, "by its kubeconfig", None, token)) as cluster:
-            await cluster.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}})
+            await cluster.create(
+                NAMESPACES,
+                {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}},
+            )
             await install(cluster)
             yield cluster
     finally:
@@ -44,5 +47,7 @@ async def test_the_doctor_finds_nothing_wrong_with_it(tmp_path: Path) -> None:
 async def test_an_installation_is_refused(tmp_path: Path) -> None:
     async with local_cluster(tmp_path) as cluster:
         found = await plan.to_install(cluster, manifests.all_objects())
-    assert [(step.action, "this is the local cluster" in step.why) for step in found.steps] == [("refuse", True)]
+    assert [(step.action, "this is the local cluster" in step.why) for step in found.steps] == [
+        ("refuse", True)
+    ]
     assert found.changes == []

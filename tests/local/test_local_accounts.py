@@ -11,12 +11,18 @@ import pytest
 from running_cluster import ask, kill, until
 from small_cluster import AUTHORITY, SmallCluster, small_cluster
 
-from jupyter_workspaces.cluster.client import Cluster
-from jupyter_workspaces.cluster.endpoint import Endpoint
-from jupyter_workspaces.cluster.errors import Forbidden, Unauthorized
+from jupyter_workspaces.kube.catalog import (
+    CLUSTER_ROLES,
+    CONFIG_MAPS,
+    NAMESPACES,
+    SECRETS,
+    SERVICE_ACCOUNTS,
+)
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.endpoint import Endpoint
+from jupyter_workspaces.kube.errors import Forbidden, Unauthorized
 from jupyter_workspaces.local import accounts, launch
-from jupyter_workspaces.local.directory import Directory
-from jupyter_workspaces.resources.catalog import CLUSTER_ROLES, CONFIG_MAPS, NAMESPACES, SECRETS, SERVICE_ACCOUNTS
+from jupyter_workspaces.localkube.directory import Directory
 
 Object = dict[str, Any]
 
@@ -26,7 +32,12 @@ SELF = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 
 def token_secret(account: str) -> Object:
     metadata = {"name": "kept", "annotations": {ACCOUNT: account}}
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "kubernetes.io/service-account-token"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": metadata,
+        "type": "kubernetes.io/service-account-token",
+    }
 
 
 async def filled(small: SmallCluster) -> Object:
@@ -53,7 +64,10 @@ async def test_a_token_secret_gets_a_token_that_lasts_as_long_as_it(tmp_path: Pa
         secret = await filled(small)
         data = {key: base64.b64decode(value).decode() for key, value in secret["data"].items()}
         assert (data["namespace"], data["ca.crt"]) == ("default", AUTHORITY)
-        assert secret["metadata"]["annotations"]["kubernetes.io/service-account.uid"] == account["metadata"]["uid"]
+        assert (
+            secret["metadata"]["annotations"]["kubernetes.io/service-account.uid"]
+            == account["metadata"]["uid"]
+        )
         assert jwt.decode(data["token"], options={"verify_signature": False}) == {
             "iss": "kubernetes/serviceaccount",
             "kubernetes.io/serviceaccount/namespace": "default",
@@ -63,8 +77,13 @@ async def test_a_token_secret_gets_a_token_that_lasts_as_long_as_it(tmp_path: Pa
             "sub": "system:serviceaccount:default:robot",
         }
         async with signed_in(small, data["token"]) as robot:
-            assert (await robot.raw("POST", SELF, body={}))["status"]["userInfo"]["username"] == "system:serviceaccount:default:robot"
-            with pytest.raises(Forbidden, match='User "system:serviceaccount:default:robot" cannot list resource "secrets"'):
+            assert (await robot.raw("POST", SELF, body={}))["status"]["userInfo"][
+                "username"
+            ] == "system:serviceaccount:default:robot"
+            with pytest.raises(
+                Forbidden,
+                match='User "system:serviceaccount:default:robot" cannot list resource "secrets"',
+            ):
                 await robot.list(SECRETS, "default")
             await small.cluster.delete(SECRETS, "kept", "default")
             with pytest.raises(Unauthorized):
@@ -86,15 +105,22 @@ async def test_a_token_secret_of_nobody_goes(tmp_path: Path) -> None:
         await small.gone(SECRETS, "kept")
 
 
-async def test_each_namespace_has_the_authoritys_certificate_and_gets_it_back(tmp_path: Path) -> None:
+async def test_each_namespace_has_the_authoritys_certificate_and_gets_it_back(
+    tmp_path: Path,
+) -> None:
     async with small_cluster(tmp_path) as small:
         await small.make(NAMESPACES, "team", None)
 
         async def is_true() -> bool:
-            return bool((await small.cluster.get(CONFIG_MAPS, "kube-root-ca.crt", "team"))["data"] == {"ca.crt": AUTHORITY})
+            return bool(
+                (await small.cluster.get(CONFIG_MAPS, "kube-root-ca.crt", "team"))["data"]
+                == {"ca.crt": AUTHORITY}
+            )
 
         await small.until(is_true)
-        await small.cluster.patch(CONFIG_MAPS, "kube-root-ca.crt", {"data": {"ca.crt": "forged", "more": "x"}}, "team")
+        await small.cluster.patch(
+            CONFIG_MAPS, "kube-root-ca.crt", {"data": {"ca.crt": "forged", "more": "x"}}, "team"
+        )
         await small.until(is_true)
         await small.cluster.delete(CONFIG_MAPS, "kube-root-ca.crt", "team")
         await small.until(is_true)
@@ -110,7 +136,10 @@ async def test_a_role_made_of_others_says_what_it_grants(tmp_path: Path) -> None
         part = {
             "apiVersion": CLUSTER_ROLES.api_version,
             "kind": "ClusterRole",
-            "metadata": {"name": "workspaces-view", "labels": {"rbac.authorization.k8s.io/aggregate-to-view": "true"}},
+            "metadata": {
+                "name": "workspaces-view",
+                "labels": {"rbac.authorization.k8s.io/aggregate-to-view": "true"},
+            },
             "rules": [added],
         }
         await small.cluster.create(CLUSTER_ROLES, part)
@@ -141,12 +170,17 @@ def test_the_cluster_knows_its_parts_and_its_tokens_outlive_a_crash(tmp_path: Pa
         path = "/api/v1/namespaces/default/serviceaccounts/default/token"
         until(lambda: ask(directory, "POST", path, {})[0] == 201, "the account")
         token = ask(directory, "POST", path, {})[1]["status"]["token"]
-        certificate = ask(directory, "GET", "/api/v1/namespaces/default/configmaps/kube-root-ca.crt")[1]["data"]["ca.crt"]
+        certificate = ask(
+            directory, "GET", "/api/v1/namespaces/default/configmaps/kube-root-ca.crt"
+        )[1]["data"]["ca.crt"]
         assert certificate == (directory / "ca.crt").read_text()
         kill(directory)
         launch.start(directory)
         status, review = ask(directory, "POST", SELF, {}, token=token)
-        assert (status, review["status"]["userInfo"]["username"]) == (201, "system:serviceaccount:default:default")
+        assert (status, review["status"]["userInfo"]["username"]) == (
+            201,
+            "system:serviceaccount:default:default",
+        )
         assert (directory / "sa.key").stat().st_mode & 0o077 == 0
         assert token not in (directory / "log").read_text()
     finally:

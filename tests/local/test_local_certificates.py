@@ -20,12 +20,13 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from running_cluster import ask, until
 
-from jupyter_workspaces import signing
-from jupyter_workspaces.cluster.endpoint import from_embedded
-from jupyter_workspaces.local import certificates, kubeconfig, launch, process
-from jupyter_workspaces.local.directory import Directory
+from jupyter_workspaces.common import signing
+from jupyter_workspaces.common.signing import Pair
+from jupyter_workspaces.kube.endpoint import from_embedded
+from jupyter_workspaces.local import launch, process
 from jupyter_workspaces.local.parts import Parts
-from jupyter_workspaces.signing import Pair
+from jupyter_workspaces.localkube import certificates, kubeconfig_file
+from jupyter_workspaces.localkube.directory import Directory
 
 PARTS = Parts(controller=False, node="off")
 
@@ -39,7 +40,12 @@ def make_at(directory: Directory, days: float, *, only_server: bool = False) -> 
             return datetime.now(tz) + timedelta(days=days)
 
     kept = (directory.certificate, directory.key) if only_server else ()
-    for path in (directory.authority, directory.authority_key, directory.certificate, directory.key):
+    for path in (
+        directory.authority,
+        directory.authority_key,
+        directory.certificate,
+        directory.key,
+    ):
         if not only_server or path in kept:
             path.unlink(missing_ok=True)
     with pytest.MonkeyPatch.context() as patched:
@@ -50,18 +56,33 @@ def make_at(directory: Directory, days: float, *, only_server: bool = False) -> 
 
 
 def files(directory: Directory) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in (directory.authority, directory.authority_key, directory.certificate, directory.key)}
+    return {
+        path.name: path.read_bytes()
+        for path in (
+            directory.authority,
+            directory.authority_key,
+            directory.certificate,
+            directory.key,
+        )
+    }
 
 
-def test_a_client_that_trusts_the_authority_may_call_it_by_each_of_its_names(tmp_path: Path) -> None:
+def test_a_client_that_trusts_the_authority_may_call_it_by_each_of_its_names(
+    tmp_path: Path,
+) -> None:
     directory = Directory(tmp_path)
     assert certificates.ensure(directory) is True
-    context, trust = certificates.server_context(directory), ssl.create_default_context(cafile=str(directory.authority))
+    context, trust = (
+        certificates.server_context(directory),
+        ssl.create_default_context(cafile=str(directory.authority)),
+    )
 
     for name in ("localhost", "127.0.0.1", "::1"):
         ours, theirs = socket.socketpair()
         with ours, theirs:
-            server = threading.Thread(target=lambda end=ours: context.wrap_socket(end, server_side=True).close())
+            server = threading.Thread(
+                target=lambda end=ours: context.wrap_socket(end, server_side=True).close()
+            )
             server.start()
             with trust.wrap_socket(theirs, server_hostname=name) as connection:
                 assert connection.version() in ("TLSv1.2", "TLSv1.3")
@@ -78,7 +99,9 @@ def test_what_is_good_stays(tmp_path: Path) -> None:
     assert files(directory) == before
 
 
-def test_a_server_certificate_near_its_end_is_renewed_under_the_same_authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_certificate_near_its_end_is_renewed_under_the_same_authority(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     directory = Directory(tmp_path)
     monkeypatch.setattr(certificates, "SERVER_DAYS", 20)
     certificates.ensure(directory)
@@ -108,7 +131,9 @@ def test_a_damaged_file_is_made_anew(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("only_server", [False, True])
 @pytest.mark.parametrize("days", [2, 400, 4000, -5000])
-def test_certificates_of_a_wrong_clock_are_made_anew(tmp_path: Path, days: float, only_server: bool) -> None:
+def test_certificates_of_a_wrong_clock_are_made_anew(
+    tmp_path: Path, days: float, only_server: bool
+) -> None:
     directory = Directory(tmp_path)
     certificates.ensure(directory)
     make_at(directory, days, only_server=only_server)
@@ -150,8 +175,12 @@ def _of_another_authority(directory: Directory) -> None:
     directory.key.write_bytes(server.key_pem)
 
 
-@pytest.mark.parametrize("spoil", [_of_a_server, _with_a_password, _of_another_kind, _of_another_authority])
-def test_pairs_that_cannot_serve_are_made_anew(tmp_path: Path, spoil: Callable[[Directory], None]) -> None:
+@pytest.mark.parametrize(
+    "spoil", [_of_a_server, _with_a_password, _of_another_kind, _of_another_authority]
+)
+def test_pairs_that_cannot_serve_are_made_anew(
+    tmp_path: Path, spoil: Callable[[Directory], None]
+) -> None:
     directory = Directory(tmp_path)
     certificates.ensure(directory)
     spoil(directory)
@@ -177,19 +206,29 @@ def test_a_cluster_starts_again_after_its_clock_was_set_back(home: Path) -> None
 
     assert ask(home, "GET", f"{path}/kept")[0] == 200
     assert (home / "token").read_text() == token
-    told = yaml.safe_load((home / "kubeconfig").read_text())["clusters"][0]["cluster"]["certificate-authority-data"]
+    told = yaml.safe_load((home / "kubeconfig").read_text())["clusters"][0]["cluster"][
+        "certificate-authority-data"
+    ]
     assert base64.b64decode(told) == (home / "ca.crt").read_bytes()
 
 
-async def test_a_running_cluster_notices_that_the_clock_was_set_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_running_cluster_notices_that_the_clock_was_set_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(process, "CERTIFICATE_CHECK_SECONDS", 0.1)
     directory = Directory(tmp_path / "cluster")
     directory.prepare()
     ready = asyncio.Event()
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        running = asyncio.create_task(process.run(directory, ready=lambda url: ready.set(), parts=PARTS))
-        await asyncio.wait({running, asyncio.ensure_future(ready.wait())}, timeout=30, return_when=asyncio.FIRST_COMPLETED)
+        running = asyncio.create_task(
+            process.run(directory, ready=lambda url: ready.set(), parts=PARTS)
+        )
+        await asyncio.wait(
+            {running, asyncio.ensure_future(ready.wait())},
+            timeout=30,
+            return_when=asyncio.FIRST_COMPLETED,
+        )
         assert ready.is_set()
         make_at(directory, 400)
 
@@ -224,7 +263,10 @@ def test_a_running_cluster_starts_again_with_its_new_authority(tmp_path: Path) -
             address, token = (home / "port").read_text(), (home / "token").read_text()
             before = (home / "kubeconfig").read_bytes()
             (home / "ca.key").unlink()
-            until(lambda: (home / "kubeconfig").read_bytes() != before and answers(), "the cluster with its new authority")
+            until(
+                lambda: (home / "kubeconfig").read_bytes() != before and answers(),
+                "the cluster with its new authority",
+            )
             assert ((home / "port").read_text(), (home / "token").read_text()) == (address, token)
             assert running.poll() is None
         finally:
@@ -235,18 +277,20 @@ def test_a_running_cluster_starts_again_with_its_new_authority(tmp_path: Path) -
 def test_a_client_that_learns_of_a_new_authority_trusts_it(tmp_path: Path) -> None:
     directory = Directory(tmp_path)
     certificates.ensure(directory)
-    kubeconfig.save(directory, "https://127.0.0.1:1", "token")
+    kubeconfig_file.save(directory, "https://127.0.0.1:1", "token")
     endpoint = from_embedded(directory.kubeconfig)
     make_at(directory, 400)
     certificates.ensure(directory)
-    kubeconfig.save(directory, "https://127.0.0.1:1", "token")
+    kubeconfig_file.save(directory, "https://127.0.0.1:1", "token")
 
     endpoint.trust_also(from_embedded(directory.kubeconfig))
 
     context = certificates.server_context(directory)
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        server = threading.Thread(target=lambda: context.wrap_socket(ours, server_side=True).close())
+        server = threading.Thread(
+            target=lambda: context.wrap_socket(ours, server_side=True).close()
+        )
         server.start()
         assert endpoint.ssl_context is not None
         with endpoint.ssl_context.wrap_socket(theirs, server_hostname="127.0.0.1") as connection:
@@ -262,4 +306,6 @@ def test_keys_are_their_owners_only(tmp_path: Path) -> None:
     finally:
         os.umask(previous)
 
-    assert {(tmp_path / name).stat().st_mode & 0o777 for name in ("ca.key", "server.key")} == {0o600}
+    assert {(tmp_path / name).stat().st_mode & 0o777 for name in ("ca.key", "server.key")} == {
+        0o600
+    }

@@ -10,16 +10,19 @@ import pytest
 from patience import until
 from small_cluster import small_cluster
 
-from jupyter_workspaces.cluster.client import Cluster
-from jupyter_workspaces.local import controllers, launch, process
-from jupyter_workspaces.local.controllers import GarbageCollector
-from jupyter_workspaces.local.directory import Directory
-from jupyter_workspaces.resources.catalog import CONFIG_MAPS
+from jupyter_workspaces.kube.catalog import CONFIG_MAPS
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.local import launch, process
+from jupyter_workspaces.localkube import controllers
+from jupyter_workspaces.localkube.controllers import GarbageCollector
+from jupyter_workspaces.localkube.directory import Directory
 
 LIMIT_SECONDS = 20.0
 
 
-async def test_readyz_and_the_status_name_the_part_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_readyz_and_the_status_name_the_part_that_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     broken = True
 
     async def part() -> None:
@@ -48,7 +51,9 @@ async def _true(found: bool) -> bool:
     return found
 
 
-async def test_a_built_in_controller_that_fails_is_made_anew_and_the_others_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_built_in_controller_that_fails_is_made_anew_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made: list[Any] = []
 
     class Odd(GarbageCollector):
@@ -65,10 +70,19 @@ async def test_a_built_in_controller_that_fails_is_made_anew_and_the_others_go_o
     async with small_cluster(tmp_path) as small:
         await until(lambda: _true(len(made) == 2), "another garbage collector", LIMIT_SECONDS)
         owner = await small.cluster.create(CONFIG_MAPS, config_map("owner"), "default")
-        reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner["metadata"]["uid"]}
-        await small.cluster.create(CONFIG_MAPS, config_map("owned", ownerReferences=[reference]), "default")
+        reference = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "name": "owner",
+            "uid": owner["metadata"]["uid"],
+        }
+        await small.cluster.create(
+            CONFIG_MAPS, config_map("owned", ownerReferences=[reference]), "default"
+        )
         await small.cluster.delete(CONFIG_MAPS, "owner", "default")
-        await until(lambda: gone(small.cluster, "owned"), "what was owned to be gone", LIMIT_SECONDS)
+        await until(
+            lambda: gone(small.cluster, "owned"), "what was owned to be gone", LIMIT_SECONDS
+        )
 
 
 def config_map(name: str, **metadata: Any) -> dict[str, Any]:
@@ -76,4 +90,7 @@ def config_map(name: str, **metadata: Any) -> dict[str, Any]:
 
 
 async def gone(cluster: Cluster, name: str) -> bool:
-    return all(held["metadata"]["name"] != name for held in (await cluster.list(CONFIG_MAPS, "default")).items)
+    return all(
+        held["metadata"]["name"] != name
+        for held in (await cluster.list(CONFIG_MAPS, "default")).items
+    )

@@ -9,11 +9,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import control_plane_binaries
 import pytest
 from running_cluster import ask, until
 
 from jupyter_workspaces.local import launch
-from jupyter_workspaces.local.node import mounts
+from jupyter_workspaces.localkube.node.processes import mounts
 
 pytestmark = [
     pytest.mark.slow,
@@ -36,10 +37,9 @@ print("python sees", [pod.metadata.name for pod in kubernetes.client.CoreV1Api()
 
 
 def kubectl() -> str:
-    sys.path.append(str(Path(__file__).parents[1] / "control_plane"))
-    import control_plane_binaries
-
-    found = control_plane_binaries.find().get("kubectl") or os.environ.get("JUPYTER_WORKSPACES_KUBECTL")
+    found = control_plane_binaries.find().get("kubectl") or os.environ.get(
+        "JUPYTER_WORKSPACES_KUBECTL"
+    )
     if not found:
         pytest.skip("no kubectl: set JW_TEST_BINARIES or JUPYTER_WORKSPACES_KUBECTL")
     return str(found)
@@ -47,29 +47,52 @@ def kubectl() -> str:
 
 def run_pod(home: Path, name: str, script: str, **container: Any) -> None:
     main = {"name": "main", "image": "local", "command": ["sh", "-c", script], **container}
-    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": name}}, "spec": {"containers": [main]}}
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": {"app": name}},
+        "spec": {"containers": [main]},
+    }
 
     def made() -> bool:
         status, answer = ask(home, "POST", PODS, pod)
-        assert status in (201, 403), answer  # its namespace's account comes a moment after the namespace
+        assert status in (201, 403), (
+            answer
+        )  # its namespace's account comes a moment after the namespace
         return status == 201
 
     until(made, f"the pod {name}")
 
 
 def log(home: Path, name: str) -> str:
-    called = subprocess.run([kubectl(), f"--kubeconfig={home}/kubeconfig", "logs", name], capture_output=True, text=True, timeout=30)
+    called = subprocess.run(
+        [kubectl(), f"--kubeconfig={home}/kubeconfig", "logs", name],
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
     return called.stdout
 
 
 def test_kubectl_and_the_python_client_work_inside_a_pod(home: Path) -> None:
     launch.start(home)
-    assert ask(home, "POST", "/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings", BINDING)[0] == 201
+    assert (
+        ask(
+            home,
+            "POST",
+            "/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings",
+            BINDING,
+        )[0]
+        == 201
+    )
     script = f'{kubectl()} get pods -o name; {sys.executable} -c "$SCRIPT"; sleep 600'
 
     run_pod(home, "inside", script, env=[{"name": "SCRIPT", "value": PYTHON}])
 
-    said = until(lambda: "python sees" in (text := log(home, "inside")) and text, "what the programs in the pod see")
+    said = until(
+        lambda: "python sees" in (text := log(home, "inside")) and text,
+        "what the programs in the pod see",
+    )
     assert "pod/inside" in said
     assert "python sees ['inside']" in said
 
@@ -80,21 +103,31 @@ def test_the_service_kubernetes_leads_to_the_api_after_a_restart_too(home: Path)
         launch.start(home)
         port = int(str(launch.status(home).url).rpartition(":")[2])
         spec = ask(home, "GET", path)[1]["spec"]
-        assert (spec["clusterIP"], spec["ports"][0]["port"], spec["ports"][0]["targetPort"]) == ("127.0.0.1", port, port)
+        assert (spec["clusterIP"], spec["ports"][0]["port"], spec["ports"][0]["targetPort"]) == (
+            "127.0.0.1",
+            port,
+            port,
+        )
         launch.stop(home)
         (home / "port").unlink()
 
 
 @pytest.mark.parametrize("target", [8888, "web"], ids=["number", "name"])
-async def test_kubectl_forwards_a_services_port_to_its_target_port(home: Path, target: int | str) -> None:
+async def test_kubectl_forwards_a_services_port_to_its_target_port(
+    home: Path, target: int | str
+) -> None:
     await asyncio.to_thread(launch.start, home)
     address = {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
     serves = f"exec {sys.executable} -m http.server 8888 --bind $POD_IP --directory /usr/share"
     ports = [{"name": "web", "containerPort": 8888}]
     probe = {"tcpSocket": {"port": "web"}, "periodSeconds": 1}
-    await asyncio.to_thread(run_pod, home, "server", serves, env=[address], ports=ports, readinessProbe=probe)
+    await asyncio.to_thread(
+        run_pod, home, "server", serves, env=[address], ports=ports, readinessProbe=probe
+    )
     service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "front"}}
-    service |= {"spec": {"selector": {"app": "server"}, "ports": [{"port": 80, "targetPort": target}]}}
+    service |= {
+        "spec": {"selector": {"app": "server"}, "ports": [{"port": 80, "targetPort": target}]}
+    }
     assert ask(home, "POST", "/api/v1/namespaces/default/services", service)[0] == 201
 
     def ready() -> bool:
@@ -103,7 +136,9 @@ async def test_kubectl_forwards_a_services_port_to_its_target_port(home: Path, t
 
     await asyncio.to_thread(until, ready, "a ready pod")
     arguments = (f"--kubeconfig={home}/kubeconfig", "port-forward", "svc/front", ":80")
-    process = await asyncio.create_subprocess_exec(kubectl(), *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE)
+    process = await asyncio.create_subprocess_exec(
+        kubectl(), *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
     try:
         assert process.stdout is not None
         line = (await process.stdout.readline()).decode()

@@ -25,7 +25,10 @@ from running_cluster import ask
 
 from jupyter_workspaces.local import launch
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the gate needs Linux")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the gate needs Linux"),
+]
 
 LIMIT_SECONDS = 90.0
 KINDS = Path(__file__).with_name("kubeflow_kinds")
@@ -76,19 +79,35 @@ class Serve:
     """`serve --no-auth` on a local cluster of its own, with a PATH of its own."""
 
     def __init__(self, folder: Path) -> None:
-        self.home, self.programs, self.log = folder / "cluster", folder / "programs", folder / "serve.log"
+        self.home, self.programs, self.log = (
+            folder / "cluster",
+            folder / "programs",
+            folder / "serve.log",
+        )
         self.programs.mkdir()
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
         environment = os.environ | {
             "JUPYTER_WORKSPACES_HOME": str(self.home),
-            "PATH": os.pathsep.join((str(self.programs), str(Path(sys.executable).parent), "/usr/bin", "/bin")),
+            "PATH": os.pathsep.join(
+                (str(self.programs), str(Path(sys.executable).parent), "/usr/bin", "/bin")
+            ),
         }
         environment.pop("KUBECONFIG", None)
-        command = [sys.executable, "-m", "jupyter_workspaces.cli", "serve", "--no-auth", "--port", str(self.port)]
+        command = [
+            sys.executable,
+            "-m",
+            "jupyter_workspaces.cli",
+            "serve",
+            "--no-auth",
+            "--port",
+            str(self.port),
+        ]
         with self.log.open("ab") as written:
-            self.process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=written, stderr=written)
+            self.process = subprocess.Popen(
+                command, env=environment, stdin=subprocess.DEVNULL, stdout=written, stderr=written
+            )
 
     def __enter__(self) -> Serve:
         with ExitStack() as started:
@@ -114,7 +133,11 @@ class Serve:
     def get(self, path: str, **headers: str) -> tuple[int, str]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
-            connection.request("GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+            connection.request(
+                "GET",
+                path,
+                headers={name.replace("_", "-"): value for name, value in headers.items()},
+            )
             answer = connection.getresponse()
             return answer.status, answer.read().decode(errors="replace")
         except OSError:
@@ -134,7 +157,11 @@ class Serve:
             "apiVersion": "kubeflow.org/v1beta1",
             "kind": "Workspace",
             "metadata": {"name": name},
-            "spec": {"paused": False, "kind": kind, "podTemplate": {"volumes": {"data": []}, "options": options}},
+            "spec": {
+                "paused": False,
+                "kind": kind,
+                "podTemplate": {"volumes": {"data": []}, "options": options},
+            },
         }
         status, made = ask(self.home, "POST", WORKSPACES, body)
         assert status == 201, made
@@ -147,7 +174,9 @@ class Serve:
         def runs() -> bool:
             status = self.status(name)
             # What was just installed is found at the next look.
-            assert status.get("state") != "Error" or "is not installed" in status["stateMessage"], status["stateMessage"]
+            assert status.get("state") != "Error" or "is not installed" in status["stateMessage"], (
+                status["stateMessage"]
+            )
             return status.get("state") == "Running"
 
         try:
@@ -156,10 +185,19 @@ class Serve:
             raise AssertionError(f"{error}: {self.status(name).get('stateMessage')}") from error
 
     def message(self, name: str, words: str) -> str:
-        return str(until(lambda: words in (told := self.status(name).get("stateMessage", "")) and told, f"{words!r} on {name}"))
+        return str(
+            until(
+                lambda: words in (told := self.status(name).get("stateMessage", "")) and told,
+                f"{words!r} on {name}",
+            )
+        )
 
     def events(self, reason: str) -> list[str]:
-        return [event["message"] for event in ask(self.home, "GET", EVENTS)[1]["items"] if event["reason"] == reason]
+        return [
+            event["message"]
+            for event in ask(self.home, "GET", EVENTS)[1]["items"]
+            if event["reason"] == reason
+        ]
 
 
 @pytest.fixture(scope="module")
@@ -175,14 +213,24 @@ def test_kubeflows_jupyterlab_opens_without_a_login_page(serve: Serve) -> None:
     status, page = serve.get("/workspace/connect/default/lab/jupyterlab/lab", Accept="text/html")
 
     assert status == 200
-    config = json.loads(re.search(r'id="jupyter-config-data"[^>]*>(.*?)</script>', page, re.DOTALL)[1])  # type: ignore[index]
+    config = json.loads(
+        re.search(r'id="jupyter-config-data"[^>]*>(.*?)</script>', page, re.DOTALL)[1]
+    )  # type: ignore[index]
     assert config["baseUrl"] == "/workspace/connect/default/lab/jupyterlab/"
-    assert json.loads(serve.get("/workspace/connect/default/lab/jupyterlab/api/contents")[1])["type"] == "directory"
-    until(lambda: serve.status("lab")["activity"].get("lastProbe", {}).get("result") == "Success", "an activity probe that succeeds")
+    assert (
+        json.loads(serve.get("/workspace/connect/default/lab/jupyterlab/api/contents")[1])["type"]
+        == "directory"
+    )
+    until(
+        lambda: serve.status("lab")["activity"].get("lastProbe", {}).get("result") == "Success",
+        "an activity probe that succeeds",
+    )
     assert any("runAsNonRoot" in message for message in serve.events("SecurityContextNotUsed"))
 
 
-def test_kubeflows_code_server_says_that_it_is_not_installed_then_opens_and_tells_its_activity(serve: Serve) -> None:
+def test_kubeflows_code_server_says_that_it_is_not_installed_then_opens_and_tells_its_activity(
+    serve: Serve,
+) -> None:
     serve.create("code", "kf-codeserver", "codeserver_python")
     serve.message("code", "code-server, which is not installed on this computer")
     serve.install("code-server")
@@ -191,18 +239,25 @@ def test_kubeflows_code_server_says_that_it_is_not_installed_then_opens_and_tell
     told = json.loads(serve.get("/workspace/connect/default/code/codeserver/folder?a=1")[1])
 
     assert (told["program"], told["path"]) == ("code-server", "/folder?a=1")
-    activity = until(lambda: (found := serve.status("code")["activity"]).get("lastProbe") and found, "an activity probe")
+    activity = until(
+        lambda: (found := serve.status("code")["activity"]).get("lastProbe") and found,
+        "an activity probe",
+    )
     assert activity["lastProbe"]["result"] == "Success", activity["lastProbe"]["message"]
     assert activity["lastActivity"] > 0
 
 
-def test_kubeflows_rstudio_says_that_it_is_not_installed_then_opens_with_its_headers(serve: Serve) -> None:
+def test_kubeflows_rstudio_says_that_it_is_not_installed_then_opens_with_its_headers(
+    serve: Serve,
+) -> None:
     serve.create("r", "kf-rstudio", "rstudio_tidyverse")
     serve.message("r", "RStudio Server, which is not installed on this computer")
     serve.install("rserver")
     serve.running("r")
 
-    told = json.loads(serve.get("/workspace/connect/default/r/rstudio/auth-sign-in", X_Unwanted="1")[1])
+    told = json.loads(
+        serve.get("/workspace/connect/default/r/rstudio/auth-sign-in", X_Unwanted="1")[1]
+    )
 
     assert (told["program"], told["path"]) == ("rserver", "/auth-sign-in")
     assert told["headers"]["x-rstudio-root-path"] == "/workspace/connect/default/r/rstudio/"
@@ -213,4 +268,6 @@ def test_kubeflows_rstudio_says_that_it_is_not_installed_then_opens_with_its_hea
 def test_a_size_with_a_gpu_says_on_the_workspace_that_there_is_none(serve: Serve) -> None:
     serve.create("gpu", "kf-jupyterlab", "jupyterlab_scipy_190", "big_gpu")
 
-    assert "choose a size without it" in serve.message("gpu", "1 nvidia.com/gpu, and this computer has none")
+    assert "choose a size without it" in serve.message(
+        "gpu", "1 nvidia.com/gpu, and this computer has none"
+    )

@@ -23,7 +23,12 @@ pytestmark = pytest.mark.slow
 
 
 def config_map(name: str) -> dict[str, Any]:
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"key": "value"}}
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": name},
+        "data": {"key": "value"},
+    }
 
 
 CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
@@ -98,11 +103,15 @@ def test_stop_says_whether_there_was_something_to_stop(home: Path) -> None:
 
 def test_stop_does_not_wait_for_the_program_that_started_the_cluster(home: Path) -> None:
     program = f"import sys; from jupyter_workspaces.local import launch; launch.start({str(home)!r}); print('started', flush=True); sys.stdin.read()"
-    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as starter:
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as starter:
         assert starter.stdout is not None
         assert starter.stdout.readline() == "started\n"
 
-        assert launch.stop(home, timeout=10) is True  # the ended process is a zombie of the starter now
+        assert (
+            launch.stop(home, timeout=10) is True
+        )  # the ended process is a zombie of the starter now
         assert launch.status(home).running is False
 
 
@@ -122,7 +131,12 @@ def test_after_kill_9_every_answered_write_is_there(home: Path) -> None:
 def test_a_stale_lock_and_record_do_not_hinder_a_start(home: Path) -> None:
     home.mkdir(mode=0o700)
     somebody = psutil.Process()  # alive, but not the one that was recorded
-    stale = {"pid": somebody.pid, "createTime": somebody.create_time() - 1000, "url": "https://127.0.0.1:1", "version": "0"}
+    stale = {
+        "pid": somebody.pid,
+        "createTime": somebody.create_time() - 1000,
+        "url": "https://127.0.0.1:1",
+        "version": "0",
+    }
     (home / "lock").write_text(json.dumps(stale))
     (home / "process.json").write_text(json.dumps(stale))
 
@@ -137,7 +151,9 @@ def test_a_record_of_another_program_is_never_signalled(home: Path) -> None:
     bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     try:
         created = psutil.Process(bystander.pid).create_time()
-        (home / "process.json").write_text(json.dumps({"pid": bystander.pid, "createTime": created, "url": ""}))
+        (home / "process.json").write_text(
+            json.dumps({"pid": bystander.pid, "createTime": created, "url": ""})
+        )
 
         assert launch.stop(home) is False
 
@@ -171,7 +187,9 @@ def test_a_damaged_database_is_told_and_left_as_it_is(home: Path) -> None:
     assert (home / "cluster.db").read_bytes() == damaged
 
 
-def test_inside_a_workspace_no_cluster_is_started(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_inside_a_workspace_no_cluster_is_started(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("JUPYTER_WORKSPACE", "default/dora")
 
     with pytest.raises(LocalClusterError, match="default/dora"):
@@ -236,10 +254,14 @@ def test_reset_leaves_nothing_and_the_next_start_is_a_new_cluster(home: Path) ->
 
 def test_in_the_foreground_it_says_where_it_is_and_stops_at_a_signal(home: Path) -> None:
     command = [sys.executable, "-m", "jupyter_workspaces.local", "--directory", str(home)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
     try:
         assert process.stdout is not None
-        assert process.stdout.readline().startswith("The local cluster answers at https://127.0.0.1:")
+        assert process.stdout.readline().startswith(
+            "The local cluster answers at https://127.0.0.1:"
+        )
         assert launch.status(home).pid == process.pid
 
         process.send_signal(signal.SIGINT)
@@ -285,14 +307,20 @@ def test_a_disk_that_fills_up_loses_nothing_that_was_answered(tmp_path: Path) ->
             subprocess.run(["mount", "-o", "remount,size=64m", str(place)], check=True)
             launch.start(place)
 
-            there = {found["metadata"]["name"] for found in ask(place, "GET", CONFIG_MAPS)[1]["items"]}
+            there = {
+                found["metadata"]["name"] for found in ask(place, "GET", CONFIG_MAPS)[1]["items"]
+            }
             assert set(written) <= there
         finally:
             launch.stop(place)
 
 
 def _processes_of(home: Path) -> list[int]:
-    return [process.pid for process in psutil.process_iter(["cmdline"]) if str(home) in (process.info["cmdline"] or ())]
+    return [
+        process.pid
+        for process in psutil.process_iter(["cmdline"])
+        if str(home) in (process.info["cmdline"] or ())
+    ]
 
 
 class mounted:
@@ -305,7 +333,11 @@ class mounted:
         if shutil.which("mount") is None or not hasattr(os, "geteuid") or os.geteuid() != 0:
             pytest.skip("only root can mount a small file system")
         self._place.mkdir()
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", self._options, "tmpfs", str(self._place)], capture_output=True, check=False)
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", self._options, "tmpfs", str(self._place)],
+            capture_output=True,
+            check=False,
+        )
         if done.returncode != 0:
             pytest.skip(f"a tmpfs cannot be mounted here: {done.stderr.decode().strip()}")
         return self._place

@@ -8,8 +8,8 @@ import pytest
 from running_cluster import ask, kill, until
 
 from jupyter_workspaces.local import launch
-from jupyter_workspaces.local.node.records import all_pods
-from jupyter_workspaces.local.node.trees import shims
+from jupyter_workspaces.localkube.node.processes.trees import shims
+from jupyter_workspaces.localkube.node.records import all_pods
 
 pytestmark = pytest.mark.slow
 
@@ -20,7 +20,12 @@ WORKSPACES = "/apis/kubeflow.org/v1beta1/namespaces/default/workspaces"
 def claim(name: str) -> dict[str, Any]:
     spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
     labels = {"notebooks.kubeflow.org/can-mount": "true"}
-    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name, "labels": labels}, "spec": spec}
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": name, "labels": labels},
+        "spec": spec,
+    }
 
 
 def workspace(name: str, home: str) -> dict[str, Any]:

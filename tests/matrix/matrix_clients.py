@@ -54,21 +54,34 @@ def environment(client: Client) -> Path:
     if not client.requirements:
         return Path(sys.executable)
     wanted = "\n".join((*client.requirements, sys.version))
-    folder = control_plane_binaries.base() / "clients" / f"{client.name}-{hashlib.sha256(wanted.encode()).hexdigest()[:12]}"
+    folder = (
+        control_plane_binaries.base()
+        / "clients"
+        / f"{client.name}-{hashlib.sha256(wanted.encode()).hexdigest()[:12]}"
+    )
     python = folder / "bin" / "python"
     done = folder / "installed"
     if not done.exists():
         shutil.rmtree(folder, ignore_errors=True)
-        for command in ([sys.executable, "-m", "venv", str(folder)], [str(python), "-m", "pip", "install", "-q", *client.requirements]):
-            made = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
+        for command in (
+            [sys.executable, "-m", "venv", str(folder)],
+            [str(python), "-m", "pip", "install", "-q", *client.requirements],
+        ):
+            made = subprocess.run(
+                command, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False
+            )
             if made.returncode != 0:
-                raise NoEnvironment(f"{client.name} cannot be installed: {made.stderr.strip()[-1000:]}")
+                raise NoEnvironment(
+                    f"{client.name} cannot be installed: {made.stderr.strip()[-1000:]}"
+                )
         done.write_text(wanted)
     return python
 
 
 def namespace(client: Client) -> str:
-    return "matrix-" + "".join(letter if letter.isalnum() else "-" for letter in client.name.lower())
+    return "matrix-" + "".join(
+        letter if letter.isalnum() else "-" for letter in client.name.lower()
+    )
 
 
 def run(client: Client, cluster: MatrixCluster) -> Iterator[Outcome]:
@@ -78,9 +91,24 @@ def run(client: Client, cluster: MatrixCluster) -> Iterator[Outcome]:
     except NoEnvironment as error:
         yield Outcome(client.name, "environment", str(error), 0.0)
         return
-    target = Target(str(cluster.kubeconfig), namespace(client), cluster.pod, cluster.port, cluster.exit_codes, str(client.program or ""))
-    with tempfile.TemporaryDirectory(prefix="jw-matrix-") as home, tempfile.TemporaryFile("w+") as complaints:
-        settings = {"HOME": home, "PATH": os.environ["PATH"], "KUBECONFIG": target.kubeconfig, TARGET: json.dumps(asdict(target))}
+    target = Target(
+        str(cluster.kubeconfig),
+        namespace(client),
+        cluster.pod,
+        cluster.port,
+        cluster.exit_codes,
+        str(client.program or ""),
+    )
+    with (
+        tempfile.TemporaryDirectory(prefix="jw-matrix-") as home,
+        tempfile.TemporaryFile("w+") as complaints,
+    ):
+        settings = {
+            "HOME": home,
+            "PATH": os.environ["PATH"],
+            "KUBECONFIG": target.kubeconfig,
+            TARGET: json.dumps(asdict(target)),
+        }
         # Scripts import the steps beside them; nothing else of this repository is there for them.
         process = subprocess.Popen(
             [str(python), "-W", "ignore", str(HERE / client.script)],
@@ -120,5 +148,11 @@ def chosen(clients: Sequence[Client], names: Sequence[str]) -> list[Client]:
     """Those whose names begin so; all without any. Raises `ValueError` for a name that none has."""
     for name in names:
         if not any(client.name.startswith(name) for client in clients):
-            raise ValueError(f"there is no client {name}; there are {', '.join(client.name for client in clients)}")
-    return [client for client in clients if not names or any(client.name.startswith(name) for name in names)]
+            raise ValueError(
+                f"there is no client {name}; there are {', '.join(client.name for client in clients)}"
+            )
+    return [
+        client
+        for client in clients
+        if not names or any(client.name.startswith(name) for name in names)
+    ]

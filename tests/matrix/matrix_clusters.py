@@ -18,7 +18,7 @@ from control_plane_certificates import HOST
 from real_cluster import RealCluster, started
 from shared_cluster import prepare
 
-from jupyter_workspaces.cluster.client import Cluster
+from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.local import launch
 
 Object = dict[str, Any]
@@ -60,7 +60,9 @@ class MatrixCluster:
 
 
 @contextmanager
-def running(kind: str, folder: Path, programs: dict[str, Path] | None = None) -> Iterator[MatrixCluster]:
+def running(
+    kind: str, folder: Path, programs: dict[str, Path] | None = None
+) -> Iterator[MatrixCluster]:
     """A new one of a kind, until the end of the block."""
     with _embedded(folder) if kind == "embedded" else _real(folder, programs) as cluster:
         yield cluster
@@ -74,7 +76,9 @@ def _embedded(folder: Path) -> Iterator[MatrixCluster]:
     kubeconfig = launch.start(home, timeout=60)
     try:
         address = {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
-        yield MatrixCluster(kubeconfig, _pod("local", command=[sys.executable, "-u", str(script)], env=[address]))
+        yield MatrixCluster(
+            kubeconfig, _pod("local", command=[sys.executable, "-u", str(script)], env=[address])
+        )
     finally:
         launch.stop(home, pods=True)
 
@@ -97,7 +101,12 @@ async def _install(real: RealCluster) -> None:
 def _pod(image: str, **container: Any) -> Object:
     main = {"name": "main", "image": image, "ports": [{"containerPort": PORT}], **container}
     metadata = {"name": POD, "labels": {"app": POD}}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"terminationGracePeriodSeconds": 1, "containers": [main]}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": metadata,
+        "spec": {"terminationGracePeriodSeconds": 1, "containers": [main]},
+    }
 
 
 class _Echo(socketserver.BaseRequestHandler):
@@ -128,7 +137,10 @@ def _ticks(plane: ControlPlane) -> Iterator[None]:
 
     def say(words: str, mode: str) -> None:
         seconds = time.time()
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{int(seconds % 1 * 1e9):09d}Z"
+        stamp = (
+            time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+            + f".{int(seconds % 1 * 1e9):09d}Z"
+        )
         with plane.pod_log.open(mode) as file:
             file.write(f"{stamp} stdout F {words}\n")
 

@@ -21,9 +21,14 @@ def table(outcomes: Sequence[Outcome]) -> str:
     columns = list(dict.fromkeys(one.column for one in outcomes))
     rows = list(dict.fromkeys(one.row for one in outcomes))
     held = {(one.column, one.row): one for one in outcomes}
-    cells = [["", *columns]] + [[row, *(_cell(held.get((column, row))) for column in columns)] for row in rows]
+    cells = [["", *columns]] + [
+        [row, *(_cell(held.get((column, row))) for column in columns)] for row in rows
+    ]
     widths = [max(len(line[number]) for line in cells) for number in range(len(columns) + 1)]
-    return "\n".join("  ".join(word.ljust(width) for word, width in zip(line, widths, strict=True)).rstrip() for line in cells)
+    return "\n".join(
+        "  ".join(word.ljust(width) for word, width in zip(line, widths, strict=True)).rstrip()
+        for line in cells
+    )
 
 
 def _cell(outcome: Outcome | None) -> str:

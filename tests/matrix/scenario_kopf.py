@@ -9,7 +9,17 @@ from typing import Any
 
 import aiohttp
 import kopf
-from scenario_steps import GROUP, PLURAL, VERSION, Scenario, Target, equal, true, until_async, workspace
+from scenario_steps import (
+    GROUP,
+    PLURAL,
+    VERSION,
+    Scenario,
+    Target,
+    equal,
+    true,
+    until_async,
+    workspace,
+)
 
 SCENARIO = Scenario()
 step = SCENARIO.step
@@ -29,8 +39,12 @@ logins: list[kopf.ConnectionInfo | None] = []
 @kopf.on.startup()
 def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
     settings.persistence.finalizer = FINALIZER
-    settings.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix="matrix.example.org")
-    settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix="matrix.example.org")
+    settings.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(
+        prefix="matrix.example.org"
+    )
+    settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(
+        prefix="matrix.example.org"
+    )
     settings.watching.server_timeout = 5  # so that watches end and are resumed
     settings.posting.enabled = True
 
@@ -80,7 +94,9 @@ class Api:
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
 
-    async def ask(self, method: str, path: str, body: Any = None, headers: Any = None) -> tuple[int, Any]:
+    async def ask(
+        self, method: str, path: str, body: Any = None, headers: Any = None
+    ) -> tuple[int, Any]:
         async with self._session.request(method, path, json=body, headers=headers) as answer:
             return answer.status, await answer.json()
 
@@ -110,7 +126,9 @@ async def create(api: Api) -> None:
 
     async def noted() -> bool:
         metadata = (await api.ask("GET", f"{OBJECTS}/desk"))[1]["metadata"]
-        return metadata.get("annotations", {}).get(NOTE) == "created" and FINALIZER in metadata.get("finalizers", [])
+        return metadata.get("annotations", {}).get(NOTE) == "created" and FINALIZER in metadata.get(
+            "finalizers", []
+        )
 
     await until_async(noted, "the note and the finalizer")
 
@@ -119,17 +137,23 @@ async def create(api: Api) -> None:
 async def events(api: Api) -> None:
     async def posted() -> bool:
         items = (await api.ask("GET", f"/api/v1/namespaces/{NAMESPACE}/events"))[1]["items"]
-        return any(one["reason"] == "Taken" and one["involvedObject"]["name"] == "desk" for one in items)
+        return any(
+            one["reason"] == "Taken" and one["involvedObject"]["name"] == "desk" for one in items
+        )
 
     await until_async(posted, "the event")
 
 
 @step("update")
 async def update(api: Api) -> None:
-    equal((await api.ask("PATCH", f"{OBJECTS}/desk", {"spec": {"displayName": "A"}}, MERGE))[0], 200)
+    equal(
+        (await api.ask("PATCH", f"{OBJECTS}/desk", {"spec": {"displayName": "A"}}, MERGE))[0], 200
+    )
     await _until_told("renamed None to A")
     await asyncio.sleep(6)  # longer than a watch
-    equal((await api.ask("PATCH", f"{OBJECTS}/desk", {"spec": {"displayName": "B"}}, MERGE))[0], 200)
+    equal(
+        (await api.ask("PATCH", f"{OBJECTS}/desk", {"spec": {"displayName": "B"}}, MERGE))[0], 200
+    )
     await _until_told("renamed A to B")
 
 
@@ -161,12 +185,16 @@ async def _signed_in() -> kopf.ConnectionInfo | None:
 
 async def main() -> int:
     stop = asyncio.Event()
-    operator = asyncio.create_task(kopf.operator(namespaces=[NAMESPACE], ready_flag=ready, stop_flag=stop, standalone=True))
+    operator = asyncio.create_task(
+        kopf.operator(namespaces=[NAMESPACE], ready_flag=ready, stop_flag=stop, standalone=True)
+    )
     try:
         info = await until_async(_signed_in, "the operator's sign-in")
         headers = {"Authorization": f"Bearer {info.token}"} if info.token else {}
         connector = aiohttp.TCPConnector(ssl=_trust(info))
-        async with aiohttp.ClientSession(info.server, connector=connector, headers=headers) as session:
+        async with aiohttp.ClientSession(
+            info.server, connector=connector, headers=headers
+        ) as session:
             return await SCENARIO.run_async(Api(session))
     finally:
         stop.set()

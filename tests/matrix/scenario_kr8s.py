@@ -76,8 +76,16 @@ async def create(api: Any) -> None:
 async def selectors(api: Any) -> None:
     for name, team in (("s1", "a"), ("s2", "b")):
         await made(name, {"team": team})
-    by_label = [one.name async for one in api.get("configmaps", namespace=NAMESPACE, label_selector={"team": "b"})]
-    by_field = [one.name async for one in api.get("configmaps", namespace=NAMESPACE, field_selector="metadata.name=s1")]
+    by_label = [
+        one.name
+        async for one in api.get("configmaps", namespace=NAMESPACE, label_selector={"team": "b"})
+    ]
+    by_field = [
+        one.name
+        async for one in api.get(
+            "configmaps", namespace=NAMESPACE, field_selector="metadata.name=s1"
+        )
+    ]
     equal((by_label, by_field), (["s2"], ["s1"]))
     equal((await aio.ConfigMap.get(namespace=NAMESPACE, label_selector="team=a")).name, "s1")
 
@@ -86,7 +94,9 @@ async def selectors(api: Any) -> None:
 async def watching(api: Any) -> None:
     async def seen(count: int, since: str | None = None) -> list[tuple[str, str, str]]:
         told: list[tuple[str, str, str]] = []
-        async with contextlib.aclosing(api.watch("configmaps", namespace=NAMESPACE, label_selector="watched=yes", since=since)) as events:
+        async with contextlib.aclosing(
+            api.watch("configmaps", namespace=NAMESPACE, label_selector="watched=yes", since=since)
+        ) as events:
             async for kind, found in events:
                 told.append((kind, found.name, found.metadata.resourceVersion))
                 if len(told) == count:
@@ -99,7 +109,10 @@ async def watching(api: Any) -> None:
     first = await watching
     equal([one[:2] for one in first], [("ADDED", "watched-a"), ("ADDED", "watched-b")])
     await (await aio.ConfigMap.get("watched-a", namespace=NAMESPACE)).delete()
-    equal([one[:2] for one in await seen(2, first[-1][2])], [("ADDED", "watched-c"), ("DELETED", "watched-a")])
+    equal(
+        [one[:2] for one in await seen(2, first[-1][2])],
+        [("ADDED", "watched-c"), ("DELETED", "watched-a")],
+    )
 
 
 @step("patches")
@@ -131,7 +144,9 @@ async def propagation(api: Any) -> None:
     for policy in ("Background", "Foreground", "Orphan"):
         name = policy.lower()
         owner = await made(name)
-        child = await aio.ConfigMap(placed(owned(config_map(f"{name}-child"), name, owner.metadata.uid)))
+        child = await aio.ConfigMap(
+            placed(owned(config_map(f"{name}-child"), name, owner.metadata.uid))
+        )
         await child.create()
         await owner.delete(propagation_policy=policy)
 
@@ -178,8 +193,13 @@ async def errors(api: Any) -> None:
 async def whoami(api: Any) -> None:
     true(await api.whoami(), "no name")
     true((await api.version())["gitVersion"].startswith("v1."), "no version")
-    true({f"{GROUP}/{VERSION}", "v1", "apps/v1"} <= {one async for one in api.api_versions()}, "versions are missing")
-    true("configmaps" in {one["name"] for one in await api.api_resources()}, "resources are missing")
+    true(
+        {f"{GROUP}/{VERSION}", "v1", "apps/v1"} <= {one async for one in api.api_versions()},
+        "versions are missing",
+    )
+    true(
+        "configmaps" in {one["name"] for one in await api.api_resources()}, "resources are missing"
+    )
 
 
 @step("pod, logs")

@@ -48,14 +48,19 @@ async def namespace(core: Any) -> None:
     await core.create_namespace(k8s.V1Namespace(metadata=k8s.V1ObjectMeta(name=NAMESPACE)))
 
     async def account() -> bool:
-        return any(one.metadata.name == "default" for one in (await core.list_namespaced_service_account(NAMESPACE)).items)
+        return any(
+            one.metadata.name == "default"
+            for one in (await core.list_namespaced_service_account(NAMESPACE)).items
+        )
 
     await until_async(account, "the account")
 
 
 @step("create, get")
 async def create(core: Any) -> None:
-    made = await core.create_namespaced_config_map(NAMESPACE, k8s.V1ConfigMap(metadata=k8s.V1ObjectMeta(name="made"), data={"k": "v"}))
+    made = await core.create_namespaced_config_map(
+        NAMESPACE, k8s.V1ConfigMap(metadata=k8s.V1ObjectMeta(name="made"), data={"k": "v"})
+    )
     true(made.metadata.uid, "no uid")
     equal((await core.read_namespaced_config_map("made", NAMESPACE)).data, {"k": "v"})
 
@@ -64,17 +69,30 @@ async def create(core: Any) -> None:
 async def selectors(core: Any) -> None:
     for name, team in (("s1", "a"), ("s2", "b")):
         await core.create_namespaced_config_map(NAMESPACE, config_map(name, {"team": team}))
-    for options, wanted in (({"label_selector": "team!=a,team"}, ["s2"]), ({"field_selector": "metadata.name=s1"}, ["s1"])):
-        equal([one.metadata.name for one in (await core.list_namespaced_config_map(NAMESPACE, **options)).items], wanted)
+    for options, wanted in (
+        ({"label_selector": "team!=a,team"}, ["s2"]),
+        ({"field_selector": "metadata.name=s1"}, ["s1"]),
+    ):
+        equal(
+            [
+                one.metadata.name
+                for one in (await core.list_namespaced_config_map(NAMESPACE, **options)).items
+            ],
+            wanted,
+        )
 
 
 @step("pages")
 async def pages(core: Any) -> None:
     found, token = [], None
     for number in range(3):
-        await core.create_namespaced_config_map(NAMESPACE, config_map(f"page-{number}", {"paged": "yes"}))
+        await core.create_namespaced_config_map(
+            NAMESPACE, config_map(f"page-{number}", {"paged": "yes"})
+        )
     while True:
-        page = await core.list_namespaced_config_map(NAMESPACE, label_selector="paged=yes", limit=2, _continue=token)
+        page = await core.list_namespaced_config_map(
+            NAMESPACE, label_selector="paged=yes", limit=2, _continue=token
+        )
         found += [one.metadata.name for one in page.items]
         if not (token := page.metadata._continue):
             break
@@ -91,7 +109,9 @@ async def watching(core: Any) -> None:
 
     async def seen(count: int, since: str) -> list[tuple[str, str, str]]:
         told: list[tuple[str, str, str]] = []
-        async with watch.Watch().stream(core.list_namespaced_config_map, NAMESPACE, resource_version=since, timeout_seconds=20) as events:
+        async with watch.Watch().stream(
+            core.list_namespaced_config_map, NAMESPACE, resource_version=since, timeout_seconds=20
+        ) as events:
             async for event in events:
                 metadata = event["object"].metadata
                 told.append((event["type"], metadata.name, metadata.resource_version))
@@ -102,7 +122,10 @@ async def watching(core: Any) -> None:
     first, _ = await asyncio.gather(seen(2, version), write())
     equal([one[:2] for one in first], [("ADDED", "watched-a"), ("ADDED", "watched-b")])
     await core.delete_namespaced_config_map("watched-a", NAMESPACE)
-    equal([one[:2] for one in await seen(2, first[-1][2])], [("ADDED", "watched-c"), ("DELETED", "watched-a")])
+    equal(
+        [one[:2] for one in await seen(2, first[-1][2])],
+        [("ADDED", "watched-c"), ("DELETED", "watched-a")],
+    )
 
 
 @step("patches")
@@ -117,10 +140,14 @@ async def patches(core: Any) -> None:
     equal([env.name for env in changed.spec.template.spec.containers[0].env], ["B", "A"])
     await core.create_namespaced_config_map(NAMESPACE, config_map("patched", k="v", other="o"))
     operations = [{"op": "replace", "path": "/data/k", "value": "w"}]
-    as_json = await core.patch_namespaced_config_map("patched", NAMESPACE, operations, _content_type="application/json-patch+json")
+    as_json = await core.patch_namespaced_config_map(
+        "patched", NAMESPACE, operations, _content_type="application/json-patch+json"
+    )
     equal(as_json.data, {"k": "w", "other": "o"})
     merge = {"data": {"other": None}}
-    merged = await core.patch_namespaced_config_map("patched", NAMESPACE, merge, _content_type="application/merge-patch+json")
+    merged = await core.patch_namespaced_config_map(
+        "patched", NAMESPACE, merge, _content_type="application/merge-patch+json"
+    )
     equal(merged.data, {"k": "w"})
 
 
@@ -128,7 +155,9 @@ async def patches(core: Any) -> None:
 async def apply(core: Any) -> None:
     async def applied(manager: str, **data: str) -> Any:
         options = {"field_manager": manager, "_content_type": "application/apply-patch+yaml"}
-        return await core.patch_namespaced_config_map("applied", NAMESPACE, config_map("applied", **data), **options)
+        return await core.patch_namespaced_config_map(
+            "applied", NAMESPACE, config_map("applied", **data), **options
+        )
 
     equal((await applied("one", a="1", b="2")).data, {"a": "1", "b": "2"})
     equal((await applied("one", a="1")).data, {"a": "1"})
@@ -139,7 +168,9 @@ async def apply(core: Any) -> None:
 async def conflict(core: Any) -> None:
     made = await core.create_namespaced_config_map(NAMESPACE, config_map("contested"))
     merge = {"data": {"k": "w"}}
-    await core.patch_namespaced_config_map("contested", NAMESPACE, merge, _content_type="application/merge-patch+json")
+    await core.patch_namespaced_config_map(
+        "contested", NAMESPACE, merge, _content_type="application/merge-patch+json"
+    )
     await refusal(409, "Conflict", core.replace_namespaced_config_map("contested", NAMESPACE, made))
 
 
@@ -148,11 +179,16 @@ async def propagation(core: Any) -> None:
     for policy in ("Background", "Foreground", "Orphan"):
         name = policy.lower()
         owner = await core.create_namespaced_config_map(NAMESPACE, config_map(name))
-        await core.create_namespaced_config_map(NAMESPACE, owned(config_map(f"{name}-child"), name, owner.metadata.uid))
+        await core.create_namespaced_config_map(
+            NAMESPACE, owned(config_map(f"{name}-child"), name, owner.metadata.uid)
+        )
         await core.delete_namespaced_config_map(name, NAMESPACE, propagation_policy=policy)
 
         async def ended(name: str = name, policy: str = policy) -> bool:
-            left = {one.metadata.name for one in (await core.list_namespaced_config_map(NAMESPACE)).items}
+            left = {
+                one.metadata.name
+                for one in (await core.list_namespaced_config_map(NAMESPACE)).items
+            }
             return name not in left and (f"{name}-child" in left) == (policy == "Orphan")
 
         await until_async(ended, f"the end of {name}")
@@ -163,17 +199,25 @@ async def custom_objects(core: Any) -> None:
     custom = k8s.CustomObjectsApi(core.api_client)
     made = await custom.create_namespaced_custom_object(*CUSTOM, workspace("desk"))
     merge = {"spec": {"displayName": "My desk"}}
-    changed = await custom.patch_namespaced_custom_object(*CUSTOM, "desk", merge, _content_type="application/merge-patch+json")
+    changed = await custom.patch_namespaced_custom_object(
+        *CUSTOM, "desk", merge, _content_type="application/merge-patch+json"
+    )
     equal(changed["metadata"]["generation"], made["metadata"]["generation"] + 1)
     await refusal(409, "Conflict", custom.replace_namespaced_custom_object(*CUSTOM, "desk", made))
-    await refusal(422, "Invalid", custom.create_namespaced_custom_object(*CUSTOM, workspace("invalid", displayName="")))
+    await refusal(
+        422,
+        "Invalid",
+        custom.create_namespaced_custom_object(*CUSTOM, workspace("invalid", displayName="")),
+    )
     await custom.delete_namespaced_custom_object(*CUSTOM, "desk")
 
 
 @step("errors")
 async def errors(core: Any) -> None:
     await refusal(404, "NotFound", core.read_namespaced_config_map("nobody", NAMESPACE))
-    await refusal(422, "Invalid", core.create_namespaced_config_map(NAMESPACE, config_map("Not A Name")))
+    await refusal(
+        422, "Invalid", core.create_namespaced_config_map(NAMESPACE, config_map("Not A Name"))
+    )
 
 
 @step("dynamic")
@@ -199,7 +243,9 @@ async def logs(core: Any) -> None:
 @step("logs, following")
 async def logs_following(core: Any) -> None:
     now = ticks((await core.read_namespaced_pod_log(HERE.pod_name, NAMESPACE)).splitlines())
-    async with watch.Watch().stream(core.read_namespaced_pod_log, HERE.pod_name, NAMESPACE) as lines:
+    async with watch.Watch().stream(
+        core.read_namespaced_pod_log, HERE.pod_name, NAMESPACE
+    ) as lines:
         async for line in lines:
             if ticks([line]) > now + 3:
                 return
@@ -210,7 +256,13 @@ async def logs_following(core: Any) -> None:
 async def execute(core: Any) -> None:
     async with WsApiClient(configuration=core.api_client.configuration) as sockets:
         call = k8s.CoreV1Api(sockets).connect_get_namespaced_pod_exec
-        options = {"container": "main", "stdout": True, "stderr": True, "stdin": False, "tty": False}
+        options = {
+            "container": "main",
+            "stdout": True,
+            "stderr": True,
+            "stdin": False,
+            "tty": False,
+        }
         equal(await call(HERE.pod_name, NAMESPACE, command=["echo", "hello"], **options), "hello\n")
 
 

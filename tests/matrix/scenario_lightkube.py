@@ -54,7 +54,10 @@ def made(client: Client, name: str, labels: dict[str, str] | None = None, **data
 @step("namespace")
 def namespace(client: Client) -> None:
     client.create(Namespace(metadata=ObjectMeta(name=NAMESPACE)))
-    until(lambda: any(one.metadata.name == "default" for one in client.list(ServiceAccount)), "the account")
+    until(
+        lambda: any(one.metadata.name == "default" for one in client.list(ServiceAccount)),
+        "the account",
+    )
 
 
 @step("create, get")
@@ -70,14 +73,19 @@ def selectors(client: Client) -> None:
     for name, team in (("s1", "a"), ("s2", "b")):
         made(client, name, {"team": team})
     equal([one.metadata.name for one in client.list(ConfigMap, labels={"team": "b"})], ["s2"])
-    equal([one.metadata.name for one in client.list(ConfigMap, fields={"metadata.name": "s1"})], ["s1"])
+    equal(
+        [one.metadata.name for one in client.list(ConfigMap, fields={"metadata.name": "s1"})],
+        ["s1"],
+    )
 
 
 @step("pages")
 def pages(client: Client) -> None:
     for number in range(5):
         made(client, f"page-{number}", {"paged": "yes"})
-    found = [one.metadata.name for one in client.list(ConfigMap, labels={"paged": "yes"}, chunk_size=2)]
+    found = [
+        one.metadata.name for one in client.list(ConfigMap, labels={"paged": "yes"}, chunk_size=2)
+    ]
     equal(found, [f"page-{number}" for number in range(5)])
 
 
@@ -99,25 +107,39 @@ def watching(client: Client) -> None:
     writer.join()
     equal([one[:2] for one in first], [("ADDED", "watched-a"), ("ADDED", "watched-b")])
     client.delete(ConfigMap, "watched-a")
-    equal([one[:2] for one in seen(2, first[-1][2])], [("ADDED", "watched-c"), ("DELETED", "watched-a")])
+    equal(
+        [one[:2] for one in seen(2, first[-1][2])],
+        [("ADDED", "watched-c"), ("DELETED", "watched-a")],
+    )
 
 
 @step("patches")
 def patches(client: Client) -> None:
     client.create(StatefulSet.from_dict(stateful_set("patched")))
     container = {"name": "main", "env": [{"name": "B", "value": "2"}]}
-    changed = client.patch(StatefulSet, "patched", {"spec": {"template": {"spec": {"containers": [container]}}}})
+    changed = client.patch(
+        StatefulSet, "patched", {"spec": {"template": {"spec": {"containers": [container]}}}}
+    )
     equal([env.name for env in changed.spec.template.spec.containers[0].env], ["B", "A"])
     made(client, "patched", k="v", other="o")
-    equal(client.patch(ConfigMap, "patched", {"data": {"other": None}}, patch_type=PatchType.MERGE).data, {"k": "v"})
+    equal(
+        client.patch(
+            ConfigMap, "patched", {"data": {"other": None}}, patch_type=PatchType.MERGE
+        ).data,
+        {"k": "v"},
+    )
     operations = [{"op": "replace", "path": "/data/k", "value": "w"}]
-    equal(client.patch(ConfigMap, "patched", operations, patch_type=PatchType.JSON).data, {"k": "w"})
+    equal(
+        client.patch(ConfigMap, "patched", operations, patch_type=PatchType.JSON).data, {"k": "w"}
+    )
 
 
 @step("apply")
 def apply(client: Client) -> None:
     def applied(manager: str, force: bool = False, **data: str) -> Any:
-        return client.apply(ConfigMap.from_dict(config_map("applied", **data)), field_manager=manager, force=force).data
+        return client.apply(
+            ConfigMap.from_dict(config_map("applied", **data)), field_manager=manager, force=force
+        ).data
 
     equal(applied("one", a="1", b="2"), {"a": "1", "b": "2"})
     equal(applied("one", a="1"), {"a": "1"})
@@ -155,14 +177,21 @@ def propagation(client: Client) -> None:
 @step("custom objects")
 def custom_objects(client: Client) -> None:
     found = client.create(Workspace(**workspace("desk")))
-    changed = client.patch(Workspace, "desk", {"spec": {"displayName": "My desk"}}, patch_type=PatchType.MERGE)
+    changed = client.patch(
+        Workspace, "desk", {"spec": {"displayName": "My desk"}}, patch_type=PatchType.MERGE
+    )
     equal(changed.spec["displayName"], "My desk")
     refusal(409, "Conflict", client.replace, found)
     applied = client.apply(Workspace(**workspace("applied")), field_manager="matrix")
     equal(applied.spec["paused"], True)
-    equal({one.metadata.name for one in client.list(Workspace, labels={"matrix": "yes"})}, {"desk", "applied"})
+    equal(
+        {one.metadata.name for one in client.list(Workspace, labels={"matrix": "yes"})},
+        {"desk", "applied"},
+    )
     refusal(415, "UnsupportedMediaType", client.patch, Workspace, "desk", {"spec": {}})
-    status = refusal(422, "Invalid", client.create, Workspace(**workspace("invalid", displayName="")))
+    status = refusal(
+        422, "Invalid", client.create, Workspace(**workspace("invalid", displayName=""))
+    )
     true(any(cause.field == "spec.displayName" for cause in status.details.causes), "no cause")
     for name in ("desk", "applied"):
         client.delete(Workspace, name)
@@ -171,7 +200,12 @@ def custom_objects(client: Client) -> None:
 @step("status")
 def status(client: Client) -> None:
     client.create(StatefulSet.from_dict(stateful_set("scaled")))
-    scale = client.replace(StatefulSetScale(metadata=ObjectMeta(name="scaled", namespace=NAMESPACE), spec=ScaleSpec(replicas=0)), "scaled")
+    scale = client.replace(
+        StatefulSetScale(
+            metadata=ObjectMeta(name="scaled", namespace=NAMESPACE), spec=ScaleSpec(replicas=0)
+        ),
+        "scaled",
+    )
     equal(scale.spec.replicas or 0, 0)
 
 
@@ -184,7 +218,9 @@ def errors(client: Client) -> None:
 @step("reviews")
 def reviews(client: Client) -> None:
     attributes = {"verb": "create", "resource": "pods", "namespace": NAMESPACE}
-    review = client.create(SelfSubjectAccessReview.from_dict({"spec": {"resourceAttributes": attributes}}))
+    review = client.create(
+        SelfSubjectAccessReview.from_dict({"spec": {"resourceAttributes": attributes}})
+    )
     true(review.status and review.status.allowed, "not allowed")
 
 
@@ -214,12 +250,22 @@ def execute(client: Client) -> None:
     # (httpx2 2.16), on a real API server as well.
     async def work() -> None:
         there = AsyncClient(config=KubeConfig.from_file(HERE.kubeconfig), namespace=NAMESPACE)
-        done = await there.exec(HERE.pod_name, command=["echo", "hello"], stdout=True, stderr=True, timeout=20)
+        done = await there.exec(
+            HERE.pod_name, command=["echo", "hello"], stdout=True, stderr=True, timeout=20
+        )
         equal((done.exit_code, done.stdout), (0, "hello\n"))
-        typed = await there.exec(HERE.pod_name, command=["head", "-n", "1"], stdin="typed\n", stdout=True, timeout=20)
+        typed = await there.exec(
+            HERE.pod_name, command=["head", "-n", "1"], stdin="typed\n", stdout=True, timeout=20
+        )
         equal(typed.stdout, "typed\n")
         if HERE.exit_codes:
-            failed = await there.exec(HERE.pod_name, command=["sh", "-c", "echo err >&2; exit 3"], stdout=True, stderr=True, timeout=20)
+            failed = await there.exec(
+                HERE.pod_name,
+                command=["sh", "-c", "echo err >&2; exit 3"],
+                stdout=True,
+                stderr=True,
+                timeout=20,
+            )
             equal((failed.exit_code, failed.stderr), (3, "err\n"))
         await there.close()
 
@@ -231,8 +277,16 @@ def asynchronous(client: Client) -> None:
     async def work() -> None:
         there = AsyncClient(config=KubeConfig.from_file(HERE.kubeconfig), namespace=NAMESPACE)
         await there.create(ConfigMap.from_dict(config_map("async")))
-        equal([one.metadata.name async for one in there.list(ConfigMap, fields={"metadata.name": "async"})], ["async"])
-        async for kind, found in there.watch(ConfigMap, fields={"metadata.name": "async"}, server_timeout=20):
+        equal(
+            [
+                one.metadata.name
+                async for one in there.list(ConfigMap, fields={"metadata.name": "async"})
+            ],
+            ["async"],
+        )
+        async for kind, found in there.watch(
+            ConfigMap, fields={"metadata.name": "async"}, server_timeout=20
+        ):
             equal((kind, found.metadata.name), ("ADDED", "async"))
             break
         await there.apply(ConfigMap.from_dict(config_map("async-applied")), field_manager="matrix")
@@ -243,5 +297,7 @@ def asynchronous(client: Client) -> None:
 
 
 if __name__ == "__main__":
-    with Client(config=KubeConfig.from_file(HERE.kubeconfig), namespace=NAMESPACE, field_manager="matrix") as given:
+    with Client(
+        config=KubeConfig.from_file(HERE.kubeconfig), namespace=NAMESPACE, field_manager="matrix"
+    ) as given:
         raise SystemExit(SCENARIO.run(given))

@@ -90,12 +90,25 @@ class _Told:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
         self.failed = isinstance(error, Exception)
         failure = _short(error) if isinstance(error, Exception) else ""
-        print(json.dumps({"step": self._name, "failure": failure, "seconds": round(time.monotonic() - self._began, 2)}), flush=True)
+        print(
+            json.dumps(
+                {
+                    "step": self._name,
+                    "failure": failure,
+                    "seconds": round(time.monotonic() - self._began, 2),
+                }
+            ),
+            flush=True,
+        )
         return self.failed
 
 
 def _short(error: Exception) -> str:
-    own = [frame for frame in traceback.extract_tb(error.__traceback__) if os.path.basename(frame.filename).startswith("scenario_")]
+    own = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if os.path.basename(frame.filename).startswith("scenario_")
+    ]
     where = f"{os.path.basename(own[-1].filename)}:{own[-1].lineno}: {own[-1].line}" if own else ""
     text = " ".join(str(error).split())
     return f"{where} -> {type(error).__name__}: {text}"[:1500]
@@ -111,7 +124,9 @@ def until(condition: Callable[[], Any], what: str, seconds: float = LIMIT_SECOND
     return answer
 
 
-async def until_async(condition: Callable[[], Any], what: str, seconds: float = LIMIT_SECONDS) -> Any:
+async def until_async(
+    condition: Callable[[], Any], what: str, seconds: float = LIMIT_SECONDS
+) -> Any:
     """Its first true answer."""
     deadline = time.monotonic() + seconds
     while not (answer := await condition()):
@@ -133,7 +148,12 @@ def true(found: Any, what: str) -> None:
 
 def config_map(name: str, labels: dict[str, str] | None = None, **data: str) -> Object:
     metadata: Object = {"name": name} | ({"labels": labels} if labels else {})
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data or {"k": "v"}}
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": metadata,
+        "data": data or {"k": "v"},
+    }
 
 
 def owned(child: Object, owner_name: str, owner_uid: str) -> Object:
@@ -162,11 +182,18 @@ def stateful_set(name: str) -> Object:
     labels = {"app": name}
     template = {
         "metadata": {"labels": labels},
-        "spec": {"containers": [{"name": "main", "image": "lab", "env": [{"name": "A", "value": "1"}]}]},
+        "spec": {
+            "containers": [{"name": "main", "image": "lab", "env": [{"name": "A", "value": "1"}]}]
+        },
     }
     return {
         "apiVersion": "apps/v1",
         "kind": "StatefulSet",
         "metadata": {"name": name},
-        "spec": {"replicas": 0, "serviceName": name, "selector": {"matchLabels": labels}, "template": template},
+        "spec": {
+            "replicas": 0,
+            "serviceName": name,
+            "selector": {"matchLabels": labels},
+            "template": template,
+        },
     }

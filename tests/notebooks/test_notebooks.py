@@ -52,26 +52,38 @@ def test_every_cell_runs_also_the_second_time(
 ) -> None:
     assert demo.play(NOTEBOOKS / f"{name}.ipynb", tmp_path), capsys.readouterr().err
     told = capsys.readouterr().out.splitlines()
-    cells = [cell for cell in nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4).cells if cell.cell_type == "code"]
+    cells = [
+        cell
+        for cell in nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4).cells
+        if cell.cell_type == "code"
+    ]
     assert len(told) == len(cells)
     assert all(re.match(r" +\d+\.\d s  \S", line) for line in told)
 
 
 @pytest.mark.slow
-def test_the_administrators_notebook_touches_only_what_it_made(cluster: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_administrators_notebook_touches_only_what_it_made(
+    cluster: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Somebody's running workspace, without the label or with another value of it, and volumes stay as they are."""
     with Client() as client:
         others = [
             client.spawn("jupyterlab", "desk-ana", size="Tiny", wait=True),
-            client.spawn("jupyterlab", "desk-bo", size="Tiny", home="", labels={"made-by": "bo"}, wait=True),
+            client.spawn(
+                "jupyterlab", "desk-bo", size="Tiny", home="", labels={"made-by": "bo"}, wait=True
+            ),
         ]
         since = {ws.name: ws.refresh()._item["lastRunningTime"] for ws in others}
         assert demo.play(NOTEBOOKS / "admin.ipynb", tmp_path), capsys.readouterr().err
-        assert {ws.name: (ws.state, ws._item["lastRunningTime"]) for ws in client.list() if ws.name in since} == {
-            name: ("Running", time) for name, time in since.items()
-        }
+        assert {
+            ws.name: (ws.state, ws._item["lastRunningTime"])
+            for ws in client.list()
+            if ws.name in since
+        } == {name: ("Running", time) for name, time in since.items()}
         assert "home-desk-ana" in [claim["name"] for claim in client.claims()]
-        assert [ws.name for ws in client.list() if ws.labels.get("made-by") == "admin-notebook"] == []
+        assert [
+            ws.name for ws in client.list() if ws.labels.get("made-by") == "admin-notebook"
+        ] == []
         for ws in others:
             ws.delete()
 
@@ -94,7 +106,9 @@ def test_the_demo_names_the_cell_that_failed_and_leaves_nothing(tmp_path: Path) 
     )
     nbformat.write(broken, tmp_path / "broken.ipynb")
     code = f"import sys; from pathlib import Path; from jupyter_workspaces import demo; sys.exit(demo.run_headless(Path({str(tmp_path / 'broken.ipynb')!r})))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=LIMIT)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=LIMIT
+    )
     assert done.returncode == 1
     assert "jw.kinds()" in done.stdout
     assert "never" not in done.stdout
@@ -109,7 +123,10 @@ def test_the_demo_names_the_cell_that_failed_and_leaves_nothing(tmp_path: Path) 
 @pytest.mark.parametrize("after", ["the local cluster starts", "ws.wait()"])
 def test_an_interrupted_demo_leaves_nothing(after: str) -> None:
     running = subprocess.Popen(
-        [sys.executable, "-m", "jupyter_workspaces.cli", "demo", "--headless"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "jupyter_workspaces.cli", "demo", "--headless"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert running.stdout is not None
     first = running.stdout.readline()

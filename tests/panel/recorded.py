@@ -14,23 +14,45 @@ CREATED = "2026-09-21T14:00:00Z"
 LOGO = b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
 
 
-def option(id: str, name: str, labels: Mapping[str, str] | None = None, **other: Any) -> dict[str, Any]:
+def option(
+    id: str, name: str, labels: Mapping[str, str] | None = None, **other: Any
+) -> dict[str, Any]:
     """One value of a kind's option (contract §1.5 no. 13)."""
     tags = [{"key": key, "value": value} for key, value in (labels or {}).items()]
-    return {"id": id, "displayName": name, "description": "", "labels": tags, "hidden": False, "restrictions": {"deny": False}, **other}
+    return {
+        "id": id,
+        "displayName": name,
+        "description": "",
+        "labels": tags,
+        "hidden": False,
+        "restrictions": {"deny": False},
+        **other,
+    }
 
 
 def kind(name: str = "jupyterlab", **other: Any) -> dict[str, Any]:
     """One item of the kind list: a redirected image, a hidden one, a denied size."""
     images = [
-        option("scipy_180", "SciPy 1.8", redirect={"to": "scipy_190", "message": {"text": "1.8 goes in May", "level": "Warning"}}),
+        option(
+            "scipy_180",
+            "SciPy 1.8",
+            redirect={
+                "to": "scipy_190",
+                "message": {"text": "1.8 goes in May", "level": "Warning"},
+            },
+        ),
         option("scipy_190", "SciPy 1.9", {"python": "3.11"}, description="The usual stack"),
         option("nightly", "Nightly", hidden=True),
     ]
     sizes = [
         option("tiny_cpu", "Tiny", {"cpu": "100m", "memory": "512Mi"}),
         option("small_cpu", "Small", {"cpu": "2", "memory": "4Gi"}),
-        option("big_gpu", "Big", {"cpu": "8", "gpu": "1"}, restrictions={"deny": True, "denyMessage": {"text": "ask for GPU access"}}),
+        option(
+            "big_gpu",
+            "Big",
+            {"cpu": "8", "gpu": "1"},
+            restrictions={"deny": True, "denyMessage": {"text": "ask for GPU access"}},
+        ),
     ]
     return {
         "name": name,
@@ -53,7 +75,9 @@ def kind(name: str = "jupyterlab", **other: Any) -> dict[str, Any]:
     }
 
 
-def workspace(name: str = "dora", state: str = "Running", namespace: str = "default", **other: Any) -> dict[str, Any]:
+def workspace(
+    name: str = "dora", state: str = "Running", namespace: str = "default", **other: Any
+) -> dict[str, Any]:
     """One item of the workspace list (contract §2.1)."""
     image = {"id": "scipy_190", "displayName": "SciPy 1.9", "description": "", "labels": []}
     labels = [{"key": "cpu", "value": "2000m"}, {"key": "memory", "value": "4Gi"}]
@@ -61,16 +85,36 @@ def workspace(name: str = "dora", state: str = "Running", namespace: str = "defa
     return {
         "name": name,
         "namespace": namespace,
-        "workspaceKind": {"name": "jupyterlab", "missing": False, "icon": {"url": ""}, "logo": {"url": ""}},
+        "workspaceKind": {
+            "name": "jupyterlab",
+            "missing": False,
+            "icon": {"url": ""},
+            "logo": {"url": ""},
+        },
         "paused": state == "Paused",
         "pausedTime": 0,
         "lastRunningTime": 0,
         "state": state,
         "stateMessage": "",
-        "podTemplate": {"options": {"imageConfig": {"current": image}, "podConfig": {"current": size}}},
+        "podTemplate": {
+            "options": {"imageConfig": {"current": image}, "podConfig": {"current": size}}
+        },
         "activity": {"lastActivity": 0, "lastUpdate": 0},
-        "services": [{"httpService": {"displayName": "JupyterLab", "httpPath": f"/workspace/connect/{namespace}/{name}/jupyterlab/"}}],
-        "audit": {"createdAt": CREATED, "createdBy": "bella", "updatedAt": None, "updatedBy": None, "deletedAt": None},
+        "services": [
+            {
+                "httpService": {
+                    "displayName": "JupyterLab",
+                    "httpPath": f"/workspace/connect/{namespace}/{name}/jupyterlab/",
+                }
+            }
+        ],
+        "audit": {
+            "createdAt": CREATED,
+            "createdBy": "bella",
+            "updatedAt": None,
+            "updatedBy": None,
+            "deletedAt": None,
+        },
         **other,
     }
 
@@ -144,13 +188,21 @@ class RecordedServer:
             yield Change("snapshot", {"workspaces": shown, "workspaceKinds": self.kinds})
             while (change := await queue.get()) is not None:
                 yield change
-            raise WorkspaceError("The server ended the connection.", "The panel retries automatically.")
+            raise WorkspaceError(
+                "The server ended the connection.", "The panel retries automatically."
+            )
         finally:
             self.listeners.remove(queue)
 
     async def cluster(self) -> dict[str, Any]:
         self._note("cluster")
-        return {"name": "local cluster", "embedded": True, "user": "local-admin", "namespace": "default", "version": "1"}
+        return {
+            "name": "local cluster",
+            "embedded": True,
+            "user": "local-admin",
+            "namespace": "default",
+            "version": "1",
+        }
 
     async def namespaces(self) -> list[str]:
         self._note("namespaces")
@@ -181,12 +233,25 @@ class RecordedServer:
 
     async def events(self, namespace: str, name: str) -> list[dict[str, Any]]:
         self._note("events", namespace, name)
-        return [{"time": 1, "type": "Normal", "reason": "Pulled", "message": "The image is there", "object": f"Pod/{name}", "count": 1}]
+        return [
+            {
+                "time": 1,
+                "type": "Normal",
+                "reason": "Pulled",
+                "message": "The image is there",
+                "object": f"Pod/{name}",
+                "count": 1,
+            }
+        ]
 
     async def details(self, namespace: str, name: str) -> dict[str, Any]:
         self._note("details", namespace, name)
         home = {"pvcName": "home-bella", "mountPath": "/home/jovyan", "readOnly": False}
-        return {"podMetadata": {}, "volumes": {"home": home, "data": []}, "pod": {"name": f"ws-{name}-0", "nodeName": "local"}}
+        return {
+            "podMetadata": {},
+            "volumes": {"home": home, "data": []},
+            "pod": {"name": f"ws-{name}-0", "nodeName": "local"},
+        }
 
     async def logs(self, namespace: str, name: str, tail: int) -> AsyncIterator[str]:
         self._note("logs", namespace, name)
@@ -207,9 +272,15 @@ class RecordedServer:
     async def delete_claim(self, namespace: str, name: str) -> None:
         self._note("delete_claim", namespace, name)
 
-    async def connect_request(self, method: str, path: str, body: Any = None) -> tuple[int, str, bytes]:
+    async def connect_request(
+        self, method: str, path: str, body: Any = None
+    ) -> tuple[int, str, bytes]:
         self._note("connect_request", method, path)
-        return (404, "text/html", b"") if self.kernels is None else (200, "application/json", json.dumps(self.kernels).encode())
+        return (
+            (404, "text/html", b"")
+            if self.kernels is None
+            else (200, "application/json", json.dumps(self.kernels).encode())
+        )
 
     async def picture(self, url: str) -> tuple[str, bytes]:
         self._note("picture", url)
@@ -223,5 +294,18 @@ class RecordedServer:
 
 def claim(name: str, size: str = "5Gi", **other: Any) -> dict[str, Any]:
     """One item of the claim list (contract §1.5 no. 22)."""
-    spec = {"requests": {"storage": size}, "accessModes": ["ReadWriteOnce"], "volumeMode": "Filesystem", "storageClassName": "local"}
-    return {"name": name, "canMount": True, "canUpdate": True, "pods": [], "workspaces": [], "pvcSpec": spec, **other}
+    spec = {
+        "requests": {"storage": size},
+        "accessModes": ["ReadWriteOnce"],
+        "volumeMode": "Filesystem",
+        "storageClassName": "local",
+    }
+    return {
+        "name": name,
+        "canMount": True,
+        "canUpdate": True,
+        "pods": [],
+        "workspaces": [],
+        "pvcSpec": spec,
+        **other,
+    }

@@ -17,7 +17,9 @@ def outputs(monkeypatch):
     """What is displayed."""
     shown = []
     shell = InteractiveShell.instance()
-    monkeypatch.setattr(shell.display_pub, "publish", lambda data, *rest, **other: shown.append(data))
+    monkeypatch.setattr(
+        shell.display_pub, "publish", lambda data, *rest, **other: shown.append(data)
+    )
     yield shown
     InteractiveShell.clear_instance()
 
@@ -33,7 +35,11 @@ def test_a_panel_is_two_outputs(server, open_panel, outputs):
     assert page.panel.table.fallback in table["text/html"]
     assert "&lt;b&gt;Out of memory&lt;/b&gt;" in table["text/html"]
     assert "<b>" not in table["text/html"]
-    assert table["text/plain"].splitlines()[2].startswith("● Running          dora   JupyterLab  SciPy 1.9  2 CPU · 4 GiB")
+    assert (
+        table["text/plain"]
+        .splitlines()[2]
+        .startswith("● Running          dora   JupyterLab  SciPy 1.9  2 CPU · 4 GiB")
+    )
 
 
 def test_a_panel_without_a_server_says_what_to_do(server, open_panel):
@@ -41,7 +47,10 @@ def test_a_panel_without_a_server_says_what_to_do(server, open_panel):
     page = open_panel()
     first = page.panel.table.get_state()["first"]
 
-    assert plain.html([], first, "mark") == '<div class="mark"><p>No server &lt;answers&gt;. Start one.</p></div>'
+    assert (
+        plain.html([], first, "mark")
+        == '<div class="mark"><p>No server &lt;answers&gt;. Start one.</p></div>'
+    )
     assert repr(page.panel) == "Cluster Workspaces: No server <answers>. Start one."
 
 

@@ -7,7 +7,15 @@ from conftest import until
 from recorded import claim, kind, workspace
 
 from jupyter_workspaces.client.errors import WorkspaceError
-from jupyter_workspaces.panel.fields import Draft, Mount, by_field, choices, free_name, preselected, suggested_path
+from jupyter_workspaces.panel.fields import (
+    Draft,
+    Mount,
+    by_field,
+    choices,
+    free_name,
+    preselected,
+    suggested_path,
+)
 from jupyter_workspaces.panel.form import NEW
 
 
@@ -15,7 +23,11 @@ from jupyter_workspaces.panel.form import NEW
 def opened(server, open_panel):
     """The form of the kind `jupyterlab`, opened."""
     server.add(workspace("jupyterlab"))
-    server.known_claims = [claim("home-bella"), claim("sales", "50Gi", workspaces=[{"name": "dora"}]), claim("locked", canMount=False)]
+    server.known_claims = [
+        claim("home-bella"),
+        claim("sales", "50Gi", workspaces=[{"name": "dora"}]),
+        claim("locked", canMount=False),
+    ]
     page = open_panel()
     until(lambda: page.panel.form.cards.kinds)
     page.panel.form.cards.chosen = "jupyterlab"
@@ -38,8 +50,16 @@ def test_the_cards_show_logo_and_text_and_no_hidden_kind(server, open_panel):
 
     page = open_panel()
 
-    cards = until(lambda: [card for card in page.panel.form.cards.kinds if card["picture"]] and page.panel.form.cards.kinds)
-    assert [(card["title"], card["note"]) for card in cards] == [("JupyterLab", ""), ("RStudio", "Take VS Code")]
+    cards = until(
+        lambda: (
+            [card for card in page.panel.form.cards.kinds if card["picture"]]
+            and page.panel.form.cards.kinds
+        )
+    )
+    assert [(card["title"], card["note"]) for card in cards] == [
+        ("JupyterLab", ""),
+        ("RStudio", "Take VS Code"),
+    ]
     assert cards[0]["picture"].startswith("data:image/svg+xml;base64,")
 
 
@@ -48,7 +68,12 @@ def test_a_logo_that_cannot_be_had_leaves_a_letter(server, open_panel):
 
     page = open_panel()
 
-    until(lambda: ("picture", "/workspaces/api/v1/workspacekinds/jupyterlab/assets/logo") in server.asked and page.panel.form.cards.kinds)
+    until(
+        lambda: (
+            ("picture", "/workspaces/api/v1/workspacekinds/jupyterlab/assets/logo") in server.asked
+            and page.panel.form.cards.kinds
+        )
+    )
     assert page.panel.form.cards.kinds[0]["picture"] == ""
 
 
@@ -57,10 +82,18 @@ def test_the_form_comes_filled_in(opened):
 
     assert form.name.value == "jupyterlab-2"
     assert labels(form.image) == ["SciPy 1.8 (recommended) → SciPy 1.9", "SciPy 1.9"]
-    assert (form.image.value, form.size.value, form.home.claim.value) == ("scipy_190", "tiny_cpu", NEW)
+    assert (form.image.value, form.size.value, form.home.claim.value) == (
+        "scipy_190",
+        "tiny_cpu",
+        NEW,
+    )
     assert labels(form.size) == ["Tiny · 0.1 CPU · 512 MiB", "Small · 2 CPU · 4 GiB"]
     assert "Big · 8 CPU · 1 GPU (ask for GPU access)" in form.size.below.value
-    assert labels(form.home.claim) == ["home-bella · 5 GiB", "sales · 50 GiB · used by dora", "New volume…"]
+    assert labels(form.home.claim) == [
+        "home-bella · 5 GiB",
+        "sales · 50 GiB · used by dora",
+        "New volume…",
+    ]
 
 
 def test_hidden_options_come_when_asked_for(opened):
@@ -84,10 +117,19 @@ def test_create_sends_the_whole_request(opened):
     form.create.click()
 
     asked = until(lambda: [asked for asked in opened.server.asked if asked[0] == "create"])
-    volumes = {"home": "home-bella", "data": [{"pvcName": "sales", "mountPath": "/data/sales", "readOnly": True}]}
-    assert asked[0][1:] == ("default", {**asked[0][2], "name": "dora", "kind": "jupyterlab", "paused": False})
+    volumes = {
+        "home": "home-bella",
+        "data": [{"pvcName": "sales", "mountPath": "/data/sales", "readOnly": True}],
+    }
+    assert asked[0][1:] == (
+        "default",
+        {**asked[0][2], "name": "dora", "kind": "jupyterlab", "paused": False},
+    )
     assert asked[0][2]["podTemplate"]["volumes"] == volumes
-    assert asked[0][2]["podTemplate"]["options"] == {"imageConfig": "scipy_190", "podConfig": "tiny_cpu"}
+    assert asked[0][2]["podTemplate"]["options"] == {
+        "imageConfig": "scipy_190",
+        "podConfig": "tiny_cpu",
+    }
     until(lambda: opened.row("default/dora"))
     until(lambda: "Creating dora. Follow it above." in form.status.value)
 
@@ -146,7 +188,10 @@ def test_the_same_in_python(opened):
     form.python.value = True
 
     code = until(lambda: form.code.value)
-    assert "ws = jw.spawn(&quot;jupyterlab&quot;, name=&quot;jupyterlab-2&quot;, image=&quot;scipy_190&quot;" in code
+    assert (
+        "ws = jw.spawn(&quot;jupyterlab&quot;, name=&quot;jupyterlab-2&quot;, image=&quot;scipy_190&quot;"
+        in code
+    )
 
 
 def test_python_leaves_a_usual_home_to_spawn():
@@ -175,7 +220,11 @@ def test_errors_find_their_fields():
 
 @pytest.mark.parametrize(
     ("mount", "said"),
-    [(Mount("", "/data/x"), "Choose a volume"), (Mount("x", "data"), "starts with one"), (Mount("x", "//data"), "starts with one")],
+    [
+        (Mount("", "/data/x"), "Choose a volume"),
+        (Mount("x", "data"), "starts with one"),
+        (Mount("x", "//data"), "starts with one"),
+    ],
 )
 def test_a_mount_that_cannot_be(mount, said):
     assert said in Draft("lab", "dora", "a", "b", data=[mount]).wrong()["data[0]"]
@@ -263,7 +312,12 @@ def test_a_volume_that_cannot_be_taken_back_is_named(opened):
 
     opened.panel.form.create.click()
 
-    until(lambda: "The volume home-jupyterlab-2 was made for it and could not be deleted." in opened.panel.form.status.value)
+    until(
+        lambda: (
+            "The volume home-jupyterlab-2 was made for it and could not be deleted."
+            in opened.panel.form.status.value
+        )
+    )
 
 
 def test_no_volume_that_is_there_is_chosen_as_home(server, open_panel):
@@ -279,7 +333,10 @@ def test_no_volume_that_is_there_is_chosen_as_home(server, open_panel):
 
 def test_enter_submits_what_stands_in_the_page(opened):
     form = opened.panel.form
-    message = {"type": "submit", "texts": {"name": "typed-last", "home-name": "files", "elsewhere": "x", "image": "x"}}
+    message = {
+        "type": "submit",
+        "texts": {"name": "typed-last", "home-name": "files", "elsewhere": "x", "image": "x"},
+    }
 
     form.cards._handle_custom_msg(message, [])
 
@@ -302,9 +359,21 @@ def test_create_stays_where_the_focus_is(opened):
     ("draft", "field", "said"),
     [
         (Draft("lab", "dora", "a", "b", "", "10Gi"), "home-name", "Give the new volume a name."),
-        (Draft("lab", "dora", "a", "b", "h", data=[Mount("x", "/home/jovyan/")]), "data[0]", "The home is at this path already."),
-        (Draft("lab", "dora", "a", "b", data=[Mount("x", "/a"), Mount("x", "/b")]), "data[1]", "This volume is in another line already."),
-        (Draft("lab", "dora", "a", "b", data=[Mount("x", "/a"), Mount("y", "/a/")]), "data[1]", "Another volume is at this path already."),
+        (
+            Draft("lab", "dora", "a", "b", "h", data=[Mount("x", "/home/jovyan/")]),
+            "data[0]",
+            "The home is at this path already.",
+        ),
+        (
+            Draft("lab", "dora", "a", "b", data=[Mount("x", "/a"), Mount("x", "/b")]),
+            "data[1]",
+            "This volume is in another line already.",
+        ),
+        (
+            Draft("lab", "dora", "a", "b", data=[Mount("x", "/a"), Mount("y", "/a/")]),
+            "data[1]",
+            "Another volume is at this path already.",
+        ),
     ],
 )
 def test_volumes_that_clash_are_seen_by_field(draft, field, said):

@@ -18,7 +18,11 @@ def test_comes_with_its_rows(server, open_panel):
 
     first = page.panel.table.get_state()["first"]
     assert [row["name"] for row in first["rows"]] == ["dora", "notes"]
-    assert (first["cluster"], first["namespace"], first["live"]["state"]) == ("local cluster", "default", "live")
+    assert (first["cluster"], first["namespace"], first["live"]["state"]) == (
+        "local cluster",
+        "default",
+        "live",
+    )
     assert first["rows"][0]["kind"] == "JupyterLab"
 
 
@@ -41,7 +45,12 @@ def test_many_changes_travel_together(server, open_panel):
     page = open_panel()
     before = len(page.told("delta"))
 
-    page.on_thread(lambda: [server.push(workspace(f"w{number}", "Error", stateMessage="Out of memory")) for number in range(200)])
+    page.on_thread(
+        lambda: [
+            server.push(workspace(f"w{number}", "Error", stateMessage="Out of memory"))
+            for number in range(200)
+        ]
+    )
     until(lambda: sum(len(delta["upsert"]) for delta in page.told("delta")) >= 200)
 
     assert len(page.told("delta")) - before <= 4
@@ -57,7 +66,9 @@ def test_pause_shows_at_once_and_is_asked_once(server, open_panel):
     until(lambda: page.row("default/dora")["word"] == "Pausing")
     page.say(type="mount", view="v")
     until(lambda: page.told("snapshot"))  # by then all that was said before is dealt with
-    assert [asked for asked in server.asked if asked[0] == "pause"] == [("pause", "default", "dora", True)]
+    assert [asked for asked in server.asked if asked[0] == "pause"] == [
+        ("pause", "default", "dora", True)
+    ]
 
 
 def test_stop_now_is_asked_of_the_server_and_a_refusal_is_told(server, open_panel):
@@ -70,7 +81,10 @@ def test_stop_now_is_asked_of_the_server_and_a_refusal_is_told(server, open_pane
 
     server.refuse["stop_now"] = WorkspaceError("dora is not stopping.", "Pause it first.")
     page.say(type="action", key="default/dora", id="stop")
-    assert until(lambda: page.row("default/dora")["note"]) == "Not done: dora is not stopping. Pause it first."
+    assert (
+        until(lambda: page.row("default/dora")["note"])
+        == "Not done: dora is not stopping. Pause it first."
+    )
 
 
 def test_a_refused_action_is_taken_back_with_the_reason(server, open_panel):
@@ -134,7 +148,9 @@ def test_a_server_that_finds_us_slow_is_asked_again_without_alarm(server, open_p
 
 
 def test_without_a_server_it_says_what_to_do(server, open_panel):
-    server.refuse["connect"] = WorkspaceError("No server of workspaces answers.", "Start one with: jupyter workspaces serve")
+    server.refuse["connect"] = WorkspaceError(
+        "No server of workspaces answers.", "Start one with: jupyter workspaces serve"
+    )
 
     page = open_panel()
     live = page.panel.table.get_state()["first"]["live"]
@@ -163,8 +179,22 @@ def test_another_namespace_shows_other_rows(server, open_panel):
 
 def test_a_starting_workspace_tells_its_step(server, open_panel):
     server.steps = [
-        {"id": "accepted", "name": "Accepted", "state": "done", "startedAt": 1, "seconds": 0.1, "message": ""},
-        {"id": "image", "name": "Image", "state": "current", "startedAt": 1, "seconds": None, "message": "Pulling"},
+        {
+            "id": "accepted",
+            "name": "Accepted",
+            "state": "done",
+            "startedAt": 1,
+            "seconds": 0.1,
+            "message": "",
+        },
+        {
+            "id": "image",
+            "name": "Image",
+            "state": "current",
+            "startedAt": 1,
+            "seconds": None,
+            "message": "Pulling",
+        },
     ]
     server.add(workspace("dora", "Pending"))
 
@@ -179,7 +209,12 @@ def test_details_unfold_with_steps_events_facts_and_log(server, open_panel):
 
     page.say(type="details", key="default/dora", open=True)
 
-    until(lambda: {part for message in page.told("details") for part in message} >= {"steps", "events", "facts", "commands", "raw"})
+    until(
+        lambda: (
+            {part for message in page.told("details") for part in message}
+            >= {"steps", "events", "facts", "commands", "raw"}
+        )
+    )
     log = until(lambda: [message for message in page.told("log") if message["ended"]])
     lines = [line for message in page.told("log") for line in message["lines"]]
     assert lines == ["one", "two"]
@@ -207,7 +242,9 @@ def test_a_closed_panel_hears_nothing_more(server, open_panel):
 
 
 @pytest.mark.parametrize("limit", ["UNSEEN_LIMIT", "LEFT_LIMIT"])
-def test_a_panel_that_nobody_sees_stops_its_stream_and_goes_on_when_seen(server, open_panel, monkeypatch, limit):
+def test_a_panel_that_nobody_sees_stops_its_stream_and_goes_on_when_seen(
+    server, open_panel, monkeypatch, limit
+):
     monkeypatch.setattr(f"jupyter_workspaces.panel.session.{limit}", 0.05)
     server.add(workspace("dora"))
     page = open_panel()

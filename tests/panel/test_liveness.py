@@ -28,7 +28,10 @@ def test_a_stale_cluster_is_said_with_its_time_and_reason(server, open_panel):
     page.on_thread(server.stale, SINCE, "The cluster refuses connections.")
 
     told = in_state(page, "stale")
-    assert (told["since"], told["message"]) == (1_789_999_200_000, "The cluster refuses connections.")
+    assert (told["since"], told["message"]) == (
+        1_789_999_200_000,
+        "The cluster refuses connections.",
+    )
     assert page.told("live")[-1] == told
     page.on_thread(server.stale, None)
     in_state(page, "live")
@@ -65,7 +68,9 @@ def test_a_silent_stream_is_not_live_since_it_was_heard(server, open_panel, monk
     told = in_state(page, "stale")
     assert told["message"] == "The server does not respond."
     assert told["since"] > 0
-    page.on_thread(server.say, "alive", None)  # the server's comment: nothing has changed, but it is heard
+    page.on_thread(
+        server.say, "alive", None
+    )  # the server's comment: nothing has changed, but it is heard
     in_state(page, "live")
 
 
@@ -94,7 +99,14 @@ def test_an_event_that_breaks_the_stream_is_said_and_the_stream_goes_on(server, 
     server.add(workspace("dora"))
     page = open_panel()
 
-    page.on_thread(server.say, "workspace", {"type": "MODIFIED", "object": {"name": "odd", "namespace": "default", "password": "s3cret"}})
+    page.on_thread(
+        server.say,
+        "workspace",
+        {
+            "type": "MODIFIED",
+            "object": {"name": "odd", "namespace": "default", "password": "s3cret"},
+        },
+    )
 
     told = in_state(page, "lost")
     assert told["message"].startswith("The panel cannot read the server's events (")
@@ -140,7 +152,12 @@ def test_what_would_be_lost_is_asked_before(server, open_panel, action):
     page.say(type="action", key="default/dora", id=action)
 
     asked = until(lambda: page.told("ask"))[0]
-    assert asked == {"type": "ask", "key": "default/dora", "action": action, "text": "1 kernel is running; its variables are lost."}
+    assert asked == {
+        "type": "ask",
+        "key": "default/dora",
+        "action": action,
+        "text": "1 kernel is running; its variables are lost.",
+    }
     until(lambda: page.row("default/dora")["word"] == "Running")
     assert action not in [asked[0] for asked in server.asked]
     page.say(type="action", key="default/dora", id=action, sure=True)
@@ -182,7 +199,10 @@ def test_a_paused_one_is_resumed_without_a_question(server, open_panel):
 
 def test_delete_names_kernels_and_volumes(server, open_panel):
     server.add(workspace("dora"))
-    server.kernels = [{"id": "1", "execution_state": "idle"}, {"id": "2", "execution_state": "busy"}]
+    server.kernels = [
+        {"id": "1", "execution_state": "idle"},
+        {"id": "2", "execution_state": "busy"},
+    ]
     page = open_panel()
 
     page.say(type="ask", key="default/dora")

@@ -16,7 +16,11 @@ def drawn(item, **other):
 def offered(item):
     one = drawn(item)
     primary, secondary = one["primary"], one["secondary"]
-    return primary and primary["label"], secondary and secondary["label"], [entry["label"] for entry in one["menu"]]
+    return (
+        primary and primary["label"],
+        secondary and secondary["label"],
+        [entry["label"] for entry in one["menu"]],
+    )
 
 
 @pytest.mark.parametrize(
@@ -45,11 +49,20 @@ def test_sizes_and_images_are_said_in_peoples_units():
 
 
 def test_what_the_kind_no_longer_knows_is_named_by_its_id():
-    gone = {"id": "old", "displayName": "__UNKNOWN_IMAGE_CONFIG__", "description": "__UNKNOWN_IMAGE_CONFIG__", "labels": None}
+    gone = {
+        "id": "old",
+        "displayName": "__UNKNOWN_IMAGE_CONFIG__",
+        "description": "__UNKNOWN_IMAGE_CONFIG__",
+        "labels": None,
+    }
     options = {"imageConfig": {"current": gone}, "podConfig": {"current": {**gone, "id": "huge"}}}
     kind = {"name": "gone", "missing": True, "icon": {"url": ""}, "logo": {"url": ""}}
 
-    one = drawn(workspace("orphan", "Error", podTemplate={"options": options}, services=None, workspaceKind=kind))
+    one = drawn(
+        workspace(
+            "orphan", "Error", podTemplate={"options": options}, services=None, workspaceKind=kind
+        )
+    )
 
     assert (one["kind"], one["image"], one["size"], one["links"]) == ("gone", "old", "huge", [])
     assert one["message"].startswith("Its kind “gone” is gone")
@@ -59,7 +72,12 @@ def test_a_running_one_that_was_told_to_pause_says_so():
     assert drawn(workspace("dora", "Running", paused=True))["word"] == "Pausing"
     assert drawn(workspace("dora", "Terminating", paused=True))["word"] == "Pausing"
     assert drawn(workspace("dora", "Paused", paused=False))["word"] == "Starting"
-    assert drawn(workspace("dora", audit={"createdAt": None, "deletedAt": "2026-09-21T14:00:00Z"}))["word"] == "Being deleted"
+    assert (
+        drawn(workspace("dora", audit={"createdAt": None, "deletedAt": "2026-09-21T14:00:00Z"}))[
+            "word"
+        ]
+        == "Being deleted"
+    )
 
 
 def test_only_the_proxys_own_paths_become_links():
@@ -68,16 +86,30 @@ def test_only_the_proxys_own_paths_become_links():
         for path in ("https://evil.example/", "//evil.example", "/workspace/connect/a/b/c/")
     ]
 
-    assert [link["path"] for link in drawn(workspace("dora", services=services))["links"]] == ["/workspace/connect/a/b/c/"]
+    assert [link["path"] for link in drawn(workspace("dora", services=services))["links"]] == [
+        "/workspace/connect/a/b/c/"
+    ]
 
 
 def test_a_newer_image_is_mentioned():
     current = {"id": "a", "displayName": "Old", "description": "", "labels": []}
     target = {"id": "b", "displayName": "New", "description": "", "labels": []}
-    chain = [{"source": current, "target": target, "message": {"text": "Old goes in May", "level": "Warning"}}]
-    options = {"imageConfig": {"current": current, "redirectChain": chain}, "podConfig": {"current": current}}
+    chain = [
+        {
+            "source": current,
+            "target": target,
+            "message": {"text": "Old goes in May", "level": "Warning"},
+        }
+    ]
+    options = {
+        "imageConfig": {"current": current, "redirectChain": chain},
+        "podConfig": {"current": current},
+    }
 
-    assert drawn(workspace("dora", podTemplate={"options": options}))["moved"] == "A newer image stands ready: New (Old goes in May)"
+    assert (
+        drawn(workspace("dora", podTemplate={"options": options}))["moved"]
+        == "A newer image stands ready: New (Old goes in May)"
+    )
 
 
 class Clock:
@@ -97,9 +129,13 @@ def known(*items, clock=None):
 def test_activity_alone_is_told_in_steps():
     model = known(workspace("dora"))
 
-    model.workspace("MODIFIED", workspace("dora", activity={"lastActivity": 1000, "lastUpdate": 2000}))
+    model.workspace(
+        "MODIFIED", workspace("dora", activity={"lastActivity": 1000, "lastUpdate": 2000})
+    )
     assert not model.take()
-    model.workspace("MODIFIED", workspace("dora", activity={"lastActivity": 400_000, "lastUpdate": 500_000}))
+    model.workspace(
+        "MODIFIED", workspace("dora", activity={"lastActivity": 400_000, "lastUpdate": 500_000})
+    )
     assert list(model.take().upsert) == ["default/dora"]
 
 

@@ -146,8 +146,21 @@ execute_from_command_line(["manage", "runserver", "--noreload", ":".join(sys.arg
 
 def notebook(source: str) -> str:
     """A notebook with one cell."""
-    cell = {"cell_type": "code", "id": "one", "metadata": {}, "outputs": [], "execution_count": None, "source": source}
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}}
+    cell = {
+        "cell_type": "code",
+        "id": "one",
+        "metadata": {},
+        "outputs": [],
+        "execution_count": None,
+        "source": source,
+    }
+    kernel = {
+        "kernelspec": {
+            "name": "python3",
+            "display_name": "Python 3 (ipykernel)",
+            "language": "python",
+        }
+    }
     return json.dumps({"cells": [cell], "metadata": kernel, "nbformat": 4, "nbformat_minor": 5})
 
 
@@ -161,7 +174,8 @@ ipywidgets.VBox([button, shown])
 
 JUPYTER = (
     "--ServerApp.base_url=$NB_PREFIX --ServerApp.ip={address} --ServerApp.port={port} --ServerApp.port_retries=0"
-    " --ServerApp.allow_remote_access=True --no-browser" + (" --allow-root" if os.geteuid() == 0 else "")
+    " --ServerApp.allow_remote_access=True --no-browser"
+    + (" --allow-root" if os.geteuid() == 0 else "")
 )
 PREFIX = '{{ httpPathPrefix "web" }}'
 
@@ -285,7 +299,10 @@ PROGRAMS = (
         ["mlflow"],
         "mlflow server --host={address} --port={port} --static-prefix=${NB_PREFIX%/} --workers=1 --allowed-hosts='*'",
         steps.mlflow,
-        lacks=["/mlflow/users/current", "/mlflow/experiments/get-by-name"],  # also at `/`, without a proxy
+        lacks=[
+            "/mlflow/users/current",
+            "/mlflow/experiments/get-by-name",
+        ],  # also at `/`, without a proxy
     ),
     Program(
         "django",

@@ -21,9 +21,9 @@ from programs_catalog import PREFIX, Program
 from programs_environments import install
 
 from jupyter_workspaces.local import launch
-from jupyter_workspaces.resources.names import TOKEN_ENV
+from jupyter_workspaces.resources.metadata_keys import TOKEN_ENV
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "local"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 from running_cluster import ask
 
@@ -84,7 +84,11 @@ def kind(program: Program) -> dict[str, Any]:
     size = {"resources": {"requests": {"cpu": "100m", "memory": "256Mi"}}}
     port = {"id": program.port_id, "displayName": "Page", "port": CONTAINER_PORT}
     asked = "/" if program.removes_prefix else PREFIX
-    ready = {"httpGet": {"path": asked, "port": CONTAINER_PORT}, "periodSeconds": 1, "timeoutSeconds": 5}
+    ready = {
+        "httpGet": {"path": asked, "port": CONTAINER_PORT},
+        "periodSeconds": 1,
+        "timeoutSeconds": 5,
+    }
 
     def option(name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
         value = {"id": name, "spawner": {"displayName": name}, "spec": spec}
@@ -129,7 +133,9 @@ def kind(program: Program) -> dict[str, Any]:
 def servers(home: Path, folder: Path, base_urls: Sequence[str]) -> Iterator[dict[str, Server]]:
     """Run a Jupyter server for each base URL, on the cluster in `home`."""
     with ExitStack() as stack:
-        yield {base_url: stack.enter_context(_server(home, folder, base_url)) for base_url in base_urls}
+        yield {
+            base_url: stack.enter_context(_server(home, folder, base_url)) for base_url in base_urls
+        }
 
 
 @contextmanager
@@ -137,8 +143,14 @@ def _server(home: Path, parent: Path, base_url: str) -> Iterator[Server]:
     folder = parent / f"server{base_url.strip('/').replace('/', '-')}"
     (folder / "work").mkdir(parents=True)
     port = free_port()
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "KUBE"))}
-    own = {f"JUPYTER_{name}_DIR": str(folder / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("JUPYTER", "KUBE"))
+    }
+    own = {
+        f"JUPYTER_{name}_DIR": str(folder / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")
+    }
     extensions = {"jupyter_workspaces": True}
     line = [
         *(sys.executable, "-m", "jupyter_server", "--no-browser", "--allow-root"),
@@ -147,18 +159,28 @@ def _server(home: Path, parent: Path, base_url: str) -> Iterator[Server]:
         *(f"--IdentityProvider.token={TOKEN}", f"--ServerApp.jpserver_extensions={extensions}"),
     ]
     url = f"http://127.0.0.1:{port}{base_url}"
-    environment = kept | own | {"JUPYTER_WORKSPACES_HOME": str(home), "JUPYTER_PREFER_ENV_PATH": "1"}
+    environment = (
+        kept | own | {"JUPYTER_WORKSPACES_HOME": str(home), "JUPYTER_PREFER_ENV_PATH": "1"}
+    )
     with running(line, environment, folder, f"{url}api") as log:
         yield Server(url, base_url, log)
 
 
 @contextmanager
-def running(line: Sequence[str], environment: Mapping[str, str], folder: Path, url: str) -> Iterator[Path]:
+def running(
+    line: Sequence[str], environment: Mapping[str, str], folder: Path, url: str
+) -> Iterator[Path]:
     """Run a server in `folder`, in a process group of its own, and wait until `url` answers. Yields its log."""
     log = folder / "log"
     with log.open("wb") as written:
         process = subprocess.Popen(
-            line, env=environment, cwd=folder, stdin=subprocess.DEVNULL, stdout=written, stderr=written, start_new_session=True
+            line,
+            env=environment,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=written,
+            stderr=written,
+            start_new_session=True,
         )
     try:
         until_answers(url, process, log)
@@ -196,7 +218,9 @@ def processes_of(workspace: str) -> list[str]:
     for process in Path("/proc").glob("[0-9]*"):
         try:
             if mark in (process / "environ").read_bytes().split(b"\0"):
-                found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+                found.append(
+                    (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                )
         except OSError:  # ended meanwhile, or another user's
             continue
     return [line for line in found if line]

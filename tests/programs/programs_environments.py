@@ -30,7 +30,9 @@ def install(name: str, requirements: Sequence[str]) -> Path:
         shutil.rmtree(environment, ignore_errors=True)
         python = str(environment / "bin" / "python")
         if uv := shutil.which("uv"):
-            subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, environment], check=True)
+            subprocess.run(
+                [uv, "venv", "--quiet", "--python", sys.executable, environment], check=True
+            )
             command = [uv, "pip", "install", "--quiet", "--python", python]
         else:
             subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)

@@ -72,7 +72,9 @@ def _tried(program: Program, name: str, user: str, url: str, page: Page) -> str:
     base_url = _base_url(user)
     server = url.rstrip("/") + base_url
     try:
-        with workspace(program, name, Client(server, USERS[user], namespace="default", start=False)):
+        with workspace(
+            program, name, Client(server, USERS[user], namespace="default", start=False)
+        ):
             use_page(program, name, page, server, with_data=is_plain_base_url(base_url))
             page.goto("about:blank")  # a page of a deleted workspace would go on asking for it
     except Exception:  # noqa: BLE001 - whatever went wrong is this row's result
@@ -100,10 +102,16 @@ def hub(cluster_home: Path, folder: Path) -> Iterator[str]:
         environment={"JUPYTER_WORKSPACES_HOME": str(cluster_home)},
     )
     (folder / "config.py").write_text(text)
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "KUBE"))}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("JUPYTER", "KUBE"))
+    }
     environment = kept | {"PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}"}
     url = f"http://127.0.0.1:{public}/"
-    with running([str(python), "-m", "jupyterhub", "-f", "config.py"], environment, folder, f"{url}hub/api") as log:
+    with running(
+        [str(python), "-m", "jupyterhub", "-f", "config.py"], environment, folder, f"{url}hub/api"
+    ) as log:
         try:
             yield url
         except Exception:

@@ -46,7 +46,10 @@ class Seen:
 
     def check(self, program: Program) -> None:
         """Raise `AssertionError` for what is not the program's own fault."""
-        for what, found in (("requests that were refused", self.refused), ("errors in the page", self.errors)):
+        for what, found in (
+            ("requests that were refused", self.refused),
+            ("errors in the page", self.errors),
+        ):
             left = [one for one in found if not any(name in one for name in program.lacks)]
             assert not left, f"{what}: {left[:5]}"
 
@@ -95,13 +98,19 @@ def use_page(program: Program, name: str, page: Page, url: str, *, with_data: bo
     seen = watched(page, url)
     try:
         # The steps wait for what they need: on a busy machine, MLflow's scripts alone take half a minute.
-        page.goto(f"{url}workspace/connect/default/{name}/{program.port_id}/{program.opens}", wait_until="commit")
+        page.goto(
+            f"{url}workspace/connect/default/{name}/{program.port_id}/{program.opens}",
+            wait_until="commit",
+        )
         program.steps(page)
         if program.with_data is not None and with_data:
             program.with_data(page)
         seen.check(program)
     except Exception:
-        print(f"refused: {seen.refused[:8]}\nerrors: {seen.errors[:5]}\nat {page.url}", file=sys.stderr)
+        print(
+            f"refused: {seen.refused[:8]}\nerrors: {seen.errors[:5]}\nat {page.url}",
+            file=sys.stderr,
+        )
         print(f"dialogs: {page.get_by_role('dialog').all_inner_texts()}", file=sys.stderr)
         _picture(page, name)
         raise
@@ -112,7 +121,11 @@ def watched(page: Page, server: str) -> Seen:
     seen = Seen()
     page.on(
         "response",
-        lambda got: seen.refused.append(f"{got.status} {got.url}") if got.status >= 400 and got.url.startswith(server) else None,
+        lambda got: (
+            seen.refused.append(f"{got.status} {got.url}")
+            if got.status >= 400 and got.url.startswith(server)
+            else None
+        ),
     )
     page.on("pageerror", lambda error: seen.errors.append(str(error)[:300]))
     return seen

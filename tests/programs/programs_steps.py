@@ -33,7 +33,10 @@ def gradio_file(page: Page) -> None:
     link = page.locator("a[download]").first
     expect(link).to_be_visible(timeout=SLOW)
     address = link.get_attribute("href") or ""
-    text = page.evaluate("address => fetch(address).then(answer => answer.ok ? answer.text() : `status ${answer.status}`)", address)
+    text = page.evaluate(
+        "address => fetch(address).then(answer => answer.ok ? answer.text() : `status ${answer.status}`)",
+        address,
+    )
     assert "import gradio" in text, f"{address}: {text[:200]}"
 
 
@@ -46,7 +49,9 @@ def marimo(page: Page) -> None:
 
 
 def nbclassic(page: Page) -> None:
-    expect(page.locator(".kernel_idle_icon, #kernel_indicator_icon.kernel_idle_icon").first).to_be_visible(timeout=SLOW)
+    expect(
+        page.locator(".kernel_idle_icon, #kernel_indicator_icon.kernel_idle_icon").first
+    ).to_be_visible(timeout=SLOW)
     page.locator(".cell").first.click()
     page.keyboard.press("Control+Enter")
     expect(page.locator(".output_text").first).to_contain_text(ANSWER, timeout=SLOW)
@@ -56,7 +61,9 @@ def notebook(page: Page) -> None:
     expect(page.locator(".jp-Cell").first).to_be_visible(timeout=SLOW)
     answer = page.locator(".jp-OutputArea-output").first
     select = page.get_by_role("dialog").get_by_role("button", name="Select", exact=True)
-    for _ in range(12):  # before the kernel is ready, nothing is run, or the page asks which kernel to use
+    for _ in range(
+        12
+    ):  # before the kernel is ready, nothing is run, or the page asks which kernel to use
         if select.is_visible():
             select.click()
         page.locator(".jp-Cell .cm-content").first.click()
@@ -81,7 +88,9 @@ def mlflow(page: Page) -> None:
 def lab(page: Page) -> None:
     """A console of JupyterLab, and its kernel's answer."""
     expect(page.locator(".jp-Launcher-body")).to_be_visible(timeout=2 * SLOW)
-    base_url = page.evaluate("JSON.parse(document.getElementById('jupyter-config-data').textContent).baseUrl")
+    base_url = page.evaluate(
+        "JSON.parse(document.getElementById('jupyter-config-data').textContent).baseUrl"
+    )
     assert page.url.partition("://")[2].partition("/")[2].startswith(base_url[1:]), base_url
     page.locator(".jp-LauncherCard[data-category='Console']").first.click()
     # JupyterLab clears the console when its kernel connects: what was typed before is lost.

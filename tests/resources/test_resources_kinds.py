@@ -23,7 +23,10 @@ PROBE = "spec.podTemplate.activityProbe"
 
 
 def idle(effect: Any, seconds: int = 7200, match: Any = None) -> list[Any]:
-    return [{"config": {"secondsSinceActive": seconds}, "effect": effect} | ({"match": match} if match else {})]
+    return [
+        {"config": {"secondsSinceActive": seconds}, "effect": effect}
+        | ({"match": match} if match else {})
+    ]
 
 
 def filtered(match: Any, effect: Any, scope: str = "POD_CONFIG") -> list[Any]:
@@ -116,7 +119,13 @@ WHERE = [
 
 
 def near(**selectors: Any) -> dict[str, Any]:
-    return {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{"topologyKey": "kubernetes.io/hostname", **selectors}]}}
+    return {
+        "podAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": [
+                {"topologyKey": "kubernetes.io/hostname", **selectors}
+            ]
+        }
+    }
 
 
 @pytest.mark.parametrize(("path", "made", "at"), WHERE, ids=[at for _, _, at in WHERE])
@@ -126,45 +135,88 @@ def near(**selectors: Any) -> dict[str, Any]:
         (BAD, "Invalid", "matchLabels"),
         ({"matchLabels": {"team": "not a value"}}, "Invalid", "matchLabels"),
         ({"matchLabels": {"a/b/c": "x"}}, "Invalid", "matchLabels"),
-        ({"matchExpressions": [{"key": "-", "operator": "Exists"}]}, "Invalid", "matchExpressions[0].key"),
-        ({"matchExpressions": [{"key": "a", "operator": "Is", "values": ["b"]}]}, "Invalid", "matchExpressions[0].operator"),
-        ({"matchExpressions": [{"key": "a", "operator": "In", "values": ["b", "-"]}]}, "Invalid", "matchExpressions[0].values[1]"),
-        ({"matchExpressions": [{"key": "a", "operator": "NotIn"}]}, "Required", "matchExpressions[0].values"),
-        ({"matchExpressions": [{"key": "a", "operator": "Exists", "values": ["b"]}]}, "Forbidden", "matchExpressions[0].values"),
+        (
+            {"matchExpressions": [{"key": "-", "operator": "Exists"}]},
+            "Invalid",
+            "matchExpressions[0].key",
+        ),
+        (
+            {"matchExpressions": [{"key": "a", "operator": "Is", "values": ["b"]}]},
+            "Invalid",
+            "matchExpressions[0].operator",
+        ),
+        (
+            {"matchExpressions": [{"key": "a", "operator": "In", "values": ["b", "-"]}]},
+            "Invalid",
+            "matchExpressions[0].values[1]",
+        ),
+        (
+            {"matchExpressions": [{"key": "a", "operator": "NotIn"}]},
+            "Required",
+            "matchExpressions[0].values",
+        ),
+        (
+            {"matchExpressions": [{"key": "a", "operator": "Exists", "values": ["b"]}]},
+            "Forbidden",
+            "matchExpressions[0].values",
+        ),
     ],
 )
-def test_an_impossible_selector_is_named_wherever_it_stands(path: str, made: Any, at: str, selector: Any, type: str, below: str) -> None:
+def test_an_impossible_selector_is_named_wherever_it_stands(
+    path: str, made: Any, at: str, selector: Any, type: str, below: str
+) -> None:
     assert pairs(judge(changed(bench(), path, made(selector)))) == {(type, f"{at}.{below}")}
 
 
 def test_a_size_for_impossible_node_labels_is_refused() -> None:
-    found = judge(changed(bench(), f"{SIZES}.values.0.spec.nodeSelector", {"no label!": "x", "fine": "no value!"}))
+    found = judge(
+        changed(
+            bench(), f"{SIZES}.values.0.spec.nodeSelector", {"no label!": "x", "fine": "no value!"}
+        )
+    )
     assert {cause.field for cause in found.causes} == {f"{SIZES}.values[small].spec.nodeSelector"}
     assert len(found.causes) == 2
 
 
 def test_a_kind_stored_with_a_bad_selector_can_still_be_changed() -> None:
-    stored = changed(bench(), "spec.filterRules", filtered({"matchPodConfig": {"selector": BAD}}, HIDE))
+    stored = changed(
+        bench(), "spec.filterRules", filtered({"matchPodConfig": {"selector": BAD}}, HIDE)
+    )
     assert not judge(changed(stored, "spec.spawner.hidden", True), stored).causes
-    worse = changed(stored, "spec.activityRules", idle({"pauseWorkspace": False}, 16, {"matchNamespace": {"selector": BAD}}))
-    assert pairs(judge(worse, stored)) == {("Invalid", "spec.activityRules[0].match.matchNamespace.selector.matchLabels")}
+    worse = changed(
+        stored,
+        "spec.activityRules",
+        idle({"pauseWorkspace": False}, 16, {"matchNamespace": {"selector": BAD}}),
+    )
+    assert pairs(judge(worse, stored)) == {
+        ("Invalid", "spec.activityRules[0].match.matchNamespace.selector.matchLabels")
+    }
 
 
 @pytest.mark.parametrize(("path", "value", "wanted"), BREAKS)
-def test_a_break_is_named_by_its_type_and_field(path: str, value: Any, wanted: set[tuple[str, str]]) -> None:
+def test_a_break_is_named_by_its_type_and_field(
+    path: str, value: Any, wanted: set[tuple[str, str]]
+) -> None:
     assert pairs(judge(changed(bench(), path, value))) == wanted
 
 
 def test_all_breaks_are_told_at_once() -> None:
     kind = changed(changed(bench(), "spec.spawner.displayName", ""), "spec.spawner.logo", {})
-    assert pairs(judge(kind)) == {("Invalid", "spec.spawner.displayName"), ("Invalid", "spec.spawner.logo")}
-    kind = changed(changed(bench(), f"{IMAGES}.spawner.default", "lost"), f"{SIZES}.spawner.default", "lost")
+    assert pairs(judge(kind)) == {
+        ("Invalid", "spec.spawner.displayName"),
+        ("Invalid", "spec.spawner.logo"),
+    }
+    kind = changed(
+        changed(bench(), f"{IMAGES}.spawner.default", "lost"), f"{SIZES}.spawner.default", "lost"
+    )
     assert len(judge(kind).causes) == 2
 
 
 def test_a_good_kind_is_let_through_and_keeps_what_is_given() -> None:
     kind = changed(
-        bench(), "spec.podTemplate.extraEnv", [{"name": "P", "value": '{{ httpPathPrefix "web" }}'}, {"name": "J", "value": '{"a":{}}'}]
+        bench(),
+        "spec.podTemplate.extraEnv",
+        [{"name": "P", "value": '{{ httpPathPrefix "web" }}'}, {"name": "J", "value": '{"a":{}}'}],
     )
     kind = changed(kind, PROBE, JUPYTER)
     kind = changed(kind, "spec.activityRules", [PAUSE])
@@ -174,55 +226,88 @@ def test_a_good_kind_is_let_through_and_keeps_what_is_given() -> None:
 
 
 def test_redirects_in_a_circle_are_one_mistake() -> None:
-    kind = changed(changed(bench(), f"{IMAGES}.values.0.redirect", {"to": "b"}), f"{IMAGES}.values.1.redirect", {"to": "a"})
-    assert pairs(judge(kind)) <= {("Invalid", f"{IMAGES}.values[{one}].redirect.to") for one in "ab"}
+    kind = changed(
+        changed(bench(), f"{IMAGES}.values.0.redirect", {"to": "b"}),
+        f"{IMAGES}.values.1.redirect",
+        {"to": "a"},
+    )
+    assert pairs(judge(kind)) <= {
+        ("Invalid", f"{IMAGES}.values[{one}].redirect.to") for one in "ab"
+    }
     assert len(judge(kind).causes) == 1
 
 
 def test_two_ports_of_an_image_may_not_have_one_number() -> None:
-    kind = changed(bench(), "spec.podTemplate.ports.1", {"id": "other", "protocol": "HTTP", "defaultDisplayName": "Other"})
+    kind = changed(
+        bench(),
+        "spec.podTemplate.ports.1",
+        {"id": "other", "protocol": "HTTP", "defaultDisplayName": "Other"},
+    )
     kind = changed(kind, f"{IMAGES}.values.0.spec.ports.1", {"id": "other", "port": 8888})
     assert pairs(judge(kind)) == {("Invalid", f"{IMAGES}.values[a].spec.ports[other].port")}
 
 
 def test_only_the_last_activity_rule_may_stand_without_match() -> None:
-    probed = changed(bench(), PROBE, {**JUPYTER, "probeIntervalSeconds": 60, "minProbeIntervalSeconds": 60})
+    probed = changed(
+        bench(), PROBE, {**JUPYTER, "probeIntervalSeconds": 60, "minProbeIntervalSeconds": 60}
+    )
     matched = {**PAUSE, "match": {"matchPodConfig": GPU}}
     assert not judge(changed(probed, "spec.activityRules", [matched, PAUSE])).causes
-    assert pairs(judge(changed(probed, "spec.activityRules", [PAUSE, matched]))) == {("Invalid", "spec.activityRules[0].match")}
+    assert pairs(judge(changed(probed, "spec.activityRules", [PAUSE, matched]))) == {
+        ("Invalid", "spec.activityRules[0].match")
+    }
     twice = pairs(judge(changed(probed, "spec.activityRules", [PAUSE, PAUSE])))
-    assert twice == {("Invalid", "spec.activityRules[0].match"), ("Invalid", "spec.activityRules[1].match")}
+    assert twice == {
+        ("Invalid", "spec.activityRules[0].match"),
+        ("Invalid", "spec.activityRules[1].match"),
+    }
 
 
 def test_a_rule_that_is_quicker_than_its_probe_is_warned_of() -> None:
     kind = changed(bench(), PROBE, JUPYTER)
-    result = judge(changed(kind, "spec.activityRules", [{**PAUSE, "config": {"secondsSinceActive": 7199}}]))
+    result = judge(
+        changed(kind, "spec.activityRules", [{**PAUSE, "config": {"secondsSinceActive": 7199}}])
+    )
     assert not result.causes
     assert len(result.warnings) == 1
 
 
 def test_the_home_path_of_a_kind_stays() -> None:
-    assert pairs(judge(changed(bench(), "spec.podTemplate.volumeMounts.home", "/home/you"), bench())) == {
-        ("Invalid", "spec.podTemplate.volumeMounts.home")
-    }
+    assert pairs(
+        judge(changed(bench(), "spec.podTemplate.volumeMounts.home", "/home/you"), bench())
+    ) == {("Invalid", "spec.podTemplate.volumeMounts.home")}
 
 
 def test_an_option_in_use_keeps_its_content_but_not_its_texts() -> None:
     used = Lookup([bench()], [workspace()])
-    assert not judge(changed(bench(), f"{IMAGES}.values.0.spawner.displayName", "Another name"), bench(), used).causes
-    assert not judge(changed(bench(), f"{IMAGES}.values.0.redirect", {"to": "b"}), bench(), used).causes
-    assert not judge(changed(bench(), f"{IMAGES}.values.1.spec.image", "registry.example/std:2"), bench(), used).causes
+    assert not judge(
+        changed(bench(), f"{IMAGES}.values.0.spawner.displayName", "Another name"), bench(), used
+    ).causes
+    assert not judge(
+        changed(bench(), f"{IMAGES}.values.0.redirect", {"to": "b"}), bench(), used
+    ).causes
+    assert not judge(
+        changed(bench(), f"{IMAGES}.values.1.spec.image", "registry.example/std:2"), bench(), used
+    ).causes
     for value in ("registry.example/std:2",):
         found = judge(changed(bench(), f"{IMAGES}.values.0.spec.image", value), bench(), used)
         assert pairs(found) == {("Invalid", f"{IMAGES}.values[a]")}
         assert "redirect" in found.causes[0].message
-    removed = changed(changed(bench(), f"{IMAGES}.values", [image("b")]), f"{IMAGES}.spawner.default", "b")
+    removed = changed(
+        changed(bench(), f"{IMAGES}.values", [image("b")]), f"{IMAGES}.spawner.default", "b"
+    )
     assert pairs(judge(removed, bench(), used)) == {("Invalid", f"{IMAGES}.values[a]")}
     assert not judge(removed, bench(), Lookup([bench()])).causes
 
 
 def test_a_kind_in_use_cannot_be_deleted_and_says_by_whom() -> None:
-    refused = review(WORKSPACE_KINDS, "DELETE", bench(), None, Lookup([bench()], [workspace("dora"), workspace("emil")]))
+    refused = review(
+        WORKSPACE_KINDS,
+        "DELETE",
+        bench(),
+        None,
+        Lookup([bench()], [workspace("dora"), workspace("emil")]),
+    )
     assert refused.conflict is not None
     assert "default/dora" in refused.conflict
     assert "2 workspaces" in refused.conflict

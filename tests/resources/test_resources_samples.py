@@ -8,9 +8,11 @@ from xml.etree import ElementTree
 import pytest
 from kind_objects import SCHEMAS, Lookup, judge
 
-from jupyter_workspaces.resources import load, names, quantities, schema
+from jupyter_workspaces.kube import quantities
+from jupyter_workspaces.kube.schemas import structural
+from jupyter_workspaces.resources import bundled, metadata_keys
 
-SAMPLES = load.samples()
+SAMPLES = bundled.samples()
 KINDS = {found["metadata"]["name"]: found for found in SAMPLES if found["kind"] == "WorkspaceKind"}
 PICTURES = {found["metadata"]["name"]: found for found in SAMPLES if found["kind"] == "ConfigMap"}
 
@@ -23,7 +25,7 @@ def test_there_is_a_kind_for_each_of_the_usual_tools() -> None:
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
 def test_a_sample_is_a_valid_kind_without_unknown_fields(kind: dict[str, Any]) -> None:
-    assert schema.unknown_fields(SCHEMAS["WorkspaceKind"], kind) == []
+    assert structural.unknown_fields(SCHEMAS["WorkspaceKind"], kind) == []
     result = judge(kind, lookup=Lookup())
     assert not result.causes
     assert not result.warnings
@@ -35,7 +37,7 @@ def test_its_pictures_are_plain_drawings(kind: dict[str, Any]) -> None:
         reference = kind["spec"]["spawner"][which]["configMap"]
         config_map = PICTURES[reference["name"]]
         assert config_map["metadata"]["namespace"] == reference["namespace"]
-        assert config_map["metadata"]["labels"] == {names.IMAGE_SOURCE: "true"}
+        assert config_map["metadata"]["labels"] == {metadata_keys.IMAGE_SOURCE: "true"}
         drawing = ElementTree.fromstring(config_map["data"][reference["key"]])
         assert drawing.tag == "{http://www.w3.org/2000/svg}svg"
         tags = {element.tag.rpartition("}")[2] for element in drawing.iter()}
@@ -50,14 +52,21 @@ def test_jupyterlab_offers_what_the_tour_uses() -> None:
     assert images["jupyterlab_scipy_180"]["redirect"]["message"]["text"]
     assert "redirect" not in images["jupyterlab_scipy_190"]
     assert set(sizes) == {"tiny_cpu", "small_cpu", "big_gpu"}
-    assert quantities.words(sizes["big_gpu"]["spec"]["resources"]["requests"]) == "4 CPU · 16 GiB · 1 GPU"
-    assert KINDS["jupyterlab"]["metadata"]["annotations"][names.TOKEN_ENV] == "JUPYTER_TOKEN"
+    assert (
+        quantities.words(sizes["big_gpu"]["spec"]["resources"]["requests"])
+        == "4 CPU · 16 GiB · 1 GPU"
+    )
+    assert (
+        KINDS["jupyterlab"]["metadata"]["annotations"][metadata_keys.TOKEN_ENV] == "JUPYTER_TOKEN"
+    )
 
 
 def test_the_usual_size_fits_a_laptop() -> None:
     for kind in KINDS.values():
         options = kind["spec"]["podTemplate"]["options"]["podConfig"]
-        usual = next(value for value in options["values"] if value["id"] == options["spawner"]["default"])
+        usual = next(
+            value for value in options["values"] if value["id"] == options["spawner"]["default"]
+        )
         requests = usual["spec"]["resources"]["requests"]
         assert quantities.parse(requests["cpu"]) <= 1
         assert quantities.parse(requests["memory"]) <= quantities.parse("4Gi")

@@ -17,7 +17,10 @@ def prefix(port_id: str) -> str:
         ("plain", "plain"),
         ('{{ httpPathPrefix "lab" }}', "/workspace/connect/ns/dora/lab/"),
         ("{{httpPathPrefix `lab`}}x", "/workspace/connect/ns/dora/lab/x"),
-        ('a{{ httpPathPrefix "other" }}b{{ httpPathPrefix "lab" }}', "ab/workspace/connect/ns/dora/lab/"),
+        (
+            'a{{ httpPathPrefix "other" }}b{{ httpPathPrefix "lab" }}',
+            "ab/workspace/connect/ns/dora/lab/",
+        ),
         ('a  {{- httpPathPrefix "lab" -}}  b', "a/workspace/connect/ns/dora/lab/b"),
         ('{"a":{"b":{}}}', '{"a":{"b":{}}}'),
         ("}} alone is text", "}} alone is text"),
@@ -28,7 +31,15 @@ def test_a_template_is_rendered(text: str, rendered: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["{{ .Name }}", '{{ httpPathPrefix "lab"', "{{ httpPathPrefix }}", '{{ printf "x" }}', '{{-httpPathPrefix "lab"}}', "{{"]
+    "text",
+    [
+        "{{ .Name }}",
+        '{{ httpPathPrefix "lab"',
+        "{{ httpPathPrefix }}",
+        '{{ printf "x" }}',
+        '{{-httpPathPrefix "lab"}}',
+        "{{",
+    ],
 )
 def test_anything_else_in_braces_is_refused(text: str) -> None:
     with pytest.raises(TemplateError):

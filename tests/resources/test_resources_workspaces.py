@@ -45,7 +45,9 @@ BREAKS = [
 
 
 @pytest.mark.parametrize(("path", "value", "wanted"), BREAKS)
-def test_a_break_is_named_by_its_type_and_field(path: str, value: Any, wanted: set[tuple[str, str]]) -> None:
+def test_a_break_is_named_by_its_type_and_field(
+    path: str, value: Any, wanted: set[tuple[str, str]]
+) -> None:
     assert pairs(judge(changed(workspace(), path, value))) == wanted
 
 
@@ -65,8 +67,13 @@ def test_defer_updates_stays_as_it_was_said(value: bool) -> None:
 
 
 def test_a_wrong_name_is_met_with_a_near_one() -> None:
-    assert "did you mean bench?" in judge(changed(workspace(), "spec.kind", "bnech")).causes[0].message
-    assert "there is a, b" in judge(changed(workspace(), f"{OPTIONS}.imageConfig", "zzz")).causes[0].message
+    assert (
+        "did you mean bench?" in judge(changed(workspace(), "spec.kind", "bnech")).causes[0].message
+    )
+    assert (
+        "there is a, b"
+        in judge(changed(workspace(), f"{OPTIONS}.imageConfig", "zzz")).causes[0].message
+    )
 
 
 def test_the_kind_of_a_workspace_stays() -> None:
@@ -82,7 +89,9 @@ def test_only_what_changed_is_looked_at() -> None:
     lost = changed(workspace(), f"{OPTIONS}.imageConfig", "lost")
     assert not judge(changed(lost, "spec.paused", True), lost).causes
     assert not judge(changed(lost, f"{OPTIONS}.podConfig", "large"), lost).causes
-    assert pairs(judge(changed(lost, f"{OPTIONS}.imageConfig", "lost too"), lost)) == {("Invalid", f"{OPTIONS}.imageConfig")}
+    assert pairs(judge(changed(lost, f"{OPTIONS}.imageConfig", "lost too"), lost)) == {
+        ("Invalid", f"{OPTIONS}.imageConfig")
+    }
 
 
 def test_a_workspace_that_is_going_can_still_lose_its_finalizers() -> None:

@@ -1,0 +1,1 @@
+"""Kubeconfig files: reading, credentials of their users, and writing back new tokens."""

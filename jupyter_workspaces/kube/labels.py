@@ -1,0 +1,103 @@
+"""Syntax of labels, annotations and selectors, with one cause for each error as in Kubernetes. Pure.
+
+Sources: Kubernetes docs, “Labels and Selectors” and “Annotations”; API reference, LabelSelector.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from .causes import (
+    Cause,
+    forbidden,
+    invalid,
+    required,
+    too_long,
+)
+
+Object = Mapping[str, Any]
+
+NAME_LENGTH = 63
+PREFIX_LENGTH = 253
+ANNOTATION_BYTES = 256 * 2**10
+
+_NAME = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
+_PREFIX = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_PLAIN = "use letters, digits, '-', '_' and '.', with a letter or digit at both ends"
+_LISTED, _BARE = ("In", "NotIn"), ("Exists", "DoesNotExist")
+
+
+def key_problems(key: str) -> Iterator[str]:
+    """What is wrong with a label's or annotation's key: `name`, or `domain/name`."""
+    prefix, slash, name = key.partition("/")
+    if not slash:
+        prefix, name = "", key
+    elif "/" in name:
+        yield "use at most one '/', after a domain"
+        return
+    elif not prefix:
+        yield "the part before '/' may not be empty"
+    else:
+        if len(prefix) > PREFIX_LENGTH:
+            yield f"the part before '/' has at most {PREFIX_LENGTH} letters"
+        if not _PREFIX.fullmatch(prefix):
+            yield "the part before '/' must be a domain of lower-case letters, digits, '-' and '.'"
+    if not name:
+        yield "the name may not be empty"
+    elif len(name) > NAME_LENGTH:
+        yield f"the name has at most {NAME_LENGTH} letters"
+    if not _NAME.fullmatch(name):
+        yield _PLAIN
+
+
+def value_problems(value: str) -> Iterator[str]:
+    """What is wrong with a label's value, which may be empty."""
+    if len(value) > NAME_LENGTH:
+        yield f"a label's value has at most {NAME_LENGTH} letters"
+    if value and not _NAME.fullmatch(value):
+        yield _PLAIN
+
+
+def check_labels(labels: Mapping[str, str] | None, path: str) -> Iterator[Cause]:
+    """A bad key does not hide a bad value."""
+    for key, value in (labels or {}).items():
+        for problem in key_problems(key):
+            yield invalid(path, key, problem)
+        for problem in value_problems(value):
+            yield invalid(path, value, problem)
+
+
+def check_annotations(annotations: Mapping[str, str] | None, path: str) -> Iterator[Cause]:
+    """Keys of any case; keys and values together are bounded."""
+    size = 0
+    for key, value in (annotations or {}).items():
+        size += len(key.encode()) + len(value.encode())
+        for problem in key_problems(key.lower()):
+            yield invalid(path, key, problem)
+    if size > ANNOTATION_BYTES:
+        yield too_long(path, ANNOTATION_BYTES)
+
+
+def check_selector(selector: Object | None, path: str) -> Iterator[Cause]:
+    """A LabelSelector; None selects nothing and is right."""
+    if selector is None:
+        return
+    yield from check_labels(selector.get("matchLabels"), f"{path}.matchLabels")
+    for index, expression in enumerate(selector.get("matchExpressions") or ()):
+        at = f"{path}.matchExpressions[{index}]"
+        operator, values = expression.get("operator"), expression.get("values") or ()
+        if operator in _LISTED and not values:
+            yield required(f"{at}.values", "must be given for the operators In and NotIn")
+        if operator in _BARE and values:
+            yield forbidden(
+                f"{at}.values", "may not be given for the operators Exists and DoesNotExist"
+            )
+        if operator not in (*_LISTED, *_BARE):
+            yield invalid(f"{at}.operator", operator, "is no operator of a label selector")
+        for problem in key_problems(expression.get("key") or ""):
+            yield invalid(f"{at}.key", expression.get("key"), problem)
+        for number, value in enumerate(values):
+            for problem in value_problems(value):
+                yield invalid(f"{at}.values[{number}]", value, problem)

@@ -1,0 +1,1 @@
+"""Authentication, authorization (RBAC), service account tokens and reviews."""

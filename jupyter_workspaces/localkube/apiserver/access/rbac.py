@@ -1,0 +1,235 @@
+"""RBAC as the store says it now: roles and bindings by subject, kept true by each change, asked at each request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jupyter_workspaces.kube.catalog import (
+    CLUSTER_ROLE_BINDINGS,
+    CLUSTER_ROLES,
+    ROLE_BINDINGS,
+    ROLES,
+    Resource,
+)
+from jupyter_workspaces.localkube.apiserver.store.store import Change, Store, Stored
+
+from . import policy_rules
+from .policy_rules import Rule
+from .users import User, account_name
+
+Object = dict[str, Any]
+Subject = tuple[str, str, str]
+"""Namespace of the binding (empty: the whole cluster), `User` or `Group`, name."""
+
+API_GROUP = ROLES.group
+KNOWN_USERS = 4_096
+
+
+@dataclass(frozen=True)
+class Binding:
+    """A RoleBinding, or (no namespace) a ClusterRoleBinding. `subjects` are its subjects in words, by what they are found by."""
+
+    namespace: str
+    name: str
+    role_kind: str
+    role: str
+    subjects: Mapping[tuple[str, str], str]
+
+    def reason(self, subject: tuple[str, str]) -> str:
+        """Why its rules hold for a user whom it binds by one of its subjects."""
+        title = (
+            f'RoleBinding "{self.name}/{self.namespace}"'
+            if self.namespace
+            else f'ClusterRoleBinding "{self.name}"'
+        )
+        return f'RBAC: allowed by {title} of {self.role_kind} "{self.role}" to {self.subjects[subject]}'
+
+
+@dataclass(frozen=True)
+class Granted:
+    """A rule that holds for a user, and the binding that grants it."""
+
+    rule: Rule
+    binding: Binding
+    subject: tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Held:
+    """All rules of a user in a namespace, cluster-wide ones first, and what could not be resolved."""
+
+    granted: tuple[Granted, ...]
+    errors: tuple[str, ...]
+
+    @property
+    def rules(self) -> list[Rule]:
+        return [found.rule for found in self.granted]
+
+
+class RoleNotFound(Exception):
+    """A binding names a role that is not there; the text is Kubernetes'."""
+
+    def __init__(self, resource: Resource, name: str) -> None:
+        super().__init__(f'{resource.kind.lower()}.{resource.group} "{name}" not found')
+        self.resource, self.name = resource, name
+
+
+class Rbac:
+    """Roles and bindings of a store. Fresh with every write; nothing is asked twice for the same user until the next one."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._roles: dict[tuple[str, str], tuple[Rule, ...]] = {}
+        self._aggregated: dict[str, list[Object]] = {}
+        self._labels: dict[str, dict[str, str]] = {}
+        self._bindings: dict[tuple[str, str], Binding] = {}
+        self._bound: dict[Subject, dict[tuple[str, str], Binding]] = {}
+        self._held: dict[tuple[str, tuple[str, ...], str], Held] = {}
+        for resource, take in self._takers.items():
+            for stored in store.list(_title(resource)):
+                take(stored, False)
+            store.listen(_title(resource), self._changed)
+
+    @property
+    def _takers(self) -> dict[Resource, Any]:
+        return {
+            ROLES: self._take_role,
+            CLUSTER_ROLES: self._take_role,
+            ROLE_BINDINGS: self._take_binding,
+            CLUSTER_ROLE_BINDINGS: self._take_binding,
+        }
+
+    def held(self, user: User, namespace: str) -> Held:
+        """All that a user may in a namespace; with an empty one, in the whole cluster."""
+        key = (user.name, user.groups, namespace)
+        found = self._held.get(key)
+        if found is None:
+            if len(self._held) >= KNOWN_USERS:
+                self._held.clear()
+            found = self._held[key] = self._resolve(user, namespace)
+        return found
+
+    def role(self, kind: str, name: str, namespace: str) -> tuple[Rule, ...]:
+        """The rules of a role that a binding names. Raises `RoleNotFound`."""
+        key = ("", name) if kind == CLUSTER_ROLES.kind else (namespace, name)
+        found = self._roles.get(key)
+        if found is None:
+            raise RoleNotFound(CLUSTER_ROLES if kind == CLUSTER_ROLES.kind else ROLES, name)
+        if kind == CLUSTER_ROLES.kind and name in self._aggregated:
+            return tuple(dict.fromkeys(self.collected(name)))
+        return found
+
+    def collected(self, name: str, seen: frozenset[str] = frozenset()) -> Iterator[Rule]:
+        """The rules of a ClusterRole: its own, or of those that its aggregationRule selects, in their names' order."""
+        selectors = self._aggregated.get(name)
+        if selectors is None:
+            yield from self._roles.get(("", name), ())
+            return
+        for other in sorted(self._labels):
+            if (
+                other != name
+                and other not in seen
+                and any(selects(selector, self._labels[other]) for selector in selectors)
+            ):
+                yield from self.collected(other, seen | {name})
+
+    def _resolve(self, user: User, namespace: str) -> Held:
+        granted: list[Granted] = []
+        errors: list[str] = []
+        subjects = [("User", user.name), *(("Group", group) for group in user.groups)]
+        for where in ("", namespace) if namespace else ("",):
+            bound: dict[tuple[str, str], Binding] = {}
+            for subject in subjects:
+                bound |= self._bound.get((where, *subject), {})
+            for _, binding in sorted(bound.items()):
+                try:
+                    found = self.role(binding.role_kind, binding.role, binding.namespace)
+                except RoleNotFound as error:
+                    errors.append(str(error))
+                else:
+                    first = next(subject for subject in binding.subjects if subject in subjects)
+                    granted += [Granted(rule, binding, first) for rule in found]
+        return Held(tuple(granted), tuple(errors))
+
+    # Keeping it true
+
+    def _changed(self, change: Change) -> None:
+        self._held.clear()
+        for resource, take in self._takers.items():
+            if _title(resource) == change.resource:
+                take(change.new, change.deleted)
+
+    def _take_role(self, stored: Stored, deleted: bool) -> None:
+        if not stored.namespace:
+            self._aggregated.pop(stored.name, None)
+            self._labels.pop(stored.name, None)
+        if deleted:
+            self._roles.pop(stored.key, None)
+            return
+        body = stored.decode()
+        self._roles[stored.key] = policy_rules.read(body.get("rules"))
+        if not stored.namespace:
+            self._labels[stored.name] = stored.labels
+            if aggregation := body.get("aggregationRule"):
+                self._aggregated[stored.name] = list(aggregation.get("clusterRoleSelectors") or ())
+
+    def _take_binding(self, stored: Stored, deleted: bool) -> None:
+        if (old := self._bindings.pop(stored.key, None)) is not None:
+            for subject in old.subjects:
+                held = self._bound[(old.namespace, *subject)]
+                del held[stored.key]
+                if not held:
+                    del self._bound[(old.namespace, *subject)]
+        if deleted:
+            return
+        body = stored.decode()
+        reference = body.get("roleRef") or {}
+        subjects = dict(_subjects(body.get("subjects") or (), stored.namespace))
+        binding = Binding(
+            stored.namespace,
+            stored.name,
+            reference.get("kind", ""),
+            reference.get("name", ""),
+            subjects,
+        )
+        self._bindings[stored.key] = binding
+        for subject in subjects:
+            self._bound.setdefault((stored.namespace, *subject), {})[stored.key] = binding
+
+
+def _subjects(subjects: Iterable[Object], namespace: str) -> Iterator[tuple[tuple[str, str], str]]:
+    for subject in subjects:
+        kind, name = subject.get("kind", ""), subject.get("name", "")
+        if kind == "ServiceAccount":
+            where = subject.get("namespace") or namespace
+            if where:
+                yield ("User", account_name(where, name)), f'ServiceAccount "{name}/{where}"'
+        elif kind in ("User", "Group"):
+            yield (kind, name), f'{kind} "{name}"'
+
+
+def selects(selector: Object, labels: Mapping[str, str]) -> bool:
+    """A LabelSelector; an empty one selects everything."""
+    if any(labels.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):
+        return False
+    return all(_fits(wanted, labels) for wanted in selector.get("matchExpressions") or ())
+
+
+def _fits(wanted: Object, labels: Mapping[str, str]) -> bool:
+    key, values = wanted.get("key", ""), wanted.get("values") or ()
+    match wanted.get("operator"):
+        case "In":
+            return labels.get(key) in values
+        case "NotIn":
+            return labels.get(key) not in values
+        case "Exists":
+            return key in labels
+        case "DoesNotExist":
+            return key not in labels
+    return False
+
+
+def _title(resource: Resource) -> str:
+    return f"{resource.plural}.{resource.group}"

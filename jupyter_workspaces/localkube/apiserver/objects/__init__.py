@@ -1,0 +1,1 @@
+"""Objects of the API server: the engine and the rules of built-in kinds."""

@@ -1,0 +1,160 @@
+"""How objects go: at once, or after their grace and finalizers; namespaces and CRDs when nothing is left in them.
+
+Source: Kubernetes docs, “Garbage Collection”, “Finalizers”.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from jupyter_workspaces.kube import catalog
+from jupyter_workspaces.kube.catalog import Resource
+from jupyter_workspaces.localkube.apiserver.definitions import definitions
+from jupyter_workspaces.localkube.apiserver.http import status
+from jupyter_workspaces.localkube.apiserver.http.bodies import fitting
+from jupyter_workspaces.localkube.apiserver.http.options import DeleteOptions, Written
+from jupyter_workspaces.localkube.apiserver.store.store import Store, Stored
+
+from .checks import Checks
+from .commits import Commits
+from .known_fields import fit
+from .rows import Row
+
+Object = dict[str, Any]
+
+IMMORTAL = ("default", "kube-system")
+MODIFIED = (
+    "the object has been modified; please apply your changes to the latest version and try again"
+)
+ORPHAN, FOREGROUND = "orphan", "foregroundDeletion"
+_OF_PROPAGATION = {"Orphan": [ORPHAN], "Foreground": [FOREGROUND], "Background": []}
+
+
+class Deletion:
+    """Ends objects. Raises `Refusal`."""
+
+    def __init__(self, store: Store, checks: Checks, commits: Commits) -> None:
+        self._store = store
+        self._checks = checks
+        self._commits = commits
+
+    def delete(self, row: Row, stored: Stored, options: DeleteOptions) -> Written:
+        """Remove an object, or begin to: finalizers and a pod's grace keep it for a while."""
+        before, obj = row.decode(stored), row.decode(stored)
+        metadata, name = obj["metadata"], stored.name
+        if options.uid is not None and options.uid != stored.uid:
+            why = f"the UID in the precondition ({options.uid}) does not match the UID in record ({stored.uid})"
+            raise status.conflict(_as_kind(row), name, why)
+        if (
+            options.resource_version is not None
+            and options.resource_version != metadata["resourceVersion"]
+        ):
+            why = "the ResourceVersion in the precondition does not match the ResourceVersion in record"
+            raise status.conflict(_as_kind(row), name, why)
+        if row.resource == catalog.NAMESPACES and name in IMMORTAL:
+            raise status.forbidden(row.resource, name, "this namespace may not be deleted")
+        warnings = self._checks.admit(row, "DELETE", obj, None)
+        ending = bool(metadata.get("deletionTimestamp"))
+        if ending and options.grace_seconds is None and metadata.get("deletionGracePeriodSeconds"):
+            return Written(obj, warnings)
+        if options.propagation is not None:
+            _set_finalizers(metadata, options.propagation)
+        grace = _grace(row, obj, options.grace_seconds)
+        held = self._begin(row, obj)
+        at_once = not held and not metadata.get("finalizers") and grace == 0
+        if not at_once or row.resource == catalog.PODS:
+            self._mark(row, metadata, grace)
+        if at_once:
+            if not options.dry_run:
+                self._commits.remove(row, stored, obj)
+            return Written(obj, warnings, removed=True)
+        if obj != before and not options.dry_run:
+            self._commits.put(row, obj)
+        return Written(obj, warnings)
+
+    def _mark(self, row: Row, metadata: Object, grace: int) -> None:
+        """Say that it is being deleted and when it goes, in place; a grace that was given can only become shorter."""
+        if not metadata.get("deletionTimestamp") and "generation" in metadata:
+            metadata["generation"] += 1
+        if not metadata.get("deletionTimestamp") or grace < metadata.get(
+            "deletionGracePeriodSeconds", 0
+        ):
+            metadata["deletionTimestamp"] = _in(grace)
+            if row.resource not in (catalog.NAMESPACES, catalog.CUSTOM_RESOURCE_DEFINITIONS):
+                metadata["deletionGracePeriodSeconds"] = grace
+
+    def _begin(self, row: Row, obj: Object) -> bool:
+        """Whether something other than finalizers of its metadata keeps it; what has content says that it ends."""
+        if row.resource == catalog.NAMESPACES and (obj.get("spec") or {}).get("finalizers"):
+            obj["status"] = (obj.get("status") or {}) | {"phase": "Terminating"}
+            return True
+        if row.resource == catalog.CUSTOM_RESOURCE_DEFINITIONS and not obj["metadata"].get(
+            "deletionTimestamp"
+        ):
+            definitions.begin_to_end(obj)
+            return True
+        return False
+
+    def finished(self, row: Row, obj: Object, before: Object) -> bool:
+        """Whether a change took what kept an object that is being deleted."""
+        metadata = obj["metadata"]
+        if not before["metadata"].get("deletionTimestamp") or metadata.get("finalizers"):
+            return False
+        if row.resource == catalog.NAMESPACES and (obj.get("spec") or {}).get("finalizers"):
+            return False
+        return not before["metadata"].get("deletionGracePeriodSeconds")
+
+    def finalize_namespace(self, row: Row, stored: Stored, body: Object) -> Written:
+        """PUT …/finalize: what is left of `spec.finalizers`; the last one takes the namespace with it."""
+        obj = row.decode(stored)
+        metadata = fitting(row, "", body)
+        fit(row, body)
+        if (
+            metadata.get("resourceVersion", obj["metadata"]["resourceVersion"])
+            != obj["metadata"]["resourceVersion"]
+        ):
+            raise status.conflict(row.resource, stored.name, MODIFIED)
+        obj["spec"] = {"finalizers": list(body.get("spec", {}).get("finalizers", ()))}
+        if (
+            obj["metadata"].get("deletionTimestamp")
+            and not obj["spec"]["finalizers"]
+            and not obj["metadata"].get("finalizers")
+        ):
+            self._commits.remove(row, stored, obj)
+            return Written(obj, [], removed=True)
+        self._commits.put(row, obj)
+        return Written(obj, [])
+
+
+def _as_kind(row: Row) -> Resource:
+    """Preconditions are told of by the kind, not by the plural."""
+    return replace(row.resource, plural=row.resource.kind)
+
+
+def _set_finalizers(metadata: Object, propagation: str) -> None:
+    """What the garbage collector is to do before the object goes; an absent policy leaves what the object says itself."""
+    kept = [held for held in metadata.get("finalizers") or () if held not in (ORPHAN, FOREGROUND)]
+    kept += _OF_PROPAGATION[propagation]
+    if kept:
+        metadata["finalizers"] = kept
+    else:
+        metadata.pop("finalizers", None)
+
+
+def _grace(row: Row, obj: Object, asked: int | None) -> int:
+    """Only pods that a node has taken and that still run need time to go."""
+    if row.resource != catalog.PODS:
+        return 0
+    if not (obj.get("spec") or {}).get("nodeName") or (obj.get("status") or {}).get("phase") in (
+        "Succeeded",
+        "Failed",
+    ):
+        return 0
+    wanted: int = obj["spec"].get("terminationGracePeriodSeconds", 30) if asked is None else asked
+    return wanted if wanted >= 0 else 1
+
+
+def _in(seconds: int) -> str:
+    return (datetime.now(timezone.utc) + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,150 @@
+"""Sets of fields, in the form of Kubernetes' FieldsV1: a tree of `f:name`, `k:{"key":…}`, `v:value`, `i:index`.
+
+A node that is itself a member holds `.`; in JSON a member without children is `{}` instead. Sets are never changed once made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+Fields = dict[str, "Fields"]
+
+MEMBER = "."
+EMPTY: Fields = {}
+LEAF: Fields = {MEMBER: EMPTY}
+_DEPTH = 200
+
+
+def field(name: str) -> str:
+    """The element of a path that a property's name makes."""
+    return f"f:{name}"
+
+
+def keyed(key: dict[str, Any]) -> str:
+    """The element that an item of a list makes by its keys."""
+    return "k:" + msgspec.json.encode(key, order="sorted").decode()
+
+
+def valued(value: Any) -> str:
+    """The element that an item of a set makes by its value."""
+    return "v:" + msgspec.json.encode(value, order="sorted").decode()
+
+
+def of(*paths: tuple[str, ...]) -> Fields:
+    """The set of these paths, each of names of properties: `of(("status",), ("metadata", "labels"))`."""
+    found: Fields = EMPTY
+    for path in paths:
+        node = LEAF
+        for name in reversed(path):
+            node = {field(name): node}
+        found = union(found, node)
+    return found
+
+
+def union(one: Fields, other: Fields) -> Fields:
+    if not one or not other:
+        return one or other
+    found = dict(one)
+    for element, child in other.items():
+        found[element] = union(found[element], child) if element in found else child
+    return found
+
+
+def difference(one: Fields, other: Fields) -> Fields:
+    """Members of one that are not members of the other."""
+    if not other:
+        return one
+    found: Fields = {}
+    for element, child in one.items():
+        if element not in other:
+            found[element] = child
+        elif element != MEMBER and (rest := difference(child, other[element])):
+            found[element] = rest
+    return found
+
+
+def without(one: Fields, other: Fields) -> Fields:
+    """Members of one that neither are members of the other nor stand below one."""
+    found: Fields = {}
+    for element, child in one.items():
+        if element not in other:
+            found[element] = child
+        elif (
+            element != MEMBER
+            and MEMBER not in other[element]
+            and (rest := without(child, other[element]))
+        ):
+            found[element] = rest
+    return found
+
+
+def intersection(one: Fields, other: Fields) -> Fields:
+    found: Fields = {}
+    for element, child in one.items():
+        if element not in other:
+            continue
+        if element == MEMBER:
+            found[element] = child
+        elif both := intersection(child, other[element]):
+            found[element] = both
+    return found
+
+
+def encode(fields: Fields) -> Any:
+    """As `fieldsV1` in JSON."""
+    return {element: {} if child == LEAF else encode(child) for element, child in fields.items()}
+
+
+def decode(document: Any) -> Fields:
+    """What `fieldsV1` says. Raises `ValueError` for what is no such set."""
+    return _decoded(document, 0) if document else EMPTY
+
+
+def _decoded(document: Any, depth: int) -> Fields:
+    if not isinstance(document, dict) or depth > _DEPTH:
+        raise ValueError("a set of fields is an object of objects")
+    if not document:
+        return LEAF if depth else EMPTY
+    found: Fields = {}
+    for element, child in document.items():
+        found[_canonical(element)] = EMPTY if element == MEMBER else _decoded(child, depth + 1)
+    return found
+
+
+def _canonical(element: str) -> str:
+    kind, mark, text = element.partition(":")
+    if element == MEMBER or (kind == "f" and mark):
+        return element
+    if not mark or kind not in ("k", "v", "i"):
+        raise ValueError(f"{element[:40]!r} is no element of a path")
+    value = msgspec.json.decode(text)
+    if kind == "k" and not isinstance(value, dict):
+        raise ValueError(f"{element[:40]!r} has no keys")
+    return keyed(value) if kind == "k" else valued(value) if kind == "v" else element
+
+
+def paths(fields: Fields, prefix: str = "") -> Iterator[str]:
+    """Members in words: `.spec.containers[name="main"].image`, in order."""
+    for element in sorted(fields):
+        if element == MEMBER:
+            yield prefix
+        else:
+            yield from paths(fields[element], prefix + words(element))
+
+
+def words(element: str) -> str:
+    """One element of a path in words."""
+    kind, _, text = element.partition(":")
+    if kind == "f":
+        return f".{text}"
+    if kind == "k":
+        keys = msgspec.json.decode(text, type=dict[str, Any])
+        return "[" + ",".join(f"{name}={_json(value)}" for name, value in keys.items()) + "]"
+    return f"[={text}]" if kind == "v" else f"[{text}]"
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()

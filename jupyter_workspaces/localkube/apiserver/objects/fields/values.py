@@ -1,0 +1,400 @@
+"""What applying needs to know of values with types: which fields they have, how two differ, what both make, what is left without some.
+
+Semantics are those of Kubernetes' structured merge. An absent value is `ABSENT`; null is a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from . import sets
+from .sets import (
+    EMPTY,
+    LEAF,
+    MEMBER,
+    Fields,
+    field,
+)
+from .types import Listing, Mapping, Type
+
+Object = dict[str, Any]
+
+
+class _Absent:
+    def __repr__(self) -> str:
+        return "ABSENT"
+
+
+ABSENT: Any = _Absent()
+_SCALAR_TYPES: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "numeric": (int, float),
+    "boolean": (bool,),
+}
+
+
+class Mismatch(Exception):
+    """A value that does not fit its type, or a list by keys whose items have none."""
+
+
+def element_of(listing: Listing, item: Any, index: int) -> str:
+    """The element of a path that leads to an item. Raises `Mismatch`."""
+    if listing.atomic:
+        return f"i:{index}"
+    if not listing.keys:
+        if isinstance(item, (dict, list)) or item is None:
+            raise Mismatch(
+                f"element {index}: associative list without keys has an element that's a {_kind(item)} type"
+            )
+        return sets.valued(item)
+    if not isinstance(item, dict):
+        raise Mismatch(f"element {index}: associative list with keys may not have non-map elements")
+    key = {}
+    mapping = listing.element.mapping
+    for name in listing.keys:
+        value = item.get(name)
+        if value is None and mapping is not None and name in mapping.fields:
+            value = mapping.fields[name].default
+        if value is None:
+            raise Mismatch(
+                f'element {index}: associative list with keys has an element that omits key field "{name}"'
+            )
+        key[name] = value
+    return sets.keyed(key)
+
+
+def check(type_: Type, value: Any, *, duplicates: bool = False) -> list[str]:
+    """What does not fit its type, each with its path. `duplicates`: items of a list may stand twice."""
+    return [
+        problem if problem.startswith((".", "[")) else f": {problem}"
+        for problem in _check(type_, value, duplicates)
+    ]
+
+
+def _check(type_: Type, value: Any, duplicates: bool) -> Iterable[str]:
+    if value is None:
+        return
+    form = type_.form(value)
+    if form.mapping is not None:
+        if not isinstance(value, dict):
+            yield f": expected map, got {_shown(value)}"
+            return
+        for name, child in value.items():
+            if (known := form.mapping.of(name)) is None:
+                yield f".{name}: field not declared in schema"
+                return
+            yield from (f".{name}{problem}" for problem in _check(known, child, duplicates))
+    elif form.scalar is not None:
+        expected = _SCALAR_TYPES.get(form.scalar)
+        if isinstance(value, (dict, list)) or (
+            expected is not None
+            and (
+                not isinstance(value, expected)
+                or (isinstance(value, bool) and form.scalar != "boolean")
+            )
+        ):
+            wanted = "numeric (int or float)" if form.scalar == "numeric" else form.scalar
+            yield f": expected {wanted}, got {_shown(value)}"
+    elif form.listing is not None:
+        if not isinstance(value, list):
+            yield f": expected list, got {_shown(value)}"
+            return
+        yield from _check_items(form.listing, value, duplicates)
+
+
+def _check_items(listing: Listing, items: list[Any], duplicates: bool) -> Iterable[str]:
+    seen = set()
+    for index, item in enumerate(items):
+        try:
+            element = element_of(listing, item, index)
+        except Mismatch as mismatch:
+            yield f": {mismatch}"
+            return
+        if element in seen and not duplicates:
+            yield f": duplicate entries for key {sets.words(element)}"
+        seen.add(element)
+        yield from (
+            sets.words(element) + problem for problem in _check(listing.element, item, duplicates)
+        )
+
+
+def fields_of(type_: Type, value: Any) -> Fields:
+    """All fields that somebody who wants this value wants. Raises `Mismatch`."""
+    form = type_.form(value)
+    if form.mapping is not None and (isinstance(value, dict) or value is None):
+        if form.mapping.atomic:
+            return LEAF
+        found: Fields = {}
+        for name, child in (value or {}).items():
+            known = form.mapping.of(name)
+            if known is None:
+                raise Mismatch(f".{name}: field not declared in schema")
+            inner = fields_of(known, child)
+            if child is None or child == {} or name not in form.mapping.fields:
+                inner = sets.union(inner, LEAF)
+            if inner:
+                found[field(name)] = inner
+        return found
+    if form.scalar is not None:
+        return LEAF
+    if form.listing is None or form.listing.atomic:
+        return LEAF
+    found = {}
+    for element, items in _by_element(form.listing, value or []).items():
+        found[element] = (
+            LEAF if len(items) > 1 else sets.union(fields_of(form.listing.element, items[0]), LEAF)
+        )
+    return found
+
+
+def compare(type_: Type, before: Any, after: Any) -> tuple[Fields, Fields]:
+    """Fields that were added or changed, and fields that were removed. Raises `Mismatch`."""
+    if before is after or (before == after and _same_types(before, after)):
+        return EMPTY, EMPTY
+    first, second = type_.form(before), type_.form(after)
+    if after is ABSENT:
+        return _compared(first, before, after)
+    if (
+        before is ABSENT
+        or before is None
+        or after is None
+        or first is second
+        or _kind(before) == _kind(after)
+    ):
+        return _compared(second if after is not None else first, before, after)
+    one, other = _compared(first, before, after), _compared(second, before, after)
+    return sets.union(one[0], other[0]), sets.union(one[1], other[1])
+
+
+def _compared(form: Type, before: Any, after: Any) -> tuple[Fields, Fields]:
+    inner: tuple[Fields, Fields] | None = None
+    if form.mapping is not None:
+        one, other = _as(dict, before), _as(dict, after)
+        if not form.mapping.atomic and (one or other):
+            inner = _compared_mapping(form.mapping, one, other)
+    elif form.scalar is None and form.listing is not None:
+        one, other = _as(list, before), _as(list, after)
+        if not form.listing.atomic and (one or other):
+            inner = _compared_items(form.listing, one or [], other or [])
+    if before is ABSENT:
+        return sets.union(inner[0] if inner else EMPTY, LEAF), inner[1] if inner else EMPTY
+    if after is ABSENT:
+        return inner[0] if inner else EMPTY, sets.union(inner[1] if inner else EMPTY, LEAF)
+    if inner is not None:
+        return inner
+    return (EMPTY, EMPTY) if before == after and _same_types(before, after) else (LEAF, EMPTY)
+
+
+def _compared_mapping(
+    mapping: Mapping, one: Object | None, other: Object | None
+) -> tuple[Fields, Fields]:
+    changed: Fields = {}
+    removed: Fields = {}
+    left, right = one or {}, other or {}
+    zeros = mapping.zeros
+    for name in left.keys() | right.keys() | zeros.keys():
+        was, now = left.get(name, ABSENT), right.get(name, ABSENT)
+        if zeros and name in zeros:  # structures that are never left out
+            was = zeros[name] if was is ABSENT and one is not None else was
+            now = zeros[name] if now is ABSENT and other is not None else now
+        known = mapping.of(name)
+        if known is None:
+            raise Mismatch(f".{name}: field not declared in schema")
+        more, less = compare(known, was, now)
+        if more:
+            changed[field(name)] = more
+        if less:
+            removed[field(name)] = less
+    return changed, removed
+
+
+def _compared_items(listing: Listing, one: list[Any], other: list[Any]) -> tuple[Fields, Fields]:
+    changed: Fields = {}
+    removed: Fields = {}
+    left, right = _by_element(listing, one), _by_element(listing, other)
+    for element in {**left, **right}:
+        was, now = left.get(element, []), right.get(element, [])
+        if len(was) <= 1 and len(now) <= 1:
+            more, less = compare(
+                listing.element, was[0] if was else ABSENT, now[0] if now else ABSENT
+            )
+            if more:
+                changed[element] = more
+            if less:
+                removed[element] = less
+        elif was != now:  # items that stand twice have no fields of their own
+            if was:
+                removed[element] = (
+                    LEAF if len(was) > 1 else compare(listing.element, was[0], ABSENT)[1]
+                )
+            if now:
+                changed[element] = (
+                    LEAF if len(now) > 1 else compare(listing.element, ABSENT, now[0])[0]
+                )
+    return changed, removed
+
+
+def _by_element(listing: Listing, items: list[Any]) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
+    for index, item in enumerate(items):
+        found.setdefault(element_of(listing, item, index), []).append(item)
+    return found
+
+
+def merge(type_: Type, held: Any, wanted: Any) -> Any:
+    """What is held with what is wanted put over it; neither is changed. Raises `Mismatch`."""
+    if wanted is ABSENT or held is ABSENT:
+        return held if wanted is ABSENT else wanted
+    form = type_.form(wanted if wanted is not None else held)
+    if form.mapping is not None and not form.mapping.atomic:
+        if isinstance(held, dict) and held and (isinstance(wanted, dict) or wanted is None):
+            merged = dict(held)
+            for name, child in (wanted or {}).items():
+                known = form.mapping.of(name)
+                if known is None:
+                    raise Mismatch(f".{name}: field not declared in schema")
+                merged[name] = merge(known, held.get(name, ABSENT), child)
+            return merged
+        return wanted
+    items = form.listing if form.mapping is None and form.scalar is None else None
+    if (
+        items is not None
+        and not items.atomic
+        and isinstance(held, list)
+        and held
+        and (isinstance(wanted, list) or wanted is None)
+    ):
+        return _merged_items(items, held, wanted or [])
+    return wanted
+
+
+def _merged_items(listing: Listing, held: list[Any], wanted: list[Any]) -> list[Any]:
+    """Items in the wanted order; held items that nobody speaks of stay where they are between those of both lists."""
+    right = {element_of(listing, item, index): item for index, item in enumerate(wanted)}
+    left: dict[str, Any] = {}
+    order = [element_of(listing, item, index) for index, item in enumerate(held)]
+    for element, item in zip(order, held, strict=True):
+        left.setdefault(element, item)
+    elements = list(right)
+    shared = iter([element for element in elements if element in left])
+    awaited = next(shared, None)
+    merged: list[Any] = []
+    done: set[str] = set()
+    at, to = 0, 0
+
+    def take(element: str) -> None:
+        merged.append(merge(listing.element, left.get(element, ABSENT), right[element]))
+        done.add(element)
+
+    while at < len(order) or to < len(elements):
+        if at < len(order) and to < len(elements):
+            if order[at] == elements[to]:
+                take(order[at])
+                at, to = at + 1, to + 1
+                awaited = next(shared, None)
+                continue
+            if order[at] in right and awaited is not None and awaited != order[at]:
+                at += 1
+                continue
+        if at < len(order):
+            if order[at] not in right:
+                merged.append(held[at])
+                at += 1
+                continue
+            if order[at] in done:
+                at += 1
+        if to < len(elements):
+            element = elements[to]
+            take(element)
+            to += 1
+            if awaited == element:
+                awaited = next(shared, None)
+    return merged
+
+
+def without(type_: Type, value: Any, gone: Fields) -> Any:
+    """The value without these fields; null when nothing is left of it."""
+    if not gone:
+        return value
+    form = type_.form(value)
+    if form.mapping is not None and isinstance(value, dict):
+        if form.mapping.atomic or not value:
+            return None
+        kept = {}
+        for name, child in value.items():
+            inner = gone.get(field(name))
+            if inner is None:
+                kept[name] = child
+            elif MEMBER not in inner:
+                known = form.mapping.of(name)
+                kept[name] = child if known is None else without(known, child, inner)
+        return kept or None
+    if form.scalar is None and form.listing is not None and isinstance(value, list):
+        if form.listing.atomic or not value:
+            return None
+        left = []
+        for index, item in enumerate(value):
+            inner = gone.get(element_of(form.listing, item, index))
+            if inner is None:
+                left.append(item)
+            elif (
+                MEMBER not in inner
+                and (rest := without(form.listing.element, item, inner)) is not None
+            ):
+                left.append(rest)
+        return left or None
+    return value
+
+
+def with_named(type_: Type, fields: Fields) -> Fields:
+    """The set with each named field above a member made a member too: what is removed with the last of its fields."""
+    found: Fields = {}
+    for element, child in fields.items():
+        if element == MEMBER:
+            found[element] = child
+            continue
+        inner, named = FREE_END, False
+        if element.startswith("f:") and type_.mapping is not None:
+            name = element[2:]
+            named = name in type_.mapping.fields
+            inner = type_.mapping.of(name) or FREE_END
+        elif element.startswith("k:") and type_.listing is not None:
+            inner = type_.listing.element
+        below = with_named(inner, child)
+        found[element] = {MEMBER: EMPTY, **below} if named and MEMBER not in below else below
+    return found
+
+
+FREE_END = Type()
+
+
+def _as(kind: type, value: Any) -> Any:
+    return value if isinstance(value, kind) else None
+
+
+def _kind(value: Any) -> str:
+    return (
+        "map"
+        if isinstance(value, dict)
+        else "list"
+        if isinstance(value, list)
+        else "null"
+        if value is None
+        else "scalar"
+    )
+
+
+def _same_types(one: Any, other: Any) -> bool:
+    """Python takes true for 1; JSON does not."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return type(one) is type(other)
+    if isinstance(one, dict) and isinstance(other, dict):
+        return all(_same_types(child, other[name]) for name, child in one.items())
+    if isinstance(one, list) and isinstance(other, list):
+        return all(_same_types(child, twin) for child, twin in zip(one, other, strict=True))
+    return True
+
+
+def _shown(value: Any) -> str:
+    return f"{_kind(value)} {value!r}"[:120]

@@ -1,0 +1,73 @@
+"""Labels, and selectors of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from jupyter_workspaces.kube.causes import forbidden, invalid, required
+from jupyter_workspaces.kube.labels import check_labels, check_selector
+from jupyter_workspaces.localkube.apiserver.objects import names
+
+from .values import Causes
+
+__all__ = ["check_labels", "check_node_term", "check_node_terms", "check_selector", "matches"]
+
+Object = dict[str, Any]
+
+_LISTED, _BARE, _COMPARED = ("In", "NotIn"), ("Exists", "DoesNotExist"), ("Gt", "Lt")
+
+
+def check_node_terms(terms: Iterable[Object] | None, path: str) -> Causes:
+    """`nodeSelectorTerms`: one at least."""
+    if not terms:
+        yield required(path, "must have at least one node selector term")
+    for index, term in enumerate(terms or ()):
+        yield from check_node_term(term, f"{path}[{index}]")
+
+
+def check_node_term(term: Object, path: str) -> Causes:
+    for field in ("matchExpressions", "matchFields"):
+        for index, expression in enumerate(term.get(field) or ()):
+            at = f"{path}.{field}[{index}]"
+            yield from _check_expression(expression, at)
+            if expression["operator"] in _COMPARED and len(expression.get("values") or ()) != 1:
+                yield required(f"{at}.values", "must be one value")
+            elif expression["operator"] not in (*_LISTED, *_BARE, *_COMPARED):
+                yield invalid(
+                    f"{at}.operator", expression["operator"], "is no operator of a node selector"
+                )
+            if field == "matchExpressions" and (problem := names.qualified(expression["key"])):
+                yield invalid(f"{at}.key", expression["key"], problem)
+
+
+def _check_expression(expression: Object, path: str) -> Causes:
+    values = expression.get("values")
+    if expression["operator"] in _LISTED and not values:
+        yield required(f"{path}.values", "must be given for the operators In and NotIn")
+    if expression["operator"] in _BARE and values:
+        yield forbidden(
+            f"{path}.values", "may not be given for the operators Exists and DoesNotExist"
+        )
+
+
+def matches(selector: Object, labels: Mapping[str, str]) -> bool:
+    """Whether a valid selector selects these labels."""
+    if any(labels.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):
+        return False
+    return all(
+        _fulfils(expression, labels) for expression in selector.get("matchExpressions") or ()
+    )
+
+
+def _fulfils(expression: Object, labels: Mapping[str, str]) -> bool:
+    held, values = labels.get(expression["key"]), expression.get("values") or ()
+    match expression["operator"]:
+        case "In":
+            return held in values
+        case "NotIn":
+            return held not in values
+        case "Exists":
+            return held is not None
+        case _:
+            return held is None

@@ -1,0 +1,36 @@
+"""Namespaces."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jupyter_workspaces.kube.causes import Cause, invalid
+from jupyter_workspaces.localkube.apiserver.objects import names
+from jupyter_workspaces.localkube.apiserver.objects.strategies import Strategy
+
+Object = dict[str, Any]
+
+FINALIZER = "kubernetes"
+
+
+class NamespaceStrategy(Strategy):
+    def name_problem(self, name: str) -> str | None:
+        return names.label(name)
+
+    def default(self, obj: Object) -> None:
+        labels = obj["metadata"].get("labels") or {}
+        obj["metadata"]["labels"] = labels | {
+            "kubernetes.io/metadata.name": obj["metadata"]["name"]
+        }
+
+    def prepare(self, obj: Object, old: Object | None) -> None:
+        if old is None:
+            held = obj["spec"].get("finalizers") or []
+            obj["spec"] = {"finalizers": [*held, *({FINALIZER} - set(held))]}
+            obj["status"] = {"phase": "Active"}
+        else:
+            obj["spec"] = old.get("spec", {})
+
+    def check(self, obj: Object, old: Object | None) -> list[Cause]:
+        wrong = ((name, names.finalizer(name)) for name in obj["spec"].get("finalizers") or ())
+        return [invalid("spec.finalizers", name, problem) for name, problem in wrong if problem]

@@ -1,0 +1,80 @@
+"""What containers may ask for and take: names and amounts of resources."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from jupyter_workspaces.kube.causes import forbidden, invalid, required
+from jupyter_workspaces.kube.quantities import parse
+from jupyter_workspaces.localkube.apiserver.objects import names
+
+from .values import Causes
+
+Object = dict[str, Any]
+
+_STANDARD = ("cpu", "memory", "ephemeral-storage")
+_HUGE_PAGES = "hugepages-"
+
+
+def check_resources(resources: Object, path: str) -> Causes:
+    """A container's ResourceRequirements."""
+    limits, requests = _amounts(resources, "limits"), _amounts(resources, "requests")
+    for section, amounts in (("limits", limits), ("requests", requests)):
+        for name, amount in amounts.items():
+            yield from _check_name(name, f"{path}.{section}[{name}]")
+            yield from check_amount(name, amount, f"{path}.{section}[{name}]")
+    for name, amount in requests.items():
+        if name in limits:
+            if amount != limits[name] and not _may_exceed(name):
+                yield invalid(
+                    f"{path}.requests",
+                    resources["requests"][name],
+                    f"must be equal to the limit of {name}",
+                )
+            elif amount > limits[name]:
+                yield invalid(
+                    f"{path}.requests",
+                    resources["requests"][name],
+                    f"must be less than or equal to the limit of {name}",
+                )
+        elif not _may_exceed(name):
+            yield required(
+                f"{path}.limits",
+                f"must be set for {name}, which cannot be taken beyond what was asked for",
+            )
+    asked = limits.keys() | requests.keys()
+    if any(name.startswith(_HUGE_PAGES) for name in asked) and not asked & {"cpu", "memory"}:
+        yield forbidden(path, "huge pages want cpu or memory beside them")
+
+
+def check_amount(name: str, amount: Decimal, path: str) -> Causes:
+    if amount < 0:
+        yield invalid(path, str(amount), "must be greater than or equal to 0")
+    elif _is_extended(name) and amount != amount.to_integral_value():
+        yield invalid(path, str(amount), "must be an integer")
+
+
+def _amounts(resources: Object, section: str) -> dict[str, Decimal]:
+    return {name: parse(amount) for name, amount in (resources.get(section) or {}).items()}
+
+
+def _check_name(name: str, path: str) -> Causes:
+    if problem := names.qualified(name):
+        yield invalid(path, name, problem)
+    elif name not in _STANDARD and not name.startswith(_HUGE_PAGES) and not _is_extended(name):
+        yield invalid(
+            path,
+            name,
+            "must be a resource that containers have: a standard one, or one with a domain of its own",
+        )
+
+
+def _is_extended(name: str) -> bool:
+    """Of a device plug-in: whole numbers, named by its domain."""
+    return "/" in name and "kubernetes.io/" not in name and not name.startswith("requests.")
+
+
+def _may_exceed(name: str) -> bool:
+    """Whether nodes may give more of it than they promised."""
+    return ("/" not in name and not name.startswith(_HUGE_PAGES)) or "kubernetes.io/" in name

@@ -1,0 +1,105 @@
+"""Roles and who has them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jupyter_workspaces.kube.causes import (
+    Cause,
+    invalid,
+    not_supported,
+    required,
+)
+from jupyter_workspaces.localkube.apiserver.objects import names
+from jupyter_workspaces.localkube.apiserver.objects.strategies import Strategy
+
+from .values import Causes, named
+
+Object = dict[str, Any]
+
+GROUP = "rbac.authorization.k8s.io"
+_SUBJECTS = ["Group", "ServiceAccount", "User"]
+
+
+class RoleStrategy(Strategy):
+    """`of_paths`: a cluster's role, which can speak of paths that are no resources."""
+
+    def __init__(self, *, of_paths: bool = False) -> None:
+        self._of_paths = of_paths
+
+    def name_problem(self, name: str) -> str | None:
+        return names.path_segment(name)
+
+    def check(self, obj: Object, old: Object | None) -> list[Cause]:
+        causes: list[Cause] = []
+        for index, rule in enumerate(obj.get("rules") or ()):
+            causes += self._check_rule(rule, f"rules[{index}]")
+        return causes
+
+    def _check_rule(self, rule: Object, path: str) -> Causes:
+        if not rule.get("verbs"):
+            yield required(f"{path}.verbs", "verbs must contain at least one value")
+        if rule.get("nonResourceURLs"):
+            if not self._of_paths:
+                yield invalid(
+                    f"{path}.nonResourceURLs",
+                    rule["nonResourceURLs"],
+                    "namespaced rules cannot apply to non-resource URLs",
+                )
+            elif rule.get("apiGroups") or rule.get("resources") or rule.get("resourceNames"):
+                yield invalid(
+                    f"{path}.nonResourceURLs",
+                    rule["nonResourceURLs"],
+                    "a rule speaks either of resources or of paths",
+                )
+            return
+        for field in ("apiGroups", "resources"):
+            if not rule.get(field):
+                yield required(f"{path}.{field}", f"a rule on resources must say its {field}")
+
+
+class BindingStrategy(Strategy):
+    """`of_cluster`: it binds everywhere, and cluster roles only."""
+
+    def __init__(self, *, of_cluster: bool = False) -> None:
+        self._of_cluster = of_cluster
+
+    def name_problem(self, name: str) -> str | None:
+        return names.path_segment(name)
+
+    def default(self, obj: Object) -> None:
+        obj["roleRef"]["apiGroup"] = obj["roleRef"]["apiGroup"] or GROUP
+        for subject in obj.get("subjects") or ():
+            if subject["kind"] in ("User", "Group"):
+                subject.setdefault("apiGroup", GROUP)
+
+    def check(self, obj: Object, old: Object | None) -> list[Cause]:
+        causes = list(self._check_reference(obj["roleRef"]))
+        for index, subject in enumerate(obj.get("subjects") or ()):
+            causes += self._check_subject(subject, f"subjects[{index}]")
+        if old is not None and obj["roleRef"] != old["roleRef"]:
+            causes.append(invalid("roleRef", obj["roleRef"], "cannot change roleRef"))
+        return causes
+
+    def _check_reference(self, reference: Object) -> Causes:
+        kinds = ["ClusterRole"] if self._of_cluster else ["ClusterRole", "Role"]
+        if reference["apiGroup"] != GROUP:
+            yield not_supported("roleRef.apiGroup", reference["apiGroup"], [GROUP])
+        if reference["kind"] not in kinds:
+            yield not_supported("roleRef.kind", reference["kind"], kinds)
+        yield from named("roleRef.name", reference["name"], names.path_segment)
+
+    def _check_subject(self, subject: Object, path: str) -> Causes:
+        kind, group = subject["kind"], subject.get("apiGroup", "")
+        if not subject["name"]:
+            yield required(f"{path}.name")
+        if kind not in _SUBJECTS:
+            yield not_supported(f"{path}.kind", kind, _SUBJECTS)
+            return
+        account = kind == "ServiceAccount"
+        if group != ("" if account else GROUP):
+            yield not_supported(f"{path}.apiGroup", group, ["" if account else GROUP])
+        if account and (problem := names.subdomain(subject["name"])) and subject["name"]:
+            yield invalid(f"{path}.name", subject["name"], problem)
+        if account and self._of_cluster and not subject.get("namespace"):
+            yield required(f"{path}.namespace")

@@ -1,0 +1,106 @@
+"""Rules for single values, which the rules of kinds are put together from. Each yields what is wrong with the value at a path."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from jupyter_workspaces.kube.causes import (
+    Cause,
+    duplicate,
+    invalid,
+    not_supported,
+    required,
+)
+from jupyter_workspaces.localkube.apiserver.objects import names
+
+Object = dict[str, Any]
+Causes = Iterator[Cause]
+
+PROTOCOLS = ["SCTP", "TCP", "UDP"]
+MOST_IDENTITY = 2**31 - 1
+
+
+def one_of(path: str, value: str | None, allowed: Sequence[str]) -> Causes:
+    """An absent value is right, an empty one is not."""
+    if value == "":
+        yield required(path)
+    elif value is not None and value not in allowed:
+        yield not_supported(path, value, list(allowed))
+
+
+def at_least(path: str, value: int | None, least: int = 0) -> Causes:
+    if value is not None and value < least:
+        yield invalid(path, value, f"must be greater than or equal to {least}")
+
+
+def named(path: str, name: str, problem: Callable[[str], str | None]) -> Causes:
+    """A name that must be there and fit."""
+    if not name:
+        yield required(path)
+    else:
+        yield from fitting(path, name, problem)
+
+
+def fitting(path: str, name: str | None, problem: Callable[[str], str | None]) -> Causes:
+    """A name that need not be there, but must fit."""
+    if name and (found := problem(name)):
+        yield invalid(path, name, found)
+
+
+def given(path: str, value: Any) -> Causes:
+    if not value:
+        yield required(path)
+
+
+def unique(path: str, field: str, items: Iterable[Object]) -> Causes:
+    """No two items have the same name in this field."""
+    seen: set[Any] = set()
+    for index, item in enumerate(items):
+        if (value := item.get(field)) and value in seen:
+            yield duplicate(f"{path}[{index}].{field}", value)
+        seen.add(value)
+
+
+def port(path: str, number: int) -> Causes:
+    if not 1 <= number <= 65535:
+        yield invalid(path, number, "must be between 1 and 65535, inclusive")
+
+
+def port_or_name(path: str, value: int | str) -> Causes:
+    if isinstance(value, int):
+        yield from port(path, value)
+    elif problem := names.port(value):
+        yield invalid(path, value, problem)
+
+
+def address(path: str, text: str) -> Causes:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        yield invalid(path, text, "must be an IP address, such as 10.9.8.7 or 2001:db8::ffff")
+
+
+def identity(path: str, number: int | None) -> Causes:
+    """The id of a user or a group."""
+    if number is not None and not 0 <= number <= MOST_IDENTITY:
+        yield invalid(path, number, f"must be between 0 and {MOST_IDENTITY}, inclusive")
+
+
+def no_way_up(path: str, text: str) -> Causes:
+    """A path that is left by no `..`."""
+    if ".." in text.split("/"):
+        yield invalid(path, text, "must not contain '..'")
+
+
+def below(path: str, text: str) -> Causes:
+    """A path that stays below where it begins."""
+    if text.startswith("/"):
+        yield invalid(path, text, "must be a relative path")
+    yield from no_way_up(path, text)
+
+
+def mode(path: str, number: int | None) -> Causes:
+    if number is not None and not 0 <= number <= 0o777:
+        yield invalid(path, number, "must be a number between 0 and 0777 (octal), both inclusive")

@@ -1,0 +1,50 @@
+"""What a body says of fields that its kind has not, and of types: built-in kinds by their structures, custom ones by their schema.
+
+Source: Kubernetes docs, “API concepts”, Field validation.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jupyter_workspaces.localkube.apiserver.http.status import Refusal, bad_request
+
+from . import structures
+from .decoding import WrongType, decode
+from .rows import Row
+
+Object = dict[str, Any]
+
+
+def fit(row: Row, obj: Object) -> list[str]:
+    """Bring a body into the form that its kind is written in, in place; the paths of fields that were dropped. Raises `Refusal` 400."""
+    found, unknown = _decoded(row, obj)
+    obj.clear()
+    obj.update(found)
+    return sorted(unknown + row.strategy.unknown_fields(obj)) if row.custom else unknown
+
+
+def check_types(row: Row, obj: Object) -> None:
+    """Raises `Refusal` 400 for a field that holds what it cannot."""
+    _decoded(row, obj)
+
+
+def _decoded(row: Row, obj: Object) -> tuple[Object, list[str]]:
+    resource = row.resource
+    structure = (
+        None if row.custom else structures.of(resource.group, resource.version, resource.kind)
+    )
+    try:
+        if structure is not None:
+            return decode(structure, obj)
+        metadata, unknown = decode(structures.OBJECT_META, obj["metadata"], "metadata")
+        return obj | {"metadata": metadata}, unknown
+    except WrongType as error:
+        raise unreadable(row, str(error)) from error
+
+
+def unreadable(row: Row, why: str) -> Refusal:
+    kind = row.resource.kind
+    return bad_request(
+        f'{kind} in version "{row.resource.version}" cannot be handled as a {kind}: {why}'
+    )

@@ -1,0 +1,296 @@
+"""Kubernetes' strategic merge patch for built-in kinds: maps merge, lists merge item by item where their schema says by which key.
+
+Directives: `$patch` (replace, delete), `$retainKeys`, `$setElementOrder/list`, `$deleteFromPrimitiveList/list`.
+Source: Kubernetes docs, “Update API Objects in Place Using kubectl patch”; SIG API Machinery, “Strategic Merge Patch”.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from jupyter_workspaces.localkube.apiserver.http.status import Refusal, bad_request
+
+from . import schemas
+
+Object = dict[str, Any]
+
+_PATCH, _RETAIN = "$patch", "$retainKeys"
+_ORDER, _DELETE = "$setElementOrder/", "$deleteFromPrimitiveList/"
+_DIRECTIVES = (_PATCH, _RETAIN)
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a schema says of a field: its own schema, whether it merges or is replaced, by which key its items are known."""
+
+    schema: Object | None
+    strategies: tuple[str, ...] = ()
+    key: str = ""
+
+    def at(self, name: str) -> Place:
+        schema = self.schema or {}
+        child = (schema.get("properties") or {}).get(name)
+        if child is None:
+            child = schema.get("additionalProperties")
+        if not isinstance(child, dict):
+            return Place(None)
+        strategies = tuple(
+            part for part in str(child.get("x-kubernetes-patch-strategy", "")).split(",") if part
+        )
+        return Place(_resolved(child), strategies, child.get("x-kubernetes-patch-merge-key", ""))
+
+    def item(self) -> Place:
+        items = (self.schema or {}).get("items")
+        return Place(_resolved(items) if isinstance(items, dict) else None)
+
+
+def merge(schema: Object | None, target: Object, patch: Object) -> Object:
+    """The target as the patch wants it; neither is changed. Raises `Refusal` for a patch that cannot be followed."""
+    return _map(Place(schema), target, patch)
+
+
+def _resolved(schema: Object) -> Object:
+    reference = schema.get("$ref") or next(
+        (one["$ref"] for one in schema.get("allOf", ()) if "$ref" in one), None
+    )
+    return schema if reference is None else schemas.named(reference)
+
+
+def _map(place: Place, target: Object, patch: Object) -> Object:
+    if _PATCH in patch:
+        return _directed(patch)
+    rest = dict(patch)
+    merged = dict(target)
+    if _RETAIN in rest:
+        merged = _retained(merged, rest)
+    _order_lists(place, merged, rest)
+    for name, value in rest.items():
+        if name.startswith(_DELETE):
+            field = name.removeprefix(_DELETE)
+            if isinstance(merged.get(field), list):
+                known = _known("")
+                gone = {known(item) for item in _list(name, value)}
+                merged[field] = [item for item in merged[field] if known(item) not in gone]
+        elif value is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = _value(place.at(name), merged.get(name), value)
+    return merged
+
+
+def _value(place: Place, held: Any, value: Any) -> Any:
+    if isinstance(held, dict) and isinstance(value, dict):
+        return _plain(value) if "replace" in place.strategies else _map(place, held, value)
+    if isinstance(held, list) and isinstance(value, list) and "merge" in place.strategies:
+        return _items(place, held, value)
+    return _plain(value)
+
+
+def _directed(patch: Object) -> Object:
+    match patch[_PATCH]:
+        case "replace":
+            return {name: value for name, value in patch.items() if name != _PATCH}
+        case "delete":
+            return {}
+    raise _unfollowed(f"unknown patch type found: {patch[_PATCH]} in map")
+
+
+def _retained(held: Object, patch: Object) -> Object:
+    """Only the keys that are to stay; the directive is taken from the patch."""
+    keys = {name for name in _list(_RETAIN, patch.pop(_RETAIN)) if isinstance(name, str)}
+    strange = [
+        name for name in patch if name not in keys and not name.startswith((_ORDER, _DELETE))
+    ]
+    if strange:
+        raise bad_request(
+            f"{_RETAIN} must name every field that the patch sets; it does not name {', '.join(strange)}"
+        )
+    return {name: value for name, value in held.items() if name in keys}
+
+
+def _order_lists(place: Place, merged: Object, patch: Object) -> None:
+    """Follow and remove each `$setElementOrder`, with the list of the patch that it orders."""
+    for directive in [name for name in patch if name.startswith(_ORDER)]:
+        field = directive.removeprefix(_ORDER)
+        wanted = _list(directive, patch.pop(directive))
+        child = place.at(field)
+        known = _known(child.key)
+        given = patch.pop(field, None)
+        if given is not None:
+            _check_order(known, _list(field, given), wanted, directive)
+        held = merged.get(field)
+        if held is None and given is None:
+            continue
+        before = _list(field, held or [])
+        items = (
+            before
+            if given is None
+            else _items(child, before, given)
+            if held is not None
+            else _plain(given)
+        )
+        merged[field] = _ordered(known, items, wanted, _places(known, before, items))
+
+
+def _check_order(
+    known: Callable[[Any], bytes], given: Sequence[Any], wanted: Sequence[Any], directive: str
+) -> None:
+    positions = _positions(known, wanted)
+    last = -1
+    for item in given:
+        if isinstance(item, dict) and _PATCH in item:
+            continue
+        position = positions.get(known(item), -1)
+        if position < max(last, 0):
+            raise bad_request(
+                f"the list that {directive} orders has items that it does not name, or in another order"
+            )
+        last = position
+
+
+def _items(place: Place, held: list[Any], patch: list[Any]) -> list[Any]:
+    if not held and not patch:
+        return held
+    if not all(isinstance(item, dict) for item in [*held, *patch]):
+        if any(isinstance(item, (dict, list)) for item in [*held, *patch]):
+            raise _unfollowed("lists whose items have several types cannot be merged")
+        known = _known("")
+        unique: dict[bytes, Any] = {}
+        for item in [*held, *patch]:
+            unique.setdefault(known(item), item)
+        return _ordered(known, list(unique.values()), patch, held)
+    if not place.key:
+        raise _unfollowed("cannot merge lists without merge key")
+    held, patch = _special(place.key, held, patch)
+    merged = list(held)
+    known = _known(place.key)
+    positions = _positions(known, merged)
+    for item in patch:
+        _key_of(item, place.key)
+        position = positions.setdefault(known(item), len(merged))
+        if position == len(merged):
+            merged.append(_undirected(item))
+        else:
+            merged[position] = _map(place.item(), merged[position], item)
+    return _ordered(known, merged, patch, held)
+
+
+def _special(key: str, held: list[Any], patch: list[Any]) -> tuple[list[Any], list[Any]]:
+    """Both lists after the items of the patch that are directives."""
+    rest, replaced = [], False
+    known, deleted = _known(key), set[bytes]()
+    for item in patch:
+        match item.get(_PATCH):
+            case None:
+                rest.append(item)
+            case "delete":
+                _key_of(item, key)
+                deleted.add(known(item))
+            case "replace":
+                replaced = True
+            case strange:
+                raise _unfollowed(f"unknown patch type found: {strange} in list")
+    held = [one for one in held if known(one) not in deleted] if deleted else held
+    return ([], rest) if replaced else (held, rest)
+
+
+def _ordered(
+    known: Callable[[Any], bytes], merged: list[Any], wanted: Sequence[Any], before: Sequence[Any]
+) -> list[Any]:
+    """Wanted items in their order; others, in the order they had, before the first wanted one that followed them."""
+    order, places = _positions(known, wanted), _positions(known, before)
+    named = [(known(item), item) for item in merged]
+    mine = deque(
+        sorted((pair for pair in named if pair[0] in order), key=lambda pair: order[pair[0]])
+    )
+    others = deque(
+        sorted(
+            (pair for pair in named if pair[0] not in order),
+            key=lambda pair: places.get(pair[0], len(before)),
+        )
+    )
+    found: list[Any] = []
+    while mine and others:
+        one, other = others[0][0], mine[0][0]
+        first = one in places and other in places and places[one] < places[other]
+        found.append((others if first else mine).popleft()[1])
+    return [*found, *(item for _, item in mine or others)]
+
+
+def _places(
+    known: Callable[[Any], bytes], before: Sequence[Any], items: Sequence[Any]
+) -> list[Any]:
+    """The order that others keep: as it was, with new items in the places of those that were deleted."""
+    still = {known(item) for item in items}
+    kept = [item for item in before if known(item) in still]
+    places = {known(item) for item in kept}
+    new = [item for item in items if known(item) not in places]
+    return [*kept, *new][: len(before)] if len(kept) < len(before) else list(before)
+
+
+def _positions(known: Callable[[Any], bytes], items: Sequence[Any]) -> dict[bytes, int]:
+    """Where each stands first: lists may be long, so none is searched."""
+    found: dict[bytes, int] = {}
+    for position, item in enumerate(items):
+        found.setdefault(known(item), position)
+    return found
+
+
+def _known(key: str) -> Callable[[Any], bytes]:
+    """By what an item is known, as JSON: its key, or, without one, itself."""
+
+    def known(item: Any) -> bytes:
+        return msgspec.json.encode(
+            item.get(key) if key and isinstance(item, dict) else item, order="sorted"
+        )
+
+    return known
+
+
+def _key_of(item: Object, key: str) -> Any:
+    if key not in item:
+        raise _unfollowed(f"map: {item} does not contain declared merge key: {key}")
+    return item[key]
+
+
+def _plain(value: Any) -> Any:
+    """A value that nothing is merged with: without directives and nulls."""
+    if isinstance(value, dict):
+        return {
+            name: _plain(child)
+            for name, child in value.items()
+            if child is not None
+            and name not in _DIRECTIVES
+            and not name.startswith((_ORDER, _DELETE))
+        }
+    if isinstance(value, list):
+        return [_plain(item) for item in value if not (isinstance(item, dict) and _PATCH in item)]
+    return value
+
+
+def _undirected(value: Any) -> Any:
+    """An item that is added as it stands: directives in it mean nothing, and what they stood at stays."""
+    if isinstance(value, dict):
+        return {
+            name: _undirected(child)
+            for name, child in value.items()
+            if child is not None
+            and name not in _DIRECTIVES
+            and not name.startswith((_ORDER, _DELETE))
+        }
+    return [_undirected(item) for item in value] if isinstance(value, list) else value
+
+
+def _list(name: str, value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise bad_request(f"{name} must be a list")
+    return value
+
+
+def _unfollowed(why: str) -> Refusal:
+    return Refusal(500, "", why)

@@ -1,0 +1,216 @@
+"""What the server says of itself: versions, groups, resources; the old form and the aggregated one (KEP-3352)."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import platform
+from typing import Any
+
+import msgspec
+
+from jupyter_workspaces._version import __version__
+from jupyter_workspaces.localkube.apiserver.objects.rows import Registry, Row
+from jupyter_workspaces.resources import metadata_keys
+
+Object = dict[str, Any]
+
+_MACHINES = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64"}
+
+VERSION: Object = {
+    "major": "1",
+    "minor": "36",
+    "emulationMajor": "1",
+    "emulationMinor": "36",
+    "minCompatibilityMajor": "1",
+    "minCompatibilityMinor": "35",
+    "gitVersion": f"v1.36.0+{metadata_keys.LOCAL_BUILD}.{__version__}",
+    "gitCommit": "",
+    "gitTreeState": "clean",
+    "buildDate": "1970-01-01T00:00:00Z",
+    "goVersion": "",
+    "compiler": "python",
+    "platform": f"{platform.system().lower()}/{_MACHINES.get(platform.machine(), platform.machine())}",
+}
+
+_CUSTOM_VERBS = ("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch")
+"""What a custom kind can, in the order in which Kubernetes says it."""
+
+_VERBS = {
+    "scale": ["get", "patch", "update"],
+    "status": ["get", "patch", "update"],
+    "log": ["get"],
+    "binding": ["create"],
+    "eviction": ["create"],
+    "token": ["create"],
+    "finalize": ["update"],
+}
+_KINDS = {
+    "attach": ("", "v1", "PodAttachOptions"),
+    "binding": ("", "v1", "Binding"),
+    "eviction": ("policy", "v1", "Eviction"),
+    "exec": ("", "v1", "PodExecOptions"),
+    "portforward": ("", "v1", "PodPortForwardOptions"),
+    "scale": ("autoscaling", "v1", "Scale"),
+    "token": ("authentication.k8s.io", "v1", "TokenRequest"),
+}
+"""Subresources that are of another kind than what they belong to: group, version, kind."""
+
+
+def api_versions(address: str) -> Object:
+    """`/api`."""
+    return {
+        "kind": "APIVersions",
+        "versions": ["v1"],
+        "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": address}],
+    }
+
+
+def group_list(registry: Registry) -> Object:
+    """`/apis`."""
+    groups = [
+        {"name": name, **_versions(registry, name)} for name in registry.group_versions() if name
+    ]
+    return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
+
+
+def group(registry: Registry, name: str) -> Object:
+    """`/apis/{group}`."""
+    return {"kind": "APIGroup", "apiVersion": "v1", "name": name, **_versions(registry, name)}
+
+
+def _versions(registry: Registry, name: str) -> Object:
+    versions = [
+        {"groupVersion": f"{name}/{version}", "version": version}
+        for version in registry.group_versions()[name]
+    ]
+    return {"versions": versions, "preferredVersion": versions[0]}
+
+
+def resource_list(registry: Registry, group_name: str, version: str) -> Object:
+    """`/api/v1`, `/apis/{group}/{version}`."""
+    resources: list[Object] = []
+    for row in registry.of_version(group_name, version):
+        entry = {
+            "name": row.resource.plural,
+            "singularName": row.singular,
+            "namespaced": row.resource.namespaced,
+            "kind": row.resource.kind,
+            "verbs": _verbs(row),
+        }
+        if "list" in row.verbs:
+            entry["storageVersionHash"] = _storage_hash(row)
+        if row.short_names:
+            entry["shortNames"] = list(row.short_names)
+        if row.categories:
+            entry["categories"] = list(row.categories)
+        resources.append(entry)
+        for name in row.subresources:
+            resources.append(
+                {
+                    "name": f"{row.resource.plural}/{name}",
+                    "singularName": "",
+                    "namespaced": row.resource.namespaced,
+                    **_other_kind(row, name),
+                    "verbs": _subresource_verbs(name),
+                }
+            )
+    if not group_name:
+        return {"kind": "APIResourceList", "groupVersion": version, "resources": resources}
+    return {
+        "kind": "APIResourceList",
+        "apiVersion": "v1",
+        "groupVersion": f"{group_name}/{version}",
+        "resources": resources,
+    }
+
+
+def _other_kind(row: Row, subresource: str) -> Object:
+    """The kind of a subresource, with group and version where they are not those of its list."""
+    found = _KINDS.get(subresource)
+    if found is None:
+        return {"kind": row.resource.kind}
+    group, version, kind = found
+    own = group == row.resource.group
+    return {"kind": kind} if own else {"group": group, "version": version, "kind": kind}
+
+
+def _storage_hash(row: Row) -> str:
+    """Tells clients that the stored version changed; what it is made of is the server's own business."""
+    kind = f"{row.resource.group}/{row.stored_version or row.resource.version}/{row.resource.kind}"
+    return base64.b64encode(hashlib.sha256(kind.encode()).digest()[:8]).decode()
+
+
+def _verbs(row: Row) -> list[str]:
+    return [verb for verb in _CUSTOM_VERBS if verb in row.verbs] if row.custom else list(row.verbs)
+
+
+def aggregated(registry: Registry, core: bool, api_version: str) -> Object:
+    """All groups (or the core one) in one document. `api_version` is `v2` or `v2beta1`."""
+    items = []
+    for name, versions in registry.group_versions().items():
+        if (name == "") is not core:
+            continue
+        described = [
+            {
+                "version": version,
+                "freshness": "Current",
+                "resources": [_described(row) for row in registry.of_version(name, version)],
+            }
+            for version in versions
+        ]
+        items.append(
+            {
+                "metadata": {"name": name, "creationTimestamp": None}
+                if name
+                else {"creationTimestamp": None},
+                "versions": described,
+            }
+        )
+    return {
+        "kind": "APIGroupDiscoveryList",
+        "apiVersion": f"apidiscovery.k8s.io/{api_version}",
+        "metadata": {},
+        "items": items,
+    }
+
+
+def etag(document: Object) -> str:
+    """Of the content, so that clients fetch it again only when a CRD came or went."""
+    return '"' + hashlib.sha256(msgspec.json.encode(document)).hexdigest()[:32].upper() + '"'
+
+
+def _described(row: Row) -> Object:
+    resource = row.resource
+    # Kubernetes names the group and version of its own kinds only where they are others than the list's.
+    place = (
+        {"group": resource.group, "version": resource.version}
+        if row.custom
+        else {"group": "", "version": ""}
+    )
+    kind = {**place, "kind": resource.kind}
+    described: Object = {
+        "resource": resource.plural,
+        "responseKind": kind,
+        "scope": "Namespaced" if resource.namespaced else "Cluster",
+        "singularResource": row.singular,
+        "verbs": _verbs(row),
+    }
+    if row.short_names:
+        described["shortNames"] = list(row.short_names)
+    if row.categories:
+        described["categories"] = list(row.categories)
+    if row.subresources:
+        described["subresources"] = [
+            {
+                "subresource": name,
+                "responseKind": {**place, **_other_kind(row, name)},
+                "verbs": _subresource_verbs(name),
+            }
+            for name in row.subresources
+        ]
+    return described
+
+
+def _subresource_verbs(name: str) -> list[str]:
+    return _VERBS.get(name, ["create", "get"])

@@ -1,0 +1,275 @@
+"""The server's description of itself: OpenAPI v3 by group and version, and v2 in one document (kubernetes.io “OpenAPI”).
+
+Made when somebody asks for it first, and again when a CRD came or went.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+
+from jupyter_workspaces.localkube.apiserver.objects import schemas
+from jupyter_workspaces.localkube.apiserver.objects.rows import Registry, Row
+from jupyter_workspaces.localkube.apiserver.objects.schemas import REFERENCE, Schema
+
+from . import openapi_protobuf
+from .operations import META, Described
+
+Object = dict[str, Any]
+
+INFO = {"title": "Kubernetes", "version": "1.36"}
+SECURITY = {"BearerToken": {"type": "apiKey", "name": "authorization", "in": "header"}}
+LIST_META, OBJECT_META = f"{META}.ListMeta", f"{META}.ObjectMeta"
+DEFINITIONS = "#/definitions/"
+
+# What v2 has no words for (OpenAPI 2.0 “Schema Object”).
+_NOT_IN_V2 = frozenset(("anyOf", "oneOf", "not", "nullable"))
+
+
+class Documents:
+    """All documents of one registry."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._made: dict[str, tuple[tuple[Row, ...], bytes, str]] = {}
+
+    def index(self) -> Object:
+        """`/openapi/v3`: where each document is, with the hash of its content."""
+        paths = {}
+        for name in self._names():
+            document = self.document(name)
+            if document is not None:
+                paths[name] = {"serverRelativeURL": f"/openapi/v3/{name}?hash={document[1]}"}
+        return {"paths": paths}
+
+    def document(self, name: str) -> tuple[bytes, str] | None:
+        """A group and version (`api/v1`, `apis/apps/v1`) as JSON, and its hash; None when there is no such."""
+        if name not in self._names():
+            return None
+        rows = tuple(self._rows(name))
+        return self._kept(name, rows, lambda: msgspec.json.encode(_document(rows)))
+
+    def v2(self) -> Object:
+        """`/openapi/v2`: everything in one document of OpenAPI 2.0."""
+        rows = tuple(self._registry)
+        document = _document(rows)
+        return {
+            "swagger": "2.0",
+            "info": INFO,
+            "paths": {path: _path_of_v2(item) for path, item in document["paths"].items()},
+            "definitions": {
+                name: _schema_of_v2(schema)
+                for name, schema in document["components"]["schemas"].items()
+            },
+            "parameters": {},
+            "securityDefinitions": SECURITY,
+            "security": [{"BearerToken": []}],
+        }
+
+    def v2_protobuf(self) -> tuple[bytes, str]:
+        """The same in protobuf, and its hash."""
+        return self._kept("v2", tuple(self._registry), lambda: openapi_protobuf.encode(self.v2()))
+
+    def _kept(
+        self, name: str, rows: tuple[Row, ...], make: Callable[[], bytes]
+    ) -> tuple[bytes, str]:
+        """What was made of these rows before, else what is made of them now, and its hash."""
+        known = self._made.get(name)
+        if (
+            known is None
+            or len(known[0]) != len(rows)
+            or any(one is not other for one, other in zip(known[0], rows, strict=True))
+        ):
+            body = make()
+            known = self._made[name] = (rows, body, hashlib.sha512(body).hexdigest().upper())
+        return known[1], known[2]
+
+    def _names(self) -> list[str]:
+        versions = self._registry.group_versions().items()
+        return [
+            f"apis/{group}/{version}" if group else f"api/{version}"
+            for group, found in versions
+            for version in found
+        ]
+
+    def _rows(self, name: str) -> list[Row]:
+        group, _, version = name.removeprefix("apis/").removeprefix("api/").rpartition("/")
+        return self._registry.of_version(group, version)
+
+
+def _document(rows: tuple[Row, ...]) -> Object:
+    found: dict[str, Schema] = {}
+    paths: Object = {}
+    for row in rows:
+        described = _describe(row, found)
+        paths |= dict(described.paths())
+    for reference in set(_references(paths)):
+        _take(reference, found)
+    components = {"schemas": dict(sorted(found.items())), "securitySchemes": SECURITY}
+    return {
+        "openapi": "3.0.0",
+        "info": INFO,
+        "paths": dict(sorted(paths.items())),
+        "components": components,
+    }
+
+
+def _describe(row: Row, found: dict[str, Schema]) -> Described:
+    """The row by the names of its schemas, which are added to `found` with all that they refer to."""
+    resource = row.resource
+    kind = schemas.name_of(resource.group, resource.version, resource.kind)
+    if kind is not None:
+        _take(kind, found)
+        list_kind = schemas.name_of(resource.group, resource.version, f"{resource.kind}List")
+        return Described(row, kind, list_kind)
+    kind = ".".join((*reversed(resource.group.split(".")), resource.version, resource.kind))
+    found[kind] = _custom(row)
+    found[f"{kind}List"] = _list_of(row, kind)
+    _take(OBJECT_META, found)
+    _take(LIST_META, found)
+    return Described(row, kind, f"{kind}List")
+
+
+def _custom(row: Row) -> Schema:
+    """A custom kind as its definition has it, with what every object has."""
+    own: Schema = getattr(row.strategy, "schema", None) or {"type": "object"}
+    schema = {
+        key: _published(value) if key == "properties" else value for key, value in own.items()
+    }
+    texts = {"apiVersion": {"type": "string"}, "kind": {"type": "string"}}
+    metadata = {"metadata": {"allOf": [{"$ref": REFERENCE + OBJECT_META}]}}
+    schema["type"] = "object"
+    schema["properties"] = {
+        **texts,
+        **metadata,
+        **{k: v for k, v in schema.get("properties", {}).items() if k not in (*texts, "metadata")},
+    }
+    return schema | _marks(row, row.resource.kind)
+
+
+def _published(value: Any) -> Any:
+    """A structural schema as OpenAPI has it: a number or text is told by `anyOf`."""
+    if isinstance(value, dict):
+        found = {key: _published(child) for key, child in value.items()}
+        if found.get("x-kubernetes-int-or-string") is True and "anyOf" not in found:
+            found["anyOf"] = [{"type": "integer"}, {"type": "string"}]
+        return found
+    return [_published(child) for child in value] if isinstance(value, list) else value
+
+
+def _list_of(row: Row, kind: str) -> Schema:
+    items = {"type": "array", "items": {"$ref": REFERENCE + kind}}
+    properties = {
+        **{"apiVersion": {"type": "string"}, "items": items, "kind": {"type": "string"}},
+        "metadata": {"allOf": [{"$ref": REFERENCE + LIST_META}]},
+    }
+    return {"type": "object", "required": ["items"], "properties": properties} | _marks(
+        row, f"{row.resource.kind}List"
+    )
+
+
+def _marks(row: Row, kind: str) -> Schema:
+    return {
+        "x-kubernetes-group-version-kind": [
+            {"group": row.resource.group, "kind": kind, "version": row.resource.version}
+        ]
+    }
+
+
+def _take(name: str, found: dict[str, Schema]) -> None:
+    """Add a schema of Kubernetes' own, and all that it refers to."""
+    wanted = [name]
+    while wanted:
+        name = wanted.pop()
+        if name not in found:
+            found[name] = schemas.named(name)
+            wanted += _references(found[name])
+
+
+def _references(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        if isinstance(value.get("$ref"), str):
+            yield value["$ref"].removeprefix(REFERENCE)
+        for child in value.values():
+            yield from _references(child)
+    elif isinstance(value, list):
+        for child in value:
+            yield from _references(child)
+
+
+def _schema_of_v2(value: Any) -> Any:
+    """OpenAPI 2.0 has references by another path, alone where 3.0 wraps them, and fewer words."""
+    if isinstance(value, list):
+        return [_schema_of_v2(child) for child in value]
+    if not isinstance(value, dict):
+        return value
+    if len(wrapped := value.get("allOf", ())) == 1 and "$ref" in wrapped[0]:
+        value = {**{key: child for key, child in value.items() if key != "allOf"}, **wrapped[0]}
+    return {
+        key: child.replace(REFERENCE, DEFINITIONS)
+        if key == "$ref" and isinstance(child, str)
+        else _schema_of_v2(child)
+        for key, child in value.items()
+        if key not in _NOT_IN_V2 or not isinstance(child, (list, dict, bool))
+    }
+
+
+def _path_of_v2(item: Object) -> Object:
+    return {
+        verb: [_parameter_of_v2(one) for one in part]
+        if verb == "parameters"
+        else _operation_of_v2(part)
+        for verb, part in item.items()
+    }
+
+
+def _operation_of_v2(operation: Object) -> Object:
+    found = {
+        key: part
+        for key, part in operation.items()
+        if key not in ("requestBody", "parameters", "responses")
+    }
+    parameters = [_parameter_of_v2(one) for one in operation.get("parameters", ())]
+    if (body := operation.get("requestBody")) is not None:
+        media, content = list(body["content"]), next(iter(body["content"].values()))
+        parameters.insert(
+            0,
+            {
+                "name": "body",
+                "in": "body",
+                "required": body["required"],
+                "schema": _schema_of_v2(content["schema"]),
+            },
+        )
+        found["consumes"] = media
+    if parameters:
+        found["parameters"] = parameters
+    found["produces"] = sorted(
+        {
+            media
+            for response in operation["responses"].values()
+            for media in response.get("content", ())
+        }
+    )
+    found["responses"] = {
+        code: _response_of_v2(response) for code, response in operation["responses"].items()
+    }
+    return found
+
+
+def _response_of_v2(response: Object) -> Object:
+    """2.0 has one schema for all media types."""
+    schema = next((content["schema"] for content in response.get("content", {}).values()), None)
+    return {"description": response["description"]} | (
+        {} if schema is None else {"schema": _schema_of_v2(schema)}
+    )
+
+
+def _parameter_of_v2(parameter: Object) -> Object:
+    return {
+        **{key: part for key, part in parameter.items() if key != "schema"},
+        **parameter["schema"],
+    }

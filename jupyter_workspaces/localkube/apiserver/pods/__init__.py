@@ -1,0 +1,1 @@
+"""Subresources of pods: exec, attach, port-forward, logs, and metrics."""

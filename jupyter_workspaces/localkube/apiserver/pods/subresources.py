@@ -1,0 +1,79 @@
+"""What a pod's node answers through the API: its logs, commands in it, connections to its ports."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import Any
+
+from aiohttp import web
+
+from jupyter_workspaces.kube.catalog import NODES
+from jupyter_workspaces.localkube.apiserver.http import status
+from jupyter_workspaces.localkube.apiserver.http.streams import Streams, no_delay
+from jupyter_workspaces.localkube.apiserver.objects.engine import Engine
+from jupyter_workspaces.localkube.apiserver.objects.rows import Row
+
+from . import (
+    containers,
+    exec,
+    logs,
+    port_forward,
+)
+from .logs import LogsUnavailable, PodLogReader, log_options
+from .programs import PodPrograms
+
+Object = dict[str, Any]
+
+CONNECTIONS = ("attach", "exec", "portforward")
+"""Subresources that a client connects to, by a GET or a POST that becomes a WebSocket."""
+
+
+class Pods:
+    """`logs` and `programs` are set by whoever runs pods."""
+
+    def __init__(self, engine: Engine, streams: Streams) -> None:
+        self.logs: PodLogReader | None = None
+        self.programs: PodPrograms | None = None
+        self._engine = engine
+        self._streams = streams
+
+    async def connect(
+        self, request: web.Request, row: Row, namespace: str, name: str, subresource: str
+    ) -> web.StreamResponse:
+        """Raises `Refusal`."""
+        pod = self._engine.get(row, namespace, name).decode()
+        no_delay(request)
+        async with self._streams.running_one():
+            match subresource:
+                case "exec":
+                    return await exec.execute(request, pod, self.programs)
+                case "attach":
+                    return await exec.attach(request, pod, self.logs)
+                case _:
+                    return await port_forward.forward(request, pod, self.programs)
+        raise AssertionError("a stream's end hides nothing but broken connections")
+
+    async def log(
+        self, request: web.Request, row: Row, namespace: str, name: str
+    ) -> web.StreamResponse:
+        """A container's log, followed if asked. Raises `Refusal`: 400 when there is none."""
+        options = log_options(name, request.query)
+        pod = self._engine.get(row, namespace, name).decode()
+        container = containers.choose(pod, request.query.get("container", ""))
+        node = pod["spec"].get("nodeName")
+        if not node:
+            return web.Response(status=204)
+        if self._engine.store.get(NODES.plural, "", node) is None:
+            raise containers.no_such_node(node)
+        if self.logs is None:
+            raise containers.silent(node)
+        no_delay(request)
+        async with (
+            self._streams.running_one(),
+            aclosing(self.logs(pod, container, options)) as pieces,
+        ):
+            try:
+                return await logs.answer(request, pieces)
+            except LogsUnavailable as error:
+                raise status.bad_request(str(error)) from error
+        raise AssertionError("a stream's end hides nothing but broken connections")

@@ -1,0 +1,1 @@
+"""Storage of objects, paged lists and watches."""

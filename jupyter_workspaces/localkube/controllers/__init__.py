@@ -1,0 +1,74 @@
+"""The embedded cluster's own controllers: what a real cluster's control plane does for a workspace, written against the API alone."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from jupyter_workspaces.common.supervision import Supervisor
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.localkube.directory import home
+
+from .account_tokens import AccountTokens, Signing
+from .aggregation import AggregatedRoles
+from .claims import Claims
+from .expiry import expire_events
+from .garbage_collection import GarbageCollector
+from .informers import Informers
+from .namespaces import Namespaces
+from .root_certificate import RootCertificates
+from .scheduler import Scheduler
+from .stateful_sets import StatefulSets
+
+log = logging.getLogger(__name__)
+
+__all__ = ["Signing", "run"]
+
+
+class Controller(Protocol):
+    """One of them, until cancelled."""
+
+    async def run(self) -> None: ...
+
+
+async def run(
+    cluster: Cluster,
+    directory: Path | None = None,
+    signing: Signing | None = None,
+    within: Supervisor | None = None,
+) -> None:
+    """Run them all until cancelled; volumes lie below `directory`. Without `signing` nobody gets tokens or the authority's certificate.
+
+    One that fails is made and run anew; its health is part of `within`.
+    """
+    informers = Informers(cluster)
+    make: dict[str, Callable[[], Controller]] = {
+        "StatefulSets": lambda: StatefulSets(cluster, informers),
+        "scheduler": lambda: Scheduler(cluster, informers),
+        "claims": lambda: Claims(cluster, informers, (directory or home()) / "volumes"),
+        "namespaces": lambda: Namespaces(cluster, informers),
+        "garbage collector": lambda: GarbageCollector(cluster, informers),
+        "aggregated roles": lambda: AggregatedRoles(cluster, informers),
+    }
+    if signing is not None:
+        make["account tokens"] = lambda: AccountTokens(cluster, informers, signing)
+        make["root certificates"] = lambda: RootCertificates(cluster, informers, signing.authority)
+    tasks = Supervisor(log, within=within)
+    tasks.include(lambda: informers.health)
+    try:
+        for name, made in make.items():
+            tasks.start(name, partial(_fresh, made))
+        tasks.start("expiry of events", partial(expire_events, cluster))
+        await asyncio.Event().wait()  # until it is cancelled
+    finally:
+        await tasks.stop()
+        await informers.stop()
+
+
+async def _fresh(make: Callable[[], Controller]) -> None:
+    """A controller that failed is not run again, for its queue has ended; a new one lists everything."""
+    await make().run()

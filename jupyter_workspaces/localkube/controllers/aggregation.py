@@ -1,0 +1,60 @@
+"""ClusterRoles with an `aggregationRule`: their rules are those of the roles that it selects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jupyter_workspaces.kube.catalog import CLUSTER_ROLES
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.errors import NotFound
+from jupyter_workspaces.kube.reflector import Key, key_of
+from jupyter_workspaces.kube.work_queue import WorkQueue
+from jupyter_workspaces.localkube.apiserver.access.rbac import selects
+
+from .informers import Informers, listed
+
+Object = dict[str, Any]
+
+
+class AggregatedRoles:
+    """Writes the rules down for who reads a role. The API server does not wait for it: it looks through an aggregation itself."""
+
+    def __init__(self, cluster: Cluster, informers: Informers) -> None:
+        self._cluster = cluster
+        self._roles = informers.of(CLUSTER_ROLES)
+        self._queue: WorkQueue[Key] = WorkQueue("aggregated roles")
+
+    async def run(self) -> None:
+        stop = self._roles.listen(lambda change, obj, previous: self._look())
+        try:
+            await listed(self._roles)
+            self._look()
+            await self._queue.run(self._reconcile, workers=1)
+        finally:
+            stop()
+
+    def _look(self) -> None:
+        for role in self._roles.items():
+            if role.get("aggregationRule"):
+                self._queue.add(key_of(role))
+
+    async def _reconcile(self, key: Key) -> float | None:
+        role = self._roles.get(key[1])
+        if role is None or not role.get("aggregationRule"):
+            return None
+        rules: list[Object] = []
+        selectors = role["aggregationRule"].get("clusterRoleSelectors") or ()
+        for other in sorted(self._roles.items(), key=key_of):
+            labels = other["metadata"].get("labels") or {}
+            if other["metadata"]["name"] != key[1] and any(
+                selects(selector, labels) for selector in selectors
+            ):
+                rules += [rule for rule in other.get("rules") or () if rule not in rules]
+        if rules != (role.get("rules") or []):
+            try:
+                self._roles.apply(
+                    await self._cluster.patch(CLUSTER_ROLES, key[1], {"rules": rules})
+                )
+            except NotFound:
+                return None
+        return None

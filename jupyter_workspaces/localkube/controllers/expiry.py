@@ -1,0 +1,54 @@
+"""Forget events after an hour, as Kubernetes does, so that they do not fill the store."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from jupyter_workspaces.kube.catalog import EVENTS
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.errors import ClusterError, NotFound
+
+log = logging.getLogger(__name__)
+
+KEEP = timedelta(hours=1)
+EVERY_SECONDS = 600.0
+
+
+async def expire_events(cluster: Cluster) -> None:
+    """Look every ten minutes, until cancelled."""
+    while True:
+        try:
+            for event in (await cluster.list(EVENTS)).items:
+                if _age(event) > KEEP:
+                    await _forget(cluster, event)
+        except ClusterError as error:
+            log.warning("Old events could not be removed: %s", error)
+        await asyncio.sleep(EVERY_SECONDS)
+
+
+async def _forget(cluster: Cluster, event: dict[str, Any]) -> None:
+    metadata = event["metadata"]
+    try:
+        await cluster.delete(
+            EVENTS, metadata["name"], metadata.get("namespace"), uid=metadata["uid"]
+        )
+    except NotFound:
+        pass
+
+
+def _age(event: dict[str, Any]) -> timedelta:
+    last = (
+        event.get("lastTimestamp")
+        or event.get("eventTime")
+        or event["metadata"]["creationTimestamp"]
+    )
+    try:
+        moment = datetime.fromisoformat(last.replace("Z", "+00:00"))
+    except ValueError:
+        moment = datetime.fromisoformat(
+            event["metadata"]["creationTimestamp"].replace("Z", "+00:00")
+        )
+    return datetime.now(timezone.utc) - moment

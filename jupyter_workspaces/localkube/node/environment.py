@@ -1,0 +1,194 @@
+"""The environment of a container's program: built from what the pod says and what a program needs, never inherited from ours."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from jupyter_workspaces.kube.catalog import CONFIG_MAPS, SECRETS
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.errors import NotFound
+from jupyter_workspaces.resources.metadata_keys import WORKSPACE_NAME
+
+from .processes.trees import MARK
+from .references import expand, field_value
+from .volumes import content_of
+from .waiting import CONFIG, Waiting
+
+Object = Mapping[str, Any]
+
+WORKSPACE = "JUPYTER_WORKSPACE"
+VOLUMES_ROOT = "JUPYTER_WORKSPACE_ROOT"
+"""Put before a volume's path it is where the volume really is: empty with mount namespaces, the directory of links without."""
+
+FIXED = (WORKSPACE, VOLUMES_ROOT, MARK)
+"""What a container's own `env` cannot change: others rely on it."""
+
+_SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+_MACOS_PATH = ("/opt/homebrew/bin", "/opt/local/bin")
+_NAME = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
+
+
+def base(
+    pod: Object, home: str, root: str, private: Path, temporary: Path, programs: tuple[str, ...]
+) -> dict[str, str]:
+    """What every program gets. `private` and `temporary` are directories of the pod's own, `programs` directories that come first in PATH."""
+    metadata = pod["metadata"]
+    name = (metadata.get("labels") or {}).get(WORKSPACE_NAME) or metadata["name"]
+    language = _language()
+    found = {
+        "PATH": os.pathsep.join(
+            dict.fromkeys(
+                (*programs, *_SYSTEM_PATH, *(_MACOS_PATH if sys.platform == "darwin" else ()))
+            )
+        ),
+        "LANG": language,
+        "TERM": "xterm-256color",
+        "HOME": home,
+        "USER": (name_of_user := user()),
+        "LOGNAME": name_of_user,
+        "SHELL": next(
+            (shell for shell in ("/bin/bash", "/bin/sh") if os.access(shell, os.X_OK)), "/bin/sh"
+        ),
+        "TMPDIR": str(temporary),
+        # Connection files are of this run and hold keys; settings and data stay where users expect them, below HOME.
+        "JUPYTER_RUNTIME_DIR": str(private),
+        "HOSTNAME": pod["spec"].get("hostname") or metadata["name"],
+        WORKSPACE: f"{metadata['namespace']}/{name}",
+        VOLUMES_ROOT: root,
+        MARK: metadata["uid"],
+    }
+    if zone := os.environ.get("TZ"):
+        found["TZ"] = zone
+    return found
+
+
+def merged(
+    needed: Mapping[str, str], runtime: Mapping[str, str], given: Mapping[str, str], home_path: str
+) -> dict[str, str]:
+    """Return a program's whole environment: what it needs, then what stands for its image, then what its container says.
+
+    Search paths are joined, not replaced: a kind's `PATH` names directories of its image, which are not here, and must not hide the
+    environment that runs the workspace. `HOME` stays where the home volume is (`home_path` is its mount path).
+    """
+    found = {**needed, **runtime, **given, **{kept: needed[kept] for kept in FIXED}}
+    if "PATH" in given:
+        own, system = _split(needed["PATH"], _SYSTEM_PATH)
+        found["PATH"] = _joined(
+            *own, *given["PATH"].replace("$(PATH)", "").split(os.pathsep), *system
+        )
+    if "PYTHONPATH" in given and "PYTHONPATH" in runtime:
+        found["PYTHONPATH"] = _joined(
+            *runtime["PYTHONPATH"].split(os.pathsep), *given["PYTHONPATH"].split(os.pathsep)
+        )
+    if home_path and given.get("HOME", "").rstrip("/") == home_path.rstrip("/"):
+        found["HOME"] = needed["HOME"]
+    return found
+
+
+def _split(path: str, last: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    """The directories of a search path that come before others, and those that come after."""
+    parts = path.split(os.pathsep)
+    return [part for part in parts if part not in last], [part for part in parts if part in last]
+
+
+def _joined(*parts: str) -> str:
+    return os.pathsep.join(dict.fromkeys(filter(None, parts)))
+
+
+def api_server(url: str) -> dict[str, str]:
+    """Return the variables by which programs in a pod find the API server (Kubernetes docs, “Accessing the API from within a Pod”)."""
+    found = urlsplit(url)
+    host, port = str(found.hostname), found.port or (443 if found.scheme == "https" else 80)
+    address = f"tcp://{host}:{port}"
+    return {
+        "KUBERNETES_SERVICE_HOST": host,
+        "KUBERNETES_SERVICE_PORT": str(port),
+        "KUBERNETES_SERVICE_PORT_HTTPS": str(port),
+        "KUBERNETES_PORT": address,
+        f"KUBERNETES_PORT_{port}_TCP": address,
+        f"KUBERNETES_PORT_{port}_TCP_PROTO": "tcp",
+        f"KUBERNETES_PORT_{port}_TCP_PORT": str(port),
+        f"KUBERNETES_PORT_{port}_TCP_ADDR": host,
+    }
+
+
+async def variables(
+    cluster: Cluster, pod: Object, container: Object, address: str
+) -> dict[str, str]:
+    """`envFrom` and `env` of a container, references resolved and `$(NAME)` replaced. Raises `Waiting` when something is not there.
+
+    `$(NAME)` may name the API server's variables, too, which are not in the result.
+    """
+    services = api_server(cluster.endpoint.url)
+    namespace = pod["metadata"]["namespace"]
+    held: dict[tuple[str, str], dict[str, bytes] | None] = {}
+
+    async def content(resource: Any, name: str) -> dict[str, bytes] | None:
+        key = (resource.kind, name)
+        if key not in held:
+            try:
+                held[key] = content_of(await cluster.get(resource, name, namespace))
+            except NotFound:
+                held[key] = None
+        return held[key]
+
+    found: dict[str, str] = {}
+    for source in container.get("envFrom") or ():
+        for field, resource in (("configMapRef", CONFIG_MAPS), ("secretRef", SECRETS)):
+            if (reference := source.get(field)) is None:
+                continue
+            values = await content(resource, reference.get("name", ""))
+            if values is None and not reference.get("optional"):
+                raise Waiting(
+                    CONFIG,
+                    f"The {resource.kind} {reference.get('name')} does not exist in {namespace}.",
+                    1.0,
+                )
+            for key, value in (values or {}).items():
+                if _NAME.fullmatch(name := source.get("prefix", "") + key):
+                    found[name] = value.decode(errors="replace")
+    for entry in container.get("env") or ():
+        origin = entry.get("valueFrom")
+        if not origin:
+            found[entry["name"]] = expand(entry.get("value") or "", {**services, **found})
+            continue
+        for field, resource in (("configMapKeyRef", CONFIG_MAPS), ("secretKeyRef", SECRETS)):
+            if (reference := origin.get(field)) is None:
+                continue
+            chosen = (await content(resource, reference.get("name", "")) or {}).get(
+                reference["key"]
+            )
+            if chosen is not None:
+                found[entry["name"]] = chosen.decode(errors="replace")
+            elif not reference.get("optional"):
+                raise Waiting(
+                    CONFIG,
+                    f"The {resource.kind} {reference.get('name')} with key {reference['key']} does not exist.",
+                    1.0,
+                )
+            break
+        else:
+            found[entry["name"]] = field_value(pod, origin, address, container)
+    return found
+
+
+def _language() -> str:
+    """The user's own language if it is Unicode; it is no secret, and files named in it should be readable."""
+    language = os.environ.get("LANG", "")
+    return language if re.fullmatch(r"[\w@-]+\.(UTF-8|utf8)", language) else "C.UTF-8"
+
+
+def user() -> str:
+    """The name of whoever runs this."""
+    try:
+        import pwd
+
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except (ImportError, KeyError):
+        return "jovyan"

@@ -1,0 +1,62 @@
+"""What a container's `lifecycle` asks for after its start and before its end (Kubernetes docs, “Container Lifecycle Hooks”)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+
+from jupyter_workspaces.localkube.node.access import PodAccess
+from jupyter_workspaces.localkube.node.records import PodRecord
+
+from . import checks, probes
+
+Object = Mapping[str, Any]
+
+AFTER_START_SECONDS = 600.0
+"""A cluster sets no limit to `postStart`; whatever takes longer hangs."""
+
+
+async def run(
+    hook: Object,
+    session: aiohttp.ClientSession,
+    access: PodAccess,
+    pod: Object,
+    container: Object,
+    record: PodRecord,
+    seconds: float,
+) -> str | None:
+    """Run a hook to its end: None, or what went wrong."""
+    if (pause := (hook.get("sleep") or {}).get("seconds")) is not None:
+        await asyncio.sleep(min(pause, seconds))
+        return None
+    check = probes.check_of({**hook, "timeoutSeconds": seconds}, access, pod, container, record)
+    return None if check is None else await checks.attempt(session, check)
+
+
+async def before_end(
+    session: aiohttp.ClientSession,
+    access: PodAccess,
+    pod: Object,
+    record: PodRecord,
+    seconds: float,
+) -> list[str]:
+    """Run the `preStop` hooks of all containers, at once and for so many seconds at most: what went wrong."""
+    hooks = [
+        (found, hook)
+        for found in pod["spec"]["containers"]
+        if (hook := (found.get("lifecycle") or {}).get("preStop"))
+    ]
+    if not hooks or seconds <= 0:
+        return []
+    ended = await asyncio.gather(
+        *(run(hook, session, access, pod, found, record, seconds) for found, hook in hooks)
+    )
+    failed = zip((found["name"] for found, _ in hooks), ended, strict=True)
+    return [
+        f"The preStop hook of container {name} failed: {problem}"
+        for name, problem in failed
+        if problem
+    ]

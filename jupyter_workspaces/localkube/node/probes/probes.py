@@ -1,0 +1,123 @@
+"""The probes of a container's spec made ready to ask, of every type (Kubernetes API reference, “Probe”)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from jupyter_workspaces.common.timeouts import timeout
+from jupyter_workspaces.localkube.apiserver.pods.channels import STDERR
+from jupyter_workspaces.localkube.apiserver.pods.programs import NotPossible
+from jupyter_workspaces.localkube.node.access import PodAccess
+from jupyter_workspaces.localkube.node.records import PodRecord
+from jupyter_workspaces.resources.loopback import at_pod
+
+from . import checks, grpc_health
+from .checks import Check
+
+if TYPE_CHECKING:
+    from jupyter_workspaces.localkube.node.processes.execution import Execution
+
+Object = Mapping[str, Any]
+
+EXEC_EAGER_SECONDS = 0.5
+"""A command costs more than a request, so a program that starts is asked by it less often."""
+
+START_SECONDS = 2.0
+"""Added to the timeout of a command: so long may it take on a busy computer until the command itself begins."""
+
+OUTPUT_BYTES = 1024
+
+
+def check_of(
+    probe: Object | None,
+    access: PodAccess,
+    pod: Object,
+    container: Object,
+    record: PodRecord,
+    leading: str = "",
+    impossible: Callable[[str], None] | None = None,
+) -> Check | None:
+    """Return the check for a probe of a container, None if it has none.
+
+    `leading` is the part of `NB_PREFIX` before the path at which the program is served here; HTTP paths lose it, too. A
+    command that cannot run here is a failure, unless `impossible` is told of it instead: it says nothing of the program.
+    """
+    if not probe:
+        return None
+    if (command := (probe.get("exec") or {}).get("command")) is not None:
+        common = checks.timing(probe)
+        words = [at_pod(word, record.address, record.ports) for word in command]
+        ask = partial(run, access, pod, container["name"], words, common["timeout"], impossible)
+        return Check(record.address, 0, ask=ask, eager=EXEC_EAGER_SECONDS, **common)
+    if (grpc := probe.get("grpc")) is not None:
+        common = checks.timing(probe)
+        port = record.ports.get(str(grpc["port"]), int(grpc["port"]))
+        ask = partial(
+            grpc_health.ask, record.address, port, grpc.get("service") or "", common["timeout"]
+        )
+        return Check(record.address, port, ask=ask, **common)
+    check = checks.check_of(probe, container, record.address, record.ports)
+    asked = (probe.get("httpGet") or {}).get("path") or ""
+    if check is not None and check.url is not None and leading and asked.startswith(f"{leading}/"):
+        return replace(check, url=check.url.replace(asked, asked[len(leading) :], 1))
+    return check
+
+
+async def run(
+    access: PodAccess,
+    pod: Object,
+    container: str,
+    command: Sequence[str],
+    seconds: float,
+    impossible: Callable[[str], None] | None = None,
+) -> str | None:
+    """Run a command in a container: None if it exits with 0 within `seconds`, else what went wrong."""
+    try:
+        async with timeout(seconds + START_SECONDS):
+            execution = await access.execute(pod, container, command, tty=False, stdin=False)
+            try:
+                code, said = await _watch(execution)
+            finally:
+                await execution.stop()
+    except asyncio.TimeoutError:
+        return f"the command {command[0]} did not end within {seconds:g} s"
+    except NotPossible as error:
+        text = f"the command {command[0]} cannot run here: {error}"
+        if "not found" in str(error):
+            text += ". Install it on this computer, or change the kind's probe"
+        if impossible is None:
+            return text
+        impossible(text)
+        return None
+    if code == 0:
+        return None
+    return f"the command {command[0]} ended with exit code {code}" + (f": {said}" if said else "")
+
+
+async def _watch(execution: Execution) -> tuple[int, str]:
+    """Return the exit code and the beginning of what the command wrote."""
+    kept: dict[int, bytes] = {}
+
+    async def read(channel: int, stream: asyncio.StreamReader) -> None:
+        while piece := await stream.read(65536):
+            kept[channel] = (kept.get(channel, b"") + piece)[:OUTPUT_BYTES]
+
+    readers = [
+        asyncio.create_task(read(channel, stream)) for channel, stream in execution.outputs.items()
+    ]
+    try:
+        code = await execution.wait()
+        with contextlib.suppress(asyncio.TimeoutError):
+            async with timeout(START_SECONDS):
+                await asyncio.wait(readers)
+    finally:
+        for task in readers:
+            task.cancel()
+        await asyncio.gather(*readers, return_exceptions=True)
+    said = kept.get(STDERR) or next(iter(kept.values()), b"")
+    return code, " ".join(said.decode(errors="replace").split())[:200]

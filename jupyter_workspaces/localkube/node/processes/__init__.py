@@ -1,0 +1,1 @@
+"""Programs of pods as processes: the shim, mounts, limits and process trees."""

@@ -1,0 +1,227 @@
+"""What each pod uses, in one look at the process table for all of them, and what it may use."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import math
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+
+from jupyter_workspaces.kube.quantities import QuantityError, parse
+
+from .trees import descendants, parents
+
+log = logging.getLogger(__name__)
+
+Object = Mapping[str, Any]
+
+SCAN_SECONDS = 2.0
+CLOSE_SECONDS = 0.5
+CLOSE = 0.8
+"""From this share of its memory on, a container is looked at more often."""
+
+NICEST = 10
+
+
+@dataclass(frozen=True)
+class Usage:
+    """CPU in cores since the last look, memory in bytes."""
+
+    cpu: float
+    memory: int
+    processes: int
+
+
+@dataclass
+class _Watched:
+    process: psutil.Process
+    memory_limit: int | None
+    exceeded: Callable[[int], None]
+    told: bool = False
+    nice: int = 0
+
+
+class NodeMetrics:
+    """Watches containers by their shims. One task owns it; `usage` may be read any time."""
+
+    def __init__(self, seconds: float = SCAN_SECONDS, name: str = "") -> None:
+        """Of the node `name`."""
+        self._seconds = seconds
+        self._name = name
+        self.usage: dict[tuple[str, str], Usage] = {}
+        self._watched: dict[tuple[str, str], _Watched] = {}
+        self._times: dict[tuple[str, str], tuple[float, dict[int, float]]] = {}
+
+    @property
+    def window(self) -> float:
+        return self._seconds
+
+    @property
+    def containers(self) -> Mapping[tuple[str, str], Usage]:
+        return self.usage
+
+    def node(self) -> tuple[str, Usage]:
+        """The node's name, and what the whole computer uses: CPU since the last time that somebody asked."""
+        memory = psutil.virtual_memory()
+        cpu = psutil.cpu_percent() / 100 * (psutil.cpu_count() or 1)
+        return self._name, Usage(cpu, memory.total - memory.available, len(self._watched))
+
+    def add(
+        self,
+        key: tuple[str, str],
+        process: psutil.Process,
+        memory_limit: int | None,
+        exceeded: Callable[[int], None],
+    ) -> None:
+        """Watch the container `key` = (pod uid, container). `exceeded` is called once with the bytes used when it passes its limit."""
+        self._watched[key] = _Watched(process, memory_limit, exceeded)
+
+    def remove(self, key: tuple[str, str]) -> None:
+        for kept in (self._watched, self.usage, self._times):
+            kept.pop(key, None)
+
+    def settle(self, key: tuple[str, str], nice: int) -> None:
+        """From now on the container has only its share of the CPU: it was let start at full speed."""
+        if (held := self._watched.get(key)) is not None:
+            held.nice = nice
+
+    def processes(self) -> list[psutil.Process]:
+        """The shims that are watched."""
+        return [held.process for held in self._watched.values()]
+
+    async def run(self) -> None:
+        """Look every `seconds`, more often while something is close to its limit, until cancelled."""
+        while True:
+            pause = self._seconds
+            if self._watched:
+                watched = dict(self._watched)
+                found = await asyncio.to_thread(self._scan, watched)
+                for key, usage in found.items():
+                    held = self._watched.get(key)
+                    if held is None or held is not watched[key]:
+                        continue
+                    self.usage[key] = usage
+                    if held.memory_limit is None or held.told:
+                        continue
+                    if usage.memory > held.memory_limit:
+                        held.told = True
+                        held.exceeded(usage.memory)
+                    elif usage.memory > held.memory_limit * CLOSE:
+                        pause = min(CLOSE_SECONDS, self._seconds)
+            await asyncio.sleep(pause)
+
+    def _scan(self, watched: Mapping[tuple[str, str], _Watched]) -> dict[tuple[str, str], Usage]:
+        trees = descendants({held.process.pid for held in watched.values()}, parents())
+        found = {}
+        for key, held in watched.items():
+            processes = _processes(trees.get(held.process.pid, ()))
+            memory, times = 0, {}
+            if held.nice:
+                _share(processes, held.nice)
+                held.nice = 0  # later ones inherit it
+            for process in processes:
+                with contextlib.suppress(psutil.Error), process.oneshot():
+                    spent = process.cpu_times()
+                    times[process.pid] = spent.user + spent.system
+                    memory += process.memory_info().rss
+            if held.memory_limit is not None and memory > held.memory_limit:
+                memory = _proportional(
+                    processes, memory
+                )  # pages that its processes share count once
+            found[key] = Usage(self._cores(key, times), memory, len(times))
+        return found
+
+    def _cores(self, key: tuple[str, str], times: dict[int, float]) -> float:
+        now = time.monotonic()
+        then, before = self._times.get(key, (now, {}))
+        self._times[key] = (now, times)
+        spent = sum(max(0.0, used - before.get(pid, 0.0)) for pid, used in times.items())
+        return spent / (now - then) if now > then else 0.0
+
+
+def memory_limit(container: Object) -> int | None:
+    """Bytes a container may use; None without a limit."""
+    limit = _amount(container, "limits", "memory")
+    return None if limit is None else int(limit)
+
+
+def cores(container: Object, neighbours: Iterable[psutil.Process]) -> list[int] | None:
+    """The cores for a container with a CPU limit: those that its neighbours are bound to least. None: all, or the system cannot bind."""
+    limit = _amount(container, "limits", "cpu")
+    if limit is None or not hasattr(os, "sched_getaffinity"):
+        return None
+    available = sorted(os.sched_getaffinity(0))
+    count = max(1, math.ceil(limit))
+    if count >= len(available):
+        return None
+    load = dict.fromkeys(available, 0)
+    for process in neighbours:
+        with contextlib.suppress(psutil.Error):
+            bound = process.cpu_affinity()
+            if len(bound) < len(available):
+                for core in bound:
+                    load[core] = load.get(core, 0) + 1
+    return sorted(sorted(available, key=lambda core: (load[core], core))[:count])
+
+
+def niceness(container: Object) -> int:
+    """The nice value whose weight against a full core's is about the share of a core that was asked for (sched(7): a step is a quarter)."""
+    request = _amount(container, "requests", "cpu")
+    if request is None or request >= 1:
+        return 0
+    return min(NICEST, round(math.log(1 / max(request, 0.01)) / math.log(1.25)))
+
+
+def _share(processes: Iterable[psutil.Process], nice: int) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.nice() < nice:
+                process.nice(nice)
+        with contextlib.suppress(OSError), open(f"/proc/{process.pid}/autogroup", "w") as file:
+            file.write(
+                str(nice)
+            )  # sessions compete as groups where the kernel groups them (sched(7))
+
+
+def _amount(container: Object, section: str, name: str) -> float | None:
+    text = ((container.get("resources") or {}).get(section) or {}).get(name)
+    if text is None:
+        return None
+    try:
+        return float(parse(str(text)))
+    except QuantityError:
+        log.warning(
+            "The %s %s %r of container %s cannot be read",
+            name,
+            section,
+            text,
+            container.get("name"),
+        )
+        return None
+
+
+def _processes(pids: Iterable[int]) -> list[psutil.Process]:
+    found = []
+    for pid in pids:
+        with contextlib.suppress(psutil.Error):
+            found.append(psutil.Process(pid))
+    return found
+
+
+def _proportional(processes: Iterable[psutil.Process], resident: int) -> int:
+    total = 0
+    for process in processes:
+        try:
+            total += process.memory_full_info().pss
+        except AttributeError:
+            return resident
+        except psutil.Error:
+            continue
+    return total

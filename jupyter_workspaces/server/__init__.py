@@ -1,0 +1,1 @@
+"""The server: Jupyter Server extension, standalone server, HTTP APIs and proxy."""

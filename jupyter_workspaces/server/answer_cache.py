@@ -1,0 +1,183 @@
+"""Cache of answers of the cluster that may be used for longer while the cluster does not answer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from jupyter_workspaces.common.supervision import Supervisor
+from jupyter_workspaces.common.timeouts import timeout
+from jupyter_workspaces.kube.errors import ClusterError, Unreachable
+
+log = logging.getLogger(__name__)
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+FIRST_SECONDS = 5.0
+"""How long a caller waits for a value that nobody has read before."""
+PATIENCE_SECONDS = 1.0
+"""How long a caller waits for a newer value before it gets the known one; not at all once a read has failed."""
+READ_SECONDS = 10.0
+FIRST_PAUSE = 1.0
+LONGEST_PAUSE = 30.0
+DOUBT_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Lifetime:
+    """How long a value may be used, in seconds since it was read: without asking, and while the cluster does not answer."""
+
+    fresh: float
+    stale: float
+
+
+@dataclass
+class _Entry(Generic[Value]):
+    value: Value
+    fresh_until: float
+    usable_until: float
+    pause: float = 0.0  # not 0: the last read failed
+    retry_at: float = 0.0
+    doubted_at: float = float("-inf")
+
+
+@dataclass(frozen=True)
+class _Read(Generic[Value]):
+    task: asyncio.Task[Value]
+    started: float
+
+
+class StaleCache(Generic[Key, Value]):
+    """Values read from the cluster, by key.
+
+    A fresh value is returned at once. An older one is read again, once for all who wait, and returned as it is when the cluster does
+    not answer: errors for which `silent` is true. Any other error is an answer: the value is forgotten and the error raised. Failed
+    reads are repeated with exponential backoff of 1 to 30 s, by the callers' requests. At most `size` values are kept.
+    """
+
+    def __init__(
+        self,
+        *,
+        size: int,
+        silent: Callable[[ClusterError], bool],
+        first_seconds: float = FIRST_SECONDS,
+        patience_seconds: float = PATIENCE_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._size, self._silent, self._clock = size, silent, clock
+        self._first_seconds, self._patience_seconds = first_seconds, patience_seconds
+        self._entries: OrderedDict[Key, _Entry[Value]] = OrderedDict()
+        self._reads: dict[Key, _Read[Value]] = {}
+        self._tasks = Supervisor(log)
+
+    async def get(
+        self, key: Key, read: Callable[[], Awaitable[Value]], lifetime: Callable[[Value], Lifetime]
+    ) -> Value:
+        """Return the value, read by `read` when there is none that is fresh.
+
+        Raises the `ClusterError` of `read`, or `Unreachable` when it takes longer than `first_seconds` and no value is known.
+        """
+        entry, now = self._entries.get(key), self._clock()
+        if entry is not None and now >= max(entry.fresh_until, entry.usable_until):
+            del self._entries[key]
+            entry = None
+        if entry is not None:
+            self._entries.move_to_end(key)
+            if now < entry.fresh_until or now < entry.retry_at:
+                return entry.value
+        reading = self._reads.get(key) or self._begin(key, read, lifetime)
+        limit = (
+            self._first_seconds if entry is None else 0.0 if entry.pause else self._patience_seconds
+        )
+        left = reading.started + limit - asyncio.get_running_loop().time()
+        if left > 0 and not reading.task.done():
+            await asyncio.wait({reading.task}, timeout=left)
+        if reading.task.done() and not reading.task.cancelled():
+            error = reading.task.exception()
+            if error is None:
+                return reading.task.result()
+            if not (isinstance(error, ClusterError) and self._silent(error)):
+                raise error
+        else:
+            error = Unreachable(f"The cluster did not answer within {self._first_seconds:g} s")
+        known = self._entries.get(key)  # may have been dropped meanwhile
+        if known is None:
+            raise error
+        return known.value
+
+    def doubt(self, key: Key, value: Value) -> None:
+        """Read `value` again at the next request, at most once in 10 s: somebody else says that it no longer holds."""
+        entry, now = self._entries.get(key), self._clock()
+        if entry is not None and entry.value == value and now - entry.doubted_at >= DOUBT_SECONDS:
+            entry.fresh_until, entry.doubted_at = now, now
+
+    def drop(self, chosen: Callable[[Key], bool]) -> None:
+        """Forget the values of the chosen keys, also those that are being read."""
+        for key in [key for key in self._entries if chosen(key)]:
+            del self._entries[key]
+        for key in [key for key in self._reads if chosen(key)]:
+            self._reads.pop(key).task.cancel()
+
+    async def close(self) -> None:
+        """Forget everything, and wait until no read is in flight."""
+        self.drop(lambda key: True)
+        await self._tasks.stop()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def _begin(
+        self, key: Key, read: Callable[[], Awaitable[Value]], lifetime: Callable[[Value], Lifetime]
+    ) -> _Read[Value]:
+        task = self._tasks.run_once(
+            "Reading from the cluster", self._read(key, read, lifetime), expected=(ClusterError,)
+        )
+        reading = self._reads[key] = _Read(task, asyncio.get_running_loop().time())
+
+        def ended(task: asyncio.Task[Value]) -> None:
+            if self._reads.get(key) is reading:
+                del self._reads[key]
+
+        task.add_done_callback(ended)
+        return reading
+
+    async def _read(
+        self, key: Key, read: Callable[[], Awaitable[Value]], lifetime: Callable[[Value], Lifetime]
+    ) -> Value:
+        try:
+            async with timeout(READ_SECONDS):
+                value = await read()
+        except asyncio.TimeoutError:
+            self._failed(key)
+            raise Unreachable(f"The cluster did not answer within {READ_SECONDS:g} s") from None
+        except ClusterError as error:
+            if self._silent(error):
+                self._failed(key)
+            else:
+                self._entries.pop(key, None)
+            raise
+        held, now, lives = self._entries.get(key), self._clock(), lifetime(value)
+        entry = self._entries[key] = _Entry(value, now + lives.fresh, now + lives.stale)
+        if held is not None:
+            entry.doubted_at = held.doubted_at
+        self._entries.move_to_end(key)
+        while len(self._entries) > self._size:
+            self._entries.popitem(last=False)
+        return value
+
+    def _failed(self, key: Key) -> None:
+        entry = self._entries.get(key)
+        if entry is not None:
+            entry.pause = min(max(entry.pause * 2, FIRST_PAUSE), LONGEST_PAUSE)
+            entry.retry_at = self._clock() + entry.pause
+
+
+def no_answer(error: ClusterError) -> bool:
+    """Whether the cluster did not decide anything: unreachable, overloaded (429) or failing (5xx)."""
+    return isinstance(error, Unreachable) or error.status == 429 or error.status >= 500

@@ -1,0 +1,328 @@
+"""The API as an OpenAPI 3.1 document, made from the models that decode and encode it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from jupyter_workspaces._version import __version__
+from jupyter_workspaces.server.api.workspaces.kinds import models as kinds
+from jupyter_workspaces.server.api.workspaces.pods import models as pods
+from jupyter_workspaces.server.api.workspaces.secrets import models as secrets
+from jupyter_workspaces.server.api.workspaces.volumes import models as volumes
+from jupyter_workspaces.server.api.workspaces.workspaces import models as workspaces
+
+from . import models as about
+
+Object = dict[str, Any]
+
+JSON, YAML, TEXT, SVG, EVENTS = (
+    "application/json",
+    "application/yaml",
+    "text/plain",
+    "image/svg+xml",
+    "text/event-stream",
+)
+PATCHES = ("application/merge-patch+json", "application/json-patch+json")
+LISTS = ("filter", "sort", "fields", "limit", "continue")
+LOGS = ("container", "tailLines", "previous", "sinceTime")
+PARAMETERS = {
+    "filter": "PATH=VALUE or PATH!=VALUE, such as state=Running; * stands for any letters; may be repeated, all must hold",
+    "sort": "paths, with - in front for falling order",
+    "fields": "only these paths of each item",
+    "limit": "at most so many items; the next page is in the header Link",
+    "continue": "where the next page begins",
+    "watch": "true: Server-Sent Events instead of a list",
+    "namespace": "for whoever has rights in this namespace only",
+    "namespaceFilter": "for whoever may create workspaces in this namespace only",
+    "container": "main unless told otherwise",
+    "tailLines": "so many of the last lines, 1000 unless told otherwise",
+    "previous": "true: of the container that ran before",
+    "sinceTime": "only lines since this time (RFC 3339)",
+    "follow": "true: go on as long as the container runs",
+    "revision": "on a write: what must be the present revision",
+}
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One method of one address; `body` and `answer` are types of models."""
+
+    method: str
+    path: str
+    summary: str
+    body: Any = None
+    answer: Any = None
+    query: tuple[str, ...] = ()
+    media: str = JSON
+    takes: tuple[str, ...] = (JSON,)
+    code: int = 200
+
+
+_WORKSPACE, _KIND = "/workspaces/{namespace}/{name}", "/workspacekinds/{name}"
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation("get", "/healthcheck", "Whether the server runs", answer=about.Health),
+    Operation("get", "/swagger/doc.json", "This document"),
+    Operation("get", "/swagger/index.html", "This document as a page", media="text/html"),
+    Operation(
+        "get", "/namespaces", "Namespaces of the cluster", answer=list[about.Namespace], query=LISTS
+    ),
+    Operation("get", "/cluster", "Which cluster this server speaks to", answer=about.ClusterInfo),
+    Operation(
+        "get", "/events", "Live changes of workspaces and kinds", query=("namespace",), media=EVENTS
+    ),
+    Operation(
+        "get",
+        "/workspaces",
+        "Of all namespaces",
+        answer=list[workspaces.WorkspaceListItem],
+        query=(*LISTS, "watch"),
+    ),
+    Operation(
+        "get",
+        "/workspaces/{namespace}",
+        "Of a namespace",
+        answer=list[workspaces.WorkspaceListItem],
+        query=(*LISTS, "watch"),
+    ),
+    Operation(
+        "post",
+        "/workspaces/{namespace}",
+        "Create one",
+        workspaces.WorkspaceCreate,
+        workspaces.WorkspaceCreate,
+        code=201,
+    ),
+    Operation("get", _WORKSPACE, "Its update model", answer=workspaces.WorkspaceUpdate),
+    Operation(
+        "put",
+        _WORKSPACE,
+        "Replace it",
+        workspaces.WorkspaceUpdate,
+        workspaces.WorkspaceUpdate,
+        query=("revision",),
+    ),
+    Operation(
+        "patch",
+        _WORKSPACE,
+        "Change it by a patch",
+        Any,
+        workspaces.WorkspaceUpdate,
+        takes=PATCHES,
+        query=("revision",),
+    ),
+    Operation("delete", _WORKSPACE, "Delete it; its volumes stay", code=204, query=("revision",)),
+    Operation(
+        "post",
+        f"{_WORKSPACE}/actions/pause",
+        "Pause or start it",
+        workspaces.Pause,
+        workspaces.Pause,
+    ),
+    Operation(
+        "post",
+        f"{_WORKSPACE}/actions/stop",
+        "End its programs now while it stops",
+        workspaces.Stop,
+        workspaces.Stop,
+        code=202,
+    ),
+    Operation(
+        "post",
+        f"{_WORKSPACE}/actions/restart",
+        "Pause it, wait, start it",
+        workspaces.Restart,
+        workspaces.Restart,
+        code=202,
+    ),
+    Operation("get", f"{_WORKSPACE}/events", "What happened to it", answer=list[pods.Event]),
+    Operation("get", f"{_WORKSPACE}/progress", "The steps of its start", answer=pods.Progress),
+    Operation(
+        "get",
+        f"{_WORKSPACE}/podtemplate/details",
+        "What is mounted, and the pod",
+        answer=pods.Details,
+    ),
+    Operation(
+        "get",
+        f"{_WORKSPACE}/podtemplate/logs/batch",
+        "The log",
+        query=(*LOGS, "follow"),
+        media=TEXT,
+    ),
+    Operation(
+        "get",
+        f"{_WORKSPACE}/podtemplate/logs/stream",
+        "The log as it is written",
+        query=LOGS,
+        media=TEXT,
+    ),
+    Operation(
+        "get",
+        f"{_WORKSPACE}/podtemplate/resources",
+        "What its containers ask for and use",
+        answer=pods.Resources,
+    ),
+    Operation(
+        "get",
+        "/workspacekinds",
+        "All of them",
+        answer=list[kinds.KindListItem],
+        query=("namespaceFilter", *LISTS, "watch"),
+    ),
+    Operation(
+        "post",
+        "/workspacekinds",
+        "Create one from a manifest",
+        Any,
+        kinds.KindCreated,
+        takes=(YAML,),
+        code=201,
+    ),
+    Operation("get", _KIND, "Its update model", answer=kinds.KindUpdate),
+    Operation("put", _KIND, "Replace it", kinds.KindUpdate, kinds.KindUpdate, query=("revision",)),
+    Operation(
+        "patch",
+        _KIND,
+        "Change it by a patch",
+        Any,
+        kinds.KindUpdate,
+        takes=PATCHES,
+        query=("revision",),
+    ),
+    Operation("delete", _KIND, "Delete it; nobody may use it", code=204, query=("revision",)),
+    Operation(
+        "post",
+        f"{_KIND}/podtemplate/options/listvalues",
+        "Its options for a namespace",
+        kinds.ListValues,
+        kinds.KindOptions,
+    ),
+    Operation("get", f"{_KIND}/assets/icon", "Its icon", query=("namespace",), media=SVG),
+    Operation("get", f"{_KIND}/assets/logo", "Its logo", query=("namespace",), media=SVG),
+    Operation(
+        "get",
+        "/storageclasses",
+        "All of them",
+        answer=list[volumes.StorageClass],
+        query=("namespace", *LISTS),
+    ),
+    Operation(
+        "get",
+        "/persistentvolumeclaims/{namespace}",
+        "Of a namespace",
+        answer=list[volumes.Claim],
+        query=LISTS,
+    ),
+    Operation(
+        "post",
+        "/persistentvolumeclaims/{namespace}",
+        "Create one",
+        volumes.ClaimCreate,
+        volumes.ClaimCreate,
+        code=201,
+    ),
+    Operation("delete", "/persistentvolumeclaims/{namespace}/{name}", "Delete it", code=204),
+    Operation(
+        "get",
+        "/secrets/{namespace}",
+        "Of a namespace, without values",
+        answer=list[secrets.SecretListItem],
+        query=LISTS,
+    ),
+    Operation(
+        "post",
+        "/secrets/{namespace}",
+        "Create one",
+        secrets.SecretCreate,
+        secrets.SecretCreate,
+        code=201,
+    ),
+    Operation(
+        "get",
+        "/secrets/{namespace}/{name}",
+        "Its keys, without values",
+        answer=secrets.SecretUpdate,
+    ),
+    Operation(
+        "put",
+        "/secrets/{namespace}/{name}",
+        "Replace it",
+        secrets.SecretUpdate,
+        secrets.SecretUpdate,
+        query=("revision",),
+    ),
+    Operation("delete", "/secrets/{namespace}/{name}", "Delete it", code=204, query=("revision",)),
+)
+
+
+def description(prefix: str) -> Object:
+    """The document; `prefix` is where the API is served."""
+    types = list(
+        dict.fromkeys(
+            found
+            for one in OPERATIONS
+            for found in (one.body, one.answer)
+            if found not in (None, Any)
+        )
+    )
+    schemas, components = msgspec.json.schema_components(
+        [*types, about.Error], ref_template="#/components/schemas/{name}"
+    )
+    schema_of = dict(zip(map(repr, [*types, about.Error]), schemas, strict=True))
+    paths: Object = {}
+    for one in OPERATIONS:
+        paths.setdefault(one.path, {})[one.method] = _operation(one, schema_of)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "jupyter-workspaces", "version": __version__},
+        "servers": [{"url": prefix}],
+        "paths": paths,
+        "components": {"schemas": components},
+    }
+
+
+def _operation(one: Operation, schema_of: Object) -> Object:
+    failed = {
+        "description": "Refused; the message says why",
+        "content": {JSON: {"schema": schema_of[repr(about.Error)]}},
+    }
+    found: Object = {
+        "summary": one.summary,
+        "responses": {str(one.code): _answer(one, schema_of), "default": failed},
+    }
+    parts = [part[1:-1] for part in one.path.split("/") if part.startswith("{")]
+    parameters = [
+        {"name": part, "in": "path", "required": True, "schema": {"type": "string"}}
+        for part in parts
+    ]
+    parameters += [
+        {"name": name, "in": "query", "description": PARAMETERS[name], "schema": {"type": "string"}}
+        for name in one.query
+    ]
+    if parameters:
+        found["parameters"] = parameters
+    if one.body is not None:
+        body = {} if one.body is Any else _enveloped(schema_of[repr(one.body)])
+        found["requestBody"] = {
+            "required": True,
+            "content": {media: {"schema": body} for media in one.takes},
+        }
+    return found
+
+
+def _answer(one: Operation, schema_of: Object) -> Object:
+    if one.code == 204:
+        return {"description": "Done"}
+    schema: Object = {"type": "string"} if one.media != JSON else {}
+    if one.answer is not None:
+        schema = schema_of[repr(one.answer)]
+        schema = schema if one.answer is about.Health else _enveloped(schema)
+    return {"description": "Done", "content": {one.media: {"schema": schema}}}
+
+
+def _enveloped(schema: Object) -> Object:
+    return {"type": "object", "required": ["data"], "properties": {"data": schema}}

@@ -1,0 +1,91 @@
+"""HTTP for the server itself."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import msgspec
+from jupyter_server.auth.decorator import allow_unauthenticated
+
+from jupyter_workspaces.kube.catalog import NAMESPACES
+from jupyter_workspaces.server.http.base import DataHandler
+from jupyter_workspaces.server.http.fallback import RedirectedHandler
+from jupyter_workspaces.server.http.identity import signed_in
+
+from . import views
+from .description import description
+from .page import page
+
+HTML = "text/html; charset=utf-8"
+
+
+class HealthHandler(DataHandler):
+    """GET healthcheck: for probes, without authentication and without names of objects.
+
+    Answers 200 even if the cluster is unreachable: a restart of this server would not help.
+    """
+
+    reads_cache = False
+
+    @allow_unauthenticated
+    async def get(self) -> None:
+        original, ours = (
+            views.original_health,
+            partial(views.health, self._services.health, self._services.stale_since),
+        )
+        self.send(msgspec.json.encode(original() if self.to_the_letter else ours()))
+
+
+class DescriptionHandler(DataHandler):
+    """GET swagger/doc.json: the API as an OpenAPI document."""
+
+    reads_cache = False
+
+    @signed_in
+    async def get(self) -> None:
+        self.send(msgspec.json.encode(description(self.prefix)), "application/json; charset=utf-8")
+
+
+class DescriptionPageHandler(DataHandler):
+    """GET swagger/index.html: the same for people."""
+
+    reads_cache = False
+
+    @signed_in
+    async def get(self) -> None:
+        self.set_header(
+            "Content-Security-Policy",
+            "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'",
+        )
+        self.send(page(description(self.prefix)).encode(), HTML)
+
+
+class PageHandler(RedirectedHandler):
+    """GET swagger/."""
+
+    def initialize(self, location: str = "") -> None:
+        super().initialize(location or f"{self.prefix}/swagger/index.html")
+
+
+class NamespacesHandler(DataHandler):
+    """GET namespaces."""
+
+    @signed_in
+    async def get(self) -> None:
+        chosen = self.selection()
+        await self.permit("list", NAMESPACES)
+        self.answer_list((await self.services.ready()).about.namespaces(), chosen)
+
+
+class ClusterHandler(DataHandler):
+    """GET cluster."""
+
+    @signed_in
+    async def get(self) -> None:
+        await self.permit("list", NAMESPACES)
+        services = await self.services.ready()
+        self.answer(
+            msgspec.structs.replace(
+                await services.about.cluster(), workspaces_url=services.workspaces_url
+            )
+        )

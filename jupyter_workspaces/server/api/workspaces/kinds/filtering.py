@@ -1,0 +1,119 @@
+"""Which options of a kind a namespace may see and take: its filter rules (contracts/kubeflow-workspaces.md §4.8). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jupyter_workspaces.kube.causes import Cause, invalid
+from jupyter_workspaces.kube.selectors import is_usable, matches
+
+Object = Mapping[str, Any]
+
+_SCOPES = {"imageConfig": "IMAGE_CONFIG", "podConfig": "POD_CONFIG"}
+_CONDITIONS = {"imageConfig": "matchImageConfig", "podConfig": "matchPodConfig"}
+
+
+@dataclass(frozen=True)
+class Context:
+    """What is known of the choice: the namespace's object, and the ids of options that are chosen already."""
+
+    namespace: Object | None = None
+    image_config: str | None = None
+    pod_config: str | None = None
+
+    def chosen(self, dimension: str) -> str | None:
+        return self.image_config if dimension == "imageConfig" else self.pod_config
+
+
+@dataclass(frozen=True)
+class Effect:
+    """How a rule shows an option."""
+
+    hide: bool = False
+    deny: bool = False
+    deny_message: str = ""
+
+
+def unknown_options(kind: Object, context: Context) -> list[Cause]:
+    """Options of the context that the kind does not have."""
+    causes = []
+    for dimension in _SCOPES:
+        known = [value["id"] for value in _values(kind, dimension)]
+        wanted = context.chosen(dimension)
+        if wanted is not None and wanted not in known:
+            causes.append(
+                invalid(
+                    f"context.{dimension}.id",
+                    wanted,
+                    f"no such option; there is {', '.join(known)}",
+                )
+            )
+    return causes
+
+
+def effects(kind: Object, context: Context) -> dict[tuple[str, str], Effect]:
+    """By dimension and id, the options that are left. A chosen option is the only one of its dimension."""
+    found: dict[tuple[str, str], Effect] = {}
+    for dimension, scope in _SCOPES.items():
+        rules = list(_rules(kind, scope))
+        for value in _values(kind, dimension):
+            if context.chosen(dimension) not in (None, value["id"]):
+                continue
+            labels = _labels(kind, context) | {_CONDITIONS[dimension]: _spawner_labels(value)}
+            effect = next((effect for match, effect in rules if _holds(match, labels)), {})
+            api = effect.get("api") or {}
+            if not api.get("hide"):
+                text = (api.get("denyMessage") or {}).get("text", "") if api.get("deny") else ""
+                found[dimension, value["id"]] = Effect(
+                    bool((effect.get("ui") or {}).get("hide")), bool(api.get("deny")), text
+                )
+    return found
+
+
+def _rules(kind: Object, scope: str) -> Iterator[tuple[list[tuple[str, Object]], Object]]:
+    """Conditions and effect of each rule of a scope. Selectors that cannot be read count for nothing, a rule without any other neither."""
+    for rule in kind["spec"].get("filterRules") or ():
+        if rule["scope"] != scope:
+            continue
+        conditions = [
+            (name, found["selector"]) for match in rule["match"] for name, found in match.items()
+        ]
+        usable = [(name, selector) for name, selector in conditions if is_usable(selector)]
+        if usable:
+            yield usable, rule["effect"]
+
+
+def _holds(
+    conditions: list[tuple[str, Object]], labels: Mapping[str, Mapping[str, str] | None]
+) -> bool:
+    return all(
+        (held := labels.get(name)) is not None and matches(selector, held)
+        for name, selector in conditions
+    )
+
+
+def _labels(kind: Object, context: Context) -> dict[str, Mapping[str, str] | None]:
+    """Labels by condition; None where the context does not say: such a condition does not hold."""
+    namespace = (
+        None
+        if context.namespace is None
+        else dict(context.namespace["metadata"].get("labels") or {})
+    )
+    found: dict[str, Mapping[str, str] | None] = {"matchNamespace": namespace}
+    for dimension, condition in _CONDITIONS.items():
+        chosen = [
+            value for value in _values(kind, dimension) if value["id"] == context.chosen(dimension)
+        ]
+        found[condition] = _spawner_labels(chosen[0]) if chosen else None
+    return found
+
+
+def _spawner_labels(value: Object) -> dict[str, str]:
+    return {label["key"]: label["value"] for label in value["spawner"].get("labels") or ()}
+
+
+def _values(kind: Object, dimension: str) -> list[Object]:
+    values: list[Object] = kind["spec"]["podTemplate"]["options"][dimension]["values"]
+    return values

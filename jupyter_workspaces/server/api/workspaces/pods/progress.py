@@ -1,0 +1,169 @@
+"""The start of a workspace as named steps, each with its time and, while it lasts, its reason. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from msgspec import UNSET, UnsetType
+
+from jupyter_workspaces.server.api.workspaces.times import milliseconds
+
+from .models import Progress, Step, Stopping
+
+Object = Mapping[str, Any]
+
+CONTAINER = "main"
+NEVER_STARTED = 128
+"""Exit code of a container that could not start its program."""
+STEPS = (
+    ("accepted", "Accepted"),
+    ("scheduled", "Scheduled"),
+    ("volumes", "Volumes"),
+    ("image", "Image"),
+    ("started", "Started"),
+    ("ready", "Ready"),
+)
+_IMAGE_REASONS = {
+    *(
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "ImageNotAvailable",
+        "InvalidImageName",
+        "ImageInspectError",
+        "ErrImageNeverPull",
+    ),
+    "RegistryUnavailable",
+}
+_VOLUME_REASONS = {"ReadOnlyVolumeNotPossible", "VolumeNotPossible", "VolumeNotReady"}
+_NO_SUCH_CLAIM = re.compile(r'persistentvolumeclaim "[^"]+" not found')
+
+
+def progress(
+    workspace: Object,
+    pod: Object | None,
+    claims: Iterable[Object],
+    events: Iterable[Object],
+    now: int,
+) -> Progress:
+    """`claims` are those that the workspace names, empty ones for those that do not exist; `events` those of its pod; `now` in ms.
+
+    The step that is under way is the first that is not done; one that needs attention is the step that fails.
+    """
+    status = workspace.get("status") or {}
+    state, message = status.get("state", ""), status.get("stateMessage", "")
+    paused = bool(workspace["spec"].get("paused"))
+    if paused:
+        return Progress(
+            [Step(step, name, "waiting", 0, None, "") for step, name in STEPS],
+            state,
+            message,
+            _stopping(pod),
+        )
+    told = list(events)
+    ends = _ends(workspace, pod, claims, told)
+    failing = _failing(pod, told) if state == "Error" else None
+    steps: list[Step] = []
+    began, open_step = _begin(workspace, pod), False
+    for step, name in STEPS:
+        end = ends[step]
+        if open_step or (end is None and failing not in (None, step)):
+            steps.append(Step(step, name, "waiting", 0, None, ""))
+        elif end is not None and failing != step:
+            end = max(end, began)
+            steps.append(Step(step, name, "done", began, round((end - began) / 1000, 1), ""))
+            began = end
+        else:
+            failed = state == "Error"
+            steps.append(
+                Step(step, name, "failed" if failed else "current", min(began, now), None, message)
+            )
+            open_step = True
+    return Progress(steps, state, message, _stopping(pod))
+
+
+def _stopping(pod: Object | None) -> Stopping | UnsetType:
+    metadata = (pod or {}).get("metadata") or {}
+    until, grace = (
+        milliseconds(metadata.get("deletionTimestamp")),
+        metadata.get("deletionGracePeriodSeconds") or 0,
+    )
+    return Stopping(until - 1000 * grace, grace) if until else UNSET
+
+
+def _failing(pod: Object | None, events: Iterable[Object]) -> str | None:
+    """The step that a workspace which needs attention fails at; None where it is the first that is not done."""
+    status = (pod or {}).get("status") or {}
+    scheduled: Object = next(
+        (one for one in status.get("conditions") or () if one["type"] == "PodScheduled"), {}
+    )
+    if scheduled.get("status") == "False":
+        return "volumes" if _NO_SUCH_CLAIM.search(scheduled.get("message") or "") else "scheduled"
+    reason = _waiting(status).get("reason")
+    if reason in _VOLUME_REASONS:
+        return "volumes"
+    if reason in _IMAGE_REASONS:
+        return "image"
+    if reason in ("ContainerCreating", "") and any(
+        one.get("reason") in ("FailedMount", "FailedAttachVolume") for one in events
+    ):
+        return "volumes"
+    return None
+
+
+def _main(status: Object) -> Object:
+    return next(
+        (one for one in status.get("containerStatuses") or () if one["name"] == CONTAINER), {}
+    )
+
+
+def _waiting(status: Object) -> Object:
+    return (_main(status).get("state") or {}).get("waiting") or {}
+
+
+def _begin(workspace: Object, pod: Object | None) -> int:
+    """When this start was asked for: its pod is made right after, whether the workspace is new or resumed."""
+    created = milliseconds(workspace["metadata"].get("creationTimestamp"))
+    if pod is None:
+        return created
+    return max(created, milliseconds(pod["metadata"].get("creationTimestamp")))
+
+
+def _ends(
+    workspace: Object, pod: Object | None, claims: Iterable[Object], events: Iterable[Object]
+) -> dict[str, int | None]:
+    """When each step was over, in ms; None while it is not."""
+    ends: dict[str, int | None] = dict.fromkeys((step for step, _ in STEPS), None)
+    if pod is None:
+        return ends
+    ends["accepted"] = milliseconds(pod["metadata"].get("creationTimestamp"))
+    status = pod.get("status") or {}
+    conditions = {condition["type"]: condition for condition in status.get("conditions") or ()}
+    if conditions.get("PodScheduled", {}).get("status") == "True":
+        ends["scheduled"] = milliseconds(conditions["PodScheduled"].get("lastTransitionTime"))
+    elif pod["spec"].get("nodeName"):
+        ends["scheduled"] = ends["accepted"]
+    if ends["scheduled"] is None:
+        return ends
+    main = _main(status)
+    waiting = _waiting(status).get("reason")
+    running = (main.get("state") or {}).get("running") or {}
+    told = {event.get("reason"): milliseconds(event.get("lastTimestamp")) for event in events}
+    bound = bool(running) or all(
+        (claim.get("status") or {}).get("phase") == "Bound" for claim in claims
+    )
+    if bound and waiting not in _VOLUME_REASONS:
+        ends["volumes"] = ends["scheduled"]
+    before = (main.get("lastState") or {}).get("terminated") or {}
+    if not running and waiting == "CrashLoopBackOff" and before.get("exitCode") != NEVER_STARTED:
+        running = before  # the container starts, but ends before it is ready
+    if running or main.get("ready") or ("Pulled" in told and waiting not in _IMAGE_REASONS):
+        ends["image"] = (
+            told.get("Pulled") or milliseconds(running.get("startedAt")) or ends["volumes"]
+        )
+    if running:
+        ends["started"] = milliseconds(running.get("startedAt"))
+        if conditions.get("Ready", {}).get("status") == "True":
+            ends["ready"] = milliseconds(conditions["Ready"].get("lastTransitionTime"))
+    return ends

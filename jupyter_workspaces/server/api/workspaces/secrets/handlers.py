@@ -1,0 +1,73 @@
+"""HTTP for secrets: decode, ask the service, encode."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from jupyter_workspaces.kube.catalog import SECRETS
+from jupyter_workspaces.server.http.base import DataHandler
+from jupyter_workspaces.server.http.identity import signed_in
+
+from . import models
+
+
+class SecretsHandler(DataHandler):
+    """GET, POST secrets/{namespace}."""
+
+    reads_cache = False
+
+    @signed_in
+    async def get(self, namespace: str) -> None:
+        self.named(namespace=namespace)
+        chosen = self.selection()
+        await self.permit("list", SECRETS, namespace)
+        self.answer_list(await (await self.services.ready()).secrets.list(namespace), chosen)
+
+    async def before_body(self, namespace: str) -> None:  # type: ignore[override]
+        self.named(namespace=namespace)
+        await self.expect("create", SECRETS, namespace)
+
+    @signed_in
+    async def post(self, namespace: str) -> None:
+        model = await self.data(models.SecretCreate)
+        await self.permit("create", SECRETS, namespace, model.name)
+        services = await self.services.ready()
+        made = await services.secrets.create(services.writer(self.user), namespace, model)
+        self.answer(
+            made, HTTPStatus.CREATED, location=f"{self.prefix}/secrets/{namespace}/{made.name}"
+        )
+
+
+class SecretHandler(DataHandler):
+    """GET, PUT, DELETE secrets/{namespace}/{name}."""
+
+    reads_cache = False
+
+    @signed_in
+    async def get(self, namespace: str, name: str) -> None:
+        self.named(namespace=namespace, name=name)
+        await self.permit("get", SECRETS, namespace, name)
+        model, revision = await (await self.services.ready()).secrets.get(namespace, name)
+        if not self.unchanged(revision):
+            self.answer(model)
+
+    async def before_body(self, namespace: str, name: str) -> None:  # type: ignore[override]
+        self.named(namespace=namespace, name=name)
+        await self.permit("update", SECRETS, namespace, name)
+
+    @signed_in
+    async def put(self, namespace: str, name: str) -> None:
+        model = await self.data(models.SecretUpdate)
+        services = await self.services.ready()
+        changed, revision = await services.secrets.update(
+            services.writer(self.user), namespace, name, model, self.expected
+        )
+        self.tag(revision)
+        self.answer(changed)
+
+    @signed_in
+    async def delete(self, namespace: str, name: str) -> None:
+        self.named(namespace=namespace, name=name)
+        await self.permit("delete", SECRETS, namespace, name)
+        await (await self.services.ready()).secrets.delete(namespace, name, self.expected)
+        self.none()

@@ -1,0 +1,68 @@
+"""Secrets of the cluster to what goes over the wire: everything but their values."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from msgspec import UNSET
+
+from jupyter_workspaces.resources import metadata_keys
+from jupyter_workspaces.resources.catalog import WORKSPACES
+from jupyter_workspaces.resources.unreadable import mapping, text
+from jupyter_workspaces.server.api.workspaces.audit import audit
+
+from . import models
+
+Object = Mapping[str, Any]
+
+
+def list_item(secret: Object, mounted_by: Iterable[Object]) -> models.SecretListItem:
+    metadata = secret["metadata"]
+    labels = metadata.get("labels") or {}
+    mounts = [
+        models.Mount(WORKSPACES.group, WORKSPACES.kind, workspace["metadata"]["name"])
+        for workspace in mounted_by
+    ]
+    return models.SecretListItem(
+        name=metadata["name"],
+        can_update=labels.get(metadata_keys.CAN_UPDATE) == "true",
+        can_mount=labels.get(metadata_keys.CAN_MOUNT) == "true",
+        audit=audit(metadata),
+        mounts=mounts or UNSET,
+    )
+
+
+def unreadable_item(secret: Object) -> models.SecretListItem:
+    """Return the list item of a secret with malformed metadata: not mountable, not changeable."""
+    metadata = mapping(secret.get("metadata"))
+    return models.SecretListItem(
+        text(metadata.get("name")), can_update=False, can_mount=False, audit=audit(metadata)
+    )
+
+
+def update_model(secret: Object) -> models.SecretUpdate:
+    contents = {key: models.Value() for key in sorted(secret.get("data") or {})}
+    return models.SecretUpdate(secret.get("type", ""), bool(secret.get("immutable")), contents)
+
+
+def created(secret: Object) -> models.SecretCreate:
+    model = update_model(secret)
+    return models.SecretCreate(
+        secret["metadata"]["name"], model.type, model.immutable, model.contents
+    )
+
+
+def revision(secret: Object) -> str:
+    """Opaque; changes with every write."""
+    metadata = secret["metadata"]
+    return hashlib.sha256(f"{metadata['uid']}:{metadata['resourceVersion']}".encode()).hexdigest()
+
+
+def secrets_of(workspace: Object) -> set[str]:
+    """Names of the secrets that a workspace mounts."""
+    return {
+        one["secretName"]
+        for one in workspace["spec"]["podTemplate"]["volumes"].get("secrets") or ()
+    }

@@ -1,0 +1,17 @@
+"""Converts times of Kubernetes objects to those of the API."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+
+def milliseconds(timestamp: str | None) -> int:
+    """Return an RFC 3339 time in ms since 1970; 0 if it is missing or invalid."""
+    try:
+        return (
+            int(datetime.fromisoformat(timestamp.replace("Z", "+00:00")).timestamp() * 1000)
+            if timestamp
+            else 0
+        )
+    except (ValueError, OverflowError):
+        return 0

@@ -1,0 +1,62 @@
+"""Malformed objects of the cluster: they do not make a list, a stream or a batch fail."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import msgspec
+
+from jupyter_workspaces.resources import unreadable
+from jupyter_workspaces.server.http import problems
+
+log = logging.getLogger(__name__)
+
+Object = Mapping[str, Any]
+View = TypeVar("View")
+
+ODD = (*unreadable.ERRORS, msgspec.MsgspecError)
+"""Exceptions when a malformed object is read or its view does not match the model."""
+
+_KNOWN_MOST = 1000
+_told: set[tuple[str, str]] = set()
+
+
+def readable(obj: Object, view: Callable[[], View]) -> View | None:
+    """Return what `view` makes of the object; None, and a warning once for each version of it, when it cannot be read."""
+    try:
+        return view()
+    except ODD as error:
+        _tell(obj, error)
+        return None
+
+
+@contextmanager
+def reading(obj: Object) -> Iterator[None]:
+    """Raises `Problem` 409 when the object cannot be read in this block."""
+    try:
+        yield
+    except ODD as error:
+        _tell(obj, error)
+        raise problems.conflict(
+            f"{_name(obj)} cannot be shown or changed here: {unreadable.reason(obj)}. Correct it with kubectl, or delete it."
+        ) from error
+
+
+def _tell(obj: Object, error: Exception) -> None:
+    metadata = unreadable.mapping(obj.get("metadata"))
+    version = (str(metadata.get("uid")), str(metadata.get("resourceVersion")))
+    if version in _told:
+        return
+    if len(_told) >= _KNOWN_MOST:
+        _told.clear()
+    _told.add(version)
+    log.warning("%s cannot be read: %s", _name(obj), type(error).__name__, exc_info=error)
+
+
+def _name(obj: Object) -> str:
+    metadata = unreadable.mapping(obj.get("metadata"))
+    place = f"{metadata['namespace']}/" if metadata.get("namespace") else ""
+    return f"{obj.get('kind') or 'The object'} {place}{metadata.get('name')}"

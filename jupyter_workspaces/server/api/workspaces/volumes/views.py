@@ -1,0 +1,164 @@
+"""Claims, volumes and storage classes of the cluster to what goes over the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any
+
+from msgspec import UNSET
+
+from jupyter_workspaces.kube.quantities import QuantityError, canonical
+from jupyter_workspaces.resources import metadata_keys
+from jupyter_workspaces.resources.unreadable import mapping, sentence, text
+from jupyter_workspaces.server.api.workspaces.audit import audit
+from jupyter_workspaces.server.api.workspaces.unreadable import readable
+
+from . import models
+
+Object = Mapping[str, Any]
+
+
+def storage_class(obj: Object) -> models.StorageClass:
+    """Absent texts are empty; only the label `can-use=true` allows use."""
+    metadata = obj["metadata"]
+    annotations = metadata.get("annotations") or {}
+    return models.StorageClass(
+        name=metadata["name"],
+        display_name=annotations.get(metadata_keys.DISPLAY_NAME, ""),
+        description=annotations.get(metadata_keys.DESCRIPTION, ""),
+        can_use=_labelled(obj, metadata_keys.CAN_USE),
+    )
+
+
+def claim(
+    obj: Object,
+    volume: Object | None,
+    volume_class: Object | None,
+    pods: Iterable[Object],
+    workspaces: Iterable[Object],
+) -> models.Claim:
+    metadata, spec = obj["metadata"], obj["spec"]
+    storage = ((spec.get("resources") or {}).get("requests") or {}).get("storage", "")
+    return models.Claim(
+        name=metadata["name"],
+        can_mount=_labelled(obj, metadata_keys.CAN_MOUNT),
+        can_update=_labelled(obj, metadata_keys.CAN_UPDATE),
+        pods=[shown for pod in pods if (shown := readable(pod, partial(_pod, pod))) is not None],
+        workspaces=[
+            shown
+            for one in workspaces
+            if (shown := readable(one, partial(_workspace, one))) is not None
+        ],
+        audit=audit(metadata),
+        pvc_spec=models.ClaimSpec(
+            {"storage": storage},
+            spec.get("accessModes") or [],
+            spec.get("volumeMode", ""),
+            spec.get("storageClassName") or "",
+        ),
+        pv=UNSET if volume is None else _volume(volume, volume_class),
+    )
+
+
+def unreadable_claim(
+    obj: Object, pods: Iterable[Object], workspaces: Iterable[Object]
+) -> models.Claim:
+    """Return a malformed claim: not mountable, with the reason as `problem`."""
+    metadata = mapping(obj.get("metadata"))
+    return models.Claim(
+        name=text(metadata.get("name")),
+        can_mount=False,
+        can_update=False,
+        pods=[shown for pod in pods if (shown := readable(pod, partial(_pod, pod))) is not None],
+        workspaces=[
+            shown
+            for one in workspaces
+            if (shown := readable(one, partial(_workspace, one))) is not None
+        ],
+        audit=audit(metadata),
+        pvc_spec=models.ClaimSpec({"storage": ""}, [], "", ""),
+        problem=sentence(obj),
+    )
+
+
+def created(obj: Object) -> models.ClaimCreate:
+    """The echo of a create; the size in its canonical form."""
+    spec = obj["spec"]
+    storage = spec["resources"]["requests"]["storage"]
+    try:
+        storage = canonical(storage)
+    except QuantityError:
+        pass  # as the cluster stored it
+    return models.ClaimCreate(
+        obj["metadata"]["name"],
+        spec["accessModes"],
+        spec.get("storageClassName") or "",
+        models.Requests(storage),
+    )
+
+
+def claims_of(pod: Object) -> set[str]:
+    """Names of the claims that a pod mounts."""
+    volumes = pod["spec"].get("volumes") or ()
+    return {
+        volume["persistentVolumeClaim"]["claimName"]
+        for volume in volumes
+        if "persistentVolumeClaim" in volume
+    }
+
+
+def claims_of_workspace(workspace: Object) -> set[str]:
+    """Names of the claims that a workspace names, each once."""
+    volumes = workspace["spec"]["podTemplate"]["volumes"]
+    return {
+        *([volumes["home"]] if volumes.get("home") else []),
+        *(data["pvcName"] for data in volumes.get("data") or ()),
+    }
+
+
+def _pod(pod: Object) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "name": pod["metadata"]["name"],
+        "phase": (pod.get("status") or {}).get("phase", ""),
+    }
+    return shown | (
+        {"node": {"name": pod["spec"]["nodeName"]}} if pod["spec"].get("nodeName") else {}
+    )
+
+
+def _workspace(workspace: Object) -> dict[str, Any]:
+    status = workspace.get("status") or {}
+    pod = status.get("podTemplatePod") or {}
+    shown: dict[str, Any] = {
+        "name": workspace["metadata"]["name"],
+        "state": status.get("state", ""),
+        "stateMessage": status.get("stateMessage", ""),
+    }
+    if pod.get("name"):
+        shown["podTemplatePod"] = {"name": pod["name"]} | (
+            {"node": {"name": pod["nodeName"]}} if pod.get("nodeName") else {}
+        )
+    return shown
+
+
+def _volume(volume: Object, volume_class: Object | None) -> dict[str, Any]:
+    spec = volume["spec"]
+    shown: dict[str, Any] = {
+        "name": volume["metadata"]["name"],
+        "persistentVolumeReclaimPolicy": spec.get("persistentVolumeReclaimPolicy", ""),
+        "volumeMode": spec.get("volumeMode", ""),
+        "accessModes": spec.get("accessModes") or [],
+    }
+    if volume_class is not None:
+        found = storage_class(volume_class)
+        shown["storageClass"] = {
+            "name": found.name,
+            "displayName": found.display_name,
+            "description": found.description,
+        }
+    return shown
+
+
+def _labelled(obj: Object, label: str) -> bool:
+    return (obj["metadata"].get("labels") or {}).get(label) == "true"

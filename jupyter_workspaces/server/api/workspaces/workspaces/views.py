@@ -1,0 +1,243 @@
+"""Workspaces of the cluster to what goes over the wire, and back."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from jupyter_workspaces.resources.templates import connect_path
+from jupyter_workspaces.resources.unreadable import mapping, sentence, text
+from jupyter_workspaces.server.api.workspaces.audit import audit
+from jupyter_workspaces.server.api.workspaces.kinds.views import asset
+
+from . import models
+
+Object = Mapping[str, Any]
+
+UNKNOWN = {"imageConfig": "__UNKNOWN_IMAGE_CONFIG__", "podConfig": "__UNKNOWN_POD_CONFIG__"}
+
+
+def revision(obj: Object) -> str:
+    """Opaque; changes with the spec only (contract App. C no. 5)."""
+    metadata = obj["metadata"]
+    return hashlib.sha256(
+        f"{metadata['uid']}:{metadata['name']}:{metadata.get('generation', 0)}".encode()
+    ).hexdigest()
+
+
+def create_model(workspace: Object) -> models.WorkspaceCreate:
+    """What a create answers."""
+    spec = workspace["spec"]
+    return models.WorkspaceCreate(
+        name=workspace["metadata"]["name"],
+        display_name=spec.get("displayName") or UNSET,
+        kind=spec["kind"],
+        paused=bool(spec.get("paused")),
+        defer_updates=spec.get("deferUpdates", UNSET),
+        pod_template=_template(spec["podTemplate"]),
+    )
+
+
+def update_model(workspace: Object) -> models.WorkspaceUpdate:
+    """What a single GET answers."""
+    spec = workspace["spec"]
+    return models.WorkspaceUpdate(
+        revision=revision(workspace),
+        display_name=spec.get("displayName") or UNSET,
+        paused=bool(spec.get("paused")),
+        defer_updates=spec.get("deferUpdates", UNSET),
+        pod_template=_template(spec["podTemplate"]),
+    )
+
+
+def spec_of(model: models.WorkspaceCreate | models.WorkspaceUpdate, kind: str) -> dict[str, Any]:
+    """A Workspace's spec from a request."""
+    spec: dict[str, Any] = {
+        "kind": kind,
+        "paused": model.paused,
+        "podTemplate": msgspec.to_builtins(model.pod_template),
+    }
+    if model.display_name:
+        spec["displayName"] = model.display_name
+    if model.defer_updates is not UNSET:
+        spec["deferUpdates"] = model.defer_updates
+    volumes = spec["podTemplate"]["volumes"]
+    if not volumes.get("home"):
+        volumes.pop("home", None)
+    for secret in volumes.get("secrets") or ():
+        if not secret.get("defaultMode"):
+            secret.pop("defaultMode", None)  # 0 means “as usual”, as on the original
+    return spec
+
+
+def list_item(workspace: Object, kind: Object | None, prefix: str) -> models.WorkspaceListItem:
+    metadata, spec, status = workspace["metadata"], workspace["spec"], workspace.get("status") or {}
+    options = {dimension: _values(kind, dimension) for dimension in UNKNOWN}
+    activity = status.get("activity") or {}
+    image = options["imageConfig"].get(spec["podTemplate"]["options"]["imageConfig"])
+    return models.WorkspaceListItem(
+        name=metadata["name"],
+        namespace=metadata["namespace"],
+        display_name=spec.get("displayName") or UNSET,
+        workspace_kind=models.KindRef(
+            name=spec["kind"],
+            missing=kind is None,
+            icon=asset(kind, "icon", prefix),
+            logo=asset(kind, "logo", prefix),
+        ),
+        paused=bool(spec.get("paused")),
+        paused_time=status.get("pauseTime", 0),
+        last_running_time=status.get("lastRunningTime", 0),
+        state=status.get("state", ""),
+        state_message=status.get("stateMessage", ""),
+        defer_updates=spec.get("deferUpdates", UNSET),
+        pod_template=models.ListedTemplate(
+            models.ListedOptions(
+                image_config=_option_state(workspace, options["imageConfig"], "imageConfig"),
+                pod_config=_option_state(workspace, options["podConfig"], "podConfig"),
+            )
+        ),
+        activity=models.Activity(
+            last_activity=activity.get("lastActivity", 0),
+            last_update=activity.get("lastUpdate", 0),
+            last_probe=activity.get("lastProbe", UNSET),
+            rules=activity.get("rules") or UNSET,
+        ),
+        services=_services(metadata, image, kind),
+        audit=audit(metadata),
+    )
+
+
+def unreadable_item(workspace: Object) -> models.WorkspaceListItem:
+    """Return the list item of a malformed workspace: Unknown, with the reason."""
+    metadata, spec, status = (
+        mapping(workspace.get(part)) for part in ("metadata", "spec", "status")
+    )
+    unknown = {
+        dimension: models.OptionState(option_info({}, "", dimension)) for dimension in UNKNOWN
+    }
+    return models.WorkspaceListItem(
+        name=text(metadata.get("name")),
+        namespace=text(metadata.get("namespace")),
+        workspace_kind=models.KindRef(
+            text(spec.get("kind")), True, asset(None, "icon", ""), asset(None, "logo", "")
+        ),
+        paused=spec.get("paused") is True,
+        paused_time=_number(status.get("pauseTime")),
+        last_running_time=_number(status.get("lastRunningTime")),
+        state="Unknown",
+        state_message=sentence(workspace),
+        pod_template=models.ListedTemplate(
+            models.ListedOptions(unknown["imageConfig"], unknown["podConfig"])
+        ),
+        activity=models.Activity(0, 0),
+        services=[],
+        audit=audit(metadata),
+    )
+
+
+def _number(value: Any) -> int:
+    return (
+        value
+        if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53
+        else 0
+    )
+
+
+def option_info(values: Mapping[str, Object], option: str, dimension: str) -> models.OptionInfo:
+    """An option for people; sentinels where the kind does not know it."""
+    value = values.get(option)
+    if value is None:
+        return models.OptionInfo(option, UNKNOWN[dimension], UNKNOWN[dimension], None)
+    spawner = value["spawner"]
+    return models.OptionInfo(
+        option,
+        spawner["displayName"],
+        spawner.get("description", ""),
+        list(spawner.get("labels") or ()),
+    )
+
+
+def _values(kind: Object | None, dimension: str) -> dict[str, Object]:
+    if kind is None:
+        return {}
+    return {
+        value["id"]: value for value in kind["spec"]["podTemplate"]["options"][dimension]["values"]
+    }
+
+
+def _option_state(
+    workspace: Object, values: Mapping[str, Object], dimension: str
+) -> models.OptionState:
+    chain = (
+        ((workspace.get("status") or {}).get("podTemplateOptions") or {}).get(dimension) or {}
+    ).get("redirectChain") or ()
+    steps = []
+    for step in chain:
+        redirect = (values.get(step["source"]) or {}).get("redirect") or {}
+        message = redirect.get("message") if redirect.get("to") == step["target"] else None
+        told = {"text": message["text"], "level": message["level"]} if message else UNSET
+        steps.append(
+            models.RedirectStep(
+                option_info(values, step["source"], dimension),
+                option_info(values, step["target"], dimension),
+                told,
+            )
+        )
+    current = option_info(values, workspace["spec"]["podTemplate"]["options"][dimension], dimension)
+    return models.OptionState(current, steps or UNSET)
+
+
+def _services(metadata: Object, image: Object | None, kind: Object | None) -> list[models.Service]:
+    if image is None or kind is None:
+        return []  # the original says null here, and its own page breaks
+    declared = {port["id"]: port for port in kind["spec"]["podTemplate"]["ports"]}
+    found = []
+    for port in image["spec"]["ports"]:
+        title = (
+            port.get("displayName")
+            or (declared.get(port["id"]) or {}).get("defaultDisplayName")
+            or port["id"]
+        )
+        found.append(
+            models.Service(
+                models.HttpService(
+                    title, connect_path(metadata["namespace"], metadata["name"], port["id"])
+                )
+            )
+        )
+    return found
+
+
+def _template(template: Object) -> models.PodTemplate:
+    metadata, volumes, options = (
+        template.get("podMetadata") or {},
+        template["volumes"],
+        template["options"],
+    )
+    return models.PodTemplate(
+        pod_metadata=models.PodMetadata(
+            dict(metadata.get("labels") or {}), dict(metadata.get("annotations") or {})
+        ),
+        volumes=models.Volumes(
+            home=volumes.get("home") or UNSET,
+            data=[
+                models.DataVolume(
+                    data["pvcName"], data["mountPath"], True if data.get("readOnly") else UNSET
+                )
+                for data in volumes.get("data") or ()
+            ],
+            secrets=[
+                models.SecretVolume(
+                    secret["secretName"], secret["mountPath"], secret.get("defaultMode", UNSET)
+                )
+                for secret in volumes.get("secrets") or ()
+            ]
+            or UNSET,
+        ),
+        options=models.Options(options["imageConfig"], options["podConfig"]),
+    )

@@ -1,0 +1,1 @@
+"""The workspaces' own origin: sign-in, sessions and routes."""

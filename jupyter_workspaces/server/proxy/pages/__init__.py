@@ -1,0 +1,1 @@
+"""Pages for workspaces that cannot be reached, and the notice in open tabs."""

@@ -1,0 +1,1 @@
+"""Rewriting of addresses in the bodies of responses."""

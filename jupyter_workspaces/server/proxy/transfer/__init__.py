@@ -1,0 +1,1 @@
+"""Transfer of requests, responses and WebSocket frames."""

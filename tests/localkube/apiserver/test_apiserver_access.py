@@ -1,0 +1,261 @@
+"""Who may do what: each answer as the real API server gave it to the same request (`access_cases`)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import access_cases
+import pytest
+from access_cases import CORE, RBAC, REQUESTS, Case, Server, as_, binding, comparable, on, role
+
+from jupyter_workspaces.localkube.apiserver.access.rbac import selects
+
+RECORDED = json.loads(access_cases.RECORDED.read_text(encoding="utf-8"))
+APPLY = "application/apply-patch+yaml"
+SELF = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+
+
+@pytest.fixture
+def server(api: Any) -> Server:
+    """The embedded API server with the roles and objects of the recording, and its administrator."""
+    found = Server(api.url, "test-token", api.trust)
+    for path, body in access_cases.SETUP:
+        status, answer = found.ask(Case("POST", path, body))
+        assert status == 201, (path, answer)
+    return found
+
+
+def differences(
+    server: Server, group: str, cases: Iterable[Case], token: str | None = None
+) -> dict[str, Any]:
+    """What is answered otherwise than recorded: (here, there) by request."""
+    found = {}
+    for case in cases:
+        status, body = server.ask(case, token)
+        recorded_status, recorded_body = RECORDED[group][case.title]
+        here = [status, None if recorded_body is None else comparable(body)]
+        if here != [recorded_status, recorded_body]:
+            found[case.title] = (here, [recorded_status, recorded_body])
+    return found
+
+
+@pytest.mark.parametrize(
+    "group", ["forbidden", "allowed", "reviews", "grants", "requests", "unknown"]
+)
+def test_answers_are_those_of_the_real_api_server(server: Server, group: str) -> None:
+    assert RECORDED[group].keys() == {case.title for case in access_cases.ALL[group]}
+    assert differences(server, group, access_cases.ALL[group]) == {}
+
+
+def test_a_service_account_acts_by_its_token_as_on_the_real_one(server: Server) -> None:
+    token = server.ask(REQUESTS[0])[1]["status"]["token"]
+    assert differences(server, "robot", access_cases.BY_ROBOT, token) == {}
+
+
+@pytest.mark.parametrize("case", access_cases.IMPERSONATION, ids=lambda case: case.headers[0][0])
+def test_nobody_is_impersonated_without_a_name(server: Server, case: Case) -> None:
+    status, body = server.ask(case)
+    recorded_status, recorded = RECORDED["impersonation"][case.title]
+    assert (status, body["reason"], "details" in body) == (
+        recorded_status,
+        recorded["reason"],
+        "details" in recorded,
+    )
+
+
+def test_rights_hold_with_the_next_request_and_end_with_the_next_request(server: Server) -> None:
+    asked = Case("GET", f"{CORE}/configmaps", None, as_("nina"))
+    bound = f"{RBAC}/namespaces/access-one/rolebindings"
+    assert server.ask(asked)[0] == 403
+    assert (
+        server.ask(Case("POST", bound, binding("RoleBinding", "late", "Role/late", "User/nina")))[0]
+        == 201
+    )
+    status, refused = server.ask(asked)
+    assert status == 403
+    assert refused["message"].endswith(': RBAC: role.rbac.authorization.k8s.io "late" not found')
+    made = role("Role", "late", on("core", "configmaps", "list"))
+    assert server.ask(Case("POST", f"{RBAC}/namespaces/access-one/roles", made))[0] == 201
+    assert server.ask(asked)[0] == 200
+    assert (
+        server.ask(Case("PATCH", f"{RBAC}/namespaces/access-one/roles/late", {"rules": []}))[0]
+        == 200
+    )
+    assert server.ask(asked)[0] == 403
+    assert server.ask(Case("PATCH", f"{RBAC}/namespaces/access-one/roles/late", made))[0] == 200
+    assert server.ask(asked)[0] == 200
+    assert server.ask(Case("PATCH", f"{bound}/late", {"subjects": []}))[0] == 200
+    assert server.ask(asked)[0] == 403
+    assert (
+        server.ask(
+            Case("PATCH", f"{bound}/late", {"subjects": [access_cases.subject("User/nina")]})
+        )[0]
+        == 200
+    )
+    assert server.ask(asked)[0] == 200
+    assert server.ask(Case("DELETE", f"{bound}/late"))[0] == 200
+    assert server.ask(asked)[0] == 403
+
+
+def test_applying_what_is_not_there_wants_the_right_to_create(server: Server, api: Any) -> None:
+    made = role("Role", "patcher", on("core", "configmaps", "patch"))
+    bound = binding("RoleBinding", "patcher", "Role/patcher", "User/pat")
+    assert server.ask(Case("POST", f"{RBAC}{access_cases.HERE}/roles", made))[0] == 201
+    assert server.ask(Case("POST", f"{RBAC}{access_cases.HERE}/rolebindings", bound))[0] == 201
+    applied = access_cases.CONFIG_MAP | {"metadata": {"name": "new"}}
+    status, refused = server.ask(
+        Case("PATCH", f"{CORE}/configmaps/new?fieldManager=x", applied, as_("pat")), media=APPLY
+    )
+    assert (status, refused["message"]) == (
+        403,
+        'configmaps "new" is forbidden: User "pat" cannot create resource "configmaps" in API group "" in the namespace "access-one"',
+    )
+    assert (
+        server.ask(
+            Case(
+                "PATCH", f"{CORE}/configmaps/c?fieldManager=x", access_cases.CONFIG_MAP, as_("pat")
+            ),
+            media=APPLY,
+        )[0]
+        != 403
+    )
+
+
+@pytest.mark.parametrize("subresource", ["exec", "attach", "portforward"])
+def test_a_websocket_into_a_pod_wants_the_right_to_create(server: Server, subresource: str) -> None:
+    for name, verb in (("gus", "get"), ("cleo", "create")):
+        made = role("Role", name, on("core", f"pods/{subresource}", verb))
+        bound = binding("RoleBinding", name, f"Role/{name}", f"User/{name}")
+        assert server.ask(Case("POST", f"{RBAC}{access_cases.HERE}/roles", made))[0] == 201
+        assert server.ask(Case("POST", f"{RBAC}{access_cases.HERE}/rolebindings", bound))[0] == 201
+    upgrade = (
+        ("Connection", "Upgrade"),
+        ("Upgrade", "websocket"),
+        ("Sec-WebSocket-Version", "13"),
+        ("Sec-WebSocket-Key", "bm8gc2VjcmV0IGF0IGFsbA=="),
+    )
+    for name, lacking in (("gus", "create"), ("cleo", "get")):
+        status, refused = server.ask(
+            Case("GET", f"{CORE}/pods/p/{subresource}", None, (*as_(name), *upgrade))
+        )
+        assert status == 403
+        assert f'cannot {lacking} resource "pods/{subresource}"' in refused["message"]
+
+
+def test_an_aggregated_role_grants_what_the_roles_grant_that_it_selects(server: Server) -> None:
+    bound = binding("RoleBinding", "editor", "ClusterRole/edit", "User/eddy")
+    assert server.ask(Case("POST", f"{RBAC}/namespaces/access-one/rolebindings", bound))[0] == 201
+    workspaces = f"/apis/kubeflow.org/v1beta1{access_cases.HERE}/workspaces"
+    assert (
+        server.ask(Case("GET", f"{CORE}/configmaps", None, as_("eddy")))[0] == 200
+    )  # edit selects view, which selects this
+    assert (
+        server.ask(
+            Case("POST", f"{CORE}/secrets?dryRun=All", {"metadata": {"name": "s"}}, as_("eddy"))
+        )[0]
+        == 201
+    )
+    assert (
+        server.ask(Case("GET", f"{RBAC}{access_cases.HERE}/roles", None, as_("eddy")))[0] == 403
+    )  # that is admin's
+    assert server.ask(Case("GET", workspaces, None, as_("eddy")))[0] == 403
+    more = role(
+        "ClusterRole", "workspaces-view", on("kubeflow.org", "workspaces", "get list watch")
+    )
+    more["metadata"]["labels"] = {"rbac.authorization.k8s.io/aggregate-to-view": "true"}
+    assert server.ask(Case("POST", f"{RBAC}/clusterroles", more))[0] == 201
+    assert (
+        server.ask(Case("GET", workspaces, None, as_("eddy")))[0] == 404
+    )  # allowed, and not served here
+    unlabelled = {"metadata": {"labels": {"rbac.authorization.k8s.io/aggregate-to-view": None}}}
+    assert server.ask(Case("PATCH", f"{RBAC}/clusterroles/workspaces-view", unlabelled))[0] == 200
+    assert server.ask(Case("GET", workspaces, None, as_("eddy")))[0] == 403
+
+
+def test_roles_that_select_each_other_end(server: Server) -> None:
+    for name, other in (("one", "two"), ("two", "one")):
+        looping = role(
+            "ClusterRole",
+            f"loop-{name}",
+            aggregationRule={"clusterRoleSelectors": [{"matchLabels": {"loop": other}}]},
+        )
+        looping["metadata"]["labels"] = {"loop": name}
+        assert server.ask(Case("POST", f"{RBAC}/clusterroles", looping))[0] == 201
+    bound = binding("ClusterRoleBinding", "loop", "ClusterRole/loop-one", "User/lou")
+    assert server.ask(Case("POST", f"{RBAC}/clusterrolebindings", bound))[0] == 201
+    assert server.ask(Case("GET", "/api/v1/nodes", None, as_("lou")))[0] == 403
+
+
+@pytest.mark.parametrize(
+    ("selector", "selected"),
+    [
+        ({"matchLabels": {"a": "1"}}, True),
+        ({"matchLabels": {"a": "1", "b": "2"}}, False),
+        ({"matchExpressions": [{"key": "a", "operator": "In", "values": ["1", "2"]}]}, True),
+        ({"matchExpressions": [{"key": "a", "operator": "NotIn", "values": ["1", "2"]}]}, False),
+        ({"matchExpressions": [{"key": "b", "operator": "NotIn", "values": ["1"]}]}, True),
+        ({"matchExpressions": [{"key": "a", "operator": "Exists"}]}, True),
+        ({"matchExpressions": [{"key": "a", "operator": "DoesNotExist"}]}, False),
+        (
+            {"matchLabels": {"a": "1"}, "matchExpressions": [{"key": "b", "operator": "Exists"}]},
+            False,
+        ),
+        ({}, True),
+    ],
+)
+def test_selectors_of_aggregations(selector: dict[str, Any], selected: bool) -> None:
+    assert selects(selector, {"a": "1"}) is selected
+
+
+def test_default_roles_come_back_and_what_was_added_stays(server: Server, api: Any) -> None:
+    added = on("core", "nodes", "get")
+    kept = server.ask(Case("GET", f"{RBAC}/clusterroles/system:aggregate-to-view"))[1]["rules"]
+    assert (
+        server.ask(
+            Case(
+                "PATCH",
+                f"{RBAC}/clusterroles/system:aggregate-to-view",
+                {"rules": [*kept[1:], added]},
+            )
+        )[0]
+        == 200
+    )
+    left_alone = {
+        "metadata": {"annotations": {"rbac.authorization.kubernetes.io/autoupdate": "false"}},
+        "rules": [],
+    }
+    assert server.ask(Case("PATCH", f"{RBAC}/clusterroles/system:monitoring", left_alone))[0] == 200
+    assert server.ask(Case("DELETE", f"{RBAC}/clusterroles/system:discovery"))[0] == 200
+    assert (
+        server.ask(
+            Case("PATCH", f"{RBAC}/clusterrolebindings/system:basic-user", {"subjects": []})
+        )[0]
+        == 200
+    )
+    api.stop()
+    api.start()
+    rules = server.ask(Case("GET", f"{RBAC}/clusterroles/system:aggregate-to-view"))[1]["rules"]
+    granted = {
+        (verb, resource)
+        for rule in rules
+        if "" in rule["apiGroups"]
+        for verb in rule["verbs"]
+        for resource in rule["resources"]
+    }
+    assert {("list", "configmaps"), ("get", "nodes")} <= granted
+    assert server.ask(Case("GET", f"{RBAC}/clusterroles/system:monitoring"))[1]["rules"] is None
+    assert server.ask(Case("GET", "/api", None, as_("nina")))[0] == 200
+    assert server.ask(Case("POST", SELF, {}, as_("nina")))[0] == 201
+
+
+def test_the_default_roles_are_those_of_the_real_one(server: Server) -> None:
+    recorded = RECORDED["default roles"]
+    for name, held in recorded.items():
+        found = server.ask(Case("GET", f"{RBAC}/clusterroles/{name}"))[1]
+        assert [
+            found.get("rules"),
+            found.get("aggregationRule"),
+            found["metadata"]["labels"],
+        ] == held, name

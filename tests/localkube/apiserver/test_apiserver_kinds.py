@@ -1,0 +1,42 @@
+"""Types, values and changes of built-in kinds: each answer as the real API server gave it to the same request (`kind_cases`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import kind_cases
+import pytest
+from kind_cases import CASES, Ask
+from kind_server import asking
+
+LEFT = {
+    'Pod spec.containers[0].securityContext = {"privileged": true, "allowPrivilegeEscalation": false}': (
+        "clusters as people have them allow privileged containers; the recorded one was started without"
+    ),
+}
+"""Cases that are answered otherwise than recorded, by title, with the reason."""
+
+RECORDED = {(case.group, case.title): answer for case, answer in kind_cases.recorded()}
+
+
+@pytest.fixture
+def ask(api: Any) -> Ask:
+    """The embedded API server, by plain requests."""
+    found = asking(api.url, api.trust, {"Authorization": "Bearer test-token"})
+    kind_cases.prepare(found)
+    return found
+
+
+@pytest.mark.parametrize("group", CASES)
+def test_answers_are_those_of_the_real_api_server(ask: Ask, group: str) -> None:
+    asked = [
+        (case.title, kind_cases.answer(ask, case), RECORDED[group, case.title])
+        for case in CASES[group]
+    ]
+
+    assert {
+        title: (here, there) for title, here, there in asked if here != there and title not in LEFT
+    } == {}
+    assert [title for title, here, there in asked if here == there and title in LEFT] == [], (
+        "what is left is no longer so"
+    )

@@ -1,0 +1,360 @@
+"""A restarted local cluster, and another cluster in the kubeconfig, are found by a server that runs."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import signal
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import yaml
+from patience import until
+
+from jupyter_workspaces.common.timeouts import timeout
+from jupyter_workspaces.kube.catalog import NAMESPACES
+from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.endpoint import from_kubeconfig
+from jupyter_workspaces.kube.kubeconfig.sources import EndpointSource
+from jupyter_workspaces.local import launch
+from jupyter_workspaces.local.initial_objects import install
+from jupyter_workspaces.local.parts import Parts
+from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
+from jupyter_workspaces.localkube.apiserver.store.store import Store
+from jupyter_workspaces.server.api.workspaces.services import Services
+from jupyter_workspaces.server.app import JupyterWorkspaces
+from jupyter_workspaces.server.http.problems import Problem
+
+USABLE_SECONDS = 3.0
+Object = dict[str, Any]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    path = tmp_path / "cluster"
+    yield path
+    launch.stop(path, pods=True)
+
+
+def start(home: Path) -> None:
+    launch.start(home, parts=Parts(controller=False, node="off"))
+
+
+@asynccontextmanager
+async def serving(app: JupyterWorkspaces) -> AsyncIterator[Services]:
+    services = Services(app.choose_endpoint, "/api", None, app._files_of)
+    services.start()
+    await services.ready()
+    try:
+        yield services
+    finally:
+        await services.stop()
+        assert not tasks(), "tasks that nobody stopped"
+
+
+def tasks() -> list[str]:
+    """Of caches and services, by name."""
+    return [
+        name
+        for task in asyncio.all_tasks()
+        if (name := task.get_name()).startswith(("reflector", "workspaces", "restarts", "watch"))
+    ]
+
+
+async def followed(stream: AsyncGenerator[bytes, None]) -> list[bytes]:
+    return [event async for event in stream]
+
+
+def names(services: Services) -> list[str]:
+    return [found.name for found in services.about.namespaces()]
+
+
+async def usable(services: Services, condition: Callable[[], bool]) -> None:
+    """Raises `TimeoutError` when the new cluster is not served within the seconds that the issue names."""
+    async with timeout(USABLE_SECONDS):
+        while True:
+            with suppress(Problem):
+                if await services.ready() and condition():
+                    return
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.slow
+async def test_a_cluster_that_was_reset_is_found_again_by_itself(home: Path) -> None:
+    await asyncio.to_thread(start, home)
+    async with serving(JupyterWorkspaces(directory=str(home))) as services:
+        before, first = services.cluster, services.feed
+        reflectors = len(tasks())
+        hearing = asyncio.create_task(followed(services.feed.subscribe(None, None)))
+        await asyncio.to_thread(launch.reset, home)
+        with pytest.raises(Problem, match="was stopped"):
+            await until_down(services)
+        assert not hearing.done()
+
+        await asyncio.to_thread(start, home)
+        await until(
+            lambda: changed(services, before), "another cache, without any request", USABLE_SECONDS
+        )
+        await usable(services, lambda: "default" in names(services))
+        async with timeout(USABLE_SECONDS):
+            events = await hearing
+
+        assert b"event: resync" in events[-1]
+        assert services.feed.epoch != first.epoch
+        await until(lambda: ended_to(reflectors), "the end of the former cache", 10)
+
+
+async def changed(services: Services, before: Any) -> bool:
+    return services.cluster is not before
+
+
+async def ended_to(count: int) -> bool:
+    return len(tasks()) <= count
+
+
+async def until_down(services: Services) -> None:
+    """Ask until the server knows that the cluster is away; raises what it then says."""
+    async with timeout(10):
+        while True:
+            await services.ready()
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("end", ["stop", "kill -9"])
+async def test_a_cluster_that_ended_and_was_started_again_is_usable_at_once(
+    home: Path, end: str
+) -> None:
+    await asyncio.to_thread(start, home)
+    async with serving(JupyterWorkspaces(directory=str(home))) as services:
+        before, stream = services.cluster, services.feed.subscribe(None, None)
+        assert b"event: snapshot" in await anext(stream)
+        if end == "stop":
+            await asyncio.to_thread(launch.stop, home)
+        else:
+            psutil.Process(launch.status(home).pid).send_signal(signal.SIGKILL)
+        await until(lambda: away(services), "the cluster to be missed", 10)
+        # The pauses between the attempts have grown by then.
+        await until(lambda: has_failed(services, 4), "the fourth failed attempt of each watch", 30)
+
+        await asyncio.to_thread(start, home)
+        async with timeout(USABLE_SECONDS):
+            await until(lambda: back(services), "the server to use it", USABLE_SECONDS)
+            await services.ready()
+            await services.cluster.cluster.create(NAMESPACES, namespace("new"))
+            await until(
+                lambda: knows(services, "new"), "a new namespace in the cache", USABLE_SECONDS
+            )
+
+        assert services.cluster is before
+        await stream.aclose()
+
+
+async def has_failed(services: Services, times: int) -> bool:
+    """Whether each watch of the cache has failed `times` times in a row."""
+    return all(
+        health.failures >= times
+        for health in services.cluster.health
+        if health.name.startswith("watch")
+    )
+
+
+async def back(services: Services) -> bool:
+    return not services._is_down()
+
+
+async def knows(services: Services, name: str) -> bool:
+    return name in names(services)
+
+
+async def away(services: Services) -> bool:
+    return services._is_down()
+
+
+@pytest.mark.slow
+async def test_a_request_right_after_the_start_is_answered(home: Path) -> None:
+    """Also when one was refused a moment before, because the cluster was stopped."""
+    await asyncio.to_thread(start, home)
+    async with serving(JupyterWorkspaces(directory=str(home))) as services:
+        for again in (launch.stop, launch.reset):
+            await asyncio.to_thread(again, home)
+            with pytest.raises(Problem, match="was stopped"):
+                await until_down(services)
+            await asyncio.to_thread(start, home)
+
+            async with timeout(USABLE_SECONDS):
+                await services.ready()
+            assert "default" in names(services)
+
+
+# Kubeconfigs
+
+
+def namespace(name: str) -> Object:
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+
+
+@pytest.fixture
+def clusters(tmp_path: Path) -> Callable[[], AbstractAsyncContextManager[tuple[Object, Object]]]:
+    """`async with clusters() as (one, two)`: entries of a kubeconfig for two API servers."""
+
+    @asynccontextmanager
+    async def both() -> AsyncIterator[tuple[Object, Object]]:
+        servers, stores, entries = [], [], []
+        for name in ("one", "two"):
+            store, token = Store.open(tmp_path / f"{name}.db"), secrets.token_hex(8)
+            server = ApiServer(store, token)
+            port = await server.start("127.0.0.1", 0)
+            servers.append(server)
+            stores.append(store)
+            path = tmp_path / f"{name}.kubeconfig"
+            entry = {"name": name, "server": f"http://127.0.0.1:{port}", "token": token}
+            write(path, entry)
+            async with Cluster(from_kubeconfig(path)) as cluster:
+                await install(cluster)
+                await cluster.create(NAMESPACES, namespace(f"only-in-{name}"))
+            entries.append(entry)
+        try:
+            yield entries[0], entries[1]
+        finally:
+            for server, store in zip(servers, stores, strict=True):
+                await server.stop()
+                store.close()
+
+    return both
+
+
+def write(path: Path, *entries: Object, current: str = "", **user: Any) -> None:
+    document = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [
+            {"name": one["name"], "cluster": {"server": one["server"]}} for one in entries
+        ],
+        "users": [{"name": one["name"], "user": {"token": one["token"]} | user} for one in entries],
+        "contexts": [
+            {"name": one["name"], "context": {"cluster": one["name"], "user": one["name"]}}
+            for one in entries
+        ],
+        "current-context": current or entries[0]["name"],
+    }
+    partial = path.with_suffix(".partial")
+    partial.write_text(yaml.safe_dump(document), encoding="utf-8")
+    partial.replace(path)
+
+
+async def test_another_current_context_is_another_cluster(clusters: Any, tmp_path: Path) -> None:
+    kubeconfig = tmp_path / "kubeconfig"
+    async with clusters() as (one, two):
+        write(kubeconfig, one, two)
+        async with serving(JupyterWorkspaces(kubeconfig=str(kubeconfig))) as services:
+            assert "only-in-one" in names(services)
+            hearing = asyncio.create_task(followed(services.feed.subscribe(None, None)))
+
+            write(kubeconfig, one, two, current="two")
+            await usable(services, lambda: "only-in-two" in names(services))
+
+            assert "only-in-one" not in names(services)
+            async with timeout(USABLE_SECONDS):
+                assert b"event: resync" in (await hearing)[-1]
+
+
+async def test_nothing_is_served_of_the_former_cluster_while_the_new_one_is_away(
+    clusters: Any, tmp_path: Path
+) -> None:
+    kubeconfig = tmp_path / "kubeconfig"
+    async with clusters() as (one, two):
+        write(kubeconfig, one)
+        async with serving(JupyterWorkspaces(kubeconfig=str(kubeconfig))) as services:
+            write(kubeconfig, two | {"server": "http://127.0.0.1:9"})
+            await until(lambda: refused(services), "a refusal", USABLE_SECONDS)
+            with pytest.raises(Problem):
+                await services.ready(0.1, stale=True)
+
+            write(kubeconfig, one)
+            await usable(services, lambda: "only-in-one" in names(services))
+
+
+async def refused(services: Services) -> bool:
+    try:
+        await services.ready(0.05)
+    except Problem:
+        return True
+    return False
+
+
+async def test_a_kubeconfig_that_cannot_be_read_changes_nothing(
+    clusters: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    kubeconfig = tmp_path / "kubeconfig"
+    async with clusters() as (one, two):
+        write(kubeconfig, one)
+        async with serving(JupyterWorkspaces(kubeconfig=str(kubeconfig))) as services:
+            before = services.cluster
+            kubeconfig.write_text("users: [{name: x, user: {token: canary-secret", encoding="utf-8")
+            await until(lambda: warned(caplog), "a warning", USABLE_SECONDS)
+            await services.ready()
+
+            assert services.cluster is before
+            assert "canary-secret" not in caplog.text
+            write(kubeconfig, two)
+            await usable(services, lambda: "only-in-two" in names(services))
+
+
+async def warned(caplog: pytest.LogCaptureFixture) -> bool:
+    return "The changed kubeconfig cannot be used" in caplog.text
+
+
+def test_what_makes_another_endpoint(tmp_path: Path) -> None:
+    path, authority = tmp_path / "kubeconfig", tmp_path / "ca.crt"
+    authority.write_text("one", encoding="utf-8")
+    entry = {"name": "a", "server": "https://a.example.org", "token": "t"}
+    source = EndpointSource((path,))
+    login = {"name": "oidc", "config": {"client-id": "c", "id-token": "1", "refresh-token": "2"}}
+
+    def look(*entries: Object, **user: Any) -> Any:
+        write(path, *entries, **user)
+        return source.look()
+
+    first = look(entry, **{"auth-provider": login})
+    assert not source.has_changed(first)
+    rotated = look(
+        entry,
+        **{
+            "auth-provider": login
+            | {"config": login["config"] | {"id-token": "3", "refresh-token": "4"}}
+        },
+    )
+    assert source.has_changed(first)
+    assert rotated.means_the_same_as(first)
+    for other in (
+        look(entry | {"server": "https://b.example.org"}, **{"auth-provider": login}),
+        look(entry | {"token": "u"}, **{"auth-provider": login}),
+        look(entry, **{"auth-provider": login | {"config": {"client-id": "d"}}}),
+    ):
+        assert not other.means_the_same_as(first)
+    path.unlink()
+    assert not source.look().means_the_same_as(source.look())
+
+
+def test_a_certificate_authority_that_is_replaced_in_place_is_another_endpoint(
+    tmp_path: Path,
+) -> None:
+    path, authority = tmp_path / "kubeconfig", tmp_path / "ca.crt"
+    authority.write_text("one", encoding="utf-8")
+    write(path, {"name": "a", "server": "https://a.example.org", "token": "t"})
+    document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    document["clusters"][0]["cluster"]["certificate-authority"] = "ca.crt"
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+    source = EndpointSource((path,))
+
+    before = source.look()
+    authority.write_text("another", encoding="utf-8")
+
+    assert source.has_changed(before)
+    assert not source.look().means_the_same_as(before)

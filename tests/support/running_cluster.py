@@ -1,0 +1,57 @@
+"""A local cluster in a process of its own, asked as its kubeconfig says."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import ssl
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+
+from jupyter_workspaces.local import launch
+
+LIMIT_SECONDS = 30.0
+
+
+def until(condition: Callable[[], Any], what: str) -> Any:
+    deadline = time.monotonic() + LIMIT_SECONDS
+    while time.monotonic() < deadline:
+        if answer := condition():
+            return answer
+        time.sleep(0.02)
+    raise AssertionError(f"{what} did not come about within {LIMIT_SECONDS:g} s")
+
+
+def ask(
+    directory: Path, method: str, path: str, body: Any = None, *, token: str | None = ""
+) -> tuple[int, Any]:
+    """One request as the kubeconfig says, or with another token, or none."""
+    document = yaml.safe_load((directory / "kubeconfig").read_text())
+    address = urlsplit(document["clusters"][0]["cluster"]["server"])
+    bearer = document["users"][0]["user"]["token"] if token == "" else token
+    trust = ssl.create_default_context(cafile=str(directory / "ca.crt"))
+    connection = http.client.HTTPSConnection(
+        str(address.hostname), address.port, timeout=10, context=trust
+    )
+    media = "application/merge-patch+json" if method == "PATCH" else "application/json"
+    headers = {"Content-Type": media} | ({"Authorization": f"Bearer {bearer}"} if bearer else {})
+    try:
+        connection.request(method, path, None if body is None else json.dumps(body), headers)
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+    finally:
+        connection.close()
+
+
+def kill(directory: Path) -> None:
+    pid = launch.status(directory).pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: not launch.status(directory).running, "the end of the process")
