@@ -24,7 +24,8 @@ def main() -> int:
     shutil.rmtree(site, ignore_errors=True)  # Sphinx leaves pages that are gone
     failed = sphinx_build(["-q", "-W", "--keep-going", "-b", "html", str(DOCS), str(site)])
     broken = [*links.in_markdown(DOCS.parent), *links.in_site(site)]
-    print("\n".join(broken), file=sys.stderr) if broken else None
+    for problem in broken:
+        print(problem, file=sys.stderr)
     if failed or broken:
         return 1
     print(f"The site is in {site}. To read it: python -m http.server -d {site}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -124,3 +125,8 @@ def _problems(path: Path, page: _Page, pages: dict[Path, _Page]) -> Iterator[str
             yield f"{target}: there is no such file"
         elif parts.fragment and file in pages and unquote(parts.fragment) not in pages[file].ids:
             yield f"{target}: there is no such heading"
+
+
+if __name__ == "__main__":
+    broken = in_markdown(Path.cwd())
+    sys.exit("\n".join(broken) or None)
