@@ -195,7 +195,7 @@ class ServeApp(ServerApp):
         return f"Workspaces API at {self.display_url}"
 
     def _trusts_workspaces(self) -> str:
-        if self.web_app.settings["jupyter_workspaces"].workspaces_url:
+        if self.web_app.settings["jupyter_workspaces"].connection.workspaces_url:
             return ""
         return "\nWorkspaces open at this address, so their pages can use this API. --workspaces-url gives them an origin of their own."
 
@@ -231,9 +231,8 @@ class ServeApp(ServerApp):
 
         if getattr(self._http_server, "busy", 0):
             return True
-        services = self.web_app.settings.get("jupyter_workspaces")
-        feed = getattr(services, "feed", None)
-        return (feed is not None and feed.listeners > 0) or in_use(self.web_app.settings)
+        connection = self.web_app.settings["jupyter_workspaces"].connection
+        return connection.streams > 0 or in_use(self.web_app.settings)
 
     def _write_runtime_file(self, path: Path) -> None:
         told = {

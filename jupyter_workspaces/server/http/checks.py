@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from jupyter_workspaces.kube.causes import Cause, invalid, required
-from jupyter_workspaces.resources.workspace_rules import check_pod_metadata
 
 TRUE, FALSE = ("1", "t", "T", "TRUE", "true", "True"), ("0", "f", "F", "FALSE", "false", "False")
 
@@ -52,9 +51,3 @@ def label(field: str, value: str) -> Iterator[Cause]:
 def present(field: str, value: str) -> Iterator[Cause]:
     if not value:
         yield required(field)
-
-
-def pod_metadata(
-    field: str, labels: Mapping[str, str], annotations: Mapping[str, str]
-) -> Iterator[Cause]:
-    yield from check_pod_metadata({"labels": labels, "annotations": annotations}, field)
