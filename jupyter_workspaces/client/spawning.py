@@ -120,7 +120,9 @@ async def spawn(client: AsyncClient, namespace: str, request: SpawnRequest) -> O
         if claim not in held:
             text = f"Volume '{claim}' not found in namespace '{namespace}'."
             hint = f'jw.create_claim("{claim}") creates it.{closest(claim, held)}'
-            raise WorkspaceError(text, hint, {"home" if claim == request.home else "data": text}, 404)
+            raise WorkspaceError(
+                text, hint, {"home" if claim == request.home else "data": text}, 404
+            )
     if request.name is not None:
         return await _create(client, namespace, request, request.name, held)
     for attempt in range(NAME_ATTEMPTS):

@@ -358,7 +358,11 @@ def test_create_stays_where_the_focus_is(opened):
 @pytest.mark.parametrize(
     ("draft", "field", "said"),
     [
-        (Draft("lab", "dora", "a", "b", "", "10Gi"), "home-name", "Enter a name for the new volume."),
+        (
+            Draft("lab", "dora", "a", "b", "", "10Gi"),
+            "home-name",
+            "Enter a name for the new volume.",
+        ),
         (
             Draft("lab", "dora", "a", "b", "h", data=[Mount("x", "/home/jovyan/")]),
             "data[0]",
