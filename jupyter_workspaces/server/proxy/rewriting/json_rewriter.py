@@ -1,4 +1,8 @@
-"""Incremental rewriting of the strings in a JSON document; everything else passes byte by byte as it was."""
+"""Rewrites the strings in a JSON document incrementally, and keeps all other bytes.
+
+No library is used: incremental parsers (`ijson`) return events without the bytes of the document, and
+what is not valid JSON must pass unchanged.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,10 @@ import re
 from collections.abc import Callable, Sequence
 
 LONGEST_STRING = 64 * 2**10
-"""Bytes. A longer string passes unchanged."""
+"""Bytes of a string. A longer one stays unchanged."""
 
 DEEPEST = 100
-"""Levels of nesting. What is nested deeper passes unchanged, and all that follows it."""
+"""Levels of nesting. Deeper values stay unchanged, and everything after them."""
 
 _IN_OBJECT = re.compile(rb'["{}\[\],:]')
 _IN_ARRAY = re.compile(rb'["{}\[\]]')
@@ -19,25 +23,29 @@ _REST_OF_STRING = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*', re.DOTALL)
 
 
 class JsonRewriter:
-    """Calls `change` for each string value below an object, with the keys that lead there and the string.
+    """Replaces the string values of a JSON object in UTF-8.
 
-    Arrays add no key. Feed it UTF-8 as it comes, then `finish`. What is not a JSON object passes unchanged.
+    Feed it the bytes as they arrive, then call `finish`. What is not a JSON object stays unchanged.
     """
 
     def __init__(self, change: Callable[[Sequence[str], str], str]) -> None:
+        """Start before the first byte.
+
+        Args:
+            change: Returns the replacement of a string value, given the keys that lead to it and
+                the value. Arrays add no key.
+        """
         self._change = change
-        self._open = bytearray()  # the brackets that are open
-        self._keys: list[str] = []  # the current key of each object that is open
+        self._open = bytearray()  # the open brackets
+        self._keys: list[str] = []  # the current key of each open object
         self._key_next = False
         self._passing = False
-        self._string: bytearray | None = (
-            None  # the string that is being read, held back because it may be changed
-        )
+        self._string: bytearray | None = None  # the incomplete string, which may be changed
         self._too_long = False
         self._escaping = False
 
     def feed(self, data: bytes) -> bytes:
-        """Return what can be passed on."""
+        """Return the output that is complete after `data`."""
         out: list[bytes] = []
         position = 0
         while position < len(data):
@@ -52,12 +60,12 @@ class JsonRewriter:
         return b"".join(out)
 
     def finish(self) -> bytes:
-        """Return what was held back when the document ended."""
+        """Return the rest of the output."""
         held, self._string = bytes(self._string or b""), None
         return held
 
     def _between(self, data: bytes, position: int, out: list[bytes]) -> int:
-        """Structure, and the strings in it that are complete in `data`."""
+        """Process structure, and strings that are complete in `data`. Returns the new position."""
         begin = position
         while not self._passing:
             found = (_IN_ARRAY if self._open.endswith(b"[") else _IN_OBJECT).search(data, position)
@@ -85,7 +93,7 @@ class JsonRewriter:
         return position
 
     def _structure(self, byte: bytes) -> None:
-        """Follow which objects and arrays are open. What does not fit is not JSON: all that follows passes."""
+        """Follow the open objects and arrays. After invalid JSON, everything stays unchanged."""
         if byte == b"{":
             self._open += byte
             self._keys.append("")
@@ -107,6 +115,7 @@ class JsonRewriter:
         self._passing = self._passing or len(self._open) > DEEPEST or self._open[:1] != b"{"
 
     def _in_string(self, data: bytes, position: int, out: list[bytes]) -> int:
+        """Process a string that was not complete where it began. Returns the new position."""
         assert self._string is not None
         begin = position
         if self._escaping:
@@ -115,7 +124,7 @@ class JsonRewriter:
         found = _REST_OF_STRING.match(data, position)
         position = found.end() if found is not None else position
         ended = False
-        if position < len(data):  # a quote, or a backslash whose escaped byte has not come yet
+        if position < len(data):  # a quote, or a backslash at the end of the data
             ended = data[position : position + 1] == b'"'
             self._escaping = not ended
             position += 1
@@ -131,7 +140,7 @@ class JsonRewriter:
         return position
 
     def _changed(self, token: bytes) -> bytes:
-        """The string itself, or what replaces it."""
+        """Return the replacement of a string, or the same object."""
         try:
             value = json.loads(token.decode()) if b"\\" in token else token[1:-1].decode()
         except ValueError:

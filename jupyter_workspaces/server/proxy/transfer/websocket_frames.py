@@ -1,4 +1,10 @@
-"""Frames of WebSockets (RFC 6455 §5) as they pass: checked and counted, never kept."""
+"""Incremental checks of WebSocket frames (RFC 6455 §5), without buffering messages.
+
+The proxy forwards frames as bytes. It needs only their boundaries, their validity and the size of
+messages, so memory does not depend on the size of messages. No library is used: `wsproto` and
+`websockets` decode frames instead of returning the bytes to forward, and aiohttp's and Tornado's
+WebSockets hold whole messages.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +21,28 @@ _CONTROL_BYTES = 125
 
 @dataclass(frozen=True)
 class Violation:
-    """Why a connection has to be closed, as a close code (RFC 6455 §7.4.1) and a reason."""
+    """Why a WebSocket is closed: a close code (RFC 6455 §7.4.1) and a reason for people."""
 
     code: int
     reason: str
 
 
-class Frames:
-    """Follows the frames of one direction, given in any pieces. Holds at most an incomplete header (14 bytes)."""
+class FrameChecker:
+    """Follows the frames of one direction, fed in pieces of any size.
+
+    Holds at most an incomplete header (14 bytes).
+
+    Attributes:
+        violation: What is wrong with the last frame, None as long as all are valid.
+    """
 
     def __init__(self, *, masked: bool, longest: int) -> None:
+        """Start before the first frame.
+
+        Args:
+            masked: Whether frames must be masked, as those of clients.
+            longest: Size limit of a message in bytes.
+        """
         self.violation: Violation | None = None
         self._masked, self._longest = masked, longest
         self._held = b""
@@ -34,16 +52,19 @@ class Frames:
 
     @property
     def between(self) -> bool:
-        """Whether no frame is incomplete, so that one of our own may be put in."""
+        """Whether the last frame is complete, so that the proxy may insert one of its own."""
         return self._left == 0
 
     @property
     def closed(self) -> bool:
-        """Whether a close frame has passed: the last frame of its direction."""
+        """Whether a close frame has been forwarded, the last frame of its direction."""
         return self._opcode == CLOSE and self._left == 0
 
     def feed(self, data: bytes) -> bytes:
-        """Return what may be passed on of `data`. It ends before the frame that sets `violation`, and after a close frame."""
+        """Return the part of `data` that may be forwarded.
+
+        It ends before a frame that sets `violation`, and after a close frame.
+        """
         if self._held:
             data, self._held = self._held + data, b""
         position, size = 0, len(data)
@@ -53,7 +74,7 @@ class Frames:
             position += step
             if self._left or position == size or self.closed:
                 break
-            header = self._begin(data, position)
+            header = self._parse_header(data, position)
             if not header:
                 if self.violation is None:
                     self._held = data[position:]
@@ -61,8 +82,8 @@ class Frames:
             position += header
         return data if position == size else data[:position]
 
-    def _begin(self, data: bytes, position: int) -> int:
-        """The length of the header of the next frame; 0 while it is incomplete, and for a violation."""
+    def _parse_header(self, data: bytes, position: int) -> int:
+        """Return the length of the next frame's header; 0 if it is incomplete or a violation."""
         if len(data) - position < 2:
             return 0
         first, second = data[position], data[position + 1]
@@ -80,7 +101,7 @@ class Frames:
             return 0
         control = opcode >= CLOSE
         if first & 0x70 or opcode not in _OPCODES or bool(second & 0x80) != self._masked:
-            self.violation = Violation(1002, "A frame breaks the WebSocket protocol.")
+            self.violation = Violation(1002, "A frame violates the WebSocket protocol.")
         elif control and (length > _CONTROL_BYTES or not first & 0x80):
             self.violation = Violation(1002, "A control frame is too long or fragmented.")
         elif not control:
@@ -96,7 +117,7 @@ class Frames:
 
 
 def frame(opcode: int, payload: bytes, *, masked: bool) -> bytes:
-    """A control frame. A client masks its frames with a random key."""
+    """Return a control frame. Frames of a client are masked with a random key."""
     assert len(payload) <= _CONTROL_BYTES
     if not masked:
         return bytes((0x80 | opcode, len(payload))) + payload
@@ -109,6 +130,7 @@ def frame(opcode: int, payload: bytes, *, masked: bool) -> bytes:
 
 
 def close_frame(violation: Violation, *, masked: bool) -> bytes:
+    """Return a close frame with the violation's code and reason."""
     return frame(
         CLOSE,
         struct.pack("!H", violation.code) + violation.reason.encode()[: _CONTROL_BYTES - 2],

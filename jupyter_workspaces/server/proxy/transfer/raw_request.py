@@ -1,4 +1,9 @@
-"""Requests whose header values are bytes as Latin-1 text, written as they are. aiohttp itself writes text as UTF-8."""
+"""Requests whose header values are written byte for byte.
+
+Tornado reads header values as Latin-1 text, one character per byte. aiohttp would write that text as
+UTF-8; the classes here write it as Latin-1. This module imports aiohttp, so it is imported with the
+first request.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +19,10 @@ _FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class RawWriter(StreamWriter):
-    """Writes headers byte for byte."""
+    """Writer that encodes headers as Latin-1."""
 
     async def write_headers(self, status_line: str, headers: CIMultiDict[str]) -> None:
-        """Raises `ValueError` for control characters, as the original does."""
+        """Buffer the head. Raises `ValueError` for control characters, as the base class does."""
         lines = [status_line, *(f"{name}: {value}" for name, value in headers.items())]
         if any(map(_FORBIDDEN.search, lines)):
             raise ValueError("Control characters in a header")
@@ -26,9 +31,9 @@ class RawWriter(StreamWriter):
 
 
 class RawRequest(aiohttp.ClientRequest):
-    """For `aiohttp.ClientSession(request_class=…)`."""
+    """Request that uses `RawWriter`, for `aiohttp.ClientSession(request_class=…)`."""
 
-    # `send` makes its writer itself, of the class that its module names: the same code, with another class.
+    # `send` creates its writer by a global name. This is the same code with other globals.
     send = FunctionType(
         aiohttp.ClientRequest.send.__code__,
         {**vars(client_reqrep), "StreamWriter": RawWriter},

@@ -1,8 +1,9 @@
-"""HTML rewriting: the URLs in attributes, scripts and style sheets get the server's base URL.
+"""Rewrites the URLs in a page's attributes, scripts and style sheets.
 
-Two rules meet here. In attributes that hold URLs, every root-absolute URL is changed: a program whose kind says `removePathPrefix`
-knows no other. Everywhere else a URL can act only the workspace's own path is recognized (`addresses`). What people read or type
-stays: text, comments, `<textarea>`, `<title>`, and the attribute `value`.
+There are two rules. In attributes that contain URLs, every root-absolute URL is mapped: a program whose
+kind sets `removePathPrefix` writes no others. In scripts, style sheets and other attributes, only the
+workspace's own path is recognized (`addresses`). What people read or type stays: text, comments,
+`<textarea>`, `<title>`, and the attribute `value`.
 """
 
 from __future__ import annotations
@@ -11,49 +12,52 @@ import html
 import re
 from collections.abc import Callable, Sequence
 
-from .addresses import Addresses, ScriptAddresses
-from .json_strings import JsonRewriter
+from .addresses import AddressRewriter, ScriptRewriter
+from .html_patterns import attributes
+from .html_tokenizer import HtmlTokenizer
+from .json_rewriter import JsonRewriter
 from .public_path import PublicPath
-from .tokenizer import Tokenizer, attributes
 from .url_attributes import (
     MAY_HAVE_URL,
-    PATH,
+    PATH_MARK,
     URL_ATTRIBUTES,
-    WITHIN,
+    URLS_IN_VALUE,
 )
 
 MOST_ATTRIBUTES = 1000
-"""A start tag with more attributes that have a value passes unchanged, so that the work on one tag is bounded."""
+"""A start tag with more attributes with a value stays unchanged, to limit the work on one tag."""
 
-_KNOWN_TAGS = 1000
+_CACHED_TAGS = 1000
 _LAB_CONFIG = b"jupyter-config-data"
-_USERS = frozenset((b"value",))
-"""Attributes that go back to the program as they are."""
+_USER_INPUT = frozenset((b"value",))
+"""Attributes that the browser returns to the program."""
 
 
-class HtmlRewriter(Tokenizer):
-    """Rewrites URLs on their way to the browser. Feed it the body's bytes as they come, then `finish`."""
+class HtmlRewriter(HtmlTokenizer):
+    """Rewrites the URLs in a page incrementally."""
 
     def __init__(self, path: PublicPath) -> None:
+        """Prepare the rewriters for a public path."""
         super().__init__()
         self._path = path
-        self._addresses = Addresses(path)
-        self._script = ScriptAddresses(path)
+        self._addresses = AddressRewriter(path)
+        self._script = ScriptRewriter(path)
         self._config: JsonRewriter | None = None
-        self._tags: dict[bytes, bytes] = {}  # on many pages the same ones come again and again
+        self._tags: dict[bytes, bytes] = {}  # cache: many pages repeat their tags
 
     def start_tag(self, name: bytes, tag: bytes) -> bytes:
+        """Rewrite the attributes of a start tag."""
         if (
             name == b"script"
             and _LAB_CONFIG in tag
             and any(one.name == b"id" and one.value == _LAB_CONFIG for one in attributes(tag))
         ):
             self._config = JsonRewriter(self._config_string)
-        if PATH not in tag and MAY_HAVE_URL.search(tag) is None:
+        if PATH_MARK not in tag and MAY_HAVE_URL.search(tag) is None:
             return tag
         if (known := self._tags.get(tag)) is None:
             known = self._changed(tag)
-            if len(self._tags) < _KNOWN_TAGS and len(tag) < _KNOWN_TAGS:
+            if len(self._tags) < _CACHED_TAGS and len(tag) < _CACHED_TAGS:
                 self._tags[tag] = known
         return known
 
@@ -70,22 +74,24 @@ class HtmlRewriter(Tokenizer):
         return b"".join((*parts, tag[written:])) if parts else tag
 
     def raw_text(self, data: bytes) -> bytes:
+        """Rewrite scripts and style sheets."""
         if not data or self._element not in (b"script", b"style"):
             return data
         return self._script.feed(data if self._config is None else self._config.feed(data))
 
     def raw_text_end(self) -> bytes:
+        """Return the rest of a script or style sheet."""
         config, self._config = self._config, None
         held = b"" if config is None else self._script.feed(config.finish())
         return held + self._script.finish()
 
     def _value(self, name: bytes, value: bytes) -> bytes:
-        """An attribute's value for the browser; the very same object where nothing changes."""
+        """Rewrite an attribute's value. Returns the same object if nothing changes."""
         if name in URL_ATTRIBUTES:
             return self._url(value)
-        if name in _USERS:
+        if name in _USER_INPUT:
             return value
-        if (within := WITHIN.get(name)) is not None:
+        if (within := URLS_IN_VALUE.get(name)) is not None:
             value = _substituted(within, self._url, value)
         return self._addresses.in_value(value)
 
@@ -105,9 +111,9 @@ class HtmlRewriter(Tokenizer):
         return self._addresses.in_value(value) if changed == value else changed
 
     def _config_string(self, keys: Sequence[str], value: str) -> str:
-        """One string of the configuration.
+        """Rewrite a string of JupyterLab's configuration.
 
-        `appUrl` and others like it are relative to `baseUrl` in spite of their slash, so only what names the root is changed.
+        `appUrl` and similar strings are relative to `baseUrl` in spite of their slash, so they stay.
         """
         full = keys[-1] == "baseUrl" or (keys[-1].startswith("full") and keys[-1].endswith("Url"))
         own = value.startswith(self._path.inner) or value == self._path.inner[:-1]
@@ -117,6 +123,6 @@ class HtmlRewriter(Tokenizer):
 def _substituted(
     pattern: re.Pattern[bytes], change: Callable[[bytes], bytes], value: bytes
 ) -> bytes:
-    """Return the value with the URLs changed that the pattern's second group finds."""
+    """Return the value with the URLs changed that the pattern's second group matches."""
     changed = pattern.sub(lambda found: found[1] + change(found[2]), value)
     return value if changed == value else changed
