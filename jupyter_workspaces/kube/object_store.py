@@ -17,7 +17,7 @@ Listener = Callable[[str, Object, Object | None], None]
 
 
 def key_of(obj: Object) -> Key:
-    """(namespace, name); the namespace of a cluster-scoped object is empty."""
+    """Return (namespace, name) of an object; the namespace of a cluster-scoped one is empty."""
     metadata = obj["metadata"]
     return metadata.get("namespace") or "", metadata["name"]
 
@@ -31,6 +31,7 @@ class Objects:
     """
 
     def __init__(self, resource: Resource) -> None:
+        """Make an empty store for objects of one resource type."""
         self.resource = resource
         self.resource_version = ""
         self._objects: dict[Key, Object] = {}
@@ -42,13 +43,15 @@ class Objects:
         self._told: set[tuple[Listener, str]] = set()
 
     def get(self, name: str, namespace: str = "") -> Object | None:
+        """Return an object, None if it is not in the store."""
         return self._objects.get((namespace, name))
 
     def items(self) -> Iterable[Object]:
-        """Return a snapshot, unordered."""
+        """Return the objects at this moment, in any order."""
         return list(self._objects.values())
 
     def __len__(self) -> int:
+        """Return the number of objects."""
         return len(self._objects)
 
     def listen(self, listener: Listener) -> Callable[[], None]:

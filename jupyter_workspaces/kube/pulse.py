@@ -1,4 +1,7 @@
-"""Checks whether the cluster behind silent watches still answers, once for all reflectors."""
+"""Checks whether the cluster behind silent watches still answers, once for all reflectors.
+
+TCP keepalive (`sockets.py`) detects a dead connection, but not a server behind a proxy.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,8 @@ from .reflector import Reflector, Times
 class Pulse:
     """Requests `/version` while reflectors are silent, and reports the result to them.
 
-    A watch without events does not show whether the server is alive: bookmarks arrive once a minute,
-    and not at all without writes. When the cluster recovers, reflectors retry at once.
+    A watch without events does not show whether the server is alive: bookmarks arrive once a
+    minute, and not at all without writes. When the cluster recovers, reflectors retry at once.
     """
 
     def __init__(
@@ -26,6 +29,7 @@ class Pulse:
         reflectors: Callable[[], Iterable[Reflector]],
         times: Times | None = None,
     ) -> None:
+        """Make the checks for the reflectors that `reflectors` returns at each check."""
         self._cluster, self._reflectors, self._times = cluster, reflectors, times or Times()
         self._lost: ClusterError | None = None
         self.task = SupervisedTask("pulse of the cluster", self._run)
@@ -59,7 +63,7 @@ class Pulse:
                     found.confirm()
 
     async def _ask(self) -> ClusterError | None:
-        """The failure; None when the cluster answered, a refusal included: then it is there."""
+        """Return the failure, None if the cluster answered. An error response is an answer, too."""
         try:
             async with timeout(self._times.pulse_answer):
                 await self._cluster.raw("GET", "/version")
