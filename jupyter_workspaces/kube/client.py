@@ -73,8 +73,8 @@ class WatchEvent:
 class Cluster:
     """Client of one Kubernetes API. Close it when done, or use it as a context manager.
 
-    All requests raise a `ClusterError` for an error response, and its subclass `Unreachable` without
-    a valid response.
+    All requests raise a `ClusterError` for an error response, and its subclass `Unreachable`
+    without a valid response.
     """
 
     def __init__(
@@ -489,7 +489,8 @@ class Cluster:
     def _unreachable(self, error: Exception) -> Unreachable:
         way = " by the proxy" if self.endpoint.proxy else ""
         found = Unreachable(
-            f"{self.endpoint.name} at {self.endpoint.url} does not answer{way}: {why_unreachable(error)}"
+            f"{self.endpoint.name} at {self.endpoint.url} does not answer{way}: "
+            f"{why_unreachable(error)}"
         )
         found.timed_out = isinstance(error, asyncio.TimeoutError)
         return found

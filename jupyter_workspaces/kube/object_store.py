@@ -25,8 +25,8 @@ def key_of(obj: Object) -> Key:
 class Objects:
     """Objects by key. They are shared and must not be modified.
 
-    Listeners are called on the event loop as `(type, object, previous)` with type ADDED, MODIFIED or
-    DELETED, also for differences that a list finds. They must not block. An exception of one is
+    Listeners are called on the event loop as `(type, object, previous)` with type ADDED, MODIFIED
+    or DELETED, also for differences that a list finds. They must not block. An exception of one is
     logged once per kind, and does not affect the others.
     """
 
@@ -36,9 +36,8 @@ class Objects:
         self.resource_version = ""
         self._objects: dict[Key, Object] = {}
         self._gone: set[str] = set()  # uids that we deleted; the watch may still send older events
-        self._written: dict[
-            Key, int
-        ] = {}  # revisions of our writes that the watch has not sent yet
+        # Revisions of our own writes that the watch has not sent yet.
+        self._written: dict[Key, int] = {}
         self._listeners: list[Listener] = []
         self._told: set[tuple[Listener, str]] = set()
 
@@ -65,7 +64,7 @@ class Objects:
         return stop
 
     def apply(self, obj: Object) -> None:
-        """Store the response of our own write, so that the next read sees it, unless it is older."""
+        """Store the response of our own write, unless it is older: the next read must see it."""
         seen = int(self.resource_version) if self.resource_version.isdigit() else 0
         if revision_of(obj) > seen:
             self._written[key_of(obj)] = revision_of(obj)

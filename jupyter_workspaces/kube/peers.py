@@ -229,7 +229,7 @@ def _matching(lines: Iterator[str], here: Address, there: Address | None) -> Ite
 
 
 def _written(address: Address) -> str:
-    """Format an address as the tables do: 32-bit words in native byte order, as hexadecimal digits."""
+    """Format an address as the tables do: 32-bit words in native byte order, in hexadecimal."""
     packed, port = address
     words = (
         int.from_bytes(packed[index : index + 4], sys.byteorder)

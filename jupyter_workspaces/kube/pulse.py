@@ -69,7 +69,8 @@ class Pulse:
                 await self._cluster.raw("GET", "/version")
         except asyncio.TimeoutError:
             return Unreachable(
-                f"{self._cluster.endpoint.name} did not answer within {self._times.pulse_answer:g} s"
+                f"{self._cluster.endpoint.name} did not answer within "
+                f"{self._times.pulse_answer:g} s"
             )
         except ClusterError as error:
             return error if is_unavailable(error) else None

@@ -47,11 +47,12 @@ class Times:
     """Seconds of a reflector's pauses and limits.
 
     `first_pause` and `longest_pause` bound the backoff. A watch counts as alive once it is open for
-    `settled`, and as failed if it ends before `steady`. Its timeout is `first_watch` until the server
-    has ended one in time, then up to `longest_watch`. After a 410, a list waits `page` for each of its
-    pages, so that long lists keep to the request limit. A cache is stale `stale_after_error` after the
-    last response if a request failed, else `stale_after`. After `pulse` without a response, a check
-    of the cluster has the timeout `pulse_answer`, and is repeated after `pulse_away`.
+    `settled`, and as failed if it ends before `steady`. Its timeout is `first_watch` until the
+    server has ended one in time, then up to `longest_watch`. After a 410, a list waits `page` for
+    each of its pages, so that long lists keep to the request limit. A cache is stale
+    `stale_after_error` after the last response if a request failed, else `stale_after`. After
+    `pulse` without a response, a check of the cluster has the timeout `pulse_answer`, and is
+    repeated after `pulse_away`.
     """
 
     first_pause: float = 0.5
@@ -77,8 +78,8 @@ class Reflector(Objects):
 
     Lists in pages and watches from there; lists again on 410. A failure is logged once per kind,
     counted in `health` and retried with backoff up to 8 s with jitter, reset by an event or a
-    bookmark. At most 40 requests a minute are sent, however the API server fails. One task runs from
-    `start` to `stop`.
+    bookmark. At most 40 requests a minute are sent, however the API server fails. One task runs
+    from `start` to `stop`.
 
     `error` is the latest failure, None after the next successful response. `stale_since` is set
     while the cached objects may be out of date.
@@ -318,7 +319,7 @@ class Reflector(Objects):
             self._task.progressed()
 
     def _expired(self) -> None:
-        """Drop the expired revision. Raises `WatchEnded`, to pause, if a list returned it just now."""
+        """Drop the expired revision. Raises `WatchEnded`, to pause, if it has just been listed."""
         age = time.monotonic() - self._listed_at
         if age >= self._pages * self.times.page:
             self.resource_version = ""

@@ -1,4 +1,4 @@
-"""Files that define the endpoint, checked for changes because kubectl reads them at every run.
+"""Detects changes of the files that define the endpoint: kubectl reads them at every run.
 
 A changed address, authority or user is another endpoint. Rotated tokens of an `auth-provider` are
 not: `ProviderToken` (`kube/kubeconfig/oidc.py`) reads them itself.
@@ -32,7 +32,7 @@ class Look:
     watched: tuple[Path, ...]
 
     def means_the_same_as(self, other: Look) -> bool:
-        """Whether both define the same cluster and user."""
+        """Return whether both states define the same cluster and user."""
         return self.fingerprint is not None and self.fingerprint == other.fingerprint
 
     def with_meaning_of(self, other: Look) -> Look:
@@ -46,7 +46,12 @@ def _always() -> bool:
 
 @dataclass(frozen=True)
 class EndpointSource:
-    """Kubeconfigs, other `files` that change when the cluster starts, and whether it `answers`. All of it may block."""
+    """Kubeconfigs and other files that define the endpoint. All methods may block.
+
+    Attributes:
+        files: further files that change when the cluster starts.
+        answers: returns whether the cluster answers.
+    """
 
     kubeconfigs: tuple[Path, ...]
     context: str | None = None
@@ -75,7 +80,7 @@ class EndpointSource:
         return Look((*stamp, *authorities), hashlib.sha256(encoded).hexdigest(), watched)
 
     def has_changed(self, since: Look) -> bool:
-        """Whether a file was written, replaced or removed. Reads no file."""
+        """Return whether a file was written, replaced or removed. Does not read the files."""
         return _stamp(since.watched) != since.stamp
 
 
