@@ -1,8 +1,9 @@
 """Supervised asyncio tasks: restarted with backoff, with logged failures and a health state.
 
-Every task that lives as long as its owner is a `SupervisedTask`, or belongs to a `Supervisor`. Tasks
-that are meant to end (one transfer, one start) run in `Supervisor.run_once`, which logs the
-exceptions that they raise.
+Every task that lives as long as its owner is a `SupervisedTask`, or belongs to a `Supervisor`.
+Tasks that are meant to end (one transfer, one start) run in `Supervisor.run_once`, which logs the
+exceptions that they raise. Libraries for retries (tenacity, backoff) retry a call; they neither
+restart a task that returned nor keep its health.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ class Backoff:
     """Pauses in seconds that double from `first` to `longest`, with jitter, until `reset`."""
 
     def __init__(self, first: float = FIRST_PAUSE, longest: float = LONGEST_PAUSE) -> None:
+        """Start with a pause of `first` seconds."""
         self.first, self.longest = first, longest
         self._pause = first
 
@@ -104,6 +106,7 @@ class SupervisedTask:
         ends: bool = False,
         on_change: Changed | None = None,
     ) -> None:
+        """Make a task; `start` starts it."""
         self.name = name
         self._ends = ends
         self._work, self._describe, self._on_change = work, describe, on_change
@@ -121,10 +124,12 @@ class SupervisedTask:
 
     @property
     def health(self) -> Health:
+        """Health of the task now."""
         return self._health
 
     @property
     def running(self) -> bool:
+        """Whether the task runs."""
         return self._task is not None and not self._task.done()
 
     def start(self) -> None:
@@ -133,7 +138,10 @@ class SupervisedTask:
             self._task = asyncio.create_task(self._run(), name=self.name)
 
     async def stop(self, seconds: float = STOP_SECONDS, *, again: float | None = None) -> None:
-        """Cancel the work and wait up to `seconds` for its end. Idempotent. `again`: see `ended`."""
+        """Cancel the work and wait up to `seconds` for its end. Idempotent.
+
+        `again` is explained at `ended`.
+        """
         task, self._task = self._task, None
         if task is not None:
             await ended([task], seconds, self._log, again=again)
@@ -174,9 +182,8 @@ class SupervisedTask:
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
-        while (
-            self._task is asyncio.current_task()
-        ):  # do not restart work that ignored its cancellation
+        # Work that ignored its cancellation is not restarted.
+        while self._task is asyncio.current_task():
             lasts = (
                 None
                 if self._reports_progress
@@ -193,7 +200,7 @@ class SupervisedTask:
                 if self._is_cancelled():
                     raise
                 self._failed("something that it waited for was cancelled", None)
-            except Exception as error:  # noqa: BLE001  outermost handler of a task: logs the error and restarts the work
+            except Exception as error:  # noqa: BLE001  outermost handler: logs and restarts
                 failure = error
                 self._failed(self._describe(error), error)
             finally:
@@ -202,7 +209,10 @@ class SupervisedTask:
             await self._pause(self._pause_after(failure, self._backoff.next()))
 
     def _is_cancelled(self) -> bool:
-        """Whether this task was cancelled, not only a future that it awaits. Unknown in Python 3.10."""
+        """Return whether this task was cancelled, not only a future that it awaits.
+
+        Python 3.10 does not tell; there this returns True.
+        """
         task = asyncio.current_task()
         cancelling = getattr(task, "cancelling", lambda: 1)
         return self._task is not task or bool(cancelling())
@@ -289,7 +299,7 @@ class Supervisor:
         *,
         expected: tuple[type[Exception], ...] = (),
     ) -> asyncio.Task[Result]:
-        """Run work once. Logs an exception, unless its type is `expected`: the awaiter handles it."""
+        """Run work once, and log an exception unless its type is `expected` by the caller."""
         task = asyncio.create_task(work, name=name)
         self._once[task] = expected
         task.add_done_callback(self._ended)
@@ -319,6 +329,7 @@ class Supervisor:
 
     @property
     def healthy(self) -> bool:
+        """Whether all supervised tasks are healthy."""
         return all(found.healthy for found in self.health)
 
     @property
