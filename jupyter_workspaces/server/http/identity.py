@@ -19,7 +19,7 @@ from traitlets import Unicode, default
 
 from jupyter_workspaces.kube.catalog import SUBJECT_ACCESS_REVIEWS, Resource
 from jupyter_workspaces.kube.errors import Forbidden, is_unavailable
-from jupyter_workspaces.server.answer_cache import Lifetime, StaleCache
+from jupyter_workspaces.server.answer_cache import AnswerCache, Lifetime
 
 if TYPE_CHECKING:
     from jupyter_workspaces.kube.client import Cluster
@@ -115,7 +115,7 @@ class Access:
             True: Lifetime(allowed_seconds, stale_seconds),
             False: Lifetime(denied_seconds, denied_seconds),
         }
-        self._known: StaleCache[tuple[Any, ...], bool] = StaleCache(
+        self._known: AnswerCache[tuple[Any, ...], bool] = AnswerCache(
             size=size, silent=is_unavailable, clock=clock
         )
 

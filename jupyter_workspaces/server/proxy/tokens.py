@@ -11,7 +11,7 @@ from jupyter_workspaces.kube.catalog import SECRETS
 from jupyter_workspaces.kube.errors import ClusterError, Forbidden, NotFound
 from jupyter_workspaces.resources.metadata_keys import TOKEN_KEY
 from jupyter_workspaces.resources.workspace_objects import is_token_secret
-from jupyter_workspaces.server.answer_cache import Lifetime, StaleCache
+from jupyter_workspaces.server.answer_cache import AnswerCache, Lifetime
 
 from .target import Place, Target, View
 
@@ -30,7 +30,7 @@ class Tokens:
 
     def __init__(self, view: View) -> None:
         self.view = view
-        self._known: StaleCache[Key, str] = StaleCache(
+        self._known: AnswerCache[Key, str] = AnswerCache(
             size=TOKENS, silent=_says_nothing_of_the_secret
         )
         self._stop_listening = view.workspaces.listen(self._changed)
