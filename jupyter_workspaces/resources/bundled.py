@@ -1,4 +1,4 @@
-"""The manifests that come with the package."""
+"""Loads the manifests in `crds/` and `kinds/`, which are part of the package."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ rules.register(WORKSPACES.group, RULES)  # before a schema of these CRDs is used
 
 
 def crds() -> list[Object]:
-    """The CustomResourceDefinitions of Workspace and WorkspaceKind."""
+    """Return the CustomResourceDefinitions of Workspace and WorkspaceKind."""
     return _manifests("crds")
 
 
 def samples() -> list[Object]:
-    """The sample kinds, each after the ConfigMap with its pictures."""
+    """Return the sample kinds after the ConfigMaps with their icons and logos."""
     return sorted(
         _manifests("kinds"),
         key=lambda manifest: (manifest["kind"] != "ConfigMap", manifest["metadata"]["name"]),
