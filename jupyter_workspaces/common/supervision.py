@@ -25,7 +25,7 @@ STOP_SECONDS = 10.0
 Result = TypeVar("Result")
 Work = Callable[[], Awaitable[None]]
 Describe = Callable[[Exception], str]
-Changed = Callable[["Health"], None]
+Changed = Callable[["TaskHealth"], None]
 Pause = Callable[["Exception | None", float], float]
 """Returns the seconds to wait after a failure.
 
@@ -52,7 +52,7 @@ class Backoff:
 
 
 @dataclass(frozen=True)
-class Health:
+class TaskHealth:
     """Health of a task.
 
     `failures` counts failures since the last progress, `total` all failures. `since` is the time of
@@ -120,10 +120,10 @@ class SupervisedTask:
         self._task: asyncio.Task[None] | None = None
         self._woken = asyncio.Event()
         self._told: set[str] = set()
-        self._health = Health(name, healthy=True)
+        self._health = TaskHealth(name, healthy=True)
 
     @property
-    def health(self) -> Health:
+    def health(self) -> TaskHealth:
         """Health of the task now."""
         return self._health
 
@@ -162,13 +162,13 @@ class SupervisedTask:
         self._told.clear()
         if self._health.failures:
             self._log.info("%s works again after %d failures", self.name, self._health.failures)
-            self._changed_to(Health(self.name, healthy=True, total=self._health.total))
+            self._changed_to(TaskHealth(self.name, healthy=True, total=self._health.total))
 
     def recovered(self) -> None:
         """Report a recovery before any progress: set healthy, but do not reset the backoff."""
         if not self._health.healthy:
             self._changed_to(
-                Health(
+                TaskHealth(
                     self.name,
                     healthy=True,
                     failures=self._health.failures,
@@ -229,7 +229,7 @@ class SupervisedTask:
                     "%s failed and is tried again: %s", self.name, problem, exc_info=traced(error)
                 )
         self._changed_to(
-            Health(
+            TaskHealth(
                 self.name,
                 healthy=False,
                 failures=before.failures + 1,
@@ -239,7 +239,7 @@ class SupervisedTask:
             )
         )
 
-    def _changed_to(self, health: Health) -> None:
+    def _changed_to(self, health: TaskHealth) -> None:
         self._health = health
         if self._on_change is not None:
             self._on_change(health)
@@ -271,7 +271,7 @@ class Supervisor:
         self._log = log or logging.getLogger(__name__)
         self._tasks: list[SupervisedTask] = []
         self._once: dict[asyncio.Task[Any], tuple[type[Exception], ...]] = {}
-        self._included: list[Callable[[], Iterable[Health]]] = []
+        self._included: list[Callable[[], Iterable[TaskHealth]]] = []
         self._exclude = within.include(lambda: self.health) if within is not None else None
         self._lost = 0
 
@@ -305,7 +305,7 @@ class Supervisor:
         task.add_done_callback(self._ended)
         return task
 
-    def include(self, health: Callable[[], Iterable[Health]]) -> Callable[[], None]:
+    def include(self, health: Callable[[], Iterable[TaskHealth]]) -> Callable[[], None]:
         """Add the health of tasks of other owners. Returns a function that removes it."""
         self._included.append(health)
 
@@ -321,7 +321,7 @@ class Supervisor:
         return len(self._once)
 
     @property
-    def health(self) -> list[Health]:
+    def health(self) -> list[TaskHealth]:
         """Health of all supervised tasks, own and included."""
         return [task.health for task in self._tasks] + [
             found for included in self._included for found in included()

@@ -23,7 +23,7 @@ from .errors import (
     BadRequest,
     ClusterError,
     Fenced,
-    NotAnAnswer,
+    InvalidResponse,
     Unreachable,
     from_status,
 )
@@ -130,7 +130,7 @@ class Cluster:
         Without `namespace` objects of all namespaces are listed.
 
         Raises:
-            NotAnAnswer: the JSON is not a list. It must not be taken for an empty list.
+            InvalidResponse: the JSON is not a list. It must not be taken for an empty list.
         """
         items: list[Object] = []
         query = _selectors(label_selector, field_selector) | {"limit": str(PAGE)}
@@ -295,7 +295,7 @@ class Cluster:
 
         Raises:
             Expired: the version is too old.
-            NotAnAnswer: the server sent an invalid event.
+            InvalidResponse: the server sent an invalid event.
             Unreachable: the connection broke, or the server did not end the watch in time.
         """
         query = _selectors(label_selector, field_selector)
@@ -411,7 +411,9 @@ class Cluster:
                 return msgspec.json.decode(data, type=dict[str, Any]) if data else {}
             except msgspec.DecodeError:
                 where = f"{self.endpoint.name} at {self.endpoint.url}"
-                raise NotAnAnswer(f"{where} answered {method} {path} with invalid JSON") from None
+                raise InvalidResponse(
+                    f"{where} answered {method} {path} with invalid JSON"
+                ) from None
 
     @asynccontextmanager
     async def _request(
@@ -542,15 +544,15 @@ async def _lines(response: aiohttp.ClientResponse, end: float, where: str) -> As
             rest.clear()
         rest += tail
         if len(rest) > WATCH_LINE_BYTES:
-            raise NotAnAnswer(
+            raise InvalidResponse(
                 f"{where} sent a watch event that is longer than {WATCH_LINE_BYTES} bytes"
             )
     if rest:
-        raise NotAnAnswer(f"{where} ended a watch in the middle of an event")
+        raise InvalidResponse(f"{where} ended a watch in the middle of an event")
 
 
 def _watch_event(line: bytes, where: str, resource: Resource) -> WatchEvent:
-    """Decode a watch event. Raises `NotAnAnswer` without the line, which may hold a Secret."""
+    """Decode a watch event. Raises `InvalidResponse` without the line, which may hold a Secret."""
     try:
         event = msgspec.json.decode(line, type=dict[str, Any])
     except msgspec.DecodeError:
@@ -562,13 +564,13 @@ def _watch_event(line: bytes, where: str, resource: Resource) -> WatchEvent:
         and (kind == "ERROR" or _is_object(obj, named=kind != "BOOKMARK"))
     ):
         return WatchEvent(kind, obj)
-    raise NotAnAnswer(
+    raise InvalidResponse(
         f"{where} answered the watch of {resource.plural} with an invalid watch event"
     )
 
 
 def _checked_page(page: Object, where: str, resource: Resource) -> Object:
-    """Return the metadata of a list page. Raises `NotAnAnswer` if it is not a list."""
+    """Return the metadata of a list page. Raises `InvalidResponse` if it is not a list."""
     metadata, items = page.get("metadata"), page.get("items", [])
     is_list = (
         isinstance(metadata, dict)
@@ -576,7 +578,7 @@ def _checked_page(page: Object, where: str, resource: Resource) -> Object:
         and isinstance(items, (list, type(None)))
     )
     if not is_list or not all(isinstance(item, dict) and _is_object(item) for item in items or ()):
-        raise NotAnAnswer(
+        raise InvalidResponse(
             f"{where} answered the list of {resource.plural} with JSON that is not a list"
         )
     return metadata  # type: ignore[return-value]

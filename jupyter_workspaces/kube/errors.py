@@ -108,7 +108,7 @@ class Unreachable(ClusterError):
     timed_out = False
 
 
-class NotAnAnswer(Unreachable):
+class InvalidResponse(Unreachable):
     """Invalid response: a gateway's page instead of the Kubernetes API, or a truncated line."""
 
 

@@ -22,7 +22,7 @@ def key_of(obj: Object) -> Key:
     return metadata.get("namespace") or "", metadata["name"]
 
 
-class Objects:
+class ObjectStore:
     """Objects by key. They are shared and must not be modified.
 
     Listeners are called on the event loop as `(type, object, previous)` with type ADDED, MODIFIED

@@ -13,7 +13,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from jupyter_workspaces.common.supervision import Backoff, Health, SupervisedTask
+from jupyter_workspaces.common.supervision import Backoff, SupervisedTask, TaskHealth
 
 from .catalog import Resource
 from .client import Cluster, Listing, WatchEvent
@@ -21,14 +21,14 @@ from .errors import (
     ClusterError,
     Expired,
     Forbidden,
-    NotAnAnswer,
+    InvalidResponse,
     Unauthorized,
     Unreachable,
 )
 from .object_store import (
     Key,
     Listener,
-    Objects,
+    ObjectStore,
     key_of,
 )
 
@@ -51,8 +51,8 @@ class Times:
     server has ended one in time, then up to `longest_watch`. After a 410, a list waits `page` for
     each of its pages, so that long lists keep to the request limit. A cache is stale
     `stale_after_error` after the last response if a request failed, else `stale_after`. After
-    `pulse` without a response, a check of the cluster has the timeout `pulse_answer`, and is
-    repeated after `pulse_away`.
+    `check_after` without a response, a check of the cluster has the timeout `check_timeout`, and is
+    repeated after `check_pause`.
     """
 
     first_pause: float = 0.5
@@ -64,16 +64,16 @@ class Times:
     page: float = 3.0
     stale_after_error: float = 3.0
     stale_after: float = 12.0
-    pulse: float = 10.0
-    pulse_answer: float = 6.0
-    pulse_away: float = 4.0
+    check_after: float = 10.0
+    check_timeout: float = 6.0
+    check_pause: float = 4.0
 
 
 class WatchEnded(Exception):
     """A watch ended too early or expired at once, although the cluster answers."""
 
 
-class Reflector(Objects):
+class Reflector(ObjectStore):
     """Cache of all objects of a resource type.
 
     Lists in pages and watches from there; lists again on 410. A failure is logged once per kind,
@@ -176,7 +176,7 @@ class Reflector(Objects):
         )
 
     @property
-    def health(self) -> list[Health]:
+    def health(self) -> list[TaskHealth]:
         """Health of its task. A forbidden list is a response, not a failure."""
         return [] if self._refusal else [self._task.health]
 
@@ -342,7 +342,7 @@ class Reflector(Objects):
 
 def _describe(error: Exception) -> str:
     """Describe a failure without foreign texts, which may hold secrets."""
-    if isinstance(error, (NotAnAnswer, WatchEnded)) or (
+    if isinstance(error, (InvalidResponse, WatchEnded)) or (
         isinstance(error, Unreachable) and not error.answered
     ):
         return str(error)  # written by us

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from functools import partial
 from typing import Generic, TypeVar
 
-from jupyter_workspaces.common.supervision import Health, SupervisedTask, Supervisor
+from jupyter_workspaces.common.supervision import SupervisedTask, Supervisor, TaskHealth
 
 from .errors import Conflict, Unreachable
 
@@ -77,7 +77,7 @@ class WorkQueue(Generic[Key]):
             self._wake.set()
 
     @property
-    def health(self) -> list[Health]:
+    def health(self) -> list[TaskHealth]:
         """Health of its workers while it runs."""
         return [worker.health for worker in self._workers]
 

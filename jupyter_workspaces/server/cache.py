@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 
-from jupyter_workspaces.common.supervision import Health, Supervisor
+from jupyter_workspaces.common.supervision import Supervisor, TaskHealth
 from jupyter_workspaces.kube.catalog import (
     CONFIG_MAPS,
     PERSISTENT_VOLUME_CLAIMS,
@@ -24,6 +24,7 @@ from jupyter_workspaces.kube.catalog import (
     Resource,
 )
 from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.cluster_check import ClusterCheck
 from jupyter_workspaces.kube.errors import (
     ClusterError,
     Forbidden,
@@ -37,7 +38,6 @@ from jupyter_workspaces.kube.ownership import (
     controls,
     is_pod_of,
 )
-from jupyter_workspaces.kube.pulse import Pulse
 from jupyter_workspaces.kube.reflector import (
     Key,
     Reflector,
@@ -84,7 +84,7 @@ class Cache:
         self.reflectors: dict[Resource, Scoped] = {
             found.resource: found for found in vars(self).values() if isinstance(found, Scoped)
         }
-        self._pulse = Pulse(cluster, self._leaves, times)
+        self._check = ClusterCheck(cluster, self._leaves, times)
         self._pods_of: dict[Key, set[Key]] = {}
         self._services_of: dict[Key, set[Key]] = {}
         self._sets_of: dict[Key, set[Key]] = {}
@@ -108,7 +108,7 @@ class Cache:
         """
         for reflector in self.reflectors.values():
             reflector.start()
-        self._pulse.start()
+        self._check.start()
         await asyncio.gather(
             *(reflector.answered(seconds) for reflector in self.reflectors.values())
         )
@@ -202,7 +202,7 @@ class Cache:
 
     async def stop(self) -> None:
         """Stop all tasks and close the client."""
-        await self._pulse.stop()
+        await self._check.stop()
         await self._tasks.stop()
         await asyncio.gather(*(reflector.stop() for reflector in self.reflectors.values()))
         await self.cluster.close()
@@ -240,10 +240,10 @@ class Cache:
         return "The cluster answers with errors."
 
     @property
-    def health(self) -> list[Health]:
+    def health(self) -> list[TaskHealth]:
         """Health of all tasks, one for each watched resource type and namespace."""
         return [
-            self._pulse.task.health,
+            self._check.task.health,
             *(found for reflector in self.reflectors.values() for found in reflector.health),
         ]
 

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
-from jupyter_workspaces.common.supervision import Health
+from jupyter_workspaces.common.supervision import TaskHealth
 from jupyter_workspaces.kube.catalog import NAMESPACES, Resource
 from jupyter_workspaces.kube.client import Cluster, Listing
 from jupyter_workspaces.kube.errors import ClusterError, Forbidden
@@ -112,7 +112,7 @@ class Scoped(Reflector):
         )
 
     @property
-    def health(self) -> list[Health]:
+    def health(self) -> list[TaskHealth]:
         """Health of all tasks."""
         return [*super().health, *(found for part in self._parts.values() for found in part.health)]
 

@@ -15,7 +15,7 @@ from .bounds import (
     Bounds,
     TooDeep,
     TooLarge,
-    copied,
+    copy_json,
 )
 
 OPERATIONS = 10_000
@@ -141,7 +141,7 @@ class _Budget:
             ) from error
         self._values += values
         self._letters += letters
-        return copied(value)
+        return copy_json(value)
 
     def _move(self, document: Any, path: str) -> None:
         """Count the items of a list that an insertion or removal moves."""

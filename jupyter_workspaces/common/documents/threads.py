@@ -12,6 +12,6 @@ ASIDE_BYTES = 64 * 2**10
 """A body of this size or larger is read in a thread."""
 
 
-async def aside(body: bytes, read: Callable[[bytes], Result]) -> Result:
+async def read_in_thread(body: bytes, read: Callable[[bytes], Result]) -> Result:
     """Return the result of `read` for a body; a long body is read in a thread."""
     return read(body) if len(body) < ASIDE_BYTES else await asyncio.to_thread(read, body)

@@ -20,7 +20,7 @@ from .bounds import (
     DocumentError,
     TooDeep,
     TooLarge,
-    copied,
+    copy_json,
 )
 
 FAST: bool = yaml.__with_libyaml__
@@ -234,7 +234,7 @@ class _Reader:
             )
         value, values, letters = found
         self._count(values, letters)
-        return copied(value)  # so that a change of one does not change the others
+        return copy_json(value)  # so that a change of one does not change the others
 
     def _count(self, values: int, letters: int) -> None:
         self._values += values

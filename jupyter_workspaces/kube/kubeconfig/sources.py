@@ -24,18 +24,18 @@ _ROTATED = frozenset(("id-token", "access-token", "refresh-token", "expiry"))
 
 
 @dataclass(frozen=True)
-class Look:
+class FileState:
     """State of the files: `fingerprint` of the endpoint, None if they define no valid one."""
 
     stamp: Stamp
     fingerprint: str | None
     watched: tuple[Path, ...]
 
-    def means_the_same_as(self, other: Look) -> bool:
+    def has_same_endpoint_as(self, other: FileState) -> bool:
         """Return whether both states define the same cluster and user."""
         return self.fingerprint is not None and self.fingerprint == other.fingerprint
 
-    def with_meaning_of(self, other: Look) -> Look:
+    def with_endpoint_of(self, other: FileState) -> FileState:
         """Return the current state of the files with the fingerprint of `other`."""
         return replace(self, fingerprint=other.fingerprint)
 
@@ -58,14 +58,14 @@ class EndpointSource:
     files: tuple[Path, ...] = ()
     answers: Callable[[], bool] = _always
 
-    def look(self) -> Look:
+    def read(self) -> FileState:
         """Read the files. A concurrent change is found by the stamp at the next check."""
         watched = (*self.kubeconfigs, *self.files)
         stamp = _stamp(watched)
         try:
             found = loading.load(self.kubeconfigs, self.context)
         except NoEndpoint:
-            return Look(stamp, None, watched)
+            return FileState(stamp, None, watched)
         referred = [Path(file) for file in (found.cluster.get("certificate-authority"),) if file]
         watched = (*watched, *referred)
         authorities = _stamp(referred)
@@ -77,9 +77,9 @@ class EndpointSource:
             authorities,
         ]
         encoded = json.dumps(meant, sort_keys=True, default=str).encode()
-        return Look((*stamp, *authorities), hashlib.sha256(encoded).hexdigest(), watched)
+        return FileState((*stamp, *authorities), hashlib.sha256(encoded).hexdigest(), watched)
 
-    def has_changed(self, since: Look) -> bool:
+    def has_changed(self, since: FileState) -> bool:
         """Return whether a file was written, replaced or removed. Does not read the files."""
         return _stamp(since.watched) != since.stamp
 

@@ -48,7 +48,7 @@ def registered(group: str) -> frozenset[str]:
     return _GROUPS.get(group, frozenset())
 
 
-class Judged(NamedTuple):
+class ValueWithRules(NamedTuple):
     """A value whose schema has rules; `unchanged` is true if an update does not change it."""
 
     schema: dict[str, Any]
@@ -58,7 +58,7 @@ class Judged(NamedTuple):
     unchanged: bool
 
 
-def judge(found: Iterable[Judged], *, tolerated: bool = False) -> Iterator[Cause]:
+def check_rules(found: Iterable[ValueWithRules], *, tolerated: bool = False) -> Iterator[Cause]:
     """Yield the causes of the rules that the values of one object break.
 
     Values that an update does not change must only keep transition rules (those with `oldSelf`).
@@ -86,7 +86,7 @@ def judge(found: Iterable[Judged], *, tolerated: bool = False) -> Iterator[Cause
                 from .expressions import evaluation
                 from .expressions.environments import EvaluationError
 
-                evaluating = evaluating or evaluation.Judge()
+                evaluating = evaluating or evaluation.RuleEvaluator()
                 try:
                     failure = evaluating.failure(rule, schema, value, old, root=path == "")
                 except EvaluationError as error:

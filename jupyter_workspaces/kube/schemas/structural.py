@@ -28,7 +28,7 @@ from jupyter_workspaces.kube.causes import (
 from . import formats
 from .expressions.checking import VALIDATIONS
 from .expressions.values import identity
-from .rules import Judged, judge
+from .rules import ValueWithRules, check_rules
 
 Schema = dict[str, Any]
 
@@ -167,7 +167,7 @@ def validate(schema: Schema, value: Any, path: str = "", old: Any = None) -> lis
         path: path of the value, for the causes.
         old: the value before an update.
     """
-    rules: list[Judged] = []
+    rules: list[ValueWithRules] = []
     causes = list(_validate(schema, value, path, old, _Seen(rules, path, patterns.Budget())))
     if any(cause.reason in _BLOCKS_RULES for cause in causes):
         if has_rules(schema):
@@ -179,7 +179,7 @@ def validate(schema: Schema, value: Any, path: str = "", old: Any = None) -> lis
                 )
             )
         return causes
-    return causes + list(judge(rules))
+    return causes + list(check_rules(rules))
 
 
 def tolerated(schema: Schema, value: Any, old: Any) -> list[Cause]:
@@ -187,9 +187,9 @@ def tolerated(schema: Schema, value: Any, old: Any) -> list[Cause]:
 
     They are no reason to refuse the update.
     """
-    rules: list[Judged] = []
+    rules: list[ValueWithRules] = []
     deque(_validate(schema, value, "", old, _Seen(rules, "", patterns.Budget())), maxlen=0)
-    return list(judge(rules, tolerated=True))
+    return list(check_rules(rules, tolerated=True))
 
 
 def has_rules(schema: Any) -> bool:
@@ -206,7 +206,7 @@ class _Seen(NamedTuple):
     within a list that an update did not change; its items cannot be matched with old ones.
     """
 
-    rules: list[Judged]
+    rules: list[ValueWithRules]
     path: str
     work: patterns.Budget
     unchanged: bool = False
@@ -217,7 +217,7 @@ class _Seen(NamedTuple):
     def collect(self, schema: Schema, value: Any, old: Any) -> None:
         if schema.get(VALIDATIONS):
             self.rules.append(
-                Judged(
+                ValueWithRules(
                     schema,
                     value,
                     old,

@@ -46,7 +46,7 @@ _TOO_DEAR = "no further validation rules will be run due to call cost exceeds li
 
 
 @dataclass
-class Judge:
+class RuleEvaluator:
     """Evaluates the rules of one object; they must be done at `deadline`."""
 
     deadline: float = field(default_factory=lambda: time.monotonic() + SECONDS)

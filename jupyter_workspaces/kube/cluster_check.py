@@ -16,7 +16,7 @@ from .errors import ClusterError, Unreachable, is_unavailable
 from .reflector import Reflector, Times
 
 
-class Pulse:
+class ClusterCheck:
     """Requests `/version` while reflectors are silent, and reports the result to them.
 
     A watch without events does not show whether the server is alive: bookmarks arrive once a
@@ -45,9 +45,9 @@ class Pulse:
     async def _run(self) -> None:
         while True:
             times = self._times
-            await asyncio.sleep(times.pulse if self._lost is None else times.pulse_away)
+            await asyncio.sleep(times.check_after if self._lost is None else times.check_pause)
             if self._lost is None and not any(
-                found.silent(times.pulse * 0.9) for found in self._reflectors()
+                found.silent(times.check_after * 0.9) for found in self._reflectors()
             ):
                 continue
             error = await self._ask()
@@ -65,12 +65,12 @@ class Pulse:
     async def _ask(self) -> ClusterError | None:
         """Return the failure, None if the cluster answered. An error response is an answer, too."""
         try:
-            async with timeout(self._times.pulse_answer):
+            async with timeout(self._times.check_timeout):
                 await self._cluster.raw("GET", "/version")
         except asyncio.TimeoutError:
             return Unreachable(
                 f"{self._cluster.endpoint.name} did not answer within "
-                f"{self._times.pulse_answer:g} s"
+                f"{self._times.check_timeout:g} s"
             )
         except ClusterError as error:
             return error if is_unavailable(error) else None
