@@ -84,7 +84,8 @@ class Tickets:
         size: int = TICKETS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._open: TTLCache[str, Ticket] = TTLCache(size, seconds, clock)
+        self._clock = clock
+        self._open: TTLCache[str, Ticket] = TTLCache(size, seconds, lambda: self._clock())
 
     def issue(self, ticket: Ticket) -> str:
         """256 random bits that stand for the ticket."""
