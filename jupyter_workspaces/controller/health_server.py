@@ -18,8 +18,11 @@ STOP_SECONDS = 2.0
 LIMITS = Limits(connections=64, buffered=2**20)
 
 
-class Health:
-    """An HTTP server. `live` says whether a restart would help, `ready` whether others should reach this instance."""
+class HealthServer:
+    """HTTP server of the health checks of Kubernetes, and of the metrics.
+
+    A failed check of `live` restarts the pod, one of `ready` takes it out of its Services.
+    """
 
     def __init__(
         self, metrics: Metrics, live: Mapping[str, Check], ready: Mapping[str, Check]

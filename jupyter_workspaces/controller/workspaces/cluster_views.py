@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
-from jupyter_workspaces.common.supervision import Health
+from jupyter_workspaces.common.supervision import TaskHealth
 from jupyter_workspaces.kube.catalog import (
     CONFIG_MAPS,
     NAMESPACES,
@@ -19,8 +19,8 @@ from jupyter_workspaces.kube.catalog import (
     STATEFUL_SETS,
 )
 from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.cluster_check import ClusterCheck
 from jupyter_workspaces.kube.ownership import controller, controls
-from jupyter_workspaces.kube.pulse import Pulse
 from jupyter_workspaces.kube.reflector import (
     Key,
     Listener,
@@ -80,7 +80,7 @@ class View:
         self.pictures = Reflector(
             cluster, CONFIG_MAPS, label_selector=f"{metadata_keys.IMAGE_SOURCE}=true"
         )
-        self._pulse = Pulse(cluster, lambda: self._own)
+        self._check = ClusterCheck(cluster, lambda: self._own)
         self._by_kind = ByKind(self.workspaces)
         self._silence: list[Callable[[], None]] = [self._by_kind.stop]
         self._owned: dict[tuple[str, str, str], dict[Key, Object]] = {}
@@ -102,10 +102,10 @@ class View:
         return [found for found in self.all if found not in self._shared]
 
     @property
-    def health(self) -> list[Health]:
+    def health(self) -> list[TaskHealth]:
         """Health of the tasks that keep these caches in sync, without the shared ones."""
         return [
-            self._pulse.task.health,
+            self._check.task.health,
             *(health for reflector in self._own for health in reflector.health),
         ]
 
@@ -113,13 +113,13 @@ class View:
         """Start all caches and wait until each has its first list. Raises `ClusterError`, `TimeoutError`."""
         for reflector in self.all:
             reflector.start()
-        self._pulse.start()
+        self._check.start()
         await asyncio.gather(*(reflector.synced(seconds) for reflector in self.all))
 
     async def stop(self) -> None:
         for silence in self._silence:
             silence()
-        await self._pulse.stop()
+        await self._check.stop()
         await asyncio.gather(*(reflector.stop() for reflector in self._own))
 
     def listen(self, reflector: Reflector, listener: Listener) -> None:

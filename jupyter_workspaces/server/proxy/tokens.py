@@ -16,7 +16,7 @@ from jupyter_workspaces.kube.catalog import SECRETS
 from jupyter_workspaces.kube.errors import ClusterError, Forbidden, NotFound
 from jupyter_workspaces.resources.metadata_keys import TOKEN_KEY
 from jupyter_workspaces.resources.workspace_objects import is_token_secret
-from jupyter_workspaces.server.answer_cache import Lifetime, StaleCache
+from jupyter_workspaces.server.answer_cache import AnswerCache, Lifetime
 
 from .interfaces import ClusterView
 from .target import Target, WorkspacePort
@@ -39,7 +39,7 @@ class Tokens:
     def __init__(self, view: ClusterView) -> None:
         """Start with an empty cache, and listen to changes of workspaces."""
         self.view = view
-        self._known: StaleCache[Key, str] = StaleCache(size=TOKENS, silent=_may_be_unchanged)
+        self._known: AnswerCache[Key, str] = AnswerCache(size=TOKENS, silent=_may_be_unchanged)
         self._stop_listening = view.workspaces.listen(self._workspace_changed)
 
     async def get(self, workspace_port: WorkspacePort, target: Target) -> str | None:

@@ -1,4 +1,7 @@
-"""Checks whether the cluster behind silent watches still answers, once for all reflectors."""
+"""Checks whether the cluster behind silent watches still answers, once for all reflectors.
+
+TCP keepalive (`sockets.py`) detects a dead connection, but not a server behind a proxy.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,11 @@ from .errors import ClusterError, Unreachable, is_unavailable
 from .reflector import Reflector, Times
 
 
-class Pulse:
+class ClusterCheck:
     """Requests `/version` while reflectors are silent, and reports the result to them.
 
-    A watch without events does not show whether the server is alive: bookmarks arrive once a minute,
-    and not at all without writes. When the cluster recovers, reflectors retry at once.
+    A watch without events does not show whether the server is alive: bookmarks arrive once a
+    minute, and not at all without writes. When the cluster recovers, reflectors retry at once.
     """
 
     def __init__(
@@ -26,6 +29,7 @@ class Pulse:
         reflectors: Callable[[], Iterable[Reflector]],
         times: Times | None = None,
     ) -> None:
+        """Make the checks for the reflectors that `reflectors` returns at each check."""
         self._cluster, self._reflectors, self._times = cluster, reflectors, times or Times()
         self._lost: ClusterError | None = None
         self.task = SupervisedTask("pulse of the cluster", self._run)
@@ -41,9 +45,9 @@ class Pulse:
     async def _run(self) -> None:
         while True:
             times = self._times
-            await asyncio.sleep(times.pulse if self._lost is None else times.pulse_away)
+            await asyncio.sleep(times.check_after if self._lost is None else times.check_pause)
             if self._lost is None and not any(
-                found.silent(times.pulse * 0.9) for found in self._reflectors()
+                found.silent(times.check_after * 0.9) for found in self._reflectors()
             ):
                 continue
             error = await self._ask()
@@ -59,13 +63,14 @@ class Pulse:
                     found.confirm()
 
     async def _ask(self) -> ClusterError | None:
-        """The failure; None when the cluster answered, a refusal included: then it is there."""
+        """Return the failure, None if the cluster answered. An error response is an answer, too."""
         try:
-            async with timeout(self._times.pulse_answer):
+            async with timeout(self._times.check_timeout):
                 await self._cluster.raw("GET", "/version")
         except asyncio.TimeoutError:
             return Unreachable(
-                f"{self._cluster.endpoint.name} did not answer within {self._times.pulse_answer:g} s"
+                f"{self._cluster.endpoint.name} did not answer within "
+                f"{self._times.check_timeout:g} s"
             )
         except ClusterError as error:
             return error if is_unavailable(error) else None
