@@ -1,4 +1,8 @@
-"""What the controller sees of the cluster: one cache for each resource, and the look-ups between them."""
+"""Caches of the objects that the controller reads, and the look-ups between them.
+
+There is one cache for each resource type. A workspace's objects are found by their owner
+references, never by labels alone, because any user can set labels.
+"""
 
 from __future__ import annotations
 
@@ -29,71 +33,82 @@ from jupyter_workspaces.kube.reflector import (
 )
 from jupyter_workspaces.resources import metadata_keys
 from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS, WORKSPACES
-from jupyter_workspaces.resources.unreadable import mapping, text
+from jupyter_workspaces.resources.views import WorkspaceView
 
 Object = dict[str, Any]
 
 
-class ByKind:
-    """Which workspaces are of a kind, without looking at the others; `stop` forgets to listen."""
+class WorkspacesByKind:
+    """Index of a cache of workspaces by the name of their kind."""
 
     def __init__(self, workspaces: Reflector) -> None:
+        """Index the cache and keep the index in sync with it until `stop` is called."""
         self._workspaces = workspaces
         self._keys: dict[str, set[Key]] = {}
         for workspace in workspaces.items():
-            self._changed("ADDED", workspace, None)
-        self.stop = workspaces.listen(self._changed)
+            self._update("ADDED", workspace, None)
+        self.stop = workspaces.listen(self._update)
 
     def of(self, kind: str) -> Iterable[Object]:
+        """Yield the workspaces of a kind."""
         for namespace, name in list(self._keys.get(kind, ())):
             if (found := self._workspaces.get(name, namespace)) is not None:
                 yield found
 
-    def _changed(self, change: str, obj: Object, previous: Object | None) -> None:
+    def _update(self, change: str, obj: Object, previous: Object | None) -> None:
         if previous is not None:
-            self._keys.get(kind_of(previous), set()).discard(key_of(previous))
+            kind = WorkspaceView(previous).kind_name
+            self._keys.get(kind, set()).discard(key_of(previous))
         if change != "DELETED":
-            self._keys.setdefault(kind_of(obj), set()).add(key_of(obj))
+            self._keys.setdefault(WorkspaceView(obj).kind_name, set()).add(key_of(obj))
 
 
-class View:
-    """Caches of all that belongs to workspaces. Only labelled objects are watched, so a busy cluster's others cost nothing.
+class Caches:
+    """One cache for each resource type that belongs to workspaces.
 
-    `shared` are the caches of workspaces and kinds of somebody who goes on with them when this view stops.
+    Only objects with the label of a workspace are watched, where the type allows it, so other
+    objects of a busy cluster cost nothing.
     """
 
     def __init__(self, cluster: Cluster, shared: tuple[Reflector, Reflector] | None = None) -> None:
-        ours = metadata_keys.WORKSPACE_NAME
+        """Create the caches; `start` fills them.
+
+        Args:
+            cluster: API server to watch.
+            shared: running caches of workspaces and kinds, which `stop` leaves running.
+        """
+        label = metadata_keys.WORKSPACE_NAME
         self._shared = shared or ()
         self.workspaces, self.kinds = shared or (
             Reflector(cluster, WORKSPACES),
             Reflector(cluster, WORKSPACE_KINDS),
         )
         self.namespaces = Reflector(cluster, NAMESPACES)
-        self.pods = Reflector(cluster, PODS, label_selector=ours)
-        self.stateful_sets = Reflector(cluster, STATEFUL_SETS, label_selector=ours)
-        self.services = Reflector(cluster, SERVICES, label_selector=ours)
-        self.secrets = Reflector(cluster, SECRETS, label_selector=ours)
-        self.accounts = Reflector(cluster, SERVICE_ACCOUNTS, label_selector=ours)
-        self.bindings = Reflector(cluster, ROLE_BINDINGS, label_selector=ours)
+        self.pods = Reflector(cluster, PODS, label_selector=label)
+        self.stateful_sets = Reflector(cluster, STATEFUL_SETS, label_selector=label)
+        self.services = Reflector(cluster, SERVICES, label_selector=label)
+        self.secrets = Reflector(cluster, SECRETS, label_selector=label)
+        self.accounts = Reflector(cluster, SERVICE_ACCOUNTS, label_selector=label)
+        self.bindings = Reflector(cluster, ROLE_BINDINGS, label_selector=label)
         self.pictures = Reflector(
             cluster, CONFIG_MAPS, label_selector=f"{metadata_keys.IMAGE_SOURCE}=true"
         )
         self._pulse = Pulse(cluster, lambda: self._own)
-        self._by_kind = ByKind(self.workspaces)
-        self._silence: list[Callable[[], None]] = [self._by_kind.stop]
-        self._owned: dict[tuple[str, str, str], dict[Key, Object]] = {}
-        for owned in (
+        self._by_kind = WorkspacesByKind(self.workspaces)
+        self._unsubscribe: list[Callable[[], None]] = [self._by_kind.stop]
+        self._by_owner: dict[tuple[str, str, str], dict[Key, Object]] = {}
+        for reflector in (
             self.stateful_sets,
             self.services,
             self.secrets,
             self.accounts,
             self.bindings,
         ):
-            owned.listen(partial(self._index_owner, owned.resource.plural))
+            reflector.listen(partial(self._index_owner, reflector.resource.plural))
 
     @property
     def all(self) -> list[Reflector]:
+        """All caches."""
         return [found for found in vars(self).values() if isinstance(found, Reflector)]
 
     @property
@@ -109,26 +124,32 @@ class View:
         ]
 
     async def start(self, seconds: float = 60) -> None:
-        """Start all caches and wait until each has its first list. Raises `ClusterError`, `TimeoutError`."""
+        """Start all caches and wait until each has its first list.
+
+        Raises:
+            ClusterError: the API server refuses a list.
+            TimeoutError: a list did not arrive in `seconds`.
+        """
         for reflector in self.all:
             reflector.start()
         self._pulse.start()
         await asyncio.gather(*(reflector.synced(seconds) for reflector in self.all))
 
     async def stop(self) -> None:
-        for silence in self._silence:
-            silence()
+        """Stop all caches except the shared ones, and unsubscribe the listeners."""
+        for unsubscribe in self._unsubscribe:
+            unsubscribe()
         await self._pulse.stop()
         await asyncio.gather(*(reflector.stop() for reflector in self._own))
 
     def listen(self, reflector: Reflector, listener: Listener) -> None:
-        """Register a listener for existing objects and all changes, until this view stops."""
+        """Register a listener for existing objects and all changes, until `stop` is called."""
         for obj in reflector.items():
             listener("ADDED", obj, None)
-        self._silence.append(reflector.listen(listener))
+        self._unsubscribe.append(reflector.listen(listener))
 
     def pod_of(self, workspace: Object) -> Object | None:
-        """The pod that the workspace's StatefulSet controls."""
+        """Return the pod that the workspace's StatefulSet controls, or None."""
         for held in self.owned(self.stateful_sets, workspace):
             pod = self.pods.get(f"{held['metadata']['name']}-0", workspace["metadata"]["namespace"])
             if pod is not None and controls(held, pod):
@@ -136,32 +157,25 @@ class View:
         return None
 
     def owned(self, reflector: Reflector, workspace: Object) -> list[Object]:
-        """Objects of a resource that the workspace controls: in its namespace, with its label, and naming it in every respect."""
-        metadata = workspace["metadata"]
-        held = self._owned.get(
-            (reflector.resource.plural, metadata["namespace"], metadata["uid"]), {}
-        )
-        return [obj for obj in held.values() if belongs(workspace, obj)]
+        """Return the objects of one cache that the workspace controls."""
+        view = WorkspaceView(workspace)
+        candidates = self._by_owner.get((reflector.resource.plural, view.namespace, view.uid), {})
+        return [obj for obj in candidates.values() if belongs(workspace, obj)]
 
     def of_kind(self, kind: str) -> Iterable[Object]:
-        """Workspaces of a kind, without looking at the others."""
+        """Yield the workspaces of a kind."""
         return self._by_kind.of(kind)
 
     def _index_owner(self, plural: str, change: str, obj: Object, previous: Object | None) -> None:
         key = key_of(obj)
-        if (before := _owner(plural, previous or obj)) in self._owned:
-            self._owned[before].pop(key, None)
-            if not self._owned[before]:
-                del self._owned[before]
+        if (before := _owner(plural, previous or obj)) in self._by_owner:
+            self._by_owner[before].pop(key, None)
+            if not self._by_owner[before]:
+                del self._by_owner[before]
         if change != "DELETED" and (owner := _owner(plural, obj))[2]:
-            self._owned.setdefault(owner, {})[key] = obj
-
-
-def kind_of(workspace: Object) -> str:
-    """The name of its kind; empty for an object without a usable spec, which no admission kept out."""
-    return text(mapping(workspace.get("spec")).get("kind"))
+            self._by_owner.setdefault(owner, {})[key] = obj
 
 
 def _owner(plural: str, obj: Object) -> tuple[str, str, str]:
-    """Resource, namespace and the uid of the controller; the last is empty where there is none."""
+    """Return resource, namespace and uid of the controller; the uid is empty without one."""
     return plural, obj["metadata"].get("namespace") or "", controller(obj).get("uid") or ""
