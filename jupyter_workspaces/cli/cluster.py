@@ -119,7 +119,7 @@ def uninstall(
     kubeconfig: str, context: str, yes: bool, dry_run: bool, timeout: float, with_crds: bool
 ) -> None:
     """Take out what was installed; workspaces and kinds stay unless asked."""
-    from jupyter_workspaces.install import manifests, plan, work
+    from jupyter_workspaces.install import manifests, plan, rollout
 
     endpoint = _endpoint(kubeconfig, context)
     objects = manifests.all_objects(header_authentication=True)
@@ -133,7 +133,7 @@ def uninstall(
         else "Delete all this?"
     )
     _carry_out(
-        endpoint, look, partial(work.delete, seconds=timeout), question, yes=yes, dry_run=dry_run
+        endpoint, look, partial(rollout.delete, seconds=timeout), question, yes=yes, dry_run=dry_run
     )
 
 
@@ -218,7 +218,7 @@ def _install(
     image: str | None,
     samples: bool,
 ) -> None:
-    from jupyter_workspaces.install import manifests, plan, work
+    from jupyter_workspaces.install import manifests, plan, rollout
 
     endpoint = _endpoint(kubeconfig, context)
     objects = manifests.all_objects(
@@ -229,7 +229,7 @@ def _install(
         return await plan.to_install(cluster, objects, crds_only=crds_only, upgrade=upgrading)
 
     _carry_out(
-        endpoint, look, partial(work.apply, seconds=timeout), "Go on?", yes=yes, dry_run=dry_run
+        endpoint, look, partial(rollout.apply, seconds=timeout), "Go on?", yes=yes, dry_run=dry_run
     )
 
 
@@ -237,7 +237,7 @@ def _carry_out(
     endpoint: Endpoint, look: Any, act: Any, question: str, *, yes: bool, dry_run: bool
 ) -> None:
     """Look, show, ask, act; the exit code says how it went."""
-    from jupyter_workspaces.install.work import NotReady
+    from jupyter_workspaces.install.rollout import NotReady
     from jupyter_workspaces.kube.client import Cluster
     from jupyter_workspaces.kube.errors import ClusterError, Unreachable
 
