@@ -15,6 +15,7 @@ from typing import Any, Literal
 from jupyter_workspaces._version import __version__
 from jupyter_workspaces.kube.catalog import (
     CUSTOM_RESOURCE_DEFINITIONS,
+    DEFAULT_STORAGE_CLASS,
     DEPLOYMENTS,
     LEASES,
     SELF_SUBJECT_REVIEWS,
@@ -44,7 +45,6 @@ State = Literal["good", "note", "bad"]
 OLDEST = (1, 29)
 """Oldest version of Kubernetes: later ones evaluate the CEL rules of our CRDs by default."""
 
-_DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 _INSTALL = "Run `jupyter workspaces install`."
 
 
@@ -306,7 +306,7 @@ async def _storage_line(cluster: Cluster) -> Line:
     if not classes:
         text = "no storage class: volumes have to be created by an administrator"
         return Line("note", "storage", text, "Ask your administrator.")
-    default = [one.name for one in classes if one.annotations.get(_DEFAULT_CLASS) == "true"]
+    default = [one.name for one in classes if one.annotations.get(DEFAULT_STORAGE_CLASS) == "true"]
     if not default:
         advice = "Choose a storage class when you create a volume."
         return Line("note", "storage", "no storage class is the default", advice)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from importlib.resources import files
-from typing import Any
 
 from jupyter_workspaces.common.documents import yaml_text
+from jupyter_workspaces.kube.schemas import rules
+from jupyter_workspaces.kube.types import Object
 
-Object = dict[str, Any]
+from .catalog import WORKSPACES
+from .validation_rules import RULES
+
+rules.register(WORKSPACES.group, RULES)  # before a schema of these CRDs is used
 
 
 def crds() -> list[Object]:

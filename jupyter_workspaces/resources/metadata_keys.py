@@ -48,8 +48,6 @@ PAUSED_BECAUSE = "jupyter-workspaces/paused-because"
 RESTART = "jupyter-workspaces/restart"
 """On a Workspace in a restart: time and id of the request (`resources/restarts.py`)."""
 
-DEFAULT_STORAGE_CLASS = "storageclass.kubernetes.io/is-default-class"
-
 LOCAL_BUILD = "jupyter-workspaces"
 """Part of the local cluster's version: `v1.36.0+jupyter-workspaces.0.1.0`."""
 

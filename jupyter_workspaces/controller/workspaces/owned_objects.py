@@ -30,9 +30,7 @@ from jupyter_workspaces.kube.errors import (
 )
 from jupyter_workspaces.kube.ownership import (
     age,
-    belongs,
     controller,
-    is_token_secret,
 )
 from jupyter_workspaces.kube.reflector import Reflector
 from jupyter_workspaces.resources import metadata_keys
@@ -42,6 +40,7 @@ from jupyter_workspaces.resources.views import (
     WorkspaceKindView,
     container_state,
 )
+from jupyter_workspaces.resources.workspace_objects import belongs, is_token_secret
 
 from . import manifests
 from .caches import Caches

@@ -11,13 +11,13 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from jupyter_workspaces.common.timestamps import milliseconds
 from jupyter_workspaces.kube.catalog import EVENTS
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.reflector import Key
 from jupyter_workspaces.resources.views import PodView
 
 from . import states
-from .status import milliseconds
 
 Object = Mapping[str, Any]
 

@@ -18,7 +18,7 @@ from jupyter_workspaces.common.timeouts import timeout
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.errors import ClusterError
 from jupyter_workspaces.kube.execution import ExecutionFailed, execute
-from jupyter_workspaces.resources.loopback import at_pod
+from jupyter_workspaces.kube.loopback import at_pod
 from jupyter_workspaces.resources.views import MAIN_CONTAINER, PodView
 
 Object = Mapping[str, Any]

@@ -15,6 +15,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from jupyter_workspaces.common.timestamps import milliseconds
 from jupyter_workspaces.kube.peers import FOREIGN
 from jupyter_workspaces.resources import metadata_keys, restarts
 from jupyter_workspaces.resources.views import (
@@ -24,7 +25,7 @@ from jupyter_workspaces.resources.views import (
     container_state,
 )
 
-from .status import grace_period, milliseconds
+from .status import grace_period
 
 Object = Mapping[str, Any]
 State = tuple[str, str]

@@ -7,9 +7,9 @@ moment are taken from the present status.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
+from jupyter_workspaces.common.timestamps import milliseconds
 from jupyter_workspaces.resources.views import (
     DIMENSIONS,
     PodView,
@@ -90,13 +90,6 @@ def grace_period(pod: Object | None) -> str:
     """
     seconds = ((pod or {}).get("metadata") or {}).get("deletionGracePeriodSeconds")
     return f": its programs have {seconds} s to save their files and exit" if seconds else ""
-
-
-def milliseconds(timestamp: str | None) -> int:
-    """Return an RFC 3339 time in milliseconds since 1970; 0 for none."""
-    if not timestamp:
-        return 0
-    return int(datetime.fromisoformat(timestamp.replace("Z", "+00:00")).timestamp() * 1000)
 
 
 def _options(before: Object, options: Mapping[str, Option] | None) -> dict[str, Any]:
