@@ -23,7 +23,7 @@ from jupyter_workspaces.kube.catalog import (
     STATEFUL_SETS,
 )
 from jupyter_workspaces.kube.client import Cluster
-from jupyter_workspaces.kube.ownership import controller, controls
+from jupyter_workspaces.kube.ownership import controller
 from jupyter_workspaces.kube.pulse import Pulse
 from jupyter_workspaces.kube.reflector import (
     Key,
@@ -33,8 +33,12 @@ from jupyter_workspaces.kube.reflector import (
 )
 from jupyter_workspaces.resources import metadata_keys
 from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS, WORKSPACES
-from jupyter_workspaces.resources.views import WorkspaceView
-from jupyter_workspaces.resources.workspace_objects import belongs
+from jupyter_workspaces.resources.views import MetadataView, WorkspaceView
+from jupyter_workspaces.resources.workspace_objects import (
+    belongs,
+    current_pod,
+    is_workspace_pod,
+)
 
 Object = dict[str, Any]
 
@@ -151,11 +155,19 @@ class Caches:
 
     def pod_of(self, workspace: Object) -> Object | None:
         """Return the pod that the workspace's StatefulSet controls, or None."""
-        for held in self.owned(self.stateful_sets, workspace):
-            pod = self.pods.get(f"{held['metadata']['name']}-0", workspace["metadata"]["namespace"])
-            if pod is not None and controls(held, pod):
-                return pod
-        return None
+        stateful_sets = self.owned(self.stateful_sets, workspace)
+        namespace = MetadataView(workspace).namespace
+        candidates = (
+            self.pods.get(f"{MetadataView(held).name}-0", namespace) for held in stateful_sets
+        )
+        return current_pod(
+            workspace,
+            [
+                pod
+                for pod in candidates
+                if pod is not None and is_workspace_pod(workspace, pod, stateful_sets)
+            ],
+        )
 
     def owned(self, reflector: Reflector, workspace: Object) -> list[Object]:
         """Return the objects of one cache that the workspace controls."""
