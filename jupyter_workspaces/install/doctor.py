@@ -1,7 +1,7 @@
 """Checks a cluster for `jupyter workspaces doctor`: connection, user, permissions, installation.
 
-`examine` yields one `Line` for each finding, with advice. It only reads, with the permissions of the
-user; the one write is a dry run, which the admission webhook must refuse.
+`examine` yields one `Line` for each finding, with advice. It only reads, with the permissions of
+the user; the one write is a dry run, which the admission webhook must refuse.
 """
 
 from __future__ import annotations
