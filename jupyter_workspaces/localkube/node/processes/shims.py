@@ -1,4 +1,7 @@
-"""Start a shim, and learn of its end whether it is our child or was adopted."""
+"""Starts shims, finds them again after a restart of the node, and waits for their end.
+
+A shim may be our child or, after a restart of the node, a process that we adopted.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +29,16 @@ def launch(
     record: Callable[[psutil.Process], None],
     cores: Sequence[int] | None = None,
 ) -> psutil.Process:
-    """Start a program by a plan for the shim. Blocks until it runs or has failed to, which its exit code tells.
+    """Start a shim and its program. Blocks until the program runs or could not be started.
 
-    `record` is called with the shim's process before the plan is sent: a shim that nobody remembers gets none and ends.
-    Raises `OSError` when there can be no new process.
+    Args:
+        plan: The plan for the shim (`shim.py`).
+        record: Called with the shim's process before it gets its plan, so that no program runs
+            whose shim is not recorded. A shim without a plan ends.
+        cores: Cores to which the program is bound; all by default.
+
+    Raises:
+        OSError: No new process can be started.
     """
     child = subprocess.Popen(
         [sys.executable, "-I", "-S", str(SHIM)],
@@ -50,8 +59,8 @@ def launch(
         child.kill()
         child.communicate()
         raise
-    impatient = threading.Timer(ANSWER_SECONDS, child.kill)
-    impatient.start()
+    watchdog = threading.Timer(ANSWER_SECONDS, child.kill)
+    watchdog.start()
     try:
         if child.stdin is not None and child.stdout is not None:
             with child.stdin as plan_file, child.stdout as answer:
@@ -59,17 +68,18 @@ def launch(
                     plan_file.write(json.dumps(plan).encode())
                     plan_file.close()
                 except BrokenPipeError:
-                    pass  # it has ended already; its exit says why
+                    pass  # it has ended already; its exit code says why
                 answer.readline()
     finally:
-        impatient.cancel()
+        watchdog.cancel()
     return process
 
 
 def birth(process: psutil.Process) -> str:
-    """What tells a process from a later one of the same pid.
+    """Return what distinguishes a process from later processes with its pid.
 
-    Linux: boot and clock ticks since then, which stay when somebody sets the clock; elsewhere the time of creation.
+    On Linux that is the id of the boot and the clock ticks since then, which do not depend on the
+    wall clock; on other systems it is the creation time.
     """
     try:
         with (
@@ -81,27 +91,27 @@ def birth(process: psutil.Process) -> str:
         return f"{process.create_time():.1f}"
 
 
-def find(pid: int, born: str) -> psutil.Process | None:
-    """The process that a record means, if it still runs."""
+def find(pid: int, expected_birth: str) -> psutil.Process | None:
+    """Return the process with a pid and a birth if it still runs."""
     if not pid:
         return None
     try:
         process = psutil.Process(pid)
-        return process if birth(process) == born and not is_over(process) else None
+        return process if birth(process) == expected_birth and not has_ended(process) else None
     except psutil.Error:
         return None
 
 
-async def ended(process: psutil.Process) -> None:
-    """Return once a shim has ended."""
+async def wait_ended(process: psutil.Process) -> None:
+    """Wait until a shim has ended."""
     descriptor = _watchable(process.pid)
     try:
-        if descriptor is not None and is_over(process):
+        if descriptor is not None and has_ended(process):
             return
         if descriptor is not None:
             await _readable(descriptor)
             return
-        while not is_over(process):  # noqa: ASYNC110 - systems without pidfd cannot tell of it
+        while not has_ended(process):  # noqa: ASYNC110 - polls on systems without pidfd
             await asyncio.sleep(POLL_SECONDS)
     finally:
         if descriptor is not None:
@@ -109,8 +119,11 @@ async def ended(process: psutil.Process) -> None:
         _reap(process.pid)
 
 
-def is_over(process: psutil.Process) -> bool:
-    """Whether a shim has ended. A zombie has: where process 1 reaps nobody, adopted ones stay so for ever."""
+def has_ended(process: psutil.Process) -> bool:
+    """Return whether a shim has ended.
+
+    Zombies have ended: where process 1 does not reap, adopted shims stay zombies.
+    """
     _reap(process.pid)
     try:
         return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE

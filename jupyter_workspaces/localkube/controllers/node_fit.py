@@ -1,4 +1,8 @@
-"""Whether a pod may run on a node, as pure functions: each answers why not, in words for the person who waits."""
+"""Whether a pod fits on a node: node selector, affinity, taints and resources. Pure.
+
+The reasons are for users: they become the message of the pod's condition `PodScheduled`. The
+workspace controller (`controller/workspaces/states.py`) recognizes some of them by their wording.
+"""
 
 from __future__ import annotations
 
@@ -11,32 +15,44 @@ from jupyter_workspaces.common.quantities import QuantityError, parse
 Object = dict[str, Any]
 
 SHARED = ("cpu", "memory", "ephemeral-storage")
-"""What pods share: a pod is a process, and one that idles takes nothing. Everything else (a GPU) is one pod's alone."""
+"""Resources that pods may overcommit, because idle processes use none of them.
 
-_WORDS = {"cpu": "CPU", "memory": "memory", "ephemeral-storage": "disk space"}
+Anything else, such as a GPU, belongs to one pod.
+"""
+
+_LABELS = {"cpu": "CPU", "memory": "memory", "ephemeral-storage": "disk space"}
 
 
-def why_not(pod: Object, node: Object, others: Iterable[Object]) -> str | None:
-    """None when the pod fits beside `others`, the pods that the node has and that have not ended."""
+def unschedulable_reason(pod: Object, node: Object, others: Iterable[Object]) -> str | None:
+    """Return why a pod does not fit on a node; None if it fits.
+
+    Args:
+        pod: The pod to place.
+        node: The node.
+        others: Pods on the node that have not ended.
+    """
     for reason in (_selector(pod, node), _affinity(pod, node), _taints(pod, node)):
         if reason:
             return reason
-    return _room(pod, node, list(others))
+    return _resources(pod, node, list(others))
 
 
 def requests(pod: Object) -> dict[str, Decimal]:
-    """What a pod asks for: the sum of its containers, or the largest of its init containers where that is more."""
+    """Return what a pod requests of each resource.
+
+    That is the sum of its containers or the maximum of its init containers, whichever is larger.
+    """
     total: dict[str, Decimal] = {}
     for container in pod["spec"].get("containers") or ():
-        for name, amount in _asked(container).items():
+        for name, amount in _container_requests(container).items():
             total[name] = total.get(name, Decimal(0)) + amount
     for container in pod["spec"].get("initContainers") or ():
-        for name, amount in _asked(container).items():
+        for name, amount in _container_requests(container).items():
             total[name] = max(total.get(name, Decimal(0)), amount)
     return total
 
 
-def _asked(container: Object) -> dict[str, Decimal]:
+def _container_requests(container: Object) -> dict[str, Decimal]:
     resources = container.get("resources") or {}
     found: dict[str, Decimal] = {}
     for name, amount in {
@@ -46,34 +62,46 @@ def _asked(container: Object) -> dict[str, Decimal]:
         try:
             found[name] = parse(str(amount))
         except QuantityError:
-            continue  # refused at the door for pods made by a template; a stray one must not stop the others
+            continue  # one malformed pod must not stop the scheduling of others
     return found
 
 
-def _room(pod: Object, node: Object, others: list[Object]) -> str | None:
-    there = (node.get("status") or {}).get("allocatable") or {}
-    if "pods" in there and len(others) + 1 > parse(str(there["pods"])):
-        return f"this computer runs {len(others)} pods already, as many as it may; pause or delete a workspace"
+def _resources(pod: Object, node: Object, others: list[Object]) -> str | None:
+    allocatable = (node.get("status") or {}).get("allocatable") or {}
+    if "pods" in allocatable and len(others) + 1 > parse(str(allocatable["pods"])):
+        return (
+            f"this computer already runs {len(others)} pods, the maximum; "
+            "pause or delete a workspace"
+        )
     for name, amount in requests(pod).items():
         if amount <= 0:
             continue
-        held = parse(str(there.get(name, "0")))
+        held = parse(str(allocatable.get(name, "0")))
         if amount > held:
             if held == 0:
-                return f"it asks for {amount.normalize():f} {name}, and this computer has none; choose a size without it"
-            return f"it asks for {_human(name, amount)}, and this computer has {_human(name, held)}; choose a smaller size"
+                return (
+                    f"it requests {amount.normalize():f} {name}, and this computer has none; "
+                    "choose a size without it"
+                )
+            return (
+                f"it requests {_human(name, amount)}, and this computer has {_human(name, held)}; "
+                "choose a smaller size"
+            )
         if name not in SHARED:
             taken = sum((requests(other).get(name, Decimal(0)) for other in others), Decimal(0))
             if taken + amount > held:
-                return f"all {held.normalize():f} {name} here are in use; pause the workspace that has them, or choose a size without"
+                return (
+                    f"all {held.normalize():f} {name} of this computer are in use; pause the "
+                    "workspace that uses them, or choose a size without"
+                )
     return None
 
 
 def _human(name: str, amount: Decimal) -> str:
     if name == "cpu":
-        return f"{amount.normalize():f} {_WORDS[name]}"
-    if name in _WORDS:
-        return f"{float(amount) / 2**30:.3g} GiB of {_WORDS[name]}"
+        return f"{amount.normalize():f} {_LABELS[name]}"
+    if name in _LABELS:
+        return f"{float(amount) / 2**30:.3g} GiB of {_LABELS[name]}"
     return f"{amount.normalize():f} {name}"
 
 
@@ -81,7 +109,10 @@ def _selector(pod: Object, node: Object) -> str | None:
     labels = node["metadata"].get("labels") or {}
     for key, value in (pod["spec"].get("nodeSelector") or {}).items():
         if labels.get(key) != value:
-            return f"it asks for a computer labelled {key}={value}, and this one is not; choose another size"
+            return (
+                f"it requires a computer labelled {key}={value}, and this one is not; choose "
+                "another size"
+            )
     return None
 
 
@@ -97,14 +128,14 @@ def _affinity(pod: Object, node: Object) -> str | None:
         expressions, by_field = term.get("matchExpressions") or (), term.get("matchFields") or ()
         if not expressions and not by_field:
             continue
-        if all(_holds(found, labels) for found in expressions) and all(
-            _holds(found, fields) for found in by_field
+        if all(_matches(found, labels) for found in expressions) and all(
+            _matches(found, fields) for found in by_field
         ):
             return None
     return "its node affinity asks for a computer unlike this one; choose another size"
 
 
-def _holds(expression: Object, labels: dict[str, str]) -> bool:
+def _matches(expression: Object, labels: dict[str, str]) -> bool:
     held, values = labels.get(expression["key"]), expression.get("values") or []
     operator = expression["operator"]
     if operator == "In":
@@ -128,7 +159,7 @@ def _taints(pod: Object, node: Object) -> str | None:
         if taint.get("effect") in ("NoSchedule", "NoExecute") and not any(
             _tolerates(found, taint) for found in pod["spec"].get("tolerations") or ()
         ):
-            return f"this computer is kept free by the taint {taint['key']}"
+            return f"it does not tolerate the taint {taint['key']} of this computer"
     return None
 
 
