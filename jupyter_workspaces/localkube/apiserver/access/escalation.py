@@ -1,6 +1,7 @@
-"""Nobody grants what they do not hold: writes of roles and bindings, unless their author may `escalate` or `bind`.
+"""Privilege escalation prevention: users can grant only rules that they have.
 
-Source: Kubernetes docs, “Using RBAC Authorization”, “Privilege escalation prevention and bootstrapping”.
+Exceptions are users who may `escalate` the role or `bind` to it. Source: Kubernetes docs, "Using
+RBAC Authorization", Privilege escalation prevention and bootstrapping.
 """
 
 from __future__ import annotations
@@ -33,7 +34,11 @@ _FOR_THE_COLLECTOR = ("ownerReferences", "finalizers", "managedFields", "resourc
 def check(
     authorizer: Authorizer, user: User | None, resource: Resource, old: Object | None, new: Object
 ) -> None:
-    """Asked before a role or binding is written. Raises `Refusal` 403, and 404 for a binding to a role that is not there."""
+    """Require that a user may write a role or binding. Other resources are ignored.
+
+    Raises:
+        Refusal: 403 if it grants more, 404 for a binding to a role that does not exist.
+    """
     if user is None or MASTERS in user.groups or resource not in _ROLES | _BINDINGS:
         return
     if old is not None and _same_grant(old, new):
@@ -85,15 +90,18 @@ def _check_covered(
     if not lacking:
         return
     groups = "[" + " ".join(quoted(group) for group in user.groups) + "]"
-    told = "\n".join(sorted(rule.text() for rule in lacking))
-    text = f"user {quoted(user.name)} (groups={groups}) is attempting to grant RBAC permissions not currently held:\n{told}"
+    rules = "\n".join(sorted(rule.text() for rule in lacking))
+    text = (
+        f"user {quoted(user.name)} (groups={groups}) "
+        f"is attempting to grant RBAC permissions not currently held:\n{rules}"
+    )
     if held.errors:
         text += f"; resolution errors: [{', '.join(held.errors)}]"
     raise refusal(attributes, text)
 
 
 def _same_grant(old: Object, new: Object) -> bool:
-    """Whether only fields differ that the garbage collector must be able to change."""
+    """Return whether only fields differ that the garbage collector changes."""
 
     def kept(obj: Object) -> Object:
         metadata = {

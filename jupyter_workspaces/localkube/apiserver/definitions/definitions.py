@@ -236,11 +236,11 @@ def _established(definition: Object, before: Object) -> Object:
     }
 
 
-def begin_to_end(definition: Object) -> None:
+def start_termination(definition: Object) -> None:
     """Say of a definition that is deleted that its objects go first, in place."""
     held = definition["metadata"].get("finalizers") or []
     definition["metadata"]["finalizers"] = [*held, *({CLEANUP} - set(held))]
-    say_terminating(
+    set_terminating(
         definition,
         "True",
         "InstanceDeletionPending",
@@ -248,7 +248,7 @@ def begin_to_end(definition: Object) -> None:
     )
 
 
-def say_terminating(definition: Object, value: str, reason: str, message: str) -> None:
+def set_terminating(definition: Object, value: str, reason: str, message: str) -> None:
     """Set the condition Terminating, in place."""
     status = definition.setdefault("status", {})
     now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -39,7 +39,7 @@ from jupyter_workspaces.localkube.apiserver.access.users import (
     User,
     current_user,
 )
-from jupyter_workspaces.localkube.apiserver.definitions.ending import DefinitionEnding
+from jupyter_workspaces.localkube.apiserver.definitions.finalizer import DefinitionFinalizer
 from jupyter_workspaces.localkube.apiserver.objects import patches
 from jupyter_workspaces.localkube.apiserver.objects.admission import Admission, Operation, Review
 from jupyter_workspaces.localkube.apiserver.objects.engine import Engine
@@ -192,7 +192,7 @@ class ApiServer:
             **lines,
         )
         await site.start()
-        self._tasks.start("end of definitions", DefinitionEnding(self.engine).run)
+        self._tasks.start("end of definitions", DefinitionFinalizer(self.engine).run)
         bound: int = self._runner.addresses[0][1]
         self.address = f"{host}:{bound}"
         return bound

@@ -144,7 +144,7 @@ def conflict(resource: Resource, name: str, why: str) -> Refusal:
 def apply_conflict(conflicts: Conflicts) -> Refusal:
     """Return 409 for an apply of fields that have other managers; a cause for each field."""
     held = sorted(
-        (_manager(manager), sorted(sets.paths(fields))) for manager, fields in conflicts.held
+        (_manager(manager), sorted(sets.path_texts(fields))) for manager, fields in conflicts.held
     )
     causes = [
         Cause("FieldManagerConflict", f"conflict with {who}", path)

@@ -15,7 +15,7 @@ from jupyter_workspaces.localkube.apiserver.store.store import Store
 
 from .admission import Admission, Operation
 from .kinds import pod_admission
-from .known_fields import fit, unreadable
+from .known_fields import normalize, unreadable
 from .metadata import check_metadata
 from .rows import Registry, Row
 
@@ -30,7 +30,7 @@ class Checks:
         self._registry = registry
         self._admission = admission
 
-    def open_kind(self, row: Row, name: str) -> None:
+    def check_kind(self, row: Row, name: str) -> None:
         """403 for a kind whose definition is being deleted."""
         if row.ending:
             raise status.forbidden(
@@ -39,7 +39,7 @@ class Checks:
                 "create not allowed while custom resource definition is terminating",
             )
 
-    def open_namespace(self, row: Row, namespace: str, name: str) -> None:
+    def check_namespace(self, row: Row, namespace: str, name: str) -> None:
         """404 for a namespace that is not there, 403 for one that ends."""
         held = self._store.get("namespaces", "", namespace)
         if held is None:
@@ -56,19 +56,19 @@ class Checks:
     def default(self, row: Row, body: Object, options: WriteOptions) -> list[str]:
         """Fill in what a client may leave out, in place; what to warn of. 400 for what does not fit its kind."""
         warnings: list[str] = []
-        paths = fit(row, body)
+        paths = normalize(row, body)
         if options.field_validation != "Ignore":
             unknown = [f'unknown field "{path}"' for path in paths]
             if unknown and options.field_validation == "Strict":
                 raise unreadable(row, f"strict decoding error: {', '.join(unknown)}")
             warnings = unknown
-        with _read(row):
+        with _type_errors_as_refusals(row):
             row.strategy.default(body)
         return warnings
 
     def prepare(self, row: Row, body: Object, old: Object | None) -> None:
         """Set what is the server's to set, in place."""
-        with _read(row):
+        with _type_errors_as_refusals(row):
             if row.resource == catalog.PODS and old is None:
                 pod_admission.admit(self._store, body)
             elif row.resource == catalog.PODS and old is not None:
@@ -86,10 +86,10 @@ class Checks:
                 strategy.finalizers_have_domains,
             )
         )
-        with _read(row):
+        with _type_errors_as_refusals(row):
             found = strategy.check(body, old)
             if found and old is not None and not row.custom:
-                found = _since(row, body, old)
+                found = _new_causes(row, body, old)
         causes += found
         if not causes and row.resource == catalog.CUSTOM_RESOURCE_DEFINITIONS:
             spec = body["spec"]
@@ -123,11 +123,11 @@ class Checks:
         return [*warnings, *review.warnings]
 
 
-def _since(row: Row, body: Object, old: Object) -> list[Cause]:
+def _new_causes(row: Row, body: Object, old: Object) -> list[Cause]:
     """What is wrong of a change to an object that may be stored as an earlier version of ours let it in: without defaults that came since,
     and with what rules that came since would refuse. It must still be possible to finish and to delete it."""
     before = copy.deepcopy(old)
-    fit(row, before)
+    normalize(row, before)
     row.strategy.default(before)
     borne = {(cause.reason, cause.field) for cause in row.strategy.check(before, None)}
     return [
@@ -138,7 +138,7 @@ def _since(row: Row, body: Object, old: Object) -> list[Cause]:
 
 
 @contextmanager
-def _read(row: Row) -> Iterator[None]:
+def _type_errors_as_refusals(row: Row) -> Iterator[None]:
     """A strategy that stumbles over a value read a field that has another type than the kind says."""
     try:
         yield

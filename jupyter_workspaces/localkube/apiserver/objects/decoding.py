@@ -189,7 +189,7 @@ def _text_or_number(value: Any, path: str) -> int | str:
     return value if isinstance(value, str) else _whole(31)(value, path)
 
 
-def _moment(form: str, digits: int | None = None) -> Callable[[Any, str], str]:
+def _time_reader(form: str, digits: int | None = None) -> Callable[[Any, str], str]:
     """`digits`: so many it must have of a second's fraction."""
 
     def read(value: Any, path: str) -> str:
@@ -223,7 +223,7 @@ def _items(value: Any, path: str) -> Any:
     return _value("[]string", value, path, [])
 
 
-moment = _moment("%Y-%m-%dT%H:%M:%SZ")
+normalize_time = _time_reader("%Y-%m-%dT%H:%M:%SZ")
 
 _BASIC: dict[str, Callable[[Any, str], Any]] = {
     **{
@@ -237,7 +237,7 @@ _BASIC: dict[str, Callable[[Any, str], Any]] = {
     },
     **{kind: _whole(bits) for kind, bits in _BITS.items()},
     **{"quantity": _quantity, "intOrString": _text_or_number},
-    **{"time": moment, "microTime": _moment("%Y-%m-%dT%H:%M:%S.%fZ", 6)},
+    **{"time": normalize_time, "microTime": _time_reader("%Y-%m-%dT%H:%M:%S.%fZ", 6)},
 }
 
 

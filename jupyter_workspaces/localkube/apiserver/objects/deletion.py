@@ -19,7 +19,7 @@ from jupyter_workspaces.localkube.apiserver.store.store import Store, Stored
 
 from .checks import Checks
 from .commits import Commits
-from .known_fields import fit
+from .known_fields import normalize
 from .rows import Row
 
 Object = dict[str, Any]
@@ -93,7 +93,7 @@ class Deletion:
         if row.resource == catalog.CUSTOM_RESOURCE_DEFINITIONS and not obj["metadata"].get(
             "deletionTimestamp"
         ):
-            definitions.begin_to_end(obj)
+            definitions.start_termination(obj)
             return True
         return False
 
@@ -110,7 +110,7 @@ class Deletion:
         """PUT …/finalize: what is left of `spec.finalizers`; the last one takes the namespace with it."""
         obj = row.decode(stored)
         metadata = fitting(row, "", body)
-        fit(row, body)
+        normalize(row, body)
         if (
             metadata.get("resourceVersion", obj["metadata"]["resourceVersion"])
             != obj["metadata"]["resourceVersion"]

@@ -78,9 +78,9 @@ class Engine:
         """Raises `Refusal`: 400 for what does not fit the path, 404/403 for the namespace, 409 for a name that is taken, 422 for what is invalid."""
         metadata = bodies.read(row, namespace, body)
         called = metadata.get("name") or metadata.get("generateName") or ""
-        self._checks.open_kind(row, called)
+        self._checks.check_kind(row, called)
         if row.resource.namespaced:
-            self._checks.open_namespace(row, namespace, called)
+            self._checks.check_namespace(row, namespace, called)
         self._name(row, namespace, metadata)
         for field in _SERVER_FIELDS:
             if (
@@ -179,9 +179,9 @@ class Engine:
         if uid := body["metadata"].pop("uid", None):
             why = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
             raise status.conflict(row.resource, name, why)
-        self._checks.open_kind(row, name)
+        self._checks.check_kind(row, name)
         if row.resource.namespaced:
-            self._checks.open_namespace(row, namespace, name)
+            self._checks.check_namespace(row, namespace, name)
         warnings = self._checks.default(row, body, options)
         return self._make(row, namespace, body, options, warnings)
 

@@ -16,7 +16,7 @@ from .rows import Row
 Object = dict[str, Any]
 
 
-def fit(row: Row, obj: Object) -> list[str]:
+def normalize(row: Row, obj: Object) -> list[str]:
     """Bring a body into the form that its kind is written in, in place; the paths of fields that were dropped. Raises `Refusal` 400."""
     found, unknown = _decoded(row, obj)
     obj.clear()

@@ -42,7 +42,7 @@ def check_types(metadata: Object) -> None:
     if owners is None or owners == []:
         metadata.pop("ownerReferences", None)
     elif not isinstance(owners, list) or not all(
-        isinstance(owner, dict) and all(map(_is_text, _told(owner))) for owner in owners
+        isinstance(owner, dict) and all(map(_is_text, _owner_texts(owner))) for owner in owners
     ):
         raise status.bad_request(
             "metadata.ownerReferences must be a list of objects that name their owners by texts"
@@ -60,12 +60,12 @@ def _fill_nulls(metadata: Object) -> None:
 
 def _check_time(value: Any) -> None:
     try:
-        decoding.moment(value, "metadata.creationTimestamp")
+        decoding.normalize_time(value, "metadata.creationTimestamp")
     except decoding.WrongType as error:
         raise status.bad_request(str(error)) from error
 
 
-def _told(owner: Object) -> Iterator[Any]:
+def _owner_texts(owner: Object) -> Iterator[Any]:
     return (owner.get(field) or "" for field in _OWNER)
 
 

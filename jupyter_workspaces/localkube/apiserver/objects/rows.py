@@ -31,8 +31,8 @@ CREATE_ONLY = ("create",)
 class Scaling:
     """Where an object says how many it wants and how many there are; `selector` gives, as text, by which labels they are known."""
 
-    wanted: tuple[str, ...]
-    there: tuple[str, ...]
+    spec_path: tuple[str, ...]
+    status_path: tuple[str, ...]
     selector: Callable[[Object], str]
 
 

@@ -25,18 +25,18 @@ def read(row: Row, stored: Stored) -> Object:
     """Raises `Refusal` 500 for a custom object that does not say how many it wants."""
     obj = row.decode(stored)
     scaling = _scaling(row)
-    if row.custom and at(*scaling.wanted)(obj) is None:
+    if row.custom and at(*scaling.spec_path)(obj) is None:
         raise Refusal(
             500,
             "InternalError",
-            f"Internal error occurred: the field .{'.'.join(scaling.wanted)} does not exist",
+            f"Internal error occurred: the field .{'.'.join(scaling.spec_path)} does not exist",
         )
     return document(row, obj)
 
 
 def document(row: Row, obj: Object) -> Object:
     scaling = _scaling(row)
-    wanted, selector = at(*scaling.wanted)(obj), scaling.selector(obj)
+    wanted, selector = at(*scaling.spec_path)(obj), scaling.selector(obj)
     return {
         "kind": SCALE.kind,
         "apiVersion": SCALE.api_version,
@@ -45,7 +45,7 @@ def document(row: Row, obj: Object) -> Object:
         },
         "spec": {"replicas": wanted} if wanted else {},
         "status": {
-            "replicas": at(*scaling.there)(obj) or 0,
+            "replicas": at(*scaling.status_path)(obj) or 0,
             **({"selector": selector} if selector else {}),
         },
     }
@@ -63,13 +63,13 @@ def replace(
         )  # as on a real cluster: nobody manages it
 
     def change(obj: Object) -> Object:
-        _set(obj, _scaling(row).wanted, replicas)
+        _set(obj, _scaling(row).spec_path, replicas)
         obj["metadata"] |= {
             field: metadata[field] for field in ("uid", "resourceVersion") if metadata.get(field)
         }
         return obj
 
-    return _told(row, engine.patch(row, namespace, name, change, "scale", options))
+    return _as_scale(row, engine.patch(row, namespace, name, change, "scale", options))
 
 
 def apply(
@@ -93,11 +93,11 @@ def apply(
         "metadata": metadata,
     }
     if (config.get("spec") or {}).get("replicas") is not None:
-        _set(parent, _scaling(row).wanted, config["spec"]["replicas"])
-    return _told(row, engine.apply(row, namespace, name, parent, "scale", options))
+        _set(parent, _scaling(row).spec_path, config["spec"]["replicas"])
+    return _as_scale(row, engine.apply(row, namespace, name, parent, "scale", options))
 
 
-def _told(row: Row, outcome: WriteResult) -> WriteResult:
+def _as_scale(row: Row, outcome: WriteResult) -> WriteResult:
     outcome.object = document(row, outcome.object)
     return outcome
 

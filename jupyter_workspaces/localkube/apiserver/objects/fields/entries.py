@@ -13,7 +13,7 @@ Object = dict[str, Any]
 APPLY, UPDATE = "Apply", "Update"
 OLDEST = "ancient-changes"
 UPDATERS = 10
-LONGEST_MANAGER = 128
+MAX_MANAGER_BYTES = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def _encoded(entry: Entry) -> Object:
     return found
 
 
-def limited(managed: Managed) -> Managed:
+def limit_updaters(managed: Managed) -> Managed:
     """Of those who updated only the last few are kept by name; older ones become one for each version."""
     updaters = sorted(
         (entry for entry in managed.values() if entry.manager.operation != APPLY),
@@ -136,9 +136,9 @@ def without_times(obj: Object) -> Object:
     return obj | {"metadata": metadata | {"managedFields": entries}}
 
 
-def name_of(given: str | None, agent: str | None) -> str:
+def manager_name(given: str | None, agent: str | None) -> str:
     """A manager's name: as asked for, else the beginning of the client's own name."""
     if given:
         return given
     text = "".join(letter for letter in (agent or "").split("/", 1)[0] if letter.isprintable())
-    return text.encode()[:LONGEST_MANAGER].decode(errors="ignore") or "unknown"
+    return text.encode()[:MAX_MANAGER_BYTES].decode(errors="ignore") or "unknown"

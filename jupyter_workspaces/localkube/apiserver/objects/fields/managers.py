@@ -69,12 +69,18 @@ class FieldManager:
         if managed or live is None:
             manager = Manager(name, UPDATE, self._api_version, subresource)
             try:
-                managed = entries.limited(
-                    self._updated(managed, _plain(live or {}), _plain(new), manager, time)
+                managed = entries.limit_updaters(
+                    self._updated(
+                        managed,
+                        _without_unmanaged(live or {}),
+                        _without_unmanaged(new),
+                        manager,
+                        time,
+                    )
                 )
             except Mismatch:
                 pass  # what does not fit its type is refused elsewhere, and else nobody's
-        _set(new, managed)
+        _set_managed_fields(new, managed)
 
     def apply(
         self,
@@ -92,7 +98,7 @@ class FieldManager:
         """
         held = live or {"metadata": {}}
         managed = _decoded(held)
-        plain = _plain(held)
+        plain = _without_unmanaged(held)
         if not managed:
             earlier = Manager(BEFORE_FIRST_APPLY, UPDATE, self._api_version, subresource)
             managed = self._updated({}, {}, plain, earlier, time) if live is not None else {}
@@ -104,18 +110,18 @@ class FieldManager:
                 if len(problems) == 1
                 else "errors:\n" + "\n".join(f"  {problem}" for problem in problems)
             )
-        wanted = _plain(config)
+        wanted = _without_unmanaged(config)
         try:
             merged, after = self._applied(managed, plain, wanted, manager, time, force=force)
         except Conflicts as conflicts:
-            left = self._not_allowed(conflicts, held) if name == KUBECTL else conflicts
+            left = self._without_last_applied(conflicts, held) if name == KUBECTL else conflicts
             if left.held:
                 raise left from None
             merged, after = self._applied(managed, plain, wanted, manager, time, force=True)
         found = _restored(merged, held, config)
         if name == KUBECTL:
             _refresh_last_applied(found, config)
-        _set(found, after)
+        _set_managed_fields(found, after)
         return found
 
     def _updated(
@@ -124,7 +130,7 @@ class FieldManager:
         changed, removed = values.compare(self.type, live, new)
         reset = self._resets.get(manager.subresource, EMPTY)
         changed, removed = sets.without(changed, reset), sets.without(removed, reset)
-        kept = _kept(managed, sets.union(changed, removed))
+        kept = _without_fields(managed, sets.union(changed, removed))
         mine = sets.difference(changed, _UNMANAGED)
         if mine:
             held = kept.get(manager.key)
@@ -163,7 +169,7 @@ class FieldManager:
         )
         if conflicts and not force:
             raise Conflicts(conflicts)
-        after = _kept(others, sets.union(changed, removed))
+        after = _without_fields(others, sets.union(changed, removed))
         mine = sets.difference(mine, _UNMANAGED)
         if mine:
             unchanged = merged == live
@@ -192,7 +198,7 @@ class FieldManager:
         found: Object = values.without(type_, merged, gone) or {}
         return found
 
-    def _not_allowed(self, conflicts: Conflicts, live: Object) -> Conflicts:
+    def _without_last_applied(self, conflicts: Conflicts, live: Object) -> Conflicts:
         """Conflicts that do not stem from what kubectl itself applied on the client's side before."""
         text = (live["metadata"].get("annotations") or {}).get(LAST_APPLIED)
         try:
@@ -205,7 +211,7 @@ class FieldManager:
         return Conflicts(tuple((manager, fields) for manager, fields in left if fields))
 
 
-def _kept(managed: Managed, gone: Fields) -> Managed:
+def _without_fields(managed: Managed, gone: Fields) -> Managed:
     """Entries without these fields."""
     kept: Managed = {}
     for key, entry in managed.items():
@@ -230,14 +236,14 @@ def _of_update(live: Object | None, new: Object, subresource: str) -> Managed:
     return managed or (_decoded(live) if live is not None else {})
 
 
-def _set(obj: Object, managed: Managed) -> None:
+def _set_managed_fields(obj: Object, managed: Managed) -> None:
     if managed:
         obj["metadata"]["managedFields"] = entries.encode(managed)
     else:
         obj["metadata"].pop("managedFields", None)
 
 
-def _plain(obj: Object) -> Object:
+def _without_unmanaged(obj: Object) -> Object:
     """The object without what nobody manages; its metadata is always there."""
     metadata = obj.get("metadata") or {}
     plain = {key: value for key, value in obj.items() if key not in ("apiVersion", "kind")}

@@ -126,16 +126,16 @@ def _canonical(element: str) -> str:
     return keyed(value) if kind == "k" else valued(value) if kind == "v" else element
 
 
-def paths(fields: Fields, prefix: str = "") -> Iterator[str]:
+def path_texts(fields: Fields, prefix: str = "") -> Iterator[str]:
     """Members in words: `.spec.containers[name="main"].image`, in order."""
     for element in sorted(fields):
         if element == MEMBER:
             yield prefix
         else:
-            yield from paths(fields[element], prefix + words(element))
+            yield from path_texts(fields[element], prefix + element_text(element))
 
 
-def words(element: str) -> str:
+def element_text(element: str) -> str:
     """One element of a path in words."""
     kind, _, text = element.partition(":")
     if kind == "f":

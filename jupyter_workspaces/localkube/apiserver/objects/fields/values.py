@@ -78,7 +78,7 @@ def _check(type_: Type, value: Any, duplicates: bool) -> Iterable[str]:
     form = type_.form(value)
     if form.mapping is not None:
         if not isinstance(value, dict):
-            yield f": expected map, got {_shown(value)}"
+            yield f": expected map, got {_describe(value)}"
             return
         for name, child in value.items():
             if (known := form.mapping.of(name)) is None:
@@ -95,10 +95,10 @@ def _check(type_: Type, value: Any, duplicates: bool) -> Iterable[str]:
             )
         ):
             wanted = "numeric (int or float)" if form.scalar == "numeric" else form.scalar
-            yield f": expected {wanted}, got {_shown(value)}"
+            yield f": expected {wanted}, got {_describe(value)}"
     elif form.listing is not None:
         if not isinstance(value, list):
-            yield f": expected list, got {_shown(value)}"
+            yield f": expected list, got {_describe(value)}"
             return
         yield from _check_items(form.listing, value, duplicates)
 
@@ -112,10 +112,11 @@ def _check_items(listing: Listing, items: list[Any], duplicates: bool) -> Iterab
             yield f": {mismatch}"
             return
         if element in seen and not duplicates:
-            yield f": duplicate entries for key {sets.words(element)}"
+            yield f": duplicate entries for key {sets.element_text(element)}"
         seen.add(element)
         yield from (
-            sets.words(element) + problem for problem in _check(listing.element, item, duplicates)
+            sets.element_text(element) + problem
+            for problem in _check(listing.element, item, duplicates)
         )
 
 
@@ -170,11 +171,11 @@ def compare(type_: Type, before: Any, after: Any) -> tuple[Fields, Fields]:
 def _compared(form: Type, before: Any, after: Any) -> tuple[Fields, Fields]:
     inner: tuple[Fields, Fields] | None = None
     if form.mapping is not None:
-        one, other = _as(dict, before), _as(dict, after)
+        one, other = _if_type(dict, before), _if_type(dict, after)
         if not form.mapping.atomic and (one or other):
             inner = _compared_mapping(form.mapping, one, other)
     elif form.scalar is None and form.listing is not None:
-        one, other = _as(list, before), _as(list, after)
+        one, other = _if_type(list, before), _if_type(list, after)
         if not form.listing.atomic and (one or other):
             inner = _compared_items(form.listing, one or [], other or [])
     if before is ABSENT:
@@ -354,11 +355,11 @@ def with_named(type_: Type, fields: Fields) -> Fields:
         if element == MEMBER:
             found[element] = child
             continue
-        inner, named = FREE_END, False
+        inner, named = UNTYPED, False
         if element.startswith("f:") and type_.mapping is not None:
             name = element[2:]
             named = name in type_.mapping.fields
-            inner = type_.mapping.of(name) or FREE_END
+            inner = type_.mapping.of(name) or UNTYPED
         elif element.startswith("k:") and type_.listing is not None:
             inner = type_.listing.element
         below = with_named(inner, child)
@@ -366,10 +367,10 @@ def with_named(type_: Type, fields: Fields) -> Fields:
     return found
 
 
-FREE_END = Type()
+UNTYPED = Type()
 
 
-def _as(kind: type, value: Any) -> Any:
+def _if_type(kind: type, value: Any) -> Any:
     return value if isinstance(value, kind) else None
 
 
@@ -396,5 +397,5 @@ def _same_types(one: Any, other: Any) -> bool:
     return True
 
 
-def _shown(value: Any) -> str:
+def _describe(value: Any) -> str:
     return f"{_kind(value)} {value!r}"[:120]

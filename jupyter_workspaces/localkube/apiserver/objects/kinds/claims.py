@@ -18,9 +18,9 @@ from jupyter_workspaces.localkube.apiserver.objects.strategies import Strategy
 from .labels import check_selector
 from .values import (
     Causes,
-    fitting,
-    given,
     one_of,
+    required_value,
+    valid_name,
 )
 
 Object = dict[str, Any]
@@ -43,7 +43,7 @@ class ClaimStrategy(Strategy):
             obj["status"] = {"phase": "Pending"}
             # Kubernetes' own guard: a claim in use stays until its last pod is gone.
             obj["metadata"]["finalizers"] = [*finalizers, *({PROTECTION} - set(finalizers))]
-        _settle_source(obj["spec"])
+        _merge_sources(obj["spec"])
 
     def check(self, obj: Object, old: Object | None) -> list[Cause]:
         causes = list(check_claim(obj["spec"], "spec"))
@@ -56,7 +56,7 @@ def default_claim(claim: Object) -> None:
     claim["status"].setdefault("phase", "Pending")
 
 
-def _settle_source(spec: Object) -> None:
+def _merge_sources(spec: Object) -> None:
     """Two fields tell where the content comes from; the older one only of claims and of snapshots."""
     source, reference = spec.get("dataSource"), spec.get("dataSourceRef")
     if source is not None and not _is_known(source):
@@ -90,12 +90,12 @@ def check_claim(spec: Object, path: str) -> Causes:
     elif parse(storage) <= 0:
         yield invalid(f"{path}.resources[storage]", storage, "must be greater than zero")
     for field in ("storageClassName", "volumeAttributesClassName"):
-        yield from fitting(f"{path}.{field}", spec.get(field), names.subdomain)
+        yield from valid_name(f"{path}.{field}", spec.get(field), names.subdomain)
     yield from one_of(f"{path}.volumeMode", spec.get("volumeMode"), VOLUME_MODES)
     for field in ("dataSource", "dataSourceRef"):
         if (source := spec.get(field)) is not None:
-            yield from given(f"{path}.{field}.name", source["name"])
-            yield from given(f"{path}.{field}.kind", source["kind"])
+            yield from required_value(f"{path}.{field}.name", source["name"])
+            yield from required_value(f"{path}.{field}.kind", source["kind"])
             if not source.get("apiGroup") and source["kind"] not in ("", *_CORE_SOURCES):
                 yield invalid(
                     f"{path}.{field}", source["kind"], "of the core group only claims can be copied"

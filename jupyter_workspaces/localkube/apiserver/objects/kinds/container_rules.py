@@ -22,13 +22,13 @@ from .security_rules import check_container_security
 from .values import (
     PROTOCOLS,
     Causes,
-    below,
-    fitting,
-    given,
-    named,
     one_of,
     port,
+    relative_path,
+    required_name,
+    required_value,
     unique,
+    valid_name,
 )
 
 Object = dict[str, Any]
@@ -51,7 +51,7 @@ _HUGE_PAGES = ("limits.hugepages-", "requests.hugepages-")
 def check_containers(
     containers: list[Object] | None, volumes: Collection[str], path: str
 ) -> Causes:
-    yield from given(path, containers)
+    yield from required_value(path, containers)
     yield from unique(path, "name", containers or ())
     for index, container in enumerate(containers or ()):
         at = f"{path}[{index}]"
@@ -92,8 +92,8 @@ def check_init_containers(
 
 
 def _check_container(container: Object, volumes: Collection[str], path: str) -> Causes:
-    yield from named(f"{path}.name", container["name"], names.label)
-    yield from given(f"{path}.image", container.get("image"))
+    yield from required_name(f"{path}.name", container["name"], names.label)
+    yield from required_value(f"{path}.image", container.get("image"))
     if (image := container.get("image", "")) != image.strip():
         yield invalid(f"{path}.image", image, "must not begin or end with white space")
     yield from one_of(
@@ -117,7 +117,7 @@ def _check_container(container: Object, volumes: Collection[str], path: str) -> 
 def _check_ports(ports: list[Object], path: str) -> Causes:
     for index, held in enumerate(ports):
         at = f"{path}[{index}]"
-        yield from fitting(f"{at}.name", held.get("name"), names.port)
+        yield from valid_name(f"{at}.name", held.get("name"), names.port)
         if not held["containerPort"]:
             yield required(f"{at}.containerPort")
         else:
@@ -141,19 +141,21 @@ def _check_host_ports(containers: list[Object], path: str) -> Causes:
 def _check_variables(container: Object, path: str) -> Causes:
     for index, variable in enumerate(container.get("env") or ()):
         at = f"{path}.env[{index}]"
-        yield from named(f"{at}.name", variable["name"], names.variable)
+        yield from required_name(f"{at}.name", variable["name"], names.variable)
         if (source := variable.get("valueFrom")) is not None:
             yield from _check_source(source, bool(variable.get("value")), f"{at}.valueFrom")
     for index, source in enumerate(container.get("envFrom") or ()):
         at = f"{path}.envFrom[{index}]"
-        yield from fitting(f"{at}.prefix", source.get("prefix"), names.variable)
+        yield from valid_name(f"{at}.prefix", source.get("prefix"), names.variable)
         held = [
             (field, source[field]) for field in ("configMapRef", "secretRef") if field in source
         ]
         if len(held) != 1:
             yield invalid(f"{path}.envFrom", "", "must say either configMapRef or secretRef")
         for field, reference in held:
-            yield from named(f"{at}.{field}.name", reference.get("name", ""), names.subdomain)
+            yield from required_name(
+                f"{at}.{field}.name", reference.get("name", ""), names.subdomain
+            )
 
 
 def _check_source(source: Object, has_value: bool, path: str) -> Causes:
@@ -173,7 +175,7 @@ def _check_source(source: Object, has_value: bool, path: str) -> Causes:
         yield from check_resource_field(resource, f"{path}.resourceFieldRef")
     for name in ("configMapKeyRef", "secretKeyRef"):
         if (key := source.get(name)) is not None:
-            yield from named(f"{path}.{name}.key", key["key"], names.data_key)
+            yield from required_name(f"{path}.{name}.key", key["key"], names.data_key)
             if problem := names.subdomain(key.get("name", "")):
                 yield invalid(f"{path}.{name}.name", key.get("name", ""), problem)
 
@@ -188,7 +190,7 @@ def check_field(field: Object, known: Collection[str], path: str) -> Causes:
     elif not text:
         yield required(f"{path}.fieldPath")
     elif (match := _KEYED.fullmatch(text)) is not None:
-        yield from fitting(
+        yield from valid_name(
             path, match[2].lower() if match[1] == "annotations" else match[2], names.qualified
         )
     elif text not in known:
@@ -210,16 +212,16 @@ def _check_mounts(container: Object, volumes: Collection[str], path: str) -> Cau
     privileged = (container.get("securityContext") or {}).get("privileged")
     for index, mount in enumerate(container.get("volumeMounts") or ()):
         at = f"{path}[{index}]"
-        yield from given(f"{at}.name", mount["name"])
+        yield from required_value(f"{at}.name", mount["name"])
         if mount["name"] not in volumes:
             yield not_found(f"{at}.name", mount["name"])
-        yield from given(f"{at}.mountPath", mount["mountPath"])
+        yield from required_value(f"{at}.mountPath", mount["mountPath"])
         if mount["mountPath"] in seen:
             yield invalid(f"{at}.mountPath", mount["mountPath"], "must be unique")
         seen.add(mount["mountPath"])
         for field in ("subPath", "subPathExpr"):
             if field in mount:
-                yield from below(f"{path}.{field}", mount[field])
+                yield from relative_path(f"{path}.{field}", mount[field])
         if "subPath" in mount and "subPathExpr" in mount:
             yield invalid(
                 f"{at}.subPathExpr", mount["subPathExpr"], "cannot be given beside subPath"

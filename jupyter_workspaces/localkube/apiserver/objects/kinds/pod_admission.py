@@ -28,7 +28,7 @@ PRIORITIES = {
 """Priority classes that every cluster has; the local one has no others."""
 
 _SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
-_UNWELL = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+_NOT_READY = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 
 
 def admit(store: Store, pod: Object) -> None:
@@ -132,7 +132,7 @@ def _admit_tolerations(spec: Object) -> None:
             "effect": "NoExecute",
             "tolerationSeconds": TOLERATED_SECONDS,
         }
-        for key in _UNWELL
+        for key in _NOT_READY
         if not any(
             one.get("key", "") in ("", key) and one.get("effect", "") in ("", "NoExecute")
             for one in held

@@ -22,7 +22,8 @@ def check_changes(spec: Object, old: Object, path: str) -> Causes:
     yield from _check_deadline(spec, old, f"{path}.activeDeadlineSeconds")
     tolerations = spec.get("tolerations") or []
     if any(
-        _untimed(held) not in map(_untimed, tolerations) for held in old.get("tolerations") or ()
+        _without_seconds(held) not in map(_without_seconds, tolerations)
+        for held in old.get("tolerations") or ()
     ):
         yield forbidden(
             f"{path}.tolerations",
@@ -32,7 +33,7 @@ def check_changes(spec: Object, old: Object, path: str) -> Causes:
     for index, gate in enumerate(spec.get("schedulingGates") or ()):
         if gate["name"] not in gates:
             yield forbidden(f"{path}.schedulingGates[{index}]", "only deletion is allowed")
-    if _fixed(spec, old) != old:
+    if _without_changes(spec, old) != old:
         yield forbidden(
             path,
             "pod updates may change images, activeDeadlineSeconds, tolerations (added ones) and schedulingGates only",
@@ -47,7 +48,7 @@ def _check_deadline(spec: Object, old: Object, path: str) -> Causes:
         yield invalid(path, seconds, "must be less than or equal to previous value")
 
 
-def _fixed(spec: Object, old: Object) -> Object:
+def _without_changes(spec: Object, old: Object) -> Object:
     """The new spec with what may change as it was; it is the old one if nothing else changed."""
     found = dict(spec)
     for field in ("activeDeadlineSeconds", "tolerations", "schedulingGates"):
@@ -71,5 +72,5 @@ def _fixed(spec: Object, old: Object) -> Object:
     return found
 
 
-def _untimed(toleration: Object) -> Object:
+def _without_seconds(toleration: Object) -> Object:
     return {key: value for key, value in toleration.items() if key != "tolerationSeconds"}

@@ -18,8 +18,8 @@ from .security_rules import check_pod_security
 from .values import (
     Causes,
     address,
-    fitting,
     one_of,
+    valid_name,
 )
 from .volume_rules import check_volumes
 
@@ -83,13 +83,13 @@ def _check_dns(spec: Object, path: str) -> Causes:
 def _check_identity(spec: Object, path: str) -> Causes:
     """What it is called, what runs it, and for how long."""
     for field in ("hostname", "subdomain"):
-        yield from fitting(f"{path}.{field}", spec.get(field), names.label)
+        yield from valid_name(f"{path}.{field}", spec.get(field), names.label)
     for field in ("serviceAccountName", "priorityClassName", "runtimeClassName"):
-        yield from fitting(f"{path}.{field}", spec.get(field), names.subdomain)
+        yield from valid_name(f"{path}.{field}", spec.get(field), names.subdomain)
     for index, alias in enumerate(spec.get("hostAliases") or ()):
         yield from address(f"{path}.hostAliases[{index}].ip", alias["ip"])
         for number, host in enumerate(alias.get("hostnames") or ()):
-            yield from fitting(
+            yield from valid_name(
                 f"{path}.hostAliases[{index}].hostnames[{number}]", host, names.subdomain
             )
     seconds = spec.get("activeDeadlineSeconds")

@@ -10,11 +10,11 @@ from jupyter_workspaces.localkube.apiserver.objects import names
 from .values import (
     Causes,
     at_least,
-    fitting,
-    given,
     one_of,
     port,
     port_or_name,
+    required_value,
+    valid_name,
 )
 
 Object = dict[str, Any]
@@ -67,13 +67,13 @@ def _check_handler(handler: Object, kinds: tuple[str, ...], path: str) -> Causes
     held = handler[first] if first else {}
     match first:
         case "exec":
-            yield from given(f"{path}.exec.command", held.get("command"))
+            yield from required_value(f"{path}.exec.command", held.get("command"))
         case "httpGet":
-            yield from given(f"{path}.httpGet.path", held["path"])
+            yield from required_value(f"{path}.httpGet.path", held["path"])
             yield from port_or_name(f"{path}.httpGet.port", held["port"])
             yield from one_of(f"{path}.httpGet.scheme", held["scheme"], ["HTTP", "HTTPS"])
             for header in held.get("httpHeaders") or ():
-                yield from fitting(f"{path}.httpGet.httpHeaders", header["name"], names.header)
+                yield from valid_name(f"{path}.httpGet.httpHeaders", header["name"], names.header)
         case "tcpSocket":
             yield from port_or_name(f"{path}.tcpSocket.port", held["port"])
         case "grpc":

@@ -13,7 +13,7 @@ from jupyter_workspaces.kube.causes import (
 from jupyter_workspaces.localkube.apiserver.objects import names
 from jupyter_workspaces.localkube.apiserver.objects.strategies import Strategy
 
-from .values import Causes, named
+from .values import Causes, required_name
 
 Object = dict[str, Any]
 
@@ -87,7 +87,7 @@ class BindingStrategy(Strategy):
             yield not_supported("roleRef.apiGroup", reference["apiGroup"], [GROUP])
         if reference["kind"] not in kinds:
             yield not_supported("roleRef.kind", reference["kind"], kinds)
-        yield from named("roleRef.name", reference["name"], names.path_segment)
+        yield from required_name("roleRef.name", reference["name"], names.path_segment)
 
     def _check_subject(self, subject: Object, path: str) -> Causes:
         kind, group = subject["kind"], subject.get("apiGroup", "")

@@ -20,9 +20,9 @@ from .labels import (
 )
 from .values import (
     Causes,
-    fitting,
-    named,
     one_of,
+    required_name,
+    valid_name,
 )
 
 Object = dict[str, Any]
@@ -37,7 +37,7 @@ _REQUIRED, _PREFERRED = (
 def check_scheduling(spec: Object, path: str) -> Causes:
     """All of it that a PodSpec says."""
     yield from check_labels(spec.get("nodeSelector"), f"{path}.nodeSelector")
-    yield from fitting(f"{path}.nodeName", spec.get("nodeName"), names.subdomain)
+    yield from valid_name(f"{path}.nodeName", spec.get("nodeName"), names.subdomain)
     for index, toleration in enumerate(spec.get("tolerations") or ()):
         yield from _check_toleration(toleration, f"{path}.tolerations[{index}]")
     yield from _check_affinity(spec.get("affinity") or {}, f"{path}.affinity")
@@ -61,7 +61,7 @@ def check_scheduling(spec: Object, path: str) -> Causes:
 def _check_toleration(toleration: Object, path: str) -> Causes:
     key, operator, value = (toleration.get(field, "") for field in ("key", "operator", "value"))
     effect = toleration.get("effect", "")
-    yield from fitting(f"{path}.key", key, names.qualified)
+    yield from valid_name(f"{path}.key", key, names.qualified)
     if not key and operator != "Exists":
         yield invalid(
             f"{path}.operator",
@@ -72,7 +72,7 @@ def _check_toleration(toleration: Object, path: str) -> Causes:
         yield invalid(f"{path}.effect", effect, "must be NoExecute when tolerationSeconds is given")
     match operator:
         case "" | "Equal":
-            yield from fitting(f"{path}.operator", value, names.label_value)
+            yield from valid_name(f"{path}.operator", value, names.label_value)
         case "Exists":
             if value:
                 yield invalid(f"{path}.operator", value, "no value may be given for Exists")
@@ -113,8 +113,8 @@ def _check_pod_term(term: Object, path: str) -> Causes:
     yield from check_selector(term.get("labelSelector"), f"{path}.labelSelector")
     yield from check_selector(term.get("namespaceSelector"), f"{path}.namespaceSelector")
     for name in term.get("namespaces") or ():
-        yield from named(f"{path}.namespace", name, names.label)
-    yield from named(f"{path}.topologyKey", term["topologyKey"], names.qualified)
+        yield from required_name(f"{path}.namespace", name, names.label)
+    yield from required_name(f"{path}.topologyKey", term["topologyKey"], names.qualified)
 
 
 def _check_spreading(constraint: Object, path: str) -> Causes:
@@ -141,7 +141,7 @@ def check_taints(taints: list[Object] | None, path: str) -> Causes:
         at, pair = f"{path}[{index}]", (taint["key"], taint["effect"])
         if problem := names.qualified(taint["key"]):
             yield invalid(f"{at}.key", taint["key"], problem)
-        yield from fitting(f"{at}.value", taint.get("value"), names.label_value)
+        yield from valid_name(f"{at}.value", taint.get("value"), names.label_value)
         yield from one_of(f"{at}.effect", taint["effect"], EFFECTS)
         if pair in seen:
             yield duplicate(at, taint)

@@ -9,9 +9,9 @@ from jupyter_workspaces.kube.causes import duplicate, invalid, required
 
 from .values import (
     Causes,
-    below,
     identity,
     one_of,
+    relative_path,
 )
 
 Object = dict[str, Any]
@@ -84,6 +84,6 @@ def _check_profiles(context: Object, path: str) -> Causes:
             if not local:
                 yield required(f"{at}.localhostProfile", "must be set for the type Localhost")
             elif field == "seccompProfile":
-                yield from below(f"{at}.localhostProfile", local)
+                yield from relative_path(f"{at}.localhostProfile", local)
         elif local is not None:
             yield invalid(f"{at}.localhostProfile", local, "can only be set for the type Localhost")

@@ -24,18 +24,18 @@ from .values import (
     PROTOCOLS,
     Causes,
     address,
-    fitting,
-    named,
     one_of,
     port,
     port_or_name,
+    required_name,
     unique,
+    valid_name,
 )
 
 Object = dict[str, Any]
 
-_OUTSIDE = ("NodePort", "LoadBalancer")
-_TYPES = ["ClusterIP", "ExternalName", *sorted(_OUTSIDE)]
+_EXTERNAL = ("NodePort", "LoadBalancer")
+_TYPES = ["ClusterIP", "ExternalName", *sorted(_EXTERNAL)]
 _ADDRESSES, _FAMILIES = ("clusterIP", "clusterIPs"), ("ipFamilies", "ipFamilyPolicy")
 _AFFINITY_SECONDS, _MOST_AFFINITY_SECONDS = 10800, 86400
 
@@ -55,9 +55,9 @@ class ServiceStrategy(Strategy):
             spec.setdefault("sessionAffinityConfig", {}).setdefault("clientIP", {}).setdefault(
                 "timeoutSeconds", _AFFINITY_SECONDS
             )
-        if kind in ("ClusterIP", *_OUTSIDE):
+        if kind in ("ClusterIP", *_EXTERNAL):
             spec.setdefault("internalTrafficPolicy", "Cluster")
-        if kind in _OUTSIDE:
+        if kind in _EXTERNAL:
             spec.setdefault("externalTrafficPolicy", "Cluster")
         if kind == "LoadBalancer":
             spec.setdefault("allocateLoadBalancerNodePorts", True)
@@ -72,7 +72,7 @@ class ServiceStrategy(Strategy):
             if "clusterIP" in spec:
                 spec.setdefault("clusterIPs", [spec["clusterIP"]])
         else:
-            _settle(spec, old["spec"])
+            _merge_addresses(spec, old["spec"])
 
     def complete(self, obj: Object) -> None:
         spec = obj["spec"]
@@ -90,7 +90,7 @@ class ServiceStrategy(Strategy):
             causes.append(required("spec.ports"))
         if (
             headless
-            and spec["type"] in _OUTSIDE
+            and spec["type"] in _EXTERNAL
             and (old is None or old["spec"]["type"] != spec["type"])
         ):
             causes.append(
@@ -116,7 +116,7 @@ def _free_address() -> str:
     return f"127.{128 + first % 126}.{second}.{1 + third % 254}"
 
 
-def _settle(spec: Object, old: Object) -> None:
+def _merge_addresses(spec: Object, old: Object) -> None:
     """Make of what an update says of the addresses one thing: either of two fields is enough, and what it leaves out stays as it was."""
     first, given = (spec.get(field) != old.get(field) for field in _ADDRESSES)
     if first and not given:
@@ -150,7 +150,7 @@ def _check_type(spec: Object) -> Causes:
             for field in ("clusterIPs", *_FAMILIES)
             if spec.get(field)
         )
-        yield from named(
+        yield from required_name(
             "spec.externalName", spec.get("externalName", "").removesuffix("."), names.subdomain
         )
 
@@ -161,11 +161,11 @@ def _check_ports(ports: list[Object], kind: str) -> Causes:
         at = f"spec.ports[{index}]"
         if len(ports) > 1 and not held.get("name"):
             yield required(f"{at}.name")
-        yield from fitting(f"{at}.name", held.get("name"), names.label)
+        yield from valid_name(f"{at}.name", held.get("name"), names.label)
         yield from port(f"{at}.port", held["port"])
         yield from one_of(f"{at}.protocol", held["protocol"], PROTOCOLS)
         yield from port_or_name(f"{at}.targetPort", held["targetPort"])
-        yield from fitting(f"{at}.appProtocol", held.get("appProtocol"), names.qualified)
+        yield from valid_name(f"{at}.appProtocol", held.get("appProtocol"), names.qualified)
         if held.get("nodePort") and kind == "ClusterIP":
             yield forbidden(f"{at}.nodePort", "may not be used when type is ClusterIP")
         if (pair := (held["protocol"], held["port"])) in seen:
@@ -212,7 +212,7 @@ def _check_traffic(spec: Object) -> Causes:
         "spec.internalTrafficPolicy", spec.get("internalTrafficPolicy"), ["Cluster", "Local"]
     )
     if (policy := spec.get("externalTrafficPolicy")) is not None:
-        if spec["type"] in _OUTSIDE or (spec["type"] == "ClusterIP" and spec.get("externalIPs")):
+        if spec["type"] in _EXTERNAL or (spec["type"] == "ClusterIP" and spec.get("externalIPs")):
             yield from one_of("spec.externalTrafficPolicy", policy, ["Cluster", "Local"])
         else:
             yield invalid(

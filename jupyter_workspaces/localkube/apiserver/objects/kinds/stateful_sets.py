@@ -23,8 +23,8 @@ from .pod_rules import check_pod_spec
 from .values import (
     Causes,
     at_least,
-    fitting,
     one_of,
+    valid_name,
 )
 
 Object = dict[str, Any]
@@ -61,7 +61,7 @@ class StatefulSetStrategy(Strategy):
         causes += _check_updates(spec["updateStrategy"])
         causes += _check_retention(spec["persistentVolumeClaimRetentionPolicy"])
         if old is None:
-            causes += fitting("spec.serviceName", spec.get("serviceName"), names.label)
+            causes += valid_name("spec.serviceName", spec.get("serviceName"), names.label)
             for index, claim in enumerate(spec.get("volumeClaimTemplates") or ()):
                 causes += check_claim(claim["spec"], f"spec.volumeClaimTemplates[{index}].spec")
         causes += _check_selected(spec)

@@ -20,11 +20,11 @@ from .claims import VOLUME_MODES, check_access_modes
 from .labels import check_node_terms
 from .values import (
     Causes,
-    fitting,
-    given,
-    named,
-    no_way_up,
+    no_parent_reference,
     one_of,
+    required_name,
+    required_value,
+    valid_name,
 )
 from .volume_rules import check_host_path, check_nfs, sources_of
 
@@ -57,7 +57,7 @@ class VolumeStrategy(Strategy):
             ["Delete", "Recycle", "Retain"],
         )
         causes += one_of("spec.volumeMode", spec["volumeMode"], VOLUME_MODES)
-        causes += fitting("spec.storageClassName", spec.get("storageClassName"), names.subdomain)
+        causes += valid_name("spec.storageClassName", spec.get("storageClassName"), names.subdomain)
         causes += _check_affinity(spec.get("nodeAffinity"))
         causes += _check_source(spec)
         if old is not None:
@@ -116,15 +116,15 @@ def _check_source(spec: Object) -> Causes:
                     "spec.persistentVolumeReclaimPolicy", "may not be Recycle for the host's root"
                 )
         case "local":
-            yield from given("spec.local.path", source["path"])
-            yield from no_way_up("spec.local.path", source["path"])
+            yield from required_value("spec.local.path", source["path"])
+            yield from no_parent_reference("spec.local.path", source["path"])
             if "nodeAffinity" not in spec:
                 yield required("spec.nodeAffinity", "a local volume must say of which node it is")
         case "nfs":
             yield from check_nfs(source, "spec.nfs")
         case "csi":
-            yield from named("spec.csi.driver", source["driver"], names.driver)
-            yield from given("spec.csi.volumeHandle", source["volumeHandle"])
+            yield from required_name("spec.csi.driver", source["driver"], names.driver)
+            yield from required_value("spec.csi.volumeHandle", source["volumeHandle"])
 
 
 class StorageClassStrategy(Strategy):
@@ -134,7 +134,9 @@ class StorageClassStrategy(Strategy):
 
     def check(self, obj: Object, old: Object | None) -> list[Cause]:
         causes = list(
-            named("provisioner", obj["provisioner"], lambda name: names.qualified(name.lower()))
+            required_name(
+                "provisioner", obj["provisioner"], lambda name: names.qualified(name.lower())
+            )
         )
         causes += one_of("reclaimPolicy", obj["reclaimPolicy"], ["Delete", "Retain"])
         causes += one_of(

@@ -35,21 +35,21 @@ def at_least(path: str, value: int | None, least: int = 0) -> Causes:
         yield invalid(path, value, f"must be greater than or equal to {least}")
 
 
-def named(path: str, name: str, problem: Callable[[str], str | None]) -> Causes:
+def required_name(path: str, name: str, problem: Callable[[str], str | None]) -> Causes:
     """A name that must be there and fit."""
     if not name:
         yield required(path)
     else:
-        yield from fitting(path, name, problem)
+        yield from valid_name(path, name, problem)
 
 
-def fitting(path: str, name: str | None, problem: Callable[[str], str | None]) -> Causes:
+def valid_name(path: str, name: str | None, problem: Callable[[str], str | None]) -> Causes:
     """A name that need not be there, but must fit."""
     if name and (found := problem(name)):
         yield invalid(path, name, found)
 
 
-def given(path: str, value: Any) -> Causes:
+def required_value(path: str, value: Any) -> Causes:
     if not value:
         yield required(path)
 
@@ -88,17 +88,17 @@ def identity(path: str, number: int | None) -> Causes:
         yield invalid(path, number, f"must be between 0 and {MOST_IDENTITY}, inclusive")
 
 
-def no_way_up(path: str, text: str) -> Causes:
+def no_parent_reference(path: str, text: str) -> Causes:
     """A path that is left by no `..`."""
     if ".." in text.split("/"):
         yield invalid(path, text, "must not contain '..'")
 
 
-def below(path: str, text: str) -> Causes:
+def relative_path(path: str, text: str) -> Causes:
     """A path that stays below where it begins."""
     if text.startswith("/"):
         yield invalid(path, text, "must be a relative path")
-    yield from no_way_up(path, text)
+    yield from no_parent_reference(path, text)
 
 
 def mode(path: str, number: int | None) -> Causes:

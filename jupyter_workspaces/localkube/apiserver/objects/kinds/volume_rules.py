@@ -18,12 +18,12 @@ from jupyter_workspaces.localkube.apiserver.objects import names
 from .container_rules import FIELDS, check_field, check_resource_field
 from .values import (
     Causes,
-    below,
-    given,
     mode,
-    named,
-    no_way_up,
+    no_parent_reference,
     one_of,
+    relative_path,
+    required_name,
+    required_value,
 )
 
 Object = dict[str, Any]
@@ -51,7 +51,10 @@ def check_volumes(volumes: list[Object] | None, path: str, causes: list[Cause]) 
     usable: set[str] = set()
     for index, volume in enumerate(volumes or ()):
         at = f"{path}[{index}]"
-        found = [*_check_volume(volume, at), *named(f"{at}.name", volume["name"], names.label)]
+        found = [
+            *_check_volume(volume, at),
+            *required_name(f"{at}.name", volume["name"], names.label),
+        ]
         if volume["name"] in usable:
             found.append(duplicate(f"{at}.name", volume["name"]))
         if not found:
@@ -80,12 +83,12 @@ def _check_volume(volume: Object, path: str) -> Causes:
         case "nfs":
             yield from check_nfs(source, at)
         case "persistentVolumeClaim":
-            yield from given(f"{at}.claimName", source["claimName"])
+            yield from required_value(f"{at}.claimName", source["claimName"])
         case "secret":
-            yield from given(f"{at}.secretName", source.get("secretName"))
+            yield from required_value(f"{at}.secretName", source.get("secretName"))
             yield from _check_files(source, at)
         case "configMap":
-            yield from given(f"{at}.name", source.get("name"))
+            yield from required_value(f"{at}.name", source.get("name"))
             yield from _check_files(source, at)
         case "downwardAPI":
             yield from mode(f"{at}.defaultMode", source["defaultMode"])
@@ -94,21 +97,21 @@ def _check_volume(volume: Object, path: str) -> Causes:
             yield from mode(f"{at}.defaultMode", source["defaultMode"])
             yield from _check_projected(source, at)
         case "csi":
-            yield from named(f"{at}.driver", source["driver"], names.driver)
+            yield from required_name(f"{at}.driver", source["driver"], names.driver)
 
 
 def check_host_path(source: Object, path: str) -> Causes:
     if not source["path"]:
         yield required(f"{path}.path")
     else:
-        yield from no_way_up(f"{path}.path", source["path"])
+        yield from no_parent_reference(f"{path}.path", source["path"])
     if source.get("type"):
         yield from one_of(f"{path}.type", source["type"], HOST_TYPES)
 
 
 def check_nfs(source: Object, path: str) -> Causes:
     for field in ("server", "path"):
-        yield from given(f"{path}.{field}", source[field])
+        yield from required_value(f"{path}.{field}", source[field])
     if source["path"] and not source["path"].startswith("/"):
         yield invalid(f"{path}.path", source["path"], "must be an absolute path")
 
@@ -117,7 +120,7 @@ def _check_files(source: Object, path: str) -> Causes:
     yield from mode(f"{path}.defaultMode", source.get("defaultMode"))
     for index, item in enumerate(source.get("items") or ()):
         at = f"{path}.items[{index}]"
-        yield from given(f"{at}.key", item["key"])
+        yield from required_value(f"{at}.key", item["key"])
         yield from _check_file(item["path"], f"{at}.path")
         yield from mode(f"{at}.mode", item.get("mode"))
 
@@ -126,7 +129,7 @@ def _check_file(text: str, path: str) -> Causes:
     """Where a file of a volume lies; names with `..` are kept for the node."""
     if not text:
         yield required(path)
-    yield from below(path, text)
+    yield from relative_path(path, text)
     if text.startswith("..") and not text.startswith("../") and text != "..":
         yield invalid(path, text, "must not begin with '..'")
 
@@ -155,7 +158,7 @@ def _check_projected(volume: Object, path: str) -> Causes:
             yield forbidden(at, "may not specify more than 1 volume type per source")
         for kind in ("secret", "configMap"):
             if (held := source.get(kind)) is not None:
-                yield from given(f"{at}.{kind}.name", held.get("name"))
+                yield from required_value(f"{at}.{kind}.name", held.get("name"))
                 yield from _check_files(held, f"{at}.{kind}")
         if (downward := source.get("downwardAPI")) is not None:
             yield from _check_downward(downward, f"{at}.downwardAPI")
