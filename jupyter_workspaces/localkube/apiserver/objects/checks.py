@@ -1,4 +1,4 @@
-"""What a write must pass before it is stored: its namespace, its fields, its kind's rules, admission."""
+"""Checks before an object is stored: namespace, fields, rules of the kind, admission."""
 
 from __future__ import annotations
 
@@ -23,15 +23,26 @@ Object = dict[str, Any]
 
 
 class Checks:
-    """All of it raises `Refusal`."""
+    """The checks. Each raises `Refusal` if the write is rejected."""
 
     def __init__(self, store: Store, registry: Registry, admission: Admission | None) -> None:
+        """Create it.
+
+        Args:
+            store: has the namespaces and service accounts.
+            registry: has the built-in kinds.
+            admission: reviews each write.
+        """
         self._store = store
         self._registry = registry
         self._admission = admission
 
     def check_kind(self, row: Row, name: str) -> None:
-        """403 for a kind whose definition is being deleted."""
+        """Reject a new object of a kind whose CRD is being deleted.
+
+        Raises:
+            Refusal: 403.
+        """
         if row.ending:
             raise status.forbidden(
                 row.resource,
@@ -40,12 +51,19 @@ class Checks:
             )
 
     def check_namespace(self, row: Row, namespace: str, name: str) -> None:
-        """404 for a namespace that is not there, 403 for one that ends."""
+        """Require that a namespace exists and is not being deleted.
+
+        Raises:
+            Refusal: 404 or 403.
+        """
         held = self._store.get("namespaces", "", namespace)
         if held is None:
             raise status.not_found(catalog.NAMESPACES, namespace)
         if held.decode()["metadata"].get("deletionTimestamp"):
-            why = f"unable to create new content in namespace {namespace} because it is being terminated"
+            why = (
+                f"unable to create new content in namespace {namespace} "
+                "because it is being terminated"
+            )
             cause = Cause(
                 "NamespaceTerminating",
                 f"namespace {namespace} is being terminated",
@@ -54,7 +72,11 @@ class Checks:
             raise status.forbidden(row.resource, name, why, (cause,))
 
     def default(self, row: Row, body: Object, options: WriteOptions) -> list[str]:
-        """Fill in what a client may leave out, in place; what to warn of. 400 for what does not fit its kind."""
+        """Normalize the object and fill in defaults, in place. Return warnings.
+
+        Raises:
+            Refusal: 400 if it does not match its kind.
+        """
         warnings: list[str] = []
         paths = normalize(row, body)
         if options.field_validation != "Ignore":
@@ -67,7 +89,11 @@ class Checks:
         return warnings
 
     def prepare(self, row: Row, body: Object, old: Object | None) -> None:
-        """Set what is the server's to set, in place."""
+        """Set the fields that only the server may set, in place.
+
+        Raises:
+            Refusal: 400 or 403.
+        """
         with _type_errors_as_refusals(row):
             if row.resource == catalog.PODS and old is None:
                 pod_admission.admit(self._store, body)
@@ -76,7 +102,11 @@ class Checks:
             row.strategy.prepare(body, old)
 
     def check(self, row: Row, body: Object, old: Object | None) -> None:
-        """422 for what is invalid; what is valid gets, in place, what only the server can give."""
+        """Check an object; complete it, in place, if it is valid.
+
+        Raises:
+            Refusal: 422 if it is invalid.
+        """
         metadata = body["metadata"]
         strategy = row.strategy
         causes = list(
@@ -108,7 +138,11 @@ class Checks:
     def admit(
         self, row: Row, operation: Operation, old: Object | None, new: Object | None
     ) -> list[str]:
-        """What admission warns of."""
+        """Ask admission about a write. Return warnings.
+
+        Raises:
+            Refusal: 409 or 422 if it is rejected.
+        """
         warnings = [] if new is None else row.strategy.warnings(new, old)
         if self._admission is None:
             return warnings
@@ -124,8 +158,11 @@ class Checks:
 
 
 def _new_causes(row: Row, body: Object, old: Object) -> list[Cause]:
-    """What is wrong of a change to an object that may be stored as an earlier version of ours let it in: without defaults that came since,
-    and with what rules that came since would refuse. It must still be possible to finish and to delete it."""
+    """Return what is invalid in an update, except for what already is in the stored object.
+
+    An earlier version may have stored it, without defaults and rules that were added since. Such
+    objects must still be finalized and deleted.
+    """
     before = copy.deepcopy(old)
     normalize(row, before)
     row.strategy.default(before)
@@ -139,7 +176,7 @@ def _new_causes(row: Row, body: Object, old: Object) -> list[Cause]:
 
 @contextmanager
 def _type_errors_as_refusals(row: Row) -> Iterator[None]:
-    """A strategy that stumbles over a value read a field that has another type than the kind says."""
+    """Turn errors of a strategy that reads a field of the wrong type into 400."""
     try:
         yield
     except (AttributeError, TypeError, KeyError, ValueError) as error:

@@ -1,6 +1,8 @@
-"""Bodies of built-in kinds, read as Kubernetes reads them: unknown fields dropped and told, other types refused, values brought into one form.
+"""Decodes objects of built-in kinds by their structures.
 
-What comes out is what the real API server would write: quantities in short, times in UTC, empty fields left out where its types say so.
+Unknown fields are dropped and reported, values of other types are rejected. The result is what the
+real API server would store: quantities in canonical form, times in UTC, empty fields left out where
+their type says so.
 """
 
 from __future__ import annotations
@@ -50,11 +52,15 @@ _NEVER_EMPTY = ("quantity", "intOrString", "time", "microTime")
 
 
 class WrongType(ValueError):
-    """A field holds what its type cannot; the text names the field."""
+    """A value does not have the type of its field, which the message names."""
 
 
 def decode(structure: str, value: Any, path: str = "") -> tuple[Object, list[str]]:
-    """The value in its one form, and the paths of fields that the structure has not, in their order. Raises `WrongType`."""
+    """Return the normalized object, and the paths of unknown fields in their order.
+
+    Raises:
+        WrongType: if a value has the wrong type.
+    """
     unknown: list[str] = []
     return _structure(structure, value, path, unknown), unknown
 
@@ -190,7 +196,12 @@ def _text_or_number(value: Any, path: str) -> int | str:
 
 
 def _time_reader(form: str, digits: int | None = None) -> Callable[[Any, str], str]:
-    """`digits`: so many it must have of a second's fraction."""
+    """Return a function that normalizes a time.
+
+    Args:
+        form: format of the result.
+        digits: digits that the fraction of a second must have; None for any.
+    """
 
     def read(value: Any, path: str) -> str:
         text = _text(value, path)
@@ -208,9 +219,8 @@ def _time_reader(form: str, digits: int | None = None) -> Callable[[Any, str], s
             raise WrongType(
                 f"{path} is {text[:40]!r}, but must be a time such as 2006-01-02T15:04:05Z"
             ) from error
-        return moment.strftime(
-            form.replace("%Y", f"{moment.year:04}")
-        )  # `strftime` leaves out zeros
+        # `strftime` does not pad years with zeros.
+        return moment.strftime(form.replace("%Y", f"{moment.year:04}"))
 
     return read
 
@@ -250,5 +260,6 @@ def _wrong(path: str, value: Any, wanted: str) -> WrongType:
         type(None): "null",
     }
     return WrongType(
-        f"{path or 'the object'} is {kinds.get(type(value), f'the number {str(value)[:40]}')}, but must be {wanted}"
+        f"{path or 'the object'} is {kinds.get(type(value), f'the number {str(value)[:40]}')}, "
+        f"but must be {wanted}"
     )

@@ -1,6 +1,7 @@
-"""What a body says of fields that its kind has not, and of types: built-in kinds by their structures, custom ones by their schema.
+"""Normalizes bodies: built-in kinds by their structures, custom ones by their schema.
 
-Source: Kubernetes docs, “API concepts”, Field validation.
+Fields that the kind does not have are dropped and reported. Source: Kubernetes docs, "API
+concepts", Field validation.
 """
 
 from __future__ import annotations
@@ -17,7 +18,11 @@ Object = dict[str, Any]
 
 
 def normalize(row: Row, obj: Object) -> list[str]:
-    """Bring a body into the form that its kind is written in, in place; the paths of fields that were dropped. Raises `Refusal` 400."""
+    """Normalize an object in place. Return the paths of dropped fields.
+
+    Raises:
+        Refusal: 400 for a value of the wrong type.
+    """
     found, unknown = _decoded(row, obj)
     obj.clear()
     obj.update(found)
@@ -25,7 +30,11 @@ def normalize(row: Row, obj: Object) -> list[str]:
 
 
 def check_types(row: Row, obj: Object) -> None:
-    """Raises `Refusal` 400 for a field that holds what it cannot."""
+    """Check the types of all fields.
+
+    Raises:
+        Refusal: 400 for a value of the wrong type.
+    """
     _decoded(row, obj)
 
 
@@ -44,6 +53,7 @@ def _decoded(row: Row, obj: Object) -> tuple[Object, list[str]]:
 
 
 def unreadable(row: Row, why: str) -> Refusal:
+    """Return 400 for an object that is not of its kind."""
     kind = row.resource.kind
     return bad_request(
         f'{kind} in version "{row.resource.version}" cannot be handled as a {kind}: {why}'

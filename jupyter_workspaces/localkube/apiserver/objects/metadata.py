@@ -1,4 +1,4 @@
-"""Metadata that everything relies on: its types, and what labels and annotations may be called."""
+"""Checks of metadata: types, names, labels, annotations, finalizers and owner references."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ _MOST_ANNOTATIONS = 256 * 1024
 
 
 def check_types(metadata: Object) -> None:
-    """Check the types of metadata that everything relies on, and make empty text of null as Go does.
+    """Check the types of metadata, and replace null by empty text as Go does.
 
-    Raises `Refusal` 400.
+    Raises:
+        Refusal: 400 for a value of the wrong type.
     """
     _fill_nulls(metadata)
     for field in ("name", "generateName", "namespace", "uid", "resourceVersion"):
@@ -50,7 +51,7 @@ def check_types(metadata: Object) -> None:
 
 
 def _fill_nulls(metadata: Object) -> None:
-    """Go's `encoding/json` reads null in a map or list of strings as the empty string."""
+    """Replace null in a map or list of strings by the empty string, as `encoding/json` does."""
     for field in ("labels", "annotations"):
         if isinstance(held := metadata.get(field), dict) and None in held.values():
             metadata[field] = {key: "" if value is None else value for key, value in held.items()}
@@ -78,7 +79,14 @@ def check_metadata(
     name_problem: Callable[[str], str | None] | None,
     finalizers_have_domains: bool,
 ) -> Iterator[Cause]:
-    """What is wrong with it; of names and finalizers only where an object is made, which is when `name_problem` is given."""
+    """Yield what is invalid in metadata.
+
+    Args:
+        metadata: the metadata.
+        name_problem: checks the name of a new object; None for an update, where name and finalizers
+            are not checked.
+        finalizers_have_domains: whether finalizers need a domain.
+    """
     if name_problem is not None:
         yield from _check_name(metadata, name_problem)
         for index, name in enumerate(metadata.get("finalizers") or ()):
@@ -96,15 +104,15 @@ def check_metadata(
 
 def _check_name(metadata: Object, problem: Callable[[str], str | None]) -> Iterator[Cause]:
     base = metadata.get("generateName") or ""
-    if base and (
-        found := problem(base[:-1] + "x" if base.endswith("-") else base)
-    ):  # it is only a beginning
+    # A prefix may end with "-", which a name may not.
+    if base and (found := problem(base[:-1] + "x" if base.endswith("-") else base)):
         yield invalid("metadata.generateName", base, found)
     if found := problem(metadata["name"]):
         yield invalid("metadata.name", metadata["name"], found)
 
 
 def check_annotations(metadata: Object, path: str) -> Iterator[Cause]:
+    """Yield what is invalid in annotations."""
     annotations = metadata.get("annotations") or {}
     for key in annotations:
         if problem := names.qualified(key.lower()):

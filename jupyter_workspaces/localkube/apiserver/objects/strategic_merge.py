@@ -1,7 +1,9 @@
-"""Kubernetes' strategic merge patch for built-in kinds: maps merge, lists merge item by item where their schema says by which key.
+"""Strategic merge patches of built-in kinds.
 
-Directives: `$patch` (replace, delete), `$retainKeys`, `$setElementOrder/list`, `$deleteFromPrimitiveList/list`.
-Source: Kubernetes docs, “Update API Objects in Place Using kubectl patch”; SIG API Machinery, “Strategic Merge Patch”.
+Objects are merged; lists are merged by item if the schema has a merge key. Directives are `$patch`
+(replace, delete), `$retainKeys`, `$setElementOrder/LIST` and `$deleteFromPrimitiveList/LIST`.
+Source: Kubernetes docs, "Update API Objects in Place Using kubectl patch"; SIG API Machinery,
+"Strategic Merge Patch".
 """
 
 from __future__ import annotations
@@ -26,13 +28,20 @@ _DIRECTIVES = (_PATCH, _RETAIN)
 
 @dataclass(frozen=True)
 class Place:
-    """What a schema says of a field: its own schema, whether it merges or is replaced, by which key its items are identity."""
+    """A place in an object, and how its schema merges values there.
+
+    Attributes:
+        schema: schema of the value; None if unknown.
+        strategies: `merge`, `replace` or `retainKeys`.
+        key: merge key of the items of a list.
+    """
 
     schema: Object | None
     strategies: tuple[str, ...] = ()
     key: str = ""
 
     def at(self, name: str) -> Place:
+        """Return the place of a field."""
         schema = self.schema or {}
         child = (schema.get("properties") or {}).get(name)
         if child is None:
@@ -45,12 +54,17 @@ class Place:
         return Place(_resolved(child), strategies, child.get("x-kubernetes-patch-merge-key", ""))
 
     def item(self) -> Place:
+        """Return the place of the items of a list."""
         items = (self.schema or {}).get("items")
         return Place(_resolved(items) if isinstance(items, dict) else None)
 
 
 def merge(schema: Object | None, target: Object, patch: Object) -> Object:
-    """The target as the patch wants it; neither is changed. Raises `Refusal` for a patch that cannot be followed."""
+    """Return the patched object; the arguments are not changed.
+
+    Raises:
+        Refusal: if the patch cannot be applied.
+    """
     return _map(Place(schema), target, patch)
 
 
@@ -101,20 +115,21 @@ def _replace_or_delete(patch: Object) -> Object:
 
 
 def _retain_keys(held: Object, patch: Object) -> Object:
-    """Only the keys that are to stay; the directive is taken from the patch."""
+    """Return only the fields that `$retainKeys` lists; the directive is removed from the patch."""
     keys = {name for name in _list(_RETAIN, patch.pop(_RETAIN)) if isinstance(name, str)}
     strange = [
         name for name in patch if name not in keys and not name.startswith((_ORDER, _DELETE))
     ]
     if strange:
         raise bad_request(
-            f"{_RETAIN} must name every field that the patch sets; it does not name {', '.join(strange)}"
+            f"{_RETAIN} must name every field that the patch sets; "
+            f"it does not name {', '.join(strange)}"
         )
     return {name: value for name, value in held.items() if name in keys}
 
 
 def _order_lists(place: Place, merged: Object, patch: Object) -> None:
-    """Follow and remove each `$setElementOrder`, with the list of the patch that it orders."""
+    """Apply and remove each `$setElementOrder`, and the list in the patch that it orders."""
     for directive in [name for name in patch if name.startswith(_ORDER)]:
         field = directive.removeprefix(_ORDER)
         wanted = _list(directive, patch.pop(directive))
@@ -148,7 +163,8 @@ def _check_order(
         position = positions.get(identity(item), -1)
         if position < max(last, 0):
             raise bad_request(
-                f"the list that {directive} orders has items that it does not name, or in another order"
+                f"the list that {directive} orders has items that it does not name, "
+                "or in another order"
             )
         last = position
 
@@ -181,7 +197,7 @@ def _items(place: Place, held: list[Any], patch: list[Any]) -> list[Any]:
 
 
 def _apply_directives(key: str, held: list[Any], patch: list[Any]) -> tuple[list[Any], list[Any]]:
-    """Both lists after the items of the patch that are directives."""
+    """Return both lists after the items of the patch that are directives."""
     rest, replaced = [], False
     identity, deleted = _identity_by(key), set[bytes]()
     for item in patch:
@@ -205,7 +221,7 @@ def _ordered(
     wanted: Sequence[Any],
     before: Sequence[Any],
 ) -> list[Any]:
-    """Wanted items in their order; others, in the order they had, before the first wanted one that followed them."""
+    """Order the items: wanted ones as given, others before the wanted one that followed them."""
     order, places = _positions(identity, wanted), _positions(identity, before)
     named = [(identity(item), item) for item in merged]
     mine = deque(
@@ -228,7 +244,7 @@ def _ordered(
 def _places(
     identity: Callable[[Any], bytes], before: Sequence[Any], items: Sequence[Any]
 ) -> list[Any]:
-    """The order that others keep: as it was, with new items in the places of those that were deleted."""
+    """Return the previous order, with new items in the places of those that were deleted."""
     still = {identity(item) for item in items}
     kept = [item for item in before if identity(item) in still]
     places = {identity(item) for item in kept}
@@ -237,7 +253,7 @@ def _places(
 
 
 def _positions(identity: Callable[[Any], bytes], items: Sequence[Any]) -> dict[bytes, int]:
-    """Where each stands first: lists may be long, so none is searched."""
+    """Return the first position of each item: lists may be long, so none is searched."""
     found: dict[bytes, int] = {}
     for position, item in enumerate(items):
         found.setdefault(identity(item), position)
@@ -245,7 +261,7 @@ def _positions(identity: Callable[[Any], bytes], items: Sequence[Any]) -> dict[b
 
 
 def _identity_by(key: str) -> Callable[[Any], bytes]:
-    """By what an item is identity, as JSON: its key, or, without one, itself."""
+    """Return what identifies an item, as JSON: its merge key, or without one, the item itself."""
 
     def identity(item: Any) -> bytes:
         return msgspec.json.encode(
@@ -262,7 +278,7 @@ def _key_of(item: Object, key: str) -> Any:
 
 
 def _new_value(value: Any) -> Any:
-    """A value that nothing is merged with: without directives and nulls."""
+    """Return a value without directives and nulls, for a field that has no value to merge with."""
     if isinstance(value, dict):
         return {
             name: _new_value(child)
@@ -279,7 +295,7 @@ def _new_value(value: Any) -> Any:
 
 
 def _without_directives(value: Any) -> Any:
-    """An item that is added as it stands: directives in it mean nothing, and what they stood at stays."""
+    """Return an added item without directives; the values beside them stay."""
     if isinstance(value, dict):
         return {
             name: _without_directives(child)

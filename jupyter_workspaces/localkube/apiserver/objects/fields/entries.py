@@ -1,4 +1,4 @@
-"""`metadata.managedFields`: who manages what, by which kind of write, since when."""
+"""Entries of `metadata.managedFields`: which manager wrote which fields, how and when."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_MANAGER_BYTES = 128
 
 @dataclass(frozen=True, slots=True)
 class Manager:
-    """Who writes: by what name, how (Apply or Update), in which version, through which subresource."""
+    """A field manager: name, operation (Apply or Update), API version, subresource."""
 
     name: str
     operation: str
@@ -27,13 +27,13 @@ class Manager:
 
     @property
     def key(self) -> Manager:
-        """One who applies is the same in every version."""
+        """The identity of the manager; with Apply, it is the same in all API versions."""
         return replace(self, api_version="") if self.operation == APPLY else self
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What one manager manages."""
+    """The fields of one manager."""
 
     manager: Manager
     fields: Fields
@@ -41,11 +41,15 @@ class Entry:
 
 
 Managed = dict[Manager, Entry]
-"""Entries by their managers' keys."""
+"""Entries by the keys of their managers."""
 
 
 def decode(entries: Any) -> Managed:
-    """Raises `ValueError` for entries that say nothing sensible."""
+    """Decode managed fields.
+
+    Raises:
+        ValueError: if they are malformed.
+    """
     found: Managed = {}
     if entries is None:
         return found
@@ -68,7 +72,7 @@ def decode(entries: Any) -> Managed:
 
 
 def encode(managed: Managed) -> list[Object]:
-    """Appliers first, then by time and name."""
+    """Encode managed fields: Apply first, then by time and name."""
     return [_encoded(entry) for entry in sorted(managed.values(), key=_order)]
 
 
@@ -99,7 +103,7 @@ def _encoded(entry: Entry) -> Object:
 
 
 def limit_updaters(managed: Managed) -> Managed:
-    """Of those who updated only the last few are kept by name; older ones become one for each version."""
+    """Keep the most recent managers of updates; merge older ones by API version."""
     updaters = sorted(
         (entry for entry in managed.values() if entry.manager.operation != APPLY),
         key=lambda entry: (entry.time or "", entry.manager.name),
@@ -125,7 +129,7 @@ def limit_updaters(managed: Managed) -> Managed:
 
 
 def without_times(obj: Object) -> Object:
-    """The object as it is compared with another: when a manager last wrote makes no difference."""
+    """Return the object without times in managed fields, to compare it with another."""
     metadata = obj.get("metadata")
     if not isinstance(metadata, dict) or not metadata.get("managedFields"):
         return obj
@@ -137,7 +141,7 @@ def without_times(obj: Object) -> Object:
 
 
 def manager_name(given: str | None, agent: str | None) -> str:
-    """A manager's name: as asked for, else the beginning of the client's own name."""
+    """Return the requested name of the manager, or else one from the User-Agent."""
     if given:
         return given
     text = "".join(letter for letter in (agent or "").split("/", 1)[0] if letter.isprintable())

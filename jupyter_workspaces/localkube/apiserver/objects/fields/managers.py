@@ -1,6 +1,7 @@
-"""What a write makes of an object's managed fields: an update takes what it changes, an apply what it names, and gives up the rest.
+"""Managed fields of an object after a write.
 
-Source: Kubernetes docs, “Server-Side Apply”.
+An update takes the fields that it changes; an apply takes those that it names and gives up the
+rest. Source: Kubernetes docs, "Server-Side Apply".
 """
 
 from __future__ import annotations
@@ -45,17 +46,25 @@ _UNMANAGED = sets.of(
 
 
 class Conflicts(Exception):
-    """Others manage what somebody wants to apply: fields by manager."""
+    """Fields of an apply that have other managers."""
 
     def __init__(self, held: tuple[tuple[Manager, Fields], ...]) -> None:
+        """Create it with the conflicting fields of each manager."""
         super().__init__()
         self.held = held
 
 
 class FieldManager:
-    """Manages the fields of one kind in one version. `resets` are fields that a write may name, but not change: by subresource, `""` for none."""
+    """Managed fields of objects of one kind and version."""
 
     def __init__(self, type_: Type, api_version: str, resets: Mapping[str, Fields]) -> None:
+        """Create it.
+
+        Args:
+            type_: type of the objects.
+            api_version: API version of the objects.
+            resets: fields that a write does not change, by subresource; `""` for none.
+        """
         self.type = type_
         self._api_version = api_version
         self._resets = resets
@@ -63,7 +72,7 @@ class FieldManager:
     def update(
         self, live: Object | None, new: Object, name: str, time: str | None, subresource: str = ""
     ) -> None:
-        """Set the new object's managed fields, in place. `live` is None for one that is created."""
+        """Set the managed fields of an updated object, in place. `live` is None for a new one."""
         managed = _of_update(live, new, subresource)
         new["metadata"].pop("managedFields", None)
         if managed or live is None:
@@ -79,7 +88,7 @@ class FieldManager:
                     )
                 )
             except Mismatch:
-                pass  # what does not fit its type is refused elsewhere, and else nobody's
+                pass  # values of a wrong type are rejected elsewhere, or have no manager
         _set_managed_fields(new, managed)
 
     def apply(
@@ -92,9 +101,11 @@ class FieldManager:
         *,
         force: bool = False,
     ) -> Object:
-        """The object with what is applied, its managed fields set; `live` itself where nothing changes.
+        """Return the object after an apply, with managed fields; `live` itself if nothing changes.
 
-        Raises `Mismatch` for what does not fit the kind, `Conflicts`.
+        Raises:
+            Mismatch: if the configuration does not match the kind.
+            Conflicts: if fields have other managers and `force` is not set.
         """
         held = live or {"metadata": {}}
         managed = _decoded(held)
@@ -179,7 +190,7 @@ class FieldManager:
         return merged, after
 
     def _pruned(self, merged: Object, managed: Managed, last: Fields) -> Object:
-        """Without what the applier named before and nobody names now."""
+        """Remove what the manager applied before and no manager has now."""
         if not last:
             return merged
         type_ = self.type
@@ -199,7 +210,7 @@ class FieldManager:
         return found
 
     def _without_last_applied(self, conflicts: Conflicts, live: Object) -> Conflicts:
-        """Conflicts that do not stem from what kubectl itself applied on the client's side before."""
+        """Return the conflicts, except with what kubectl applied client-side before."""
         text = (live["metadata"].get("annotations") or {}).get(LAST_APPLIED)
         try:
             allowed = values.fields_of(
@@ -212,7 +223,7 @@ class FieldManager:
 
 
 def _without_fields(managed: Managed, gone: Fields) -> Managed:
-    """Entries without these fields."""
+    """Return the entries without these fields."""
     kept: Managed = {}
     for key, entry in managed.items():
         if fields := sets.difference(entry.fields, gone):
@@ -228,7 +239,10 @@ def _decoded(obj: Object) -> Managed:
 
 
 def _of_update(live: Object | None, new: Object, subresource: str) -> Managed:
-    """What an update says is managed; who says nothing, or nonsense, leaves it as it was. `[{}]` says that nobody manages anything."""
+    """Return the managed fields before an update.
+
+    These are the ones in the body if it has valid ones. `[{}]` removes all managers.
+    """
     given = new["metadata"].get("managedFields")
     if given == [{}] and not subresource:
         return {}
@@ -244,7 +258,7 @@ def _set_managed_fields(obj: Object, managed: Managed) -> None:
 
 
 def _without_unmanaged(obj: Object) -> Object:
-    """The object without what nobody manages; its metadata is always there."""
+    """Return the object without the fields that have no manager; it always has metadata."""
     metadata = obj.get("metadata") or {}
     plain = {key: value for key, value in obj.items() if key not in ("apiVersion", "kind")}
     plain["metadata"] = {key: value for key, value in metadata.items() if key not in _METADATA}
@@ -252,7 +266,7 @@ def _without_unmanaged(obj: Object) -> Object:
 
 
 def _restored(merged: Object, live: Object, config: Object) -> Object:
-    """The merged object with what nobody manages: as it is, or as the applied configuration has it."""
+    """Return the merged object with the fields that have no manager, from `config` or `live`."""
     unmanaged = {
         key: value
         for source in (live, config)
@@ -266,14 +280,14 @@ def _restored(merged: Object, live: Object, config: Object) -> Object:
 
 
 def _refresh_last_applied(found: Object, config: Object) -> None:
-    """Where kubectl's own annotation stands, it tells what kubectl applied last."""
+    """Update kubectl's own annotation, if the object has it."""
     annotations = found["metadata"].get("annotations")
     if not annotations or not annotations.get(LAST_APPLIED):
         return
-    told = copy.deepcopy(config)
-    told["metadata"].pop("managedFields", None)
-    told["metadata"].setdefault("annotations", {}).pop(LAST_APPLIED, None)
-    annotations[LAST_APPLIED] = msgspec.json.encode(told, order="deterministic").decode() + "\n"
+    applied = copy.deepcopy(config)
+    applied["metadata"].pop("managedFields", None)
+    applied["metadata"].setdefault("annotations", {}).pop(LAST_APPLIED, None)
+    annotations[LAST_APPLIED] = msgspec.json.encode(applied, order="deterministic").decode() + "\n"
 
 
 __all__ = ["ABSENT", "Conflicts", "FieldManager", "Mismatch"]

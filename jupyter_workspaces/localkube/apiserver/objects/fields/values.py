@@ -1,6 +1,7 @@
-"""What applying needs to know of values with types: which fields they have, how two differ, what both make, what is left without some.
+"""Operations on typed values: fields of a value, comparison, merge, removal of fields.
 
-Semantics are those of Kubernetes' structured merge. An absent value is `ABSENT`; null is a value.
+Semantics are those of Kubernetes' structured-merge-diff. An absent value is `ABSENT`; null is a
+value.
 """
 
 from __future__ import annotations
@@ -35,17 +36,22 @@ _SCALAR_TYPES: dict[str, tuple[type, ...]] = {
 
 
 class Mismatch(Exception):
-    """A value that does not fit its type, or a list by keys whose items have none."""
+    """A value does not match its type, or an item of a list lacks its keys."""
 
 
 def element_of(listing: Listing, item: Any, index: int) -> str:
-    """The element of a path that leads to an item. Raises `Mismatch`."""
+    """Return the path element of an item.
+
+    Raises:
+        Mismatch: if it has none.
+    """
     if listing.atomic:
         return f"i:{index}"
     if not listing.keys:
         if isinstance(item, (dict, list)) or item is None:
             raise Mismatch(
-                f"element {index}: associative list without keys has an element that's a {_kind(item)} type"
+                f"element {index}: associative list without keys has an element "
+                f"that's a {_kind(item)} type"
             )
         return sets.valued(item)
     if not isinstance(item, dict):
@@ -58,14 +64,21 @@ def element_of(listing: Listing, item: Any, index: int) -> str:
             value = mapping.fields[name].default
         if value is None:
             raise Mismatch(
-                f'element {index}: associative list with keys has an element that omits key field "{name}"'
+                f"element {index}: associative list with keys has an element "
+                f'that omits key field "{name}"'
             )
         key[name] = value
     return sets.keyed(key)
 
 
 def check(type_: Type, value: Any, *, duplicates: bool = False) -> list[str]:
-    """What does not fit its type, each with its path. `duplicates`: items of a list may stand twice."""
+    """Return what does not match the type, each with its path.
+
+    Args:
+        type_: type of the value.
+        value: the value.
+        duplicates: whether lists may have an item twice.
+    """
     return [
         problem if problem.startswith((".", "[")) else f": {problem}"
         for problem in _check(type_, value, duplicates)
@@ -121,7 +134,11 @@ def _check_items(listing: Listing, items: list[Any], duplicates: bool) -> Iterab
 
 
 def fields_of(type_: Type, value: Any) -> Fields:
-    """All fields that somebody who wants this value wants. Raises `Mismatch`."""
+    """Return all fields of a value.
+
+    Raises:
+        Mismatch: if it does not match the type.
+    """
     form = type_.form(value)
     if form.mapping is not None and (isinstance(value, dict) or value is None):
         if form.mapping.atomic:
@@ -150,7 +167,11 @@ def fields_of(type_: Type, value: Any) -> Fields:
 
 
 def compare(type_: Type, before: Any, after: Any) -> tuple[Fields, Fields]:
-    """Fields that were added or changed, and fields that were removed. Raises `Mismatch`."""
+    """Return the fields that were added or changed, and those that were removed.
+
+    Raises:
+        Mismatch: if a value does not match the type.
+    """
     if before is after or (before == after and _same_types(before, after)):
         return EMPTY, EMPTY
     first, second = type_.form(before), type_.form(after)
@@ -196,7 +217,7 @@ def _compared_mapping(
     zeros = mapping.zeros
     for name in left.keys() | right.keys() | zeros.keys():
         was, now = left.get(name, ABSENT), right.get(name, ABSENT)
-        if zeros and name in zeros:  # structures that are never left out
+        if zeros and name in zeros:  # fields that are never left out
             was = zeros[name] if was is ABSENT and one is not None else was
             now = zeros[name] if now is ABSENT and other is not None else now
         known = mapping.of(name)
@@ -224,7 +245,7 @@ def _compared_items(listing: Listing, one: list[Any], other: list[Any]) -> tuple
                 changed[element] = more
             if less:
                 removed[element] = less
-        elif was != now:  # items that stand twice have no fields of their own
+        elif was != now:  # duplicate items have no fields of their own
             if was:
                 removed[element] = (
                     LEAF if len(was) > 1 else compare(listing.element, was[0], ABSENT)[1]
@@ -244,7 +265,11 @@ def _by_element(listing: Listing, items: list[Any]) -> dict[str, list[Any]]:
 
 
 def merge(type_: Type, held: Any, wanted: Any) -> Any:
-    """What is held with what is wanted put over it; neither is changed. Raises `Mismatch`."""
+    """Return a value with another merged over it; neither is changed.
+
+    Raises:
+        Mismatch: if a value does not match the type.
+    """
     if wanted is ABSENT or held is ABSENT:
         return held if wanted is ABSENT else wanted
     form = type_.form(wanted if wanted is not None else held)
@@ -271,7 +296,7 @@ def merge(type_: Type, held: Any, wanted: Any) -> Any:
 
 
 def _merged_items(listing: Listing, held: list[Any], wanted: list[Any]) -> list[Any]:
-    """Items in the wanted order; held items that nobody speaks of stay where they are between those of both lists."""
+    """Merge items in the wanted order; other held items stay between their neighbors."""
     right = {element_of(listing, item, index): item for index, item in enumerate(wanted)}
     left: dict[str, Any] = {}
     order = [element_of(listing, item, index) for index, item in enumerate(held)]
@@ -315,7 +340,7 @@ def _merged_items(listing: Listing, held: list[Any], wanted: list[Any]) -> list[
 
 
 def without(type_: Type, value: Any, gone: Fields) -> Any:
-    """The value without these fields; null when nothing is left of it."""
+    """Return a value without these fields; None if nothing is left of it."""
     if not gone:
         return value
     form = type_.form(value)
@@ -349,7 +374,10 @@ def without(type_: Type, value: Any, gone: Fields) -> Any:
 
 
 def with_named(type_: Type, fields: Fields) -> Fields:
-    """The set with each named field above a member made a member too: what is removed with the last of its fields."""
+    """Make each named field above a member a member too.
+
+    So it is removed with the last of its fields.
+    """
     found: Fields = {}
     for element, child in fields.items():
         if element == MEMBER:
@@ -387,7 +415,7 @@ def _kind(value: Any) -> str:
 
 
 def _same_types(one: Any, other: Any) -> bool:
-    """Python takes true for 1; JSON does not."""
+    """Compare the types of equal values: in Python, `True` equals 1."""
     if isinstance(one, bool) or isinstance(other, bool):
         return type(one) is type(other)
     if isinstance(one, dict) and isinstance(other, dict):

@@ -1,4 +1,4 @@
-"""Claims of volumes."""
+"""PersistentVolumeClaims, and the templates of claims in StatefulSets."""
 
 from __future__ import annotations
 
@@ -32,32 +32,40 @@ _CORE_SOURCES = ("PersistentVolumeClaim",)
 
 
 class ClaimStrategy(Strategy):
+    """Rules of PersistentVolumeClaims."""
+
     returns_deleted = True
 
     def default(self, obj: Object) -> None:
+        """Fill in defaults, in place."""
         default_claim(obj)
 
     def prepare(self, obj: Object, old: Object | None) -> None:
+        """Set the fields that only the server may set, in place."""
         if old is None:
             finalizers = obj["metadata"].get("finalizers") or []
             obj["status"] = {"phase": "Pending"}
-            # Kubernetes' own guard: a claim in use stays until its last pod is gone.
+            # Storage object in use protection: the claim stays until its last pod is gone.
             obj["metadata"]["finalizers"] = [*finalizers, *({PROTECTION} - set(finalizers))]
         _merge_sources(obj["spec"])
 
     def check(self, obj: Object, old: Object | None) -> list[Cause]:
+        """Return what is invalid."""
         causes = list(check_claim(obj["spec"], "spec"))
         return causes if old is None else causes + list(_check_changes(obj, old))
 
 
 def default_claim(claim: Object) -> None:
-    """In a claim, and in a template of claims."""
+    """Fill in the defaults of a claim or a template of claims."""
     claim["spec"].setdefault("volumeMode", "Filesystem")
     claim["status"].setdefault("phase", "Pending")
 
 
 def _merge_sources(spec: Object) -> None:
-    """Two fields tell where the content comes from; the older one only of claims and of snapshots."""
+    """Make `dataSource` and `dataSourceRef` agree.
+
+    The older field knows only claims and snapshots.
+    """
     source, reference = spec.get("dataSource"), spec.get("dataSourceRef")
     if source is not None and not _is_known(source):
         del spec["dataSource"]
@@ -81,7 +89,7 @@ def _is_known(source: Object) -> bool:
 
 
 def check_claim(spec: Object, path: str) -> Causes:
-    """A claim's spec, in a claim and in a template of claims."""
+    """Check the spec of a claim or a template of claims."""
     yield from check_access_modes(spec.get("accessModes"), path)
     yield from check_selector(spec.get("selector"), f"{path}.selector")
     storage = (spec["resources"].get("requests") or {}).get("storage")
@@ -103,6 +111,7 @@ def check_claim(spec: Object, path: str) -> Causes:
 
 
 def check_access_modes(modes: list[str] | None, path: str) -> Causes:
+    """Check the access modes of a claim or volume."""
     at = f"{path}.accessModes"
     if not modes:
         yield required(at, "at least 1 access mode is required")
@@ -118,7 +127,7 @@ def _check_changes(obj: Object, old: Object) -> Causes:
     spec, before = dict(obj["spec"]), dict(old["spec"])
     if not before.get("volumeName"):
         before.pop("volumeName", None), spec.pop("volumeName", None)
-    if "storageClassName" not in before:  # the default class is written in when there is one
+    if "storageClassName" not in before:  # the controller sets the default class
         spec.pop("storageClassName", None)
     bound = (old.get("status") or {}).get("phase") == "Bound"
     if bound:
@@ -127,7 +136,8 @@ def _check_changes(obj: Object, old: Object) -> Causes:
     if spec != before:
         yield forbidden(
             "spec",
-            "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims",
+            "spec is immutable after creation except resources.requests and "
+            "volumeAttributesClassName for bound claims",
         )
     capacity = ((old.get("status") or {}).get("capacity") or {}).get("storage", "0")
     wanted, held = (

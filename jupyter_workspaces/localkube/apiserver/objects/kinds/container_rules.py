@@ -1,4 +1,7 @@
-"""The rules of a pod's containers: names, ports, variables, mounts. Probes and resources have files of their own."""
+"""Rules of containers: names, ports, environment variables, mounts.
+
+Probes and resources are in `probe_rules` and `resource_rules`.
+"""
 
 from __future__ import annotations
 
@@ -35,10 +38,17 @@ Object = dict[str, Any]
 
 _KEYED = re.compile(r"metadata\.(labels|annotations)\['([^']+)'\]")
 FIELDS = {
-    "metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName", "spec.serviceAccountName",
-    "status.hostIP", "status.hostIPs", "status.podIP", "status.podIPs",
-}  # fmt: skip
-"""What a variable may be of its pod."""
+    "metadata.name",
+    "metadata.namespace",
+    "metadata.uid",
+    "spec.nodeName",
+    "spec.serviceAccountName",
+    "status.hostIP",
+    "status.hostIPs",
+    "status.podIP",
+    "status.podIPs",
+}
+"""Fields of the pod that an environment variable may refer to."""
 
 _RESOURCES = [
     f"{section}.{name}"
@@ -51,6 +61,13 @@ _HUGE_PAGES = ("limits.hugepages-", "requests.hugepages-")
 def check_containers(
     containers: list[Object] | None, volumes: Collection[str], path: str
 ) -> Causes:
+    """Check the containers of a pod.
+
+    Args:
+        containers: the containers.
+        volumes: names of the pod's volumes.
+        path: path of the field.
+    """
     yield from required_value(path, containers)
     yield from unique(path, "name", containers or ())
     for index, container in enumerate(containers or ()):
@@ -67,7 +84,14 @@ def check_containers(
 def check_init_containers(
     containers: list[Object] | None, others: Collection[str], volumes: Collection[str], path: str
 ) -> Causes:
-    """`others` are the names of the containers that follow them."""
+    """Check the init containers of a pod.
+
+    Args:
+        containers: the init containers.
+        others: names of the containers that follow.
+        volumes: names of the pod's volumes.
+        path: path of the field.
+    """
     seen = set(others)
     for index, container in enumerate(containers or ()):
         at = f"{path}[{index}]"
@@ -163,7 +187,7 @@ def _check_source(source: Object, has_value: bool, path: str) -> Causes:
         yield invalid(
             path,
             "",
-            "must say one of fieldRef, resourceFieldRef, configMapKeyRef, secretKeyRef or fileKeyRef",
+            "must have one of fieldRef, resourceFieldRef, configMapKeyRef, secretKeyRef, fileKeyRef",
         )
     elif has_value:
         yield invalid(path, "", "may not be given beside a value")
@@ -181,7 +205,7 @@ def _check_source(source: Object, has_value: bool, path: str) -> Causes:
 
 
 def check_field(field: Object, known: Collection[str], path: str) -> Causes:
-    """A `fieldRef`: a field of the pod itself."""
+    """Check a `fieldRef`, which refers to a field of the pod."""
     text = field["fieldPath"]
     if field["apiVersion"] != "v1":
         yield invalid(
@@ -198,7 +222,7 @@ def check_field(field: Object, known: Collection[str], path: str) -> Causes:
 
 
 def check_resource_field(reference: Object, path: str, *, volume: bool = False) -> Causes:
-    """A `resourceFieldRef`; in a volume it must say of which container."""
+    """Check a `resourceFieldRef`; in a volume, it must name a container."""
     if volume and not reference.get("containerName"):
         yield required(f"{path}.containerName")
     if not reference["resource"]:

@@ -31,11 +31,14 @@ _KEYS = {
     "dockercfg": (".dockercfg",),
     "dockerconfigjson": (".dockerconfigjson",),
 }
-"""What a Secret of a type of Kubernetes' own must hold."""
+"""Keys that Secrets of built-in types must have."""
 
 
 class SecretStrategy(Strategy):
+    """Rules of Secrets."""
+
     def default(self, obj: Object) -> None:
+        """Fill in defaults, in place."""
         texts = obj.pop("stringData", None)
         if texts:
             obj["data"] = (obj.get("data") or {}) | {
@@ -44,6 +47,7 @@ class SecretStrategy(Strategy):
         obj.setdefault("type", "Opaque")
 
     def check(self, obj: Object, old: Object | None) -> list[Cause]:
+        """Return what is invalid."""
         data = obj.get("data") or {}
         causes = list(_check_keys(data, "data"))
         if sum(len(base64.b64decode(value or "")) for value in data.values()) > _MOST_BYTES:
@@ -79,7 +83,10 @@ def _is_json(text: str) -> bool:
 
 
 class ConfigMapStrategy(Strategy):
+    """Rules of ConfigMaps."""
+
     def check(self, obj: Object, old: Object | None) -> list[Cause]:
+        """Return what is invalid."""
         data, binary = obj.get("data") or {}, obj.get("binaryData") or {}
         causes = [*_check_keys(data, "data"), *_check_keys(binary, "binaryData")]
         causes += [

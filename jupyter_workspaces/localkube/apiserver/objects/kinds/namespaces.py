@@ -14,16 +14,21 @@ FINALIZER = "kubernetes"
 
 
 class NamespaceStrategy(Strategy):
+    """Rules of namespaces."""
+
     def name_problem(self, name: str) -> str | None:
+        """Return why a name is invalid, or None."""
         return names.label(name)
 
     def default(self, obj: Object) -> None:
+        """Fill in defaults, in place."""
         labels = obj["metadata"].get("labels") or {}
         obj["metadata"]["labels"] = labels | {
             "kubernetes.io/metadata.name": obj["metadata"]["name"]
         }
 
     def prepare(self, obj: Object, old: Object | None) -> None:
+        """Set the fields that only the server may set, in place."""
         if old is None:
             held = obj["spec"].get("finalizers") or []
             obj["spec"] = {"finalizers": [*held, *({FINALIZER} - set(held))]}
@@ -32,5 +37,6 @@ class NamespaceStrategy(Strategy):
             obj["spec"] = old.get("spec", {})
 
     def check(self, obj: Object, old: Object | None) -> list[Cause]:
+        """Return what is invalid."""
         wrong = ((name, names.finalizer(name)) for name in obj["spec"].get("finalizers") or ())
         return [invalid("spec.finalizers", name, problem) for name, problem in wrong if problem]

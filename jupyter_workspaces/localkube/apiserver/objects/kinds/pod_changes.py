@@ -1,4 +1,7 @@
-"""What may change of a pod once it is made: images, tolerations that are added, gates that are taken away, a deadline that comes nearer."""
+"""Fields of a pod that may change.
+
+These are images, added tolerations, removed scheduling gates, and a shorter deadline.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,13 @@ _CONTAINERS = ("containers", "initContainers")
 
 
 def check_changes(spec: Object, old: Object, path: str) -> Causes:
-    """`spec` and `old` are PodSpecs with their defaults."""
+    """Check an update of a pod.
+
+    Args:
+        spec: the new PodSpec with defaults.
+        old: the old PodSpec with defaults.
+        path: path of the spec.
+    """
     for field in _CONTAINERS:
         if len(spec.get(field) or ()) != len(old.get(field) or ()):
             yield forbidden(f"{path}.{field}", "pod updates may not add or remove containers")
@@ -36,7 +45,8 @@ def check_changes(spec: Object, old: Object, path: str) -> Causes:
     if _without_changes(spec, old) != old:
         yield forbidden(
             path,
-            "pod updates may change images, activeDeadlineSeconds, tolerations (added ones) and schedulingGates only",
+            "pod updates may change images, activeDeadlineSeconds, tolerations (added ones) "
+            "and schedulingGates only",
         )
 
 
@@ -49,7 +59,7 @@ def _check_deadline(spec: Object, old: Object, path: str) -> Causes:
 
 
 def _without_changes(spec: Object, old: Object) -> Object:
-    """The new spec with what may change as it was; it is the old one if nothing else changed."""
+    """Return the new spec with the old values of fields that may change."""
     found = dict(spec)
     for field in ("activeDeadlineSeconds", "tolerations", "schedulingGates"):
         found.pop(field, None)
@@ -61,7 +71,7 @@ def _without_changes(spec: Object, old: Object) -> Object:
                 after | ({"image": before["image"]} if "image" in before else {})
                 for after, before in pairs
             ]
-    # The scheduler here places pods by a patch; a real one has a subresource of its own for it.
+    # The scheduler of this cluster binds pods by a patch, a real one by a subresource.
     if "nodeName" not in old:
         found.pop("nodeName", None)
     if (

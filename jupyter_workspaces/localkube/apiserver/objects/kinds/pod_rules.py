@@ -1,4 +1,4 @@
-"""The rules of a PodSpec, in a pod and in a template."""
+"""Rules of a PodSpec, in a pod or a template."""
 
 from __future__ import annotations
 
@@ -31,7 +31,13 @@ _MOST_SECONDS = 2**31 - 1
 
 
 def check_pod_spec(spec: Object, path: str, *, is_pod: bool = False) -> list[Cause]:
-    """`is_pod`: not a template, where a port of the host may be left open."""
+    """Check a PodSpec.
+
+    Args:
+        spec: the PodSpec.
+        path: path of the spec.
+        is_pod: whether it is that of a pod, where host ports need a number.
+    """
     causes: list[Cause] = []
     usable = check_volumes(spec.get("volumes"), f"{path}.volumes", causes)
     containers = spec.get("containers")
@@ -50,7 +56,7 @@ def check_pod_spec(spec: Object, path: str, *, is_pod: bool = False) -> list[Cau
 
 
 def check_ephemeral(spec: Object, path: str) -> Causes:
-    """Containers that are put into a running pod are never in one from the beginning."""
+    """Reject ephemeral containers in a new pod."""
     if spec.get("ephemeralContainers"):
         yield forbidden(f"{path}.ephemeralContainers", "cannot be set on create")
 
@@ -81,7 +87,7 @@ def _check_dns(spec: Object, path: str) -> Causes:
 
 
 def _check_identity(spec: Object, path: str) -> Causes:
-    """What it is called, what runs it, and for how long."""
+    """Check names, service account, priority, deadline and operating system."""
     for field in ("hostname", "subdomain"):
         yield from valid_name(f"{path}.{field}", spec.get(field), names.label)
     for field in ("serviceAccountName", "priorityClassName", "runtimeClassName"):

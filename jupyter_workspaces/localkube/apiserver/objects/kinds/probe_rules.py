@@ -1,4 +1,4 @@
-"""The rules of probes and of what is done when a container starts and stops."""
+"""Rules of probes and lifecycle handlers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,13 @@ _ACTIONS = ("exec", "httpGet", "tcpSocket", "sleep")
 
 
 def check_probe(probe: Object | None, path: str, *, once: bool) -> Causes:
-    """`once`: one success must be enough, as for liveness and start."""
+    """Check a probe.
+
+    Args:
+        probe: the probe; None is valid.
+        path: path of the field.
+        once: whether its success threshold must be 1, as for liveness and startup.
+    """
     if probe is None:
         return
     yield from _check_handler(probe, _PROBES, path)
@@ -52,13 +58,14 @@ def check_probe(probe: Object | None, path: str, *, once: bool) -> Causes:
 
 
 def check_lifecycle(lifecycle: Object | None, path: str) -> Causes:
+    """Check the lifecycle handlers of a container."""
     for event in ("postStart", "preStop"):
         if (handler := (lifecycle or {}).get(event)) is not None:
             yield from _check_handler(handler, _ACTIONS, f"{path}.{event}")
 
 
 def _check_handler(handler: Object, kinds: tuple[str, ...], path: str) -> Causes:
-    """Exactly one kind of handler."""
+    """Require exactly one handler."""
     first, *more = [kind for kind in kinds if kind in handler] or [""]
     if not first:
         yield required(path, "must say what is done")

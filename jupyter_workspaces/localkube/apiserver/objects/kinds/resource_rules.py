@@ -1,4 +1,4 @@
-"""What containers may ask for and take: names and amounts of resources."""
+"""Rules of resources: names and amounts of requests and limits."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HUGE_PAGES = "hugepages-"
 
 
 def check_resources(resources: Object, path: str) -> Causes:
-    """A container's ResourceRequirements."""
+    """Check the ResourceRequirements of a container."""
     limits, requests = _amounts(resources, "limits"), _amounts(resources, "requests")
     for section, amounts in (("limits", limits), ("requests", requests)):
         for name, amount in amounts.items():
@@ -49,6 +49,7 @@ def check_resources(resources: Object, path: str) -> Causes:
 
 
 def check_amount(name: str, amount: Decimal, path: str) -> Causes:
+    """Check the amount of a resource."""
     if amount < 0:
         yield invalid(path, str(amount), "must be greater than or equal to 0")
     elif _is_extended(name) and amount != amount.to_integral_value():
@@ -66,15 +67,15 @@ def _check_name(name: str, path: str) -> Causes:
         yield invalid(
             path,
             name,
-            "must be a resource that containers have: a standard one, or one with a domain of its own",
+            "must be a resource that containers have: a standard one, or one with a domain",
         )
 
 
 def _is_extended(name: str) -> bool:
-    """Of a device plug-in: whole numbers, named by its domain."""
+    """Return whether it is an extended resource: integers, with a domain in the name."""
     return "/" in name and "kubernetes.io/" not in name and not name.startswith("requests.")
 
 
 def _may_exceed(name: str) -> bool:
-    """Whether nodes may give more of it than they promised."""
+    """Return whether a node may overcommit the resource."""
     return ("/" not in name and not name.startswith(_HUGE_PAGES)) or "kubernetes.io/" in name

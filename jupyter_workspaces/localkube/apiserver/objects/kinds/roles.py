@@ -1,4 +1,4 @@
-"""Roles and who has them."""
+"""Roles and role bindings."""
 
 from __future__ import annotations
 
@@ -22,15 +22,22 @@ _SUBJECTS = ["Group", "ServiceAccount", "User"]
 
 
 class RoleStrategy(Strategy):
-    """`of_paths`: a cluster's role, which can speak of paths that are no resources."""
+    """Rules of Roles and ClusterRoles."""
 
     def __init__(self, *, of_paths: bool = False) -> None:
+        """Create it.
+
+        Args:
+            of_paths: whether rules on paths are allowed, as in ClusterRoles.
+        """
         self._of_paths = of_paths
 
     def name_problem(self, name: str) -> str | None:
+        """Return why a name is invalid, or None."""
         return names.path_segment(name)
 
     def check(self, obj: Object, old: Object | None) -> list[Cause]:
+        """Return what is invalid."""
         causes: list[Cause] = []
         for index, rule in enumerate(obj.get("rules") or ()):
             causes += self._check_rule(rule, f"rules[{index}]")
@@ -59,21 +66,29 @@ class RoleStrategy(Strategy):
 
 
 class BindingStrategy(Strategy):
-    """`of_cluster`: it binds everywhere, and cluster roles only."""
+    """Rules of RoleBindings and ClusterRoleBindings."""
 
     def __init__(self, *, of_cluster: bool = False) -> None:
+        """Create it.
+
+        Args:
+            of_cluster: whether only ClusterRoles are allowed, as in ClusterRoleBindings.
+        """
         self._of_cluster = of_cluster
 
     def name_problem(self, name: str) -> str | None:
+        """Return why a name is invalid, or None."""
         return names.path_segment(name)
 
     def default(self, obj: Object) -> None:
+        """Fill in defaults, in place."""
         obj["roleRef"]["apiGroup"] = obj["roleRef"]["apiGroup"] or GROUP
         for subject in obj.get("subjects") or ():
             if subject["kind"] in ("User", "Group"):
                 subject.setdefault("apiGroup", GROUP)
 
     def check(self, obj: Object, old: Object | None) -> list[Cause]:
+        """Return what is invalid."""
         causes = list(self._check_reference(obj["roleRef"]))
         for index, subject in enumerate(obj.get("subjects") or ()):
             causes += self._check_subject(subject, f"subjects[{index}]")

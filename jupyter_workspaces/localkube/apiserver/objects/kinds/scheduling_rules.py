@@ -1,4 +1,4 @@
-"""The rules of where a pod may run: tolerations, affinities, spreading, gates."""
+"""Rules of scheduling: node selectors, tolerations, affinity, topology spread, gates."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _REQUIRED, _PREFERRED = (
 
 
 def check_scheduling(spec: Object, path: str) -> Causes:
-    """All of it that a PodSpec says."""
+    """Check all fields of a PodSpec about scheduling."""
     yield from check_labels(spec.get("nodeSelector"), f"{path}.nodeSelector")
     yield from valid_name(f"{path}.nodeName", spec.get("nodeName"), names.subdomain)
     for index, toleration in enumerate(spec.get("tolerations") or ()):
@@ -135,7 +135,7 @@ def _check_spreading(constraint: Object, path: str) -> Causes:
 
 
 def check_taints(taints: list[Object] | None, path: str) -> Causes:
-    """Of a node; a pair of key and effect once only."""
+    """Check the taints of a node; each pair of key and effect must be unique."""
     seen = set()
     for index, taint in enumerate(taints or ()):
         at, pair = f"{path}[{index}]", (taint["key"], taint["effect"])

@@ -1,4 +1,4 @@
-"""The rules of security contexts, of a pod and of its containers."""
+"""Rules of the security contexts of pods and containers."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ _SYSCTL = re.compile(r"([a-z0-9]([-_a-z0-9]*[a-z0-9])?[./])*([a-z0-9]([-_a-z0-9]
 
 
 def check_pod_security(spec: Object, path: str) -> Causes:
+    """Check the security context of a pod."""
     context = spec["securityContext"]
     for field in ("runAsUser", "runAsGroup", "fsGroup"):
         yield from identity(f"{path}.{field}", context.get(field))
@@ -45,7 +46,8 @@ def check_pod_security(spec: Object, path: str) -> Causes:
             yield invalid(
                 at,
                 name,
-                "must be lower-case letters, digits, '-' and '_' in parts with '.' or '/' between them",
+                "must be lower-case letters, digits, '-' and '_', "
+                "in parts with '.' or '/' between them",
             )
         elif name in seen:
             yield duplicate(at, name)
@@ -55,6 +57,7 @@ def check_pod_security(spec: Object, path: str) -> Causes:
 
 
 def check_container_security(context: Object | None, path: str) -> Causes:
+    """Check the security context of a container."""
     if context is None:
         return
     for field in ("runAsUser", "runAsGroup"):

@@ -1,6 +1,6 @@
-"""Services. Each gets an address, as on any cluster, though no proxy of services runs on one machine.
+"""Services. Each gets a cluster IP as on any cluster, though no service proxy runs here.
 
-Clients read the address: kubectl's port-forward follows `targetPort` only where there is one.
+Clients read it: kubectl's port-forward follows `targetPort` only if there is one.
 """
 
 from __future__ import annotations
@@ -41,12 +41,16 @@ _AFFINITY_SECONDS, _MOST_AFFINITY_SECONDS = 10800, 86400
 
 
 class ServiceStrategy(Strategy):
+    """Rules of Services."""
+
     returns_deleted = True
 
     def name_problem(self, name: str) -> str | None:
+        """Return why a name is invalid, or None."""
         return names.label(name)
 
     def default(self, obj: Object) -> None:
+        """Fill in defaults, in place."""
         spec = obj["spec"]
         kind = spec.setdefault("type", "ClusterIP")
         if spec.setdefault("sessionAffinity", "None") == "None":
@@ -66,6 +70,7 @@ class ServiceStrategy(Strategy):
             held["targetPort"] = held["targetPort"] or held["port"]
 
     def prepare(self, obj: Object, old: Object | None) -> None:
+        """Set the fields that only the server may set, in place."""
         spec = obj["spec"]
         if old is None:
             obj["status"] = {"loadBalancer": {}}
@@ -75,6 +80,7 @@ class ServiceStrategy(Strategy):
             _merge_addresses(spec, old["spec"])
 
     def complete(self, obj: Object) -> None:
+        """Set the addresses of a valid Service, in place."""
         spec = obj["spec"]
         if spec["type"] != "ExternalName":
             spec.setdefault("clusterIP", (spec.get("clusterIPs") or [_free_address()])[0])
@@ -83,6 +89,7 @@ class ServiceStrategy(Strategy):
             spec.setdefault("ipFamilyPolicy", "SingleStack")
 
     def check(self, obj: Object, old: Object | None) -> list[Cause]:
+        """Return what is invalid."""
         spec = obj["spec"]
         headless = spec.get("clusterIPs") == ["None"]
         causes: list[Cause] = []
@@ -111,13 +118,13 @@ class ServiceStrategy(Strategy):
 
 
 def _free_address() -> str:
-    """Return an address of the loopback network, apart from those of pods: what is sent there never leaves the machine."""
+    """Return a loopback address outside of the range of pods; nothing is sent elsewhere."""
     first, second, third = secrets.token_bytes(3)
     return f"127.{128 + first % 126}.{second}.{1 + third % 254}"
 
 
 def _merge_addresses(spec: Object, old: Object) -> None:
-    """Make of what an update says of the addresses one thing: either of two fields is enough, and what it leaves out stays as it was."""
+    """Make `clusterIP` and `clusterIPs` agree, and keep what an update leaves out."""
     first, given = (spec.get(field) != old.get(field) for field in _ADDRESSES)
     if first and not given:
         spec.pop("clusterIPs", None)
@@ -133,7 +140,7 @@ def _merge_addresses(spec: Object, old: Object) -> None:
             and old["type"] != "ExternalName"
             and spec.get(field) == old.get(field)
         ):
-            spec.pop(field, None)  # it needs none, and nobody asked for it
+            spec.pop(field, None)  # it needs none, and the update has none
 
 
 def _check_same_address(spec: Object, old: Object) -> Causes:

@@ -30,14 +30,23 @@ from .values import (
 Object = dict[str, Any]
 
 _MAY_CHANGE = (
-    "minReadySeconds", "ordinals", "persistentVolumeClaimRetentionPolicy", "replicas", "revisionHistoryLimit", "template", "updateStrategy",
-)  # fmt: skip
+    "minReadySeconds",
+    "ordinals",
+    "persistentVolumeClaimRetentionPolicy",
+    "replicas",
+    "revisionHistoryLimit",
+    "template",
+    "updateStrategy",
+)
 
 
 class StatefulSetStrategy(Strategy):
+    """Rules of StatefulSets."""
+
     has_generation = True
 
     def default(self, obj: Object) -> None:
+        """Fill in defaults, in place."""
         spec = obj["spec"]
         spec.setdefault("replicas", 1)
         spec.setdefault("podManagementPolicy", "OrderedReady")
@@ -52,10 +61,12 @@ class StatefulSetStrategy(Strategy):
         default_pod_spec(spec["template"]["spec"])
 
     def prepare(self, obj: Object, old: Object | None) -> None:
+        """Set the fields that only the server may set, in place."""
         if old is None:
             obj["status"] = {"replicas": 0, "availableReplicas": 0}
 
     def check(self, obj: Object, old: Object | None) -> list[Cause]:
+        """Return what is invalid."""
         spec = obj["spec"]
         causes = list(_check_numbers(spec))
         causes += _check_updates(spec["updateStrategy"])
@@ -125,7 +136,7 @@ def _check_retention(policy: Mapping[str, str]) -> Causes:
 
 
 def _check_selected(spec: Object) -> Causes:
-    """The set must select its own pods."""
+    """Require that the selector matches the labels of the pod template."""
     selector, labels = spec.get("selector"), spec["template"]["metadata"].get("labels") or {}
     wrong = list(check_selector(selector, "spec.selector"))
     yield from wrong
@@ -142,12 +153,12 @@ def _check_selected(spec: Object) -> Causes:
 
 
 def _check_template(spec: Object) -> Causes:
-    """As of a pod with the set's own claims; names that the set gives are not looked at."""
+    """Check the pod template with the volumes of the set's own claims."""
     template, claims = spec["template"], spec.get("volumeClaimTemplates") or []
     metadata, pod = template["metadata"], template["spec"]
     selector = spec.get("selector")
     if selector is not None and any(check_selector(selector, "")):
-        return  # nothing is said of a template that nothing selects
+        return  # as Kubernetes, which checks the template only with a valid selector
     added = {
         name: {"name": name, "persistentVolumeClaim": {"claimName": name}}
         for name in (claim["metadata"].get("name", "") for claim in claims)

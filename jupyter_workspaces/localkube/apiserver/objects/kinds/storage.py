@@ -1,4 +1,4 @@
-"""Volumes and their classes."""
+"""PersistentVolumes and StorageClasses."""
 
 from __future__ import annotations
 
@@ -34,9 +34,12 @@ _SOURCES = frozenset(structures.fields("io.k8s.api.core.v1.PersistentVolumeSourc
 
 
 class VolumeStrategy(Strategy):
+    """Rules of PersistentVolumes."""
+
     returns_deleted = True
 
     def default(self, obj: Object) -> None:
+        """Fill in defaults, in place."""
         spec = obj["spec"]
         spec.setdefault("persistentVolumeReclaimPolicy", "Retain")
         spec.setdefault("volumeMode", "Filesystem")
@@ -44,10 +47,12 @@ class VolumeStrategy(Strategy):
             host.setdefault("type", "")
 
     def prepare(self, obj: Object, old: Object | None) -> None:
+        """Set the fields that only the server may set, in place."""
         if old is None:
             obj["status"] = {"phase": "Available"}
 
     def check(self, obj: Object, old: Object | None) -> list[Cause]:
+        """Return what is invalid."""
         spec = obj["spec"]
         causes = list(check_access_modes(spec.get("accessModes"), "spec"))
         causes += _check_capacity(spec.get("capacity") or {})
@@ -128,11 +133,15 @@ def _check_source(spec: Object) -> Causes:
 
 
 class StorageClassStrategy(Strategy):
+    """Rules of StorageClasses."""
+
     def default(self, obj: Object) -> None:
+        """Fill in defaults, in place."""
         obj.setdefault("reclaimPolicy", "Delete")
         obj.setdefault("volumeBindingMode", "Immediate")
 
     def check(self, obj: Object, old: Object | None) -> list[Cause]:
+        """Return what is invalid."""
         causes = list(
             required_name(
                 "provisioner", obj["provisioner"], lambda name: names.qualified(name.lower())

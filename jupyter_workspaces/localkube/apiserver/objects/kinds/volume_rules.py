@@ -1,4 +1,4 @@
-"""The rules of a pod's volumes, and of the sources that they share with PersistentVolumes."""
+"""Rules of a pod's volumes, and of the sources that PersistentVolumes share with them."""
 
 from __future__ import annotations
 
@@ -43,11 +43,17 @@ _IN_FILES = {name for name in FIELDS if name.startswith("metadata.")} | {
     "metadata.labels",
 }
 _FIRST = ("emptyDir", "hostPath")
-"""Told as the volume's kind where it says several."""
+"""Reported as the type of a volume that has several."""
 
 
 def check_volumes(volumes: list[Object] | None, path: str, causes: list[Cause]) -> set[str]:
-    """Adds to the causes; the names of the volumes that can be mounted."""
+    """Check the volumes of a pod. Return the names of those that can be mounted.
+
+    Args:
+        volumes: the volumes.
+        path: path of the field.
+        causes: what is invalid is added here.
+    """
     usable: set[str] = set()
     for index, volume in enumerate(volumes or ()):
         at = f"{path}[{index}]"
@@ -64,7 +70,12 @@ def check_volumes(volumes: list[Object] | None, path: str, causes: list[Cause]) 
 
 
 def sources_of(volume: Object, others: tuple[str, ...]) -> list[str]:
-    """What kinds of source it says; `others` are its fields that are none."""
+    """Return the types of source that a volume has.
+
+    Args:
+        volume: the volume.
+        others: fields that are not sources.
+    """
     held = sorted(volume.keys() - {*others}, key=lambda kind: (kind not in _FIRST, kind))
     return [kind for kind in held if isinstance(volume[kind], dict)]
 
@@ -101,6 +112,7 @@ def _check_volume(volume: Object, path: str) -> Causes:
 
 
 def check_host_path(source: Object, path: str) -> Causes:
+    """Check a hostPath source."""
     if not source["path"]:
         yield required(f"{path}.path")
     else:
@@ -110,6 +122,7 @@ def check_host_path(source: Object, path: str) -> Causes:
 
 
 def check_nfs(source: Object, path: str) -> Causes:
+    """Check an NFS source."""
     for field in ("server", "path"):
         yield from required_value(f"{path}.{field}", source[field])
     if source["path"] and not source["path"].startswith("/"):
@@ -126,7 +139,7 @@ def _check_files(source: Object, path: str) -> Causes:
 
 
 def _check_file(text: str, path: str) -> Causes:
-    """Where a file of a volume lies; names with `..` are kept for the node."""
+    """Check the path of a file in a volume; the node reserves names that start with `..`."""
     if not text:
         yield required(path)
     yield from relative_path(path, text)
