@@ -26,8 +26,8 @@ from jupyter_workspaces.localkube.apiserver.store.store import StorageError, Sto
 SERVER = """
 import asyncio, sys
 from pathlib import Path
-from jupyter_workspaces.local.apiserver.server import ApiServer
-from jupyter_workspaces.local.apiserver.store import Store
+from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
+from jupyter_workspaces.localkube.apiserver.store.store import Store
 
 async def main():
     server = ApiServer(Store.open(Path(sys.argv[1])), sys.argv[2])

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cachetools import LRUCache
+
 from jupyter_workspaces.kube.catalog import (
     CLUSTER_ROLE_BINDINGS,
     CLUSTER_ROLES,
@@ -13,6 +15,7 @@ from jupyter_workspaces.kube.catalog import (
     ROLES,
     Resource,
 )
+from jupyter_workspaces.kube.selectors import matches
 from jupyter_workspaces.localkube.apiserver.store.store import Change, Store, Stored
 
 from . import policy_rules
@@ -100,7 +103,9 @@ class Rbac:
         self._labels: dict[str, dict[str, str]] = {}
         self._bindings: dict[tuple[str, str], Binding] = {}
         self._bound: dict[Subject, dict[tuple[str, str], Binding]] = {}
-        self._held: dict[tuple[str, tuple[str, ...], str], EffectiveRules] = {}
+        self._held: LRUCache[tuple[str, tuple[str, ...], str], EffectiveRules] = LRUCache(
+            KNOWN_USERS
+        )
         for resource, update in self._handlers.items():
             for stored in store.list(_title(resource)):
                 update(stored, False)
@@ -120,8 +125,6 @@ class Rbac:
         key = (user.name, user.groups, namespace)
         found = self._held.get(key)
         if found is None:
-            if len(self._held) >= KNOWN_USERS:
-                self._held.clear()
             found = self._held[key] = self._resolve(user, namespace)
         return found
 
@@ -153,7 +156,7 @@ class Rbac:
             if (
                 other != name
                 and other not in seen
-                and any(selects(selector, self._labels[other]) for selector in selectors)
+                and any(matches(selector, self._labels[other]) for selector in selectors)
             ):
                 yield from self.aggregated_rules(other, seen | {name})
 
@@ -230,27 +233,6 @@ def _subjects(subjects: Iterable[Object], namespace: str) -> Iterator[tuple[tupl
                 yield ("User", account_name(where, name)), f'ServiceAccount "{name}/{where}"'
         elif kind in ("User", "Group"):
             yield (kind, name), f'{kind} "{name}"'
-
-
-def selects(selector: Object, labels: Mapping[str, str]) -> bool:
-    """A LabelSelector; an empty one selects everything."""
-    if any(labels.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):
-        return False
-    return all(_fits(wanted, labels) for wanted in selector.get("matchExpressions") or ())
-
-
-def _fits(wanted: Object, labels: Mapping[str, str]) -> bool:
-    key, values = wanted.get("key", ""), wanted.get("values") or ()
-    match wanted.get("operator"):
-        case "In":
-            return labels.get(key) in values
-        case "NotIn":
-            return labels.get(key) not in values
-        case "Exists":
-            return key in labels
-        case "DoesNotExist":
-            return key not in labels
-    return False
 
 
 def _title(resource: Resource) -> str:
