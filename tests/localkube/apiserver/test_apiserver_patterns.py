@@ -15,7 +15,7 @@ from api_objects import WIDGETS, widget, widget_definition
 from jupyter_workspaces.kube import catalog, errors
 from jupyter_workspaces.kube.schemas.expressions import is_installed, texts
 from jupyter_workspaces.localkube.apiserver.http.status import Refusal
-from jupyter_workspaces.localkube.apiserver.objects import names, selectors
+from jupyter_workspaces.localkube.apiserver.objects import field_selectors, name_rules
 from jupyter_workspaces.localkube.apiserver.tables import jsonpath
 
 SOON = 3.0
@@ -89,29 +89,29 @@ def test_the_patterns_of_one_definition_are_bounded_together() -> None:
     "does",
     [
         pytest.param(
-            refused(lambda: selectors.both(" " * 60_000 + "?", None, "pods")),
+            refused(lambda: field_selectors.predicate(" " * 60_000 + "?", None, "pods")),
             id="label selector: white space",
         ),
         pytest.param(
-            refused(lambda: selectors.both("a =" + " " * 60_000 + "!", None, "pods")),
+            refused(lambda: field_selectors.predicate("a =" + " " * 60_000 + "!", None, "pods")),
             id="label selector: white space after =",
         ),
         pytest.param(
-            refused(lambda: selectors.both("a" * 60_000 + "?", None, "pods")),
+            refused(lambda: field_selectors.predicate("a" * 60_000 + "?", None, "pods")),
             id="label selector: a long key",
         ),
         pytest.param(
-            refused(lambda: selectors.fields("a =" + " " * 8_000 + "\nx", "pods")),
+            refused(lambda: field_selectors.fields("a =" + " " * 8_000 + "\nx", "pods")),
             id="field selector: white space",
         ),
         pytest.param(
-            lambda: selectors.exact_name("metadata.name=" + " " * 8_000 + "\nx"),
+            lambda: field_selectors.exact_name("metadata.name=" + " " * 8_000 + "\nx"),
             id="a name's selector: white space",
         ),
         pytest.param(
             refused(lambda: jsonpath.compile_path(".a" * 500_000)), id="a path of many steps"
         ),
-        pytest.param(lambda: names.port("a" * 60_000 + "!"), id="a port's name"),
+        pytest.param(lambda: name_rules.port("a" * 60_000 + "!"), id="a port's name"),
         pytest.param(lambda: texts.shape("(" * 60_000), id="rule: parentheses"),
         pytest.param(
             lambda: texts.rewritten("format.uuid().validate(" * 3_000),

@@ -8,7 +8,7 @@ from typing import Any
 
 from jupyter_workspaces.localkube.apiserver.http.requests import Target, flag
 from jupyter_workspaces.localkube.apiserver.http.status import Refusal
-from jupyter_workspaces.localkube.apiserver.objects.selectors import exact_name
+from jupyter_workspaces.localkube.apiserver.objects.field_selectors import exact_name
 
 from .policy_rules import quoted
 from .rbac import Rbac

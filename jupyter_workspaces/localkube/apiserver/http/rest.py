@@ -11,9 +11,9 @@ from aiohttp import web
 from jupyter_workspaces.common.documents.threads import aside
 from jupyter_workspaces.localkube.apiserver.objects import (
     eviction,
+    field_selectors,
     patches,
     scale,
-    selectors,
 )
 from jupyter_workspaces.localkube.apiserver.objects.engine import Engine
 from jupyter_workspaces.localkube.apiserver.objects.rows import Row
@@ -226,7 +226,7 @@ class Rest:
         self, request: web.Request, row: Row, target: Target
     ) -> web.StreamResponse:
         query = request.query
-        predicate = selectors.both(
+        predicate = field_selectors.predicate(
             query.get("labelSelector"), query.get("fieldSelector"), row.resource.plural
         )
         if requests.flag(query, "watch"):
@@ -275,7 +275,7 @@ class Rest:
             request.query, await request.read(), request.headers.get("Content-Type")
         )
         namespace = _namespace(row, target) if row.resource.namespaced else None
-        predicate = selectors.both(
+        predicate = field_selectors.predicate(
             request.query.get("labelSelector"),
             request.query.get("fieldSelector"),
             row.resource.plural,

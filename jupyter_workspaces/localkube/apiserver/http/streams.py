@@ -16,8 +16,8 @@ from aiohttp import web
 
 from jupyter_workspaces.common.transports import abort
 from jupyter_workspaces.localkube.apiserver.objects.engine import Engine
+from jupyter_workspaces.localkube.apiserver.objects.field_selectors import Predicate
 from jupyter_workspaces.localkube.apiserver.objects.rows import Row
-from jupyter_workspaces.localkube.apiserver.objects.selectors import Predicate
 from jupyter_workspaces.localkube.apiserver.store.watch import Event, watch
 from jupyter_workspaces.localkube.apiserver.tables import tables
 

@@ -8,7 +8,7 @@ from typing import Any
 from jupyter_workspaces.kube.causes import Cause, invalid, too_long
 from jupyter_workspaces.localkube.apiserver.http import status
 
-from . import decoding, names
+from . import decoding, name_rules
 
 Object = dict[str, Any]
 
@@ -90,12 +90,15 @@ def check_metadata(
     if name_problem is not None:
         yield from _check_name(metadata, name_problem)
         for index, name in enumerate(metadata.get("finalizers") or ()):
-            if problem := names.qualified(name):
+            if problem := name_rules.qualified(name):
                 yield invalid("metadata.finalizers", name, problem)
-            if finalizers_have_domains and (problem := names.finalizer(name)):
+            if finalizers_have_domains and (problem := name_rules.finalizer(name)):
                 yield invalid(f"metadata.finalizers[{index}]", name, problem)
     for key, value in (metadata.get("labels") or {}).items():
-        for text, problem in ((key, names.qualified(key)), (value, names.label_value(value))):
+        for text, problem in (
+            (key, name_rules.qualified(key)),
+            (value, name_rules.label_value(value)),
+        ):
             if problem:
                 yield invalid("metadata.labels", text, problem)
     yield from check_annotations(metadata, "metadata.annotations")
@@ -115,7 +118,7 @@ def check_annotations(metadata: Object, path: str) -> Iterator[Cause]:
     """Yield what is invalid in annotations."""
     annotations = metadata.get("annotations") or {}
     for key in annotations:
-        if problem := names.qualified(key.lower()):
+        if problem := name_rules.qualified(key.lower()):
             yield invalid(path, key, problem)
     if (
         sum(len(key.encode()) + len(value.encode()) for key, value in annotations.items())

@@ -9,7 +9,7 @@ from typing import Any
 
 from jupyter_workspaces.kube.causes import Cause
 
-from .names import subdomain
+from .name_rules import subdomain
 
 Object = dict[str, Any]
 

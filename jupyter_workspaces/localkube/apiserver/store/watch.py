@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from jupyter_workspaces.common.timeouts import timeout
 from jupyter_workspaces.localkube.apiserver.http import status
+from jupyter_workspaces.localkube.apiserver.objects.field_selectors import Predicate
 from jupyter_workspaces.localkube.apiserver.objects.rows import Row
-from jupyter_workspaces.localkube.apiserver.objects.selectors import Predicate
 
 from .store import Change, Store, Stored
 

@@ -11,11 +11,11 @@ from jupyter_workspaces.kube.causes import (
     not_supported,
     required,
 )
+from jupyter_workspaces.kube.labels import check_selector
 from jupyter_workspaces.kube.quantities import parse
-from jupyter_workspaces.localkube.apiserver.objects import names
+from jupyter_workspaces.localkube.apiserver.objects import name_rules
 from jupyter_workspaces.localkube.apiserver.objects.strategies import Strategy
 
-from .labels import check_selector
 from .values import (
     Causes,
     one_of,
@@ -98,7 +98,7 @@ def check_claim(spec: Object, path: str) -> Causes:
     elif parse(storage) <= 0:
         yield invalid(f"{path}.resources[storage]", storage, "must be greater than zero")
     for field in ("storageClassName", "volumeAttributesClassName"):
-        yield from valid_name(f"{path}.{field}", spec.get(field), names.subdomain)
+        yield from valid_name(f"{path}.{field}", spec.get(field), name_rules.subdomain)
     yield from one_of(f"{path}.volumeMode", spec.get("volumeMode"), VOLUME_MODES)
     for field in ("dataSource", "dataSourceRef"):
         if (source := spec.get(field)) is not None:

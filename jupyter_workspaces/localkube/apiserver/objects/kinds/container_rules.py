@@ -16,7 +16,7 @@ from jupyter_workspaces.kube.causes import (
     not_found,
     required,
 )
-from jupyter_workspaces.localkube.apiserver.objects import names
+from jupyter_workspaces.localkube.apiserver.objects import name_rules
 
 from .pod_defaults import PROBES
 from .probe_rules import check_lifecycle, check_probe
@@ -116,7 +116,7 @@ def check_init_containers(
 
 
 def _check_container(container: Object, volumes: Collection[str], path: str) -> Causes:
-    yield from required_name(f"{path}.name", container["name"], names.label)
+    yield from required_name(f"{path}.name", container["name"], name_rules.label)
     yield from required_value(f"{path}.image", container.get("image"))
     if (image := container.get("image", "")) != image.strip():
         yield invalid(f"{path}.image", image, "must not begin or end with white space")
@@ -141,7 +141,7 @@ def _check_container(container: Object, volumes: Collection[str], path: str) -> 
 def _check_ports(ports: list[Object], path: str) -> Causes:
     for index, held in enumerate(ports):
         at = f"{path}[{index}]"
-        yield from valid_name(f"{at}.name", held.get("name"), names.port)
+        yield from valid_name(f"{at}.name", held.get("name"), name_rules.port)
         if not held["containerPort"]:
             yield required(f"{at}.containerPort")
         else:
@@ -165,12 +165,12 @@ def _check_host_ports(containers: list[Object], path: str) -> Causes:
 def _check_variables(container: Object, path: str) -> Causes:
     for index, variable in enumerate(container.get("env") or ()):
         at = f"{path}.env[{index}]"
-        yield from required_name(f"{at}.name", variable["name"], names.variable)
+        yield from required_name(f"{at}.name", variable["name"], name_rules.variable)
         if (source := variable.get("valueFrom")) is not None:
             yield from _check_source(source, bool(variable.get("value")), f"{at}.valueFrom")
     for index, source in enumerate(container.get("envFrom") or ()):
         at = f"{path}.envFrom[{index}]"
-        yield from valid_name(f"{at}.prefix", source.get("prefix"), names.variable)
+        yield from valid_name(f"{at}.prefix", source.get("prefix"), name_rules.variable)
         held = [
             (field, source[field]) for field in ("configMapRef", "secretRef") if field in source
         ]
@@ -178,7 +178,7 @@ def _check_variables(container: Object, path: str) -> Causes:
             yield invalid(f"{path}.envFrom", "", "must say either configMapRef or secretRef")
         for field, reference in held:
             yield from required_name(
-                f"{at}.{field}.name", reference.get("name", ""), names.subdomain
+                f"{at}.{field}.name", reference.get("name", ""), name_rules.subdomain
             )
 
 
@@ -187,7 +187,8 @@ def _check_source(source: Object, has_value: bool, path: str) -> Causes:
         yield invalid(
             path,
             "",
-            "must have one of fieldRef, resourceFieldRef, configMapKeyRef, secretKeyRef, fileKeyRef",
+            "must have one of fieldRef, resourceFieldRef, configMapKeyRef, secretKeyRef "
+            "and fileKeyRef",
         )
     elif has_value:
         yield invalid(path, "", "may not be given beside a value")
@@ -199,8 +200,8 @@ def _check_source(source: Object, has_value: bool, path: str) -> Causes:
         yield from check_resource_field(resource, f"{path}.resourceFieldRef")
     for name in ("configMapKeyRef", "secretKeyRef"):
         if (key := source.get(name)) is not None:
-            yield from required_name(f"{path}.{name}.key", key["key"], names.data_key)
-            if problem := names.subdomain(key.get("name", "")):
+            yield from required_name(f"{path}.{name}.key", key["key"], name_rules.data_key)
+            if problem := name_rules.subdomain(key.get("name", "")):
                 yield invalid(f"{path}.{name}.name", key.get("name", ""), problem)
 
 
@@ -215,7 +216,7 @@ def check_field(field: Object, known: Collection[str], path: str) -> Causes:
         yield required(f"{path}.fieldPath")
     elif (match := _KEYED.fullmatch(text)) is not None:
         yield from valid_name(
-            path, match[2].lower() if match[1] == "annotations" else match[2], names.qualified
+            path, match[2].lower() if match[1] == "annotations" else match[2], name_rules.qualified
         )
     elif text not in known:
         yield invalid(f"{path}.fieldPath", text, "is no field of a pod that can be referred to")

@@ -15,7 +15,7 @@ from jupyter_workspaces.kube.causes import (
     too_long,
 )
 from jupyter_workspaces.localkube.apiserver.access.tokens import SECRET_TYPE
-from jupyter_workspaces.localkube.apiserver.objects import names
+from jupyter_workspaces.localkube.apiserver.objects import name_rules
 from jupyter_workspaces.localkube.apiserver.objects.strategies import Strategy
 
 from .values import Causes
@@ -103,7 +103,7 @@ class ConfigMapStrategy(Strategy):
 
 def _check_keys(keys: Iterable[str], path: str) -> Causes:
     for key in keys:
-        if problem := names.data_key(key):
+        if problem := name_rules.data_key(key):
             yield invalid(f"{path}[{key}]", key, problem)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jupyter_workspaces.kube.causes import Cause, invalid
-from jupyter_workspaces.localkube.apiserver.objects import names
+from jupyter_workspaces.localkube.apiserver.objects import name_rules
 from jupyter_workspaces.localkube.apiserver.objects.strategies import Strategy
 
 Object = dict[str, Any]
@@ -18,7 +18,7 @@ class NamespaceStrategy(Strategy):
 
     def name_problem(self, name: str) -> str | None:
         """Return why a name is invalid, or None."""
-        return names.label(name)
+        return name_rules.label(name)
 
     def default(self, obj: Object) -> None:
         """Fill in defaults, in place."""
@@ -38,5 +38,5 @@ class NamespaceStrategy(Strategy):
 
     def check(self, obj: Object, old: Object | None) -> list[Cause]:
         """Return what is invalid."""
-        wrong = ((name, names.finalizer(name)) for name in obj["spec"].get("finalizers") or ())
+        wrong = ((name, name_rules.finalizer(name)) for name in obj["spec"].get("finalizers") or ())
         return [invalid("spec.finalizers", name, problem) for name, problem in wrong if problem]

@@ -10,7 +10,7 @@ from jupyter_workspaces.kube.causes import (
     invalid,
     required,
 )
-from jupyter_workspaces.localkube.apiserver.objects import names
+from jupyter_workspaces.localkube.apiserver.objects import name_rules
 
 from .container_rules import check_containers, check_init_containers
 from .scheduling_rules import check_scheduling
@@ -89,14 +89,14 @@ def _check_dns(spec: Object, path: str) -> Causes:
 def _check_identity(spec: Object, path: str) -> Causes:
     """Check names, service account, priority, deadline and operating system."""
     for field in ("hostname", "subdomain"):
-        yield from valid_name(f"{path}.{field}", spec.get(field), names.label)
+        yield from valid_name(f"{path}.{field}", spec.get(field), name_rules.label)
     for field in ("serviceAccountName", "priorityClassName", "runtimeClassName"):
-        yield from valid_name(f"{path}.{field}", spec.get(field), names.subdomain)
+        yield from valid_name(f"{path}.{field}", spec.get(field), name_rules.subdomain)
     for index, alias in enumerate(spec.get("hostAliases") or ()):
         yield from address(f"{path}.hostAliases[{index}].ip", alias["ip"])
         for number, host in enumerate(alias.get("hostnames") or ()):
             yield from valid_name(
-                f"{path}.hostAliases[{index}].hostnames[{number}]", host, names.subdomain
+                f"{path}.hostAliases[{index}].hostnames[{number}]", host, name_rules.subdomain
             )
     seconds = spec.get("activeDeadlineSeconds")
     if seconds is not None and not 1 <= seconds <= _MOST_SECONDS:

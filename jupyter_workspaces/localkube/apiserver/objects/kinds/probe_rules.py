@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jupyter_workspaces.kube.causes import forbidden, invalid, required
-from jupyter_workspaces.localkube.apiserver.objects import names
+from jupyter_workspaces.localkube.apiserver.objects import name_rules
 
 from .values import (
     Causes,
@@ -80,7 +80,9 @@ def _check_handler(handler: Object, kinds: tuple[str, ...], path: str) -> Causes
             yield from port_or_name(f"{path}.httpGet.port", held["port"])
             yield from one_of(f"{path}.httpGet.scheme", held["scheme"], ["HTTP", "HTTPS"])
             for header in held.get("httpHeaders") or ():
-                yield from valid_name(f"{path}.httpGet.httpHeaders", header["name"], names.header)
+                yield from valid_name(
+                    f"{path}.httpGet.httpHeaders", header["name"], name_rules.header
+                )
         case "tcpSocket":
             yield from port_or_name(f"{path}.tcpSocket.port", held["port"])
         case "grpc":

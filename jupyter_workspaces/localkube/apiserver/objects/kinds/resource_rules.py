@@ -7,7 +7,7 @@ from typing import Any
 
 from jupyter_workspaces.kube.causes import forbidden, invalid, required
 from jupyter_workspaces.kube.quantities import parse
-from jupyter_workspaces.localkube.apiserver.objects import names
+from jupyter_workspaces.localkube.apiserver.objects import name_rules
 
 from .values import Causes
 
@@ -61,7 +61,7 @@ def _amounts(resources: Object, section: str) -> dict[str, Decimal]:
 
 
 def _check_name(name: str, path: str) -> Causes:
-    if problem := names.qualified(name):
+    if problem := name_rules.qualified(name):
         yield invalid(path, name, problem)
     elif name not in _STANDARD and not name.startswith(_HUGE_PAGES) and not _is_extended(name):
         yield invalid(

@@ -10,7 +10,7 @@ from jupyter_workspaces.kube.causes import (
     not_supported,
     required,
 )
-from jupyter_workspaces.localkube.apiserver.objects import names
+from jupyter_workspaces.localkube.apiserver.objects import name_rules
 from jupyter_workspaces.localkube.apiserver.objects.strategies import Strategy
 
 from .values import Causes, required_name
@@ -34,7 +34,7 @@ class RoleStrategy(Strategy):
 
     def name_problem(self, name: str) -> str | None:
         """Return why a name is invalid, or None."""
-        return names.path_segment(name)
+        return name_rules.path_segment(name)
 
     def check(self, obj: Object, old: Object | None) -> list[Cause]:
         """Return what is invalid."""
@@ -78,7 +78,7 @@ class BindingStrategy(Strategy):
 
     def name_problem(self, name: str) -> str | None:
         """Return why a name is invalid, or None."""
-        return names.path_segment(name)
+        return name_rules.path_segment(name)
 
     def default(self, obj: Object) -> None:
         """Fill in defaults, in place."""
@@ -102,7 +102,7 @@ class BindingStrategy(Strategy):
             yield not_supported("roleRef.apiGroup", reference["apiGroup"], [GROUP])
         if reference["kind"] not in kinds:
             yield not_supported("roleRef.kind", reference["kind"], kinds)
-        yield from required_name("roleRef.name", reference["name"], names.path_segment)
+        yield from required_name("roleRef.name", reference["name"], name_rules.path_segment)
 
     def _check_subject(self, subject: Object, path: str) -> Causes:
         kind, group = subject["kind"], subject.get("apiGroup", "")
@@ -114,7 +114,7 @@ class BindingStrategy(Strategy):
         account = kind == "ServiceAccount"
         if group != ("" if account else GROUP):
             yield not_supported(f"{path}.apiGroup", group, ["" if account else GROUP])
-        if account and (problem := names.subdomain(subject["name"])) and subject["name"]:
+        if account and (problem := name_rules.subdomain(subject["name"])) and subject["name"]:
             yield invalid(f"{path}.name", subject["name"], problem)
         if account and self._of_cluster and not subject.get("namespace"):
             yield required(f"{path}.namespace")

@@ -10,14 +10,10 @@ from jupyter_workspaces.kube.causes import (
     not_supported,
     required,
 )
-from jupyter_workspaces.localkube.apiserver.objects import names
+from jupyter_workspaces.kube.labels import check_labels, check_selector
+from jupyter_workspaces.localkube.apiserver.objects import name_rules
 
-from .labels import (
-    check_labels,
-    check_node_term,
-    check_node_terms,
-    check_selector,
-)
+from .node_selectors import check_node_term, check_node_terms
 from .values import (
     Causes,
     one_of,
@@ -37,21 +33,21 @@ _REQUIRED, _PREFERRED = (
 def check_scheduling(spec: Object, path: str) -> Causes:
     """Check all fields of a PodSpec about scheduling."""
     yield from check_labels(spec.get("nodeSelector"), f"{path}.nodeSelector")
-    yield from valid_name(f"{path}.nodeName", spec.get("nodeName"), names.subdomain)
+    yield from valid_name(f"{path}.nodeName", spec.get("nodeName"), name_rules.subdomain)
     for index, toleration in enumerate(spec.get("tolerations") or ()):
         yield from _check_toleration(toleration, f"{path}.tolerations[{index}]")
     yield from _check_affinity(spec.get("affinity") or {}, f"{path}.affinity")
     for index, constraint in enumerate(spec.get("topologySpreadConstraints") or ()):
         yield from _check_spreading(constraint, f"{path}.topologySpreadConstraints[{index}]")
     for index, gate in enumerate(spec.get("readinessGates") or ()):
-        if problem := names.qualified(gate["conditionType"]):
+        if problem := name_rules.qualified(gate["conditionType"]):
             yield invalid(
                 f"{path}.readinessGates[{index}].conditionType", gate["conditionType"], problem
             )
     seen = set()
     for index, gate in enumerate(spec.get("schedulingGates") or ()):
         at = f"{path}.schedulingGates[{index}]"
-        if problem := names.qualified(gate["name"]):
+        if problem := name_rules.qualified(gate["name"]):
             yield invalid(at, gate["name"], problem)
         if gate["name"] in seen:
             yield duplicate(at, gate["name"])
@@ -61,7 +57,7 @@ def check_scheduling(spec: Object, path: str) -> Causes:
 def _check_toleration(toleration: Object, path: str) -> Causes:
     key, operator, value = (toleration.get(field, "") for field in ("key", "operator", "value"))
     effect = toleration.get("effect", "")
-    yield from valid_name(f"{path}.key", key, names.qualified)
+    yield from valid_name(f"{path}.key", key, name_rules.qualified)
     if not key and operator != "Exists":
         yield invalid(
             f"{path}.operator",
@@ -72,7 +68,7 @@ def _check_toleration(toleration: Object, path: str) -> Causes:
         yield invalid(f"{path}.effect", effect, "must be NoExecute when tolerationSeconds is given")
     match operator:
         case "" | "Equal":
-            yield from valid_name(f"{path}.operator", value, names.label_value)
+            yield from valid_name(f"{path}.operator", value, name_rules.label_value)
         case "Exists":
             if value:
                 yield invalid(f"{path}.operator", value, "no value may be given for Exists")
@@ -113,8 +109,8 @@ def _check_pod_term(term: Object, path: str) -> Causes:
     yield from check_selector(term.get("labelSelector"), f"{path}.labelSelector")
     yield from check_selector(term.get("namespaceSelector"), f"{path}.namespaceSelector")
     for name in term.get("namespaces") or ():
-        yield from required_name(f"{path}.namespace", name, names.label)
-    yield from required_name(f"{path}.topologyKey", term["topologyKey"], names.qualified)
+        yield from required_name(f"{path}.namespace", name, name_rules.label)
+    yield from required_name(f"{path}.topologyKey", term["topologyKey"], name_rules.qualified)
 
 
 def _check_spreading(constraint: Object, path: str) -> Causes:
@@ -139,9 +135,9 @@ def check_taints(taints: list[Object] | None, path: str) -> Causes:
     seen = set()
     for index, taint in enumerate(taints or ()):
         at, pair = f"{path}[{index}]", (taint["key"], taint["effect"])
-        if problem := names.qualified(taint["key"]):
+        if problem := name_rules.qualified(taint["key"]):
             yield invalid(f"{at}.key", taint["key"], problem)
-        yield from valid_name(f"{at}.value", taint.get("value"), names.label_value)
+        yield from valid_name(f"{at}.value", taint.get("value"), name_rules.label_value)
         yield from one_of(f"{at}.effect", taint["effect"], EFFECTS)
         if pair in seen:
             yield duplicate(at, taint)

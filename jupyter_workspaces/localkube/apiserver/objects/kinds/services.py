@@ -16,10 +16,10 @@ from jupyter_workspaces.kube.causes import (
     not_supported,
     required,
 )
-from jupyter_workspaces.localkube.apiserver.objects import names
+from jupyter_workspaces.kube.labels import check_labels
+from jupyter_workspaces.localkube.apiserver.objects import name_rules
 from jupyter_workspaces.localkube.apiserver.objects.strategies import Strategy
 
-from .labels import check_labels
 from .values import (
     PROTOCOLS,
     Causes,
@@ -47,7 +47,7 @@ class ServiceStrategy(Strategy):
 
     def name_problem(self, name: str) -> str | None:
         """Return why a name is invalid, or None."""
-        return names.label(name)
+        return name_rules.label(name)
 
     def default(self, obj: Object) -> None:
         """Fill in defaults, in place."""
@@ -158,7 +158,9 @@ def _check_type(spec: Object) -> Causes:
             if spec.get(field)
         )
         yield from required_name(
-            "spec.externalName", spec.get("externalName", "").removesuffix("."), names.subdomain
+            "spec.externalName",
+            spec.get("externalName", "").removesuffix("."),
+            name_rules.subdomain,
         )
 
 
@@ -168,11 +170,11 @@ def _check_ports(ports: list[Object], kind: str) -> Causes:
         at = f"spec.ports[{index}]"
         if len(ports) > 1 and not held.get("name"):
             yield required(f"{at}.name")
-        yield from valid_name(f"{at}.name", held.get("name"), names.label)
+        yield from valid_name(f"{at}.name", held.get("name"), name_rules.label)
         yield from port(f"{at}.port", held["port"])
         yield from one_of(f"{at}.protocol", held["protocol"], PROTOCOLS)
         yield from port_or_name(f"{at}.targetPort", held["targetPort"])
-        yield from valid_name(f"{at}.appProtocol", held.get("appProtocol"), names.qualified)
+        yield from valid_name(f"{at}.appProtocol", held.get("appProtocol"), name_rules.qualified)
         if held.get("nodePort") and kind == "ClusterIP":
             yield forbidden(f"{at}.nodePort", "may not be used when type is ClusterIP")
         if (pair := (held["protocol"], held["port"])) in seen:

@@ -12,13 +12,13 @@ from jupyter_workspaces.kube.causes import (
     not_supported,
     required,
 )
+from jupyter_workspaces.kube.labels import check_labels, check_selector
 from jupyter_workspaces.kube.selectors import matches
-from jupyter_workspaces.localkube.apiserver.objects import names
+from jupyter_workspaces.localkube.apiserver.objects import name_rules
 from jupyter_workspaces.localkube.apiserver.objects.metadata import check_annotations
 from jupyter_workspaces.localkube.apiserver.objects.strategies import Strategy
 
 from .claims import check_claim, default_claim
-from .labels import check_labels, check_selector
 from .pod_defaults import default_pod_spec
 from .pod_rules import check_pod_spec
 from .values import (
@@ -73,7 +73,7 @@ class StatefulSetStrategy(Strategy):
         causes += _check_updates(spec["updateStrategy"])
         causes += _check_retention(spec["persistentVolumeClaimRetentionPolicy"])
         if old is None:
-            causes += valid_name("spec.serviceName", spec.get("serviceName"), names.label)
+            causes += valid_name("spec.serviceName", spec.get("serviceName"), name_rules.label)
             for index, claim in enumerate(spec.get("volumeClaimTemplates") or ()):
                 causes += check_claim(claim["spec"], f"spec.volumeClaimTemplates[{index}].spec")
         causes += _check_selected(spec)

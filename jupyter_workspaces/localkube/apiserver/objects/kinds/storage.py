@@ -13,11 +13,11 @@ from jupyter_workspaces.kube.causes import (
     required,
 )
 from jupyter_workspaces.kube.quantities import parse
-from jupyter_workspaces.localkube.apiserver.objects import names, structures
+from jupyter_workspaces.localkube.apiserver.objects import name_rules, structures
 from jupyter_workspaces.localkube.apiserver.objects.strategies import Strategy
 
 from .claims import VOLUME_MODES, check_access_modes
-from .labels import check_node_terms
+from .node_selectors import check_node_terms
 from .values import (
     Causes,
     no_parent_reference,
@@ -62,7 +62,9 @@ class VolumeStrategy(Strategy):
             ["Delete", "Recycle", "Retain"],
         )
         causes += one_of("spec.volumeMode", spec["volumeMode"], VOLUME_MODES)
-        causes += valid_name("spec.storageClassName", spec.get("storageClassName"), names.subdomain)
+        causes += valid_name(
+            "spec.storageClassName", spec.get("storageClassName"), name_rules.subdomain
+        )
         causes += _check_affinity(spec.get("nodeAffinity"))
         causes += _check_source(spec)
         if old is not None:
@@ -128,7 +130,7 @@ def _check_source(spec: Object) -> Causes:
         case "nfs":
             yield from check_nfs(source, "spec.nfs")
         case "csi":
-            yield from required_name("spec.csi.driver", source["driver"], names.driver)
+            yield from required_name("spec.csi.driver", source["driver"], name_rules.driver)
             yield from required_value("spec.csi.volumeHandle", source["volumeHandle"])
 
 
@@ -144,7 +146,7 @@ class StorageClassStrategy(Strategy):
         """Return what is invalid."""
         causes = list(
             required_name(
-                "provisioner", obj["provisioner"], lambda name: names.qualified(name.lower())
+                "provisioner", obj["provisioner"], lambda name: name_rules.qualified(name.lower())
             )
         )
         causes += one_of("reclaimPolicy", obj["reclaimPolicy"], ["Delete", "Retain"])

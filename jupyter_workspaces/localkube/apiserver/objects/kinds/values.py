@@ -13,7 +13,7 @@ from jupyter_workspaces.kube.causes import (
     not_supported,
     required,
 )
-from jupyter_workspaces.localkube.apiserver.objects import names
+from jupyter_workspaces.localkube.apiserver.objects import name_rules
 
 Object = dict[str, Any]
 Causes = Iterator[Cause]
@@ -75,7 +75,7 @@ def port_or_name(path: str, value: int | str) -> Causes:
     """Require a port number or the name of a port."""
     if isinstance(value, int):
         yield from port(path, value)
-    elif problem := names.port(value):
+    elif problem := name_rules.port(value):
         yield invalid(path, value, problem)
 
 

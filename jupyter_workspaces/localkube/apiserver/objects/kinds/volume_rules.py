@@ -13,7 +13,7 @@ from jupyter_workspaces.kube.causes import (
 )
 from jupyter_workspaces.kube.quantities import parse
 from jupyter_workspaces.localkube.apiserver.access.tokens import MAX_SECONDS, MIN_SECONDS
-from jupyter_workspaces.localkube.apiserver.objects import names
+from jupyter_workspaces.localkube.apiserver.objects import name_rules
 
 from .container_rules import FIELDS, check_field, check_resource_field
 from .values import (
@@ -59,7 +59,7 @@ def check_volumes(volumes: list[Object] | None, path: str, causes: list[Cause]) 
         at = f"{path}[{index}]"
         found = [
             *_check_volume(volume, at),
-            *required_name(f"{at}.name", volume["name"], names.label),
+            *required_name(f"{at}.name", volume["name"], name_rules.label),
         ]
         if volume["name"] in usable:
             found.append(duplicate(f"{at}.name", volume["name"]))
@@ -108,7 +108,7 @@ def _check_volume(volume: Object, path: str) -> Causes:
             yield from mode(f"{at}.defaultMode", source["defaultMode"])
             yield from _check_projected(source, at)
         case "csi":
-            yield from required_name(f"{at}.driver", source["driver"], names.driver)
+            yield from required_name(f"{at}.driver", source["driver"], name_rules.driver)
 
 
 def check_host_path(source: Object, path: str) -> Causes:
