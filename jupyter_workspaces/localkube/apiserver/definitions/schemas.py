@@ -119,7 +119,7 @@ def _check_structure(schema: Object, path: str, *, root: bool = False) -> Iterat
     if schema.get("type") == "array" and "items" not in schema:
         yield required(f"{path}.items", "must be specified for an array")
     if schema.get("additionalProperties") not in (None, True) and schema.get("properties"):
-        yield forbidden(f"{path}.additionalProperties", "cannot be given beside properties")
+        yield forbidden(f"{path}.additionalProperties", "cannot be set together with properties")
     yield from _check_lists(schema, path)
     if schema.get(_EMBEDDED):
         if schema.get("type") != "object":
@@ -186,9 +186,7 @@ def _check_keys(schema: Object, keys: list[str], path: str) -> Iterator[Cause]:
 def _check_branch(schema: Object, path: str) -> Iterator[Cause]:
     for field in _FORBIDDEN_IN_BRANCHES:
         if schema.get(field) not in (None, "", False):
-            yield forbidden(
-                f"{path}.{field}", "must be said outside of allOf, anyOf, oneOf and not"
-            )
+            yield forbidden(f"{path}.{field}", "must be set outside of allOf, anyOf, oneOf and not")
     for at, child in _children(schema, path):
         yield from _check_branch(child, at)
     for field in ("allOf", "anyOf", "oneOf"):
@@ -217,9 +215,7 @@ def _check_schema(schema: Any, path: str, depth: int, size: patterns.Budget) -> 
     if schema.get("$ref"):
         yield forbidden(f"{path}.$ref", "a schema must be whole")
     if schema.get("uniqueItems"):
-        yield forbidden(
-            f"{path}.uniqueItems", f"cannot be kept in bounds; {_LIST_TYPE} set says it"
-        )
+        yield forbidden(f"{path}.uniqueItems", f"is not supported; use {_LIST_TYPE}: set")
     if schema.get("type", "object") not in _TYPES:
         yield not_supported(f"{path}.type", schema["type"], _TYPES)
     for field in _NUMBERS:

@@ -90,7 +90,7 @@ def delete_options(
         raise status.bad_request("preconditions must be an object and dryRun a list")
     texts = (policy, preconditions.get("uid"), preconditions.get("resourceVersion"))
     if not all(text is None or isinstance(text, str) for text in texts):
-        raise status.bad_request("propagationPolicy and preconditions are told by texts")
+        raise status.bad_request("propagationPolicy and preconditions must be texts")
     causes = list(_dry_run_causes(dry))
     if policy is not None and isinstance(orphan, bool):
         causes.append(

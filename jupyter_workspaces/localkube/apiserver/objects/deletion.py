@@ -160,7 +160,7 @@ def _set_finalizers(metadata: Object, propagation: str) -> None:
         metadata.pop("finalizers", None)
 
 
-def _grace(row: Row, obj: Object, asked: int | None) -> int:
+def _grace(row: Row, obj: Object, requested: int | None) -> int:
     """Return the grace period; only pods that run on a node have one."""
     if row.resource != catalog.PODS:
         return 0
@@ -169,7 +169,9 @@ def _grace(row: Row, obj: Object, asked: int | None) -> int:
         "Failed",
     ):
         return 0
-    wanted: int = obj["spec"].get("terminationGracePeriodSeconds", 30) if asked is None else asked
+    wanted: int = (
+        obj["spec"].get("terminationGracePeriodSeconds", 30) if requested is None else requested
+    )
     return wanted if wanted >= 0 else 1
 
 

@@ -45,9 +45,7 @@ def check_types(metadata: Object) -> None:
     elif not isinstance(owners, list) or not all(
         isinstance(owner, dict) and all(map(_is_text, _owner_texts(owner))) for owner in owners
     ):
-        raise status.bad_request(
-            "metadata.ownerReferences must be a list of objects that name their owners by texts"
-        )
+        raise status.bad_request("metadata.ownerReferences must be a list of owner references")
 
 
 def _fill_nulls(metadata: Object) -> None:

@@ -42,5 +42,5 @@ def apply_operations(target: dict[str, Any], operations: Any) -> dict[str, Any]:
         text = f"the server rejected our request due to an error in our request: {error}"
         raise Refusal(422, "Invalid", text, details={}) from error
     if not isinstance(patched, dict):
-        raise bad_request("the patch leaves no object")
+        raise bad_request("the result of the patch must be an object")
     return patched

@@ -181,7 +181,7 @@ async def _copy_input(client: Channels, running: Execution, stdin: bool) -> int:
             running.end_input()
         elif channel == RESIZE:
             _resize(running, data)
-    raise ConnectionResetError("the client has gone")
+    raise ConnectionResetError("the client has disconnected")
 
 
 def _resize(running: Execution, data: bytes) -> None:
@@ -208,7 +208,7 @@ async def _until_disconnect(client: Channels) -> None:
     """Read until the client disconnects, and raise `ConnectionResetError`."""
     while await client.receive() is not None:
         continue
-    raise ConnectionResetError("the client has gone")
+    raise ConnectionResetError("the client has disconnected")
 
 
 async def _finish(client: Channels, outcome: Object) -> None:

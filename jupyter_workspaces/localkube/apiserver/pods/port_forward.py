@@ -119,7 +119,7 @@ async def _distribute(client: Channels, forwards: Sequence[_Forward]) -> None:
         index, kind = divmod(channel, 2)
         if kind == 0 and index < len(forwards) and not forwards[index].over:
             await forwards[index].data.put(data)
-    raise ConnectionResetError("the client has gone")
+    raise ConnectionResetError("the client has disconnected")
 
 
 def _ports(given: Sequence[str]) -> list[int]:

@@ -89,7 +89,7 @@ async def _run(tunnel: _Tunnel, pod: Object) -> None:
     except spdy.ProtocolError as fault:
         log.info("A port-forward to %s ends: the client sent %s", pod["metadata"]["name"], fault)
     except ConnectionError:
-        log.debug("The client of a port-forward to %s has gone", pod["metadata"]["name"])
+        log.debug("The client of a port-forward to %s has disconnected", pod["metadata"]["name"])
     finally:
         await tunnel.stop()
 

@@ -67,7 +67,7 @@ def _steps(path: str) -> Iterator[Step]:
         elif match := _FILTER.match(rest, place):
             yield _filter(match[1][1:].split("."), match[2] == "!=", _literal(match[3]))
         else:
-            raise PathError(f"{rest[place : place + 60]!r} in {path[:120]!r} is not understood")
+            raise PathError(f"{rest[place : place + 60]!r} in {path[:120]!r} is not supported")
         place = match.end()
 
 

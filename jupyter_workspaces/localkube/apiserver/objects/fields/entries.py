@@ -62,7 +62,7 @@ def decode(entries: Any) -> Managed:
             entry.get(name) or "" for name in ("manager", "operation", "apiVersion", "subresource")
         ]
         if not all(isinstance(text, str) for text in texts):
-            raise ValueError("a manager is told by texts")
+            raise ValueError("fields of a manager are texts")
         manager = Manager(*texts)
         time = entry.get("time")
         found[manager.key] = Entry(

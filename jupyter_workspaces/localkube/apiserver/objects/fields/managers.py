@@ -195,13 +195,13 @@ class FieldManager:
             return merged
         type_ = self.type
         pruned = values.without(type_, merged, values.with_named(type_, last)) or {}
-        everybody: Fields = EMPTY
+        managed_fields: Fields = EMPTY
         for entry in managed.values():
-            everybody = sets.union(everybody, entry.fields)
+            managed_fields = sets.union(managed_fields, entry.fields)
         everything = values.with_named(type_, values.fields_of(type_, merged))
         staying = sets.union(
             values.with_named(type_, values.fields_of(type_, pruned)),
-            values.with_named(type_, everybody),
+            values.with_named(type_, managed_fields),
         )
         pruned = values.without(type_, merged, sets.difference(everything, staying)) or {}
         left = values.with_named(type_, values.fields_of(type_, pruned))

@@ -126,7 +126,7 @@ def _canonical(element: str) -> str:
     if element == MEMBER or (kind == "f" and mark):
         return element
     if not mark or kind not in ("k", "v", "i"):
-        raise ValueError(f"{element[:40]!r} is no element of a path")
+        raise ValueError(f"{element[:40]!r} is not an element of a path")
     value = msgspec.json.decode(text)
     if kind == "k" and not isinstance(value, dict):
         raise ValueError(f"{element[:40]!r} has no keys")

@@ -106,7 +106,9 @@ def check_claim(spec: Object, path: str) -> Causes:
             yield from required_value(f"{path}.{field}.kind", source["kind"])
             if not source.get("apiGroup") and source["kind"] not in ("", *_CORE_SOURCES):
                 yield invalid(
-                    f"{path}.{field}", source["kind"], "of the core group only claims can be copied"
+                    f"{path}.{field}",
+                    source["kind"],
+                    "the only source of the core group is PersistentVolumeClaim",
                 )
 
 

@@ -175,7 +175,7 @@ def _check_variables(container: Object, path: str) -> Causes:
             (field, source[field]) for field in ("configMapRef", "secretRef") if field in source
         ]
         if len(held) != 1:
-            yield invalid(f"{path}.envFrom", "", "must say either configMapRef or secretRef")
+            yield invalid(f"{path}.envFrom", "", "must have either configMapRef or secretRef")
         for field, reference in held:
             yield from required_name(
                 f"{at}.{field}.name", reference.get("name", ""), name_rules.subdomain
@@ -191,9 +191,9 @@ def _check_source(source: Object, has_value: bool, path: str) -> Causes:
             "and fileKeyRef",
         )
     elif has_value:
-        yield invalid(path, "", "may not be given beside a value")
+        yield invalid(path, "", "may not be set together with a value")
     elif len(source) > 1:
-        yield invalid(path, "", "may not say more than one source")
+        yield invalid(path, "", "may not have more than one source")
     if (field := source.get("fieldRef")) is not None:
         yield from check_field(field, FIELDS, f"{path}.fieldRef")
     if (resource := source.get("resourceFieldRef")) is not None:
@@ -210,7 +210,7 @@ def check_field(field: Object, known: Collection[str], path: str) -> Causes:
     text = field["fieldPath"]
     if field["apiVersion"] != "v1":
         yield invalid(
-            f"{path}.fieldPath", text, f"is no field of a pod in version {field['apiVersion']}"
+            f"{path}.fieldPath", text, f"is not a field of a pod in version {field['apiVersion']}"
         )
     elif not text:
         yield required(f"{path}.fieldPath")
@@ -219,7 +219,7 @@ def check_field(field: Object, known: Collection[str], path: str) -> Causes:
             path, match[2].lower() if match[1] == "annotations" else match[2], name_rules.qualified
         )
     elif text not in known:
-        yield invalid(f"{path}.fieldPath", text, "is no field of a pod that can be referred to")
+        yield invalid(f"{path}.fieldPath", text, "is not a field of a pod that can be referred to")
 
 
 def check_resource_field(reference: Object, path: str, *, volume: bool = False) -> Causes:
@@ -249,7 +249,7 @@ def _check_mounts(container: Object, volumes: Collection[str], path: str) -> Cau
                 yield from relative_path(f"{path}.{field}", mount[field])
         if "subPath" in mount and "subPathExpr" in mount:
             yield invalid(
-                f"{at}.subPathExpr", mount["subPathExpr"], "cannot be given beside subPath"
+                f"{at}.subPathExpr", mount["subPathExpr"], "cannot be set together with subPath"
             )
         if "mountPropagation" in mount:
             allowed = ["Bidirectional", "HostToContainer", "None"]

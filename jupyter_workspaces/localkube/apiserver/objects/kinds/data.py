@@ -90,7 +90,7 @@ class ConfigMapStrategy(Strategy):
         data, binary = obj.get("data") or {}, obj.get("binaryData") or {}
         causes = [*_check_keys(data, "data"), *_check_keys(binary, "binaryData")]
         causes += [
-            invalid(f"data[{key}]", key, "stands in binaryData, too")
+            invalid(f"data[{key}]", key, "is also in binaryData")
             for key in data.keys() & binary.keys()
         ]
         size = sum(len(value.encode()) for value in data.values()) + sum(

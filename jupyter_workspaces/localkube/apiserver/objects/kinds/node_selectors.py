@@ -33,7 +33,9 @@ def check_node_term(term: Object, path: str) -> Causes:
                 yield required(f"{at}.values", "must be one value")
             elif expression["operator"] not in (*_LISTED, *_BARE, *_COMPARED):
                 yield invalid(
-                    f"{at}.operator", expression["operator"], "is no operator of a node selector"
+                    f"{at}.operator",
+                    expression["operator"],
+                    "is not an operator of a node selector",
                 )
             if field == "matchExpressions" and (problem := name_rules.qualified(expression["key"])):
                 yield invalid(f"{at}.key", expression["key"], problem)

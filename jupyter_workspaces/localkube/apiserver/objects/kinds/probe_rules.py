@@ -68,9 +68,9 @@ def _check_handler(handler: Object, kinds: tuple[str, ...], path: str) -> Causes
     """Require exactly one handler."""
     first, *more = [kind for kind in kinds if kind in handler] or [""]
     if not first:
-        yield required(path, "must say what is done")
+        yield required(path, "must have a handler")
     for kind in more:
-        yield forbidden(f"{path}.{kind}", "may not say more than one kind of handler")
+        yield forbidden(f"{path}.{kind}", "may not have more than one handler")
     held = handler[first] if first else {}
     match first:
         case "exec":

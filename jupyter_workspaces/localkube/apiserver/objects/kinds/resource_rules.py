@@ -41,11 +41,11 @@ def check_resources(resources: Object, path: str) -> Causes:
         elif not _may_exceed(name):
             yield required(
                 f"{path}.limits",
-                f"must be set for {name}, which cannot be taken beyond what was asked for",
+                f"must be set for {name}, which cannot be overcommitted",
             )
-    asked = limits.keys() | requests.keys()
-    if any(name.startswith(_HUGE_PAGES) for name in asked) and not asked & {"cpu", "memory"}:
-        yield forbidden(path, "huge pages want cpu or memory beside them")
+    given = limits.keys() | requests.keys()
+    if any(name.startswith(_HUGE_PAGES) for name in given) and not given & {"cpu", "memory"}:
+        yield forbidden(path, "huge pages require cpu or memory")
 
 
 def check_amount(name: str, amount: Decimal, path: str) -> Causes:

@@ -57,12 +57,12 @@ class RoleStrategy(Strategy):
                 yield invalid(
                     f"{path}.nonResourceURLs",
                     rule["nonResourceURLs"],
-                    "a rule speaks either of resources or of paths",
+                    "a rule applies either to resources or to paths",
                 )
             return
         for field in ("apiGroups", "resources"):
             if not rule.get(field):
-                yield required(f"{path}.{field}", f"a rule on resources must say its {field}")
+                yield required(f"{path}.{field}", f"a rule on resources must have {field}")
 
 
 class BindingStrategy(Strategy):

@@ -53,7 +53,7 @@ def check_pod_security(spec: Object, path: str) -> Causes:
             yield duplicate(at, name)
         seen.add(name)
     if spec.get("shareProcessNamespace") and spec.get("hostPID"):
-        yield invalid(f"{path}.shareProcessNamespace", True, "cannot be given beside hostPID")
+        yield invalid(f"{path}.shareProcessNamespace", True, "cannot be set together with hostPID")
 
 
 def check_container_security(context: Object | None, path: str) -> Causes:

@@ -227,5 +227,5 @@ def _check_traffic(spec: Object) -> Causes:
             yield invalid(
                 "spec.externalTrafficPolicy",
                 policy,
-                "may only be set for services that are reached from outside",
+                "may only be set for services with external traffic",
             )

@@ -179,5 +179,6 @@ def _check_template(spec: Object) -> Causes:
         yield not_supported("spec.template.spec.restartPolicy", pod["restartPolicy"], ["Always"])
     if "activeDeadlineSeconds" in pod:
         yield forbidden(
-            "spec.template.spec.activeDeadlineSeconds", "a StatefulSet's pods have no end"
+            "spec.template.spec.activeDeadlineSeconds",
+            "is not allowed in the pods of a StatefulSet",
         )

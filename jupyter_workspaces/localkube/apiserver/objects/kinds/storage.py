@@ -126,7 +126,7 @@ def _check_source(spec: Object) -> Causes:
             yield from required_value("spec.local.path", source["path"])
             yield from no_parent_reference("spec.local.path", source["path"])
             if "nodeAffinity" not in spec:
-                yield required("spec.nodeAffinity", "a local volume must say of which node it is")
+                yield required("spec.nodeAffinity", "is required for a local volume")
         case "nfs":
             yield from check_nfs(source, "spec.nfs")
         case "csi":
