@@ -8,9 +8,9 @@ Authorization", Default roles and role bindings.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
 from jupyter_workspaces.kube.catalog import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects.engine import Engine
 
 from . import policy_rules
@@ -22,7 +22,6 @@ from .users import (
     UNAUTHENTICATED,
 )
 
-Object = dict[str, Any]
 Rules = tuple[Rule, ...]
 
 BOOTSTRAPPING = {"kubernetes.io/bootstrapping": "rbac-defaults"}

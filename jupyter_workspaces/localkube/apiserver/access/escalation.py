@@ -6,8 +6,6 @@ RBAC Authorization", Privilege escalation prevention and bootstrapping.
 
 from __future__ import annotations
 
-from typing import Any
-
 from jupyter_workspaces.kube.catalog import (
     CLUSTER_ROLE_BINDINGS,
     CLUSTER_ROLES,
@@ -15,6 +13,7 @@ from jupyter_workspaces.kube.catalog import (
     ROLES,
     Resource,
 )
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.http.status import not_found
 
 from . import policy_rules
@@ -22,8 +21,6 @@ from .authorization import Attributes, Authorizer, refusal
 from .policy_rules import Rule, quoted
 from .rbac import RoleNotFound
 from .users import MASTERS, User
-
-Object = dict[str, Any]
 
 _ROLES = {ROLES, CLUSTER_ROLES}
 _EVERYTHING = (Rule(("*",), ("*",), ("*",)), Rule(("*",), urls=("*",)))

@@ -8,9 +8,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-Object = dict[str, Any]
+from jupyter_workspaces.kube.types import Object
 
 ALL = "*"
 

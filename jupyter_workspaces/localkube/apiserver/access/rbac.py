@@ -16,13 +16,13 @@ from jupyter_workspaces.kube.catalog import (
     Resource,
 )
 from jupyter_workspaces.kube.selectors import matches
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.store.store import Change, Store, Stored
 
 from . import policy_rules
 from .policy_rules import Rule
 from .users import User, account_name
 
-Object = dict[str, Any]
 Subject = tuple[str, str, str]
 """Namespace of the binding (empty for the whole cluster), `User` or `Group`, name."""
 

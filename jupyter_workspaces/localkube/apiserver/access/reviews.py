@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from jupyter_workspaces.kube.causes import Cause
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.http import status
 from jupyter_workspaces.localkube.apiserver.http.options import now
 from jupyter_workspaces.localkube.apiserver.objects.rows import Row
@@ -20,8 +21,6 @@ from .authorization import Attributes, Authorizer, aggregate
 from .policy_rules import quoted
 from .tokens import ISSUER, InvalidToken
 from .users import User
-
-Object = dict[str, Any]
 
 
 class _Resource(msgspec.Struct):

@@ -6,12 +6,12 @@ A token has a lifetime and audiences, and may be bound to an object.
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from typing import Any
 
 import msgspec
 
 from jupyter_workspaces.kube import catalog
 from jupyter_workspaces.kube.causes import Cause
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.http import status
 from jupyter_workspaces.localkube.apiserver.objects.kinds import pod_admission
 from jupyter_workspaces.localkube.apiserver.store.store import Store, Stored
@@ -25,8 +25,6 @@ from .tokens import (
     Bound,
     Keys,
 )
-
-Object = dict[str, Any]
 
 EXTENDED_SECONDS = 365 * 24 * 3600
 RESOURCE = catalog.Resource("authentication.k8s.io", "v1", "tokenrequests", "TokenRequest")

@@ -10,6 +10,7 @@ import msgspec
 from jupyter_workspaces.kube.catalog import Resource
 from jupyter_workspaces.kube.causes import Cause
 from jupyter_workspaces.kube.schemas import structural
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects.rows import Row, Scaling
 from jupyter_workspaces.localkube.apiserver.objects.strategies import Strategy
 from jupyter_workspaces.localkube.apiserver.tables.columns import (
@@ -20,8 +21,6 @@ from jupyter_workspaces.localkube.apiserver.tables.columns import (
     at,
 )
 from jupyter_workspaces.localkube.apiserver.tables.jsonpath import compile_path
-
-Object = dict[str, Any]
 
 _AGE = replace(AGE, type="date")
 

@@ -17,12 +17,11 @@ from jupyter_workspaces.kube.causes import (
     required,
 )
 from jupyter_workspaces.kube.schemas.rules import registered, unchecked, unchecked_warning
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects.strategies import Strategy
 from jupyter_workspaces.localkube.apiserver.tables.jsonpath import PathError, compile_path
 
 from .schemas import check_schemas
-
-Object = dict[str, Any]
 
 _PROTECTED = ("k8s.io", "kubernetes.io")
 _APPROVAL = "api-approved.kubernetes.io"

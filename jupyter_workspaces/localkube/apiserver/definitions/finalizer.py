@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any
 
 from jupyter_workspaces.kube import catalog
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.http.options import WriteOptions
 from jupyter_workspaces.localkube.apiserver.http.status import Refusal
 from jupyter_workspaces.localkube.apiserver.objects.engine import Engine
@@ -23,7 +23,6 @@ from .definitions import CLEANUP
 
 log = logging.getLogger(__name__)
 
-Object = dict[str, Any]
 
 YIELD_EVERY = 100
 RETRY_SECONDS = 1.0

@@ -19,8 +19,7 @@ from jupyter_workspaces.kube.causes import (
 )
 from jupyter_workspaces.kube.schemas.expressions import checking
 from jupyter_workspaces.kube.schemas.structural import validate
-
-Object = dict[str, Any]
+from jupyter_workspaces.kube.types import Object
 
 _TYPES = ["array", "boolean", "integer", "number", "object", "string"]
 _NUMBERS = (

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any
 
-Object = dict[str, Any]
+from jupyter_workspaces.kube.types import Object
 
 MANAGER = "kube-apiserver"
 """Field manager of what the server itself writes."""

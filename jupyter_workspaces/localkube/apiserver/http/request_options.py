@@ -15,6 +15,7 @@ from jupyter_workspaces.kube.causes import (
     not_supported,
     required,
 )
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects import patches
 from jupyter_workspaces.localkube.apiserver.objects.fields.entries import (
     MAX_MANAGER_BYTES,
@@ -23,8 +24,6 @@ from jupyter_workspaces.localkube.apiserver.objects.fields.entries import (
 
 from . import requests, status
 from .options import DeleteOptions, WriteOptions
-
-Object = dict[str, Any]
 
 _LONGEST_GRACE = 10**9
 _POLICIES = ["Foreground", "Background", "Orphan"]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import msgspec
 from aiohttp import web
 
 from jupyter_workspaces.common.documents.threads import aside
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects import (
     eviction,
     field_selectors,
@@ -34,8 +34,6 @@ from .list_options import ListOptions
 from .options import WriteOptions
 from .requests import Target
 from .streams import Streams
-
-Object = dict[str, Any]
 
 FLUSH_OBJECTS = 250
 UNMANAGED = WriteOptions(manager=None)

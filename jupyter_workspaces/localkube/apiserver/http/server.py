@@ -21,6 +21,7 @@ from jupyter_workspaces.common.listeners.site import BoundedSite
 from jupyter_workspaces.common.supervision import Supervisor
 from jupyter_workspaces.kube import catalog
 from jupyter_workspaces.kube.catalog import Resource
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.access import (
     authorization,
     default_roles,
@@ -60,7 +61,6 @@ from .status import Refusal
 
 log = logging.getLogger(__name__)
 
-Object = dict[str, Any]
 
 STOP_SECONDS = 2.0
 HEADER_BYTES = 16 * 2**10

@@ -15,6 +15,7 @@ import msgspec
 from aiohttp import web
 
 from jupyter_workspaces.common.transports import abort
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects.engine import Engine
 from jupyter_workspaces.localkube.apiserver.objects.field_selectors import Predicate
 from jupyter_workspaces.localkube.apiserver.objects.rows import Row
@@ -25,8 +26,6 @@ from . import forms, list_options, status
 from .forms import Form
 from .requests import Target
 from .status import Refusal
-
-Object = dict[str, Any]
 
 WATCH_SECONDS = 1800.0
 STALL_SECONDS = 10.0

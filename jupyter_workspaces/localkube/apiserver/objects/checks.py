@@ -5,10 +5,10 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from jupyter_workspaces.kube import catalog
 from jupyter_workspaces.kube.causes import Cause, invalid
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.http import status
 from jupyter_workspaces.localkube.apiserver.http.options import WriteOptions
 from jupyter_workspaces.localkube.apiserver.store.store import Store
@@ -18,8 +18,6 @@ from .kinds import pod_admission
 from .known_fields import normalize, unreadable
 from .metadata import check_metadata
 from .rows import Registry, Row
-
-Object = dict[str, Any]
 
 
 class Checks:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from jupyter_workspaces.kube import catalog
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.definitions import custom_resources
 from jupyter_workspaces.localkube.apiserver.http.status import Refusal
 from jupyter_workspaces.localkube.apiserver.store.store import StorageError, Store, Stored
 
 from .rows import Registry, Row
-
-Object = dict[str, Any]
 
 
 class Commits:

@@ -15,11 +15,10 @@ from datetime import datetime, timezone
 from typing import Any
 
 from jupyter_workspaces.kube.quantities import QuantityError, canonical
+from jupyter_workspaces.kube.types import Object
 
 from . import structures
 from .structures import Field
-
-Object = dict[str, Any]
 
 _SCHEMA = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps"
 _BITS = {"int32": 31, "int64": 63}

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
-from typing import Any
 
 from jupyter_workspaces.kube import catalog
 from jupyter_workspaces.kube.catalog import Resource
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.definitions import definitions
 from jupyter_workspaces.localkube.apiserver.http import status
 from jupyter_workspaces.localkube.apiserver.http.bodies import fitting
@@ -22,8 +22,6 @@ from .checks import Checks
 from .commits import Commits
 from .known_fields import normalize
 from .rows import Row
-
-Object = dict[str, Any]
 
 IMMORTAL = ("default", "kube-system")
 MODIFIED = (

@@ -16,6 +16,7 @@ import msgspec
 
 from jupyter_workspaces.kube import catalog
 from jupyter_workspaces.kube.causes import Cause, forbidden, invalid
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.definitions import custom_resources
 from jupyter_workspaces.localkube.apiserver.http import bodies, status
 from jupyter_workspaces.localkube.apiserver.http.options import (
@@ -36,8 +37,6 @@ from .deletion import MODIFIED, Deletion
 from .fields.entries import without_times
 from .fields.managers import Conflicts, Mismatch
 from .rows import Registry, Row, built_in
-
-Object = dict[str, Any]
 
 _SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 _SERVER_FIELDS = (

@@ -6,19 +6,17 @@ There are no disruption budgets in this cluster. Source: Kubernetes docs, "API-i
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import msgspec
 from aiohttp import web
 
 from jupyter_workspaces.kube.catalog import Resource
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.http import request_options, requests, status
 from jupyter_workspaces.localkube.apiserver.http.options import WriteOptions, now
 
 from .engine import Engine
 from .rows import Row
-
-Object = dict[str, Any]
 
 EVICTION = Resource("policy", "v1", "evictions", "Eviction")
 _VERSIONS = (EVICTION.api_version, "policy/v1beta1")

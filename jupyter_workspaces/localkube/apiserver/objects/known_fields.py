@@ -6,15 +6,12 @@ concepts", Field validation.
 
 from __future__ import annotations
 
-from typing import Any
-
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.http.status import Refusal, bad_request
 
 from . import structures
 from .decoding import WrongType, decode
 from .rows import Row
-
-Object = dict[str, Any]
 
 
 def normalize(row: Row, obj: Object) -> list[str]:

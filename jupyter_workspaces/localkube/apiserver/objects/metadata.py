@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from jupyter_workspaces.kube.causes import Cause, invalid, too_long
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.http import status
 
 from . import decoding, name_rules
-
-Object = dict[str, Any]
 
 _OWNER = ("apiVersion", "kind", "name", "uid")
 _MOST_ANNOTATIONS = 256 * 1024

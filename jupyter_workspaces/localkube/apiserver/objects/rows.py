@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import msgspec
 
 from jupyter_workspaces.kube import catalog, selectors
 from jupyter_workspaces.kube.catalog import Resource
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.definitions.definitions import DefinitionStrategy
 from jupyter_workspaces.localkube.apiserver.store.store import Stored
 from jupyter_workspaces.localkube.apiserver.tables import columns, pod_columns
@@ -22,7 +22,6 @@ from .fields.managers import FieldManager
 from .fields.sets import Fields
 from .strategies import Strategy
 
-Object = dict[str, Any]
 READ_WRITE = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 CREATE_ONLY = ("create",)
 

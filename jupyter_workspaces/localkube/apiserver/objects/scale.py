@@ -6,6 +6,7 @@ from typing import Any
 
 from jupyter_workspaces.kube.catalog import Resource
 from jupyter_workspaces.kube.causes import invalid
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.http import status
 from jupyter_workspaces.localkube.apiserver.http.options import WriteOptions, WriteResult
 from jupyter_workspaces.localkube.apiserver.http.status import Refusal
@@ -14,8 +15,6 @@ from jupyter_workspaces.localkube.apiserver.tables.columns import at
 
 from .engine import Engine
 from .rows import Row, Scaling
-
-Object = dict[str, Any]
 
 SCALE = Resource("autoscaling", "v1", "scales", "Scale")
 _METADATA = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")

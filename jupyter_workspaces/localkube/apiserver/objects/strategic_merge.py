@@ -15,11 +15,10 @@ from typing import Any
 
 import msgspec
 
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.http.status import Refusal, bad_request
 
 from . import schemas
-
-Object = dict[str, Any]
 
 _PATCH, _RETAIN = "$patch", "$retainKeys"
 _ORDER, _DELETE = "$setElementOrder/", "$deleteFromPrimitiveList/"

@@ -5,13 +5,10 @@ Those of built-in kinds are in `kinds/`, those of custom resources in `definitio
 
 from __future__ import annotations
 
-from typing import Any
-
 from jupyter_workspaces.kube.causes import Cause
+from jupyter_workspaces.kube.types import Object
 
 from .name_rules import subdomain
-
-Object = dict[str, Any]
 
 
 class Strategy:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import platform
-from typing import Any
 
 import msgspec
 
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects.rows import Registry, Row
-
-Object = dict[str, Any]
 
 _MACHINES = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64"}
 

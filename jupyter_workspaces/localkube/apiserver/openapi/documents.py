@@ -12,13 +12,12 @@ from typing import Any
 
 import msgspec
 
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects import schemas
 from jupyter_workspaces.localkube.apiserver.objects.rows import Registry, Row
 from jupyter_workspaces.localkube.apiserver.objects.schemas import REFERENCE, Schema
 
 from .operations import META, KindOperations
-
-Object = dict[str, Any]
 
 INFO = {"title": "Kubernetes", "version": "1.36"}
 SECURITY = {"BearerToken": {"type": "apiKey", "name": "authorization", "in": "header"}}

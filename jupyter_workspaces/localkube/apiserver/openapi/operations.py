@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects.rows import Row
 from jupyter_workspaces.localkube.apiserver.objects.schemas import REFERENCE
-
-Object = dict[str, Any]
 
 META = "io.k8s.apimachinery.pkg.apis.meta.v1"
 STATUS, DELETE_OPTIONS, PATCH = f"{META}.Status", f"{META}.DeleteOptions", f"{META}.Patch"

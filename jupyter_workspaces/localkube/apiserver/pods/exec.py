@@ -10,11 +10,11 @@ import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
-from typing import Any
 
 import msgspec
 from aiohttp import web
 
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.http.status import Refusal, bad_request
 
 from . import channels, containers
@@ -40,8 +40,6 @@ from .logs import (
     flag,
 )
 from .programs import Execution, NotPossible, PodPrograms
-
-Object = dict[str, Any]
 
 COMMAND_PROTOCOLS = (V5, V4, V4_TEXT, V1, V1_TEXT)
 CHUNK_BYTES = 32 * 1024

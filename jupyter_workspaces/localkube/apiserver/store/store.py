@@ -17,7 +17,8 @@ from typing import Any
 
 import msgspec
 
-Object = dict[str, Any]
+from jupyter_workspaces.kube.types import Object
+
 Key = tuple[str, str]
 
 LOG_EVENTS = 20_000

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-Object = dict[str, Any]
+from jupyter_workspaces.kube.types import Object
+
 Cell = Callable[[Object], Any]
 
 NONE, UNSET, UNKNOWN = "<none>", "<unset>", "<unknown>"

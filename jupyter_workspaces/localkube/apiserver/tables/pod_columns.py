@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from jupyter_workspaces.kube.types import Object
+
 from .ages import since
 from .columns import (
     AGE,
@@ -18,8 +20,6 @@ from .columns import (
     at,
     text,
 )
-
-Object = dict[str, Any]
 
 
 @dataclass

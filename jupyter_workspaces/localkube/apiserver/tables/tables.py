@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects.rows import Row
 
 from .ages import since
 from .columns import Column
-
-Object = dict[str, Any]
 
 META = "meta.k8s.io"
 

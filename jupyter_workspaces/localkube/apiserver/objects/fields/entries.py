@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from jupyter_workspaces.kube.types import Object
+
 from . import sets
 from .sets import Fields
-
-Object = dict[str, Any]
 
 APPLY, UPDATE = "Apply", "Update"
 OLDEST = "ancient-changes"

@@ -12,6 +12,8 @@ from typing import Any
 
 import msgspec
 
+from jupyter_workspaces.kube.types import Object
+
 from . import entries, sets, values
 from .entries import (
     APPLY,
@@ -23,8 +25,6 @@ from .entries import (
 from .sets import EMPTY, Fields
 from .types import Type
 from .values import ABSENT, Mismatch
-
-Object = dict[str, Any]
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 KUBECTL = "kubectl"

@@ -12,7 +12,6 @@ from typing import Any
 from jupyter_workspaces.localkube.apiserver.objects import schemas
 
 Schema = dict[str, Any]
-Object = dict[str, Any]
 
 _SCALARS = {"string": "string", "boolean": "boolean", "integer": "numeric", "number": "numeric"}
 _ABSENT = object()

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from jupyter_workspaces.kube.types import Object
+
 from . import sets
 from .sets import (
     EMPTY,
@@ -18,8 +20,6 @@ from .sets import (
     field,
 )
 from .types import Listing, Mapping, Type
-
-Object = dict[str, Any]
 
 
 class _Absent:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from jupyter_workspaces.kube.causes import (
     Cause,
     forbidden,
@@ -13,6 +11,7 @@ from jupyter_workspaces.kube.causes import (
 )
 from jupyter_workspaces.kube.labels import check_selector
 from jupyter_workspaces.kube.quantities import parse
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects import name_rules
 from jupyter_workspaces.localkube.apiserver.objects.strategies import Strategy
 
@@ -22,8 +21,6 @@ from .values import (
     required_value,
     valid_name,
 )
-
-Object = dict[str, Any]
 
 ACCESS_MODES = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"]
 VOLUME_MODES = ["Block", "Filesystem"]

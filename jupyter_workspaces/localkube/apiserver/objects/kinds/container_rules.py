@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from typing import Any
 
 from jupyter_workspaces.kube.causes import (
     duplicate,
@@ -16,6 +15,7 @@ from jupyter_workspaces.kube.causes import (
     not_found,
     required,
 )
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects import name_rules
 
 from .pod_defaults import PROBES
@@ -33,8 +33,6 @@ from .values import (
     unique,
     valid_name,
 )
-
-Object = dict[str, Any]
 
 _KEYED = re.compile(r"metadata\.(labels|annotations)\['([^']+)'\]")
 FIELDS = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable
-from typing import Any
 
 from jupyter_workspaces.kube.causes import (
     Cause,
@@ -14,13 +13,12 @@ from jupyter_workspaces.kube.causes import (
     required,
     too_long,
 )
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.access.tokens import SECRET_TYPE
 from jupyter_workspaces.localkube.apiserver.objects import name_rules
 from jupyter_workspaces.localkube.apiserver.objects.strategies import Strategy
 
 from .values import Causes
-
-Object = dict[str, Any]
 
 _MOST_BYTES = 2**20
 _ACCOUNT = "kubernetes.io/service-account.name"

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from jupyter_workspaces.kube.causes import Cause, invalid
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects import name_rules
 from jupyter_workspaces.localkube.apiserver.objects.strategies import Strategy
-
-Object = dict[str, Any]
 
 FINALIZER = "kubernetes"
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Any
 
 from jupyter_workspaces.kube.causes import Cause, invalid
 from jupyter_workspaces.kube.quantities import parse
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects.strategies import Strategy
 
 from .resource_rules import check_amount
 from .scheduling_rules import check_taints
 from .values import Causes, at_least
-
-Object = dict[str, Any]
 
 
 class NodeStrategy(Strategy):

@@ -7,15 +7,13 @@ DefaultTolerationSeconds, Priority, RuntimeClass.
 from __future__ import annotations
 
 import random
-from typing import Any
 
 from jupyter_workspaces.kube import catalog
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.http import status
 from jupyter_workspaces.localkube.apiserver.store.store import Store
 
 from .pod_defaults import FILE_MODE, containers_of
-
-Object = dict[str, Any]
 
 DEFAULT_ACCOUNT = "default"
 VOLUME_PREFIX = "kube-api-access-"

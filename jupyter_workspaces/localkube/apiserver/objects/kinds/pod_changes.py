@@ -5,13 +5,10 @@ These are images, added tolerations, removed scheduling gates, and a shorter dea
 
 from __future__ import annotations
 
-from typing import Any
-
 from jupyter_workspaces.kube.causes import forbidden, invalid
+from jupyter_workspaces.kube.types import Object
 
 from .values import Causes
-
-Object = dict[str, Any]
 
 _CONTAINERS = ("containers", "initContainers")
 

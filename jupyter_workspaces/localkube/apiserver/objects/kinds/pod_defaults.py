@@ -6,9 +6,8 @@ Objects are normalized by `decoding` and changed in place.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-Object = dict[str, Any]
+from jupyter_workspaces.kube.types import Object
 
 FILE_MODE = 0o644
 TOKEN_SECONDS = 3600

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from jupyter_workspaces.kube.causes import (
     Cause,
     forbidden,
     invalid,
     required,
 )
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects import name_rules
 
 from .container_rules import check_containers, check_init_containers
@@ -22,8 +21,6 @@ from .values import (
     valid_name,
 )
 from .volume_rules import check_volumes
-
-Object = dict[str, Any]
 
 RESTARTS = ["Always", "Never", "OnFailure"]
 _DNS = ["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"]

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
 
 from jupyter_workspaces.kube.causes import Cause
 from jupyter_workspaces.kube.quantities import parse
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects.strategies import Strategy
 
 from .pod_changes import check_changes
 from .pod_defaults import containers_of, default_pod
 from .pod_rules import check_ephemeral, check_pod_spec
-
-Object = dict[str, Any]
 
 
 class PodStrategy(Strategy):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from jupyter_workspaces.kube.causes import forbidden, invalid, required
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects import name_rules
 
 from .values import (
@@ -16,8 +15,6 @@ from .values import (
     required_value,
     valid_name,
 )
-
-Object = dict[str, Any]
 
 _PROBES = ("exec", "httpGet", "tcpSocket", "grpc")
 _ACTIONS = ("exec", "httpGet", "tcpSocket", "sleep")

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
 
 from jupyter_workspaces.kube.causes import forbidden, invalid, required
 from jupyter_workspaces.kube.quantities import parse
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects import name_rules
 
 from .values import Causes
-
-Object = dict[str, Any]
 
 _STANDARD = ("cpu", "memory", "ephemeral-storage")
 _HUGE_PAGES = "hugepages-"

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from jupyter_workspaces.kube.causes import (
     Cause,
     invalid,
     not_supported,
     required,
 )
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects import name_rules
 from jupyter_workspaces.localkube.apiserver.objects.strategies import Strategy
 
 from .values import Causes, required_name
-
-Object = dict[str, Any]
 
 GROUP = "rbac.authorization.k8s.io"
 _SUBJECTS = ["Group", "ServiceAccount", "User"]

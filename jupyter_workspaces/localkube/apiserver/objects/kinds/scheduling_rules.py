@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from jupyter_workspaces.kube.causes import (
     duplicate,
     invalid,
@@ -11,6 +9,7 @@ from jupyter_workspaces.kube.causes import (
     required,
 )
 from jupyter_workspaces.kube.labels import check_labels, check_selector
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects import name_rules
 
 from .node_selectors import check_node_term, check_node_terms
@@ -20,8 +19,6 @@ from .values import (
     required_name,
     valid_name,
 )
-
-Object = dict[str, Any]
 
 EFFECTS = ["NoExecute", "NoSchedule", "PreferNoSchedule"]
 _REQUIRED, _PREFERRED = (

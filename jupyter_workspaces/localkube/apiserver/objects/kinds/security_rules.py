@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from jupyter_workspaces.kube.causes import duplicate, invalid, required
+from jupyter_workspaces.kube.types import Object
 
 from .values import (
     Causes,
@@ -13,8 +13,6 @@ from .values import (
     one_of,
     relative_path,
 )
-
-Object = dict[str, Any]
 
 _SYSCTL = re.compile(r"([a-z0-9]([-_a-z0-9]*[a-z0-9])?[./])*([a-z0-9]([-_a-z0-9]*[a-z0-9])?)")
 

@@ -6,7 +6,6 @@ Clients read it: kubectl's port-forward follows `targetPort` only if there is on
 from __future__ import annotations
 
 import secrets
-from typing import Any
 
 from jupyter_workspaces.kube.causes import (
     Cause,
@@ -17,6 +16,7 @@ from jupyter_workspaces.kube.causes import (
     required,
 )
 from jupyter_workspaces.kube.labels import check_labels
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects import name_rules
 from jupyter_workspaces.localkube.apiserver.objects.strategies import Strategy
 
@@ -31,8 +31,6 @@ from .values import (
     unique,
     valid_name,
 )
-
-Object = dict[str, Any]
 
 _EXTERNAL = ("NodePort", "LoadBalancer")
 _TYPES = ["ClusterIP", "ExternalName", *sorted(_EXTERNAL)]

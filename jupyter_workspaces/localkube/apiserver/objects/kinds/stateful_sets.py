@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from jupyter_workspaces.kube.causes import (
     Cause,
@@ -14,6 +13,7 @@ from jupyter_workspaces.kube.causes import (
 )
 from jupyter_workspaces.kube.labels import check_labels, check_selector
 from jupyter_workspaces.kube.selectors import matches
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects import name_rules
 from jupyter_workspaces.localkube.apiserver.objects.metadata import check_annotations
 from jupyter_workspaces.localkube.apiserver.objects.strategies import Strategy
@@ -27,8 +27,6 @@ from .values import (
     one_of,
     valid_name,
 )
-
-Object = dict[str, Any]
 
 _MAY_CHANGE = (
     "minReadySeconds",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-from typing import Any
 
 from jupyter_workspaces.kube.causes import (
     Cause,
@@ -13,6 +12,7 @@ from jupyter_workspaces.kube.causes import (
     required,
 )
 from jupyter_workspaces.kube.quantities import parse
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects import name_rules, structures
 from jupyter_workspaces.localkube.apiserver.objects.strategies import Strategy
 
@@ -27,8 +27,6 @@ from .values import (
     valid_name,
 )
 from .volume_rules import check_host_path, check_nfs, sources_of
-
-Object = dict[str, Any]
 
 _SOURCES = frozenset(structures.fields("io.k8s.api.core.v1.PersistentVolumeSource"))
 

@@ -13,9 +13,9 @@ from jupyter_workspaces.kube.causes import (
     not_supported,
     required,
 )
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects import name_rules
 
-Object = dict[str, Any]
 Causes = Iterator[Cause]
 
 PROTOCOLS = ["SCTP", "TCP", "UDP"]

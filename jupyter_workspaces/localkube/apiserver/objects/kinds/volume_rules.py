@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from jupyter_workspaces.kube.causes import (
     Cause,
     duplicate,
@@ -12,6 +10,7 @@ from jupyter_workspaces.kube.causes import (
     required,
 )
 from jupyter_workspaces.kube.quantities import parse
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.access.tokens import MAX_SECONDS, MIN_SECONDS
 from jupyter_workspaces.localkube.apiserver.objects import name_rules
 
@@ -25,8 +24,6 @@ from .values import (
     required_name,
     required_value,
 )
-
-Object = dict[str, Any]
 
 HOST_TYPES = [
     "",
