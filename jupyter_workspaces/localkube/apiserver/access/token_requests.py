@@ -13,7 +13,7 @@ from jupyter_workspaces.kube import catalog
 from jupyter_workspaces.kube.causes import Cause
 from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.http import status
-from jupyter_workspaces.localkube.apiserver.objects.kinds import pod_admission
+from jupyter_workspaces.localkube.apiserver.objects.kinds.pod_specs import pod_admission
 from jupyter_workspaces.localkube.apiserver.store.store import Store, Stored
 
 from .policy_rules import quoted

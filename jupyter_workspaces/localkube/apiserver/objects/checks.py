@@ -14,7 +14,7 @@ from jupyter_workspaces.localkube.apiserver.http.options import WriteOptions
 from jupyter_workspaces.localkube.apiserver.store.store import Store
 
 from .admission import Admission, Operation
-from .kinds import pod_admission
+from .kinds.pod_specs import pod_admission
 from .known_fields import normalize, unreadable
 from .metadata import check_metadata
 from .rows import Registry, Row

@@ -9,8 +9,8 @@ from jupyter_workspaces.kube.quantities import parse
 from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects.strategies import Strategy
 
-from .resource_rules import check_amount
-from .scheduling_rules import check_taints
+from .pod_specs.resource_rules import check_amount
+from .pod_specs.scheduling_rules import check_taints
 from .values import Causes, at_least
 
 

@@ -9,9 +9,9 @@ from jupyter_workspaces.kube.quantities import parse
 from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects.strategies import Strategy
 
-from .pod_changes import check_changes
-from .pod_defaults import containers_of, default_pod
-from .pod_rules import check_ephemeral, check_pod_spec
+from .pod_specs.pod_changes import check_changes
+from .pod_specs.pod_defaults import containers_of, default_pod
+from .pod_specs.pod_rules import check_ephemeral, check_pod_spec
 
 
 class PodStrategy(Strategy):

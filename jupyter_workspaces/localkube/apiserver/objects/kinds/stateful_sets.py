@@ -19,8 +19,8 @@ from jupyter_workspaces.localkube.apiserver.objects.metadata import check_annota
 from jupyter_workspaces.localkube.apiserver.objects.strategies import Strategy
 
 from .claims import check_claim, default_claim
-from .pod_defaults import default_pod_spec
-from .pod_rules import check_pod_spec
+from .pod_specs.pod_defaults import default_pod_spec
+from .pod_specs.pod_rules import check_pod_spec
 from .values import (
     Causes,
     at_least,

@@ -17,7 +17,8 @@ from jupyter_workspaces.localkube.apiserver.objects import name_rules, structure
 from jupyter_workspaces.localkube.apiserver.objects.strategies import Strategy
 
 from .claims import VOLUME_MODES, check_access_modes
-from .node_selectors import check_node_terms
+from .pod_specs.node_selectors import check_node_terms
+from .pod_specs.volume_rules import check_host_path, check_nfs, sources_of
 from .values import (
     Causes,
     no_parent_reference,
@@ -26,7 +27,6 @@ from .values import (
     required_value,
     valid_name,
 )
-from .volume_rules import check_host_path, check_nfs, sources_of
 
 _SOURCES = frozenset(structures.fields("io.k8s.api.core.v1.PersistentVolumeSource"))
 

@@ -11,15 +11,15 @@ from jupyter_workspaces.kube.causes import (
 from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects import name_rules
 
-from .container_rules import check_containers, check_init_containers
-from .scheduling_rules import check_scheduling
-from .security_rules import check_pod_security
-from .values import (
+from ..values import (
     Causes,
     address,
     one_of,
     valid_name,
 )
+from .container_rules import check_containers, check_init_containers
+from .scheduling_rules import check_scheduling
+from .security_rules import check_pod_security
 from .volume_rules import check_volumes
 
 RESTARTS = ["Always", "Never", "OnFailure"]

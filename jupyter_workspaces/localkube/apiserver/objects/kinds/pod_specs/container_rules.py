@@ -18,11 +18,7 @@ from jupyter_workspaces.kube.causes import (
 from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects import name_rules
 
-from .pod_defaults import PROBES
-from .probe_rules import check_lifecycle, check_probe
-from .resource_rules import check_resources
-from .security_rules import check_container_security
-from .values import (
+from ..values import (
     PROTOCOLS,
     Causes,
     one_of,
@@ -33,6 +29,10 @@ from .values import (
     unique,
     valid_name,
 )
+from .pod_defaults import PROBES
+from .probe_rules import check_lifecycle, check_probe
+from .resource_rules import check_resources
+from .security_rules import check_container_security
 
 _KEYED = re.compile(r"metadata\.(labels|annotations)\['([^']+)'\]")
 FIELDS = {

@@ -7,7 +7,7 @@ import re
 from jupyter_workspaces.kube.causes import duplicate, invalid, required
 from jupyter_workspaces.kube.types import Object
 
-from .values import (
+from ..values import (
     Causes,
     identity,
     one_of,

@@ -6,7 +6,7 @@ from jupyter_workspaces.kube.causes import forbidden, invalid, required
 from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects import name_rules
 
-from .values import (
+from ..values import (
     Causes,
     at_least,
     one_of,
