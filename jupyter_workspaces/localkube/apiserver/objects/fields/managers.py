@@ -14,7 +14,7 @@ import msgspec
 
 from jupyter_workspaces.kube.types import Object
 
-from . import entries, sets, values
+from . import entries, sets, validation, values
 from .entries import (
     APPLY,
     UPDATE,
@@ -114,7 +114,7 @@ class FieldManager:
             earlier = Manager(BEFORE_FIRST_APPLY, UPDATE, self._api_version, subresource)
             managed = self._updated({}, {}, plain, earlier, time) if live is not None else {}
         manager = Manager(name, APPLY, self._api_version, subresource)
-        problems = values.check(self.type, config)
+        problems = validation.check(self.type, config)
         if problems:
             raise Mismatch(
                 problems[0]

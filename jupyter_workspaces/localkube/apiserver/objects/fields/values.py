@@ -6,7 +6,6 @@ value.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from jupyter_workspaces.kube.types import Object
@@ -28,11 +27,6 @@ class _Absent:
 
 
 ABSENT: Any = _Absent()
-_SCALAR_TYPES: dict[str, tuple[type, ...]] = {
-    "string": (str,),
-    "numeric": (int, float),
-    "boolean": (bool,),
-}
 
 
 class Mismatch(Exception):
@@ -51,7 +45,7 @@ def element_of(listing: Listing, item: Any, index: int) -> str:
         if isinstance(item, (dict, list)) or item is None:
             raise Mismatch(
                 f"element {index}: associative list without keys has an element "
-                f"that's a {_kind(item)} type"
+                f"that's a {kind_of(item)} type"
             )
         return sets.valued(item)
     if not isinstance(item, dict):
@@ -69,68 +63,6 @@ def element_of(listing: Listing, item: Any, index: int) -> str:
             )
         key[name] = value
     return sets.keyed(key)
-
-
-def check(type_: Type, value: Any, *, duplicates: bool = False) -> list[str]:
-    """Return what does not match the type, each with its path.
-
-    Args:
-        type_: type of the value.
-        value: the value.
-        duplicates: whether lists may have an item twice.
-    """
-    return [
-        problem if problem.startswith((".", "[")) else f": {problem}"
-        for problem in _check(type_, value, duplicates)
-    ]
-
-
-def _check(type_: Type, value: Any, duplicates: bool) -> Iterable[str]:
-    if value is None:
-        return
-    form = type_.form(value)
-    if form.mapping is not None:
-        if not isinstance(value, dict):
-            yield f": expected map, got {_describe(value)}"
-            return
-        for name, child in value.items():
-            if (known := form.mapping.of(name)) is None:
-                yield f".{name}: field not declared in schema"
-                return
-            yield from (f".{name}{problem}" for problem in _check(known, child, duplicates))
-    elif form.scalar is not None:
-        expected = _SCALAR_TYPES.get(form.scalar)
-        if isinstance(value, (dict, list)) or (
-            expected is not None
-            and (
-                not isinstance(value, expected)
-                or (isinstance(value, bool) and form.scalar != "boolean")
-            )
-        ):
-            wanted = "numeric (int or float)" if form.scalar == "numeric" else form.scalar
-            yield f": expected {wanted}, got {_describe(value)}"
-    elif form.listing is not None:
-        if not isinstance(value, list):
-            yield f": expected list, got {_describe(value)}"
-            return
-        yield from _check_items(form.listing, value, duplicates)
-
-
-def _check_items(listing: Listing, items: list[Any], duplicates: bool) -> Iterable[str]:
-    seen = set()
-    for index, item in enumerate(items):
-        try:
-            element = element_of(listing, item, index)
-        except Mismatch as mismatch:
-            yield f": {mismatch}"
-            return
-        if element in seen and not duplicates:
-            yield f": duplicate entries for key {sets.element_text(element)}"
-        seen.add(element)
-        yield from (
-            sets.element_text(element) + problem
-            for problem in _check(listing.element, item, duplicates)
-        )
 
 
 def fields_of(type_: Type, value: Any) -> Fields:
@@ -182,7 +114,7 @@ def compare(type_: Type, before: Any, after: Any) -> tuple[Fields, Fields]:
         or before is None
         or after is None
         or first is second
-        or _kind(before) == _kind(after)
+        or kind_of(before) == kind_of(after)
     ):
         return _compared(second if after is not None else first, before, after)
     one, other = _compared(first, before, after), _compared(second, before, after)
@@ -402,7 +334,8 @@ def _if_type(kind: type, value: Any) -> Any:
     return value if isinstance(value, kind) else None
 
 
-def _kind(value: Any) -> str:
+def kind_of(value: Any) -> str:
+    """Return the kind of a JSON value: map, list, null or scalar."""
     return (
         "map"
         if isinstance(value, dict)
@@ -423,7 +356,3 @@ def _same_types(one: Any, other: Any) -> bool:
     if isinstance(one, list) and isinstance(other, list):
         return all(_same_types(child, twin) for child, twin in zip(one, other, strict=True))
     return True
-
-
-def _describe(value: Any) -> str:
-    return f"{_kind(value)} {value!r}"[:120]
