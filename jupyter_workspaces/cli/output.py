@@ -128,7 +128,7 @@ def told(command: Callable[P, T]) -> Callable[P, T]:
 
     @functools.wraps(command)
     def run(*arguments: P.args, **options: P.kwargs) -> T:
-        from jupyter_workspaces.localkube.directory import LocalClusterError
+        from jupyter_workspaces.local.launch import LocalClusterError
 
         try:
             return command(*arguments, **options)

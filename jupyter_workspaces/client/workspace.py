@@ -9,8 +9,8 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from jupyter_workspaces.common import quantities
 from jupyter_workspaces.common.terminal import log_line
-from jupyter_workspaces.kube import quantities
 
 from . import (
     display,

@@ -16,7 +16,7 @@ from typing import Any
 
 from cachetools import LRUCache, TTLCache
 
-from jupyter_workspaces.server.http.identity import Identity
+from jupyter_workspaces.server.access_reviews import Identity
 from jupyter_workspaces.server.proxy.target import Place
 
 TICKET_SECONDS = 30.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jupyter_workspaces.common.quantities import parse
 from jupyter_workspaces.kube.causes import (
     Cause,
     forbidden,
@@ -10,7 +11,6 @@ from jupyter_workspaces.kube.causes import (
     required,
 )
 from jupyter_workspaces.kube.labels import check_selector
-from jupyter_workspaces.kube.quantities import parse
 from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects import name_rules
 from jupyter_workspaces.localkube.apiserver.objects.strategies import Strategy

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 
+from jupyter_workspaces.common.quantities import parse
 from jupyter_workspaces.kube.causes import (
     Cause,
     forbidden,
@@ -11,7 +12,6 @@ from jupyter_workspaces.kube.causes import (
     not_supported,
     required,
 )
-from jupyter_workspaces.kube.quantities import parse
 from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects import name_rules, structures
 from jupyter_workspaces.localkube.apiserver.objects.strategies import Strategy

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from jupyter_workspaces.common.quantities import parse
 from jupyter_workspaces.kube.causes import forbidden, invalid, required
-from jupyter_workspaces.kube.quantities import parse
 from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects import name_rules
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jupyter_workspaces.common.quantities import parse
 from jupyter_workspaces.kube.causes import (
     Cause,
     duplicate,
@@ -9,7 +10,6 @@ from jupyter_workspaces.kube.causes import (
     invalid,
     required,
 )
-from jupyter_workspaces.kube.quantities import parse
 from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.access.tokens import MAX_SECONDS, MIN_SECONDS
 from jupyter_workspaces.localkube.apiserver.objects import name_rules
