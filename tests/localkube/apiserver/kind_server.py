@@ -1,4 +1,4 @@
-"""Asks a real API server that a kubeconfig names, in plain blocking requests."""
+"""A client for a real API server with blocking requests."""
 
 from __future__ import annotations
 

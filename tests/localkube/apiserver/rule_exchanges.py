@@ -1,6 +1,7 @@
-"""What a real API server answers to definitions with CEL rules and to objects that they judge, so that the local one is held to it without it.
+"""Recorded answers of a real API server to CRDs with CEL rules and to objects of them.
 
-`python tests/localkube/apiserver/rule_exchanges.py --kubeconfig FILE` asks a real cluster and writes `rule_exchanges.json` again.
+`python tests/localkube/apiserver/rule_exchanges.py --kubeconfig FILE` asks a real cluster and
+records `rule_exchanges.json` again.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ ESTABLISH_SECONDS = 20
 
 @dataclass
 class Asked:
-    """One server; `base` is empty where the session knows it."""
+    """A server that is asked. `base` is empty if the session knows the address."""
 
     base: str
     session: aiohttp.ClientSession
@@ -65,7 +66,7 @@ class Asked:
 
 
 def told(status: int, body: Any) -> Object:
-    """What a recording keeps of an answer: the code, and what is wrong with which field. A rule's own sentence is part of it."""
+    """Return what is recorded of an answer: the code, and the errors of fields."""
     causes = ((body.get("details") or {}).get("causes") or ()) if status == 422 else ()
     kept = [{key: cause.get(key, "") for key in ("reason", "field", "message")} for cause in causes]
     return {"status": status} | (

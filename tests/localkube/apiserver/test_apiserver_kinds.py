@@ -1,4 +1,4 @@
-"""Types, values and changes of built-in kinds: each answer as the real API server gave it to the same request (`kind_cases`)."""
+"""Built-in kinds: each answer is that of the real API server to the same request (`kind_cases`)."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ import pytest
 from kind_cases import CASES, Ask
 from kind_server import asking
 
+PRIVILEGED = '{"privileged": true, "allowPrivilegeEscalation": false}'
 LEFT = {
-    'Pod spec.containers[0].securityContext = {"privileged": true, "allowPrivilegeEscalation": false}': (
-        "clusters as people have them allow privileged containers; the recorded one was started without"
+    f"Pod spec.containers[0].securityContext = {PRIVILEGED}": (
+        "most clusters allow privileged containers; the recorded one was started without"
     ),
 }
-"""Cases that are answered otherwise than recorded, by title, with the reason."""
+"""Cases whose answer differs from the recorded one, by title, with the reason."""
 
 RECORDED = {(case.group, case.title): answer for case, answer in kind_cases.recorded()}
 
 
 @pytest.fixture
 def ask(api: Any) -> Ask:
-    """The embedded API server, by plain requests."""
+    """The local API server, with blocking requests."""
     found = asking(api.url, api.trust, {"Authorization": "Bearer test-token"})
     kind_cases.prepare(found)
     return found
