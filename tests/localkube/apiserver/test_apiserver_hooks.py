@@ -142,7 +142,7 @@ async def test_a_watch_ends_when_its_client_disconnects(api: Running) -> None:
 async def test_streams_are_bounded(api: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     from jupyter_workspaces.localkube.apiserver.http import streams
 
-    monkeypatch.setattr(streams, "OPEN", 1)
+    monkeypatch.setattr(streams, "MAX_STREAMS", 1)
     path, query = WIDGETS.path("default"), {"watch": "true"}
     async with (
         api.session() as session,

@@ -161,7 +161,7 @@ def test_a_full_disk_rejects_writes_and_loses_nothing(api: Running) -> None:
     for code, refused in answers:
         assert code == 507
         assert refused["kind"] == "Status"
-        assert "free some space" in refused["message"]
+        assert "Free some space" in refused["message"]
     assert api.call(ask("PATCH", f"{maps}/kept", None))[0] in (400, 415)
     assert api.call(ask("GET", f"{maps}/kept"))[1]["data"] == {"k": "v"}
     assert api.call(ask("GET", f"{maps}/big0"))[0] == 404
@@ -274,7 +274,7 @@ def test_a_database_changed_by_others_is_rejected_and_kept(
 
     assert said in str(refused.value)
     assert str(path) in str(refused.value)
-    assert "Put a copy of the file back" in str(refused.value)
+    assert "Restore a copy of the file" in str(refused.value)
     assert path.read_bytes() == before
 
 
