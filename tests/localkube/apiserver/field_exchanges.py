@@ -351,17 +351,14 @@ def sequences() -> Iterator[tuple[str, Sequence]]:
 def seen(status: int, body: Any, revision: str | None) -> Object:
     """Return what must be the same on all servers: outcome, object, managers, whether it is new."""
     if status >= 400:
-        causes = (body.get("details") or {}).get("causes") or ()
-        told = sorted(
-            {
-                (cause.get("reason", ""), cause.get("field", ""), _conflict(cause))
-                for cause in causes
-            }
+        found = (body.get("details") or {}).get("causes") or ()
+        causes = sorted(
+            {(cause.get("reason", ""), cause.get("field", ""), _conflict(cause)) for cause in found}
         )
         return {
             "status": status,
             "reason": body.get("reason"),
-            "causes": [list(one) for one in told],
+            "causes": [list(one) for one in causes],
         }
     metadata = body["metadata"]
     managers = {

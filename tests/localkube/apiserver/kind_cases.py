@@ -747,11 +747,11 @@ class Case:
 
     @property
     def title(self) -> str:
-        told = ", ".join(
+        changes = ", ".join(
             f"{path} = {'(gone)' if value is GONE else json.dumps(value)}"
             for path, value in self.changes.items()
         )
-        return f"{self.kind} {told}"[:160]
+        return f"{self.kind} {changes}"[:160]
 
     def object(self) -> Object:
         found = copy.deepcopy(BASES[self.kind][1])

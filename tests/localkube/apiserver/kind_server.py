@@ -16,10 +16,10 @@ from jupyter_workspaces.kube.endpoint import from_kubeconfig
 
 def real(kubeconfig: Path) -> Ask:
     endpoint = from_kubeconfig(kubeconfig)
-    return asking(endpoint.url, endpoint.ssl_context, dict(asyncio.run(endpoint.headers())))
+    return requester(endpoint.url, endpoint.ssl_context, dict(asyncio.run(endpoint.headers())))
 
 
-def asking(url: str, trust: Any, headers: dict[str, str]) -> Ask:
+def requester(url: str, trust: Any, headers: dict[str, str]) -> Ask:
     def ask(method: str, path: str, body: Any) -> Answer:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(

@@ -204,16 +204,16 @@ def test_the_official_watch(client: Any) -> None:
         ]
     )
     writer.start()
-    told = []
+    received = []
     for event in watch.Watch().stream(
         custom.list_namespaced_custom_object, *GROUP, resource_version=version, timeout_seconds=10
     ):
-        told.append((event["type"], event["object"]["metadata"]["name"]))
-        if len(told) == 2:
+        received.append((event["type"], event["object"]["metadata"]["name"]))
+        if len(received) == 2:
             break
     writer.join(10)
 
-    assert told == [("ADDED", "a"), ("ADDED", "b")]
+    assert received == [("ADDED", "a"), ("ADDED", "b")]
 
 
 def test_the_dynamic_client(client: Any, tmp_path: Path) -> None:

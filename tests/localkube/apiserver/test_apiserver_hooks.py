@@ -168,8 +168,8 @@ async def test_only_the_watcher_that_does_not_read_is_disconnected(
                 await cluster.patch(WIDGETS, "a", {"spec": {"size": number % 2 + 1}}, "default")
 
             async with timeout(15):
-                told = (await slow.content.read()).count(b"\n")
-            assert told < 81
+                lines = (await slow.content.read()).count(b"\n")
+            assert lines < 81
             await until(lambda: len(api.server._rest.streams) == 0)
 
 

@@ -216,13 +216,13 @@ async def test_a_watch_resumes_from_a_revision(api: Any) -> None:
         await cluster.delete(WIDGETS, "a", "default")
         await cluster.create(WIDGETS, widget("b"), "other")
 
-        told = await events(cluster, {"resourceVersion": since})
-        assert [(event["type"], event["object"]["metadata"]["name"]) for event in told] == [
+        received = await events(cluster, {"resourceVersion": since})
+        assert [(event["type"], event["object"]["metadata"]["name"]) for event in received] == [
             ("ADDED", "a"),
             ("MODIFIED", "a"),
             ("DELETED", "a"),
         ]
-        versions = [int(event["object"]["metadata"]["resourceVersion"]) for event in told]
+        versions = [int(event["object"]["metadata"]["resourceVersion"]) for event in received]
         assert versions == sorted(set(versions))
 
 
@@ -234,8 +234,8 @@ async def test_a_watch_without_a_revision_sends_existing_objects_by_revision(
             await cluster.create(WIDGETS, widget(name), "default")
         await cluster.patch(WIDGETS, "c", {"spec": {"size": 9}}, "default")
 
-        told = await events(cluster, {})
-        assert [(event["type"], event["object"]["metadata"]["name"]) for event in told] == [
+        received = await events(cluster, {})
+        assert [(event["type"], event["object"]["metadata"]["name"]) for event in received] == [
             ("ADDED", "a"),
             ("ADDED", "b"),
             ("ADDED", "c"),
@@ -251,10 +251,12 @@ async def test_a_watch_with_initial_events_marks_their_end(api: Any) -> None:
             "allowWatchBookmarks": "true",
             "resourceVersionMatch": "NotOlderThan",
         }
-        told = await events(cluster, query)
-        assert [event["type"] for event in told[:2]] == ["ADDED", "BOOKMARK"]
-        assert told[1]["object"]["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}
-        assert told[1]["object"]["kind"] == "Widget"
+        received = await events(cluster, query)
+        assert [event["type"] for event in received[:2]] == ["ADDED", "BOOKMARK"]
+        assert received[1]["object"]["metadata"]["annotations"] == {
+            "k8s.io/initial-events-end": "true"
+        }
+        assert received[1]["object"]["kind"] == "Widget"
 
 
 async def test_an_object_that_starts_or_ceases_to_match_is_added_or_deleted(api: Any) -> None:
@@ -269,14 +271,14 @@ async def test_an_object_that_starts_or_ceases_to_match_is_added_or_deleted(api:
                 "default",
             )
 
-        told = await events(cluster, {"resourceVersion": since, "labelSelector": "team=red"})
-        assert [event["type"] for event in told] == ["ADDED", "DELETED"]
-        assert [event["object"]["metadata"]["labels"]["team"] for event in told] == [
+        received = await events(cluster, {"resourceVersion": since, "labelSelector": "team=red"})
+        assert [event["type"] for event in received] == ["ADDED", "DELETED"]
+        assert [event["object"]["metadata"]["labels"]["team"] for event in received] == [
             "red",
             "red",
         ], "the last state that was selected"
-        assert int(told[1]["object"]["metadata"]["resourceVersion"]) > int(
-            told[0]["object"]["metadata"]["resourceVersion"]
+        assert int(received[1]["object"]["metadata"]["resourceVersion"]) > int(
+            received[0]["object"]["metadata"]["resourceVersion"]
         )
 
 
@@ -288,9 +290,9 @@ async def test_a_watch_from_an_old_revision_gets_410(
         since = (await cluster.list(WIDGETS)).resource_version
         await labelled(cluster, 5)
 
-        (told,) = await events(cluster, {"resourceVersion": since})
-        assert told["type"] == "ERROR"
-        assert (told["object"]["code"], told["object"]["reason"]) == (410, "Expired")
+        (received,) = await events(cluster, {"resourceVersion": since})
+        assert received["type"] == "ERROR"
+        assert (received["object"]["code"], received["object"]["reason"]) == (410, "Expired")
 
 
 async def test_after_a_restart_old_watches_get_410_and_no_object_is_lost(api: Any) -> None:
@@ -301,8 +303,8 @@ async def test_after_a_restart_old_watches_get_410_and_no_object_is_lost(api: An
     api.stop()
     api.start()
     async with api.cluster() as cluster:
-        (told,) = await events(cluster, {"resourceVersion": since})
-        assert told["object"]["code"] == 410
+        (received,) = await events(cluster, {"resourceVersion": since})
+        assert received["object"]["code"] == 410
         assert await cluster.get(WIDGETS, "a", "default") == last
         later = await cluster.create(WIDGETS, widget("b"), "default")
         assert int(later["metadata"]["resourceVersion"]) > int(last["metadata"]["resourceVersion"])

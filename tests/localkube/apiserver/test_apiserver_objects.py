@@ -181,16 +181,16 @@ async def test_status_and_spec_are_written_separately(api: Any) -> None:
         )
         assert "status" not in created
 
-        told = await cluster.patch(
+        result = await cluster.patch(
             WIDGETS,
             "a",
             {"status": {"state": "Running"}, "spec": {"size": 99}},
             "default",
             subresource="status",
         )
-        assert told["status"] == {"state": "Running"}
-        assert told["spec"]["size"] == 3
-        assert told["metadata"]["generation"] == 1
+        assert result["status"] == {"state": "Running"}
+        assert result["spec"]["size"] == 3
+        assert result["metadata"]["generation"] == 1
 
         changed = await cluster.patch(
             WIDGETS, "a", {"status": {"state": "Gone"}, "spec": {"size": 4}}, "default"
@@ -265,7 +265,7 @@ async def test_removing_the_last_finalizer_deletes_the_object_with_one_event(api
         ending = await cluster.delete(WIDGETS, "a", "default")
         await cluster.patch(WIDGETS, "a", {"metadata": {"finalizers": []}}, "default")
 
-        told = [
+        result = [
             event.type
             async for event in cluster.watch(
                 WIDGETS,
@@ -275,7 +275,7 @@ async def test_removing_the_last_finalizer_deletes_the_object_with_one_event(api
             )
             if event.type != "BOOKMARK"
         ]
-        assert told == ["DELETED"]
+        assert result == ["DELETED"]
 
 
 async def test_preconditions_of_a_deletion_must_hold(api: Any) -> None:

@@ -102,15 +102,15 @@ async def test_openapi_v2_has_all_kinds_in_one_document(api: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "status", "warned"),
+    ("validation", "status", "warned"),
     [("Strict", 400, False), ("Warn", 201, True), ("Ignore", 201, False), (None, 201, True)],
 )
 async def test_unknown_fields_of_built_in_kinds(
-    api: Any, asked: str | None, status: int, warned: bool
+    api: Any, validation: str | None, status: int, warned: bool
 ) -> None:
     body = pod("one")
     body["spec"]["containers"][0]["imagee"] = "x"
-    query = {} if asked is None else {"fieldValidation": asked}
+    query = {} if validation is None else {"fieldValidation": validation}
     async with (
         api.session() as session,
         session.post(f"{CORE}/pods", json=body, params=query) as answer,
@@ -126,8 +126,8 @@ async def test_unknown_fields_of_built_in_kinds(
             )
         else:
             assert "imagee" not in found["spec"]["containers"][0]
-            told = answer.headers.getall("Warning", [])
-            assert told == (
+            warnings = answer.headers.getall("Warning", [])
+            assert warnings == (
                 ['299 - "unknown field \\"spec.containers[0].imagee\\""'] if warned else []
             )
 
@@ -158,13 +158,13 @@ def test_kubectl_explains_fields_and_rejects_unknown_ones(kubectl: Any) -> None:
         '"spec": {"size": 1, "sise": 2}}'
     )
 
-    for asked, unknown in ((manifest, "dataa"), (gadget, "sise")):
+    for validation, unknown in ((manifest, "dataa"), (gadget, "sise")):
         refused = kubectl(
             "apply",
             "-f",
             "-",
             "--validate=strict",
-            stdin=asked,
+            stdin=validation,
             check=False,
         )
         assert refused.returncode != 0

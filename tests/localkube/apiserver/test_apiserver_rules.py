@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from rule_cases import GROUP, OBJECTS, REFUSED, definition, judgement, text
-from rule_exchanges import DEFINITIONS, RECORDED, Asked
+from rule_exchanges import DEFINITIONS, RECORDED, RuleServer
 
 from jupyter_workspaces.kube.causes import Cause
 from jupyter_workspaces.kube.schemas import expressions
@@ -51,8 +51,8 @@ def without_library(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_definitions_are_rejected_for_the_recorded_reasons(api: Any, recorded: Object) -> None:
     async def ask() -> Object:
         async with api.session() as session:
-            asked = Asked("", session)
-            return {name: await asked.define(name) for name in REFUSED if name not in DEAR}
+            server = RuleServer("", session)
+            return {name: await server.define(name) for name in REFUSED if name not in DEAR}
 
     answers = api.call(ask())
 
@@ -67,10 +67,10 @@ def test_definitions_are_rejected_for_the_recorded_reasons(api: Any, recorded: O
 def test_objects_are_validated_as_recorded(api: Any, recorded: Object) -> None:
     async def ask() -> Object:
         async with api.session() as session:
-            asked = Asked("", session)
-            await asked.prepare()
+            server = RuleServer("", session)
+            await server.prepare()
             return {
-                name: await asked.judge(name, field, value, before)
+                name: await server.judge(name, field, value, before)
                 for name, field, value, before in OBJECTS
             }
 
@@ -88,8 +88,8 @@ def test_without_the_library_a_definition_gets_a_warning_with_the_extra(
 
     async def ask() -> tuple[Any, Any, Any]:
         async with api.session() as session:
-            asked = Asked("", session)
-            made = await asked.send(
+            server = RuleServer("", session)
+            made = await server.send(
                 "POST",
                 DEFINITIONS,
                 definition({"type": "object", "properties": {"field": text("self == 'a'")}}),
@@ -100,11 +100,11 @@ def test_without_the_library_a_definition_gets_a_warning_with_the_extra(
                 "spec": changed,
                 "metadata": {**made[1]["metadata"], "labels": {"a": "b"}},
             }
-            updated = await asked.send("PUT", f"{DEFINITIONS}/judgements.{GROUP}", body)
+            updated = await server.send("PUT", f"{DEFINITIONS}/judgements.{GROUP}", body)
             return (
                 made,
                 updated,
-                await asked.send("POST", f"/apis/{GROUP}/v1/namespaces/default/judgements", bad),
+                await server.send("POST", f"/apis/{GROUP}/v1/namespaces/default/judgements", bad),
             )
 
     made, updated, judged = api.call(ask())
@@ -134,8 +134,8 @@ def test_without_the_library_malformed_rules_are_rejected(
 
     async def ask() -> Object:
         async with api.session() as session:
-            asked = Asked("", session)
-            return {name: await asked.define(name) for name in told_by_text}
+            server = RuleServer("", session)
+            return {name: await server.define(name) for name in told_by_text}
 
     answers = api.call(ask())
 

@@ -33,7 +33,7 @@ class DeleteOptions:
 
     Attributes:
         grace_seconds: None for the default of the kind.
-        propagation: None for `Background`.
+        propagation: propagation policy; None keeps the finalizers of the object.
         uid: precondition on the uid.
         resource_version: precondition on the resource version.
     """

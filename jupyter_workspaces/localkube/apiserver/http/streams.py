@@ -62,7 +62,7 @@ class Streams:
         A revision that is too old is reported in the stream, as by Kubernetes.
 
         Raises:
-            Refusal: 400 for invalid options.
+            Refusal: 400 for invalid options, 429 if too many streams are open.
         """
         options = list_options.of_watch(request.query)
         form, include = forms.requested_form(request), forms.include_object(request)

@@ -115,7 +115,7 @@ async def attach(
 
 
 def _client(request: web.Request) -> Channels:
-    """Accept the client's WebSocket.
+    """Return the channels of the client's WebSocket, which is not accepted yet.
 
     Raises:
         Refusal: if the request is not a WebSocket upgrade that is supported.
