@@ -17,20 +17,35 @@ Predicate = Callable[[Stored], bool]
 _FIELD = re.compile(r"([A-Za-z.]+)\s*(==|=|!=)")
 
 SELECTABLE = {
-    "pods": {"spec.nodeName", "spec.restartPolicy", "spec.serviceAccountName", "status.phase", "status.podIP"},
+    "pods": {
+        "spec.nodeName",
+        "spec.restartPolicy",
+        "spec.serviceAccountName",
+        "status.phase",
+        "status.podIP",
+    },
     "events": {
-        "involvedObject.kind", "involvedObject.namespace", "involvedObject.name", "involvedObject.uid", "involvedObject.apiVersion",
-        "involvedObject.resourceVersion", "involvedObject.fieldPath", "reason", "reportingComponent", "source", "type",
+        "involvedObject.kind",
+        "involvedObject.namespace",
+        "involvedObject.name",
+        "involvedObject.uid",
+        "involvedObject.apiVersion",
+        "involvedObject.resourceVersion",
+        "involvedObject.fieldPath",
+        "reason",
+        "reportingComponent",
+        "source",
+        "type",
     },
     "namespaces": {"status.phase"},
     "secrets": {"type"},
     "nodes": {"spec.unschedulable"},
-}  # fmt: skip
-"""Fields that may be selected beside `metadata.name` and `metadata.namespace`, by plural."""
+}
+"""Selectable fields besides name and namespace, by plural of the resource."""
 
 
 def read(obj: dict[str, Any], path: str) -> str:
-    """A selectable field as text; absent is empty."""
+    """Return a selectable field as text; empty if it is absent."""
     value: Any = obj
     for part in path.split("."):
         value = value.get(part) if isinstance(value, dict) else None
@@ -46,9 +61,12 @@ def read(obj: dict[str, Any], path: str) -> str:
 
 
 def fields(selector: str | None, plural: str) -> Predicate | None:
-    """What a field selector asks of an object; None when it asks nothing. Raises `Refusal` 400 for a field that cannot be selected.
+    """Return a predicate for a field selector; None if it selects everything.
 
-    Empty parts are none, as with Kubernetes: kr8s sends `metadata.name=x,`.
+    Empty parts are ignored, as by Kubernetes: kr8s sends `metadata.name=x,`.
+
+    Raises:
+        Refusal: 400 for a field that cannot be selected.
     """
     tests = [_field_test(part, plural) for part in (selector or "").split(",") if part.strip()]
     if not tests:
@@ -70,8 +88,14 @@ def _field_test(part: str, plural: str) -> Predicate:
     raise bad_request(f"field label not supported: {name}")
 
 
-def both(label_selector: str | None, field_selector: str | None, plural: str) -> Predicate | None:
-    """One predicate for both selectors, the cheap test first; None when neither asks anything."""
+def predicate(
+    label_selector: str | None, field_selector: str | None, plural: str
+) -> Predicate | None:
+    """Return a predicate for both selectors, label selector first; None without selectors.
+
+    Raises:
+        Refusal: 400 if one is malformed.
+    """
     try:
         by_label = selectors.parse(label_selector)
     except selectors.InvalidSelector as error:
@@ -85,7 +109,7 @@ def both(label_selector: str | None, field_selector: str | None, plural: str) ->
 
 
 def exact_name(selector: str | None) -> str | None:
-    """The one name that a field selector asks for, if it does."""
+    """Return the name that a field selector requires, or None."""
     for part in (selector or "").split(","):
         part = part.strip()
         found = _FIELD.match(part)

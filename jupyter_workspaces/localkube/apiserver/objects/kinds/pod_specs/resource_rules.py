@@ -1,24 +1,22 @@
-"""What containers may ask for and take: names and amounts of resources."""
+"""Rules of resources: names and amounts of requests and limits."""
 
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
 
 from jupyter_workspaces.common.quantities import parse
 from jupyter_workspaces.kube.causes import forbidden, invalid, required
-from jupyter_workspaces.localkube.apiserver.objects import names
+from jupyter_workspaces.kube.types import Object
+from jupyter_workspaces.localkube.apiserver.objects import name_rules
 
-from .values import Causes
-
-Object = dict[str, Any]
+from ..values import Causes
 
 _STANDARD = ("cpu", "memory", "ephemeral-storage")
 _HUGE_PAGES = "hugepages-"
 
 
 def check_resources(resources: Object, path: str) -> Causes:
-    """A container's ResourceRequirements."""
+    """Check the ResourceRequirements of a container."""
     limits, requests = _amounts(resources, "limits"), _amounts(resources, "requests")
     for section, amounts in (("limits", limits), ("requests", requests)):
         for name, amount in amounts.items():
@@ -41,14 +39,15 @@ def check_resources(resources: Object, path: str) -> Causes:
         elif not _may_exceed(name):
             yield required(
                 f"{path}.limits",
-                f"must be set for {name}, which cannot be taken beyond what was asked for",
+                f"must be set for {name}, which cannot be overcommitted",
             )
-    asked = limits.keys() | requests.keys()
-    if any(name.startswith(_HUGE_PAGES) for name in asked) and not asked & {"cpu", "memory"}:
-        yield forbidden(path, "huge pages want cpu or memory beside them")
+    given = limits.keys() | requests.keys()
+    if any(name.startswith(_HUGE_PAGES) for name in given) and not given & {"cpu", "memory"}:
+        yield forbidden(path, "huge pages require cpu or memory")
 
 
 def check_amount(name: str, amount: Decimal, path: str) -> Causes:
+    """Check the amount of a resource."""
     if amount < 0:
         yield invalid(path, str(amount), "must be greater than or equal to 0")
     elif _is_extended(name) and amount != amount.to_integral_value():
@@ -60,21 +59,21 @@ def _amounts(resources: Object, section: str) -> dict[str, Decimal]:
 
 
 def _check_name(name: str, path: str) -> Causes:
-    if problem := names.qualified(name):
+    if problem := name_rules.qualified(name):
         yield invalid(path, name, problem)
     elif name not in _STANDARD and not name.startswith(_HUGE_PAGES) and not _is_extended(name):
         yield invalid(
             path,
             name,
-            "must be a resource that containers have: a standard one, or one with a domain of its own",
+            "must be a resource that containers have: a standard one, or one with a domain",
         )
 
 
 def _is_extended(name: str) -> bool:
-    """Of a device plug-in: whole numbers, named by its domain."""
+    """Return whether it is an extended resource: integers, with a domain in the name."""
     return "/" in name and "kubernetes.io/" not in name and not name.startswith("requests.")
 
 
 def _may_exceed(name: str) -> bool:
-    """Whether nodes may give more of it than they promised."""
+    """Return whether a node may overcommit the resource."""
     return ("/" not in name and not name.startswith(_HUGE_PAGES)) or "kubernetes.io/" in name

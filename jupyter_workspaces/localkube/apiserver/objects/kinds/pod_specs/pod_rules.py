@@ -1,8 +1,6 @@
-"""The rules of a PodSpec, in a pod and in a template."""
+"""Rules of a PodSpec, in a pod or a template."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from jupyter_workspaces.kube.causes import (
     Cause,
@@ -10,20 +8,19 @@ from jupyter_workspaces.kube.causes import (
     invalid,
     required,
 )
-from jupyter_workspaces.localkube.apiserver.objects import names
+from jupyter_workspaces.kube.types import Object
+from jupyter_workspaces.localkube.apiserver.objects import name_rules
 
+from ..values import (
+    Causes,
+    address,
+    one_of,
+    valid_name,
+)
 from .container_rules import check_containers, check_init_containers
 from .scheduling_rules import check_scheduling
 from .security_rules import check_pod_security
-from .values import (
-    Causes,
-    address,
-    fitting,
-    one_of,
-)
 from .volume_rules import check_volumes
-
-Object = dict[str, Any]
 
 RESTARTS = ["Always", "Never", "OnFailure"]
 _DNS = ["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"]
@@ -31,7 +28,13 @@ _MOST_SECONDS = 2**31 - 1
 
 
 def check_pod_spec(spec: Object, path: str, *, is_pod: bool = False) -> list[Cause]:
-    """`is_pod`: not a template, where a port of the host may be left open."""
+    """Check a PodSpec.
+
+    Args:
+        spec: the PodSpec.
+        path: path of the spec.
+        is_pod: whether it is that of a pod, where host ports need a number.
+    """
     causes: list[Cause] = []
     usable = check_volumes(spec.get("volumes"), f"{path}.volumes", causes)
     containers = spec.get("containers")
@@ -50,7 +53,7 @@ def check_pod_spec(spec: Object, path: str, *, is_pod: bool = False) -> list[Cau
 
 
 def check_ephemeral(spec: Object, path: str) -> Causes:
-    """Containers that are put into a running pod are never in one from the beginning."""
+    """Reject ephemeral containers in a new pod."""
     if spec.get("ephemeralContainers"):
         yield forbidden(f"{path}.ephemeralContainers", "cannot be set on create")
 
@@ -81,16 +84,16 @@ def _check_dns(spec: Object, path: str) -> Causes:
 
 
 def _check_identity(spec: Object, path: str) -> Causes:
-    """What it is called, what runs it, and for how long."""
+    """Check names, service account, priority, deadline and operating system."""
     for field in ("hostname", "subdomain"):
-        yield from fitting(f"{path}.{field}", spec.get(field), names.label)
+        yield from valid_name(f"{path}.{field}", spec.get(field), name_rules.label)
     for field in ("serviceAccountName", "priorityClassName", "runtimeClassName"):
-        yield from fitting(f"{path}.{field}", spec.get(field), names.subdomain)
+        yield from valid_name(f"{path}.{field}", spec.get(field), name_rules.subdomain)
     for index, alias in enumerate(spec.get("hostAliases") or ()):
         yield from address(f"{path}.hostAliases[{index}].ip", alias["ip"])
         for number, host in enumerate(alias.get("hostnames") or ()):
-            yield from fitting(
-                f"{path}.hostAliases[{index}].hostnames[{number}]", host, names.subdomain
+            yield from valid_name(
+                f"{path}.hostAliases[{index}].hostnames[{number}]", host, name_rules.subdomain
             )
     seconds = spec.get("activeDeadlineSeconds")
     if seconds is not None and not 1 <= seconds <= _MOST_SECONDS:

@@ -1,11 +1,13 @@
-"""What a pod says when it does not say it (Kubernetes API reference, PodSpec). Objects are in the one form of `decoding`, and changed in place."""
+"""Defaults of pods and their containers (Kubernetes API reference, PodSpec).
+
+Objects are normalized by `decoding` and changed in place.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-Object = dict[str, Any]
+from jupyter_workspaces.kube.types import Object
 
 FILE_MODE = 0o644
 TOKEN_SECONDS = 3600
@@ -13,13 +15,13 @@ PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 
 
 def containers_of(spec: Object, *, ephemeral: bool = False) -> Iterator[Object]:
-    """Containers of all sorts, init containers first."""
+    """Yield all containers, init containers first."""
     for field in ("initContainers", "containers", *(("ephemeralContainers",) if ephemeral else ())):
         yield from spec.get(field) or ()
 
 
 def default_pod(spec: Object) -> None:
-    """Defaults of a pod itself that its template does not get."""
+    """Fill in the defaults of a pod, including those that templates do not get."""
     default_pod_spec(spec)
     spec.setdefault("enableServiceLinks", True)
     for container in containers_of(spec):
@@ -33,15 +35,14 @@ def default_pod(spec: Object) -> None:
 
 
 def default_pod_spec(spec: Object) -> None:
-    """Defaults of a PodSpec, in a pod or in a template."""
+    """Fill in the defaults of a PodSpec, in a pod or a template."""
     spec.setdefault("restartPolicy", "Always")
     spec.setdefault("dnsPolicy", "ClusterFirst")
     spec.setdefault("terminationGracePeriodSeconds", 30)
     spec.setdefault("schedulerName", "default-scheduler")
     spec.setdefault("securityContext", {})
-    if account := spec.get("serviceAccountName") or spec.get(
-        "serviceAccount"
-    ):  # the second is the first one's old name
+    # `serviceAccount` is the deprecated name of `serviceAccountName`.
+    if account := spec.get("serviceAccountName") or spec.get("serviceAccount"):
         spec["serviceAccountName"] = spec["serviceAccount"] = account
     for container in containers_of(spec, ephemeral=True):
         _default_container(container)

@@ -1,25 +1,24 @@
-"""The rules of security contexts, of a pod and of its containers."""
+"""Rules of the security contexts of pods and containers."""
 
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from jupyter_workspaces.kube.causes import duplicate, invalid, required
+from jupyter_workspaces.kube.types import Object
 
-from .values import (
+from ..values import (
     Causes,
-    below,
     identity,
     one_of,
+    relative_path,
 )
-
-Object = dict[str, Any]
 
 _SYSCTL = re.compile(r"([a-z0-9]([-_a-z0-9]*[a-z0-9])?[./])*([a-z0-9]([-_a-z0-9]*[a-z0-9])?)")
 
 
 def check_pod_security(spec: Object, path: str) -> Causes:
+    """Check the security context of a pod."""
     context = spec["securityContext"]
     for field in ("runAsUser", "runAsGroup", "fsGroup"):
         yield from identity(f"{path}.{field}", context.get(field))
@@ -45,16 +44,18 @@ def check_pod_security(spec: Object, path: str) -> Causes:
             yield invalid(
                 at,
                 name,
-                "must be lower-case letters, digits, '-' and '_' in parts with '.' or '/' between them",
+                "must be lower-case letters, digits, '-' and '_', "
+                "in parts with '.' or '/' between them",
             )
         elif name in seen:
             yield duplicate(at, name)
         seen.add(name)
     if spec.get("shareProcessNamespace") and spec.get("hostPID"):
-        yield invalid(f"{path}.shareProcessNamespace", True, "cannot be given beside hostPID")
+        yield invalid(f"{path}.shareProcessNamespace", True, "cannot be set together with hostPID")
 
 
 def check_container_security(context: Object | None, path: str) -> Causes:
+    """Check the security context of a container."""
     if context is None:
         return
     for field in ("runAsUser", "runAsGroup"):
@@ -84,6 +85,6 @@ def _check_profiles(context: Object, path: str) -> Causes:
             if not local:
                 yield required(f"{at}.localhostProfile", "must be set for the type Localhost")
             elif field == "seccompProfile":
-                yield from below(f"{at}.localhostProfile", local)
+                yield from relative_path(f"{at}.localhostProfile", local)
         elif local is not None:
             yield invalid(f"{at}.localhostProfile", local, "can only be set for the type Localhost")

@@ -1,8 +1,6 @@
-"""The rules of a pod's volumes, and of the sources that they share with PersistentVolumes."""
+"""Rules of a pod's volumes, and of the sources that PersistentVolumes share with them."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from jupyter_workspaces.common.quantities import parse
 from jupyter_workspaces.kube.causes import (
@@ -12,21 +10,20 @@ from jupyter_workspaces.kube.causes import (
     invalid,
     required,
 )
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.access.tokens import MAX_SECONDS, MIN_SECONDS
-from jupyter_workspaces.localkube.apiserver.objects import names
+from jupyter_workspaces.localkube.apiserver.objects import name_rules
 
-from .container_rules import FIELDS, check_field, check_resource_field
-from .values import (
+from ..values import (
     Causes,
-    below,
-    given,
     mode,
-    named,
-    no_way_up,
+    no_parent_reference,
     one_of,
+    relative_path,
+    required_name,
+    required_value,
 )
-
-Object = dict[str, Any]
+from .container_rules import FIELDS, check_field, check_resource_field
 
 HOST_TYPES = [
     "",
@@ -43,15 +40,24 @@ _IN_FILES = {name for name in FIELDS if name.startswith("metadata.")} | {
     "metadata.labels",
 }
 _FIRST = ("emptyDir", "hostPath")
-"""Told as the volume's kind where it says several."""
+"""Reported as the type of a volume that has several."""
 
 
 def check_volumes(volumes: list[Object] | None, path: str, causes: list[Cause]) -> set[str]:
-    """Adds to the causes; the names of the volumes that can be mounted."""
+    """Check the volumes of a pod. Return the names of those that can be mounted.
+
+    Args:
+        volumes: the volumes.
+        path: path of the field.
+        causes: what is invalid is added here.
+    """
     usable: set[str] = set()
     for index, volume in enumerate(volumes or ()):
         at = f"{path}[{index}]"
-        found = [*_check_volume(volume, at), *named(f"{at}.name", volume["name"], names.label)]
+        found = [
+            *_check_volume(volume, at),
+            *required_name(f"{at}.name", volume["name"], name_rules.label),
+        ]
         if volume["name"] in usable:
             found.append(duplicate(f"{at}.name", volume["name"]))
         if not found:
@@ -61,7 +67,12 @@ def check_volumes(volumes: list[Object] | None, path: str, causes: list[Cause]) 
 
 
 def sources_of(volume: Object, others: tuple[str, ...]) -> list[str]:
-    """What kinds of source it says; `others` are its fields that are none."""
+    """Return the types of source that a volume has.
+
+    Args:
+        volume: the volume.
+        others: fields that are not sources.
+    """
     held = sorted(volume.keys() - {*others}, key=lambda kind: (kind not in _FIRST, kind))
     return [kind for kind in held if isinstance(volume[kind], dict)]
 
@@ -80,12 +91,12 @@ def _check_volume(volume: Object, path: str) -> Causes:
         case "nfs":
             yield from check_nfs(source, at)
         case "persistentVolumeClaim":
-            yield from given(f"{at}.claimName", source["claimName"])
+            yield from required_value(f"{at}.claimName", source["claimName"])
         case "secret":
-            yield from given(f"{at}.secretName", source.get("secretName"))
+            yield from required_value(f"{at}.secretName", source.get("secretName"))
             yield from _check_files(source, at)
         case "configMap":
-            yield from given(f"{at}.name", source.get("name"))
+            yield from required_value(f"{at}.name", source.get("name"))
             yield from _check_files(source, at)
         case "downwardAPI":
             yield from mode(f"{at}.defaultMode", source["defaultMode"])
@@ -94,21 +105,23 @@ def _check_volume(volume: Object, path: str) -> Causes:
             yield from mode(f"{at}.defaultMode", source["defaultMode"])
             yield from _check_projected(source, at)
         case "csi":
-            yield from named(f"{at}.driver", source["driver"], names.driver)
+            yield from required_name(f"{at}.driver", source["driver"], name_rules.driver)
 
 
 def check_host_path(source: Object, path: str) -> Causes:
+    """Check a hostPath source."""
     if not source["path"]:
         yield required(f"{path}.path")
     else:
-        yield from no_way_up(f"{path}.path", source["path"])
+        yield from no_parent_reference(f"{path}.path", source["path"])
     if source.get("type"):
         yield from one_of(f"{path}.type", source["type"], HOST_TYPES)
 
 
 def check_nfs(source: Object, path: str) -> Causes:
+    """Check an NFS source."""
     for field in ("server", "path"):
-        yield from given(f"{path}.{field}", source[field])
+        yield from required_value(f"{path}.{field}", source[field])
     if source["path"] and not source["path"].startswith("/"):
         yield invalid(f"{path}.path", source["path"], "must be an absolute path")
 
@@ -117,16 +130,16 @@ def _check_files(source: Object, path: str) -> Causes:
     yield from mode(f"{path}.defaultMode", source.get("defaultMode"))
     for index, item in enumerate(source.get("items") or ()):
         at = f"{path}.items[{index}]"
-        yield from given(f"{at}.key", item["key"])
+        yield from required_value(f"{at}.key", item["key"])
         yield from _check_file(item["path"], f"{at}.path")
         yield from mode(f"{at}.mode", item.get("mode"))
 
 
 def _check_file(text: str, path: str) -> Causes:
-    """Where a file of a volume lies; names with `..` are kept for the node."""
+    """Check the path of a file in a volume; the node reserves names that start with `..`."""
     if not text:
         yield required(path)
-    yield from below(path, text)
+    yield from relative_path(path, text)
     if text.startswith("..") and not text.startswith("../") and text != "..":
         yield invalid(path, text, "must not begin with '..'")
 
@@ -155,7 +168,7 @@ def _check_projected(volume: Object, path: str) -> Causes:
             yield forbidden(at, "may not specify more than 1 volume type per source")
         for kind in ("secret", "configMap"):
             if (held := source.get(kind)) is not None:
-                yield from given(f"{at}.{kind}.name", held.get("name"))
+                yield from required_value(f"{at}.{kind}.name", held.get("name"))
                 yield from _check_files(held, f"{at}.{kind}")
         if (downward := source.get("downwardAPI")) is not None:
             yield from _check_downward(downward, f"{at}.downwardAPI")

@@ -1,30 +1,33 @@
-"""The rules of probes and of what is done when a container starts and stops."""
+"""Rules of probes and lifecycle handlers."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from jupyter_workspaces.kube.causes import forbidden, invalid, required
-from jupyter_workspaces.localkube.apiserver.objects import names
+from jupyter_workspaces.kube.types import Object
+from jupyter_workspaces.localkube.apiserver.objects import name_rules
 
-from .values import (
+from ..values import (
     Causes,
     at_least,
-    fitting,
-    given,
     one_of,
     port,
     port_or_name,
+    required_value,
+    valid_name,
 )
-
-Object = dict[str, Any]
 
 _PROBES = ("exec", "httpGet", "tcpSocket", "grpc")
 _ACTIONS = ("exec", "httpGet", "tcpSocket", "sleep")
 
 
 def check_probe(probe: Object | None, path: str, *, once: bool) -> Causes:
-    """`once`: one success must be enough, as for liveness and start."""
+    """Check a probe.
+
+    Args:
+        probe: the probe; None is valid.
+        path: path of the field.
+        once: whether its success threshold must be 1, as for liveness and startup.
+    """
     if probe is None:
         return
     yield from _check_handler(probe, _PROBES, path)
@@ -52,28 +55,31 @@ def check_probe(probe: Object | None, path: str, *, once: bool) -> Causes:
 
 
 def check_lifecycle(lifecycle: Object | None, path: str) -> Causes:
+    """Check the lifecycle handlers of a container."""
     for event in ("postStart", "preStop"):
         if (handler := (lifecycle or {}).get(event)) is not None:
             yield from _check_handler(handler, _ACTIONS, f"{path}.{event}")
 
 
 def _check_handler(handler: Object, kinds: tuple[str, ...], path: str) -> Causes:
-    """Exactly one kind of handler."""
+    """Require exactly one handler."""
     first, *more = [kind for kind in kinds if kind in handler] or [""]
     if not first:
-        yield required(path, "must say what is done")
+        yield required(path, "must have a handler")
     for kind in more:
-        yield forbidden(f"{path}.{kind}", "may not say more than one kind of handler")
+        yield forbidden(f"{path}.{kind}", "may not have more than one handler")
     held = handler[first] if first else {}
     match first:
         case "exec":
-            yield from given(f"{path}.exec.command", held.get("command"))
+            yield from required_value(f"{path}.exec.command", held.get("command"))
         case "httpGet":
-            yield from given(f"{path}.httpGet.path", held["path"])
+            yield from required_value(f"{path}.httpGet.path", held["path"])
             yield from port_or_name(f"{path}.httpGet.port", held["port"])
             yield from one_of(f"{path}.httpGet.scheme", held["scheme"], ["HTTP", "HTTPS"])
             for header in held.get("httpHeaders") or ():
-                yield from fitting(f"{path}.httpGet.httpHeaders", header["name"], names.header)
+                yield from valid_name(
+                    f"{path}.httpGet.httpHeaders", header["name"], name_rules.header
+                )
         case "tcpSocket":
             yield from port_or_name(f"{path}.tcpSocket.port", held["port"])
         case "grpc":

@@ -1,23 +1,25 @@
-"""What a pod is given when it is made, whatever it says: an account and its token, tolerations, a priority (Kubernetes docs, “Admission controllers”)."""
+"""Admission of new pods: service account and token, tolerations, priority.
+
+Source: Kubernetes docs, "Admission Control in Kubernetes": ServiceAccount,
+DefaultTolerationSeconds, Priority, RuntimeClass.
+"""
 
 from __future__ import annotations
 
 import random
-from typing import Any
 
 from jupyter_workspaces.kube import catalog
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.http import status
 from jupyter_workspaces.localkube.apiserver.store.store import Store
 
 from .pod_defaults import FILE_MODE, containers_of
 
-Object = dict[str, Any]
-
 DEFAULT_ACCOUNT = "default"
 VOLUME_PREFIX = "kube-api-access-"
 TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"  # a path, no secret
 TOKEN_SECONDS = 3607
-"""Not a round hour, so that a token which the cluster gave can be told from one that somebody asked for."""
+"""Lifetime of mounted tokens; not a round hour, so that they can be distinguished."""
 
 TOLERATED_SECONDS = 300
 PRIORITIES = {
@@ -25,14 +27,18 @@ PRIORITIES = {
     "system-cluster-critical": 2_000_000_000,
     "system-node-critical": 2_000_001_000,
 }
-"""Priority classes that every cluster has; the local one has no others."""
+"""The priority classes of every cluster. This one has no others."""
 
 _SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
-_UNWELL = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+_NOT_READY = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 
 
 def admit(store: Store, pod: Object) -> None:
-    """Complete a new pod, in place. Raises `Refusal` 403."""
+    """Complete a new pod, in place.
+
+    Raises:
+        Refusal: 403 if it is not allowed.
+    """
     spec = pod["spec"]
     _admit_account(store, pod, spec)
     _admit_priority(pod, spec)
@@ -41,7 +47,7 @@ def admit(store: Store, pod: Object) -> None:
 
 
 def keep(pod: Object, old: Object) -> None:
-    """What an update leaves out and a pod has for good, in place."""
+    """Fill in the fields that an update of a pod leaves out, in place."""
     for field in ("priority", "preemptionPolicy"):
         if field in old["spec"]:
             pod["spec"].setdefault(field, old["spec"][field])
@@ -57,12 +63,13 @@ def _admit_account(store: Store, pod: Object, spec: Object) -> None:
     spec["serviceAccountName"] = spec["serviceAccount"] = name
     namespace = pod["metadata"]["namespace"]
     stored = store.get(catalog.SERVICE_ACCOUNTS.plural, namespace, name)
-    # A namespace's own account is made by a controller, a moment after the namespace. A real API server waits for it; here a write
-    # never waits, and what that account says at its making is known.
+    # A controller creates the default account shortly after the namespace. A real API server waits
+    # for it. Here a write never waits, and the content of a new default account is known.
     if stored is None and name != DEFAULT_ACCOUNT:
         raise _refused(
             pod,
-            f'error looking up service account {namespace}/{name}: serviceaccount "{name}" not found',
+            f"error looking up service account {namespace}/{name}: "
+            f'serviceaccount "{name}" not found',
         )
     account = {} if stored is None else stored.decode()
     if spec.get("automountServiceAccountToken", account.get("automountServiceAccountToken", True)):
@@ -74,7 +81,7 @@ def _admit_account(store: Store, pod: Object, spec: Object) -> None:
 
 
 def _mount_token(spec: Object) -> None:
-    """Where something is mounted already at the token's path, nothing is changed."""
+    """Mount the token, except where something is already mounted at its path."""
     volumes = spec.get("volumes") or []
     held = next(
         (volume["name"] for volume in volumes if volume["name"].startswith(VOLUME_PREFIX)), None
@@ -118,12 +125,13 @@ def _admit_priority(pod: Object, spec: Object) -> None:
         if spec.setdefault(field, value) != value:
             raise _refused(
                 pod,
-                f"{field} ({spec[field]}) must not be given in a pod's spec: its PriorityClass says {value}",
+                f"{field} ({spec[field]}) must not be given in a pod's spec: "
+                f"its PriorityClass has {value}",
             )
 
 
 def _admit_tolerations(spec: Object) -> None:
-    """A pod stays for five minutes on a node that is not well, unless it says otherwise itself."""
+    """Let the pod stay five minutes on a node that is not ready, unless it has own tolerations."""
     held = spec.get("tolerations") or []
     missing = [
         {
@@ -132,7 +140,7 @@ def _admit_tolerations(spec: Object) -> None:
             "effect": "NoExecute",
             "tolerationSeconds": TOLERATED_SECONDS,
         }
-        for key in _UNWELL
+        for key in _NOT_READY
         if not any(
             one.get("key", "") in ("", key) and one.get("effect", "") in ("", "NoExecute")
             for one in held
@@ -143,7 +151,7 @@ def _admit_tolerations(spec: Object) -> None:
 
 
 def _refuse_runtime(pod: Object, spec: Object) -> None:
-    """There are no runtime classes, and only they may tell of an overhead."""
+    """Reject runtime classes, which do not exist here, and overhead, which only they define."""
     if name := spec.get("runtimeClassName"):
         raise _refused(pod, f'pod rejected: RuntimeClass "{name}" not found')
     if spec.get("overhead"):

@@ -1,20 +1,26 @@
-"""What may change of a pod once it is made: images, tolerations that are added, gates that are taken away, a deadline that comes nearer."""
+"""Fields of a pod that may change.
+
+These are images, added tolerations, removed scheduling gates, and a shorter deadline.
+"""
 
 from __future__ import annotations
 
-from typing import Any
-
 from jupyter_workspaces.kube.causes import forbidden, invalid
+from jupyter_workspaces.kube.types import Object
 
-from .values import Causes
-
-Object = dict[str, Any]
+from ..values import Causes
 
 _CONTAINERS = ("containers", "initContainers")
 
 
 def check_changes(spec: Object, old: Object, path: str) -> Causes:
-    """`spec` and `old` are PodSpecs with their defaults."""
+    """Check an update of a pod.
+
+    Args:
+        spec: the new PodSpec with defaults.
+        old: the old PodSpec with defaults.
+        path: path of the spec.
+    """
     for field in _CONTAINERS:
         if len(spec.get(field) or ()) != len(old.get(field) or ()):
             yield forbidden(f"{path}.{field}", "pod updates may not add or remove containers")
@@ -22,7 +28,8 @@ def check_changes(spec: Object, old: Object, path: str) -> Causes:
     yield from _check_deadline(spec, old, f"{path}.activeDeadlineSeconds")
     tolerations = spec.get("tolerations") or []
     if any(
-        _untimed(held) not in map(_untimed, tolerations) for held in old.get("tolerations") or ()
+        _without_seconds(held) not in map(_without_seconds, tolerations)
+        for held in old.get("tolerations") or ()
     ):
         yield forbidden(
             f"{path}.tolerations",
@@ -32,10 +39,11 @@ def check_changes(spec: Object, old: Object, path: str) -> Causes:
     for index, gate in enumerate(spec.get("schedulingGates") or ()):
         if gate["name"] not in gates:
             yield forbidden(f"{path}.schedulingGates[{index}]", "only deletion is allowed")
-    if _fixed(spec, old) != old:
+    if _without_changes(spec, old) != old:
         yield forbidden(
             path,
-            "pod updates may change images, activeDeadlineSeconds, tolerations (added ones) and schedulingGates only",
+            "pod updates may change images, activeDeadlineSeconds, tolerations (added ones) "
+            "and schedulingGates only",
         )
 
 
@@ -47,8 +55,8 @@ def _check_deadline(spec: Object, old: Object, path: str) -> Causes:
         yield invalid(path, seconds, "must be less than or equal to previous value")
 
 
-def _fixed(spec: Object, old: Object) -> Object:
-    """The new spec with what may change as it was; it is the old one if nothing else changed."""
+def _without_changes(spec: Object, old: Object) -> Object:
+    """Return the new spec with the old values of fields that may change."""
     found = dict(spec)
     for field in ("activeDeadlineSeconds", "tolerations", "schedulingGates"):
         found.pop(field, None)
@@ -60,7 +68,7 @@ def _fixed(spec: Object, old: Object) -> Object:
                 after | ({"image": before["image"]} if "image" in before else {})
                 for after, before in pairs
             ]
-    # The scheduler here places pods by a patch; a real one has a subresource of its own for it.
+    # The scheduler of this cluster binds pods by a patch, a real one by a subresource.
     if "nodeName" not in old:
         found.pop("nodeName", None)
     if (
@@ -71,5 +79,5 @@ def _fixed(spec: Object, old: Object) -> Object:
     return found
 
 
-def _untimed(toleration: Object) -> Object:
+def _without_seconds(toleration: Object) -> Object:
     return {key: value for key, value in toleration.items() if key != "tolerationSeconds"}

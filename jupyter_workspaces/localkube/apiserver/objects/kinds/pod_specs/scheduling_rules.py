@@ -1,8 +1,6 @@
-"""The rules of where a pod may run: tolerations, affinities, spreading, gates."""
+"""Rules of scheduling: node selectors, tolerations, affinity, topology spread, gates."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from jupyter_workspaces.kube.causes import (
     duplicate,
@@ -10,22 +8,17 @@ from jupyter_workspaces.kube.causes import (
     not_supported,
     required,
 )
-from jupyter_workspaces.localkube.apiserver.objects import names
+from jupyter_workspaces.kube.labels import check_labels, check_selector
+from jupyter_workspaces.kube.types import Object
+from jupyter_workspaces.localkube.apiserver.objects import name_rules
 
-from .labels import (
-    check_labels,
-    check_node_term,
-    check_node_terms,
-    check_selector,
-)
-from .values import (
+from ..values import (
     Causes,
-    fitting,
-    named,
     one_of,
+    required_name,
+    valid_name,
 )
-
-Object = dict[str, Any]
+from .node_selectors import check_node_term, check_node_terms
 
 EFFECTS = ["NoExecute", "NoSchedule", "PreferNoSchedule"]
 _REQUIRED, _PREFERRED = (
@@ -35,23 +28,23 @@ _REQUIRED, _PREFERRED = (
 
 
 def check_scheduling(spec: Object, path: str) -> Causes:
-    """All of it that a PodSpec says."""
+    """Check all fields of a PodSpec about scheduling."""
     yield from check_labels(spec.get("nodeSelector"), f"{path}.nodeSelector")
-    yield from fitting(f"{path}.nodeName", spec.get("nodeName"), names.subdomain)
+    yield from valid_name(f"{path}.nodeName", spec.get("nodeName"), name_rules.subdomain)
     for index, toleration in enumerate(spec.get("tolerations") or ()):
         yield from _check_toleration(toleration, f"{path}.tolerations[{index}]")
     yield from _check_affinity(spec.get("affinity") or {}, f"{path}.affinity")
     for index, constraint in enumerate(spec.get("topologySpreadConstraints") or ()):
         yield from _check_spreading(constraint, f"{path}.topologySpreadConstraints[{index}]")
     for index, gate in enumerate(spec.get("readinessGates") or ()):
-        if problem := names.qualified(gate["conditionType"]):
+        if problem := name_rules.qualified(gate["conditionType"]):
             yield invalid(
                 f"{path}.readinessGates[{index}].conditionType", gate["conditionType"], problem
             )
     seen = set()
     for index, gate in enumerate(spec.get("schedulingGates") or ()):
         at = f"{path}.schedulingGates[{index}]"
-        if problem := names.qualified(gate["name"]):
+        if problem := name_rules.qualified(gate["name"]):
             yield invalid(at, gate["name"], problem)
         if gate["name"] in seen:
             yield duplicate(at, gate["name"])
@@ -61,7 +54,7 @@ def check_scheduling(spec: Object, path: str) -> Causes:
 def _check_toleration(toleration: Object, path: str) -> Causes:
     key, operator, value = (toleration.get(field, "") for field in ("key", "operator", "value"))
     effect = toleration.get("effect", "")
-    yield from fitting(f"{path}.key", key, names.qualified)
+    yield from valid_name(f"{path}.key", key, name_rules.qualified)
     if not key and operator != "Exists":
         yield invalid(
             f"{path}.operator",
@@ -72,7 +65,7 @@ def _check_toleration(toleration: Object, path: str) -> Causes:
         yield invalid(f"{path}.effect", effect, "must be NoExecute when tolerationSeconds is given")
     match operator:
         case "" | "Equal":
-            yield from fitting(f"{path}.operator", value, names.label_value)
+            yield from valid_name(f"{path}.operator", value, name_rules.label_value)
         case "Exists":
             if value:
                 yield invalid(f"{path}.operator", value, "no value may be given for Exists")
@@ -113,8 +106,8 @@ def _check_pod_term(term: Object, path: str) -> Causes:
     yield from check_selector(term.get("labelSelector"), f"{path}.labelSelector")
     yield from check_selector(term.get("namespaceSelector"), f"{path}.namespaceSelector")
     for name in term.get("namespaces") or ():
-        yield from named(f"{path}.namespace", name, names.label)
-    yield from named(f"{path}.topologyKey", term["topologyKey"], names.qualified)
+        yield from required_name(f"{path}.namespace", name, name_rules.label)
+    yield from required_name(f"{path}.topologyKey", term["topologyKey"], name_rules.qualified)
 
 
 def _check_spreading(constraint: Object, path: str) -> Causes:
@@ -135,13 +128,13 @@ def _check_spreading(constraint: Object, path: str) -> Causes:
 
 
 def check_taints(taints: list[Object] | None, path: str) -> Causes:
-    """Of a node; a pair of key and effect once only."""
+    """Check the taints of a node; each pair of key and effect must be unique."""
     seen = set()
     for index, taint in enumerate(taints or ()):
         at, pair = f"{path}[{index}]", (taint["key"], taint["effect"])
-        if problem := names.qualified(taint["key"]):
+        if problem := name_rules.qualified(taint["key"]):
             yield invalid(f"{at}.key", taint["key"], problem)
-        yield from fitting(f"{at}.value", taint.get("value"), names.label_value)
+        yield from valid_name(f"{at}.value", taint.get("value"), name_rules.label_value)
         yield from one_of(f"{at}.effect", taint["effect"], EFFECTS)
         if pair in seen:
             yield duplicate(at, taint)

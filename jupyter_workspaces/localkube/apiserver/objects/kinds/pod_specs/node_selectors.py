@@ -1,25 +1,20 @@
-"""Labels, and selectors of them."""
+"""Rules of node selectors, in the affinity of pods and volumes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from jupyter_workspaces.kube.causes import forbidden, invalid, required
-from jupyter_workspaces.kube.labels import check_labels, check_selector
-from jupyter_workspaces.localkube.apiserver.objects import names
+from jupyter_workspaces.kube.types import Object
+from jupyter_workspaces.localkube.apiserver.objects import name_rules
 
-from .values import Causes
-
-__all__ = ["check_labels", "check_node_term", "check_node_terms", "check_selector"]
-
-Object = dict[str, Any]
+from ..values import Causes
 
 _LISTED, _BARE, _COMPARED = ("In", "NotIn"), ("Exists", "DoesNotExist"), ("Gt", "Lt")
 
 
 def check_node_terms(terms: Iterable[Object] | None, path: str) -> Causes:
-    """`nodeSelectorTerms`: one at least."""
+    """Check `nodeSelectorTerms`, which needs at least one term."""
     if not terms:
         yield required(path, "must have at least one node selector term")
     for index, term in enumerate(terms or ()):
@@ -27,6 +22,7 @@ def check_node_terms(terms: Iterable[Object] | None, path: str) -> Causes:
 
 
 def check_node_term(term: Object, path: str) -> Causes:
+    """Check one term."""
     for field in ("matchExpressions", "matchFields"):
         for index, expression in enumerate(term.get(field) or ()):
             at = f"{path}.{field}[{index}]"
@@ -35,9 +31,11 @@ def check_node_term(term: Object, path: str) -> Causes:
                 yield required(f"{at}.values", "must be one value")
             elif expression["operator"] not in (*_LISTED, *_BARE, *_COMPARED):
                 yield invalid(
-                    f"{at}.operator", expression["operator"], "is no operator of a node selector"
+                    f"{at}.operator",
+                    expression["operator"],
+                    "is not an operator of a node selector",
                 )
-            if field == "matchExpressions" and (problem := names.qualified(expression["key"])):
+            if field == "matchExpressions" and (problem := name_rules.qualified(expression["key"])):
                 yield invalid(f"{at}.key", expression["key"], problem)
 
 
