@@ -134,6 +134,27 @@ def test_create_sends_the_whole_request(opened):
     until(lambda: "Creating dora. Follow it above." in form.status.value)
 
 
+@pytest.mark.parametrize(
+    ("state", "text"),
+    [
+        ("Running", "dora is running."),
+        ("Error", "dora needs attention. See above."),
+        ("Paused", ""),
+    ],
+)
+def test_the_message_about_a_new_workspace_ends_with_its_start(opened, state, text):
+    form = opened.panel.form
+    form.name.control.value = "dora"
+    form.create.click()
+    until(lambda: "Creating dora. Follow it above." in form.status.value)
+
+    opened.server.push(workspace("dora", state, paused=state == "Paused"))
+
+    until(
+        lambda: form.status.value in (f"<span>{text}</span>", f"<span class=cw-wrong>{text}</span>")
+    )
+
+
 def test_a_new_volume_is_made_first(opened):
     form = opened.panel.form
     assert form.home.new[0].layout.display is None
@@ -358,7 +379,11 @@ def test_create_stays_where_the_focus_is(opened):
 @pytest.mark.parametrize(
     ("draft", "field", "said"),
     [
-        (Draft("lab", "dora", "a", "b", "", "10Gi"), "home-name", "Enter a name for the new volume."),
+        (
+            Draft("lab", "dora", "a", "b", "", "10Gi"),
+            "home-name",
+            "Enter a name for the new volume.",
+        ),
         (
             Draft("lab", "dora", "a", "b", "h", data=[Mount("x", "/home/jovyan/")]),
             "data[0]",
