@@ -6,12 +6,12 @@ Also used by the panel's form (`create_with_claims`).
 from __future__ import annotations
 
 import asyncio
-import re
 import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from jupyter_workspaces.common import dns_names
 from jupyter_workspaces.common.timeouts import timeout
 
 from .asynchronous import AsyncClient, Object
@@ -19,10 +19,9 @@ from .errors import WorkspaceError
 from .kinds import Kind, closest
 
 HOME_SIZE = "10Gi"
-NAME_LIMIT = 63
+NAME_LIMIT = dns_names.LABEL_LENGTH
 NAME_ATTEMPTS = 3
 REMOVE_SECONDS = 10.0
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _WORDS = (
     *(
         "amber",
@@ -121,7 +120,9 @@ async def spawn(client: AsyncClient, namespace: str, request: SpawnRequest) -> O
         if claim not in held:
             text = f"Volume '{claim}' not found in namespace '{namespace}'."
             hint = f'jw.create_claim("{claim}") creates it.{closest(claim, held)}'
-            raise WorkspaceError(text, hint, {"home" if claim == request.home else "data": text}, 404)
+            raise WorkspaceError(
+                text, hint, {"home" if claim == request.home else "data": text}, 404
+            )
     if request.name is not None:
         return await _create(client, namespace, request, request.name, held)
     for attempt in range(NAME_ATTEMPTS):
@@ -233,7 +234,7 @@ async def _exists(client: Creates, namespace: str, name: str) -> bool:
 
 def check_name(name: str) -> None:
     """Raise `WorkspaceError` 422 unless `name` is a valid workspace name."""
-    if len(name) > NAME_LIMIT or not _NAME.fullmatch(name):
+    if not dns_names.is_label(name):
         text = f"“{name}” is not a valid workspace name"
         raise WorkspaceError(
             f"{text}.",

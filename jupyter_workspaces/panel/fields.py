@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jupyter_workspaces.client import words
+from jupyter_workspaces.common import dns_names
 
 Kind = Mapping[str, Any]  # list item of a workspace kind (docs/api.md)
 
@@ -162,7 +163,7 @@ def wrong_name(name: str) -> str | None:
         return "Enter a name."
     if len(name) > NAME_LIMIT:
         return f"Use at most {NAME_LIMIT} characters."
-    if not re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", name):
+    if not dns_names.is_label(name):
         return "Use lower-case letters, digits and “-”. Start and end with a letter or digit."
     return None
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from jupyter_workspaces.client import words
+from jupyter_workspaces.common.timestamps import milliseconds
 
 Item = Mapping[str, Any]  # list item of a workspace (docs/api.md)
 Row = dict[str, Any]  # JSON for table.js
@@ -148,15 +148,6 @@ def same_to_the_eye(old: Row | None, new: Row) -> bool:
     if old is None or abs(new["activity"] - old["activity"]) >= _SHOWN_ACTIVITY:
         return False
     return {**old, "activity": 0} == {**new, "activity": 0}
-
-
-def milliseconds(text: Any) -> int:
-    """Return an RFC 3339 timestamp as ms since 1970; 0 without one."""
-    return (
-        int(datetime.fromisoformat(str(text).replace("Z", "+00:00")).timestamp() * 1000)
-        if text
-        else 0
-    )
 
 
 def _action(entry: str | dict[str, str] | None) -> dict[str, str] | None:

@@ -21,6 +21,7 @@ from jupyter_workspaces.common.supervision import (
     SupervisedTask,
     Supervisor,
 )
+from jupyter_workspaces.common.timestamps import milliseconds
 
 from . import rows
 from .liveness import Liveness
@@ -336,7 +337,7 @@ class Session:
     def _hear(self, change: Change) -> None:
         if change.event == "stale":
             self.liveness.cluster(
-                rows.milliseconds(change.data.get("since")), str(change.data.get("reason") or "")
+                milliseconds(change.data.get("since")), str(change.data.get("reason") or "")
             )
             return
         if change.event == "snapshot":

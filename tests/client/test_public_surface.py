@@ -66,7 +66,10 @@ def test_the_panel_has_a_signature_also_as_a_module() -> None:
         ),
         ("jw.spawn()", "spawn(): missing a required argument: 'kind'."),
         ("jw.spawn(3)", "spawn(): kind must be text, not int."),
-        ("jw.spawn('jupyterlab', labels=['a'])", "spawn(): labels must be a mapping or None, not list."),
+        (
+            "jw.spawn('jupyterlab', labels=['a'])",
+            "spawn(): labels must be a mapping or None, not list.",
+        ),
         (
             "jw.spawn('jupyterlab', read_only='sales')",
             "spawn(): read_only must be a collection, not str.",
@@ -74,7 +77,10 @@ def test_the_panel_has_a_signature_also_as_a_module() -> None:
         ("jw.list(3)", "list(): namespace must be text or None, not int."),
         ("jw.get(None)", "get(): name must be text, not NoneType."),
         ("jw.panel(3)", "panel(): namespace must be text or None, not int."),
-        ("jw.get('dora').wait(timeout='soon')", "wait(): timeout must be a number or None, not str."),
+        (
+            "jw.get('dora').wait(timeout='soon')",
+            "wait(): timeout must be a number or None, not str.",
+        ),
         ("jw.get('dora').logs(tail='ten')", "logs(): tail must be a whole number, not str."),
     ],
 )
