@@ -13,7 +13,7 @@ from .client import (
     WorkspaceError,
     default,
 )
-from .client.losses import volumes_stay
+from .client.stop_warnings import volumes_stay
 from .common.terminal import log_line, printable
 
 if TYPE_CHECKING:

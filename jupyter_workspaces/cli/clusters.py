@@ -16,11 +16,11 @@ from .output import (
     NOT_FOUND,
     echo,
     flat,
+    handle_errors,
     output_option,
-    told,
     write,
 )
-from .session import Session
+from .state import CommandState
 
 if TYPE_CHECKING:
     from jupyter_workspaces.local.parts import Parts
@@ -103,7 +103,7 @@ def parts_options(command: Callable[..., None]) -> Callable[..., None]:
     type=click.Path(path_type=Path, file_okay=False),
     help="Directory for the notebook. Default: jupyter-workspaces-demo.",
 )
-@told
+@handle_errors
 def demo(headless: bool, directory: Path | None) -> None:
     """Open JupyterLab with the quickstart notebook and a local cluster."""
     from jupyter_workspaces.demo import run, run_headless
@@ -194,7 +194,7 @@ def demo(headless: bool, directory: Path | None) -> None:
 @click.option(
     "--runtime-file", default="", help="File to write url, token and pid to (mode 0600) when ready."
 )
-@told
+@handle_errors
 def serve(
     port: int,
     ip: str,
@@ -250,7 +250,7 @@ def local() -> None:
 @local.command("start")
 @parts_options
 @output_option
-@told
+@handle_errors
 def local_start(output: str, parts: Parts | None) -> None:
     """Start the local cluster, if it is not running."""
     from jupyter_workspaces.local import launch
@@ -262,7 +262,7 @@ def local_start(output: str, parts: Parts | None) -> None:
 @local.command("stop")
 @click.option("--pods", is_flag=True, help="Also stop the programs of workspaces.")
 @output_option
-@told
+@handle_errors
 def local_stop(pods: bool, output: str) -> None:
     """Stop the local cluster. Programs of workspaces keep running."""
     from jupyter_workspaces.local import launch
@@ -276,7 +276,7 @@ def local_stop(pods: bool, output: str) -> None:
 
 @local.command("status")
 @output_option
-@told
+@handle_errors
 def local_status(output: str) -> None:
     """Show the status of the local cluster. Exit code 3 if it is not running."""
     sys.exit(0 if _show_status(output) else NOT_FOUND)
@@ -284,13 +284,13 @@ def local_status(output: str) -> None:
 
 @local.command("reset")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
-@told
+@handle_errors
 def local_reset(yes: bool) -> None:
     """Stop the local cluster and delete its data, including all volumes."""
     from jupyter_workspaces.local import launch
 
     if not yes:
-        Session().confirm(
+        CommandState().confirm(
             "Delete the local cluster with all workspaces, volumes and their files "
             f"({home()})? This cannot be undone."
         )
@@ -300,7 +300,7 @@ def local_reset(yes: bool) -> None:
 
 @click.command()
 @output_option
-@told
+@handle_errors
 def kubeconfig(output: str) -> None:
     """Print the path of the local cluster's kubeconfig. Starts the cluster if needed."""
     from jupyter_workspaces.local import launch

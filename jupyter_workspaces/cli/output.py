@@ -123,7 +123,7 @@ def coloured(text: str) -> str:
     return "\n".join(lines)
 
 
-def told(command: Callable[P, T]) -> Callable[P, T]:
+def handle_errors(command: Callable[P, T]) -> Callable[P, T]:
     """Wrap a command: print exceptions as message and hint, and set the exit code."""
 
     @functools.wraps(command)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from jupyter_workspaces.common.terminal import printable
 
-from . import words
+from . import formatting
 
 if TYPE_CHECKING:
     from .kinds import Kind, Option
@@ -55,7 +55,7 @@ _SORTING = """
 _LINE = "var(--jp-border-color2, #e0e0e0)"
 
 
-def sign(said: words.StateWords) -> str:
+def sign(said: formatting.StateLabel) -> str:
     """Return glyph and label of a state as HTML; the colour only repeats them."""
     colour = COLOURS.get(said.sign, MUTED)
     return f'<span style="color:{colour};white-space:nowrap"><span aria-hidden="true">{said.glyph}</span> {escape(said.word)}</span>'
@@ -121,7 +121,7 @@ def workspaces_rows(workspaces: Sequence[Workspace]) -> tuple[list[str], list[li
     rows = []
     for one in workspaces:
         message = one.message if one.state != "Running" else ""
-        used = words.age(one.last_activity, now)
+        used = formatting.age(one.last_activity, now)
         rows.append(
             [
                 one.state_words.word,
@@ -129,7 +129,7 @@ def workspaces_rows(workspaces: Sequence[Workspace]) -> tuple[list[str], list[li
                 one.kind,
                 one.image_name,
                 one.size_words,
-                words.age(one.created, now),
+                formatting.age(one.created, now),
                 used,
                 message,
             ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from . import display, words
+from . import display, formatting
 from .errors import WorkspaceError
 
 
@@ -31,7 +31,7 @@ class Option:
     @property
     def size(self) -> str:
         """Size as text, such as `2 CPU · 4 GiB`; empty for an image."""
-        return words.size([{"key": key, "value": value} for key, value in self.labels.items()])
+        return formatting.size([{"key": key, "value": value} for key, value in self.labels.items()])
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def _options(options: Mapping[str, Any]) -> tuple[Option, ...]:
     return tuple(
         Option(
             id=value["id"],
-            name=words.option(value),
+            name=formatting.option(value),
             description=value.get("description") or "",
             labels={label["key"]: label["value"] for label in value.get("labels") or ()},
             hidden=bool(value.get("hidden")),

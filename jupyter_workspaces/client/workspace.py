@@ -14,16 +14,16 @@ from jupyter_workspaces.kube import quantities
 
 from . import (
     display,
-    losses,
+    formatting,
     portal,
-    trust,
-    words,
+    stop_warnings,
+    trust_notice,
 )
 from .arguments import checked
 from .asynchronous import AsyncClient
+from .browser import open_page
 from .errors import TimedOut, WorkspaceError
-from .opening import open_page
-from .waiting import ProgressDisplay
+from .progress_display import ProgressDisplay
 
 if TYPE_CHECKING:
     from .asynchronous import Object
@@ -64,12 +64,12 @@ class Workspace:
     @property
     def state(self) -> str:
         """State: Running, Pending, Paused, Error, Terminating or Unknown."""
-        return words.shown_state(self._item)
+        return formatting.shown_state(self._item)
 
     @property
-    def state_words(self) -> words.StateWords:
+    def state_words(self) -> formatting.StateLabel:
         """How the state is shown, such as Pausing while its programs stop."""
-        return words.of_item(self._item)
+        return formatting.of_item(self._item)
 
     @property
     def message(self) -> str:
@@ -94,13 +94,13 @@ class Workspace:
     @property
     def image_name(self) -> str:
         """Name of the image option."""
-        return words.option(self._option("imageConfig"))
+        return formatting.option(self._option("imageConfig"))
 
     @property
     def size_words(self) -> str:
         """Size as text, such as `2 CPU · 4 GiB`, else the name of the size option."""
         info = self._option("podConfig")
-        return words.size(info.get("labels"), words.option(info))
+        return formatting.size(info.get("labels"), formatting.option(info))
 
     @property
     def paused(self) -> bool:
@@ -197,7 +197,7 @@ class Workspace:
 
     def losses(self) -> str:
         """Return a sentence on what a pause or restart loses, such as kernels; may be empty."""
-        return portal.ask(losses.of_stopping(self._client, self._item), REQUEST_LIMIT)
+        return portal.ask(stop_warnings.of_stopping(self._client, self._item), REQUEST_LIMIT)
 
     def __repr__(self) -> str:
         """Return state, name and summary."""
@@ -270,7 +270,7 @@ class Workspace:
                 if self.paused:
                     raise WorkspaceError(f"{self.name} is paused.", "ws.resume() starts it.")
             if timeout is not None and waited > timeout:
-                word, reason = words.state(state).word.lower(), self.message or self.state
+                word, reason = formatting.state(state).word.lower(), self.message or self.state
                 raise TimedOut(
                     f"{self.name} is not {word} after {timeout:g} s: {reason}",
                     "ws.wait(timeout=None) waits without limit; ws.progress() shows the steps.",
@@ -301,7 +301,9 @@ class Workspace:
                 "Choose another image for it.",
             )
         server = portal.ask(self._client.connect(), REQUEST_LIMIT)
-        open_page(self.name, self.url, server, "" if self.opens_apart() else trust.note(self.name))
+        open_page(
+            self.name, self.url, server, "" if self.opens_apart() else trust_notice.note(self.name)
+        )
         return self.url
 
     def opens_apart(self) -> bool:
@@ -435,7 +437,7 @@ class Workspace:
                     "its programs have not stopped."
                 )
                 raise TimedOut(text, "ws.stop_now() stops them at once.")
-            shown.show(words.state("Terminating"), progress)
+            shown.show(formatting.state("Terminating"), progress)
             await asyncio.sleep(pause)
             pause = min(pause * 1.1, SLOW_POLL_SECONDS)
 

@@ -17,7 +17,7 @@ from jupyter_workspaces.client import portal
 from jupyter_workspaces.client.errors import WorkspaceError
 from jupyter_workspaces.client.spawning import create_with_claims
 
-from .fields import (
+from .form_data import (
     HOME_SIZE,
     Choice,
     Draft,
@@ -30,7 +30,7 @@ from .fields import (
     preselected,
     suggested_path,
 )
-from .kinds import Kinds, cards, data_uri
+from .kind_cards import KindCards, cards, data_uri
 from .session import ALL, Session, sentence
 
 LABEL_WIDTH = "104px"
@@ -164,7 +164,7 @@ class Form:
         self._created = ""  # key of the new workspace while the form reports its start
         self._busy = self._home_chosen = False
         style = {"description_width": LABEL_WIDTH}
-        self.cards = Kinds()
+        self.cards = KindCards()
         self.cards.layout.width = "100%"
         self.cards.observe(lambda _change: portal.call(self.choose), "chosen")
         self.cards.on_msg(lambda _cards, message, _buffers: portal.call(self.heard, message))
@@ -225,7 +225,7 @@ class Form:
     def namespace(self) -> str:
         """Namespace of a new workspace."""
         session = self._session
-        usual = session.source.namespace if session.source else "default"
+        usual = session.client.namespace if session.client else "default"
         return usual if session.namespace in (ALL, None) else str(session.namespace)
 
     def choose(self) -> None:
@@ -307,7 +307,7 @@ class Form:
             )
             if claim and not line.path.value:
                 line.path.control.value = suggested_path(claim, taken)
-        usual = self._session.source.namespace if self._session.source else self.namespace
+        usual = self._session.client.namespace if self._session.client else self.namespace
         code = (
             '<pre tabindex="0" aria-label="Python code">'
             f"{escape(self.draft().python(self.namespace, usual))}</pre>"
@@ -365,16 +365,16 @@ class Form:
         self.submit()
 
     async def _create(self) -> None:
-        source, draft, namespace = self._session.source, self.draft(), self.namespace
+        client, draft, namespace = self._session.client, self.draft(), self.namespace
         self._clear_errors()
         self._seen = draft
-        if (wrong := draft.wrong(self._home_path())) or source is None:
+        if (wrong := draft.wrong(self._home_path())) or client is None:
             self._refuse(wrong, "Not created yet." if wrong else "Not connected to the server.")
             return
         self._busy, self.create.description = True, "Creating…"
         self._say(f"Creating {draft.name}…")
         try:
-            await create_with_claims(source, namespace, draft.body(), draft.new_claims())
+            await create_with_claims(client, namespace, draft.body(), draft.new_claims())
         except WorkspaceError as error:
             placed, rest = by_field(error.fields)
             self._refuse(
@@ -423,11 +423,11 @@ class Form:
             self.name.control.value = self._suggested
 
     async def _fetch_claims(self) -> None:
-        if self._session.source is not None:
+        if self._session.client is not None:
             try:
                 self._claims = [
                     claim
-                    for claim in await self._session.source.claims(self.namespace)
+                    for claim in await self._session.client.claims(self.namespace)
                     if claim.get("canMount")
                 ]
             except WorkspaceError as error:
@@ -453,15 +453,15 @@ class Form:
                 )
 
     async def _fetch_pictures(self) -> None:
-        source = self._session.source
+        client = self._session.client
         urls = {
             str((kind.get("logo") or {}).get("url", "")) for kind in self._session.model.kinds()
         }
         wanted = [url for url in urls if url and url not in self._pictures]
-        if source is None or not wanted:
+        if client is None or not wanted:
             return
         answers = await asyncio.gather(
-            *(source.picture(url) for url in wanted), return_exceptions=True
+            *(client.picture(url) for url in wanted), return_exceptions=True
         )
         for url, answer in zip(wanted, answers, strict=True):
             if isinstance(answer, WorkspaceError):

@@ -19,9 +19,9 @@ from click.testing import CliRunner
 from served_workspaces import CREATED, TOKEN, Served, claim, event, kind, workspace
 
 import jupyter_workspaces.cli
-from jupyter_workspaces.cli.cluster import _print_line, _show
 from jupyter_workspaces.cli.commands import cli
-from jupyter_workspaces.cli.session import Session
+from jupyter_workspaces.cli.installation import _print_line, _show
+from jupyter_workspaces.cli.state import CommandState
 from jupyter_workspaces.client import Client, WorkspaceError
 from jupyter_workspaces.common.terminal import (
     SafeRecords,
@@ -192,9 +192,9 @@ def test_the_progress_of_a_wait(server: Served) -> None:
 
 def test_suggestions_to_the_shell(server: Served) -> None:
     server.add(workspace("dora"), workspace("do" + EVIL))
-    assert Session(server.url).names("do") == ["dora"]
+    assert CommandState(server.url).names("do") == ["dora"]
     server.kinds.append(kind("r" + EVIL))
-    assert Session(server.url).kind_names("r") == ["rstudio"]
+    assert CommandState(server.url).kind_names("r") == ["rstudio"]
 
 
 def test_a_log_reaches_a_pipe_as_it_was_written(server: Served) -> None:

@@ -10,7 +10,7 @@ import pytest
 from recorded import RecordedServer
 
 from jupyter_workspaces.client import portal
-from jupyter_workspaces.panel.view import Panel
+from jupyter_workspaces.panel.widget import Panel
 
 LIMIT = 5.0  # seconds
 

@@ -7,7 +7,8 @@ from conftest import until
 from recorded import claim, kind, workspace
 
 from jupyter_workspaces.client.errors import WorkspaceError
-from jupyter_workspaces.panel.fields import (
+from jupyter_workspaces.panel.form import NEW
+from jupyter_workspaces.panel.form_data import (
     Draft,
     Mount,
     by_field,
@@ -16,7 +17,6 @@ from jupyter_workspaces.panel.fields import (
     preselected,
     suggested_path,
 )
-from jupyter_workspaces.panel.form import NEW
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 
 from jupyter_workspaces.common.terminal import printable
 
-from . import words
+from . import formatting
 from .display import COLOURS, MUTED, sign
 
 Object = Mapping[str, Any]
@@ -37,7 +37,7 @@ class ProgressDisplay:
         self._steps: Sequence[Object] = ()
         self._notebook = in_notebook()
 
-    def show(self, said: words.StateWords, progress: Object) -> None:
+    def show(self, said: formatting.StateLabel, progress: Object) -> None:
         """Show the steps of a start, or how long programs have been stopping."""
         if self._quiet:
             return
@@ -73,7 +73,7 @@ class ProgressDisplay:
                 self._printed.add(step["message"])
                 self._print(f"  {_GLYPHS[step['state']]} {step['name']}: {step['message']}")
 
-    def finish(self, said: words.StateWords, state: str, message: str = "") -> None:
+    def finish(self, said: formatting.StateLabel, state: str, message: str = "") -> None:
         """Show the result; in a notebook the steps are folded below it."""
         if self._quiet:
             return
@@ -98,7 +98,7 @@ class ProgressDisplay:
     def _seconds(self) -> float:
         return time.monotonic() - self._began
 
-    def _head(self, said: words.StateWords) -> str:
+    def _head(self, said: formatting.StateLabel) -> str:
         return f"{sign(said)} &nbsp;<b>{escape(self._name)}</b>"
 
     def _print(self, line: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from jupyter_workspaces.client import words
+from jupyter_workspaces.client import formatting
 from jupyter_workspaces.common.terminal import printable
 
 from .rows import Row
@@ -55,7 +55,7 @@ def text(rows: Sequence[Row], first: dict[str, Any]) -> str:
                     row["kind"],
                     row["image"],
                     row["size"],
-                    words.age(row["created"], first["now"]),
+                    formatting.age(row["created"], first["now"]),
                 ),
             )
         ]
@@ -81,14 +81,14 @@ def _cells(row: Row, now: int) -> list[str]:
     ]
     cells = [
         f'<td style="{_CELL}">{escape(str(value))}</td>'
-        for value in (*said, words.age(row["created"], now))
+        for value in (*said, formatting.age(row["created"], now))
     ]
     cells[1] = cells[1].replace("<td", '<th scope="row"', 1).replace("</td>", "</th>")
     return cells
 
 
 def _glyph(row: Row) -> str:
-    return f"{words.state(row['state']).glyph} {row['word']}"
+    return f"{formatting.state(row['state']).glyph} {row['word']}"
 
 
 def _where(first: dict[str, Any]) -> str:

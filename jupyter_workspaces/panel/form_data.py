@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from jupyter_workspaces.client import words
+from jupyter_workspaces.client import formatting
 from jupyter_workspaces.common import dns_names
 
 Kind = Mapping[str, Any]  # list item of a workspace kind (docs/api.md)
@@ -171,13 +171,13 @@ def wrong_name(name: str) -> str | None:
 def choices(kind: Kind, dimension: str) -> list[Choice]:
     """Return the options of `imageConfig` or `podConfig`, in the kind's order."""
     values = _values(kind, dimension)
-    titles = {str(value["id"]): words.option(value) for value in values}
+    titles = {str(value["id"]): formatting.option(value) for value in values}
     default = _options(kind, dimension).get("default")
     found = []
     for value in values:
         restrictions = value.get("restrictions") or {}
         target = str((value.get("redirect") or {}).get("to", ""))
-        size = words.size(value.get("labels")) if dimension == "podConfig" else ""
+        size = formatting.size(value.get("labels")) if dimension == "podConfig" else ""
         label = " · ".join(part for part in (titles[str(value["id"])], size) if part)
         if value["id"] == default and dimension == "imageConfig":
             label += " (recommended)"
@@ -246,7 +246,7 @@ def suggested_path(claim: str, taken: Iterable[str]) -> str:
 def claim_label(claim: Mapping[str, Any]) -> str:
     """Return a claim's name with its size and who uses it."""
     spec = claim.get("pvcSpec") or {}
-    size = words.storage(str((spec.get("requests") or {}).get("storage", "")))
+    size = formatting.storage(str((spec.get("requests") or {}).get("storage", "")))
     users = [str(workspace["name"]) for workspace in claim.get("workspaces") or ()]
     used = f"used by {users[0]}" if len(users) == 1 else f"used by {len(users)}" if users else ""
     return " · ".join(part for part in (str(claim["name"]), size, used) if part)

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from jupyter_workspaces.client import losses, words
+from jupyter_workspaces.client import formatting, stop_warnings
 from jupyter_workspaces.client.errors import WorkspaceError
 from jupyter_workspaces.common.supervision import SupervisedTask
 
@@ -23,7 +23,7 @@ LOG_BATCH = 200  # lines a message
 SETTLE = 0.3  # seconds between a change of the workspace and the next requests
 
 
-class Unfolded:
+class RowDetails:
     """Open rows of one panel, with a task for the details and one for the log of each."""
 
     def __init__(self, session: Session) -> None:
@@ -79,14 +79,14 @@ class Unfolded:
         self.close()
         await asyncio.gather(*(task.stop() for task in tasks))
 
-    async def losses(self, key: str) -> None:
+    async def explain_delete(self, key: str) -> None:
         """Show what is deleted together with this workspace, and what is kept."""
         namespace, _, name = key.partition("/")
         item = self._session.model.item(key)
-        if self._session.source is None or item is None:
+        if self._session.client is None or item is None:
             return
         with contextlib.suppress(WorkspaceError):  # the page shows a general sentence
-            details = await self._session.source.details(namespace, name)
+            details = await self._session.client.details(namespace, name)
             names = [volume["pvcName"] for volume in _volumes(details)]
             lost = (
                 "Its programs stop, and files outside its volumes are lost."
@@ -94,9 +94,9 @@ class Unfolded:
                 else "It has no volumes: all its files are lost."
             )
             said = [
-                await losses.of_stopping(self._session.source, item),
+                await stop_warnings.of_stopping(self._session.client, item),
                 lost,
-                losses.volumes_stay(names),
+                stop_warnings.volumes_stay(names),
             ]
             text = " ".join(part for part in said if part)
             self._session.tell({"type": "ask", "key": key, "action": "delete", "text": text})
@@ -121,8 +121,8 @@ class Unfolded:
 
     async def _tell_all(self, key: str) -> None:
         session, (namespace, _, name) = self._session, key.partition("/")
-        item, source = session.model.item(key), session.source
-        if item is None or source is None:
+        item, client = session.model.item(key), session.client
+        if item is None or client is None:
             return
         session.tell(
             {
@@ -133,9 +133,9 @@ class Unfolded:
             }
         )
         for part, ask in (
-            ("steps", source.progress),
-            ("events", source.events),
-            ("facts", source.details),
+            ("steps", client.progress),
+            ("events", client.events),
+            ("facts", client.details),
         ):
             try:
                 answer: Any = await ask(namespace, name)
@@ -152,7 +152,7 @@ class Unfolded:
 
     async def _read_log(self, key: str) -> None:
         session, (namespace, _, name) = self._session, key.partition("/")
-        if session.source is None:
+        if session.client is None:
             return
         loop, first, sent = asyncio.get_running_loop(), True, 0.0
         lines: list[str] = []
@@ -168,7 +168,7 @@ class Unfolded:
             first, sent, later = False, loop.time(), None
 
         try:
-            async with contextlib.aclosing(session.source.logs(namespace, name, LOG_TAIL)) as read:  # type: ignore[type-var]
+            async with contextlib.aclosing(session.client.logs(namespace, name, LOG_TAIL)) as read:  # type: ignore[type-var]
                 async for line in read:
                     lines.append(line)
                     if len(lines) >= LOG_BATCH:
@@ -199,11 +199,13 @@ def facts(item: Mapping[str, Any], details: Mapping[str, Any]) -> list[list[str]
     size = options["podConfig"]["current"]
     found = [
         ["Kind", item["workspaceKind"]["name"]],
-        ["Image", words.option(options["imageConfig"]["current"])],
+        ["Image", formatting.option(options["imageConfig"]["current"])],
         [
             "Size",
             " · ".join(
-                part for part in (words.option(size), words.size(size.get("labels"))) if part
+                part
+                for part in (formatting.option(size), formatting.size(size.get("labels")))
+                if part
             ),
         ],
     ]

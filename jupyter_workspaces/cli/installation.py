@@ -22,11 +22,11 @@ from .output import (
     complain,
     echo,
     flat,
+    handle_errors,
     output_option,
-    told,
     write,
 )
-from .session import Session
+from .state import CommandState
 
 if TYPE_CHECKING:
     from jupyter_workspaces.client.asynchronous import AsyncClient
@@ -99,7 +99,7 @@ def choosing_options(command: C) -> C:
 @click.command()
 @choosing_options
 @changing_options
-@told
+@handle_errors
 def install(**chosen: Any) -> None:
     """Install CRDs, RBAC rules, controller and server into a cluster."""
     _install(upgrading=False, **chosen)
@@ -108,7 +108,7 @@ def install(**chosen: Any) -> None:
 @click.command()
 @choosing_options
 @changing_options
-@told
+@handle_errors
 def upgrade(**chosen: Any) -> None:
     """Upgrade an installation to this version."""
     _install(upgrading=True, **chosen)
@@ -121,7 +121,7 @@ def upgrade(**chosen: Any) -> None:
     help="Also delete the CRDs, and with them all workspaces and kinds. Volumes are kept.",
 )
 @changing_options
-@told
+@handle_errors
 def uninstall(
     kubeconfig: str, context: str, yes: bool, dry_run: bool, timeout: float, with_crds: bool
 ) -> None:
@@ -147,7 +147,7 @@ def uninstall(
 @click.command()
 @cluster_options
 @output_option
-@told
+@handle_errors
 def doctor(kubeconfig: str, context: str, output: str) -> None:
     """Check connection, permissions and installation, and suggest fixes.
 
@@ -269,7 +269,7 @@ def _carry_out(
         if dry_run:
             return
         if plan.changes and not yes:
-            Session().confirm(question)
+            CommandState().confirm(question)
         asyncio.run(acted(plan))
     except Unreachable as error:
         complain(error.message)
