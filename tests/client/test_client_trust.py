@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from served_workspaces import TOKEN, Served, workspace
 
 from jupyter_workspaces.cli.commands import cli
-from jupyter_workspaces.client import Client
+from jupyter_workspaces.client import Client, browser, trust_notice
 
 NOTE = "can act as you on this server"
 
