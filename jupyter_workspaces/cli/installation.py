@@ -101,7 +101,7 @@ def choosing_options(command: C) -> C:
 @changing_options
 @handle_errors
 def install(**chosen: Any) -> None:
-    """Install CRDs, RBAC rules, controller and server into a cluster."""
+    """Install CRDs, RBAC rules, controller and server."""
     _install(upgrading=False, **chosen)
 
 
@@ -149,9 +149,9 @@ def uninstall(
 @output_option
 @handle_errors
 def doctor(kubeconfig: str, context: str, output: str) -> None:
-    """Check connection, permissions and installation, and suggest fixes.
+    """Check connection, permissions and installation.
 
-    Exits with code 1 if a problem prevents workspaces from working.
+    Suggests a fix for each problem. Exits with code 1 if a problem prevents workspaces from working.
     """
     from jupyter_workspaces.client.asynchronous import AsyncClient
     from jupyter_workspaces.install.doctor import examine
@@ -165,11 +165,11 @@ def doctor(kubeconfig: str, context: str, output: str) -> None:
             async for line in examine(cluster):
                 lines.append(line)
                 if output == "table":
-                    _print_line(line)
+                    print_line(line)
         if (server := await server_line(AsyncClient(start=False))) is not None:
             lines.append(server)
             if output == "table":
-                _print_line(server)
+                print_line(server)
         return lines
 
     lines = asyncio.run(run())
@@ -262,7 +262,7 @@ def _carry_out(
 
     try:
         plan = asyncio.run(looked())
-        _show(endpoint, plan)
+        show_plan(endpoint, plan)
         if plan.refusals:
             echo("Nothing was changed.", err=True)
             sys.exit(REFUSED)
@@ -283,7 +283,7 @@ def _carry_out(
     echo("Done." if plan.changes else "Already up to date.")
 
 
-def _show(endpoint: Endpoint, plan: Plan) -> None:
+def show_plan(endpoint: Endpoint, plan: Plan) -> None:
     echo(printable(f"Cluster: {endpoint.name} at {endpoint.url}"))
     if plan.installed is not None:
         echo(printable(f"Installed: version {plan.installed}"))
@@ -292,7 +292,7 @@ def _show(endpoint: Endpoint, plan: Plan) -> None:
         echo(f"  {word} {printable(step.title)}" + (f": {indented(step.why)}" if step.why else ""))
 
 
-def _print_line(line: Line) -> None:
+def print_line(line: Line) -> None:
     sign, colour = _SIGNS[line.state]
     found = f"{printable(line.about)}: {indented(line.found)}"
     echo(

@@ -47,12 +47,17 @@ def state(name: str) -> StateLabel:
     return STATES.get(name, STATES["Unknown"])
 
 
+def is_being_deleted(item: Mapping[str, Any]) -> bool:
+    """Return whether the deletion of a list item's workspace was requested."""
+    return bool((item.get("audit") or {}).get("deletedAt"))
+
+
 def shown_state(item: Mapping[str, Any]) -> str:
     """Return the shown state of a list item.
 
     Terminating while it is being deleted, Pending once its start was requested.
     """
-    if (item.get("audit") or {}).get("deletedAt"):
+    if is_being_deleted(item):
         return "Terminating"
     found = str(item.get("state") or "Pending")
     return "Pending" if found == "Paused" and not item["paused"] else found
@@ -64,7 +69,7 @@ def of_item(item: Mapping[str, Any]) -> StateLabel:
     Only a deleted workspace is "Being deleted"; others that stop are pausing or restarting.
     """
     shown = shown_state(item)
-    if (item.get("audit") or {}).get("deletedAt"):
+    if is_being_deleted(item):
         return state(shown)
     if item["paused"] and shown in ("Running", "Pending", "Terminating"):
         return _PAUSING

@@ -7,7 +7,7 @@ private thread.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -15,139 +15,24 @@ import ipywidgets as widgets
 
 from jupyter_workspaces.client import portal
 from jupyter_workspaces.client.errors import WorkspaceError
+from jupyter_workspaces.client.names import numbered_name
 from jupyter_workspaces.client.spawning import create_with_claims
 
+from .form_controls import LABEL_WIDTH, NEW, NONE, Field, MountLine, Options, Volume
 from .form_data import (
-    HOME_SIZE,
     Choice,
     Draft,
     Kind,
-    Mount,
     by_field,
     choices,
     claim_label,
-    free_name,
     preselected,
     suggested_path,
 )
 from .kind_cards import KindCards, cards, data_uri
 from .session import ALL, Session, sentence
 
-LABEL_WIDTH = "104px"
-NEW, NONE = "\x00new", ""  # values of a volume selector that are no claim names
-SIZES = (
-    ("1 GiB", "1Gi"),
-    ("5 GiB", "5Gi"),
-    ("10 GiB", "10Gi"),
-    ("50 GiB", "50Gi"),
-    ("100 GiB", "100Gi"),
-)
 MOUNTS_AT_MOST = 12
-
-Options = list[tuple[str, str]]
-
-
-class Field:
-    """A control with a hint or an error below. `place` identifies it in kinds.js."""
-
-    def __init__(self, control: Any, on_change: Callable[[], None], place: str) -> None:
-        self.control, self.place = control, place
-        self.below = widgets.HTML()
-        self.box = widgets.VBox([control, self.below])
-        self.box.add_class("cw-field")
-        self.box.add_class(f"cw-at-{place}")
-        self._hint = self._wrong = ""
-        control.observe(lambda _change: portal.call(on_change), "value")
-
-    @property
-    def value(self) -> str:
-        return str(self.control.value if self.control.value is not None else "")
-
-    def offer(self, options: Options, value: str) -> None:
-        """Set the options, and select `value`."""
-        if list(self.control.options) != options:
-            self.control.options = options
-        self.control.value = value if any(value == known for _, known in options) else None
-
-    def hint(self, text: str) -> None:
-        self._hint = text
-        self._draw()
-
-    def wrong(self, text: str) -> None:
-        self._wrong = text
-        self._draw()
-
-    def _draw(self) -> None:
-        shown = (
-            f'<span class="cw-wrong">{escape(self._wrong)}</span>'
-            if self._wrong
-            else escape(self._hint)
-        )
-        if self.below.value != shown:
-            self.below.value = shown
-            (self.box.add_class if self._wrong else self.box.remove_class)("cw-wrongField")
-
-
-class Volume:
-    """Selector of a volume: an existing one, or a new one with name and size."""
-
-    def __init__(self, title: str, on_change: Callable[[], None], place: str) -> None:
-        style = {"description_width": LABEL_WIDTH}
-        self.claim = Field(widgets.Dropdown(description=title, style=style), on_change, place)
-        self.name = Field(
-            widgets.Text(description="Volume name", style=style), on_change, f"{place}-name"
-        )
-        sizes = widgets.Dropdown(
-            description="Volume size", options=SIZES, value=HOME_SIZE, style=style
-        )
-        self.size = Field(sizes, on_change, f"{place}-size")
-        self.new = [self.name.box, self.size.box]
-        self._suggested = ""
-
-    def chosen(self) -> tuple[str, str]:
-        """Return the claim's name, and its size if it must be created."""
-        if self.claim.value == NEW:
-            return self.name.value.strip(), self.size.value
-        return self.claim.value, ""
-
-    def suggest(self, name: str, taken: list[str]) -> None:
-        """Suggest a free name for a new volume, unless the user entered one."""
-        if self.name.value in ("", self._suggested):
-            self._suggested = self.name.control.value = free_name(name, taken)
-
-    def unfold(self) -> None:
-        shown = None if self.claim.value == NEW else "none"
-        for box in self.new:
-            if box.layout.display != shown:
-                box.layout.display = shown
-
-
-class MountLine(Volume):
-    """Line for a data volume: volume, mount path, read-only."""
-
-    def __init__(
-        self, on_change: Callable[[], None], on_remove: Callable[[MountLine], None], place: str
-    ) -> None:
-        super().__init__("Volume", on_change, place)
-        self.path = Field(
-            widgets.Text(description="Path", style={"description_width": LABEL_WIDTH}),
-            on_change,
-            f"{place}-path",
-        )
-        self.read_only = widgets.Checkbox(
-            description="read-only", indent=False, layout={"width": "auto"}
-        )
-        self.read_only.observe(lambda _change: portal.call(on_change), "value")
-        self.remove = widgets.Button(description="Remove", layout={"width": "auto"})
-        self.remove.on_click(lambda _button: portal.call(on_remove, self))
-        tools = widgets.HBox([self.read_only, self.remove])
-        tools.add_class("cw-formFoot")
-        self.box = widgets.Box([self.claim.box, *self.new, self.path.box, tools])
-        self.box.add_class("cw-formFields")
-
-    def mount(self) -> Mount:
-        claim, create = self.chosen()
-        return Mount(claim, self.path.value.strip(), bool(self.read_only.value), create)
 
 
 class Form:
@@ -167,7 +52,7 @@ class Form:
         self.cards = KindCards()
         self.cards.layout.width = "100%"
         self.cards.observe(lambda _change: portal.call(self.choose), "chosen")
-        self.cards.on_msg(lambda _cards, message, _buffers: portal.call(self.heard, message))
+        self.cards.on_msg(lambda _cards, message, _buffers: portal.call(self.receive, message))
         self.name = Field(
             widgets.Text(description="Name", style=style, continuous_update=False),
             self.changed,
@@ -347,7 +232,7 @@ class Form:
         if not self._busy and self.kind is not None:
             self._session.spawn(self._create())
 
-    def heard(self, message: Any) -> None:
+    def receive(self, message: Any) -> None:
         """Handle a message of the page: Enter was pressed. It contains the current field values."""
         if not isinstance(message, dict) or message.get("type") != "submit":
             return
@@ -417,7 +302,7 @@ class Form:
                 for row in self._session.model.rows()
                 if row["namespace"] == self.namespace
             ]
-            self._suggested = free_name(
+            self._suggested = numbered_name(
                 str(self.kind.get("displayName") or self.kind["name"]), [*taken, besides]
             )
             self.name.control.value = self._suggested
@@ -447,7 +332,7 @@ class Form:
         for index, line in enumerate(self._mounts):
             line.claim.offer([("Select…", NONE), *known, *new], line.claim.value)
             if not line.name.value:
-                line.name.control.value = free_name(
+                line.name.control.value = numbered_name(
                     f"data-{self.name.value}",
                     [*taken, *(other.name.value for other in self._mounts[:index])],
                 )

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, Protocol
 
 from jupyter_workspaces.client import formatting, stop_warnings
 from jupyter_workspaces.client.errors import WorkspaceError
 from jupyter_workspaces.common.supervision import SupervisedTask
 
-if TYPE_CHECKING:
-    from .session import Session
+from .model import Model
+from .protocols import PanelClient
 
 OPEN_AT_ONCE = 6  # rows that are updated; then the one opened first is no longer
 EVENTS_SHOWN = 30
@@ -23,15 +23,37 @@ LOG_BATCH = 200  # lines a message
 SETTLE = 0.3  # seconds between a change of the workspace and the next requests
 
 
+class Host(Protocol):
+    """What the details need from the panel's session: its state, messages and tasks."""
+
+    model: Model
+    client: PanelClient | None
+
+    def tell(self, message: dict[str, Any]) -> None:
+        """Send a message to the page."""
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run work in the background until the panel closes."""
+
+    def keep(self, name: str, work: Callable[[], Awaitable[None]]) -> SupervisedTask:
+        """Start a supervised task."""
+
+    def drop(self, task: SupervisedTask | None) -> None:
+        """Cancel a supervised task."""
+
+    def show_health(self) -> None:
+        """Show the failing tasks on the page."""
+
+
 class RowDetails:
     """Open rows of one panel, with a task for the details and one for the log of each."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Host) -> None:
         """Create it for a session, without open rows."""
         self._session = session
         self._open: dict[str, SupervisedTask] = {}
         self._logs: dict[str, asyncio.Task[None]] = {}
-        self._moved: dict[str, asyncio.Event] = {}
+        self._changed: dict[str, asyncio.Event] = {}
 
     @property
     def tasks(self) -> list[SupervisedTask]:
@@ -45,9 +67,9 @@ class RowDetails:
             return
         while len(self._open) >= OPEN_AT_ONCE:
             self._stop(next(iter(self._open)))
-        self._moved[key] = asyncio.Event()
+        self._changed[key] = asyncio.Event()
         self._open[key] = self._session.keep(
-            f"Updating the details of {key}", lambda: self._keep_fresh(key)
+            f"Updating the details of {key}", lambda: self._refresh(key)
         )
         self.follow(key, True)
 
@@ -58,12 +80,12 @@ class RowDetails:
         if wanted and key in self._open:
             self._logs[key] = self._session.spawn(self._read_log(key))
 
-    def moved(self, key: str) -> None:
+    def changed(self, key: str) -> None:
         """Reload details and an ended log after a change of the workspace."""
-        if key in self._moved:
-            self._moved[key].set()
+        if key in self._changed:
+            self._changed[key].set()
 
-    def stepped(self, key: str, progress: Mapping[str, Any]) -> None:
+    def show_steps(self, key: str, progress: Mapping[str, Any]) -> None:
         """Show steps that were loaded for the row."""
         if key in self._open:
             self._session.tell({"type": "details", "key": key, "steps": progress["steps"]})
@@ -103,23 +125,23 @@ class RowDetails:
 
     def _stop(self, key: str) -> None:
         self.follow(key, False)
-        self._moved.pop(key, None)
+        self._changed.pop(key, None)
         self._session.drop(self._open.pop(key, None))
         self._session.show_health()
 
-    async def _keep_fresh(self, key: str) -> None:
-        moved = self._moved[key]
+    async def _refresh(self, key: str) -> None:
+        changed = self._changed[key]
         while True:
-            moved.clear()
-            await self._tell_all(key)
+            changed.clear()
+            await self._send_all(key)
             if key in self._open:
                 self._open[key].progressed()
-            await moved.wait()
+            await changed.wait()
             await asyncio.sleep(SETTLE)
             if key not in self._logs or self._logs[key].done():
                 self.follow(key, key in self._logs)
 
-    async def _tell_all(self, key: str) -> None:
+    async def _send_all(self, key: str) -> None:
         session, (namespace, _, name) = self._session, key.partition("/")
         item, client = session.model.item(key), session.client
         if item is None or client is None:

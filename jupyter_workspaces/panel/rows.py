@@ -99,7 +99,7 @@ def state_of(item: Item) -> str:
     The API's Terminating is the state of the pod: unless the workspace is being deleted, it is
     stopping, to pause or to restart.
     """
-    if (item.get("audit") or {}).get("deletedAt"):
+    if formatting.is_being_deleted(item):
         return "Terminating"
     state = item.get("state") or "Pending"  # a new one, before its first status
     if state == "Terminating":

@@ -37,7 +37,7 @@ Tell = Callable[[Message], None]
 FLUSH = 0.05  # seconds in which changes are collected into one message
 RETRY_FIRST, RETRY_LONGEST = 0.5, 30.0  # seconds between attempts to connect
 UNSEEN_LIMIT = 600.0  # seconds until a panel that no page has shown disconnects
-LEFT_LIMIT = 60.0  # seconds until it disconnects after the last page closed it
+CLOSED_LIMIT = 60.0  # seconds until it disconnects after the last page closed it
 ACTIONS_AT_ONCE = 16
 STARTS_FOLLOWED = 4  # starting workspaces whose steps are shown on their rows
 STEP_EVERY = 1.0  # seconds
@@ -109,11 +109,11 @@ class Session:
         if self._stream is None:
             self._listen()
         if not self._views:
-            self._leave_in(UNSEEN_LIMIT)
+            self._disconnect_in(UNSEEN_LIMIT)
 
     async def close(self) -> None:
         """Stop all tasks and wait for their end."""
-        self._stay()
+        self._stay_connected()
         if self._flush is not None:
             self._flush.cancel()
         tasks = [task for task in (self._stream, self._starts) if task is not None]
@@ -139,7 +139,7 @@ class Session:
         elif kind == "unmount":
             self._views.discard(str(message.get("view", "")))
             if not self._views:
-                self._leave_in(LEFT_LIMIT)
+                self._disconnect_in(CLOSED_LIMIT)
         elif kind == "retry":
             self.reconnect()
         elif kind == "namespace":
@@ -269,7 +269,7 @@ class Session:
             asyncio.get_running_loop().call_later(12.0, self._expire)
         self.changed()
 
-    def stop(self) -> None:
+    def disconnect(self) -> None:
         """Close the event stream; a page that reconnects opens it again."""
         self._details.close()
         self.liveness.close()
@@ -282,7 +282,7 @@ class Session:
     def _listen(self) -> None:
         self._stream = self.keep("The panel's event stream", self._follow)
         if self._starts is None:
-            self._starts = self.keep("Following starts", self._tell_steps)
+            self._starts = self.keep("Following starts", self._send_steps)
 
     async def _follow(self) -> None:
         """Read the event stream, and reconnect with backoff."""
@@ -291,9 +291,9 @@ class Session:
             try:
                 if self.client is None:
                     self.client = await self._connect()
-                await self._learn_place(self.client)
+                await self._load_place(self.client)
                 began = time.monotonic()
-                too_slow = await self._hear_all(self.client)
+                too_slow = await self._read_events(self.client)
                 if time.monotonic() - began > RETRY_LONGEST:
                     backoff.reset()
                 if not too_slow:
@@ -307,7 +307,7 @@ class Session:
                 self.answered.set()
             await asyncio.sleep(backoff.next())
 
-    async def _hear_all(self, client: PanelClient) -> bool:
+    async def _read_events(self, client: PanelClient) -> bool:
         """Read one connection to its end. Returns True if the server requires a resync."""
         self.liveness.begin()
         async with contextlib.aclosing(
@@ -317,10 +317,10 @@ class Session:
                 self.liveness.heard()
                 if change.event == "resync":
                     return True
-                self._hear(change)
+                self._apply(change)
         return False
 
-    async def _learn_place(self, client: PanelClient) -> None:
+    async def _load_place(self, client: PanelClient) -> None:
         cluster = await client.cluster()
         try:
             names = await client.namespaces()
@@ -334,7 +334,7 @@ class Session:
             "separate": bool(cluster.get("workspacesUrl")),
         }
 
-    def _hear(self, change: StreamEvent) -> None:
+    def _apply(self, change: StreamEvent) -> None:
         if change.event == "stale":
             self.liveness.cluster(
                 milliseconds(change.data.get("since")), str(change.data.get("reason") or "")
@@ -352,7 +352,7 @@ class Session:
                 self._stream.progressed()
         elif change.event == "workspace":
             self.model.workspace(change.data["type"], change.data["object"])
-            self._details.moved(rows.key(change.data["object"]))
+            self._details.changed(rows.key(change.data["object"]))
         elif change.event == "workspacekind":
             self.model.kind(change.data["type"], change.data["object"])
             self.on_kinds()
@@ -391,7 +391,7 @@ class Session:
             :STARTS_FOLLOWED
         ]
 
-    async def _tell_steps(self) -> None:
+    async def _send_steps(self) -> None:
         while True:
             self._has_starting.clear()
             keys = self._starting()
@@ -414,7 +414,7 @@ class Session:
         )
         doing = DOING.get(str(now["name"]).lower(), str(now["name"])) if now else ""
         self.model.step(key, doing.format(kind=self.model.kind_title(key)) if now else "")
-        self._details.stepped(key, progress)
+        self._details.show_steps(key, progress)
 
     def _spawned(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (fault := task.exception()) is not None:
@@ -426,16 +426,16 @@ class Session:
 
     def _mount(self, view: str) -> None:
         self._views.add(view)
-        self._stay()
+        self._stay_connected()
         if self._stream is None:
             self.reconnect()
         self.tell({"type": "snapshot", **self.first()})
 
-    def _leave_in(self, seconds: float) -> None:
-        self._stay()
-        self._leave = asyncio.get_running_loop().call_later(seconds, self.stop)
+    def _disconnect_in(self, seconds: float) -> None:
+        self._stay_connected()
+        self._leave = asyncio.get_running_loop().call_later(seconds, self.disconnect)
 
-    def _stay(self) -> None:
+    def _stay_connected(self) -> None:
         if self._leave is not None:
             self._leave.cancel()
             self._leave = None

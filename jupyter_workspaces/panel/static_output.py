@@ -8,6 +8,7 @@ from html import escape
 from typing import Any
 
 from jupyter_workspaces.client import formatting
+from jupyter_workspaces.client.display import aligned
 from jupyter_workspaces.common.terminal import printable
 
 from .rows import Row
@@ -45,30 +46,21 @@ def text(rows: Sequence[Row], first: dict[str, Any]) -> str:
     if live["state"] == "failed":
         return printable(f"Cluster Workspaces: {live['message']} {live['hint']}".strip())
     title = printable(f"Cluster Workspaces in {_where(first)}: {len(rows) or 'none'}")
-    table = [
+    table = aligned(
         [
-            *map(
-                printable,
-                (
-                    _glyph(row),
-                    row["title"],
-                    row["kind"],
-                    row["image"],
-                    row["size"],
-                    formatting.age(row["created"], first["now"]),
-                ),
-            )
+            [
+                _glyph(row),
+                row["title"],
+                row["kind"],
+                row["image"],
+                row["size"],
+                formatting.age(row["created"], first["now"]),
+            ]
+            for row in rows[:SHOWN]
         ]
-        for row in rows[:SHOWN]
-    ]
-    widths = [max(len(line[column]) for line in table) for column in range(6)] if table else []
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in table
-    ]
-    return "\n".join(
-        [title, *lines, *([f"… and {len(rows) - SHOWN} more"] if len(rows) > SHOWN else [])]
     )
+    more = f"… and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
+    return "\n".join(part for part in (title, table, more) if part)
 
 
 def _cells(row: Row, now: int) -> list[str]:

@@ -38,7 +38,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         def tell(message: Message) -> None:
             panel = here()
             if panel is None:
-                session.stop()
+                session.disconnect()
             elif hasattr(panel, "table"):
                 panel.table.send(message)
 

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 from served_workspaces import TOKEN, Served, workspace
 
-from jupyter_workspaces.cli.commands import cli
+from jupyter_workspaces.cli.main import cli
 from jupyter_workspaces.client import Client, browser, trust_notice
 
 NOTE = "can act as you on this server"

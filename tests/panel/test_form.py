@@ -7,13 +7,13 @@ from panel_page import until
 from recorded import claim, kind, workspace
 
 from jupyter_workspaces.client.errors import WorkspaceError
-from jupyter_workspaces.panel.form import NEW
+from jupyter_workspaces.client.names import numbered_name
+from jupyter_workspaces.panel.form_controls import NEW
 from jupyter_workspaces.panel.form_data import (
     Draft,
     Mount,
     by_field,
     choices,
-    free_name,
     preselected,
     suggested_path,
 )
@@ -267,8 +267,8 @@ def test_a_default_that_moved_on_or_is_denied_is_not_preselected():
 
 
 def test_names_and_paths_are_free():
-    assert free_name("JupyterLab", ["jupyterlab", "jupyterlab-2"]) == "jupyterlab-3"
-    assert free_name("R & Studio", []) == "r-studio"
+    assert numbered_name("JupyterLab", ["jupyterlab", "jupyterlab-2"]) == "jupyterlab-3"
+    assert numbered_name("R & Studio", []) == "r-studio"
     assert suggested_path("sales", ["/data/sales"]) == "/data/sales-2"
 
 

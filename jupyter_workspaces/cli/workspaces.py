@@ -1,20 +1,19 @@
-"""The command group `jupyter workspaces`, and the commands on workspaces and kinds."""
+"""Commands on workspaces and workspace kinds: `list`, `spawn`, `open`, `pause` and others."""
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from collections.abc import Iterable
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
 from jupyter_workspaces.client import Workspace, trust_notice
+from jupyter_workspaces.client.spawning import parse_mount
 from jupyter_workspaces.client.stop_warnings import volumes_stay
 from jupyter_workspaces.common.terminal import log_line, printable
 
-from . import claims, clusters, installation
 from .output import (
     done,
     echo,
@@ -34,30 +33,13 @@ from .watch import watch
 _STAMP = re.compile(r"^\d{4}-\d\d-\d\dT[\d:.]+Z ")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="jupyter-workspaces")
-@click.option(
-    "--url",
-    envvar="JUPYTER_WORKSPACES_URL",
-    help="URL of the server. Its token is read from JUPYTER_WORKSPACES_TOKEN.",
-)
-@click.pass_context
-def cli(context: click.Context, url: str | None) -> None:
-    """Browse, create, pause, resume and manage workspaces of a cluster.
-
-    A NAME can also be NAMESPACE/NAME. Without JUPYTER_WORKSPACES_URL, a local server is started on
-    demand, which shuts down when idle.
-
-    \b
-    Exit codes: 0 success, 1 failed or denied, 2 wrong usage or value, 3 not found,
-      4 server not reachable, 5 timeout.
-    Completion for bash (similar for zsh and fish):
-      eval "$(_JUPYTER_WORKSPACES_COMPLETE=bash_source jupyter-workspaces)"
-    """
-    context.obj = CommandState(url)
+def add_to(cli: click.Group) -> None:
+    """Add the commands of this module."""
+    for command in (list_, kinds, spawn, open_, pause, resume, restart, logs, delete):
+        cli.add_command(command)
 
 
-@cli.command("list")
+@click.command("list")
 @click.option("-A", "--all-namespaces", is_flag=True, help="List all namespaces.")
 @click.option(
     "-w",
@@ -95,7 +77,7 @@ def list_(state: CommandState, all_namespaces: bool, go_on: bool, output: str) -
     write(output, [one.to_dict() for one in found], names, lambda: (headings, rows))
 
 
-@cli.command()
+@click.command()
 @output_option
 @pass_state
 @handle_errors
@@ -111,7 +93,7 @@ def kinds(state: CommandState, output: str) -> None:
     )
 
 
-@cli.command()
+@click.command()
 @click.argument(
     "kind",
     shell_complete=lambda context, _, incomplete: CommandState.of(context).kind_names(incomplete),
@@ -158,8 +140,8 @@ def spawn(
     output: str,
 ) -> None:
     """Create and start a workspace of a KIND. Without NAME, a free name is chosen."""
-    labels = dict(_pair("--label", text, "=", "KEY=VALUE") for text in label)
-    mounts = dict(_mount(text) for text in data)
+    labels = dict(map(_label, label))
+    mounts = dict(map(parse_mount, data))
     made = state.client.spawn(
         kind, name, image, size, home, mounts, labels=labels, namespace=state.namespace
     )
@@ -180,7 +162,7 @@ def open_in_browser(workspace: Workspace) -> None:
     workspace.open()
 
 
-@cli.command("open")
+@click.command("open")
 @click.option("--print", "only_print", is_flag=True, help="Only print the URL.")
 @click.option(
     "--timeout",
@@ -209,7 +191,7 @@ def open_(state: CommandState, name: str, only_print: bool, timeout: float, outp
         echo(printable(found.name if output == "name" else found.url))
 
 
-@cli.command()
+@click.command()
 @workspace_argument
 @click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option("--wait/--no-wait", default=True, help="Wait until it is paused.")
@@ -238,7 +220,7 @@ def pause(
     done(output, "Paused" if wait else "Pausing", _after(found, "Paused", wait, timeout, output))
 
 
-@cli.command()
+@click.command()
 @workspace_argument
 @click.option("--wait/--no-wait", default=True, help="Wait until it is running.")
 @click.option(
@@ -254,7 +236,7 @@ def resume(state: CommandState, name: str, wait: bool, timeout: float, output: s
     done(output, "Resumed" if wait else "Resuming", _after(found, "Running", wait, timeout, output))
 
 
-@cli.command()
+@click.command()
 @workspace_argument
 @click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option("--wait/--no-wait", default=True, help="Wait until it is running again.")
@@ -278,7 +260,7 @@ def restart(
     )
 
 
-@cli.command()
+@click.command()
 @workspace_argument
 @click.option(
     "--tail", type=click.IntRange(min=1), default=100, show_default=True, help="Number of lines."
@@ -327,7 +309,7 @@ def logs(
             sys.stdout.flush()
 
 
-@cli.command()
+@click.command()
 @click.argument(
     "names",
     nargs=-1,
@@ -378,37 +360,8 @@ def _after(found: Workspace, state: str, wait: bool, timeout: float, output: str
     return (found.wait(state, timeout, quiet=output != "table") if wait else found).to_dict()
 
 
-def _mount(text: str) -> tuple[str, tuple[str, str]]:
-    claim, path = _pair("--data", text, ":", "VOLUME:PATH or VOLUME:PATH:ro")
-    path, separator, mode = path.rpartition(":")
-    if not separator:
-        path, mode = mode, "rw"
-    if not path or mode not in ("ro", "rw"):
-        raise click.UsageError(
-            f"Invalid value '{text}' for --data: use VOLUME:PATH or VOLUME:PATH:ro."
-        )
-    return claim, (path, mode)
-
-
-def _pair(option: str, text: str, separator: str, form: str) -> tuple[str, str]:
-    key, found, value = text.partition(separator)
-    if not key or not found:
-        raise click.UsageError(f"Invalid value '{text}' for {option}: use {form}.")
+def _label(text: str) -> tuple[str, str]:
+    key, separator, value = text.partition("=")
+    if not key or not separator:
+        raise click.UsageError(f"Invalid value '{text}' for --label: use KEY=VALUE.")
     return key, value
-
-
-claims.add_to(cli)
-clusters.add_to(cli)
-installation.add_to(cli)
-
-
-def main(arguments: list[str] | None = None) -> NoReturn:
-    """Entry point of `jupyter workspaces`."""
-    # Completion scripts need the name of the executable; help shows what users type.
-    completing = "_JUPYTER_WORKSPACES_COMPLETE" in os.environ
-    cli.main(
-        args=arguments,
-        prog_name="jupyter-workspaces" if completing else "jupyter workspaces",
-        complete_var="_JUPYTER_WORKSPACES_COMPLETE",
-    )
-    raise SystemExit(0)
