@@ -309,13 +309,12 @@ def _endpoint(kubeconfig: str, context: str, *, local: bool = False) -> Endpoint
     from jupyter_workspaces.kube.endpoint import find, from_embedded
     from jupyter_workspaces.kube.errors import NoEndpoint
     from jupyter_workspaces.local import launch
-    from jupyter_workspaces.localkube.directory import Directory
 
     try:
         if (found := find(kubeconfig or None, context or None)) is not None:
             return found
         if local and (status := launch.status()).running:
-            return from_embedded(Directory(status.directory).kubeconfig)
+            return from_embedded(launch.Directory(status.directory).kubeconfig)
     except NoEndpoint as error:
         raise WorkspaceError(str(error), status=400) from error
     known = Path.home() / ".kube" / "config"

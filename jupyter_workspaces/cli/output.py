@@ -127,7 +127,7 @@ def handle_errors(command: Callable[P, T]) -> Callable[P, T]:
 
     @functools.wraps(command)
     def run(*arguments: P.args, **options: P.kwargs) -> T:
-        from jupyter_workspaces.localkube.directory import LocalClusterError
+        from jupyter_workspaces.local.launch import LocalClusterError
 
         try:
             return command(*arguments, **options)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jupyter_workspaces.kube import quantities
+from jupyter_workspaces.common import quantities
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,7 @@ from datetime import datetime, timezone
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from jupyter_workspaces.common import timestamps
-from jupyter_workspaces.kube import quantities
+from jupyter_workspaces.common import quantities, timestamps
 
 from . import formatting
 

@@ -34,7 +34,7 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 class StandaloneWorkspaces(JupyterWorkspaces):
     """The extension, served at `/api/v1/` as the original backend serves it."""
 
-    api_path = Unicode("api/v1")
+    standalone = True
     extension_url = "/api/v1/healthcheck"
 
 

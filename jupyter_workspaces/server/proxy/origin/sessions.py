@@ -16,7 +16,7 @@ from typing import Any
 
 from cachetools import LRUCache, TTLCache
 
-from jupyter_workspaces.server.http.identity import Identity
+from jupyter_workspaces.server.access_reviews import Identity
 from jupyter_workspaces.server.proxy.target import Place
 
 TICKET_SECONDS = 30.0
@@ -84,7 +84,8 @@ class Tickets:
         size: int = TICKETS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._open: TTLCache[str, Ticket] = TTLCache(size, seconds, clock)
+        self._clock = clock
+        self._open: TTLCache[str, Ticket] = TTLCache(size, seconds, lambda: self._clock())
 
     def issue(self, ticket: Ticket) -> str:
         """256 random bits that stand for the ticket."""
