@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from jupyter_workspaces.kube.kubeconfig.sources import EndpointSource
     from jupyter_workspaces.local.launch import Keeper
 
-    from .api.workspaces.services import Services
+    from .cache import Cache
+    from .connection import ClusterConnection
+    from .http.access_reviews import Access
     from .http.kernel_access import Kernels
     from .proxy.origin.listeners import Listener
 
@@ -121,13 +123,15 @@ class JupyterWorkspaces(ExtensionApp):
         "workspaces/api/v1", help="Where the API is served, below the server's base URL."
     )
 
-    services: Services
+    connection: ClusterConnection
     _keeper: Keeper | None = None
     _listener: Listener | None = None
     _kernels: Kernels | None = None
 
     def initialize_settings(self) -> None:
-        from .api.workspaces.services import Services
+        from .api.workspaces.services import WorkspacesServices
+        from .connection import ApiConnection, ClusterConnection
+        from .http.base import CONNECTION
         from .http.kernel_access import SETTING as KERNELS
         from .http.kernel_access import Kernels
         from .proxy.headers.front_proxies import SETTING as PASSING
@@ -149,10 +153,13 @@ class JupyterWorkspaces(ExtensionApp):
         serverapp = self.serverapp
         assert serverapp is not None
         prefix = url_path_join(serverapp.base_url, self.api_path)
-        self.services = Services(
-            self.choose_endpoint, prefix, self._hint, self._files_of, serverapp.base_url
-        )
-        self.settings[SETTING] = self.services
+        self.connection = ClusterConnection(self.choose_endpoint, self._files_of)
+
+        def services(cache: Cache, access: Access) -> WorkspacesServices:
+            return WorkspacesServices(cache, access, prefix, serverapp.base_url, self._publish)
+
+        self.settings[CONNECTION] = self.connection
+        self.settings[SETTING] = ApiConnection(self.connection, prefix, services)
         provider = serverapp.identity_provider
         # Jupyter's own providers hand out random names; any other one vouches for its users.
         vouches = type(provider) not in (IdentityProvider, PasswordIdentityProvider)
@@ -169,10 +176,10 @@ class JupyterWorkspaces(ExtensionApp):
 
         assert self.serverapp is not None
         base_url, application = self.serverapp.base_url, self.serverapp.web_app
-        to_the_letter = isinstance(self.serverapp.identity_provider, HeaderIdentities)
+        compatible = isinstance(self.serverapp.identity_provider, HeaderIdentities)
         # Not `self.handlers`: those must be plain patterns, and ours tell methods, WebSockets and pages from each other.
         application.add_handlers(".*$", self._connect_rules())
-        add_routes(application, url_path_join(base_url, self.api_path), to_the_letter=to_the_letter)
+        add_routes(application, url_path_join(base_url, self.api_path), compatible=compatible)
 
     def _connect_rules(self) -> list[Any]:
         """How workspaces are served. Ends the server when `workspaces_url` cannot be used: not at another address than was asked for."""
@@ -203,7 +210,7 @@ class JupyterWorkspaces(ExtensionApp):
         serverapp.web_app.settings[ORIGIN] = SeparateOrigin(
             origin, serverapp.base_url, idle_seconds=3600 * self.workspaces_session_hours
         )
-        self.services.workspaces_url = origin.url
+        self.connection.workspaces_url = origin.url
         listeners.serve_by_host(serverapp.web_app, served, origin)
         return listeners.server_rules(serverapp.base_url, serverapp)
 
@@ -212,7 +219,7 @@ class JupyterWorkspaces(ExtensionApp):
         if self.workspaces_url:
             self._serve_origin(serverapp)
         if not os.environ.get("JUPYTER_WORKSPACE"):
-            self.services.start()
+            self.connection.start()
         if self._kernels is not None:
             try:
                 self._kernels.publish(serverapp)
@@ -270,7 +277,7 @@ class JupyterWorkspaces(ExtensionApp):
                 self.serverapp.web_app.settings
             )  # not `self.settings`, which is a copy from before the first request
         if SETTING in self.settings:
-            await self.settings[SETTING].stop()
+            await self.connection.stop()
 
     def choose_endpoint(self) -> Endpoint:
         """Blocking. Raises `NoEndpoint`, `LocalClusterError`."""
@@ -317,7 +324,7 @@ class JupyterWorkspaces(ExtensionApp):
             return kubeconfig
         return self._keeper.ensure()
 
-    def _hint(self, change: dict[str, Any]) -> None:
+    def _publish(self, change: dict[str, Any]) -> None:
         """JupyterLab's tabs listen on the server's event bus and read again what a hint names."""
         if self.serverapp is not None and self.serverapp.event_logger is not None:
             self.serverapp.event_logger.emit(

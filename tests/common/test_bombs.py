@@ -39,15 +39,15 @@ LIMIT = f"import resource; resource.setrlimit(resource.RLIMIT_AS, ({MEMORY}, {ME
 CLUSTER = """
 import asyncio, sys
 from pathlib import Path
-from jupyter_workspaces.local.apiserver.server import ApiServer
-from jupyter_workspaces.local.apiserver.store import Store
-from jupyter_workspaces.resources import load
+from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
+from jupyter_workspaces.localkube.apiserver.store.store import Store
+from jupyter_workspaces.resources import bundled
 
 async def main():
     server = ApiServer(Store.open(Path(sys.argv[1]) / "cluster.db"), sys.argv[2])
     for name in ("default", "jupyter-workspaces"):
         server.apply_manifest({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    for manifest in [*load.crds(), *load.samples()]:
+    for manifest in [*bundled.crds(), *bundled.samples()]:
         server.apply_manifest(manifest)
     port = await server.start("127.0.0.1", 0)
     (Path(sys.argv[1]) / "port").write_text(str(port))
@@ -57,7 +57,7 @@ asyncio.run(main())
 """
 SERVE = """
 import sys
-from jupyter_workspaces.serve import main
+from jupyter_workspaces.server.serve import main
 main(port=0, kubeconfig=sys.argv[1], runtime_file=sys.argv[2], trusted_header_auth=sys.argv[3] == "headers")
 """
 

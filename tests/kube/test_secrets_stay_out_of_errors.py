@@ -18,7 +18,7 @@ from jupyter_workspaces.kube.endpoint import from_kubeconfig
 from jupyter_workspaces.kube.errors import ClusterError, NoEndpoint, Unauthorized
 from jupyter_workspaces.kube.kubeconfig import exec_plugin as login_programs
 from jupyter_workspaces.kube.kubeconfig.credentials import FileToken
-from jupyter_workspaces.server.api.workspaces.services import Services
+from jupyter_workspaces.server.connection import ClusterConnection
 from jupyter_workspaces.server.http.problems import Problem
 
 CANARY = "CANARY"
@@ -231,12 +231,12 @@ async def test_a_503_of_the_api_and_its_log_show_no_secret(
         (silent, "not ready"),
         (foreign, "RuntimeError"),
     ):
-        services = Services(choose, "/api/")
+        connection = ClusterConnection(choose)
         try:
             with pytest.raises(Problem) as raised:
-                await services.ready(2)
+                await connection.ready(2)
         finally:
-            await services.stop()
+            await connection.stop()
         assert raised.value.status == 503
         assert words in raised.value.message
         assert CANARY not in raised.value.message + caplog.text

@@ -69,7 +69,7 @@ async def test_a_newer_sample_replaces_one_that_nobody_touched(
 ) -> None:
     async with small_cluster(tmp_path, with_node=False) as small:
         monkeypatch.setattr(
-            installer.load, "samples", lambda samples=bundled.samples: newer(samples())
+            installer.bundled, "samples", lambda samples=bundled.samples: newer(samples())
         )
 
         await installer.install(small.cluster)
@@ -86,7 +86,7 @@ async def test_a_sample_that_was_changed_here_stays_as_it_is(
             WORKSPACE_KINDS, "jupyterlab", {"spec": {"spawner": {"description": "ours"}}}
         )
         monkeypatch.setattr(
-            installer.load, "samples", lambda samples=bundled.samples: newer(samples())
+            installer.bundled, "samples", lambda samples=bundled.samples: newer(samples())
         )
 
         await installer.install(small.cluster)
@@ -102,7 +102,7 @@ async def test_a_sample_that_was_deleted_stays_deleted(
         await small.cluster.delete(WORKSPACE_KINDS, "rstudio")
         await small.cluster.delete(STORAGE_CLASSES, "standard")
         monkeypatch.setattr(
-            installer.load, "samples", lambda samples=bundled.samples: newer(samples())
+            installer.bundled, "samples", lambda samples=bundled.samples: newer(samples())
         )
 
         await installer.install(small.cluster)

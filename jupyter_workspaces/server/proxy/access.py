@@ -23,7 +23,8 @@ from jupyter_workspaces.kube.errors import (
 )
 from jupyter_workspaces.resources.catalog import WORKSPACES
 from jupyter_workspaces.server.http import origins
-from jupyter_workspaces.server.http.identity import CannotAsk, HeaderIdentities, refusal
+from jupyter_workspaces.server.http.access_reviews import CannotReviewAccess, forbidden_message
+from jupyter_workspaces.server.http.identity import HeaderIdentities
 from jupyter_workspaces.server.http.kernel_access import KernelAccess
 from jupyter_workspaces.server.http.problems import Problem
 
@@ -195,12 +196,14 @@ class ConnectHandler(KernelAccess, JupyterHandler):
                 identity, verb, WORKSPACES, self.place.namespace, self.place.name
             ):
                 return
-        except CannotAsk as why:
+        except CannotReviewAccess as why:
             raise Refused(500, str(why), "CannotAsk") from why
         except ClusterError as error:
             raise Absent(Unavailable("cluster", error.message)) from error
         assert identity is not None  # `prepare` has refused nobody
-        why_not = refusal(identity, verb, WORKSPACES, self.place.namespace, self.place.name)
+        why_not = forbidden_message(
+            identity, verb, WORKSPACES, self.place.namespace, self.place.name
+        )
         raise Refused(
             403,
             f"You may not open this workspace: {why_not}. Ask whoever manages the cluster.",

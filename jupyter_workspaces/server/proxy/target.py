@@ -17,7 +17,7 @@ from jupyter_workspaces.resources.templates import (
     connect_path,
     render,
 )
-from jupyter_workspaces.server.http.identity import Access
+from jupyter_workspaces.server.http.access_reviews import Access
 
 log = logging.getLogger(__name__)
 

@@ -19,8 +19,8 @@ from jupyter_workspaces.localkube.node.processes import gate
 
 LISTENS = """
 import asyncio, os, resource, sys, time
-from jupyter_workspaces.listening.accepting import Listener, listening_sockets
-from jupyter_workspaces.listening.connections import Connections, Limits
+from jupyter_workspaces.common.listeners.accepting import Listener, listening_sockets
+from jupyter_workspaces.common.listeners.connections import Connections, Limits
 
 async def main():
     sockets = listening_sockets("127.0.0.1", 0, 128)
@@ -68,7 +68,7 @@ def test_files_that_run_out_cost_neither_time_nor_log(tmp_path: Path) -> None:
 def test_the_limit_is_raised_and_the_former_one_known() -> None:
     script = """
 import resource
-from jupyter_workspaces.listening.descriptors import former_limit, raise_limit
+from jupyter_workspaces.common.listeners.descriptors import former_limit, raise_limit
 resource.setrlimit(resource.RLIMIT_NOFILE, (200, 900))
 raise_limit()
 print(*resource.getrlimit(resource.RLIMIT_NOFILE), former_limit())

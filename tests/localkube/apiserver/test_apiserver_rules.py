@@ -151,9 +151,9 @@ def test_a_rule_known_by_its_text_needs_no_library(without_library: None) -> Non
 
 def test_a_start_with_our_own_definitions_does_not_import_the_library() -> None:
     script = (
-        "import sys; from jupyter_workspaces.resources import load\n"
+        "import sys; from jupyter_workspaces.resources import bundled\n"
         "from jupyter_workspaces.localkube.apiserver.definitions.definitions import DefinitionStrategy\n"
-        "for crd in load.crds():\n"
+        "for crd in bundled.crds():\n"
         "    assert not DefinitionStrategy().check(crd, None) and not DefinitionStrategy().warnings(crd, None)\n"
         "print([name for name in sys.modules if name.startswith(('cel_expr', 'google.protobuf'))])"
     )

@@ -26,8 +26,8 @@ from jupyter_workspaces.localkube.apiserver.store.store import StorageError, Sto
 SERVER = """
 import asyncio, sys
 from pathlib import Path
-from jupyter_workspaces.local.apiserver.server import ApiServer
-from jupyter_workspaces.local.apiserver.store import Store
+from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
+from jupyter_workspaces.localkube.apiserver.store.store import Store
 
 async def main():
     server = ApiServer(Store.open(Path(sys.argv[1])), sys.argv[2])
@@ -115,19 +115,6 @@ def test_revisions_go_on_after_a_restart_even_when_the_newest_object_is_gone(
     assert store.put("things", body("c")).revision == before + 1
     assert [found.name for found in store.list("things")] == ["a", "c"]
     store.close()
-
-
-def test_owned_objects_are_found_by_the_uid_of_their_owner(store: Store) -> None:
-    store.put("things", body("child", ownerReferences=[{"uid": "uid-owner"}]))
-    assert [(resource, found.name) for resource, found in store.owned_by("uid-owner")] == [
-        ("things", "child")
-    ]
-
-    store.put("things", body("child"))
-    assert list(store.owned_by("uid-owner")) == []
-    store.put("things", body("child", ownerReferences=[{"uid": "uid-owner"}]))
-    store.delete("things", "default", "child")
-    assert list(store.owned_by("uid-owner")) == []
 
 
 def test_the_log_is_bounded_by_events_and_by_bytes(

@@ -43,7 +43,7 @@ def flaky(
         init(self, cluster, times=times)
 
     monkeypatch.setattr(Cache, "__init__", quick)
-    monkeypatch.setattr("jupyter_workspaces.server.api.workspaces.feed.STALE_CHECK_SECONDS", 0.05)
+    monkeypatch.setattr("jupyter_workspaces.server.http.event_feed.STALE_CHECK_SECONDS", 0.05)
     yield api
     jp_asyncio_loop.run_until_complete(serving.__aexit__(None, None, None))
 
@@ -56,7 +56,7 @@ def jp_server_config(flaky: FlakyApi, jp_server_config: Object) -> Object:
 @pytest.fixture
 def cache(jp_serverapp: Any) -> Any:
     """The server's cache, once it is up."""
-    return lambda: jp_serverapp.web_app.settings["jupyter_workspaces"].cluster
+    return lambda: jp_serverapp.web_app.settings["jupyter_workspaces"].services.cluster
 
 
 def is_about(told: str, since: datetime) -> bool:
@@ -159,14 +159,14 @@ async def test_a_stream_goes_on_after_a_change_that_cannot_be_told(
     await ask("GET", "workspaces")
     listener = Listener(jp_fetch)
     await listener.until(1)
-    encoded = Feed._encoded
+    encoded = Feed.encode
 
     def broken(self: Feed, what: str, obj: Object) -> bytes:
         if obj["metadata"]["name"] == "broken":
             raise RuntimeError("a fault of ours")
         return encoded(self, what, obj)
 
-    monkeypatch.setattr(Feed, "_encoded", broken)
+    monkeypatch.setattr(Feed, "encode", broken)
     await ask("POST", "workspaces/default", workspace("broken"))
     await ask("POST", "workspaces/default", workspace("whole"))
     assert (await listener.until(2))[1][2]["object"]["name"] == "whole"

@@ -12,8 +12,8 @@ from tornado import web
 from jupyter_workspaces.common.timeouts import timeout
 from jupyter_workspaces.kube.errors import ClusterError, Unreachable
 from jupyter_workspaces.kube.peers import ForeignListener, open_connection
-from jupyter_workspaces.server.http.problems import Problem
-from jupyter_workspaces.server.http.request_body import Received
+from jupyter_workspaces.server.http.problems import Conflict, Problem
+from jupyter_workspaces.server.http.request_body import RequestBody
 from jupyter_workspaces.server.proxy.access import (
     CLUSTER_SECONDS,
     Absent,
@@ -72,19 +72,19 @@ class StatusHandler(ConnectHandler):
 
     async def prepare(self) -> None:  # type: ignore[override]
         """Decide who may before the body is taken in, of which one word counts."""
-        self.received = Received(self.request)
+        self.request_body = RequestBody(self.request)
         await super().prepare()
         try:
-            self.received.take(ACTION_BYTES)
+            self.request_body.accept(ACTION_BYTES)
         except Problem as problem:
             raise Refused(problem.status, problem.message, "TooLarge") from problem
 
     def data_received(self, chunk: bytes) -> None:
-        self.received.put(chunk)
+        self.request_body.add(chunk)
 
     @web.authenticated
     async def post(self, **_: str) -> None:
-        action = _action(self.received.body)
+        action = _action(self.request_body.content)
         workspaces, namespace, name = (
             self.services.workspaces,
             self.place.namespace,
@@ -149,8 +149,7 @@ async def listens(handler: ConnectHandler, target: Target) -> bool:
 
 def _said(problem: Problem) -> str:
     """In one sentence: the cluster's own reason where there is one."""
-    causes = (problem.cause or {}).get("conflict_cause") or ()
-    return " ".join(cause["message"] for cause in causes) or problem.message
+    return (problem.reason if isinstance(problem, Conflict) else None) or problem.message
 
 
 async def _takes_connections(target: Target) -> bool:
