@@ -1,4 +1,4 @@
-"""`jupyter workspaces …`: the command line."""
+"""The command line, `jupyter workspaces COMMAND`. docs/command-line.md describes it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands on claims: the volumes of workspaces."""
+"""`jupyter workspaces claims`: list, create and delete volumes."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from .session import Session, namespace_option, pass_session
 
 
 def add_to(cli: click.Group) -> None:
+    """Add the commands of this module."""
     cli.add_command(claims)
 
 
@@ -23,7 +24,7 @@ def add_to(cli: click.Group) -> None:
 @output_option
 @click.pass_context
 def claims(context: click.Context, output: str) -> None:
-    """List volumes and who uses them; make and delete them."""
+    """List, create and delete volumes."""
     if context.invoked_subcommand is None:
         context.invoke(list_, output=output)
 
@@ -34,10 +35,10 @@ def claims(context: click.Context, output: str) -> None:
 @pass_session
 @told
 def list_(session: Session, output: str) -> None:
-    """List volumes and who uses them."""
+    """List volumes, with the workspaces that use them."""
     found = session.client.claims(session.namespace)
     if not found and output == "table":
-        echo("No volumes yet. `jupyter workspaces claims create NAME` makes one.", err=True)
+        echo("No volumes yet. `jupyter workspaces claims create NAME` creates one.", err=True)
         return
     rows = [
         [
@@ -54,32 +55,32 @@ def list_(session: Session, output: str) -> None:
 
 @claims.command()
 @click.argument("name")
-@click.option("--size", default="1Gi", show_default=True, help="How much it holds, such as 10Gi.")
+@click.option("--size", default="1Gi", show_default=True, help="Size, such as 10Gi.")
 @namespace_option
 @output_option
 @pass_session
 @told
 def create(session: Session, name: str, size: str, output: str) -> None:
-    """Make a volume."""
+    """Create a volume."""
     session.client.create_claim(name, size, session.namespace)
     done(
         output,
-        "Made",
+        "Created",
         {"name": name, "namespace": session.namespace or session.client.namespace, "size": size},
     )
 
 
 @claims.command()
 @click.argument("name")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 @namespace_option
 @output_option
 @pass_session
 @told
 def delete(session: Session, name: str, yes: bool, output: str) -> None:
-    """Delete a volume and the files in it."""
+    """Delete a volume and its files."""
     if not yes:
-        session.confirm(f"Delete the volume {name}? The files in it are lost.")
+        session.confirm(f"Delete the volume {name}? Its files are lost.")
     session.client.delete_claim(name, session.namespace)
     done(
         output,

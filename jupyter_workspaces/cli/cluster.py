@@ -1,4 +1,4 @@
-"""The commands on a real cluster: install, upgrade, uninstall, doctor."""
+"""Commands on a real cluster: `install`, `upgrade`, `uninstall` and `doctor`."""
 
 from __future__ import annotations
 
@@ -42,19 +42,23 @@ _COLOURS = {"create": "green", "change": "yellow", "delete": "red", "refuse": "r
 
 
 def add_to(cli: click.Group) -> None:
+    """Add the commands of this module."""
     for command in (install, upgrade, uninstall, doctor):
         cli.add_command(command)
 
 
 def cluster_options(command: C) -> C:
-    """`--kubeconfig` and `--context`."""
-    command = click.option("--context", default="", help="Context of the kubeconfig.")(command)
+    """Add `--kubeconfig` and `--context`."""
+    command = click.option("--context", default="", help="Context in the kubeconfig.")(command)
     return click.option(
-        "--kubeconfig", default="", help="Cluster. Default: KUBECONFIG, else the pod's own cluster."
+        "--kubeconfig",
+        default="",
+        help="Kubeconfig of the cluster. Default: KUBECONFIG, else the pod's own cluster.",
     )(command)
 
 
 def changing_options(command: C) -> C:
+    """Add the options of commands that change a cluster."""
     for option in (
         click.option(
             "--timeout",
@@ -63,26 +67,29 @@ def changing_options(command: C) -> C:
             show_default=True,
             help="Seconds to wait for each object.",
         ),
-        click.option("--dry-run", is_flag=True, help="Only say what would be done."),
-        click.option("-y", "--yes", is_flag=True, help="Do not ask."),
+        click.option("--dry-run", is_flag=True, help="Only show what would change."),
+        click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation."),
     ):
         command = option(command)
     return cluster_options(command)
 
 
 def choosing_options(command: C) -> C:
+    """Add the options that select what is installed."""
     for option in (
         click.option(
-            "--samples", is_flag=True, help="With the sample kinds: JupyterLab, RStudio, VS Code."
+            "--samples",
+            is_flag=True,
+            help="Also install the sample kinds: JupyterLab, RStudio, VS Code.",
         ),
-        click.option("--image", help="Image of controller and server, with its tag."),
+        click.option("--image", help="Image of controller and server, with a tag."),
         click.option(
             "--header-authentication",
             is_flag=True,
-            help="Users by the headers of a proxy in front, as in Kubeflow.",
+            help="Trust user headers set by a reverse proxy, as in Kubeflow.",
         ),
         click.option(
-            "--crds-only", is_flag=True, help="Only the definitions of Workspace and WorkspaceKind."
+            "--crds-only", is_flag=True, help="Only install the CRDs Workspace and WorkspaceKind."
         ),
     ):
         command = option(command)
@@ -94,7 +101,7 @@ def choosing_options(command: C) -> C:
 @changing_options
 @told
 def install(**chosen: Any) -> None:
-    """Put definitions, rights, controller and server into a cluster."""
+    """Install CRDs, RBAC rules, controller and server into a cluster."""
     _install(upgrading=False, **chosen)
 
 
@@ -103,7 +110,7 @@ def install(**chosen: Any) -> None:
 @changing_options
 @told
 def upgrade(**chosen: Any) -> None:
-    """Bring what is installed to this version."""
+    """Upgrade an installation to this version."""
     _install(upgrading=True, **chosen)
 
 
@@ -111,14 +118,14 @@ def upgrade(**chosen: Any) -> None:
 @click.option(
     "--with-crds",
     is_flag=True,
-    help="The definitions too, and with them all workspaces and kinds. Volumes stay.",
+    help="Also delete the CRDs, and with them all workspaces and kinds. Volumes are kept.",
 )
 @changing_options
 @told
 def uninstall(
     kubeconfig: str, context: str, yes: bool, dry_run: bool, timeout: float, with_crds: bool
 ) -> None:
-    """Take out what was installed; workspaces and kinds stay unless asked."""
+    """Remove an installation. Workspaces, kinds and volumes are kept."""
     from jupyter_workspaces.install import manifests, plan, work
 
     endpoint = _endpoint(kubeconfig, context)
@@ -128,9 +135,9 @@ def uninstall(
         return await plan.to_uninstall(cluster, objects, crds=with_crds)
 
     question = (
-        "Delete all this, with all workspaces and kinds of the cluster?"
+        "Delete these objects, and all workspaces and kinds of the cluster?"
         if with_crds
-        else "Delete all this?"
+        else "Delete these objects?"
     )
     _carry_out(
         endpoint, look, partial(work.delete, seconds=timeout), question, yes=yes, dry_run=dry_run
@@ -142,7 +149,10 @@ def uninstall(
 @output_option
 @told
 def doctor(kubeconfig: str, context: str, output: str) -> None:
-    """Say what is reachable, allowed and installed, and what to do next. Exit code 1 when something keeps workspaces from working."""
+    """Check connection, permissions and installation, and suggest fixes.
+
+    Exits with code 1 if a problem prevents workspaces from working.
+    """
     from jupyter_workspaces.client.asynchronous import AsyncClient
     from jupyter_workspaces.install.doctor import examine
     from jupyter_workspaces.kube.client import Cluster
@@ -155,11 +165,11 @@ def doctor(kubeconfig: str, context: str, output: str) -> None:
             async for line in examine(cluster):
                 lines.append(line)
                 if output == "table":
-                    _say(line)
+                    _print_line(line)
         if (server := await server_line(AsyncClient(start=False))) is not None:
             lines.append(server)
             if output == "table":
-                _say(server)
+                _print_line(server)
         return lines
 
     lines = asyncio.run(run())
@@ -174,7 +184,7 @@ def doctor(kubeconfig: str, context: str, output: str) -> None:
 
 
 async def server_line(client: AsyncClient) -> Line | None:
-    """What a running server of ours knows of its cluster; None when none runs, which is no fault."""
+    """Return the check of the running workspaces server; None if none is running."""
     from jupyter_workspaces.client.errors import WorkspaceError
     from jupyter_workspaces.install.doctor import Line
 
@@ -189,18 +199,18 @@ async def server_line(client: AsyncClient) -> Line | None:
             return Line(
                 "bad",
                 "server",
-                f"the one at {root} cannot use its cluster: {error.message}",
+                f"{root} cannot use its cluster: {error.message}",
                 error.hint,
             )
         if since is not None:
-            advice = "It connects again by itself; what it shows may be old until then."
+            advice = "It reconnects automatically; until then it may show old data."
             return Line(
                 "bad",
                 "server",
-                f"the one at {root} has not heard from {name} since {since}",
+                f"{root} has had no connection to {name} since {since}",
                 advice,
             )
-        return Line("good", "server", f"the one at {root} is connected to {name}")
+        return Line("good", "server", f"{root} is connected to {name}")
     finally:
         await client.close()
 
@@ -229,14 +239,14 @@ def _install(
         return await plan.to_install(cluster, objects, crds_only=crds_only, upgrade=upgrading)
 
     _carry_out(
-        endpoint, look, partial(work.apply, seconds=timeout), "Go on?", yes=yes, dry_run=dry_run
+        endpoint, look, partial(work.apply, seconds=timeout), "Continue?", yes=yes, dry_run=dry_run
     )
 
 
 def _carry_out(
     endpoint: Endpoint, look: Any, act: Any, question: str, *, yes: bool, dry_run: bool
 ) -> None:
-    """Look, show, ask, act; the exit code says how it went."""
+    """Make a plan, show it, ask for confirmation, and carry it out. Exits on errors."""
     from jupyter_workspaces.install.work import NotReady
     from jupyter_workspaces.kube.client import Cluster
     from jupyter_workspaces.kube.errors import ClusterError, Unreachable
@@ -254,7 +264,7 @@ def _carry_out(
         plan = asyncio.run(looked())
         _show(endpoint, plan)
         if plan.refusals:
-            echo("Nothing was done.", err=True)
+            echo("Nothing was changed.", err=True)
             sys.exit(REFUSED)
         if dry_run:
             return
@@ -265,12 +275,12 @@ def _carry_out(
         complain(error.message)
         sys.exit(UNREACHABLE)
     except ClusterError as error:
-        complain(error.message, "`jupyter workspaces doctor` tells what you may do there.")
+        complain(error.message, "`jupyter workspaces doctor` shows your permissions.")
         sys.exit(REFUSED)
     except NotReady as error:
         complain(str(error))
         sys.exit(TIMEOUT)
-    echo("Done." if plan.changes else "Nothing to do.")
+    echo("Done." if plan.changes else "Already up to date.")
 
 
 def _show(endpoint: Endpoint, plan: Plan) -> None:
@@ -282,7 +292,7 @@ def _show(endpoint: Endpoint, plan: Plan) -> None:
         echo(f"  {word} {printable(step.title)}" + (f": {indented(step.why)}" if step.why else ""))
 
 
-def _say(line: Line) -> None:
+def _print_line(line: Line) -> None:
     sign, colour = _SIGNS[line.state]
     found = f"{printable(line.about)}: {indented(line.found)}"
     echo(
@@ -292,23 +302,25 @@ def _say(line: Line) -> None:
 
 
 def _endpoint(kubeconfig: str, context: str, *, local: bool = False) -> Endpoint:
-    """The cluster that is named; with `local`, where none is, the local one if it runs. Raises `WorkspaceError`."""
+    """Return the selected cluster; with `local`, else the running local cluster.
+
+    Raises `WorkspaceError`.
+    """
     from jupyter_workspaces.kube.endpoint import find, from_embedded
     from jupyter_workspaces.kube.errors import NoEndpoint
     from jupyter_workspaces.local import launch
-    from jupyter_workspaces.localkube.directory import Directory
 
     try:
         if (found := find(kubeconfig or None, context or None)) is not None:
             return found
         if local and (status := launch.status()).running:
-            return from_embedded(Directory(status.directory).kubeconfig)
+            return from_embedded(launch.Directory(status.directory).kubeconfig)
     except NoEndpoint as error:
         raise WorkspaceError(str(error), status=400) from error
     known = Path.home() / ".kube" / "config"
-    hint = f"There is {known}: name it with --kubeconfig." if known.exists() else ""
+    hint = f"To use {known}, pass it with --kubeconfig." if known.exists() else ""
     if local:
-        hint = f"The local cluster does not run either; `jupyter workspaces local start` starts it. {hint}".strip()
+        hint = f"`jupyter workspaces local start` starts the local cluster. {hint}".strip()
     raise WorkspaceError(
-        "No cluster is named: set KUBECONFIG or give --kubeconfig.", hint, status=400
+        "No cluster selected: set KUBECONFIG or pass --kubeconfig.", hint, status=400
     )

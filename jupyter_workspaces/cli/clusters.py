@@ -1,4 +1,4 @@
-"""The commands that start things: the demo, the server, the local cluster."""
+"""Commands that start programs: `demo`, `serve`, `local` and `kubeconfig`."""
 
 from __future__ import annotations
 
@@ -27,12 +27,13 @@ if TYPE_CHECKING:
 
 
 def add_to(cli: click.Group) -> None:
+    """Add the commands of this module."""
     for command in (demo, serve, local, kubeconfig):
         cli.add_command(command)
 
 
 def parts_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Options that say which parts a local cluster has; the command gets them as `parts`, None when nothing was said."""
+    """Add options for the parts of a local cluster, passed as `parts`; None without options."""
 
     @functools.wraps(command)
     def with_parts(
@@ -64,12 +65,12 @@ def parts_options(command: Callable[..., None]) -> Callable[..., None]:
             click.option(
                 "--controller",
                 type=click.Choice(["on", "off"]),
-                help="The workspace controller and its checks on write.",
+                help="Run the workspace controller and its admission checks.",
             ),
             click.option(
                 "--node",
                 type=click.Choice(["processes", "simulated", "off"]),
-                help="What runs pods, or only says so.",
+                help="How pods run: as processes, simulated, or not at all.",
             ),
             click.option(
                 "--without-controller", is_flag=True, help="Short for --controller off --node off."
@@ -78,12 +79,12 @@ def parts_options(command: Callable[..., None]) -> Callable[..., None]:
                 "--ready-after",
                 type=float,
                 metavar="SECONDS",
-                help="Simulated node: pods get ready so long after their start.",
+                help="Simulated node: seconds until a pod is ready.",
             ),
             click.option(
                 "--pod-log",
                 type=click.Path(exists=True, dir_okay=False),
-                help="Simulated node: the log of every container.",
+                help="Simulated node: file with the log of every container.",
             ),
         )
     ):
@@ -95,16 +96,16 @@ def parts_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--headless",
     is_flag=True,
-    help="Run the notebook to its end on a throw-away cluster, print each step with its time, and clean up.",
+    help="Run the notebook on a temporary cluster, print the duration of each step, and clean up.",
 )
 @click.option(
     "--directory",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Where to put the notebook. Default: jupyter-workspaces-demo.",
+    help="Directory for the notebook. Default: jupyter-workspaces-demo.",
 )
 @told
 def demo(headless: bool, directory: Path | None) -> None:
-    """Open JupyterLab on the tour, with a cluster of its own on this machine."""
+    """Open JupyterLab with the quickstart notebook and a local cluster."""
     from jupyter_workspaces.demo import run, run_headless
 
     sys.exit(run_headless() if headless else run(directory or Path("jupyter-workspaces-demo")))
@@ -116,64 +117,67 @@ def demo(headless: bool, directory: Path | None) -> None:
     type=click.IntRange(0, 65535),
     default=4000,
     show_default=True,
-    help="Port; 0 takes a free one.",
+    help="Port to listen on; 0 selects a free one.",
 )
 @click.option("--ip", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--no-auth",
     is_flag=True,
-    help="Ask nobody who they are. This machine only, and open to all of its users.",
+    help="Disable authentication. Only on loopback; open to all users of this machine.",
 )
 @click.option(
     "--trusted-header-auth",
     is_flag=True,
-    help="Believe a proxy's headers; each request is checked by the cluster's RBAC.",
+    help="Trust user headers set by a reverse proxy; the cluster's RBAC authorizes requests.",
 )
 @click.option(
     "--user-header",
     default="kubeflow-userid",
     show_default=True,
     envvar="USERID_HEADER",
-    help="Header that names the user.",
+    help="Header with the user's name.",
 )
 @click.option(
     "--user-prefix",
     default=":",
     show_default=True,
     envvar="USERID_PREFIX",
-    help="Cut once from the front of the user's name.",
+    help="Prefix to remove from the user's name.",
 )
 @click.option(
     "--groups-header",
     default="kubeflow-groups",
     show_default=True,
     envvar="GROUPS_HEADER",
-    help="Header of the user's groups.",
+    help="Header with the user's groups.",
 )
 @click.option(
     "--groups-prefix",
     default="",
     envvar="GROUPS_PREFIX",
-    help="Cut once from the front of each group's name.",
+    help="Prefix to remove from each group's name.",
 )
 @click.option(
     "--kubeconfig",
     default="",
-    help="Cluster to serve. Default: KUBECONFIG, the pod's own cluster, else the local one.",
+    help="Kubeconfig of the cluster. Default: KUBECONFIG, else the pod's own cluster, else the "
+    "local cluster.",
 )
-@click.option("--context", default="", help="Context of the kubeconfig.")
-@click.option("--embedded", is_flag=True, help="Serve the local cluster whatever KUBECONFIG says.")
-@click.option("--directory", default="", help="Where the local cluster keeps its data.")
+@click.option("--context", default="", help="Context in the kubeconfig.")
+@click.option(
+    "--embedded", is_flag=True, help="Serve the local cluster, even if KUBECONFIG is set."
+)
+@click.option("--directory", default="", help="Data directory of the local cluster.")
 @click.option(
     "--workspaces-url",
     default="",
-    help="Open workspaces at this origin of their own, such as http://*.localhost:4001.",
+    help="Separate origin for workspaces, such as http://*.localhost:4001.",
 )
 @click.option(
     "--workspaces-port",
     type=click.IntRange(0, 65535),
     default=0,
-    help="Port to listen on for it, behind a reverse proxy.",
+    help="Port to listen on for that origin, behind a reverse proxy.",
 )
 @click.option(
     "--workspaces-ip",
@@ -182,10 +186,13 @@ def demo(headless: bool, directory: Path | None) -> None:
 )
 @parts_options
 @click.option(
-    "--idle-minutes", type=float, default=0, help="End after so long without a request. 0: never."
+    "--idle-minutes",
+    type=float,
+    default=0,
+    help="Shut down after this many idle minutes. 0: never.",
 )
 @click.option(
-    "--runtime-file", default="", help="Write url, token and pid there (mode 0600) once it listens."
+    "--runtime-file", default="", help="File to write url, token and pid to (mode 0600) when ready."
 )
 @told
 def serve(
@@ -208,7 +215,7 @@ def serve(
     runtime_file: str,
     parts: Parts | None,
 ) -> None:
-    """Serve the Workspaces API at /api/v1/, without a front end."""
+    """Serve the workspaces API at /api/v1/, without a front end."""
     from jupyter_workspaces.server.serve import main
 
     main(
@@ -237,7 +244,7 @@ def serve(
 
 @click.group()
 def local() -> None:
-    """The cluster on this machine."""
+    """Manage the local cluster."""
 
 
 @local.command("start")
@@ -245,7 +252,7 @@ def local() -> None:
 @output_option
 @told
 def local_start(output: str, parts: Parts | None) -> None:
-    """Start it, or find that it runs."""
+    """Start the local cluster, if it is not running."""
     from jupyter_workspaces.local import launch
 
     launch.start(parts=parts)
@@ -253,16 +260,16 @@ def local_start(output: str, parts: Parts | None) -> None:
 
 
 @local.command("stop")
-@click.option("--pods", is_flag=True, help="Stop the workspaces' programs too.")
+@click.option("--pods", is_flag=True, help="Also stop the programs of workspaces.")
 @output_option
 @told
 def local_stop(pods: bool, output: str) -> None:
-    """Stop it; workspaces keep running."""
+    """Stop the local cluster. Programs of workspaces keep running."""
     from jupyter_workspaces.local import launch
 
     stopped = launch.stop(pods=pods)
     if output == "table":
-        echo("Stopped." if stopped else "It does not run.")
+        echo("Stopped." if stopped else "Not running.")
     else:
         _show_status(output)
 
@@ -271,30 +278,31 @@ def local_stop(pods: bool, output: str) -> None:
 @output_option
 @told
 def local_status(output: str) -> None:
-    """Say what there is. Exit code 3 when it does not run."""
+    """Show the status of the local cluster. Exit code 3 if it is not running."""
     sys.exit(0 if _show_status(output) else NOT_FOUND)
 
 
 @local.command("reset")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 @told
 def local_reset(yes: bool) -> None:
-    """Stop it and delete all it holds, the files in its volumes too."""
+    """Stop the local cluster and delete its data, including all volumes."""
     from jupyter_workspaces.local import launch
 
     if not yes:
         Session().confirm(
-            f"Delete the local cluster with all its workspaces, volumes and the files in them ({home()})? Nothing of it stays."
+            "Delete the local cluster with all workspaces, volumes and their files "
+            f"({home()})? This cannot be undone."
         )
     launch.reset()
-    echo("Deleted. The next start begins with an empty cluster.")
+    echo("Deleted. The next start creates an empty cluster.")
 
 
 @click.command()
 @output_option
 @told
 def kubeconfig(output: str) -> None:
-    """Write the path of the local cluster's kubeconfig, for kubectl and other clients."""
+    """Print the path of the local cluster's kubeconfig. Starts the cluster if needed."""
     from jupyter_workspaces.local import launch
 
     path = str(launch.start())

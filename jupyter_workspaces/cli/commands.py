@@ -1,4 +1,4 @@
-"""The commands on workspaces and kinds, and how all commands hang together."""
+"""The command group `jupyter workspaces`, and the commands on workspaces and kinds."""
 
 from __future__ import annotations
 
@@ -39,29 +39,32 @@ _STAMP = re.compile(r"^\d{4}-\d\d-\d\dT[\d:.]+Z ")
 @click.option(
     "--url",
     envvar="JUPYTER_WORKSPACES_URL",
-    help="Server to ask. Its token comes from JUPYTER_WORKSPACES_TOKEN, never from here.",
+    help="URL of the server. Its token is read from JUPYTER_WORKSPACES_TOKEN.",
 )
 @click.pass_context
 def cli(context: click.Context, url: str | None) -> None:
-    """Browse, spawn, pause, resume and manage workspaces of a cluster.
+    """Browse, create, pause, resume and manage workspaces of a cluster.
 
-    A NAME may be written NAMESPACE/NAME. Without a server in JUPYTER_WORKSPACES_URL one of your own is started, and ends by itself.
+    A NAME can also be NAMESPACE/NAME. Without JUPYTER_WORKSPACES_URL, a local server is started on
+    demand, which shuts down when idle.
 
     \b
-    Exit codes: 0 done, 1 refused or failed, 2 wrong use or a wrong value, 3 not found, 4 no answer, 5 took too long.
-    Completion for bash (zsh, fish alike): eval "$(_JUPYTER_WORKSPACES_COMPLETE=bash_source jupyter-workspaces)"
+    Exit codes: 0 success, 1 failed or denied, 2 wrong usage or value, 3 not found,
+      4 server not reachable, 5 timeout.
+    Completion for bash (similar for zsh and fish):
+      eval "$(_JUPYTER_WORKSPACES_COMPLETE=bash_source jupyter-workspaces)"
     """
     context.obj = Session(url)
 
 
 @cli.command("list")
-@click.option("-A", "--all-namespaces", is_flag=True, help="Of all namespaces.")
+@click.option("-A", "--all-namespaces", is_flag=True, help="List all namespaces.")
 @click.option(
     "-w",
     "--watch",
     "go_on",
     is_flag=True,
-    help="Go on with what changes, until Ctrl-C; JSON is one object a line.",
+    help="Keep listing changes until Ctrl-C; JSON has one object per line.",
 )
 @namespace_option
 @output_option
@@ -77,7 +80,7 @@ def list_(session: Session, all_namespaces: bool, go_on: bool, output: str) -> N
     if not found and output == "table":
         echo(
             printable(
-                f"No workspaces in {found.where}. `jupyter workspaces spawn jupyterlab` makes one."
+                f"No workspaces in {found.where}. `jupyter workspaces spawn jupyterlab` creates one."
             ),
             err=True,
         )
@@ -97,7 +100,7 @@ def list_(session: Session, all_namespaces: bool, go_on: bool, output: str) -> N
 @pass_session
 @told
 def kinds(session: Session, output: str) -> None:
-    """List kinds of workspaces, with their images and sizes."""
+    """List workspace kinds, with their images and sizes."""
     found = session.client.kinds()
     headings, rows = found.rows()
     write(
@@ -113,26 +116,28 @@ def kinds(session: Session, output: str) -> None:
     "kind", shell_complete=lambda context, _, incomplete: Session.of(context).kind_names(incomplete)
 )
 @click.argument("name", required=False)
-@click.option("--image", help="Image option, by id or name. Default: the kind's.")
-@click.option("--size", help="Size option, by id or name. Default: the kind's.")
+@click.option("--image", help="Image, by id or name. Default: the kind's.")
+@click.option("--size", help="Size, by id or name. Default: the kind's.")
 @click.option(
     "--home",
-    help="Claim for its files. Default: home-NAME, made when it does not exist; '' for none.",
+    help="Volume for its files. Default: home-NAME, created if missing; '' for none.",
 )
 @click.option(
     "--data",
     multiple=True,
-    metavar="CLAIM:PATH[:ro]",
-    help="A claim and where it appears; may be given again.",
+    metavar="VOLUME:PATH[:ro]",
+    help="Volume and its mount path; can be repeated.",
 )
 @click.option(
-    "--label", multiple=True, metavar="KEY=VALUE", help="A label for its pod; may be given again."
+    "--label", multiple=True, metavar="KEY=VALUE", help="Label for the pod; can be repeated."
 )
-@click.option("--wait/--no-wait", default=True, help="Wait until it runs.")
+@click.option("--wait/--no-wait", default=True, help="Wait until it is running.")
 @click.option(
     "--timeout", type=click.FloatRange(0), default=120, show_default=True, help="Seconds to wait."
 )
-@click.option("--open", "then_open", is_flag=True, help="Open it in the browser when it runs.")
+@click.option(
+    "--open", "then_open", is_flag=True, help="Open it in the browser when it is running."
+)
 @namespace_option
 @output_option
 @pass_session
@@ -151,7 +156,7 @@ def spawn(
     then_open: bool,
     output: str,
 ) -> None:
-    """Make a workspace of a KIND and start it; without NAME it gets one."""
+    """Create and start a workspace of a KIND. Without NAME, a free name is chosen."""
     labels = dict(_pair("--label", text, "=", "KEY=VALUE") for text in label)
     mounts = dict(_mount(text) for text in data)
     made = session.client.spawn(
@@ -161,13 +166,13 @@ def spawn(
         made.wait(timeout=timeout, quiet=output != "table")
     if then_open:
         open_in_browser(made)
-    done(output, "Started" if wait else "Made", made.to_dict())
+    done(output, "Started" if wait else "Created", made.to_dict())
     if output == "table" and not then_open:
         echo(printable(f"`jupyter workspaces open {session.address(made)}` opens it."), err=True)
 
 
 def open_in_browser(workspace: Workspace) -> None:
-    """Open it, and once for each user say what an open workspace can do. Raises `WorkspaceError`."""
+    """Open a workspace. Shows the security notice once per user. Raises `WorkspaceError`."""
     said = trust.note(workspace.name)
     if not workspace.opens_apart() and trust.first_time_here():
         echo(printable(said), err=True)
@@ -175,13 +180,13 @@ def open_in_browser(workspace: Workspace) -> None:
 
 
 @cli.command("open")
-@click.option("--print", "only_print", is_flag=True, help="Write the address, start no browser.")
+@click.option("--print", "only_print", is_flag=True, help="Only print the URL.")
 @click.option(
     "--timeout",
     type=click.FloatRange(0),
     default=120,
     show_default=True,
-    help="Seconds to wait until it runs.",
+    help="Seconds to wait until it is running.",
 )
 @workspace_argument
 @namespace_option
@@ -189,7 +194,7 @@ def open_in_browser(workspace: Workspace) -> None:
 @pass_session
 @told
 def open_(session: Session, name: str, only_print: bool, timeout: float, output: str) -> None:
-    """Open a workspace in the browser; a paused one is resumed first."""
+    """Open a workspace in the browser. Resumes it first if it is paused."""
     found = session.workspace(name)
     if found.paused:
         found.resume(wait=False)
@@ -205,15 +210,15 @@ def open_(session: Session, name: str, only_print: bool, timeout: float, output:
 
 @cli.command()
 @workspace_argument
-@click.option("-y", "--yes", is_flag=True, help="Do not ask when something is lost.")
-@click.option("--wait/--no-wait", default=True, help="Wait until it has stopped.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
+@click.option("--wait/--no-wait", default=True, help="Wait until it is paused.")
 @click.option(
     "--timeout", type=click.FloatRange(0), default=60, show_default=True, help="Seconds to wait."
 )
 @click.option(
     "--now",
     is_flag=True,
-    help="Give its programs no time to save anything, also when it is pausing already.",
+    help="Skip the grace period, also of a pause that is in progress.",
 )
 @namespace_option
 @output_option
@@ -222,7 +227,7 @@ def open_(session: Session, name: str, only_print: bool, timeout: float, output:
 def pause(
     session: Session, name: str, yes: bool, wait: bool, timeout: float, now: bool, output: str
 ) -> None:
-    """Stop a workspace's programs; its files stay. Asks when kernels are running."""
+    """Pause a workspace. Its files are kept. Asks first if kernels are running."""
     found = session.workspace(name)
     if found.paused and now:
         found.stop_now(wait=False)
@@ -234,7 +239,7 @@ def pause(
 
 @cli.command()
 @workspace_argument
-@click.option("--wait/--no-wait", default=True, help="Wait until it runs.")
+@click.option("--wait/--no-wait", default=True, help="Wait until it is running.")
 @click.option(
     "--timeout", type=click.FloatRange(0), default=120, show_default=True, help="Seconds to wait."
 )
@@ -250,8 +255,8 @@ def resume(session: Session, name: str, wait: bool, timeout: float, output: str)
 
 @cli.command()
 @workspace_argument
-@click.option("-y", "--yes", is_flag=True, help="Do not ask when something is lost.")
-@click.option("--wait/--no-wait", default=True, help="Wait until it runs again.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
+@click.option("--wait/--no-wait", default=True, help="Wait until it is running again.")
 @click.option(
     "--timeout", type=click.FloatRange(0), default=180, show_default=True, help="Seconds to wait."
 )
@@ -262,7 +267,7 @@ def resume(session: Session, name: str, wait: bool, timeout: float, output: str)
 def restart(
     session: Session, name: str, yes: bool, wait: bool, timeout: float, output: str
 ) -> None:
-    """Stop a workspace and start it again, from any state. Asks when kernels are running."""
+    """Stop a workspace and start it again. Asks first if kernels are running."""
     found = session.workspace(name)
     _confirm_losses(session, "Restart", found, yes)
     done(
@@ -275,13 +280,11 @@ def restart(
 @cli.command()
 @workspace_argument
 @click.option(
-    "--tail", type=click.IntRange(min=1), default=100, show_default=True, help="How many lines."
+    "--tail", type=click.IntRange(min=1), default=100, show_default=True, help="Number of lines."
 )
-@click.option(
-    "-f", "--follow", is_flag=True, help="Go on with new lines as they come, until Ctrl-C."
-)
-@click.option("--previous", is_flag=True, help="Of the run before the last restart.")
-@click.option("--timestamps", is_flag=True, help="With the time in front of each line.")
+@click.option("-f", "--follow", is_flag=True, help="Keep printing new lines until Ctrl-C.")
+@click.option("--previous", is_flag=True, help="Show the log before the last restart.")
+@click.option("--timestamps", is_flag=True, help="Show a timestamp before each line.")
 @namespace_option
 @output_option
 @pass_session
@@ -295,9 +298,9 @@ def logs(
     timestamps: bool,
     output: str,
 ) -> None:
-    """Write a workspace's log."""
+    """Print the log of a workspace."""
     if follow and previous:
-        raise click.UsageError("--previous is over, so there is nothing to follow.")
+        raise click.UsageError("--previous cannot be used with --follow.")
     found = session.workspace(name)
     lines: Iterable[str] = (
         found.follow(tail)
@@ -318,7 +321,7 @@ def logs(
         if sys.stdout.isatty():
             echo(log_line(line))
         else:
-            click.echo(line, color=True)  # as the program wrote it, with its control characters
+            click.echo(line, color=True)  # unchanged, with its control characters
         if follow:
             sys.stdout.flush()
 
@@ -330,12 +333,12 @@ def logs(
     required=True,
     shell_complete=lambda context, _, incomplete: Session.of(context).names(incomplete),
 )
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-@click.option("--wait/--no-wait", default=True, help="Wait until its programs have ended.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
+@click.option("--wait/--no-wait", default=True, help="Wait until its programs have stopped.")
 @click.option(
     "--now",
     is_flag=True,
-    help="Give its programs no time to save anything, also when it is being deleted already.",
+    help="Skip the grace period, also of a deletion that is in progress.",
 )
 @namespace_option
 @output_option
@@ -344,16 +347,16 @@ def logs(
 def delete(
     session: Session, names: tuple[str, ...], yes: bool, wait: bool, now: bool, output: str
 ) -> None:
-    """Delete workspaces; their volumes stay."""
+    """Delete workspaces. Their volumes are kept."""
     for one in [
         session.workspace(name) for name in names
-    ]:  # all must be there before the first goes
+    ]:  # all must exist before the first is deleted
         if not yes:
             stay = volumes_stay(one.volumes()) or "It has no volumes."
             session.confirm(
                 " ".join(
                     part
-                    for part in (f"Delete {one.name}?", one.losses() or "Its programs end.", stay)
+                    for part in (f"Delete {one.name}?", one.losses() or "Its programs stop.", stay)
                     if part
                 )
             )
@@ -375,19 +378,21 @@ def _after(found: Workspace, state: str, wait: bool, timeout: float, output: str
 
 
 def _mount(text: str) -> tuple[str, tuple[str, str]]:
-    claim, path = _pair("--data", text, ":", "CLAIM:PATH or CLAIM:PATH:ro")
+    claim, path = _pair("--data", text, ":", "VOLUME:PATH or VOLUME:PATH:ro")
     path, separator, mode = path.rpartition(":")
     if not separator:
         path, mode = mode, "rw"
     if not path or mode not in ("ro", "rw"):
-        raise click.UsageError(f"--data {text}: write CLAIM:PATH or CLAIM:PATH:ro.")
+        raise click.UsageError(
+            f"Invalid value '{text}' for --data: use VOLUME:PATH or VOLUME:PATH:ro."
+        )
     return claim, (path, mode)
 
 
 def _pair(option: str, text: str, separator: str, form: str) -> tuple[str, str]:
     key, found, value = text.partition(separator)
     if not key or not found:
-        raise click.UsageError(f"{option} {text}: write {form}.")
+        raise click.UsageError(f"Invalid value '{text}' for {option}: use {form}.")
     return key, value
 
 
@@ -398,7 +403,7 @@ cluster.add_to(cli)
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Entry point of `jupyter workspaces`."""
-    # The shell knows the program by its file's name, people by the words that they type.
+    # Completion scripts need the name of the executable; help shows what users type.
     completing = "_JUPYTER_WORKSPACES_COMPLETE" in os.environ
     cli.main(
         args=arguments,

@@ -1,4 +1,4 @@
-"""What all commands share: which server, which namespace, names on the command line, and asking before something is lost."""
+"""State that all commands share: server and namespace, lookup of names, and confirmations."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ C = TypeVar("C", bound=Callable[..., Any])
 
 
 class Session:
-    """One run of the command line."""
+    """State of one invocation of the command line."""
 
     def __init__(self, url: str | None = None) -> None:
+        """Create the state; `url` is the server's, discovered by default."""
         self.url, self.namespace = url, None
         self._client: Client | None = None
 
@@ -25,27 +26,28 @@ class Session:
 
     @classmethod
     def of(cls, context: click.Context) -> Session:
-        """That of a context; a new one while a command line is being completed."""
+        """Return the session of a context; a new one during shell completion."""
         return context.find_object(cls) or cls()
 
     @property
     def client(self) -> Client:
+        """Client of the server; created on first use."""
         if self._client is None:
             self._client = Client(self.url, namespace=self.namespace)
         return self._client
 
     def workspace(self, name: str) -> Workspace:
-        """By `NAME` or `NAMESPACE/NAME`. Raises `WorkspaceError`."""
+        """Return a workspace by `NAME` or `NAMESPACE/NAME`. Raises `WorkspaceError`."""
         namespace, _, name = name.rpartition("/")
         try:
             return self.client.get(name, namespace or None)
         except WorkspaceError as error:
             if error.status == 404:
-                error.hint = "`jupyter workspaces list` shows what there is."
+                error.hint = "`jupyter workspaces list` shows all workspaces."
             raise
 
     def address(self, workspace: Workspace) -> str:
-        """How to name it on the next command line."""
+        """Return `NAME`, or `NAMESPACE/NAME` if it is not in the default namespace."""
         return (
             workspace.name
             if workspace.namespace == self.client.namespace
@@ -53,32 +55,37 @@ class Session:
         )
 
     def confirm(self, question: str) -> None:
-        """Ask; no is the end. Raises `click.UsageError` where nobody can be asked."""
+        """Ask for confirmation. Exits on no. Raises `click.UsageError` without a terminal."""
         question = printable(question)
         if not sys.stdin.isatty():
-            raise click.UsageError(f"{question} Not a terminal: add --yes to confirm.")
+            raise click.UsageError(f"{question} Not running in a terminal: add --yes to confirm.")
         click.confirm(question, abort=True, err=True)
 
-    # For completion: nothing is started for it, and what cannot be asked is silently no suggestion.
+    # Shell completion never starts a server; without one there are no suggestions.
 
-    def _asked_only(self) -> Client:
+    def _running_server(self) -> Client:
         return Client(self.url, namespace=self.namespace, start=False)
 
     def names(self, incomplete: str) -> list[str]:
+        """Return workspace names for shell completion."""
         try:
-            return _offered((one.name for one in self._asked_only().list()), incomplete)
+            return _offered((one.name for one in self._running_server().list()), incomplete)
         except WorkspaceError:
             return []
 
     def kind_names(self, incomplete: str) -> list[str]:
+        """Return names of workspace kinds for shell completion."""
         try:
-            return _offered((kind.name for kind in self._asked_only().kinds()), incomplete)
+            return _offered((kind.name for kind in self._running_server().kinds()), incomplete)
         except WorkspaceError:
             return []
 
 
 def _offered(names: Iterable[str], incomplete: str) -> list[str]:
-    """Names that begin so. One that is not printable is no name in Kubernetes, and the shell would write it as it is."""
+    """Return the names that start with `incomplete`.
+
+    Skips unprintable names, which the shell would write to the terminal unescaped.
+    """
     return [name for name in names if name.startswith(incomplete) and printable(name) == name]
 
 
@@ -90,15 +97,15 @@ workspace_argument = click.argument(
 
 
 def namespace_option(command: C) -> C:
-    """`-n/--namespace`."""
+    """Add `-n/--namespace`."""
 
     def set_namespace(
         context: click.Context, parameter: click.Parameter, value: str | None
     ) -> None:
-        if value is not None:  # said before a subcommand, it also holds for that
+        if value is not None:  # given before a subcommand, it also applies to it
             Session.of(context).namespace = value
 
-    help_ = "Namespace. Default: JUPYTER_WORKSPACES_NAMESPACE, else the server's own."
+    help_ = "Namespace. Default: JUPYTER_WORKSPACES_NAMESPACE, else the server's."
     return click.option(
         "-n", "--namespace", expose_value=False, callback=set_namespace, help=help_
     )(command)

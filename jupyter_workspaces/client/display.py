@@ -1,4 +1,7 @@
-"""How workspaces look in a cell: cards and tables as plain, escaped HTML that needs no kernel, and the same as text."""
+"""Rich output of workspaces and kinds in a cell: cards and tables as HTML and as text.
+
+The HTML is static and escaped, so it also works in a saved notebook without a kernel.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ COLOURS = {
     "error": "var(--jp-error-color1, #c62828)",
 }
 MUTED = "var(--jp-ui-font-color2, #616161)"
-# A click on a heading, or Enter, sorts by it; a page that runs no scripts shows the same table without that.
+# Sorts the table by the column whose heading is clicked. Pages without scripts show it unsorted.
 _SORTING = """
 (() => {
   const table = document.getElementById("TABLE");
@@ -53,15 +56,16 @@ _LINE = "var(--jp-border-color2, #e0e0e0)"
 
 
 def sign(said: words.StateWords) -> str:
-    """Sign and word of a state; colour never speaks alone."""
+    """Return glyph and label of a state as HTML; the colour only repeats them."""
     colour = COLOURS.get(said.sign, MUTED)
     return f'<span style="color:{colour};white-space:nowrap"><span aria-hidden="true">{said.glyph}</span> {escape(said.word)}</span>'
 
 
 def card(workspace: Workspace) -> str:
-    rows = [("what", escape(workspace.summary))]
+    """Return a workspace as an HTML card."""
+    rows = [("kind", escape(workspace.summary))]
     if workspace.message and workspace.state != "Running":
-        rows.append(("now", escape(workspace.message)))
+        rows.append(("status", escape(workspace.message)))
     if workspace.known_home:
         rows.append(("home", escape(workspace.known_home)))
     if workspace.state == "Running" and workspace.url:
@@ -85,6 +89,7 @@ def card(workspace: Workspace) -> str:
 
 
 def card_text(workspace: Workspace) -> str:
+    """Return a workspace as one line of text."""
     said = workspace.state_words
     message = (
         f" – {workspace.message}" if workspace.message and workspace.state != "Running" else ""
@@ -93,6 +98,7 @@ def card_text(workspace: Workspace) -> str:
 
 
 def kind_card(kind: Kind) -> str:
+    """Return a workspace kind as an HTML card."""
     options = [
         (what, ", ".join(_named(one) for one in found if not one.hidden))
         for what, found in (("images", kind.images), ("sizes", kind.sizes))
@@ -109,7 +115,7 @@ def kind_card(kind: Kind) -> str:
 
 
 def workspaces_rows(workspaces: Sequence[Workspace]) -> tuple[list[str], list[list[str]]]:
-    """Headings and cells, the same for HTML, text and the command line."""
+    """Return headings and cells, for HTML, text and the command line."""
     now = time.time() * 1000
     headings = ["state", "name", "kind", "image", "size", "age", "last used", "message"]
     rows = []
@@ -132,16 +138,17 @@ def workspaces_rows(workspaces: Sequence[Workspace]) -> tuple[list[str], list[li
 
 
 def workspaces_table(workspaces: Sequence[Workspace], where: str = "") -> str:
+    """Return workspaces as an HTML table."""
     if not workspaces:
         place = f" in {escape(where)}" if where else ""
-        return f'<div style="color:{MUTED}">No workspaces yet{place}. <code>jw.spawn("jupyterlab")</code> makes one.</div>'
+        return f'<div style="color:{MUTED}">No workspaces yet{place}. <code>jw.spawn("jupyterlab")</code> creates one.</div>'
     headings, rows = workspaces_rows(workspaces)
     body = []
     for one, row in zip(workspaces, rows, strict=True):
         cells = [sign(one.state_words), *(escape(cell) for cell in row[1:])]
         if one.state == "Running" and one.url:
             cells[1] = f'<a href="{escape(one.url)}" target="_blank" rel="noopener">{cells[1]}</a>'
-        # Ages sort by their times, the newest first.
+        # Ages sort by their timestamps, newest first.
         keys = {
             headings.index("age"): -one.created,
             headings.index("last used"): -one.last_activity,
@@ -151,24 +158,27 @@ def workspaces_table(workspaces: Sequence[Workspace], where: str = "") -> str:
 
 
 def kinds_rows(kinds: Sequence[Kind]) -> tuple[list[str], list[list[str]]]:
+    """Return headings and cells, for HTML, text and the command line."""
     rows = []
     for kind in kinds:
         images, sizes = (_titles(options) for options in (kind.images, kind.sizes))
         rows.append([kind.name, kind.display_name, images, sizes, kind.description])
-    return ["name", "title", "images", "sizes", "what it is"], rows
+    return ["name", "title", "images", "sizes", "description"], rows
 
 
 def kinds_table(kinds: Sequence[Kind]) -> str:
+    """Return workspace kinds as an HTML table."""
     if not kinds:
-        return f'<div style="color:{MUTED}">No kinds of workspaces are offered yet. Ask whoever manages the cluster.</div>'
+        text = "No workspace kinds yet. Ask your cluster's administrator for one."
+        return f'<div style="color:{MUTED}">{text}</div>'
     headings, rows = kinds_rows(kinds)
     return _table(
         "Workspace kinds", headings, [[(escape(cell), None) for cell in row] for row in rows]
     )
 
 
-def plain(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Aligned columns."""
+def aligned(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table as text, in aligned columns."""
     table = [
         [heading.upper() for heading in headings],
         *([printable(cell) for cell in row] for row in rows),
@@ -186,7 +196,7 @@ def _named(option: Option) -> str:
 
 
 def _titles(options: Sequence[Option]) -> str:
-    """Titles, as `spawn` takes them; where two options share one, their ids beside it."""
+    """Return titles that `spawn` accepts, with the id where two options share a title."""
     shown = [one for one in options if not one.hidden]
     count = Counter(one.name.casefold() for one in options)
     named = [
@@ -203,7 +213,7 @@ def _option(option: str, is_default: bool) -> str:
 def _table(
     caption: str, headings: Sequence[str], rows: Sequence[Sequence[tuple[str, float | None]]]
 ) -> str:
-    """Cells as HTML, each with the number it sorts by where its text does not do."""
+    """Return a table of HTML cells, each with a sort key if it does not sort by its text."""
     ident = f"jw-{secrets.token_hex(6)}"
     head = "".join(
         f'<th scope="col" style="text-align:left">{escape(heading)}</th>' for heading in headings

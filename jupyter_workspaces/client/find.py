@@ -1,4 +1,11 @@
-"""Which server to ask: one that is named, the one that this kernel belongs to, else the user's own `serve`."""
+"""Server discovery: which server the client uses, in this order.
+
+1. The `url` argument, then JUPYTER_WORKSPACES_URL.
+2. The Jupyter server of this kernel, by the file that it writes for kernels (`kernel_file`).
+3. JupyterHub's single-user server, by JUPYTERHUB_SERVICE_URL.
+4. A Jupyter server without that file, by its `jpserver-PID.json`.
+5. The user's shared local server (`shared_server`).
+"""
 
 from __future__ import annotations
 
@@ -22,21 +29,21 @@ if TYPE_CHECKING:
 
 ANSWER_SECONDS = 3.0
 API_PATHS = ("workspaces/api/v1", "api/v1")
-NAME_ONE = (
-    "Name a server by JUPYTER_WORKSPACES_URL and JUPYTER_WORKSPACES_TOKEN, or by `jw.use_server(url, token)`; "
-    "`jupyter workspaces serve` starts one."
+SET_SERVER_HINT = (
+    "Set JUPYTER_WORKSPACES_URL and JUPYTER_WORKSPACES_TOKEN, or call `jw.use_server(url, token)`; "
+    "`jupyter workspaces serve` starts a server."
 )
 
 
 @dataclass(frozen=True)
-class Way:
-    """How to connect to a server: over TLS that trusts `trust`, or by a Unix socket."""
+class ConnectionOptions:
+    """How to connect to a server: TLS context `trust`, or path of a Unix socket."""
 
     trust: ssl.SSLContext | None = field(default=None, repr=False)
     socket: str = ""
 
     def session(self) -> aiohttp.ClientSession:
-        """A new session of connections. Cookies would make a token's request a browser's one, which XSRF rules then refuse."""
+        """Return a new session, without cookies: with them Jupyter checks XSRF tokens."""
         import aiohttp
 
         tcp = aiohttp.TCPConnector
@@ -52,47 +59,53 @@ class Way:
 
 @dataclass(frozen=True)
 class Server:
-    """A server that serves workspaces. `root` ends in a slash; the token never shows.
+    """A server that serves the workspaces API.
 
-    `signs_in` is false for a token that opens no pages in a browser.
+    Attributes:
+        root: Base URL, ending in `/`.
+        api: URL of the API.
+        token: Token for the `Authorization` header; may be empty.
+        same_page: Whether it is the Jupyter server that serves this notebook's page too.
+        way: How to connect.
+        signs_in: Whether the token can sign in a browser.
     """
 
     root: str
     api: str
     token: str = field(default="", repr=False)
     same_page: bool = False
-    way: Way = field(default_factory=Way, repr=False)
+    way: ConnectionOptions = field(default_factory=ConnectionOptions, repr=False)
     signs_in: bool = True
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """Server that may serve workspaces.
+    """A server that may serve workspaces.
 
-    If `named_by` is set, it must serve them, else it is skipped without an error. Other failures are
-    always errors, so that no request goes to an unintended server.
+    If `named_by` is set, a server without workspaces is an error, else it is skipped. Other
+    failures are always errors, so that no request goes to an unintended server.
     """
 
     root: str
     token: str = field(repr=False)
     same_page: bool
     named_by: str | None = None
-    way: Way = field(default_factory=Way, repr=False)
+    way: ConnectionOptions = field(default_factory=ConnectionOptions, repr=False)
     signs_in: bool = True
 
 
 async def find(url: str | None = None, token: str | None = None, *, start: bool = True) -> Server:
-    """The server by the order above; one is only started with `start`. Raises `WorkspaceError`."""
+    """Return the server to use; starts a shared one if `start`. Raises `WorkspaceError`."""
     candidate = _candidate(url, token)
     if candidate is not None:
         found = await _probe(candidate)
         if found is not None:
             return found
         if candidate.named_by is not None:
-            text = f"{candidate.named_by} names {candidate.root}, where no workspaces are served."
+            text = f"{candidate.named_by} is {candidate.root}, which does not serve workspaces."
             raise WorkspaceError(
                 text,
-                "Check the address, and that jupyter-workspaces is installed and enabled in that server.",
+                "Check the address, and that jupyter-workspaces is installed and enabled there.",
             )
     from .start import shared_server
 
@@ -103,7 +116,7 @@ async def find(url: str | None = None, token: str | None = None, *, start: bool 
 def _candidate(url: str | None, token: str | None) -> Candidate | None:
     """Raises `WorkspaceError`."""
     for named, named_by in (
-        (url, "The address"),
+        (url, "The server URL"),
         (os.environ.get("JUPYTER_WORKSPACES_URL"), "JUPYTER_WORKSPACES_URL"),
     ):
         if named:
@@ -117,7 +130,7 @@ def _candidate(url: str | None, token: str | None) -> Candidate | None:
         os.environ.get("JUPYTERHUB_API_TOKEN"),
     )
     if hub_url and hub_token:
-        # The hub says where the server listens; 0.0.0.0 is where it binds, not where it can be reached.
+        # This is the address that the server binds; 0.0.0.0 is not one to connect to.
         return Candidate(
             _slashed(hub_url.replace("//0.0.0.0", "//127.0.0.1").replace("//:", "//127.0.0.1:")),
             hub_token,
@@ -129,31 +142,37 @@ def _candidate(url: str | None, token: str | None) -> Candidate | None:
 def _own_server(path: Path) -> Candidate:
     """Return the Jupyter server that started this kernel, with its credentials. Raises `WorkspaceError`."""
     try:
-        told = kernel_file.read(path)
-        trust = tls.pinned_context(told.certificate.encode()) if told.certificate else None
-        if trust is not None and told.client_certificate:
+        found = kernel_file.read(path)
+        trust = tls.pinned_context(found.certificate.encode()) if found.certificate else None
+        if trust is not None and found.client_certificate:
             tls.load_pair(
                 trust,
-                Path(told.client_certificate).read_bytes(),
-                Path(told.client_key).read_bytes(),
+                Path(found.client_certificate).read_bytes(),
+                Path(found.client_key).read_bytes(),
             )
     except PermissionError as error:
-        text = f"This kernel may not read {error.filename}, by which its Jupyter server lets it in: it runs as another user."
-        raise WorkspaceError(text, NAME_ONE) from None
+        text = (
+            f"Cannot read {error.filename}, the credentials for this kernel's Jupyter server: "
+            "the kernel runs as another user."
+        )
+        raise WorkspaceError(text, SET_SERVER_HINT) from None
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise WorkspaceError(
-            f"{path}, by which this kernel's Jupyter server lets it in, cannot be used: {why}.",
-            NAME_ONE,
+            f"Cannot use {path}, the credentials for this kernel's Jupyter server: {why}.",
+            SET_SERVER_HINT,
         ) from None
-    way = Way(trust, told.socket)
+    way = ConnectionOptions(trust, found.socket)
     return Candidate(
-        told.url, told.token, True, "This kernel's Jupyter server", way, signs_in=False
+        found.url, found.token, True, "This kernel's Jupyter server", way, signs_in=False
     )
 
 
 def _without_a_file(parent: str) -> Iterator[Candidate]:
-    """A Jupyter server that does not let kernels in by a file of ours: an older version, or without the extension."""
+    """Yield the Jupyter server of this kernel if it has no `kernel_file`.
+
+    It runs an older version of the extension, or none.
+    """
     from jupyter_core.paths import jupyter_runtime_dir
 
     try:
@@ -162,9 +181,11 @@ def _without_a_file(parent: str) -> Iterator[Candidate]:
         )
         socket = info.get("sock") or ""
         root = f"http://localhost{info['base_url']}" if socket else info["url"]
-        yield Candidate(_slashed(root), info.get("token") or "", True, way=Way(socket=socket))
+        yield Candidate(
+            _slashed(root), info.get("token") or "", True, way=ConnectionOptions(socket=socket)
+        )
     except (OSError, ValueError, KeyError):
-        pass  # no such file: a gateway's, a hub's or an editor's kernel
+        pass  # no such file: the kernel of a gateway, a hub or an editor
 
 
 async def _probe(candidate: Candidate) -> Server | None:
@@ -194,49 +215,54 @@ async def _probe(candidate: Candidate) -> Server | None:
                         )
                     refused = refused or (answer.status if answer.status != 404 else 0)
     except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError) as error:
-        own = " (this kernel's own Jupyter server)" if candidate.same_page else ""
-        text = f"The server at {candidate.root}{own} does not answer: {why_silent(error)}."
+        own = " (this kernel's Jupyter server)" if candidate.same_page else ""
+        text = f"Cannot connect to the server at {candidate.root}{own}: {failure_reason(error)}."
         hint = (
-            NAME_ONE if candidate.same_page else "Check that it runs and that its address is right."
+            SET_SERVER_HINT
+            if candidate.same_page
+            else "Check the address, and that the server is running."
         )
         raise Unreachable(text, hint) from None
     if refused and candidate.same_page:
-        text = f"The server at {candidate.root} (this kernel's own Jupyter server) does not say whether it serves workspaces: status {refused}."
-        raise WorkspaceError(text, NAME_ONE)
+        text = (
+            f"Cannot use the server at {candidate.root} (this kernel's Jupyter server): "
+            f"the health check returned status {refused}."
+        )
+        raise WorkspaceError(text, SET_SERVER_HINT)
     return None
 
 
-def why_silent(error: Exception) -> str:
-    """Return why a request failed; without the address, which may hold a token."""
+def failure_reason(error: Exception) -> str:
+    """Return why a request failed, without the URL, which may contain a token."""
     cause = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error
     if isinstance(cause, ssl.SSLError):
         trusted = (
-            " Trust its authority by SSL_CERT_FILE"
+            " Set SSL_CERT_FILE to trust its certificate authority"
             if isinstance(cause, ssl.SSLCertVerificationError)
             else ""
         )
         return tls.failure(cause) + (f".{trusted}" if trusted else "")
     if isinstance(error, asyncio.TimeoutError):
-        return "it took too long"
+        return "timed out"
     if isinstance(cause, OSError) and cause.errno:
         return os.strerror(cause.errno).lower()
     return type(error).__name__
 
 
 def as_written(url: str) -> URL:
-    """The URL with its escapes as they are: `/user/x%40y/` is not `/user/x@y/` to a Jupyter server."""
+    """Return a URL that keeps its escapes: Jupyter distinguishes `/x%40y/` from `/x@y/`."""
     from yarl import URL
 
     return URL(url, encoded=True)
 
 
 def _token_of(url: str) -> str:
-    """Of an address as Jupyter prints it, `…?token=…`."""
+    """Return the token of a URL as Jupyter prints it, `…?token=…`."""
     return (parse_qs(urlsplit(url).query).get("token") or [""])[0]
 
 
 def _slashed(url: str) -> str:
     root = url.partition("?")[0]
-    for path in API_PATHS:  # who names the API itself means its server
+    for path in API_PATHS:  # a URL of the API stands for its server
         root = root.rstrip("/").removesuffix("/" + path)
     return root.rstrip("/") + "/"

@@ -1,4 +1,4 @@
-"""Lists that look like tables in a cell, and become data frames."""
+"""Lists of workspaces and kinds that render as tables and convert to data frames."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Table(Sequence[T]):
-    """An unchanging list with a table's face."""
+    """Immutable list that renders as a table."""
 
     def __init__(self, items: Iterable[T]) -> None:
         self._items = tuple(items)
@@ -32,24 +32,24 @@ class Table(Sequence[T]):
         return len(self._items)
 
     def rows(self) -> tuple[list[str], list[list[str]]]:
-        """Headings and cells as texts."""
+        """Return headings and cells as text."""
         raise NotImplementedError
 
     def records(self) -> list[Mapping[str, Any]]:
-        """Each item as plain values."""
+        """Return each item as a dict of plain values."""
         raise NotImplementedError
 
     def __repr__(self) -> str:
         headings, rows = self.rows()
-        return display.plain(headings, rows) if rows else "(none)"
+        return display.aligned(headings, rows) if rows else "(none)"
 
     def to_dataframe(self) -> Any:
-        """A pandas DataFrame, a row for each item. Raises `WorkspaceError` when pandas is not installed."""
+        """Return a pandas DataFrame. Raises `WorkspaceError` if pandas is not installed."""
         try:
             import pandas
         except ImportError as error:
             raise WorkspaceError(
-                "A data frame needs pandas, which is not installed here.",
+                "Cannot create a data frame: pandas is not installed.",
                 "Install it: %pip install pandas",
             ) from error
         records = self.records()
@@ -57,7 +57,7 @@ class Table(Sequence[T]):
 
 
 class WorkspaceList(Table[Workspace]):
-    """What `jw.list()` gives. `where` names the namespace in words."""
+    """Result of `jw.list()`. `where` is the namespace as text, for messages."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class WorkspaceList(Table[Workspace]):
         self.where, self._volumes = where, volumes
 
     def learn_volumes(self) -> None:
-        """Ask which claims the workspaces mount, once for each namespace. Who may not know leaves it at None."""
+        """Set `mounts` of each workspace, if you are allowed to list volumes."""
         if self._volumes is None:
             return
         for namespace in {one.namespace for one in self}:
@@ -87,10 +87,11 @@ class WorkspaceList(Table[Workspace]):
         return super().__repr__() if self else f"No workspaces in {self.where}."
 
     def rows(self) -> tuple[list[str], list[list[str]]]:
+        """Return headings and cells as text."""
         return display.workspaces_rows(self)
 
     def records(self) -> list[Mapping[str, Any]]:
-        """With times as aware datetimes, None where there is none."""
+        """Return each workspace as a dict; times are aware datetimes or None."""
         self.learn_volumes()
         times = ("created", "last_used")
         return [
@@ -108,12 +109,14 @@ class WorkspaceList(Table[Workspace]):
 
 
 class KindList(Table[Kind]):
-    """What `jw.kinds()` gives."""
+    """Result of `jw.kinds()`."""
 
     def rows(self) -> tuple[list[str], list[list[str]]]:
+        """Return headings and cells as text."""
         return display.kinds_rows(self)
 
     def records(self) -> list[Mapping[str, Any]]:
+        """Return each kind as a dict of plain values."""
         return [
             {
                 "name": kind.name,

@@ -1,4 +1,4 @@
-"""Describes what is lost when a workspace stops, for confirmations."""
+"""Warnings for confirmations: what is lost when a workspace stops, and which volumes are kept."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _NOT_ANSWERED = (502, 503, 504)
 
 
 class Connects(Protocol):
-    """Sends requests to connect paths: `AsyncClient` or a test double."""
+    """Sends requests to programs in workspaces: `AsyncClient` or a test double."""
 
     async def connect_request(
         self, method: str, path: str, body: Any = None
     ) -> tuple[int, str, bytes]:
-        """Status, media type and body."""
+        """Return status, media type and body."""
 
 
 async def running_kernels(client: Connects, item: Mapping[str, Any]) -> int | None:
@@ -56,12 +56,12 @@ async def running_kernels(client: Connects, item: Mapping[str, Any]) -> int | No
 
 
 async def of_stopping(client: Connects, item: Mapping[str, Any]) -> str:
-    """One sentence on what is lost when the workspace stops; empty when nothing is."""
+    """Return a sentence on what is lost when the workspace stops; empty if nothing is."""
     if item.get("state") != "Running":
         return ""
     count = await running_kernels(client, item)
     if count is None:
-        return "It does not answer, so it is not known what runs in it; what is not saved is lost."
+        return "It does not respond, so running kernels are unknown. Unsaved work is lost."
     if not count:
         return ""
     return (
@@ -72,7 +72,7 @@ async def of_stopping(client: Connects, item: Mapping[str, Any]) -> str:
 
 
 def volumes_stay(names: Sequence[str]) -> str:
-    """“The volume home-x1 stays.”, empty without volumes."""
+    """Return a sentence such as “The volume home-x1 stays.”; empty without volumes."""
     if not names:
         return ""
     if len(names) == 1:

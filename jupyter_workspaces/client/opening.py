@@ -1,4 +1,7 @@
-"""Opening a workspace's page: a link in a notebook, the system's browser elsewhere. A token never stands in a URL that is shown."""
+"""Opens a workspace's page: a link in a notebook, elsewhere the system's browser.
+
+No token appears in a URL that is shown or passed to a browser's command line.
+"""
 
 from __future__ import annotations
 
@@ -22,25 +25,29 @@ OPEN_AT_ONCE_MS = 15_000
 
 
 def open_page(name: str, url: str, server: Server, note: str = "") -> None:
-    """Open a workspace's page, with `note` in the output. Raises `WorkspaceError` when there is no browser to open."""
+    """Open a workspace's page and show `note`. Raises `WorkspaceError` without a browser."""
     if not in_notebook():
         if note:
             print(note, file=sys.stderr)
         if not webbrowser.open(_signed_in(url, server)):
-            raise WorkspaceError(
-                "No browser could be started here.", f"Open this address yourself: {url}"
-            )
+            raise WorkspaceError("Cannot start a browser.", f"Open this address yourself: {url}")
         return
     from IPython.display import display
 
     script = ""
     if server.same_page:
-        # Only now, not each time somebody looks at the saved notebook. Where the browser blocks it, the link stays.
+        # Only when the cell runs, not when a saved notebook is opened. If blocked, the link remains.
         now = int(time.time() * 1000)
-        script = f"<script>if (Math.abs(Date.now() - {now}) < {OPEN_AT_ONCE_MS}) window.open({_in_script(url)}, '_blank', 'noopener')</script>"
+        script = (
+            f"<script>if (Math.abs(Date.now() - {now}) < {OPEN_AT_ONCE_MS}) "
+            f"window.open({_in_script(url)}, '_blank', 'noopener')</script>"
+        )
     elif _has_screen():
         webbrowser.open(_signed_in(url, server))
-    link = f'<a href="{escape(url)}" target="_blank" rel="noopener">Open <b>{escape(name)}</b> in a new tab</a>'
+    link = (
+        f'<a href="{escape(url)}" target="_blank" rel="noopener">'
+        f"Open <b>{escape(name)}</b> in a new tab</a>"
+    )
     said = f"<p>{escape(note)}</p>" if note else ""
     text = printable(f"{name} is at {url}") + (f"\n{printable(note)}" if note else "")
     display({"text/html": f"<div>{link}</div>{said}{script}", "text/plain": text}, raw=True)
@@ -51,16 +58,16 @@ def _in_script(text: str) -> str:
 
 
 def _has_screen() -> bool:
-    """Whether this machine is likely the one that somebody sits at."""
+    """Return whether this machine likely has a screen."""
     return sys.platform in ("darwin", "win32") or bool(
         os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     )
 
 
 def _signed_in(url: str, server: Server) -> str:
-    """A file, readable by its owner only, whose page goes on with the token: as Jupyter itself starts browsers.
+    """Return the URL of a private file that signs in and redirects, as Jupyter itself does.
 
-    It goes by way of the sign-in page, so that the token reaches nobody but the server.
+    The redirect leads through the sign-in page, so that only the server receives the token.
     """
     from jupyter_core.paths import jupyter_runtime_dir
 
@@ -74,7 +81,10 @@ def _signed_in(url: str, server: Server) -> str:
     target = escape(
         f"{server.root}login?next={quote(urlsplit(url).path)}&token={quote(server.token)}"
     )
-    page = f'<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0;url={target}"><title>Opening…</title>'
+    page = (
+        '<!doctype html><meta charset="utf-8">'
+        f'<meta http-equiv="refresh" content="0;url={target}"><title>Opening…</title>'
+    )
     with open(
         os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8"
     ) as opened:

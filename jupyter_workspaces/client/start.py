@@ -1,4 +1,7 @@
-"""The user's own `serve`, shared by all kernels and shells: found by its file, else started. It ends by itself after 15 idle minutes."""
+"""The user's shared local server: finds the running one by its runtime file, else starts it.
+
+All kernels and shells of a user share it. It shuts down after 15 idle minutes.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +22,10 @@ PAUSE_SECONDS = 0.1
 IDLE_MINUTES = 15
 ANSWER_SECONDS = 2.0
 
-_started: list[
-    subprocess.Popen[bytes]
-] = []  # they outlive us; until then somebody must take note when one ends
+# Servers that this process started. They outlive it; polled so that none stays a zombie.
+_started: list[subprocess.Popen[bytes]] = []
 
-# What names the server of a kernel is not for a server: it would take itself for that kernel.
+# Variables of a kernel, which would make the server act as a part of that kernel.
 _NOT_FOR_SERVE = (
     "JPY_PARENT_PID",
     "JPY_SESSION_NAME",
@@ -34,46 +36,46 @@ _NOT_FOR_SERVE = (
 
 
 async def shared_server(start: bool = True) -> tuple[str, str]:
-    """Its root (ending in a slash) and token. Raises `WorkspaceError`."""
+    """Return base URL (ending in `/`) and token of the server. Raises `WorkspaceError`."""
     if workspace := os.environ.get("JUPYTER_WORKSPACE"):
-        text = f"This kernel runs inside the workspace {workspace}, from where workspaces are not managed."
+        text = f"Cannot manage workspaces from inside the workspace '{workspace}'."
         raise WorkspaceError(
             text,
-            "Use the notebook server that started it, or name a server by JUPYTER_WORKSPACES_URL.",
+            "Use the Jupyter server that started the workspace, or set JUPYTER_WORKSPACES_URL.",
         )
     file = serve_file()
     if (known := await _running(file)) is not None:
         return known
     if not start:
-        raise Unreachable("No server of workspaces runs.", "`jupyter workspaces list` starts one.")
+        raise Unreachable(
+            "No workspaces server is running.", "`jupyter workspaces list` starts one."
+        )
     log_path = file.with_name("serve.log")
     try:
         process = await asyncio.to_thread(_launch, file, log_path)
     except OSError as error:
-        text = f"The local server of workspaces cannot be started: {error}."
-        raise WorkspaceError(text, f"It needs to write into {file.parent}.") from error
+        text = f"Cannot start the local workspaces server: {error}."
+        raise WorkspaceError(text, f"Check that {file.parent} is writable.") from error
     loop = asyncio.get_running_loop()
     end = loop.time() + START_SECONDS
     while loop.time() < end:
         if (known := await _running(file)) is not None:
             return known
-        if process.poll() not in (
-            None,
-            0,
-        ):  # 0: another kernel was faster, and its server comes up just now
-            said = await asyncio.to_thread(_last_line, log_path)
+        # Exit status 0: another process started a server first, which is coming up.
+        if process.poll() not in (None, 0):
+            line = await asyncio.to_thread(_last_line, log_path)
             raise WorkspaceError(
-                f"The local server of workspaces ended at once: {said}", f"Its log is {log_path}."
+                f"The local workspaces server stopped at start: {line}", f"See its log: {log_path}."
             )
         await asyncio.sleep(PAUSE_SECONDS)
     raise Unreachable(
-        f"The local server of workspaces did not answer within {START_SECONDS:g} s.",
-        f"Its log is {log_path}.",
+        f"The local workspaces server did not respond within {START_SECONDS:g} s.",
+        f"See its log: {log_path}.",
     )
 
 
 def _launch(file: Path, log_path: Path) -> subprocess.Popen[bytes]:
-    """Raises `OSError`."""
+    """Start the server in the background. Raises `OSError`."""
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     command = [
         sys.executable,
@@ -102,18 +104,18 @@ def _launch(file: Path, log_path: Path) -> subprocess.Popen[bytes]:
 
 
 async def _running(file: Path) -> tuple[str, str] | None:
-    """Root and token of the one that the file tells of, if it answers."""
+    """Return base URL and token of the server in the runtime file, if it responds."""
     import aiohttp
 
     try:
-        told = json.loads(await asyncio.to_thread(file.read_text, "utf-8"))
-        root, token = str(told["url"]), str(told["token"])
+        content = json.loads(await asyncio.to_thread(file.read_text, "utf-8"))
+        root, token = str(content["url"]), str(content["token"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
     timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
     headers = {"Authorization": f"token {token}"}
     try:
-        # The description asks who one is, so it also tells whether the token is right.
+        # The OpenAPI document needs authentication, so this also checks the token.
         async with (
             aiohttp.ClientSession(timeout=timeout) as session,
             session.get(
@@ -129,5 +131,5 @@ def _last_line(path: Path) -> str:
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     except OSError:
-        return "no log was written"
-    return lines[-1][-300:] if lines else "it said nothing"
+        return "no log"
+    return lines[-1][-300:] if lines else "empty log"

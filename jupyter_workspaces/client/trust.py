@@ -1,26 +1,34 @@
-"""Said once: without an origin of its own, an open workspace can act as the user on the Jupyter server."""
+"""Security notice about workspaces at the Jupyter server's own origin, shown once.
+
+Programs in such a workspace can act as the user on that server (docs/workspaces-url.md).
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-_told = False
+_shown = False
 
 
 def note(name: str) -> str:
-    """What to know before opening workspace `name` at the server's own address; empty from the second time on in this process."""
-    global _told
-    if _told:
+    """Return the notice for workspace `name`; empty after the first call in this process."""
+    global _shown
+    if _shown:
         return ""
-    _told = True
+    _shown = True
     return (
-        f"Workspaces open at your Jupyter server's own address: the programs in {name} can act as you on this server. "
-        "Open only workspaces that you trust. To separate them, set JupyterWorkspaces.workspaces_url (docs/workspaces-url.md)."
+        "Workspaces open at your Jupyter server's own address: "
+        f"the programs in {name} can act as you on this server. "
+        "Open only workspaces that you trust. "
+        "To separate them, set JupyterWorkspaces.workspaces_url (docs/workspaces-url.md)."
     )
 
 
 def first_time_here() -> bool:
-    """Whether this user was never told; remembered by a file in Jupyter's data directory. True each time where it cannot be written."""
+    """Return whether this user has not seen the notice yet, by a file in Jupyter's data directory.
+
+    Returns True each time if the file cannot be written.
+    """
     from jupyter_core.paths import jupyter_data_dir
 
     mark = Path(jupyter_data_dir()) / "jupyter-workspaces-trust-told"
@@ -28,7 +36,7 @@ def first_time_here() -> bool:
         mark.parent.mkdir(parents=True, exist_ok=True)
         mark.touch(exist_ok=False)
     except FileExistsError:
-        return not mark.exists()  # the directory's own name may be a file's
+        return not mark.exists()  # the data directory may be a file
     except OSError:
         return True
     return True

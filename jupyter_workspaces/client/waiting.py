@@ -1,4 +1,4 @@
-"""Waits that show what happens: in a notebook a live list of steps, elsewhere a line for each step."""
+"""Shows the progress of a wait: in a notebook a live list of steps, elsewhere lines on stderr."""
 
 from __future__ import annotations
 
@@ -19,29 +19,26 @@ _GLYPHS = {"done": "✓", "current": "◐", "waiting": "○", "failed": "▲"}
 SLOW_STOP_SECONDS, SLOW_LINE_SECONDS = 4.0, 10.0
 """Seconds after which a slow stop is reported, and between reports on a terminal."""
 
-_STARTING = (
-    "",
-    "Pending",
-    "Error",
-    "Unknown",
-)  # states in which the steps of a start tell something
+# States in which the steps of the start are shown.
+_STARTING = ("", "Pending", "Error", "Unknown")
 
 
 class ProgressDisplay:
-    """Shows one wait; `show` may be called as often as one likes, it redraws only what changed."""
+    """Display of one wait. Redraws only changes, so `show` may be called often."""
 
     def __init__(self, name: str, quiet: bool = False) -> None:
+        """Create the display for workspace `name`; with `quiet` it shows nothing."""
         self._name, self._quiet = name, quiet
         self._began = time.monotonic()
         self._handle: Any = None
         self._shown = ""
-        self._told: set[str] = set()
+        self._printed: set[str] = set()
         self._next_line = 0.0
         self._steps: Sequence[Object] = ()
         self._notebook = in_notebook()
 
     def show(self, said: words.StateWords, progress: Object) -> None:
-        """The steps as they are now, or for how long its programs have been ending."""
+        """Show the steps of a start, or how long programs have been stopping."""
         if self._quiet:
             return
         slow = _slow_stop(progress.get("stopping"))
@@ -50,7 +47,7 @@ class ProgressDisplay:
         if self._notebook:
             head = f"{self._head(said)} <span style='color:{MUTED}'>{int(self._seconds)} s</span>"
             note = (
-                f"<div>{escape(slow)} <code>ws.stop_now()</code> ends it at once.</div>"
+                f"<div>{escape(slow)} <code>ws.stop_now()</code> stops them at once.</div>"
                 if slow
                 else ""
             )
@@ -62,22 +59,22 @@ class ProgressDisplay:
         if slow and self._seconds >= self._next_line:
             self._next_line = self._seconds + SLOW_LINE_SECONDS
             self._print(
-                f"  {said.glyph} {said.word}: {slow} --now (or ws.stop_now()) ends it at once."
+                f"  {said.glyph} {said.word}: {slow} --now (or ws.stop_now()) stops them at once."
             )
         for step in self._steps:
-            if step["state"] == "done" and step["id"] not in self._told:
-                self._told.add(step["id"])
+            if step["state"] == "done" and step["id"] not in self._printed:
+                self._printed.add(step["id"])
                 self._print(f"  {_GLYPHS['done']} {step['name']}{_took(step)}")
             elif (
                 step["state"] in ("current", "failed")
                 and step["message"]
-                and step["message"] not in self._told
+                and step["message"] not in self._printed
             ):
-                self._told.add(step["message"])
+                self._printed.add(step["message"])
                 self._print(f"  {_GLYPHS[step['state']]} {step['name']}: {step['message']}")
 
     def finish(self, said: words.StateWords, state: str, message: str = "") -> None:
-        """The one line that stays; in a notebook the steps fold below it."""
+        """Show the result; in a notebook the steps are folded below it."""
         if self._quiet:
             return
         text = f"{said.glyph} {said.word}  {self._name}  after {self._seconds:.1f} s"
@@ -121,17 +118,20 @@ class ProgressDisplay:
 
 
 def _slow_stop(stopping: Object | None) -> str:
-    """For how long programs have been ending, and how long they have; empty while that is soon."""
+    """Return a sentence on a slow stop; empty if it is not slow."""
     if stopping is None or (waited := time.time() - stopping["since"] / 1000) < SLOW_STOP_SECONDS:
         return ""
     grace = stopping["graceSeconds"]
     if waited > grace + SLOW_STOP_SECONDS:
-        return f"its programs should have ended {int(waited - grace)} s ago, and the node has not confirmed it."
-    return f"its programs have been ending for {int(waited)} s and have {grace} s."
+        return (
+            f"the grace period of its programs ended {int(waited - grace)} s ago, "
+            "but the node has not confirmed that they stopped."
+        )
+    return f"its programs have been stopping for {int(waited)} s of at most {grace} s."
 
 
 def in_notebook() -> bool:
-    """Whether this Python is a kernel, so that somebody looks at rich output."""
+    """Return whether this process is a kernel, which can show rich output."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return shell is not None and hasattr(shell, "kernel")
@@ -151,7 +151,9 @@ def _list(steps: Sequence[Object]) -> str:
         }.get(step["state"], MUTED)
         note = step["message"] if step["state"] in ("current", "failed") else _took(step).strip()
         lines.append(
-            f'<li style="list-style:none"><span aria-hidden="true" style="color:{colour}">{_GLYPHS.get(step["state"], "○")}</span> '
+            '<li style="list-style:none">'
+            f'<span aria-hidden="true" style="color:{colour}">'
+            f"{_GLYPHS.get(step['state'], '○')}</span> "
             f'{escape(step["name"])} <span style="color:{MUTED}">{escape(note)}</span></li>'
         )
     return f'<ul style="margin:4px 0 0;padding:0">{"".join(lines)}</ul>' if lines else ""

@@ -1,4 +1,4 @@
-"""The words for people, the same in panel, cards, tables and command line: states, sizes, ages."""
+"""Text for states, sizes and ages, the same in panel, cards, tables and command line."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jupyter_workspaces.kube import quantities
+from jupyter_workspaces.common import quantities
 
 
 @dataclass(frozen=True)
 class StateWords:
-    """How a state is shown. `sign` names the drawn sign, `glyph` is its stand-in in plain text."""
+    """How a state is shown: icon name `sign`, `glyph` for plain text, and label `word`."""
 
     sign: str
     glyph: str
@@ -43,12 +43,15 @@ _MONTH = 30 * 86_400
 
 
 def state(name: str) -> StateWords:
-    """The words of a state; what is not known (also the empty state before the first status) is Unknown."""
+    """Return how a state is shown; other states, also the empty one, are Unknown."""
     return STATES.get(name, STATES["Unknown"])
 
 
 def shown_state(item: Mapping[str, Any]) -> str:
-    """Return the state of a list item as it is shown: Terminating while it is deleted, Pending once its start was requested."""
+    """Return the shown state of a list item.
+
+    Terminating while it is being deleted, Pending once its start was requested.
+    """
     if (item.get("audit") or {}).get("deletedAt"):
         return "Terminating"
     found = str(item.get("state") or "Pending")
@@ -56,7 +59,10 @@ def shown_state(item: Mapping[str, Any]) -> str:
 
 
 def of_item(item: Mapping[str, Any]) -> StateWords:
-    """Return the words of a list item. Only a deleted workspace is "Being deleted"; others that stop are pausing or restarting."""
+    """Return how the state of a list item is shown.
+
+    Only a deleted workspace is "Being deleted"; others that stop are pausing or restarting.
+    """
     shown = shown_state(item)
     if (item.get("audit") or {}).get("deletedAt"):
         return state(shown)
@@ -66,7 +72,10 @@ def of_item(item: Mapping[str, Any]) -> StateWords:
 
 
 def size(labels: Iterable[Mapping[str, str]] | None, otherwise: str = "") -> str:
-    """A pod option's `cpu`, `memory` and `gpu` labels as `2 CPU · 4 GiB · 1 GPU`, or `otherwise` where it has none."""
+    """Return the size in a pod option's labels as text, such as `2 CPU · 4 GiB · 1 GPU`.
+
+    Returns `otherwise` if it has no `cpu`, `memory` and `gpu` labels.
+    """
     known = {
         _LABELS[label["key"]]: label["value"]
         for label in labels or ()
@@ -79,18 +88,18 @@ def size(labels: Iterable[Mapping[str, str]] | None, otherwise: str = "") -> str
 
 
 def storage(quantity: str) -> str:
-    """`10Gi` as `10 GiB`; empty for empty."""
+    """Return a storage quantity as text: `10 GiB` for `10Gi`."""
     return quantities.words({"storage": quantity}) if quantity else ""
 
 
 def option(info: Mapping[str, Any]) -> str:
-    """An option's name; its id where the kind no longer knows it (contract §1.4)."""
+    """Return an option's name; its id if the kind no longer has the option."""
     shown = str(info.get("displayName") or "")
     return str(info.get("id", "")) if not shown or shown.startswith("__UNKNOWN_") else shown
 
 
 def age(since: float, now: float | None = None) -> str:
-    """`40 s`, `12 min`, `5 h`, `2 days` from a time in ms; empty where there is none."""
+    """Return the age of a timestamp (ms) as text, such as `12 min`; empty for 0."""
     if not since:
         return ""
     seconds = max(0.0, (time.time() * 1000 if now is None else now) - since) / 1000

@@ -114,14 +114,6 @@ def load_pair(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
             raise BadCertificate(f"a temporary file cannot be written ({error.strerror})") from None
 
 
-def trust_also(context: ssl.SSLContext, other: ssl.SSLContext) -> None:
-    """Add the authorities that another context trusts."""
-    known = context.get_ca_certs(binary_form=True)
-    for authority in other.get_ca_certs(binary_form=True):
-        if authority not in known:
-            context.load_verify_locations(cadata=authority)
-
-
 def failure(error: ssl.SSLError) -> str:
     """Return why a handshake failed; the texts are OpenSSL's and ours, and hold nothing of a key or token."""
     if isinstance(error, ssl.SSLCertVerificationError):

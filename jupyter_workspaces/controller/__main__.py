@@ -16,15 +16,14 @@ import click
 from jupyter_workspaces.common.listeners import descriptors
 from jupyter_workspaces.kube.endpoint import Endpoint, find
 from jupyter_workspaces.kube.errors import NoEndpoint
+from jupyter_workspaces.resources import component_names
 
 from .json_logs import set_up
 from .leader_election import StillWorking, Times
-from .process import NAME, Controller, Options
+from .process import Controller, Options
 from .runner import WORKERS
 
 log = logging.getLogger(__name__)
-
-SERVICE = "jupyter-workspaces-webhook"
 
 
 def _address(
@@ -77,7 +76,7 @@ def _address(
 )
 @click.option(
     "--webhook-configuration",
-    default=NAME,
+    default=component_names.WEBHOOK_CONFIGURATION,
     show_default=True,
     help="ValidatingWebhookConfiguration that learns its authority.",
 )
@@ -127,7 +126,8 @@ def main(
         log.error("%s", error)
         sys.exit(2)
     home = namespace or endpoint.namespace
-    served = list(names) or [f"{SERVICE}.{home}.svc", f"{SERVICE}.{home}.svc.cluster.local"]
+    service = f"{component_names.WEBHOOK}.{home}"
+    served = list(names) or [f"{service}.svc", f"{service}.svc.cluster.local"]
     identity = f"{os.environ.get('POD_NAME') or socket.gethostname()}_{uuid.uuid4()}"
     times = Times(lease_seconds, lease_seconds * 2 / 3, lease_seconds / 3)
     options = Options(

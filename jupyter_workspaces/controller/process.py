@@ -15,10 +15,11 @@ from jupyter_workspaces.kube.endpoint import Endpoint
 from jupyter_workspaces.kube.errors import ClusterError
 from jupyter_workspaces.kube.pulse import Pulse
 from jupyter_workspaces.kube.reflector import Reflector
+from jupyter_workspaces.resources import component_names
 from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS, WORKSPACES
 
 from .health_server import Health
-from .kubeflow import Kubeflow
+from .kubeflow_watch import KubeflowWatch
 from .leader_election import Leadership, StillWorking, Times
 from .metrics import Metrics
 from .runner import WORKERS, run
@@ -27,9 +28,6 @@ from .webhook_certificate import Certificate
 
 log = logging.getLogger(__name__)
 
-NAME = "jupyter-workspaces"
-LEASE = "jupyter-workspaces-controller"
-SECRET = "jupyter-workspaces-webhook"
 SYNC_SECONDS = 60.0
 RETRY_SECONDS = 5.0
 STOP_SECONDS = 20.0
@@ -45,7 +43,7 @@ class Options:
     workers: int = WORKERS
     health: tuple[str, int] = ("0.0.0.0", 8081)
     webhook: tuple[str, int] | None = ("0.0.0.0", 9443)
-    webhook_configuration: str = NAME
+    webhook_configuration: str = component_names.WEBHOOK_CONFIGURATION
     names: list[str] = field(default_factory=list)
     times: Times = field(default_factory=Times)
 
@@ -58,17 +56,24 @@ class Controller:
         self._endpoint = endpoint
         self._cluster = Cluster(endpoint, answered=self.metrics.answered)
         self.leadership = Leadership(
-            self._cluster, options.namespace, LEASE, options.identity, options.times
+            self._cluster,
+            options.namespace,
+            component_names.CONTROLLER,
+            options.identity,
+            options.times,
         )
         self.leadership.changed = self.metrics.leading
-        self.kubeflow = Kubeflow(self._cluster)
+        self.kubeflow = KubeflowWatch(self._cluster)
         self._workspaces, self._kinds = (
             Reflector(self._cluster, WORKSPACES),
             Reflector(self._cluster, WORKSPACE_KINDS),
         )
         self.metrics.workspaces(self._workspaces.items)
         rules = Rules(
-            self._cluster, self._workspaces, self._kinds, lambda: self.kubeflow.place is not None
+            self._cluster,
+            self._workspaces,
+            self._kinds,
+            lambda: self.kubeflow.running_at is not None,
         )
         self.webhook = Webhook(rules, self.metrics.reviewed)
         self._pulse = Pulse(self._cluster, lambda: (self._workspaces, self._kinds))
@@ -116,7 +121,11 @@ class Controller:
     async def _serve_webhook(self, host: str, port: int) -> Certificate:
         options = self.options
         certificate = Certificate(
-            self._cluster, options.namespace, SECRET, options.webhook_configuration, options.names
+            self._cluster,
+            options.namespace,
+            component_names.WEBHOOK,
+            options.webhook_configuration,
+            options.names,
         )
         certificate.loaded = self.metrics.certificate
         await self._once(certificate.ensure, "the webhook's certificate")
@@ -138,14 +147,14 @@ class Controller:
         `over` gets an error that requires a restart of the process.
         """
         while True:
-            if (place := self.kubeflow.place) is not None:
+            if (place := self.kubeflow.running_at) is not None:
                 log.warning("Kubeflow's own controller runs (%s): this one stands back", place)
                 self.metrics.stands_back(True)
-                await self.kubeflow.until(False)
+                await self.kubeflow.wait_until(running=False)
                 self.metrics.stands_back(False)
                 log.info("Kubeflow's own controller is gone: this one goes on")
             leading = asyncio.create_task(self.leadership.lead(self._work), name="leadership")
-            seen = asyncio.create_task(self.kubeflow.until(True), name="kubeflow")
+            seen = asyncio.create_task(self.kubeflow.wait_until(running=True), name="kubeflow")
             try:
                 await asyncio.wait({leading, seen}, return_when=asyncio.FIRST_COMPLETED)
                 for task in (leading, seen):

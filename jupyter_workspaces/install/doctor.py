@@ -9,7 +9,6 @@ from datetime import datetime, timezone
 from typing import Any, Literal
 
 from jupyter_workspaces._version import __version__
-from jupyter_workspaces.controller.process import LEASE, NAME
 from jupyter_workspaces.kube.catalog import (
     CUSTOM_RESOURCE_DEFINITIONS,
     DEPLOYMENTS,
@@ -29,6 +28,7 @@ from jupyter_workspaces.kube.catalog import (
 )
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.errors import ClusterError, Forbidden, NotFound
+from jupyter_workspaces.resources import component_names
 from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS, WORKSPACES
 
 from . import manifests
@@ -320,15 +320,15 @@ async def _controller(cluster: Cluster) -> Line:
             f"Kubeflow's own ({place}); ours stands back, and everything else works as with ours",
         )
     try:
-        lease = (await cluster.get(LEASES, LEASE, manifests.NAMESPACE)).get("spec") or {}
+        lease = (await cluster.get(LEASES, component_names.CONTROLLER, manifests.NAMESPACE)).get(
+            "spec"
+        ) or {}
     except NotFound:
         lease = {}
     if (holder := lease.get("holderIdentity")) and _fresh(lease):
         return Line("good", "controller", f"ours, led by {holder.partition('_')[0]}")
     try:
-        deployment = await cluster.get(
-            DEPLOYMENTS, "jupyter-workspaces-controller", manifests.NAMESPACE
-        )
+        deployment = await cluster.get(DEPLOYMENTS, component_names.CONTROLLER, manifests.NAMESPACE)
     except NotFound:
         advice = await obstacle(cluster) or "`jupyter workspaces install` brings one."
         return Line(
@@ -365,7 +365,7 @@ def _fresh(lease: Object) -> bool:
 
 async def _webhook(cluster: Cluster) -> Line:
     try:
-        held = await cluster.get(VALIDATING_WEBHOOKS, NAME)
+        held = await cluster.get(VALIDATING_WEBHOOKS, component_names.WEBHOOK_CONFIGURATION)
     except NotFound:
         advice = await obstacle(cluster) or "`jupyter workspaces install` brings one."
         return Line(

@@ -8,13 +8,12 @@ from typing import Any
 
 from jupyter_workspaces.common.documents import json_patch, yaml_text
 from jupyter_workspaces.kube.catalog import Resource
-from jupyter_workspaces.resources import bundled
+from jupyter_workspaces.resources import bundled, component_names
 from jupyter_workspaces.resources.catalog import BY_KIND
 
 Object = dict[str, Any]
 
-NAMESPACE = "jupyter-workspaces"
-IMAGE = "jupyter-workspaces"
+NAMESPACE = component_names.NAMESPACE
 PART_OF = "app.kubernetes.io/part-of"
 VERSION = "app.kubernetes.io/version"
 HEADER_AUTHENTICATION = "components/header-authentication"

@@ -9,7 +9,6 @@ from typing import Any, Literal
 from packaging.version import InvalidVersion, Version
 
 from jupyter_workspaces._version import __version__
-from jupyter_workspaces.controller.kubeflow import DEPLOYMENT, LEASE, at_work
 from jupyter_workspaces.kube.catalog import (
     CUSTOM_RESOURCE_DEFINITIONS,
     DEPLOYMENTS,
@@ -24,7 +23,7 @@ from jupyter_workspaces.kube.errors import (
     Forbidden,
     NotFound,
 )
-from jupyter_workspaces.resources import metadata_keys
+from jupyter_workspaces.resources import component_names, kubeflow_controller, metadata_keys
 from jupyter_workspaces.resources.catalog import WORKSPACES
 
 from . import manifests
@@ -33,7 +32,7 @@ Object = dict[str, Any]
 Action = Literal["create", "change", "keep", "leave", "refuse", "delete"]
 
 MANAGER = "jupyter-workspaces-install"
-CONTROLLER_PARTS = ("jupyter-workspaces-controller", "jupyter-workspaces-webhook")
+CONTROLLER_PARTS = (component_names.CONTROLLER, component_names.WEBHOOK)
 _VOLATILE = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp")
 
 
@@ -79,9 +78,11 @@ def is_local(version: Object) -> bool:
 
 async def find_kubeflow(cluster: Cluster) -> str | None:
     """Where Kubeflow's own controller runs. Raises `ClusterError`, `Forbidden` when that cannot be seen."""
-    deployments = await cluster.list(DEPLOYMENTS, field_selector=f"metadata.name={DEPLOYMENT}")
-    leases = await cluster.list(LEASES, field_selector=f"metadata.name={LEASE}")
-    return at_work(deployments.items, leases.items)
+    deployments = await cluster.list(
+        DEPLOYMENTS, field_selector=f"metadata.name={kubeflow_controller.DEPLOYMENT}"
+    )
+    leases = await cluster.list(LEASES, field_selector=f"metadata.name={kubeflow_controller.LEASE}")
+    return kubeflow_controller.find_running(deployments.items, leases.items)
 
 
 async def installed_version(cluster: Cluster) -> str | None:

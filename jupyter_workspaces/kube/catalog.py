@@ -51,6 +51,9 @@ DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment")
 STORAGE_CLASSES = Resource(
     "storage.k8s.io", "v1", "storageclasses", "StorageClass", namespaced=False
 )
+DEFAULT_STORAGE_CLASS = "storageclass.kubernetes.io/is-default-class"
+"""The annotation whose value `true` marks a StorageClass as the default one."""
+
 ROLES = Resource("rbac.authorization.k8s.io", "v1", "roles", "Role")
 ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding")
 CLUSTER_ROLES = Resource(

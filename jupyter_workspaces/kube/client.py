@@ -27,12 +27,12 @@ from .errors import (
     from_status,
 )
 from .sockets import keepalive_socket
+from .types import Object
 from .unreachable import why_proxy, why_unreachable
 
 if TYPE_CHECKING:
     import aiohttp
 
-Object = dict[str, Any]
 Query = Mapping[str, str] | Sequence[tuple[str, str]]
 """Query parameters; a sequence if a name is repeated."""
 

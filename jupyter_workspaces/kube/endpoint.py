@@ -65,11 +65,6 @@ class Endpoint:
             found["Authorization"] = f"Bearer {token}"
         return found
 
-    def trust_also(self, other: Endpoint) -> None:
-        """Trust the authorities of another endpoint, too: the same cluster's, whose certificates were renewed."""
-        if self.ssl_context is not None and other.ssl_context is not None:
-            tls.trust_also(self.ssl_context, other.ssl_context)
-
 
 def from_embedded(path: Path) -> Endpoint:
     """The embedded cluster by the kubeconfig that it wrote: one cluster with inline CA data, one user with a token. Raises `NoEndpoint`."""

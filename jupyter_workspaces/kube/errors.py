@@ -125,6 +125,11 @@ _BY_STATUS: dict[int, type[ClusterError]] = {
 }
 
 
+def is_unavailable(error: ClusterError) -> bool:
+    """Return whether the API decided nothing: unreachable, overloaded (429) or failing (5xx)."""
+    return isinstance(error, Unreachable) or error.status == 429 or error.status >= 500
+
+
 def from_status(http_status: int, body: Mapping[str, Any] | None, text: str = "") -> ClusterError:
     """The exception for a failed answer; `body` is the `Status` object if it was one."""
     found = _from_status(http_status, body, text)

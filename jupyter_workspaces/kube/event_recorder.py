@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import logging
 from datetime import datetime, timezone
-from typing import Any, Literal
+from typing import Literal
 
 from .catalog import EVENTS
 from .client import Cluster
 from .errors import AlreadyExists, ClusterError, NotFound
+from .types import Object
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +20,7 @@ LONGEST_NAME = 253
 
 async def record(
     cluster: Cluster,
-    obj: dict[str, Any],
+    obj: Object,
     type: Literal["Normal", "Warning"],
     reason: str,
     message: str,
@@ -72,7 +73,7 @@ async def record(
         )
 
 
-def _reference(obj: dict[str, Any]) -> dict[str, str]:
+def _reference(obj: Object) -> dict[str, str]:
     metadata = obj["metadata"]
     fields = {"apiVersion": obj["apiVersion"], "kind": obj["kind"], "name": metadata["name"]}
     return fields | {

@@ -5,9 +5,9 @@ Sources: Kubernetes docs, “Labels and Selectors” and “Annotations”; API 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+
+from jupyter_workspaces.common import dns_names
 
 from .causes import (
     Cause,
@@ -16,15 +16,11 @@ from .causes import (
     required,
     too_long,
 )
+from .names import NAME_LENGTH, has_name_characters
+from .types import ObjectView
 
-Object = Mapping[str, Any]
-
-NAME_LENGTH = 63
-PREFIX_LENGTH = 253
 ANNOTATION_BYTES = 256 * 2**10
 
-_NAME = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
-_PREFIX = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _PLAIN = "use letters, digits, '-', '_' and '.', with a letter or digit at both ends"
 _LISTED, _BARE = ("In", "NotIn"), ("Exists", "DoesNotExist")
 
@@ -40,15 +36,15 @@ def key_problems(key: str) -> Iterator[str]:
     elif not prefix:
         yield "the part before '/' may not be empty"
     else:
-        if len(prefix) > PREFIX_LENGTH:
-            yield f"the part before '/' has at most {PREFIX_LENGTH} letters"
-        if not _PREFIX.fullmatch(prefix):
+        if len(prefix) > dns_names.SUBDOMAIN_LENGTH:
+            yield f"the part before '/' has at most {dns_names.SUBDOMAIN_LENGTH} letters"
+        if not dns_names.has_subdomain_characters(prefix):
             yield "the part before '/' must be a domain of lower-case letters, digits, '-' and '.'"
     if not name:
         yield "the name may not be empty"
     elif len(name) > NAME_LENGTH:
         yield f"the name has at most {NAME_LENGTH} letters"
-    if not _NAME.fullmatch(name):
+    if not has_name_characters(name):
         yield _PLAIN
 
 
@@ -56,7 +52,7 @@ def value_problems(value: str) -> Iterator[str]:
     """What is wrong with a label's value, which may be empty."""
     if len(value) > NAME_LENGTH:
         yield f"a label's value has at most {NAME_LENGTH} letters"
-    if value and not _NAME.fullmatch(value):
+    if value and not has_name_characters(value):
         yield _PLAIN
 
 
@@ -80,7 +76,7 @@ def check_annotations(annotations: Mapping[str, str] | None, path: str) -> Itera
         yield too_long(path, ANNOTATION_BYTES)
 
 
-def check_selector(selector: Object | None, path: str) -> Iterator[Cause]:
+def check_selector(selector: ObjectView | None, path: str) -> Iterator[Cause]:
     """A LabelSelector; None selects nothing and is right."""
     if selector is None:
         return

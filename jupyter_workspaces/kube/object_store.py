@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from jupyter_workspaces.common.supervision import traced
 
 from .catalog import Resource
+from .types import Object
 
 log = logging.getLogger(__name__)
 
-Object = dict[str, Any]
 Key = tuple[str, str]
 Listener = Callable[[str, Object, Object | None], None]
 
@@ -28,13 +27,12 @@ class Objects:
 
     Listeners are called on the event loop as `(type, object, previous)` with type ADDED, MODIFIED or
     DELETED, also for differences that a list finds. They must not block. An exception of one is
-    logged once per kind, counted in `listener_failures`, and does not affect the others.
+    logged once per kind, and does not affect the others.
     """
 
     def __init__(self, resource: Resource) -> None:
         self.resource = resource
         self.resource_version = ""
-        self.listener_failures = 0
         self._objects: dict[Key, Object] = {}
         self._gone: set[str] = set()  # uids that we deleted; the watch may still send older events
         self._written: dict[
@@ -144,7 +142,6 @@ class Objects:
             try:
                 listener(change, obj, previous)
             except Exception as error:  # an error in one listener must not stop the others
-                self.listener_failures += 1
                 told = (listener, type(error).__name__)
                 if told not in self._told:
                     self._told.add(told)

@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterable
 
 from jupyter_workspaces.common.supervision import SupervisedTask
 from jupyter_workspaces.common.timeouts import timeout
-from jupyter_workspaces.server.answer_cache import no_answer
 
 from .client import Cluster
-from .errors import ClusterError, Unreachable
+from .errors import ClusterError, Unreachable, is_unavailable
 from .reflector import Reflector, Times
 
 
@@ -69,5 +68,5 @@ class Pulse:
                 f"{self._cluster.endpoint.name} did not answer within {self._times.pulse_answer:g} s"
             )
         except ClusterError as error:
-            return error if no_answer(error) else None
+            return error if is_unavailable(error) else None
         return None

@@ -24,12 +24,11 @@ from .errors import (
 from .object_store import (
     Key,
     Listener,
-    Object,
     Objects,
     key_of,
 )
 
-__all__ = ["Key", "Listener", "Object", "Reflector", "Times", "WatchEnded", "key_of"]
+__all__ = ["Key", "Listener", "Reflector", "Times", "WatchEnded", "key_of"]
 
 log = logging.getLogger(__name__)
 

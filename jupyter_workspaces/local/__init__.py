@@ -1,1 +1,4 @@
-"""The embedded cluster: a Kubernetes API server, its small controllers and one node, all on this machine."""
+"""The local cluster: wires `localkube`, the workspace controller and the sample kinds together.
+
+`launch` starts, finds, stops and resets it; `process` is what runs in its process.
+"""

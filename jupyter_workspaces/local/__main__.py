@@ -1,4 +1,7 @@
-"""`python -m jupyter_workspaces.local`: run the embedded cluster, in the foreground or for `launch.start`."""
+"""`python -m jupyter_workspaces.local`: run the local cluster until it is stopped.
+
+`launch.start` runs it in the background with `--detached`; without that it runs in the foreground.
+"""
 
 from __future__ import annotations
 
@@ -14,42 +17,39 @@ from pathlib import Path
 
 from jupyter_workspaces.common.listeners import descriptors, log_limit
 from jupyter_workspaces.common.terminal import SafeRecords, indented
-from jupyter_workspaces.localkube.directory import (
-    Directory,
-    LocalClusterError,
-    home,
-    refused,
-)
-from jupyter_workspaces.localkube.lock import Held, Lock
+from jupyter_workspaces.localkube.directory import Directory, LocalClusterError
+from jupyter_workspaces.localkube.lock import DirectoryInUse, exclusive
 
 from .launch import ANOTHER_RUNS, FAILED
 from .parts import add_options, from_options
+from .settings import cluster_directory
 
 LOG_BYTES = 2 * 2**20
 LOG_FILES = 3
 
 
 def main() -> int:
+    """Run the command line and return its exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m jupyter_workspaces.local",
-        description="Run the embedded cluster until Ctrl+C.",
+        description="Run the local cluster until Ctrl+C.",
     )
     parser.add_argument(
         "--directory",
         type=Path,
         default=None,
-        help="where its data lies (default: JUPYTER_WORKSPACES_HOME or Jupyter's)",
+        help="data directory (default: $JUPYTER_WORKSPACES_HOME, or one in Jupyter's)",
     )
     parser.add_argument(
         "--port",
         type=int,
         default=None,
-        help="listen here from now on (default: as last time, else a free one)",
+        help="port of the API server, kept for later starts (default: the last one, or a free one)",
     )
     parser.add_argument(
         "--detached",
         action="store_true",
-        help="log to the directory's file `log`, say nothing once ready",
+        help="log to the file `log` in the directory and close the standard streams once ready",
     )
     add_options(parser)
     chosen = parser.parse_args()
@@ -59,13 +59,13 @@ def main() -> int:
         parser.error(str(error))
     if chosen.port is not None and not 0 < chosen.port < 65536:
         parser.error("--port must be between 1 and 65535")
-    directory = Directory((chosen.directory or home()).expanduser().absolute())
+    directory = cluster_directory(chosen.directory)
     descriptors.raise_limit()
     try:
         directory.prepare()
         _log(directory, chosen.detached)
-        with Lock(
-            directory.lock
+        with exclusive(
+            directory
         ):  # before the heavy imports: one that comes second is gone at once
             from .process import AuthorityRenewed, run
 
@@ -75,27 +75,31 @@ def main() -> int:
                         run(
                             directory,
                             chosen.port,
-                            _hush if chosen.detached else lambda url: _tell(directory, url),
+                            _close_streams
+                            if chosen.detached
+                            else lambda url: _print_ready(directory, url),
                             parts,
                         )
                     )
                     break
                 except AuthorityRenewed:
                     logging.getLogger(__name__).warning(
-                        "The cluster's certificate authority is a new one; the cluster starts again"
+                        "The local cluster has a new certificate authority. Restarting it."
                     )
     except LocalClusterError as error:
         logging.getLogger(__name__).log(
-            logging.INFO if isinstance(error, Held) else logging.ERROR, "%s", error
+            logging.INFO if isinstance(error, DirectoryInUse) else logging.ERROR, "%s", error
         )
         print(indented(str(error)), file=sys.stderr)
-        return ANOTHER_RUNS if isinstance(error, Held) else FAILED
+        return ANOTHER_RUNS if isinstance(error, DirectoryInUse) else FAILED
     except KeyboardInterrupt:
         return 130
     except (
         Exception
     ):  # the process's outermost edge: its standard error may be closed by now, its log is not
-        logging.getLogger(__name__).exception("The local cluster ended by a fault of its own")
+        logging.getLogger(__name__).exception(
+            "The local cluster ended because of an internal error"
+        )
         raise
     return 0
 
@@ -108,7 +112,7 @@ def _log(directory: Directory, detached: bool) -> None:
                 directory.log, maxBytes=LOG_BYTES, backupCount=LOG_FILES - 1, encoding="utf-8"
             )
         except OSError as error:
-            raise refused(directory.log, error) from error
+            raise directory.refused(directory.log, error) from error
         if hasattr(signal, "SIGHUP"):
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
     else:
@@ -122,7 +126,8 @@ def _log(directory: Directory, detached: bool) -> None:
     log_limit.limit([handler])
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
     logging.captureWarnings(True)
-    # A descriptor of its own: the handler closes its file when it turns it over, and the number may then be another file's.
+    # A descriptor of its own: the handler closes its file when it rotates, and the number may then
+    # belong to another file.
     faulthandler.enable(
         os.dup(
             handler.stream.fileno()
@@ -132,15 +137,16 @@ def _log(directory: Directory, detached: bool) -> None:
     )
 
 
-def _tell(directory: Directory, url: str) -> None:
+def _print_ready(directory: Directory, url: str) -> None:
     print(
-        f"The local cluster answers at {url}.\nexport KUBECONFIG={directory.kubeconfig}\nCtrl+C stops it; workspaces keep running.",
+        f"The local cluster is ready at {url}.\nexport KUBECONFIG={directory.kubeconfig}\n"
+        "Press Ctrl+C to stop it; workspaces keep running.",
         flush=True,
     )
 
 
-def _hush(url: str) -> None:
-    """The starter waits no longer and its pipe goes; what is still to be said is in the log."""
+def _close_streams(url: str) -> None:
+    """Close the standard streams: the starter no longer reads them, and the log has the rest."""
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, 1)
     os.dup2(nothing, 2)

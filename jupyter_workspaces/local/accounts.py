@@ -1,4 +1,8 @@
-"""Who the embedded cluster's own parts are: an identity for each, by a token that lives as long as the process, and the key of service accounts."""
+"""Identities of the local cluster's own parts, and the key that signs service account tokens.
+
+Controllers, node and workspace controller authenticate with a token each, which is generated at
+the start of the process and never stored.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from jupyter_workspaces.kube.endpoint import Endpoint
 from jupyter_workspaces.localkube.apiserver.access.tokens import Keys
 from jupyter_workspaces.localkube.apiserver.access.users import AUTHENTICATED, MASTERS, User
-from jupyter_workspaces.localkube.directory import Directory, refused, write
+from jupyter_workspaces.localkube.directory import Directory
 
 log = logging.getLogger(__name__)
 
@@ -22,43 +26,50 @@ _TOKEN_BYTES = 32
 
 @dataclass(frozen=True)
 class Identities:
-    """Tokens by the names of those who have them; all of them may everything."""
+    """Tokens of the cluster's parts by user name; all of them have all rights."""
 
     tokens: Mapping[str, str] = field(repr=False)
 
     @classmethod
     def generate(cls) -> Identities:
+        """Return new tokens for all parts."""
         return cls(
             {name: secrets.token_urlsafe(_TOKEN_BYTES) for name in (CONTROLLERS, WORKSPACES, NODE)}
         )
 
     @property
     def users(self) -> dict[str, User]:
-        """Users by their tokens."""
+        """Users by token, as the API server authenticates them."""
         return {token: User(name, (MASTERS, AUTHENTICATED)) for name, token in self.tokens.items()}
 
-    def endpoint(self, of: Endpoint, name: str) -> Endpoint:
-        """The same API, signed in as one of them."""
+    def endpoint(self, api: Endpoint, name: str) -> Endpoint:
+        """Return the endpoint of the API with the token of the user `name`."""
         held = self.tokens[name]
 
         async def token() -> str:
             return held
 
-        return replace(of, token=token)
+        return replace(api, token=token)
 
 
 def keys(directory: Directory) -> Keys:
-    """The key that signs service accounts' tokens, made at the first start and kept. Raises `LocalClusterError`."""
+    """Return the key that signs service account tokens, which is created at the first start.
+
+    Raises:
+        LocalClusterError: The key cannot be read or stored.
+    """
     try:
         return Keys.load(directory.account_key.read_bytes())
     except FileNotFoundError:
         pass
     except ValueError:
         log.warning(
-            "The key of service accounts' tokens is of no use: a new one is made, and tokens made before are no longer good"
+            "Cannot use the key of service account tokens in %s. Creating a new one; tokens that "
+            "were issued before are no longer valid.",
+            directory.account_key,
         )
     except OSError as error:
-        raise refused(directory.account_key, error) from error
+        raise directory.refused(directory.account_key, error) from error
     made = Keys.generate()
-    write(directory.account_key, made.pem())
+    directory.write(directory.account_key, made.pem())
     return made

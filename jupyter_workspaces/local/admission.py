@@ -1,4 +1,8 @@
-"""The rules of our two kinds, called in process by the API server, with its own store as what they look things up in."""
+"""Admission of workspaces and workspace kinds on the local cluster.
+
+The API server calls the rules of `resources.admission` in its own process; they look up other
+objects in its store. On a real cluster a webhook runs the same rules.
+"""
 
 from __future__ import annotations
 
@@ -19,26 +23,34 @@ _WORKSPACES = f"{WORKSPACES.plural}.{WORKSPACES.group}"
 
 
 class Admission:
-    """`Admission(store)(resource, operation, old, new)` is what an engine asks before it writes."""
+    """Admission of one API server, which calls it before each write."""
 
     def __init__(self, store: Store) -> None:
+        """Create the admission of the API server with this store."""
         self._store = store
 
     def __call__(
         self, resource: Resource, operation: Operation, old: Object | None, new: Object | None
     ) -> Review:
+        """Return whether a write is allowed, and the object as it is to be stored."""
         return review(resource, operation, old, new, self)
 
     def kind(self, name: str) -> Object | None:
+        """Return a workspace kind; None if it does not exist."""
         stored = self._store.get(_KINDS, "", name)
         return stored.decode() if stored else None
 
     def kind_names(self) -> list[str]:
+        """Return the names of all workspace kinds."""
         return [stored.name for stored in self._store.list(_KINDS)]
 
     def workspaces_of_kind(self, kind: str) -> Iterator[Object]:
-        # A glance at the bytes spares decoding ten thousand workspaces of other kinds.
-        glance = b'"kind":' + msgspec.json.encode(kind)
+        """Return all workspaces of a kind."""
+        # Searching the encoded bytes avoids decoding the workspaces of other kinds.
+        encoded = b'"kind":' + msgspec.json.encode(kind)
         for stored in self._store.list(_WORKSPACES):
-            if glance in stored.body and (workspace := stored.decode())["spec"].get("kind") == kind:
+            if (
+                encoded in stored.body
+                and (workspace := stored.decode())["spec"].get("kind") == kind
+            ):
                 yield workspace

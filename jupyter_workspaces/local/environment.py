@@ -1,4 +1,8 @@
-"""What the embedded cluster's process gets from the environment of whoever starts it: what it needs to run the same Python, no more."""
+"""Environment and command line of the local cluster's process.
+
+It gets what it needs to run the same Python, and nothing else from the process that starts it:
+secrets in the environment of a notebook server are none of its business.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +73,7 @@ _SECRET = ("TOKEN", "PASSWORD", "SECRET", "KEY")
 
 
 def build(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment for `python -m jupyter_workspaces.local`, from the starter's."""
+    """Return the environment for `python -m jupyter_workspaces.local` from that of its starter."""
     built = {
         name: value
         for name, value in environ.items()
@@ -78,14 +82,16 @@ def build(environ: Mapping[str, str]) -> dict[str, str]:
     }
     root = Path(__file__).resolve().parent.parent.parent
     if not any(part in ("site-packages", "dist-packages") for part in root.parts):
-        # A source tree that was found through the working directory or `sys.path`: the new process has neither.
+        # A source tree that was found by the working directory or `sys.path`: the new process has
+        # neither.
         built["PYTHONPATH"] = os.pathsep.join([str(root), *filter(None, [built.get("PYTHONPATH")])])
-    # `-m` would put the working directory, which holds the cluster's data, before every package (Python 3.11 and later obey).
+    # `-m` would put the working directory, which holds the cluster's data, before every package
+    # (Python 3.11 and later).
     return built | {"PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1"}
 
 
 def command(directory: Path, *arguments: str) -> list[str]:
-    """Run the package with this Python."""
+    """Return the command line that runs the local cluster of a directory with this Python."""
     return [
         sys.executable,
         "-m",

@@ -1,4 +1,8 @@
-"""What a new cluster holds: our kinds of objects, namespaces, a storage class, the sample kinds. What people change or delete stays so."""
+"""Objects of a new local cluster: CRDs, namespaces, a storage class and sample workspace kinds.
+
+Samples that a user changed or deleted stay as they are; a newer version of the package only
+replaces samples that nobody has changed.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ from urllib.parse import urlsplit
 from jupyter_workspaces.kube.catalog import (
     CONFIG_MAPS,
     CUSTOM_RESOURCE_DEFINITIONS,
+    DEFAULT_STORAGE_CLASS,
     NAMESPACES,
     SERVICES,
     STORAGE_CLASSES,
@@ -22,13 +27,14 @@ from jupyter_workspaces.kube.errors import AlreadyExists, ClusterError, NotFound
 from jupyter_workspaces.resources import bundled, metadata_keys
 from jupyter_workspaces.resources.catalog import BY_KIND
 
+from .settings import PROVISIONER
+
 log = logging.getLogger(__name__)
 
 Object = dict[str, Any]
 
 NAMESPACE_NAMES = ("default", "kube-system", "jupyter-workspaces")
 RECORD = ("jupyter-workspaces-installed", "kube-system")
-PROVISIONER = "jupyter-workspaces/local"
 
 STANDARD: Object = {
     "apiVersion": STORAGE_CLASSES.api_version,
@@ -37,9 +43,11 @@ STANDARD: Object = {
         "name": "standard",
         "labels": {metadata_keys.CAN_USE: "true"},
         "annotations": {
-            metadata_keys.DEFAULT_STORAGE_CLASS: "true",
+            DEFAULT_STORAGE_CLASS: "true",
             metadata_keys.DISPLAY_NAME: "This computer",
-            metadata_keys.DESCRIPTION: "A folder on this computer, kept until its claim is deleted.",
+            metadata_keys.DESCRIPTION: (
+                "A folder on this computer, kept until its claim is deleted."
+            ),
         },
     },
     "provisioner": PROVISIONER,
@@ -49,10 +57,15 @@ STANDARD: Object = {
 
 
 async def install(cluster: Cluster) -> None:
-    """Bring a cluster up to this version of the package. Raises `ClusterError` where the cluster cannot work without what failed.
+    """Create or update the initial objects of this version of the package.
 
-    A ConfigMap keeps of each sample which manifest it was made from and what it looked like then. So a sample is written when
-    it is new, or when its manifest is and nobody has changed the object; one that was deleted does not come back.
+    A ConfigMap records for each sample a hash of its manifest and one of the object as it was
+    created. A sample is written if it is new, or if its manifest has changed and the object has
+    not. A sample that was deleted is not created again.
+
+    Raises:
+        ClusterError: An object that the cluster needs could not be written. Failures of samples
+            are only logged.
     """
     for name in NAMESPACE_NAMES:
         await _create(
@@ -68,15 +81,19 @@ async def install(cluster: Cluster) -> None:
         try:
             await _sample(cluster, manifest, written)
         except ClusterError as error:
-            log.error("The sample %s could not be installed: %s", _key(manifest), error)
+            log.error("Cannot install the sample %s: %s", _key(manifest), error)
     if written != record:
         await _write_record(cluster, written)
 
 
 async def publish_api(cluster: Cluster) -> None:
-    """Write the Service `kubernetes` in `default`, by which clients find the API server. Raises `ClusterError`.
+    """Create or update the Service `kubernetes` in the namespace `default`.
 
-    Its address and port are the API server's own: no proxy of services stands between.
+    Clients find the API server by it. Its address and port are the API server's own, because the
+    local cluster has no service proxy.
+
+    Raises:
+        ClusterError: The Service could not be written.
     """
     api = urlsplit(cluster.endpoint.url)
     host, port = str(api.hostname), api.port or 443
@@ -105,7 +122,7 @@ async def publish_api(cluster: Cluster) -> None:
 
 
 async def _definition(cluster: Cluster, manifest: Object, record: dict[str, str]) -> None:
-    """Our CRDs are the package's: brought back when deleted, replaced when the package has others."""
+    """Create a CRD, or replace it if this version of the package has another manifest."""
     key, digest = _key(manifest), _digest(manifest)
     if (
         await _create(cluster, CUSTOM_RESOURCE_DEFINITIONS, manifest) is None
@@ -119,19 +136,19 @@ async def _definition(cluster: Cluster, manifest: Object, record: dict[str, str]
 
 async def _sample(cluster: Cluster, manifest: Object, record: dict[str, str]) -> None:
     key, digest = _key(manifest), _digest(manifest)
-    made_from, _, looked = record.get(key, "").partition(".")
-    if made_from == digest:
+    manifest_digest, _, object_digest = record.get(key, "").partition(".")
+    if manifest_digest == digest:
         return
     resource = BY_KIND[(manifest["apiVersion"], manifest["kind"])]
     name, namespace = manifest["metadata"]["name"], manifest["metadata"].get("namespace")
     try:
         known = await cluster.get(resource, name, namespace)
     except NotFound:
-        if not made_from:
+        if not manifest_digest:
             created = await cluster.create(resource, manifest, namespace)
             record[key] = f"{digest}.{_digest(_content(created))}"
         return
-    if made_from and _digest(_content(known)) == looked:
+    if manifest_digest and _digest(_content(known)) == object_digest:
         kept = {
             field: known["metadata"][field]
             for field in ("resourceVersion", "finalizers")
@@ -141,12 +158,15 @@ async def _sample(cluster: Cluster, manifest: Object, record: dict[str, str]) ->
             resource, {**manifest, "metadata": {**manifest["metadata"], **kept}}
         )
         record[key] = f"{digest}.{_digest(_content(known))}"
-    elif made_from:
-        log.info("%s was changed here, so it is not replaced by the one of this version", key)
+    elif manifest_digest:
+        log.info(
+            "%s was changed in this cluster, so it is not replaced by the sample of this version",
+            key,
+        )
 
 
 async def _create(cluster: Cluster, resource: Resource, manifest: Object) -> Object | None:
-    """The new object, None when there was one of that name."""
+    """Create an object and return it; return None if one of that name exists."""
     try:
         return await cluster.create(resource, manifest, manifest["metadata"].get("namespace"))
     except AlreadyExists:
@@ -173,13 +193,13 @@ async def _write_record(cluster: Cluster, record: dict[str, str]) -> None:
 
 
 def _key(manifest: Object) -> str:
-    """Which object, in the letters that a ConfigMap's key may have."""
+    """Return a key for an object that a ConfigMap accepts."""
     metadata = manifest["metadata"]
     return ".".join(filter(None, (manifest["kind"], metadata.get("namespace"), metadata["name"])))
 
 
 def _content(obj: Object) -> Object:
-    """The part of an object that a person writes."""
+    """Return the part of an object that users write."""
     metadata = obj["metadata"]
     kept = {field: value for field, value in obj.items() if field not in ("metadata", "status")}
     return kept | {

@@ -1,4 +1,8 @@
-"""Start, find, stop and reset the embedded cluster's process. Synchronous, cheap to import, safe to call from several processes at once."""
+"""Start, find, stop and reset the process of a local cluster.
+
+All functions are synchronous and may be called from several processes at once. The module is cheap
+to import: what runs in the cluster is imported by its process only.
+"""
 
 from __future__ import annotations
 
@@ -12,19 +16,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jupyter_workspaces.localkube.directory import (
-    Directory,
-    LocalClusterError,
-    home,
-    refused,
-)
-from jupyter_workspaces.localkube.lock import Lock
+from jupyter_workspaces.common.paths import home
+from jupyter_workspaces.localkube.directory import Directory, LocalClusterError
+from jupyter_workspaces.localkube.lock import exclusive
 from jupyter_workspaces.localkube.processes import alive, wait_ended
 
 from . import environment
 from .parts import Parts, of_record
+from .settings import POD_VARIABLE, WORKSPACE_VARIABLE, cluster_directory
 
 __all__ = [
+    "Directory",
     "Keeper",
     "LocalClusterError",
     "Parts",
@@ -39,13 +41,13 @@ __all__ = [
 ]
 
 ANOTHER_RUNS = 75
-"""Exit status of a process that found another one in its directory (sysexits' EX_TEMPFAIL)."""
+"""Exit status of a process whose directory another one uses (EX_TEMPFAIL in sysexits(3))."""
 
 FAILED = 70
-"""Exit status of a process that said on its standard error why it cannot run."""
+"""Exit status of a process that wrote to its standard error why it cannot run."""
 
-PAUSE = 0.02
-AGAIN_SECONDS = 0.5
+POLL_SECONDS = 0.02
+RESTART_SECONDS = 0.5
 ANSWER_SECONDS = 2.0
 
 _children: dict[int, subprocess.Popen[bytes]] = {}
@@ -53,9 +55,18 @@ _children: dict[int, subprocess.Popen[bytes]] = {}
 
 @dataclass(frozen=True)
 class Status:
-    """What there is of a local cluster. `memory` in bytes; `pods` counts the running ones; both None when it does not run or answer.
+    """State of a local cluster.
 
-    `problem` is what of it fails at present and is tried again.
+    Attributes:
+        running: Whether its process runs; without it, only `directory` is set.
+        directory: The cluster's directory.
+        pid: Process id.
+        url: URL of the API server.
+        version: Version of the package that runs.
+        pods: Number of running pods; None if the API server does not answer.
+        memory: Resident memory of the process in bytes.
+        parts: The parts that run.
+        problem: What fails at present and is retried; None if nothing does.
     """
 
     running: bool
@@ -75,51 +86,76 @@ def start(
     port: int | None = None,
     parts: Parts | None = None,
 ) -> Path:
-    """Find the running cluster of a directory, or start one, and return its kubeconfig once it answers. Raises `LocalClusterError`.
+    """Find the running cluster of a directory, or start one.
 
-    Without `parts` one that runs is taken as it is, and one that died comes back as it was.
+    Args:
+        directory: The cluster's directory; the user's own one by default.
+        timeout: Seconds to wait until the cluster answers.
+        port: Port of the API server; by default the last one, or a free one.
+        parts: The parts that have to run. By default a running cluster is used as it is, and one
+            that crashed is started with the same parts again.
+
+    Returns:
+        The path of the kubeconfig of a cluster that answers.
+
+    Raises:
+        LocalClusterError: The cluster cannot be started, or runs with other parts.
     """
-    if workspace := os.environ.get("JUPYTER_WORKSPACE"):
+    if workspace := os.environ.get(WORKSPACE_VARIABLE):
         raise LocalClusterError(
-            f"This is inside the workspace {workspace}, where no cluster is started: it would be one of its own, out of your sight. "
-            "Manage workspaces from the Jupyter server that started this one, or set KUBECONFIG to name a cluster."
+            f"No local cluster is started inside the workspace {workspace}: it would not be the "
+            "cluster that runs this workspace. Manage workspaces from the Jupyter server that "
+            "started this one, or set KUBECONFIG to use another cluster."
         )
     files = _files(directory)
     files.prepare()
     deadline = time.monotonic() + timeout
     if _answers(files):
-        return _as_asked(files, parts)
+        return _running(files, parts)
     wanted = parts or of_record(files.record())
     child: subprocess.Popen[bytes] | None = _spawn(files, port, wanted)
-    again = 0.0
+    restart_at = 0.0
     try:
         while time.monotonic() < deadline:
             if _answers(files):
-                return _as_asked(files, parts)
+                return _running(files, parts)
             if child is not None and (code := child.poll()) is not None:
                 _children.pop(child.pid, None)
-                complaint = _complaint(child)
+                output = _error_output(child)
                 if code != ANOTHER_RUNS:
                     raise LocalClusterError(
-                        complaint
-                        or f"The local cluster ended at once (exit status {code}); see {files.log}."
+                        output
+                        or f"The local cluster ended during its start with exit status {code}. "
+                        f"See its log {files.log}."
                     )
-                child, again = None, time.monotonic() + AGAIN_SECONDS
-            if child is None and time.monotonic() > again:
-                # The one that was there may have gone without getting ready.
+                child, restart_at = None, time.monotonic() + RESTART_SECONDS
+            if child is None and time.monotonic() > restart_at:
+                # The other process may have ended before it was ready.
                 child = _spawn(files, port, wanted)
-            time.sleep(PAUSE)
+            time.sleep(POLL_SECONDS)
     finally:
         if child is not None and child.stderr is not None:
             child.stderr.close()
     raise LocalClusterError(
-        f"The local cluster in {files.path} did not answer within {timeout:g} s. Its log {files.log} says what it does; "
-        "`jupyter workspaces local stop` ends it."
+        f"The local cluster in {files.path} did not answer within {timeout:g} s. See its log "
+        f"{files.log}, or stop it with `jupyter workspaces local stop`."
     )
 
 
 def stop(directory: str | Path | None = None, timeout: float = 15, pods: bool = False) -> bool:
-    """Stop the process; True if one ran. Workspaces keep running unless `pods`. Raises `LocalClusterError` if it cannot be stopped."""
+    """Stop the process of a cluster.
+
+    Args:
+        directory: The cluster's directory; the user's own one by default.
+        timeout: Seconds until a process that does not stop is killed.
+        pods: Whether to stop the pods as well; otherwise workspaces keep running.
+
+    Returns:
+        Whether a process was running.
+
+    Raises:
+        LocalClusterError: The process cannot be stopped.
+    """
     import psutil
 
     files = _files(directory)
@@ -136,19 +172,19 @@ def stop(directory: str | Path | None = None, timeout: float = 15, pods: bool = 
             pass
         except (psutil.AccessDenied, psutil.TimeoutExpired) as error:
             raise LocalClusterError(
-                f"The local cluster's process {process.pid} cannot be stopped: {error}"
+                f"Cannot stop the local cluster's process {process.pid}: {error}"
             ) from error
         _reap()
         files.process.unlink(missing_ok=True)
     if pods and files.pods.is_dir():
         from jupyter_workspaces.localkube.node import stop_pods
 
-        stop_pods(files.path)
+        stop_pods(files.path, POD_VARIABLE)
     return process is not None
 
 
 def status(directory: str | Path | None = None) -> Status:
-    """Look, and change nothing."""
+    """Return the state of a cluster without changing it."""
     import psutil
 
     files = _files(directory)
@@ -161,7 +197,7 @@ def status(directory: str | Path | None = None) -> Status:
     except psutil.Error:
         memory = None
     try:
-        listed = _ask(files, "/api/v1/pods").get("items") or []
+        listed = _get(files, "/api/v1/pods").get("items") or []
         pods: int | None = sum(
             1 for pod in listed if pod.get("status", {}).get("phase") == "Running"
         )
@@ -182,26 +218,31 @@ def status(directory: str | Path | None = None) -> Status:
 
 def _problem(files: Directory) -> str | None:
     try:
-        told = _ask(files, "/readyz", good=(200, 500))
+        answer = _get(files, "/readyz", good=(200, 500))
     except (OSError, ValueError):
-        return "Its API server does not answer."
-    text = told.decode(errors="replace").strip() if isinstance(told, bytes) else ""
+        return "The API server does not answer."
+    text = answer.decode(errors="replace").strip() if isinstance(answer, bytes) else ""
     return None if text == "ok" else text
 
 
 def reset(directory: str | Path | None = None) -> None:
-    """Stop the process and its pods, and delete all the cluster's data, the files in its claims included. Raises `LocalClusterError`."""
+    """Stop a cluster and its pods, and delete all its data, including the files in its volumes.
+
+    Raises:
+        LocalClusterError: The process cannot be stopped, or the data cannot be deleted.
+    """
     import psutil
 
     files = _files(directory)
     stop(files.path, pods=True)
     if not files.path.is_dir():
         return
-    with Lock(files.lock):
+    with exclusive(files):
         for mounted in psutil.disk_partitions(all=True):
             if files.path in Path(mounted.mountpoint).parents:
                 raise LocalClusterError(
-                    f"{mounted.mountpoint} is mounted inside the local cluster's directory. Unmount it, then reset again."
+                    f"{mounted.mountpoint} is mounted inside the local cluster's directory. "
+                    "Unmount it, then reset the cluster again."
                 )
         database = [
             files.database.with_name(files.database.name + suffix)
@@ -223,29 +264,32 @@ def reset(directory: str | Path | None = None) -> None:
             from jupyter_workspaces.localkube.node.records import all_pods
 
             for pod in all_pods(files.path):
-                pod.remove()  # with what it has outside of this directory
+                pod.remove()  # with its temporary files outside of this directory
             for path in (files.pods, files.volumes):
                 if path.exists():
                     shutil.rmtree(path)
         except OSError as error:
-            raise refused(files.path, error) from error
+            raise files.refused(files.path, error) from error
 
 
 def answers(directory: str | Path | None = None) -> bool:
-    """Whether a cluster runs in the directory and is ready. Starts nothing; waits at most 2 s for its answer."""
+    """Return whether a cluster runs in the directory and answers.
+
+    Starts nothing, and waits at most 2 s.
+    """
     return _answers(_files(directory))
 
 
 def files(directory: str | Path | None = None) -> tuple[Path, Path]:
-    """The kubeconfig of a directory's cluster, and the file that is written anew at each of its starts."""
+    """Return the paths of a cluster's kubeconfig and of the record that each start replaces."""
     found = _files(directory)
     return found.kubeconfig, found.process
 
 
 class Keeper:
-    """Brings a cluster that died back on the next request; the second time in a row only after a pause that grows.
+    """Restarts a cluster that crashed, with growing pauses between restarts in a row.
 
-    One that was stopped on purpose stays stopped. Safe to call from several threads; it may block for seconds.
+    A cluster that was stopped stays stopped. Thread-safe; calls may block for seconds.
     """
 
     FIRST_PAUSE = 2.0
@@ -253,6 +297,7 @@ class Keeper:
     LONG_LIFE = 300.0
 
     def __init__(self, directory: str | Path | None = None) -> None:
+        """Watch the cluster of a directory, by default the user's own one."""
         self._files = _files(directory)
         self._lock = threading.Lock()
         self._pause = 0.0
@@ -260,13 +305,18 @@ class Keeper:
         self._last: LocalClusterError | None = None
 
     def ensure(self) -> Path:
-        """The kubeconfig of a cluster that answers. Raises `LocalClusterError`: stopped, failed again, or too soon to try again."""
+        """Return the kubeconfig of the cluster, restarting it if it crashed.
+
+        Raises:
+            LocalClusterError: The cluster was stopped, its restart failed, or the last restart was
+                too short a time ago.
+        """
         with self._lock:
             if _answers(self._files):
                 return self._files.kubeconfig
             if self._files.record() is None:
                 raise LocalClusterError(
-                    "The local cluster was stopped. `jupyter workspaces local start` starts it again."
+                    "The local cluster was stopped. Start it with `jupyter workspaces local start`."
                 )
             now = time.monotonic()
             if now - self._started >= max(self.LONG_LIFE, self._pause):
@@ -274,7 +324,8 @@ class Keeper:
             if (wait := self._started + self._pause - now) > 0:
                 reason = f" ({self._last})" if self._last else ""
                 raise LocalClusterError(
-                    f"The local cluster died again{reason}. It is started again in {wait:.0f} s; see {self._files.log}."
+                    f"The local cluster crashed again{reason}. It is restarted in {wait:.0f} s; "
+                    f"see its log {self._files.log}."
                 )
             self._pause = min(max(self._pause * 2, self.FIRST_PAUSE), self.LONGEST_PAUSE)
             try:
@@ -289,21 +340,26 @@ class Keeper:
 
 
 def _files(directory: str | Path | None) -> Directory:
-    return Directory(home() if directory is None else Path(directory).expanduser().absolute())
+    return cluster_directory(directory)
 
 
-def _as_asked(files: Directory, parts: Parts | None) -> Path:
-    """The kubeconfig of the cluster that runs. Raises `LocalClusterError` when it runs with other parts than asked for."""
+def _running(files: Directory, parts: Parts | None) -> Path:
+    """Return the kubeconfig of the running cluster.
+
+    Raises:
+        LocalClusterError: It runs with other parts than `parts`.
+    """
     running = of_record(files.record())
     if parts is not None and parts != running:
         raise LocalClusterError(
-            f"The local cluster runs with {running}. Stop it (`jupyter workspaces local stop`), then start it with {parts}."
+            f"The local cluster runs with {running}. Stop it (`jupyter workspaces local stop`), "
+            f"then start it with {parts}."
         )
     return files.kubeconfig
 
 
 def _process(files: Directory) -> Any:
-    """The cluster's own process, or None. Only what still looks like one is ever signalled."""
+    """Return the cluster's process; None if no process with its command line runs."""
     _reap()
     record = files.record()
     if record is None or (process := alive(record)) is None:
@@ -323,18 +379,23 @@ def _reap() -> None:
 
 
 def _answers(files: Directory) -> bool:
-    """Whether the recorded process lives and the server at its address is ours and answers."""
+    """Return whether the recorded process runs and the API server at its URL is ours."""
     if _process(files) is None:
         return False
     try:
-        _ask(files, "/livez")
+        _get(files, "/livez")
     except (OSError, ValueError):
         return False
     return True
 
 
-def _ask(files: Directory, path: str, good: tuple[int, ...] = (200,)) -> Any:
-    """GET over TLS, trusting only this cluster's authority. Raises `OSError` or `ValueError`."""
+def _get(files: Directory, path: str, good: tuple[int, ...] = (200,)) -> Any:
+    """Send a GET request over TLS, trusting only the certificate authority of this cluster.
+
+    Raises:
+        OSError: The API server cannot be reached.
+        ValueError: It does not answer with one of the statuses in `good`.
+    """
     import http.client
     import json
     from urllib.parse import urlsplit
@@ -364,7 +425,10 @@ def _ask(files: Directory, path: str, good: tuple[int, ...] = (200,)) -> Any:
 
 
 def _spawn(files: Directory, port: int | None, parts: Parts) -> subprocess.Popen[bytes]:
-    """Start the process in a session of its own. Its standard error is a pipe only until it is ready or has said why not."""
+    """Start the process in a session of its own.
+
+    Its standard error is a pipe until it is ready or has written why it cannot run.
+    """
     arguments = ["--detached", *parts.arguments(), *([] if port is None else ["--port", str(port)])]
     flags = 0
     if sys.platform == "win32":
@@ -382,14 +446,14 @@ def _spawn(files: Directory, port: int | None, parts: Parts) -> subprocess.Popen
         )
     except OSError as error:
         raise LocalClusterError(
-            f"The local cluster's process cannot be started with {sys.executable}: {error}"
+            f"Cannot start the local cluster's process with {sys.executable}: {error}"
         ) from error
     _children[child.pid] = child
     return child
 
 
-def _complaint(child: subprocess.Popen[bytes]) -> str:
-    """What a process that ended said last: its own sentence, or the last line of a traceback."""
+def _error_output(child: subprocess.Popen[bytes]) -> str:
+    """Return the error message of a process that ended, or the last line of its traceback."""
     if child.stderr is None:
         return ""
     with child.stderr as pipe:

@@ -1,4 +1,7 @@
-"""Which parts of the embedded cluster run: all of them for people, fewer where a test or another controller takes their place."""
+"""Selection of the local cluster's parts: workspace controller and node.
+
+Users run all of them. Tests and other controllers run without those that they replace.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,23 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 NODES = ("processes", "simulated", "off")
-"""`processes` runs programs, `simulated` only says that pods run, `off` leaves them without a node."""
+"""Types of nodes.
+
+`processes` runs pods as processes, `simulated` only reports that they run, and with `off` the
+cluster has no node.
+"""
 
 
 @dataclass(frozen=True)
 class Parts:
-    """`controller` includes the checks of workspaces on write. `ready_after` in seconds and `pod_log` are the simulated node's."""
+    """The parts of a local cluster that run.
+
+    Attributes:
+        controller: Whether the workspace controller and the admission of workspaces run.
+        node: Type of the node, one of `NODES`.
+        ready_after: Seconds until a pod of the simulated node is ready.
+        pod_log: Path of the log that all containers of the simulated node have.
+    """
 
     controller: bool = True
     node: str = "processes"
@@ -22,26 +36,28 @@ class Parts:
     pod_log: str = ""
 
     def arguments(self) -> list[str]:
-        """For the command line of `python -m jupyter_workspaces.local`."""
+        """Return the options of `python -m jupyter_workspaces.local` that select these parts."""
         found = ["--controller", "on" if self.controller else "off", "--node", self.node]
         if self.ready_after:
             found += ["--ready-after", str(self.ready_after)]
         return found + (["--pod-log", self.pod_log] if self.pod_log else [])
 
     def record(self) -> dict[str, Any]:
+        """Return the parts as JSON for the record of the process."""
         return asdict(self)
 
     def __str__(self) -> str:
+        """Return the parts as options of a command line, for messages."""
         return " ".join(self.arguments())
 
 
 def of_record(record: Mapping[str, Any] | None) -> Parts:
-    """What a process's record says; all parts where it says nothing."""
-    told = (record or {}).get("parts")
+    """Return the parts in the record of a process; all parts if it has none."""
+    recorded = (record or {}).get("parts")
     known = {field.name for field in fields(Parts)}
     return (
-        Parts(**{name: value for name, value in told.items() if name in known})
-        if isinstance(told, Mapping)
+        Parts(**{name: value for name, value in recorded.items() if name in known})
+        if isinstance(recorded, Mapping)
         else Parts()
     )
 
@@ -49,43 +65,49 @@ def of_record(record: Mapping[str, Any] | None) -> Parts:
 def chosen(
     controller: str, node: str, without_controller: bool, ready_after: float, pod_log: str
 ) -> Parts:
-    """From options as they are on a command line. Raises `ValueError` for those that do not go together."""
+    """Return the parts that options of a command line select.
+
+    Raises:
+        ValueError: The options contradict each other.
+    """
     if without_controller:
         controller, node = "off", "off" if node == "processes" else node
     if node != "simulated" and (ready_after or pod_log):
-        raise ValueError(
-            "--ready-after and --pod-log are for --node simulated; the other nodes have no use for them."
-        )
+        raise ValueError("--ready-after and --pod-log can only be used with --node simulated.")
     if ready_after < 0:
         raise ValueError("--ready-after must not be negative.")
     return Parts(controller == "on", node, ready_after, os.path.abspath(pod_log) if pod_log else "")
 
 
 def parse(arguments: Sequence[str]) -> Parts:
-    """From the words of a command line. Raises `ValueError`."""
+    """Return the parts that the arguments of a command line select.
+
+    Raises:
+        ValueError: The arguments are not valid.
+    """
     parser = argparse.ArgumentParser(add_help=False, exit_on_error=False)
     add_options(parser)
     try:
         return from_options(parser.parse_args(arguments))
     except (argparse.ArgumentError, SystemExit) as error:
         raise ValueError(
-            f"{' '.join(arguments)} does not say which parts the local cluster has: {error}"
+            f"'{' '.join(arguments)}' are not valid options of the local cluster: {error}"
         ) from error
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options that `from_options` reads."""
+    """Add the options that `from_options` reads to a parser."""
     parser.add_argument(
         "--controller",
         choices=("on", "off"),
         default="on",
-        help="the workspace controller and its checks on write",
+        help="run the workspace controller and check workspaces on write (default: on)",
     )
     parser.add_argument(
         "--node",
         choices=NODES,
         default="processes",
-        help="what stands for a node (default: processes)",
+        help="type of the node (default: processes)",
     )
     parser.add_argument(
         "--without-controller", action="store_true", help="short for --controller off --node off"
@@ -95,18 +117,22 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.0,
         metavar="SECONDS",
-        help="simulated: pods get ready so long after their start",
+        help="with --node simulated: seconds until a pod is ready",
     )
     parser.add_argument(
         "--pod-log",
         default="",
         metavar="FILE",
-        help="simulated: what each container's log holds, in the form of the CRI",
+        help="with --node simulated: log of every container, in the log format of the CRI",
     )
 
 
 def from_options(options: argparse.Namespace) -> Parts:
-    """Raises `ValueError`."""
+    """Return the parts that parsed options select.
+
+    Raises:
+        ValueError: The options contradict each other.
+    """
     return chosen(
         options.controller,
         options.node,

@@ -1,4 +1,8 @@
-"""The embedded cluster as one process: API server, controllers and node, started in order and stopped in the reverse one."""
+"""The process of a local cluster: API server, controllers and node.
+
+They are started in this order, supervised, and stopped in reverse order. Pods are processes of
+their own and keep running when this process ends.
+"""
 
 from __future__ import annotations
 
@@ -35,13 +39,9 @@ from jupyter_workspaces.localkube import (
 )
 from jupyter_workspaces.localkube.apiserver.access.tokens import Keys
 from jupyter_workspaces.localkube.apiserver.http.server import LIMITS, ApiServer
+from jupyter_workspaces.localkube.apiserver.openapi.discovery import GIT_VERSION
 from jupyter_workspaces.localkube.apiserver.store.store import StorageError, Store
-from jupyter_workspaces.localkube.directory import (
-    Directory,
-    LocalClusterError,
-    refused,
-    write,
-)
+from jupyter_workspaces.localkube.directory import Directory, LocalClusterError
 from jupyter_workspaces.localkube.node import (
     PodAccess,
     PodLogs,
@@ -51,21 +51,23 @@ from jupyter_workspaces.localkube.node import (
 from jupyter_workspaces.localkube.node.agent import NAME as PROCESSES
 from jupyter_workspaces.localkube.node.simulated import NAME as SIMULATED
 from jupyter_workspaces.localkube.processes import identity, listener
+from jupyter_workspaces.resources.metadata_keys import LOCAL_BUILD
 
 from . import accounts
 from .admission import Admission
 from .initial_objects import install, publish_api
 from .parts import Parts
+from .settings import PROVISIONER, node_settings
 
 log = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
 PORTS = range(16000, 32000)
-"""Below the ports that systems give to outgoing connections, so that ours is still free after a pause."""
+"""Ports below those of outgoing connections, so that ours is still free at the next start."""
 
 STOP_SECONDS = 10.0
 CERTIFICATE_CHECK_SECONDS = 60.0
-"""Clocks are corrected while we run, too, and then no client accepts a certificate from the future."""
+"""The clock can be set back while we run; clients then reject certificates from the future."""
 
 _NODES = {"processes": PROCESSES, "simulated": SIMULATED}
 
@@ -73,7 +75,7 @@ Component = Callable[[], Awaitable[None]]
 
 
 class AuthorityRenewed(Exception):
-    """The cluster has a new certificate authority. Run it again: everybody who talks to it must learn of that."""
+    """The cluster has a new certificate authority and must be run again to use it."""
 
 
 async def run(
@@ -82,18 +84,26 @@ async def run(
     ready: Callable[[str], None] = lambda url: None,
     parts: Parts | None = None,
 ) -> None:
-    """Run the cluster of a directory until SIGTERM or SIGINT; `ready` is called with its URL once it answers. Workspaces outlive it.
+    """Run the cluster of a directory until SIGTERM or SIGINT. The caller holds the directory's lock.
 
-    Whoever calls holds the directory's lock. Raises `LocalClusterError` when the cluster cannot run, `AuthorityRenewed`.
+    Args:
+        directory: The cluster's directory.
+        port: Port of the API server; by default the last one, or a free one.
+        ready: Called with the API server's URL once the cluster is ready.
+        parts: The parts to run; all by default.
+
+    Raises:
+        LocalClusterError: The cluster cannot run.
+        AuthorityRenewed: The cluster must be run again.
     """
     parts = parts or Parts()
     limits = _limits()
-    stopped, over = _stop_signal(), asyncio.get_running_loop().create_future()
+    stopped, failure = _stop_signal(), asyncio.get_running_loop().create_future()
     certificates.ensure(directory)
     context = certificates.server_context(directory)
     identities = accounts.Identities.generate()
     keys = accounts.keys(directory)
-    listening = _Listening(port, context, limits, over)
+    listening = _Listening(port, context, limits, failure)
     async with (
         _server(directory, listening, identities, keys, parts) as server,
         _clusters(directory, identities) as clusters,
@@ -105,14 +115,14 @@ async def run(
                 await node.absent(clusters[accounts.NODE], name)
         except ClusterError as error:
             raise LocalClusterError(
-                f"The local cluster could not be set up in {directory.path}: {error}"
+                f"Cannot set up the local cluster in {directory.path}: {error}"
             ) from error
         tasks = Supervisor(log)
         server.problem = lambda: tasks.problem
         try:
             for name, component in _components(clusters, directory, keys, parts, server, tasks):
                 tasks.start(name, component)
-            tasks.start("certificates", lambda: _renew(directory, context, over))
+            tasks.start("certificates", lambda: _renew(directory, context, failure))
             url = _url(server)
             record = {
                 **identity(os.getpid()),
@@ -120,31 +130,34 @@ async def run(
                 "version": __version__,
                 "parts": parts.record(),
             }
-            write(directory.process, json.dumps(record).encode())
+            directory.write(directory.process, json.dumps(record).encode())
             log.info("Ready at %s (pid %d)", url, os.getpid())
             ready(url)
-            await _until(stopped, over)
-            log.info("Stopping; workspaces keep running")
+            await _until(stopped, failure)
+            log.info("Stopping. Workspaces keep running.")
         finally:
             if stopped.is_set():
-                # First, so that nobody takes a cluster that is about to go for one that died.
+                # First, so that a cluster that stops is not mistaken for one that crashed.
                 directory.process.unlink(missing_ok=True)
             await tasks.stop(STOP_SECONDS)
 
 
 @dataclass(frozen=True)
 class _Listening:
-    """How the API server listens; `over` is set when it no longer does."""
+    """How the API server listens. `failure` is set when it no longer does."""
 
     port: int | None
     context: ssl.SSLContext
     limits: Limits
-    over: asyncio.Future[Exception]
+    failure: asyncio.Future[Exception]
 
     def fail(self, why: str) -> None:
-        if not self.over.done():
-            text = f"The local cluster ends, because nobody can reach its API server any more. {why} Start it again."
-            self.over.set_result(LocalClusterError(text))
+        if not self.failure.done():
+            text = (
+                "The local cluster ends because its API server cannot be reached any more. "
+                f"{why} Start it again."
+            )
+            self.failure.set_result(LocalClusterError(text))
             ending.exit_soon()
 
 
@@ -155,16 +168,16 @@ def _limits() -> Limits:
         raise LocalClusterError(str(error)) from error
 
 
-async def _until(stopped: asyncio.Event, over: asyncio.Future[Exception]) -> None:
-    """Return when asked to stop; raise what `over` says."""
-    asked = asyncio.ensure_future(stopped.wait())
-    ends: set[asyncio.Future[Any]] = {asked, over}
+async def _until(stopped: asyncio.Event, failure: asyncio.Future[Exception]) -> None:
+    """Wait until the process is to stop. Raises the exception in `failure` when it is set."""
+    stopping = asyncio.ensure_future(stopped.wait())
+    ends: set[asyncio.Future[Any]] = {stopping, failure}
     try:
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        await ended([asked])
-    if over.done() and not stopped.is_set():
-        raise over.result()
+        await ended([stopping])
+    if failure.done() and not stopped.is_set():
+        raise failure.result()
 
 
 def _components(
@@ -180,7 +193,12 @@ def _components(
         (
             "built-in controllers",
             partial(
-                controllers.run, clusters[accounts.CONTROLLERS], directory.path, signing, tasks
+                controllers.run,
+                clusters[accounts.CONTROLLERS],
+                directory.path,
+                PROVISIONER,
+                signing,
+                tasks,
             ),
         )
     ]
@@ -195,7 +213,14 @@ def _components(
         found.append(
             (
                 "node",
-                partial(node.run, clusters[accounts.NODE], directory.path, server.measure, tasks),
+                partial(
+                    node.run,
+                    clusters[accounts.NODE],
+                    directory.path,
+                    node_settings(),
+                    server.measure,
+                    tasks,
+                ),
             )
         )
     elif parts.node == "simulated":
@@ -212,7 +237,7 @@ def _components(
 async def _clusters(
     directory: Directory, identities: accounts.Identities
 ) -> AsyncIterator[dict[str, Cluster]]:
-    """A client for each of our parts, signed in as itself."""
+    """Open a client for each of the cluster's parts, authenticated as that part."""
     endpoint = from_embedded(directory.kubeconfig)
     async with AsyncExitStack() as stack:
         yield {
@@ -222,16 +247,16 @@ async def _clusters(
 
 
 async def _renew(
-    directory: Directory, context: ssl.SSLContext, over: asyncio.Future[Exception]
+    directory: Directory, context: ssl.SSLContext, failure: asyncio.Future[Exception]
 ) -> None:
     while True:
         await asyncio.sleep(CERTIFICATE_CHECK_SECONDS)
         authority = directory.authority.read_bytes() if directory.authority.exists() else b""
         if certificates.ensure(directory):
-            if directory.authority.read_bytes() != authority and not over.done():
-                over.set_result(AuthorityRenewed())
+            if directory.authority.read_bytes() != authority and not failure.done():
+                failure.set_result(AuthorityRenewed())
             certificates.load(directory, context)
-            log.info("The server's certificate was renewed")
+            log.info("Renewed the certificate of the API server")
 
 
 @asynccontextmanager
@@ -242,7 +267,7 @@ async def _server(
     keys: Keys,
     parts: Parts,
 ) -> AsyncIterator[ApiServer]:
-    """The API server, listening, and the kubeconfig that names it."""
+    """Start the API server and write the kubeconfig with its URL."""
     token = kubeconfig_file.token(directory)
     store = _store(directory)
     try:
@@ -252,6 +277,7 @@ async def _server(
             admission=Admission(store) if parts.controller else None,
             identities=identities.users,
             keys=keys,
+            version=f"{GIT_VERSION}+{LOCAL_BUILD}.{__version__}",
         )
         if parts.node == "processes":
             server.logs, server.programs = PodLogs(directory.path), PodAccess(directory.path)
@@ -270,7 +296,7 @@ async def _server(
             ) from error
         try:
             if number != _kept_port(directory):
-                write(directory.port, str(number).encode())
+                directory.write(directory.port, str(number).encode())
             kubeconfig_file.save(directory, _url(server), token)
             yield server
         finally:
@@ -285,13 +311,13 @@ def _url(server: ApiServer) -> str:
 
 def _store(directory: Directory) -> Store:
     try:
-        # SQLite gives its side files the mode of the first one.
+        # SQLite creates its other files with the mode of the database.
         os.close(os.open(directory.database, os.O_RDWR | os.O_CREAT, 0o600))
         return Store.open(directory.database)
     except StorageError as error:
         raise LocalClusterError(str(error)) from error
     except OSError as error:
-        raise refused(directory.database, error) from error
+        raise directory.refused(directory.database, error) from error
 
 
 def _kept_port(directory: Directory) -> int | None:
@@ -319,18 +345,18 @@ def _taken(port: int, directory: Directory) -> LocalClusterError:
     holder = listener(port)
     return LocalClusterError(
         f"The local cluster's port {port} is taken by {holder or 'another program'}. "
-        f"Stop that, then try again; or delete {directory.port} to let the cluster take another port "
-        "(kubeconfigs copied elsewhere then need the new one)."
+        f"Stop that program, or delete {directory.port} to let the cluster use another port "
+        "(then update copies of its kubeconfig)."
     )
 
 
 def _stop_signal() -> asyncio.Event:
-    """An event that SIGTERM and SIGINT set."""
+    """Return an event that SIGTERM and SIGINT set."""
     loop, stopped = asyncio.get_running_loop(), asyncio.Event()
 
-    def stop(number: int, frame: FrameType | None) -> None:
+    def stop(_number: int, _frame: FrameType | None) -> None:
         loop.call_soon_threadsafe(stopped.set)
 
-    for wanted in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(wanted, stop)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
     return stopped

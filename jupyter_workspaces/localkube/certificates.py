@@ -1,4 +1,8 @@
-"""The certificates of the embedded cluster: an authority of its own for ten years, a server certificate for one, renewed in time."""
+"""Certificates of the local cluster: its own authority, and the API server's certificate.
+
+The authority is valid for ten years and the server certificate for one. Both are created at the
+first start and renewed 30 days before they expire.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from cryptography import x509
 from jupyter_workspaces.common import tls
 from jupyter_workspaces.common.signing import Pair, make_authority, make_server
 
-from .directory import Directory, write
+from .directory import Directory
 
 log = logging.getLogger(__name__)
 
@@ -26,33 +30,44 @@ NAMES: tuple[x509.GeneralName, ...] = (
 
 
 def ensure(directory: Directory) -> bool:
-    """Make what is missing, damaged, not valid yet or about to expire; True when something was made.
+    """Create certificates that are missing, damaged, not yet valid or about to expire.
 
-    A new authority asks every client to read the kubeconfig again, so it is only made when the old one is of no use.
-    Raises `LocalClusterError`.
+    A new authority is only created when the old one cannot be used, because all clients then have
+    to read the kubeconfig again.
+
+    Returns:
+        Whether a certificate was created.
+
+    Raises:
+        LocalClusterError: A file cannot be written.
     """
     authority = _authority(directory)
     if authority is None:
-        authority = make_authority("jupyter-workspaces local cluster authority", AUTHORITY_DAYS)
-        write(directory.authority_key, authority.key_pem)
-        write(directory.authority, authority.certificate_pem, 0o644)
+        authority = make_authority(f"{directory.name} local cluster authority", AUTHORITY_DAYS)
+        directory.write(directory.authority_key, authority.key_pem)
+        directory.write(directory.authority, authority.certificate_pem, 0o644)
     elif _server_is_good(directory, authority):
         return False
-    server = make_server(authority, "jupyter-workspaces local cluster", NAMES, SERVER_DAYS)
-    write(directory.key, server.key_pem)
-    write(directory.certificate, server.certificate_pem, 0o644)
+    server = make_server(authority, f"{directory.name} local cluster", NAMES, SERVER_DAYS)
+    directory.write(directory.key, server.key_pem)
+    directory.write(directory.certificate, server.certificate_pem, 0o644)
     return True
 
 
 def server_context(directory: Directory) -> ssl.SSLContext:
-    """For the API server: TLS 1.2 or later."""
+    """Return the TLS context of the API server (TLS 1.2 or later)."""
     context = tls.server_context()
     load(directory, context)
     return context
 
 
 def load(directory: Directory, context: ssl.SSLContext) -> None:
-    """Show the certificate that is in the directory now. Raises `OSError`, `tls.BadCertificate`."""
+    """Load the server certificate from the directory into a TLS context that is in use.
+
+    Raises:
+        OSError: A file cannot be read.
+        tls.BadCertificate: The certificate does not fit its key.
+    """
     tls.load_pair(context, directory.certificate.read_bytes(), directory.key.read_bytes())
 
 
@@ -63,17 +78,18 @@ def _authority(directory: Directory) -> Pair | None:
         return None
     except (OSError, ValueError) as error:
         log.warning(
-            "The cluster's own certificate authority cannot be used (%s): a new one is made", error
+            "Cannot use the local cluster's certificate authority (%s). Creating a new one.", error
         )
         return None
     if not pair.is_authority():
         log.warning(
-            "The cluster's own certificate authority cannot sign certificates: a new one is made"
+            "The local cluster's certificate authority cannot sign certificates. "
+            "Creating a new one."
         )
         return None
     if not pair.is_valid(RENEW_DAYS):
         log.warning(
-            "The cluster's own certificate authority is valid %s only: a new one is made",
+            "The local cluster's certificate authority is only valid %s. Creating a new one.",
             _period(pair),
         )
         return None
@@ -90,14 +106,18 @@ def _server_is_good(directory: Directory, authority: Pair) -> bool:
         return False
     except (OSError, ValueError, x509.ExtensionNotFound) as error:
         log.warning(
-            "The server's certificate is of no use (%s): a new one is made", type(error).__name__
+            "Cannot use the API server's certificate (%s). Creating a new one.",
+            type(error).__name__,
         )
         return False
     if not server.is_valid(RENEW_DAYS):
-        log.info("The server's certificate is valid %s: a new one is made", _period(server))
+        log.info(
+            "The API server's certificate is only valid %s. Creating a new one.", _period(server)
+        )
         return False
     return server.is_issued_by(authority) and set(NAMES) <= set(names)
 
 
 def _period(pair: Pair) -> str:
-    return f"from {pair.certificate.not_valid_before_utc:%Y-%m-%d %H:%M} to {pair.certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
+    start, end = pair.certificate.not_valid_before_utc, pair.certificate.not_valid_after_utc
+    return f"from {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC"

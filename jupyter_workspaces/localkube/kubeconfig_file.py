@@ -1,4 +1,7 @@
-"""The file with which the cluster's owner signs in: server, authority and token, for our own parts and for `kubectl` alike."""
+"""The administrator's kubeconfig of a local cluster, for `kubectl` and for our own parts.
+
+It holds the API server's URL, the authority's certificate and the administrator's token.
+"""
 
 from __future__ import annotations
 
@@ -7,39 +10,47 @@ import secrets
 
 import yaml
 
-from .directory import Directory, write
+from .directory import Directory
 
-NAME = "jupyter-workspaces"
 USER = "local-admin"
 TOKEN_BYTES = 32
 
 
 def token(directory: Directory) -> str:
-    """The administrator's token, made at the first start and kept. Raises `LocalClusterError`."""
+    """Return the administrator's token, which is created at the first start.
+
+    Raises:
+        LocalClusterError: The token cannot be stored.
+    """
     try:
         known = directory.token.read_text(encoding="ascii").strip()
     except (OSError, ValueError):
         known = ""
     if len(known) < TOKEN_BYTES:
         known = secrets.token_urlsafe(TOKEN_BYTES)
-        write(directory.token, known.encode())
+        directory.write(directory.token, known.encode())
     return known
 
 
 def save(directory: Directory, url: str, bearer: str) -> None:
-    """Write the kubeconfig unless it says the same already. Raises `LocalClusterError`."""
+    """Write the kubeconfig unless it has this content already.
+
+    Raises:
+        LocalClusterError: It cannot be written.
+    """
+    name = directory.name
     authority = base64.b64encode(directory.authority.read_bytes()).decode()
     document = {
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [
-            {"name": NAME, "cluster": {"server": url, "certificate-authority-data": authority}}
+            {"name": name, "cluster": {"server": url, "certificate-authority-data": authority}}
         ],
         "users": [{"name": USER, "user": {"token": bearer}}],
         "contexts": [
-            {"name": NAME, "context": {"cluster": NAME, "user": USER, "namespace": "default"}}
+            {"name": name, "context": {"cluster": name, "user": USER, "namespace": "default"}}
         ],
-        "current-context": NAME,
+        "current-context": name,
     }
     text = yaml.safe_dump(document, sort_keys=False).encode()
     try:
@@ -50,4 +61,4 @@ def save(directory: Directory, url: str, bearer: str) -> None:
     except OSError:
         same = False
     if not same:
-        write(directory.kubeconfig, text)
+        directory.write(directory.kubeconfig, text)

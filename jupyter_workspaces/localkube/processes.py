@@ -1,4 +1,7 @@
-"""Which process a record means: a pid alone may be somebody else's by now, a pid with its time of creation is not."""
+"""Processes that are recorded in files: identified by pid and creation time, found and awaited.
+
+A pid alone may belong to another process by now.
+"""
 
 from __future__ import annotations
 
@@ -9,20 +12,27 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import psutil
 
-# psutil reckons from the boot time, which shifts when the clock is set.
+# psutil calculates creation times from the boot time, which shifts when the clock is set.
 CLOCK_SECONDS = 2.0
 LOOK_SECONDS = 0.05
 
 
 def identity(pid: int) -> dict[str, Any]:
-    """`{"pid", "createTime"}` of a living process, times in seconds since the epoch. Raises `psutil.NoSuchProcess`."""
+    """Return `{"pid", "createTime"}` of a running process, the time in seconds since the epoch.
+
+    Raises:
+        psutil.NoSuchProcess: There is no such process.
+    """
     import psutil
 
     return {"pid": pid, "createTime": psutil.Process(pid).create_time()}
 
 
 def alive(record: Mapping[str, Any]) -> psutil.Process | None:
-    """The process that a record names, if it still runs: not a later one of the same pid, not a zombie."""
+    """Return the process of a record if it still runs.
+
+    A later process with the same pid or a zombie does not count.
+    """
     import psutil
 
     try:
@@ -38,7 +48,11 @@ def alive(record: Mapping[str, Any]) -> psutil.Process | None:
 
 
 def wait_ended(process: psutil.Process, seconds: float) -> None:
-    """Return when the process has ended, also when its parent has not taken notice yet. Raises `psutil.TimeoutExpired`."""
+    """Wait until a process has ended, even if its parent has not reaped it yet.
+
+    Raises:
+        psutil.TimeoutExpired: It still runs after `seconds`.
+    """
     import psutil
 
     deadline = time.monotonic() + seconds
@@ -56,7 +70,10 @@ def wait_ended(process: psutil.Process, seconds: float) -> None:
 
 
 def listener(port: int) -> str | None:
-    """Who listens on a TCP port, for people: `python3 (pid 4711)`; None when nobody does or we may not see it."""
+    """Return the name of the process that listens on a TCP port, such as `python3 (pid 4711)`.
+
+    Returns None if there is none or if its owner cannot be determined.
+    """
     import psutil
 
     try:

@@ -1,4 +1,4 @@
-"""The notebook panel: `jw.panel()`."""
+"""`jw.panel()`: the notebook panel that lists, creates and manages workspaces."""
 
 from __future__ import annotations
 
@@ -19,13 +19,15 @@ def panel(namespace: str | None = None, client: Client | AsyncClient | None = No
 
     Args:
         namespace: Namespace to list; by default the client's own, `"*"` for all.
-        client: A client from `jw.use_server(…)`; by default that of the server that is found, else a
-            local one is started. Do not use an `AsyncClient` on another event loop as well.
+        client: Client of the server to use; by default that of `jw.use_server`, else of the
+            discovered server. Do not use an `AsyncClient` on another event loop as well.
     """
     if not (namespace is None or isinstance(namespace, str)):
         from jupyter_workspaces.client import WrongArgument
 
-        raise WrongArgument(f"panel(): namespace is text or None, not {type(namespace).__name__}.")
+        raise WrongArgument(
+            f"panel(): namespace must be text or None, not {type(namespace).__name__}."
+        )
     from .remote import connector
     from .view import Panel
 
@@ -33,7 +35,10 @@ def panel(namespace: str | None = None, client: Client | AsyncClient | None = No
 
 
 class _CallableModule(ModuleType):
-    """`jupyter_workspaces.panel` is a function to its users; importing this package first must not turn it into something else."""
+    """Makes this module callable.
+
+    `jw.panel` is a function, but becomes this module if the module is imported first.
+    """
 
     def __call__(
         self, namespace: str | None = None, client: Client | AsyncClient | None = None

@@ -1,4 +1,7 @@
-"""The spawn form without its widgets: choices from a kind, a free name, the request, the same in Python, and whose fault an error is."""
+"""Data of the form for a new workspace, without widgets.
+
+Choices of a kind, validation, the request body, the same as Python code, and errors by field.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jupyter_workspaces.client import words
+from jupyter_workspaces.common import dns_names
 
-Kind = Mapping[str, Any]  # a WorkspaceKindListItem (contract §1.5 no. 13)
+Kind = Mapping[str, Any]  # list item of a workspace kind (docs/api.md)
 
-NAME_LIMIT = 50  # a workspace's name goes into others that end at 63 (contract §9)
-HOME_SIZE = "10Gi"  # as `jw.spawn` makes one
+NAME_LIMIT = 50  # names of a workspace's objects append to it and may have 63 characters
+HOME_SIZE = "10Gi"  # as in `jw.spawn`
 
 _DOORS = (
     (re.compile(r"(?:data\.)?podTemplate\.volumes\.data\[(\d+)\]"), "data"),
@@ -30,19 +34,19 @@ _PLACES = {
 
 @dataclass(frozen=True)
 class Choice:
-    """One option of a kind as the form offers it."""
+    """An option of a kind, as the form shows it."""
 
     id: str
     label: str
     description: str
     hidden: bool = False
-    denied: str = ""  # why it may not be chosen; empty when it may
-    target: str = ""  # the option that it now points to
+    denied: str = ""  # reason why it cannot be chosen; empty if it can
+    target: str = ""  # id of the option that it redirects to
 
 
 @dataclass
 class Mount:
-    """A data volume of the new workspace. `create` is the size of a claim to be made first, empty when it is there."""
+    """A data volume of the new workspace. `create` is its size if it must be created first."""
 
     claim: str
     path: str
@@ -52,7 +56,7 @@ class Mount:
 
 @dataclass
 class Draft:
-    """What the form holds."""
+    """Values of the form."""
 
     kind: str
     name: str
@@ -63,7 +67,7 @@ class Draft:
     data: list[Mount] = field(default_factory=list)
 
     def body(self) -> dict[str, Any]:
-        """As `POST workspaces/{namespace}` wants it, inside of `data` (contract §1.5 no. 6)."""
+        """Return the create model (docs/api.md)."""
         volumes: dict[str, Any] = {
             "data": [
                 {"pvcName": mount.claim, "mountPath": mount.path, "readOnly": mount.read_only}
@@ -122,7 +126,7 @@ class Draft:
         )
 
     def new_claims(self) -> list[tuple[str, str]]:
-        """Claims to be made before the workspace: name and size."""
+        """Return name and size of the claims to create before the workspace."""
         wanted = [
             (self.home, self.home_create),
             *((mount.claim, mount.create) for mount in self.data),
@@ -135,7 +139,7 @@ class Draft:
         if (why := wrong_name(self.name)) is not None:
             found["name"] = why
         if self.home_create and not self.home:
-            found["home-name"] = "Give the new volume a name."
+            found["home-name"] = "Enter a name for the new volume."
         taken = {home_path.rstrip("/"): "The home"} if self.home and home_path else {}
         claims: set[str] = set()
         for index, mount in enumerate(self.data):
@@ -143,31 +147,29 @@ class Draft:
             if not mount.claim:
                 found[f"data[{index}]"] = "Choose a volume, or remove this line."
             elif mount.claim in claims:
-                found[f"data[{index}]"] = "This volume is in another line already."
+                found[f"data[{index}]"] = "This volume is already used in another line."
             elif not re.fullmatch(r"/[^/].*", mount.path):
-                found[f"data[{index}]"] = (
-                    "The path starts with one “/” and names a folder, like /data/sales."
-                )
+                found[f"data[{index}]"] = "Enter an absolute path, such as /data/sales."
             elif path in taken:
-                found[f"data[{index}]"] = f"{taken[path]} is at this path already."
+                found[f"data[{index}]"] = f"{taken[path]} already has this path."
             claims.add(mount.claim)
             taken.setdefault(path, "Another volume")
         return found
 
 
 def wrong_name(name: str) -> str | None:
-    """What is wrong with a workspace's name, or None."""
+    """Return why a workspace name is invalid, or None."""
     if not name:
-        return "Give it a name."
+        return "Enter a name."
     if len(name) > NAME_LIMIT:
         return f"Use at most {NAME_LIMIT} characters."
-    if not re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", name):
-        return "Use small letters, digits and “-”, with a letter or digit at both ends."
+    if not dns_names.is_label(name):
+        return "Use lower-case letters, digits and “-”. Start and end with a letter or digit."
     return None
 
 
 def choices(kind: Kind, dimension: str) -> list[Choice]:
-    """The options of `imageConfig` or `podConfig`, in the kind's order."""
+    """Return the options of `imageConfig` or `podConfig`, in the kind's order."""
     values = _values(kind, dimension)
     titles = {str(value["id"]): words.option(value) for value in values}
     default = _options(kind, dimension).get("default")
@@ -190,7 +192,7 @@ def choices(kind: Kind, dimension: str) -> list[Choice]:
                 ", ".join(f"{tag['key']} {tag['value']}" for tag in value.get("labels") or ())
             )
         denied = (
-            str((restrictions.get("denyMessage") or {}).get("text") or "not allowed here")
+            str((restrictions.get("denyMessage") or {}).get("text") or "not allowed")
             if restrictions.get("deny")
             else ""
         )
@@ -208,7 +210,7 @@ def choices(kind: Kind, dimension: str) -> list[Choice]:
 
 
 def preselected(kind: Kind, dimension: str) -> str:
-    """The kind's default; where it moved on, what it points to; where it is denied, the first that is not."""
+    """Return the default, following redirects; if denied, the first option that is not."""
     offered = {choice.id: choice for choice in choices(kind, dimension)}
     chosen = offered.get(str(_options(kind, dimension).get("default", "")))
     seen: set[str] = set()
@@ -223,7 +225,7 @@ def preselected(kind: Kind, dimension: str) -> str:
 
 
 def free_name(wanted: str, taken: Iterable[str]) -> str:
-    """`wanted` made a name, with a number where it is taken."""
+    """Return a valid free name made from `wanted`, with a number if it is taken."""
     base = re.sub(r"[^a-z0-9]+", "-", wanted.lower()).strip("-")[: NAME_LIMIT - 4] or "workspace"
     known = set(taken)
     number = 1
@@ -233,7 +235,7 @@ def free_name(wanted: str, taken: Iterable[str]) -> str:
 
 
 def suggested_path(claim: str, taken: Iterable[str]) -> str:
-    """A mount path for a data claim: `/data/<claim>`, free of the others."""
+    """Return a free mount path for a data claim: `/data/<claim>`."""
     known, number, path = set(taken), 1, f"/data/{claim}"
     while path in known:
         number += 1
@@ -242,7 +244,7 @@ def suggested_path(claim: str, taken: Iterable[str]) -> str:
 
 
 def claim_label(claim: Mapping[str, Any]) -> str:
-    """A claim with what a chooser wants to know: its size and who uses it."""
+    """Return a claim's name with its size and who uses it."""
     spec = claim.get("pvcSpec") or {}
     size = words.storage(str((spec.get("requests") or {}).get("storage", "")))
     users = [str(workspace["name"]) for workspace in claim.get("workspaces") or ()]
@@ -251,7 +253,7 @@ def claim_label(claim: Mapping[str, Any]) -> str:
 
 
 def by_field(errors: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """Server-side errors (contract §1.2) sorted to the form's fields; what belongs to none comes as sentences."""
+    """Return validation errors by field of the form, and the others as sentences."""
     placed: dict[str, str] = {}
     rest: list[str] = []
     for path, message in errors.items():

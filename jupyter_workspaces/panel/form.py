@@ -1,4 +1,8 @@
-"""The spawn form, made from the chosen kind with core widgets. Its callbacks only enqueue; the private thread reads and writes the widgets."""
+"""The form for a new workspace, from core widgets.
+
+Callbacks of widgets only schedule work: all reads and writes of widgets happen on the client's
+private thread.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +34,7 @@ from .kinds import Kinds, cards, data_uri
 from .session import ALL, Session, sentence
 
 LABEL_WIDTH = "104px"
-NEW, NONE = "\x00new", ""  # values of a volume chooser that no claim can have as its name
+NEW, NONE = "\x00new", ""  # values of a volume selector that are no claim names
 SIZES = (
     ("1 GiB", "1Gi"),
     ("5 GiB", "5Gi"),
@@ -44,7 +48,7 @@ Options = list[tuple[str, str]]
 
 
 class Field:
-    """A control with a hint or an error below it. `place` is its identifier in kinds.js."""
+    """A control with a hint or an error below. `place` identifies it in kinds.js."""
 
     def __init__(self, control: Any, on_change: Callable[[], None], place: str) -> None:
         self.control, self.place = control, place
@@ -60,7 +64,7 @@ class Field:
         return str(self.control.value if self.control.value is not None else "")
 
     def offer(self, options: Options, value: str) -> None:
-        """New choices, `value` among them chosen."""
+        """Set the options, and select `value`."""
         if list(self.control.options) != options:
             self.control.options = options
         self.control.value = value if any(value == known for _, known in options) else None
@@ -85,7 +89,7 @@ class Field:
 
 
 class Volume:
-    """A chooser of one claim: one that is there, or a new one with name and size."""
+    """Selector of a volume: an existing one, or a new one with name and size."""
 
     def __init__(self, title: str, on_change: Callable[[], None], place: str) -> None:
         style = {"description_width": LABEL_WIDTH}
@@ -101,13 +105,13 @@ class Volume:
         self._suggested = ""
 
     def chosen(self) -> tuple[str, str]:
-        """The claim's name, and the size to make it with (empty when it is there)."""
+        """Return the claim's name, and its size if it must be created."""
         if self.claim.value == NEW:
             return self.name.value.strip(), self.size.value
         return self.claim.value, ""
 
     def suggest(self, name: str, taken: list[str]) -> None:
-        """A free name for a new one, unless the person wrote one."""
+        """Suggest a free name for a new volume, unless the user entered one."""
         if self.name.value in ("", self._suggested):
             self._suggested = self.name.control.value = free_name(name, taken)
 
@@ -119,7 +123,7 @@ class Volume:
 
 
 class MountLine(Volume):
-    """A data volume: a claim, where it appears, whether it may be written."""
+    """Line for a data volume: volume, mount path, read-only."""
 
     def __init__(
         self, on_change: Callable[[], None], on_remove: Callable[[MountLine], None], place: str
@@ -147,7 +151,7 @@ class MountLine(Volume):
 
 
 class Form:
-    """Cards and form as two widgets: `cards`, and `box` which is empty until a kind is chosen."""
+    """Cards and form as two widgets: `cards`, and `box`, hidden until a kind is chosen."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -157,6 +161,7 @@ class Form:
         self._seen: Draft | None = None
         self._mounts: list[MountLine] = []
         self._lines_made = 0
+        self._created = ""  # key of the new workspace while the form reports its start
         self._busy = self._home_chosen = False
         style = {"description_width": LABEL_WIDTH}
         self.cards = Kinds()
@@ -199,10 +204,10 @@ class Form:
         )
         self.box.add_class("jp-ClusterWorkspacesForm")
 
-    # --- from here on the private thread
+    # --- on the private thread
 
     def kinds_changed(self) -> None:
-        """The server's kinds are new: cards, pictures, and the open form's choices."""
+        """Update cards, logos and options after a change of the workspace kinds."""
         self._draw_cards()
         self._session.spawn(self._fetch_pictures())
         if self.kind is not None:
@@ -210,6 +215,7 @@ class Form:
 
     @property
     def kind(self) -> Kind | None:
+        """The chosen workspace kind."""
         return next(
             (kind for kind in self._session.model.kinds() if kind["name"] == self.cards.chosen),
             None,
@@ -217,13 +223,13 @@ class Form:
 
     @property
     def namespace(self) -> str:
-        """Where a new workspace goes."""
+        """Namespace of a new workspace."""
         session = self._session
         usual = session.source.namespace if session.source else "default"
         return usual if session.namespace in (ALL, None) else str(session.namespace)
 
     def choose(self) -> None:
-        """A card was chosen or closed."""
+        """Open the form for the chosen card, or close it."""
         kind = self.kind
         if kind is None:
             self.box.layout.display = "none"
@@ -239,7 +245,7 @@ class Form:
         self._session.spawn(self._fetch_claims())
 
     def offer_options(self) -> None:
-        """Images and sizes of the kind; those that are denied are named below, not offered."""
+        """Update images and sizes. Denied ones are shown as a hint, not as options."""
         kind = self.kind
         if kind is None:
             return
@@ -282,7 +288,7 @@ class Form:
             self.changed()
 
     def changed(self) -> None:
-        """Something in the form changed: explain the choices, unfold what belongs to them, take errors back."""
+        """Update hints, dependent fields and code after a change, and clear errors."""
         kind = self.kind
         if kind is None or self._busy:
             return
@@ -303,7 +309,8 @@ class Form:
                 line.path.control.value = suggested_path(claim, taken)
         usual = self._session.source.namespace if self._session.source else self.namespace
         code = (
-            f'<pre tabindex="0" aria-label="The same in Python">{escape(self.draft().python(self.namespace, usual))}</pre>'
+            '<pre tabindex="0" aria-label="Python code">'
+            f"{escape(self.draft().python(self.namespace, usual))}</pre>"
             if self.python.value
             else ""
         )
@@ -322,6 +329,19 @@ class Form:
             create,
             mounts,
         )
+
+    def rows_changed(self) -> None:
+        """Update the message about the new workspace once it runs, fails or is deleted."""
+        row = self._session.model.row(self._created)
+        if row is None or row["state"] == "Pending":
+            return
+        name, self._created = self._created.partition("/")[2], ""
+        if row["state"] == "Running":
+            self._say(f"{name} is running.")
+        elif row["state"] == "Error":
+            self._say(f"{name} needs attention. See above.", wrong=True)
+        else:
+            self._say("")
 
     def submit(self) -> None:
         if not self._busy and self.kind is not None:
@@ -349,9 +369,7 @@ class Form:
         self._clear_errors()
         self._seen = draft
         if (wrong := draft.wrong(self._home_path())) or source is None:
-            self._refuse(
-                wrong, "Not created yet." if wrong else "There is no connection to the server."
-            )
+            self._refuse(wrong, "Not created yet." if wrong else "Not connected to the server.")
             return
         self._busy, self.create.description = True, "Creating…"
         self._say(f"Creating {draft.name}…")
@@ -363,7 +381,9 @@ class Form:
                 placed, " ".join(["Not created.", *(rest or ([] if placed else [sentence(error)]))])
             )
         else:
+            self._created = f"{namespace}/{draft.name}"
             self._say(f"Creating {draft.name}. Follow it above.")
+            self.rows_changed()
             self._suggest_name(besides=draft.name)
         finally:
             self._busy, self.create.description = False, "Create"
@@ -390,7 +410,7 @@ class Form:
         return str((template.get("volumeMounts") or {}).get("home") or "")
 
     def _suggest_name(self, besides: str = "") -> None:
-        """A free name, unless the person wrote one."""
+        """Suggest a free name, unless the user entered one."""
         if self.kind is not None and (besides or self.name.value in ("", self._suggested)):
             taken = [
                 row["name"]
@@ -411,7 +431,7 @@ class Form:
                     if claim.get("canMount")
                 ]
             except WorkspaceError as error:
-                self.home.claim.hint(f"Volumes could not be listed: {error}")
+                self.home.claim.hint(f"Cannot list volumes: {error}")
             self._offer_claims()
             self._home_chosen = True
             self.changed()
@@ -419,13 +439,13 @@ class Form:
     def _offer_claims(self) -> None:
         known: Options = [(claim_label(claim), str(claim["name"])) for claim in self._claims]
         new: Options = [("New volume…", NEW)]
-        # Never the name of an existing volume: another user may own it.
+        # The suggestion is never an existing volume: another user may own it.
         chosen = self.home.claim.value if self._home_chosen else NEW
         self.home.claim.offer([*known, *new], chosen)
         taken = [str(claim["name"]) for claim in self._claims]
         self.home.suggest(f"home-{self.name.value}", taken)
         for index, line in enumerate(self._mounts):
-            line.claim.offer([("choose…", NONE), *known, *new], line.claim.value)
+            line.claim.offer([("Select…", NONE), *known, *new], line.claim.value)
             if not line.name.value:
                 line.name.control.value = free_name(
                     f"data-{self.name.value}",
@@ -445,7 +465,7 @@ class Form:
         )
         for url, answer in zip(wanted, answers, strict=True):
             if isinstance(answer, WorkspaceError):
-                self._pictures[url] = ""  # a letter stands in
+                self._pictures[url] = ""  # the card shows a letter instead
             elif isinstance(answer, BaseException):
                 raise answer
             else:
@@ -462,7 +482,7 @@ class Form:
             said = [wrong[place]] if place in wrong else []
             if (
                 field is self.image and "kind" in wrong
-            ):  # the kind is chosen by its card; the image stands nearest to it
+            ):  # the kind has no field; the image is the nearest
                 said.append(wrong["kind"])
             field.wrong(" ".join(said))
 
@@ -493,7 +513,7 @@ def _explain(found: list[Choice], chosen: str) -> str:
     choice = next((choice for choice in found if choice.id == chosen), None)
     said = [choice.description] if choice is not None and choice.description else []
     said += [
-        f"Not for you now: {denied.label} ({denied.denied})."
+        f"Not available: {denied.label} ({denied.denied})."
         for denied in found
         if denied.denied and not denied.hidden
     ]

@@ -1,4 +1,4 @@
-"""The kinds as cards: logo, name, what it is for."""
+"""Widget that shows the workspace kinds as cards with logo, name and description."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PICTURE_TYPES = ("image/svg+xml", "image/png", "image/jpeg", "image/gif", "image
 
 
 class Kinds(anywidget.AnyWidget):
-    """Cards of all kinds that one may see; `chosen` is the name of the open one, or empty."""
+    """Cards of the workspace kinds; `chosen` is the name of the selected one, or empty."""
 
     _esm = module("form.js", "kinds.js")
     _css = module("kinds.css")
@@ -27,7 +27,7 @@ class Kinds(anywidget.AnyWidget):
 
 
 def cards(kinds: Iterable[Kind], pictures: Mapping[str, str]) -> list[dict[str, Any]]:
-    """What the cards show. Hidden kinds are left out, deprecated ones stand last."""
+    """Return the contents of the cards: without hidden kinds, deprecated ones last."""
     shown = sorted(
         (kind for kind in kinds if not kind.get("hidden")),
         key=lambda kind: (bool(kind.get("deprecated")), _title(kind)),
@@ -36,7 +36,10 @@ def cards(kinds: Iterable[Kind], pictures: Mapping[str, str]) -> list[dict[str, 
 
 
 def data_uri(media_type: str, picture: bytes) -> str:
-    """A picture as the source of an `<img>`, where scripts in an SVG never run; empty for what is no picture or too big."""
+    """Return a picture as a data URI for `<img>`, which does not run scripts of an SVG.
+
+    Returns an empty text for other media types and for pictures over `PICTURE_LIMIT`.
+    """
     media_type = media_type.partition(";")[0].strip().lower()
     if media_type not in PICTURE_TYPES or not picture or len(picture) > PICTURE_LIMIT:
         return ""
@@ -56,7 +59,7 @@ def _card(kind: Kind, pictures: Mapping[str, str]) -> dict[str, Any]:
         else ""
     )
     if denied:
-        note = str((restrictions.get("denyMessage") or {}).get("text") or "Not allowed here")
+        note = str((restrictions.get("denyMessage") or {}).get("text") or "Not allowed")
     return {
         "name": str(kind["name"]),
         "title": _title(kind),

@@ -1,7 +1,7 @@
-// Where rows stand: new ones where they belong, gone ones taken out, and nothing that moves under the pointer.
+// Order of rows: inserts, removes and sorts them without moving rows under the pointer.
 
 const Placing = {
-  /** New rows go where they belong; below all others while the pointer is on the table, so that nothing moves under it. */
+  /** Insert new rows in order; at the end while the pointer is on the table. */
   place(fresh) {
     if (!fresh.length) {
       return;
@@ -29,7 +29,7 @@ const Placing = {
     this.entries.delete(key);
     this.observer.unobserve(entry);
     this.seen.delete(entry);
-    this.say(`${entry.row.data.title} is gone`);
+    this.say(`${entry.row.data.title} was deleted`);
     if (
       this.over && this.over !== entry
         ? this.order(entry, this.over) < 0
@@ -56,7 +56,7 @@ const Placing = {
     }
   },
 
-  /** The pointer has left: what was held back may move now. */
+  /** The pointer has left the table: apply the changes that were held back. */
   release() {
     this.over = null;
     if (this.unsettled) {
@@ -72,7 +72,7 @@ const Placing = {
     }
   },
 
-  /** Put all rows in their order; what has the focus keeps it. */
+  /** Sort all rows, and keep the focus. */
   arrange() {
     const wanted = [...this.body.children].sort((one, other) =>
       this.order(one, other),
@@ -82,7 +82,7 @@ const Placing = {
       if (entry === next) {
         next = next.nextElementSibling;
       } else if (next?.nextElementSibling === entry) {
-        next = entry.nextElementSibling; // the one before it belongs further down: only that one moves, later
+        next = entry.nextElementSibling; // only the row before it moves, later
       } else {
         const focus = entry.contains(this.active()) ? this.active() : null;
         this.body.insertBefore(entry, next);

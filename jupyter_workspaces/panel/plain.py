@@ -1,4 +1,4 @@
-"""The panel where no widget lives (a saved notebook, GitHub, a terminal): a plain table, everything in it escaped."""
+"""The panel without widgets, as static HTML and text: for saved notebooks, GitHub and terminals."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from jupyter_workspaces.common.terminal import printable
 
 from .rows import Row
 
-SHOWN = 200  # rows; a notebook file is not the place for more
+SHOWN = 200  # rows, to limit the size of the notebook file
 
 _CELL = "text-align:left;padding:2px 12px 2px 0;vertical-align:top"
 
 
 def html(rows: Sequence[Row], first: dict[str, Any], mark: str) -> str:
-    """A table with a caption that says when it was true. `mark` is the class by which a living widget hides it."""
+    """Return an HTML table with a timestamp. The live widget hides elements of class `mark`."""
     at = time.strftime("%Y-%m-%d %H:%M", time.localtime(first["now"] / 1000))
     live = first["live"]
     if live["state"] == "failed":
-        return f'<div class="{escape(mark)}"><p>{escape(live["message"])} {escape(live["hint"])}</p></div>'
+        error = escape(f"{live['message']} {live['hint']}")
+        return f'<div class="{escape(mark)}"><p>{error}</p></div>'
     head = "".join(
         f'<th scope="col" style="{_CELL}">{title}</th>'
         for title in ("State", "Name", "Kind", "Image", "Size", "Age")
@@ -39,7 +40,7 @@ def html(rows: Sequence[Row], first: dict[str, Any], mark: str) -> str:
 
 
 def text(rows: Sequence[Row], first: dict[str, Any]) -> str:
-    """The same in aligned columns."""
+    """Return the rows as text in aligned columns."""
     live = first["live"]
     if live["state"] == "failed":
         return printable(f"Cluster Workspaces: {live['message']} {live['hint']}".strip())

@@ -1,4 +1,4 @@
-"""Which server a panel speaks to: the client that was given, else the one that `jw.list()` and its like use."""
+"""Connection of a panel to its server, by a given client or the default one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 
 def connector(client: Client | AsyncClient | None) -> Callable[[], Awaitable[Source]]:
-    """Connects on the private thread, when the panel asks for it. What comes back raises `WorkspaceError` while there is no server."""
+    """Return a coroutine function that connects and returns the client.
+
+    It runs on the private thread and raises `WorkspaceError` without a server.
+    """
     from jupyter_workspaces.client import AsyncClient, default
 
     chosen = default() if client is None else client

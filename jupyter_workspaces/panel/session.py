@@ -21,6 +21,7 @@ from jupyter_workspaces.common.supervision import (
     SupervisedTask,
     Supervisor,
 )
+from jupyter_workspaces.common.timestamps import milliseconds
 
 from . import rows
 from .liveness import Liveness
@@ -33,16 +34,16 @@ log = logging.getLogger(__name__)
 Message = dict[str, Any]
 Tell = Callable[[Message], None]
 
-FLUSH = 0.05  # seconds: changes that come closer together travel together
+FLUSH = 0.05  # seconds in which changes are collected into one message
 RETRY_FIRST, RETRY_LONGEST = 0.5, 30.0  # seconds between attempts to connect
-UNSEEN_LIMIT = 600.0  # seconds a panel that no page ever showed stays connected
-LEFT_LIMIT = 60.0  # seconds after the last page closed it
+UNSEEN_LIMIT = 600.0  # seconds until a panel that no page has shown disconnects
+LEFT_LIMIT = 60.0  # seconds until it disconnects after the last page closed it
 ACTIONS_AT_ONCE = 16
 STARTS_FOLLOWED = 4  # starting workspaces whose steps are shown on their rows
 STEP_EVERY = 1.0  # seconds
 ALL = "*"
 
-# What a starting workspace is doing while a step is not done yet.
+# Label of a starting workspace, by its current step.
 DOING = {
     "accepted": "accepting",
     "scheduled": "finding a machine",
@@ -54,18 +55,25 @@ DOING = {
 
 
 class Session:
-    """One panel's connection. Made anywhere; every method but `start`, `receive` and `first` belongs to the private thread."""
+    """Connection of one panel. Created anywhere; only `first` may be called from other threads."""
 
     def __init__(
         self, connect: Callable[[], Awaitable[Source]], namespace: str | None, tell: Tell
     ) -> None:
+        """Create a session.
+
+        Args:
+            connect: Returns the client of the server.
+            namespace: Namespace to list, `"*"` for all; None for the server's own.
+            tell: Sends a message to the page.
+        """
         self._connect, self._tell = connect, tell
         self.model = Model()
         self.namespace = namespace
         self.source: Source | None = None
-        self.answered = threading.Event()  # the first answer or the first failure is there
+        self.answered = threading.Event()  # set after the first response or failure
         self.on_kinds: Callable[[], None] = lambda: None
-        self.on_place: Callable[[], None] = lambda: None
+        self.on_rows: Callable[[], None] = lambda: None
         self._place: Message = {"cluster": "", "namespaces": []}
         self.liveness = Liveness(tell)
         self._once = Supervisor(log)
@@ -82,7 +90,7 @@ class Session:
     # --- from any thread
 
     def first(self) -> Message:
-        """The whole answer as it is now: rows, place, whether it is live."""
+        """Return the current state for a new page: rows, cluster, namespaces, liveness."""
         return {
             "rows": self.model.rows(),
             "now": int(time.time() * 1000),
@@ -97,14 +105,14 @@ class Session:
     # --- on the private thread
 
     def open(self) -> None:
-        """Connect and stay connected, until `close` or until nobody looks any more."""
+        """Connect, and stay connected until `close` or until no page shows the panel."""
         if self._stream is None:
             self._listen()
         if not self._views:
             self._leave_in(UNSEEN_LIMIT)
 
     async def close(self) -> None:
-        """Stop everything and wait for it."""
+        """Stop all tasks and wait for their end."""
         self._stay()
         if self._flush is not None:
             self._flush.cancel()
@@ -124,7 +132,7 @@ class Session:
         ]
 
     def handle(self, message: Message) -> None:
-        """One message of the front end. What is not understood is left alone: another version of the page may have sent it."""
+        """Handle a message of the page. Ignores unknown ones, from pages of other versions."""
         kind, key = message["type"], str(message.get("key", ""))
         if kind == "mount":
             self._mount(str(message.get("view", "")))
@@ -149,6 +157,7 @@ class Session:
             self._unfolded.follow(key, bool(message.get("follow")))
 
     def tell(self, message: Message) -> None:
+        """Send a message to the page."""
         self._tell(message)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -187,7 +196,7 @@ class Session:
         )
 
     def changed(self) -> None:
-        """Something in the model is new: tell it soon, at once after a quiet time."""
+        """Send changes of the model to the page, at most every `FLUSH` seconds."""
         if self._flush is None:
             loop = asyncio.get_running_loop()
             self._flush = loop.call_at(max(loop.time(), self._flushed + FLUSH), self._send_delta)
@@ -210,7 +219,6 @@ class Session:
             self.model.snapshot([])
             self.model.take()
             self.reconnect()
-            self.on_place()
 
     async def act(self, key: str, action: str, *, sure: bool = False) -> None:
         """Perform an action: update the row at once, and revert it with the reason if it fails.
@@ -225,7 +233,7 @@ class Session:
         ):
             return
         namespace, name = item["namespace"], item["name"]
-        if action == rows.STOP:  # the row shows already that it stops
+        if action == rows.STOP:  # the row already shows that it is stopping
             try:
                 async with self._room:
                     await source.stop_now(namespace, name)
@@ -300,7 +308,7 @@ class Session:
             await asyncio.sleep(backoff.next())
 
     async def _hear_all(self, source: Source) -> bool:
-        """One connection to its end. True when the server asks for a new one because we were too slow for it."""
+        """Read one connection to its end. Returns True if the server requires a resync."""
         self.liveness.begin()
         async with contextlib.aclosing(
             source.changes(None if self.namespace == ALL else self.namespace)
@@ -316,7 +324,7 @@ class Session:
         cluster = await source.cluster()
         try:
             names = await source.namespaces()
-        except WorkspaceError:  # not everybody may list them; their own is known
+        except WorkspaceError:  # without permission to list them
             names = []
         if self.namespace is None:
             self.namespace = source.namespace or str(cluster.get("namespace") or "default")
@@ -325,12 +333,11 @@ class Session:
             "namespaces": sorted({*names, self.namespace} - {ALL}),
             "separate": bool(cluster.get("workspacesUrl")),
         }
-        self.on_place()
 
     def _hear(self, change: Change) -> None:
         if change.event == "stale":
             self.liveness.cluster(
-                rows.milliseconds(change.data.get("since")), str(change.data.get("reason") or "")
+                milliseconds(change.data.get("since")), str(change.data.get("reason") or "")
             )
             return
         if change.event == "snapshot":
@@ -340,6 +347,7 @@ class Session:
             self.answered.set()
             self.tell({"type": "snapshot", **self.first()})
             self.on_kinds()
+            self.on_rows()
             if self._stream is not None:
                 self._stream.progressed()
         elif change.event == "workspace":
@@ -354,12 +362,13 @@ class Session:
         if self._starting():
             self._has_starting.set()
 
-    # --- telling
+    # --- messages to the page
 
     def _send_delta(self) -> None:
         self._flush = None
         self._flushed = asyncio.get_running_loop().time()
         if delta := self.model.take():
+            self.on_rows()
             self.tell(
                 {
                     "type": "delta",
@@ -391,7 +400,7 @@ class Session:
                 continue
             for key in keys:
                 namespace, _, name = key.partition("/")
-                with contextlib.suppress(WorkspaceError):  # the stream tells when it is gone
+                with contextlib.suppress(WorkspaceError):  # the stream reports a deletion
                     progress = await self.source.progress(namespace, name)
                     self._show_step(key, progress)
             if self._starts is not None:
@@ -410,10 +419,10 @@ class Session:
     def _spawned(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (fault := task.exception()) is not None:
             self.liveness.problem(
-                f"Something in the panel failed ({type(fault).__name__}). See the kernel's log."
+                f"An action of the panel failed ({type(fault).__name__}). See the kernel's log."
             )
 
-    # --- who looks
+    # --- pages that show the panel
 
     def _mount(self, view: str) -> None:
         self._views.add(view)
@@ -433,5 +442,5 @@ class Session:
 
 
 def sentence(error: WorkspaceError) -> str:
-    """What happened and what to do, in one line."""
+    """Return message and hint of an error in one line."""
     return f"{error} {error.hint}".strip()

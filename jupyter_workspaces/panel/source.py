@@ -1,4 +1,4 @@
-"""What the panel needs of a server of workspaces; the client's `AsyncClient` answers to it, a test's recording too."""
+"""Protocols of what a panel needs from its client: `AsyncClient`, or a recording in tests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Object = Mapping[str, Any]
 
 
 class Change(Protocol):
-    """One event of the stream: `snapshot`, `workspace`, `workspacekind`, `stale`, `alive` or `resync` (reload all), and its data."""
+    """Event of the stream; see `client.ServerEvent`."""
 
     @property
     def event(self) -> str: ...
@@ -19,20 +19,20 @@ class Change(Protocol):
 
 
 class Source(Protocol):
-    """Every method raises `WorkspaceError` where the server refuses or cannot be reached."""
+    """Client of a server; see `client.AsyncClient`. All methods raise `WorkspaceError`."""
 
     namespace: str
 
     @property
     def root(self) -> str:
-        """Where the server stands, ending in `/`: `http://127.0.0.1:8888/user/anna/`."""
+        """Base URL of the server, ending in `/`."""
 
     @property
     def same_page(self) -> bool:
-        """Whether it is the Jupyter server that serves the page too; the page then knows its public address better."""
+        """Whether the server also serves the notebook's page, which then knows the public URL."""
 
     def changes(self, namespace: str | None) -> AsyncIterator[Change]:
-        """Live changes of one namespace, of all with None. Ends or raises when the connection is lost."""
+        """Yield events of one namespace, or of all for None, until the connection is lost."""
 
     async def cluster(self) -> Object: ...
 
@@ -55,7 +55,7 @@ class Source(Protocol):
     async def details(self, namespace: str, name: str) -> Object: ...
 
     def logs(self, namespace: str, name: str, tail: int) -> AsyncIterator[str]:
-        """The last `tail` lines, then the new ones as they come."""
+        """Yield the last `tail` lines, then new ones."""
 
     async def claims(self, namespace: str) -> Sequence[Object]: ...
 
@@ -72,4 +72,4 @@ class Source(Protocol):
         """Send a request to a connect path. Returns status, media type and body."""
 
     async def picture(self, url: str) -> tuple[str, bytes]:
-        """Media type and bytes of a kind's logo; only from the server itself."""
+        """Return media type and bytes of a kind's logo."""

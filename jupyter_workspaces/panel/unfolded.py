@@ -1,4 +1,4 @@
-"""What stands below an unfolded row, kept fresh while it is open: steps, events, facts, commands and the end of the log."""
+"""Details below an open row: steps, events, facts, commands and log, updated while it is open."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from jupyter_workspaces.common.supervision import SupervisedTask
 if TYPE_CHECKING:
     from .session import Session
 
-OPEN_AT_ONCE = 6  # rows that are kept fresh; the one opened first stops being so
+OPEN_AT_ONCE = 6  # rows that are updated; then the one opened first is no longer
 EVENTS_SHOWN = 30
 LOG_TAIL = 200  # lines
-LOG_EVERY = 0.1  # seconds: lines that come closer together travel together
+LOG_EVERY = 0.1  # seconds in which lines are collected into one message
 LOG_BATCH = 200  # lines a message
-SETTLE = 0.3  # seconds between a change of the workspace and asking again
+SETTLE = 0.3  # seconds between a change of the workspace and the next requests
 
 
 class Unfolded:
-    """The open rows of one panel, a task for each and one more for its log."""
+    """Open rows of one panel, with a task for the details and one for the log of each."""
 
     def __init__(self, session: Session) -> None:
+        """Create it for a session, without open rows."""
         self._session = session
         self._open: dict[str, SupervisedTask] = {}
         self._logs: dict[str, asyncio.Task[None]] = {}
@@ -38,6 +39,7 @@ class Unfolded:
         return list(self._open.values())
 
     def toggle(self, key: str, wanted: bool) -> None:
+        """Open or close the details of a row."""
         self._stop(key)
         if not wanted or self._session.model.item(key) is None:
             return
@@ -45,28 +47,29 @@ class Unfolded:
             self._stop(next(iter(self._open)))
         self._moved[key] = asyncio.Event()
         self._open[key] = self._session.keep(
-            f"Keeping the details of {key} fresh", lambda: self._keep_fresh(key)
+            f"Updating the details of {key}", lambda: self._keep_fresh(key)
         )
         self.follow(key, True)
 
     def follow(self, key: str, wanted: bool) -> None:
-        """The log goes on, or stands still so that one can read."""
+        """Follow the log of an open row, or stop following."""
         if (task := self._logs.pop(key, None)) is not None:
             task.cancel()
         if wanted and key in self._open:
             self._logs[key] = self._session.spawn(self._read_log(key))
 
     def moved(self, key: str) -> None:
-        """The workspace changed: events and steps are asked for again, and a log that had ended."""
+        """Reload details and an ended log after a change of the workspace."""
         if key in self._moved:
             self._moved[key].set()
 
     def stepped(self, key: str, progress: Mapping[str, Any]) -> None:
-        """Steps that somebody asked for anyway."""
+        """Show steps that were loaded for the row."""
         if key in self._open:
             self._session.tell({"type": "details", "key": key, "steps": progress["steps"]})
 
     def close(self) -> None:
+        """Close all rows."""
         for key in list(self._open):
             self._stop(key)
 
@@ -82,13 +85,13 @@ class Unfolded:
         item = self._session.model.item(key)
         if self._session.source is None or item is None:
             return
-        with contextlib.suppress(WorkspaceError):  # the general sentence stands already
+        with contextlib.suppress(WorkspaceError):  # the page shows a general sentence
             details = await self._session.source.details(namespace, name)
             names = [volume["pvcName"] for volume in _volumes(details)]
             lost = (
-                "What runs in it ends, and files outside of its volumes are lost."
+                "Its programs stop, and files outside its volumes are lost."
                 if names
-                else "It has no volume: all files in it are lost."
+                else "It has no volumes: all its files are lost."
             )
             said = [
                 await losses.of_stopping(self._session.source, item),
@@ -153,7 +156,7 @@ class Unfolded:
             return
         loop, first, sent = asyncio.get_running_loop(), True, 0.0
         lines: list[str] = []
-        ended = "It has ended."
+        ended = "End of the log."
         later: asyncio.TimerHandle | None = None
 
         def send() -> None:
@@ -170,9 +173,7 @@ class Unfolded:
                     lines.append(line)
                     if len(lines) >= LOG_BATCH:
                         send()
-                        await asyncio.sleep(
-                            LOG_EVERY
-                        )  # a program that talks fast must not fill the page's inbox
+                        await asyncio.sleep(LOG_EVERY)  # limits the messages to the page
                     elif later is None:
                         later = loop.call_at(max(loop.time(), sent + LOG_EVERY), send)
         except WorkspaceError as error:
@@ -184,7 +185,7 @@ class Unfolded:
 
 
 def commands(namespace: str, name: str) -> list[dict[str, str]]:
-    """The same workspace from a cell, a shell and kubectl. Names are DNS names: nothing in them needs quoting."""
+    """Return commands for the workspace. Its names are DNS labels, so they need no quoting."""
     return [
         {"label": "Python", "text": f'jw.get("{name}", namespace="{namespace}")'},
         {"label": "Shell", "text": f"jupyter workspaces open {name} --namespace {namespace}"},
@@ -193,10 +194,10 @@ def commands(namespace: str, name: str) -> list[dict[str, str]]:
 
 
 def facts(item: Mapping[str, Any], details: Mapping[str, Any]) -> list[list[str]]:
-    """Terms and values about a workspace."""
+    """Return terms and values about a workspace."""
     options, pod = item["podTemplate"]["options"], details.get("pod") or {}
     size = options["podConfig"]["current"]
-    told = [
+    found = [
         ["Kind", item["workspaceKind"]["name"]],
         ["Image", words.option(options["imageConfig"]["current"])],
         [
@@ -206,7 +207,7 @@ def facts(item: Mapping[str, Any], details: Mapping[str, Any]) -> list[list[str]
             ),
         ],
     ]
-    told += [
+    found += [
         [
             "Volume",
             f"{volume['pvcName']} at {volume['mountPath']}{', read-only' if volume.get('readOnly') else ''}",
@@ -214,12 +215,12 @@ def facts(item: Mapping[str, Any], details: Mapping[str, Any]) -> list[list[str]
         for volume in _volumes(details)
     ]
     if creator := (item.get("audit") or {}).get("createdBy"):
-        told.append(["Made by", str(creator)])
+        found.append(["Created by", str(creator)])
     if pod.get("name"):
-        told.append(
+        found.append(
             ["Pod", f"{pod['name']}" + (f" on {pod['nodeName']}" if pod.get("nodeName") else "")]
         )
-    return told
+    return found
 
 
 def _volumes(details: Mapping[str, Any]) -> list[Mapping[str, Any]]:

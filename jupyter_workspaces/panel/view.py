@@ -1,4 +1,4 @@
-"""The panel itself: cards, form and table put together, and how it stands in a notebook, alive or saved."""
+"""The panel as one widget: table, cards and form, with static output for saved notebooks."""
 
 from __future__ import annotations
 
@@ -17,17 +17,22 @@ from .session import Message, Session
 from .source import Source
 from .table import Table
 
-FIRST_ANSWER_LIMIT = 3.0  # seconds that a cell waits for the rows; later they come by themselves
+FIRST_ANSWER_LIMIT = 3.0  # seconds that a cell waits for the first rows
 CLOSE_LIMIT = 5.0  # seconds
 
 
 class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
-    """Workspaces of a namespace, live: look, open, pause, resume, delete, and make new ones."""
+    """Live panel that lists, opens, pauses, resumes, deletes and creates workspaces."""
 
     def __init__(
         self, connect: Callable[[], Awaitable[Source]], namespace: str | None = None
     ) -> None:
-        """Comes with its rows when the server answers soon, else without them and says what it waits for."""
+        """Create a panel and wait shortly for its first rows.
+
+        Args:
+            connect: Returns the client of the server.
+            namespace: Namespace to list, `"*"` for all; None for the server's own.
+        """
         here = weakref.ref(self)
 
         def tell(message: Message) -> None:
@@ -47,28 +52,30 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         portal.call(self._wire)
 
     def _wire(self) -> None:
-        # From here on the stream may write to the widgets: they are there.
+        # The session may only write to the widgets from here on, when all of them exist.
         self._session.on_kinds = self.form.kinds_changed
+        self._session.on_rows = self.form.rows_changed
         self.form.kinds_changed()
         self.table.send({"type": "snapshot", **self._session.first()})
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """What the table shows now."""
+        """Rows that the table shows."""
         return self._session.model.rows()
 
     def close(self) -> None:
-        """Stop listening and take the panel off the page."""
+        """Disconnect, and remove the panel from the page."""
         portal.start(self._session.close(), "Closing a panel")
         for part in (self.table, self.form.cards, self.form.box):
             part.close()
         super().close()
 
     def __repr__(self) -> str:
+        """Return the rows as text."""
         return plain.text(self.rows, self._session.first())
 
     def _ipython_display_(self) -> None:
-        """Two outputs: the widget, and for pages without one a plain table, which the living widget hides."""
+        """Show the widget, and a static table for pages without widgets, which it hides."""
         first = self._session.first()
         view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
         table = {

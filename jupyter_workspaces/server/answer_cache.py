@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from cachetools import LRUCache
 
 from jupyter_workspaces.common.supervision import Supervisor
 from jupyter_workspaces.common.timeouts import timeout
@@ -70,9 +71,9 @@ class StaleCache(Generic[Key, Value]):
         patience_seconds: float = PATIENCE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._size, self._silent, self._clock = size, silent, clock
+        self._silent, self._clock = silent, clock
         self._first_seconds, self._patience_seconds = first_seconds, patience_seconds
-        self._entries: OrderedDict[Key, _Entry[Value]] = OrderedDict()
+        self._entries: LRUCache[Key, _Entry[Value]] = LRUCache(size)
         self._reads: dict[Key, _Read[Value]] = {}
         self._tasks = Supervisor(log)
 
@@ -87,10 +88,8 @@ class StaleCache(Generic[Key, Value]):
         if entry is not None and now >= max(entry.fresh_until, entry.usable_until):
             del self._entries[key]
             entry = None
-        if entry is not None:
-            self._entries.move_to_end(key)
-            if now < entry.fresh_until or now < entry.retry_at:
-                return entry.value
+        if entry is not None and (now < entry.fresh_until or now < entry.retry_at):
+            return entry.value
         reading = self._reads.get(key) or self._begin(key, read, lifetime)
         limit = (
             self._first_seconds if entry is None else 0.0 if entry.pause else self._patience_seconds
@@ -166,9 +165,6 @@ class StaleCache(Generic[Key, Value]):
         entry = self._entries[key] = _Entry(value, now + lives.fresh, now + lives.stale)
         if held is not None:
             entry.doubted_at = held.doubted_at
-        self._entries.move_to_end(key)
-        while len(self._entries) > self._size:
-            self._entries.popitem(last=False)
         return value
 
     def _failed(self, key: Key) -> None:
@@ -176,8 +172,3 @@ class StaleCache(Generic[Key, Value]):
         if entry is not None:
             entry.pause = min(max(entry.pause * 2, FIRST_PAUSE), LONGEST_PAUSE)
             entry.retry_at = self._clock() + entry.pause
-
-
-def no_answer(error: ClusterError) -> bool:
-    """Whether the cluster did not decide anything: unreachable, overloaded (429) or failing (5xx)."""
-    return isinstance(error, Unreachable) or error.status == 429 or error.status >= 500

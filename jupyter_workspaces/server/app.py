@@ -16,13 +16,10 @@ if TYPE_CHECKING:
     from jupyter_workspaces.kube.kubeconfig.sources import EndpointSource
     from jupyter_workspaces.local.launch import Keeper
 
-    from .cache import Cache
+    from .api.registry import Api
     from .connection import ClusterConnection
-    from .http.access_reviews import Access
     from .http.kernel_access import Kernels
     from .proxy.origin.listeners import Listener
-
-SETTING = "jupyter_workspaces"
 
 
 class JupyterWorkspaces(ExtensionApp):
@@ -119,9 +116,8 @@ class JupyterWorkspaces(ExtensionApp):
         help="With --trusted-header-auth: names of cookies that reach workspaces although no workspace has set them by HTTP, which "
         "a page's scripts may have done. A name that ends in * stands for all that begin so.",
     )
-    api_path = Unicode(
-        "workspaces/api/v1", help="Where the API is served, below the server's base URL."
-    )
+    standalone = False
+    """Whether this is the server of `jupyter workspaces serve`, without Jupyter's own routes."""
 
     connection: ClusterConnection
     _keeper: Keeper | None = None
@@ -129,7 +125,9 @@ class JupyterWorkspaces(ExtensionApp):
     _kernels: Kernels | None = None
 
     def initialize_settings(self) -> None:
-        from .api.workspaces.services import WorkspacesServices
+        from functools import partial
+
+        from .api.registry import APIS
         from .connection import ApiConnection, ClusterConnection
         from .http.base import CONNECTION
         from .http.kernel_access import SETTING as KERNELS
@@ -152,14 +150,18 @@ class JupyterWorkspaces(ExtensionApp):
         )
         serverapp = self.serverapp
         assert serverapp is not None
-        prefix = url_path_join(serverapp.base_url, self.api_path)
         self.connection = ClusterConnection(self.choose_endpoint, self._files_of)
 
-        def services(cache: Cache, access: Access) -> WorkspacesServices:
-            return WorkspacesServices(cache, access, prefix, serverapp.base_url, self._publish)
-
         self.settings[CONNECTION] = self.connection
-        self.settings[SETTING] = ApiConnection(self.connection, prefix, services)
+        for api in APIS:
+            prefix = self._prefix(api)
+            build = partial(
+                api.services,
+                prefix=prefix,
+                base_url=serverapp.base_url,
+                publish=self._publish,
+            )
+            self.settings[api.setting] = ApiConnection(self.connection, prefix, build)
         provider = serverapp.identity_provider
         # Jupyter's own providers hand out random names; any other one vouches for its users.
         vouches = type(provider) not in (IdentityProvider, PasswordIdentityProvider)
@@ -171,15 +173,22 @@ class JupyterWorkspaces(ExtensionApp):
             serverapp.event_logger.register_event_schema(schema)
 
     def initialize_handlers(self) -> None:
-        from .api.workspaces.routes import add_routes
+        from .api.registry import APIS
         from .http.identity import HeaderIdentities
 
         assert self.serverapp is not None
-        base_url, application = self.serverapp.base_url, self.serverapp.web_app
+        application = self.serverapp.web_app
         compatible = isinstance(self.serverapp.identity_provider, HeaderIdentities)
         # Not `self.handlers`: those must be plain patterns, and ours tell methods, WebSockets and pages from each other.
         application.add_handlers(".*$", self._connect_rules())
-        add_routes(application, url_path_join(base_url, self.api_path), compatible=compatible)
+        for api in APIS:
+            api.add_routes(application, self._prefix(api), compatible=compatible)
+
+    def _prefix(self, api: Api) -> str:
+        """Return the path at which this server serves an API."""
+        assert self.serverapp is not None
+        path = api.standalone_path if self.standalone else api.path
+        return str(url_path_join(self.serverapp.base_url, path))
 
     def _connect_rules(self) -> list[Any]:
         """How workspaces are served. Ends the server when `workspaces_url` cannot be used: not at another address than was asked for."""
@@ -266,6 +275,7 @@ class JupyterWorkspaces(ExtensionApp):
         self.log.info("Workspaces open at %s", separate.origin.url)
 
     async def stop_extension(self) -> None:
+        from .http.base import CONNECTION
         from .proxy.transfer.requests import close
 
         if self._kernels is not None:
@@ -276,7 +286,7 @@ class JupyterWorkspaces(ExtensionApp):
             await close(
                 self.serverapp.web_app.settings
             )  # not `self.settings`, which is a copy from before the first request
-        if SETTING in self.settings:
+        if CONNECTION in self.settings:
             await self.connection.stop()
 
     def choose_endpoint(self) -> Endpoint:
@@ -310,9 +320,8 @@ class JupyterWorkspaces(ExtensionApp):
 
     def _start_embedded(self) -> Path:
         """The first request starts it; after that it is only brought back when it died, not when somebody stopped it."""
-        from jupyter_workspaces.local.launch import Keeper, start
+        from jupyter_workspaces.local.launch import Keeper, LocalClusterError, start
         from jupyter_workspaces.local.parts import parse
-        from jupyter_workspaces.localkube.directory import LocalClusterError
 
         if self._keeper is None:
             try:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
-from typing import Any
 
 from jupyter_workspaces.common.supervision import Health, Supervisor
 from jupyter_workspaces.kube.catalog import (
@@ -33,9 +32,7 @@ from jupyter_workspaces.kube.ownership import (
     age,
     controller,
     controls,
-    is_named_pod,
     is_pod_of,
-    is_workspace_service,
 )
 from jupyter_workspaces.kube.pulse import Pulse
 from jupyter_workspaces.kube.reflector import (
@@ -44,12 +41,12 @@ from jupyter_workspaces.kube.reflector import (
     Times,
     key_of,
 )
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.resources import metadata_keys
 from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS, WORKSPACES
+from jupyter_workspaces.resources.workspace_objects import is_named_pod, is_workspace_service
 
 from .namespace_caches import Namespaces, Scoped
-
-Object = dict[str, Any]
 
 MOST_NAMESPACES = 50
 """Each costs a watch for each kind of object."""

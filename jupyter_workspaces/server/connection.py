@@ -11,7 +11,6 @@ import importlib
 import logging
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from http import HTTPStatus
 from typing import Any, Generic, Protocol, TypeVar
 
 from jupyter_workspaces.common.errors import PlainError, place, shown
@@ -27,9 +26,8 @@ from jupyter_workspaces.kube.endpoint import Endpoint
 from jupyter_workspaces.kube.errors import ClusterError, NoEndpoint, Unreachable
 from jupyter_workspaces.kube.kubeconfig.sources import EndpointSource, Look
 
+from .access_reviews import Access
 from .cache import Cache
-from .http.access_reviews import Access
-from .http.problems import Problem
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +40,10 @@ WAKE_SECONDS = 0.5
 
 def _no_files(endpoint: Endpoint) -> EndpointSource | None:
     return None
+
+
+class NotReady(PlainError):
+    """The cluster cannot be used now. The message says why."""
 
 
 class ApiServices(Protocol):
@@ -132,7 +134,7 @@ class ClusterConnection:
     async def ready(self, seconds: float = READY_SECONDS, *, stale: bool = False) -> None:
         """Wait until the caches are in sync.
 
-        Raises `Problem` 503 with the reason if they are not in sync within `seconds`. With `stale`,
+        Raises `NotReady` with the reason if they are not in sync within `seconds`. With `stale`,
         caches that were in sync before suffice; a dead local cluster restarts in the background.
         """
         if self._up and not self._moved and not self._is_down():
@@ -146,14 +148,11 @@ class ClusterConnection:
             async with timeout(seconds):
                 await self._started()
         except asyncio.TimeoutError:
-            raise Problem(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                "The cluster is not ready yet. Try again in a moment.",
-            ) from None
-        except Problem:
+            raise NotReady("The cluster is not ready yet. Try again in a moment.") from None
+        except NotReady:
             raise
         except Exception as error:  # any failure of the start is the answer to the request
-            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, shown(error)) from error
+            raise NotReady(shown(error)) from error
 
     @property
     def stale_since(self) -> datetime | None:
@@ -188,7 +187,7 @@ class ClusterConnection:
                 return starting.result()
             if starting is self._starting:
                 break
-        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "This server is being stopped.")
+        raise NotReady("This server is being stopped.")
 
     async def _is_worth_a_try(self) -> bool:
         """Whether to retry: after a pause, or if the local cluster was started after the failure."""
@@ -353,7 +352,7 @@ class ApiConnection(Generic[Services]):
     async def ready(self, seconds: float = READY_SECONDS, *, stale: bool = False) -> Services:
         """Wait until the caches are in sync, and return the services.
 
-        Raises `Problem` 503 with the reason if they are not in sync within `seconds`. With `stale`,
+        Raises `NotReady` with the reason if they are not in sync within `seconds`. With `stale`,
         caches that were in sync before suffice; a dead local cluster restarts in the background.
         """
         await self.connection.ready(seconds, stale=stale)

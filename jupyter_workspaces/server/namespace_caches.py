@@ -12,11 +12,11 @@ from jupyter_workspaces.kube.client import Cluster, Listing
 from jupyter_workspaces.kube.errors import ClusterError, Forbidden
 from jupyter_workspaces.kube.object_store import (
     Key,
-    Object,
     key_of,
     revision_of,
 )
 from jupyter_workspaces.kube.reflector import Reflector, Times
+from jupyter_workspaces.kube.types import Object
 
 CHILD_SECONDS = 15.0
 

@@ -34,7 +34,7 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 class StandaloneWorkspaces(JupyterWorkspaces):
     """The extension, served at `/api/v1/` as the original backend serves it."""
 
-    api_path = Unicode("api/v1")
+    standalone = True
     extension_url = "/api/v1/healthcheck"
 
 
@@ -336,21 +336,21 @@ def _from_command_line() -> None:
     """`python -m jupyter_workspaces.server.serve`: how a client starts the one server that all clients of a user share."""
     import argparse
 
-    from jupyter_workspaces.localkube.lock import Held, Lock
+    from jupyter_workspaces.common.lock import AlreadyLocked, locked
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runtime-file", type=Path, required=True)
     parser.add_argument("--idle-minutes", type=float, default=0)
     chosen = parser.parse_args()
     try:
-        with Lock(chosen.runtime_file.with_name("serve.lock")):
+        with locked(chosen.runtime_file.with_name("serve.lock")):
             main(
                 port=0,
                 runtime_file=str(chosen.runtime_file),
                 idle_minutes=chosen.idle_minutes,
                 quiet=True,
             )
-    except Held:
+    except AlreadyLocked:
         return  # another client was faster; its server serves this one too
 
 

@@ -297,7 +297,7 @@ def test_a_dead_kernel_is_said(show, row):
 
     page.evaluate("window.lose()")
 
-    expect(page.get_by_text("The kernel of this panel has gone.", exact=True)).to_be_visible()
+    expect(page.get_by_text("The kernel of this panel has stopped.", exact=True)).to_be_visible()
     expect(page.get_by_role("button", name="Retry")).to_be_hidden()
     expect(page.get_by_role("link", name="Open dora")).to_be_visible()
     expect(page.get_by_role("button", name="Pause dora")).to_be_hidden()

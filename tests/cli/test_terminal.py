@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from served_workspaces import CREATED, TOKEN, Served, claim, event, kind, workspace
 
 import jupyter_workspaces.cli
-from jupyter_workspaces.cli.cluster import _say, _show
+from jupyter_workspaces.cli.cluster import _print_line, _show
 from jupyter_workspaces.cli.commands import cli
 from jupyter_workspaces.cli.session import Session
 from jupyter_workspaces.client import Client, WorkspaceError
@@ -225,7 +225,7 @@ def test_a_log_on_a_terminal_keeps_its_colours_only(
 
 
 def test_the_doctor(capsys: pytest.CaptureFixture[str]) -> None:
-    _say(Line(about=EVIL, state="bad", found=EVIL, next=EVIL))
+    _print_line(Line(about=EVIL, state="bad", found=EVIL, next=EVIL))
     assert r"\x1b]0;title\x07" in safe(capsys.readouterr().out)
 
 

@@ -205,7 +205,7 @@ def test_a_server_that_cannot_be_used_is_told_and_no_other_is_asked(
 ) -> None:
     code, words = BREAKS[way]
     asks = f"""
-import os, jupyter_workspaces as jw, jupyter_workspaces.client.find
+import os, jupyter_workspaces as jw
 from jupyter_workspaces.common.kernel_file import VARIABLE
 import aiohttp
 path = os.environ[VARIABLE]

@@ -11,6 +11,7 @@ from pathlib import Path
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.endpoint import Endpoint
 from jupyter_workspaces.local.initial_objects import install
+from jupyter_workspaces.local.settings import PROVISIONER
 from jupyter_workspaces.localkube import controllers
 from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
 from jupyter_workspaces.localkube.apiserver.store.store import Store
@@ -32,7 +33,7 @@ async def embedded_api(folder: Path) -> AsyncIterator[Endpoint]:
     try:
         async with Cluster(endpoint) as cluster:
             await install(cluster)
-            running = asyncio.create_task(controllers.run(cluster, folder))
+            running = asyncio.create_task(controllers.run(cluster, folder, PROVISIONER))
             try:
                 yield endpoint
             finally:

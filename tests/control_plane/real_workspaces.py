@@ -18,6 +18,7 @@ from jupyter_workspaces import controller
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.endpoint import from_kubeconfig
 from jupyter_workspaces.local.initial_objects import install
+from jupyter_workspaces.local.settings import POD_VARIABLE, node_settings
 from jupyter_workspaces.localkube.node import Agent, stop_pods
 from jupyter_workspaces.localkube.node.kubelet import Kubelet
 
@@ -29,7 +30,7 @@ async def run(plane: ControlPlane, folder: Path) -> None:
     async with Cluster(from_kubeconfig(plane.kubeconfig)) as cluster:
         await install(cluster)
         kubelet = Kubelet(cluster, folder, plane.kubelet_trust())
-        agent = Agent(cluster, folder, kubelet_port=await kubelet.start())
+        agent = Agent(cluster, folder, node_settings(), kubelet_port=await kubelet.start())
         parts = [
             asyncio.create_task(ClaimVolumes(cluster, folder / "volumes").run(), name="claims"),
             asyncio.create_task(agent.run(), name="node"),
@@ -44,7 +45,7 @@ async def run(plane: ControlPlane, folder: Path) -> None:
                 task.cancel()
             await asyncio.gather(asked, *parts, return_exceptions=True)
             await kubelet.stop()
-            await asyncio.to_thread(stop_pods, folder)
+            await asyncio.to_thread(stop_pods, folder, POD_VARIABLE)
     for task in done - {asked}:
         task.result()
 

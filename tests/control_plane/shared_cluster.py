@@ -13,7 +13,8 @@ from jupyter_workspaces.kube import catalog
 from jupyter_workspaces.kube.catalog import Resource
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.errors import AlreadyExists, Conflict, NotFound
-from jupyter_workspaces.local.initial_objects import PROVISIONER, RECORD, install
+from jupyter_workspaces.local.initial_objects import RECORD, install
+from jupyter_workspaces.local.settings import PROVISIONER
 from jupyter_workspaces.resources import bundled
 from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS, WORKSPACES
 

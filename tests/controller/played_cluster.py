@@ -28,6 +28,7 @@ from jupyter_workspaces.kube.endpoint import Endpoint
 from jupyter_workspaces.kube.errors import NotFound
 from jupyter_workspaces.local.admission import Admission
 from jupyter_workspaces.local.initial_objects import install
+from jupyter_workspaces.local.settings import PROVISIONER
 from jupyter_workspaces.localkube import controllers
 from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
 from jupyter_workspaces.localkube.apiserver.store.store import Store
@@ -115,7 +116,7 @@ class PlayedCluster:
 
     def start_built_in(self, directory: Path) -> None:
         """Pods for StatefulSets, a scheduler, garbage collection."""
-        self._built_in = asyncio.create_task(controllers.run(self.cluster, directory))
+        self._built_in = asyncio.create_task(controllers.run(self.cluster, directory, PROVISIONER))
 
     async def stop_built_in(self) -> None:
         if self._real:

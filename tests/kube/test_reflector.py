@@ -111,7 +111,9 @@ async def test_a_broken_listener_is_logged_once_and_keeps_nothing_from_the_other
         for number in range(3):
             api.put("pods", "ADDED", known(f"desk-{number}", str(number), 20 + number))
         await until(lambda: len(heard) == 3)
-        assert pods.listener_failures == 3
+        assert [pods.get(f"desk-{number}", "team-a") is not None for number in range(3)] == [
+            True
+        ] * 3
     assert caplog.text.count("A listener of pods failed") == 1
     assert CANARY not in caplog.text
 

@@ -194,4 +194,4 @@ def test_a_key_of_no_use_is_made_anew(tmp_path: Path, caplog: pytest.LogCaptureF
     directory.account_key.write_bytes(b"nonsense")
     assert accounts.keys(directory).pem() != first.pem()
     assert "nonsense" not in caplog.text
-    assert "a new one is made" in caplog.text
+    assert "Creating a new one" in caplog.text

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import os
 import signal
 import socket
@@ -22,7 +23,7 @@ from running_cluster import ask, until
 
 from jupyter_workspaces.common import signing
 from jupyter_workspaces.common.signing import Pair
-from jupyter_workspaces.kube.endpoint import from_embedded
+from jupyter_workspaces.kube.endpoint import Endpoint, from_embedded
 from jupyter_workspaces.local import launch, process
 from jupyter_workspaces.local.parts import Parts
 from jupyter_workspaces.localkube import certificates, kubeconfig_file
@@ -274,28 +275,40 @@ def test_a_running_cluster_starts_again_with_its_new_authority(tmp_path: Path) -
     assert running.returncode == 0
 
 
-def test_a_client_that_learns_of_a_new_authority_trusts_it(tmp_path: Path) -> None:
+def test_a_client_that_reads_the_kubeconfig_again_trusts_the_new_authority(tmp_path: Path) -> None:
     directory = Directory(tmp_path)
     certificates.ensure(directory)
     kubeconfig_file.save(directory, "https://127.0.0.1:1", "token")
-    endpoint = from_embedded(directory.kubeconfig)
+    before = from_embedded(directory.kubeconfig)
     make_at(directory, 400)
     certificates.ensure(directory)
     kubeconfig_file.save(directory, "https://127.0.0.1:1", "token")
+    after = from_embedded(directory.kubeconfig)
 
-    endpoint.trust_also(from_embedded(directory.kubeconfig))
+    assert handshake(directory, after) is None
+    assert isinstance(handshake(directory, before), ssl.SSLCertVerificationError)
 
+
+def handshake(directory: Directory, endpoint: Endpoint) -> ssl.SSLError | None:
+    """Return the client's error in a TLS handshake with the directory's server certificate."""
     context = certificates.server_context(directory)
     ours, theirs = socket.socketpair()
+
+    def serve() -> None:
+        with contextlib.suppress(ssl.SSLError, OSError):
+            context.wrap_socket(ours, server_side=True).close()
+
     with ours, theirs:
-        server = threading.Thread(
-            target=lambda: context.wrap_socket(ours, server_side=True).close()
-        )
+        server = threading.Thread(target=serve)
         server.start()
         assert endpoint.ssl_context is not None
-        with endpoint.ssl_context.wrap_socket(theirs, server_hostname="127.0.0.1") as connection:
-            assert connection.version() is not None
-        server.join(10)
+        try:
+            with endpoint.ssl_context.wrap_socket(theirs, server_hostname="127.0.0.1"):
+                return None
+        except ssl.SSLError as error:
+            return error
+        finally:
+            server.join(10)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no file modes")

@@ -227,7 +227,7 @@ def test_a_dead_cluster_is_brought_back_once_and_then_after_a_pause(home: Path) 
     assert launch.status(home).pid not in (first, None)
     kill(home)
 
-    with pytest.raises(LocalClusterError, match="died again"):
+    with pytest.raises(LocalClusterError, match="crashed again"):
         keeper.ensure()
 
 
@@ -260,7 +260,7 @@ def test_in_the_foreground_it_says_where_it_is_and_stops_at_a_signal(home: Path)
     try:
         assert process.stdout is not None
         assert process.stdout.readline().startswith(
-            "The local cluster answers at https://127.0.0.1:"
+            "The local cluster is ready at https://127.0.0.1:"
         )
         assert launch.status(home).pid == process.pid
 
@@ -277,7 +277,7 @@ def test_a_read_only_directory_is_told(tmp_path: Path) -> None:
     with mounted(tmp_path / "read-only", "size=1m,mode=700") as place:
         subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
 
-        with pytest.raises(LocalClusterError, match="may not write"):
+        with pytest.raises(LocalClusterError, match="cannot write"):
             launch.start(place)
 
 

@@ -170,7 +170,7 @@ def test_a_bad_name_is_seen_before_the_server_is_asked(opened):
 
     form.create.click()
 
-    until(lambda: "small letters" in form.name.below.value)
+    until(lambda: "lower-case letters" in form.name.below.value)
     assert not any(asked[0] == "create" for asked in opened.server.asked)
 
 
@@ -222,8 +222,8 @@ def test_errors_find_their_fields():
     ("mount", "said"),
     [
         (Mount("", "/data/x"), "Choose a volume"),
-        (Mount("x", "data"), "starts with one"),
-        (Mount("x", "//data"), "starts with one"),
+        (Mount("x", "data"), "Enter an absolute path"),
+        (Mount("x", "//data"), "Enter an absolute path"),
     ],
 )
 def test_a_mount_that_cannot_be(mount, said):
@@ -314,7 +314,7 @@ def test_a_volume_that_cannot_be_taken_back_is_named(opened):
 
     until(
         lambda: (
-            "The volume home-jupyterlab-2 was made for it and could not be deleted."
+            "Could not delete the new volume home-jupyterlab-2, which was created for it."
             in opened.panel.form.status.value
         )
     )
@@ -358,21 +358,25 @@ def test_create_stays_where_the_focus_is(opened):
 @pytest.mark.parametrize(
     ("draft", "field", "said"),
     [
-        (Draft("lab", "dora", "a", "b", "", "10Gi"), "home-name", "Give the new volume a name."),
+        (
+            Draft("lab", "dora", "a", "b", "", "10Gi"),
+            "home-name",
+            "Enter a name for the new volume.",
+        ),
         (
             Draft("lab", "dora", "a", "b", "h", data=[Mount("x", "/home/jovyan/")]),
             "data[0]",
-            "The home is at this path already.",
+            "The home already has this path.",
         ),
         (
             Draft("lab", "dora", "a", "b", data=[Mount("x", "/a"), Mount("x", "/b")]),
             "data[1]",
-            "This volume is in another line already.",
+            "This volume is already used in another line.",
         ),
         (
             Draft("lab", "dora", "a", "b", data=[Mount("x", "/a"), Mount("y", "/a/")]),
             "data[1]",
-            "Another volume is at this path already.",
+            "Another volume already has this path.",
         ),
     ],
 )

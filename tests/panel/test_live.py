@@ -218,7 +218,7 @@ def test_details_unfold_with_steps_events_facts_and_log(server, open_panel):
     log = until(lambda: [message for message in page.told("log") if message["ended"]])
     lines = [line for message in page.told("log") for line in message["lines"]]
     assert lines == ["one", "two"]
-    assert log[0]["ended"] == "It has ended."
+    assert log[0]["ended"] == "End of the log."
 
 
 def test_delete_says_what_stays(server, open_panel):

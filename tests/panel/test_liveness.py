@@ -126,7 +126,7 @@ def test_a_task_for_details_that_fails_is_said_and_tried_again(server, open_pane
     page.say(type="details", key="default/dora", open=True)
 
     told = until(lambda: live(page)["problem"])
-    assert "Keeping the details of default/dora fresh failed (TypeError)" in told
+    assert "Updating the details of default/dora failed (TypeError)" in told
     assert live(page)["state"] == "live"
     server.details = answer
     until(lambda: any("facts" in message for message in page.told("details")))
@@ -140,7 +140,7 @@ def test_work_that_fails_once_is_said(server, open_panel):
 
     page.say(type="action", key="default/dora", id="pause")
 
-    assert "Something in the panel failed (TypeError)" in until(lambda: live(page)["problem"])
+    assert "An action of the panel failed (TypeError)" in until(lambda: live(page)["problem"])
 
 
 @pytest.mark.parametrize("action", ["pause", "restart"])
@@ -183,7 +183,7 @@ def test_a_program_that_does_not_answer_may_hold_something(server, open_panel):
 
     page.say(type="action", key="default/dora", id="restart")
 
-    assert until(lambda: page.told("ask"))[0]["text"].startswith("It does not answer")
+    assert until(lambda: page.told("ask"))[0]["text"].startswith("It does not respond")
 
 
 def test_a_paused_one_is_resumed_without_a_question(server, open_panel):

@@ -16,9 +16,10 @@ from jupyter_workspaces.kube.errors import (
     NotFound,
     Unauthorized,
     Unreachable,
+    is_unavailable,
 )
 from jupyter_workspaces.server import answer_cache
-from jupyter_workspaces.server.answer_cache import Lifetime, StaleCache, no_answer
+from jupyter_workspaces.server.answer_cache import Lifetime, StaleCache
 
 
 class Clock:
@@ -57,7 +58,7 @@ def clock() -> Clock:
 @pytest.fixture
 def cache(clock: Clock) -> StaleCache[str, Any]:
     return StaleCache(
-        size=3, silent=no_answer, first_seconds=0.3, patience_seconds=0.1, clock=clock
+        size=3, silent=is_unavailable, first_seconds=0.3, patience_seconds=0.1, clock=clock
     )
 
 

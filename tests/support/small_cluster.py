@@ -22,6 +22,7 @@ from jupyter_workspaces.kube.errors import NotFound
 from jupyter_workspaces.kube.reflector import Reflector
 from jupyter_workspaces.local.admission import Admission
 from jupyter_workspaces.local.initial_objects import install
+from jupyter_workspaces.local.settings import PROVISIONER
 from jupyter_workspaces.localkube import controllers
 from jupyter_workspaces.localkube.apiserver.access.tokens import Keys
 from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
@@ -160,7 +161,9 @@ async def small_cluster(directory: Path, *, with_node: bool = True) -> AsyncIter
             await install(cluster)
             tasks.append(
                 asyncio.create_task(
-                    controllers.run(cluster, directory, controllers.Signing(keys, AUTHORITY))
+                    controllers.run(
+                        cluster, directory, PROVISIONER, controllers.Signing(keys, AUTHORITY)
+                    )
                 )
             )
             if with_node:

@@ -13,13 +13,13 @@ import aiohttp
 import msgspec
 
 from jupyter_workspaces.kube.client import Cluster
-from jupyter_workspaces.kube.ownership import is_token_secret
 from jupyter_workspaces.kube.peer_connector import PeerConnector
 from jupyter_workspaces.kube.reflector import Key, Reflector
 from jupyter_workspaces.kube.selectors import matches
 from jupyter_workspaces.kube.work_queue import WorkQueue
 from jupyter_workspaces.resources import metadata_keys
 from jupyter_workspaces.resources.templates import base_url, connect_path
+from jupyter_workspaces.resources.workspace_objects import is_token_secret
 
 from . import pod_script
 from .pod_script import ScriptFailed

@@ -19,7 +19,7 @@ from jupyter_workspaces.kube.catalog import (
     STATEFUL_SETS,
 )
 from jupyter_workspaces.kube.client import Cluster
-from jupyter_workspaces.kube.ownership import belongs, controller, controls
+from jupyter_workspaces.kube.ownership import controller, controls
 from jupyter_workspaces.kube.pulse import Pulse
 from jupyter_workspaces.kube.reflector import (
     Key,
@@ -30,6 +30,7 @@ from jupyter_workspaces.kube.reflector import (
 from jupyter_workspaces.resources import metadata_keys
 from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS, WORKSPACES
 from jupyter_workspaces.resources.unreadable import mapping, text
+from jupyter_workspaces.resources.workspace_objects import belongs
 
 Object = dict[str, Any]
 

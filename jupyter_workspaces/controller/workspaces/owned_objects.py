@@ -26,12 +26,11 @@ from jupyter_workspaces.kube.errors import (
 )
 from jupyter_workspaces.kube.ownership import (
     age,
-    belongs,
     controller,
-    is_token_secret,
 )
 from jupyter_workspaces.kube.reflector import Reflector
 from jupyter_workspaces.resources import metadata_keys
+from jupyter_workspaces.resources.workspace_objects import belongs, is_token_secret
 
 from . import manifests
 from .cluster_views import View

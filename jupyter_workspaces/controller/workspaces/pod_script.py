@@ -13,8 +13,8 @@ from jupyter_workspaces.common.timeouts import timeout
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.errors import ClusterError
 from jupyter_workspaces.kube.execution import ExecutionFailed, execute
+from jupyter_workspaces.kube.loopback import at_pod
 from jupyter_workspaces.resources import metadata_keys
-from jupyter_workspaces.resources.loopback import at_pod
 
 from .manifests import CONTAINER
 

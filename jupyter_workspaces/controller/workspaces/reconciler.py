@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jupyter_workspaces.common.supervision import Backoff
+from jupyter_workspaces.common.timestamps import milliseconds
 from jupyter_workspaces.kube.catalog import EVENTS
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.errors import (
@@ -308,9 +309,7 @@ class WorkspaceReconciler:
         for held in self._view.owned(self._view.stateful_sets, workspace):
             selector = f"involvedObject.uid={held['metadata']['uid']},type=Warning"
             warnings += (await self._cluster.list(EVENTS, key[0], field_selector=selector)).items
-        recent = [
-            event for event in warnings if status.milliseconds(event.get("lastTimestamp")) >= since
-        ]
+        recent = [event for event in warnings if milliseconds(event.get("lastTimestamp")) >= since]
         return (
             str(max(recent, key=lambda event: event["lastTimestamp"])["message"])
             if recent
@@ -338,7 +337,7 @@ class WorkspaceReconciler:
         recent = [
             one
             for one in told
-            if status.milliseconds(one.get("lastTimestamp")) >= _now() - MOUNT_WARNING_MS
+            if milliseconds(one.get("lastTimestamp")) >= _now() - MOUNT_WARNING_MS
         ]
         return str(max(recent, key=lambda one: one["lastTimestamp"])["message"]) if recent else None
 

@@ -11,11 +11,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from jupyter_workspaces.common.timestamps import milliseconds
 from jupyter_workspaces.kube.peers import FOREIGN
 from jupyter_workspaces.resources import metadata_keys, restarts
 
 from .manifests import CONTAINER
-from .status import grace, milliseconds
+from .status import grace
 
 Object = Mapping[str, Any]
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
+
+from jupyter_workspaces.common.timestamps import milliseconds
 
 from . import manifests
 from .activity import NEVER_USED, with_rule
@@ -74,13 +75,6 @@ def grace(pod: Object | None) -> str:
     """How long the programs of a pod that ends have, as the rest of a sentence; empty for none that ends."""
     seconds = ((pod or {}).get("metadata") or {}).get("deletionGracePeriodSeconds")
     return f": its programs have {seconds} s to save their files and end" if seconds else ""
-
-
-def milliseconds(timestamp: str | None) -> int:
-    """Of an RFC 3339 time; 0 for none."""
-    if not timestamp:
-        return 0
-    return int(datetime.fromisoformat(timestamp.replace("Z", "+00:00")).timestamp() * 1000)
 
 
 def _started(pod: Object | None) -> int:

@@ -5,14 +5,11 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from jupyter_workspaces.common import tls
 from jupyter_workspaces.kube.errors import NoEndpoint, Unauthorized
-
-Object = Mapping[str, Any]
 
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")  # a tab is allowed in a header (RFC 9110 §5.5)
 

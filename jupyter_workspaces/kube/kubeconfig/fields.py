@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
 from typing import Any
 
-Object = Mapping[str, Any]
+from jupyter_workspaces.kube.types import ObjectView
 
 _EXEC = {
     "command": str,
@@ -72,18 +71,18 @@ def check_kind(document: Any) -> None:
             raise WrongField(f"its {key} is not {wanted}")
 
 
-def text(document: Object, key: str) -> str:
+def text(document: ObjectView, key: str) -> str:
     """Return a text of the document itself, empty if absent. Raises `WrongField`."""
     value: str = _checked(document.get(key), str, key) or ""
     return value
 
 
-def entries(document: Object, section: str, singular: str) -> dict[str, Object]:
+def entries(document: ObjectView, section: str, singular: str) -> dict[str, ObjectView]:
     """Return the entries of a section by name. Raises `WrongField`, also if a name is there twice."""
     listed = document.get(section)
     if listed is not None and not isinstance(listed, list):
         raise WrongField(f"{section} must be a list of entries with name and {singular}")
-    found: dict[str, Object] = {}
+    found: dict[str, ObjectView] = {}
     for entry in listed or ():
         if not isinstance(entry, dict):
             raise WrongField(f"{section} must be a list of entries with name and {singular}")
@@ -97,9 +96,9 @@ def entries(document: Object, section: str, singular: str) -> dict[str, Object]:
     return found
 
 
-def checked(value: Object, section: str, where: str) -> Object:
+def checked(value: ObjectView, section: str, where: str) -> ObjectView:
     """Return the known fields of an entry; base64 is decoded. Raises `WrongField`."""
-    result: Object = _checked(value, _FIELDS[section], where)
+    result: ObjectView = _checked(value, _FIELDS[section], where)
     return result
 
 

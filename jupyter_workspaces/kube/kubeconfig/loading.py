@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import codecs
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,10 @@ import msgspec
 from jupyter_workspaces.common.documents import yaml_text
 from jupyter_workspaces.common.documents.bounds import DocumentError
 from jupyter_workspaces.kube.errors import NoEndpoint
+from jupyter_workspaces.kube.types import ObjectView
 
 from . import fields
 from .fields import WrongField
-
-Object = Mapping[str, Any]
 
 _SECTIONS = (("clusters", "cluster"), ("users", "user"), ("contexts", "context"))
 _FILES = {
@@ -50,9 +49,9 @@ class Context:
 
     name: str
     cluster_name: str
-    cluster: Object
+    cluster: ObjectView
     user_name: str
-    user: Object
+    user: ObjectView
     user_file: Path
     user_says_nothing: bool
     namespace: str
@@ -60,7 +59,7 @@ class Context:
 
 @dataclass(frozen=True)
 class _Entry:
-    value: Object
+    value: ObjectView
     file: Path
     says_nothing: bool
 
@@ -108,12 +107,7 @@ def load(paths: Sequence[Path], context: str | None = None) -> Context:
     )
 
 
-def context_names(paths: Sequence[Path]) -> list[str]:
-    """Return the names of all contexts in all files. Raises `NoEndpoint`."""
-    return list(_merge(paths, os.pathsep.join(str(path) for path in paths)).contexts)
-
-
-def user_entry(path: Path, name: str) -> Object | None:
+def user_entry(path: Path, name: str) -> ObjectView | None:
     """Return a user's entry in one file, None without one. Raises `NoEndpoint`."""
     found = _merge([path], str(path)).users.get(name)
     return None if found is None else found.value
@@ -144,7 +138,7 @@ class _Merged:
         self.users: dict[str, _Entry] = {}
         self.contexts: dict[str, _Entry] = {}
 
-    def add(self, path: Path, document: Object) -> None:
+    def add(self, path: Path, document: ObjectView) -> None:
         """Add a file; what an earlier one said counts. Raises `WrongField`."""
         self.current = self.current or fields.text(document, "current-context")
         for section, singular in _SECTIONS:
@@ -185,7 +179,7 @@ def _merge(paths: Sequence[Path], where: str) -> _Merged:
     return merged
 
 
-def _absolute(value: Object, section: str, folder: Path) -> Object:
+def _absolute(value: ObjectView, section: str, folder: Path) -> ObjectView:
     changed: dict[str, Any] = {
         key: str((folder / value[key]).absolute())
         for key in _FILES.get(section, ())

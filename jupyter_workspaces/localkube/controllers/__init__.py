@@ -11,7 +11,6 @@ from typing import Protocol
 
 from jupyter_workspaces.common.supervision import Supervisor
 from jupyter_workspaces.kube.client import Cluster
-from jupyter_workspaces.localkube.directory import home
 
 from .account_tokens import AccountTokens, Signing
 from .aggregation import AggregatedRoles
@@ -37,19 +36,26 @@ class Controller(Protocol):
 
 async def run(
     cluster: Cluster,
-    directory: Path | None = None,
+    directory: Path,
+    provisioner: str,
     signing: Signing | None = None,
     within: Supervisor | None = None,
 ) -> None:
-    """Run them all until cancelled; volumes lie below `directory`. Without `signing` nobody gets tokens or the authority's certificate.
+    """Run all controllers until cancelled; one that fails is created and started again.
 
-    One that fails is made and run anew; its health is part of `within`.
+    Args:
+        cluster: Client of the API server.
+        directory: The cluster's directory; volumes are folders in `volumes` below it.
+        provisioner: Provisioner of the storage classes whose volumes these controllers create.
+        signing: Signs service account tokens. Without it, no account gets a token and no namespace
+            the authority's certificate.
+        within: The supervisor whose health includes that of the controllers.
     """
     informers = Informers(cluster)
     make: dict[str, Callable[[], Controller]] = {
         "StatefulSets": lambda: StatefulSets(cluster, informers),
         "scheduler": lambda: Scheduler(cluster, informers),
-        "claims": lambda: Claims(cluster, informers, (directory or home()) / "volumes"),
+        "claims": lambda: Claims(cluster, informers, directory / "volumes", provisioner),
         "namespaces": lambda: Namespaces(cluster, informers),
         "garbage collector": lambda: GarbageCollector(cluster, informers),
         "aggregated roles": lambda: AggregatedRoles(cluster, informers),

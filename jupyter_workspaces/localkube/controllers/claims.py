@@ -8,7 +8,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from jupyter_workspaces.common.quantities import parse
 from jupyter_workspaces.kube.catalog import (
+    DEFAULT_STORAGE_CLASS,
     PERSISTENT_VOLUME_CLAIMS,
     PERSISTENT_VOLUMES,
     PODS,
@@ -17,11 +19,8 @@ from jupyter_workspaces.kube.catalog import (
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.errors import AlreadyExists, NotFound
 from jupyter_workspaces.kube.event_recorder import record
-from jupyter_workspaces.kube.quantities import parse
 from jupyter_workspaces.kube.reflector import Key, key_of
 from jupyter_workspaces.kube.work_queue import WorkQueue
-from jupyter_workspaces.local.initial_objects import PROVISIONER
-from jupyter_workspaces.resources.metadata_keys import DEFAULT_STORAGE_CLASS
 
 from .informers import (
     Informers,
@@ -41,8 +40,11 @@ BOUND = "pv.kubernetes.io/bind-completed"
 class Claims:
     """Binds claims to volumes, guards those in use, and clears away what was released."""
 
-    def __init__(self, cluster: Cluster, informers: Informers, directory: Path) -> None:
+    def __init__(
+        self, cluster: Cluster, informers: Informers, directory: Path, provisioner: str
+    ) -> None:
         self._cluster = cluster
+        self._provisioner = provisioner
         self._directory = directory
         self._claims = informers.of(PERSISTENT_VOLUME_CLAIMS)
         self._volumes = informers.of(PERSISTENT_VOLUMES)
@@ -199,8 +201,12 @@ class Claims:
                 f"{asked}. Delete the claim and make it with one of these: {choices}.",
             )
             return None
-        if storage_class["provisioner"] != PROVISIONER:
-            message = f"Waiting for {storage_class['provisioner']!r} to make a volume; the local cluster only makes those of {PROVISIONER!r}."
+        if storage_class["provisioner"] != self._provisioner:
+            message = (
+                f"Waiting for a volume to be created by the external provisioner "
+                f"'{storage_class['provisioner']}'. The local cluster only creates volumes of "
+                f"'{self._provisioner}'."
+            )
             await self._tell(claim, "ExternalProvisioning", message)
             return None
         if storage_class.get("volumeBindingMode") == "WaitForFirstConsumer" and not self._is_used(
@@ -221,7 +227,7 @@ class Claims:
         volume = {
             "apiVersion": "v1",
             "kind": "PersistentVolume",
-            "metadata": {"name": name, "annotations": {PROVISIONED_BY: PROVISIONER}},
+            "metadata": {"name": name, "annotations": {PROVISIONED_BY: self._provisioner}},
             "spec": {
                 "capacity": {"storage": claim["spec"]["resources"]["requests"]["storage"]},
                 "accessModes": claim["spec"]["accessModes"],
@@ -344,7 +350,8 @@ class Claims:
             await self._cluster.patch(
                 PERSISTENT_VOLUMES, key[1], {"status": {"phase": "Released"}}, subresource="status"
             )
-        ours = (volume["metadata"].get("annotations") or {}).get(PROVISIONED_BY) == PROVISIONER
+        annotations = volume["metadata"].get("annotations") or {}
+        ours = annotations.get(PROVISIONED_BY) == self._provisioner
         if not ours or volume["spec"].get("persistentVolumeReclaimPolicy") != "Delete":
             return
         folder = self._directory / key[1]

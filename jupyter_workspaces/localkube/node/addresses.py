@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import os
 import secrets
 import socket
 from collections.abc import Iterable
-
-ONE_ADDRESS = "JUPYTER_WORKSPACES_ONE_ADDRESS"
-"""Set to 1, pods share 127.0.0.1 here too, as on macOS and Windows."""
 
 LOOPBACK = "127.0.0.1"
 FIRST, LAST = 64, 127
@@ -19,16 +15,18 @@ FIRST, LAST = 64, 127
 
 def many_addresses() -> bool:
     """Whether every 127.x.y.z is this machine (Linux)."""
-    return os.environ.get(ONE_ADDRESS) != "1" and _can_bind("127.99.99.99", 0)
+    return _can_bind("127.99.99.99", 0)
 
 
-def allocate(ports: Iterable[int], taken: set[str]) -> tuple[str, dict[str, int]]:
+def allocate(
+    ports: Iterable[int], taken: set[str], many: bool = True
+) -> tuple[str, dict[str, int]]:
     """Choose an address and, for each container port, the port that shall listen there. Nobody can guess the address beforehand.
 
     `taken` are the addresses of other pods. Raises `OSError` when no port is free.
     """
     wanted = list(ports)
-    if not many_addresses():
+    if not (many and many_addresses()):
         return LOOPBACK, {str(port): _free_port(LOOPBACK) for port in wanted}
     for _ in range(64):
         address = _address(secrets.token_bytes(3))

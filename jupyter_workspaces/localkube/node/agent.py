@@ -23,6 +23,7 @@ from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.errors import AlreadyExists, ClusterError, NotFound
 from jupyter_workspaces.kube.peer_connector import PeerConnector
 from jupyter_workspaces.kube.reflector import Reflector
+from jupyter_workspaces.localkube.settings import NodeSettings
 
 from .container import FIRST_PAUSE, Node
 from .pod import Pod
@@ -53,8 +54,8 @@ class Agent:
         self,
         cluster: Cluster,
         directory: Path,
+        settings: NodeSettings,
         *,
-        namespaces: bool | None = None,
         log_bytes: int = LOG_BYTES,
         log_files: int = LOG_FILES,
         first_pause: float = FIRST_PAUSE,
@@ -63,12 +64,12 @@ class Agent:
         kubelet_port: int | None = None,
         within: Supervisor | None = None,
     ) -> None:
-        """`namespaces=False` shows volumes as links even where mount namespaces could be made; the node tells of a `kubelet_port` if there is one."""
+        """Create a node that reports `kubelet_port` to the API, if it has one."""
         self.metrics = NodeMetrics(scan_seconds, NAME)
         self._within = within
         self._cluster = cluster
         self._directory = directory
-        self._allowed = namespaces is not False
+        self._settings = settings
         self._logs = (log_bytes, log_files)
         self._first_pause = first_pause
         self._starts = starts
@@ -83,7 +84,8 @@ class Agent:
 
     async def run(self) -> None:
         await self._register()  # first, so that no pod hears meanwhile that there is no node
-        kind = await asyncio.to_thread(mounts.namespaces) if self._allowed else None
+        allowed = self._settings.mount_namespaces
+        kind = await asyncio.to_thread(mounts.namespaces) if allowed else None
         log.info(
             "Volumes are %s",
             f"mounted in a namespace ({kind})"
@@ -94,12 +96,12 @@ class Agent:
         async with aiohttp.ClientSession(
             connector=connector, cookie_jar=aiohttp.DummyCookieJar()
         ) as session:
-            groups = await asyncio.to_thread(cgroups.parent)
+            groups = await asyncio.to_thread(cgroups.parent, self._settings.cgroup_prefix)
             log.info(
                 "Control groups of containers are made %s",
                 f"in {groups}" if groups is not None else "nowhere: there is none for us",
             )
-            place = Place(self._directory, kind, *self._logs, groups)
+            place = Place(self._directory, kind, *self._logs, self._settings, groups)
             tasks = Supervisor(log, within=self._within)
             self._node = Node(
                 self._cluster,
@@ -167,7 +169,7 @@ class Agent:
             for shim in trees.shims(files):
                 log.info("Ending process %d of a pod that is no more", shim.pid)
                 await asyncio.to_thread(trees.kill, shim)
-            await asyncio.to_thread(trees.kill_lost, files)
+            await asyncio.to_thread(trees.kill_lost, files, self._settings.uid_variable)
             if (kept := files.load()) is not None:
                 for container in kept.containers.values():
                     mounts.clear_points(container.made)
@@ -228,7 +230,7 @@ class Agent:
                         {"type": "InternalIP", "address": "127.0.0.1"},
                         {"type": "Hostname", "address": socket.gethostname()},
                     ],
-                    "nodeInfo": _info(),
+                    "nodeInfo": _info(self._settings.version),
                     **self._endpoints,
                 }
             },
@@ -239,6 +241,7 @@ class Agent:
 async def run(
     cluster: Cluster,
     directory: Path,
+    settings: NodeSettings,
     measure: Callable[[NodeMetrics | None], None] = lambda metrics: None,
     within: Supervisor | None = None,
 ) -> None:
@@ -246,7 +249,7 @@ async def run(
 
     `measure` is called with what measures the pods, with None at the end. The health of the node's tasks is part of `within`.
     """
-    agent = Agent(cluster, directory, within=within)
+    agent = Agent(cluster, directory, settings, within=within)
     measure(agent.metrics)
     try:
         await agent.run()
@@ -279,15 +282,13 @@ def _capacity(directory: Path) -> dict[str, str]:
     return found
 
 
-def _info() -> dict[str, str]:
-    from jupyter_workspaces import __version__
-
+def _info(version: str) -> dict[str, str]:
     return {
         "architecture": _labels()["kubernetes.io/arch"],
         "operatingSystem": _labels()["kubernetes.io/os"],
         "osImage": platform.platform(),
         "kernelVersion": platform.release(),
-        "kubeletVersion": f"v{__version__}",
+        "kubeletVersion": f"v{version}",
         "kubeProxyVersion": "",
         "containerRuntimeVersion": f"process://{platform.python_version()}",
         "machineID": "",

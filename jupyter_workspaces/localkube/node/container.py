@@ -178,7 +178,8 @@ class Container:
         # A shim that is killed leaves what its program started, and systems without subreapers leave it anyhow. With several
         # containers nobody could tell whose they are; the pod's end takes them.
         left = not self._ended_cleanly() or not sys.platform.startswith("linux")
-        if left and self._alone() and trees.kill_marked(self._owner.record.uid):
+        uid, variable = self._owner.record.uid, self._node.place.settings.uid_variable
+        if left and self._alone() and trees.kill_marked(uid, variable):
             log.info(
                 "Processes of %s outlived their supervisor and were killed", self._owner.record.name
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,21 +13,13 @@ from urllib.parse import urlsplit
 from jupyter_workspaces.kube.catalog import CONFIG_MAPS, SECRETS
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.errors import NotFound
-from jupyter_workspaces.resources.metadata_keys import WORKSPACE_NAME
+from jupyter_workspaces.localkube.settings import NodeSettings
 
-from .processes.trees import MARK
 from .references import expand, field_value
 from .volumes import content_of
 from .waiting import CONFIG, Waiting
 
 Object = Mapping[str, Any]
-
-WORKSPACE = "JUPYTER_WORKSPACE"
-VOLUMES_ROOT = "JUPYTER_WORKSPACE_ROOT"
-"""Put before a volume's path it is where the volume really is: empty with mount namespaces, the directory of links without."""
-
-FIXED = (WORKSPACE, VOLUMES_ROOT, MARK)
-"""What a container's own `env` cannot change: others rely on it."""
 
 _SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 _MACOS_PATH = ("/opt/homebrew/bin", "/opt/local/bin")
@@ -35,11 +27,17 @@ _NAME = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
 
 
 def base(
-    pod: Object, home: str, root: str, private: Path, temporary: Path, programs: tuple[str, ...]
+    pod: Object,
+    home: str,
+    root: str,
+    private: Path,
+    temporary: Path,
+    programs: tuple[str, ...],
+    settings: NodeSettings,
 ) -> dict[str, str]:
     """What every program gets. `private` and `temporary` are directories of the pod's own, `programs` directories that come first in PATH."""
     metadata = pod["metadata"]
-    name = (metadata.get("labels") or {}).get(WORKSPACE_NAME) or metadata["name"]
+    name = (metadata.get("labels") or {}).get(settings.name_label) or metadata["name"]
     language = _language()
     found = {
         "PATH": os.pathsep.join(
@@ -59,9 +57,9 @@ def base(
         # Connection files are of this run and hold keys; settings and data stay where users expect them, below HOME.
         "JUPYTER_RUNTIME_DIR": str(private),
         "HOSTNAME": pod["spec"].get("hostname") or metadata["name"],
-        WORKSPACE: f"{metadata['namespace']}/{name}",
-        VOLUMES_ROOT: root,
-        MARK: metadata["uid"],
+        settings.pod_variable: f"{metadata['namespace']}/{name}",
+        settings.root_variable: root,
+        settings.uid_variable: metadata["uid"],
     }
     if zone := os.environ.get("TZ"):
         found["TZ"] = zone
@@ -69,14 +67,18 @@ def base(
 
 
 def merged(
-    needed: Mapping[str, str], runtime: Mapping[str, str], given: Mapping[str, str], home_path: str
+    needed: Mapping[str, str],
+    runtime: Mapping[str, str],
+    given: Mapping[str, str],
+    home_path: str,
+    fixed: Iterable[str],
 ) -> dict[str, str]:
     """Return a program's whole environment: what it needs, then what stands for its image, then what its container says.
 
     Search paths are joined, not replaced: a kind's `PATH` names directories of its image, which are not here, and must not hide the
     environment that runs the workspace. `HOME` stays where the home volume is (`home_path` is its mount path).
     """
-    found = {**needed, **runtime, **given, **{kept: needed[kept] for kept in FIXED}}
+    found = {**needed, **runtime, **given, **{kept: needed[kept] for kept in fixed}}
     if "PATH" in given:
         own, system = _split(needed["PATH"], _SYSTEM_PATH)
         found["PATH"] = _joined(
@@ -89,6 +91,11 @@ def merged(
     if home_path and given.get("HOME", "").rstrip("/") == home_path.rstrip("/"):
         found["HOME"] = needed["HOME"]
     return found
+
+
+def fixed(settings: NodeSettings) -> tuple[str, ...]:
+    """Return the names of the variables that a container's own `env` cannot change."""
+    return (settings.pod_variable, settings.root_variable, settings.uid_variable)
 
 
 def _split(path: str, last: tuple[str, ...]) -> tuple[list[str], list[str]]:

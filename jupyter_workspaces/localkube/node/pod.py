@@ -21,7 +21,6 @@ from jupyter_workspaces.common.supervision import (
 from jupyter_workspaces.kube.catalog import PODS
 from jupyter_workspaces.kube.errors import ClusterError, Conflict, NotFound
 from jupyter_workspaces.kube.event_recorder import record as record_event
-from jupyter_workspaces.resources.metadata_keys import LOCAL_PORT
 
 from . import addresses, status
 from .access import PodAccess
@@ -170,7 +169,7 @@ class Pod:
             ]
             others = {address for uid, address in self._taken.items() if uid != self.uid}
             self.record.address, self.record.ports = addresses.allocate(
-                dict.fromkeys(wanted), others
+                dict.fromkeys(wanted), others, self._node.place.settings.many_addresses
             )
             self.record.started_at = time.time()
             self.files.save(self.record)
@@ -188,7 +187,7 @@ class Pod:
 
     async def _write_ports(self) -> None:
         moved = {
-            f"{LOCAL_PORT}{port}": str(real)
+            f"{self._node.place.settings.port_annotation}{port}": str(real)
             for port, real in self.record.ports.items()
             if int(port) != real
         }
@@ -259,7 +258,7 @@ class Pod:
                     self.changed()
             await self._before_stop()
             await self._stop(shims)
-        await asyncio.to_thread(trees.kill_lost, self.files)
+        await asyncio.to_thread(trees.kill_lost, self.files, self._node.place.settings.uid_variable)
         for name, kept in self.record.containers.items():
             self._node.metrics.remove((self.uid, name))
             clear_points(kept.made)

@@ -13,8 +13,7 @@ from typing import Any
 
 from jupyter_workspaces.common.listeners import descriptors
 from jupyter_workspaces.kube.client import Cluster
-from jupyter_workspaces.resources.metadata_keys import BASE_URL, WORKSPACE_NAME
-from jupyter_workspaces.resources.templates import connect_path
+from jupyter_workspaces.localkube.settings import NodeSettings
 
 from . import environment, limitations, runtimes
 from .limitations import Limitation
@@ -22,11 +21,10 @@ from .processes import cgroups, limits, mounts
 from .processes.mounts import Hides, Mount, Plan
 from .records import ENDED, PodFiles, PodRecord
 from .volumes import Volumes
-from .waiting import SIDE_CAR, VOLUME, Waiting
+from .waiting import SIDE_CAR, VOLUME, ProgramMissing, Waiting
 
 Object = Mapping[str, Any]
 
-HOME_VOLUME = "home-volume"
 DEFAULT_PORT = 8888
 SOCKET = "program"
 TOKENS = ("JUPYTER_TOKEN", "JUPYTER_TOKEN_FILE")
@@ -44,6 +42,7 @@ class Place:
     namespaces: str | None
     log_bytes: int
     log_files: int
+    settings: NodeSettings
     cgroups: Path | None = None
 
 
@@ -87,12 +86,8 @@ class Prepared:
     @property
     def leading(self) -> str:
         """What stands in `NB_PREFIX` before the path at which the proxy asks; empty where nothing does."""
-        metadata = self.pod["metadata"]
-        name = (metadata.get("labels") or {}).get(WORKSPACE_NAME)
-        if name is None:
-            return ""
-        base = (metadata.get("annotations") or {}).get(BASE_URL, "/").rstrip("/")
-        at = self.prefix.find(base + connect_path(metadata["namespace"], name, "")[:-1])
+        path = self.place.settings.request_path(self.pod)
+        at = -1 if path is None else self.prefix.find(path)
         return self.prefix[:at] if at > 0 else ""
 
     @property
@@ -144,7 +139,13 @@ class Prepared:
             Path(path).write_text(text, encoding="utf-8")
         root = str(files.path / "root") if self.place.namespaces is None else ""
         needed = environment.base(
-            self.pod, home, root, private, temporary, self.runtime.programs
+            self.pod,
+            home,
+            root,
+            private,
+            temporary,
+            self.runtime.programs,
+            self.place.settings,
         ) | {**self.services}
         home_path = mounted.path if (mounted := self._home()) is not None else ""
         directory = self._directory(home)
@@ -154,7 +155,11 @@ class Prepared:
         shim_plan = {
             "command": self.runtime.line(where),
             "environment": environment.merged(
-                needed, self.runtime.environment, self.variables, home_path
+                needed,
+                self.runtime.environment,
+                self.variables,
+                home_path,
+                environment.fixed(self.place.settings),
             ),
             # In a mount namespace its home does not exist outside; the shim goes there after it has mounted it.
             "directory": directory
@@ -214,7 +219,7 @@ class Prepared:
             return ""
         made = cgroups.create(
             self.place.cgroups,
-            f"{record.uid}-{self.spec['name']}-{attempt}",
+            f"{self.place.settings.cgroup_prefix}{record.uid}-{self.spec['name']}-{attempt}",
             limits.memory_limit(self.spec),
         )
         return "" if made is None else str(made)
@@ -227,9 +232,9 @@ class Prepared:
             return self.runtime.check
         # The controller names the ports of a kind so, which all speak HTTP: whatever such a program answers, it is alive.
         ports = self.spec.get("ports") or ()
-        served = WORKSPACE_NAME in (self.pod["metadata"].get("labels") or {}) and any(
-            port.get("name") == f"http-{port['containerPort']}" for port in ports[:1]
-        )
+        served = self.place.settings.name_label in (
+            self.pod["metadata"].get("labels") or {}
+        ) and any(port.get("name") == f"http-{port['containerPort']}" for port in ports[:1])
         return "{prefix}" if served else None
 
     def _mount(self, files: PodFiles) -> tuple[str, Plan]:
@@ -288,7 +293,7 @@ class Prepared:
         """The home claim: by its volume's name, else what is mounted as somebody's home."""
         mounted = list(zip(self.spec.get("volumeMounts") or (), self.volumes, strict=True))
         for described, mount in mounted:
-            if described["name"] == HOME_VOLUME and os.path.isdir(mount.source):
+            if described["name"] == self.place.settings.home_volume and os.path.isdir(mount.source):
                 return mount
         for _, mount in mounted:
             if (
@@ -308,11 +313,15 @@ async def prepare(
         text = f"The init container {spec['name']} is a side car (restartPolicy: Always), which the local cluster cannot run."
         raise Waiting(SIDE_CAR, f"{text} Move it to `containers`.", 60.0)
     variables = await environment.variables(cluster, pod, spec, address)
-    runtime = await asyncio.to_thread(
-        runtimes.resolve, spec["image"], spec, variables, place.directory
-    )
+    settings = place.settings
+    try:
+        runtime = await asyncio.to_thread(
+            runtimes.resolve, spec["image"], spec, variables, place.directory
+        )
+    except ProgramMissing as missing:
+        raise missing.with_hint(settings.image_hint) from missing
     if runtime.is_lab and not any(variables.get(name) for name in TOKENS):
-        runtime = runtimes.behind_gate(runtime)
+        runtime = runtimes.behind_gate(runtime, settings.token_hint)
     volumes = await Volumes(cluster, pod, files, place.directory).mounts(spec, variables)
     return Prepared(
         place, pod, spec, variables, runtime, volumes, environment.api_server(cluster.endpoint.url)

@@ -16,11 +16,10 @@ from typing import Any
 from jupyter_workspaces.common.documents import yaml_text
 from jupyter_workspaces.common.documents.bounds import DocumentError
 from jupyter_workspaces.common.patterns import PatternError, wildcards
-from jupyter_workspaces.resources.metadata_keys import TOKEN_ENV
 
 from .environment import user
 from .references import expand
-from .waiting import IMAGE, Waiting
+from .waiting import IMAGE, ProgramMissing, Waiting
 
 Object = Mapping[str, Any]
 
@@ -145,12 +144,15 @@ def _by_name(image: str, container: Object, directory: Path) -> Runtime:
         return rstudio(image)
     if "jupyter" in name or name.endswith("-notebook") or name == "base-lab":
         return jupyterlab(image)
-    own = "map it to `runtime: local` there to run the container's own command with the programs of this computer"
-    raise Waiting(
-        IMAGE,
-        f"The image {image} stands for no program of this computer. The local cluster runs JupyterLab, code-server and RStudio images "
-        f"with what is installed here: take another kind or image, or name a program for this image in {directory / MAPPING}"
-        + (f"; or {own}." if container.get("command") else "."),
+    own = (
+        f" To run the container's own command, map the image to `runtime: local` in {MAPPING}."
+        if container.get("command")
+        else ""
+    )
+    raise ProgramMissing(
+        f"No program on this computer is known for image '{image}'. The local cluster runs "
+        "JupyterLab, code-server and RStudio images with the programs that are installed here. "
+        f"Name a program for the image in {directory / MAPPING}.{own}",
         30.0,
     )
 
@@ -206,16 +208,18 @@ def jupyterlab(image: str, environment: str | None = None) -> Runtime:
     )
 
 
-def behind_gate(lab: Runtime) -> Runtime:
-    """Return the Lab of a kind that gives it no token, as Kubeflow's images run. Raises `Waiting` where other users could reach it.
+def behind_gate(lab: Runtime, token_hint: str) -> Runtime:
+    """Return a Lab without a token, as Kubeflow's images run it, protected by the gate.
+
+    Raises `Waiting`, with `token_hint` as what to do, where other users could reach it.
 
     A Lab that makes up a token of its own shows a login page that nobody can pass.
     """
     if not sys.platform.startswith("linux"):
         raise Waiting(
             IMAGE,
-            f"{lab.sentence}, and the workspace kind gives it no token. Only on Linux can other users of this computer be kept out of such "
-            f"a Lab: give the kind the annotation `{TOKEN_ENV}: JUPYTER_TOKEN`, or take the kind jupyterlab.",
+            f"{lab.sentence}, and it has no token. Other users of this computer can only be kept "
+            f"out of such a Lab on Linux. {token_hint}",
             60.0,
         )
     kept = (
@@ -296,10 +300,9 @@ def _file(place: Place, name: str) -> str:
 def _gated(runtime: Runtime) -> Runtime:
     """Raises `Waiting` where the gate cannot tell who connects."""
     if runtime.gated and not sys.platform.startswith("linux"):
-        raise Waiting(
-            IMAGE,
-            f"{runtime.sentence}, which asks nobody who they are, and only on Linux can other users of this computer be kept out of it. "
-            "Take the kind jupyterlab.",
+        raise ProgramMissing(
+            f"{runtime.sentence}, which does not authenticate its users. Other users of this "
+            "computer can only be kept out of it on Linux. Run it there, or use another image.",
             60.0,
         )
     return replace(runtime, needs=(*runtime.needs, GATE)) if runtime.gated else runtime
@@ -308,11 +311,9 @@ def _gated(runtime: Runtime) -> Runtime:
 def _program(image: str, name: str, title: str, where: str, beside: Sequence[str] = ()) -> str:
     found = shutil.which(name) or shutil.which(name, path=os.pathsep.join(beside))
     if found is None:
-        raise Waiting(
-            IMAGE,
-            f"The image {image} stands for {title}, which is not installed on this computer ({name} is not on the PATH). "
-            f"Install it ({where}) and the workspace starts by itself, or take the kind jupyterlab.",
-            10.0,
+        raise ProgramMissing(
+            f"Image '{image}' needs {title}, which is not installed on this computer: '{name}' is "
+            f"not on the PATH. Install it ({where}); the container then starts automatically."
         )
     return os.path.realpath(found)
 

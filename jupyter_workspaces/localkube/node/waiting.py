@@ -13,6 +13,17 @@ class Waiting(Exception):
         self.seconds = seconds
 
 
+class ProgramMissing(Waiting):
+    """The program for an image is not on this computer. Another image may have one."""
+
+    def __init__(self, message: str, seconds: float = 10.0) -> None:
+        super().__init__(IMAGE, message, seconds)
+
+    def with_hint(self, hint: str) -> ProgramMissing:
+        """Return the same error with a sentence added that names an image to use instead."""
+        return ProgramMissing(f"{self.message} {hint}", self.seconds)
+
+
 CONFIG = "CreateContainerConfigError"
 IMAGE = "ImageNotAvailable"
 READ_ONLY = "ReadOnlyVolumeNotPossible"

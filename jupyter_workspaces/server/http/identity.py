@@ -5,7 +5,6 @@ Every client that reaches the port can set these headers, so only the proxy may 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from jupyter_server.auth.identity import IdentityProvider, User
@@ -13,13 +12,7 @@ from tornado import web
 from tornado.httputil import HTTPHeaders
 from traitlets import Unicode, default
 
-
-@dataclass(frozen=True)
-class Identity:
-    """A user and their groups in Kubernetes' RBAC."""
-
-    user: str
-    groups: tuple[str, ...] = ()
+from jupyter_workspaces.server.access_reviews import Identity
 
 
 class HeaderIdentities(IdentityProvider):

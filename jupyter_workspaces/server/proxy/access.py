@@ -22,8 +22,9 @@ from jupyter_workspaces.kube.errors import (
     Unauthorized,
 )
 from jupyter_workspaces.resources.catalog import WORKSPACES
+from jupyter_workspaces.server.access_reviews import CannotReviewAccess, forbidden_message
+from jupyter_workspaces.server.connection import NotReady
 from jupyter_workspaces.server.http import origins
-from jupyter_workspaces.server.http.access_reviews import CannotReviewAccess, forbidden_message
 from jupyter_workspaces.server.http.identity import HeaderIdentities
 from jupyter_workspaces.server.http.kernel_access import KernelAccess
 from jupyter_workspaces.server.http.problems import Problem
@@ -137,8 +138,8 @@ class ConnectHandler(KernelAccess, JupyterHandler):
             self.services = await cast(Services, self.settings["jupyter_workspaces"]).ready(
                 CLUSTER_SECONDS, stale=True
             )
-        except Problem as problem:
-            raise Absent(Unavailable("cluster", problem.message)) from problem
+        except NotReady as error:
+            raise Absent(Unavailable("cluster", str(error))) from error
         if isinstance(self.identity_provider, HeaderIdentities):
             await self._ask_cluster(self.identity_provider)
         try:  # only after authorization: a watched namespace costs requests, and may replace another one

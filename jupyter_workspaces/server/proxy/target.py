@@ -17,7 +17,7 @@ from jupyter_workspaces.resources.templates import (
     connect_path,
     render,
 )
-from jupyter_workspaces.server.http.access_reviews import Access
+from jupyter_workspaces.server.access_reviews import Access
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class View(Protocol):
 
 
 class Workspaces(Protocol):
-    """What the pages can do (`api.workspaces.workspaces.service.Workspaces`). Both raise `api.problems.Problem`."""
+    """What the pages can do with a workspace. Both raise `Problem`."""
 
     async def pause(self, namespace: str, name: str, paused: bool) -> object: ...
     async def restart(self, namespace: str, name: str) -> None: ...
@@ -66,7 +66,7 @@ class Pods(Protocol):
 
 
 class Services(Protocol):
-    """What of `api.services.Services` the proxy uses. `ready` waits for the cluster and raises `api.problems.Problem` 503."""
+    """Services that the proxy uses. `ready` waits for the cluster and raises `NotReady`."""
 
     async def ready(self, seconds: float = ..., *, stale: bool = ...) -> Services: ...
     @property

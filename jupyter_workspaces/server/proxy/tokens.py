@@ -9,8 +9,8 @@ from typing import Any
 
 from jupyter_workspaces.kube.catalog import SECRETS
 from jupyter_workspaces.kube.errors import ClusterError, Forbidden, NotFound
-from jupyter_workspaces.kube.ownership import is_token_secret
 from jupyter_workspaces.resources.metadata_keys import TOKEN_KEY
+from jupyter_workspaces.resources.workspace_objects import is_token_secret
 from jupyter_workspaces.server.answer_cache import Lifetime, StaleCache
 
 from .target import Place, Target, View

@@ -119,7 +119,7 @@ def test_the_local_cluster_ends_when_its_socket_is_gone_and_is_known_as_one_that
 
     assert cluster.process.wait(LIMIT) == FAILED
     assert (
-        "nobody can reach its API server any more. Its listening socket is lost." in cluster.said()
+        "its API server cannot be reached any more. Its listening socket is lost." in cluster.said()
     )
     assert (
         directory.record() is not None

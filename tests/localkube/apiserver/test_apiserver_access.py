@@ -10,8 +10,6 @@ import access_cases
 import pytest
 from access_cases import CORE, RBAC, REQUESTS, Case, Server, as_, binding, comparable, on, role
 
-from jupyter_workspaces.localkube.apiserver.access.rbac import selects
-
 RECORDED = json.loads(access_cases.RECORDED.read_text(encoding="utf-8"))
 APPLY = "application/apply-patch+yaml"
 SELF = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
@@ -186,27 +184,6 @@ def test_roles_that_select_each_other_end(server: Server) -> None:
     bound = binding("ClusterRoleBinding", "loop", "ClusterRole/loop-one", "User/lou")
     assert server.ask(Case("POST", f"{RBAC}/clusterrolebindings", bound))[0] == 201
     assert server.ask(Case("GET", "/api/v1/nodes", None, as_("lou")))[0] == 403
-
-
-@pytest.mark.parametrize(
-    ("selector", "selected"),
-    [
-        ({"matchLabels": {"a": "1"}}, True),
-        ({"matchLabels": {"a": "1", "b": "2"}}, False),
-        ({"matchExpressions": [{"key": "a", "operator": "In", "values": ["1", "2"]}]}, True),
-        ({"matchExpressions": [{"key": "a", "operator": "NotIn", "values": ["1", "2"]}]}, False),
-        ({"matchExpressions": [{"key": "b", "operator": "NotIn", "values": ["1"]}]}, True),
-        ({"matchExpressions": [{"key": "a", "operator": "Exists"}]}, True),
-        ({"matchExpressions": [{"key": "a", "operator": "DoesNotExist"}]}, False),
-        (
-            {"matchLabels": {"a": "1"}, "matchExpressions": [{"key": "b", "operator": "Exists"}]},
-            False,
-        ),
-        ({}, True),
-    ],
-)
-def test_selectors_of_aggregations(selector: dict[str, Any], selected: bool) -> None:
-    assert selects(selector, {"a": "1"}) is selected
 
 
 def test_default_roles_come_back_and_what_was_added_stays(server: Server, api: Any) -> None:

@@ -89,14 +89,16 @@ def test_the_patterns_of_one_definition_are_bounded_together() -> None:
     "does",
     [
         pytest.param(
-            refused(lambda: selectors.labels(" " * 60_000 + "?")), id="label selector: white space"
+            refused(lambda: selectors.both(" " * 60_000 + "?", None, "pods")),
+            id="label selector: white space",
         ),
         pytest.param(
-            refused(lambda: selectors.labels("a =" + " " * 60_000 + "!")),
+            refused(lambda: selectors.both("a =" + " " * 60_000 + "!", None, "pods")),
             id="label selector: white space after =",
         ),
         pytest.param(
-            refused(lambda: selectors.labels("a" * 60_000 + "?")), id="label selector: a long key"
+            refused(lambda: selectors.both("a" * 60_000 + "?", None, "pods")),
+            id="label selector: a long key",
         ),
         pytest.param(
             refused(lambda: selectors.fields("a =" + " " * 8_000 + "\nx", "pods")),

@@ -7,10 +7,10 @@ import pytest
 
 from jupyter_workspaces.localkube.apiserver.pods import spdy
 from jupyter_workspaces.localkube.apiserver.pods.spdy import (
-    Broken,
     Decoder,
     Encoder,
     Frame,
+    ProtocolError,
 )
 
 
@@ -67,7 +67,7 @@ def test_what_nobody_needs_is_passed_over() -> None:
     ],
 )
 def test_what_is_no_frame_is_told(data: bytes) -> None:
-    with pytest.raises(Broken):
+    with pytest.raises(ProtocolError):
         list(Decoder().feed(data))
 
 
@@ -80,7 +80,7 @@ def test_headers_that_unpack_to_more_than_anybody_needs_are_told() -> None:
         + block
     )
 
-    with pytest.raises(Broken, match="headers of more than"):
+    with pytest.raises(ProtocolError, match="headers of more than"):
         list(Decoder().feed(frame))
 
 
@@ -93,5 +93,5 @@ def test_headers_that_lie_about_their_length_are_told() -> None:
         + block
     )
 
-    with pytest.raises(Broken):
+    with pytest.raises(ProtocolError):
         list(Decoder().feed(frame))

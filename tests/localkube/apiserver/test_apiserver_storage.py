@@ -117,19 +117,6 @@ def test_revisions_go_on_after_a_restart_even_when_the_newest_object_is_gone(
     store.close()
 
 
-def test_owned_objects_are_found_by_the_uid_of_their_owner(store: Store) -> None:
-    store.put("things", body("child", ownerReferences=[{"uid": "uid-owner"}]))
-    assert [(resource, found.name) for resource, found in store.owned_by("uid-owner")] == [
-        ("things", "child")
-    ]
-
-    store.put("things", body("child"))
-    assert list(store.owned_by("uid-owner")) == []
-    store.put("things", body("child", ownerReferences=[{"uid": "uid-owner"}]))
-    store.delete("things", "default", "child")
-    assert list(store.owned_by("uid-owner")) == []
-
-
 def test_the_log_is_bounded_by_events_and_by_bytes(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

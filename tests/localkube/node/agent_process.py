@@ -8,6 +8,7 @@ from pathlib import Path
 
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.endpoint import Endpoint
+from jupyter_workspaces.local.settings import node_settings
 from jupyter_workspaces.localkube.node import run
 
 
@@ -16,7 +17,7 @@ async def main(url: str, token: str, directory: str) -> None:
         return token
 
     async with Cluster(Endpoint(url, "test", None, given, embedded=True)) as cluster:
-        await run(cluster, Path(directory))
+        await run(cluster, Path(directory), node_settings())
 
 
 if __name__ == "__main__":

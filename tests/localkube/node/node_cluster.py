@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from jupyter_workspaces.kube.catalog import (
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.endpoint import Endpoint, from_embedded
 from jupyter_workspaces.kube.errors import BadRequest, NotFound
+from jupyter_workspaces.local.settings import POD_VARIABLE, node_settings
 from jupyter_workspaces.localkube import certificates, kubeconfig_file
 from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
 from jupyter_workspaces.localkube.apiserver.pods.logs import PodLogReader
@@ -55,8 +57,12 @@ class NodeCluster:
         self.agent: Agent | None = None
         self._task: asyncio.Task[None] | None = None
 
-    def start_agent(self, **settings: Any) -> Agent:
-        self.agent = Agent(self.cluster, self.directory, **settings)
+    def start_agent(self, *, namespaces: bool | None = None, **options: Any) -> Agent:
+        """Start the node; `namespaces=False` forbids it mount namespaces."""
+        settings = node_settings()
+        if namespaces is False:
+            settings = replace(settings, mount_namespaces=False)
+        self.agent = Agent(self.cluster, self.directory, settings, **options)
         self._task = asyncio.create_task(self.agent.run())
         return self.agent
 
@@ -232,7 +238,7 @@ async def node_cluster(
     agent: bool = True,
     logs: PodLogReader | None = None,
     secure: bool = False,
-    **settings: Any,
+    **options: Any,
 ) -> AsyncIterator[NodeCluster]:
     """`secure` speaks TLS and writes a kubeconfig into the directory, for kubectl and its like."""
 
@@ -268,12 +274,12 @@ async def node_cluster(
                 CONFIG_MAPS, "kube-root-ca.crt", data={"ca.crt": "a certificate for tests"}
             )
             if agent:
-                nodes.start_agent(**settings)
+                nodes.start_agent(**options)
             try:
                 yield nodes
             finally:
                 await nodes.stop_agent()
-                await asyncio.to_thread(stop_pods, directory)
+                await asyncio.to_thread(stop_pods, directory, POD_VARIABLE)
                 for pod in all_pods(directory):
                     pod.remove()  # with what it has outside of this directory
     finally:

@@ -16,6 +16,7 @@ from node_cluster import TOKEN, NodeCluster, node_cluster
 
 from jupyter_workspaces.kube.catalog import PODS
 from jupyter_workspaces.kube.reflector import Reflector
+from jupyter_workspaces.local.settings import POD_VARIABLE
 from jupyter_workspaces.localkube.node import stop_pods
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -173,7 +174,7 @@ async def test_all_pods_of_a_directory_can_be_stopped_without_a_node(tmp_path: P
             await nodes.ready("one")
         program = psutil.Process(int((tmp_path / "pid").read_text()))
 
-        await asyncio.to_thread(stop_pods, tmp_path)
+        await asyncio.to_thread(stop_pods, tmp_path, POD_VARIABLE)
 
         assert not program.is_running() or program.status() == psutil.STATUS_ZOMBIE
 
@@ -185,13 +186,13 @@ async def test_a_record_whose_pid_is_somebody_elses_now_harms_nobody(tmp_path: P
             await nodes.program("old", "exec sleep 300")
             await nodes.ready("old")
             await nodes.stop_agent()
-            await asyncio.to_thread(stop_pods, tmp_path)
+            await asyncio.to_thread(stop_pods, tmp_path, POD_VARIABLE)
             path = next(tmp_path.glob("pods/*/record.json"))
             record = json.loads(path.read_text())
             record["containers"]["main"] |= {"pid": bystander.pid, "birth": "another boot 1"}
             path.write_text(json.dumps(record))
 
-            await asyncio.to_thread(stop_pods, tmp_path)
+            await asyncio.to_thread(stop_pods, tmp_path, POD_VARIABLE)
             nodes.start_agent()
             await nodes.state("old", "running")
 

@@ -15,6 +15,7 @@ from node_cluster import NodeCluster, node_cluster
 
 from jupyter_workspaces.common.supervision import Supervisor
 from jupyter_workspaces.common.timeouts import timeout
+from jupyter_workspaces.local.settings import POD_VARIABLE
 from jupyter_workspaces.localkube.node import pod as pod_module
 from jupyter_workspaces.localkube.node.probes import checks
 from jupyter_workspaces.localkube.node.probes.checks import Check, ProbeNotPossible
@@ -41,7 +42,7 @@ async def end_one(nodes: NodeCluster, number: int) -> None:
     await nodes.delete(name)
     async with timeout(LIMIT_SECONDS):
         await nodes.gone(name)
-    assert await asyncio.to_thread(trees.kill_marked, made["metadata"]["uid"]) == 0
+    assert await asyncio.to_thread(trees.kill_marked, made["metadata"]["uid"], POD_VARIABLE) == 0
 
 
 async def test_a_deleted_pod_always_ends_with_all_its_processes(tmp_path: Path) -> None:
@@ -72,7 +73,12 @@ async def test_pods_that_are_deleted_while_the_node_is_stopped_end_when_it_is_ba
         nodes.start_agent()
         for number in range(2):
             await nodes.gone(f"pod{number}")
-            assert await asyncio.to_thread(trees.kill_marked, made[number]["metadata"]["uid"]) == 0
+            assert (
+                await asyncio.to_thread(
+                    trees.kill_marked, made[number]["metadata"]["uid"], POD_VARIABLE
+                )
+                == 0
+            )
 
 
 async def test_a_grace_that_is_shortened_ends_a_stubborn_program_soon(tmp_path: Path) -> None:
@@ -117,11 +123,11 @@ async def test_an_error_of_ours_at_a_pods_end_is_tried_again(
 ) -> None:
     tried: list[str] = []
 
-    def kill_lost(files: Any) -> None:
+    def kill_lost(files: Any, variable: str) -> None:
         tried.append(str(files.path))
         if len(tried) == 1:
             raise ZeroDivisionError
-        kept(files)
+        kept(files, variable)
 
     kept = trees.kill_lost
     async with node_cluster(tmp_path) as nodes:

@@ -12,10 +12,13 @@ import psutil
 import pytest
 from node_cluster import NodeCluster, node_cluster
 
+from jupyter_workspaces.local.settings import POD_VARIABLE, node_settings
 from jupyter_workspaces.localkube.node import PodAccess
 from jupyter_workspaces.localkube.node.processes import cgroups
 from jupyter_workspaces.localkube.node.processes.trees import shims, stop_pods
 from jupyter_workspaces.localkube.node.records import all_pods
+
+SETTINGS = node_settings()
 
 RUNNER = """
 import os, time
@@ -30,7 +33,7 @@ while time.monotonic() - begun < 60:  # another process each time: whoever looks
 """
 
 pytestmark = pytest.mark.skipif(
-    cgroups.parent() is None,
+    cgroups.parent(SETTINGS.cgroup_prefix) is None,
     reason="there is no control group (v2) in which this user may make others",
 )
 
@@ -126,7 +129,7 @@ async def test_what_hides_ends_when_all_pods_are_stopped_after_their_supervisor(
         (shim,) = [shim for files in all_pods(tmp_path) for shim in shims(files)]
         shim.kill()
 
-        await asyncio.to_thread(stop_pods, tmp_path)
+        await asyncio.to_thread(stop_pods, tmp_path, POD_VARIABLE)
 
         assert running(word) == []
         assert groups(uid) == []
@@ -169,6 +172,6 @@ async def test_a_command_that_hides_ends_with_the_pod(tmp_path: Path, word: str)
 
 def groups(uid: str) -> list[str]:
     """Control groups of a pod."""
-    parent = cgroups.parent()
+    parent = cgroups.parent(SETTINGS.cgroup_prefix)
     assert parent is not None
-    return [found.name for found in parent.glob(f"{cgroups.PREFIX}{uid}-*")]
+    return [found.name for found in parent.glob(f"{SETTINGS.cgroup_prefix}{uid}-*")]

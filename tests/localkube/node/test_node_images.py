@@ -86,7 +86,7 @@ def test_a_program_that_is_not_installed_is_named_with_where_to_get_it(
 
     with pytest.raises(
         Waiting,
-        match=f"stands for {title}, which is not installed.*Install it.*take the kind jupyterlab",
+        match=f"needs {title}, which is not installed.*Install it",
     ):
         resolve(image, tmp_path)
 

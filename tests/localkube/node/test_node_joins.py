@@ -22,6 +22,7 @@ from jupyter_workspaces.kube.catalog import NODES, PODS, SECRETS
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.port_forward import forward
 from jupyter_workspaces.local.initial_objects import install
+from jupyter_workspaces.local.settings import POD_VARIABLE, node_settings
 from jupyter_workspaces.localkube.node import Agent, stop_pods
 from jupyter_workspaces.localkube.node.kubelet import Kubelet
 from jupyter_workspaces.resources import metadata_keys
@@ -50,7 +51,7 @@ async def joined(real: RealCluster, directory: Path) -> AsyncIterator[Cluster]:
             {**{key: sample[key] for key in ("apiVersion", "kind", "spec")}, "metadata": metadata},
         )
         kubelet = Kubelet(cluster, directory, real.require_own().kubelet_trust())
-        agent = Agent(cluster, directory, kubelet_port=await kubelet.start())
+        agent = Agent(cluster, directory, node_settings(), kubelet_port=await kubelet.start())
         tasks = [asyncio.create_task(agent.run()), asyncio.create_task(controller.run(cluster))]
         try:
             yield cluster
@@ -59,7 +60,7 @@ async def joined(real: RealCluster, directory: Path) -> AsyncIterator[Cluster]:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await kubelet.stop()
-            await asyncio.to_thread(stop_pods, directory)
+            await asyncio.to_thread(stop_pods, directory, POD_VARIABLE)
             await clean(cluster)
 
 

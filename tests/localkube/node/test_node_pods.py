@@ -182,7 +182,7 @@ async def test_an_image_that_means_nothing_here_waits_and_says_what_to_do(tmp_pa
         waiting = await nodes.state("strange", "waiting", "ImageNotAvailable")
 
         assert "ghcr.io/acme/spark:3" in waiting["message"]
-        assert "take another kind" in waiting["message"]
+        assert "use the workspace kind jupyterlab" in waiting["message"]
         assert (await nodes.pod("strange"))["status"]["phase"] == "Pending"
         assert await nodes.until(lambda: nodes.events("Failed"))
 

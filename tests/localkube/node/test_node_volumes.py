@@ -101,10 +101,14 @@ async def test_without_namespaces_a_read_only_claim_waits_and_says_why(tmp_path:
         )
 
 
-async def test_the_switch_asks_for_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_mount_namespaces_a_variable_names_the_directory_of_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("JUPYTER_WORKSPACES_NO_NAMESPACES", "1")
+    async with node_cluster(tmp_path) as nodes:
+        await nodes.program("links", 'echo "root=$JUPYTER_WORKSPACE_ROOT."; sleep 60')
 
-    assert mounts.namespaces() is None
+        assert f"root={tmp_path}" in await nodes.says("links", "root=")
 
 
 @needs_namespaces

@@ -122,7 +122,9 @@ async def test_the_same_request_is_forbidden_to_who_has_no_rights(
 
 def test_every_operation_is_described_and_every_described_one_is_routed() -> None:
     routed = {
-        (method.lower(), route.path) for route in ROUTES for method in (*route.methods, *route.native)
+        (method.lower(), route.path)
+        for route in ROUTES
+        for method in (*route.methods, *route.native)
     } - {("get", "swagger/")}
     described = {(one.method, re.sub(r"\{\w+\}", "{}", one.path).strip("/")) for one in OPERATIONS}
 

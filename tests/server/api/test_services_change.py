@@ -28,8 +28,7 @@ from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
 from jupyter_workspaces.localkube.apiserver.store.store import Store
 from jupyter_workspaces.server.api.workspaces.services import WorkspacesServices
 from jupyter_workspaces.server.app import JupyterWorkspaces
-from jupyter_workspaces.server.connection import ApiConnection, ClusterConnection
-from jupyter_workspaces.server.http.problems import Problem
+from jupyter_workspaces.server.connection import ApiConnection, ClusterConnection, NotReady
 
 USABLE_SECONDS = 3.0
 Object = dict[str, Any]
@@ -86,7 +85,7 @@ async def usable(api: Api, condition: Callable[[], bool]) -> None:
     """Raises `TimeoutError` when the new cluster is not served within the seconds that the issue names."""
     async with timeout(USABLE_SECONDS):
         while True:
-            with suppress(Problem):
+            with suppress(NotReady):
                 if await api.ready() and condition():
                     return
             await asyncio.sleep(0.02)
@@ -100,7 +99,7 @@ async def test_a_cluster_that_was_reset_is_found_again_by_itself(home: Path) -> 
         reflectors = len(tasks())
         hearing = asyncio.create_task(followed(api.services.feed.subscribe(None, None)))
         await asyncio.to_thread(launch.reset, home)
-        with pytest.raises(Problem, match="was stopped"):
+        with pytest.raises(NotReady, match="was stopped"):
             await until_down(api)
         assert not hearing.done()
 
@@ -189,7 +188,7 @@ async def test_a_request_right_after_the_start_is_answered(home: Path) -> None:
     async with serving(JupyterWorkspaces(directory=str(home))) as api:
         for again in (launch.stop, launch.reset):
             await asyncio.to_thread(again, home)
-            with pytest.raises(Problem, match="was stopped"):
+            with pytest.raises(NotReady, match="was stopped"):
                 await until_down(api)
             await asyncio.to_thread(start, home)
 
@@ -279,7 +278,7 @@ async def test_nothing_is_served_of_the_former_cluster_while_the_new_one_is_away
         async with serving(JupyterWorkspaces(kubeconfig=str(kubeconfig))) as api:
             write(kubeconfig, two | {"server": "http://127.0.0.1:9"})
             await until(lambda: refused(api), "a refusal", USABLE_SECONDS)
-            with pytest.raises(Problem):
+            with pytest.raises(NotReady):
                 await api.ready(0.1, stale=True)
 
             write(kubeconfig, one)
@@ -289,7 +288,7 @@ async def test_nothing_is_served_of_the_former_cluster_while_the_new_one_is_away
 async def refused(api: Api) -> bool:
     try:
         await api.ready(0.05)
-    except Problem:
+    except NotReady:
         return True
     return False
 

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from jupyter_workspaces.kube.errors import Forbidden, Unreachable
+from jupyter_workspaces.server.connection import NotReady
 from jupyter_workspaces.server.http.problems import Problem
 
 STATUS = "workspace/status/team-a/small/web"
@@ -197,9 +198,7 @@ async def test_a_workspace_that_still_stops_cannot_be_resumed_yet(page, browser,
 
 
 async def test_a_cluster_that_is_not_there_yet_is_waited_for(page, browser, view):
-    view.problem = Problem(
-        HTTPStatus.SERVICE_UNAVAILABLE, "The cluster is not ready yet. Try again in a moment."
-    )
+    view.problem = NotReady("The cluster is not ready yet. Try again in a moment.")
 
     status, headers, text = await page()
 

@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from jupyter_workspaces.kube.quantities import QuantityError, parse
+from jupyter_workspaces.common.quantities import QuantityError, parse
 
 from .bounds import PARTS
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import binascii
 import time
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
+
+from cachetools import LRUCache
 
 from jupyter_workspaces.kube.catalog import (
     NODES,
@@ -50,7 +51,7 @@ class Authenticator:
     def __init__(self, store: Store, keys: Keys, identities: Mapping[str, User]) -> None:
         self._store, self._keys = store, keys
         self._identities = {_digest(token): user for token, user in identities.items()}
-        self._known: OrderedDict[tuple[bytes, tuple[str, ...]], Claims] = OrderedDict()
+        self._known: LRUCache[tuple[bytes, tuple[str, ...]], Claims] = LRUCache(KNOWN_TOKENS)
 
     def user(self, token: str) -> User | None:
         """Whose token it is; None when it is nobody's, or no longer."""
@@ -73,8 +74,6 @@ class Authenticator:
             if claims.legacy_secret and ISSUER not in audiences:
                 raise InvalidToken(wrong_audience((ISSUER,), audiences))
             self._known[key] = claims
-            if len(self._known) > KNOWN_TOKENS:
-                self._known.popitem(last=False)
         return self._account(claims, token), claims.audiences
 
     def _account(self, claims: Claims, token: str) -> User:

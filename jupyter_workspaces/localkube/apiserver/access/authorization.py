@@ -26,7 +26,7 @@ _VERBS = {
 
 @dataclass(frozen=True)
 class Attributes:
-    """What is asked: a verb on a resource, or (with `path`) on a path that is none."""
+    """What is attributes: a verb on a resource, or (with `path`) on a path that is none."""
 
     verb: str
     group: str = ""
@@ -56,7 +56,7 @@ class Decision:
     reason: str = ""
 
 
-def of_resource(method: str, target: Target, query: Mapping[str, str]) -> Attributes:
+def resource_attributes(method: str, target: Target, query: Mapping[str, str]) -> Attributes:
     """What a request on a resource asks (Kubernetes docs, “Authorization”, “Determine the request verb”)."""
     verb, name = _VERBS.get(method, method.lower()), target.name or ""
     if not name:
@@ -71,7 +71,7 @@ def of_resource(method: str, target: Target, query: Mapping[str, str]) -> Attrib
     return Attributes(verb, target.group, target.plural, target.subresource or "", namespace, name)
 
 
-def of_path(method: str, path: str) -> Attributes:
+def path_attributes(method: str, path: str) -> Attributes:
     return Attributes(method.lower(), path=path)
 
 
@@ -81,45 +81,49 @@ class Authorizer:
     def __init__(self, rbac: Rbac) -> None:
         self.rbac = rbac
 
-    def decide(self, user: User, asked: Attributes) -> Decision:
+    def decide(self, user: User, attributes: Attributes) -> Decision:
         if MASTERS in user.groups:
             return Decision(True)
-        held = self.rbac.held(user, "" if asked.path else asked.namespace)
+        held = self.rbac.rules_of(user, "" if attributes.path else attributes.namespace)
         for found in held.granted:
-            if asked.path:
+            if attributes.path:
                 allowed = not found.binding.namespace and found.rule.allows_path(
-                    asked.verb, asked.path
+                    attributes.verb, attributes.path
                 )
             else:
                 allowed = found.rule.allows(
-                    asked.verb, asked.group, asked.resource, asked.subresource, asked.name
+                    attributes.verb,
+                    attributes.group,
+                    attributes.resource,
+                    attributes.subresource,
+                    attributes.name,
                 )
             if allowed:
                 return Decision(True, found.binding.reason(found.subject))
         return Decision(False, f"RBAC: {aggregate(held.errors)}" if held.errors else "")
 
-    def check(self, user: User, asked: Attributes) -> None:
+    def check(self, user: User, attributes: Attributes) -> None:
         """Raises `Refusal` 403."""
-        decision = self.decide(user, asked)
+        decision = self.decide(user, attributes)
         if not decision.allowed:
-            raise forbidden(user, asked, decision.reason)
+            raise forbidden(user, attributes, decision.reason)
 
 
-def forbidden(user: User, asked: Attributes, reason: str = "") -> Refusal:
-    why = f"User {quoted(user.name)} cannot {asked}" + (f": {reason}" if reason else "")
-    return refusal(asked, why)
+def forbidden(user: User, attributes: Attributes, reason: str = "") -> Refusal:
+    why = f"User {quoted(user.name)} cannot {attributes}" + (f": {reason}" if reason else "")
+    return refusal(attributes, why)
 
 
-def refusal(asked: Attributes, why: str) -> Refusal:
+def refusal(attributes: Attributes, why: str) -> Refusal:
     """403 about a resource (or a path), for a reason of any kind."""
-    if asked.path:
+    if attributes.path:
         return Refusal(403, "Forbidden", f"forbidden: {why}", details={})
-    title = f"{asked.resource}.{asked.group}" if asked.group else asked.resource
-    named = f" {quoted(asked.name)}" if asked.name else ""
+    title = f"{attributes.resource}.{attributes.group}" if attributes.group else attributes.resource
+    named = f" {quoted(attributes.name)}" if attributes.name else ""
     pairs: tuple[tuple[str, Any], ...] = (
-        ("name", asked.name),
-        ("group", asked.group),
-        ("kind", asked.resource),
+        ("name", attributes.name),
+        ("group", attributes.group),
+        ("kind", attributes.resource),
     )
     return Refusal(
         403,

@@ -40,30 +40,32 @@ def check(
         return
     metadata = new["metadata"]
     name, namespace = metadata["name"], metadata.get("namespace", "")
-    asked = Attributes("", resource.group, resource.plural, namespace=namespace, name=name)
+    attributes = Attributes("", resource.group, resource.plural, namespace=namespace, name=name)
     if resource in _ROLES:
-        if not _may(authorizer, user, "escalate", resource, namespace, name):
+        if not _is_allowed(authorizer, user, "escalate", resource, namespace, name):
             if new.get("aggregationRule") and policy_rules.missing(
-                _EVERYTHING, authorizer.rbac.held(user, "").rules
+                _EVERYTHING, authorizer.rbac.rules_of(user, "").rules
             ):
                 raise refusal(
-                    asked, "must have cluster-admin privileges to use the aggregationRule"
+                    attributes, "must have cluster-admin privileges to use the aggregationRule"
                 )
-            _confirm(authorizer, user, policy_rules.read(new.get("rules")), namespace, asked)
+            _check_covered(
+                authorizer, user, policy_rules.read(new.get("rules")), namespace, attributes
+            )
         return
     reference = new.get("roleRef") or {}
     bound = CLUSTER_ROLES if reference.get("kind") == CLUSTER_ROLES.kind else ROLES
     role = reference.get("name", "")
-    if _may(authorizer, user, "bind", bound, namespace, role):
+    if _is_allowed(authorizer, user, "bind", bound, namespace, role):
         return
     try:
         wanted = authorizer.rbac.role(bound.kind, role, namespace)
     except RoleNotFound as error:
         raise not_found(resource, role) from error
-    _confirm(authorizer, user, wanted, namespace, asked)
+    _check_covered(authorizer, user, wanted, namespace, attributes)
 
 
-def _may(
+def _is_allowed(
     authorizer: Authorizer, user: User, verb: str, resource: Resource, namespace: str, name: str
 ) -> bool:
     return authorizer.decide(
@@ -71,10 +73,14 @@ def _may(
     ).allowed
 
 
-def _confirm(
-    authorizer: Authorizer, user: User, wanted: tuple[Rule, ...], namespace: str, asked: Attributes
+def _check_covered(
+    authorizer: Authorizer,
+    user: User,
+    wanted: tuple[Rule, ...],
+    namespace: str,
+    attributes: Attributes,
 ) -> None:
-    held = authorizer.rbac.held(user, namespace)
+    held = authorizer.rbac.rules_of(user, namespace)
     lacking = policy_rules.compact(policy_rules.missing(wanted, held.rules))
     if not lacking:
         return
@@ -83,7 +89,7 @@ def _confirm(
     text = f"user {quoted(user.name)} (groups={groups}) is attempting to grant RBAC permissions not currently held:\n{told}"
     if held.errors:
         text += f"; resolution errors: [{', '.join(held.errors)}]"
-    raise refusal(asked, text)
+    raise refusal(attributes, text)
 
 
 def _same_grant(old: Object, new: Object) -> bool:

@@ -49,8 +49,8 @@ def impersonated(user: User, headers: Headers, authorizer: Authorizer) -> User:
             "a group, uid or extra was to be impersonated without impersonating a user name"
         )
     other = User(name, groups, uid, extra)
-    for asked in _asked(other):
-        authorizer.check(user, asked)
+    for attributes in _required_permissions(other):
+        authorizer.check(user, attributes)
     if other.account and not groups:
         groups = account_groups(other.account[0])
     if name == ANONYMOUS:
@@ -60,7 +60,7 @@ def impersonated(user: User, headers: Headers, authorizer: Authorizer) -> User:
     return User(name, groups, uid, extra)
 
 
-def _asked(other: User) -> Iterator[Attributes]:
+def _required_permissions(other: User) -> Iterator[Attributes]:
     if other.account:
         yield Attributes(
             "impersonate", "", "serviceaccounts", namespace=other.account[0], name=other.account[1]

@@ -8,7 +8,7 @@ import msgspec
 
 from jupyter_workspaces.kube.causes import Cause
 from jupyter_workspaces.localkube.apiserver.http import status
-from jupyter_workspaces.localkube.apiserver.objects.engine import now
+from jupyter_workspaces.localkube.apiserver.http.options import now
 from jupyter_workspaces.localkube.apiserver.objects.rows import Row
 
 from .authentication import Authenticator
@@ -98,10 +98,10 @@ class Reviews:
     def _access(self, row: Row, spec: _Spec, user: User) -> Object:
         resource, path = spec.resource_attributes, spec.non_resource_attributes
         if path is not None:
-            asked = Attributes(path.verb, path=path.path or "/")
+            attributes = Attributes(path.verb, path=path.path or "/")
         else:
             assert resource is not None
-            asked = Attributes(
+            attributes = Attributes(
                 resource.verb,
                 resource.group,
                 resource.resource,
@@ -109,7 +109,7 @@ class Reviews:
                 resource.namespace,
                 resource.name,
             )
-        decision = self._authorizer.decide(user, asked)
+        decision = self._authorizer.decide(user, attributes)
         return {"allowed": decision.allowed} | (
             {"reason": decision.reason} if decision.reason else {}
         )
@@ -117,7 +117,7 @@ class Reviews:
     def _rules(self, row: Row, spec: _Spec, user: User) -> Object:
         if not spec.namespace:
             raise status.bad_request("no namespace on request")
-        held = self._authorizer.rbac.held(user, spec.namespace)
+        held = self._authorizer.rbac.rules_of(user, spec.namespace)
         resources, paths = [], []
         for rule in held.rules:
             document = rule.document()

@@ -17,8 +17,8 @@ from .policy_rules import quoted
 from .tokens import (
     DEFAULT_SECONDS,
     ISSUER,
-    LEAST_SECONDS,
-    MOST_SECONDS,
+    MAX_SECONDS,
+    MIN_SECONDS,
     Bound,
     Keys,
 )
@@ -79,7 +79,7 @@ def answer(store: Store, keys: Keys, namespace: str, name: str, body: Object) ->
     token, end = keys.issue(
         namespace, name, account.uid, audiences=audiences, seconds=lasting, bound=bound
     )
-    asked = body.get("spec") or {}
+    requested = body.get("spec") or {}
     return {
         "kind": RESOURCE.kind,
         "apiVersion": RESOURCE.api_version,
@@ -93,7 +93,7 @@ def answer(store: Store, keys: Keys, namespace: str, name: str, body: Object) ->
         "spec": {
             "audiences": audiences,
             "expirationSeconds": seconds,
-            "boundObjectRef": asked.get("boundObjectRef"),
+            "boundObjectRef": requested.get("boundObjectRef"),
         },
         "status": {"token": token, "expirationTimestamp": _time(end - lasting + seconds)},
     }
@@ -120,9 +120,9 @@ def _read(body: Object) -> _Spec:
 
 def _check(seconds: int) -> None:
     text = ""
-    if seconds < LEAST_SECONDS:
+    if seconds < MIN_SECONDS:
         text = "may not specify a duration less than 10 minutes"
-    elif seconds > MOST_SECONDS:
+    elif seconds > MAX_SECONDS:
         text = "may not specify a duration larger than 2^32 seconds"
     if text:
         cause = Cause(

@@ -22,7 +22,7 @@ Object = dict[str, Any]
 ISSUER = "https://kubernetes.default.svc"
 LEGACY_ISSUER = "kubernetes/serviceaccount"
 ALGORITHM = "ES256"
-LEAST_SECONDS, DEFAULT_SECONDS, MOST_SECONDS = 600, 3600, 1 << 32
+MIN_SECONDS, DEFAULT_SECONDS, MAX_SECONDS = 600, 3600, 1 << 32
 SECRET_TYPE = "kubernetes.io/service-account-token"  # a type's name, no secret
 _LEGACY = "kubernetes.io/serviceaccount/"
 

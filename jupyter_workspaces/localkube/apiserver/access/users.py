@@ -52,5 +52,5 @@ def account_groups(namespace: str) -> tuple[str, ...]:
     return (ACCOUNTS, f"{ACCOUNTS}:{namespace}")
 
 
-asking: ContextVar[User | None] = ContextVar("asking", default=None)
+current_user: ContextVar[User | None] = ContextVar("current_user", default=None)
 """Whose request is answered now. None: the server's own doing, which may everything."""

@@ -5,30 +5,25 @@ Source: Kubernetes docs, “Extend the Kubernetes API with CustomResourceDefinit
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import Any
 
+from jupyter_workspaces.common import dns_names
 from jupyter_workspaces.kube.causes import (
     Cause,
     invalid,
     not_supported,
     required,
 )
-from jupyter_workspaces.kube.schemas.rules import RULES, unchecked, unchecked_warning
+from jupyter_workspaces.kube.schemas.rules import registered, unchecked, unchecked_warning
 from jupyter_workspaces.localkube.apiserver.objects.strategies import Strategy
 from jupyter_workspaces.localkube.apiserver.tables.jsonpath import PathError, compile_path
-from jupyter_workspaces.resources.catalog import WORKSPACES
 
 from .schemas import check_schemas
 
 Object = dict[str, Any]
 
-_LABEL = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
-_VERSION = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
-_KIND = re.compile(r"[A-Za-z]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?")
-_GROUP = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+")
 _PROTECTED = ("k8s.io", "kubernetes.io")
 _APPROVAL = "api-approved.kubernetes.io"
 _COLUMN_TYPES = ["boolean", "date", "integer", "number", "string"]
@@ -84,7 +79,7 @@ def _check(definition: Object) -> Iterator[Cause]:
         yield required("spec")
         return
     names, versions, group = spec.get("names"), spec.get("versions"), spec.get("group")
-    if not isinstance(group, str) or not _GROUP.fullmatch(group):
+    if not isinstance(group, str) or "." not in group or not dns_names.is_subdomain(group):
         yield (
             required("spec.group")
             if not group
@@ -119,10 +114,9 @@ def _check(definition: Object) -> Iterator[Cause]:
         return
     for index, version in enumerate(versions):
         yield from _check_version(version, f"spec.versions[{index}]")
-    known = frozenset(RULES if group == WORKSPACES.group else ())
     yield from check_schemas(
         [version.get("schema") if isinstance(version, dict) else None for version in versions],
-        known,
+        registered(str(group)),
     )
     stored = [
         version
@@ -139,24 +133,29 @@ def _check(definition: Object) -> Iterator[Cause]:
         yield invalid("spec.versions", len(versions), "must contain unique version names")
 
 
+def _is_kind(name: str) -> bool:
+    """Return whether a name is a DNS-1035 label but for the case of its letters."""
+    return name.isascii() and dns_names.is_dns1035_label(name.lower())
+
+
 def _check_names(names: Object) -> Iterator[Cause]:
-    for field, pattern in (
-        ("plural", _LABEL),
-        ("singular", _LABEL),
-        ("kind", _KIND),
-        ("listKind", _KIND),
+    for field, is_valid in (
+        ("plural", dns_names.is_dns1035_label),
+        ("singular", dns_names.is_dns1035_label),
+        ("kind", _is_kind),
+        ("listKind", _is_kind),
     ):
         value = names.get(field)
         if value is None:
             if field in ("plural", "kind"):
                 yield required(f"spec.names.{field}")
-        elif not isinstance(value, str) or not pattern.fullmatch(value):
+        elif not isinstance(value, str) or not is_valid(value):
             yield invalid(f"spec.names.{field}", value, "must be a DNS-1035 label")
     for field in ("shortNames", "categories"):
         value = names.get(field)
         if value is not None and not (
             isinstance(value, list)
-            and all(isinstance(one, str) and _LABEL.fullmatch(one) for one in value)
+            and all(isinstance(one, str) and dns_names.is_dns1035_label(one) for one in value)
         ):
             yield invalid(f"spec.names.{field}", value, "must be a list of DNS-1035 labels")
 
@@ -166,7 +165,7 @@ def _check_version(version: Any, path: str) -> Iterator[Cause]:
         yield invalid(path, version, "must be an object")
         return
     name = version.get("name")
-    if not isinstance(name, str) or not _VERSION.fullmatch(name):
+    if not isinstance(name, str) or not dns_names.is_dns1035_label(name):
         yield invalid(f"{path}.name", name, "must be a DNS-1035 label")
     for flag in ("served", "storage"):
         if not isinstance(version.get(flag), bool):

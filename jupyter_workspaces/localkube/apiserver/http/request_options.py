@@ -1,4 +1,4 @@
-"""Options of writes and deletions as requests give them, in the query or in a body. What is wrong with them is a `Refusal`."""
+"""Decodes the options of writes and deletions from the query or the body of a request."""
 
 from __future__ import annotations
 
@@ -37,8 +37,12 @@ _KINDS = {
 }
 
 
-def of_write(request: web.Request) -> WriteOptions:
-    """How a create, update or patch is meant. Raises `Refusal` 422."""
+def write_options(request: web.Request) -> WriteOptions:
+    """Return the options of a create, update or patch.
+
+    Raises:
+        Refusal: 422 for invalid options.
+    """
     query = request.query
     applies = (
         request.method == "PATCH"
@@ -62,9 +66,15 @@ def of_write(request: web.Request) -> WriteOptions:
     )
 
 
-def of_deletion(query: Mapping[str, str], data: bytes, content_type: str | None) -> DeleteOptions:
-    """From the body (DeleteOptions), else the query. Raises `Refusal` 400 for what cannot be read, 422 for what may not be."""
-    given = requests.body(data, content_type) if data.strip() else _of_query(query)
+def delete_options(
+    query: Mapping[str, str], data: bytes, content_type: str | None
+) -> DeleteOptions:
+    """Return the options in the body (DeleteOptions), or else in the query.
+
+    Raises:
+        Refusal: 400 for malformed options, 422 for invalid ones.
+    """
+    given = requests.decode_body(data, content_type) if data.strip() else _of_query(query)
     if given.get("kind", "DeleteOptions") != "DeleteOptions":
         raise status.bad_request(f"the body must be DeleteOptions, not a {given['kind']}")
     preconditions = given.get("preconditions") or {}

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from jupyter_workspaces.kube import catalog
-from jupyter_workspaces.kube.catalog import Resource
 from jupyter_workspaces.kube.causes import Cause, invalid
 from jupyter_workspaces.localkube.apiserver.http import status
 from jupyter_workspaces.localkube.apiserver.http.options import WriteOptions
 from jupyter_workspaces.localkube.apiserver.store.store import Store
-from jupyter_workspaces.resources.admission import Operation, Review
 
+from .admission import Admission, Operation
 from .kinds import pod_admission
 from .known_fields import fit, unreadable
 from .metadata import check_metadata
 from .rows import Registry, Row
 
 Object = dict[str, Any]
-Admission = Callable[[Resource, Operation, Object | None, Object | None], Review]
 
 
 class Checks:
@@ -115,11 +113,13 @@ class Checks:
         if self._admission is None:
             return warnings
         review = self._admission(row.resource, operation, old, new)
+        if review is None:
+            return warnings
         name = (new or old or {})["metadata"]["name"]
         if review.conflict is not None:
             raise status.conflict(row.resource, name, review.conflict)
         if review.causes:
-            raise status.invalid(row.resource, name, review.causes)
+            raise status.invalid(row.resource, name, list(review.causes))
         return [*warnings, *review.warnings]
 
 

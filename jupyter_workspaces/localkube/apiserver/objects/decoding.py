@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
 
-from jupyter_workspaces.kube.quantities import QuantityError, canonical
+from jupyter_workspaces.common.quantities import QuantityError, canonical
 
 from . import structures
 from .structures import Field

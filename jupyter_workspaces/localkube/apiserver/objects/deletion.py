@@ -14,7 +14,7 @@ from jupyter_workspaces.kube.catalog import Resource
 from jupyter_workspaces.localkube.apiserver.definitions import definitions
 from jupyter_workspaces.localkube.apiserver.http import status
 from jupyter_workspaces.localkube.apiserver.http.bodies import fitting
-from jupyter_workspaces.localkube.apiserver.http.options import DeleteOptions, Written
+from jupyter_workspaces.localkube.apiserver.http.options import DeleteOptions, WriteResult
 from jupyter_workspaces.localkube.apiserver.store.store import Store, Stored
 
 from .checks import Checks
@@ -40,7 +40,7 @@ class Deletion:
         self._checks = checks
         self._commits = commits
 
-    def delete(self, row: Row, stored: Stored, options: DeleteOptions) -> Written:
+    def delete(self, row: Row, stored: Stored, options: DeleteOptions) -> WriteResult:
         """Remove an object, or begin to: finalizers and a pod's grace keep it for a while."""
         before, obj = row.decode(stored), row.decode(stored)
         metadata, name = obj["metadata"], stored.name
@@ -58,7 +58,7 @@ class Deletion:
         warnings = self._checks.admit(row, "DELETE", obj, None)
         ending = bool(metadata.get("deletionTimestamp"))
         if ending and options.grace_seconds is None and metadata.get("deletionGracePeriodSeconds"):
-            return Written(obj, warnings)
+            return WriteResult(obj, warnings)
         if options.propagation is not None:
             _set_finalizers(metadata, options.propagation)
         grace = _grace(row, obj, options.grace_seconds)
@@ -69,10 +69,10 @@ class Deletion:
         if at_once:
             if not options.dry_run:
                 self._commits.remove(row, stored, obj)
-            return Written(obj, warnings, removed=True)
+            return WriteResult(obj, warnings, removed=True)
         if obj != before and not options.dry_run:
             self._commits.put(row, obj)
-        return Written(obj, warnings)
+        return WriteResult(obj, warnings)
 
     def _mark(self, row: Row, metadata: Object, grace: int) -> None:
         """Say that it is being deleted and when it goes, in place; a grace that was given can only become shorter."""
@@ -106,7 +106,7 @@ class Deletion:
             return False
         return not before["metadata"].get("deletionGracePeriodSeconds")
 
-    def finalize_namespace(self, row: Row, stored: Stored, body: Object) -> Written:
+    def finalize_namespace(self, row: Row, stored: Stored, body: Object) -> WriteResult:
         """PUT …/finalize: what is left of `spec.finalizers`; the last one takes the namespace with it."""
         obj = row.decode(stored)
         metadata = fitting(row, "", body)
@@ -123,9 +123,9 @@ class Deletion:
             and not obj["metadata"].get("finalizers")
         ):
             self._commits.remove(row, stored, obj)
-            return Written(obj, [], removed=True)
+            return WriteResult(obj, [], removed=True)
         self._commits.put(row, obj)
-        return Written(obj, [])
+        return WriteResult(obj, [])
 
 
 def _as_kind(row: Row) -> Resource:

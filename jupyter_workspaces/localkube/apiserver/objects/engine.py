@@ -22,20 +22,19 @@ from jupyter_workspaces.localkube.apiserver.http.options import (
     WRITE,
     DeleteOptions,
     WriteOptions,
-    Written,
+    WriteResult,
     now,
 )
 from jupyter_workspaces.localkube.apiserver.http.status import Refusal
 from jupyter_workspaces.localkube.apiserver.store.store import Store, Stored
 
-from .checks import Admission, Checks
+from .admission import Admission
+from .checks import Checks
 from .commits import Commits
 from .deletion import MODIFIED, Deletion
 from .fields.entries import without_times
 from .fields.managers import Conflicts, Mismatch
 from .rows import Registry, Row, built_in
-
-__all__ = ["Admission", "DeleteOptions", "Engine", "WriteOptions", "Written", "now"]
 
 Object = dict[str, Any]
 
@@ -75,7 +74,7 @@ class Engine:
 
     def create(
         self, row: Row, namespace: str, body: Object, options: WriteOptions = WRITE
-    ) -> Written:
+    ) -> WriteResult:
         """Raises `Refusal`: 400 for what does not fit the path, 404/403 for the namespace, 409 for a name that is taken, 422 for what is invalid."""
         metadata = bodies.read(row, namespace, body)
         called = metadata.get("name") or metadata.get("generateName") or ""
@@ -107,7 +106,7 @@ class Engine:
         body: Object,
         subresource: str | None = None,
         options: WriteOptions = WRITE,
-    ) -> Written:
+    ) -> WriteResult:
         """Replace an object, or only its status. Raises `Refusal`, 409 when a given resourceVersion or uid no longer holds."""
         metadata = bodies.read(row, namespace, body)
         if not metadata.get("name"):
@@ -137,7 +136,7 @@ class Engine:
         change: Callable[[Object], Object],
         subresource: str | None = None,
         options: WriteOptions = WRITE,
-    ) -> Written:
+    ) -> WriteResult:
         """Change the current object by a function of it. Raises `Refusal`."""
         stored = self.get(row, namespace, name)
         body = bodies.patched(row, stored, change(row.decode(stored)))
@@ -151,7 +150,7 @@ class Engine:
         config: Any,
         subresource: str | None = None,
         options: WriteOptions = WRITE,
-    ) -> Written:
+    ) -> WriteResult:
         """Server-side apply by `options.manager`; what is not there is created. Raises `Refusal`, 409 where others manage what is to change."""
         config = bodies.applied(row, namespace, name, config)
         stored = self.store.get(row.name, namespace, name)
@@ -188,11 +187,11 @@ class Engine:
 
     def delete(
         self, row: Row, namespace: str, name: str, options: DeleteOptions = DELETE
-    ) -> Written:
+    ) -> WriteResult:
         """Remove an object, or begin to: finalizers and a pod's grace keep it for a while. Raises `Refusal`."""
         return self._deletion.delete(row, self.get(row, namespace, name), options)
 
-    def finalize_namespace(self, name: str, body: Object) -> Written:
+    def finalize_namespace(self, name: str, body: Object) -> WriteResult:
         """PUT …/finalize: what is left of `spec.finalizers`; the last one takes the namespace with it."""
         row = self.registry.of(catalog.NAMESPACES)
         assert row is not None
@@ -221,7 +220,7 @@ class Engine:
 
     def _make(
         self, row: Row, namespace: str, body: Object, options: WriteOptions, warnings: list[str]
-    ) -> Written:
+    ) -> WriteResult:
         """Store a new object whose fields are defaulted and managed."""
         metadata, name = body["metadata"], body["metadata"]["name"]
         if row.resource.namespaced:
@@ -238,7 +237,7 @@ class Engine:
             metadata["generation"] = 1
         if not options.dry_run:
             self._commits.put(row, body)
-        return Written(body, warnings, created=True)
+        return WriteResult(body, warnings, created=True)
 
     def _replace(
         self,
@@ -249,7 +248,7 @@ class Engine:
         options: WriteOptions,
         *,
         applied: bool = False,
-    ) -> Written:
+    ) -> WriteResult:
         """Store a new version of an object. `applied`: its managed fields are settled."""
         old = row.decode(stored)
         metadata, before = body["metadata"], old["metadata"]
@@ -296,14 +295,14 @@ class Engine:
             if row.strategy.has_generation and _content(row, body) != _content(row, old):
                 metadata["generation"] = before.get("generation", 0) + 1
         if _same(without_times(body), without_times(old)):
-            return Written(old, warnings)
+            return WriteResult(old, warnings)
         if self._deletion.finished(row, body, old):
             if not options.dry_run:
                 self._commits.remove(row, stored, body)
-            return Written(body, warnings, removed=True)
+            return WriteResult(body, warnings, removed=True)
         if not options.dry_run:
             self._commits.put(row, body)
-        return Written(body, warnings)
+        return WriteResult(body, warnings)
 
     def _same_object(self, row: Row, metadata: Object, before: Object) -> None:
         """409 for a body that speaks of another object, or of another version of it."""

@@ -35,10 +35,10 @@ async def evict(
     request: web.Request, engine: Engine, row: Row, namespace: str, name: str
 ) -> Object:
     """The Status that says it is done. Raises `Refusal` 400, 404, 409, 422."""
-    write = request_options.of_write(request)
-    body = await requests.read(await request.read(), request.headers.get("Content-Type"))
+    write = request_options.write_options(request)
+    body = await requests.read_body(await request.read(), request.headers.get("Content-Type"))
     given = _options(body, namespace, name)
-    options = request_options.of_deletion({}, msgspec.json.encode(given), "application/json")
+    options = request_options.delete_options({}, msgspec.json.encode(given), "application/json")
     if write.dry_run:
         options = replace(options, dry_run=True)
     engine.delete(row, namespace, name, replace(options, dry_run=True))

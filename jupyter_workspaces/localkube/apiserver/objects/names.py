@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 
-_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
-_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-_SERVICE = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
+from jupyter_workspaces.common import dns_names
+from jupyter_workspaces.kube.names import is_label_value, is_name_part
+
 _PORT = re.compile(r"[-0-9]*[a-z][-a-z0-9]*")
-_PLAIN = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
-_VALUE = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?")
 _KEY = re.compile(r"[-._a-zA-Z0-9]+")
 _VARIABLE = re.compile(r"[ -<>-~]+")
 _HEADER = re.compile(r"[-A-Za-z0-9]+")
@@ -18,19 +16,19 @@ _FINALIZERS = ("foregroundDeletion", "kubernetes", "orphan")
 
 
 def label(name: str) -> str | None:
-    if len(name) <= 63 and _LABEL.fullmatch(name):
+    if dns_names.is_label(name):
         return None
     return "must be a DNS-1123 label: at most 63 lower-case letters, digits and '-', beginning and ending with a letter or digit"
 
 
 def subdomain(name: str) -> str | None:
-    if len(name) <= 253 and _SUBDOMAIN.fullmatch(name):
+    if dns_names.is_subdomain(name):
         return None
     return "must be a DNS-1123 subdomain: at most 253 lower-case letters, digits, '-' and '.', each part beginning and ending with a letter or digit"
 
 
 def service(name: str) -> str | None:
-    if len(name) <= 63 and _SERVICE.fullmatch(name):
+    if dns_names.is_dns1035_label(name):
         return None
     return "must be a DNS-1035 label: at most 63 lower-case letters, digits and '-', beginning with a letter"
 
@@ -60,13 +58,13 @@ def qualified(name: str) -> str | None:
     prefix, slash, plain = name.rpartition("/")
     if slash and (problem := subdomain(prefix)):
         return f"its part before '/' {problem}"
-    if len(plain) <= 63 and _PLAIN.fullmatch(plain):
+    if is_name_part(plain):
         return None
     return "must be at most 63 letters, digits, '-', '_' or '.', beginning and ending with a letter or digit, after a domain and '/' if any"
 
 
 def label_value(value: str) -> str | None:
-    if len(value) <= 63 and _VALUE.fullmatch(value):
+    if is_label_value(value):
         return None
     return "must be at most 63 letters, digits, '-', '_' or '.', beginning and ending with a letter or digit"
 

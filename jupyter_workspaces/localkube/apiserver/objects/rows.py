@@ -9,14 +9,14 @@ from typing import Any
 
 import msgspec
 
-from jupyter_workspaces.kube import catalog
+from jupyter_workspaces.kube import catalog, selectors
 from jupyter_workspaces.kube.catalog import Resource
 from jupyter_workspaces.localkube.apiserver.definitions.definitions import DefinitionStrategy
 from jupyter_workspaces.localkube.apiserver.store.store import Stored
 from jupyter_workspaces.localkube.apiserver.tables import columns, pod_columns
 from jupyter_workspaces.localkube.apiserver.tables.columns import Column, at
 
-from . import kinds, schemas, selectors
+from . import kinds, schemas
 from .fields import sets, types
 from .fields.managers import FieldManager
 from .fields.sets import Fields
@@ -270,7 +270,7 @@ def built_in() -> tuple[Row, ...]:
             scaling=Scaling(
                 ("spec", "replicas"),
                 ("status", "replicas"),
-                lambda found: selectors.as_text(at("spec", "selector")(found)),
+                lambda found: selectors.as_text(at("spec", "selector")(found) or {}),
             ),
             strategy=kinds.StatefulSetStrategy(),
             columns=columns.STATEFUL_SET,

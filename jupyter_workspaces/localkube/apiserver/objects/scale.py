@@ -7,7 +7,7 @@ from typing import Any
 from jupyter_workspaces.kube.catalog import Resource
 from jupyter_workspaces.kube.causes import invalid
 from jupyter_workspaces.localkube.apiserver.http import status
-from jupyter_workspaces.localkube.apiserver.http.options import WriteOptions, Written
+from jupyter_workspaces.localkube.apiserver.http.options import WriteOptions, WriteResult
 from jupyter_workspaces.localkube.apiserver.http.status import Refusal
 from jupyter_workspaces.localkube.apiserver.store.store import Stored
 from jupyter_workspaces.localkube.apiserver.tables.columns import at
@@ -53,7 +53,7 @@ def document(row: Row, obj: Object) -> Object:
 
 def replace(
     engine: Engine, row: Row, namespace: str, name: str, body: Object, options: WriteOptions
-) -> Written:
+) -> WriteResult:
     """Set how many there are to be, by a Scale that is put or that a patch has made. Raises `Refusal`."""
     metadata = _fitting(body, name)
     replicas = _replicas(body, name)
@@ -74,7 +74,7 @@ def replace(
 
 def apply(
     engine: Engine, row: Row, namespace: str, name: str, config: Any, options: WriteOptions
-) -> Written:
+) -> WriteResult:
     """Server-side apply of a Scale: the number is managed as the object's own field. Raises `Refusal`."""
     if row.custom:
         raise Refusal(
@@ -97,7 +97,7 @@ def apply(
     return _told(row, engine.apply(row, namespace, name, parent, "scale", options))
 
 
-def _told(row: Row, outcome: Written) -> Written:
+def _told(row: Row, outcome: WriteResult) -> WriteResult:
     outcome.object = document(row, outcome.object)
     return outcome
 

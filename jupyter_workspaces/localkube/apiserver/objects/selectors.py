@@ -1,4 +1,7 @@
-"""Label and field selectors, parsed once and then asked many times (Kubernetes docs, “Labels and Selectors”)."""
+"""Field selectors, and both selectors of a request as one predicate.
+
+Source: Kubernetes docs, "Field Selectors". Label selectors are in `kube/selectors.py`.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +9,11 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from jupyter_workspaces.kube import selectors
 from jupyter_workspaces.localkube.apiserver.http.status import bad_request
 from jupyter_workspaces.localkube.apiserver.store.store import Stored
 
 Predicate = Callable[[Stored], bool]
-Labels = Callable[[dict[str, str]], bool]
-_KEY = r"[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?(?:/[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?)?"
-_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
-
-# Of one requirement without white space around it: two expressions in a row that may both match white space take quadratic time.
-_SET = re.compile(rf"({_KEY})\s+(in|notin)\s*\(([^()]*)\)")
-_EQUALS = re.compile(rf"({_KEY})\s*(==|=|!=)\s*([^=!,()\s]*)")
-_COMPARES = re.compile(rf"({_KEY})\s*([<>])\s*([-+]?[0-9]{{1,18}})")
-_NUMBER = re.compile(r"[-+]?[0-9]{1,18}")
-_EXISTS = re.compile(rf"(?:(!)\s*)?({_KEY})")
 _FIELD = re.compile(r"([A-Za-z.]+)\s*(==|=|!=)")
 
 SELECTABLE = {
@@ -33,59 +27,6 @@ SELECTABLE = {
     "nodes": {"spec.unschedulable"},
 }  # fmt: skip
 """Fields that may be selected beside `metadata.name` and `metadata.namespace`, by plural."""
-
-
-def split(selector: str) -> list[str]:
-    """Cut at commas outside parentheses."""
-    parts, depth, current = [], 0, ""
-    for letter in selector:
-        depth += (letter == "(") - (letter == ")")
-        if letter == "," and depth == 0:
-            parts.append(current)
-            current = ""
-        else:
-            current += letter
-    return [*parts, current]
-
-
-def labels(selector: str | None) -> Labels | None:
-    """What a label selector asks of labels; None when it asks nothing. Raises `Refusal` 400."""
-    if not selector or not selector.strip():
-        return None
-    tests = [_label_test(part) for part in split(selector)]
-    return lambda held: all(test(held) for test in tests)
-
-
-def _label_test(part: str) -> Labels:
-    part = part.strip()
-    if found := _SET.fullmatch(part):
-        key, wanted, negated = (
-            found[1],
-            frozenset(value.strip() for value in found[3].split(",")),
-            found[2] == "notin",
-        )
-        return lambda held: (held.get(key) in wanted) is not negated
-    if (found := _EQUALS.fullmatch(part)) and _VALUE.fullmatch(found[3]):
-        key, value, negated = found[1], found[3], found[2] == "!="
-        return lambda held: (held.get(key) == value) is not negated
-    if found := _COMPARES.fullmatch(part):
-        return _comparison(found[1], found[2] == ">", int(found[3]))
-    if found := _EXISTS.fullmatch(part):
-        key, absent = found[2], bool(found[1])
-        return lambda held: (key in held) is not absent
-    raise bad_request(f"unable to parse requirement: {part!r} is not a label requirement")
-
-
-def _comparison(key: str, greater: bool, bound: int) -> Labels:
-    """A label that is no number is neither greater nor less."""
-
-    def test(held: dict[str, str]) -> bool:
-        text = held.get(key, "")
-        return _NUMBER.fullmatch(text) is not None and (
-            int(text) > bound if greater else int(text) < bound
-        )
-
-    return test
 
 
 def read(obj: dict[str, Any], path: str) -> str:
@@ -129,26 +70,13 @@ def _field_test(part: str, plural: str) -> Predicate:
     raise bad_request(f"field label not supported: {name}")
 
 
-def as_text(selector: Any) -> str:
-    """A label selector in the form of a query: `app=lab,tier in (a,b),!old`."""
-    if not isinstance(selector, dict):
-        return ""
-    parts = [(key, f"{key}={value}") for key, value in (selector.get("matchLabels") or {}).items()]
-    for one in selector.get("matchExpressions") or ():
-        key, values = one["key"], ",".join(sorted(one.get("values") or ()))
-        forms = {
-            "In": f"{key} in ({values})",
-            "NotIn": f"{key} notin ({values})",
-            "Exists": key,
-            "DoesNotExist": f"!{key}",
-        }
-        parts.append((key, forms[one["operator"]]))
-    return ",".join(text for _, text in sorted(parts))
-
-
 def both(label_selector: str | None, field_selector: str | None, plural: str) -> Predicate | None:
     """One predicate for both selectors, the cheap test first; None when neither asks anything."""
-    by_label, by_field = labels(label_selector), fields(field_selector, plural)
+    try:
+        by_label = selectors.parse(label_selector)
+    except selectors.InvalidSelector as error:
+        raise bad_request(str(error)) from None
+    by_field = fields(field_selector, plural)
     if by_label is None:
         return by_field
     if by_field is None:

@@ -9,29 +9,14 @@ from typing import Any
 
 import msgspec
 
-from jupyter_workspaces._version import __version__
 from jupyter_workspaces.localkube.apiserver.objects.rows import Registry, Row
-from jupyter_workspaces.resources import metadata_keys
 
 Object = dict[str, Any]
 
 _MACHINES = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64"}
 
-VERSION: Object = {
-    "major": "1",
-    "minor": "36",
-    "emulationMajor": "1",
-    "emulationMinor": "36",
-    "minCompatibilityMajor": "1",
-    "minCompatibilityMinor": "35",
-    "gitVersion": f"v1.36.0+{metadata_keys.LOCAL_BUILD}.{__version__}",
-    "gitCommit": "",
-    "gitTreeState": "clean",
-    "buildDate": "1970-01-01T00:00:00Z",
-    "goVersion": "",
-    "compiler": "python",
-    "platform": f"{platform.system().lower()}/{_MACHINES.get(platform.machine(), platform.machine())}",
-}
+GIT_VERSION = "v1.36.0"
+"""Version of the Kubernetes API that is served."""
 
 _CUSTOM_VERBS = ("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch")
 """What a custom kind can, in the order in which Kubernetes says it."""
@@ -55,6 +40,30 @@ _KINDS = {
     "token": ("authentication.k8s.io", "v1", "TokenRequest"),
 }
 """Subresources that are of another kind than what they belong to: group, version, kind."""
+
+
+def version(git_version: str) -> Object:
+    """Return the document of `/version`.
+
+    Args:
+        git_version: version text, such as `v1.36.0+build`.
+    """
+    machine = platform.machine()
+    return {
+        "major": "1",
+        "minor": "36",
+        "emulationMajor": "1",
+        "emulationMinor": "36",
+        "minCompatibilityMajor": "1",
+        "minCompatibilityMinor": "35",
+        "gitVersion": git_version,
+        "gitCommit": "",
+        "gitTreeState": "clean",
+        "buildDate": "1970-01-01T00:00:00Z",
+        "goVersion": "",
+        "compiler": "python",
+        "platform": f"{platform.system().lower()}/{_MACHINES.get(machine, machine)}",
+    }
 
 
 def api_versions(address: str) -> Object:

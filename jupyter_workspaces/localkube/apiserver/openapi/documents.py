@@ -6,7 +6,7 @@ Made when somebody asks for it first, and again when a CRD came or went.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -15,7 +15,6 @@ from jupyter_workspaces.localkube.apiserver.objects import schemas
 from jupyter_workspaces.localkube.apiserver.objects.rows import Registry, Row
 from jupyter_workspaces.localkube.apiserver.objects.schemas import REFERENCE, Schema
 
-from . import openapi_protobuf
 from .operations import META, Described
 
 Object = dict[str, Any]
@@ -50,7 +49,11 @@ class Documents:
         if name not in self._names():
             return None
         rows = tuple(self._rows(name))
-        return self._kept(name, rows, lambda: msgspec.json.encode(_document(rows)))
+        known = self._made.get(name)
+        if known is None or list(map(id, known[0])) != list(map(id, rows)):
+            body = msgspec.json.encode(_document(rows))
+            known = self._made[name] = (rows, body, hashlib.sha512(body).hexdigest().upper())
+        return known[1], known[2]
 
     def v2(self) -> Object:
         """`/openapi/v2`: everything in one document of OpenAPI 2.0."""
@@ -68,24 +71,6 @@ class Documents:
             "securityDefinitions": SECURITY,
             "security": [{"BearerToken": []}],
         }
-
-    def v2_protobuf(self) -> tuple[bytes, str]:
-        """The same in protobuf, and its hash."""
-        return self._kept("v2", tuple(self._registry), lambda: openapi_protobuf.encode(self.v2()))
-
-    def _kept(
-        self, name: str, rows: tuple[Row, ...], make: Callable[[], bytes]
-    ) -> tuple[bytes, str]:
-        """What was made of these rows before, else what is made of them now, and its hash."""
-        known = self._made.get(name)
-        if (
-            known is None
-            or len(known[0]) != len(rows)
-            or any(one is not other for one, other in zip(known[0], rows, strict=True))
-        ):
-            body = make()
-            known = self._made[name] = (rows, body, hashlib.sha512(body).hexdigest().upper())
-        return known[1], known[2]
 
     def _names(self) -> list[str]:
         versions = self._registry.group_versions().items()

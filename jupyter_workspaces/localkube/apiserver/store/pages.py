@@ -5,11 +5,10 @@ from __future__ import annotations
 import base64
 import binascii
 import secrets
-import time
-from collections import OrderedDict
 from dataclasses import dataclass
 
 import msgspec
+from cachetools import TTLCache
 
 from jupyter_workspaces.localkube.apiserver.http import status
 
@@ -33,16 +32,14 @@ class Pages:
     """Keeps what a started list still has to show: references only, at most 64 lists, five minutes each."""
 
     def __init__(self) -> None:
-        self._snapshots: OrderedDict[str, tuple[float, int, str, list[Stored]]] = OrderedDict()
+        self._snapshots: TTLCache[str, tuple[int, str, list[Stored]]] = TTLCache(SNAPSHOTS, SECONDS)
 
     def first(self, collection: str, items: list[Stored], revision: int, limit: int | None) -> Page:
         if not limit or len(items) <= limit:
             return Page(items, revision, None, 0)
         key = secrets.token_urlsafe(9)
-        self._snapshots[key] = (time.monotonic() + SECONDS, revision, collection, items)
-        while len(self._snapshots) > SNAPSHOTS:
-            self._snapshots.popitem(last=False)
-        return self._page(key, 0, limit)
+        self._snapshots[key] = revision, collection, items
+        return _page(key, items, revision, 0, limit)
 
     def next(self, collection: str, token: str, limit: int | None) -> Page:
         """Raises `Refusal` 410 when the list is no longer kept, 400 for a token that is none."""
@@ -53,15 +50,15 @@ class Pages:
         except (binascii.Error, msgspec.DecodeError, ValueError) as error:
             raise status.bad_request("continue key is not valid") from error
         held = self._snapshots.get(key)
-        if held is None or held[0] < time.monotonic() or held[2] != collection:
-            self._snapshots.pop(key, None)
+        if held is None or held[1] != collection:
             raise status.expired()
-        return self._page(key, max(0, start), limit)
+        revision, _, items = held
+        return _page(key, items, revision, max(0, start), limit)
 
-    def _page(self, key: str, start: int, limit: int | None) -> Page:
-        _, revision, _, items = self._snapshots[key]
-        end = len(items) if not limit else start + limit
-        if end >= len(items):
-            return Page(items[start:], revision, None, 0)
-        token = base64.urlsafe_b64encode(msgspec.json.encode((key, end))).decode().rstrip("=")
-        return Page(items[start:end], revision, token, len(items) - end)
+
+def _page(key: str, items: list[Stored], revision: int, start: int, limit: int | None) -> Page:
+    end = len(items) if not limit else start + limit
+    if end >= len(items):
+        return Page(items[start:], revision, None, 0)
+    token = base64.urlsafe_b64encode(msgspec.json.encode((key, end))).decode().rstrip("=")
+    return Page(items[start:end], revision, token, len(items) - end)

@@ -52,7 +52,6 @@ class Stored:
     uid: str
     revision: int
     labels: dict[str, str]
-    owners: tuple[str, ...]
     body: bytes
 
     @property
@@ -86,14 +85,12 @@ Listener = Callable[[Change], None]
 
 def index(body: Object, encoded: bytes) -> Stored:
     metadata = body["metadata"]
-    owners = tuple(owner["uid"] for owner in metadata.get("ownerReferences") or ())
     return Stored(
         metadata.get("namespace") or "",
         metadata["name"],
         metadata["uid"],
         int(metadata["resourceVersion"]),
         metadata.get("labels") or {},
-        owners,
         encoded,
     )
 
@@ -157,7 +154,6 @@ class Store:
         self._connection = connection
         self._path = path
         self._objects: dict[str, dict[Key, Stored]] = {}
-        self._owned: dict[str, set[tuple[str, Key]]] = {}
         self._log: deque[Change] = deque()
         self._log_bytes = 0
         self._listeners: dict[str, list[Listener]] = {}
@@ -237,13 +233,6 @@ class Store:
                 found.pop(change.new.key, None)
         return [found[key] for key in sorted(found) if namespace is None or key[0] == namespace]
 
-    def owned_by(self, uid: str) -> Sequence[tuple[str, Stored]]:
-        """What names this owner, as (resource, object)."""
-        return [
-            (resource, self._objects[resource][key])
-            for resource, key in sorted(self._owned.get(uid, ()))
-        ]
-
     def put(self, resource: str, body: Object) -> Stored:
         """Commit a new version of an object and tell everybody. Sets its resourceVersion. Raises `StorageError`."""
         revision = self.revision + 1
@@ -256,8 +245,6 @@ class Store:
                 (resource, stored.namespace, stored.name, revision, stored.body),
             )
         old = self._objects.get(resource, {}).get(stored.key)
-        if old is not None:
-            self._disown(resource, old)
         self._remember(resource, stored)
         self._tell(Change(resource, revision, old, stored, deleted=False))
         return stored
@@ -273,7 +260,6 @@ class Store:
                 (resource, namespace, name),
             )
         del self._objects[resource][old.key]
-        self._disown(resource, old)
         self._tell(Change(resource, revision, old, stored, deleted=True))
         return stored
 
@@ -317,15 +303,6 @@ class Store:
 
     def _remember(self, resource: str, stored: Stored) -> None:
         self._objects.setdefault(resource, {})[stored.key] = stored
-        for owner in stored.owners:
-            self._owned.setdefault(owner, set()).add((resource, stored.key))
-
-    def _disown(self, resource: str, stored: Stored) -> None:
-        for owner in stored.owners:
-            held = self._owned.get(owner, set())
-            held.discard((resource, stored.key))
-            if not held:
-                self._owned.pop(owner, None)
 
     def _tell(self, change: Change) -> None:
         self._log.append(change)

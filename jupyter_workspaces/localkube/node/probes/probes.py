@@ -10,11 +10,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from jupyter_workspaces.common.timeouts import timeout
+from jupyter_workspaces.kube.loopback import at_pod
 from jupyter_workspaces.localkube.apiserver.pods.channels import STDERR
 from jupyter_workspaces.localkube.apiserver.pods.programs import NotPossible
 from jupyter_workspaces.localkube.node.access import PodAccess
 from jupyter_workspaces.localkube.node.records import PodRecord
-from jupyter_workspaces.resources.loopback import at_pod
 
 from . import checks, grpc_health
 from .checks import Check

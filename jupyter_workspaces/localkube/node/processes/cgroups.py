@@ -15,13 +15,15 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-PREFIX = "jupyter-workspaces-"
 END_SECONDS = 5.0
 _WAITS_FOR_ITS_END = "import sys; sys.stdin.read()"
 
 
-def parent() -> Path | None:
-    """Return the group in which containers' groups can be made, None if there is none. Blocks for 0.1 s."""
+def parent(prefix: str) -> Path | None:
+    """Return the group in which groups whose names begin with `prefix` can be made, or None.
+
+    Blocks for 0.1 s.
+    """
     own = _own()
     if own is None:
         return None
@@ -29,7 +31,7 @@ def parent() -> Path | None:
     candidates = (
         [own.parent, own] if "memory" in _words(own.parent / "cgroup.subtree_control") else [own]
     )
-    return next((found for found in candidates if _works(found)), None)
+    return next((found for found in candidates if _works(found, prefix)), None)
 
 
 def create(parent: Path, name: str, memory_limit: int | None) -> Path | None:
@@ -37,7 +39,7 @@ def create(parent: Path, name: str, memory_limit: int | None) -> Path | None:
 
     `memory_limit` is in bytes; it holds where the parent hands the memory controller on.
     """
-    group = parent / f"{PREFIX}{name}"
+    group = parent / name
     try:
         end(group)
         group.mkdir(mode=0o755)
@@ -99,9 +101,9 @@ def _words(file: Path) -> list[str]:
         return []
 
 
-def _works(parent: Path) -> bool:
+def _works(parent: Path, prefix: str) -> bool:
     """Whether a process can be put into a group there and killed with it."""
-    group = parent / f"{PREFIX}probe-{os.getpid()}"
+    group = parent / f"{prefix}probe-{os.getpid()}"
     try:
         group.mkdir(mode=0o755)
     except OSError:

@@ -14,9 +14,9 @@ from typing import Any
 
 import psutil
 
-from jupyter_workspaces.kube.quantities import QuantityError, parse
+from jupyter_workspaces.common.quantities import QuantityError, parse
 
-from .trees import descendants, parents
+from .trees import descendants
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +118,7 @@ class NodeMetrics:
             await asyncio.sleep(pause)
 
     def _scan(self, watched: Mapping[tuple[str, str], _Watched]) -> dict[tuple[str, str], Usage]:
-        trees = descendants({held.process.pid for held in watched.values()}, parents())
+        trees = descendants({held.process.pid for held in watched.values()})
         found = {}
         for key, held in watched.items():
             processes = _processes(trees.get(held.process.pid, ()))

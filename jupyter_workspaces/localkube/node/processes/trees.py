@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Iterable
@@ -14,27 +15,19 @@ from jupyter_workspaces.localkube.node.records import PodFiles, all_pods
 from . import cgroups
 from .programs import find, is_over
 
-MARK = "JUPYTER_WORKSPACE_POD"
-"""Environment variable with the pod's uid: finds a pod's processes that lost their shim."""
-
 KILL_SECONDS = 5.0
 STOP_SECONDS = 5.0
 
 
-def parents() -> dict[int, int]:
-    """Pid → parent's pid of every process."""
-    found = {}
+def descendants(roots: Iterable[int]) -> dict[int, list[int]]:
+    """Return for each root the pids of all processes below it.
+
+    Reads the process table once for all roots; psutil's `children` reads it once for each.
+    """
+    children: dict[int, list[int]] = {}
     for process in psutil.process_iter(["ppid"]):
         if (parent := process.info["ppid"]) is not None:
-            found[process.pid] = parent
-    return found
-
-
-def descendants(roots: Iterable[int], table: dict[int, int] | None = None) -> dict[int, list[int]]:
-    """Root → pids of all processes below it, the root left out."""
-    children: dict[int, list[int]] = {}
-    for pid, parent in (parents() if table is None else table).items():
-        children.setdefault(parent, []).append(pid)
+            children.setdefault(parent, []).append(process.pid)
     trees = {}
     for root in roots:
         tree, waiting = [], list(children.get(root, ()))
@@ -52,13 +45,16 @@ def kill(shim: psutil.Process, seconds: float = KILL_SECONDS) -> bool:
     while time.monotonic() < deadline:
         if is_over(shim):
             return True
-        for pid in descendants([shim.pid])[shim.pid]:
-            _signal_kill(pid)
         try:
+            for process in shim.children(recursive=True):
+                with contextlib.suppress(psutil.Error):
+                    process.kill()
             shim.wait(0.05)
         except psutil.TimeoutExpired:
             continue
-        return True
+        except psutil.Error:
+            pass
+        return is_over(shim)
     try:
         shim.kill()
         shim.wait(1.0)
@@ -67,7 +63,7 @@ def kill(shim: psutil.Process, seconds: float = KILL_SECONDS) -> bool:
     return is_over(shim)
 
 
-def kill_lost(files: PodFiles) -> None:
+def kill_lost(files: PodFiles, variable: str) -> None:
     """End what a pod's shims have lost: by its control groups where it has some, and by its mark in the environment. Blocks."""
     record = files.load()
     if record is None:
@@ -76,11 +72,11 @@ def kill_lost(files: PodFiles) -> None:
         if kept.cgroup:
             cgroups.end(Path(kept.cgroup))
     deadline = time.monotonic() + KILL_SECONDS
-    while kill_marked(record.uid) and time.monotonic() < deadline:
+    while kill_marked(record.uid, variable) and time.monotonic() < deadline:
         time.sleep(0.02)
 
 
-def kill_marked(uid: str) -> int:
+def kill_marked(uid: str, variable: str) -> int:
     """Kill processes of a pod whose shim is gone, known by their environment. How many there were."""
     count = 0
     for process in psutil.process_iter(["uids"] if os.name == "posix" else []):
@@ -91,7 +87,7 @@ def kill_marked(uid: str) -> int:
                 and process.info["uids"].real != os.getuid()
             ):
                 continue
-            if process.environ().get(MARK) == uid and process.pid != os.getpid():
+            if process.environ().get(variable) == uid and process.pid != os.getpid():
                 process.kill()
                 count += 1
         except (psutil.Error, OSError):
@@ -99,7 +95,7 @@ def kill_marked(uid: str) -> int:
     return count
 
 
-def stop_pods(directory: Path) -> None:
+def stop_pods(directory: Path, variable: str) -> None:
     """End all processes of the pods recorded in a cluster's directory, found by pid and time of birth, control group and mark.
 
     Blocks until they are gone: they get some seconds to save their files, then they are killed.
@@ -116,7 +112,7 @@ def stop_pods(directory: Path) -> None:
     for shim in found:
         kill(shim)
     for files in all_pods(directory):
-        kill_lost(files)
+        kill_lost(files, variable)
 
 
 def shims(files: PodFiles) -> list[psutil.Process]:
@@ -126,10 +122,3 @@ def shims(files: PodFiles) -> list[psutil.Process]:
         return []
     found = (find(kept.pid, kept.birth) for kept in record.containers.values())
     return [process for process in found if process is not None]
-
-
-def _signal_kill(pid: int) -> None:
-    try:
-        psutil.Process(pid).kill()
-    except psutil.Error:
-        return

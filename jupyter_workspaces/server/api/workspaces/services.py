@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from jupyter_workspaces.common.supervision import Health
+from jupyter_workspaces.server.access_reviews import Access
 from jupyter_workspaces.server.cache import Cache
-from jupyter_workspaces.server.http.access_reviews import Access
 
 from .about.service import About
 from .feed import Feed

@@ -1,6 +1,7 @@
 """Who may use which workspace at the workspaces' own origin: one-time tickets, and the sessions that they open. Knows no HTTP.
 
 Only hashes of tickets and session cookies are kept, in memory: all of them end with the server.
+Open sessions are an OrderedDict: cachetools drops entries without closing what is open in them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from jupyter_workspaces.server.http.identity import Identity
+from cachetools import LRUCache, TTLCache
+
+from jupyter_workspaces.server.access_reviews import Identity
 from jupyter_workspaces.server.proxy.target import Place
 
 TICKET_SECONDS = 30.0
@@ -81,26 +84,18 @@ class Tickets:
         size: int = TICKETS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._seconds, self._size, self._clock = seconds, size, clock
-        self._open: OrderedDict[str, tuple[float, Ticket]] = OrderedDict()
+        self._open: TTLCache[str, Ticket] = TTLCache(size, seconds, clock)
 
     def issue(self, ticket: Ticket) -> str:
         """256 random bits that stand for the ticket."""
         value = secrets.token_urlsafe(32)
-        while self._open and (len(self._open) >= self._size or self._oldest() < self._clock()):
-            self._open.popitem(last=False)
-        self._open[hashed(value)] = self._clock() + self._seconds, ticket
+        self._open[hashed(value)] = ticket
         return value
 
     def redeem(self, value: str, step: str) -> Ticket | None:
         """The ticket, once. None where it is unknown, used, too old or for another step."""
-        end, ticket = self._open.pop(hashed(value), (0.0, None))
-        return (
-            ticket if ticket is not None and ticket.step == step and end >= self._clock() else None
-        )
-
-    def _oldest(self) -> float:
-        return next(iter(self._open.values()))[0]
+        ticket = self._open.pop(hashed(value), None)
+        return ticket if ticket is not None and ticket.step == step else None
 
 
 class Sessions:
@@ -115,7 +110,7 @@ class Sessions:
     ) -> None:
         self._idle_seconds, self._size, self._clock = idle_seconds, size, clock
         self._open: OrderedDict[str, Session] = OrderedDict()
-        self._of_deleted: OrderedDict[str, Session] = OrderedDict()
+        self._of_deleted: LRUCache[str, Session] = LRUCache(DELETED)
 
     def __len__(self) -> int:
         return len(self._open)
@@ -160,8 +155,6 @@ class Sessions:
             self._end(key)
             if deleted:
                 self._of_deleted[key] = session
-                if len(self._of_deleted) > DELETED:
-                    self._of_deleted.popitem(last=False)
 
     def server_of_deleted(self, values: list[str], place: Place, origin: str) -> str | None:
         """The Jupyter server of a session that ended because its workspace was deleted. It opens nothing any more."""
@@ -202,15 +195,12 @@ class Rounds:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._seen: OrderedDict[tuple[str, str, str], deque[float]] = OrderedDict()
+        self._seen: LRUCache[tuple[str, str, str], deque[float]] = LRUCache(STATES)
 
     def again(self, state: str, place: Place) -> bool:
         """Note one more. Whether it is one too many."""
         key, now = (state, place.namespace, place.name), self._clock()
         times = self._seen.setdefault(key, deque(maxlen=ROUNDS))
-        self._seen.move_to_end(key)
-        while len(self._seen) > STATES:
-            self._seen.popitem(last=False)
         looping = len(times) == ROUNDS and times[0] > now - ROUND_SECONDS
         times.append(now)
         return looping

@@ -7,8 +7,9 @@ code stops some clients; for the others the response is delayed.
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
+
+from cachetools import LRUCache
 
 FREE = 10
 """Number of error responses that a client gets without a delay."""
@@ -27,17 +28,15 @@ class Refusals:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._due: OrderedDict[Hashable, float] = OrderedDict()
+        self._due: LRUCache[Hashable, float] = LRUCache(KEYS)
         self.waiting = 0
 
     def pause(self, client: Hashable) -> float:
         """Count an error response to a client. Returns its delay in seconds."""
         now, early = self._clock(), FREE * SECONDS
-        due = max(self._due.pop(client, 0.0), now)
+        due = max(self._due.get(client, 0.0), now)
         wait = min(max(due - now - early + SECONDS, 0.0), LONGEST)
         self._due[client] = min(due + SECONDS, now + early + LONGEST)
-        if len(self._due) > KEYS:
-            self._due.popitem(last=False)
         return wait if self.waiting < WAITING else 0.0
 
 
@@ -46,16 +45,14 @@ class Repeats:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._windows: OrderedDict[Hashable, tuple[float, int]] = OrderedDict()
+        self._windows: LRUCache[Hashable, tuple[float, int]] = LRUCache(KEYS)
 
     def count(self, line: Hashable) -> tuple[bool, int]:
         """Count a line. Returns whether to write it, and how many were omitted in the last minute."""
         now = self._clock()
-        began, number = self._windows.pop(line, (now, 0))
+        began, number = self._windows.get(line, (now, 0))
         left_out = 0
         if now - began > LINES_SECONDS:
             left_out, began, number = max(number - LINES, 0), now, 0
         self._windows[line] = began, number + 1
-        if len(self._windows) > KEYS:
-            self._windows.popitem(last=False)
         return number < LINES, left_out

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
+
+from cachetools import LRUCache
 
 from jupyter_workspaces.common.timeouts import timeout
 from jupyter_workspaces.server.proxy.limits import PROBE_SECONDS, Limits
@@ -36,7 +37,7 @@ class Patience:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._seconds: OrderedDict[Place, float] = OrderedDict()
+        self._seconds: LRUCache[Place, float] = LRUCache(PLACES)
 
     def seconds(self, place: Place) -> float:
         return min(
@@ -45,9 +46,6 @@ class Patience:
 
     def failed(self, place: Place) -> None:
         self._seconds[place] = self.seconds(place) * 2
-        self._seconds.move_to_end(place)
-        if len(self._seconds) > PLACES:
-            self._seconds.popitem(last=False)
 
     def succeeded(self, place: Place) -> None:
         self._seconds.pop(place, None)

@@ -26,10 +26,6 @@ class Property:
     default: Any = None
     required: bool = False
 
-    @property
-    def has_zero(self) -> bool:
-        return self.zero is not _ABSENT
-
 
 @dataclass(slots=True)
 class Mapping:

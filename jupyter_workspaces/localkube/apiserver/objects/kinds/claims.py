@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from jupyter_workspaces.common.quantities import parse
 from jupyter_workspaces.kube.causes import (
     Cause,
     forbidden,
@@ -11,7 +12,6 @@ from jupyter_workspaces.kube.causes import (
     not_supported,
     required,
 )
-from jupyter_workspaces.kube.quantities import parse
 from jupyter_workspaces.localkube.apiserver.objects import names
 from jupyter_workspaces.localkube.apiserver.objects.strategies import Strategy
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from jupyter_workspaces.kube.causes import forbidden, invalid, required
@@ -11,7 +11,7 @@ from jupyter_workspaces.localkube.apiserver.objects import names
 
 from .values import Causes
 
-__all__ = ["check_labels", "check_node_term", "check_node_terms", "check_selector", "matches"]
+__all__ = ["check_labels", "check_node_term", "check_node_terms", "check_selector"]
 
 Object = dict[str, Any]
 
@@ -49,25 +49,3 @@ def _check_expression(expression: Object, path: str) -> Causes:
         yield forbidden(
             f"{path}.values", "may not be given for the operators Exists and DoesNotExist"
         )
-
-
-def matches(selector: Object, labels: Mapping[str, str]) -> bool:
-    """Whether a valid selector selects these labels."""
-    if any(labels.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):
-        return False
-    return all(
-        _fulfils(expression, labels) for expression in selector.get("matchExpressions") or ()
-    )
-
-
-def _fulfils(expression: Object, labels: Mapping[str, str]) -> bool:
-    held, values = labels.get(expression["key"]), expression.get("values") or ()
-    match expression["operator"]:
-        case "In":
-            return held in values
-        case "NotIn":
-            return held not in values
-        case "Exists":
-            return held is not None
-        case _:
-            return held is None

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ipaddress
 from typing import Any
 
+from jupyter_workspaces.common.quantities import parse
 from jupyter_workspaces.kube.causes import Cause, invalid
-from jupyter_workspaces.kube.quantities import parse
 from jupyter_workspaces.localkube.apiserver.objects.strategies import Strategy
 
 from .resource_rules import check_amount

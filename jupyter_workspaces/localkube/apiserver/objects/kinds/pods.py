@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from jupyter_workspaces.common.quantities import parse
 from jupyter_workspaces.kube.causes import Cause
-from jupyter_workspaces.kube.quantities import parse
 from jupyter_workspaces.localkube.apiserver.objects.strategies import Strategy
 
 from .pod_changes import check_changes

@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from jupyter_workspaces.common.quantities import parse
 from jupyter_workspaces.kube.causes import forbidden, invalid, required
-from jupyter_workspaces.kube.quantities import parse
 from jupyter_workspaces.localkube.apiserver.objects import names
 
 from .values import Causes

@@ -12,12 +12,13 @@ from jupyter_workspaces.kube.causes import (
     not_supported,
     required,
 )
+from jupyter_workspaces.kube.selectors import matches
 from jupyter_workspaces.localkube.apiserver.objects import names
 from jupyter_workspaces.localkube.apiserver.objects.metadata import check_annotations
 from jupyter_workspaces.localkube.apiserver.objects.strategies import Strategy
 
 from .claims import check_claim, default_claim
-from .labels import check_labels, check_selector, matches
+from .labels import check_labels, check_selector
 from .pod_defaults import default_pod_spec
 from .pod_rules import check_pod_spec
 from .values import (

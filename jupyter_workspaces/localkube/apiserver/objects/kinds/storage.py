@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 from typing import Any
 
+from jupyter_workspaces.common.quantities import parse
 from jupyter_workspaces.kube.causes import (
     Cause,
     forbidden,
@@ -12,7 +13,6 @@ from jupyter_workspaces.kube.causes import (
     not_supported,
     required,
 )
-from jupyter_workspaces.kube.quantities import parse
 from jupyter_workspaces.localkube.apiserver.objects import names, structures
 from jupyter_workspaces.localkube.apiserver.objects.strategies import Strategy
 

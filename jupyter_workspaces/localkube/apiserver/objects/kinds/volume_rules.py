@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from jupyter_workspaces.common.quantities import parse
 from jupyter_workspaces.kube.causes import (
     Cause,
     duplicate,
@@ -11,8 +12,7 @@ from jupyter_workspaces.kube.causes import (
     invalid,
     required,
 )
-from jupyter_workspaces.kube.quantities import parse
-from jupyter_workspaces.localkube.apiserver.access.tokens import LEAST_SECONDS, MOST_SECONDS
+from jupyter_workspaces.localkube.apiserver.access.tokens import MAX_SECONDS, MIN_SECONDS
 from jupyter_workspaces.localkube.apiserver.objects import names
 
 from .container_rules import FIELDS, check_field, check_resource_field
@@ -161,7 +161,7 @@ def _check_projected(volume: Object, path: str) -> Causes:
             yield from _check_downward(downward, f"{at}.downwardAPI")
         if (token := source.get("serviceAccountToken")) is not None:
             seconds = token["expirationSeconds"]
-            if not LEAST_SECONDS <= seconds <= MOST_SECONDS:
+            if not MIN_SECONDS <= seconds <= MAX_SECONDS:
                 yield invalid(
                     f"{at}.serviceAccountToken.expirationSeconds",
                     seconds,

@@ -14,6 +14,7 @@ from msgspec import UNSET
 
 from jupyter_workspaces.common.documents import json_patch
 from jupyter_workspaces.common.documents.bounds import Bounds, TooDeep, TooLarge
+from jupyter_workspaces.common.timestamps import milliseconds
 from jupyter_workspaces.kube.catalog import (
     PERSISTENT_VOLUME_CLAIMS,
     PODS,
@@ -35,7 +36,6 @@ from jupyter_workspaces.resources.catalog import WORKSPACES
 from jupyter_workspaces.resources.templates import base_url, is_plain_base_url
 from jupyter_workspaces.server.api.workspaces import audit
 from jupyter_workspaces.server.api.workspaces.bodies import converted
-from jupyter_workspaces.server.api.workspaces.times import milliseconds
 from jupyter_workspaces.server.api.workspaces.unreadable import readable, reading
 from jupyter_workspaces.server.cache import Cache
 from jupyter_workspaces.server.http import problems

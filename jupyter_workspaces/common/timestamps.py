@@ -1,4 +1,4 @@
-"""Converts times of Kubernetes objects to those of the API."""
+"""Times of Kubernetes objects and of our API (RFC 3339) as numbers."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from datetime import datetime
 
 def milliseconds(timestamp: str | None) -> int:
     """Return an RFC 3339 time in ms since 1970; 0 if it is missing or invalid."""
+    if not timestamp:
+        return 0
     try:
-        return (
-            int(datetime.fromisoformat(timestamp.replace("Z", "+00:00")).timestamp() * 1000)
-            if timestamp
-            else 0
-        )
+        return int(datetime.fromisoformat(timestamp.replace("Z", "+00:00")).timestamp() * 1000)
     except (ValueError, OverflowError):
         return 0

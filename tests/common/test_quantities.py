@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from jupyter_workspaces.kube.quantities import (
+from jupyter_workspaces.common.quantities import (
     QuantityError,
     canonical,
     parse,

@@ -7,19 +7,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 from jupyter_workspaces.kube.catalog import SUBJECT_ACCESS_REVIEWS, Resource
 from jupyter_workspaces.kube.client import Cluster
-from jupyter_workspaces.kube.errors import Forbidden
-from jupyter_workspaces.server.answer_cache import Lifetime, StaleCache, no_answer
+from jupyter_workspaces.kube.errors import Forbidden, is_unavailable
 
-from .identity import Identity
+from .answer_cache import Lifetime, StaleCache
 
 ALLOWED_SECONDS = 10.0
 DENIED_SECONDS = 2.0
 STALE_SECONDS = 300.0
 SIZE = 8192
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A user and their groups in Kubernetes' RBAC."""
+
+    user: str
+    groups: tuple[str, ...] = ()
 
 
 class CannotReviewAccess(Exception):
@@ -50,7 +58,7 @@ class Access:
             False: Lifetime(denied_seconds, denied_seconds),
         }
         self._known: StaleCache[tuple[Any, ...], bool] = StaleCache(
-            size=size, silent=no_answer, clock=clock
+            size=size, silent=is_unavailable, clock=clock
         )
 
     async def allowed(

@@ -1,4 +1,4 @@
-"""Two things at once until the first of them ends."""
+"""Runs two awaitables until the first of them completes."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from collections.abc import Awaitable
 from typing import Any
 
 
-async def first_of(one: Awaitable[Any], other: Awaitable[Any]) -> Any:
-    """What ends first, or its exception; the other one is cancelled and awaited."""
+async def first_completed(one: Awaitable[Any], other: Awaitable[Any]) -> Any:
+    """Return the result of the awaitable that completes first, or raise its exception.
+
+    The other one is cancelled and awaited.
+    """
     tasks = [asyncio.ensure_future(one), asyncio.ensure_future(other)]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
