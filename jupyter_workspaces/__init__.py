@@ -1,6 +1,6 @@
 """Browse, spawn, pause, resume and manage workspaces of a Kubernetes cluster from inside Jupyter.
 
-Importing this costs nothing: every public name is fetched when it is first used.
+Import as `jw`. The import is cheap: each public name is loaded on first use.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def __getattr__(name: str) -> _Any:
 
 
 def __dir__() -> list[str]:
-    """Return the public names only: what `jw.<Tab>` offers."""
+    """Return the public names, for `jw.<Tab>`."""
     return sorted(__all__)
 
 

@@ -1,4 +1,7 @@
-"""`jupyter workspaces demo`: the tour, in JupyterLab or to its end without a screen, on a cluster of this machine."""
+"""`jupyter workspaces demo`: the quickstart notebook on a local cluster.
+
+It opens in JupyterLab, or runs to its end without a browser (`--headless`).
+"""
 
 from __future__ import annotations
 
@@ -24,39 +27,42 @@ CELL_SECONDS = 300
 TITLE_CHARACTERS = 90
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
-_SETTING_UP = re.compile(
+_SETUP_LINE = re.compile(
     r"(import|from|for|if|with|try|except|else|finally|assert|#|%load_ext)\b|\s|\w+$|$"
 )
 
 
 def notebook() -> Path:
-    """The tour: in the installed package, else beside it in a checkout. Raises `WorkspaceError`."""
+    """Return the path of the quickstart notebook. Raises `WorkspaceError` if it is missing."""
     here = Path(__file__).resolve().parent
     for folder in (here / "notebooks", here.parent / "notebooks"):
         if (folder / NOTEBOOK).exists():
             return folder / NOTEBOOK
     raise WorkspaceError(
-        f"{NOTEBOOK} did not come with this installation.", "Install jupyter-workspaces again."
+        f"{NOTEBOOK} is missing from this installation.", "Install jupyter-workspaces again."
     )
 
 
 def run(directory: Path) -> int:
-    """Open JupyterLab on a copy of the tour in `directory`, with the user's own local cluster. The exit status of JupyterLab."""
+    """Open JupyterLab on a copy of the notebook in `directory`, with the user's local cluster.
+
+    Returns the exit status of JupyterLab.
+    """
     _needs("jupyterlab", "JupyterLab")
     from .local import launch
 
     print("Starting the local cluster …", flush=True)
     began = time.monotonic()
     launch.start()
-    print(f"  it runs after {time.monotonic() - began:.1f} s; its data is in {launch.home()}")
+    print(f"  running after {time.monotonic() - began:.1f} s; its data is in {launch.home()}")
     directory.mkdir(parents=True, exist_ok=True)
     copy = directory / NOTEBOOK
-    if not copy.exists():  # somebody's own changes are never written over
+    if not copy.exists():  # keep the user's changes
         shutil.copyfile(notebook(), copy)
-    print(f"  the tour is {copy.resolve()}\nOpening JupyterLab; Ctrl-C ends it.", flush=True)
+    print(f"  notebook: {copy.resolve()}\nOpening JupyterLab; Ctrl-C stops it.", flush=True)
     command = [
         *(sys.executable, "-m", "jupyterlab"),
-        f"--LabApp.default_url=/lab/tree/{NOTEBOOK}",  # so that the address that is printed leads there too
+        f"--LabApp.default_url=/lab/tree/{NOTEBOOK}",  # for the printed URL too
         "--ServerApp.jpserver_extensions=jupyter_workspaces=True",
         "--JupyterWorkspaces.embedded=True",
     ]
@@ -64,26 +70,31 @@ def run(directory: Path) -> int:
         command.append("--allow-root")
     with _environment():
         lab = subprocess.Popen(command, cwd=directory)
-    # Ctrl-C reaches JupyterLab by itself, which asks; we wait for what it decides.
+    # JupyterLab receives Ctrl-C too and asks for confirmation; wait until it exits.
     held = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         status = lab.wait()
     finally:
         signal.signal(signal.SIGINT, held)
     print(
-        "The local cluster and its workspaces go on. `jupyter workspaces local stop --pods` stops them, `… local reset` deletes them."
+        "The local cluster and its workspaces keep running. "
+        "`jupyter workspaces local stop --pods` stops them, "
+        "`jupyter workspaces local reset` deletes them."
     )
     return status
 
 
 def run_headless(tour: Path | None = None) -> int:
-    """Run the tour to its end on a throw-away cluster, print each step with its time, stop what was started. 0, or 1 when a step failed."""
+    """Run the notebook to its end on a temporary cluster, and print each step with its duration.
+
+    Stops and deletes everything that it started. Returns 0, or 1 if a step failed.
+    """
     _needs("nbclient", "nbclient")
     path = tour or notebook()
     scratch = Path(tempfile.mkdtemp(prefix="jupyter-workspaces-demo-"))
     home = scratch / "cluster"
     began = time.monotonic()
-    print(f"The tour runs on a throw-away cluster in {scratch}", flush=True)
+    print(f"Running the notebook on a temporary cluster in {scratch}", flush=True)
     held = signal.signal(signal.SIGTERM, _interrupt)
     succeeded = False
     try:
@@ -102,14 +113,17 @@ def run_headless(tour: Path | None = None) -> int:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     word = "Done" if succeeded else "FAILED"
     print(
-        f"{word} after {time.monotonic() - began:.1f} s; what was started is stopped and deleted.",
+        f"{word} after {time.monotonic() - began:.1f} s; the temporary cluster is deleted.",
         flush=True,
     )
     return 0 if succeeded else 1
 
 
 def play(path: Path, directory: Path) -> bool:
-    """Run a notebook in `directory`, print each cell with its time, and the error of one that fails. Whether all went well."""
+    """Run a notebook in `directory`, and print each cell with its duration, or its error.
+
+    Returns whether all cells succeeded.
+    """
     import nbformat
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
@@ -121,10 +135,8 @@ def play(path: Path, directory: Path) -> bool:
 
     def ended(cell: Any, cell_index: int, **_: Any) -> None:
         if cell.cell_type == "code":
-            print(
-                f"  {time.monotonic() - started.get(cell_index, time.monotonic()):6.1f} s  {_title(cell.source)}",
-                flush=True,
-            )
+            seconds = time.monotonic() - started.get(cell_index, time.monotonic())
+            print(f"  {seconds:6.1f} s  {_title(cell.source)}", flush=True)
 
     tour = NotebookClient(
         nbformat.read(path, as_version=4),
@@ -137,22 +149,18 @@ def play(path: Path, directory: Path) -> bool:
     )
     try:
         tour.execute()
-    except (
-        CellExecutionError,
-        CellTimeoutError,
-        DeadKernelError,
-        RuntimeError,
-    ) as error:  # RuntimeError: no kernel answered
+    except (CellExecutionError, CellTimeoutError, DeadKernelError, RuntimeError) as error:
+        # nbclient raises RuntimeError if the kernel does not start.
         said = str(error) if sys.stderr.isatty() else _ANSI.sub("", str(error))
-        print(f"\nA step of the tour failed:\n{said}", file=sys.stderr)
+        print(f"\nA step failed:\n{said}", file=sys.stderr)
         return False
-    except AssertionError as error:  # nbclient's own: interrupted, it may end its kernel twice
+    except AssertionError as error:  # nbclient's own, if interrupted: it may stop its kernel twice
         raise KeyboardInterrupt from error
     return True
 
 
 def stop(home: Path) -> None:
-    """End the `serve` and the cluster of this directory with its workspaces, delete its data, and touch nothing else."""
+    """Stop server, cluster and workspaces of the data directory `home`, and delete it."""
     import psutil
 
     from .local import launch
@@ -167,7 +175,10 @@ def stop(home: Path) -> None:
 
 
 def _serves(process: Any, home: Path) -> bool:
-    """Whether it is a `serve` whose file lies in `home`: one that was only just started has not written that file yet."""
+    """Return whether the process is a server for `home`.
+
+    By its command line, because a server that just started has not written its runtime file yet.
+    """
     import psutil
 
     try:
@@ -182,19 +193,19 @@ def _start_cluster() -> None:
 
     began = time.monotonic()
     launch.start()
-    print(f"  {time.monotonic() - began:6.1f} s  the local cluster starts", flush=True)
+    print(f"  {time.monotonic() - began:6.1f} s  start the local cluster", flush=True)
 
 
 def _title(source: str) -> str:
-    """What a cell does: its first line that is not there to set something up."""
+    """Return the first line of a cell that is not set-up, as its title."""
     lines = source.splitlines()
-    text = next((line for line in lines if not _SETTING_UP.match(line)), lines[0] if lines else "")
+    text = next((line for line in lines if not _SETUP_LINE.match(line)), lines[0] if lines else "")
     return text if len(text) <= TITLE_CHARACTERS else text[: TITLE_CHARACTERS - 1] + "…"
 
 
 @contextmanager
 def _environment(**variables: str) -> Iterator[None]:
-    """The variables that decide which cluster is used, for what is started meanwhile: ours, and no one else's."""
+    """Set `variables`, and unset all others that select a cluster or server."""
     held = dict(os.environ)
     for name in held:
         ours = name.startswith("JUPYTER_WORKSPACES_") and name != "JUPYTER_WORKSPACES_HOME"

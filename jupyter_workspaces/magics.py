@@ -1,4 +1,4 @@
-"""`%workspaces` and `%workspace`: the command line's words in a cell."""
+"""IPython magics `%workspaces` and `%workspace`, with the commands of the command line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from .client import (
     WorkspaceError,
     default,
 )
-from .client.losses import volumes_stay
+from .client.spawning import parse_mount
+from .client.stop_warnings import volumes_stay
 from .common.terminal import log_line, printable
 
 if TYPE_CHECKING:
@@ -24,14 +25,15 @@ LISTS = ("list", "panel", "kinds", "claims")
 USAGE = {
     "workspaces": f"%workspaces [{'|'.join(LISTS)}] [-n NAMESPACE]",
     "workspace": (
-        "%workspace spawn KIND [NAME] [--image I] [--size S] [--home CLAIM] [--data CLAIM:PATH[:ro]] [--no-wait] [-n NAMESPACE], "
+        "%workspace spawn KIND [NAME] [--image IMAGE] [--size SIZE] [--home VOLUME] "
+        "[--data VOLUME:PATH[:ro]] [--no-wait] [-n NAMESPACE], "
         f"or %workspace {'|'.join(ACTIONS)} NAME [-n NAMESPACE]"
     ),
 }
 
 
 class _Parser(ArgumentParser):
-    """Wrong words become a readable error instead of the end of the kernel."""
+    """Raises `WorkspaceError` for wrong arguments, instead of exiting the kernel."""
 
     def error(self, message: str) -> NoReturn:
         magic = self.prog.partition(" ")[0]
@@ -39,7 +41,10 @@ class _Parser(ArgumentParser):
 
 
 def workspaces(line: str) -> Any:
-    """`%workspaces [list|panel|kinds|claims] [-n NAMESPACE]`: the list, the panel, the kinds, or the volumes."""
+    """Show workspaces, the panel, workspace kinds or volumes.
+
+    Usage: `%workspaces [list|panel|kinds|claims] [-n NAMESPACE]`.
+    """
     chosen = _workspaces_parser().parse_args(_words(line))
     if chosen.what == "panel":
         from .panel import panel
@@ -55,17 +60,21 @@ def workspaces(line: str) -> Any:
 
 
 def workspace(line: str) -> Any:
-    """`%workspace spawn KIND [NAME] [--image I] [--size S] [--home CLAIM] [--data CLAIM:PATH[:ro]] [--no-wait] [-n NAMESPACE]`, or
-    `%workspace status|open|pause|resume|restart|logs|events|delete NAME [-n NAMESPACE]`."""
+    """Create a workspace, or run an action on one.
+
+    Usage: `%workspace spawn KIND [NAME] [--image IMAGE] [--size SIZE] [--home VOLUME]
+    [--data VOLUME:PATH[:ro]] [--no-wait] [-n NAMESPACE]`, or
+    `%workspace status|open|pause|resume|restart|logs|events|delete NAME [-n NAMESPACE]`.
+    """
     words = _words(line)
     if not words:
         raise WorkspaceError(
-            "%workspace does something with one workspace, so it needs to know what.",
+            "%workspace needs an action.",
             USAGE["workspace"],
         )
     chosen = _workspace_parser().parse_args(words)
     if chosen.action == "spawn":
-        data = dict(_mount(text) for text in chosen.data)
+        data = dict(map(parse_mount, chosen.data))
         client = default()
         made = client.spawn(
             chosen.kind,
@@ -81,7 +90,7 @@ def workspace(line: str) -> Any:
 
 
 def complete(shell: Any, event: Any) -> list[str]:
-    """Actions, kinds and names of workspaces behind `%workspace`, lists behind `%workspaces`. Starts nothing."""
+    """Return completions for both magics. Does not start a server."""
     words = event.line.split()
     if words[0].lstrip("%") == "workspaces":
         return list(LISTS)
@@ -101,9 +110,9 @@ def complete(shell: Any, event: Any) -> list[str]:
 
 
 def register(shell: InteractiveShell) -> None:
-    """Make both magics known to an IPython shell."""
+    """Register both magics in an IPython shell."""
     for magic in (workspaces, workspace):
-        shell.register_magic_function(magic, "line", magic.__name__)  # type: ignore[arg-type]  # typed as if it were a method
+        shell.register_magic_function(magic, "line", magic.__name__)  # type: ignore[arg-type]  # typed as a method
         shell.set_hook("complete_command", complete, str_key=f"%{magic.__name__}")
 
 
@@ -134,7 +143,7 @@ def _act(found: Workspace, chosen: Namespace) -> Any:
                     for part in (f"This would delete {found.name}.", found.losses(), stay)
                     if part
                 )
-                raise WorkspaceError(text, f"Add -y to do it: %workspace delete {found.name} -y")
+                raise WorkspaceError(text, f"Add -y to confirm: %workspace delete {found.name} -y")
             found.delete()
             print(printable(f"Deleted {found.name}."))
     return None
@@ -144,7 +153,7 @@ def _confirm_losses(action: str, found: Workspace, yes: bool) -> None:
     if not yes and (lost := found.losses()):
         raise WorkspaceError(
             f"This would {action} {found.name}. {lost}",
-            f"Add -y to do it: %workspace {action} {found.name} -y",
+            f"Add -y to confirm: %workspace {action} {found.name} -y",
         )
 
 
@@ -181,15 +190,4 @@ def _words(line: str) -> list[str]:
     try:
         return shlex.split(line)
     except ValueError as error:
-        raise WorkspaceError(f"The line cannot be read: {error}.", "Close the quotes.") from error
-
-
-def _mount(text: str) -> tuple[str, tuple[str, str]]:
-    claim, _, rest = text.partition(":")
-    path, _, mode = rest.partition(":")
-    if not claim or not path or mode not in ("", "ro", "rw"):
-        raise WorkspaceError(
-            f"--data {text} cannot be understood.",
-            "Write CLAIM:PATH, or CLAIM:PATH:ro to read only.",
-        )
-    return claim, (path, mode or "rw")
+        raise WorkspaceError(f"Cannot parse the line: {error}.", "Close the quotes.") from error

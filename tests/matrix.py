@@ -1,7 +1,9 @@
-"""Try what others bring on our clusters, and our tests on older API servers. Asked for, not part of .ci/run: it takes long.
+"""Run other clients against our clusters, and our tests against older API servers.
 
-`python tests/matrix.py` tries all clients on the embedded cluster; `--cluster real` tries them on a real control plane, to tell their defects
-from ours. `python tests/matrix.py servers` builds kube-apiserver of older minors (30 minutes each) and runs the tests of both clusters on them.
+`python tests/matrix.py` runs all clients against the local cluster; with `--cluster real` against a
+real control plane, to distinguish their defects from ours. `python tests/matrix.py servers` builds
+older supported minor releases of Kubernetes (30 minutes each) and runs the tests of both clusters
+on them. It takes long and is not part of `.ci/run`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""`jupyter workspaces …`: the command line."""
+"""The command line, `jupyter workspaces COMMAND`. docs/command-line.md describes it."""
 
 from __future__ import annotations
 
-from .commands import main
+from .main import main
 
 __all__ = ["main"]

@@ -1,4 +1,4 @@
-"""The commands on claims: the volumes of workspaces."""
+"""`jupyter workspaces claims`: list, create and delete volumes."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ import click
 from .output import (
     done,
     echo,
+    handle_errors,
     output_option,
-    told,
     write,
 )
-from .session import Session, namespace_option, pass_session
+from .state import CommandState, namespace_option, pass_state
 
 
 def add_to(cli: click.Group) -> None:
+    """Add the commands of this module."""
     cli.add_command(claims)
 
 
@@ -23,7 +24,7 @@ def add_to(cli: click.Group) -> None:
 @output_option
 @click.pass_context
 def claims(context: click.Context, output: str) -> None:
-    """List volumes and who uses them; make and delete them."""
+    """List, create and delete volumes."""
     if context.invoked_subcommand is None:
         context.invoke(list_, output=output)
 
@@ -31,13 +32,13 @@ def claims(context: click.Context, output: str) -> None:
 @claims.command("list", hidden=True)
 @namespace_option
 @output_option
-@pass_session
-@told
-def list_(session: Session, output: str) -> None:
-    """List volumes and who uses them."""
-    found = session.client.claims(session.namespace)
+@pass_state
+@handle_errors
+def list_(state: CommandState, output: str) -> None:
+    """List volumes, with the workspaces that use them."""
+    found = state.client.claims(state.namespace)
     if not found and output == "table":
-        echo("No volumes yet. `jupyter workspaces claims create NAME` makes one.", err=True)
+        echo("No volumes yet. `jupyter workspaces claims create NAME` creates one.", err=True)
         return
     rows = [
         [
@@ -54,35 +55,35 @@ def list_(session: Session, output: str) -> None:
 
 @claims.command()
 @click.argument("name")
-@click.option("--size", default="1Gi", show_default=True, help="How much it holds, such as 10Gi.")
+@click.option("--size", default="1Gi", show_default=True, help="Size, such as 10Gi.")
 @namespace_option
 @output_option
-@pass_session
-@told
-def create(session: Session, name: str, size: str, output: str) -> None:
-    """Make a volume."""
-    session.client.create_claim(name, size, session.namespace)
+@pass_state
+@handle_errors
+def create(state: CommandState, name: str, size: str, output: str) -> None:
+    """Create a volume."""
+    state.client.create_claim(name, size, state.namespace)
     done(
         output,
-        "Made",
-        {"name": name, "namespace": session.namespace or session.client.namespace, "size": size},
+        "Created",
+        {"name": name, "namespace": state.namespace or state.client.namespace, "size": size},
     )
 
 
 @claims.command()
 @click.argument("name")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 @namespace_option
 @output_option
-@pass_session
-@told
-def delete(session: Session, name: str, yes: bool, output: str) -> None:
-    """Delete a volume and the files in it."""
+@pass_state
+@handle_errors
+def delete(state: CommandState, name: str, yes: bool, output: str) -> None:
+    """Delete a volume and its files."""
     if not yes:
-        session.confirm(f"Delete the volume {name}? The files in it are lost.")
-    session.client.delete_claim(name, session.namespace)
+        state.confirm(f"Delete the volume {name}? Its files are lost.")
+    state.client.delete_claim(name, state.namespace)
     done(
         output,
         "Deleted",
-        {"name": name, "namespace": session.namespace or session.client.namespace},
+        {"name": name, "namespace": state.namespace or state.client.namespace},
     )

@@ -1,4 +1,4 @@
-"""How results and errors are written: tables for people, JSON, YAML and names for scripts; exit codes that scripts can use."""
+"""Output of commands: tables, JSON, YAML and names, error messages, and exit codes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from jupyter_workspaces.client import (
     WorkspaceError,
     WrongArgument,
 )
-from jupyter_workspaces.client.display import plain
+from jupyter_workspaces.client.display import text_table
 from jupyter_workspaces.common.terminal import (
     indented,
     printable,
@@ -30,7 +30,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 REFUSED, WRONG_USE, NOT_FOUND, UNREACHABLE, TIMEOUT = 1, 2, 3, 4, 5
-"""Exit codes beside 0, one for each kind of mistake (docs/command-line.md)."""
+"""Exit codes for errors (docs/command-line.md)."""
 
 INTERRUPTED = 130
 
@@ -40,10 +40,10 @@ _WORDS = tuple(
         (r'jw\.create_claim\("([^"]*)"\)', r"`jupyter workspaces claims create \1`"),
         (r"jw\.(list|kinds|claims)\(\)", r"`jupyter workspaces \1`"),
         (
-            r"ws\.wait\(timeout=None\) waits as long as it takes; ws\.progress\(\) shows the steps\.",
-            "It goes on all the same; --timeout waits longer.",
+            r"ws\.wait\(timeout=None\) waits without limit; ws\.progress\(\) shows the steps\.",
+            "It continues in the background; use --timeout to wait longer.",
         ),
-        (r"ws\.events\(\) and ws\.logs\(\) tell more", "`jupyter workspaces logs NAME` tells more"),
+        (r"ws\.events\(\) and ws\.logs\(\)", "`jupyter workspaces logs NAME`"),
         (r"ws\.(\w+)\(\)", r"`jupyter workspaces \1 NAME`"),
     )
 )
@@ -58,22 +58,22 @@ _COLOURS = {
 
 
 def output_option(command: Callable[P, T]) -> Callable[P, T]:
-    """`-o/--output`."""
+    """Add `-o/--output`."""
     return click.option(
         "-o",
         "--output",
         type=click.Choice(FORMATS),
         default="table",
         show_default=True,
-        help="How to write the result.",
+        help="Output format.",
     )(command)
 
 
 def echo(text: str, *, err: bool = False) -> None:
-    """Write text; commands write in no other way.
+    """Print text. All commands use this function to print.
 
-    No control sequence but colours reaches the terminal. Text from the cluster also goes through `printable` or `indented`, which
-    keep it in its line.
+    It escapes all control sequences except colours. Pass text from the cluster through `printable`
+    or `indented` first, so that it cannot add lines.
     """
     click.echo(safe_output(text), err=err)
 
@@ -84,7 +84,7 @@ def write(
     names: Sequence[str],
     table: Callable[[], tuple[Sequence[str], Sequence[Sequence[str]]]],
 ) -> None:
-    """Write a result. `data` for JSON and YAML, `names` for name, `table` gives headings and rows."""
+    """Print a result: `data` as JSON or YAML, `names`, or the headings and rows of `table`."""
     if output == "json":
         echo(to_json(data, indent=2))
     elif output == "yaml":
@@ -94,17 +94,16 @@ def write(
             echo(printable(name))
     else:
         headings, rows = table()
-        text = plain(headings, rows)
-        echo(coloured(text))
+        echo(coloured(text_table(headings, rows)))
 
 
 def flat() -> tuple[Sequence[str], Sequence[Sequence[str]]]:
-    """No table, for results that are written another way."""
+    """Return an empty table, for results that have no table."""
     return (), ()
 
 
 def done(output: str, word: str, data: Mapping[str, Any]) -> None:
-    """What a finished action says."""
+    """Print the result of an action: a past participle and the name, or `data`."""
     name = str(data["name"])
     if output == "table":
         echo(f"{word} {printable(name)}")
@@ -113,7 +112,7 @@ def done(output: str, word: str, data: Mapping[str, Any]) -> None:
 
 
 def coloured(text: str) -> str:
-    """Lines of a table whose first word is a state, in colour where a terminal shows it."""
+    """Return a table with coloured states if standard output is a terminal."""
     if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
         return text
     lines = []
@@ -123,12 +122,12 @@ def coloured(text: str) -> str:
     return "\n".join(lines)
 
 
-def told(command: Callable[P, T]) -> Callable[P, T]:
-    """Run a command; what goes wrong becomes a sentence, a hint and an exit code."""
+def handle_errors(command: Callable[P, T]) -> Callable[P, T]:
+    """Wrap a command: print exceptions as message and hint, and set the exit code."""
 
     @functools.wraps(command)
     def run(*arguments: P.args, **options: P.kwargs) -> T:
-        from jupyter_workspaces.localkube.directory import LocalClusterError
+        from jupyter_workspaces.local.launch import LocalClusterError
 
         try:
             return command(*arguments, **options)
@@ -139,11 +138,9 @@ def told(command: Callable[P, T]) -> Callable[P, T]:
             complain(str(error))
             sys.exit(REFUSED)
         except TimeoutError as error:
-            complain(str(error) or "It took too long.")
+            complain(str(error) or "Timed out.")
             sys.exit(TIMEOUT)
-        except (
-            OSError
-        ) as error:  # a file or folder that cannot be read or written, a port that is taken
+        except OSError as error:  # an unreadable file or directory, or a port in use
             complain(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}.")
             sys.exit(REFUSED)
         except KeyboardInterrupt:
@@ -153,14 +150,14 @@ def told(command: Callable[P, T]) -> Callable[P, T]:
 
 
 def _for_shells(hint: str) -> str:
-    """A hint of the Python client in the words of the command line."""
+    """Return a hint of the Python client with commands instead of Python calls."""
     for pattern, words in _WORDS:
         hint = pattern.sub(words, hint)
     return hint
 
 
 def complain(message: str, hint: str = "", details: Sequence[tuple[str, str]] = ()) -> None:
-    """Write what went wrong to standard error; `details` are fields and what is wrong with each."""
+    """Print an error to standard error. `details` are fields and their errors."""
     echo(f"Error: {indented(message)}", err=True)
     for field, wrong in details:
         echo(f"  {printable(field)}: {indented(wrong)}", err=True)

@@ -1,4 +1,4 @@
-"""`jupyter workspaces list --watch`: what there is, then a line for each change."""
+"""`jupyter workspaces list --watch`: prints all workspaces, then a line per change."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import json
 import click
 
 from jupyter_workspaces.client import Client, Workspace, portal
-from jupyter_workspaces.client.display import workspaces_rows
+from jupyter_workspaces.client.lists import workspaces_rows
 from jupyter_workspaces.common.terminal import printable, to_json
 
 from .output import FORMATS, coloured, echo
 
 WIDTHS = (15, 24, 12, 16, 22, 8, 8, 0)
-"""Columns of a table that grows cannot be fitted to what is not there yet."""
+"""Column widths; they are fixed because later rows are unknown."""
 
 
 def watch(client: Client, namespace: str | None, output: str) -> None:
-    """Until Ctrl-C. Raises `WorkspaceError`, `click.UsageError`."""
+    """Print changes until Ctrl-C. Raises `WorkspaceError` or `click.UsageError`."""
     if output not in ("table", "json", "name"):
         raise click.UsageError(
-            f"--watch writes {', '.join(form for form in FORMATS if form != 'yaml')}."
+            f"--watch supports only {', '.join(form for form in FORMATS if form != 'yaml')}."
         )
     where = None if namespace == "*" else namespace or client.namespace
     shown: dict[tuple[str, str], str] = {}
@@ -41,17 +41,17 @@ def watch(client: Client, namespace: str | None, output: str) -> None:
         for change, item in changes:
             one = Workspace(client.asynchronous, item)
             key, text = (one.namespace, one.name), _text(one, change, output)
-            # What only repeats itself (a snapshot after a lost connection, a probe's time) is no news.
+            # Skip repetitions: a snapshot after a reconnect, a change of the activity only.
             if change == "DELETED":
                 shown.pop(key, None)
-            elif shown.get(key) == (told := _told(one)):
+            elif shown.get(key) == (content := _content(one)):
                 continue
             else:
-                shown[key] = told
+                shown[key] = content
             echo(text)
 
 
-def _told(one: Workspace) -> str:
+def _content(one: Workspace) -> str:
     return json.dumps(
         [one.state, one.state_words.word, one.message, one.image, one.size, one.paused]
     )

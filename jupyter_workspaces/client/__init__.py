@@ -1,4 +1,8 @@
-"""The Python client over HTTP: an asynchronous core, and what cells and scripts use."""
+"""Python client of the HTTP API: `AsyncClient`, the blocking `Client`, and module functions.
+
+The functions here (`list`, `get`, `spawn`, …) use one default client; the package exports them as
+`jw.list()` and so on.
+"""
 
 from __future__ import annotations
 
@@ -46,50 +50,59 @@ _default: Client | None = None
 def use_server(
     url: str | None = None, token: str | None = None, *, namespace: str | None = None
 ) -> Client:
-    """Use this server from now on in `jw.list()` and its like; without `url` the one that is found. Gives the client."""
+    """Use this server for `jw.list()` and the other functions of `jw`.
+
+    Args:
+        url: Address of the server; by default it is discovered again.
+        token: Token for it; by default JUPYTER_WORKSPACES_TOKEN.
+        namespace: Default namespace of the client.
+
+    Returns:
+        The new default client.
+    """
     global _default
     _default = Client(url, token, namespace=namespace)
     return _default
 
 
 def default() -> Client:
-    """The client behind the functions of this package."""
+    """Return the default client, which the functions of this package use."""
     return _default if _default is not None else use_server()
 
 
 @checked
 def kinds() -> KindList:
-    """Kinds of workspaces that are offered."""
+    """Return the workspace kinds of the cluster, without hidden ones."""
     return default().kinds()
 
 
 @checked
 def list(namespace: str | None = None) -> WorkspaceList:
-    """Workspaces of your namespace, or of another; `"*"` for all."""
+    """Return the workspaces of a namespace; by default your own, `"*"` for all."""
     return default().list(namespace)
 
 
 @checked
 def get(name: str, namespace: str | None = None) -> Workspace:
-    """One workspace by name."""
+    """Return a workspace by name. Raises `WorkspaceError` 404 if it does not exist."""
     return default().get(name, namespace)
 
 
 @checked
 def claims(namespace: str | None = None) -> builtins.list[dict[str, Any]]:
-    """Volumes to be used as home or for data."""
+    """Return the volumes of a namespace, with the workspaces that use them."""
     return default().claims(namespace)
 
 
 @checked
 def create_claim(name: str, size: str = "1Gi", namespace: str | None = None) -> None:
-    """Make a volume. `size` as a quantity: `10Gi`."""
+    """Create a volume. `size` is a Kubernetes quantity, such as `10Gi`."""
     default().create_claim(name, size, namespace)
 
 
 @checked
 def delete_claim(name: str, namespace: str | None = None) -> None:
-    """Delete a volume and the files in it."""
+    """Delete a volume and its files."""
     default().delete_claim(name, namespace)
 
 

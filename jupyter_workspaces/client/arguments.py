@@ -1,4 +1,7 @@
-"""Arguments of public functions, checked before anything is done: a wrong one is one sentence, without our frames."""
+"""Argument checks for public functions: a wrong argument raises a one-sentence error.
+
+Without them, a wrong type would fail deep inside the client, with a long traceback in the cell.
+"""
 
 from __future__ import annotations
 
@@ -27,13 +30,14 @@ _WORDS = {
 
 
 class WrongArgument(WorkspaceError, TypeError):
-    """A function of this package was called with arguments that it does not take."""
+    """A public function was called with wrong arguments."""
 
 
 def checked(function: Callable[P, R]) -> Callable[P, R]:
-    """Check number, names and plain types of a public function's arguments. Raises `WrongArgument`.
+    """Wrap a public function to check the number, names and types of its arguments.
 
-    Annotations of other types than text, numbers, mappings and collections are not checked.
+    Only annotations of texts, numbers, mappings and collections are checked. The wrapped function
+    raises `WrongArgument`.
     """
     signature = inspect.signature(function)
     types_of: dict[str, Any] = {}
@@ -44,25 +48,27 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
             bound = signature.bind(*arguments, **named)
         except TypeError as error:
             raise WrongArgument(
-                f"{function.__name__}(): {error}.", f"It takes {_taken(signature)}."
+                f"{function.__name__}(): {error}.", f"Parameters: {_parameters(signature)}."
             ) from None
         if not types_of:
             types_of.update(get_type_hints(function))
         for name, value in bound.arguments.items():
             if name in types_of and name != "self" and (wanted := _expected(types_of[name], value)):
-                text = f"{function.__name__}(): {name} is {wanted}, not {type(value).__name__}."
+                text = (
+                    f"{function.__name__}(): {name} must be {wanted}, not {type(value).__name__}."
+                )
                 raise WrongArgument(text, "", {name: text})
         return function(*arguments, **named)
 
     return call
 
 
-def _taken(signature: inspect.Signature) -> str:
-    return ", ".join(name for name in signature.parameters if name != "self") or "no arguments"
+def _parameters(signature: inspect.Signature) -> str:
+    return ", ".join(name for name in signature.parameters if name != "self") or "none"
 
 
 def _expected(wanted: Any, value: object) -> str:
-    """What it should have been, in words; empty when it is right or not checked."""
+    """Return a description of the expected type; empty if the value fits or is not checked."""
     choices = get_args(wanted) if get_origin(wanted) in (Union, types.UnionType) else (wanted,)
     origins = [get_origin(choice) or choice for choice in choices]
     if not all(origin in _PLAIN or origin in _GROUPS for origin in origins):
@@ -77,6 +83,6 @@ def _fits(origin: Any, value: object) -> bool:
         return isinstance(value, (int, float)) and not isinstance(value, bool)
     if origin is int:
         return isinstance(value, int) and not isinstance(value, bool)
-    if origin is Collection:  # a text is a collection of letters, which is never meant
+    if origin is Collection:  # a str is a collection too, but never the intended one
         return isinstance(value, Collection) and not isinstance(value, (str, bytes))
     return isinstance(value, origin)

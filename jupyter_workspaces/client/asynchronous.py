@@ -1,4 +1,7 @@
-"""The client's core: one method for each thing that the server can do, plain dicts in the shapes of the API (docs/api.md)."""
+"""The asynchronous client: one method per API operation, with plain dicts as in docs/api.md.
+
+`Client` and the panel are built on it.
+"""
 
 from __future__ import annotations
 
@@ -26,16 +29,16 @@ STALE_SINCE = "Jupyter-Workspaces-Stale-Since"
 """Header of answers from a stale cache: time of its last contact with the cluster."""
 CREATE_ATTEMPTS = 3
 LOG_LINE_BYTES = 2**20
-_IN_A_TARGET = (
-    "/%?#=&:@+,;~!$'()*[]"  # what people write escaped stays so, what they forgot to escape is
-)
+# Characters that stay as given in a request target: existing escapes are kept, others are escaped.
+_TARGET_SAFE = "/%?#=&:@+,;~!$'()*[]"
 
 
 @dataclass(frozen=True)
 class ServerEvent:
-    """One event of the live stream with its decoded data and its id.
+    """An event of the stream, with its decoded data and its id (docs/api.md).
 
-    `snapshot`, `workspace`, `workspacekind`, `stale` (docs/api.md), `resync`, and `alive` for a comment that keeps the stream open.
+    Events: `snapshot`, `workspace`, `workspacekind`, `stale`, `resync` (reload everything), and
+    `alive` for a comment that keeps the connection open.
     """
 
     event: str
@@ -44,21 +47,26 @@ class ServerEvent:
 
 
 class AsyncClient(Transport):
-    """Asks one server. Made anywhere, used on one event loop. Every method raises `WorkspaceError`.
+    """Client of one server. Create it anywhere, use it on one event loop.
 
-    Without `url` the server is found on the first request: JUPYTER_WORKSPACES_URL, JupyterHub, the Jupyter server of this kernel, else a local one.
+    Without `url` the server is discovered on the first request: JUPYTER_WORKSPACES_URL, the Jupyter
+    server of this kernel, JupyterHub, else a shared local server. Every method raises
+    `WorkspaceError`.
     """
 
     # Workspaces
 
     async def list(self, namespace: str | None = None) -> Objects:
-        """List items (contract §1.5 operation 4); of all namespaces with `"*"`."""
+        """Return the list items of a namespace; of all namespaces for `"*"`."""
         where = "" if namespace == "*" else f"/{_part(namespace or await self.usual_namespace())}"
         found: Objects = await self._data("GET", f"workspaces{where}")
         return found
 
     async def get(self, namespace: str, name: str) -> Object:
-        """Return the list item of one workspace. Only that is sent, except by servers of the original kind, which send the list."""
+        """Return the list item of one workspace. Raises `WorkspaceError` 404.
+
+        Kubeflow's own server ignores the filter and sends the whole list.
+        """
         query = {"filter": f"name={name}"} if _NAME.fullmatch(name) else None
         where = "" if namespace == "*" else f"/{_part(namespace)}"
         found: Objects = await self._data("GET", f"workspaces{where}", query=query)
@@ -66,31 +74,34 @@ class AsyncClient(Transport):
             if item["name"] == name:
                 return item
         raise WorkspaceError(
-            f"There is no workspace {name} in {namespace}.",
-            "jw.list() shows what there is.",
+            f"Workspace '{name}' not found in namespace '{namespace}'.",
+            "jw.list() shows all workspaces.",
             status=404,
         )
 
     async def model(self, namespace: str, name: str) -> Object:
-        """The update model (contract operation 7)."""
+        """Return the update model of a workspace (docs/api.md)."""
         found: Object = await self._data("GET", f"workspaces/{_part(namespace)}/{_part(name)}")
         return found
 
     async def create(self, namespace: str, body: Mapping[str, Any]) -> None:
-        """`body` is the create model (contract operation 6). A create whose answer was lost is not made twice."""
+        """Create a workspace from a create model (docs/api.md).
+
+        If the response was lost, retries without creating the workspace twice.
+        """
         for attempt in range(CREATE_ATTEMPTS):
             try:
                 await self._data("POST", f"workspaces/{_part(namespace)}", {"data": body})
                 return
             except WorkspaceError as error:
-                if error.status == 409 and attempt > 0 and await self._is_ours(namespace, body):
+                if error.status == 409 and attempt > 0 and await self._was_created(namespace, body):
                     return
                 if error.status is not None or attempt == CREATE_ATTEMPTS - 1:
                     raise
                 await asyncio.sleep(0.3)
 
-    async def _is_ours(self, namespace: str, body: Mapping[str, Any]) -> bool:
-        """Whether what stands there is what an attempt of ours, whose answer was lost, would have made."""
+    async def _was_created(self, namespace: str, body: Mapping[str, Any]) -> bool:
+        """Return whether the existing workspace is the one that an earlier attempt created."""
         held, wanted = (
             (await self.model(namespace, body["name"]))["podTemplate"],
             body["podTemplate"],
@@ -103,6 +114,7 @@ class AsyncClient(Transport):
         )
 
     async def pause(self, namespace: str, name: str, paused: bool = True) -> None:
+        """Pause a workspace, or resume it."""
         await self._data(
             "POST",
             f"workspaces/{_part(namespace)}/{_part(name)}/actions/pause",
@@ -110,23 +122,25 @@ class AsyncClient(Transport):
         )
 
     async def restart(self, namespace: str, name: str) -> None:
+        """Stop a workspace and start it again."""
         await self._data(
             "POST", f"workspaces/{_part(namespace)}/{_part(name)}/actions/restart", {"data": {}}
         )
 
     async def stop_now(self, namespace: str, name: str) -> None:
-        """End the pod of a stopping workspace without the rest of its grace period."""
+        """Stop the pod of a stopping workspace without the rest of its grace period."""
         await self._data(
             "POST", f"workspaces/{_part(namespace)}/{_part(name)}/actions/stop", {"data": {}}
         )
 
     async def delete(self, namespace: str, name: str) -> None:
+        """Delete a workspace. Its volumes are kept."""
         await self._data("DELETE", f"workspaces/{_part(namespace)}/{_part(name)}")
 
     async def patch(
         self, namespace: str, name: str, patch: Mapping[str, Any] | Sequence[Mapping[str, Any]]
     ) -> Object:
-        """Change the update model by a merge patch (mapping) or a JSON patch (sequence)."""
+        """Change the update model with a merge patch (mapping) or a JSON patch (sequence)."""
         media = (
             "application/merge-patch+json"
             if isinstance(patch, Mapping)
@@ -138,25 +152,28 @@ class AsyncClient(Transport):
         return found
 
     async def progress(self, namespace: str, name: str) -> Object:
+        """Return the state and the steps of the start of a workspace."""
         found: Object = await self._data(
             "GET", f"workspaces/{_part(namespace)}/{_part(name)}/progress"
         )
         return found
 
     async def events(self, namespace: str, name: str) -> Objects:
+        """Return the Kubernetes events of a workspace, newest last."""
         found: Objects = await self._data(
             "GET", f"workspaces/{_part(namespace)}/{_part(name)}/events"
         )
         return found
 
     async def details(self, namespace: str, name: str) -> Object:
+        """Return pod and volumes of a workspace."""
         found: Object = await self._data(
             "GET", f"workspaces/{_part(namespace)}/{_part(name)}/podtemplate/details"
         )
         return found
 
     async def log(self, namespace: str, name: str, tail: int = 1000, previous: bool = False) -> str:
-        """The last lines of the log, each with its time."""
+        """Return the last `tail` lines of the log, each with a timestamp."""
         query = {"tailLines": str(tail), "previous": str(previous).lower()}
         async with self._request(
             "GET",
@@ -166,7 +183,7 @@ class AsyncClient(Transport):
             return await answer.text(errors="replace")
 
     async def logs(self, namespace: str, name: str, tail: int = 100) -> AsyncIterator[str]:
-        """The last lines, then the new ones as they come, each with its time."""
+        """Yield the last `tail` lines of the log, then new ones, each with a timestamp."""
         path = f"workspaces/{_part(namespace)}/{_part(name)}/podtemplate/logs/batch"
         async with self._request(
             "GET", path, query={"tailLines": str(tail), "follow": "true"}, silence=None
@@ -177,10 +194,12 @@ class AsyncClient(Transport):
     # Kinds, claims, the server
 
     async def kinds(self) -> Objects:
+        """Return the workspace kinds."""
         found: Objects = await self._data("GET", "workspacekinds")
         return found
 
     async def claims(self, namespace: str | None = None) -> Objects:
+        """Return the volumes of a namespace, with the workspaces that use them."""
         found: Objects = await self._data(
             "GET", f"persistentvolumeclaims/{_part(namespace or await self.usual_namespace())}"
         )
@@ -189,13 +208,13 @@ class AsyncClient(Transport):
     async def create_claim(
         self, namespace: str, name: str, size: str = "1Gi", storage_class: str | None = None
     ) -> None:
-        """A claim for one writer; without a class the first that may be used."""
+        """Create a ReadWriteOnce claim; by default with the first storage class that is allowed."""
         if storage_class is None:
             usable = [found["name"] for found in await self.storage_classes() if found["canUse"]]
             if not usable:
                 raise WorkspaceError(
-                    "No storage class of this cluster may be used for new claims.",
-                    "Ask whoever manages the cluster for one.",
+                    "The cluster has no storage class for new volumes.",
+                    "Ask your cluster's administrator for one.",
                 )
             storage_class = usable[0]
         body = {
@@ -207,16 +226,20 @@ class AsyncClient(Transport):
         await self._data("POST", f"persistentvolumeclaims/{_part(namespace)}", {"data": body})
 
     async def delete_claim(self, namespace: str, name: str) -> None:
+        """Delete a claim and its files."""
         await self._data("DELETE", f"persistentvolumeclaims/{_part(namespace)}/{_part(name)}")
 
     async def storage_classes(self) -> Objects:
+        """Return the storage classes, with whether they can be used."""
         found: Objects = await self._data("GET", "storageclasses")
         return found
 
     async def namespaces(self) -> Names:
+        """Return the names of the namespaces."""
         return [found["name"] for found in await self._data("GET", "namespaces")]
 
     async def cluster(self) -> Object:
+        """Return name, version and namespace of the cluster, and the user."""
         found: Object = await self._data("GET", "cluster")
         return found
 
@@ -226,12 +249,15 @@ class AsyncClient(Transport):
             return answer.headers.get(STALE_SINCE)
 
     async def picture(self, url: str) -> tuple[str, bytes]:
-        """Media type and bytes of a kind's logo; only from the server itself, because the credential goes along."""
+        """Return media type and bytes of a kind's logo.
+
+        Only from the server itself, because the request contains the credential.
+        """
         server = await self.connect()
         path = urlsplit(url)
         ours = urlsplit(server.api)
         if path.netloc or path.scheme or not path.path.startswith(ours.path):
-            raise WorkspaceError("This picture is not served by the server itself.")
+            raise WorkspaceError("The picture is not on the workspaces server.")
         target = path.path.removeprefix(ours.path).lstrip("/")
         async with self._request(
             "GET", target, query=dict([path.query.split("=", 1)]) if "=" in path.query else None
@@ -241,14 +267,14 @@ class AsyncClient(Transport):
     # Live changes
 
     async def changes(self, namespace: str | None) -> AsyncIterator[ServerEvent]:
-        """One connection's events: a snapshot, then changes. Ends or raises when the connection is lost."""
+        """Yield a snapshot, then changes. Ends or raises if the connection is lost."""
         async for event in self._events(namespace, None):
             yield event
 
     async def stream(
         self, namespace: str | None = None, last_event_id: str | None = None
     ) -> AsyncIterator[ServerEvent]:
-        """Yield events, except `alive` and `resync`. Resumes a lost connection with backoff."""
+        """Yield events except `alive` and `resync`. Reconnects with backoff."""
         pause = 0.2
         while True:
             try:
@@ -297,10 +323,19 @@ class AsyncClient(Transport):
     async def connect_request(
         self, method: str, path: str, body: Any = None
     ) -> tuple[int, str, bytes]:
-        """A request into a workspace by its connect path, through the server. Status, media type and body; JSON goes in for `body`."""
+        """Send a request to a program in a workspace, through the server's proxy.
+
+        Args:
+            method: HTTP method.
+            path: Connect path of the workspace, with the program's own path appended.
+            body: JSON value to send.
+
+        Returns:
+            Status, media type and body.
+        """
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"} if data is not None else None
-        target = quote(path.lstrip("/"), safe=_IN_A_TARGET)
+        target = quote(path.lstrip("/"), safe=_TARGET_SAFE)
         async with self._request(
             method, target, data=data, headers=headers, into_workspace=True
         ) as answer:
@@ -317,7 +352,7 @@ async def _lines(content: aiohttp.StreamReader, limit: int = LOG_LINE_BYTES) -> 
             rest.clear()
         rest += tail
         if len(rest) > limit:
-            raise WorkspaceError(f"The server sent a line of more than {limit} bytes.")
+            raise WorkspaceError(f"The server sent a line that is longer than {limit} bytes.")
     if rest:
         yield rest.decode("utf-8", errors="replace")
 

@@ -1,4 +1,7 @@
-"""What went wrong, as people read it: one sentence, one hint, and which field it is about."""
+"""Exceptions of the client: a message, a hint on what to do, and errors per field.
+
+In a cell they render as text, without a traceback.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,14 @@ from jupyter_workspaces.common.terminal import indented, printable
 
 
 class WorkspaceError(Exception):
-    """Something that was asked for did not happen. `fields` maps a field of the request (contract §1.2) to what is wrong with it."""
+    """A request failed.
+
+    Attributes:
+        message: What happened.
+        hint: What to do next; may be empty.
+        fields: Validation errors by field of the request body.
+        status: HTTP status of the response; None without a response.
+    """
 
     def __init__(
         self,
@@ -18,6 +28,7 @@ class WorkspaceError(Exception):
         fields: Mapping[str, str] | None = None,
         status: int | None = None,
     ) -> None:
+        """Create the error; see the class for the arguments."""
         super().__init__(message)
         self.message, self.hint, self.fields, self.status = (
             message,
@@ -27,6 +38,7 @@ class WorkspaceError(Exception):
         )
 
     def __str__(self) -> str:
+        """Return the message, safe for a terminal."""
         return indented(self.message)
 
     def _render_traceback_(
@@ -36,24 +48,24 @@ class WorkspaceError(Exception):
         tb: TracebackType | None = None,
         **_: object,
     ) -> Sequence[str]:
-        """In a cell: the sentence and the hint. The lines of our code would not help anybody."""
+        """Return what IPython shows: message, fields and hint, without a traceback."""
         lines = [f"{type(self).__name__}: {self}"]
         lines += [f"  {printable(field)}: {indented(wrong)}" for field, wrong in self.details()]
         return [*lines, indented(self.hint)] if self.hint else lines
 
     def details(self) -> list[tuple[str, str]]:
-        """Fields and what is wrong with them, without what the message or another field says already."""
-        told, found = self.message.rstrip("."), []
+        """Return the errors of `fields` that the message does not already contain."""
+        shown, found = self.message.rstrip("."), []
         for field, wrong in self.fields.items():
-            if wrong.rstrip(".") not in told:
+            if wrong.rstrip(".") not in shown:
                 found.append((field, wrong))
-                told += f"\n{wrong}"
+                shown += f"\n{wrong}"
         return found
 
 
 class Unreachable(WorkspaceError):
-    """The server, or the cluster behind it, does not answer."""
+    """The server, or the cluster behind it, does not respond."""
 
 
 class TimedOut(WorkspaceError):
-    """Something takes longer than one was ready to wait; it goes on all the same."""
+    """A wait reached its timeout. The operation itself continues."""

@@ -1,19 +1,24 @@
-"""Workspace kinds as people choose from them."""
+"""Workspace kinds and their options, and how `spawn` arguments select from them."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from html import escape
 from typing import Any
 
-from . import display, words
+from . import display, formatting
 from .errors import WorkspaceError
 
 
 @dataclass(frozen=True)
 class Option:
-    """An image or a size of a kind. `redirects_to` names the option that takes its place, `denied` says why it is not for you."""
+    """An image or a size of a kind.
+
+    `redirects_to` is the id of the option that replaces it. `denied` is the reason why you cannot
+    use it; empty if you can.
+    """
 
     id: str
     name: str
@@ -26,13 +31,21 @@ class Option:
 
     @property
     def size(self) -> str:
-        """`2 CPU · 4 GiB`; empty for an image."""
-        return words.size([{"key": key, "value": value} for key, value in self.labels.items()])
+        """Size as text, such as `2 CPU · 4 GiB`; empty for an image."""
+        return formatting.size([{"key": key, "value": value} for key, value in self.labels.items()])
+
+    def described(self) -> str:
+        """Return name, size and id as text, and whether it is the default."""
+        text = " · ".join(part for part in (self.name, self.size) if part)
+        return mark_default(f"{text} ({self.id})", self.is_default)
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A template for workspaces: what it is, and which images and sizes it offers. `home` is the path of the home volume."""
+    """A workspace kind: a template with images and sizes to choose from.
+
+    `home` is the mount path of the home volume.
+    """
 
     name: str
     display_name: str
@@ -46,19 +59,24 @@ class Kind:
     workspaces: int
 
     def image(self, wanted: str | None = None) -> Option:
-        """By id or name; the default without one. Raises `WorkspaceError`."""
+        """Return an image by id or name; by default the kind's. Raises `WorkspaceError`."""
         return _choose(self.images, wanted, "image", self)
 
     def size(self, wanted: str | None = None) -> Option:
-        """By id or name; the default without one. Raises `WorkspaceError`."""
+        """Return a size by id or name; by default the kind's. Raises `WorkspaceError`."""
         return _choose(self.sizes, wanted, "size", self)
 
     def _repr_html_(self) -> str:
-        return display.kind_card(self)
+        heading = f"<div><b>{escape(self.display_name)}</b> {display.muted(self.name)}</div>"
+        lines = [f'<div style="margin-bottom:4px">{escape(self.description)}</div>']
+        for what, options in (("images", self.images), ("sizes", self.sizes)):
+            text = ", ".join(option.described() for option in options if not option.hidden)
+            lines.append(f"<div>{display.muted(what)} {escape(text)}</div>")
+        return display.card(heading, "".join(lines))
 
 
 def from_item(item: Mapping[str, Any]) -> Kind:
-    """From a list item (contract §1.5 operation 13)."""
+    """Return the kind of a list item of the API (docs/api.md)."""
     template = item["podTemplate"]
     return Kind(
         name=item["name"],
@@ -75,7 +93,7 @@ def from_item(item: Mapping[str, Any]) -> Kind:
 
 
 def choose(kinds: Sequence[Kind], wanted: str) -> Kind:
-    """By name or display name, in any case. Raises `WorkspaceError` naming what there is."""
+    """Return a kind by name or display name, ignoring case. Raises `WorkspaceError`."""
     for kind in kinds:
         if wanted == kind.name:
             return kind
@@ -89,18 +107,23 @@ def choose(kinds: Sequence[Kind], wanted: str) -> Kind:
     if matching:
         names = ", ".join(kind.name for kind in matching)
         raise WorkspaceError(
-            f"“{wanted}” names {len(matching)} kinds.",
+            f"“{wanted}” matches {len(matching)} workspace kinds.",
             f"Use a name: {names}.",
             {"kind": "ambiguous"},
             422,
         )
     raise _unknown(
-        "kind of workspace", wanted, [kind.name for kind in kinds], "kind", "jw.kinds() shows them."
+        "Workspace kind", wanted, [kind.name for kind in kinds], "kind", "jw.kinds() shows all."
     )
 
 
+def mark_default(text: str, is_default: bool) -> str:
+    """Return the text of an option, with “(default)” if it is the default."""
+    return f"{text} (default)" if is_default else text
+
+
 def closest(wanted: str, known: Collection[str]) -> str:
-    """` Did you mean …?`, or nothing."""
+    """Return ` Did you mean …?` with the closest known name, or an empty text."""
     found = get_close_matches(wanted, known, 1)
     return f" Did you mean {found[0]}?" if found else ""
 
@@ -109,7 +132,7 @@ def _options(options: Mapping[str, Any]) -> tuple[Option, ...]:
     return tuple(
         Option(
             id=value["id"],
-            name=words.option(value),
+            name=formatting.option(value),
             description=value.get("description") or "",
             labels={label["key"]: label["value"] for label in value.get("labels") or ()},
             hidden=bool(value.get("hidden")),
@@ -124,7 +147,7 @@ def _options(options: Mapping[str, Any]) -> tuple[Option, ...]:
 def _denied(restrictions: Mapping[str, Any]) -> str:
     if not restrictions.get("deny"):
         return ""
-    return str((restrictions.get("denyMessage") or {}).get("text") or "it is not allowed here")
+    return str((restrictions.get("denyMessage") or {}).get("text") or "not allowed here")
 
 
 def _choose(options: Sequence[Option], wanted: str | None, what: str, kind: Kind) -> Option:
@@ -132,9 +155,9 @@ def _choose(options: Sequence[Option], wanted: str | None, what: str, kind: Kind
         found = _usual(options)
         if found is None:
             raise WorkspaceError(
-                f"The kind {kind.name} offers no {what} to you.",
-                "Ask whoever manages the kinds.",
-                {what: "none is offered"},
+                f"Workspace kind '{kind.name}' has no {what} that you can use.",
+                "Ask your cluster's administrator.",
+                {what: "none available"},
             )
         return found
     matching = [option for option in options if wanted == option.id] or [
@@ -144,29 +167,30 @@ def _choose(options: Sequence[Option], wanted: str | None, what: str, kind: Kind
     ]
     if len(matching) == 1:
         if matching[0].denied:
-            text = f"The {what} {matching[0].name} is not for you: {matching[0].denied}."
+            text = f"You cannot use the {what} '{matching[0].name}': {matching[0].denied}."
             raise WorkspaceError(
-                text, f"There is: {_offered(options)}.", {what: matching[0].denied}, 403
+                text, f"Available: {_offered(options)}.", {what: matching[0].denied}, 403
             )
         return matching[0]
     if matching:
         ids = ", ".join(one.id for one in matching)
         raise WorkspaceError(
-            f"“{wanted}” names {len(matching)} {what}s of {kind.name}.",
+            f"“{wanted}” matches {len(matching)} {what}s of workspace kind '{kind.name}'.",
             f"Use an id: {ids}.",
             {what: "ambiguous"},
             422,
         )
     raise _unknown(
-        f"{what} of {kind.name}",
+        what.capitalize(),
         wanted,
         [option.id for option in options if not option.hidden and not option.denied],
         what,
+        place=f" in workspace kind '{kind.name}'",
     )
 
 
 def _usual(options: Sequence[Option]) -> Option | None:
-    """The default; where it moved on, what it points to; where it is denied, the first that is not."""
+    """Return the default, following redirects; if denied, the first option that is not."""
     known = {option.id: option for option in options}
     found = next((option for option in options if option.is_default), None)
     seen: set[str] = set()
@@ -186,8 +210,8 @@ def _offered(options: Sequence[Option]) -> str:
 
 
 def _unknown(
-    what: str, wanted: str, known: Sequence[str], field: str, hint: str = ""
+    what: str, wanted: str, known: Sequence[str], field: str, hint: str = "", place: str = ""
 ) -> WorkspaceError:
-    suggestion = closest(wanted, known).strip() or f"There is: {', '.join(known) or 'none'}."
-    text = f"There is no {what} named “{wanted}”."
+    suggestion = closest(wanted, known).strip() or f"Available: {', '.join(known) or 'none'}."
+    text = f"{what} '{wanted}' not found{place}."
     return WorkspaceError(text, f"{suggestion} {hint}".strip(), {field: text}, 404)

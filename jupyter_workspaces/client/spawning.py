@@ -1,10 +1,11 @@
-"""A new workspace from what a person asked for: names checked, claims found or made, options understood, one request."""
+"""Creates a workspace from `spawn` arguments: checks names, creates the home volume, retries.
+
+Also used by the panel's form (`create_with_claims`).
+"""
 
 from __future__ import annotations
 
 import asyncio
-import re
-import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -14,52 +15,31 @@ from jupyter_workspaces.common.timeouts import timeout
 from .asynchronous import AsyncClient, Object
 from .errors import WorkspaceError
 from .kinds import Kind, closest
+from .names import check_name, readable_name
 
 HOME_SIZE = "10Gi"
-NAME_LIMIT = 63
 NAME_ATTEMPTS = 3
 REMOVE_SECONDS = 10.0
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
-_WORDS = (
-    *(
-        "amber",
-        "birch",
-        "cedar",
-        "coral",
-        "delta",
-        "ember",
-        "fjord",
-        "grove",
-        "hazel",
-        "iris",
-        "juniper",
-        "kelp",
-        "lark",
-        "maple",
-    ),
-    *(
-        "north",
-        "olive",
-        "pearl",
-        "quartz",
-        "reed",
-        "sage",
-        "tundra",
-        "umber",
-        "violet",
-        "willow",
-        "yarrow",
-        "zephyr",
-    ),
-)
-
 Mounts = Mapping[str, "str | tuple[str, str]"]
-"""Claims and where they appear: `{"sales": "/data/sales", "ledger": ("/data/ledger", "ro")}`."""
+"""Claims and mount paths: `{"sales": "/data/sales", "ledger": ("/data/ledger", "ro")}`."""
+
+
+def parse_mount(text: str) -> tuple[str, tuple[str, str]]:
+    """Return name, path and mode of a `VOLUME:PATH[:ro]` option. Raises `WorkspaceError` 400."""
+    claim, _, rest = text.partition(":")
+    path, _, mode = rest.partition(":")
+    if not claim or not path or mode not in ("", "ro", "rw"):
+        raise WorkspaceError(
+            f"Invalid value '{text}' for --data.",
+            "Use VOLUME:PATH, or VOLUME:PATH:ro for read-only.",
+            status=400,
+        )
+    return claim, (path, mode or "rw")
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What is asked for. `home` None is `home-<name>`, made if need be; an empty one is none at all."""
+class SpawnRequest:
+    """Arguments of `spawn`. A `home` of None is `home-<name>`, created if missing; empty is none."""
 
     kind: Kind
     image: str
@@ -72,7 +52,7 @@ class Wish:
     paused: bool = False
 
     def body(self, name: str, home: str) -> Object:
-        """The create model (contract §1.5 operation 6). Raises `WorkspaceError`."""
+        """Return the create model (docs/api.md). Raises `WorkspaceError`."""
         volumes: dict[str, Any] = {"data": [self._mount(claim) for claim in self.data]}
         if home:
             volumes["home"] = home
@@ -92,12 +72,12 @@ class Wish:
         path, mode = (asked, "rw") if isinstance(asked, str) else asked
         if mode not in ("ro", "rw"):
             raise WorkspaceError(
-                f"“{mode}” is no way to mount {claim}.",
+                f"Cannot mount volume '{claim}' with mode “{mode}”.",
                 'Use "ro" (read-only) or "rw".',
                 {"data": mode},
                 422,
             )
-        # A path without a slash in front lies in the home: that is where a person looks for it.
+        # A relative path is relative to the home, where users look for it.
         place = path if path.startswith("/") else f"{self.kind.home.rstrip('/')}/{path.strip('/')}"
         return {
             "pvcName": claim,
@@ -106,47 +86,58 @@ class Wish:
         }
 
 
-async def spawn(client: AsyncClient, namespace: str, wish: Wish) -> Object:
-    """Make it, and give its list item. Raises `WorkspaceError`; then no claim is left behind that was only made for it."""
-    if wish.name is not None:
-        check_name(wish.name)
+async def spawn(client: AsyncClient, namespace: str, request: SpawnRequest) -> Object:
+    """Create a workspace and return its list item.
+
+    Raises `WorkspaceError`, after deleting volumes that were created only for it.
+    """
+    if request.name is not None:
+        check_name(request.name)
     held = {claim["name"] for claim in await client.claims(namespace)}
-    for claim in (*([wish.home] if wish.home else []), *wish.data):
+    for claim in (*([request.home] if request.home else []), *request.data):
         if claim not in held:
-            text = f"There is no claim {claim} in {namespace}."
-            hint = f'jw.create_claim("{claim}") makes it.{closest(claim, held)}'
-            raise WorkspaceError(text, hint, {"home" if claim == wish.home else "data": text}, 404)
-    if wish.name is not None:
-        return await _make(client, namespace, wish, wish.name, held)
+            text = f"Volume '{claim}' not found in namespace '{namespace}'."
+            hint = f'jw.create_claim("{claim}") creates it.{closest(claim, held)}'
+            raise WorkspaceError(
+                text, hint, {"home" if claim == request.home else "data": text}, 404
+            )
+    if request.name is not None:
+        return await _create(client, namespace, request, request.name, held)
     for attempt in range(NAME_ATTEMPTS):
-        name = free_name(wish.kind.name, {item["name"] for item in await client.list(namespace)})
+        name = readable_name(
+            request.kind.name, {item["name"] for item in await client.list(namespace)}
+        )
         try:
-            return await _make(client, namespace, wish, name, held)
+            return await _create(client, namespace, request, name, held)
         except WorkspaceError as error:
             if error.status != 409 or attempt == NAME_ATTEMPTS - 1:
-                raise  # else somebody else took that name in between
+                raise  # else another client took that name meanwhile
     raise AssertionError("unreachable")
 
 
-async def _make(
-    client: AsyncClient, namespace: str, wish: Wish, name: str, held: Collection[str]
+async def _create(
+    client: AsyncClient, namespace: str, request: SpawnRequest, name: str, held: Collection[str]
 ) -> Object:
-    home = f"home-{name}" if wish.home is None else wish.home
+    home = f"home-{name}" if request.home is None else request.home
     claims = [(home, HOME_SIZE)] if home and home not in held else []
-    await create_with_claims(client, namespace, wish.body(name, home), claims)
+    await create_with_claims(client, namespace, request.body(name, home), claims)
     return await client.get(namespace, name)
 
 
 class Creates(Protocol):
     """Creates workspaces and claims: `AsyncClient` or a test double."""
 
-    async def create(self, namespace: str, body: Mapping[str, Any]) -> None: ...
+    async def create(self, namespace: str, body: Mapping[str, Any]) -> None:
+        """Create a workspace from a create model."""
 
-    async def model(self, namespace: str, name: str) -> Any: ...
+    async def model(self, namespace: str, name: str) -> Any:
+        """Return the update model of a workspace. Raises `WorkspaceError` 404."""
 
-    async def create_claim(self, namespace: str, name: str, size: str) -> None: ...
+    async def create_claim(self, namespace: str, name: str, size: str) -> None:
+        """Create a claim."""
 
-    async def delete_claim(self, namespace: str, name: str) -> None: ...
+    async def delete_claim(self, namespace: str, name: str) -> None:
+        """Delete a claim and its files."""
 
 
 async def create_with_claims(
@@ -164,14 +155,19 @@ async def create_with_claims(
             made.append(name)
         await client.create(namespace, body)
     except asyncio.CancelledError:
-        await _take_back(client, namespace, body["name"], made, certain=len(made) < len(claims))
+        await _delete_created(
+            client, namespace, body["name"], made, certain=len(made) < len(claims)
+        )
         raise
     except WorkspaceError as error:
         certain = len(made) < len(claims) or (
             error.status is not None and 400 <= error.status < 500
         )
-        if left := await _take_back(client, namespace, body["name"], made, certain=certain):
-            text = f"{error.message.rstrip('.')}. The volume {', '.join(left)} was made for it and could not be deleted."
+        if left := await _delete_created(client, namespace, body["name"], made, certain=certain):
+            text = (
+                f"{error.message.rstrip('.')}. "
+                f"Could not delete the new volume {', '.join(left)}, which was created for it."
+            )
             hint = " ".join(f'jw.delete_claim("{name}") deletes it.' for name in left)
             raise WorkspaceError(
                 text, f"{error.hint} {hint}".strip(), error.fields, error.status
@@ -179,12 +175,15 @@ async def create_with_claims(
         raise
 
 
-async def _take_back(
+async def _delete_created(
     client: Creates, namespace: str, workspace: str, claims: Sequence[str], *, certain: bool
 ) -> list[str]:
-    """Delete claims that were only made for a workspace. Returns those that are still there without it, or may be.
+    """Delete claims that were created for a workspace.
 
-    `certain` says that the workspace does not exist; else that is asked.
+    `certain` means that the workspace does not exist; otherwise this is checked first.
+
+    Returns:
+        Claims without a workspace that may still exist.
     """
     left = list(claims)
     try:
@@ -211,27 +210,3 @@ async def _exists(client: Creates, namespace: str, name: str) -> bool:
             return False
         raise
     return True
-
-
-def check_name(name: str) -> None:
-    """Raises `WorkspaceError` for what cannot be a workspace's name."""
-    if len(name) > NAME_LIMIT or not _NAME.fullmatch(name):
-        hint = f"Use at most {NAME_LIMIT} lower-case letters, digits and “-”, beginning and ending with a letter or digit."
-        raise WorkspaceError(
-            f"“{name}” cannot be a workspace's name.",
-            hint,
-            {"name": f"“{name}” cannot be a workspace's name"},
-            422,
-        )
-
-
-def free_name(kind: str, taken: Collection[str]) -> str:
-    """One that can be read aloud: `jupyterlab-cedar`, with a number where that is taken."""
-    base = kind.replace(".", "-")[: NAME_LIMIT - 16].rstrip("-")
-    for _ in range(20):
-        name = f"{base}-{secrets.choice(_WORDS)}"
-        if name not in taken:
-            return name
-    while (name := f"{base}-{secrets.choice(_WORDS)}-{secrets.randbelow(10_000)}") in taken:
-        pass
-    return name

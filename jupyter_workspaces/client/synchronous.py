@@ -1,4 +1,4 @@
-"""The client for cells and scripts: it waits for each answer."""
+"""The blocking client, for cells and scripts."""
 
 from __future__ import annotations
 
@@ -22,21 +22,20 @@ from .kinds import (
     from_item,
 )
 from .lists import KindList, WorkspaceList
-from .spawning import Mounts, Wish
+from .spawning import Mounts, SpawnRequest
 from .workspace import REQUEST_LIMIT, Workspace
 
 CONNECT_LIMIT = 60.0
 Kinds = list[Kind]  # `list` is a method below
 
-_open: set[AsyncClient] = (
-    set()
-)  # until they are closed: Python's end must not meet open connections
+_open: set[AsyncClient] = set()  # clients to close when Python exits
 
 
 class Client:
-    """One server, asked from cells and scripts. Everything may raise `WorkspaceError`.
+    """Client of one server. All methods may raise `WorkspaceError`.
 
-    Without `url` the server is found: JUPYTER_WORKSPACES_URL, JupyterHub, the Jupyter server of this kernel, else a local one is started.
+    Without `url` the server is discovered: JUPYTER_WORKSPACES_URL, the Jupyter server of this
+    kernel, JupyterHub, else a shared local server, which is started on demand.
     """
 
     def __init__(
@@ -47,49 +46,65 @@ class Client:
         namespace: str | None = None,
         start: bool = True,
     ) -> None:
+        """Create a client; it connects on the first request.
+
+        Args:
+            url: Address of the server; by default it is discovered.
+            token: Token for it; by default JUPYTER_WORKSPACES_TOKEN.
+            namespace: Default namespace; by default JUPYTER_WORKSPACES_NAMESPACE, else the
+                server's own.
+            start: Whether to start a local server if none is found.
+        """
         self.asynchronous = AsyncClient(url, token, namespace=namespace, start=start)
         _close_at_exit(self.asynchronous)
 
     def __repr__(self) -> str:
+        """Return the class name and the server's address."""
         return repr(self.asynchronous).replace("AsyncClient", "Client", 1)
 
     def __enter__(self) -> Client:
+        """Return the client; leaving the block closes it."""
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Close the client."""
         self.close()
 
     def close(self) -> None:
-        """Let go of its connections; the next request opens new ones."""
+        """Close the connections; the next request opens new ones."""
         _open.discard(self.asynchronous)
         portal.ask(self.asynchronous.close(), REQUEST_LIMIT)
 
     @property
     def namespace(self) -> str:
-        """The usual one: as given, else the one that the server's credentials are for."""
+        """Default namespace: as given, else that of the server's credentials."""
         return self.asynchronous.namespace or portal.ask(
             self.asynchronous.usual_namespace(), CONNECT_LIMIT
         )
 
     @property
     def url(self) -> str:
-        """Where the server stands; it is found, or started, now if it was not yet."""
+        """Base URL of the server. Discovers or starts it if needed."""
         return portal.ask(self.asynchronous.connect(), CONNECT_LIMIT).root
 
     def cluster(self) -> Object:
-        """Which cluster it is, and as whom it is used: name, embedded, user, namespace, version."""
+        """Return the cluster's name, embedded, user, namespace and version."""
         return portal.ask(self.asynchronous.cluster(), CONNECT_LIMIT)
 
     def namespaces(self) -> Names:
+        """Return the names of the namespaces."""
         return portal.ask(self.asynchronous.namespaces(), CONNECT_LIMIT)
 
     def kinds(self) -> KindList:
-        """Kinds of workspaces, hidden ones left out."""
+        """Return the workspace kinds, without hidden ones."""
         return KindList(kind for kind in self._kinds() if not kind.hidden)
 
     @checked
     def list(self, namespace: str | None = None) -> WorkspaceList:
-        """Workspaces of a namespace; `"*"` for all. Raises `WorkspaceError` 404 if the namespace does not exist."""
+        """Return the workspaces of a namespace; by default your own, `"*"` for all.
+
+        Raises `WorkspaceError` 404 if the namespace does not exist.
+        """
         items = portal.ask(self.asynchronous.list(namespace), CONNECT_LIMIT)
         if not items:
             self._check(namespace)
@@ -100,6 +115,7 @@ class Client:
 
     @checked
     def get(self, name: str, namespace: str | None = None) -> Workspace:
+        """Return a workspace by name. Raises `WorkspaceError` 404 if it does not exist."""
         return Workspace(
             self.asynchronous,
             portal.ask(self.asynchronous.get(namespace or self.namespace, name), CONNECT_LIMIT),
@@ -107,7 +123,10 @@ class Client:
 
     @checked
     def claims(self, namespace: str | None = None) -> Objects:
-        """Claims: name, size, who uses them. Raises `WorkspaceError` 404 if the namespace does not exist."""
+        """Return the volumes of a namespace, with the workspaces that use them.
+
+        Raises `WorkspaceError` 404 if the namespace does not exist.
+        """
         found = portal.ask(self.asynchronous.claims(namespace), CONNECT_LIMIT)
         if not found:
             self._check(namespace)
@@ -115,21 +134,21 @@ class Client:
 
     @checked
     def create_claim(self, name: str, size: str = "1Gi", namespace: str | None = None) -> None:
-        """Make a volume to be used as home or for data. `size` as a quantity: `10Gi`."""
+        """Create a volume. `size` is a Kubernetes quantity, such as `10Gi`."""
         portal.ask(
             self.asynchronous.create_claim(namespace or self.namespace, name, size), CONNECT_LIMIT
         )
 
     @checked
     def delete_claim(self, name: str, namespace: str | None = None) -> None:
-        """Delete a volume and the files in it. Raises `WorkspaceError` 409 when a workspace mounts it."""
+        """Delete a volume and its files. Raises `WorkspaceError` 409 if a workspace mounts it."""
         for claim in self.claims(namespace):
             if claim["name"] == name and (
                 users := [str(user["name"]) for user in claim.get("workspaces") or ()]
             ):
-                text = f"The volume {name} is used by {', '.join(users)}."
+                text = f"Volume '{name}' is used by {', '.join(users)}."
                 raise WorkspaceError(
-                    text, "Delete that first, or give it another volume.", status=409
+                    text, "Delete that workspace first, or remove the volume from it.", status=409
                 )
         portal.ask(self.asynchronous.delete_claim(namespace or self.namespace, name), CONNECT_LIMIT)
 
@@ -149,34 +168,36 @@ class Client:
         paused: bool = False,
         wait: bool = False,
     ) -> Workspace:
-        """Make a workspace and start it; `ws.wait()`, or `wait=True`, waits until it runs.
+        """Create and start a workspace. `wait=True`, or `ws.wait()`, waits until it runs.
 
         Args:
-            kind: Name or title of its kind; `jw.kinds()` shows them.
-            name: Its name; without one a free name is found.
-            image: Id or title of an image of the kind; without one the kind's default.
-            size: Id or title of a size of the kind; without one the kind's default.
-            home: The claim for its files; without one `home-<name>`, which is made (10 GiB) when it does
-                not exist, and deleted again when the workspace is refused; `""` for no home.
-            data: Claims and where they appear: `{"sales": "/data/sales"}`, or
-                `{"sales": ("/data/sales", "ro")}` to read only. A path without a slash in front lies in the home.
-            read_only: Names of claims in `data` that are mounted to be read only.
-            labels: Labels for its pod.
-            namespace: Where it is made; without one the client's own.
-            paused: Make it without starting it.
+            kind: Name or title of a workspace kind; `jw.kinds()` lists them.
+            name: Name of the workspace; by default a free name is chosen.
+            image: Id or title of an image of the kind; by default the kind's.
+            size: Id or title of a size of the kind; by default the kind's.
+            home: Name of the volume for its files; by default `home-<name>`, which is created
+                (10 GiB) if it does not exist, and deleted again if the create fails; `""` for none.
+            data: Volumes and mount paths: `{"sales": "/data/sales"}`, or
+                `{"sales": ("/data/sales", "ro")}` for read-only. A relative path is relative to
+                the home.
+            read_only: Names of volumes in `data` to mount read-only.
+            labels: Labels for the pod.
+            namespace: Namespace of the workspace; by default the client's.
+            paused: Create it without starting it.
             wait: Wait until it runs.
 
         Returns:
             The new workspace.
 
         Raises:
-            WorkspaceError: It is refused, or a named kind, image, size or claim does not exist (404).
+            WorkspaceError: The create failed, or the kind, image, size or volume does not exist
+                (404).
 
         Example:
-            >>> jw.spawn("jupyterlab", name="fraud-model", image="SciPy 1.9", size="Small", wait=True)
+            >>> jw.spawn("jupyterlab", name="fraud-model", image="SciPy 1.9", size="Small")
         """
         chosen = choose(self._kinds(), kind)
-        wish = Wish(
+        request = SpawnRequest(
             kind=chosen,
             image=chosen.image(image).id,
             size=chosen.size(size).id,
@@ -190,13 +211,17 @@ class Client:
         made = Workspace(
             self.asynchronous,
             portal.ask(
-                spawning.spawn(self.asynchronous, namespace or self.namespace, wish), CONNECT_LIMIT
+                spawning.spawn(self.asynchronous, namespace or self.namespace, request),
+                CONNECT_LIMIT,
             ),
         )
         return made.wait() if wait and not paused else made
 
     def _check(self, namespace: str | None) -> None:
-        """Raise if the namespace does not exist, which an empty list does not show. Needs permission to list namespaces."""
+        """Raise `WorkspaceError` 404 if the namespace does not exist.
+
+        An empty list does not show that. Without permission to list namespaces, does nothing.
+        """
         if namespace == "*":
             return
         asked = namespace or self.namespace
@@ -207,16 +232,16 @@ class Client:
                 return
             raise
         if asked not in known:
-            text = f"There is no namespace {asked}."
+            text = f"Namespace '{asked}' not found."
             raise WorkspaceError(
                 text,
-                f"There is: {', '.join(known) or 'none'}.{closest(asked, known)}",
+                f"Available: {', '.join(known) or 'none'}.{closest(asked, known)}",
                 {"namespace": text},
                 404,
             )
 
     def _volumes(self, namespace: str) -> dict[str, Names]:
-        """Claims by the name of the workspace that mounts them. Raises `WorkspaceError`."""
+        """Return the claims of each workspace, by its name. Raises `WorkspaceError`."""
         found: dict[str, Names] = {}
         for claim in portal.ask(self.asynchronous.claims(namespace), CONNECT_LIMIT):
             for user in claim.get("workspaces") or ():
@@ -229,7 +254,7 @@ class Client:
 
 @functools.cache
 def _at_exit() -> None:
-    portal.loop()  # before `atexit`: what is registered last ends first
+    portal.loop()  # registers its own exit handler first, so that it runs after `_close_all`
     atexit.register(_close_all)
 
 

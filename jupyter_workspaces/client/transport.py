@@ -1,4 +1,7 @@
-"""How the client asks its server: which one it is, one session of connections, and what is raised when there is no answer or a refusal."""
+"""HTTP requests of the client: the connection to its server, and errors as exceptions.
+
+`AsyncClient` derives from `Transport` and adds the operations.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,14 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .errors import Unreachable, WorkspaceError
-from .find import (
+from .discovery import (
+    ConnectionOptions,
     Server,
-    Way,
     as_written,
+    failure_reason,
     find,
-    why_silent,
 )
+from .errors import Unreachable, WorkspaceError
 
 if TYPE_CHECKING:
     import aiohttp
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 REQUEST_SECONDS = 30.0
 HINTS = {
     401: "Sign in again, or set JUPYTER_WORKSPACES_TOKEN.",
-    403: "Sign in again, or ask whoever manages the server.",
+    403: "Sign in again, or ask the server's administrator for access.",
     503: "Try again in a moment.",
 }
 
@@ -32,12 +35,12 @@ HINTS = {
 T = TypeVar("T", bound="Transport")
 
 
-class NotReached(Unreachable):
-    """The server could not even be asked."""
+class ConnectionFailed(Unreachable):
+    """No connection, so the server did not receive the request."""
 
 
 class Transport:
-    """One server, found on the first request. Made anywhere, used on one event loop."""
+    """Connection to one server, which is discovered on the first request."""
 
     def __init__(
         self,
@@ -47,19 +50,24 @@ class Transport:
         namespace: str | None = None,
         start: bool = True,
     ) -> None:
-        """`namespace` is the usual one, empty until the server is known; then JUPYTER_WORKSPACES_NAMESPACE, else the server's own.
+        """Create a client; it connects on the first request.
 
-        Without `start` no local server is started where none is found.
+        Args:
+            url: Address of the server; by default it is discovered.
+            token: Token for it; by default JUPYTER_WORKSPACES_TOKEN.
+            namespace: Default namespace; by default JUPYTER_WORKSPACES_NAMESPACE, else the
+                server's own, which is known after `connect`.
+            start: Whether to start a local server if none is found.
         """
         self.namespace = namespace or os.environ.get("JUPYTER_WORKSPACES_NAMESPACE", "")
         self._url, self._token, self._start = url, token, start
         self._server: Server | None = None
         self._session: aiohttp.ClientSession | None = None
-        self._way: Way | None = None
+        self._way: ConnectionOptions | None = None
         self._finding: asyncio.Lock | None = None
 
     def __repr__(self) -> str:
-        named = (self._url or "").partition("?")[0]  # what follows may be a token
+        named = (self._url or "").partition("?")[0]  # the query may contain a token
         return f"{type(self).__name__}({self.root or named or 'not connected yet'!r})"
 
     async def __aenter__(self: T) -> T:
@@ -71,21 +79,21 @@ class Transport:
 
     @property
     def root(self) -> str:
-        """Where the server stands, ending in `/`; empty before the first request."""
+        """Base URL of the server, ending in `/`; empty before the first request."""
         return self._server.root if self._server is not None else ""
 
     @property
     def is_chosen(self) -> bool:
-        """Whether it is known which server to ask, so that none will be started."""
+        """Whether the server is known or given, so that none needs to be started."""
         return self._server is not None or self._url is not None
 
     @property
     def same_page(self) -> bool:
-        """Whether it is the Jupyter server that serves this notebook's page too."""
+        """Whether the server is the Jupyter server of this notebook's page."""
         return self._server is not None and self._server.same_page
 
     async def connect(self) -> Server:
-        """Find the server now."""
+        """Discover the server, if not done yet. Raises `WorkspaceError`."""
         if self._finding is None:
             self._finding = asyncio.Lock()
         async with self._finding:
@@ -96,21 +104,22 @@ class Transport:
             return self._server
 
     async def _own_namespace(self, server: Server) -> str:
-        """The one that the server's credentials are for."""
+        """Return the namespace of the server's credentials."""
         async with await self._ask(server, "GET", f"{server.api}/cluster") as answer:
             if answer.status == 404:
-                return "default"  # a server of the original kind does not tell
+                return "default"  # Kubeflow's own server does not have this route
             if answer.status >= 300:
                 raise _refused(answer.status, await answer.read(), server.root)
             return str((await answer.json())["data"].get("namespace") or "default")
 
     async def usual_namespace(self) -> str:
-        """The one that is meant where none is named."""
+        """Return the default namespace. Raises `WorkspaceError`."""
         if not self.namespace:
             await self.connect()
         return self.namespace
 
     async def close(self) -> None:
+        """Close the connections; the next request opens new ones."""
         session, self._session = self._session, None
         if session is not None:
             await session.close()
@@ -132,8 +141,8 @@ class Transport:
             return json.loads(raw)["data"] if raw else None
         except (ValueError, KeyError, TypeError) as error:
             raise WorkspaceError(
-                f"The server's answer to {method} {path} cannot be understood.",
-                "Is it a server of workspaces?",
+                f"The response to {method} {path} is not valid.",
+                "Check that the address is that of a workspaces server.",
             ) from error
 
     @asynccontextmanager
@@ -148,7 +157,10 @@ class Transport:
         silence: float | None = REQUEST_SECONDS,
         into_workspace: bool = False,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """The answer to a request to the API, or into a workspace. Raises `WorkspaceError` for what the API refuses."""
+        """Send a request to the API, or to a program in a workspace.
+
+        Raises `WorkspaceError` for error responses of the API.
+        """
         import aiohttp
 
         async def ask(server: Server) -> aiohttp.ClientResponse:
@@ -159,8 +171,8 @@ class Transport:
 
         try:
             answer = await ask(await self.connect())
-        except NotReached:
-            # Nothing was asked yet. A `serve` that ended is started again, and may stand at another address.
+        except ConnectionFailed:
+            # Safe to repeat. A shared server that stopped is started again, at another address.
             answer = await ask(await self.connect())
         async with answer:
             try:
@@ -168,7 +180,7 @@ class Transport:
                     raise _refused(answer.status, await answer.read(), str(answer.url.origin()))
                 yield answer
             except (aiohttp.ClientError, asyncio.TimeoutError) as error:
-                raise silent(error) from error
+                raise no_response(error) from error
 
     async def _ask(
         self,
@@ -181,7 +193,10 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         silence: float | None = REQUEST_SECONDS,
     ) -> aiohttp.ClientResponse:
-        """Raises `NotReached` when nothing can have been asked, `Unreachable` when the answer was lost."""
+        """Send a request.
+
+        Raises `ConnectionFailed` if nothing was sent, `Unreachable` if the response was lost.
+        """
         import aiohttp
 
         sent = dict(headers or {}) | (
@@ -199,13 +214,15 @@ class Transport:
                 allow_redirects=False,
             )
         except (aiohttp.ClientError, asyncio.TimeoutError) as error:
-            self._server = None  # it may come back elsewhere
+            self._server = None  # it may come back at another address
             if isinstance(error, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)):
-                raise NotReached(silent(error).message, silent(error).hint) from error
-            raise silent(error) from error
+                raise ConnectionFailed(
+                    no_response(error).message, no_response(error).hint
+                ) from error
+            raise no_response(error) from error
 
-    async def _open(self, way: Way) -> aiohttp.ClientSession:
-        if self._session is not None and way != self._way:  # another server than before
+    async def _open(self, way: ConnectionOptions) -> aiohttp.ClientSession:
+        if self._session is not None and way != self._way:  # another server
             await self.close()
         if self._session is None or self._session.closed:
             self._session, self._way = way.session(), way
@@ -214,7 +231,7 @@ class Transport:
 
 def _refused(status: int, body: bytes, root: str) -> WorkspaceError:
     fields: dict[str, str] = {}
-    message = f"The server answered {status}."
+    message = f"The server returned status {status}."
     try:
         error = json.loads(body).get("error") or {}
         message = str(error.get("message") or message)
@@ -226,12 +243,14 @@ def _refused(status: int, body: bytes, root: str) -> WorkspaceError:
             message = conflicts[0]
     except (ValueError, AttributeError, TypeError):
         if status in (301, 302, 303):
-            message, status = f"The server at {root} asks you to sign in.", 401
+            message, status = f"The server at {root} requires you to sign in.", 401
     kind = Unreachable if status == 503 else WorkspaceError
     return kind(message, HINTS.get(status, ""), fields, status)
 
 
-def silent(error: Exception) -> Unreachable:
+def no_response(error: Exception) -> Unreachable:
+    """Return the exception for a request without a response."""
     return Unreachable(
-        f"The server of workspaces does not answer: {why_silent(error)}.", "Try again in a moment."
+        f"The workspaces server does not respond: {failure_reason(error)}.",
+        "Try again in a moment.",
     )

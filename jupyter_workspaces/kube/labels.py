@@ -1,13 +1,13 @@
-"""Syntax of labels, annotations and selectors, with one cause for each error as in Kubernetes. Pure.
+"""Checks labels, annotations and label selectors, and returns one cause for each error.
 
-Sources: Kubernetes docs, “Labels and Selectors” and “Annotations”; API reference, LabelSelector.
+Sources: Kubernetes docs, "Labels and Selectors" and "Annotations"; API reference, LabelSelector.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+
+from jupyter_workspaces.common import dns_names
 
 from .causes import (
     Cause,
@@ -16,21 +16,17 @@ from .causes import (
     required,
     too_long,
 )
+from .names import NAME_LENGTH, has_name_characters
+from .types import ObjectView
 
-Object = Mapping[str, Any]
-
-NAME_LENGTH = 63
-PREFIX_LENGTH = 253
 ANNOTATION_BYTES = 256 * 2**10
 
-_NAME = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
-_PREFIX = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _PLAIN = "use letters, digits, '-', '_' and '.', with a letter or digit at both ends"
 _LISTED, _BARE = ("In", "NotIn"), ("Exists", "DoesNotExist")
 
 
 def key_problems(key: str) -> Iterator[str]:
-    """What is wrong with a label's or annotation's key: `name`, or `domain/name`."""
+    """Yield what is wrong with the key of a label or annotation: `name`, or `domain/name`."""
     prefix, slash, name = key.partition("/")
     if not slash:
         prefix, name = "", key
@@ -40,28 +36,28 @@ def key_problems(key: str) -> Iterator[str]:
     elif not prefix:
         yield "the part before '/' may not be empty"
     else:
-        if len(prefix) > PREFIX_LENGTH:
-            yield f"the part before '/' has at most {PREFIX_LENGTH} letters"
-        if not _PREFIX.fullmatch(prefix):
+        if len(prefix) > dns_names.SUBDOMAIN_LENGTH:
+            yield f"the part before '/' has at most {dns_names.SUBDOMAIN_LENGTH} letters"
+        if not dns_names.has_subdomain_characters(prefix):
             yield "the part before '/' must be a domain of lower-case letters, digits, '-' and '.'"
     if not name:
         yield "the name may not be empty"
     elif len(name) > NAME_LENGTH:
         yield f"the name has at most {NAME_LENGTH} letters"
-    if not _NAME.fullmatch(name):
+    if not has_name_characters(name):
         yield _PLAIN
 
 
 def value_problems(value: str) -> Iterator[str]:
-    """What is wrong with a label's value, which may be empty."""
+    """Yield what is wrong with the value of a label, which may be empty."""
     if len(value) > NAME_LENGTH:
         yield f"a label's value has at most {NAME_LENGTH} letters"
-    if value and not _NAME.fullmatch(value):
+    if value and not has_name_characters(value):
         yield _PLAIN
 
 
 def check_labels(labels: Mapping[str, str] | None, path: str) -> Iterator[Cause]:
-    """A bad key does not hide a bad value."""
+    """Check the keys and values of labels."""
     for key, value in (labels or {}).items():
         for problem in key_problems(key):
             yield invalid(path, key, problem)
@@ -70,7 +66,7 @@ def check_labels(labels: Mapping[str, str] | None, path: str) -> Iterator[Cause]
 
 
 def check_annotations(annotations: Mapping[str, str] | None, path: str) -> Iterator[Cause]:
-    """Keys of any case; keys and values together are bounded."""
+    """Check the keys of annotations, in any case, and the size of all keys and values together."""
     size = 0
     for key, value in (annotations or {}).items():
         size += len(key.encode()) + len(value.encode())
@@ -80,8 +76,8 @@ def check_annotations(annotations: Mapping[str, str] | None, path: str) -> Itera
         yield too_long(path, ANNOTATION_BYTES)
 
 
-def check_selector(selector: Object | None, path: str) -> Iterator[Cause]:
-    """A LabelSelector; None selects nothing and is right."""
+def check_selector(selector: ObjectView | None, path: str) -> Iterator[Cause]:
+    """Check a LabelSelector. None is valid and selects nothing."""
     if selector is None:
         return
     yield from check_labels(selector.get("matchLabels"), f"{path}.matchLabels")

@@ -39,6 +39,7 @@ from jupyter_workspaces.localkube import (
 )
 from jupyter_workspaces.localkube.apiserver.access.tokens import Keys
 from jupyter_workspaces.localkube.apiserver.http.server import LIMITS, ApiServer
+from jupyter_workspaces.localkube.apiserver.openapi.discovery import GIT_VERSION
 from jupyter_workspaces.localkube.apiserver.store.store import StorageError, Store
 from jupyter_workspaces.localkube.directory import Directory, LocalClusterError
 from jupyter_workspaces.localkube.node import (
@@ -50,6 +51,7 @@ from jupyter_workspaces.localkube.node import (
 from jupyter_workspaces.localkube.node.agent import NAME as PROCESSES
 from jupyter_workspaces.localkube.node.simulated import NAME as SIMULATED
 from jupyter_workspaces.localkube.processes import identity, listener
+from jupyter_workspaces.resources.metadata_keys import LOCAL_BUILD
 
 from . import accounts
 from .admission import Admission
@@ -277,6 +279,7 @@ async def _server(
             admission=Admission(store) if parts.controller else None,
             identities=identities.users,
             keys=keys,
+            version=f"{GIT_VERSION}+{LOCAL_BUILD}.{__version__}",
         )
         if parts.node == "processes":
             server.logs, server.programs = PodLogs(directory.path), PodAccess(directory.path)

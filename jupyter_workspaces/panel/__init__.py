@@ -1,4 +1,4 @@
-"""The notebook panel: `jw.panel()`."""
+"""`jw.panel()`: the notebook panel that lists, creates and manages workspaces."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from jupyter_workspaces.client import AsyncClient, Client
 
-    from .view import Panel
+    from .widget import Panel
 
 __all__ = ["panel"]
 
@@ -19,21 +19,26 @@ def panel(namespace: str | None = None, client: Client | AsyncClient | None = No
 
     Args:
         namespace: Namespace to list; by default the client's own, `"*"` for all.
-        client: A client from `jw.use_server(…)`; by default that of the server that is found, else a
-            local one is started. Do not use an `AsyncClient` on another event loop as well.
+        client: Client of the server to use; by default that of `jw.use_server`, else of the
+            discovered server. Do not use an `AsyncClient` on another event loop as well.
     """
     if not (namespace is None or isinstance(namespace, str)):
         from jupyter_workspaces.client import WrongArgument
 
-        raise WrongArgument(f"panel(): namespace is text or None, not {type(namespace).__name__}.")
-    from .remote import connector
-    from .view import Panel
+        raise WrongArgument(
+            f"panel(): namespace must be text or None, not {type(namespace).__name__}."
+        )
+    from .connection import connector
+    from .widget import Panel
 
     return Panel(connector(client), namespace)
 
 
 class _CallableModule(ModuleType):
-    """`jupyter_workspaces.panel` is a function to its users; importing this package first must not turn it into something else."""
+    """Makes this module callable.
+
+    `jw.panel` is a function, but becomes this module if the module is imported first.
+    """
 
     def __call__(
         self, namespace: str | None = None, client: Client | AsyncClient | None = None

@@ -1,4 +1,4 @@
-// What a row can be asked for: actions of the kernel, details that unfold, the question before something is lost.
+// Actions of a row: requests to the kernel, details below the row, and confirmations.
 
 const Actions = {
   clicked(event) {
@@ -17,7 +17,7 @@ const Actions = {
       if (!event) {
         entry.row.buttons.get("open")?.click();
       } else {
-        this.tellTrust(entry);
+        this.showTrustNotice(entry);
       }
     } else if (id === "details" || id === "why") {
       this.toggleDetails(entry);
@@ -33,7 +33,7 @@ const Actions = {
     }
   },
 
-  /** Ask the kernel, and show it at once. */
+  /** Send an action to the kernel, and show it on the row at once. */
   request(entry, id, sure = false) {
     const hadFocus = entry.contains(this.active());
     entry.row.ask(id);
@@ -42,7 +42,7 @@ const Actions = {
     }
     entry.row.patience = setTimeout(() => {
       const note =
-        "The kernel has not answered yet. It may be busy with a cell; this happens when it is free.";
+        "The kernel has not responded yet. It may be busy with a cell; the action runs after it.";
       entry.row.draw({ ...entry.row.data, note });
       this.say(note);
     }, KERNEL_LIMIT);
@@ -70,7 +70,7 @@ const Actions = {
     this.send({ type: "ask", key: entry.row.data.key });
   },
 
-  /** The question before an action, below its row. */
+  /** Show the confirmation of an action below its row. */
   ask(entry, action) {
     this.fold(entry, false);
     entry.question = new Question(entry.row.data, action, (yes) => {
@@ -82,7 +82,7 @@ const Actions = {
     this.unfold(entry, entry.question.node);
   },
 
-  /** The kernel found what is lost: it explains the question, or asks one before it acts. */
+  /** The kernel reports what an action loses: explain the open question, or ask one. */
   asked(entry, { action = "delete", text }) {
     if (action !== "delete" && entry.question?.action !== action) {
       const hadFocus = entry.contains(this.active());

@@ -1,6 +1,6 @@
-// Column headings that sort, and how wide the columns of state and name have to be.
+// Column headings that sort the table, and the widths of its columns.
 
-// In this order by state: what needs somebody, what is on its way, what runs.
+// Sort order of states: problems first, then starting, then running.
 const STATES = [
   "Error",
   "Pending",
@@ -34,7 +34,7 @@ const COLUMNS = [
   ["activity", "Last used", (a, b) => lastUse(b) - lastUse(a)],
 ];
 const MEASURED_TEXTS = 5000;
-// Pixels: below the first a row has two lines and one button; below the second, or without room for what it is, two lines.
+// Widths in pixels: narrow rows have two lines and one button, middle ones two lines.
 const NARROW = 560;
 const MIDDLE = 820;
 const OTHER_COLUMNS = 400; // age, last use, buttons and the gaps
@@ -78,7 +78,7 @@ const Columns = {
     return make("div", "cw-headings", { role: "rowgroup" }, row);
   },
 
-  /** Ascending, then descending, then as it was: what needs attention first, then the newest. */
+  /** Sort ascending, then descending, then in the default order. */
   sortBy(id, compare) {
     const { sorting } = this;
     if (sorting.compare !== compare) {
@@ -100,11 +100,11 @@ const Columns = {
     this.say(
       sorting.compare
         ? `Sorted by ${title.toLowerCase()}, ${sorting.down ? "descending" : "ascending"}`
-        : "Sorted as usual: what needs attention first, then the newest",
+        : "Default order: problems first, then the newest",
     );
   },
 
-  /** Arrows move along the headings; the Tab key stops at one of them. */
+  /** Arrow keys move between headings; only one of them is a tab stop. */
   headKeyed(event) {
     const buttons = [...this.sorters.values()].map(
       (head) => head.firstElementChild,
@@ -134,7 +134,7 @@ const Columns = {
     target.focus();
   },
 
-  /** Which of two entries stands above the other. */
+  /** Compare two entries in the current sort order. */
   order(one, other) {
     const [a, b] = [one.row.data, other.row.data];
     const { compare, down } = this.sorting;
@@ -146,7 +146,7 @@ const Columns = {
     );
   },
 
-  /** Before the next paint: the columns of state and name get as wide as the widest text in them. */
+  /** Before the next paint, fit the columns of state and name to their texts. */
   measureSoon() {
     this.measuring ||= requestAnimationFrame(() => {
       this.measuring = 0;
@@ -180,7 +180,7 @@ const Columns = {
     this.lay(this.root.clientWidth, state + 22 + name + 4);
   },
 
-  /** Names are cut last: where they leave no room for the rest, the rest gets a line of its own. */
+  /** Choose the layout: if names leave no room for the rest, rows get a second line. */
   lay(width, texts) {
     if (width) {
       const crowded = width - texts - OTHER_COLUMNS < ROOM_FOR_WHAT;

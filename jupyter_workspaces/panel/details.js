@@ -1,4 +1,4 @@
-// What unfolds below a row: the timeline with the reason of each wait, events, the end of the log, links and commands to copy; or a question.
+// Details below a row: timeline, events, log, links and commands to copy. And confirmations.
 
 const LOG_LINES = 500;
 
@@ -13,12 +13,12 @@ function section(title, ...children) {
 }
 
 const QUESTIONS = {
-  delete: ["Delete", "Keep", "What runs in it ends. Its volumes stay."],
+  delete: ["Delete", "Cancel", "Its programs stop. Its volumes stay."],
   pause: ["Pause", "Keep running", ""],
   restart: ["Restart", "Keep running", ""],
 };
 
-/** The question before something is lost. `answer(true)` for yes. */
+/** Confirmation of an action; calls `answer(true)` for yes. */
 class Question {
   constructor(data, action, answer) {
     const [verb, stay, lost] = QUESTIONS[action];
@@ -49,7 +49,7 @@ class Question {
     );
   }
 
-  /** What exactly is lost, once the kernel looked it up. */
+  /** Show what the action loses. */
   explain(text) {
     setText(this.lost, text);
   }
@@ -59,7 +59,7 @@ class Question {
   }
 }
 
-/** A line of the log with the time that its node wrote before it as the time of day here. */
+/** Return a log line with its timestamp as local time of day. */
 function clock(line) {
   const found = /^(\d{4}-\d\d-\d\dT\S+Z) (.*)$/.exec(line);
   const time = found && new Date(found[1].replace(/(\.\d{3})\d+/, "$1"));
@@ -69,7 +69,7 @@ function clock(line) {
 }
 
 class Details {
-  /** `panel` gives: send(message), say(text), now(), base(). */
+  /** `panel` has send(message), say(text), now() and base(). */
   constructor(data, panel) {
     this.key = data.key;
     this.links = data.links;
@@ -78,13 +78,13 @@ class Details {
       "ol",
       "cw-steps",
       {},
-      make("li", "cw-muted", {}, "Asking the cluster…"),
+      make("li", "cw-muted", {}, "Loading…"),
     );
     this.events = make(
       "div",
       "cw-events",
       { tabindex: 0, role: "group", "aria-label": `Events of ${data.title}` },
-      make("span", "cw-muted", {}, "Asking the cluster…"),
+      make("span", "cw-muted", {}, "Loading…"),
     );
     this.log = make("pre", "cw-log", {
       tabindex: 0,
@@ -131,7 +131,7 @@ class Details {
         {},
         section("Events", this.events),
         section("Log", head, this.log),
-        section("Use it from elsewhere", this.copies),
+        section("Links and commands", this.copies),
         make(
           "details",
           "cw-raw",
@@ -148,7 +148,7 @@ class Details {
     this.log.focus({ preventScroll: true });
   }
 
-  /** Take what the kernel found; each part comes when it is there. */
+  /** Show parts of the details that the kernel sent. */
   show(message) {
     if (message.steps) {
       this.steps.replaceChildren(
@@ -195,7 +195,7 @@ class Details {
       ? `${seconds < 10 ? Number(seconds.toFixed(1)) : Math.round(seconds)} s`
       : "";
     const spoken =
-      { done: "done", current: "now", failed: "failed", waiting: "to come" }[
+      { done: "done", current: "now", failed: "failed", waiting: "waiting" }[
         state
       ] ?? state;
     const line = make(
@@ -256,7 +256,7 @@ class Details {
     );
   }
 
-  /** Lines of the log, the newest last; the oldest go when there are too many. */
+  /** Append lines to the log, and drop the oldest beyond the limit. */
   showLog({ lines, reset, ended }) {
     const atEnd =
       this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < 24;
@@ -285,14 +285,14 @@ class Details {
   }
 }
 
-/** Copy, and say so on the button; where the page may not, select it nowhere and say that instead. */
+/** Copy text, and show the result on the button. */
 async function copyText(text, button, panel) {
   try {
     await navigator.clipboard.writeText(text);
     setText(button, "Copied");
     panel.say("Copied");
   } catch {
-    setText(button, "Not allowed here");
+    setText(button, "Not allowed");
   }
   setTimeout(() => setText(button, "Copy"), 1500);
 }

@@ -1,22 +1,22 @@
-// What core widgets do not do in the form: Enter submits, Escape closes, and what is wrong with a field belongs to it.
+// Keyboard and accessibility of the form: Enter submits, Escape closes, errors describe fields.
 
 const FORM = ".jp-ClusterWorkspacesForm";
 let described = 0;
 
 class FormKeys {
-  /** `close` is called when the form is to close, `send` carries messages to the kernel. */
+  /** `send` sends messages to the kernel, `close` closes the form. */
   constructor(root, send, close) {
     Object.assign(this, { root, send, close, form: null });
     this.stopping = new AbortController();
     this.observer = new MutationObserver(() => this.describe());
-    // JupyterLab takes keys on the document in the capture phase; the window comes before it.
+    // JupyterLab handles keys on the document in the capture phase; the window precedes it.
     window.addEventListener("keydown", (event) => this.shareKeys(event), {
       capture: true,
       signal: this.stopping.signal,
     });
   }
 
-  /** Find the form beside the cards; it is a widget of its own, which may be drawn later. */
+  /** Find the form, a separate widget that may be rendered later. */
   attach() {
     const form = this.root
       .closest(".jp-ClusterWorkspacesPanel")
@@ -27,7 +27,7 @@ class FormKeys {
     this.form = form;
     form.setAttribute("role", "form");
     form.setAttribute("aria-label", "New workspace");
-    // In the capture phase: the core widgets keep keys to themselves.
+    // In the capture phase, because core widgets stop the propagation of keys.
     form.addEventListener("keydown", (event) => this.keyed(event), {
       capture: true,
       signal: this.stopping.signal,
@@ -47,7 +47,7 @@ class FormKeys {
     this.observer.disconnect();
   }
 
-  /** Each control names the line below it as its description, and says when it is wrong. */
+  /** Link each control to the hint or error below it. */
   describe() {
     for (const field of this.form.querySelectorAll(".cw-field")) {
       const control = field.querySelector("input, select");
@@ -96,7 +96,7 @@ class FormKeys {
     event.stopPropagation();
   }
 
-  /** Texts as they stand in the page: a message about the last letters may still be under way. */
+  /** Return the texts on the page: the kernel may not have received the last characters. */
   texts() {
     const found = {};
     for (const input of this.form.querySelectorAll(
@@ -112,7 +112,7 @@ class FormKeys {
     return found;
   }
 
-  /** To the field that is wrong, unless the person is somewhere else by now. */
+  /** Focus a field with an error, unless the focus has left the form. */
   focus(place) {
     if (this.form?.contains(document.activeElement)) {
       this.form

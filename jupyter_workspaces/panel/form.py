@@ -1,9 +1,13 @@
-"""The spawn form, made from the chosen kind with core widgets. Its callbacks only enqueue; the private thread reads and writes the widgets."""
+"""The form for a new workspace, from core widgets.
+
+Callbacks of widgets only schedule work: all reads and writes of widgets happen on the client's
+private thread.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -11,143 +15,28 @@ import ipywidgets as widgets
 
 from jupyter_workspaces.client import portal
 from jupyter_workspaces.client.errors import WorkspaceError
+from jupyter_workspaces.client.names import numbered_name
 from jupyter_workspaces.client.spawning import create_with_claims
 
-from .fields import (
-    HOME_SIZE,
+from .form_controls import LABEL_WIDTH, NEW, NONE, Field, MountLine, Options, Volume
+from .form_data import (
     Choice,
     Draft,
     Kind,
-    Mount,
     by_field,
     choices,
     claim_label,
-    free_name,
     preselected,
     suggested_path,
 )
-from .kinds import Kinds, cards, data_uri
+from .kind_cards import KindCards, cards, data_uri
 from .session import ALL, Session, sentence
 
-LABEL_WIDTH = "104px"
-NEW, NONE = "\x00new", ""  # values of a volume chooser that no claim can have as its name
-SIZES = (
-    ("1 GiB", "1Gi"),
-    ("5 GiB", "5Gi"),
-    ("10 GiB", "10Gi"),
-    ("50 GiB", "50Gi"),
-    ("100 GiB", "100Gi"),
-)
 MOUNTS_AT_MOST = 12
-
-Options = list[tuple[str, str]]
-
-
-class Field:
-    """A control with a hint or an error below it. `place` is its identifier in kinds.js."""
-
-    def __init__(self, control: Any, on_change: Callable[[], None], place: str) -> None:
-        self.control, self.place = control, place
-        self.below = widgets.HTML()
-        self.box = widgets.VBox([control, self.below])
-        self.box.add_class("cw-field")
-        self.box.add_class(f"cw-at-{place}")
-        self._hint = self._wrong = ""
-        control.observe(lambda _change: portal.call(on_change), "value")
-
-    @property
-    def value(self) -> str:
-        return str(self.control.value if self.control.value is not None else "")
-
-    def offer(self, options: Options, value: str) -> None:
-        """New choices, `value` among them chosen."""
-        if list(self.control.options) != options:
-            self.control.options = options
-        self.control.value = value if any(value == known for _, known in options) else None
-
-    def hint(self, text: str) -> None:
-        self._hint = text
-        self._draw()
-
-    def wrong(self, text: str) -> None:
-        self._wrong = text
-        self._draw()
-
-    def _draw(self) -> None:
-        shown = (
-            f'<span class="cw-wrong">{escape(self._wrong)}</span>'
-            if self._wrong
-            else escape(self._hint)
-        )
-        if self.below.value != shown:
-            self.below.value = shown
-            (self.box.add_class if self._wrong else self.box.remove_class)("cw-wrongField")
-
-
-class Volume:
-    """A chooser of one claim: one that is there, or a new one with name and size."""
-
-    def __init__(self, title: str, on_change: Callable[[], None], place: str) -> None:
-        style = {"description_width": LABEL_WIDTH}
-        self.claim = Field(widgets.Dropdown(description=title, style=style), on_change, place)
-        self.name = Field(
-            widgets.Text(description="Volume name", style=style), on_change, f"{place}-name"
-        )
-        sizes = widgets.Dropdown(
-            description="Volume size", options=SIZES, value=HOME_SIZE, style=style
-        )
-        self.size = Field(sizes, on_change, f"{place}-size")
-        self.new = [self.name.box, self.size.box]
-        self._suggested = ""
-
-    def chosen(self) -> tuple[str, str]:
-        """The claim's name, and the size to make it with (empty when it is there)."""
-        if self.claim.value == NEW:
-            return self.name.value.strip(), self.size.value
-        return self.claim.value, ""
-
-    def suggest(self, name: str, taken: list[str]) -> None:
-        """A free name for a new one, unless the person wrote one."""
-        if self.name.value in ("", self._suggested):
-            self._suggested = self.name.control.value = free_name(name, taken)
-
-    def unfold(self) -> None:
-        shown = None if self.claim.value == NEW else "none"
-        for box in self.new:
-            if box.layout.display != shown:
-                box.layout.display = shown
-
-
-class MountLine(Volume):
-    """A data volume: a claim, where it appears, whether it may be written."""
-
-    def __init__(
-        self, on_change: Callable[[], None], on_remove: Callable[[MountLine], None], place: str
-    ) -> None:
-        super().__init__("Volume", on_change, place)
-        self.path = Field(
-            widgets.Text(description="Path", style={"description_width": LABEL_WIDTH}),
-            on_change,
-            f"{place}-path",
-        )
-        self.read_only = widgets.Checkbox(
-            description="read-only", indent=False, layout={"width": "auto"}
-        )
-        self.read_only.observe(lambda _change: portal.call(on_change), "value")
-        self.remove = widgets.Button(description="Remove", layout={"width": "auto"})
-        self.remove.on_click(lambda _button: portal.call(on_remove, self))
-        tools = widgets.HBox([self.read_only, self.remove])
-        tools.add_class("cw-formFoot")
-        self.box = widgets.Box([self.claim.box, *self.new, self.path.box, tools])
-        self.box.add_class("cw-formFields")
-
-    def mount(self) -> Mount:
-        claim, create = self.chosen()
-        return Mount(claim, self.path.value.strip(), bool(self.read_only.value), create)
 
 
 class Form:
-    """Cards and form as two widgets: `cards`, and `box` which is empty until a kind is chosen."""
+    """Cards and form as two widgets: `cards`, and `box`, hidden until a kind is chosen."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -157,12 +46,13 @@ class Form:
         self._seen: Draft | None = None
         self._mounts: list[MountLine] = []
         self._lines_made = 0
+        self._created = ""  # key of the new workspace while the form reports its start
         self._busy = self._home_chosen = False
         style = {"description_width": LABEL_WIDTH}
-        self.cards = Kinds()
+        self.cards = KindCards()
         self.cards.layout.width = "100%"
         self.cards.observe(lambda _change: portal.call(self.choose), "chosen")
-        self.cards.on_msg(lambda _cards, message, _buffers: portal.call(self.heard, message))
+        self.cards.on_msg(lambda _cards, message, _buffers: portal.call(self.receive, message))
         self.name = Field(
             widgets.Text(description="Name", style=style, continuous_update=False),
             self.changed,
@@ -199,10 +89,10 @@ class Form:
         )
         self.box.add_class("jp-ClusterWorkspacesForm")
 
-    # --- from here on the private thread
+    # --- on the private thread
 
     def kinds_changed(self) -> None:
-        """The server's kinds are new: cards, pictures, and the open form's choices."""
+        """Update cards, logos and options after a change of the workspace kinds."""
         self._draw_cards()
         self._session.spawn(self._fetch_pictures())
         if self.kind is not None:
@@ -210,6 +100,7 @@ class Form:
 
     @property
     def kind(self) -> Kind | None:
+        """The chosen workspace kind."""
         return next(
             (kind for kind in self._session.model.kinds() if kind["name"] == self.cards.chosen),
             None,
@@ -217,13 +108,13 @@ class Form:
 
     @property
     def namespace(self) -> str:
-        """Where a new workspace goes."""
+        """Namespace of a new workspace."""
         session = self._session
-        usual = session.source.namespace if session.source else "default"
+        usual = session.client.namespace if session.client else "default"
         return usual if session.namespace in (ALL, None) else str(session.namespace)
 
     def choose(self) -> None:
-        """A card was chosen or closed."""
+        """Open the form for the chosen card, or close it."""
         kind = self.kind
         if kind is None:
             self.box.layout.display = "none"
@@ -239,7 +130,7 @@ class Form:
         self._session.spawn(self._fetch_claims())
 
     def offer_options(self) -> None:
-        """Images and sizes of the kind; those that are denied are named below, not offered."""
+        """Update images and sizes. Denied ones are shown as a hint, not as options."""
         kind = self.kind
         if kind is None:
             return
@@ -282,7 +173,7 @@ class Form:
             self.changed()
 
     def changed(self) -> None:
-        """Something in the form changed: explain the choices, unfold what belongs to them, take errors back."""
+        """Update hints, dependent fields and code after a change, and clear errors."""
         kind = self.kind
         if kind is None or self._busy:
             return
@@ -301,9 +192,10 @@ class Form:
             )
             if claim and not line.path.value:
                 line.path.control.value = suggested_path(claim, taken)
-        usual = self._session.source.namespace if self._session.source else self.namespace
+        usual = self._session.client.namespace if self._session.client else self.namespace
         code = (
-            f'<pre tabindex="0" aria-label="The same in Python">{escape(self.draft().python(self.namespace, usual))}</pre>'
+            '<pre tabindex="0" aria-label="Python code">'
+            f"{escape(self.draft().python(self.namespace, usual))}</pre>"
             if self.python.value
             else ""
         )
@@ -323,11 +215,24 @@ class Form:
             mounts,
         )
 
+    def rows_changed(self) -> None:
+        """Update the message about the new workspace once it runs, fails or is deleted."""
+        row = self._session.model.row(self._created)
+        if row is None or row["state"] == "Pending":
+            return
+        name, self._created = self._created.partition("/")[2], ""
+        if row["state"] == "Running":
+            self._say(f"{name} is running.")
+        elif row["state"] == "Error":
+            self._say(f"{name} needs attention. See above.", wrong=True)
+        else:
+            self._say("")
+
     def submit(self) -> None:
         if not self._busy and self.kind is not None:
             self._session.spawn(self._create())
 
-    def heard(self, message: Any) -> None:
+    def receive(self, message: Any) -> None:
         """Handle a message of the page: Enter was pressed. It contains the current field values."""
         if not isinstance(message, dict) or message.get("type") != "submit":
             return
@@ -345,25 +250,25 @@ class Form:
         self.submit()
 
     async def _create(self) -> None:
-        source, draft, namespace = self._session.source, self.draft(), self.namespace
+        client, draft, namespace = self._session.client, self.draft(), self.namespace
         self._clear_errors()
         self._seen = draft
-        if (wrong := draft.wrong(self._home_path())) or source is None:
-            self._refuse(
-                wrong, "Not created yet." if wrong else "There is no connection to the server."
-            )
+        if (wrong := draft.wrong(self._home_path())) or client is None:
+            self._refuse(wrong, "Not created yet." if wrong else "Not connected to the server.")
             return
         self._busy, self.create.description = True, "Creating…"
         self._say(f"Creating {draft.name}…")
         try:
-            await create_with_claims(source, namespace, draft.body(), draft.new_claims())
+            await create_with_claims(client, namespace, draft.body(), draft.new_claims())
         except WorkspaceError as error:
             placed, rest = by_field(error.fields)
             self._refuse(
                 placed, " ".join(["Not created.", *(rest or ([] if placed else [sentence(error)]))])
             )
         else:
+            self._created = f"{namespace}/{draft.name}"
             self._say(f"Creating {draft.name}. Follow it above.")
+            self.rows_changed()
             self._suggest_name(besides=draft.name)
         finally:
             self._busy, self.create.description = False, "Create"
@@ -390,28 +295,28 @@ class Form:
         return str((template.get("volumeMounts") or {}).get("home") or "")
 
     def _suggest_name(self, besides: str = "") -> None:
-        """A free name, unless the person wrote one."""
+        """Suggest a free name, unless the user entered one."""
         if self.kind is not None and (besides or self.name.value in ("", self._suggested)):
             taken = [
                 row["name"]
                 for row in self._session.model.rows()
                 if row["namespace"] == self.namespace
             ]
-            self._suggested = free_name(
+            self._suggested = numbered_name(
                 str(self.kind.get("displayName") or self.kind["name"]), [*taken, besides]
             )
             self.name.control.value = self._suggested
 
     async def _fetch_claims(self) -> None:
-        if self._session.source is not None:
+        if self._session.client is not None:
             try:
                 self._claims = [
                     claim
-                    for claim in await self._session.source.claims(self.namespace)
+                    for claim in await self._session.client.claims(self.namespace)
                     if claim.get("canMount")
                 ]
             except WorkspaceError as error:
-                self.home.claim.hint(f"Volumes could not be listed: {error}")
+                self.home.claim.hint(f"Cannot list volumes: {error}")
             self._offer_claims()
             self._home_chosen = True
             self.changed()
@@ -419,33 +324,33 @@ class Form:
     def _offer_claims(self) -> None:
         known: Options = [(claim_label(claim), str(claim["name"])) for claim in self._claims]
         new: Options = [("New volume…", NEW)]
-        # Never the name of an existing volume: another user may own it.
+        # The suggestion is never an existing volume: another user may own it.
         chosen = self.home.claim.value if self._home_chosen else NEW
         self.home.claim.offer([*known, *new], chosen)
         taken = [str(claim["name"]) for claim in self._claims]
         self.home.suggest(f"home-{self.name.value}", taken)
         for index, line in enumerate(self._mounts):
-            line.claim.offer([("choose…", NONE), *known, *new], line.claim.value)
+            line.claim.offer([("Select…", NONE), *known, *new], line.claim.value)
             if not line.name.value:
-                line.name.control.value = free_name(
+                line.name.control.value = numbered_name(
                     f"data-{self.name.value}",
                     [*taken, *(other.name.value for other in self._mounts[:index])],
                 )
 
     async def _fetch_pictures(self) -> None:
-        source = self._session.source
+        client = self._session.client
         urls = {
             str((kind.get("logo") or {}).get("url", "")) for kind in self._session.model.kinds()
         }
         wanted = [url for url in urls if url and url not in self._pictures]
-        if source is None or not wanted:
+        if client is None or not wanted:
             return
         answers = await asyncio.gather(
-            *(source.picture(url) for url in wanted), return_exceptions=True
+            *(client.picture(url) for url in wanted), return_exceptions=True
         )
         for url, answer in zip(wanted, answers, strict=True):
             if isinstance(answer, WorkspaceError):
-                self._pictures[url] = ""  # a letter stands in
+                self._pictures[url] = ""  # the card shows a letter instead
             elif isinstance(answer, BaseException):
                 raise answer
             else:
@@ -462,7 +367,7 @@ class Form:
             said = [wrong[place]] if place in wrong else []
             if (
                 field is self.image and "kind" in wrong
-            ):  # the kind is chosen by its card; the image stands nearest to it
+            ):  # the kind has no field; the image is the nearest
                 said.append(wrong["kind"])
             field.wrong(" ".join(said))
 
@@ -493,7 +398,7 @@ def _explain(found: list[Choice], chosen: str) -> str:
     choice = next((choice for choice in found if choice.id == chosen), None)
     said = [choice.description] if choice is not None and choice.description else []
     said += [
-        f"Not for you now: {denied.label} ({denied.denied})."
+        f"Not available: {denied.label} ({denied.denied})."
         for denied in found
         if denied.denied and not denied.hidden
     ]

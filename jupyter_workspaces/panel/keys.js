@@ -1,11 +1,11 @@
-// Keyboard and menu of the table: arrows move, Enter does the one thing, the menu opens with its key, Escape closes.
+// Keyboard and menu of the table: arrows move, Enter runs the primary action, Escape closes.
 
 const Keys = {
   active() {
     return this.root.getRootNode().activeElement;
   },
 
-  /** The row that the Tab key reaches; only one. */
+  /** Make an entry the current one, which is the only tab stop. */
   stand(entry) {
     if (this.current === entry) {
       return;
@@ -40,7 +40,7 @@ const Keys = {
     }
   },
 
-  /** Several rows on, as many as there are. */
+  /** Return the entry several rows away, or the last one. */
   far(entry, step) {
     let found = entry;
     for (let count = 0; count < Math.abs(step); count++) {
@@ -72,7 +72,7 @@ const Keys = {
     event.stopPropagation();
   },
 
-  /** Whether the key meant something on a row. */
+  /** Handle a key on a row; return whether it had a meaning. */
   move(entry, { key, target }) {
     const { row } = entry;
     const stops = [row.node, ...row.actions.children, row.putAway].filter(
@@ -103,7 +103,7 @@ const Keys = {
     return key in moves;
   },
 
-  /** Plain keys are not the notebook's while something here has the focus (“d d” deletes a cell); those with a modifier are. */
+  /** Keep plain keys from the notebook while the table has the focus (“d d” deletes a cell). */
   shareKeys(event) {
     const { target } = event;
     if (target instanceof Element && this.root.contains(target)) {
@@ -132,7 +132,7 @@ const Keys = {
       id: `link:${index + 1}`,
       label: `Open ${target.label}`,
     }));
-    // At 400 px there is room for one button: the other is in the menu.
+    // Narrow rows have room for one button: the other is in the menu.
     const { secondary } = data;
     const away =
       secondary &&
@@ -173,7 +173,7 @@ const Keys = {
     items[0]?.focus({ preventScroll: true });
   },
 
-  /** Whether the row has scrolled away from its open menu. */
+  /** Return whether the row has scrolled away from its open menu. */
   menuMoved() {
     const dots = this.menuOf?.row.buttons.get("menu");
     return (

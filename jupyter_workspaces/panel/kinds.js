@@ -1,4 +1,4 @@
-// The kinds as cards; choosing one opens the form below, choosing it again closes it.
+// Cards of workspace kinds; selecting one opens the form, selecting it again closes it.
 
 function drawCard({ name, title, description, note, picture, denied }, chosen) {
   const card = document.createElement("button");
@@ -6,7 +6,7 @@ function drawCard({ name, title, description, note, picture, denied }, chosen) {
   card.className = "cw-card";
   card.disabled = denied;
   card.dataset.kind = name;
-  card.dataset.lmSuppressShortcuts = "true"; // Enter is the card's, not the notebook's
+  card.dataset.lmSuppressShortcuts = "true"; // Enter activates the card, not the cell
   card.setAttribute("aria-expanded", String(name === chosen));
   const logo = document.createElement(picture ? "img" : "span");
   logo.className = "cw-logo";
@@ -40,7 +40,7 @@ export default {
     const root = document.createElement("section");
     root.className = "jp-ClusterWorkspacesKinds";
     root.setAttribute("aria-label", "New workspace");
-    // It stands from the beginning: a region that comes with its text is not read out.
+    // Screen readers only announce changes of regions that already exist.
     const status = document.createElement("div");
     status.className = "cw-hidden";
     status.setAttribute("role", "status");

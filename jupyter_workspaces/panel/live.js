@@ -1,4 +1,4 @@
-// Whether what is shown is true now: the sign above the table, the notice below it, and times that are only kept where somebody sees them.
+// Liveness of the table: indicator, notice, and ages that are updated while visible.
 
 const AGE_EVERY = 10000;
 const SINCE_EVERY = 1000;
@@ -16,12 +16,12 @@ const Live = {
     this.live.dataset.state = state;
     this.live.title =
       message ||
-      (state === "live" ? "What you see is what the cluster says now." : "");
-    const told = NOT_LIVE.includes(state) ? message : problem;
-    this.notice.hidden = !told;
+      (state === "live" ? "The table shows the current state of the cluster." : "");
+    const shown = NOT_LIVE.includes(state) ? message : problem;
+    this.notice.hidden = !shown;
     this.notice.dataset.state = state;
-    setText(this.noticeText, told ?? "");
-    setText(this.noticeHint, (told === message && hint) || "");
+    setText(this.noticeText, shown ?? "");
+    setText(this.noticeHint, (shown === message && hint) || "");
     this.retry.hidden =
       !["lost", "failed"].includes(state) || Boolean(this.dead);
     this.root.classList.toggle("cw-notLive", NOT_LIVE.includes(state));
@@ -60,7 +60,7 @@ const Live = {
   },
 
   commChanged() {
-    // A comm only ever changes from living to closed; the model of a new one is a new model.
+    // A comm only changes from live to closed; a new comm has a new model.
     this.dead = true;
     (this.el.closest(".jp-ClusterWorkspacesPanel") ?? this.root).classList.add(
       "cw-dead",
@@ -68,12 +68,12 @@ const Live = {
     this.showLive({
       state: "lost",
       since: this.now(),
-      message: "The kernel of this panel has gone.",
-      hint: "Run its cell again.",
+      message: "The kernel of this panel has stopped.",
+      hint: "Run the cell again.",
     });
   },
 
-  /** Ages are drawn for rows that can be seen, and for the others when they come into sight. */
+  /** Update ages of visible rows, and of others when they become visible. */
   startTicking(signal) {
     this.seen = new Set();
     this.observer = new IntersectionObserver((changes) => {

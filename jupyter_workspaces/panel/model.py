@@ -1,4 +1,7 @@
-"""What the panel knows: rows by key, what was asked for and not yet confirmed, and what changed since it was last told."""
+"""State of a panel: rows by key, pending actions, and changes since the last update of the page.
+
+Has no I/O: `session` feeds it with events, and sends its changes to the page.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import Any
 from . import rows
 from .rows import Item, Row
 
-CONFIRM_LIMIT = 10.0  # seconds after which the cluster's word counts again, whatever was asked for
+CONFIRM_LIMIT = 10.0  # seconds until an accepted action that did not happen is dropped
 
 BUSY = {
     rows.PAUSE: "Pausing",
@@ -22,14 +25,14 @@ BUSY = {
 
 @dataclass
 class Expectation:
-    """An action of this panel: how the row looks until the cluster shows it, or refuses."""
+    """A pending action, which the row shows until the cluster confirms or refuses it."""
 
     action: str
     deadline: float
     accepted: bool = False
 
     def met_by(self, item: Item) -> bool:
-        """Whether the cluster's own state shows it."""
+        """Return whether the state of the cluster confirms the action."""
         state = rows.state_of(item)
         if self.action == rows.DELETE:
             return state == "Terminating"
@@ -38,7 +41,7 @@ class Expectation:
         return bool(item.get("paused")) == (self.action == rows.PAUSE)
 
     def over(self, item: Item) -> Item:
-        """The item as it will be, for the row to show now."""
+        """Return the item as it will be after the action."""
         if self.action == rows.DELETE:
             return {
                 **item,
@@ -51,19 +54,21 @@ class Expectation:
 
 @dataclass
 class Delta:
-    """What changed: whole rows by key, and keys that are gone."""
+    """Changes: rows to insert or update by key, and keys to remove."""
 
     upsert: dict[str, Row] = field(default_factory=dict)
     remove: list[str] = field(default_factory=list)
 
     def __bool__(self) -> bool:
+        """Return whether there are changes."""
         return bool(self.upsert or self.remove)
 
 
 class Model:
-    """Rows of one namespace or of all. Not locked: one thread feeds it; `rows()` may be read from any."""
+    """Rows of one namespace or of all. Used by one thread, except for `rows()`."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """Create an empty model; tests pass their own clock."""
         self._clock = clock
         self._items: dict[str, Item] = {}
         self._rows: dict[str, Row] = {}
@@ -76,17 +81,23 @@ class Model:
 
     def rows(self) -> list[Row]:
         """Return all rows: those that need attention first, then by creation time, newest first."""
-        known = list(self._rows.values())  # one step, so that another thread may call this
+        known = list(self._rows.values())  # atomic, because other threads call this
         return sorted(known, key=lambda row: (row["state"] != "Error", -row["created"], row["key"]))
 
+    def row(self, key: str) -> Row | None:
+        """Return a row by its key."""
+        return self._rows.get(key)
+
     def kinds(self) -> list[Item]:
+        """Return the workspace kinds."""
         return list(self._kinds.values())
 
     def item(self, key: str) -> Item | None:
+        """Return the list item of a row."""
         return self._items.get(key)
 
     def snapshot(self, workspaces: Iterable[Item], kinds: Iterable[Item] | None = None) -> None:
-        """Take a whole list; what is not in it is gone."""
+        """Replace all items, and the kinds if given."""
         if kinds is not None:
             self._take_kinds({kind["name"]: kind for kind in kinds})
         fresh = {rows.key(item): item for item in workspaces}
@@ -96,7 +107,7 @@ class Model:
             self._put(key, item)
 
     def workspace(self, change: str, item: Item) -> None:
-        """One event of the stream: ADDED, MODIFIED or DELETED."""
+        """Apply an event of the stream: ADDED, MODIFIED or DELETED."""
         key = rows.key(item)
         if change == "DELETED":
             self._drop(key)
@@ -104,7 +115,7 @@ class Model:
             self._put(key, item)
 
     def kind(self, change: str, item: Item) -> None:
-        """One event about a kind; it may bring another title to many rows."""
+        """Apply an event about a kind; this may change the title in many rows."""
         kinds = {name: kind for name, kind in self._kinds.items() if name != item["name"]}
         if change != "DELETED":
             kinds = {**self._kinds, item["name"]: item}
@@ -114,7 +125,7 @@ class Model:
                 self._draw(key)
 
     def expect(self, key: str, action: str) -> bool:
-        """Show an action at once. False when there is no such row, it already waits for something, or it is so already."""
+        """Show a pending action. False if there is none to do, or another one is pending."""
         expected = Expectation(action, self._clock() + CONFIRM_LIMIT)
         if key not in self._items or key in self._expected or expected.met_by(self._items[key]):
             return False
@@ -124,14 +135,14 @@ class Model:
         return True
 
     def accepted(self, key: str) -> None:
-        """The server took it; the row goes on showing it until the cluster does."""
+        """Record that the server accepted the action; it stays pending until confirmed."""
         expected = self._expected.get(key)
         if expected is not None:
             expected.accepted = True
             self._settle(key)
 
     def refused(self, key: str, reason: str) -> None:
-        """Take it back and say why."""
+        """Drop the pending action and show the reason."""
         self._expected.pop(key, None)
         self.note(key, reason)
 
@@ -145,7 +156,7 @@ class Model:
         return str(self._rows[key]["kind"]) if key in self._rows else "its program"
 
     def note(self, key: str, text: str) -> None:
-        """A sentence on the row, until the next action or until it is put away (empty)."""
+        """Show a note on the row until the next action; an empty text removes it."""
         if key in self._items:
             if text:
                 self._notes[key] = text
@@ -154,20 +165,20 @@ class Model:
             self._draw(key)
 
     def step(self, key: str, text: str) -> None:
-        """What a starting workspace is doing just now."""
+        """Show the current step of a starting workspace."""
         if key in self._items and self._steps.get(key, "") != text:
             self._steps[key] = text
             self._draw(key)
 
     def expire(self) -> None:
-        """Give up on what was accepted but never seen to happen."""
+        """Drop actions that were accepted but not confirmed in time."""
         now = self._clock()
         for key in [key for key, expected in self._expected.items() if expected.deadline <= now]:
             del self._expected[key]
             self._draw(key)
 
     def take(self) -> Delta:
-        """What changed since the last call."""
+        """Return the changes since the last call."""
         delta = Delta()
         for key in self._changed:
             if key in self._rows:

@@ -1,4 +1,4 @@
-// One workspace as one row: its cells, its buttons, its link, drawn once and then only touched where something changed.
+// A row of the table: cells, buttons and link, created once and then only changed.
 
 const SIGNS = {
   running: '<circle cx="6" cy="6" r="4.5" fill="currentColor"/>',
@@ -28,7 +28,7 @@ const SPANS = [
   [Infinity, 30 * 86400, "month"],
 ];
 
-/** An element with its class, attributes and children. Text is only ever set as text. */
+/** Create an element. Text is never set as HTML. */
 function make(tag, className, attributes = {}, ...children) {
   const node = document.createElement(tag);
   if (className) {
@@ -49,7 +49,7 @@ function setText(node, text) {
   }
 }
 
-/** A sign of ours; the word beside it says the same. */
+/** Draw an icon of `SIGNS`; the label beside it has the same meaning. */
 function drawSign(node, name) {
   if (node.dataset.sign !== name) {
     node.dataset.sign = name;
@@ -57,7 +57,7 @@ function drawSign(node, name) {
   }
 }
 
-/** “12 min” for a span in milliseconds. */
+/** Return a duration in milliseconds as text, such as “12 min”. */
 function span(milliseconds) {
   const seconds = Math.max(0, milliseconds / 1000);
   const [, unit, word] = SPANS.find(([below]) => seconds < below);
@@ -74,7 +74,7 @@ function exactTime(milliseconds) {
   return TIMES.format(milliseconds);
 }
 
-/** The address in this browser of a path that a workspace is served at, or null when it is not a web address. */
+/** Return the URL of a workspace's path in this browser, or null if it is not HTTP. */
 function address(path, base) {
   let root = base.url;
   const config = base.page && document.getElementById("jupyter-config-data");
@@ -83,7 +83,7 @@ function address(path, base) {
       root = new URL(JSON.parse(config.textContent).baseUrl, location.href)
         .href;
     } catch {
-      // A page that says it wrongly: what the kernel knows stands.
+      // Invalid page configuration: use the kernel's URL.
     }
   }
   try {
@@ -97,7 +97,7 @@ function address(path, base) {
   }
 }
 
-/** A name cut in its middle when there is no room: its end is often what tells it from its neighbours. */
+/** Draw a name so that it is cut in the middle: ends of names often differ. */
 function drawName(node, text) {
   if (node.title === text) {
     return;
@@ -111,7 +111,7 @@ function drawName(node, text) {
 }
 
 class WorkspaceRow {
-  /** `panel` gives: act(row, id, button), now(), base(), manyNamespaces(). */
+  /** `panel` has act(row, id, button), now(), base() and manyNamespaces(). */
   constructor(data, panel) {
     this.panel = panel;
     this.sign = make("span", "cw-sign");
@@ -165,7 +165,7 @@ class WorkspaceRow {
     this.draw(data);
   }
 
-  /** Show new data. With `still` nothing changes its height (it stands above the pointer). */
+  /** Show new data. With `still`, keep the height, because the row is above the pointer. */
   draw(data, still = false) {
     this.data = data;
     drawSign(this.sign, data.sign);
@@ -176,7 +176,7 @@ class WorkspaceRow {
     );
     drawName(this.name, data.title);
     setText(this.space, this.panel.manyNamespaces() ? data.namespace : "");
-    // A name that is cut stands in two elements, which would be read with a gap between.
+    // The name is in two elements, which screen readers would read with a gap.
     this.header.setAttribute(
       "aria-label",
       [data.title, this.space.textContent].filter(Boolean).join(", "),
@@ -220,28 +220,28 @@ class WorkspaceRow {
     setText(this.activity, used);
   }
 
-  /** The exact times, only where somebody points: writing out dates is slow. */
+  /** Show exact times as tooltip; only on demand, because formatting dates is slow. */
   drawTitles() {
     const { created, since, activity, state } = this.data;
-    const told = [];
+    const lines = [];
     if (created) {
-      told.push(`Created ${exactTime(created)}`);
+      lines.push(`Created ${exactTime(created)}`);
     }
     if (since) {
-      told.push(
+      lines.push(
         `${state === "Paused" ? "Paused" : "Running"} since ${exactTime(since)}`,
       );
     }
     if (activity) {
-      told.push(`Last used ${exactTime(activity)}`);
+      lines.push(`Last used ${exactTime(activity)}`);
     }
-    const title = told.join("\n");
+    const title = lines.join("\n");
     if (this.age.title !== title) {
       this.age.title = this.activity.title = title;
     }
   }
 
-  /** Buttons are kept where the action stays: focus and pointer stay on them. */
+  /** Update the buttons, and keep those of unchanged actions, which may have the focus. */
   drawButtons() {
     const { data } = this;
     const wanted = [];
@@ -291,7 +291,7 @@ class WorkspaceRow {
       node.classList.add("cw-dots");
       node.setAttribute("aria-haspopup", "menu");
       node.setAttribute("aria-expanded", "false");
-      node.setAttribute("aria-label", `More for ${title}`);
+      node.setAttribute("aria-label", `More actions of ${title}`);
     } else if (id !== "asked") {
       node.setAttribute("aria-label", `${label.replace("…", "")} ${title}`);
     }
@@ -319,14 +319,14 @@ class WorkspaceRow {
     }
   }
 
-  /** Only the row that the arrows stand on is in the order of the Tab key. */
+  /** Add the row to the tab order, or remove it. */
   reachable(yes) {
     for (const node of [this.node, this.putAway, ...this.buttons.values()]) {
       node.tabIndex = yes ? 0 : -1;
     }
   }
 
-  /** Show that it was asked for, before even the kernel answered. */
+  /** Show a pending action before the kernel responds. */
   ask(id) {
     this.asked = id;
     this.drawButtons();

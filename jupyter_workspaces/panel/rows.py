@@ -1,15 +1,15 @@
-"""One workspace as one row of the panel: sign, words, links, and the things that can be done now."""
+"""Rows of the panel as JSON for table.js: state, texts, links and available actions."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
-from jupyter_workspaces.client import words
+from jupyter_workspaces.client import formatting
+from jupyter_workspaces.common.timestamps import milliseconds
 
-Item = Mapping[str, Any]  # a WorkspaceListItem (contract §1.5 no. 4)
-Row = dict[str, Any]  # what table.js draws, plain JSON
+Item = Mapping[str, Any]  # list item of a workspace (docs/api.md)
+Row = dict[str, Any]  # JSON for table.js
 
 OPEN, PAUSE, RESUME, RESTART, DELETE, DETAILS, WHY = (
     "open",
@@ -33,19 +33,30 @@ LABELS = {
 }
 STOPPING = "Stopping"
 _CANCEL = {"id": PAUSE, "label": "Cancel the start"}
-_SHOWN_ACTIVITY = 300_000  # ms; activity is told in steps of five minutes, or an open panel would keep the kernel from ever being idle
+# Steps (ms) in which changes of the activity are sent. Each message counts as activity of the kernel,
+# so an open panel would otherwise keep the kernel from becoming idle.
+_SHOWN_ACTIVITY = 300_000
 
 
 def key(item: Item) -> str:
+    """Return the key of an item: `namespace/name`."""
     return f"{item['namespace']}/{item['name']}"
 
 
 def row(
     item: Item, kind_titles: Mapping[str, str], *, busy: str = "", note: str = "", step: str = ""
 ) -> Row:
-    """The row of an item. `busy` names what was asked for and is not yet confirmed, `note` is why the last thing was refused."""
+    """Return the row of an item.
+
+    Args:
+        item: List item of the workspace.
+        kind_titles: Titles of workspace kinds by name.
+        busy: Label of a pending action.
+        note: Message about the last action, such as why it failed.
+        step: Current step of a start.
+    """
     state = state_of(item)
-    said = words.state("Pending" if state == STOPPING else state)
+    said = formatting.state("Pending" if state == STOPPING else state)
     options = item["podTemplate"]["options"]
     image, size = options["imageConfig"]["current"], options["podConfig"]["current"]
     kind = item["workspaceKind"]
@@ -53,7 +64,10 @@ def row(
         str(item.get("stateMessage") or "") if state in ("Pending", "Error", "Unknown") else ""
     )
     if not message and kind.get("missing"):
-        message = f"Its kind “{kind['name']}” is gone; ask whoever manages the cluster."
+        message = (
+            f"Workspace kind “{kind['name']}” no longer exists. "
+            "Ask your cluster's administrator to fix it."
+        )
     links = links_of(item) if state == "Running" else []
     return {
         "key": key(item),
@@ -68,8 +82,8 @@ def row(
         "message": message,
         "note": note,
         "kind": kind_titles.get(kind["name"], kind["name"]),
-        "image": words.option(image),
-        "size": words.size(size.get("labels"), words.option(size)),
+        "image": formatting.option(image),
+        "size": formatting.size(size.get("labels"), formatting.option(size)),
         "moved": _moved(options),
         "created": milliseconds((item.get("audit") or {}).get("createdAt")),
         "since": _since(item, state),
@@ -80,22 +94,23 @@ def row(
 
 
 def state_of(item: Item) -> str:
-    """The state as people see it: one that is being deleted says so, one that was told to start is starting.
+    """Return the state that the row shows.
 
-    The cluster's Terminating is about the pod (contract §4.2): of a workspace that stays it means that it stops, to pause or to restart.
+    The API's Terminating is the state of the pod: unless the workspace is being deleted, it is
+    stopping, to pause or to restart.
     """
-    if (item.get("audit") or {}).get("deletedAt"):
+    if formatting.is_being_deleted(item):
         return "Terminating"
     state = item.get("state") or "Pending"  # a new one, before its first status
     if state == "Terminating":
         return STOPPING
     if state == "Paused" and not item.get("paused"):
         return "Pending"
-    return state if state in words.STATES else "Unknown"
+    return state if state in formatting.STATES else "Unknown"
 
 
 def actions(state: str, links: list[dict[str, str]]) -> dict[str, Any]:
-    """The one thing to do, the second one, and the menu (UX, “Words and states”)."""
+    """Return the actions of a state: primary button, secondary button and menu."""
     offered: dict[str, tuple[str | None, str | None, list[Any]]] = {
         "Running": (OPEN if links else DETAILS, PAUSE, [RESTART, DETAILS, DELETE]),
         "Pending": (WHY, None, [DETAILS, _CANCEL, DELETE]),
@@ -114,7 +129,7 @@ def actions(state: str, links: list[dict[str, str]]) -> dict[str, Any]:
 
 
 def links_of(item: Item) -> list[dict[str, str]]:
-    """Where its ports are served: label and path, the path without any server's base URL."""
+    """Return label and path of each port; paths do not contain the server's base URL."""
     found = []
     for service in item.get("services") or ():
         http = service.get("httpService")
@@ -129,19 +144,10 @@ def links_of(item: Item) -> list[dict[str, str]]:
 
 
 def same_to_the_eye(old: Row | None, new: Row) -> bool:
-    """Whether nobody could see the difference: only the activity moved, and by less than a step."""
+    """Return whether two rows look alike: only the activity differs, by less than a step."""
     if old is None or abs(new["activity"] - old["activity"]) >= _SHOWN_ACTIVITY:
         return False
     return {**old, "activity": 0} == {**new, "activity": 0}
-
-
-def milliseconds(text: Any) -> int:
-    """RFC 3339 as ms since the epoch; 0 where there is none."""
-    return (
-        int(datetime.fromisoformat(str(text).replace("Z", "+00:00")).timestamp() * 1000)
-        if text
-        else 0
-    )
 
 
 def _action(entry: str | dict[str, str] | None) -> dict[str, str] | None:
@@ -155,14 +161,14 @@ def _transition(item: Item, state: str) -> str:
 
 
 def _since(item: Item, state: str) -> int:
-    """Since when it is in its state, as far as the list tells; 0 where it does not."""
+    """Return since when it is running or paused (ms); 0 if unknown."""
     return int(
         item.get({"Paused": "pausedTime", "Running": "lastRunningTime"}.get(state, ""), 0) or 0
     )
 
 
 def _moved(options: Item) -> str:
-    """In words, where a newer option stands in for a chosen one (contract §4.5)."""
+    """Return a sentence on newer options that replace the chosen ones."""
     said = []
     for dimension, noun in (("imageConfig", "image"), ("podConfig", "size")):
         chain = options[dimension].get("redirectChain") or []
@@ -170,7 +176,7 @@ def _moved(options: Item) -> str:
             last = chain[-1]
             text = (last.get("message") or {}).get("text", "")
             said.append(
-                f"A newer {noun} stands ready: {words.option(last['target'])}"
+                f"A newer {noun} is available: {formatting.option(last['target'])}"
                 + (f" ({text})" if text else "")
             )
     return ". ".join(said)

@@ -13,36 +13,37 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
-from jupyter_workspaces.client import losses
+from jupyter_workspaces.client import stop_warnings
 from jupyter_workspaces.client.errors import WorkspaceError
 from jupyter_workspaces.common.supervision import (
     Backoff,
-    Health,
     SupervisedTask,
     Supervisor,
+    TaskHealth,
 )
+from jupyter_workspaces.common.timestamps import milliseconds
 
 from . import rows
 from .liveness import Liveness
 from .model import Model
-from .source import Change, Source
-from .unfolded import Unfolded
+from .protocols import PanelClient, StreamEvent
+from .row_details import RowDetails
 
 log = logging.getLogger(__name__)
 
 Message = dict[str, Any]
 Tell = Callable[[Message], None]
 
-FLUSH = 0.05  # seconds: changes that come closer together travel together
+FLUSH = 0.05  # seconds in which changes are collected into one message
 RETRY_FIRST, RETRY_LONGEST = 0.5, 30.0  # seconds between attempts to connect
-UNSEEN_LIMIT = 600.0  # seconds a panel that no page ever showed stays connected
-LEFT_LIMIT = 60.0  # seconds after the last page closed it
+UNSEEN_LIMIT = 600.0  # seconds until a panel that no page has shown disconnects
+CLOSED_LIMIT = 60.0  # seconds until it disconnects after the last page closed it
 ACTIONS_AT_ONCE = 16
 STARTS_FOLLOWED = 4  # starting workspaces whose steps are shown on their rows
 STEP_EVERY = 1.0  # seconds
 ALL = "*"
 
-# What a starting workspace is doing while a step is not done yet.
+# Label of a starting workspace, by its current step.
 DOING = {
     "accepted": "accepting",
     "scheduled": "finding a machine",
@@ -54,18 +55,25 @@ DOING = {
 
 
 class Session:
-    """One panel's connection. Made anywhere; every method but `start`, `receive` and `first` belongs to the private thread."""
+    """Connection of one panel. Created anywhere; only `first` may be called from other threads."""
 
     def __init__(
-        self, connect: Callable[[], Awaitable[Source]], namespace: str | None, tell: Tell
+        self, connect: Callable[[], Awaitable[PanelClient]], namespace: str | None, tell: Tell
     ) -> None:
+        """Create a session.
+
+        Args:
+            connect: Returns the client of the server.
+            namespace: Namespace to list, `"*"` for all; None for the server's own.
+            tell: Sends a message to the page.
+        """
         self._connect, self._tell = connect, tell
         self.model = Model()
         self.namespace = namespace
-        self.source: Source | None = None
-        self.answered = threading.Event()  # the first answer or the first failure is there
+        self.client: PanelClient | None = None
+        self.answered = threading.Event()  # set after the first response or failure
         self.on_kinds: Callable[[], None] = lambda: None
-        self.on_place: Callable[[], None] = lambda: None
+        self.on_rows: Callable[[], None] = lambda: None
         self._place: Message = {"cluster": "", "namespaces": []}
         self.liveness = Liveness(tell)
         self._once = Supervisor(log)
@@ -77,18 +85,18 @@ class Session:
         self._flush: asyncio.TimerHandle | None = None
         self._flushed = 0.0
         self._room = asyncio.Semaphore(ACTIONS_AT_ONCE)
-        self._unfolded = Unfolded(self)
+        self._details = RowDetails(self)
 
     # --- from any thread
 
     def first(self) -> Message:
-        """The whole answer as it is now: rows, place, whether it is live."""
+        """Return the current state for a new page: rows, cluster, namespaces, liveness."""
         return {
             "rows": self.model.rows(),
             "now": int(time.time() * 1000),
             "namespace": self.namespace or "",
-            "base": {"page": self.source.same_page, "url": self.source.root}
-            if self.source
+            "base": {"page": self.client.same_page, "url": self.client.root}
+            if self.client
             else {"page": True, "url": ""},
             "live": self.liveness.message,
             **self._place,
@@ -97,41 +105,41 @@ class Session:
     # --- on the private thread
 
     def open(self) -> None:
-        """Connect and stay connected, until `close` or until nobody looks any more."""
+        """Connect, and stay connected until `close` or until no page shows the panel."""
         if self._stream is None:
             self._listen()
         if not self._views:
-            self._leave_in(UNSEEN_LIMIT)
+            self._disconnect_in(UNSEEN_LIMIT)
 
     async def close(self) -> None:
-        """Stop everything and wait for it."""
-        self._stay()
+        """Stop all tasks and wait for their end."""
+        self._stay_connected()
         if self._flush is not None:
             self._flush.cancel()
         tasks = [task for task in (self._stream, self._starts) if task is not None]
         self._stream = self._starts = None
         self.liveness.close()
-        await asyncio.gather(self._unfolded.stop(), *(task.stop() for task in tasks))
+        await asyncio.gather(self._details.stop(), *(task.stop() for task in tasks))
         await self._once.stop()
 
     @property
-    def health(self) -> list[Health]:
+    def health(self) -> list[TaskHealth]:
         """Health of the long-lived tasks of this panel."""
         return [
             task.health
-            for task in (self._stream, self._starts, *self._unfolded.tasks)
+            for task in (self._stream, self._starts, *self._details.tasks)
             if task is not None
         ]
 
     def handle(self, message: Message) -> None:
-        """One message of the front end. What is not understood is left alone: another version of the page may have sent it."""
+        """Handle a message of the page. Ignores unknown ones, from pages of other versions."""
         kind, key = message["type"], str(message.get("key", ""))
         if kind == "mount":
             self._mount(str(message.get("view", "")))
         elif kind == "unmount":
             self._views.discard(str(message.get("view", "")))
             if not self._views:
-                self._leave_in(LEFT_LIMIT)
+                self._disconnect_in(CLOSED_LIMIT)
         elif kind == "retry":
             self.reconnect()
         elif kind == "namespace":
@@ -142,13 +150,14 @@ class Session:
             self.model.note(key, "")
             self.changed()
         elif kind == "ask":
-            self.spawn(self._unfolded.losses(key))
+            self.spawn(self._details.explain_delete(key))
         elif kind == "details":
-            self._unfolded.toggle(key, bool(message.get("open")))
+            self._details.toggle(key, bool(message.get("open")))
         elif kind == "logs":
-            self._unfolded.follow(key, bool(message.get("follow")))
+            self._details.follow(key, bool(message.get("follow")))
 
     def tell(self, message: Message) -> None:
+        """Send a message to the page."""
         self._tell(message)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -187,7 +196,7 @@ class Session:
         )
 
     def changed(self) -> None:
-        """Something in the model is new: tell it soon, at once after a quiet time."""
+        """Send changes of the model to the page, at most every `FLUSH` seconds."""
         if self._flush is None:
             loop = asyncio.get_running_loop()
             self._flush = loop.call_at(max(loop.time(), self._flushed + FLUSH), self._send_delta)
@@ -206,29 +215,28 @@ class Session:
             and namespace in (ALL, *self._place["namespaces"])
         ):
             self.namespace = namespace
-            self._unfolded.close()
+            self._details.close()
             self.model.snapshot([])
             self.model.take()
             self.reconnect()
-            self.on_place()
 
     async def act(self, key: str, action: str, *, sure: bool = False) -> None:
         """Perform an action: update the row at once, and revert it with the reason if it fails.
 
         Unless `sure`, pause and restart ask for confirmation if something would be lost.
         """
-        item, source = self.model.item(key), self.source
+        item, client = self.model.item(key), self.client
         if (
             item is None
-            or source is None
+            or client is None
             or action not in (rows.PAUSE, rows.RESUME, rows.RESTART, rows.STOP, rows.DELETE)
         ):
             return
         namespace, name = item["namespace"], item["name"]
-        if action == rows.STOP:  # the row shows already that it stops
+        if action == rows.STOP:  # the row already shows that it is stopping
             try:
                 async with self._room:
-                    await source.stop_now(namespace, name)
+                    await client.stop_now(namespace, name)
             except WorkspaceError as error:
                 self.model.refused(key, f"Not done: {sentence(error)}")
             self.changed()
@@ -240,7 +248,7 @@ class Session:
         if (
             action in (rows.PAUSE, rows.RESTART)
             and not sure
-            and (lost := await losses.of_stopping(source, item))
+            and (lost := await stop_warnings.of_stopping(client, item))
         ):
             self.model.withdraw(key)
             self.changed()
@@ -249,11 +257,11 @@ class Session:
         try:
             async with self._room:
                 if action == rows.DELETE:
-                    await source.delete(namespace, name)
+                    await client.delete(namespace, name)
                 elif action == rows.RESTART:
-                    await source.restart(namespace, name)
+                    await client.restart(namespace, name)
                 else:
-                    await source.pause(namespace, name, action == rows.PAUSE)
+                    await client.pause(namespace, name, action == rows.PAUSE)
         except WorkspaceError as error:
             self.model.refused(key, f"Not done: {sentence(error)}")
         else:
@@ -261,9 +269,9 @@ class Session:
             asyncio.get_running_loop().call_later(12.0, self._expire)
         self.changed()
 
-    def stop(self) -> None:
+    def disconnect(self) -> None:
         """Close the event stream; a page that reconnects opens it again."""
-        self._unfolded.close()
+        self._details.close()
         self.liveness.close()
         for task in (self._stream, self._starts):
             self.drop(task)
@@ -274,18 +282,18 @@ class Session:
     def _listen(self) -> None:
         self._stream = self.keep("The panel's event stream", self._follow)
         if self._starts is None:
-            self._starts = self.keep("Following starts", self._tell_steps)
+            self._starts = self.keep("Following starts", self._send_steps)
 
     async def _follow(self) -> None:
         """Read the event stream, and reconnect with backoff."""
         backoff = Backoff(RETRY_FIRST, RETRY_LONGEST)
         while True:
             try:
-                if self.source is None:
-                    self.source = await self._connect()
-                await self._learn_place(self.source)
+                if self.client is None:
+                    self.client = await self._connect()
+                await self._load_place(self.client)
                 began = time.monotonic()
-                too_slow = await self._hear_all(self.source)
+                too_slow = await self._read_events(self.client)
                 if time.monotonic() - began > RETRY_LONGEST:
                     backoff.reset()
                 if not too_slow:
@@ -299,38 +307,37 @@ class Session:
                 self.answered.set()
             await asyncio.sleep(backoff.next())
 
-    async def _hear_all(self, source: Source) -> bool:
-        """One connection to its end. True when the server asks for a new one because we were too slow for it."""
+    async def _read_events(self, client: PanelClient) -> bool:
+        """Read one connection to its end. Returns True if the server requires a resync."""
         self.liveness.begin()
         async with contextlib.aclosing(
-            source.changes(None if self.namespace == ALL else self.namespace)
+            client.changes(None if self.namespace == ALL else self.namespace)
         ) as changes:  # type: ignore[type-var]
             async for change in changes:
                 self.liveness.heard()
                 if change.event == "resync":
                     return True
-                self._hear(change)
+                self._apply(change)
         return False
 
-    async def _learn_place(self, source: Source) -> None:
-        cluster = await source.cluster()
+    async def _load_place(self, client: PanelClient) -> None:
+        cluster = await client.cluster()
         try:
-            names = await source.namespaces()
-        except WorkspaceError:  # not everybody may list them; their own is known
+            names = await client.namespaces()
+        except WorkspaceError:  # without permission to list them
             names = []
         if self.namespace is None:
-            self.namespace = source.namespace or str(cluster.get("namespace") or "default")
+            self.namespace = client.namespace or str(cluster.get("namespace") or "default")
         self._place = {
             "cluster": str(cluster.get("name") or ""),
             "namespaces": sorted({*names, self.namespace} - {ALL}),
             "separate": bool(cluster.get("workspacesUrl")),
         }
-        self.on_place()
 
-    def _hear(self, change: Change) -> None:
+    def _apply(self, change: StreamEvent) -> None:
         if change.event == "stale":
             self.liveness.cluster(
-                rows.milliseconds(change.data.get("since")), str(change.data.get("reason") or "")
+                milliseconds(change.data.get("since")), str(change.data.get("reason") or "")
             )
             return
         if change.event == "snapshot":
@@ -340,11 +347,12 @@ class Session:
             self.answered.set()
             self.tell({"type": "snapshot", **self.first()})
             self.on_kinds()
+            self.on_rows()
             if self._stream is not None:
                 self._stream.progressed()
         elif change.event == "workspace":
             self.model.workspace(change.data["type"], change.data["object"])
-            self._unfolded.moved(rows.key(change.data["object"]))
+            self._details.changed(rows.key(change.data["object"]))
         elif change.event == "workspacekind":
             self.model.kind(change.data["type"], change.data["object"])
             self.on_kinds()
@@ -354,12 +362,13 @@ class Session:
         if self._starting():
             self._has_starting.set()
 
-    # --- telling
+    # --- messages to the page
 
     def _send_delta(self) -> None:
         self._flush = None
         self._flushed = asyncio.get_running_loop().time()
         if delta := self.model.take():
+            self.on_rows()
             self.tell(
                 {
                     "type": "delta",
@@ -382,17 +391,17 @@ class Session:
             :STARTS_FOLLOWED
         ]
 
-    async def _tell_steps(self) -> None:
+    async def _send_steps(self) -> None:
         while True:
             self._has_starting.clear()
             keys = self._starting()
-            if not keys or self.source is None:
+            if not keys or self.client is None:
                 await self._has_starting.wait()
                 continue
             for key in keys:
                 namespace, _, name = key.partition("/")
-                with contextlib.suppress(WorkspaceError):  # the stream tells when it is gone
-                    progress = await self.source.progress(namespace, name)
+                with contextlib.suppress(WorkspaceError):  # the stream reports a deletion
+                    progress = await self.client.progress(namespace, name)
                     self._show_step(key, progress)
             if self._starts is not None:
                 self._starts.progressed()
@@ -405,33 +414,33 @@ class Session:
         )
         doing = DOING.get(str(now["name"]).lower(), str(now["name"])) if now else ""
         self.model.step(key, doing.format(kind=self.model.kind_title(key)) if now else "")
-        self._unfolded.stepped(key, progress)
+        self._details.show_steps(key, progress)
 
     def _spawned(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (fault := task.exception()) is not None:
             self.liveness.problem(
-                f"Something in the panel failed ({type(fault).__name__}). See the kernel's log."
+                f"An action of the panel failed ({type(fault).__name__}). See the kernel's log."
             )
 
-    # --- who looks
+    # --- pages that show the panel
 
     def _mount(self, view: str) -> None:
         self._views.add(view)
-        self._stay()
+        self._stay_connected()
         if self._stream is None:
             self.reconnect()
         self.tell({"type": "snapshot", **self.first()})
 
-    def _leave_in(self, seconds: float) -> None:
-        self._stay()
-        self._leave = asyncio.get_running_loop().call_later(seconds, self.stop)
+    def _disconnect_in(self, seconds: float) -> None:
+        self._stay_connected()
+        self._leave = asyncio.get_running_loop().call_later(seconds, self.disconnect)
 
-    def _stay(self) -> None:
+    def _stay_connected(self) -> None:
         if self._leave is not None:
             self._leave.cancel()
             self._leave = None
 
 
 def sentence(error: WorkspaceError) -> str:
-    """What happened and what to do, in one line."""
+    """Return message and hint of an error in one line."""
     return f"{error} {error.hint}".strip()

@@ -1,7 +1,7 @@
-// The panel's table: rows by key, fed by messages of the kernel; pointer, keyboard and screen reader.
+// The table of the panel: shows rows that the kernel sends, and handles input.
 
 const ROWS_A_FRAME = 60;
-const KERNEL_LIMIT = 8000; // ms after which a silent kernel is called busy
+const KERNEL_LIMIT = 8000; // ms after which the kernel counts as busy
 
 class Table {
   constructor(model, el) {
@@ -106,8 +106,8 @@ class Table {
   }
 
   /**
-   * The plain table in the next output stands in where no widget lives; while this one does, it is not shown.
-   * By a rule, since that output comes later, and pages take outputs out of the document while they are scrolled away.
+   * Hide the static table in the next output while this widget exists.
+   * With a CSS rule, because that output is rendered later, and pages detach outputs on scrolling.
    */
   hidePlain() {
     const mark = this.model.get("fallback");
@@ -156,7 +156,7 @@ class Table {
       capture: true,
       passive: true,
     });
-    // JupyterLab takes keys on the document in the capture phase, before any row could; the window comes before it.
+    // JupyterLab handles keys on the document in the capture phase; the window precedes it.
     on(window, "keydown", (event) => this.shareKeys(event), { capture: true });
   }
 
@@ -173,7 +173,7 @@ class Table {
     this.el.replaceChildren();
   }
 
-  // --- what rows ask of their table
+  // --- for rows and details
 
   now() {
     return Date.now() + this.shift;
@@ -187,7 +187,7 @@ class Table {
     return this.many;
   }
 
-  /** Told to who cannot see it, once a frame; many changes at once only as their number. */
+  /** Announce a text to screen readers, once a frame; many changes only as a number. */
   say(text) {
     this.said.push(text);
     this.speaking ||= requestAnimationFrame(() => {
@@ -202,7 +202,7 @@ class Table {
     this.model.send(message);
   }
 
-  // --- messages of the kernel
+  // --- messages from the kernel
 
   take(message) {
     if (message.now) {
@@ -252,7 +252,7 @@ class Table {
         this.waiting.set(key, null);
       }
     }
-    this.settling = !this.entries.size; // the first answer does not fade in row by row
+    this.settling = !this.entries.size; // the first rows do not fade in
     for (const row of rows) {
       const known = this.entries.get(row.key);
       if (
@@ -299,7 +299,7 @@ class Table {
     });
   }
 
-  /** Draw what waits, as much as one frame holds. */
+  /** Draw waiting changes, as many as fit in one frame. */
   work() {
     let left = ROWS_A_FRAME;
     const fresh = [];
@@ -332,7 +332,7 @@ class Table {
     }
   }
 
-  /** The pointer is on a row: it stays where it is, and its times are told exactly. */
+  /** The pointer is on a row: keep it in place, and show its exact times. */
   pointed(event) {
     this.over = event.target.closest(".cw-entry");
     this.over?.row.drawTitles();
@@ -419,9 +419,9 @@ class Table {
     );
     this.grid.hidden = !shown;
     const nothing = {
-      live: "No workspaces yet. Pick a kind below to make the first.",
+      live: "No workspaces yet. Select a kind below to create one.",
       connecting:
-        "Looking for the workspaces server. Where there is none, one is started on this machine.",
+        "Connecting to the workspaces server. If there is none, one is started on this machine.",
     }[this.state.state];
     setText(
       this.empty,

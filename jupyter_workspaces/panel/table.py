@@ -1,4 +1,4 @@
-"""The table as a widget: it carries messages between the live rows and the front end, and the first answer in its own state."""
+"""Widget of the table: exchanges messages with the page, and holds the first rows as state."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Message = dict[str, Any]
 
 
 def module(*names: str) -> str:
-    """Our small JavaScript files as the one module that a widget is made of; the last of them has the export."""
-    room = files(__package__)
-    return "\n".join((room / name).read_text(encoding="utf-8") for name in names)
+    """Return files of this package, joined to the one module or stylesheet of a widget."""
+    folder = files(__package__)
+    return "\n".join((folder / name).read_text(encoding="utf-8") for name in names)
 
 
 class Table(anywidget.AnyWidget):
-    """Rows by key. `receive` gets the front end's messages on whatever thread the kernel runs callbacks on, `first` gives the newest answer."""
+    """The table of workspaces. `receive` is called with messages of the page, on any thread."""
 
     _esm = module(
         "rows.js",
@@ -28,7 +28,7 @@ class Table(anywidget.AnyWidget):
         "table.js",
         "live.js",
         "columns.js",
-        "placing.js",
+        "row_order.js",
         "actions.js",
         "trust.js",
         "keys.js",
@@ -40,6 +40,12 @@ class Table(anywidget.AnyWidget):
     fallback = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, receive: Callable[[Message], None], first: Callable[[], Message]) -> None:
+        """Create the table.
+
+        Args:
+            receive: Handles a message of the page.
+            first: Returns the current rows.
+        """
         self._receive, self._first = receive, first
         super().__init__(
             first=first(), fallback=f"jp-ClusterWorkspaces-plain-{secrets.token_hex(6)}"
@@ -48,7 +54,7 @@ class Table(anywidget.AnyWidget):
         self.on_msg(self._on_message)
 
     def get_state(self, key: Any = None, drop_defaults: bool = False) -> Message:
-        """As always, but whoever asks for the whole state (a page that was loaded again) gets what is true now."""
+        """Return the state, with the current rows for a page that was reloaded."""
         state = cast(Message, super().get_state(key, drop_defaults))
         if key is None:
             state["first"] = self._first()

@@ -1,8 +1,8 @@
-// Said once in each browser, on the first Open: without an origin of its own, a workspace can act as the user on this server.
+// Security notice, shown once per browser on the first Open, if workspaces share the server's origin.
 
 const TRUST_KEY = "jupyter-workspaces:workspaces-can-act-as-you";
 
-/** A browser that stores nothing is told each time; the workspace opens all the same. */
+/** Return whether the notice was confirmed; false if the browser stores nothing. */
 function knowsTrust() {
   try {
     return localStorage.getItem(TRUST_KEY) === "known";
@@ -15,7 +15,7 @@ function rememberTrust() {
   try {
     localStorage.setItem(TRUST_KEY, "known");
   } catch {
-    // Private windows may refuse it.
+    // Private windows may not allow it.
   }
 }
 
@@ -44,7 +44,8 @@ class TrustNotice {
         {},
         "--JupyterWorkspaces.workspaces_url=http://*.localhost:8890",
       ),
-      " on your own machine; on a hub, ask its administrator for a second host name. The page “workspaces-url” of the documentation tells more.",
+      " on your own machine; on a hub, ask its administrator for a second host name. " +
+        "See “workspaces-url” in the documentation.",
     );
     this.node = make(
       "div",
@@ -79,8 +80,8 @@ class TrustNotice {
 }
 
 const Trust = {
-  /** Below the row, beside opening it; nobody has to answer first. */
-  tellTrust(entry) {
+  /** Show the notice below the row; the workspace opens regardless. */
+  showTrustNotice(entry) {
     if (this.separate !== false || knowsTrust() || entry.trust) {
       return;
     }

@@ -1,4 +1,4 @@
-// The widget: the table with all that it can do.
+// The widget: the table with its mixins.
 
 Object.assign(Table.prototype, Live, Columns, Placing, Actions, Trust, Keys);
 

@@ -1,1 +1,4 @@
-"""Our kinds of objects: CRDs, sample kinds, what makes an object valid, quantities, names. Pure; knows no cluster and no HTTP."""
+"""Our custom resources: definitions, sample kinds, admission rules, templates and typed views.
+
+Nothing here talks to a cluster or serves HTTP.
+"""

@@ -1,22 +1,26 @@
-"""The manifests that come with the package."""
+"""Loads the manifests in `crds/` and `kinds/`, which are part of the package."""
 
 from __future__ import annotations
 
 from importlib.resources import files
-from typing import Any
 
 from jupyter_workspaces.common.documents import yaml_text
+from jupyter_workspaces.kube.schemas import rules
+from jupyter_workspaces.kube.types import Object
 
-Object = dict[str, Any]
+from .catalog import WORKSPACES
+from .validation_rules import RULES
+
+rules.register(WORKSPACES.group, RULES)  # before a schema of these CRDs is used
 
 
 def crds() -> list[Object]:
-    """The CustomResourceDefinitions of Workspace and WorkspaceKind."""
+    """Return the CustomResourceDefinitions of Workspace and WorkspaceKind."""
     return _manifests("crds")
 
 
 def samples() -> list[Object]:
-    """The sample kinds, each after the ConfigMap with its pictures."""
+    """Return the sample kinds after the ConfigMaps with their icons and logos."""
     return sorted(
         _manifests("kinds"),
         key=lambda manifest: (manifest["kind"] != "ConfigMap", manifest["metadata"]["name"]),

@@ -16,4 +16,4 @@ ALL = (
     WORKSPACE_KINDS,
 )
 BY_KIND = {(resource.api_version, resource.kind): resource for resource in ALL}
-"""Resource types by API version and kind, as they stand in a manifest."""
+"""Resource types by the `apiVersion` and `kind` of a manifest."""

@@ -1,6 +1,8 @@
-"""Labels, annotations and finalizers that parts of the project use to tell each other things. One place, so that no two disagree.
+"""Labels, annotations and finalizers that the parts of the project share.
 
-The `notebooks.kubeflow.org/` names are Kubeflow's (contracts/kubeflow-workspaces.md §1.6); `jupyter-workspaces/` names are ours.
+The names below `notebooks.kubeflow.org/` are those of Kubeflow Workspaces, so that objects work
+with its controller and user interface as well; `docs/controller.md` has a table. The names below
+`jupyter-workspaces/` are ours.
 """
 
 WORKSPACE_NAME = "notebooks.kubeflow.org/workspace-name"
@@ -17,31 +19,40 @@ UPDATED_AT = "notebooks.kubeflow.org/updated-at"
 KIND_PROTECTION = "notebooks.kubeflow.org/workspacekind-protection"
 
 OURS = "jupyter-workspaces/"
-"""What the names of our own annotations begin with."""
+"""Prefix of our own annotations."""
 
 TOKEN_ENV = "jupyter-workspaces/token-env"
-"""On a WorkspaceKind: the environment variable that hands a workspace its random token (`JUPYTER_TOKEN`). Absent: no token is made or sent."""
+"""On a WorkspaceKind: environment variable for a workspace's random token (`JUPYTER_TOKEN`).
+
+Without the annotation, no token is made or sent.
+"""
 
 TOKEN_SECRET = "jupyter-workspaces/token-secret"
-"""On a pod and its StatefulSet's template: the name of the Secret whose key `token` opens the workspace."""
+"""On a pod and the pod template of its StatefulSet: name of the Secret with the token."""
 
 TOKEN_KEY = "token"
-"""The key within that Secret."""
+"""Key of the token in that Secret."""
 
 LOCAL_PORT = "jupyter-workspaces/local-port."
-"""On a pod, followed by a container port: the port that really listens at the pod's address, where it differs (hosts with only 127.0.0.1)."""
+"""On a pod, followed by a container port: port at which the program listens instead.
+
+Used by the local cluster on hosts whose pods have no addresses of their own.
+"""
 
 KIND_TEMPLATE_HASH = "jupyter-workspaces/kind-template-hash"
-"""On a StatefulSet's pod template: which version of the kind's pod template the pod was made from."""
+"""On the pod template of a StatefulSet: hash of the kind's pod template that it was made from."""
 
 PAUSED_BECAUSE = "jupyter-workspaces/paused-because"
-"""On a Workspace that the controller paused: the reason as a sentence. Gone once the workspace is resumed."""
+"""On a Workspace that the controller paused: the reason, as a sentence. Removed on resume."""
 
 RESTART = "jupyter-workspaces/restart"
-"""On a Workspace that is paused only to be started again: when that was asked for, and an id (`resources/restarts.py`)."""
+"""On a Workspace in a restart: time and id of the request (`resources/restarts.py`)."""
 
 LOCAL_BUILD = "jupyter-workspaces"
-"""In the version that the local cluster tells of itself: `v1.36.0+jupyter-workspaces.0.1.0`."""
+"""Part of the local cluster's version: `v1.36.0+jupyter-workspaces.0.1.0`."""
 
 BASE_URL = "jupyter-workspaces/base-url"
-"""On a Workspace: the base URL of the server that started it. On a pod: the one in the path that its program got. Absent: `/`."""
+"""On a Workspace: base URL of the server that started it. On a pod: base URL in its program's path.
+
+Without the annotation, the base URL is `/`.
+"""

@@ -1,4 +1,8 @@
-"""Whether the volumes of a workspace can be mounted together: no two at one path, however it is written. Pure."""
+"""Checks that the volumes of a workspace can be mounted together.
+
+Two volumes cannot have the same path, however it is written, and nothing can be mounted inside a
+Secret. The admission rules, the controller and the server's API use the same checks.
+"""
 
 from __future__ import annotations
 
@@ -12,68 +16,82 @@ from jupyter_workspaces.kube.causes import Cause, invalid
 
 Object = Mapping[str, Any]
 
-
-_WRITTEN = re.compile("/[^/]")
-"""As the schema wants a mount path to begin."""
+_VALID_START = re.compile("/[^/]")
+"""Start of a mount path that the schema of a Workspace accepts."""
 
 
 @dataclass(frozen=True)
 class _Mount:
-    """Something at a normalized path. `owner` is the list of the workspace that it is from, empty for what the kind mounts."""
+    """A mounted volume.
+
+    Attributes:
+        path: normalized mount path.
+        description: the volume, for messages.
+        list_name: `data` or `secrets`; empty for a mount of the kind.
+        index: position in that list.
+        written_path: mount path as the workspace has it.
+    """
 
     path: str
-    what: str
-    owner: str = ""
+    description: str
+    list_name: str = ""
     index: int = 0
-    written: str = ""
+    written_path: str = ""
 
     @property
     def field(self) -> str:
-        return f"volumes.{self.owner}[{self.index}].mountPath"
+        return f"volumes.{self.list_name}[{self.index}].mountPath"
 
 
 def normal(path: str) -> str:
-    """A mount path as a file system reads it: `/data/`, `//data` and `/data/../data` are `/data`."""
+    """Return a mount path in its shortest form: `/data` for `/data/`, `//data` or `/x/../data`."""
     return posixpath.normpath("/" + path.lstrip("/"))
 
 
 def clashes(volumes: Object, kind_template: Object | None, at: str) -> Iterator[Cause]:
     """Yield a cause for each mount path that the workspace cannot have.
 
-    A path is refused where another volume of the workspace, its home or a volume of its kind is mounted, and
-    where either lies inside a Secret, which is read-only. Other nested mounts are allowed, as in Kubernetes.
+    A path is refused where another volume of the workspace, its home or a volume of its kind is
+    mounted, and where either is inside a Secret, which is read-only. Other nested mounts are
+    allowed, as in Kubernetes.
 
     Args:
         volumes: `spec.podTemplate.volumes` of a Workspace.
-        kind_template: `spec.podTemplate` of its WorkspaceKind; None where that is not known.
+        kind_template: `spec.podTemplate` of its WorkspaceKind; None if it is unknown.
         at: path of the pod template, for the fields of the causes.
     """
     taken = list(_of_kind(volumes, kind_template or {}))
     for mount in _of_workspace(volumes):
-        if not _WRITTEN.match(mount.written):
-            continue  # the schema says so
+        if not _VALID_START.match(mount.written_path):
+            continue  # the schema refuses it
         if mount.path == "/":
             yield invalid(
                 f"{at}.{mount.field}",
-                mount.written,
-                "nothing can be mounted at the root of the file system; name a folder such as /data",
+                mount.written_path,
+                "nothing can be mounted at the root of the file system; use a folder such as /data",
             )
         elif (
             why := next((text for other in taken if (text := _clash(mount, other))), None)
         ) is not None:
-            yield invalid(f"{at}.{mount.field}", mount.written, why)
+            yield invalid(f"{at}.{mount.field}", mount.written_path, why)
         taken.append(mount)
 
 
 def _clash(mount: _Mount, other: _Mount) -> str | None:
     if mount.path == other.path:
-        if mount.owner == other.owner and mount.written == other.written:
-            return None  # the schema says so: `mountPath` is the key of each of both lists
-        return f"{other.what} is mounted at {other.path} already; choose another path"
-    if mount.owner == "secrets" and other.path.startswith(mount.path + "/"):
-        return f"{other.what} is mounted at {other.path}, which lies inside this Secret's read-only folder; choose another path"
-    if other.owner == "secrets" and mount.path.startswith(other.path + "/"):
-        return f"it lies inside {other.path}, the read-only folder of {other.what}; choose another path"
+        if mount.list_name == other.list_name and mount.written_path == other.written_path:
+            return None  # the schema refuses it: `mountPath` is the key of both lists
+        return f"{other.description} is mounted at {other.path} already; choose another path"
+    if mount.list_name == "secrets" and other.path.startswith(mount.path + "/"):
+        return (
+            f"{other.description} is mounted at {other.path}, inside the read-only folder of this "
+            "Secret; choose another path"
+        )
+    if other.list_name == "secrets" and mount.path.startswith(other.path + "/"):
+        return (
+            f"it is inside {other.path}, the read-only folder of {other.description}; "
+            "choose another path"
+        )
     return None
 
 
@@ -109,7 +127,12 @@ def _of_workspace(volumes: Object) -> Iterator[_Mount]:
 
 
 def of_kind(template: Object, at: str) -> Iterator[Cause]:
-    """Yield a cause for each of a kind's own mounts at the path of another of them, or of the home."""
+    """Yield a cause for each mount of a kind at the path of another one, or of the home.
+
+    Args:
+        template: `spec.podTemplate` of a WorkspaceKind.
+        at: path of the pod template, for the fields of the causes.
+    """
     home = (template.get("volumeMounts") or {}).get("home")
     taken: dict[str, str] = {normal(home): "the home volume"} if home else {}
     for index, mount in enumerate(template.get("extraVolumeMounts") or ()):

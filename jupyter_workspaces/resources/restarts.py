@@ -1,8 +1,8 @@
-"""A restart as state in the cluster: an annotation on a Workspace that is paused only to be started again.
+"""Restarts of workspaces, whose progress is stored in the cluster as an annotation.
 
-The annotation and `spec.paused: true` are written by one request, and removed by one request once the
-workspace has stopped, by our controller or any of our servers. So a restart finishes even if the
-process that began it ends. Pure.
+One request writes the annotation and `spec.paused: true`. Once the workspace has stopped, one
+request removes both; the controller or any server sends it. So a restart finishes even if the
+process that began it ends.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from . import metadata_keys
+from .views import WorkspaceView
 
 Object = Mapping[str, Any]
 
@@ -23,25 +24,27 @@ _FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def new_id(now: datetime) -> str:
-    """A value for the annotation: the time, and a suffix that no other restart has."""
+    """Return a value for the annotation: the time, and a random suffix."""
     return f"{now.astimezone(timezone.utc).strftime(_FORMAT)}/{secrets.token_hex(4)}"
 
 
 def id_of(workspace: Object) -> str | None:
-    """The restart that a workspace is in, None when it is in none."""
+    """Return the id of the workspace's restart, or None if it is not in a restart."""
     annotations = (workspace.get("metadata") or {}).get("annotations")
     found = annotations.get(metadata_keys.RESTART) if isinstance(annotations, Mapping) else None
     return found if isinstance(found, str) else None
 
 
 def is_paused(workspace: Object) -> bool:
-    """Whether its spec says so."""
-    spec = workspace.get("spec")
-    return isinstance(spec, Mapping) and bool(spec.get("paused"))
+    """Return whether the spec of a workspace asks for no pod."""
+    return WorkspaceView(workspace).is_paused
 
 
 def seconds_left(workspace: Object, now: datetime) -> float:
-    """Seconds until it is started again although it has not stopped; 0 for a time that cannot be right."""
+    """Return the seconds until a workspace that has not stopped is started anyway.
+
+    0 for an annotation whose time cannot be right.
+    """
     try:
         began = datetime.strptime((id_of(workspace) or "").partition("/")[0], _FORMAT).replace(
             tzinfo=timezone.utc
@@ -53,7 +56,14 @@ def seconds_left(workspace: Object, now: datetime) -> float:
 
 
 def begun(workspace: Object, restart: str) -> dict[str, Any]:
-    """Merge patch that begins a restart of this very version of the workspace."""
+    """Return a merge patch that begins a restart.
+
+    The patch has the resource version, so it fails if the workspace changed in the meantime.
+
+    Args:
+        workspace: the workspace to restart.
+        restart: value of the annotation, from `new_id`.
+    """
     metadata = {
         "resourceVersion": workspace["metadata"]["resourceVersion"],
         "annotations": {metadata_keys.RESTART: restart},
@@ -62,7 +72,10 @@ def begun(workspace: Object, restart: str) -> dict[str, Any]:
 
 
 def finished(workspace: Object) -> dict[str, Any]:
-    """Return a merge patch that starts this version again; if it was started meanwhile, the patch only ends the restart."""
+    """Return a merge patch that ends the restart and starts the workspace.
+
+    If another client started it in the meantime, the patch only ends the restart.
+    """
     metadata = {
         "resourceVersion": workspace["metadata"]["resourceVersion"],
         "annotations": {metadata_keys.RESTART: None},
@@ -71,7 +84,7 @@ def finished(workspace: Object) -> dict[str, Any]:
 
 
 def given_up(workspace: Object) -> dict[str, Any]:
-    """Return a merge patch that ends the restart and leaves the workspace paused, as a user wants it."""
+    """Return a merge patch that ends the restart and leaves the workspace paused."""
     return {
         "metadata": {
             "resourceVersion": workspace["metadata"]["resourceVersion"],

@@ -1,7 +1,8 @@
 """Describes malformed objects in one sentence.
 
-Where only the definitions are installed, or a lax or later version of them, the API server accepts a
-Workspace without `spec`. Pure.
+Without our admission webhook, or with other versions of the custom resource definitions, the API
+server accepts a Workspace without `spec`. Code that reads objects raises one of `ERRORS` for it;
+callers catch them, show the object as Unknown, and use `sentence` as the reason.
 """
 
 from __future__ import annotations
@@ -17,18 +18,18 @@ from . import bundled
 Object = Mapping[str, Any]
 
 ERRORS = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError)
-"""What reading such an object raises: fields that are not there, of another type, or far out of range."""
+"""Exceptions for missing fields, fields of another type, and values that are out of range."""
 
-_OTHERWISE = "a part of it is missing or has another type than its kind says"
+_UNKNOWN_REASON = "a part of it is missing or has another type than its kind says"
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
-    """The value if it is a mapping, else an empty one."""
+    """Return the value if it is a mapping, otherwise an empty mapping."""
     return value if isinstance(value, Mapping) else {}
 
 
 def text(value: Any) -> str:
-    """The value if it is a text, else an empty one."""
+    """Return the value if it is a string, otherwise an empty string."""
     return value if isinstance(value, str) else ""
 
 
@@ -38,20 +39,20 @@ def reason(obj: Object) -> str:
         return "it has no spec"
     schema = _schemas().get(text(obj.get("kind")))
     if schema is None:
-        return _OTHERWISE
+        return _UNKNOWN_REASON
     try:
         causes = validate(schema, dict(obj))
     except ERRORS:
-        return _OTHERWISE
+        return _UNKNOWN_REASON
     first = next((cause for cause in causes if cause.field != "<nil>"), None)
     if first is None:
-        return _OTHERWISE
+        return _UNKNOWN_REASON
     said = " ".join(f"{first.field}: {first.message}".split())
     return said if len(said) <= 300 else said[:299] + "…"
 
 
 def sentence(obj: Object) -> str:
-    """Why an object is shown as Unknown, and what to do about it."""
+    """Return a message for users: why the object is shown as Unknown, and what to do."""
     return f"It cannot be read: {reason(obj)}. Correct it with kubectl, or delete it."
 
 

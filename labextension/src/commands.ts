@@ -14,7 +14,7 @@ export namespace CommandIDs {
 
 const PANEL_CELL = 'import jupyter_workspaces as jw\n\njw.panel()';
 
-/** Put the panel's cell into a notebook and run it. An empty first cell is used, else a new one below the active one. */
+/** Run `jw.panel()` in an empty active cell, else in a new cell below it. */
 async function runPanelCell(notebook: NotebookPanel): Promise<void> {
   await notebook.context.ready;
   await notebook.sessionContext.ready;
@@ -27,7 +27,7 @@ async function runPanelCell(notebook: NotebookPanel): Promise<void> {
   await NotebookActions.run(content, notebook.sessionContext);
 }
 
-/** Register the command. Without a notebook in front, or asked to by `newNotebook`, it makes one. */
+/** Register the command. It creates a notebook if none is active, or with `newNotebook`. */
 export function addCommands(
   app: JupyterFrontEnd,
   notebooks: INotebookTracker,
@@ -36,7 +36,7 @@ export function addCommands(
   app.commands.addCommand(CommandIDs.openPanel, {
     label: trans.__('Cluster Workspaces'),
     caption: trans.__(
-      'Browse and start workspaces of the cluster, in a notebook'
+      'Browse, create and manage Kubernetes workspaces in a notebook'
     ),
     icon: workspacesIcon,
     describedBy: {
@@ -45,7 +45,7 @@ export function addCommands(
         properties: {
           newNotebook: {
             type: 'boolean',
-            description: trans.__('Use a new notebook even if one is in front')
+            description: trans.__('Use a new notebook even if one is active')
           },
           cwd: {
             type: 'string',
@@ -63,7 +63,7 @@ export function addCommands(
         cwd: args['cwd'] ?? '',
         kernelName: app.serviceManager.kernelspecs.specs?.default
       });
-      // Notebook 7 opens another browser tab instead of giving back a widget.
+      // Notebook 7 opens another browser tab instead of returning a widget.
       if (created instanceof NotebookPanel) {
         await runPanelCell(created);
       }

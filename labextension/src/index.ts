@@ -11,7 +11,7 @@ import { addCommands, CommandIDs } from './commands';
 
 const plugin: JupyterFrontEndPlugin<void> = {
   id: 'jupyter-workspaces:plugin',
-  description: 'Opens the panel of cluster workspaces in a notebook.',
+  description: 'Adds a command that opens the workspaces panel in a notebook.',
   autoStart: true,
   requires: [INotebookTracker],
   optional: [ICommandPalette, ILauncher, ITranslator],

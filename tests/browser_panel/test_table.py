@@ -202,12 +202,12 @@ def test_delete_asks_first_and_says_what_is_lost(show, row):
         page,
         type="ask",
         key="default/dora",
-        text="What runs in it ends. The volume home-bella stays.",
+        text="Its programs stop. The volume home-bella stays.",
     )
     expect(page.get_by_role("alertdialog", name="Delete dora?")).to_contain_text(
         "The volume home-bella stays."
     )
-    assert page.evaluate("document.activeElement.textContent") == "Keep"
+    assert page.evaluate("document.activeElement.textContent") == "Cancel"
     page.keyboard.press("Escape")
     assert (page.evaluate(FOCUS), sent(page, "action")) == ("default/dora row", [])
 
@@ -297,7 +297,7 @@ def test_a_dead_kernel_is_said(show, row):
 
     page.evaluate("window.lose()")
 
-    expect(page.get_by_text("The kernel of this panel has gone.", exact=True)).to_be_visible()
+    expect(page.get_by_text("The kernel of this panel has stopped.", exact=True)).to_be_visible()
     expect(page.get_by_role("button", name="Retry")).to_be_hidden()
     expect(page.get_by_role("link", name="Open dora")).to_be_visible()
     expect(page.get_by_role("button", name="Pause dora")).to_be_hidden()

@@ -13,7 +13,7 @@ import yaml
 from click.testing import CliRunner, Result
 from served_workspaces import TOKEN, Served, claim, event, workspace
 
-from jupyter_workspaces.cli.commands import cli
+from jupyter_workspaces.cli.main import cli
 
 
 @pytest.fixture(autouse=True)
@@ -150,13 +150,13 @@ def test_on_a_terminal_no_is_an_answer(server: Served) -> None:
     out, err = process.communicate(timeout=30)
     os.close(leader)
     os.close(follower)
-    assert "Delete dora? Its programs end. The volume home-dora stays." in err
+    assert "Delete dora? Its programs stop. The volume home-dora stays." in err
     assert (out, process.returncode) == ("", 1)
     assert ("default", "dora") in server.items
 
 
 def test_claims(server: Served) -> None:
-    assert run("claims", "create", "sales", "--size", "10Gi").stdout == "Made sales\n"
+    assert run("claims", "create", "sales", "--size", "10Gi").stdout == "Created sales\n"
     assert server.asked[-1][2]["data"]["requests"] == {"storage": "10Gi"}
     assert (
         server.asked[-1][2]["data"]["storageClassName"] == "standard"
@@ -218,22 +218,23 @@ def test_watch_tells_changes_and_nothing_twice(server: Served) -> None:
         (
             ["pause", "nobody"],
             3,
-            "Error: There is no workspace nobody in default.\n`jupyter workspaces list` shows what there is.\n",
+            "Error: Workspace 'nobody' not found in namespace 'default'.\n"
+            "`jupyter workspaces list` shows all workspaces.\n",
         ),
-        (["spawn", "jupytrlab"], 3, "`jupyter workspaces kinds` shows them."),
+        (["spawn", "jupytrlab"], 3, "`jupyter workspaces kinds` shows all."),
         (
             ["spawn", "jupyterlab", "x", "--data", "sales:/d"],
             3,
-            "`jupyter workspaces claims create sales` makes it.",
+            "`jupyter workspaces claims create sales` creates it.",
         ),
         (["spawn", "jupyterlab", "x", "--size", "Big"], 1, "ask for GPU access"),
-        (["spawn", "jupyterlab", "x", "--data", "sales"], 2, "write CLAIM:PATH"),
-        (["spawn", "jupyterlab", "x", "--label", "team"], 2, "write KEY=VALUE"),
+        (["spawn", "jupyterlab", "x", "--data", "sales"], 2, "Use VOLUME:PATH"),
+        (["spawn", "jupyterlab", "x", "--label", "team"], 2, "use KEY=VALUE"),
         (["spawn"], 2, "Missing argument"),
         (["wait"], 2, "No such command"),
-        (["--url", "http://127.0.0.1:9/", "list"], 4, "does not answer"),
-        (["logs", "dora", "--follow", "--previous"], 2, "nothing to follow"),
-        (["list", "--watch", "-o", "yaml"], 2, "--watch writes table, json, name."),
+        (["--url", "http://127.0.0.1:9/", "list"], 4, "Cannot connect to the server"),
+        (["logs", "dora", "--follow", "--previous"], 2, "--previous cannot be used with --follow"),
+        (["list", "--watch", "-o", "yaml"], 2, "--watch supports only table, json, name."),
     ],
 )
 def test_what_goes_wrong_has_a_code_and_a_sentence(
@@ -250,7 +251,7 @@ def test_too_long_has_a_code_of_its_own(server: Served) -> None:
     server.refuse["POST workspaces/default/dora/actions/pause"] = (200, {})
     done = run("pause", "dora", "--timeout", "0.2")
     assert done.exit_code == 5
-    assert "--timeout waits longer" in done.stderr
+    assert "use --timeout to wait longer" in done.stderr
 
 
 def test_the_token_is_no_option() -> None:
@@ -354,8 +355,8 @@ def test_what_ends_kernels_needs_yes_where_nobody_can_be_asked(server: Served, a
     done = run(action, "dora")
     assert (done.exit_code, done.stdout) == (2, "")
     assert (
-        f"{action.title()} dora? 1 kernel is running; its variables are lost. Not a terminal: add --yes to confirm."
-        in done.stderr
+        f"{action.title()} dora? 1 kernel is running; its variables are lost. "
+        "Not running in a terminal: add --yes to confirm." in done.stderr
     )
     assert not server.items[("default", "dora")]["paused"]
     assert run(action, "dora", "--yes").exit_code == 0

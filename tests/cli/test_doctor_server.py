@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from served_workspaces import TOKEN, Served
 
-from jupyter_workspaces.cli.cluster import server_line
+from jupyter_workspaces.cli.installation import server_line
 from jupyter_workspaces.client import AsyncClient
 
 
@@ -17,7 +17,7 @@ def test_a_server_that_hears_from_its_cluster_is_good(server: Served) -> None:
     assert (line.state, line.about, line.found) == (
         "good",
         "server",
-        f"the one at {server.url} is connected to local cluster",
+        f"{server.url} is connected to local cluster",
     )
 
 

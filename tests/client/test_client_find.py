@@ -71,7 +71,7 @@ def test_a_named_server_without_workspaces_is_an_error(
     with (
         Client() as client,
         pytest.raises(
-            WorkspaceError, match=r"JUPYTER_WORKSPACES_URL names .*, where no workspaces are served"
+            WorkspaceError, match=r"JUPYTER_WORKSPACES_URL is .*, which does not serve workspaces"
         ) as raised,
     ):
         client.list()
@@ -126,7 +126,7 @@ def test_inside_a_workspace_nothing_is_started(
     monkeypatch.setenv("JUPYTER_WORKSPACE", "default/dora")
     with (
         Client() as client,
-        pytest.raises(WorkspaceError, match="inside the workspace default/dora") as raised,
+        pytest.raises(WorkspaceError, match="inside the workspace 'default/dora'") as raised,
     ):
         client.list()
     assert "JUPYTER_WORKSPACES_URL" in raised.value.hint
@@ -135,7 +135,7 @@ def test_inside_a_workspace_nothing_is_started(
 
 def test_a_home_that_cannot_be_written_is_told(alone: Path) -> None:
     (alone / "home").write_text("in the way")
-    with Client() as client, pytest.raises(WorkspaceError, match="cannot be started"):
+    with Client() as client, pytest.raises(WorkspaceError, match="Cannot start the local"):
         client.list()
 
 
@@ -223,7 +223,7 @@ def test_a_server_of_this_kernel_that_refuses_is_told_and_no_other_is_asked(
         )
         with (
             Client() as client,
-            pytest.raises(WorkspaceError, match=f"own Jupyter server.*{status}") as raised,
+            pytest.raises(WorkspaceError, match=f"kernel's Jupyter server.*{status}") as raised,
         ):
             client.list()
     assert "JUPYTER_WORKSPACES_URL" in raised.value.hint
@@ -252,7 +252,7 @@ def test_a_server_of_this_kernel_that_is_silent_is_told_and_no_other_is_asked(
         monkeypatch.setenv("JUPYTERHUB_API_TOKEN", TOKEN)
     with (
         Client() as client,
-        pytest.raises(Unreachable, match=r"own Jupyter server.*connection refused"),
+        pytest.raises(Unreachable, match=r"kernel's Jupyter server.*connection refused"),
     ):
         client.list()
     assert server.asked == []

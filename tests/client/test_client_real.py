@@ -60,7 +60,7 @@ def test_a_life_of_a_workspace(real: Client) -> None:
         ws.request("PUT", "api/contents/sales/notes.txt", content)  # it was mounted to be read
 
     assert len(list(itertools.islice(ws.follow(tail=3), 3))) == 3
-    with pytest.raises(WorkspaceError, match="home-dora is used by dora"):
+    with pytest.raises(WorkspaceError, match="'home-dora' is used by dora"):
         real.delete_claim("home-dora")
 
     began = ws.last_activity

@@ -6,7 +6,7 @@ import pytest
 from served_workspaces import Served, claim, kind, option, workspace
 
 from jupyter_workspaces.client import Client, WorkspaceError
-from jupyter_workspaces.client.spawning import check_name, free_name
+from jupyter_workspaces.client.names import check_name, readable_name
 
 CREATE = "workspaces/default"
 
@@ -77,43 +77,43 @@ def test_data_volumes_and_their_paths(client: Client, server: Served) -> None:
     [
         (
             {"kind": "jupytrlab"},
-            "There is no kind of workspace named “jupytrlab”.",
+            "Workspace kind 'jupytrlab' not found.",
             "Did you mean jupyterlab?",
             "kind",
         ),
         (
             {"image": "scipy"},
-            "There is no image of jupyterlab named “scipy”.",
+            "Image 'scipy' not found in workspace kind 'jupyterlab'.",
             "Did you mean scipy_190?",
             "image",
         ),
         (
             {"image": "PyTorch"},
-            "“PyTorch” names 2 images of jupyterlab.",
+            "“PyTorch” matches 2 images of workspace kind 'jupyterlab'.",
             "Use an id: torch_cpu, torch_gpu.",
             "image",
         ),
         (
             {"size": "Big"},
-            "The size Big is not for you: ask for GPU access.",
-            "There is: tiny_cpu.",
+            "You cannot use the size 'Big': ask for GPU access.",
+            "Available: tiny_cpu.",
             "size",
         ),
         (
             {"home": "home-bela"},
-            "There is no claim home-bela in default.",
-            'jw.create_claim("home-bela") makes it. Did you mean home-bella?',
+            "Volume 'home-bela' not found in namespace 'default'.",
+            'jw.create_claim("home-bela") creates it. Did you mean home-bella?',
             "home",
         ),
         (
             {"data": {"sales": "/d"}},
-            "There is no claim sales in default.",
-            'jw.create_claim("sales") makes it.',
+            "Volume 'sales' not found in namespace 'default'.",
+            'jw.create_claim("sales") creates it.',
             "data",
         ),
         (
             {"name": "Dora!"},
-            "“Dora!” cannot be a workspace's name.",
+            "“Dora!” is not a valid workspace name.",
             "Use at most 63 lower-case letters",
             "name",
         ),
@@ -188,13 +188,13 @@ def test_an_option_without_anything_allowed_says_whom_to_ask(
     denied = option("only", "Only", restrictions={"deny": True})
     server.kinds = [kind()]
     server.kinds[0]["podTemplate"]["options"]["podConfig"] = {"default": "only", "values": [denied]}
-    with pytest.raises(WorkspaceError, match="offers no size to you"):
+    with pytest.raises(WorkspaceError, match="has no size that you can use"):
         client.spawn("jupyterlab")
 
 
 def test_free_names_can_be_read_and_are_names() -> None:
-    taken = {free_name("jupyterlab", set()) for _ in range(30)}
-    name = free_name("jupyterlab", taken)
+    taken = {readable_name("jupyterlab", set()) for _ in range(30)}
+    name = readable_name("jupyterlab", taken)
     assert name not in taken
     check_name(name)
-    check_name(free_name("a" * 63 + ".b", set()))
+    check_name(readable_name("a" * 63 + ".b", set()))

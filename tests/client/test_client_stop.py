@@ -11,9 +11,9 @@ import pytest
 from click.testing import CliRunner
 from served_workspaces import TOKEN, Served, workspace
 
-from jupyter_workspaces.cli.commands import cli
+from jupyter_workspaces.cli.main import cli
 from jupyter_workspaces.client import Client, TimedOut, WorkspaceError
-from jupyter_workspaces.client.words import of_item
+from jupyter_workspaces.client.formatting import of_item
 
 CREATE = "workspaces/default"
 
@@ -114,8 +114,8 @@ def test_stopping_now_ends_a_deletion(client: Client, server: Served) -> None:
 @pytest.mark.parametrize(
     ("since", "line"),
     [
-        (12.0, r"Pausing: its programs have been ending for 1[2-9] s and have 30 s\. --now"),
-        (50.0, "should have ended 2[0-9] s ago"),
+        (12.0, r"Pausing: its programs have been stopping for 1[2-9] s of at most 30 s\. --now"),
+        (50.0, "grace period of its programs ended 2[0-9] s ago"),
     ],
 )
 @pytest.mark.usefixtures("named")

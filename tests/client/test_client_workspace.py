@@ -8,7 +8,7 @@ import pytest
 from served_workspaces import Served, workspace
 
 from jupyter_workspaces.client import Client, TimedOut, WorkspaceError
-from jupyter_workspaces.client.workspace import SETTLE_SECONDS
+from jupyter_workspaces.client.waiting import SETTLE_SECONDS
 
 
 def steps(state: str, current: str = "", message: str = "") -> dict:
@@ -194,7 +194,7 @@ def test_requests_go_inside(client: Client, server: Served) -> None:
         "body": {"type": "file"},
     }
     with pytest.raises(
-        WorkspaceError, match="dora answered 404 to GET missing: No such file"
+        WorkspaceError, match="dora returned status 404 for GET missing: No such file"
     ) as raised:
         client.get("dora").request("GET", "missing")
     assert raised.value.status == 404
@@ -229,7 +229,7 @@ def test_without_pandas_it_says_what_to_install(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pandas", None)
-    with pytest.raises(WorkspaceError, match="needs pandas") as raised:
+    with pytest.raises(WorkspaceError, match="pandas is not installed") as raised:
         client.list().to_dataframe()
     assert "%pip install pandas" in raised.value.hint
 

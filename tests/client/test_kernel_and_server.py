@@ -184,7 +184,7 @@ def test_the_environment_of_a_kernel_does_not_show_the_token(tmp_path: Path, clu
 
 BREAKS = {
     "may not be read": (
-        "from jupyter_workspaces import kernel_file\ndef read(path): raise PermissionError(13, 'Permission denied', str(path))\nkernel_file.read = read",
+        "from jupyter_workspaces.common import kernel_file\ndef read(path): raise PermissionError(13, 'Permission denied', str(path))\nkernel_file.read = read",
         "runs as another user",
     ),
     "is damaged": ("open(path, 'w').write('{')", "cannot be used"),
@@ -205,8 +205,8 @@ def test_a_server_that_cannot_be_used_is_told_and_no_other_is_asked(
 ) -> None:
     code, words = BREAKS[way]
     asks = f"""
-import os, jupyter_workspaces as jw, jupyter_workspaces.client.find
-from jupyter_workspaces.kernel_file import VARIABLE
+import os, jupyter_workspaces as jw
+from jupyter_workspaces.common.kernel_file import VARIABLE
 import aiohttp
 path = os.environ[VARIABLE]
 {code}

@@ -61,12 +61,12 @@ def test_delete_says_what_stays_before_it_does(shell: InteractiveShell, server: 
     ("magic", "line", "said"),
     [
         ("workspaces", "everything", "invalid choice: 'everything'"),
-        ("workspace", "", "needs to know what"),
+        ("workspace", "", "needs an action"),
         ("workspace", "explode dora", "invalid choice: 'explode'"),
         ("workspace", "pause", "arguments are required: name"),
         ("workspace", "spawn 'jupyterlab", "No closing quotation"),
-        ("workspace", "spawn jupyterlab x --data sales", "cannot be understood"),
-        ("workspace", "pause nobody", "There is no workspace nobody"),
+        ("workspace", "spawn jupyterlab x --data sales", "Invalid value 'sales' for --data"),
+        ("workspace", "pause nobody", "Workspace 'nobody' not found"),
     ],
 )
 def test_wrong_words_are_answered_with_right_ones(
@@ -104,7 +104,7 @@ def test_a_magic_that_ends_kernels_says_so_first(shell: InteractiveShell, server
         WorkspaceError, match="1 kernel is running; its variables are lost"
     ) as raised:
         shell.run_line_magic("workspace", "pause dora")
-    assert raised.value.hint == "Add -y to do it: %workspace pause dora -y"
+    assert raised.value.hint == "Add -y to confirm: %workspace pause dora -y"
     assert not server.items[("default", "dora")]["paused"]
     shell.run_line_magic("workspace", "pause dora -y")
     assert server.items[("default", "dora")]["paused"]

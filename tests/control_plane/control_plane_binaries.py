@@ -37,20 +37,14 @@ class Module:
     flags: tuple[str, ...] = ()
 
 
-def kubernetes_module(
-    folder: str, version: str, *names: str, older_places: Sequence[str] = ()
-) -> Module:
-    """Programs of one release of Kubernetes. Without these flags they call themselves v0.0.0, and clients complain.
+def kubernetes_module(folder: str, version: str, *names: str) -> Module:
+    """Describe programs of one release of Kubernetes, with the linker flags for their version.
 
-    `older_places` are further packages where an old release keeps its version.
+    Without these flags they report v0.0.0, and clients complain.
     """
     major, minor, _ = version.split(".")
-    told = (("gitVersion", f"v{version}"), ("gitMajor", major), ("gitMinor", minor))
-    flags = tuple(
-        f"-X {package}.{name}={value}"
-        for package in (VERSION, *older_places)
-        for name, value in told
-    )
+    values = (("gitVersion", f"v{version}"), ("gitMajor", major), ("gitMinor", minor))
+    flags = tuple(f"-X {VERSION}.{name}={value}" for name, value in values)
     return Module(folder, {name: f"k8s.io/kubernetes/cmd/{name}" for name in names}, flags)
 
 

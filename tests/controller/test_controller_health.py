@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime, timezone
 from typing import Any
 
 import aiohttp
 import pytest
 from played_cluster import Play
 
-from jupyter_workspaces.controller.kubeflow import Kubeflow, at_work
+from jupyter_workspaces.controller.kubeflow_watch import KubeflowWatch
 from jupyter_workspaces.controller.leader_election import Times
 from jupyter_workspaces.controller.process import Controller, Options
 from jupyter_workspaces.controller.runner import run
@@ -30,10 +29,10 @@ async def test_a_task_that_fails_is_told_by_readyz_and_works_again(
                 raise ZeroDivisionError
             await run(*args, **named)
 
-        async def start(self: Kubeflow) -> None:
+        async def start(self: KubeflowWatch) -> None:
             """The embedded cluster has no Deployments, so nobody else's controller."""
 
-        monkeypatch.setattr(Kubeflow, "start", start)
+        monkeypatch.setattr(KubeflowWatch, "start", start)
         monkeypatch.setattr("jupyter_workspaces.controller.process.run", work)
         options = Options("default", "me", webhook=None, health=("127.0.0.1", 0), times=QUICK)
         controller = Controller(played.cluster.endpoint, options)
@@ -65,14 +64,3 @@ async def test_a_task_that_fails_is_told_by_readyz_and_works_again(
         finally:
             serving.cancel()
             await asyncio.gather(serving, return_exceptions=True)
-
-
-def test_a_lease_with_a_time_that_nobody_can_read_is_passed_over() -> None:
-    metadata = {"namespace": "kubeflow", "name": "kubeflow-workspace-controller"}
-    odd = {"metadata": metadata, "spec": {"holderIdentity": "a", "renewTime": "yesterday"}}
-    held = {
-        "metadata": metadata,
-        "spec": {"holderIdentity": "b", "renewTime": "2026-01-01T00:00:00.000000Z"},
-    }
-    assert at_work([], [odd], datetime(2026, 1, 1, tzinfo=timezone.utc)) is None
-    assert "b, who" in str(at_work([], [odd, held], datetime(2026, 1, 1, tzinfo=timezone.utc)))

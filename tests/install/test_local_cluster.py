@@ -14,6 +14,7 @@ from jupyter_workspaces.kube.endpoint import Endpoint
 from jupyter_workspaces.local.initial_objects import install
 from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
 from jupyter_workspaces.localkube.apiserver.store.store import Store
+from jupyter_workspaces.resources.metadata_keys import LOCAL_BUILD
 
 
 @asynccontextmanager
@@ -22,7 +23,7 @@ async def local_cluster(folder: Path) -> AsyncIterator[Cluster]:
         return "test-token"
 
     store = Store.open(folder / "cluster.db")
-    server = ApiServer(store, await token())
+    server = ApiServer(store, await token(), version=f"v1.36.0+{LOCAL_BUILD}.0")
     try:
         url = f"http://127.0.0.1:{await server.start('127.0.0.1', 0)}"
         async with Cluster(Endpoint(url, "by its kubeconfig", None, token)) as cluster:

@@ -18,8 +18,7 @@ from jupyter_workspaces.kube.endpoint import from_kubeconfig
 from jupyter_workspaces.kube.errors import ClusterError, NoEndpoint, Unauthorized
 from jupyter_workspaces.kube.kubeconfig import exec_plugin as login_programs
 from jupyter_workspaces.kube.kubeconfig.credentials import FileToken
-from jupyter_workspaces.server.api.workspaces.services import Services
-from jupyter_workspaces.server.http.problems import Problem
+from jupyter_workspaces.server.connection import ClusterConnection, NotReady
 
 CANARY = "CANARY"
 BROKEN = [
@@ -231,15 +230,14 @@ async def test_a_503_of_the_api_and_its_log_show_no_secret(
         (silent, "not ready"),
         (foreign, "RuntimeError"),
     ):
-        services = Services(choose, "/api/")
+        connection = ClusterConnection(choose)
         try:
-            with pytest.raises(Problem) as raised:
-                await services.ready(2)
+            with pytest.raises(NotReady) as raised:
+                await connection.ready(2)
         finally:
-            await services.stop()
-        assert raised.value.status == 503
-        assert words in raised.value.message
-        assert CANARY not in raised.value.message + caplog.text
+            await connection.stop()
+        assert words in str(raised.value)
+        assert CANARY not in str(raised.value) + caplog.text
     assert "foreign" in caplog.text  # the place of the fault is logged
 
 

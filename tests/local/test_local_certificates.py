@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import os
 import signal
 import socket
@@ -18,11 +19,12 @@ import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from running_cluster import ask, until
+from running_cluster import ask
+from waiting import until_sync
 
 from jupyter_workspaces.common import signing
 from jupyter_workspaces.common.signing import Pair
-from jupyter_workspaces.kube.endpoint import from_embedded
+from jupyter_workspaces.kube.endpoint import Endpoint, from_embedded
 from jupyter_workspaces.local import launch, process
 from jupyter_workspaces.local.parts import Parts
 from jupyter_workspaces.localkube import certificates, kubeconfig_file
@@ -195,7 +197,7 @@ def test_pairs_that_cannot_serve_are_made_anew(
 def test_a_cluster_starts_again_after_its_clock_was_set_back(home: Path) -> None:
     path = "/api/v1/namespaces/default/configmaps"
     launch.start(home, parts=PARTS)
-    until(lambda: ask(home, "GET", "/api/v1/namespaces/default")[0] == 200, "the namespace")
+    until_sync(lambda: ask(home, "GET", "/api/v1/namespaces/default")[0] == 200, "the namespace")
     made = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "kept"}}
     assert ask(home, "POST", path, made)[0] == 201
     launch.stop(home)
@@ -259,11 +261,11 @@ def test_a_running_cluster_starts_again_with_its_new_authority(tmp_path: Path) -
 
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
         try:
-            until(answers, "the cluster")
+            until_sync(answers, "the cluster")
             address, token = (home / "port").read_text(), (home / "token").read_text()
             before = (home / "kubeconfig").read_bytes()
             (home / "ca.key").unlink()
-            until(
+            until_sync(
                 lambda: (home / "kubeconfig").read_bytes() != before and answers(),
                 "the cluster with its new authority",
             )
@@ -274,28 +276,40 @@ def test_a_running_cluster_starts_again_with_its_new_authority(tmp_path: Path) -
     assert running.returncode == 0
 
 
-def test_a_client_that_learns_of_a_new_authority_trusts_it(tmp_path: Path) -> None:
+def test_a_client_that_reads_the_kubeconfig_again_trusts_the_new_authority(tmp_path: Path) -> None:
     directory = Directory(tmp_path)
     certificates.ensure(directory)
     kubeconfig_file.save(directory, "https://127.0.0.1:1", "token")
-    endpoint = from_embedded(directory.kubeconfig)
+    before = from_embedded(directory.kubeconfig)
     make_at(directory, 400)
     certificates.ensure(directory)
     kubeconfig_file.save(directory, "https://127.0.0.1:1", "token")
+    after = from_embedded(directory.kubeconfig)
 
-    endpoint.trust_also(from_embedded(directory.kubeconfig))
+    assert handshake(directory, after) is None
+    assert isinstance(handshake(directory, before), ssl.SSLCertVerificationError)
 
+
+def handshake(directory: Directory, endpoint: Endpoint) -> ssl.SSLError | None:
+    """Return the client's error in a TLS handshake with the directory's server certificate."""
     context = certificates.server_context(directory)
     ours, theirs = socket.socketpair()
+
+    def serve() -> None:
+        with contextlib.suppress(ssl.SSLError, OSError):
+            context.wrap_socket(ours, server_side=True).close()
+
     with ours, theirs:
-        server = threading.Thread(
-            target=lambda: context.wrap_socket(ours, server_side=True).close()
-        )
+        server = threading.Thread(target=serve)
         server.start()
         assert endpoint.ssl_context is not None
-        with endpoint.ssl_context.wrap_socket(theirs, server_hostname="127.0.0.1") as connection:
-            assert connection.version() is not None
-        server.join(10)
+        try:
+            with endpoint.ssl_context.wrap_socket(theirs, server_hostname="127.0.0.1"):
+                return None
+        except ssl.SSLError as error:
+            return error
+        finally:
+            server.join(10)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no file modes")

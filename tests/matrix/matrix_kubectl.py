@@ -1,4 +1,4 @@
-"""The kubectls that are tried: the control plane's own and the oldest that builds."""
+"""kubectl as a client of the matrix: the one that is built with the control plane."""
 
 from __future__ import annotations
 
@@ -9,28 +9,21 @@ from matrix_clients import Client
 
 SCRIPT = "scenario_kubectl.py"
 CURRENT = f"kubectl-{control_plane_binaries.KUBERNETES.rpartition('.')[0]}"
-# Kubernetes 1.14 and older have no list of the modules they need, so nothing says what to build them with.
-OLDEST = (
-    "1.15.12",
-    "kubectl_1_15",
-    ("k8s.io/kubernetes/pkg/kubectl/version", "k8s.io/client-go/pkg/version"),
-)
 
 
 def clients() -> list[Client]:
-    return [Client(CURRENT, SCRIPT), Client(f"kubectl-{OLDEST[0].rpartition('.')[0]}", SCRIPT)]
+    """Return the kubectls to test."""
+    return [Client(CURRENT, SCRIPT)]
 
 
 def built(client: Client) -> Client:
-    """With its program, which is built where it is missing; other clients as they are. Raises `NoBinaries`."""
+    """Build kubectl if it is missing and return the client with its path.
+
+    Other clients are returned unchanged.
+
+    Raises:
+        NoBinaries: if kubectl cannot be built.
+    """
     if client.script != SCRIPT:
         return client
-    if client.name == CURRENT:
-        return replace(client, program=control_plane_binaries.ensure()["kubectl"])
-    version, folder, places = OLDEST
-    module = control_plane_binaries.kubernetes_module(
-        folder, version, "kubectl", older_places=places
-    )
-    return replace(
-        client, program=control_plane_binaries.ensure_version(version, module) / "kubectl"
-    )
+    return replace(client, program=control_plane_binaries.ensure()["kubectl"])

@@ -1,4 +1,4 @@
-"""The tests of both clusters, on kube-apiserver, kube-controller-manager and kube-scheduler of older minors."""
+"""Run the tests of both clusters on the control plane of older supported minor releases."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import control_plane_binaries
 from matrix_table import Outcome
 
 ROOT = Path(__file__).resolve().parents[2]
-VERSIONS = ("1.31.4", "1.34.4")
+VERSIONS = ("1.34.4", "1.35.0")
 PROGRAMS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
 SUITES = ("kube", "controller", "server/api")
 SUITE_SECONDS = 1800

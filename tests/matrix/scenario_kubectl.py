@@ -1,4 +1,4 @@
-"""kubectl as people use it: what a version does not have yet it is not asked for."""
+"""Steps that run kubectl as users do."""
 
 from __future__ import annotations
 
@@ -37,9 +37,6 @@ class Kubectl:
 
     def __init__(self, program: str) -> None:
         self.program = program
-        self.minor = int(
-            re.findall(r"1\.(\d+)\.", self("version", "--client", namespaced=False))[0]
-        )
 
     def command(self, *arguments: str, namespaced: bool = True) -> list[str]:
         return [self.program, *(["--namespace", NAMESPACE] if namespaced else []), *arguments]
@@ -158,8 +155,7 @@ def apply(kubectl: Kubectl) -> None:
 
 @step("apply, server side")
 def apply_server_side(kubectl: Kubectl) -> None:
-    flag = "--server-side" if kubectl.minor >= 16 else "--experimental-server-side"
-    manager = "--field-manager" if kubectl.minor >= 16 else "--experimental-field-manager"
+    flag, manager, force = "--server-side", "--field-manager", "--force-conflicts"
     for manifest in (config_map("ssa", a="1", b="2"), config_map("ssa", a="1")):
         kubectl("apply", flag, f"{manager}=one", "--filename=-", stdin=manifest)
     equal(kubectl.object("configmap", "ssa")["data"], {"a": "1"})
@@ -167,7 +163,6 @@ def apply_server_side(kubectl: Kubectl) -> None:
         "apply", flag, f"{manager}=two", "--filename=-", stdin=config_map("ssa", a="2")
     )
     true("onflict" in refused, refused)
-    force = "--force-conflicts" if kubectl.minor >= 16 else "--experimental-force-conflicts"
     kubectl("apply", flag, force, f"{manager}=two", "--filename=-", stdin=config_map("ssa", a="2"))
     equal(kubectl.object("configmap", "ssa")["data"], {"a": "2"})
 
@@ -179,8 +174,7 @@ def diff(kubectl: Kubectl) -> None:
     done = kubectl.run("diff", "--filename=-", stdin=config_map("compared", k="w"))
     equal(done.returncode, 1)
     true("-  k: v" in done.stdout and "+  k: w" in done.stdout, done.stdout + done.stderr)
-    dry = "--dry-run=server" if kubectl.minor >= 18 else "--server-dry-run"
-    kubectl("apply", dry, "--filename=-", stdin=config_map("compared", k="w"))
+    kubectl("apply", "--dry-run=server", "--filename=-", stdin=config_map("compared", k="w"))
     equal(kubectl.object("configmap", "compared")["data"], {"k": "v"})
 
 
@@ -272,9 +266,8 @@ def wait(kubectl: Kubectl) -> None:
     gone.start()
     kubectl("wait", "--for=delete", "configmap/awaited", "--timeout=20s")
     gone.join()
-    if kubectl.minor >= 23:
-        kubectl("create", "configmap", "held", "--from-literal=k=v")
-        kubectl("wait", "--for=jsonpath={.data.k}=v", "configmap/held", "--timeout=10s")
+    kubectl("create", "configmap", "held", "--from-literal=k=v")
+    kubectl("wait", "--for=jsonpath={.data.k}=v", "configmap/held", "--timeout=10s")
     watching = subprocess.Popen(
         kubectl.command("get", "configmaps", "--watch-only", "--output=name"),
         stdout=subprocess.PIPE,
@@ -330,11 +323,9 @@ def custom(kubectl: Kubectl) -> None:
         in kubectl.refused("apply", "--filename=-", stdin=workspace("wrong", displayName="")),
         "an empty name",
     )
-    if kubectl.minor >= 16:
-        kubectl("apply", "--server-side", "--filename=-", stdin=workspace("ssa"))
-    if kubectl.minor >= 27:
-        wrong = kubectl.refused("apply", "--filename=-", stdin=workspace("wrong", strange="x"))
-        true("strange" in wrong, wrong)
+    kubectl("apply", "--server-side", "--filename=-", stdin=workspace("ssa"))
+    wrong = kubectl.refused("apply", "--filename=-", stdin=workspace("wrong", strange="x"))
+    true("strange" in wrong, wrong)
     kubectl("delete", "workspaces", "--all", "--timeout=20s")
 
 
@@ -423,10 +414,8 @@ def reviews(kubectl: Kubectl) -> None:
     done = kubectl.run("auth", "can-i", "create", "pods", "--as=nobody")
     equal((done.stdout.strip().split("\n")[0].split(" ")[0], done.returncode), ("no", 1))
     equal(kubectl("auth", "can-i", "get", "pods", "--as=dora").strip(), "yes")
-    if kubectl.minor >= 28:
-        true("Username" in kubectl("auth", "whoami"), "no name")
-    if kubectl.minor >= 24:
-        true(kubectl("create", "token", "made").count(".") == 2, "no token")
+    true("Username" in kubectl("auth", "whoami"), "no name")
+    true(kubectl("create", "token", "made").count(".") == 2, "no token")
 
 
 @step("discovery")
@@ -453,11 +442,10 @@ def discovery(kubectl: Kubectl) -> None:
 
 @step("delete")
 def delete(kubectl: Kubectl) -> None:
-    orphan = "--cascade=orphan" if kubectl.minor >= 20 else "--cascade=false"
     for name, options in (
         ("plain", []),
-        ("orphan", [orphan]),
-        *((("front", ["--cascade=foreground"]),) if kubectl.minor >= 20 else ()),
+        ("orphan", ["--cascade=orphan"]),
+        ("front", ["--cascade=foreground"]),
     ):
         kubectl("create", "--filename=-", stdin=config_map(name))
         child = owned(

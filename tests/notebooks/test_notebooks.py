@@ -112,7 +112,7 @@ def test_the_demo_names_the_cell_that_failed_and_leaves_nothing(tmp_path: Path) 
     assert done.returncode == 1
     assert "jw.kinds()" in done.stdout
     assert "never" not in done.stdout
-    assert "There is no size of jupyterlab named “huge”." in done.stderr
+    assert "Size 'huge' not found in workspace kind 'jupyterlab'." in done.stderr
     assert "\x1b" not in done.stderr
     scratch = Path(done.stdout.splitlines()[0].rpartition(" ")[2])
     assert not scratch.exists()
@@ -120,7 +120,7 @@ def test_the_demo_names_the_cell_that_failed_and_leaves_nothing(tmp_path: Path) 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("after", ["the local cluster starts", "ws.wait()"])
+@pytest.mark.parametrize("after", ["start the local cluster", "ws.wait()"])
 def test_an_interrupted_demo_leaves_nothing(after: str) -> None:
     running = subprocess.Popen(
         [sys.executable, "-m", "jupyter_workspaces.cli", "demo", "--headless"],
@@ -137,6 +137,6 @@ def test_an_interrupted_demo_leaves_nothing(after: str) -> None:
     running.send_signal(signal.SIGINT)
     out, err = running.communicate(timeout=60)
     assert running.returncode == 1, err
-    assert "what was started is stopped and deleted" in out
+    assert "the temporary cluster is deleted" in out
     assert not scratch.exists()
     assert processes_of(scratch) == []

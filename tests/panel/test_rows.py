@@ -65,7 +65,7 @@ def test_what_the_kind_no_longer_knows_is_named_by_its_id():
     )
 
     assert (one["kind"], one["image"], one["size"], one["links"]) == ("gone", "old", "huge", [])
-    assert one["message"].startswith("Its kind “gone” is gone")
+    assert one["message"].startswith("Workspace kind “gone” no longer exists")
 
 
 def test_a_running_one_that_was_told_to_pause_says_so():
@@ -108,7 +108,7 @@ def test_a_newer_image_is_mentioned():
 
     assert (
         drawn(workspace("dora", podTemplate={"options": options}))["moved"]
-        == "A newer image stands ready: New (Old goes in May)"
+        == "A newer image is available: New (Old goes in May)"
     )
 
 

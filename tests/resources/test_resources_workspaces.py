@@ -71,7 +71,7 @@ def test_a_wrong_name_is_met_with_a_near_one() -> None:
         "did you mean bench?" in judge(changed(workspace(), "spec.kind", "bnech")).causes[0].message
     )
     assert (
-        "there is a, b"
+        "available: a, b"
         in judge(changed(workspace(), f"{OPTIONS}.imageConfig", "zzz")).causes[0].message
     )
 

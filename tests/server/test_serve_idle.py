@@ -23,7 +23,7 @@ STREAM_SECONDS = 6.0
 PROGRAM = f"""
 import asyncio, sys
 from tornado import web
-from jupyter_workspaces import serve
+from jupyter_workspaces.server import serve
 
 class Stream(web.RequestHandler):
     async def get(self):

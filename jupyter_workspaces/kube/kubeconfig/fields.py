@@ -1,17 +1,16 @@
 """The fields of a kubeconfig and their types (k8s.io/client-go/tools/clientcmd/api/v1).
 
-kubectl refuses a file if any entry has a value of a wrong type; unknown keys are ignored, null means
-absent, and keys are case sensitive.
+kubectl refuses a file if any entry has a value of a wrong type. It ignores unknown keys, takes null
+for absent, and keys are case sensitive.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
 from typing import Any
 
-Object = Mapping[str, Any]
+from jupyter_workspaces.kube.types import ObjectView
 
 _EXEC = {
     "command": str,
@@ -60,11 +59,11 @@ _TYPES = {
 
 
 class WrongField(Exception):
-    """A field has a wrong value. The text names entry and key, never the value."""
+    """A field has a wrong value. The message names entry and key, never the value."""
 
 
 def check_kind(document: Any) -> None:
-    """Raise `WrongField` if the document is not a kubeconfig."""
+    """Check that a document is a kubeconfig. Raises `WrongField`."""
     if not isinstance(document, dict):
         raise WrongField("it is not a mapping with clusters, users and contexts")
     for key, wanted in (("kind", "Config"), ("apiVersion", "v1")):
@@ -72,18 +71,22 @@ def check_kind(document: Any) -> None:
             raise WrongField(f"its {key} is not {wanted}")
 
 
-def text(document: Object, key: str) -> str:
-    """Return a text of the document itself, empty if absent. Raises `WrongField`."""
+def text(document: ObjectView, key: str) -> str:
+    """Return a text field of the document itself, empty if absent. Raises `WrongField`."""
     value: str = _checked(document.get(key), str, key) or ""
     return value
 
 
-def entries(document: Object, section: str, singular: str) -> dict[str, Object]:
-    """Return the entries of a section by name. Raises `WrongField`, also if a name is there twice."""
+def entries(document: ObjectView, section: str, singular: str) -> dict[str, ObjectView]:
+    """Return the entries of a section by name.
+
+    Raises:
+        WrongField: an entry is invalid, or two have the same name.
+    """
     listed = document.get(section)
     if listed is not None and not isinstance(listed, list):
         raise WrongField(f"{section} must be a list of entries with name and {singular}")
-    found: dict[str, Object] = {}
+    found: dict[str, ObjectView] = {}
     for entry in listed or ():
         if not isinstance(entry, dict):
             raise WrongField(f"{section} must be a list of entries with name and {singular}")
@@ -97,9 +100,9 @@ def entries(document: Object, section: str, singular: str) -> dict[str, Object]:
     return found
 
 
-def checked(value: Object, section: str, where: str) -> Object:
+def checked(value: ObjectView, section: str, where: str) -> ObjectView:
     """Return the known fields of an entry; base64 is decoded. Raises `WrongField`."""
-    result: Object = _checked(value, _FIELDS[section], where)
+    result: ObjectView = _checked(value, _FIELDS[section], where)
     return result
 
 

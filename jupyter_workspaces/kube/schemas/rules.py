@@ -1,6 +1,9 @@
-"""Validation rules: those of our two CRDs are Python here, found by their text; for other CRDs' an extra brings a CEL library.
+"""Evaluates the validation rules of CRDs (`x-kubernetes-validations`).
 
-Without it those are not evaluated, which a warning says when such a CRD is written (`unchecked`). Source: Kubernetes docs, “Validation rules”.
+A rule is evaluated by the Python function that is registered for its text, else by a CEL library,
+which is an optional dependency (`expressions`). Without the library such a rule is not evaluated,
+and a warning says so when the CRD is written. Source: Kubernetes docs, "Extend the Kubernetes API
+with CustomResourceDefinitions", Validation rules.
 """
 
 from __future__ import annotations
@@ -21,34 +24,32 @@ from .expressions.checking import VALIDATIONS, all_rules
 from .expressions.values import aligned
 
 Rule = Callable[[Any, Any], bool]
+"""Returns whether a value is valid; the arguments are the value and the old value or None."""
 
 
-def _only_one(*names: str) -> Rule:
-    return lambda value, old: sum(name in value for name in names) == 1
+_RULES: dict[str, Rule] = {}
+_GROUPS: dict[str, frozenset[str]] = {}
 
 
-RULES: Mapping[str, Rule] = {
-    "self": lambda value, old: bool(value),
-    "self == oldSelf": lambda value, old: bool(value == old),
-    "has(self.url) != has(self.configMap)": _only_one("url", "configMap"),
-    "has(self.podExec) != has(self.jupyter)": _only_one("podExec", "jupyter"),
-    "self.minProbeIntervalSeconds <= self.probeIntervalSeconds": (
-        lambda value, old: bool(value["minProbeIntervalSeconds"] <= value["probeIntervalSeconds"])
-    ),
-    "has(self.pauseWorkspace)": lambda value, old: "pauseWorkspace" in value,
-    "(has(self.matchNamespace) ? 1 : 0) + (has(self.matchImageConfig) ? 1 : 0) + (has(self.matchPodConfig) ? 1 : 0) == 1": (
-        _only_one("matchNamespace", "matchImageConfig", "matchPodConfig")
-    ),
-    "has(self.ui) || has(self.api)": lambda value, old: "ui" in value or "api" in value,
-    "!has(self.denyMessage) || (has(self.deny) && self.deny)": lambda value, old: (
-        "denyMessage" not in value or bool(value.get("deny"))
-    ),
-}
-"""By its text, a function of the value and the old value. `oldSelf` in the text: only asked where there is an old value."""
+def register(group: str, rules: Mapping[str, Rule]) -> None:
+    """Register Python functions for the validation rules of the CRDs of an API group.
+
+    Args:
+        group: the API group, such as `example.org`.
+        rules: functions of the value and the old value, by the text of the rule. A rule whose
+            text contains `oldSelf` is evaluated only if there is an old value.
+    """
+    _RULES.update(rules)
+    _GROUPS[group] = registered(group) | rules.keys()
 
 
-class Judged(NamedTuple):
-    """A value whose schema has rules; `unchanged` is what an update left as it was."""
+def registered(group: str) -> frozenset[str]:
+    """Return the texts of the rules that are registered for an API group."""
+    return _GROUPS.get(group, frozenset())
+
+
+class ValueWithRules(NamedTuple):
+    """A value whose schema has rules; `unchanged` is true if an update does not change it."""
 
     schema: dict[str, Any]
     value: Any
@@ -57,10 +58,15 @@ class Judged(NamedTuple):
     unchanged: bool
 
 
-def judge(found: Iterable[Judged], *, tolerated: bool = False) -> Iterator[Cause]:
-    """What the rules hold against the values of one object. What an update leaves as it was is held to transition rules only.
+def check_rules(found: Iterable[ValueWithRules], *, tolerated: bool = False) -> Iterator[Cause]:
+    """Yield the causes of the rules that the values of one object break.
 
-    `tolerated` is the rest: what the other rules hold against what an update leaves as it was.
+    Values that an update does not change must only keep transition rules (those with `oldSelf`).
+
+    Args:
+        found: the values with rules.
+        tolerated: yield instead the causes of the other rules for values that an update does not
+            change.
     """
     evaluating = None
     for schema, value, before, path, unchanged in found:
@@ -72,7 +78,7 @@ def judge(found: Iterable[Judged], *, tolerated: bool = False) -> Iterator[Cause
                 unchanged and not transition
             ):
                 continue
-            known = None if optional else RULES.get(text)
+            known = None if optional else _RULES.get(text)
             if known is not None:
                 if not known(value, old):
                     yield _broken(rule, value, path, rule.get("message") or f"failed rule: {text}")
@@ -80,7 +86,7 @@ def judge(found: Iterable[Judged], *, tolerated: bool = False) -> Iterator[Cause
                 from .expressions import evaluation
                 from .expressions.environments import EvaluationError
 
-                evaluating = evaluating or evaluation.Judge()
+                evaluating = evaluating or evaluation.RuleEvaluator()
                 try:
                     failure = evaluating.failure(rule, schema, value, old, root=path == "")
                 except EvaluationError as error:
@@ -92,11 +98,11 @@ def judge(found: Iterable[Judged], *, tolerated: bool = False) -> Iterator[Cause
 
 
 def unchecked(schema: dict[str, Any]) -> list[str]:
-    """Rules of a schema that objects are not held to here, as they are written."""
+    """Return the rules of a schema that are not evaluated here, as they are written."""
     found = [
         rule["rule"]
         for rule in all_rules(schema)
-        if rule.get("optionalOldSelf") or rule["rule"] not in RULES
+        if rule.get("optionalOldSelf") or rule["rule"] not in _RULES
     ]
     if not is_installed():
         return found
@@ -108,7 +114,7 @@ def unchecked(schema: dict[str, Any]) -> list[str]:
 
 
 def unchecked_warning(rules: list[str]) -> str:
-    """One sentence about what `unchecked` found."""
+    """Return a warning, in one sentence, about the rules that `unchecked` returned."""
     first = " ".join(rules[0].split())
     shown = first if len(first) <= 120 else first[:120] + "…"
     many = f"{len(rules)} validation rules are" if len(rules) > 1 else "1 validation rule is"
@@ -117,7 +123,10 @@ def unchecked_warning(rules: list[str]) -> str:
         if is_installed()
         else f"install {EXTRA} to have them checked"
     )
-    return f"{many} not checked on this local cluster ({why}); objects that break them are accepted: {shown}"
+    return (
+        f"{many} not checked on this local cluster ({why}); "
+        f"objects that break them are accepted: {shown}"
+    )
 
 
 def _broken(rule: Mapping[str, Any], value: Any, path: str, message: str) -> Cause:

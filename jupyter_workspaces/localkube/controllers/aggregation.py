@@ -11,8 +11,8 @@ from jupyter_workspaces.kube.catalog import CLUSTER_ROLES
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.errors import NotFound
 from jupyter_workspaces.kube.reflector import Key, key_of
+from jupyter_workspaces.kube.selectors import matches
 from jupyter_workspaces.kube.work_queue import WorkQueue
-from jupyter_workspaces.localkube.apiserver.access.rbac import selects
 
 from .informers import Informers, wait_listed
 
@@ -56,7 +56,7 @@ class AggregatedRoles:
         for other in sorted(self._roles.items(), key=key_of):
             labels = other["metadata"].get("labels") or {}
             if other["metadata"]["name"] != key[1] and any(
-                selects(selector, labels) for selector in selectors
+                matches(selector, labels) for selector in selectors
             ):
                 rules += [rule for rule in other.get("rules") or () if rule not in rules]
         if rules != (role.get("rules") or []):

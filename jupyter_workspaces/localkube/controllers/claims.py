@@ -12,6 +12,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from jupyter_workspaces.common.quantities import parse
 from jupyter_workspaces.kube.catalog import (
     DEFAULT_STORAGE_CLASS,
     PERSISTENT_VOLUME_CLAIMS,
@@ -22,7 +23,6 @@ from jupyter_workspaces.kube.catalog import (
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.errors import AlreadyExists, NotFound
 from jupyter_workspaces.kube.event_recorder import record
-from jupyter_workspaces.kube.quantities import parse
 from jupyter_workspaces.kube.reflector import Key, key_of
 from jupyter_workspaces.kube.work_queue import WorkQueue
 

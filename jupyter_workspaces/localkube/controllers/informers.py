@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any
 
-from jupyter_workspaces.common.supervision import Health
+from jupyter_workspaces.common.supervision import TaskHealth
 from jupyter_workspaces.kube.catalog import Resource
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.errors import ClusterError
@@ -38,7 +38,7 @@ class Informers:
             await reflector.stop()
 
     @property
-    def health(self) -> list[Health]:
+    def health(self) -> list[TaskHealth]:
         """Health of the tasks of all reflectors."""
         return [health for reflector in self._reflectors.values() for health in reflector.health]
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
-from jupyter_workspaces.kube.quantities import QuantityError, parse
+from jupyter_workspaces.common.quantities import QuantityError, parse
 
 Object = dict[str, Any]
 

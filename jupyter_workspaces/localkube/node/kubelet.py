@@ -99,7 +99,7 @@ class Kubelet:
         options = log_options(pod["metadata"]["name"], request.query)
         async with aclosing(self._logs(pod, request.match_info["container"], options)) as pieces:
             try:
-                return await logs.answer(request, pieces)
+                return await logs.stream_log(request, pieces)
             except LogsUnavailable as error:
                 return web.Response(status=404, text=str(error))
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 
-from jupyter_workspaces.kube.quantities import parse
+from jupyter_workspaces.common.quantities import parse
 
 from .waiting import CONFIG, Waiting
 

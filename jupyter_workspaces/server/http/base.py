@@ -1,144 +1,145 @@
-"""What all handlers of the dialect share: who asks, what is asked, what is answered, what goes wrong."""
+"""Base handler of all HTTP APIs: authorization, query, conditional requests, responses, errors."""
 
 from __future__ import annotations
 
 import asyncio
 from asyncio import Future
-from collections.abc import AsyncIterable, Callable, Mapping, Sequence
-from functools import cached_property, partial
+from collections.abc import AsyncIterable, Callable, Mapping
+from functools import cached_property
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlencode
+from typing import TYPE_CHECKING, Any
 
-import msgspec
 from jupyter_server.base.handlers import APIHandler
 from tornado import web
 
-from jupyter_workspaces.common.documents.threads import aside
 from jupyter_workspaces.kube.causes import Cause, invalid
 from jupyter_workspaces.kube.errors import ClusterError
-from jupyter_workspaces.server.api.workspaces import bodies
+from jupyter_workspaces.server.access_reviews import CannotReviewAccess, Identity, forbidden_message
+from jupyter_workspaces.server.connection import ClusterConnection, NotReady
 
-from . import (
-    compression,
-    origins,
-    problems,
-    queries,
-)
+from . import compression, origins, problems, queries
+from .authentication import SIGNED_IN, authenticate
 from .checks import dns_label, dns_subdomain
-from .identity import (
-    SIGNED_IN,
-    CannotAsk,
-    HeaderIdentities,
-    Identity,
-    decide,
-    refusal,
-)
+from .identity import HeaderIdentities
 from .kernel_access import KernelAccess
 from .lists import Selection, selection
-from .problems import Problem, Stale
-from .request_body import STRANGER_BYTES, Received
+from .problems import Problem, StaleRevision
+from .request_body import UNAUTHORIZED_BYTES, RequestBody
 from .times import rfc3339
 
 if TYPE_CHECKING:
     from jupyter_workspaces.kube.catalog import Resource
-    from jupyter_workspaces.server.api.workspaces.services import Services
-
-Model = TypeVar("Model", bound=msgspec.Struct)
 
 JSON = "application/json"
 STALE_SINCE = "Jupyter-Workspaces-Stale-Since"
-OUR_HEADERS = ("If-None-Match", "If-Match")
-OUR_PARAMETERS = frozenset(
-    {"revision", "limit", "continue", "sort", "filter", "fields", "watch", "follow"}
-)
+CONNECTION = "jupyter_workspaces_connection"
+"""Setting of the web application: the `ClusterConnection`."""
 
 
 @web.stream_request_body
-class DataHandler(KernelAccess, APIHandler):
-    """Answers `{"data": …}`, or `{"error": {"code", "message", "cause"?}}`. Decides who may before it takes in the body (`receiving`)."""
+class BaseHandler(KernelAccess, APIHandler):
+    """Handler of an HTTP API.
+
+    Authorizes a request before it keeps a byte of the body. Methods that need a user have the
+    decorator `signed_in`. An API's own base handler defines the envelope of its errors.
+    """
 
     auth_resource = "workspaces"
-    _track_activity = False  # a panel that looks must not keep an idle server alive
-    reads_cache = True  # a GET may be answered from a stale cache
+    body_limit = 4 * 2**20
+    """Largest request body in bytes."""
+
+    reads_cache = True
+    """Whether a GET may be answered from a stale cache."""
+
+    # A panel that reads in the background must not keep an idle server alive.
+    _track_activity = False
     _permitted = False
     _decided = False
     _cut_off = False
 
+    def encode_problem(self, problem: Problem) -> bytes:
+        """Return the body of an error response in the envelope of the API."""
+        raise NotImplementedError
+
     async def prepare(self) -> None:  # type: ignore[override]
-        """Decide about the request while its body is still outside. Raises `web.HTTPError`, `Problem`, `ClusterError`."""
+        """Authorize the request before its body is read.
+
+        Raises `web.HTTPError`, `Problem`, `ClusterError`.
+        """
         origins.drop_unreadable_referer(self.request)
-        self.received = Received(self.request)
+        self.request_body = RequestBody(self.request)
         method = (self.request.method or "").lower()
         try:
             await super().prepare()
             if getattr(getattr(self, method), SIGNED_IN, False):
                 await self.decide()
                 if method in ("post", "put", "patch"):
-                    self.received.take(bodies.BODY_LIMIT)
+                    self.request_body.accept(self.body_limit)
                     await self.before_body(*self.path_args)
-        except (web.HTTPError, Problem, ClusterError, asyncio.TimeoutError) as error:
+        except (web.HTTPError, Problem, ClusterError, NotReady, asyncio.TimeoutError) as error:
             refusal = error
         else:
             return
-        if not self.received.soon_read:
+        if not self.request_body.is_short:
             self._cut_off = True
             raise refusal
-        self.received.drop()
+        self.request_body.discard()
 
         async def refuse(*_: str) -> None:
             raise refusal
 
-        # Once the little that is sent has been read: a connection that is closed while the other side sends may lose the answer.
+        # Respond after the short body was read: if a connection is closed while the client sends,
+        # the client may not receive the response.
         setattr(self, method, refuse)
 
     async def decide(self) -> None:
-        """Ask Jupyter's sign-in and authorizer, once; with trusted headers `permit` decides instead. Raises `web.HTTPError` 403."""
+        """Authenticate and authorize the user with Jupyter, once. Raises `web.HTTPError` 403.
+
+        With trusted headers `permit` authorizes instead.
+        """
         if not self._decided and not self.trusts_headers:
-            await decide(self)
+            await authenticate(self)
         self._decided = True
 
     async def before_body(self, *parts: str) -> None:
-        """Check the parts of the path of a POST, PUT or PATCH and ask `permit`, or `expect`, before the body is taken in."""
+        """Check the path of a POST, PUT or PATCH, and authorize it, before the body is read."""
 
     def data_received(self, chunk: bytes) -> None:
-        self.received.put(chunk)
+        """Keep a piece of the body, if it was accepted."""
+        self.request_body.add(chunk)
 
     @property
-    def services(self) -> Services:
-        """With trusted headers only for a handler that has asked `permit`: one that forgot to ask reaches nothing."""
-        if self.trusts_headers and not self._permitted:
-            raise RuntimeError(
-                f"{type(self).__name__} reached for the cluster before it asked `permit`"
-            )
-        return self._services
-
-    @property
-    def prefix(self) -> str:
-        """Where the API is served."""
-        return self._services.prefix
-
-    @property
-    def _services(self) -> Services:
-        found: Services = self.settings["jupyter_workspaces"]
+    def connection(self) -> ClusterConnection:
+        """The server's connection to its cluster."""
+        found: ClusterConnection = self.settings[CONNECTION]
         return found
 
-    # Who asks
+    # Identity and authorization
 
     @property
     def trusts_headers(self) -> bool:
-        """Whether `--trusted-header-auth` was given."""
+        """Whether the server trusts identity headers (`--trusted-header-auth`)."""
         return isinstance(self.settings["identity_provider"], HeaderIdentities)
 
     @property
     def identity(self) -> Identity | None:
-        """Who the trusted headers name; None without them."""
+        """User of the trusted headers; None if there is none."""
         provider = self.settings["identity_provider"]
-        return (
-            provider.identity(self.request.headers)
-            if isinstance(provider, HeaderIdentities)
-            else None
-        )
+        if isinstance(provider, HeaderIdentities):
+            return provider.identity(self.request.headers)
+        return None
+
+    @property
+    def user(self) -> str | None:
+        """Name of the user, if an identity provider authenticated it.
+
+        The user name of a server with a token is random, so it is not returned.
+        """
+        if self.kernels is not None:
+            return self.kernels.owner
+        if self.settings.get("jupyter_workspaces_trusted_identity"):
+            return str(self.current_user.username)
+        return None
 
     async def permit(
         self,
@@ -148,38 +149,34 @@ class DataHandler(KernelAccess, APIHandler):
         name: str = "",
         subresource: str = "",
     ) -> None:
-        """With trusted headers: whether the cluster lets who is named; an empty namespace means all. Otherwise `signed_in` has decided.
+        """Authorize a request with the cluster, if the server trusts headers.
 
-        A namespace is watched from then on, where the server may not see all of them.
-        Raises `Problem` 401 when nobody is named, 403 in Kubernetes' own words, 500 when the server may not ask, 503 when nobody answers,
-        and `Forbidden` where the server itself may not look.
+        Otherwise `signed_in` has authorized it. An empty namespace means all. The namespace is
+        watched from then on, if the server may not watch all.
+
+        Raises:
+            Problem: 401 without a user; 403 in the words of Kubernetes; 500 if the server may not
+                create SubjectAccessReviews; 503 if the cluster does not answer.
+            Forbidden: The server itself may not read the namespace.
         """
-        if not await self.may(verb, resource, namespace, name, subresource):
-            assert self.identity is not None
-            why = refusal(self.identity, verb, resource, namespace, name, subresource)
-            raise problems.forbidden(
-                f"You may not do this: {why}. Ask whoever manages the cluster."
-            )
+        await self._require(verb, resource, namespace, name, subresource)
         self._permitted = True
         if namespace:
-            await (await self._services.ready()).cluster.reach(namespace)
+            await self.connection.ready()
+            await self.connection.cluster.reach(namespace)
 
-    async def expect(
+    async def permit_long_body(
         self, verb: str, resource: Resource, namespace: str = "", name: str = ""
     ) -> None:
-        """For a POST: whether more than a stranger's body is taken in. The method asks `permit` itself, once the body is read.
+        """Authorize a POST whose body is longer than `UNAUTHORIZED_BYTES`, before it is read.
 
-        The original reads the body first, and tells anybody what is wrong with it (contracts/kubeflow-workspaces.md §1.1): so does this, for
-        bodies up to `STRANGER_BYTES`. A larger one is read only for who may do what the path says. Raises `Problem` 401, 403, 500, 503.
+        For APIs whose original reads the body before it authorizes the user, and reports errors of
+        the body first. The method calls `permit` itself after it has read the body.
+
+        Raises `Problem` 401, 403, 500, 503.
         """
-        if not self.trusts_headers or self.received.announces_at_most(STRANGER_BYTES):
-            return
-        if not await self.may(verb, resource, namespace, name):
-            assert self.identity is not None
-            why = refusal(self.identity, verb, resource, namespace, name)
-            raise problems.forbidden(
-                f"You may not do this: {why}. Ask whoever manages the cluster."
-            )
+        if self.trusts_headers and not self.request_body.is_at_most(UNAUTHORIZED_BYTES):
+            await self._require(verb, resource, namespace, name)
 
     async def may(
         self,
@@ -189,53 +186,59 @@ class DataHandler(KernelAccess, APIHandler):
         name: str = "",
         subresource: str = "",
     ) -> bool:
-        """The answer to `permit`'s question for what only changes an answer. Raises `Problem` 401, 500, 503."""
+        """Return whether `permit` would authorize the request. Raises `Problem` 401, 500, 503."""
         if not self.trusts_headers:
             return True
         if self.identity is None:
             raise Problem(
                 HTTPStatus.UNAUTHORIZED,
-                "Nobody is named as the user of this request. Reach this server through its sign-in.",
+                "This request has no user. Open this server through its sign-in page.",
             )
-        services = await self._services.ready()
+        await self.connection.ready()
         try:
-            return await services.access.allowed(
+            return await self.connection.access.allowed(
                 self.identity, verb, resource, namespace, name, subresource
             )
-        except CannotAsk as why:
+        except CannotReviewAccess as why:
             raise Problem(HTTPStatus.INTERNAL_SERVER_ERROR, str(why)) from why
 
-    @property
-    def user(self) -> str | None:
-        """A person's name where an identity provider vouches for it; a token server's own user name is random and names nobody."""
-        if self.kernels is not None:
-            return self.kernels.owner
-        if self.settings.get("jupyter_workspaces_trusted_identity"):
-            return str(self.current_user.username)
-        return None
+    async def _require(
+        self,
+        verb: str,
+        resource: Resource,
+        namespace: str = "",
+        name: str = "",
+        subresource: str = "",
+    ) -> None:
+        if not await self.may(verb, resource, namespace, name, subresource):
+            assert self.identity is not None
+            raise problems.not_allowed(
+                forbidden_message(self.identity, verb, resource, namespace, name, subresource)
+            )
 
-    # Which dialect
+    def check_permitted(self) -> None:
+        """Raise `RuntimeError` if a handler uses the cluster's data before it called `permit`."""
+        if self.trusts_headers and not self._permitted:
+            raise RuntimeError(f"{type(self).__name__} must call `permit` before it reads data")
+
+    # Compatibility
 
     @property
-    def to_the_letter(self) -> bool:
-        """Whether this request gets the original's headers: it came with trusted headers and asks for nothing of ours (docs/dialects.md)."""
-        asks_ours = (
-            any(name in self.request.headers for name in OUR_HEADERS)
-            or OUR_PARAMETERS & self.query.keys()
-        )
-        return self.trusts_headers and not asks_ours
+    def compatible(self) -> bool:
+        """Whether this request gets the response of the original server (docs/dialects.md)."""
+        return False
 
     def set_default_headers(self) -> None:
+        """Set the headers of every response."""
         super().set_default_headers()
         self.set_header("Vary", "Accept-Encoding")
-        if self.to_the_letter:
-            self.clear_header("X-Content-Type-Options")
-            self.set_header("Access-Control-Allow-Origin", "*")
-        else:
-            self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("X-Content-Type-Options", "nosniff")
 
     def set_cors_headers(self) -> None:
-        # Only as the server's settings say; Jupyter also lets in any origin that has a token.
+        """Allow other origins only if the settings of the server name them.
+
+        Jupyter also allows any origin that sends a token.
+        """
         if (self.allow_origin or self.allow_origin_pat) and not self.trusts_headers:
             super().set_cors_headers()
 
@@ -243,7 +246,7 @@ class DataHandler(KernelAccess, APIHandler):
         """Raise `Problem` 403 for a browser's request for a page of another site, reads included.
 
         With trusted headers the proxy in front may have changed `Host`: only what the browser
-        says in `Sec-Fetch-Site` counts then.
+        sends in `Sec-Fetch-Site` counts then.
         """
         knows_host = not self.trusts_headers
         if not self.skip_check_origin() and origins.is_cross_site(
@@ -252,13 +255,17 @@ class DataHandler(KernelAccess, APIHandler):
             raise problems.forbidden("This page's origin may not use the API of this server.")
         return True
 
-    # What is asked
+    # Request
 
     def named(self, **parts: str) -> None:
-        """Parts of the path: a `namespace` is a DNS label, any other a subdomain. Raises `Problem` 422 naming all that are not."""
+        """Check parts of the path: `namespace` is a DNS label, any other a DNS subdomain.
+
+        Raises `Problem` 422 that names all invalid parts.
+        """
         causes: list[Cause] = []
         for field, value in parts.items():
-            if (why := (dns_label if field == "namespace" else dns_subdomain)(value)) is not None:
+            check = dns_label if field == "namespace" else dns_subdomain
+            if (why := check(value)) is not None:
                 causes.append(invalid(field, value, why))
         if causes:
             raise problems.invalid(causes)
@@ -268,9 +275,12 @@ class DataHandler(KernelAccess, APIHandler):
         """Query parameters: values by name (`queries.parse`)."""
         return queries.parse(self.request.query or "")
 
-    def parameter(self, name: str, wrong: Callable[[str], str | None]) -> str | None:
-        """A checked query parameter, the first of its name; None when absent or empty. Raises `Problem` 422 naming it."""
-        return self.parameters({name: wrong})[name]
+    def parameter(self, name: str, check: Callable[[str], str | None]) -> str | None:
+        """Return a query parameter; None if it is missing or empty.
+
+        `check` returns what is wrong with a value. Raises `Problem` 422.
+        """
+        return self.parameters({name: check})[name]
 
     def parameters(
         self, checks: Mapping[str, Callable[[str], str | None]]
@@ -278,173 +288,134 @@ class DataHandler(KernelAccess, APIHandler):
         """Return checked query parameters. Raises `Problem` 422 that names all invalid ones."""
         found: dict[str, str | None] = {}
         causes: list[Cause] = []
-        for name, wrong in checks.items():
+        for name, check in checks.items():
             value = next(iter(self.query.get(name, ())), "")
-            if value and (why := wrong(value)) is not None:
+            if value and (why := check(value)) is not None:
                 causes.append(invalid(name, value, why))
             found[name] = value or None
         if causes:
             raise problems.invalid(causes)
         return found
 
-    def media(self, *wanted: str) -> str:
-        """The body's media type. Raises `Problem` 415 for another one, 400 for none that can be read."""
-        return bodies.media_type(self.request.headers.get("Content-Type", ""), *wanted)
-
     @property
     def body(self) -> bytes:
-        """The body; what is beyond the limit of one is cut off behind its first byte."""
-        return self.received.body
-
-    async def data(self, model: type[Model]) -> Model:
-        """The `data` of the body's envelope as a model that holds. Raises `Problem` 415, 400, 413, and 422 naming the fields."""
-        self.media(JSON)
-        found = await aside(self.body, partial(bodies.enveloped, model=model))
-        if self.expected is not None and getattr(found, "revision", None) == "":
-            found.revision = self.expected  # type: ignore[attr-defined]
-        causes: Callable[[], list[Cause]] | None = getattr(found, "causes", None)
-        if causes is not None and (wrong := causes()):
-            raise problems.invalid(wrong)
-        return found
+        """The body; one that is too long has one byte more than `body_limit`."""
+        return self.request_body.content
 
     def selection(self) -> Selection | None:
-        """What of a list is wanted, None for all of it. Raises `Problem` 422."""
+        """Return filters, order, fields and page of a list; None for all. Raises `Problem` 422."""
         return selection(lambda name: self.query.get(name, []))
 
     @property
     def expected(self) -> str | None:
-        """The revision that a write must find: of If-Match, else of `?revision`. None for any."""
+        """Revision that a write requires: of `If-Match`, else of `?revision`; None for any."""
         tag = self.request.headers.get("If-Match", "").strip()
         if tag and tag != "*":
             return tag.removeprefix("W/").strip('"')
         return next(iter(self.query.get("revision", ())), "").strip() or None
 
-    # What is answered
-
-    def answer(
-        self, data: Any, status: HTTPStatus = HTTPStatus.OK, *, location: str | None = None
-    ) -> None:
-        if location is not None:
-            self.set_header("Location", location)
-        self.set_status(status)
-        self.send(msgspec.json.encode({"data": data}))
-
-    def answer_list(self, items: Sequence[Any], chosen: Selection | None) -> None:
-        """A list of models, or what was chosen of it; a further page is named in `Link` (RFC 8288)."""
-        if chosen is None:
-            return self.answer(items)
-        page, token = chosen.apply(msgspec.to_builtins(items))
-        if token is not None:
-            query = [
-                (name, value)
-                for name, values in self.query.items()
-                for value in values
-                if name != "continue"
-            ]
-            self.set_header(
-                "Link",
-                f'<{self.request.path}?{urlencode([*query, ("continue", token)])}>; rel="next"',
-            )
-        self.answer(page)
+    # Response
 
     def send(self, body: bytes, media: str = JSON) -> None:
-        """A whole body, compressed where the client takes it and it pays."""
+        """Send a whole body, compressed if the client accepts it and it is long enough."""
         name = compression.encoding(self.request.headers.get("Accept-Encoding", ""))
         if name is not None and len(body) >= compression.COMPRESS_BYTES:
-            body = compression.packed(name, body)
+            body = compression.compressed(name, body)
             self.set_header("Content-Encoding", name)
         self.finish(body, set_content_type=media)
 
-    async def pour(
+    async def send_stream(
         self, pieces: AsyncIterable[bytes], media: str, *, at_once: bool = False
     ) -> None:
-        """A body as it comes, compressed as `send` would; `at_once` passes each piece on the moment that it is there."""
-        name = (
-            None
-            if at_once
-            else compression.encoding(self.request.headers.get("Accept-Encoding", ""))
-        )
+        """Send a body in pieces, compressed as in `send`.
+
+        `at_once` sends each piece as soon as it exists, without compression.
+        """
+        name = None
+        if not at_once:
+            name = compression.encoding(self.request.headers.get("Accept-Encoding", ""))
         self.set_header("Content-Type", media)
         if at_once:
             await self.flush()
-        held, packer = b"", None
+        held, compressor = b"", None
         async for piece in pieces:
             held += piece
-            if packer is None and name is not None:
+            if compressor is None and name is not None:
                 if len(held) < compression.COMPRESS_BYTES:
                     continue
-                packer = compression.packer(name)
+                compressor = compression.compressor(name)
                 self.set_header("Content-Encoding", name)
-            self.write(held if packer is None else packer.compress(held))
+            self.write(held if compressor is None else compressor.compress(held))
             held = b""
             await self.flush()
-        self.finish(held if packer is None else packer.flush(), set_content_type=media)
+        self.finish(held if compressor is None else compressor.flush(), set_content_type=media)
 
-    def none(self) -> None:
-        """204."""
+    def send_nothing(self) -> None:
+        """Send 204."""
         self.set_status(HTTPStatus.NO_CONTENT)
         self.finish(set_content_type=JSON)
 
     def tag(self, revision: str, *, weak: bool = False) -> None:
-        """Set the ETag of a revision."""
-        if not self.to_the_letter:
+        """Set the `ETag` of a revision."""
+        if not self.compatible:
             self.set_header("ETag", f'W/"{revision}"' if weak else f'"{revision}"')
 
     def unchanged(self, revision: str, *, weak: bool = False) -> bool:
-        """Set the ETag of what is read; whether the client has that revision already (then 304 is answered)."""
+        """Set the `ETag`; send 304 and return true if the client has this revision."""
         self.tag(revision, weak=weak)
-        asked = [
+        known = [
             part.strip().removeprefix("W/")
             for part in self.request.headers.get("If-None-Match", "").split(",")
         ]
-        if f'"{revision}"' not in asked and "*" not in asked:
+        if f'"{revision}"' not in known and "*" not in known:
             return False
         self.set_status(HTTPStatus.NOT_MODIFIED)
         self.finish()
         return True
 
-    def tell_staleness(self) -> None:
-        """Set the header `Jupyter-Workspaces-Stale-Since` if the answer is from a stale cache."""
+    def set_staleness_header(self) -> None:
+        """Set `Jupyter-Workspaces-Stale-Since` if the response is from a stale cache."""
         if self.reads_cache and self.request.method in ("GET", "HEAD") and self.get_status() < 400:
-            since = self._services.stale_since
+            since = self.connection.stale_since
             if since is not None:
                 self.set_header(STALE_SINCE, rfc3339(since))
 
     def finish(self, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Send the response."""
         if not self._headers_written:
-            self.tell_staleness()
+            self.set_staleness_header()
         return super().finish(*args, **kwargs)
 
     def compute_etag(self) -> str | None:
-        """None: hashing every body costs more than it saves; revisions are compared instead (`unchanged`)."""
+        """Return None: a hash of every body is expensive; `unchanged` compares revisions."""
         return None
 
-    # What goes wrong
+    # Errors
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Send an error in the envelope of the API."""
         error = kwargs.get("exc_info", (None, None, None))[1]
         if isinstance(error, ClusterError):
             error = problems.from_cluster(error)
+        if isinstance(error, NotReady):
+            error = Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
         if isinstance(error, asyncio.TimeoutError):
-            error = Problem(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                "The cluster did not answer in time. Try again in a moment.",
-            )
+            text = "The cluster did not answer in time. Try again in a moment."
+            error = Problem(HTTPStatus.SERVICE_UNAVAILABLE, text)
         if not isinstance(error, Problem):
             status = HTTPStatus(status_code)
-            text = (
-                error.log_message
-                if isinstance(error, web.HTTPError) and error.log_message and status < 500
-                else status.phrase
-            )
+            text = status.phrase
+            if isinstance(error, web.HTTPError) and error.log_message and status < 500:
+                text = error.log_message
             error = Problem(status, text.replace("%%", "%"))
-        if isinstance(error, Stale) and "If-Match" in self.request.headers:
+        if isinstance(error, StaleRevision) and "If-Match" in self.request.headers:
             error = error.as_precondition()
         self.set_status(error.status)
         if self._cut_off:
-            self.set_header("Connection", "close")  # what is left of the body is not read
-        self.send(msgspec.json.encode(error.document()))
+            self.set_header("Connection", "close")  # the rest of the body is not read
+        self.send(self.encode_problem(error))
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
-        if not isinstance(value, (Problem, ClusterError)):  # a refusal is an answer, not a fault
+        """Log only failures of the server, not error responses."""
+        if not isinstance(value, (Problem, ClusterError, NotReady)):
             super().log_exception(typ, value, tb)

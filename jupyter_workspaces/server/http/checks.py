@@ -1,40 +1,43 @@
-"""Rules for names, labels and quantities in requests; each gives what is wrong as a text, or None."""
+"""Checks of values in requests. Each returns, or yields, what is wrong with a value."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
+from jupyter_workspaces.common import dns_names
 from jupyter_workspaces.kube.causes import Cause, invalid, required
-from jupyter_workspaces.resources.workspace_rules import check_pod_metadata
 
-TRUE, FALSE = ("1", "t", "T", "TRUE", "true", "True"), ("0", "f", "F", "FALSE", "false", "False")
-
-_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
-_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+TRUE = ("1", "t", "T", "TRUE", "true", "True")
+FALSE = ("0", "f", "F", "FALSE", "false", "False")
 
 
 def dns_label(value: str) -> str | None:
-    """RFC 1123."""
-    if len(value) <= 63 and _LABEL.fullmatch(value):
+    """Check a DNS label (RFC 1123)."""
+    if dns_names.is_label(value):
         return None
-    return "use at most 63 lower-case letters, digits and '-', beginning and ending with a letter or digit"
+    return (
+        "use at most 63 lower-case letters, digits and '-', beginning and ending with a letter "
+        "or digit"
+    )
 
 
 def dns_subdomain(value: str) -> str | None:
-    """RFC 1123, several labels with dots between."""
-    if len(value) <= 253 and _SUBDOMAIN.fullmatch(value):
+    """Check a DNS subdomain: labels with dots between them (RFC 1123)."""
+    if dns_names.is_subdomain(value):
         return None
-    return "use at most 253 lower-case letters, digits, '-' and '.', each part beginning and ending with a letter or digit"
+    return (
+        "use at most 253 lower-case letters, digits, '-' and '.', each part beginning and ending "
+        "with a letter or digit"
+    )
 
 
 def boolean(value: str) -> str | None:
-    """As Go reads one in a query."""
+    """Check a boolean query parameter, with the values that Go accepts."""
     return None if value in TRUE + FALSE else "must be true or false"
 
 
 def name(field: str, value: str) -> Iterator[Cause]:
-    """A name that must be there and be a subdomain."""
+    """Check a required name that is a DNS subdomain."""
     if not value:
         yield required(field)
     elif problem := dns_subdomain(value):
@@ -42,7 +45,7 @@ def name(field: str, value: str) -> Iterator[Cause]:
 
 
 def label(field: str, value: str) -> Iterator[Cause]:
-    """A name that must be there and be a label."""
+    """Check a required name that is a DNS label."""
     if not value:
         yield required(field)
     elif problem := dns_label(value):
@@ -50,11 +53,6 @@ def label(field: str, value: str) -> Iterator[Cause]:
 
 
 def present(field: str, value: str) -> Iterator[Cause]:
+    """Check that a value is not empty."""
     if not value:
         yield required(field)
-
-
-def pod_metadata(
-    field: str, labels: Mapping[str, str], annotations: Mapping[str, str]
-) -> Iterator[Cause]:
-    yield from check_pod_metadata({"labels": labels, "annotations": annotations}, field)

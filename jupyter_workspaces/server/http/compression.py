@@ -1,4 +1,4 @@
-"""Compressed answers, as the original chooses them: zstd before gzip, from 1024 bytes on (contracts/kubeflow-workspaces.md §1.1)."""
+"""Compression of responses: zstd or gzip, from 1024 bytes on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PREFERENCE = {"zstd": 2, "gzip": 1}
 _ZSTD_LEVEL, _GZIP_LEVEL, _GZIP_FORMAT = 1, 1, 31
 
 
-class Packer(Protocol):
+class Compressor(Protocol):
     """Compresses a body piece by piece."""
 
     def compress(self, data: bytes, /) -> bytes: ...
@@ -20,7 +20,10 @@ class Packer(Protocol):
 
 
 def encoding(accept: str) -> str | None:
-    """The content coding for an Accept-Encoding header; None for as it is. `*` alone asks for nothing."""
+    """Return the content coding for an `Accept-Encoding` header; None for no compression.
+
+    zstd is preferred to gzip at the same weight. `*` alone means no compression.
+    """
     weights: dict[str, float] = {}
     for part in accept.lower().split(","):
         name, _, parameters = part.strip().partition(";")
@@ -30,16 +33,17 @@ def encoding(accept: str) -> str | None:
     return max(usable, key=lambda name: (weights[name], _PREFERENCE[name]), default=None)
 
 
-def packer(name: str) -> Packer:
-    """For a coding that `encoding` chose."""
+def compressor(name: str) -> Compressor:
+    """Return a compressor for a coding of `encoding`."""
     if name == "zstd":
         return zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compressobj()
     return zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_FORMAT)
 
 
-def packed(name: str, body: bytes) -> bytes:
-    pack = packer(name)
-    return pack.compress(body) + pack.flush()
+def compressed(name: str, body: bytes) -> bytes:
+    """Compress a whole body with a coding of `encoding`."""
+    one = compressor(name)
+    return one.compress(body) + one.flush()
 
 
 def _weight(parameters: str) -> float:

@@ -1,4 +1,4 @@
-"""Bodies of requests as they come in: none is kept before it is decided who may, and none beyond a bound."""
+"""Bodies of requests: kept only after the request is authorized, and only up to a limit."""
 
 from __future__ import annotations
 
@@ -8,40 +8,45 @@ from tornado.httputil import HTTPServerRequest
 
 from .problems import Problem
 
-STRANGER_BYTES = 16 * 2**10
-"""A body that is read of somebody who may not send it, where the original tells what is wrong with it before it asks who it is."""
+UNAUTHORIZED_BYTES = 16 * 2**10
+"""Limit of a body that is read before the request is authorized.
 
-SOON_READ_BYTES = 64 * 2**10
-"""A refused body up to this size is read, and dropped, before the refusal is sent."""
+Originals that report errors of the body first do so for bodies up to this size.
+"""
 
-PASSED_BYTES = 16 * 2**20
-"""What may follow the part of a body that counts, in all; it is dropped as it comes."""
+SHORT_BYTES = 64 * 2**10
+"""A body up to this size is read and discarded before an error response is sent."""
+
+SENT_BYTES = 16 * 2**20
+"""Limit of all bytes of a body; those beyond the kept part are discarded."""
 
 
-class Received:
-    """One request's body. At first nothing of it is kept."""
+class RequestBody:
+    """Body of one request. Nothing is kept before `accept`."""
 
     def __init__(self, request: HTTPServerRequest) -> None:
         self._request = request
         self._chunks: list[bytes] = []
         self._size = self._limit = 0
         if (setter := getattr(request.connection, "set_max_body_size", None)) is not None:
-            setter(
-                PASSED_BYTES
-            )  # Tornado refuses a longer one with 400; the connection's next request begins anew
+            # Tornado answers 400 to a longer body; the next request has a new limit.
+            setter(SENT_BYTES)
 
     @property
-    def body(self) -> bytes:
-        """What was kept: as much as was taken, and one byte more of what is longer."""
+    def content(self) -> bytes:
+        """The kept bytes: up to the limit, and one byte more of a longer body."""
         return b"".join(self._chunks)
 
     @property
-    def soon_read(self) -> bool:
-        """Whether there is no body, or so little that it is sent already."""
-        return self.announces_at_most(SOON_READ_BYTES) and "Expect" not in self._request.headers
+    def is_short(self) -> bool:
+        """Whether the body is missing, or so short that the client has already sent it."""
+        return self.is_at_most(SHORT_BYTES) and "Expect" not in self._request.headers
 
-    def announces_at_most(self, size: int) -> bool:
-        """Whether the headers say that the body is no longer than this; a chunked one does not say it."""
+    def is_at_most(self, size: int) -> bool:
+        """Return whether the body has at most `size` bytes according to the headers.
+
+        False for a chunked body, whose size is unknown.
+        """
         headers = self._request.headers
         length = headers.get("Content-Length", "0")
         return (
@@ -51,19 +56,20 @@ class Received:
             and int(length) <= size
         )
 
-    def take(self, limit: int) -> None:
-        """Keep up to this many bytes, and one more. Raises `Problem` 413 for a body that announces far more than that."""
-        if "Content-Length" in self._request.headers and not self.announces_at_most(PASSED_BYTES):
+    def accept(self, limit: int) -> None:
+        """Keep `limit` bytes, and one more. Raises `Problem` 413 if the body is far longer."""
+        if "Content-Length" in self._request.headers and not self.is_at_most(SENT_BYTES):
             raise Problem(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is larger than {limit} bytes."
             )
         self._limit = limit + 1
 
-    def drop(self) -> None:
-        """Keep nothing, from now on."""
+    def discard(self) -> None:
+        """Drop the kept bytes and all that follow."""
         self._chunks, self._limit = [], 0
 
-    def put(self, chunk: bytes) -> None:
+    def add(self, chunk: bytes) -> None:
+        """Keep a received piece, up to the limit."""
         left = self._limit - self._size
         if left > 0:
             kept = chunk[:left]

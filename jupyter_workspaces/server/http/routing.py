@@ -1,6 +1,7 @@
-"""Which handler answers a request: one table says which methods an address has; the rest is redirects, OPTIONS, 405 and 404.
+"""Router of an HTTP API: a table of paths and methods, and fallbacks for everything else.
 
-As the original's router does it (contracts/kubeflow-workspaces.md §1.1): paths are decoded first, an address that is nearly right is redirected.
+Paths are decoded first, and a path that is almost right is redirected, as in httprouter, the Go
+router of the original servers.
 """
 
 from __future__ import annotations
@@ -19,19 +20,22 @@ _SAFE = "/:!$&'()*+,;=~-._"
 
 @dataclass(frozen=True)
 class Route:
-    """An address below the API's prefix; `{}` is one segment. `methods` are the original's, `ours` those that we have besides."""
+    """A path below the prefix of an API; `{}` is one segment.
+
+    `methods` are those of the original server; `native` are those that only this server has.
+    """
 
     path: str
     handler: type[RequestHandler]
     methods: tuple[str, ...] = ()
-    ours: tuple[str, ...] = ()
+    native: tuple[str, ...] = ()
     segments: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "segments", tuple(self.path.split("/")))
 
     def match(self, parts: Sequence[str]) -> list[str] | None:
-        """The values of the open segments, None when the address is another one."""
+        """Return the values of the `{}` segments; None if the path does not match."""
         if len(parts) != len(self.segments):
             return None
         values = []
@@ -44,8 +48,8 @@ class Route:
                 return None
         return values
 
-    def nearly(self, parts: Sequence[str]) -> list[str] | None:
-        """The address in our own letters when only their case differs."""
+    def almost(self, parts: Sequence[str]) -> list[str] | None:
+        """Return the correct path if only upper and lower case differ."""
         if len(parts) != len(self.segments):
             return None
         pairs = list(zip(self.segments, parts, strict=True))
@@ -55,23 +59,24 @@ class Route:
 
 
 @dataclass(frozen=True)
-class Others:
-    """Who answers what no route does. Each is told by keyword what it needs."""
+class FallbackHandlers:
+    """Handlers for requests without a route, each with its keyword argument."""
 
-    redirected: type[RequestHandler]
-    """`location`: where to."""
+    redirect: type[RequestHandler]
+    """`location`: where to redirect to."""
     options: type[RequestHandler]
-    """`allow`: the methods that the address has."""
+    """`allow`: methods of the path."""
     not_allowed: type[RequestHandler]
-    """`allow`, as well."""
+    """`allow`: methods of the path."""
     not_found: type[RequestHandler]
 
 
 class ApiRouter(Router):
     """Routes below `prefix`.
 
-    `to_the_letter` hides our own methods from everyone who does not use them as ours. `whole` means that nothing else is served here:
-    then it answers for every address, otherwise only for those below the prefix.
+    Args:
+        compatible: Hide the methods that the original server does not have from its clients.
+        whole: Answer every path, not only those below the prefix.
     """
 
     def __init__(
@@ -79,15 +84,15 @@ class ApiRouter(Router):
         application: Application,
         prefix: str,
         routes: Sequence[Route],
-        others: Others,
+        fallback: FallbackHandlers,
         *,
-        to_the_letter: bool,
+        compatible: bool,
         whole: bool,
     ) -> None:
-        self._application, self._routes, self._others = application, routes, others
-        self._prefix, self._to_the_letter, self._whole = (
+        self._application, self._routes, self._fallback = application, routes, fallback
+        self._prefix, self._compatible, self._whole = (
             unquote(prefix).strip("/"),
-            to_the_letter,
+            compatible,
             whole,
         )
 
@@ -102,52 +107,57 @@ class ApiRouter(Router):
             if parts is not None and (values := route.match(parts)) is not None
         ]
         for route, values in found:
-            if method in route.methods or (method in route.ours and self._is_ours(request)):
+            if method in route.methods or (method in route.native and self._uses_native(request)):
                 arguments = [value.encode() for value in values]
                 return self._application.get_handler_delegate(
                     request, route.handler, path_args=arguments
                 )
         if (fixed := self._fixed(method, path)) is not None:
             location = quote(fixed, safe=_SAFE) + (f"?{request.query}" if request.query else "")
-            return self._other(request, self._others.redirected, location=location)
+            return self._delegate(request, self._fallback.redirect, location=location)
         allow = {
             known
             for route, _ in found
-            for known in (route.methods if self._to_the_letter else (*route.methods, *route.ours))
+            for known in (route.methods if self._compatible else (*route.methods, *route.native))
         }
         if allow:
-            answering = self._others.options if method == "OPTIONS" else self._others.not_allowed
-            return self._other(request, answering, allow=", ".join(sorted({*allow, "OPTIONS"})))
-        return self._other(request, self._others.not_found)
+            answering = (
+                self._fallback.options if method == "OPTIONS" else self._fallback.not_allowed
+            )
+            return self._delegate(request, answering, allow=", ".join(sorted({*allow, "OPTIONS"})))
+        return self._delegate(request, self._fallback.not_found)
 
-    def _other(
-        self, request: HTTPServerRequest, handler: type[RequestHandler], **told: str
+    def _delegate(
+        self, request: HTTPServerRequest, handler: type[RequestHandler], **arguments: str
     ) -> HTTPMessageDelegate:
-        return self._application.get_handler_delegate(request, handler, told)
+        return self._application.get_handler_delegate(request, handler, arguments)
 
     def _below(self, path: str) -> list[str] | None:
-        """The segments below the prefix; None when it is not below it."""
+        """Return the segments below the prefix; None if the path is not below it."""
         start = f"/{self._prefix}/"
         return path[len(start) :].split("/") if path.startswith(start) else None
 
-    def _is_ours(self, request: HTTPServerRequest) -> bool:
-        """The original's clients send no patches: to them its routes have no PATCH."""
+    def _uses_native(self, request: HTTPServerRequest) -> bool:
+        """Clients of the original send no patches: for them its routes have no PATCH."""
         return (
-            not self._to_the_letter
+            not self._compatible
             or request.method != "PATCH"
             or "patch+json" in request.headers.get("Content-Type", "").lower()
         )
 
     def _fixed(self, method: str, path: str) -> str | None:
-        """The address that this one misspells: a slash too many or too few, another case, dots. Only one that has the same method."""
+        """Return the correct path for one with extra or missing slashes, dots, or other case.
+
+        Only if it has the same method.
+        """
         parts, head = _cleaned(path), self._prefix.split("/")
         if [part.lower() for part in parts[: len(head)]] != [part.lower() for part in head]:
             return None
         for tail in (parts[len(head) :], [*parts[len(head) :], ""]):
             for route in self._routes:
                 if (
-                    method in (*route.methods, *route.ours)
-                    and (near := route.nearly(tail)) is not None
+                    method in (*route.methods, *route.native)
+                    and (near := route.almost(tail)) is not None
                 ):
                     found = "/" + "/".join([*head, *near])
                     return None if found == path else found
@@ -155,7 +165,7 @@ class ApiRouter(Router):
 
 
 def _cleaned(path: str) -> list[str]:
-    """The segments without doubled slashes and dots."""
+    """Return the segments without doubled slashes and dots."""
     kept: list[str] = []
     for part in path.split("/"):
         if part == "..":

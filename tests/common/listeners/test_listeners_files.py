@@ -12,15 +12,15 @@ from pathlib import Path
 
 import psutil
 import pytest
-from attacked_servers import until
+from waiting import until_sync
 
 from jupyter_workspaces.common.listeners import descriptors
 from jupyter_workspaces.localkube.node.processes import gate
 
 LISTENS = """
 import asyncio, os, resource, sys, time
-from jupyter_workspaces.listening.accepting import Listener, listening_sockets
-from jupyter_workspaces.listening.connections import Connections, Limits
+from jupyter_workspaces.common.listeners.accepting import Listener, listening_sockets
+from jupyter_workspaces.common.listeners.connections import Connections, Limits
 
 async def main():
     sockets = listening_sockets("127.0.0.1", 0, 128)
@@ -68,7 +68,7 @@ def test_files_that_run_out_cost_neither_time_nor_log(tmp_path: Path) -> None:
 def test_the_limit_is_raised_and_the_former_one_known() -> None:
     script = """
 import resource
-from jupyter_workspaces.listening.descriptors import former_limit, raise_limit
+from jupyter_workspaces.common.listeners.descriptors import former_limit, raise_limit
 resource.setrlimit(resource.RLIMIT_NOFILE, (200, 900))
 raise_limit()
 print(*resource.getrlimit(resource.RLIMIT_NOFILE), former_limit())
@@ -99,13 +99,15 @@ def test_the_gate_has_files_for_all_its_connections_and_its_program_keeps_its_li
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (300, gate.FILES)),
     )
     try:
-        (child,) = until(process.children, "the gate")
-        until(lambda: child.rlimit(resource.RLIMIT_NOFILE)[0] == gate.FILES, "the gate's own limit")
+        (child,) = until_sync(process.children, "the gate")
+        until_sync(
+            lambda: child.rlimit(resource.RLIMIT_NOFILE)[0] == gate.FILES, "the gate's own limit"
+        )
         assert process.rlimit(resource.RLIMIT_NOFILE)[0] == 300
     finally:
         process.kill()
         process.wait(10)
-    until(
+    until_sync(
         lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE,
         "the end of the gate",
     )

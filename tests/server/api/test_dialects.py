@@ -122,7 +122,9 @@ async def test_the_same_request_is_forbidden_to_who_has_no_rights(
 
 def test_every_operation_is_described_and_every_described_one_is_routed() -> None:
     routed = {
-        (method.lower(), route.path) for route in ROUTES for method in (*route.methods, *route.ours)
+        (method.lower(), route.path)
+        for route in ROUTES
+        for method in (*route.methods, *route.native)
     } - {("get", "swagger/")}
     described = {(one.method, re.sub(r"\{\w+\}", "{}", one.path).strip("/")) for one in OPERATIONS}
 
@@ -131,7 +133,7 @@ def test_every_operation_is_described_and_every_described_one_is_routed() -> Non
 
 async def test_nobody_may_ask_anything_but_health_without_signing_in(raw: Any) -> None:
     for route in ROUTES:
-        for method in (*route.methods, *route.ours):
+        for method in (*route.methods, *route.native):
             path = route.path.replace("{}", "a")
             body = None if method in ("GET", "DELETE") else {}
             answer = await raw(
@@ -144,14 +146,16 @@ async def test_nobody_may_ask_anything_but_health_without_signing_in(raw: Any) -
 
 
 def test_the_table_names_every_parameter_of_ours() -> None:
-    from jupyter_workspaces.server.http.base import OUR_HEADERS, OUR_PARAMETERS
+    from jupyter_workspaces.server.api.workspaces.base import NATIVE_HEADERS, NATIVE_PARAMETERS
 
     text = (
         (Path(__file__).parents[3] / "docs" / "dialects.md")
         .read_text(encoding="utf-8")
         .partition("| |")[0]
     )
-    assert {name for name in (*OUR_HEADERS, *OUR_PARAMETERS) if f"`{name}`" not in text} == set()
+    assert {
+        name for name in (*NATIVE_HEADERS, *NATIVE_PARAMETERS) if f"`{name}`" not in text
+    } == set()
 
 
 async def test_the_description_and_its_page_are_served(raw: Any) -> None:

@@ -15,9 +15,9 @@ from tornado.routing import PathMatches, Rule
 from jupyter_workspaces.common.timeouts import timeout
 from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
 from jupyter_workspaces.resources.catalog import WORKSPACES
+from jupyter_workspaces.server.api.workspaces.base import DataHandler
 from jupyter_workspaces.server.cache import Cache
-from jupyter_workspaces.server.http.base import DataHandler
-from jupyter_workspaces.server.http.identity import signed_in
+from jupyter_workspaces.server.http.authentication import signed_in
 
 RBAC = "rbac.authorization.k8s.io"
 Raw = Callable[..., Awaitable[HTTPResponse]]

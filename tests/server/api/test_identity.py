@@ -10,13 +10,12 @@ from tornado.httputil import HTTPHeaders
 from jupyter_workspaces.kube.catalog import NAMESPACES, PODS
 from jupyter_workspaces.kube.errors import ClusterError, Forbidden, Unreachable
 from jupyter_workspaces.resources.catalog import WORKSPACES
-from jupyter_workspaces.server.http.identity import (
+from jupyter_workspaces.server.access_reviews import (
     Access,
-    CannotAsk,
-    HeaderIdentities,
-    Identity,
-    refusal,
+    CannotReviewAccess,
+    forbidden_message,
 )
+from jupyter_workspaces.server.http.identity import HeaderIdentities, Identity
 
 ADA = Identity("ada", ("crew",))
 
@@ -181,7 +180,7 @@ async def test_who_may_not_ask_is_the_server_and_not_the_user() -> None:
     access = Access(
         Asked(Forbidden("cannot create resource subjectaccessreviews"), Unreachable("away"), True)
     )  # type: ignore[arg-type]
-    with pytest.raises(CannotAsk, match="This server may not ask"):
+    with pytest.raises(CannotReviewAccess, match="This server may not ask"):
         await access.allowed(ADA, "list", WORKSPACES)
     with pytest.raises(Unreachable):
         await access.allowed(ADA, "list", WORKSPACES)
@@ -223,7 +222,7 @@ async def test_a_server_that_may_not_ask_any_more_uses_no_old_answer() -> None:
     access = Access(Asked(True, Forbidden("no"), Unreachable("away")), clock=clock)  # type: ignore[arg-type]
     assert await access.allowed(ADA, "list", WORKSPACES)
     clock.now += 11
-    with pytest.raises(CannotAsk):
+    with pytest.raises(CannotReviewAccess):
         await access.allowed(ADA, "list", WORKSPACES)
     with pytest.raises(Unreachable):
         await access.allowed(ADA, "list", WORKSPACES)
@@ -252,7 +251,7 @@ async def test_a_server_that_may_not_ask_any_more_uses_no_old_answer() -> None:
     ],
 )
 def test_refusals_are_worded_as_the_cluster_words_them(asked: Any, said: str) -> None:
-    assert refusal(ADA, *asked) == said
+    assert forbidden_message(ADA, *asked) == said
 
 
 def test_header_identities_have_no_token(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from jupyter_workspaces.server.api.workspaces.kinds.filtering import (
 )
 from jupyter_workspaces.server.api.workspaces.kinds.manifest import read_manifest
 from jupyter_workspaces.server.api.workspaces.kinds.typed import Reading, part, written
-from jupyter_workspaces.server.http.problems import Problem
+from jupyter_workspaces.server.http.problems import InvalidObject, Problem
 
 Object = dict[str, Any]
 
@@ -204,8 +204,8 @@ def test_each_problem_of_a_manifest_is_told(text: str, status: int, problems: in
     with pytest.raises(Problem) as refused:
         read_manifest((MANIFEST + text).encode())
 
-    told = (refused.value.cause or {}).get("validation_errors", [])
-    assert (refused.value.status, [error["field"] for error in told]) == (
+    causes = refused.value.causes if isinstance(refused.value, InvalidObject) else ()
+    assert (refused.value.status, [cause.field for cause in causes]) == (
         status,
         ["<nil>"] * problems,
     )

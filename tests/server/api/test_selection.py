@@ -10,7 +10,7 @@ from requests_and_objects import Ask, workspace
 
 from jupyter_workspaces.server.api.workspaces.workspaces.service import Workspaces
 from jupyter_workspaces.server.http.lists import Selection, selection
-from jupyter_workspaces.server.http.problems import Problem
+from jupyter_workspaces.server.http.problems import InvalidObject, Problem
 
 ITEMS = [
     {
@@ -166,11 +166,8 @@ def test_what_cannot_be_read_is_named(wrong: dict[str, str]) -> None:
     with pytest.raises(Problem) as refused:
         chosen(**wrong)
 
-    cause = refused.value.cause
-    assert cause is not None
-    assert [error["field"] for error in cause["validation_errors"]] == [
-        next(iter(wrong)).removesuffix("_")
-    ]
+    assert isinstance(refused.value, InvalidObject)
+    assert [cause.field for cause in refused.value.causes] == [next(iter(wrong)).removesuffix("_")]
 
 
 async def test_a_list_of_workspaces_is_paged_by_its_links(ask: Ask, raw: Any) -> None:

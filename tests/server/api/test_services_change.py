@@ -7,13 +7,14 @@ import secrets
 import signal
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 import yaml
-from patience import until
+from waiting import until
 
 from jupyter_workspaces.common.timeouts import timeout
 from jupyter_workspaces.kube.catalog import NAMESPACES
@@ -25,9 +26,9 @@ from jupyter_workspaces.local.initial_objects import install
 from jupyter_workspaces.local.parts import Parts
 from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
 from jupyter_workspaces.localkube.apiserver.store.store import Store
-from jupyter_workspaces.server.api.workspaces.services import Services
+from jupyter_workspaces.server.api.workspaces.services import WorkspacesServices
 from jupyter_workspaces.server.app import JupyterWorkspaces
-from jupyter_workspaces.server.http.problems import Problem
+from jupyter_workspaces.server.connection import ApiConnection, ClusterConnection, NotReady
 
 USABLE_SECONDS = 3.0
 Object = dict[str, Any]
@@ -45,24 +46,30 @@ def start(home: Path) -> None:
     launch.start(home, parts=Parts(controller=False, node="off"))
 
 
+Api = ApiConnection[WorkspacesServices]
+
+
 @asynccontextmanager
-async def serving(app: JupyterWorkspaces) -> AsyncIterator[Services]:
-    services = Services(app.choose_endpoint, "/api", None, app._files_of)
-    services.start()
-    await services.ready()
+async def serving(app: JupyterWorkspaces) -> AsyncIterator[Api]:
+    connection = ClusterConnection(app.choose_endpoint, app._files_of)
+    api = Api(connection, "/api", partial(WorkspacesServices, prefix="/api"))
+    connection.start()
+    await api.ready()
     try:
-        yield services
+        yield api
     finally:
-        await services.stop()
+        await connection.stop()
         assert not tasks(), "tasks that nobody stopped"
 
 
 def tasks() -> list[str]:
-    """Of caches and services, by name."""
+    """Of caches and api, by name."""
     return [
         name
         for task in asyncio.all_tasks()
-        if (name := task.get_name()).startswith(("reflector", "workspaces", "restarts", "watch"))
+        if (name := task.get_name()).startswith(
+            ("reflector", "connection", "feed", "restarts", "watch")
+        )
     ]
 
 
@@ -70,16 +77,16 @@ async def followed(stream: AsyncGenerator[bytes, None]) -> list[bytes]:
     return [event async for event in stream]
 
 
-def names(services: Services) -> list[str]:
-    return [found.name for found in services.about.namespaces()]
+def names(api: Api) -> list[str]:
+    return [found.name for found in api.services.about.namespaces()]
 
 
-async def usable(services: Services, condition: Callable[[], bool]) -> None:
+async def usable(api: Api, condition: Callable[[], bool]) -> None:
     """Raises `TimeoutError` when the new cluster is not served within the seconds that the issue names."""
     async with timeout(USABLE_SECONDS):
         while True:
-            with suppress(Problem):
-                if await services.ready() and condition():
+            with suppress(NotReady):
+                if await api.ready() and condition():
                     return
             await asyncio.sleep(0.02)
 
@@ -87,41 +94,41 @@ async def usable(services: Services, condition: Callable[[], bool]) -> None:
 @pytest.mark.slow
 async def test_a_cluster_that_was_reset_is_found_again_by_itself(home: Path) -> None:
     await asyncio.to_thread(start, home)
-    async with serving(JupyterWorkspaces(directory=str(home))) as services:
-        before, first = services.cluster, services.feed
+    async with serving(JupyterWorkspaces(directory=str(home))) as api:
+        before, first = api.services.cluster, api.services.feed
         reflectors = len(tasks())
-        hearing = asyncio.create_task(followed(services.feed.subscribe(None, None)))
+        hearing = asyncio.create_task(followed(api.services.feed.subscribe(None, None)))
         await asyncio.to_thread(launch.reset, home)
-        with pytest.raises(Problem, match="was stopped"):
-            await until_down(services)
+        with pytest.raises(NotReady, match="was stopped"):
+            await until_down(api)
         assert not hearing.done()
 
         await asyncio.to_thread(start, home)
         await until(
-            lambda: changed(services, before), "another cache, without any request", USABLE_SECONDS
+            lambda: changed(api, before), "another cache, without any request", USABLE_SECONDS
         )
-        await usable(services, lambda: "default" in names(services))
+        await usable(api, lambda: "default" in names(api))
         async with timeout(USABLE_SECONDS):
             events = await hearing
 
         assert b"event: resync" in events[-1]
-        assert services.feed.epoch != first.epoch
+        assert api.services.feed.epoch != first.epoch
         await until(lambda: ended_to(reflectors), "the end of the former cache", 10)
 
 
-async def changed(services: Services, before: Any) -> bool:
-    return services.cluster is not before
+async def changed(api: Api, before: Any) -> bool:
+    return api.services.cluster is not before
 
 
 async def ended_to(count: int) -> bool:
     return len(tasks()) <= count
 
 
-async def until_down(services: Services) -> None:
+async def until_down(api: Api) -> None:
     """Ask until the server knows that the cluster is away; raises what it then says."""
     async with timeout(10):
         while True:
-            await services.ready()
+            await api.ready()
             await asyncio.sleep(0.05)
 
 
@@ -131,65 +138,63 @@ async def test_a_cluster_that_ended_and_was_started_again_is_usable_at_once(
     home: Path, end: str
 ) -> None:
     await asyncio.to_thread(start, home)
-    async with serving(JupyterWorkspaces(directory=str(home))) as services:
-        before, stream = services.cluster, services.feed.subscribe(None, None)
+    async with serving(JupyterWorkspaces(directory=str(home))) as api:
+        before, stream = api.services.cluster, api.services.feed.subscribe(None, None)
         assert b"event: snapshot" in await anext(stream)
         if end == "stop":
             await asyncio.to_thread(launch.stop, home)
         else:
             psutil.Process(launch.status(home).pid).send_signal(signal.SIGKILL)
-        await until(lambda: away(services), "the cluster to be missed", 10)
+        await until(lambda: away(api), "the cluster to be missed", 10)
         # The pauses between the attempts have grown by then.
-        await until(lambda: has_failed(services, 4), "the fourth failed attempt of each watch", 30)
+        await until(lambda: has_failed(api, 4), "the fourth failed attempt of each watch", 30)
 
         await asyncio.to_thread(start, home)
         async with timeout(USABLE_SECONDS):
-            await until(lambda: back(services), "the server to use it", USABLE_SECONDS)
-            await services.ready()
-            await services.cluster.cluster.create(NAMESPACES, namespace("new"))
-            await until(
-                lambda: knows(services, "new"), "a new namespace in the cache", USABLE_SECONDS
-            )
+            await until(lambda: back(api), "the server to use it", USABLE_SECONDS)
+            await api.ready()
+            await api.services.cluster.cluster.create(NAMESPACES, namespace("new"))
+            await until(lambda: knows(api, "new"), "a new namespace in the cache", USABLE_SECONDS)
 
-        assert services.cluster is before
+        assert api.services.cluster is before
         await stream.aclose()
 
 
-async def has_failed(services: Services, times: int) -> bool:
+async def has_failed(api: Api, times: int) -> bool:
     """Whether each watch of the cache has failed `times` times in a row."""
     return all(
         health.failures >= times
-        for health in services.cluster.health
+        for health in api.services.cluster.health
         if health.name.startswith("watch")
     )
 
 
-async def back(services: Services) -> bool:
-    return not services._is_down()
+async def back(api: Api) -> bool:
+    return not api._is_down()
 
 
-async def knows(services: Services, name: str) -> bool:
-    return name in names(services)
+async def knows(api: Api, name: str) -> bool:
+    return name in names(api)
 
 
-async def away(services: Services) -> bool:
-    return services._is_down()
+async def away(api: Api) -> bool:
+    return api._is_down()
 
 
 @pytest.mark.slow
 async def test_a_request_right_after_the_start_is_answered(home: Path) -> None:
     """Also when one was refused a moment before, because the cluster was stopped."""
     await asyncio.to_thread(start, home)
-    async with serving(JupyterWorkspaces(directory=str(home))) as services:
+    async with serving(JupyterWorkspaces(directory=str(home))) as api:
         for again in (launch.stop, launch.reset):
             await asyncio.to_thread(again, home)
-            with pytest.raises(Problem, match="was stopped"):
-                await until_down(services)
+            with pytest.raises(NotReady, match="was stopped"):
+                await until_down(api)
             await asyncio.to_thread(start, home)
 
             async with timeout(USABLE_SECONDS):
-                await services.ready()
-            assert "default" in names(services)
+                await api.ready()
+            assert "default" in names(api)
 
 
 # Kubeconfigs
@@ -252,14 +257,14 @@ async def test_another_current_context_is_another_cluster(clusters: Any, tmp_pat
     kubeconfig = tmp_path / "kubeconfig"
     async with clusters() as (one, two):
         write(kubeconfig, one, two)
-        async with serving(JupyterWorkspaces(kubeconfig=str(kubeconfig))) as services:
-            assert "only-in-one" in names(services)
-            hearing = asyncio.create_task(followed(services.feed.subscribe(None, None)))
+        async with serving(JupyterWorkspaces(kubeconfig=str(kubeconfig))) as api:
+            assert "only-in-one" in names(api)
+            hearing = asyncio.create_task(followed(api.services.feed.subscribe(None, None)))
 
             write(kubeconfig, one, two, current="two")
-            await usable(services, lambda: "only-in-two" in names(services))
+            await usable(api, lambda: "only-in-two" in names(api))
 
-            assert "only-in-one" not in names(services)
+            assert "only-in-one" not in names(api)
             async with timeout(USABLE_SECONDS):
                 assert b"event: resync" in (await hearing)[-1]
 
@@ -270,20 +275,20 @@ async def test_nothing_is_served_of_the_former_cluster_while_the_new_one_is_away
     kubeconfig = tmp_path / "kubeconfig"
     async with clusters() as (one, two):
         write(kubeconfig, one)
-        async with serving(JupyterWorkspaces(kubeconfig=str(kubeconfig))) as services:
+        async with serving(JupyterWorkspaces(kubeconfig=str(kubeconfig))) as api:
             write(kubeconfig, two | {"server": "http://127.0.0.1:9"})
-            await until(lambda: refused(services), "a refusal", USABLE_SECONDS)
-            with pytest.raises(Problem):
-                await services.ready(0.1, stale=True)
+            await until(lambda: refused(api), "a refusal", USABLE_SECONDS)
+            with pytest.raises(NotReady):
+                await api.ready(0.1, stale=True)
 
             write(kubeconfig, one)
-            await usable(services, lambda: "only-in-one" in names(services))
+            await usable(api, lambda: "only-in-one" in names(api))
 
 
-async def refused(services: Services) -> bool:
+async def refused(api: Api) -> bool:
     try:
-        await services.ready(0.05)
-    except Problem:
+        await api.ready(0.05)
+    except NotReady:
         return True
     return False
 
@@ -294,16 +299,16 @@ async def test_a_kubeconfig_that_cannot_be_read_changes_nothing(
     kubeconfig = tmp_path / "kubeconfig"
     async with clusters() as (one, two):
         write(kubeconfig, one)
-        async with serving(JupyterWorkspaces(kubeconfig=str(kubeconfig))) as services:
-            before = services.cluster
+        async with serving(JupyterWorkspaces(kubeconfig=str(kubeconfig))) as api:
+            before = api.services.cluster
             kubeconfig.write_text("users: [{name: x, user: {token: canary-secret", encoding="utf-8")
             await until(lambda: warned(caplog), "a warning", USABLE_SECONDS)
-            await services.ready()
+            await api.ready()
 
-            assert services.cluster is before
+            assert api.services.cluster is before
             assert "canary-secret" not in caplog.text
             write(kubeconfig, two)
-            await usable(services, lambda: "only-in-two" in names(services))
+            await usable(api, lambda: "only-in-two" in names(api))
 
 
 async def warned(caplog: pytest.LogCaptureFixture) -> bool:
@@ -319,7 +324,7 @@ def test_what_makes_another_endpoint(tmp_path: Path) -> None:
 
     def look(*entries: Object, **user: Any) -> Any:
         write(path, *entries, **user)
-        return source.look()
+        return source.read()
 
     first = look(entry, **{"auth-provider": login})
     assert not source.has_changed(first)
@@ -331,15 +336,15 @@ def test_what_makes_another_endpoint(tmp_path: Path) -> None:
         },
     )
     assert source.has_changed(first)
-    assert rotated.means_the_same_as(first)
+    assert rotated.has_same_endpoint_as(first)
     for other in (
         look(entry | {"server": "https://b.example.org"}, **{"auth-provider": login}),
         look(entry | {"token": "u"}, **{"auth-provider": login}),
         look(entry, **{"auth-provider": login | {"config": {"client-id": "d"}}}),
     ):
-        assert not other.means_the_same_as(first)
+        assert not other.has_same_endpoint_as(first)
     path.unlink()
-    assert not source.look().means_the_same_as(source.look())
+    assert not source.read().has_same_endpoint_as(source.read())
 
 
 def test_a_certificate_authority_that_is_replaced_in_place_is_another_endpoint(
@@ -353,8 +358,8 @@ def test_a_certificate_authority_that_is_replaced_in_place_is_another_endpoint(
     path.write_text(yaml.safe_dump(document), encoding="utf-8")
     source = EndpointSource((path,))
 
-    before = source.look()
+    before = source.read()
     authority.write_text("another", encoding="utf-8")
 
     assert source.has_changed(before)
-    assert not source.look().means_the_same_as(before)
+    assert not source.read().has_same_endpoint_as(before)

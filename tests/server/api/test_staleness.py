@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 import yaml
-from failing_api import faster, until
+from failing_api import faster
 from flaky_api import FlakyApi, flaky_api
 from requests_and_objects import Ask, Object
 from test_live_changes import Listener
+from waiting import until
 
 from jupyter_workspaces.kube.endpoint import from_kubeconfig
 from jupyter_workspaces.kube.reflector import Times
@@ -42,7 +43,7 @@ def flaky(
         init(self, cluster, times=times)
 
     monkeypatch.setattr(Cache, "__init__", quick)
-    monkeypatch.setattr("jupyter_workspaces.server.api.workspaces.feed.STALE_CHECK_SECONDS", 0.05)
+    monkeypatch.setattr("jupyter_workspaces.server.http.event_feed.STALE_CHECK_SECONDS", 0.05)
     yield api
     jp_asyncio_loop.run_until_complete(serving.__aexit__(None, None, None))
 
@@ -55,7 +56,7 @@ def jp_server_config(flaky: FlakyApi, jp_server_config: Object) -> Object:
 @pytest.fixture
 def cache(jp_serverapp: Any) -> Any:
     """The server's cache, once it is up."""
-    return lambda: jp_serverapp.web_app.settings["jupyter_workspaces"].cluster
+    return lambda: jp_serverapp.web_app.settings["jupyter_workspaces"].services.cluster
 
 
 def is_about(told: str, since: datetime) -> bool:
@@ -158,14 +159,14 @@ async def test_a_stream_goes_on_after_a_change_that_cannot_be_told(
     await ask("GET", "workspaces")
     listener = Listener(jp_fetch)
     await listener.until(1)
-    encoded = Feed._encoded
+    encoded = Feed.encode
 
     def broken(self: Feed, what: str, obj: Object) -> bytes:
         if obj["metadata"]["name"] == "broken":
             raise RuntimeError("a fault of ours")
         return encoded(self, what, obj)
 
-    monkeypatch.setattr(Feed, "_encoded", broken)
+    monkeypatch.setattr(Feed, "encode", broken)
     await ask("POST", "workspaces/default", workspace("broken"))
     await ask("POST", "workspaces/default", workspace("whole"))
     assert (await listener.until(2))[1][2]["object"]["name"] == "whole"

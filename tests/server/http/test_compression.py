@@ -33,8 +33,10 @@ def test_zstd_wins_where_both_are_as_welcome(accept: str, chosen: str | None) ->
 def test_both_can_be_read_again() -> None:
     body = b"0123456789" * 1000
 
-    assert zlib.decompress(compression.packed("gzip", body), 31) == body
+    assert zlib.decompress(compression.compressed("gzip", body), 31) == body
     assert (
-        zstandard.ZstdDecompressor().decompressobj().decompress(compression.packed("zstd", body))
+        zstandard.ZstdDecompressor()
+        .decompressobj()
+        .decompress(compression.compressed("zstd", body))
         == body
     )

@@ -1,6 +1,7 @@
-"""Formats of names and values that rules check by `format.dns1123Label().validate(…)`.
+"""Named formats that rules check by `format.dns1123Label().validate(…)`.
 
-Source: Kubernetes docs, “Common Expression Language in Kubernetes”, and the API conventions for names.
+Source: Kubernetes docs, "Common Expression Language in Kubernetes", and the API conventions for
+names.
 """
 
 from __future__ import annotations
@@ -12,26 +13,23 @@ import uuid
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
+from jupyter_workspaces.common import dns_names
+from jupyter_workspaces.kube import names
+
 from . import library
 
-_LABEL, _OLD_LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", r"[a-z]([-a-z0-9]*[a-z0-9])?"
-_SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
-_NAME = r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
-def _named(pattern: str, longest: int, *, prefix: bool = False) -> Callable[[str], bool]:
-    """Of a prefix, what is appended to it may end it."""
-    compiled = re.compile(pattern, re.ASCII)
-    return lambda text: (
-        len(text) <= longest
-        and bool(compiled.fullmatch(text + "a" if prefix and text.endswith("-") else text))
-    )
+def _prefix_of(is_name: Callable[[str], bool]) -> Callable[[str], bool]:
+    """Return a check for the beginning of a name: its last label may also end with "-"."""
 
+    def check(text: str) -> bool:
+        if not text.endswith("-"):
+            return is_name(text)
+        return is_name(text[:-1] + "a") and not f".{text}".endswith(".-")
 
-def _qualified(text: str) -> bool:
-    before, slash, name = text.rpartition("/")
-    return _named(_NAME, 63)(name) and (not slash or _named(_SUBDOMAIN, 253)(before))
+    return check
 
 
 def _readable(read: Callable[[str], object]) -> Callable[[str], bool]:
@@ -46,14 +44,14 @@ def _readable(read: Callable[[str], object]) -> Callable[[str], bool]:
 
 
 _FORMATS: Mapping[str, Callable[[str], bool]] = {
-    "dns1123Label": _named(_LABEL, 63),
-    "dns1123Subdomain": _named(_SUBDOMAIN, 253),
-    "dns1035Label": _named(_OLD_LABEL, 63),
-    "dns1123LabelPrefix": _named(_LABEL, 63, prefix=True),
-    "dns1123SubdomainPrefix": _named(_SUBDOMAIN, 253, prefix=True),
-    "dns1035LabelPrefix": _named(_OLD_LABEL, 63, prefix=True),
-    "qualifiedName": _qualified,
-    "labelValue": lambda text: not text or _named(_NAME, 63)(text),
+    "dns1123Label": dns_names.is_label,
+    "dns1123Subdomain": dns_names.is_subdomain,
+    "dns1035Label": dns_names.is_dns1035_label,
+    "dns1123LabelPrefix": _prefix_of(dns_names.is_label),
+    "dns1123SubdomainPrefix": _prefix_of(dns_names.is_subdomain),
+    "dns1035LabelPrefix": _prefix_of(dns_names.is_dns1035_label),
+    "qualifiedName": names.is_qualified_name,
+    "labelValue": names.is_label_value,
     "uri": _readable(library.url),
     "uuid": _readable(uuid.UUID),
     "byte": _readable(lambda text: base64.b64decode(text, validate=True)),
@@ -64,5 +62,5 @@ FORMATS = frozenset(_FORMATS)
 
 
 def validate(name: str, text: str) -> list[str]:
-    """What is wrong with a text of this format."""
+    """Return what is wrong with a text of a format; an empty list if it is valid."""
     return [] if _FORMATS[name](text) else [f"must be a {name}"]

@@ -1,10 +1,12 @@
-"""RBAC as the store says it now: roles and bindings by subject, kept true by each change, asked at each request."""
+"""RBAC: an index of the roles and bindings in the store, kept in sync by each write."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from cachetools import LRUCache
 
 from jupyter_workspaces.kube.catalog import (
     CLUSTER_ROLE_BINDINGS,
@@ -13,23 +15,27 @@ from jupyter_workspaces.kube.catalog import (
     ROLES,
     Resource,
 )
+from jupyter_workspaces.kube.selectors import matches
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.store.store import Change, Store, Stored
 
 from . import policy_rules
 from .policy_rules import Rule
 from .users import User, account_name
 
-Object = dict[str, Any]
 Subject = tuple[str, str, str]
-"""Namespace of the binding (empty: the whole cluster), `User` or `Group`, name."""
+"""Namespace of the binding (empty for the whole cluster), `User` or `Group`, name."""
 
-API_GROUP = ROLES.group
 KNOWN_USERS = 4_096
 
 
 @dataclass(frozen=True)
 class Binding:
-    """A RoleBinding, or (no namespace) a ClusterRoleBinding. `subjects` are its subjects in words, by what they are found by."""
+    """A RoleBinding, or a ClusterRoleBinding (without namespace).
+
+    Attributes:
+        subjects: description of each subject, by kind and name.
+    """
 
     namespace: str
     name: str
@@ -38,18 +44,19 @@ class Binding:
     subjects: Mapping[tuple[str, str], str]
 
     def reason(self, subject: tuple[str, str]) -> str:
-        """Why its rules hold for a user whom it binds by one of its subjects."""
+        """Return why the rules of the binding apply to a user who is one of its subjects."""
         title = (
             f'RoleBinding "{self.name}/{self.namespace}"'
             if self.namespace
             else f'ClusterRoleBinding "{self.name}"'
         )
-        return f'RBAC: allowed by {title} of {self.role_kind} "{self.role}" to {self.subjects[subject]}'
+        role = f'{self.role_kind} "{self.role}"'
+        return f"RBAC: allowed by {title} of {role} to {self.subjects[subject]}"
 
 
 @dataclass(frozen=True)
-class Granted:
-    """A rule that holds for a user, and the binding that grants it."""
+class GrantedRule:
+    """A rule that applies to a user, and the binding that grants it."""
 
     rule: Rule
     binding: Binding
@@ -57,72 +64,90 @@ class Granted:
 
 
 @dataclass(frozen=True)
-class Held:
-    """All rules of a user in a namespace, cluster-wide ones first, and what could not be resolved."""
+class EffectiveRules:
+    """All rules of a user in a namespace, cluster-wide ones first.
 
-    granted: tuple[Granted, ...]
+    Attributes:
+        errors: messages about roles that do not exist.
+    """
+
+    granted: tuple[GrantedRule, ...]
     errors: tuple[str, ...]
 
     @property
     def rules(self) -> list[Rule]:
+        """The rules without their bindings."""
         return [found.rule for found in self.granted]
 
 
 class RoleNotFound(Exception):
-    """A binding names a role that is not there; the text is Kubernetes'."""
+    """A binding refers to a role that does not exist. The message is that of Kubernetes."""
 
     def __init__(self, resource: Resource, name: str) -> None:
+        """Create the error for a role."""
         super().__init__(f'{resource.kind.lower()}.{resource.group} "{name}" not found')
         self.resource, self.name = resource, name
 
 
 class Rbac:
-    """Roles and bindings of a store. Fresh with every write; nothing is asked twice for the same user until the next one."""
+    """Roles and bindings of a store.
+
+    The rules of a user are cached until the next write of a role or binding.
+    """
 
     def __init__(self, store: Store) -> None:
+        """Create the index of a store and subscribe to its changes."""
         self._store = store
         self._roles: dict[tuple[str, str], tuple[Rule, ...]] = {}
         self._aggregated: dict[str, list[Object]] = {}
         self._labels: dict[str, dict[str, str]] = {}
         self._bindings: dict[tuple[str, str], Binding] = {}
         self._bound: dict[Subject, dict[tuple[str, str], Binding]] = {}
-        self._held: dict[tuple[str, tuple[str, ...], str], Held] = {}
-        for resource, take in self._takers.items():
+        self._held: LRUCache[tuple[str, tuple[str, ...], str], EffectiveRules] = LRUCache(
+            KNOWN_USERS
+        )
+        for resource, update in self._handlers.items():
             for stored in store.list(_title(resource)):
-                take(stored, False)
+                update(stored, False)
             store.listen(_title(resource), self._changed)
 
     @property
-    def _takers(self) -> dict[Resource, Any]:
+    def _handlers(self) -> dict[Resource, Any]:
         return {
-            ROLES: self._take_role,
-            CLUSTER_ROLES: self._take_role,
-            ROLE_BINDINGS: self._take_binding,
-            CLUSTER_ROLE_BINDINGS: self._take_binding,
+            ROLES: self._update_role,
+            CLUSTER_ROLES: self._update_role,
+            ROLE_BINDINGS: self._update_binding,
+            CLUSTER_ROLE_BINDINGS: self._update_binding,
         }
 
-    def held(self, user: User, namespace: str) -> Held:
-        """All that a user may in a namespace; with an empty one, in the whole cluster."""
+    def rules_of(self, user: User, namespace: str) -> EffectiveRules:
+        """Return the rules of a user in a namespace; in the whole cluster if it is empty."""
         key = (user.name, user.groups, namespace)
         found = self._held.get(key)
         if found is None:
-            if len(self._held) >= KNOWN_USERS:
-                self._held.clear()
             found = self._held[key] = self._resolve(user, namespace)
         return found
 
     def role(self, kind: str, name: str, namespace: str) -> tuple[Rule, ...]:
-        """The rules of a role that a binding names. Raises `RoleNotFound`."""
+        """Return the rules of a role that a binding refers to.
+
+        Raises:
+            RoleNotFound: if it does not exist.
+        """
         key = ("", name) if kind == CLUSTER_ROLES.kind else (namespace, name)
         found = self._roles.get(key)
         if found is None:
             raise RoleNotFound(CLUSTER_ROLES if kind == CLUSTER_ROLES.kind else ROLES, name)
         if kind == CLUSTER_ROLES.kind and name in self._aggregated:
-            return tuple(dict.fromkeys(self.collected(name)))
+            return tuple(dict.fromkeys(self.aggregated_rules(name)))
         return found
 
-    def collected(self, name: str, seen: frozenset[str] = frozenset()) -> Iterator[Rule]:
-        """The rules of a ClusterRole: its own, or of those that its aggregationRule selects, in their names' order."""
+    def aggregated_rules(self, name: str, seen: frozenset[str] = frozenset()) -> Iterator[Rule]:
+        """Yield the rules of a ClusterRole.
+
+        With an aggregationRule, these are the rules of the selected roles in the order of their
+        names.
+        """
         selectors = self._aggregated.get(name)
         if selectors is None:
             yield from self._roles.get(("", name), ())
@@ -131,12 +156,12 @@ class Rbac:
             if (
                 other != name
                 and other not in seen
-                and any(selects(selector, self._labels[other]) for selector in selectors)
+                and any(matches(selector, self._labels[other]) for selector in selectors)
             ):
-                yield from self.collected(other, seen | {name})
+                yield from self.aggregated_rules(other, seen | {name})
 
-    def _resolve(self, user: User, namespace: str) -> Held:
-        granted: list[Granted] = []
+    def _resolve(self, user: User, namespace: str) -> EffectiveRules:
+        granted: list[GrantedRule] = []
         errors: list[str] = []
         subjects = [("User", user.name), *(("Group", group) for group in user.groups)]
         for where in ("", namespace) if namespace else ("",):
@@ -150,18 +175,18 @@ class Rbac:
                     errors.append(str(error))
                 else:
                     first = next(subject for subject in binding.subjects if subject in subjects)
-                    granted += [Granted(rule, binding, first) for rule in found]
-        return Held(tuple(granted), tuple(errors))
+                    granted += [GrantedRule(rule, binding, first) for rule in found]
+        return EffectiveRules(tuple(granted), tuple(errors))
 
-    # Keeping it true
+    # Updates by writes
 
     def _changed(self, change: Change) -> None:
         self._held.clear()
-        for resource, take in self._takers.items():
+        for resource, update in self._handlers.items():
             if _title(resource) == change.resource:
-                take(change.new, change.deleted)
+                update(change.new, change.deleted)
 
-    def _take_role(self, stored: Stored, deleted: bool) -> None:
+    def _update_role(self, stored: Stored, deleted: bool) -> None:
         if not stored.namespace:
             self._aggregated.pop(stored.name, None)
             self._labels.pop(stored.name, None)
@@ -175,7 +200,7 @@ class Rbac:
             if aggregation := body.get("aggregationRule"):
                 self._aggregated[stored.name] = list(aggregation.get("clusterRoleSelectors") or ())
 
-    def _take_binding(self, stored: Stored, deleted: bool) -> None:
+    def _update_binding(self, stored: Stored, deleted: bool) -> None:
         if (old := self._bindings.pop(stored.key, None)) is not None:
             for subject in old.subjects:
                 held = self._bound[(old.namespace, *subject)]
@@ -208,27 +233,6 @@ def _subjects(subjects: Iterable[Object], namespace: str) -> Iterator[tuple[tupl
                 yield ("User", account_name(where, name)), f'ServiceAccount "{name}/{where}"'
         elif kind in ("User", "Group"):
             yield (kind, name), f'{kind} "{name}"'
-
-
-def selects(selector: Object, labels: Mapping[str, str]) -> bool:
-    """A LabelSelector; an empty one selects everything."""
-    if any(labels.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):
-        return False
-    return all(_fits(wanted, labels) for wanted in selector.get("matchExpressions") or ())
-
-
-def _fits(wanted: Object, labels: Mapping[str, str]) -> bool:
-    key, values = wanted.get("key", ""), wanted.get("values") or ()
-    match wanted.get("operator"):
-        case "In":
-            return labels.get(key) in values
-        case "NotIn":
-            return labels.get(key) not in values
-        case "Exists":
-            return key in labels
-        case "DoesNotExist":
-            return key not in labels
-    return False
 
 
 def _title(resource: Resource) -> str:

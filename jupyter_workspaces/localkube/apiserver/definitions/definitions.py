@@ -1,34 +1,28 @@
-"""CustomResourceDefinitions: what one must say to be served, what may be left out, and the status that tells clients it is served.
+"""CustomResourceDefinitions: defaults, validation, and their status.
 
-Source: Kubernetes docs, “Extend the Kubernetes API with CustomResourceDefinitions”.
+Source: Kubernetes docs, "Extend the Kubernetes API with CustomResourceDefinitions".
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import Any
 
+from jupyter_workspaces.common import dns_names
 from jupyter_workspaces.kube.causes import (
     Cause,
     invalid,
     not_supported,
     required,
 )
-from jupyter_workspaces.kube.schemas.rules import RULES, unchecked, unchecked_warning
+from jupyter_workspaces.kube.schemas.rules import registered, unchecked, unchecked_warning
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects.strategies import Strategy
 from jupyter_workspaces.localkube.apiserver.tables.jsonpath import PathError, compile_path
-from jupyter_workspaces.resources.catalog import WORKSPACES
 
 from .schemas import check_schemas
 
-Object = dict[str, Any]
-
-_LABEL = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
-_VERSION = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
-_KIND = re.compile(r"[A-Za-z]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?")
-_GROUP = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+")
 _PROTECTED = ("k8s.io", "kubernetes.io")
 _APPROVAL = "api-approved.kubernetes.io"
 _COLUMN_TYPES = ["boolean", "date", "integer", "number", "string"]
@@ -36,12 +30,13 @@ CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
 
 
 class DefinitionStrategy(Strategy):
-    """The rules of a CRD. What is stored is served at once, so its status says so from the beginning."""
+    """Rules of CRDs. A stored CRD is served at once, so it is Established from the start."""
 
     has_generation = True
     finalizers_have_domains = False
 
     def default(self, obj: Object) -> None:
+        """Fill in defaults, in place."""
         spec = obj.get("spec")
         names = spec.get("names") if isinstance(spec, dict) else None
         if (
@@ -54,10 +49,12 @@ class DefinitionStrategy(Strategy):
             spec.setdefault("conversion", {"strategy": "None"})
 
     def prepare(self, obj: Object, old: Object | None) -> None:
+        """Set the status of a valid CRD, in place."""
         if not self.check(obj, old):
             obj["status"] = _established(obj, {} if old is None else obj.get("status") or {})
 
     def check(self, obj: Object, old: Object | None) -> list[Cause]:
+        """Return what is invalid."""
         causes = list(_check(obj))
         if old is not None and not causes:
             before, after = old["spec"], obj["spec"]
@@ -72,7 +69,7 @@ class DefinitionStrategy(Strategy):
         return causes
 
     def warnings(self, obj: Object, old: Object | None) -> list[str]:
-        """Of validation rules that are not evaluated here."""
+        """Return a warning about validation rules that are not evaluated here."""
         schemas = [version["schema"]["openAPIV3Schema"] for version in obj["spec"]["versions"]]
         found = list(dict.fromkeys(rule for schema in schemas for rule in unchecked(schema)))
         return [unchecked_warning(found)] if found else []
@@ -84,7 +81,7 @@ def _check(definition: Object) -> Iterator[Cause]:
         yield required("spec")
         return
     names, versions, group = spec.get("names"), spec.get("versions"), spec.get("group")
-    if not isinstance(group, str) or not _GROUP.fullmatch(group):
+    if not isinstance(group, str) or "." not in group or not dns_names.is_subdomain(group):
         yield (
             required("spec.group")
             if not group
@@ -119,10 +116,9 @@ def _check(definition: Object) -> Iterator[Cause]:
         return
     for index, version in enumerate(versions):
         yield from _check_version(version, f"spec.versions[{index}]")
-    known = frozenset(RULES if group == WORKSPACES.group else ())
     yield from check_schemas(
         [version.get("schema") if isinstance(version, dict) else None for version in versions],
-        known,
+        registered(str(group)),
     )
     stored = [
         version
@@ -139,24 +135,29 @@ def _check(definition: Object) -> Iterator[Cause]:
         yield invalid("spec.versions", len(versions), "must contain unique version names")
 
 
+def _is_kind(name: str) -> bool:
+    """Return whether a name is a DNS-1035 label but for the case of its letters."""
+    return name.isascii() and dns_names.is_dns1035_label(name.lower())
+
+
 def _check_names(names: Object) -> Iterator[Cause]:
-    for field, pattern in (
-        ("plural", _LABEL),
-        ("singular", _LABEL),
-        ("kind", _KIND),
-        ("listKind", _KIND),
+    for field, is_valid in (
+        ("plural", dns_names.is_dns1035_label),
+        ("singular", dns_names.is_dns1035_label),
+        ("kind", _is_kind),
+        ("listKind", _is_kind),
     ):
         value = names.get(field)
         if value is None:
             if field in ("plural", "kind"):
                 yield required(f"spec.names.{field}")
-        elif not isinstance(value, str) or not pattern.fullmatch(value):
+        elif not isinstance(value, str) or not is_valid(value):
             yield invalid(f"spec.names.{field}", value, "must be a DNS-1035 label")
     for field in ("shortNames", "categories"):
         value = names.get(field)
         if value is not None and not (
             isinstance(value, list)
-            and all(isinstance(one, str) and _LABEL.fullmatch(one) for one in value)
+            and all(isinstance(one, str) and dns_names.is_dns1035_label(one) for one in value)
         ):
             yield invalid(f"spec.names.{field}", value, "must be a list of DNS-1035 labels")
 
@@ -166,7 +167,7 @@ def _check_version(version: Any, path: str) -> Iterator[Cause]:
         yield invalid(path, version, "must be an object")
         return
     name = version.get("name")
-    if not isinstance(name, str) or not _VERSION.fullmatch(name):
+    if not isinstance(name, str) or not dns_names.is_dns1035_label(name):
         yield invalid(f"{path}.name", name, "must be a DNS-1035 label")
     for flag in ("served", "storage"):
         if not isinstance(version.get(flag), bool):
@@ -208,7 +209,10 @@ def _check_column(column: Any, path: str) -> Iterator[Cause]:
 
 
 def _established(definition: Object, before: Object) -> Object:
-    """Conditions keep the time since when they hold; versions that were ever stored stay named."""
+    """Return the status of an established CRD.
+
+    Existing conditions keep their times, and `storedVersions` keeps earlier versions.
+    """
     spec = definition["spec"]
     now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     conditions = before.get("conditions") or [
@@ -236,11 +240,11 @@ def _established(definition: Object, before: Object) -> Object:
     }
 
 
-def begin_to_end(definition: Object) -> None:
-    """Say of a definition that is deleted that its objects go first, in place."""
+def start_termination(definition: Object) -> None:
+    """Mark a deleted CRD, in place: its objects are deleted first."""
     held = definition["metadata"].get("finalizers") or []
     definition["metadata"]["finalizers"] = [*held, *({CLEANUP} - set(held))]
-    say_terminating(
+    set_terminating(
         definition,
         "True",
         "InstanceDeletionPending",
@@ -248,11 +252,11 @@ def begin_to_end(definition: Object) -> None:
     )
 
 
-def say_terminating(definition: Object, value: str, reason: str, message: str) -> None:
+def set_terminating(definition: Object, value: str, reason: str, message: str) -> None:
     """Set the condition Terminating, in place."""
     status = definition.setdefault("status", {})
     now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    told = {
+    condition = {
         "type": "Terminating",
         "status": value,
         "lastTransitionTime": now,
@@ -261,4 +265,4 @@ def say_terminating(definition: Object, value: str, reason: str, message: str) -
     }
     status["conditions"] = [
         one for one in status.get("conditions") or () if one["type"] != "Terminating"
-    ] + [told]
+    ] + [condition]

@@ -1,1 +1,1 @@
-"""HTTP of the API server: requests, bodies, responses and streams."""
+"""HTTP of the API server: routing, decoding of requests, encoding of responses."""

@@ -1,4 +1,7 @@
-"""Whether a body fits the path it was sent to and the kind it says it is."""
+"""Checks whether the object in a request's body fits the path and the kind.
+
+The object is changed in place: fields that the path determines are filled in.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import Any
 
 from jupyter_workspaces.kube import catalog
 from jupyter_workspaces.kube.causes import invalid
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects.known_fields import (
     check_types as check_field_types,
 )
@@ -17,11 +21,13 @@ from jupyter_workspaces.localkube.apiserver.store.store import Stored
 from . import status
 from .status import Refusal
 
-Object = dict[str, Any]
-
 
 def read(row: Row, namespace: str, body: Object) -> Object:
-    """The metadata of a body that somebody sent whole; the body is read, in place, as its kind is. Raises `Refusal` 400."""
+    """Check and normalize an object that is created or replaced. Return its metadata.
+
+    Raises:
+        Refusal: 400 if it does not fit.
+    """
     fitting(row, namespace, body)
     row.strategy.read(body)
     metadata: Object = body["metadata"]
@@ -29,7 +35,11 @@ def read(row: Row, namespace: str, body: Object) -> Object:
 
 
 def fitting(row: Row, namespace: str, body: Object) -> Object:
-    """The metadata of a body that fits the path it was sent to; made when absent. Raises `Refusal` 400."""
+    """Check that an object fits the path. Return its metadata, which is created if absent.
+
+    Raises:
+        Refusal: 400 if it does not fit.
+    """
     kind, version = body.get("kind"), body.get("apiVersion")
     if row.custom:
         _say_what_it_is(row, body)
@@ -40,7 +50,8 @@ def fitting(row: Row, namespace: str, body: Object) -> Object:
     ):
         wanted = f"{row.resource.api_version}, Kind={row.resource.kind}"
         raise status.bad_request(
-            f"the object provided is unrecognized or does not fit the path: got {version}, Kind={kind}, expected {wanted}"
+            "the object provided is unrecognized or does not fit the path: "
+            f"got {version}, Kind={kind}, expected {wanted}"
         )
     metadata = body.setdefault("metadata", {})
     if not isinstance(metadata, dict):
@@ -48,7 +59,8 @@ def fitting(row: Row, namespace: str, body: Object) -> Object:
     check_types(metadata)
     if row.resource.namespaced and (metadata.get("namespace") or namespace) != namespace:
         raise status.bad_request(
-            f"the namespace of the provided object does not match the namespace sent on the request ({metadata['namespace']} and {namespace})"
+            "the namespace of the provided object does not match the namespace sent on the request "
+            f"({metadata['namespace']} and {namespace})"
         )
     for field in ("spec", "status"):
         if (
@@ -64,11 +76,16 @@ def fitting(row: Row, namespace: str, body: Object) -> Object:
 
 
 def _say_what_it_is(row: Row, body: Object) -> None:
-    """Only built-in kinds may leave it to the path. Raises `Refusal` 400, and 422 for another kind of the same API version."""
+    """Require apiVersion and kind, which only built-in kinds may leave out.
+
+    Raises:
+        Refusal: 400 if one is missing, 422 for another kind of the same API version.
+    """
     for field in ("apiVersion", "kind"):
         if not isinstance(body.get(field), str) or not body[field]:
             raise status.bad_request(
-                f"the object provided must say its {field}: {row.resource.api_version}, Kind={row.resource.kind}"
+                f"the object provided must have {field}: "
+                f"{row.resource.api_version}, Kind={row.resource.kind}"
             )
     if body["apiVersion"] == row.resource.api_version and body["kind"] != row.resource.kind:
         metadata = body.get("metadata")
@@ -80,13 +97,18 @@ def _say_what_it_is(row: Row, body: Object) -> None:
 
 
 def applied(row: Row, namespace: str, name: str, config: Any) -> Object:
-    """What somebody applies, as one that fits the path. Raises `Refusal` 400."""
+    """Check the configuration of a server-side apply. Return it with name and namespace.
+
+    Raises:
+        Refusal: 400 if it does not fit.
+    """
     if not isinstance(config, dict):
-        raise status.bad_request("what is applied must be an object")
+        raise status.bad_request("the applied configuration must be an object")
     for field in ("apiVersion", "kind"):
         if not isinstance(config.get(field), str) or not config[field]:
             raise status.bad_request(
-                f"what is applied must say its {field}: expected {row.resource.api_version}, Kind={row.resource.kind}"
+                f"the applied configuration must have {field}: "
+                f"expected {row.resource.api_version}, Kind={row.resource.kind}"
             )
     given = config.get("metadata")
     if isinstance(given, dict) and given.get("managedFields") is not None:
@@ -94,7 +116,8 @@ def applied(row: Row, namespace: str, name: str, config: Any) -> Object:
     metadata = fitting(row, namespace, config)
     if metadata.get("name", name) != name:
         raise status.bad_request(
-            f"the name of the object ({metadata['name']}) does not match the name on the URL ({name})"
+            f"the name of the object ({metadata['name']}) "
+            f"does not match the name on the URL ({name})"
         )
     metadata["name"] = name
     if row.resource.namespaced:
@@ -103,15 +126,20 @@ def applied(row: Row, namespace: str, name: str, config: Any) -> Object:
 
 
 def patched(row: Row, stored: Stored, body: Object) -> Object:
-    """What a patch made of an object, if it is that object still. Raises `Refusal` 400 for another one, 422 for one of another kind."""
+    """Check the result of a patch. Return it.
+
+    Raises:
+        Refusal: 400 if it has another name, 422 if it is no valid object of the kind any more.
+    """
     before = stored.decode()["metadata"]
     metadata = body.get("metadata")
     if not isinstance(metadata, dict):
         metadata = body["metadata"] = {}
-    for field, told in (("name", "name"), ("namespace", "namespace")):
+    for field in ("name", "namespace"):
         if metadata.setdefault(field, before.get(field)) != before.get(field):
             raise status.bad_request(
-                f"the {told} of the object ({metadata[field]}) does not match the {told} on the URL ({before.get(field)})"
+                f"the {field} of the object ({metadata[field]}) "
+                f"does not match the {field} on the URL ({before.get(field)})"
             )
         if metadata[field] is None:
             del metadata[field]
@@ -130,7 +158,10 @@ def patched(row: Row, stored: Stored, body: Object) -> Object:
 
 
 def with_status(row: Row, obj: Object, body: Object) -> Object:
-    """The object with the status of a body that is written to `/status`; where there is none, built-in kinds have an empty one."""
+    """Return the object with the status of a body that is written to `/status`.
+
+    Built-in kinds get an empty status if the body has none.
+    """
     kept = {key: value for key, value in obj.items() if key != "status"}
     if row.custom:
         return kept | ({"status": body["status"]} if "status" in body else {})
@@ -138,7 +169,10 @@ def with_status(row: Row, obj: Object, body: Object) -> Object:
 
 
 def status_metadata(row: Row, metadata: Object, before: Object) -> Object:
-    """The metadata of a built-in kind that a write of its status may change; a pod's owners it may not."""
+    """Return the metadata that a write to `/status` of a built-in kind may change.
+
+    It cannot change the owner references of a pod.
+    """
     if row.resource != catalog.PODS:
         return metadata
     owners = {"ownerReferences": before["ownerReferences"]} if "ownerReferences" in before else {}

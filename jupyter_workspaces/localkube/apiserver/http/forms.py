@@ -1,6 +1,7 @@
-"""In which form an answer is wanted: the object as it is, a Table, or its metadata alone; in JSON or YAML.
+"""The form of a response, from the Accept header: object, Table or metadata; JSON or YAML.
 
-Source: Kubernetes docs, “API concepts”: Receiving resources as Tables, Metadata-only fetches, Alternate representations.
+Source: Kubernetes docs, "API concepts": Receiving resources as Tables, Metadata-only fetches,
+Alternate representations.
 """
 
 from __future__ import annotations
@@ -27,7 +28,12 @@ _WATCHED = f"{JSON};stream=watch, {protobuf.MEDIA};stream=watch"
 
 @dataclass(frozen=True)
 class Form:
-    """`kind` is empty for the object itself; `version` is that of `meta.k8s.io`."""
+    """Requested form of a response.
+
+    Attributes:
+        kind: `Table`, `PartialObjectMetadata` or its list; empty for the object itself.
+        version: version of `meta.k8s.io`.
+    """
 
     media: str = JSON
     kind: str = ""
@@ -41,16 +47,20 @@ class _Clause:
     quality: float
 
 
-def asked(request: web.Request) -> Form:
-    """What the request prefers of what we have. Raises `Refusal` 406: protobuf alone, other languages, forms that nobody has."""
-    return _chosen(
+def requested_form(request: web.Request) -> Form:
+    """Return the available form that the request prefers.
+
+    Raises:
+        Refusal: 406 if none is available, such as protobuf only.
+    """
+    return _select(
         request.headers.get("Accept", ""),
         request.query.get("watch", "").lower() in ("1", "t", "true"),
     )
 
 
 @lru_cache(maxsize=256)
-def _chosen(accept: str, watched: bool) -> Form:
+def _select(accept: str, watched: bool) -> Form:
     clauses = sorted(_clauses(accept), key=lambda clause: -clause.quality)
     if not clauses:
         return Form()
@@ -79,7 +89,7 @@ def _chosen(accept: str, watched: bool) -> Form:
 
 
 def _form(media: str, parameters: dict[str, str]) -> Form | None:
-    """None for a form that nobody has."""
+    """Return the form of a clause of the Accept header; None if it is not available."""
     if (kind := parameters.get("as")) is None:
         return Form(media)
     known = (
@@ -91,7 +101,7 @@ def _form(media: str, parameters: dict[str, str]) -> Form | None:
 
 
 def _clauses(accept: str) -> Iterator[_Clause]:
-    """The parts of an Accept header (RFC 9110 §12.5.1); what cannot be read is left out."""
+    """Yield the clauses of an Accept header (RFC 9110, section 12.5.1); skip invalid ones."""
     for part in accept.split(","):
         media, *given = (piece.strip() for piece in part.split(";"))
         parameters = {
@@ -106,16 +116,24 @@ def _clauses(accept: str) -> Iterator[_Clause]:
             yield _Clause(media.lower(), parameters, quality)
 
 
-def include(request: web.Request) -> str:
-    """How much of each object a Table's rows carry: None, Metadata or Object. Raises `Refusal` 400."""
+def include_object(request: web.Request) -> str:
+    """Return how much of the object a Table's row has: `None`, `Metadata` or `Object`.
+
+    Raises:
+        Refusal: 400 for another value.
+    """
     found = request.query.get("includeObject", "") or "Metadata"
     if found not in ("None", "Metadata", "Object"):
-        text = f"Unable to convert to Table as requested: includeObject: Invalid value: \"{found}\": must be 'Metadata', 'Object', 'None', or empty"
+        text = (
+            "Unable to convert to Table as requested: includeObject: Invalid value: "
+            f"\"{found}\": must be 'Metadata', 'Object', 'None', or empty"
+        )
         raise Refusal(400, "BadRequest", text)
     return found
 
 
 def not_a_list(form: Form, kind: str) -> Refusal:
+    """Return the error for a form of lists that is requested for an object."""
     return Refusal(
         406,
         "NotAcceptable",
@@ -124,6 +142,7 @@ def not_a_list(form: Form, kind: str) -> Refusal:
 
 
 def a_list(form: Form, kind: str) -> Refusal:
+    """Return the error for a form of objects that is requested for a list."""
     return Refusal(
         406,
         "NotAcceptable",

@@ -1,6 +1,6 @@
-"""What a list or a watch asks for: how old its answer may be, and how long its pages.
+"""Options of lists and watches: the resource version, and the size of pages.
 
-Source: Kubernetes docs, “API concepts”, Resource versions; ListOptions of meta/v1.
+Source: Kubernetes docs, "API concepts", Resource versions; ListOptions of meta/v1.
 """
 
 from __future__ import annotations
@@ -19,7 +19,14 @@ _LIST_OPTIONS = Resource("meta.k8s.io", "v1", "", "ListOptions")
 
 @dataclass(frozen=True)
 class ListOptions:
-    """`revision` is None for the newest state, 0 for any; `exact` asks for the state at just that revision. `limit` None is everything."""
+    """Options of a list.
+
+    Attributes:
+        revision: None for the newest state, 0 for any.
+        exact: whether the state at exactly that revision is requested.
+        limit: most objects on a page; None for all.
+        token: where to continue a list.
+    """
 
     revision: int | None
     exact: bool
@@ -29,7 +36,13 @@ class ListOptions:
 
 @dataclass(frozen=True)
 class WatchOptions:
-    """`revision` None or 0, or `initial_events`: the present objects come first. `seconds` None: as long as the server likes."""
+    """Options of a watch.
+
+    The existing objects are sent first with `initial_events`, or without a revision.
+
+    Attributes:
+        seconds: duration of the watch; None leaves it to the server.
+    """
 
     revision: int | None
     initial_events: bool
@@ -38,7 +51,11 @@ class WatchOptions:
 
 
 def of_list(query: Mapping[str, str]) -> ListOptions:
-    """Raises `Refusal` 400 for what is no number, 422 for what does not go together."""
+    """Return the options of a list.
+
+    Raises:
+        Refusal: 400 for malformed numbers, 422 for options that exclude each other.
+    """
     _check(query, watches=False)
     revision, limit, token = (
         requests.number(query, "resourceVersion"),
@@ -57,7 +74,11 @@ def of_list(query: Mapping[str, str]) -> ListOptions:
 
 
 def of_watch(query: Mapping[str, str]) -> WatchOptions:
-    """Raises `Refusal` as `of_list`."""
+    """Return the options of a watch.
+
+    Raises:
+        Refusal: as for `of_list`.
+    """
     _check(query, watches=True)
     return WatchOptions(
         requests.number(query, "resourceVersion"),
@@ -77,9 +98,8 @@ def _causes(query: Mapping[str, str], *, watches: bool) -> Iterator[Cause]:
         query.get(name, "") for name in ("resourceVersionMatch", "resourceVersion", "continue")
     )
     initial = "sendInitialEvents" in query
-    if (
-        watches and token and not match and revision in ("", "0")
-    ):  # Kubernetes reads such a watch as one of initial events
+    # Kubernetes reads such a watch as one with initial events.
+    if watches and token and not match and revision in ("", "0"):
         yield forbidden("resourceVersionMatch", "may not be set together with continue")
     if match and not initial:
         if watches:
@@ -105,7 +125,7 @@ def _causes(query: Mapping[str, str], *, watches: bool) -> Iterator[Cause]:
 
 
 def _limit(query: Mapping[str, str]) -> int | None:
-    """A limit below one is none."""
+    """Return the limit; None if it is absent, zero or negative."""
     text = query.get("limit", "")
     return (
         None

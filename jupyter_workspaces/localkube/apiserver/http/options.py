@@ -1,20 +1,25 @@
-"""How writes and deletions are meant, and what comes of them."""
+"""Options and results of writes and deletions, independent of HTTP."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any
 
-Object = dict[str, Any]
+from jupyter_workspaces.kube.types import Object
 
-MANAGER = "jupyter-workspaces"
-"""Who manages the fields of what the server itself writes."""
+MANAGER = "kube-apiserver"
+"""Field manager of what the server itself writes."""
 
 
 @dataclass(frozen=True)
 class WriteOptions:
-    """How a write is meant: `field_validation` is Strict, Warn or Ignore; `manager` is who writes, None for writes that nobody manages."""
+    """Options of a create, update, patch or apply.
+
+    Attributes:
+        field_validation: `Strict`, `Warn` or `Ignore`.
+        manager: field manager; None to leave managed fields unchanged.
+        force: whether an apply takes over fields of other managers.
+    """
 
     dry_run: bool = False
     field_validation: str = "Warn"
@@ -24,7 +29,14 @@ class WriteOptions:
 
 @dataclass(frozen=True)
 class DeleteOptions:
-    """Absent means: the kind's own grace, background propagation, no preconditions."""
+    """Options of a deletion.
+
+    Attributes:
+        grace_seconds: None for the default of the kind.
+        propagation: propagation policy; None keeps the finalizers of the object.
+        uid: precondition on the uid.
+        resource_version: precondition on the resource version.
+    """
 
     grace_seconds: int | None = None
     propagation: str | None = None
@@ -38,8 +50,15 @@ DELETE = DeleteOptions()
 
 
 @dataclass
-class Written:
-    """A write's outcome: the object as it is now, what to warn of, whether it is new or gone."""
+class WriteResult:
+    """Result of a write.
+
+    Attributes:
+        object: the object after the write.
+        warnings: warnings for the client.
+        created: whether the object is new.
+        removed: whether the object is gone.
+    """
 
     object: Object
     warnings: list[str]
@@ -48,4 +67,5 @@ class Written:
 
 
 def now() -> str:
+    """Return the current time as Kubernetes writes it: UTC, in seconds."""
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

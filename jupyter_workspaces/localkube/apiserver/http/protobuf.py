@@ -1,8 +1,10 @@
-"""Request bodies in protobuf, which kubectl and Go operators send for built-in kinds: decoded into the same objects as JSON.
+"""Decodes request bodies in protobuf, which kubectl and Go clients send for built-in kinds.
 
-Field numbers are those of Kubernetes' Go types (`structures/`), so every built-in kind that is served is understood. What is not a
-message of its own there (quantities, times, numbers or texts, free JSON) has a message of its own here.
-Sources: `generated.proto` of k8s.io/api and k8s.io/apimachinery; Protocol Buffers, “Encoding”.
+Field numbers come from the generated tables of Kubernetes' Go types (`objects/structures/`). Only
+types that have an encoding of their own are decoded by functions here: quantities, times,
+IntOrString and free JSON.
+
+Sources: `generated.proto` of k8s.io/api and k8s.io/apimachinery; Protocol Buffers, "Encoding".
 """
 
 from __future__ import annotations
@@ -17,10 +19,9 @@ import msgspec
 
 from jupyter_workspaces.common.documents import json_text
 from jupyter_workspaces.common.documents.bounds import Bounds, TooLarge
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects import structures
 from jupyter_workspaces.localkube.apiserver.objects.structures import Field
-
-Object = dict[str, Any]
 
 MEDIA = "application/vnd.kubernetes.protobuf"
 _MAGIC = b"k8s\0"
@@ -29,15 +30,21 @@ _VARINT, _EIGHT_BYTES, _LENGTH, _FOUR_BYTES = 0, 1, 2, 5
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _SCHEMA = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps"
 _EVERY_GROUP = "DeleteOptions"
-"""Registered in each group's version, with one structure."""
+"""Registered in each API group, with the same structure."""
 
 
 class UnknownKind(Exception):
-    """A kind that is not decoded from protobuf."""
+    """The kind cannot be decoded from protobuf."""
 
 
 def decode(data: bytes, bounds: Bounds) -> Object:
-    """The object in `k8s\\0` + runtime.Unknown. Raises `ValueError` for what is no such message, `TooLarge`, `UnknownKind`."""
+    """Return the object in a message: the bytes `k8s` and zero, then a `runtime.Unknown`.
+
+    Raises:
+        ValueError: if it is not such a message.
+        TooLarge: if it exceeds the bounds.
+        UnknownKind: if its kind is not known.
+    """
     if not data.startswith(_MAGIC):
         raise ValueError("not a Kubernetes protobuf message")
     envelope = dict(_fields(data[len(_MAGIC) :]))
@@ -56,7 +63,12 @@ def decode(data: bytes, bounds: Bounds) -> Object:
 
 
 class _Reading:
-    """One body; `left` is how many fields may still come, in all its messages together. `bounds` are those of JSON in it."""
+    """Decodes one body.
+
+    Attributes:
+        bounds: bounds of JSON inside of it.
+        left: how many more fields it may have, in all its messages together.
+    """
 
     def __init__(self, bounds: Bounds) -> None:
         self.bounds = bounds
@@ -90,7 +102,7 @@ class _Reading:
         return found
 
     def items(self, kind: str, raw: int | bytes) -> Iterator[Any]:
-        """One item, or packed numbers."""
+        """Yield one item, or the numbers of a packed field."""
         if kind in ("int32", "int64") and isinstance(raw, bytes):
             position = 0
             while position < len(raw):
@@ -137,7 +149,7 @@ class _Reading:
 
 
 def _is_left_out(field: Field, value: Any) -> bool:
-    """Go writes empty values out; in JSON those that are no pointers are left out."""
+    """Return whether JSON leaves out a value: Go encodes empty values that are no pointers."""
     return value is None or (
         not field.pointer and value in ("", 0, False) and not isinstance(value, float)
     )

@@ -1,16 +1,15 @@
-"""Answers as they go over the wire: objects and lists in the form that is asked for, warnings, entity tags."""
+"""Builds responses: objects and lists in the requested form, warnings, entity tags."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import Any
 
 import msgspec
 from aiohttp import web
 
 from jupyter_workspaces.common.documents import yaml_text
-from jupyter_workspaces.localkube.apiserver.objects.engine import Written
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects.rows import Row
 from jupyter_workspaces.localkube.apiserver.openapi import discovery
 from jupyter_workspaces.localkube.apiserver.store.store import Stored
@@ -18,9 +17,8 @@ from jupyter_workspaces.localkube.apiserver.tables import tables
 
 from . import forms
 from .forms import JSON, YAML, Form
+from .options import WriteResult
 from .status import Refusal
-
-Object = dict[str, Any]
 
 _MOST_WARNING_LETTERS = 4096
 _LONGEST_WARNING = 256
@@ -29,15 +27,19 @@ _LONGEST_WARNING = 256
 def answer(
     document: Object, code: int = 200, warnings: Iterable[str] = (), media: str = JSON
 ) -> web.Response:
+    """Return a response with a document, in JSON or YAML."""
     body = yaml_text.dump(document).encode() if media == YAML else msgspec.json.encode(document)
     response = web.Response(body=body, status=code, content_type=media)
-    for warning in _few(warnings):
+    for warning in _limited(warnings):
         response.headers.add("Warning", f'299 - "{_printable(warning)}"')
     return response
 
 
-def _few(warnings: Iterable[str]) -> Iterator[str]:
-    """As many as Kubernetes tells: once they are longer than 4 KiB together, no more of them, and each cut off."""
+def _limited(warnings: Iterable[str]) -> Iterator[str]:
+    """Yield the warnings that Kubernetes would send.
+
+    If they are longer than 4 KiB together, each is truncated, and the rest is dropped.
+    """
     given = list(islice(warnings, _MOST_WARNING_LETTERS))
     if sum(map(len, given)) <= _MOST_WARNING_LETTERS:
         yield from given
@@ -51,6 +53,7 @@ def _few(warnings: Iterable[str]) -> Iterator[str]:
 
 
 def refused(refusal: Refusal) -> web.Response:
+    """Return the response for an error."""
     response = answer(refusal.document(), refusal.code)
     if refusal.retry is not None:
         response.headers["Retry-After"] = str(refusal.retry)
@@ -58,16 +61,28 @@ def refused(refusal: Refusal) -> web.Response:
 
 
 def one(request: web.Request, row: Row, stored: Stored) -> web.Response:
-    """A stored object, its bytes as they are where it is asked for as it is. Raises `Refusal` 406."""
-    form = forms.asked(request)
+    """Return a response with a stored object in the requested form.
+
+    Plain JSON is sent from the stored bytes, without decoding.
+
+    Raises:
+        Refusal: 406 if the form is not available.
+    """
+    form = forms.requested_form(request)
     if form == Form():
         return web.Response(body=row.body(stored), content_type=JSON)
     return answer(_shaped(request, row, row.decode(stored), form), media=form.media)
 
 
-def written(request: web.Request, row: Row, outcome: Written, warnings: list[str]) -> web.Response:
-    """What a create or change made of an object. Raises `Refusal` 406."""
-    form = forms.asked(request)
+def written(
+    request: web.Request, row: Row, outcome: WriteResult, warnings: list[str]
+) -> web.Response:
+    """Return the response to a create or change.
+
+    Raises:
+        Refusal: 406 if the requested form is not available.
+    """
+    form = forms.requested_form(request)
     document = _shaped(request, row, outcome.object, form)
     return answer(
         document, 201 if outcome.created else 200, warnings + outcome.warnings, form.media
@@ -78,7 +93,9 @@ def _shaped(request: web.Request, row: Row, obj: Object, form: Form) -> Object:
     match form.kind:
         case forms.TABLE:
             metadata = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
-            return tables.table(row, [obj], metadata, forms.include(request), version=form.version)
+            return tables.table(
+                row, [obj], metadata, forms.include_object(request), version=form.version
+            )
         case forms.PARTIAL:
             return tables.partial(obj, form.version)
         case forms.PARTIAL_LIST:
@@ -89,11 +106,15 @@ def _shaped(request: web.Request, row: Row, obj: Object, form: Form) -> Object:
 def listed(
     request: web.Request, row: Row, objects: list[Object], metadata: Object, form: Form
 ) -> web.Response:
-    """A list in another form than plain JSON. Raises `Refusal` 406."""
+    """Return a list in another form than plain JSON.
+
+    Raises:
+        Refusal: 406 if the form is not available.
+    """
     match form.kind:
         case forms.TABLE:
             document = tables.table(
-                row, objects, metadata, forms.include(request), version=form.version
+                row, objects, metadata, forms.include_object(request), version=form.version
             )
         case forms.PARTIAL_LIST:
             document = tables.partial_list(objects, metadata, form.version)
@@ -106,7 +127,7 @@ def listed(
 
 
 def tagged(request: web.Request, document: Object, media: str) -> web.Response:
-    """A document with the tag of its content, 304 to those who have it."""
+    """Return a document with an entity tag; 304 if the client has it."""
     tag = discovery.etag(document)
     if request.headers.get("If-None-Match") == tag:
         return web.Response(status=304, headers={"ETag": tag})
@@ -119,7 +140,7 @@ def tagged(request: web.Request, document: Object, media: str) -> web.Response:
 def document(
     request: web.Request, body: bytes, content_hash: str, media: str = JSON
 ) -> web.Response:
-    """A document of OpenAPI, 304 to those who have it."""
+    """Return an OpenAPI document; 304 if the client has it."""
     tag = f'"{content_hash}"'
     headers = {"ETag": tag, "Vary": "Accept"}
     if request.headers.get("If-None-Match") == tag:
@@ -128,7 +149,7 @@ def document(
 
 
 def _printable(text: str) -> str:
-    """Text that can stand between quotation marks in a header (RFC 7234 §5.5)."""
+    """Return text that can stand in a quoted string of a header (RFC 9110, section 5.6.4)."""
     return (
         "".join(letter if letter.isprintable() else " " for letter in text)
         .replace("\\", "\\\\")

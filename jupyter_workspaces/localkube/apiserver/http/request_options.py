@@ -1,4 +1,4 @@
-"""Options of writes and deletions as requests give them, in the query or in a body. What is wrong with them is a `Refusal`."""
+"""Decodes the options of writes and deletions from the query or the body of a request."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ from jupyter_workspaces.kube.causes import (
     not_supported,
     required,
 )
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects import patches
-from jupyter_workspaces.localkube.apiserver.objects.fields.entries import LONGEST_MANAGER, name_of
+from jupyter_workspaces.localkube.apiserver.objects.fields.entries import (
+    MAX_MANAGER_BYTES,
+    manager_name,
+)
 
 from . import requests, status
 from .options import DeleteOptions, WriteOptions
-
-Object = dict[str, Any]
 
 _LONGEST_GRACE = 10**9
 _POLICIES = ["Foreground", "Background", "Orphan"]
@@ -37,8 +39,12 @@ _KINDS = {
 }
 
 
-def of_write(request: web.Request) -> WriteOptions:
-    """How a create, update or patch is meant. Raises `Refusal` 422."""
+def write_options(request: web.Request) -> WriteOptions:
+    """Return the options of a create, update or patch.
+
+    Raises:
+        Refusal: 422 for invalid options.
+    """
     query = request.query
     applies = (
         request.method == "PATCH"
@@ -56,15 +62,21 @@ def of_write(request: web.Request) -> WriteOptions:
     ]
     if causes:
         raise status.invalid(_KINDS[request.method], "", causes)
-    manager = name_of(given, request.headers.get("User-Agent"))
+    manager = manager_name(given, request.headers.get("User-Agent"))
     return WriteOptions(
         "dryRun" in query, validation or "Warn", manager, _flag(query, "force") is True
     )
 
 
-def of_deletion(query: Mapping[str, str], data: bytes, content_type: str | None) -> DeleteOptions:
-    """From the body (DeleteOptions), else the query. Raises `Refusal` 400 for what cannot be read, 422 for what may not be."""
-    given = requests.body(data, content_type) if data.strip() else _of_query(query)
+def delete_options(
+    query: Mapping[str, str], data: bytes, content_type: str | None
+) -> DeleteOptions:
+    """Return the options in the body (DeleteOptions), or else in the query.
+
+    Raises:
+        Refusal: 400 for malformed options, 422 for invalid ones.
+    """
+    given = requests.decode_body(data, content_type) if data.strip() else _of_query(query)
     if given.get("kind", "DeleteOptions") != "DeleteOptions":
         raise status.bad_request(f"the body must be DeleteOptions, not a {given['kind']}")
     preconditions = given.get("preconditions") or {}
@@ -77,7 +89,7 @@ def of_deletion(query: Mapping[str, str], data: bytes, content_type: str | None)
         raise status.bad_request("preconditions must be an object and dryRun a list")
     texts = (policy, preconditions.get("uid"), preconditions.get("resourceVersion"))
     if not all(text is None or isinstance(text, str) for text in texts):
-        raise status.bad_request("propagationPolicy and preconditions are told by texts")
+        raise status.bad_request("propagationPolicy and preconditions must be texts")
     causes = list(_dry_run_causes(dry))
     if policy is not None and isinstance(orphan, bool):
         causes.append(
@@ -130,10 +142,10 @@ def _manager_causes(method: str, applies: bool, manager: str, force: bool) -> It
         yield required("fieldManager", "is required for apply patch")
     if method == "PATCH" and not applies and force:
         yield forbidden("force", "may not be specified for non-apply patch")
-    if len(manager.encode()) > LONGEST_MANAGER:
+    if len(manager.encode()) > MAX_MANAGER_BYTES:
         yield Cause(
             "FieldValueTooLong",
-            f"Too long: may not be more than {LONGEST_MANAGER} bytes",
+            f"Too long: may not be more than {MAX_MANAGER_BYTES} bytes",
             "fieldManager",
         )
     strange = next(

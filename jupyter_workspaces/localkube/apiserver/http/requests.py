@@ -1,4 +1,4 @@
-"""What an HTTP request means to the API: its path, its query, its body. Everything wrong with them is a `Refusal`, never a fault."""
+"""Decodes the path, the query and the body of a request. Every client error is a `Refusal`."""
 
 from __future__ import annotations
 
@@ -12,17 +12,20 @@ import msgspec
 
 from jupyter_workspaces.common.documents import json_text, yaml_text
 from jupyter_workspaces.common.documents.bounds import Bounds, DocumentError, TooLarge
-from jupyter_workspaces.common.documents.threads import aside
+from jupyter_workspaces.common.documents.threads import read_in_thread
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects import patches, schemas, strategic_merge
 from jupyter_workspaces.localkube.apiserver.objects.rows import Row
 
 from . import protobuf, status
 
-Object = dict[str, Any]
-
 BODY_LIMIT = 3 * 2**20
 BOUNDS = Bounds(size=BODY_LIMIT, depth=250, values=50_000)
-"""Of a body in JSON. Kubernetes bounds the size alone; what is written here is checked on the event loop, where everybody waits."""
+"""Bounds of a JSON body.
+
+Kubernetes limits only the size. Here, objects are checked on the event loop, which all requests
+share.
+"""
 
 _JSON_TYPES = ("application/json", "")
 _YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml")
@@ -31,7 +34,12 @@ _ACCEPTED = ["application/json", "application/yaml", protobuf.MEDIA]
 
 @dataclass(frozen=True)
 class Target:
-    """The resource that a path names. Without a name it is the collection; without a namespace, all of them."""
+    """The resource in a path.
+
+    Attributes:
+        namespace: None for all namespaces, or a cluster-scoped resource.
+        name: None for the collection.
+    """
 
     group: str
     version: str
@@ -41,8 +49,14 @@ class Target:
     subresource: str | None
 
 
-def target(parts: list[str]) -> Target | None:
-    """Segments of a path below `/api/v1` or `/apis/{group}/{version}`; None when they name nothing (discovery)."""
+def parse_path(parts: list[str]) -> Target | None:
+    """Return the resource in a path below `/api/v1` or `/apis/GROUP/VERSION`.
+
+    Returns None if the path names no resource.
+
+    Args:
+        parts: segments of the whole path.
+    """
     if parts[0] == "api":
         group, version, rest = "", parts[1], parts[2:]
     else:
@@ -67,11 +81,16 @@ def target(parts: list[str]) -> Target | None:
 
 
 def media_type(header: str | None) -> str:
+    """Return the media type of a Content-Type header, without parameters."""
     return (header or "").partition(";")[0].strip().lower()
 
 
-def body(data: bytes, content_type: str | None) -> Object:
-    """The object in a request's body. Raises `Refusal` 415 for another language than JSON, YAML or Kubernetes' protobuf, 400, 413."""
+def decode_body(data: bytes, content_type: str | None) -> Object:
+    """Return the object in a body.
+
+    Raises:
+        Refusal: 415 unless it is JSON, YAML or Kubernetes' protobuf, 400, 413.
+    """
     media = media_type(content_type)
     try:
         if media in _JSON_TYPES:
@@ -93,13 +112,17 @@ def body(data: bytes, content_type: str | None) -> Object:
     return decoded
 
 
-async def read(data: bytes, content_type: str | None) -> Object:
-    """The same; a long body is read in a thread."""
-    return await aside(data, partial(body, content_type=content_type))
+async def read_body(data: bytes, content_type: str | None) -> Object:
+    """Return the object in a body; a long one is decoded in a thread."""
+    return await read_in_thread(data, partial(decode_body, content_type=content_type))
 
 
-def patch(data: bytes, content_type: str | None, row: Row) -> Callable[[Object], Object]:
-    """The change that a patch asks for, as a function of the object. Raises `Refusal` 415 for another form, 400 for what is no patch."""
+def decode_patch(data: bytes, content_type: str | None, row: Row) -> Callable[[Object], Object]:
+    """Return a patch as a function from the old to the new object.
+
+    Raises:
+        Refusal: 415 for another media type, 400 if it is malformed.
+    """
     media = media_type(content_type)
     accepted = [
         patches.JSON,
@@ -124,8 +147,12 @@ def patch(data: bytes, content_type: str | None, row: Row) -> Callable[[Object],
     return lambda held: strategic_merge.merge(schemas.of(row.resource), held, given)
 
 
-def applied(data: bytes) -> Any:
-    """What a server-side apply sends: YAML, of which JSON is a part. Raises `Refusal` 400, 413."""
+def decode_apply(data: bytes) -> Any:
+    """Return the configuration of a server-side apply, which is YAML or JSON.
+
+    Raises:
+        Refusal: 400, 413.
+    """
     try:
         try:
             return _json(data)
@@ -138,19 +165,30 @@ def applied(data: bytes) -> Any:
 
 
 def _json(data: bytes) -> Any:
-    """Raises `msgspec.DecodeError`, `TooLarge`, `TooDeep`."""
+    """Decode JSON.
+
+    Raises:
+        msgspec.DecodeError: if it is malformed.
+        TooLarge: if it exceeds the bounds.
+        TooDeep: if it exceeds the bounds.
+    """
     json_text.check(data, BOUNDS)
     return msgspec.json.decode(data)
 
 
 def _yaml(data: bytes) -> Any:
-    """Raises `DocumentError`, `TooLarge`."""
-    # Through JSON, so that numbers are what they would be there.
+    """Decode YAML.
+
+    Raises:
+        DocumentError: if it is malformed.
+        TooLarge: if it exceeds the bounds.
+    """
+    # Through JSON, so that numbers get the same types.
     return msgspec.json.decode(msgspec.json.encode(yaml_text.load(data, yaml_text.BODY)))
 
 
-def duplicates(data: bytes) -> list[str]:
-    """Fields that stand twice in one object of a JSON body, by their paths, for strict validation."""
+def duplicate_fields(data: bytes) -> list[str]:
+    """Return a message for each field that an object of a JSON body has twice."""
     try:
         return [
             f'duplicate field "{path}"'
@@ -161,7 +199,7 @@ def duplicates(data: bytes) -> list[str]:
 
 
 class _Pairs(dict[str, Any]):
-    """A JSON object that remembers which of its names stood twice."""
+    """A JSON object with the names that it has more than once."""
 
     def __init__(self, items: list[tuple[str, Any]]) -> None:
         super().__init__(items)
@@ -181,7 +219,11 @@ def _repeated(value: Any, path: str) -> Iterator[str]:
 
 
 def number(query: Mapping[str, str], name: str) -> int | None:
-    """A whole number that is not negative; None when absent or empty. Raises `Refusal` 400."""
+    """Return a parameter that is an integer of zero or more; None when absent or empty.
+
+    Raises:
+        Refusal: 400 for anything else.
+    """
     text = query.get(name, "")
     if not text:
         return None
@@ -191,4 +233,5 @@ def number(query: Mapping[str, str], name: str) -> int | None:
 
 
 def flag(query: Mapping[str, str], name: str) -> bool:
+    """Return a boolean parameter as Go parses it: `1`, `t` and `true` are true."""
     return query.get(name, "").lower() in ("1", "t", "true")

@@ -1,23 +1,23 @@
-"""HTTP on resources: which verb does what to which path. The same for every row."""
+"""REST of all resources: which method does what to which path."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import msgspec
 from aiohttp import web
 
-from jupyter_workspaces.common.documents.threads import aside
+from jupyter_workspaces.common.documents.threads import read_in_thread
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects import (
     eviction,
+    field_selectors,
     patches,
     scale,
-    selectors,
 )
 from jupyter_workspaces.localkube.apiserver.objects.engine import Engine
 from jupyter_workspaces.localkube.apiserver.objects.rows import Row
-from jupyter_workspaces.localkube.apiserver.pods.subresources import CONNECTIONS, Pods
+from jupyter_workspaces.localkube.apiserver.pods.subresources import CONNECTIONS, PodSubresources
 from jupyter_workspaces.localkube.apiserver.store.pages import Page, Pages
 from jupyter_workspaces.localkube.apiserver.store.store import Stored
 
@@ -35,25 +35,28 @@ from .options import WriteOptions
 from .requests import Target
 from .streams import Streams
 
-Object = dict[str, Any]
-
 FLUSH_OBJECTS = 250
 UNMANAGED = WriteOptions(manager=None)
 
 
 class Rest:
-    """Answers requests for one row's objects."""
+    """Responds to requests for the objects of all kinds."""
 
     def __init__(self, engine: Engine) -> None:
+        """Create it for the objects of an engine."""
         self.streams = Streams()
-        self.pods = Pods(engine, self.streams)
+        self.pods = PodSubresources(engine, self.streams)
         self._engine = engine
         self._pages = Pages()
 
     async def answer(self, request: web.Request, row: Row, target: Target) -> web.StreamResponse:
-        """Raises `Refusal`."""
+        """Respond to a request for a resource.
+
+        Raises:
+            Refusal: if the request is rejected.
+        """
         method = request.method
-        forms.asked(request)  # what cannot be answered is not done
+        forms.requested_form(request)  # do nothing if the response has no acceptable form
         if target.namespace is not None and not row.resource.namespaced:
             raise status.page_not_found()
         if target.subresource is not None:
@@ -84,9 +87,9 @@ class Rest:
 
     async def _create(self, request: web.Request, row: Row, target: Target) -> web.Response:
         namespace = _namespace(row, target)
-        options = request_options.of_write(request)
+        options = request_options.write_options(request)
         data = await request.read()
-        body = await requests.read(data, request.headers.get("Content-Type"))
+        body = await requests.read_body(data, request.headers.get("Content-Type"))
         warnings = await _repeated(request, data, options)
         return replies.written(
             request, row, self._engine.create(row, namespace, body, options), warnings
@@ -99,10 +102,10 @@ class Rest:
         media = request.headers.get("Content-Type")
         if request.method not in ("PUT", "PATCH"):
             raise status.method_not_allowed(row.resource if row.custom else None)
-        options = request_options.of_write(request)
+        options = request_options.write_options(request)
         data = await request.read()
         if request.method == "PUT":
-            body = await requests.read(data, media)
+            body = await requests.read_body(data, media)
             warnings = await _repeated(request, data, options)
             return replies.written(
                 request,
@@ -112,17 +115,22 @@ class Rest:
             )
         if requests.media_type(media) == patches.APPLY:
             outcome = self._engine.apply(
-                row, namespace, name, await aside(data, requests.applied), subresource, options
+                row,
+                namespace,
+                name,
+                await read_in_thread(data, requests.decode_apply),
+                subresource,
+                options,
             )
             return replies.written(request, row, outcome, [])
-        change = requests.patch(data, media, row)
+        change = requests.decode_patch(data, media, row)
         return replies.written(
             request, row, self._engine.patch(row, namespace, name, change, subresource, options), []
         )
 
     async def _delete(self, request: web.Request, row: Row, target: Target) -> web.Response:
         namespace, name = _namespace(row, target), target.name or ""
-        options = request_options.of_deletion(
+        options = request_options.delete_options(
             request.query, await request.read(), request.headers.get("Content-Type")
         )
         outcome = self._engine.delete(row, namespace, name, options)
@@ -165,18 +173,23 @@ class Rest:
     async def _scale(
         self, request: web.Request, row: Row, namespace: str, name: str
     ) -> web.Response:
-        options = request_options.of_write(request)
+        options = request_options.write_options(request)
         data, media = await request.read(), request.headers.get("Content-Type")
         if request.method == "PATCH" and requests.media_type(media) == patches.APPLY:
             outcome = scale.apply(
-                self._engine, row, namespace, name, await aside(data, requests.applied), options
+                self._engine,
+                row,
+                namespace,
+                name,
+                await read_in_thread(data, requests.decode_apply),
+                options,
             )
             return replies.answer(outcome.object, warnings=outcome.warnings)
         if request.method == "PATCH":
             stored = self._engine.get(row, namespace, name)
-            body = requests.patch(data, media, row)(scale.document(row, row.decode(stored)))
+            body = requests.decode_patch(data, media, row)(scale.document(row, row.decode(stored)))
         else:
-            body = await requests.read(data, media)
+            body = await requests.read_body(data, media)
         outcome = scale.replace(self._engine, row, namespace, name, body, options)
         return replies.answer(outcome.object, warnings=outcome.warnings)
 
@@ -216,12 +229,13 @@ class Rest:
         self, request: web.Request, row: Row, target: Target
     ) -> web.StreamResponse:
         query = request.query
-        predicate = selectors.both(
+        predicate = field_selectors.predicate(
             query.get("labelSelector"), query.get("fieldSelector"), row.resource.plural
         )
         if requests.flag(query, "watch"):
             return await self.streams.watch(request, self._engine, row, target, predicate)
-        collection = f"{row.name}/{target.namespace or ''}?{query.get('labelSelector', '')}&{query.get('fieldSelector', '')}"
+        selection = f"{query.get('labelSelector', '')}&{query.get('fieldSelector', '')}"
+        collection = f"{row.name}/{target.namespace or ''}?{selection}"
         options = list_options.of_list(query)
         if options.token:
             page = self._pages.next(collection, options.token, options.limit)
@@ -242,7 +256,11 @@ class Rest:
     def _state(
         self, row: Row, namespace: str | None, options: ListOptions
     ) -> tuple[list[Stored], int]:
-        """All objects as new or as old as asked, and their revision. Raises `Refusal`: 410 for what is forgotten, 504 for what is not yet."""
+        """Return all objects of a kind as old as requested, and their revision.
+
+        Raises:
+            Refusal: 410 if that revision is too old, 504 if it is in the future.
+        """
         store = self._engine.store
         if options.revision is not None and options.revision > store.revision:
             raise status.too_new(options.revision, store.revision)
@@ -256,11 +274,11 @@ class Rest:
     async def _delete_collection(
         self, request: web.Request, row: Row, target: Target
     ) -> web.StreamResponse:
-        options = request_options.of_deletion(
+        options = request_options.delete_options(
             request.query, await request.read(), request.headers.get("Content-Type")
         )
         namespace = _namespace(row, target) if row.resource.namespaced else None
-        predicate = selectors.both(
+        predicate = field_selectors.predicate(
             request.query.get("labelSelector"),
             request.query.get("fieldSelector"),
             row.resource.plural,
@@ -285,7 +303,7 @@ class Rest:
 
 
 async def _list(request: web.Request, row: Row, page: Page, metadata: Object) -> web.StreamResponse:
-    form = forms.asked(request)
+    form = forms.requested_form(request)
     if form != Form():
         return replies.listed(
             request, row, [row.decode(stored) for stored in page.items], metadata, form
@@ -310,7 +328,7 @@ async def _list(request: web.Request, row: Row, page: Page, metadata: Object) ->
             [row.item(stored) for stored in page.items[start : start + FLUSH_OBJECTS]]
         )
         await response.write((head if start == 0 else b",") + chunk)
-        await asyncio.sleep(0)  # others want their turn between two pieces of a long list
+        await asyncio.sleep(0)  # serve other requests between two chunks of a long list
     await response.write(b"]}")
     await response.write_eof()
     return response
@@ -327,14 +345,18 @@ def _namespace(row: Row, target: Target) -> str:
 
 
 async def _body(request: web.Request) -> Object:
-    return await requests.read(await request.read(), request.headers.get("Content-Type"))
+    return await requests.read_body(await request.read(), request.headers.get("Content-Type"))
 
 
 async def _repeated(request: web.Request, data: bytes, options: WriteOptions) -> list[str]:
-    """Fields that stand twice, for those who asked for strict or warning validation by name."""
+    """Return messages for duplicate fields, if validation is requested explicitly.
+
+    Raises:
+        Refusal: 400 if it is strict.
+    """
     if "fieldValidation" not in request.query or options.field_validation == "Ignore":
         return []
-    found = await aside(data, requests.duplicates)
+    found = await read_in_thread(data, requests.duplicate_fields)
     if found and options.field_validation == "Strict":
         raise status.bad_request("strict decoding error: " + ", ".join(found))
     return found

@@ -1,9 +1,12 @@
-"""The API server: listens, learns who asks and whether they may, tells what it serves, hands resources to `rest`."""
+"""The API server: listens, authenticates and authorizes requests, and dispatches them.
+
+Requests for resources go to `rest.Rest`, those for discovery and OpenAPI to
+`descriptions.Descriptions`. Health checks, reviews and tokens are served here.
+"""
 
 from __future__ import annotations
 
 import logging
-import re
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -18,6 +21,7 @@ from jupyter_workspaces.common.listeners.site import BoundedSite
 from jupyter_workspaces.common.supervision import Supervisor
 from jupyter_workspaces.kube import catalog
 from jupyter_workspaces.kube.catalog import Resource
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.access import (
     authorization,
     default_roles,
@@ -29,57 +33,46 @@ from jupyter_workspaces.localkube.apiserver.access.authentication import Authent
 from jupyter_workspaces.localkube.apiserver.access.authorization import Authorizer
 from jupyter_workspaces.localkube.apiserver.access.rbac import Rbac
 from jupyter_workspaces.localkube.apiserver.access.reviews import Reviews
-from jupyter_workspaces.localkube.apiserver.access.tokens import ALGORITHM, ISSUER, Keys
+from jupyter_workspaces.localkube.apiserver.access.tokens import Keys
 from jupyter_workspaces.localkube.apiserver.access.users import (
     AUTHENTICATED,
     MASTERS,
     User,
-    asking,
+    current_user,
 )
-from jupyter_workspaces.localkube.apiserver.definitions.ending import DefinitionEnding
+from jupyter_workspaces.localkube.apiserver.definitions.finalizer import DefinitionFinalizer
 from jupyter_workspaces.localkube.apiserver.objects import patches
-from jupyter_workspaces.localkube.apiserver.objects.engine import Admission, Engine
+from jupyter_workspaces.localkube.apiserver.objects.admission import Admission, Operation, Review
+from jupyter_workspaces.localkube.apiserver.objects.engine import Engine
 from jupyter_workspaces.localkube.apiserver.objects.rows import CREATE_ONLY, Row
 from jupyter_workspaces.localkube.apiserver.openapi import discovery
-from jupyter_workspaces.localkube.apiserver.openapi.documents import Documents
 from jupyter_workspaces.localkube.apiserver.pods import metrics
 from jupyter_workspaces.localkube.apiserver.pods.logs import PodLogReader
-from jupyter_workspaces.localkube.apiserver.pods.metrics import Metrics, Usage
+from jupyter_workspaces.localkube.apiserver.pods.metrics import Metrics, UsageSource
 from jupyter_workspaces.localkube.apiserver.pods.programs import PodPrograms
 from jupyter_workspaces.localkube.apiserver.pods.subresources import CONNECTIONS
 from jupyter_workspaces.localkube.apiserver.store.store import Store
-from jupyter_workspaces.resources.admission import Operation, Review
 
 from . import replies, requests, status
+from .descriptions import Descriptions, no_page
 from .requests import Target
 from .rest import Rest
 from .status import Refusal
 
 log = logging.getLogger(__name__)
 
-Object = dict[str, Any]
 
 STOP_SECONDS = 2.0
 HEADER_BYTES = 16 * 2**10
 IDLE_SECONDS = 120.0
-"""Longer than clients written in Go keep a connection (90 s), so that they close it and not we."""
+"""Longer than clients written in Go keep connections (90 s), so that they close them, not we."""
 LIMITS = Limits(idle=IDLE_SECONDS)
 _HEALTH = ("/healthz", "/livez", "/readyz")
 _APPLY = "application/apply-patch+"
-_OPENAPI_V2 = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
-_OPENAPI_V2_ASKED = "com.github.proto-openapi.spec.v2"
-_AGGREGATED = re.compile(
-    r"application/json;\s*g=apidiscovery\.k8s\.io;\s*v=(v2|v2beta1);\s*as=APIGroupDiscoveryList",
-    re.IGNORECASE,
-)
 
 
 class ApiServer:
-    """A Kubernetes API over a store.
-
-    Nobody comes in without a token. `token` is `user`'s, who may everything; `identities` are more of that kind, by their tokens.
-    Service accounts come in by tokens that `keys` signed; without keys, tokens last as long as this object.
-    """
+    """A Kubernetes API over a store."""
 
     def __init__(
         self,
@@ -90,7 +83,20 @@ class ApiServer:
         *,
         identities: Mapping[str, User] | None = None,
         keys: Keys | None = None,
+        version: str = discovery.GIT_VERSION,
     ) -> None:
+        """Create a server, which does not listen yet.
+
+        Args:
+            store: the objects.
+            token: bearer token of `user`, who may do everything.
+            admission: reviews each write.
+            user: name of the user of `token`.
+            identities: further users by their tokens.
+            keys: keys of service account tokens; without them, tokens are valid until the server
+                stops.
+            version: version text of `/version`.
+        """
         self._admission = admission
         self.engine = Engine(store, self._admit)
         self.address = ""
@@ -99,30 +105,30 @@ class ApiServer:
         known = {token: User(user, (MASTERS, AUTHENTICATED)), **(identities or {})}
         self._authenticator = Authenticator(store, self.keys, known)
         self._reviews = Reviews(self._authenticator, self.authorizer)
-        self._openapi = Documents(self.engine.registry)
+        self._descriptions = Descriptions(self.engine.registry, self.keys, version)
         self._rest = Rest(self.engine)
         self._metrics = Metrics(store, self.engine.registry)
         self._runner: web.AppRunner | None = None
         self._tasks = Supervisor(log)
         self.problem: Callable[[], str | None] = lambda: None
-        """What fails in the whole cluster, for `/readyz`. Set by the process that runs its parts."""
+        """Returns what fails in the cluster, for `/readyz`. Set by the process that runs it."""
 
     @property
     def logs(self) -> PodLogReader | None:
-        """Who answers for pods' logs; a node sets it."""
+        """Reader of pods' logs. The node sets it."""
         return self._rest.pods.logs
 
     @logs.setter
     def logs(self, reader: PodLogReader | None) -> None:
         self._rest.pods.logs = reader
 
-    def measure(self, usage: Usage | None) -> None:
-        """Serve what pods and the node use (`metrics.k8s.io`), as a node measures it; None: nobody does."""
+    def measure(self, usage: UsageSource | None) -> None:
+        """Serve the metrics API from the measurements of a node; None stops that."""
         self._metrics.use(usage)
 
     @property
     def programs(self) -> PodPrograms | None:
-        """Who runs commands in pods and reaches their ports; a node sets it."""
+        """Runs commands in pods and connects to their ports. The node sets it."""
         return self._rest.pods.programs
 
     @programs.setter
@@ -138,9 +144,18 @@ class ApiServer:
         limits: Limits = LIMITS,
         lost: Callable[[str], None] = lambda why: None,
     ) -> int:
-        """Listen and return the port; port 0 chooses a free one. `lost` is called if it no longer listens.
+        """Start to listen. Return the port.
 
-        Raises `OSError`, `Refusal` when the default roles cannot be stored.
+        Args:
+            host: address to listen at.
+            port: port to listen at; 0 chooses a free one.
+            ssl_context: for HTTPS; None for HTTP.
+            limits: limits of connections.
+            lost: called if the server no longer listens.
+
+        Raises:
+            OSError: if it cannot listen.
+            Refusal: if the default roles cannot be stored.
         """
         default_roles.ensure(self.engine)
         application = web.Application(client_max_size=requests.BODY_LIMIT)
@@ -154,7 +169,8 @@ class ApiServer:
             shutdown_timeout=STOP_SECONDS,
         )
         await self._runner.setup()
-        # Without decompression, which would come before authentication; Kubernetes takes no compressed bodies either.
+        # Without decompression, which would come before authentication.
+        # Kubernetes accepts no compressed bodies either.
         lines = {
             "max_line_size": HEADER_BYTES,
             "max_field_size": HEADER_BYTES,
@@ -171,13 +187,13 @@ class ApiServer:
             **lines,
         )
         await site.start()
-        self._tasks.start("end of definitions", DefinitionEnding(self.engine).run)
+        self._tasks.start("end of definitions", DefinitionFinalizer(self.engine).run)
         bound: int = self._runner.addresses[0][1]
         self.address = f"{host}:{bound}"
         return bound
 
     async def stop(self) -> None:
-        """End all watches and stop listening."""
+        """End all watches and stop to listen."""
         self._rest.streams.end()
         await self._tasks.stop()
         if self._runner is not None:
@@ -185,7 +201,11 @@ class ApiServer:
             self._runner = None
 
     def apply_manifest(self, manifest: Object) -> Object:
-        """Create the object, or replace what differs of it, in process. Raises `Refusal`."""
+        """Create an object, or replace what differs, in process.
+
+        Raises:
+            Refusal: if the write is rejected.
+        """
         row = self.engine.registry.by_kind(manifest["apiVersion"], manifest["kind"])
         if row is None:
             raise status.bad_request(f"no kind {manifest['kind']} in {manifest['apiVersion']}")
@@ -197,7 +217,7 @@ class ApiServer:
         if self.engine.store.get(row.name, namespace, name) is None:
             return self.engine.create(row, namespace, body).object
         if row.resource == catalog.CUSTOM_RESOURCE_DEFINITIONS:
-            # What a newer schema no longer has must go, which a merge would keep.
+            # A merge would keep what the new schema no longer has.
             return self.engine.patch(
                 row, namespace, name, lambda held: patches.merge(held | {"spec": {}}, body)
             ).object
@@ -207,37 +227,38 @@ class ApiServer:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         try:
-            return await self._answer(request)
+            return await self._dispatch(request)
         except Refusal as refusal:
             refused = refusal
         except web.HTTPRequestEntityTooLarge:
             refused = status.too_large(requests.BODY_LIMIT)
         except RecursionError:
             refused = status.bad_request("the body is nested too deeply")
-        except (
-            Exception
-        ):  # the edge of a request: a fault of ours is told as a Status, and the traceback kept
+        except Exception:  # boundary of a request: log the traceback, respond with a Status
             log.exception("%s %s failed", request.method, request.rel_url.raw_path)
             refused = status.internal()
         return replies.refused(refused)
 
     def _health(self, request: web.Request, path: str) -> web.Response:
-        """`/readyz` fails while a part of the cluster does. Only authenticated requests see which, as in Kubernetes."""
+        """Respond to health checks. `/readyz` fails while a part of the cluster does.
+
+        Only authenticated requests get the reason, as in Kubernetes.
+        """
         problem = (self._tasks.problem or self.problem()) if path.startswith("/readyz") else None
         if problem is None:
             return web.Response(text="ok")
         if "Authorization" in request.headers:
-            self._who(request)
+            self._authenticate(request)
             return web.Response(status=500, text=problem)
         return web.Response(
             status=500, text="[-]parts failed: reason withheld\nreadyz check failed\n"
         )
 
-    async def _answer(self, request: web.Request) -> web.StreamResponse:
+    async def _dispatch(self, request: web.Request) -> web.StreamResponse:
         path = request.rel_url.raw_path
         if path.rstrip("/") in _HEALTH:
             return self._health(request, path)
-        user = self._who(request)
+        user = self._authenticate(request)
         if request.headers.get("Content-Encoding", "identity").strip().lower() not in (
             "identity",
             "",
@@ -246,33 +267,37 @@ class ApiServer:
         parts = _segments(path)
         if (parts[0] == "api" and len(parts) >= 3) or (parts[0] == "apis" and len(parts) >= 4):
             return await self._resource(request, user, parts)
-        self.authorizer.check(user, authorization.of_path(request.method, unquote(path)))
-        return self._about(request, parts)
+        self.authorizer.check(user, authorization.path_attributes(request.method, unquote(path)))
+        return self._descriptions.answer(request, parts, self.address)
 
-    def _who(self, request: web.Request) -> User:
-        """Raises `Refusal` 401 without a good token, 403 for an impersonation that is not allowed."""
+    def _authenticate(self, request: web.Request) -> User:
+        """Return the user of a request.
+
+        Raises:
+            Refusal: 401 without a valid token, 403 for an impersonation that is not allowed.
+        """
         headers = request.headers
         token = bearer(headers.get("Authorization", ""), headers.get("Sec-WebSocket-Protocol", ""))
         user = None if token is None else self._authenticator.user(token)
         if user is None:
             raise status.unauthorized()
         user = impersonation.impersonated(user, headers, self.authorizer)
-        asking.set(user)
+        current_user.set(user)
         return user
 
     async def _resource(
         self, request: web.Request, user: User, parts: list[str]
     ) -> web.StreamResponse:
-        target = requests.target(parts)
+        target = requests.parse_path(parts)
         if target is None:
             raise status.page_not_found()
-        asked = authorization.of_resource(request.method, target, request.query)
-        self.authorizer.check(user, asked)
+        attributes = authorization.resource_attributes(request.method, target, request.query)
+        self.authorizer.check(user, attributes)
         row = self.engine.registry.get(target.group, target.version, target.plural)
         if row is None:
-            return self._nothing_there(target)
-        if self._would_create(request, row, target):
-            self.authorizer.check(user, replace(asked, verb="create"))
+            return self._not_served(target)
+        if self._needs_create(request, row, target):
+            self.authorizer.check(user, replace(attributes, verb="create"))
         if row.verbs == CREATE_ONLY:
             return await self._review(request, user, row, target)
         if row.resource == catalog.SERVICE_ACCOUNTS and target.subresource == "token":
@@ -281,8 +306,11 @@ class ApiServer:
             return self._metrics.answer(request, row, target)
         return await self._rest.answer(request, row, target)
 
-    def _would_create(self, request: web.Request, row: Row, target: Target) -> bool:
-        """Whether it asks for `create` besides its own verb: a server-side apply of what is not there yet, a WebSocket into a pod."""
+    def _needs_create(self, request: web.Request, row: Row, target: Target) -> bool:
+        """Return whether the request needs `create` besides its own verb.
+
+        True for a server-side apply that creates, and for a WebSocket into a pod.
+        """
         if request.method == "PATCH" and target.subresource is None:
             applies = requests.media_type(request.headers.get("Content-Type")).startswith(_APPLY)
             return (
@@ -293,13 +321,16 @@ class ApiServer:
         into_pod = row.resource == catalog.PODS and target.subresource in CONNECTIONS
         return into_pod and request.headers.get("Upgrade", "").lower() == "websocket"
 
-    def _nothing_there(self, target: Target) -> web.Response:
-        """404: a `Status` in a built-in group that has no such resource, else what serves no API at all."""
+    def _not_served(self, target: Target) -> web.Response:
+        """Respond with 404 to a path that no resource has.
+
+        In a built-in group, the response is a Status as for any error.
+        """
         if any(
             row.resource.group == target.group and not row.custom for row in self.engine.registry
         ):
             raise status.page_not_found()
-        return _no_page()
+        return no_page()
 
     async def _review(
         self, request: web.Request, user: User, row: Row, target: Target
@@ -322,92 +353,27 @@ class ApiServer:
 
     def _admit(
         self, resource: Resource, operation: Operation, old: Object | None, new: Object | None
-    ) -> Review:
+    ) -> Review | None:
         if new is not None:
-            escalation.check(self.authorizer, asking.get(), resource, old, new)
-        return (
-            Review() if self._admission is None else self._admission(resource, operation, old, new)
-        )
-
-    def _about(self, request: web.Request, parts: list[str]) -> web.StreamResponse:
-        if request.method not in ("GET", "HEAD"):
-            raise status.method_not_allowed()
-        accept, registry = request.headers.get("Accept", ""), self.engine.registry
-        aggregated = _AGGREGATED.search(accept)
-        match parts:
-            case ["version"]:
-                return replies.answer(discovery.VERSION)
-            case [".well-known", "openid-configuration"]:
-                return replies.answer(_openid(self.address))
-            case ["openid", "v1", "jwks"]:
-                return replies.answer(self.keys.public())
-            case ["api"] | ["apis"] if aggregated:
-                document = discovery.aggregated(registry, parts[0] == "api", aggregated[1])
-                media = f"application/json;g=apidiscovery.k8s.io;v={aggregated[1]};as=APIGroupDiscoveryList"
-                return replies.tagged(request, document, media)
-            case ["api"]:
-                return replies.answer(discovery.api_versions(self.address))
-            case ["apis"]:
-                return replies.answer(discovery.group_list(registry))
-            case ["api", "v1"]:
-                return replies.answer(discovery.resource_list(registry, "", "v1"))
-            case ["apis", group] if group in registry.group_versions():
-                return replies.answer(discovery.group(registry, group))
-            case ["apis", group, version] if version in registry.group_versions().get(group, ()):
-                return replies.answer(discovery.resource_list(registry, group, version))
-            case ["openapi", "v2"] if _OPENAPI_V2_ASKED in accept:
-                return replies.document(request, *self._openapi.v2_protobuf(), _OPENAPI_V2)
-            case ["openapi", "v2"] if accept and not any(
-                media in accept for media in ("json", "*/*")
-            ):
-                return web.Response(status=406)
-            case ["openapi", "v2"]:
-                return replies.answer(self._openapi.v2())
-            case ["openapi", "v3"]:
-                return replies.answer(self._openapi.index())
-            case ["openapi", "v3", *rest] if (
-                described := self._openapi.document("/".join(rest))
-            ) is not None:
-                return replies.document(request, *described)
-            case ["openapi", "v3", *_]:
-                return web.Response(status=404)
-        if (
-            parts[0] == "apis"
-            and len(parts) == 3
-            and any(row.resource.group == parts[1] and not row.custom for row in registry)
-        ):
-            raise status.page_not_found()
-        return _no_page()
+            escalation.check(self.authorizer, current_user.get(), resource, old, new)
+        return None if self._admission is None else self._admission(resource, operation, old, new)
 
 
 async def _keep_from_caches(request: web.Request, response: web.StreamResponse) -> None:
-    """What one user may see is kept for nobody else."""
+    """Forbid caching, because other users may not see the same."""
     response.headers.setdefault("Cache-Control", "no-cache, private")
 
 
-def _no_page() -> web.Response:
-    return web.Response(
-        status=404, text="404 page not found\n", headers={"X-Content-Type-Options": "nosniff"}
-    )
-
-
 async def _body(request: web.Request) -> Object:
-    return await requests.read(await request.read(), request.headers.get("Content-Type"))
-
-
-def _openid(address: str) -> Object:
-    """How to check service accounts' tokens without asking us (OpenID Connect Discovery 1.0)."""
-    return {
-        "issuer": ISSUER,
-        "jwks_uri": f"https://{address}/openid/v1/jwks",
-        "response_types_supported": ["id_token"],
-        "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": [ALGORITHM],
-    }
+    return await requests.read_body(await request.read(), request.headers.get("Content-Type"))
 
 
 def _segments(path: str) -> list[str]:
-    """The decoded segments of a path. Raises `Refusal` 400 for what is no text."""
+    """Return the decoded segments of a path.
+
+    Raises:
+        Refusal: 400 if they are not valid text.
+    """
     try:
         parts = [unquote(part, errors="strict") for part in path.strip("/").split("/")]
     except UnicodeDecodeError as error:

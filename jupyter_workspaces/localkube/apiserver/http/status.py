@@ -1,4 +1,4 @@
-"""Refusals as Kubernetes words them: an exception that becomes a `Status` object."""
+"""Errors of the API: an exception that becomes a `Status` object, worded as by Kubernetes."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from jupyter_workspaces.localkube.apiserver.objects.fields.entries import APPLY,
 from jupyter_workspaces.localkube.apiserver.objects.fields.managers import Conflicts
 
 _MOST_CAUSES = 200
-"""More are not told: a body can have a hundred thousand mistakes."""
+"""Most causes in one error, because a body can have a hundred thousand mistakes."""
 
 
 class Refusal(Exception):
-    """An answer other than success; `document()` is its body. `retry` is in seconds."""
+    """An error response."""
 
     def __init__(
         self,
@@ -28,6 +28,16 @@ class Refusal(Exception):
         causes: tuple[Cause, ...] = (),
         retry: int | None = None,
     ) -> None:
+        """Create an error.
+
+        Args:
+            code: HTTP status code.
+            reason: machine-readable reason, such as `NotFound`.
+            message: human-readable message.
+            details: the object that the error is about.
+            causes: errors of single fields.
+            retry: seconds after which the client may retry.
+        """
         super().__init__(message)
         self.code, self.reason, self.message, self.causes, self.retry = (
             code,
@@ -41,6 +51,7 @@ class Refusal(Exception):
             self._details["retryAfterSeconds"] = retry
 
     def document(self) -> dict[str, Any]:
+        """Return the Status object."""
         details = dict(self._details)
         if self.causes:
             details["causes"] = [
@@ -71,18 +82,19 @@ class Refusal(Exception):
 
 
 def success(resource: Resource, name: str, uid: str) -> dict[str, Any]:
-    """What a finished deletion answers."""
-    told = details(resource, name) | {"uid": uid}
+    """Return the Status of a completed deletion."""
+    deleted = details(resource, name) | {"uid": uid}
     return {
         "kind": "Status",
         "apiVersion": "v1",
         "metadata": {},
         "status": "Success",
-        "details": told,
+        "details": deleted,
     }
 
 
 def details(resource: Resource, name: str) -> dict[str, Any]:
+    """Return the details of a Status: the object that it is about."""
     pairs = (("name", name), ("group", resource.group), ("kind", resource.plural))
     return {key: value for key, value in pairs if value}
 
@@ -92,12 +104,14 @@ def _title(resource: Resource) -> str:
 
 
 def not_found(resource: Resource, name: str) -> Refusal:
+    """Return 404 for an object that does not exist."""
     return Refusal(
         404, "NotFound", f'{_title(resource)} "{name}" not found', details=details(resource, name)
     )
 
 
 def already_exists(resource: Resource, name: str) -> Refusal:
+    """Return 409 for an object that exists already."""
     return Refusal(
         409,
         "AlreadyExists",
@@ -107,17 +121,18 @@ def already_exists(resource: Resource, name: str) -> Refusal:
 
 
 def undecodable(why: str) -> Refusal:
-    """What a patch leaves is not of the kind any more."""
+    """Return 422 for a patch whose result is no valid object of the kind."""
     return Refusal(
         422,
         "Invalid",
-        f"the patch leaves no such object: {why}",
+        f"the patched object is not valid: {why}",
         details={},
         causes=(Cause("FieldValueInvalid", why, "patch"),),
     )
 
 
 def conflict(resource: Resource, name: str, why: str) -> Refusal:
+    """Return 409 for a write that conflicts with the stored object."""
     return Refusal(
         409,
         "Conflict",
@@ -127,9 +142,9 @@ def conflict(resource: Resource, name: str, why: str) -> Refusal:
 
 
 def apply_conflict(conflicts: Conflicts) -> Refusal:
-    """Others manage what somebody wants to apply; a cause for each field."""
+    """Return 409 for an apply of fields that have other managers; a cause for each field."""
     held = sorted(
-        (_manager(manager), sorted(sets.paths(fields))) for manager, fields in conflicts.held
+        (_manager(manager), sorted(sets.path_texts(fields))) for manager, fields in conflicts.held
     )
     causes = [
         Cause("FieldManagerConflict", f"conflict with {who}", path)
@@ -150,7 +165,7 @@ def apply_conflict(conflicts: Conflicts) -> Refusal:
 
 
 def _manager(manager: Manager) -> str:
-    """As conflicts name it: one who updates also by the version that it writes."""
+    """Return a manager as conflicts show it, with the API version if it updates."""
     name = json.dumps(manager.name, ensure_ascii=False)
     if manager.subresource:
         name += f" with subresource {json.dumps(manager.subresource)}"
@@ -158,6 +173,7 @@ def _manager(manager: Manager) -> str:
 
 
 def invalid(resource: Resource, name: str, causes: list[Cause]) -> Refusal:
+    """Return 422 for an object with invalid fields."""
     causes = causes[:_MOST_CAUSES]
     texts = [f"{cause.field}: {cause.message}" for cause in causes]
     text = texts[0] if len(texts) == 1 else "[" + ", ".join(texts) + "]"
@@ -170,6 +186,7 @@ def invalid(resource: Resource, name: str, causes: list[Cause]) -> Refusal:
 
 
 def forbidden(resource: Resource, name: str, why: str, causes: tuple[Cause, ...] = ()) -> Refusal:
+    """Return 403 for an operation on an object."""
     return Refusal(
         403,
         "Forbidden",
@@ -180,59 +197,72 @@ def forbidden(resource: Resource, name: str, why: str, causes: tuple[Cause, ...]
 
 
 def bad_request(message: str) -> Refusal:
+    """Return 400."""
     return Refusal(400, "BadRequest", message)
 
 
 def expired(message: str = "The provided continue parameter is too old; list again") -> Refusal:
+    """Return 410 for a list that cannot be continued."""
     return Refusal(410, "Expired", message)
 
 
-def gone(asked: int, oldest: int) -> Refusal:
-    return Refusal(410, "Expired", f"too old resource version: {asked} ({oldest})")
+def gone(requested: int, oldest: int) -> Refusal:
+    """Return 410 for a resource version that is too old."""
+    return Refusal(410, "Expired", f"too old resource version: {requested} ({oldest})")
 
 
-def too_new(asked: int, newest: int) -> Refusal:
-    """A revision that is not there yet."""
+def too_new(requested: int, newest: int) -> Refusal:
+    """Return 504 for a resource version that does not exist yet."""
     cause = Cause("ResourceVersionTooLarge", "Too large resource version", "")
     return Refusal(
         504,
         "Timeout",
-        f"Too large resource version: {asked}, current: {newest}",
+        f"Too large resource version: {requested}, current: {newest}",
         causes=(cause,),
         retry=1,
     )
 
 
 def unauthorized() -> Refusal:
+    """Return 401."""
     return Refusal(401, "Unauthorized", "Unauthorized")
 
 
 def internal() -> Refusal:
-    return Refusal(
-        500, "InternalError", "Internal error occurred: the API server's own log tells more"
-    )
+    """Return 500. The traceback is in the log."""
+    return Refusal(500, "InternalError", "Internal error occurred: see the log of the API server")
 
 
 def page_not_found(resource: Resource | None = None, name: str = "") -> Refusal:
-    """`resource`: of which there is no such subresource."""
-    told = {} if resource is None else details(resource, name)
+    """Return 404 for a path that is not served.
+
+    Args:
+        resource: the resource, if it lacks such a subresource.
+        name: name of the object.
+    """
+    about = {} if resource is None else details(resource, name)
     return Refusal(
-        404, "NotFound", "the server could not find the requested resource", details=told
+        404, "NotFound", "the server could not find the requested resource", details=about
     )
 
 
 def method_not_allowed(resource: Resource | None = None) -> Refusal:
-    """`resource`: whose subresource it is."""
-    told = {} if resource is None else details(resource, "")
+    """Return 405.
+
+    Args:
+        resource: the resource whose subresource is requested.
+    """
+    about = {} if resource is None else details(resource, "")
     return Refusal(
         405,
         "MethodNotAllowed",
         "the server does not allow this method on the requested resource",
-        details=told,
+        details=about,
     )
 
 
 def unsupported_media(accepted: list[str]) -> Refusal:
+    """Return 415 for the media type of a body."""
     text = (
         "the body of the request was in an unknown format - accepted media types include: "
         + ", ".join(accepted)
@@ -241,6 +271,7 @@ def unsupported_media(accepted: list[str]) -> Refusal:
 
 
 def unsupported_encoding() -> Refusal:
+    """Return 415 for a compressed body."""
     return Refusal(
         415,
         "UnsupportedMediaType",
@@ -249,7 +280,12 @@ def unsupported_encoding() -> Refusal:
 
 
 def unsupported_patch(accepted: list[str], *, detailed: bool = True) -> Refusal:
-    """`detailed`: with details, though empty ones."""
+    """Return 415 for the media type of a patch.
+
+    Args:
+        accepted: media types of patches that are accepted.
+        detailed: whether the Status has (empty) details.
+    """
     text = (
         "the body of the request was in an unknown format - accepted media types include: "
         + ", ".join(accepted)
@@ -258,6 +294,7 @@ def unsupported_patch(accepted: list[str], *, detailed: bool = True) -> Refusal:
 
 
 def too_many_requests(limit: int) -> Refusal:
+    """Return 429 for more open streams than the limit."""
     return Refusal(
         429,
         "TooManyRequests",
@@ -267,8 +304,10 @@ def too_many_requests(limit: int) -> Refusal:
 
 
 def too_large(limit: int) -> Refusal:
+    """Return 413 for a body of too many bytes."""
     return entity_too_large(f"Request entity too large: limit is {limit}")
 
 
 def entity_too_large(message: str) -> Refusal:
+    """Return 413 with a message."""
     return Refusal(413, "RequestEntityTooLarge", message)

@@ -1,4 +1,7 @@
-"""Answers that go on for a while: watches, and what others mark as such. A client that leaves ends its own; a server that stops ends them all."""
+"""Long responses: watches, logs and connections into pods.
+
+They are tracked, so that stopping the server ends them all. A client that disconnects ends its own.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,10 @@ import msgspec
 from aiohttp import web
 
 from jupyter_workspaces.common.transports import abort
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects.engine import Engine
+from jupyter_workspaces.localkube.apiserver.objects.field_selectors import Predicate
 from jupyter_workspaces.localkube.apiserver.objects.rows import Row
-from jupyter_workspaces.localkube.apiserver.objects.selectors import Predicate
 from jupyter_workspaces.localkube.apiserver.store.watch import Event, watch
 from jupyter_workspaces.localkube.apiserver.tables import tables
 
@@ -23,24 +27,25 @@ from .forms import Form
 from .requests import Target
 from .status import Refusal
 
-Object = dict[str, Any]
-
 WATCH_SECONDS = 1800.0
 STALL_SECONDS = 10.0
-OPEN = 2_000
-"""Streams at once; one user's servers, kernels and controllers need some dozens."""
+MAX_STREAMS = 2_000
+"""Streams at once. The servers, kernels and controllers of one user need some dozens."""
 
 
 class Streams:
-    """The streams that run now."""
+    """The streams that are open."""
 
     def __init__(self) -> None:
+        """Create it without streams."""
         self._running: set[asyncio.Task[Any]] = set()
 
     def __len__(self) -> int:
+        """Return the number of open streams."""
         return len(self._running)
 
     def end(self) -> None:
+        """End all streams."""
         for task in list(self._running):
             task.cancel()
 
@@ -52,10 +57,16 @@ class Streams:
         target: Target,
         predicate: Predicate | None,
     ) -> web.StreamResponse:
-        """Changes as lines of JSON. Raises `Refusal` 400; a revision that is too old is told in the stream, as Kubernetes does."""
+        """Respond with changes as lines of JSON.
+
+        A revision that is too old is reported in the stream, as by Kubernetes.
+
+        Raises:
+            Refusal: 400 for invalid options, 429 if too many streams are open.
+        """
         options = list_options.of_watch(request.query)
-        form, include = forms.asked(request), forms.include(request)
-        stall = _Stall(request)
+        form, include = forms.requested_form(request), forms.include_object(request)
+        stall = _StallTimer(request)
         events = watch(
             engine.store,
             row,
@@ -69,7 +80,7 @@ class Streams:
         )
         no_delay(request)
         response = web.StreamResponse(headers={"Content-Type": forms.JSON})
-        async with self.running_one(), aclosing(events), stall:
+        async with self.track(), aclosing(events), stall:
             await response.prepare(request)
             first = True
             try:
@@ -83,15 +94,19 @@ class Streams:
             await response.write_eof()
         return response
 
-    def running_one(self) -> AbstractAsyncContextManager[None]:
-        """Mark the running request as a stream. Raises `Refusal` 429 when there are too many."""
-        if len(self._running) >= OPEN:
-            raise status.too_many_requests(OPEN)
+    def track(self) -> AbstractAsyncContextManager[None]:
+        """Return a context that marks the current request as a stream.
+
+        Raises:
+            Refusal: 429 if too many are open.
+        """
+        if len(self._running) >= MAX_STREAMS:
+            raise status.too_many_requests(MAX_STREAMS)
         return _Stream(self._running)
 
 
 class _Stream(AbstractAsyncContextManager[None]):
-    """Marks the running request as one that `end` ends; a connection that broke is no fault."""
+    """Marks the current request as a stream, and ignores broken connections."""
 
     def __init__(self, streams: set[asyncio.Task[Any]]) -> None:
         self._streams = streams
@@ -113,8 +128,8 @@ class _Stream(AbstractAsyncContextManager[None]):
         return isinstance(error, ConnectionError)
 
 
-class _Stall(AbstractAsyncContextManager[None]):
-    """Cuts the connection of a watcher that fell behind and still does not read."""
+class _StallTimer(AbstractAsyncContextManager[None]):
+    """Aborts the connection of a watcher that fell behind and still does not read."""
 
     def __init__(self, request: web.Request) -> None:
         self._transport = request.transport
@@ -158,7 +173,7 @@ def _encoded(kind: str, document: Object) -> bytes:
 
 
 def _shaped(row: Row, obj: Object, form: Form, include: str, first: bool) -> Object | None:
-    """None: as it is."""
+    """Return an object in the requested form; None if that is the object itself."""
     if form.kind == forms.TABLE:
         metadata = {"resourceVersion": obj["metadata"]["resourceVersion"]}
         return tables.table(row, [obj], metadata, include, definitions=first, version=form.version)
@@ -166,7 +181,7 @@ def _shaped(row: Row, obj: Object, form: Form, include: str, first: bool) -> Obj
 
 
 def no_delay(request: web.Request) -> None:
-    """A stream's small pieces must not wait for each other (39 ms by Nagle's algorithm)."""
+    """Disable Nagle's algorithm, which would delay small chunks by about 40 ms."""
     if request.transport is not None:
         connection = request.transport.get_extra_info("socket")
         if connection is not None:

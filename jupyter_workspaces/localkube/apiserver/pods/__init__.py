@@ -1,1 +1,1 @@
-"""Subresources of pods: exec, attach, port-forward, logs, and metrics."""
+"""Subresources of pods: exec, attach, port-forward, log; and the metrics API."""

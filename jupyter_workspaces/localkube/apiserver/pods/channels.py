@@ -1,4 +1,8 @@
-"""Several streams over one WebSocket: the first byte of each message names its channel (Kubernetes API concepts, “streaming”)."""
+"""Streams of exec, attach and port-forward, multiplexed over one WebSocket.
+
+The first byte of each message is the number of its channel. Source: Kubernetes docs, "Kubernetes
+API Concepts", and the subprotocols `v4.channel.k8s.io`, `v5.channel.k8s.io`.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ from jupyter_workspaces.localkube.apiserver.http.status import Refusal, bad_requ
 
 STDIN, STDOUT, STDERR, ERROR, RESIZE = range(5)
 CLOSE = 255
-"""v5: closes the channel that the next byte names."""
+"""Subprotocol v5: closes the channel whose number is in the next byte."""
 
 V5, V4, V4_TEXT, V1, V1_TEXT = (
     "v5.channel.k8s.io",
@@ -22,15 +26,17 @@ V5, V4, V4_TEXT, V1, V1_TEXT = (
     "channel.k8s.io",
     "base64.channel.k8s.io",
 )
-LONGEST_MESSAGE = 4 * 2**20
+MAX_MESSAGE_BYTES = 4 * 2**20
 CLOSE_SECONDS = 5.0
 _BEARER = "base64url.bearer.authorization.k8s.io."
 
 
-def negotiated(request: web.Request, known: Sequence[str]) -> str | None:
-    """The first protocol of the client's that is known, None when it names none.
+def negotiate(request: web.Request, known: Sequence[str]) -> str | None:
+    """Return the first of the client's subprotocols that is known; None if it offers none.
 
-    Raises `Refusal`: 400 for a request that does not want to become a WebSocket, 403 when no protocol of the client's is known.
+    Raises:
+        Refusal: 400 if the request is not a WebSocket upgrade, 403 if no offered subprotocol is
+            known.
     """
     headers = request.headers
     upgrades = {word.strip().lower() for word in headers.get("Connection", "").split(",")}
@@ -39,7 +45,8 @@ def negotiated(request: web.Request, known: Sequence[str]) -> str | None:
         raise bad_request("Upgrade request required")
     if wanted != "websocket":
         raise bad_request(
-            f"this cluster speaks WebSocket and SPDY/3.1 here, not {headers['Upgrade']}: use a client that does"
+            f"cannot upgrade to {headers['Upgrade']}: "
+            "only WebSocket is supported (kubectl 1.31 or later)"
         )
     offered = [
         word.strip()
@@ -55,20 +62,25 @@ def negotiated(request: web.Request, known: Sequence[str]) -> str | None:
     raise Refusal(
         403,
         "Forbidden",
-        f"none of the WebSocket protocols {', '.join(offered)} is known here; {', '.join(known)} are",
+        f"none of the WebSocket protocols {', '.join(offered)} is supported; "
+        f"supported are {', '.join(known)}",
     )
 
 
 class Channels:
-    """One WebSocket, accepted. One task reads; any task may send, and waits while the client does not read."""
+    """An accepted WebSocket with numbered channels.
+
+    One task receives; any task may send, and waits while the client does not read.
+    """
 
     def __init__(self, request: web.Request, protocol: str | None) -> None:
+        """Create the WebSocket of a request. `open` accepts it."""
         self.protocol = protocol or V1
         self._request = request
         self._text = self.protocol in (V4_TEXT, V1_TEXT)
         self._socket = web.WebSocketResponse(
             protocols=(protocol,) if protocol else (),
-            max_msg_size=LONGEST_MESSAGE,
+            max_msg_size=MAX_MESSAGE_BYTES,
             compress=False,
             timeout=CLOSE_SECONDS,
         )
@@ -76,13 +88,19 @@ class Channels:
 
     @property
     def response(self) -> web.WebSocketResponse:
+        """The response to return from the request handler."""
         return self._socket
 
     async def open(self) -> None:
+        """Accept the WebSocket."""
         await self._socket.prepare(self._request)
 
     async def send(self, channel: int, data: bytes) -> None:
-        """Raises `ConnectionError` when the client has gone."""
+        """Send data on a channel.
+
+        Raises:
+            ConnectionError: if the client has disconnected.
+        """
         async with self._sending:
             if self._text:
                 await self._socket.send_str(f"{channel}{base64.b64encode(data).decode()}")
@@ -90,7 +108,7 @@ class Channels:
                 await self._socket.send_bytes(bytes((channel,)) + data)
 
     async def receive(self) -> tuple[int, bytes] | None:
-        """The next message's channel and data; None when the client has closed."""
+        """Return channel and data of the next message; None if the client has closed."""
         while True:
             message = await self._socket.receive()
             if message.type is WSMsgType.BINARY:
@@ -103,11 +121,12 @@ class Channels:
                 return data[0], data[1:]
 
     async def close(self) -> None:
+        """Close the WebSocket."""
         await self._socket.close()
 
 
 def _decoded(text: str) -> bytes:
-    """A message of the text protocols: a digit, then base64; one that is not so counts for nothing."""
+    """Decode a message of the base64 subprotocols: a digit, then base64. Empty if invalid."""
     try:
         return bytes((int(text[:1]),)) + base64.b64decode(text[1:])
     except (ValueError, binascii.Error):

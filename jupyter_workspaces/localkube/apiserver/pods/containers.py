@@ -1,25 +1,26 @@
-"""Which container of a pod a request means, and whether there is a node that could answer for it."""
+"""Checks that requests to a pod's subresources share: the container, and the pod's node."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from jupyter_workspaces.kube.catalog import PODS
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.http.status import Refusal, bad_request, not_found
-
-Object = dict[str, Any]
 
 _KINDS = ("initContainers", "containers", "ephemeralContainers")
 
 
-def choose(pod: Object, asked: str) -> str:
-    """The container by its name, or the only one. Raises `Refusal` 400."""
+def container_name(pod: Object, requested: str) -> str:
+    """Return the name of the requested container; without a request, the only one.
+
+    Raises:
+        Refusal: 400 if there is no such container, or none is requested and the pod has several.
+    """
     name, spec = pod["metadata"]["name"], pod["spec"]
     names = [container["name"] for kind in _KINDS for container in spec.get(kind) or ()]
-    if asked:
-        if asked not in names:
-            raise bad_request(f"container {asked} is not valid for pod {name}")
-        return asked
+    if requested:
+        if requested not in names:
+            raise bad_request(f"container {requested} is not valid for pod {name}")
+        return requested
     if len(spec["containers"]) == 1:
         return str(spec["containers"][0]["name"])
     raise bad_request(
@@ -27,23 +28,30 @@ def choose(pod: Object, asked: str) -> str:
     )
 
 
-def node_of(pod: Object) -> str:
-    """The node that has the pod. Raises `Refusal` 400 when none has it yet."""
+def node_name(pod: Object) -> str:
+    """Return the name of the pod's node.
+
+    Raises:
+        Refusal: 400 if the pod is not scheduled yet.
+    """
     node = pod["spec"].get("nodeName")
     if not node:
         raise bad_request(f"pod {pod['metadata']['name']} does not have a host assigned")
     return str(node)
 
 
-def no_such_node(node: str) -> Refusal:
-    """As Kubernetes tells of a pod whose node does not exist, its resource confused."""
+def node_not_found(node: str) -> Refusal:
+    """Return the error for a pod whose node does not exist.
+
+    A real API server names the resource `pods` here, with the name of the node.
+    """
     return not_found(PODS, node)
 
 
-def silent(node: str) -> Refusal:
-    """Nobody answers for the pods of a node."""
+def node_unavailable(node: str) -> Refusal:
+    """Return the error for a node that does not answer, because the cluster runs without it."""
     return Refusal(
         500,
         "InternalError",
-        f"Internal error occurred: nobody answers for the node {node}: this cluster runs without it",
+        f"Internal error occurred: node {node} does not answer: this cluster runs without it",
     )

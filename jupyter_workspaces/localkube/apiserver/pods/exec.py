@@ -1,4 +1,8 @@
-"""exec and attach: streams between a client's WebSocket and a command or program in a pod, ended together."""
+"""The subresources exec and attach of pods.
+
+They copy streams between a client's WebSocket and a command or program in the pod, and end both
+together.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +10,14 @@ import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
-from typing import Any
 
 import msgspec
 from aiohttp import web
 
-from jupyter_workspaces.localkube.apiserver.http.first import first_of
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.http.status import Refusal, bad_request
 
-from . import channels, containers, spdy_channels
+from . import channels, containers
 from .channels import (
     CLOSE,
     ERROR,
@@ -29,6 +32,7 @@ from .channels import (
     V5,
     Channels,
 )
+from .first_completed import first_completed
 from .logs import (
     LogOptions,
     LogsUnavailable,
@@ -36,24 +40,23 @@ from .logs import (
     flag,
 )
 from .programs import Execution, NotPossible, PodPrograms
-from .spdy_channels import SpdyChannels
-
-Object = dict[str, Any]
-
-Client = Channels | SpdyChannels
 
 COMMAND_PROTOCOLS = (V5, V4, V4_TEXT, V1, V1_TEXT)
-PIECE_BYTES = 32 * 1024
+CHUNK_BYTES = 32 * 1024
 SUCCESS: Object = {"metadata": {}, "status": "Success"}
 
 
 async def execute(
     request: web.Request, pod: Object, programs: PodPrograms | None
 ) -> web.StreamResponse:
-    """Raises `Refusal`."""
+    """Run a command in a container until it exits or the client disconnects.
+
+    Raises:
+        Refusal: if the request is invalid or the node is not available.
+    """
     query = request.query
-    container = containers.choose(pod, query.get("container", ""))
-    node = containers.node_of(pod)
+    container = containers.container_name(pod, query.get("container", ""))
+    node = containers.node_name(pod)
     client = _client(request)
     command = query.getall("command", [])
     stdin, tty = flag(query, "stdin"), flag(query, "tty")
@@ -61,17 +64,17 @@ async def execute(
         raise bad_request("a command must be given (`command`, once for each word)")
     _check_streams(query)
     if programs is None:
-        raise containers.silent(node)
+        raise containers.node_unavailable(node)
     with contextlib.suppress(ConnectionError):
         await client.open()
-        await client.send(_first(query), b"")  # tells the client that the streams are there
+        await client.send(_lowest_output(query), b"")  # shows the client that the streams are open
         try:
             running = await programs.execute(pod, container, command, tty=tty, stdin=stdin)
         except NotPossible as why:
-            await _conclude(client, _failed(f"error executing command in container: {why}"))
+            await _finish(client, _failed(f"error executing command in container: {why}"))
             return client.response
         try:
-            await _conclude(client, await _carry(client, running, command, query, stdin))
+            await _finish(client, await _run_command(client, running, command, query, stdin))
         finally:
             await running.stop()
     return client.response
@@ -80,53 +83,61 @@ async def execute(
 async def attach(
     request: web.Request, pod: Object, reader: PodLogReader | None
 ) -> web.StreamResponse:
-    """What the container's program writes from now on, until it ends; it reads no standard input here. Raises `Refusal`."""
+    """Stream what the container's program writes from now on, until it ends.
+
+    Programs of this cluster have no standard input.
+
+    Raises:
+        Refusal: if the request is invalid or the node is not available.
+    """
     query = request.query
-    container = containers.choose(pod, query.get("container", ""))
-    node = containers.node_of(pod)
+    container = containers.container_name(pod, query.get("container", ""))
+    node = containers.node_name(pod)
     client = _client(request)
     _check_streams(query)
     if reader is None:
-        raise containers.silent(node)
-    asked = [(STDOUT, "stdout"), (STDERR, "stderr")]
-    wanted = [(channel, name) for channel, name in asked if flag(query, name)]
+        raise containers.node_unavailable(node)
+    requested = [(STDOUT, "stdout"), (STDERR, "stderr")]
+    wanted = [(channel, name) for channel, name in requested if flag(query, name)]
     with contextlib.suppress(ConnectionError):
         await client.open()
-        await client.send(_first(query), b"")
+        await client.send(_lowest_output(query), b"")
         copies = [
             _copy_log(client, channel, reader, pod, container, name) for channel, name in wanted
         ]
         outcome = SUCCESS
         try:
-            await first_of(_gone(client), asyncio.gather(*copies))
+            await first_completed(_until_disconnect(client), asyncio.gather(*copies))
         except LogsUnavailable as why:
             outcome = _failed(f"error attaching to container: {why}")
-        await _conclude(client, outcome)
+        await _finish(client, outcome)
     return client.response
 
 
-def _client(request: web.Request) -> Client:
-    """Raises `Refusal`."""
-    if spdy_channels.is_wanted(request):
-        return SpdyChannels(request)
-    return Channels(request, channels.negotiated(request, COMMAND_PROTOCOLS))
+def _client(request: web.Request) -> Channels:
+    """Return the channels of the client's WebSocket, which is not accepted yet.
+
+    Raises:
+        Refusal: if the request is not a WebSocket upgrade that is supported.
+    """
+    return Channels(request, channels.negotiate(request, COMMAND_PROTOCOLS))
 
 
-async def _carry(
-    client: Client,
+async def _run_command(
+    client: Channels,
     running: Execution,
     command: Sequence[str],
     query: Mapping[str, str],
     stdin: bool,
 ) -> Object:
-    """Both ways until the command has ended or the client has gone. What to tell of the end."""
-    asked = {
+    """Copy both ways until the command exits or the client disconnects. Return the status."""
+    requested = {
         channel: flag(query, name) for channel, name in ((STDOUT, "stdout"), (STDERR, "stderr"))
     }
 
     async def ended() -> int:
         outputs = [
-            _copy_output(client, channel, stream, asked[channel])
+            _copy_output(client, channel, stream, requested[channel])
             for channel, stream in running.outputs.items()
         ]
         waiting = asyncio.ensure_future(running.wait())
@@ -134,29 +145,32 @@ async def _carry(
         return waiting.result()
 
     try:
-        code = await first_of(ended(), _copy_input(client, running, stdin))
+        code = await first_completed(ended(), _copy_input(client, running, stdin))
     except NotPossible as why:
         return _failed(f"error executing command in container: {why}")
     return SUCCESS if code == 0 else _exited(command, code)
 
 
 async def _copy_output(
-    client: Client, channel: int, stream: asyncio.StreamReader, asked: bool
+    client: Channels, channel: int, stream: asyncio.StreamReader, requested: bool
 ) -> None:
-    while data := await _piece(stream):
-        if asked:
+    while data := await _read_chunk(stream):
+        if requested:
             await client.send(channel, data)
 
 
-async def _piece(stream: asyncio.StreamReader) -> bytes:
+async def _read_chunk(stream: asyncio.StreamReader) -> bytes:
     try:
-        return await stream.read(PIECE_BYTES)
-    except OSError:  # how a terminal ends
+        return await stream.read(CHUNK_BYTES)
+    except OSError:  # EIO: the terminal was closed
         return b""
 
 
-async def _copy_input(client: Client, running: Execution, stdin: bool) -> int:
-    """Never returns but by `ConnectionResetError`: a client that goes away ends its command."""
+async def _copy_input(client: Channels, running: Execution, stdin: bool) -> int:
+    """Copy the client's messages to the command.
+
+    Returns only by `ConnectionResetError`: a client that disconnects ends its command.
+    """
     while (message := await client.receive()) is not None:
         channel, data = message
         if channel == STDIN and stdin:
@@ -165,7 +179,7 @@ async def _copy_input(client: Client, running: Execution, stdin: bool) -> int:
             running.end_input()
         elif channel == RESIZE:
             _resize(running, data)
-    raise ConnectionResetError("the client has gone")
+    raise ConnectionResetError("the client has disconnected")
 
 
 def _resize(running: Execution, data: bytes) -> None:
@@ -179,7 +193,7 @@ def _resize(running: Execution, data: bytes) -> None:
 
 
 async def _copy_log(
-    client: Client, channel: int, reader: PodLogReader, pod: Object, container: str, stream: str
+    client: Channels, channel: int, reader: PodLogReader, pod: Object, container: str, stream: str
 ) -> None:
     async with aclosing(
         reader(pod, container, LogOptions(follow=True, tail_lines=0, stream=stream))
@@ -188,14 +202,14 @@ async def _copy_log(
             await client.send(channel, piece)
 
 
-async def _gone(client: Client) -> None:
-    """Returns never; raises `ConnectionResetError` when the client has gone."""
+async def _until_disconnect(client: Channels) -> None:
+    """Read until the client disconnects, and raise `ConnectionResetError`."""
     while await client.receive() is not None:
         continue
-    raise ConnectionResetError("the client has gone")
+    raise ConnectionResetError("the client has disconnected")
 
 
-async def _conclude(client: Client, outcome: Object) -> None:
+async def _finish(client: Channels, outcome: Object) -> None:
     if client.protocol in (V5, V4, V4_TEXT):
         await client.send(ERROR, msgspec.json.encode(outcome))
     elif outcome is not SUCCESS:
@@ -203,8 +217,8 @@ async def _conclude(client: Client, outcome: Object) -> None:
     await client.close()
 
 
-def _first(query: Mapping[str, str]) -> int:
-    """The lowest channel that the client reads."""
+def _lowest_output(query: Mapping[str, str]) -> int:
+    """Return the lowest channel that the client reads."""
     return next(
         (
             channel
@@ -227,7 +241,10 @@ def _failed(why: str) -> Object:
 
 
 def _exited(command: Sequence[str], code: int) -> Object:
-    text = f"command terminated with non-zero exit code: error executing command [{' '.join(command)}], exit code {code}"
+    text = (
+        "command terminated with non-zero exit code: "
+        f"error executing command [{' '.join(command)}], exit code {code}"
+    )
     causes = [{"reason": "ExitCode", "message": str(code)}]
     return {
         "metadata": {},

@@ -1,4 +1,7 @@
-"""What a request for a pod's log asks, and who answers it: the node registers a reader with the API server."""
+"""The log of a container: options of the request, and the stream of the response.
+
+The node registers a `PodLogReader` with the API server, which reads the log.
+"""
 
 from __future__ import annotations
 
@@ -16,32 +19,33 @@ from jupyter_workspaces.localkube.apiserver.http.status import bad_request, inva
 
 OPTIONS = Resource("", "v1", "pods", "PodLogOptions")
 STREAMS = ("All", "Stderr", "Stdout")
-_LONGEST = 2**63 - 1
+_MAX_INT64 = 2**63 - 1
 _FALSE = ("false", "0")
 _TIME = (
-    *(
-        ("2006", r"\d{4}"),
-        ("-", "-"),
-        ("01", r"\d\d"),
-        ("-", "-"),
-        ("02", r"\d\d"),
-        ("T", "T"),
-        ("15", r"\d\d"),
-    ),
-    *(
-        (":", ":"),
-        ("04", r"\d\d"),
-        (":", ":"),
-        ("05", r"\d\d(?:[.,]\d+)?"),
-        ("Z07:00", r"Z|[+-]\d\d:\d\d"),
-    ),
+    ("2006", r"\d{4}"),
+    ("-", "-"),
+    ("01", r"\d\d"),
+    ("-", "-"),
+    ("02", r"\d\d"),
+    ("T", "T"),
+    ("15", r"\d\d"),
+    (":", ":"),
+    ("04", r"\d\d"),
+    (":", ":"),
+    ("05", r"\d\d(?:[.,]\d+)?"),
+    ("Z07:00", r"Z|[+-]\d\d:\d\d"),
 )
-"""The parts of a time (RFC 3339), as Go's messages name them."""
+"""The parts of an RFC 3339 time, as error messages of Go's `time.Parse` name them."""
 
 
 @dataclass(frozen=True)
 class LogOptions:
-    """Query of `GET pods/{name}/log` (Kubernetes API reference). `since` is a point in time, whichever way it was asked; `stream` is stdout or stderr."""
+    """Options of `GET pods/NAME/log` (Kubernetes API reference, PodLogOptions).
+
+    Attributes:
+        since: point in time, from `sinceTime` or `sinceSeconds`.
+        stream: `stdout` or `stderr`; None for both.
+    """
 
     follow: bool = False
     previous: bool = False
@@ -53,15 +57,28 @@ class LogOptions:
 
 
 class LogsUnavailable(Exception):
-    """There is no such log; the text says why (`container "main" is waiting to start: …`)."""
+    """The log does not exist; the message says why.
+
+    Such as `container "main" is waiting to start: …`.
+    """
 
 
 PodLogReader = Callable[[Mapping[str, Any], str, LogOptions], AsyncGenerator[bytes, None]]
-"""`(pod, container, options)` → pieces of the log. Raises `LogsUnavailable` before the first piece."""
+"""Reads a log: `(pod, container, options)` → chunks.
+
+Raises:
+    LogsUnavailable: before the first chunk.
+"""
 
 
-async def answer(request: web.Request, pieces: AsyncGenerator[bytes, None]) -> web.StreamResponse:
-    """The pieces as they come. Raises `LogsUnavailable` before anything is sent."""
+async def stream_log(
+    request: web.Request, pieces: AsyncGenerator[bytes, None]
+) -> web.StreamResponse:
+    """Respond with the chunks as they arrive.
+
+    Raises:
+        LogsUnavailable: before anything is sent.
+    """
     response = web.StreamResponse(headers={"Content-Type": "text/plain"})
     first = await anext(pieces, None)
     await response.prepare(request)
@@ -74,7 +91,15 @@ async def answer(request: web.Request, pieces: AsyncGenerator[bytes, None]) -> w
 
 
 def log_options(pod: str, query: Mapping[str, str]) -> LogOptions:
-    """Of the log of a pod by its name. Raises `Refusal` 400 for what cannot be read, 422 for what makes no sense."""
+    """Return the log options of a query.
+
+    Args:
+        pod: name of the pod, for error messages.
+        query: query of the request.
+
+    Raises:
+        Refusal: 400 for malformed values, 422 for invalid ones.
+    """
     tail, limit, seconds = (
         _number(query, name) for name in ("tailLines", "limitBytes", "sinceSeconds")
     )
@@ -114,7 +139,7 @@ def log_options(pod: str, query: Mapping[str, str]) -> LogOptions:
 
 
 def flag(query: Mapping[str, str], name: str) -> bool:
-    """As the options of pods' subresources are read: whatever is there and not `false` or `0` is true."""
+    """Return an option of a pod's subresource: true unless absent, `false` or `0`."""
     return name in query and query[name].lower() not in _FALSE
 
 
@@ -125,7 +150,7 @@ def _number(query: Mapping[str, str], name: str) -> int | None:
     if not re.fullmatch(r"[+-]?[0-9]+", text, re.ASCII):
         raise bad_request(f"strconv.ParseInt: parsing {causes.quoted(text)}: invalid syntax")
     value = int(text[:40])
-    if not -_LONGEST - 1 <= value <= _LONGEST:
+    if not -_MAX_INT64 - 1 <= value <= _MAX_INT64:
         raise bad_request(f"strconv.ParseInt: parsing {causes.quoted(text)}: value out of range")
     return value
 
@@ -139,7 +164,8 @@ def _time(text: str) -> datetime | None:
         found = re.match(pattern, rest, re.ASCII)
         if found is None:
             raise bad_request(
-                f'parsing time {causes.quoted(text)} as {causes.quoted(layout)}: cannot parse {causes.quoted(rest)} as "{name}"'
+                f"parsing time {causes.quoted(text)} as {causes.quoted(layout)}: "
+                f'cannot parse {causes.quoted(rest)} as "{name}"'
             )
         parts.append(found[0])
         rest = rest[found.end() :]

@@ -1,48 +1,58 @@
-"""What pods and nodes use now (`metrics.k8s.io/v1beta1`): reckoned when asked, never stored. A node is where the figures come from."""
+"""The metrics API (`metrics.k8s.io/v1beta1`): current CPU and memory use of pods and nodes.
+
+Objects are computed for each request and not stored. A node provides the measurements.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
-from typing import Any, Protocol
+from typing import Protocol
 
 from aiohttp import web
 
 from jupyter_workspaces.kube.catalog import NODES, PODS, Resource
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.http import replies, status
 from jupyter_workspaces.localkube.apiserver.http.requests import Target
 from jupyter_workspaces.localkube.apiserver.http.status import Refusal
-from jupyter_workspaces.localkube.apiserver.objects import selectors
+from jupyter_workspaces.localkube.apiserver.objects import field_selectors
 from jupyter_workspaces.localkube.apiserver.objects.rows import Registry, Row
 from jupyter_workspaces.localkube.apiserver.store.store import Store, Stored
 from jupyter_workspaces.localkube.apiserver.tables.columns import NAME, Column, at
-
-Object = dict[str, Any]
 
 GROUP = "metrics.k8s.io"
 READ = ("get", "list")
 
 
-class Used(Protocol):
-    """CPU in cores, memory in bytes."""
+class ResourceUsage(Protocol):
+    """CPU and memory that a container or node uses."""
 
     @property
-    def cpu(self) -> float: ...
-    @property
-    def memory(self) -> int: ...
-
-
-class Usage(Protocol):
-    """What a node measures: each container by (uid of its pod, name), and the node as a whole, over the last `window` seconds."""
+    def cpu(self) -> float:
+        """CPU in cores."""
 
     @property
-    def window(self) -> float: ...
+    def memory(self) -> int:
+        """Memory in bytes."""
+
+
+class UsageSource(Protocol):
+    """Measurements of a node, over the last `window` seconds."""
+
     @property
-    def containers(self) -> Mapping[tuple[str, str], Used]: ...
-    def node(self) -> tuple[str, Used]: ...
+    def window(self) -> float:
+        """Length of the measured time in seconds."""
+
+    @property
+    def containers(self) -> Mapping[tuple[str, str], ResourceUsage]:
+        """Usage by uid of the pod and name of the container."""
+
+    def node(self) -> tuple[str, ResourceUsage]:
+        """Return name and usage of the node."""
 
 
-def _total(name: str) -> Column:
+def _usage_column(name: str) -> Column:
     return Column(name, lambda found: at("usage", name)(found) or "")
 
 
@@ -50,21 +60,23 @@ ROWS = (
     Row(
         Resource(GROUP, "v1beta1", "nodes", "NodeMetrics", namespaced=False),
         verbs=READ,
-        columns=(NAME, _total("cpu"), _total("memory")),
+        columns=(NAME, _usage_column("cpu"), _usage_column("memory")),
     ),
     Row(Resource(GROUP, "v1beta1", "pods", "PodMetrics"), verbs=READ),
 )
 
 
 class Metrics:
-    """Its group is served while somebody measures."""
+    """Serves the metrics API. Its group is registered while a node provides measurements."""
 
     def __init__(self, store: Store, registry: Registry) -> None:
+        """Create it for the objects of a store."""
         self._store = store
         self._registry = registry
-        self._usage: Usage | None = None
+        self._usage: UsageSource | None = None
 
-    def use(self, usage: Usage | None) -> None:
+    def use(self, usage: UsageSource | None) -> None:
+        """Set the source of measurements; None removes the API group."""
         self._usage = usage
         for row in ROWS:
             if usage is None:
@@ -73,7 +85,11 @@ class Metrics:
                 self._registry.add(row)
 
     def answer(self, request: web.Request, row: Row, target: Target) -> web.StreamResponse:
-        """Raises `Refusal`."""
+        """Respond to a request for metrics.
+
+        Raises:
+            Refusal: 404 without measurements, 405 for writes.
+        """
         if request.method not in ("GET", "HEAD"):
             raise status.method_not_allowed()
         if target.subresource is not None or (
@@ -85,9 +101,9 @@ class Metrics:
             stored = self._store.get(held.plural, target.namespace or "", target.name)
             found = None if stored is None else self._measured(row, stored)
             if found is None:
-                raise _not_measured(row, target.namespace, target.name)
+                raise _metrics_not_found(row, target.namespace, target.name)
             return replies.answer(found)
-        predicate = selectors.both(
+        predicate = field_selectors.predicate(
             request.query.get("labelSelector"), request.query.get("fieldSelector"), held.plural
         )
         listed: Iterable[Stored] = self._store.list(held.plural, target.namespace)
@@ -101,7 +117,7 @@ class Metrics:
         return replies.answer({**kind, "metadata": {}, "items": items})
 
     def _measured(self, row: Row, stored: Stored) -> Object | None:
-        """None of what nobody has measured (yet)."""
+        """Return the metrics of an object; None if it has no measurements yet."""
         if self._usage is None:
             return None
         now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -128,11 +144,11 @@ class Metrics:
         }
 
 
-def _quantities(used: Used) -> Object:
+def _quantities(used: ResourceUsage) -> Object:
     return {"cpu": f"{round(used.cpu * 1e9)}n", "memory": f"{used.memory // 1024}Ki"}
 
 
-def _not_measured(row: Row, namespace: str | None, name: str) -> Refusal:
+def _metrics_not_found(row: Row, namespace: str | None, name: str) -> Refusal:
     where = f"{namespace}/{name}" if namespace else name
     kind = row.resource.kind.lower()
     return Refusal(

@@ -1,45 +1,49 @@
-"""port-forward over channels: one connection for each port that the request names, ended together."""
+"""The subresource portforward of pods, in both forms.
+
+With channels, each requested port has one connection, and all end together (this module). kubectl
+sends SPDY in the WebSocket instead (`tunnel`).
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from typing import Any
 
 from aiohttp import web
 
-from jupyter_workspaces.localkube.apiserver.http.first import first_of
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.http.status import bad_request
 
 from . import (
     channels,
     containers,
-    spdy_channels,
     tunnel,
 )
 from .channels import V4, V4_TEXT, Channels
+from .first_completed import first_completed
 from .programs import NotPossible, PodPrograms
 
-Object = dict[str, Any]
-
 PROTOCOLS = (V4, V4_TEXT, tunnel.PROTOCOL)
-PIECE_BYTES = 32 * 1024
-PORTS_AT_ONCE = 32
+CHUNK_BYTES = 32 * 1024
+MAX_PORTS = 32
 
 
 async def forward(
     request: web.Request, pod: Object, programs: PodPrograms | None
 ) -> web.StreamResponse:
-    """One connection for each port, a pair of channels each: data and error, both begun by the port. Raises `Refusal`."""
+    """Forward ports of a pod until the client disconnects.
+
+    With channels, each port has two: data and error. The first message of both is the port.
+
+    Raises:
+        Refusal: if the request is invalid or the node is not available.
+    """
     ports = _ports(request.query.getall("ports", []))
-    node = containers.node_of(pod)
-    bare = spdy_channels.is_wanted(request)
-    protocol = None if bare else channels.negotiated(request, PROTOCOLS)
+    node = containers.node_name(pod)
+    protocol = channels.negotiate(request, PROTOCOLS)
     if programs is None:
-        raise containers.silent(node)
-    if bare:
-        return await tunnel.serve_bare(request, pod, programs)
+        raise containers.node_unavailable(node)
     if protocol == tunnel.PROTOCOL:
         return await tunnel.serve(request, pod, programs)
     if not ports:
@@ -52,7 +56,7 @@ async def forward(
             await found.announce()
         tasks = [asyncio.ensure_future(found.run(pod, programs)) for found in forwards]
         try:
-            await first_of(_distribute(client, forwards), asyncio.gather(*tasks))
+            await first_completed(_distribute(client, forwards), asyncio.gather(*tasks))
         finally:
             for task in tasks:
                 task.cancel()
@@ -62,7 +66,7 @@ async def forward(
 
 
 class _Forward:
-    """One port's connection. `data` waits for whoever reads it: sixteen messages at most, then the client waits."""
+    """The connection to one port. `data` queues at most 16 messages; then the client waits."""
 
     def __init__(self, client: Channels, channel: int, port: int) -> None:
         self._client, self._channel, self._port = client, channel, port
@@ -78,11 +82,14 @@ class _Forward:
             reader, writer = await programs.dial(pod, self._port)
         except (OSError, NotPossible) as error:
             metadata = pod["metadata"]
-            text = f"error forwarding port {self._port} to pod {metadata['name']}, uid {metadata['uid']}: {error}"
+            text = (
+                f"error forwarding port {self._port} to pod {metadata['name']}, "
+                f"uid {metadata['uid']}: {error}"
+            )
             await self._client.send(self._channel + 1, text.encode())
         else:
             try:
-                await first_of(self._outward(reader), self._inward(writer))
+                await first_completed(self._from_pod(reader), self._to_pod(writer))
             except OSError as error:
                 if isinstance(error, ConnectionResetError) and self._client.response.closed:
                     raise
@@ -93,11 +100,11 @@ class _Forward:
             while not self.data.empty():
                 self.data.get_nowait()
 
-    async def _outward(self, reader: asyncio.StreamReader) -> None:
-        while data := await reader.read(PIECE_BYTES):
+    async def _from_pod(self, reader: asyncio.StreamReader) -> None:
+        while data := await reader.read(CHUNK_BYTES):
             await self._client.send(self._channel, data)
 
-    async def _inward(self, writer: asyncio.StreamWriter) -> None:
+    async def _to_pod(self, writer: asyncio.StreamWriter) -> None:
         while True:
             writer.write(await self.data.get())
             await writer.drain()
@@ -110,7 +117,7 @@ async def _distribute(client: Channels, forwards: Sequence[_Forward]) -> None:
         index, kind = divmod(channel, 2)
         if kind == 0 and index < len(forwards) and not forwards[index].over:
             await forwards[index].data.put(data)
-    raise ConnectionResetError("the client has gone")
+    raise ConnectionResetError("the client has disconnected")
 
 
 def _ports(given: Sequence[str]) -> list[int]:
@@ -118,11 +125,12 @@ def _ports(given: Sequence[str]) -> list[int]:
     for text in (text for entry in given for text in entry.split(",")):
         if not text.isascii() or not text.isdigit():
             raise bad_request(
-                f'cannot convert to []int32: strconv.ParseUint: parsing "{text[:40]}": invalid syntax'
+                "cannot convert to []int32: strconv.ParseUint: "
+                f'parsing "{text[:40]}": invalid syntax'
             )
         if not 0 < int(text[:9]) < 65536:
             raise bad_request(f"{text[:9]} is not a port: it must be between 1 and 65535")
         found.append(int(text))
-    if len(found) > PORTS_AT_ONCE:
-        raise bad_request(f"at most {PORTS_AT_ONCE} ports can be forwarded at once")
+    if len(found) > MAX_PORTS:
+        raise bad_request(f"at most {MAX_PORTS} ports can be forwarded at once")
     return found

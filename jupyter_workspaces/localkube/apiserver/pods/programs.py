@@ -1,4 +1,4 @@
-"""What a node does with the programs of its pods, as the API server sees it."""
+"""Interface to the node that runs the programs of pods, as the API server uses it."""
 
 from __future__ import annotations
 
@@ -8,28 +8,41 @@ from typing import Any, Protocol
 
 
 class NotPossible(Exception):
-    """The node cannot do this; the text says why."""
+    """The node cannot do this; the message says why."""
 
 
 class Execution(Protocol):
-    """A command that runs in a container. `outputs` are its streams by channel: stdout, stderr, or with a terminal stdout alone."""
+    """A command that runs in a container."""
 
     @property
-    def outputs(self) -> Mapping[int, asyncio.StreamReader]: ...
-    async def write(self, data: bytes) -> None:
-        """To its standard input; returns when it has been taken. What nobody reads any more is dropped."""
+    def outputs(self) -> Mapping[int, asyncio.StreamReader]:
+        """Output streams by channel: stdout and stderr; with a terminal, stdout only."""
 
-    def end_input(self) -> None: ...
-    def resize(self, width: int, height: int) -> None: ...
+    async def write(self, data: bytes) -> None:
+        """Write to standard input; returns when the data has been accepted.
+
+        Data after the command closed its input is dropped.
+        """
+
+    def end_input(self) -> None:
+        """Close standard input."""
+
+    def resize(self, width: int, height: int) -> None:
+        """Set the size of the terminal in characters."""
+
     async def wait(self) -> int:
-        """Its exit code, 128 + n for a signal n. Raises `NotPossible` when it could not be started."""
+        """Return the exit code, 128 + n for a signal n.
+
+        Raises:
+            NotPossible: if the command could not be started.
+        """
 
     async def stop(self) -> None:
-        """Kill it and all that it started."""
+        """Kill the command and all processes that it started."""
 
 
 class PodPrograms(Protocol):
-    """What a node does with the programs of its pods."""
+    """Runs commands in pods and connects to their ports."""
 
     async def execute(
         self,
@@ -40,9 +53,18 @@ class PodPrograms(Protocol):
         tty: bool,
         stdin: bool,
     ) -> Execution:
-        """Raises `NotPossible`."""
+        """Start a command in a container.
+
+        Raises:
+            NotPossible: if the command cannot be started.
+        """
 
     async def dial(
         self, pod: Mapping[str, Any], port: int
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """A connection to a port of the pod. Raises `OSError`, `NotPossible`."""
+        """Connect to a port of the pod.
+
+        Raises:
+            OSError: if the connection fails.
+            NotPossible: if the pod is not running.
+        """

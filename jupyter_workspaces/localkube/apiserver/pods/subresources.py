@@ -1,9 +1,8 @@
-"""What a pod's node answers through the API: its logs, commands in it, connections to its ports."""
+"""Subresources of pods that their node serves: log, exec, attach, port-forward."""
 
 from __future__ import annotations
 
 from contextlib import aclosing
-from typing import Any
 
 from aiohttp import web
 
@@ -22,16 +21,15 @@ from . import (
 from .logs import LogsUnavailable, PodLogReader, log_options
 from .programs import PodPrograms
 
-Object = dict[str, Any]
-
 CONNECTIONS = ("attach", "exec", "portforward")
-"""Subresources that a client connects to, by a GET or a POST that becomes a WebSocket."""
+"""Subresources that a client connects to, by a GET or POST that becomes a WebSocket."""
 
 
-class Pods:
-    """`logs` and `programs` are set by whoever runs pods."""
+class PodSubresources:
+    """Serves the subresources. The node sets `logs` and `programs`; None without a node."""
 
     def __init__(self, engine: Engine, streams: Streams) -> None:
+        """Create it for the pods of an engine."""
         self.logs: PodLogReader | None = None
         self.programs: PodPrograms | None = None
         self._engine = engine
@@ -40,10 +38,14 @@ class Pods:
     async def connect(
         self, request: web.Request, row: Row, namespace: str, name: str, subresource: str
     ) -> web.StreamResponse:
-        """Raises `Refusal`."""
+        """Serve exec, attach or portforward until the connection ends.
+
+        Raises:
+            Refusal: if the request is invalid or the node is not available.
+        """
         pod = self._engine.get(row, namespace, name).decode()
         no_delay(request)
-        async with self._streams.running_one():
+        async with self._streams.track():
             match subresource:
                 case "exec":
                     return await exec.execute(request, pod, self.programs)
@@ -56,24 +58,28 @@ class Pods:
     async def log(
         self, request: web.Request, row: Row, namespace: str, name: str
     ) -> web.StreamResponse:
-        """A container's log, followed if asked. Raises `Refusal`: 400 when there is none."""
+        """Respond with the log of a container, and follow it if requested.
+
+        Raises:
+            Refusal: 400 if there is no such log.
+        """
         options = log_options(name, request.query)
         pod = self._engine.get(row, namespace, name).decode()
-        container = containers.choose(pod, request.query.get("container", ""))
+        container = containers.container_name(pod, request.query.get("container", ""))
         node = pod["spec"].get("nodeName")
         if not node:
             return web.Response(status=204)
         if self._engine.store.get(NODES.plural, "", node) is None:
-            raise containers.no_such_node(node)
+            raise containers.node_not_found(node)
         if self.logs is None:
-            raise containers.silent(node)
+            raise containers.node_unavailable(node)
         no_delay(request)
         async with (
-            self._streams.running_one(),
+            self._streams.track(),
             aclosing(self.logs(pod, container, options)) as pieces,
         ):
             try:
-                return await logs.answer(request, pieces)
+                return await logs.stream_log(request, pieces)
             except LogsUnavailable as error:
                 raise status.bad_request(str(error)) from error
         raise AssertionError("a stream's end hides nothing but broken connections")

@@ -1,58 +1,53 @@
-"""port-forward as kubectl wants it: SPDY, a pair of streams (error, data) for each connection; in a WebSocket (KEP-4006), or before 1.31 bare."""
+"""Port-forward tunnels of kubectl: SPDY in a WebSocket (KEP-4006).
+
+Each connection to the pod has two SPDY streams: error and data.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from dataclasses import dataclass, field
-from typing import Any, Protocol
 
 from aiohttp import WSMsgType, web
 
-from jupyter_workspaces.localkube.apiserver.http.first import first_of
+from jupyter_workspaces.kube.types import Object
 
-from . import spdy, spdy_channels
+from . import spdy
+from .first_completed import first_completed
 from .programs import NotPossible, PodPrograms
-from .upgraded import switching, upgrade
 
 log = logging.getLogger(__name__)
 
-Object = dict[str, Any]
 
 STREAMS = "portforward.k8s.io"
 PROTOCOL = f"SPDY/3.1+{STREAMS}"
-PIECE_BYTES = 32 * 1024
-CONNECTIONS = 256
-WAITING = 16
-"""Frames of one connection that may wait for its pod; then all of the client's connections wait."""
+CHUNK_BYTES = 32 * 1024
+MAX_CONNECTIONS = 256
+MAX_QUEUED = 16
+"""Frames of one connection that may wait for its pod. Then all connections of the client wait."""
 
 
 @dataclass
 class _Connection:
-    """What the client calls a request: its streams, and what came for the pod (None: no more will)."""
+    """One forwarded connection.
+
+    Attributes:
+        error: its error stream, 0 until the client opens it.
+        data: its data stream, 0 until the client opens it.
+        arrived: data for the pod; None after the client has closed the stream.
+    """
 
     port: int
     error: int = 0
     data: int = 0
-    arrived: asyncio.Queue[bytes | None] = field(default_factory=lambda: asyncio.Queue(WAITING))
+    arrived: asyncio.Queue[bytes | None] = field(default_factory=lambda: asyncio.Queue(MAX_QUEUED))
     task: asyncio.Task[None] | None = None
 
 
-class _Connected(Protocol):
-    """What the frames come and go by."""
+class _FrameSocket:
+    """The WebSocket as a connection that carries bytes of frames."""
 
-    @property
-    def closed(self) -> bool: ...
-
-    async def read(self) -> bytes:
-        """What came; nothing when no more will."""
-
-    async def write(self, data: bytes) -> None:
-        """Raises `ConnectionError` when the client has gone."""
-
-
-class _InWebSocket:
     def __init__(self, socket: web.WebSocketResponse) -> None:
         self._socket = socket
 
@@ -61,6 +56,7 @@ class _InWebSocket:
         return self._socket.closed
 
     async def read(self) -> bytes:
+        """Return the next data; empty when the client has closed."""
         while (message := await self._socket.receive()).type is WSMsgType.BINARY:
             if message.data:
                 data: bytes = message.data
@@ -68,46 +64,38 @@ class _InWebSocket:
         return b""
 
     async def write(self, data: bytes) -> None:
+        """Send data.
+
+        Raises:
+            ConnectionError: if the client has disconnected.
+        """
         await self._socket.send_bytes(data)
 
 
 async def serve(request: web.Request, pod: Object, programs: PodPrograms) -> web.StreamResponse:
-    """In a WebSocket, until the client goes."""
+    """Serve a tunnel in a WebSocket until the client disconnects."""
     socket = web.WebSocketResponse(
         protocols=(PROTOCOL,), max_msg_size=4 * 2**20, compress=False, timeout=5.0
     )
     await socket.prepare(request)
-    await _run(_Tunnel(_InWebSocket(socket), pod, programs), pod)
+    await _run(_Tunnel(_FrameSocket(socket), pod, programs), pod)
     await socket.close()
     return socket
-
-
-async def serve_bare(
-    request: web.Request, pod: Object, programs: PodPrograms
-) -> web.StreamResponse:
-    """Without one, until the client goes. Raises `Refusal`."""
-    spdy_channels.negotiate(request, STREAMS)
-    response = switching(spdy_channels.UPGRADE, {spdy_channels.VERSIONS: STREAMS})
-    with contextlib.suppress(ConnectionError):
-        connection = await upgrade(request, response)
-        await _run(_Tunnel(connection, pod, programs), pod)
-        await connection.close()
-    return response
 
 
 async def _run(tunnel: _Tunnel, pod: Object) -> None:
     try:
         await tunnel.run()
-    except spdy.Broken as fault:
+    except spdy.ProtocolError as fault:
         log.info("A port-forward to %s ends: the client sent %s", pod["metadata"]["name"], fault)
     except ConnectionError:
-        log.debug("The client of a port-forward to %s has gone", pod["metadata"]["name"])
+        log.debug("The client of a port-forward to %s has disconnected", pod["metadata"]["name"])
     finally:
         await tunnel.stop()
 
 
 class _Tunnel:
-    def __init__(self, connection: _Connected, pod: Object, programs: PodPrograms) -> None:
+    def __init__(self, connection: _FrameSocket, pod: Object, programs: PodPrograms) -> None:
         self._connection, self._pod, self._programs = connection, pod, programs
         self._decoder, self._encoder = spdy.Decoder(), spdy.Encoder()
         self._sending = asyncio.Lock()
@@ -115,7 +103,12 @@ class _Tunnel:
         self._by_data: dict[int, _Connection] = {}
 
     async def run(self) -> None:
-        """Raises `spdy.Broken`, `ConnectionError`."""
+        """Handle frames until the client closes.
+
+        Raises:
+            spdy.ProtocolError: if the client sends anything else.
+            ConnectionError: if the client has disconnected.
+        """
         while data := await self._connection.read():
             for frame in self._decoder.feed(data):
                 await self._handle(frame)
@@ -141,7 +134,7 @@ class _Tunnel:
                     found := self._by_data.get(frame.stream)
                 ) is not None and found.task is not None:
                     found.task.cancel()
-            case spdy.PING if frame.value % 2:  # the client's; even ones would answer ours
+            case spdy.PING if frame.value % 2:  # pings of the client have odd numbers
                 await self._send(spdy.ping_frame(frame.value))
 
     async def _open(self, frame: spdy.Frame) -> None:
@@ -153,7 +146,7 @@ class _Tunnel:
         )
         if kind not in ("error", "data") or not port.isdigit() or not 0 < int(port[:9]) < 65536:
             return await self._send(spdy.reset_frame(frame.stream, spdy.PROTOCOL_ERROR))
-        if name not in self._connections and len(self._connections) >= CONNECTIONS:
+        if name not in self._connections and len(self._connections) >= MAX_CONNECTIONS:
             return await self._send(spdy.reset_frame(frame.stream, spdy.REFUSED_STREAM))
         found = self._connections.setdefault(name, _Connection(int(port)))
         async with self._sending:
@@ -164,9 +157,11 @@ class _Tunnel:
             found.data = frame.stream
             self._by_data[frame.stream] = found
         if found.error and found.data and found.task is None:
-            found.task = asyncio.create_task(self._carry(name, found), name=f"port-forward {name}")
+            found.task = asyncio.create_task(
+                self._serve_connection(name, found), name=f"port-forward {name}"
+            )
 
-    async def _carry(self, name: str, found: _Connection) -> None:
+    async def _serve_connection(self, name: str, found: _Connection) -> None:
         try:
             await self._connect(found)
             for stream in (found.data, found.error):
@@ -176,9 +171,7 @@ class _Tunnel:
         finally:
             self._connections.pop(name, None)
             self._by_data.pop(found.data, None)
-            while (
-                not found.arrived.empty()
-            ):  # whoever waits to put something in learns that nobody takes it
+            while not found.arrived.empty():  # wakes a task that waits to put data into it
                 found.arrived.get_nowait()
 
     async def _connect(self, found: _Connection) -> None:
@@ -186,10 +179,13 @@ class _Tunnel:
             reader, writer = await self._programs.dial(self._pod, found.port)
         except (OSError, NotPossible) as error:
             metadata = self._pod["metadata"]
-            text = f"error forwarding port {found.port} to pod {metadata['name']}, uid {metadata['uid']}: {error}"
+            text = (
+                f"error forwarding port {found.port} to pod {metadata['name']}, "
+                f"uid {metadata['uid']}: {error}"
+            )
             return await self._send(spdy.data_frame(found.error, text.encode()))
         try:
-            await first_of(self._outward(reader, found.data), self._inward(writer, found))
+            await first_completed(self._from_pod(reader, found.data), self._to_pod(writer, found))
         except OSError as error:
             if self._connection.closed:
                 raise ConnectionResetError("the tunnel has ended") from error
@@ -197,12 +193,15 @@ class _Tunnel:
         finally:
             writer.close()
 
-    async def _outward(self, reader: asyncio.StreamReader, stream: int) -> None:
-        while data := await reader.read(PIECE_BYTES):
+    async def _from_pod(self, reader: asyncio.StreamReader, stream: int) -> None:
+        while data := await reader.read(CHUNK_BYTES):
             await self._send(spdy.data_frame(stream, data))
 
-    async def _inward(self, writer: asyncio.StreamWriter, found: _Connection) -> None:
-        """Goes on after the client's last word: the pod has still to answer."""
+    async def _to_pod(self, writer: asyncio.StreamWriter, found: _Connection) -> None:
+        """Copy the client's data to the pod.
+
+        Continues after the client closed its stream, because the pod has still to respond.
+        """
         while (data := await found.arrived.get()) is not None:
             writer.write(data)
             await writer.drain()

@@ -17,7 +17,7 @@ from typing import Any
 
 import psutil
 
-from jupyter_workspaces.kube.quantities import QuantityError, parse
+from jupyter_workspaces.common.quantities import QuantityError, parse
 
 from .trees import descendants
 

@@ -1,18 +1,12 @@
-"""Which address leads to which handler."""
+"""Routes of the Workspaces API."""
 
 from __future__ import annotations
 
 from tornado.routing import AnyMatches, Rule
 from tornado.web import Application
 
-from jupyter_workspaces.server.http.fallback import (
-    NotAllowedHandler,
-    NotFoundHandler,
-    OptionsHandler,
-    RedirectedHandler,
-)
-from jupyter_workspaces.server.http.routing import ApiRouter, Others, Route
-from jupyter_workspaces.server.http.streaming import EventStreamHandler
+from jupyter_workspaces.server.http.fallback import fallback_handlers
+from jupyter_workspaces.server.http.routing import ApiRouter, Route
 
 from .about.handlers import (
     ClusterHandler,
@@ -22,6 +16,7 @@ from .about.handlers import (
     NamespacesHandler,
     PageHandler,
 )
+from .base import DataHandler
 from .kinds.handlers import (
     IconHandler,
     KindHandler,
@@ -38,6 +33,7 @@ from .pods.handlers import (
     ResourcesHandler,
 )
 from .secrets.handlers import SecretHandler, SecretsHandler
+from .streaming import ChangesHandler
 from .volumes.handlers import ClaimHandler, ClaimsHandler, StorageClassesHandler
 from .workspaces.handlers import (
     AllWorkspacesHandler,
@@ -55,23 +51,23 @@ ROUTES: tuple[Route, ...] = (
     Route("swagger/doc.json", DescriptionHandler, _READ),
     Route("swagger/index.html", DescriptionPageHandler, _READ),
     Route("swagger/", PageHandler, _READ),
-    Route("cluster", ClusterHandler, ours=_READ),
-    Route("events", EventStreamHandler, ours=_READ),
+    Route("cluster", ClusterHandler, native=_READ),
+    Route("events", ChangesHandler, native=_READ),
     Route("namespaces", NamespacesHandler, _READ),
     Route("workspaces", AllWorkspacesHandler, _READ),
     Route("workspaces/{}", WorkspacesHandler, _LIST),
-    Route("workspaces/{}/{}", WorkspaceHandler, _ONE, ours=("PATCH",)),
+    Route("workspaces/{}/{}", WorkspaceHandler, _ONE, native=("PATCH",)),
     Route("workspaces/{}/{}/actions/pause", PauseHandler, ("POST",)),
-    Route("workspaces/{}/{}/actions/restart", RestartHandler, ours=("POST",)),
-    Route("workspaces/{}/{}/actions/stop", StopHandler, ours=("POST",)),
-    Route("workspaces/{}/{}/events", EventsHandler, ours=_READ),
-    Route("workspaces/{}/{}/progress", ProgressHandler, ours=_READ),
+    Route("workspaces/{}/{}/actions/restart", RestartHandler, native=("POST",)),
+    Route("workspaces/{}/{}/actions/stop", StopHandler, native=("POST",)),
+    Route("workspaces/{}/{}/events", EventsHandler, native=_READ),
+    Route("workspaces/{}/{}/progress", ProgressHandler, native=_READ),
     Route("workspaces/{}/{}/podtemplate/details", DetailsHandler, _READ),
     Route("workspaces/{}/{}/podtemplate/logs/batch", LogHandler, _READ),
-    Route("workspaces/{}/{}/podtemplate/logs/stream", LogStreamHandler, ours=_READ),
-    Route("workspaces/{}/{}/podtemplate/resources", ResourcesHandler, ours=_READ),
+    Route("workspaces/{}/{}/podtemplate/logs/stream", LogStreamHandler, native=_READ),
+    Route("workspaces/{}/{}/podtemplate/resources", ResourcesHandler, native=_READ),
     Route("workspacekinds", KindsHandler, _LIST),
-    Route("workspacekinds/{}", KindHandler, _ONE, ours=("PATCH",)),
+    Route("workspacekinds/{}", KindHandler, _ONE, native=("PATCH",)),
     Route("workspacekinds/{}/podtemplate/options/listvalues", ValuesHandler, ("POST",)),
     Route("workspacekinds/{}/assets/icon", IconHandler, _READ),
     Route("workspacekinds/{}/assets/logo", LogoHandler, _READ),
@@ -82,13 +78,19 @@ ROUTES: tuple[Route, ...] = (
     Route("secrets/{}/{}", SecretHandler, _ONE),
 )
 
-_OTHERS = Others(RedirectedHandler, OptionsHandler, NotAllowedHandler, NotFoundHandler)
 
+def add_routes(application: Application, prefix: str, *, compatible: bool = False) -> None:
+    """Serve the API below `prefix`, such as `/api/v1`.
 
-def add_routes(application: Application, prefix: str, *, to_the_letter: bool = False) -> None:
-    """Serve everything below `prefix` (such as `/api/v1`); to the letter, everything that no handler takes that is there already."""
+    In compatibility mode it also answers every other path that the application does not serve.
+    """
     router = ApiRouter(
-        application, prefix, ROUTES, _OTHERS, to_the_letter=to_the_letter, whole=to_the_letter
+        application,
+        prefix,
+        ROUTES,
+        fallback_handlers(DataHandler),
+        compatible=compatible,
+        whole=compatible,
     )
-    # Not `add_handlers`: Jupyter's own looks into each rule for a handler's class, and this one has many.
+    # Not `add_handlers`: Jupyter's own version expects each rule to name a handler class.
     application.default_router.rules.insert(-1, Rule(AnyMatches(), router))

@@ -1,34 +1,13 @@
-"""All services of one cluster: started in the background, awaited by the first request.
-
-They reconnect when the local cluster is restarted, and get a new cache when the kubeconfig files
-name another cluster.
-"""
+"""All services of the Workspaces API for one cluster."""
 
 from __future__ import annotations
 
-import asyncio
-import importlib
-import logging
 from collections.abc import Callable
-from datetime import datetime
-from http import HTTPStatus
 from typing import Any
 
-from jupyter_workspaces.common.errors import PlainError, place, shown
-from jupyter_workspaces.common.supervision import (
-    STOP_SECONDS,
-    Backoff,
-    Health,
-    Supervisor,
-)
-from jupyter_workspaces.common.timeouts import timeout
-from jupyter_workspaces.kube.client import Cluster
-from jupyter_workspaces.kube.endpoint import Endpoint
-from jupyter_workspaces.kube.errors import ClusterError, NoEndpoint, Unreachable
-from jupyter_workspaces.kube.kubeconfig.sources import EndpointSource, Look
+from jupyter_workspaces.common.supervision import TaskHealth
+from jupyter_workspaces.server.access_reviews import Access
 from jupyter_workspaces.server.cache import Cache
-from jupyter_workspaces.server.http.identity import Access
-from jupyter_workspaces.server.http.problems import Problem
 
 from .about.service import About
 from .feed import Feed
@@ -39,276 +18,60 @@ from .volumes.service import Volumes
 from .workspaces.restarts import Restarts
 from .workspaces.service import Workspaces
 
-log = logging.getLogger(__name__)
 
-READY_SECONDS = 20.0
-AGAIN_SECONDS = 5.0
-LOOK_SECONDS = 0.5
-"""Interval of the checks of the kubeconfig files: a stat of two or three files, in a thread."""
-WAKE_SECONDS = 0.5
+class WorkspacesServices:
+    """The services that the handlers of the API call.
 
-
-def _no_files(endpoint: Endpoint) -> EndpointSource | None:
-    return None
-
-
-class Services:
-    """The services that request handlers call.
-
-    `choose` finds the endpoint and may start the local cluster; it blocks, so it runs in a thread.
-    `source` returns the files that define an endpoint. They are watched; if they name another cluster,
-    the whole cache is replaced. `prefix` is the path of the API, `workspaces_url` the
-    origin where workspaces open, empty when that is the server's own. Every request passes `ready`.
+    Args:
+        cache: Cache of the cluster, in sync.
+        access: Authorizes users of trusted headers.
+        prefix: Path of the API.
+        base_url: Base URL of the server, below which started workspaces run.
+        publish: Called with each change, for JupyterLab's event bus.
     """
 
     def __init__(
         self,
-        choose: Callable[[], Endpoint],
+        cache: Cache,
+        access: Access,
         prefix: str,
-        hint: Callable[[dict[str, Any]], None] | None = None,
-        source: Callable[[Endpoint], EndpointSource | None] = _no_files,
         base_url: str = "/",
+        publish: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
-        self.prefix, self.base_url = prefix, base_url
-        self.workspaces_url = ""
-        self._choose, self._hint, self._source_of = choose, hint, source
-        self._tasks = Supervisor(log)
-        self._starting: asyncio.Task[None] | None = None
-        self._not_before = 0.0
-        self._up = False
-        self._moved = False
-        self._source: EndpointSource | None = None
-        self._look: Look | None = None
-        self._ending: asyncio.Task[None] | None = None
-        self._excused: ClusterError | None = None
-
-    cluster: Cache
-    access: Access
-    workspaces: Workspaces
-    restarts: Restarts
-    kinds: Kinds
-    volumes: Volumes
-    secrets: Secrets
-    pods: Pods
-    about: About
-    feed: Feed
-
-    def start(self) -> None:
-        """Start everything in the background; requests wait for it in `ready`."""
-        if self._starting is None:
-            self._start_again()
-
-    async def stop(self) -> None:
-        """Stop everything and wait for it."""
-        task, self._starting = self._starting, None
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-        if self._ending is not None:  # not cancelled, so that the cache is stopped completely
-            await asyncio.wait([self._ending], timeout=STOP_SECONDS)
-        await self._tasks.stop()
-        if self._up:
-            self._up = False
-            await _end(self.feed, self.restarts, self.access, self.cluster)
-
-    async def ready(self, seconds: float = READY_SECONDS, *, stale: bool = False) -> Services:
-        """Wait until the caches are in sync, and return itself.
-
-        Raises `Problem` 503 with the reason if they are not in sync within `seconds`. With `stale`,
-        caches that were in sync before suffice; a dead local cluster restarts in the background.
-        """
-        if self._up and not self._moved and not self._is_down():
-            return self
-        if self._starting is None or (self._starting.done() and await self._is_worth_a_try()):
-            self._start_again()
-        assert self._starting is not None
-        if self._up and stale and not self._moved:
-            return self
-        try:
-            async with timeout(seconds):
-                await self._started()
-        except asyncio.TimeoutError:
-            raise Problem(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                "The cluster is not ready yet. Try again in a moment.",
-            ) from None
-        except Problem:
-            raise
-        except (
-            Exception
-        ) as error:  # whatever kept the cluster from starting is told to the one who asked
-            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, shown(error)) from error
-        return self
-
-    @property
-    def stale_since(self) -> datetime | None:
-        """Since when the cache is stale (UTC); None while it is live, and before the first start."""
-        return self.cluster.stale_since if self._up else None
-
-    @property
-    def health(self) -> list[Health]:
-        """Health of the long-lived tasks: caches and feed."""
-        return [*self.cluster.health, *self.feed.health] if self._up else []
-
-    def writer(self, user: str | None) -> str | None:
-        """Return the user name to record for a change: the authenticated user, else ours in the cluster."""
-        return user or self.about.user
-
-    def _is_down(self) -> bool:
-        error = self.cluster.workspaces.error
-        return (
-            self.cluster.endpoint.embedded
-            and isinstance(error, Unreachable)
-            and error is not self._excused
-        )
-
-    async def _started(self) -> None:
-        """Wait for the current start, or for one that replaces it. Raises its exception."""
-        while (starting := self._starting) is not None:
-            await asyncio.wait([starting])
-            if not starting.cancelled():
-                return starting.result()
-            if starting is self._starting:
-                break
-        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "This server is being stopped.")
-
-    async def _is_worth_a_try(self) -> bool:
-        """Whether to retry: after a pause, or if the local cluster was started after the failure."""
-        if asyncio.get_running_loop().time() >= self._not_before:
-            return True
-        source, look = self._source, self._look
-        return (
-            source is not None
-            and look is not None
-            and await asyncio.to_thread(_has_come_up, source, look)
-        )
-
-    @property
-    def _is_starting(self) -> bool:
-        return self._starting is not None and not self._starting.done()
-
-    def _start_again(self) -> None:
-        """Start with a new endpoint. Cancels a current start, because the files have changed."""
-        before = self._starting if self._is_starting else None
-        self._starting = asyncio.create_task(self._start(before), name="workspaces services")
-        self._starting.add_done_callback(_retrieve)
-
-    async def _start(self, before: asyncio.Task[None] | None) -> None:
-        try:
-            if before is not None:
-                before.cancel()
-                await asyncio.wait([before], timeout=STOP_SECONDS)
-            look = None if self._source is None else await asyncio.to_thread(self._source.look)
-            endpoint = await asyncio.to_thread(self._choose)
-            await asyncio.to_thread(
-                importlib.import_module, "aiohttp"
-            )  # takes 0.1 s, so not on the event loop
-            if self._up and not self._names_another(look, endpoint):
-                self._look, self._moved = look, False
-                await self._wait_for_events()
-                return
-            self._moved = self._up
-            source = self._source_of(endpoint)
-            if source is not None and (look is None or look.fingerprint is None):
-                look = await asyncio.to_thread(source.look)
-            await self._fill(Cache(Cluster(endpoint)))
-            self._source, self._look = source, look
-        except BaseException as error:
-            self._not_before = asyncio.get_running_loop().time() + AGAIN_SECONDS
-            if isinstance(error, Exception) and not isinstance(error, PlainError):
-                log.error("The cluster of the workspaces could not be reached: %s", place(error))
-            elif not isinstance(error, (asyncio.CancelledError, ClusterError, NoEndpoint)):
-                log.warning("The cluster of the workspaces could not be reached: %s", error)
-            raise
-
-    def _names_another(self, look: Look | None, endpoint: Endpoint) -> bool:
-        if look is None or self._look is None:
-            return endpoint.url != self.cluster.endpoint.url
-        return not look.means_the_same_as(self._look)
-
-    async def _fill(self, cache: Cache) -> None:
-        """Replace the cache by a new one that is in sync. Raises `ClusterError`, `TimeoutError`."""
-        about = About(cache)
-        try:
-            await cache.start()
-            await about.identify()
-        except BaseException:
-            await cache.stop()
-            raise
-        before = (self.feed, self.restarts, self.access, self.cluster) if self._up else None
-        self.cluster, self.about = cache, about
-        self.access = Access(cache.cluster)
+        self.cluster, self.access = cache, access
+        self.about = About(cache)
         self.restarts = Restarts(cache)
-        self.workspaces = Workspaces(cache, self.prefix, self.base_url)
-        self.kinds = Kinds(cache, self.prefix)
+        self.workspaces = Workspaces(cache, prefix, base_url)
+        self.kinds = Kinds(cache, prefix)
         self.volumes = Volumes(cache)
         self.secrets = Secrets(cache)
         self.pods = Pods(cache, self.workspaces)
-        self.feed = Feed(cache, self.workspaces, self.kinds, self.prefix, self._hint)
+        self.feed = Feed(cache, self.workspaces, self.kinds, publish)
+
+    async def prepare(self) -> None:
+        """Find out as which user the cluster knows the server."""
+        await self.about.identify()
+
+    def start(self) -> None:
+        """Start the feed of live changes and the end of recorded restarts."""
+        self.feed.start()
         self.restarts.start()
-        if before is None:
-            self._tasks.start("watch of the files that name the cluster", self._watch_files)
-        else:
-            self._ending = self._tasks.run_once("end of the former cluster's cache", _end(*before))
-        self._up, self._moved = True, False
-        log.info("Workspaces of %s at %s", cache.endpoint.name, cache.endpoint.url)
 
-    async def _watch_files(self) -> None:
-        """Restart if the files name another cluster; wake the caches if the local one restarted."""
-        pauses, not_before, tried = Backoff(), 0.0, None
-        loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            source, known = self._source, self._look
-            if (
-                source is None
-                or known is None
-                or not await asyncio.to_thread(_has_come_up, source, known)
-            ):
-                continue
-            look = await asyncio.to_thread(source.look)
-            if look.fingerprint is None:
-                log.warning(
-                    "The changed kubeconfig cannot be used; still using %s. Correct the kubeconfig.",
-                    self.cluster.endpoint.name,
-                )
-                self._look = look.with_meaning_of(known)
-                continue
-            if look.stamp != tried:
-                pauses.reset()
-            elif loop.time() < not_before or self._is_starting:
-                continue
-            tried, not_before = look.stamp, loop.time() + pauses.next()
-            self._start_again()
+    async def stop(self) -> None:
+        """Close the streams of live changes, then stop the tasks."""
+        await self.feed.stop()
+        await self.restarts.stop()
 
-    async def _wait_for_events(self) -> None:
-        """Reconnect the caches to a restarted cluster, and wait for them briefly.
+    @property
+    def health(self) -> list[TaskHealth]:
+        """Health of the feed's tasks."""
+        return self.feed.health
 
-        Earlier errors are ignored, even if the watches have received no event since.
-        """
-        loop = asyncio.get_running_loop()
-        end = loop.time() + WAKE_SECONDS
-        while self._is_down() and loop.time() < end:
-            for reflector in self.cluster.reflectors.values():
-                reflector.wake()
-            await asyncio.sleep(WAKE_SECONDS / 5)
-        self._excused = self.cluster.workspaces.error
+    @property
+    def streams(self) -> int:
+        """Number of open streams of live changes."""
+        return self.feed.subscribers
 
-
-def _has_come_up(source: EndpointSource, known: Look) -> bool:
-    """Whether the files have changed and their cluster answers. Blocks."""
-    return source.has_changed(known) and source.answers()
-
-
-async def _end(feed: Feed, restarts: Restarts, access: Access, cache: Cache) -> None:
-    """Close the streams of a cache (clients reconnect to a new snapshot), then the cache."""
-    await feed.stop()
-    await restarts.stop()
-    await access.stop()
-    await cache.stop()
-
-
-def _retrieve(start: asyncio.Task[None]) -> None:
-    """A failed start is logged by `_start` and raised by the next `ready`; nobody has to wait for this one."""
-    if not start.cancelled():
-        start.exception()
+    def writer(self, user: str | None) -> str | None:
+        """Return the user to record for a change: the authenticated one, else the server's own."""
+        return user or self.about.user

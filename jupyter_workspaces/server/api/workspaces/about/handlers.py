@@ -8,9 +8,9 @@ import msgspec
 from jupyter_server.auth.decorator import allow_unauthenticated
 
 from jupyter_workspaces.kube.catalog import NAMESPACES
-from jupyter_workspaces.server.http.base import DataHandler
-from jupyter_workspaces.server.http.fallback import RedirectedHandler
-from jupyter_workspaces.server.http.identity import signed_in
+from jupyter_workspaces.server.api.workspaces.base import DataHandler
+from jupyter_workspaces.server.http.authentication import signed_in
+from jupyter_workspaces.server.http.fallback import RedirectHandler
 
 from . import views
 from .description import description
@@ -31,9 +31,9 @@ class HealthHandler(DataHandler):
     async def get(self) -> None:
         original, ours = (
             views.original_health,
-            partial(views.health, self._services.health, self._services.stale_since),
+            partial(views.health, self.connection.health, self.connection.stale_since),
         )
-        self.send(msgspec.json.encode(original() if self.to_the_letter else ours()))
+        self.send(msgspec.json.encode(original() if self.compatible else ours()))
 
 
 class DescriptionHandler(DataHandler):
@@ -60,7 +60,7 @@ class DescriptionPageHandler(DataHandler):
         self.send(page(description(self.prefix)).encode(), HTML)
 
 
-class PageHandler(RedirectedHandler):
+class PageHandler(RedirectHandler, DataHandler):
     """GET swagger/."""
 
     def initialize(self, location: str = "") -> None:
@@ -86,6 +86,6 @@ class ClusterHandler(DataHandler):
         services = await self.services.ready()
         self.answer(
             msgspec.structs.replace(
-                await services.about.cluster(), workspaces_url=services.workspaces_url
+                await services.about.cluster(), workspaces_url=self.connection.workspaces_url
             )
         )

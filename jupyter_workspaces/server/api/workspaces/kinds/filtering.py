@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jupyter_workspaces.kube.causes import Cause, invalid
-from jupyter_workspaces.kube.selectors import is_usable, matches
+from jupyter_workspaces.kube.selectors import is_valid, matches
 
 Object = Mapping[str, Any]
 
@@ -80,7 +80,7 @@ def _rules(kind: Object, scope: str) -> Iterator[tuple[list[tuple[str, Object]],
         conditions = [
             (name, found["selector"]) for match in rule["match"] for name, found in match.items()
         ]
-        usable = [(name, selector) for name, selector in conditions if is_usable(selector)]
+        usable = [(name, selector) for name, selector in conditions if is_valid(selector)]
         if usable:
             yield usable, rule["effect"]
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Literal
 
-from jupyter_workspaces.common.documents.threads import aside
+from jupyter_workspaces.common.documents.threads import read_in_thread
 from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS, WORKSPACES
 from jupyter_workspaces.server.api.workspaces import bodies
+from jupyter_workspaces.server.api.workspaces.base import DataHandler
+from jupyter_workspaces.server.api.workspaces.streaming import StreamHandler
 from jupyter_workspaces.server.api.workspaces.workspaces.handlers import patch_of
-from jupyter_workspaces.server.http.base import DataHandler
+from jupyter_workspaces.server.http.authentication import signed_in
 from jupyter_workspaces.server.http.checks import dns_label
-from jupyter_workspaces.server.http.identity import signed_in
-from jupyter_workspaces.server.http.streaming import StreamHandler
 
 from . import models
 from .manifest import read_manifest
@@ -36,12 +36,12 @@ class KindsHandler(StreamHandler):
         self.answer_list((await self.services.ready()).kinds.list(), chosen)
 
     async def before_body(self) -> None:  # type: ignore[override]
-        await self.expect("create", WORKSPACE_KINDS)
+        await self.permit_long_body("create", WORKSPACE_KINDS)
 
     @signed_in
     async def post(self) -> None:
         self.media(YAML)
-        manifest = await aside(bodies.within_limit(self.body), read_manifest)
+        manifest = await read_in_thread(bodies.within_limit(self.body), read_manifest)
         name = manifest["metadata"]["name"]
         await self.permit("create", WORKSPACE_KINDS, name=name)
         services = await self.services.ready()
@@ -85,7 +85,7 @@ class KindHandler(DataHandler):
         self.named(name=name)
         await self.permit("delete", WORKSPACE_KINDS, name=name)
         await (await self.services.ready()).kinds.delete(name, self.expected)
-        self.none()
+        self.send_nothing()
 
     def _send(self, model: models.KindUpdate) -> None:
         self.tag(model.revision)
@@ -97,7 +97,7 @@ class ValuesHandler(DataHandler):
 
     async def before_body(self, name: str) -> None:  # type: ignore[override]
         self.named(name=name)
-        await self.expect(
+        await self.permit_long_body(
             "get", WORKSPACE_KINDS, name=name
         )  # for whom is in the body, which is small
 
@@ -120,7 +120,7 @@ class _PictureHandler(DataHandler):
         else:
             await self.permit("list", WORKSPACES, namespace)
         picture = await (await self.services.ready()).kinds.picture(name, which)
-        if self.to_the_letter:
+        if self.compatible:
             self.clear_header("Content-Security-Policy")
         else:
             # An SVG can carry scripts: shown as a picture it cannot run them, opened as a page it must not.

@@ -27,6 +27,7 @@ from jupyter_workspaces.server.api.workspaces.unreadable import readable, readin
 from jupyter_workspaces.server.api.workspaces.workspaces.service import patched
 from jupyter_workspaces.server.cache import Cache
 from jupyter_workspaces.server.http import problems
+from jupyter_workspaces.server.http.problems import StaleRevision
 
 from . import filtering, models, views
 from .typed import part, written
@@ -102,7 +103,7 @@ class Kinds:
 
         def change(kind: Object) -> Object:
             if {model.revision, expected or model.revision} != {views.revision(kind)}:
-                raise problems.stale()
+                raise StaleRevision()
             return _with(kind, model)
 
         return views.update_model(await self._write(user, name, change))
@@ -117,7 +118,7 @@ class Kinds:
                 present = msgspec.to_builtins(views.update_model(kind))
             model = converted(patched(present, patch), models.KindWrite)
             if {model.revision, expected or model.revision} != {present["revision"]}:
-                raise problems.stale()
+                raise StaleRevision()
             return _with(kind, model)
 
         return views.update_model(await self._write(user, name, change))
@@ -129,7 +130,7 @@ class Kinds:
             if expected is not None:
                 held = await self._cache.cluster.get(WORKSPACE_KINDS, name)
                 if views.revision(held) != expected:
-                    raise problems.stale()
+                    raise StaleRevision()
                 version = held["metadata"]["resourceVersion"]
             gone = await self._cache.cluster.delete(WORKSPACE_KINDS, name, resource_version=version)
         except ClusterError as error:

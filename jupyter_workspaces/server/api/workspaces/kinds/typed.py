@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from jupyter_workspaces.kube.quantities import QuantityError, canonical
+from jupyter_workspaces.common.quantities import QuantityError, canonical
 from jupyter_workspaces.resources import bundled
 from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS
 

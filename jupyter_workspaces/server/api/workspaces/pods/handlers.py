@@ -8,10 +8,10 @@ from datetime import datetime
 from tornado.iostream import StreamClosedError
 
 from jupyter_workspaces.resources.catalog import WORKSPACES
+from jupyter_workspaces.server.api.workspaces.base import DataHandler
 from jupyter_workspaces.server.http import problems
-from jupyter_workspaces.server.http.base import DataHandler
+from jupyter_workspaces.server.http.authentication import signed_in
 from jupyter_workspaces.server.http.checks import TRUE, boolean, dns_label
-from jupyter_workspaces.server.http.identity import signed_in
 
 from .progress import CONTAINER
 from .service import DEFAULT_LINES, LogQuery, Pods
@@ -95,7 +95,7 @@ class LogHandler(_WorkspacePart):
         )
         async with (await self.pods(namespace, name)).log(namespace, name, query) as content:
             try:
-                await self.pour(
+                await self.send_stream(
                     content.iter_chunked(CHUNK_BYTES) if not query.follow else content.iter_any(),
                     PLAIN,
                     at_once=query.follow,

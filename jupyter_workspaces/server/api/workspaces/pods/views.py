@@ -7,8 +7,8 @@ from typing import Any
 
 from msgspec import UNSET, UnsetType
 
+from jupyter_workspaces.common.timestamps import milliseconds
 from jupyter_workspaces.resources.unreadable import mapping
-from jupyter_workspaces.server.api.workspaces.times import milliseconds
 
 from . import models
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from jupyter_workspaces.kube.catalog import SECRETS
-from jupyter_workspaces.server.http.base import DataHandler
-from jupyter_workspaces.server.http.identity import signed_in
+from jupyter_workspaces.server.api.workspaces.base import DataHandler
+from jupyter_workspaces.server.http.authentication import signed_in
 
 from . import models
 
@@ -25,7 +25,7 @@ class SecretsHandler(DataHandler):
 
     async def before_body(self, namespace: str) -> None:  # type: ignore[override]
         self.named(namespace=namespace)
-        await self.expect("create", SECRETS, namespace)
+        await self.permit_long_body("create", SECRETS, namespace)
 
     @signed_in
     async def post(self, namespace: str) -> None:
@@ -70,4 +70,4 @@ class SecretHandler(DataHandler):
         self.named(namespace=namespace, name=name)
         await self.permit("delete", SECRETS, namespace, name)
         await (await self.services.ready()).secrets.delete(namespace, name, self.expected)
-        self.none()
+        self.send_nothing()

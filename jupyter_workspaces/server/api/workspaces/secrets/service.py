@@ -15,6 +15,7 @@ from jupyter_workspaces.server.api.workspaces import audit
 from jupyter_workspaces.server.api.workspaces.unreadable import readable
 from jupyter_workspaces.server.cache import Cache
 from jupyter_workspaces.server.http import problems
+from jupyter_workspaces.server.http.problems import StaleRevision
 
 from . import models, views
 
@@ -154,5 +155,5 @@ class Secrets:
                 f"The secret {name} may not be changed here: it lacks the label {metadata_keys.CAN_UPDATE}=true."
             )
         if expected not in (None, views.revision(held)):
-            raise problems.stale()
+            raise StaleRevision()
         return held

@@ -5,9 +5,9 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from jupyter_workspaces.kube.catalog import PERSISTENT_VOLUME_CLAIMS, STORAGE_CLASSES
-from jupyter_workspaces.server.http.base import DataHandler
+from jupyter_workspaces.server.api.workspaces.base import DataHandler
+from jupyter_workspaces.server.http.authentication import signed_in
 from jupyter_workspaces.server.http.checks import dns_label
-from jupyter_workspaces.server.http.identity import signed_in
 
 from . import models
 
@@ -37,7 +37,7 @@ class ClaimsHandler(DataHandler):
 
     async def before_body(self, namespace: str) -> None:  # type: ignore[override]
         self.named(namespace=namespace)
-        await self.expect("create", PERSISTENT_VOLUME_CLAIMS, namespace)
+        await self.permit_long_body("create", PERSISTENT_VOLUME_CLAIMS, namespace)
 
     @signed_in
     async def post(self, namespace: str) -> None:
@@ -47,7 +47,7 @@ class ClaimsHandler(DataHandler):
         self.answer(
             await services.volumes.create(services.writer(self.user), namespace, model),
             HTTPStatus.CREATED,
-            location="" if self.to_the_letter else None,
+            location="" if self.compatible else None,
         )
 
 
@@ -59,4 +59,4 @@ class ClaimHandler(DataHandler):
         self.named(namespace=namespace, name=name)
         await self.permit("delete", PERSISTENT_VOLUME_CLAIMS, namespace, name)
         await (await self.services.ready()).volumes.delete(namespace, name)
-        self.none()
+        self.send_nothing()

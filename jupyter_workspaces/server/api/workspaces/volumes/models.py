@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from jupyter_workspaces.common.quantities import QuantityError, parse
 from jupyter_workspaces.kube.causes import Cause, invalid, required
-from jupyter_workspaces.kube.quantities import QuantityError, parse
 from jupyter_workspaces.server.api.workspaces.workspaces.models import Audit
 from jupyter_workspaces.server.http import checks
 

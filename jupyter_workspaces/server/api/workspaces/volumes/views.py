@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import UNSET
 
-from jupyter_workspaces.kube.quantities import QuantityError, canonical
+from jupyter_workspaces.common.quantities import QuantityError, canonical
 from jupyter_workspaces.resources import metadata_keys
 from jupyter_workspaces.resources.unreadable import mapping, sentence, text
 from jupyter_workspaces.server.api.workspaces.audit import audit

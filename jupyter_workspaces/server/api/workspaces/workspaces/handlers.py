@@ -8,13 +8,14 @@ from typing import Any
 
 import msgspec
 
-from jupyter_workspaces.common.documents.threads import aside
+from jupyter_workspaces.common.documents.threads import read_in_thread
 from jupyter_workspaces.resources.catalog import WORKSPACES
 from jupyter_workspaces.server.api.workspaces import bodies
+from jupyter_workspaces.server.api.workspaces.base import DataHandler
+from jupyter_workspaces.server.api.workspaces.streaming import StreamHandler
 from jupyter_workspaces.server.http import problems
-from jupyter_workspaces.server.http.base import JSON, DataHandler
-from jupyter_workspaces.server.http.identity import signed_in
-from jupyter_workspaces.server.http.streaming import StreamHandler
+from jupyter_workspaces.server.http.authentication import signed_in
+from jupyter_workspaces.server.http.base import JSON
 
 from . import models
 
@@ -41,7 +42,7 @@ class _ListHandler(StreamHandler):
             return self.answer_list([msgspec.json.decode(item) for item in items], chosen)
         if len(items) <= FLUSH_ITEMS:
             return self.send(b'{"data":[' + b",".join(items) + b"]}")
-        await self.pour(_pieces(items), JSON)
+        await self.send_stream(_pieces(items), JSON)
 
 
 async def _pieces(items: Sequence[bytes]) -> AsyncIterator[bytes]:
@@ -68,7 +69,7 @@ class WorkspacesHandler(_ListHandler):
 
     async def before_body(self, namespace: str) -> None:  # type: ignore[override]
         self.named(namespace=namespace)
-        await self.expect("create", WORKSPACES, namespace)
+        await self.permit_long_body("create", WORKSPACES, namespace)
 
     @signed_in
     async def post(self, namespace: str) -> None:
@@ -121,9 +122,9 @@ class WorkspaceHandler(DataHandler):
         self.named(namespace=namespace, name=name)
         await self.permit("delete", WORKSPACES, namespace, name)
         await (await self.services.ready()).workspaces.delete(
-            namespace, name, self.expected, at_once=self.to_the_letter
+            namespace, name, self.expected, at_once=self.compatible
         )
-        self.none()
+        self.send_nothing()
 
     def _send(self, model: models.WorkspaceUpdate) -> None:
         self.tag(model.revision)
@@ -133,7 +134,7 @@ class WorkspaceHandler(DataHandler):
 class _ActionHandler(DataHandler):
     async def before_body(self, namespace: str, name: str) -> None:  # type: ignore[override]
         self.named(namespace=namespace, name=name)
-        await self.expect("update", WORKSPACES, namespace, name)
+        await self.permit_long_body("update", WORKSPACES, namespace, name)
 
 
 class PauseHandler(_ActionHandler):
@@ -173,7 +174,7 @@ class StopHandler(_ActionHandler):
 async def patch_of(handler: DataHandler) -> Any:
     """The patch in a body: `data` of an envelope for a merge patch that has one, else the body itself. Raises `Problem` 415, 400, 413."""
     media = handler.media(MERGE_PATCH, JSON_PATCH)
-    patch = await aside(handler.body, bodies.first_value)
+    patch = await read_in_thread(handler.body, bodies.first_value)
     if media == JSON_PATCH:
         if not isinstance(patch, list):
             raise problems.bad_request("A JSON patch is a list of operations (RFC 6902).")

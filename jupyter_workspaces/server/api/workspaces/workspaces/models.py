@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from jupyter_workspaces.kube.causes import Cause, invalid
+from jupyter_workspaces.resources.workspace_rules import check_pod_metadata
 from jupyter_workspaces.server.http import checks
 
 Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
@@ -52,8 +53,9 @@ class PodTemplate(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
 
     def causes(self, at: str) -> Iterator[Cause]:
         """What is wrong before the cluster is asked, in document order."""
-        yield from checks.pod_metadata(
-            f"{at}.podMetadata", self.pod_metadata.labels, self.pod_metadata.annotations
+        yield from check_pod_metadata(
+            {"labels": self.pod_metadata.labels, "annotations": self.pod_metadata.annotations},
+            f"{at}.podMetadata",
         )
         if self.volumes.home is not UNSET:
             yield from checks.name(f"{at}.volumes.home", self.volumes.home)

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterable
 from datetime import datetime, timezone
 from functools import partial
-from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -15,6 +14,7 @@ from msgspec import UNSET
 
 from jupyter_workspaces.common.documents import json_patch
 from jupyter_workspaces.common.documents.bounds import Bounds, TooDeep, TooLarge
+from jupyter_workspaces.common.timestamps import milliseconds
 from jupyter_workspaces.kube.catalog import (
     PERSISTENT_VOLUME_CLAIMS,
     PODS,
@@ -36,11 +36,10 @@ from jupyter_workspaces.resources.catalog import WORKSPACES
 from jupyter_workspaces.resources.templates import base_url, is_plain_base_url
 from jupyter_workspaces.server.api.workspaces import audit
 from jupyter_workspaces.server.api.workspaces.bodies import converted
-from jupyter_workspaces.server.api.workspaces.times import milliseconds
 from jupyter_workspaces.server.api.workspaces.unreadable import readable, reading
 from jupyter_workspaces.server.cache import Cache
 from jupyter_workspaces.server.http import problems
-from jupyter_workspaces.server.http.problems import Problem
+from jupyter_workspaces.server.http.problems import StaleRevision
 
 from . import models, views
 
@@ -150,7 +149,7 @@ class Workspaces:
                 "deletionTimestamp"
             ):
                 text = f"Workspace {model.name} is still being deleted: its programs have not ended. Wait for that, or stop them now."
-                raise Problem(HTTPStatus.CONFLICT, text, {}) from error
+                raise problems.Conflict(text) from error
             raise problems.from_cluster(error, "workspace", model.name) from error
         except ClusterError as error:
             raise problems.from_cluster(error, "workspace", model.name) from error
@@ -168,12 +167,12 @@ class Workspaces:
         """Replace what the owner chooses; `expected` is a second revision that must hold. Raises `Problem` 409 for a stale one, 404, 422."""
         held = await self._cluster_get(namespace, name)
         if {model.revision, expected or model.revision} != {views.revision(held)}:
-            raise problems.stale()
+            raise StaleRevision()
         await self._check_mounts(namespace, str(held["spec"].get("kind")), model.pod_template, held)
 
         def change(workspace: Object) -> Object:
             if model.revision != views.revision(workspace):
-                raise problems.stale()
+                raise StaleRevision()
             return workspace | {"spec": views.spec_of(model, workspace["spec"]["kind"])}
 
         return views.update_model(await self._write(user, held, change))
@@ -191,7 +190,7 @@ class Workspaces:
                 present = msgspec.to_builtins(views.update_model(workspace))
             model = converted(patched(present, patch), models.WorkspaceUpdate)
             if {model.revision, expected or model.revision} != {present["revision"]}:
-                raise problems.stale()
+                raise StaleRevision()
             if causes := model.causes():
                 raise problems.invalid(causes)
             return workspace | {"spec": views.spec_of(model, workspace["spec"]["kind"])}
@@ -215,7 +214,7 @@ class Workspaces:
         if expected is not None:
             held = await self._cluster_get(namespace, name)
             if views.revision(held) != expected:
-                raise problems.stale()
+                raise StaleRevision()
             version = held["metadata"]["resourceVersion"]
         try:
             propagation = None if at_once else "Foreground"
