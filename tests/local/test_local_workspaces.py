@@ -1,3 +1,5 @@
+"""Workspaces on the local cluster, and what outlives what."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Pods as kinds of others ask for them: commands, search paths, working directories, hooks, long paths, the API."""
+"""Pods of other projects' kinds: commands, paths, hooks, working directories, the API."""
 
 from __future__ import annotations
 
@@ -133,7 +133,10 @@ async def test_the_api_is_where_programs_in_pods_look_for_it(tmp_path: Path) -> 
             "name": "API",
             "value": "https://$(KUBERNETES_SERVICE_HOST):$(KUBERNETES_SERVICE_PORT)",
         }
-        script = 'echo "api=$API host=$KUBERNETES_SERVICE_HOST port=$KUBERNETES_SERVICE_PORT_HTTPS"; sleep 600'
+        script = (
+            'echo "api=$API host=$KUBERNETES_SERVICE_HOST port=$KUBERNETES_SERVICE_PORT_HTTPS"; '
+            "sleep 600"
+        )
         await nodes.program("p", script, container={"env": [reference]})
 
         port = nodes.url.rpartition(":")[2]
@@ -390,7 +393,8 @@ async def test_what_a_process_cannot_have_is_told_in_events(tmp_path: Path) -> N
 
         message = await told(nodes, "SecurityContextNotUsed")
         assert message.startswith(
-            "runAsUser, fsGroup, capabilities, privileged, readOnlyRootFilesystem of the security context"
+            "runAsUser, fsGroup, capabilities, privileged, readOnlyRootFilesystem of the security "
+            "context"
         )
         assert "medium and sizeLimit" in await told(nodes, "VolumeDiffersHere")
         reasons = [event["message"] for event in await nodes.events("NotSupportedHere")]
