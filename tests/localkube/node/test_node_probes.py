@@ -185,7 +185,7 @@ async def test_a_grpc_probe_asks_the_health_service(tmp_path: Path) -> None:
             f"exec {sys.executable} {tmp_path}/health.py {tmp_path}/serving",
             container=container,
         )
-        await unready(nodes, "p", "the gRPC health service says NOT_SERVING")
+        await unready(nodes, "p", "the gRPC health service reports NOT_SERVING")
 
         (tmp_path / "serving").touch()
 
