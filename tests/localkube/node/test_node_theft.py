@@ -93,7 +93,7 @@ async def test_a_gate_whose_address_is_taken_ends_its_program_which_gets_another
             _, taken = await asyncio.to_thread(other.stop)
 
         assert int(pod["metadata"]["annotations"][f"{LOCAL_PORT}{PORT}"]) != PORT
-        assert "Nothing can listen at this workspace's address" in await nodes.log(
+        assert "The gate cannot listen at the pod's address" in await nodes.log(
             "one", previous="true"
         )
         assert taken == b""
