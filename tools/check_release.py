@@ -1,8 +1,8 @@
 """Check that a release is consistent and complete.
 
-`python tools/check_release.py --dist DIST` compares the versions of the package, the front end, the manifests, the
-distributions in DIST and CHANGELOG.md, and runs check-manifest and `twine check`. With `--tag vVERSION`, it also checks the
-tag, and that CHANGELOG.md has the date of the release.
+`python tools/check_release.py --dist DIST` compares the versions of the package, the front end, the
+manifests, the distributions in DIST and CHANGELOG.md, and runs check-manifest and `twine check`.
+With `--tag vVERSION`, it also checks the tag, and that CHANGELOG.md has the date of the release.
 """
 
 from __future__ import annotations
