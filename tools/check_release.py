@@ -45,7 +45,7 @@ def source_versions() -> Iterator[tuple[str, str]]:
 
 
 def built_versions(dist: Path) -> Iterator[tuple[str, str]]:
-    """Yield the versions of the wheel and of the front end in it, and of the sdist, from their names and contents."""
+    """Yield the versions of the wheel, of the front end in it, and of the sdist."""
     for wheel in dist.glob("*.whl"):
         yield wheel.name, wheel.name.split("-")[1]
         with zipfile.ZipFile(wheel) as archive:
@@ -69,7 +69,8 @@ def changelog_problems(version: str, tag: str | None) -> Iterator[str]:
     if released and released[1] != version:
         yield f"CHANGELOG.md: the newest version is {released[1]}, the package's is {version}"
     if not released and heading != "[Unreleased]":
-        yield f"CHANGELOG.md: the newest heading is '{heading}', neither '[Unreleased]' nor '[VERSION] - DATE'"
+        expected = "'[Unreleased]' or '[VERSION] - DATE'"
+        yield f"CHANGELOG.md: the newest heading is '{heading}', not {expected}"
 
 
 def run(*command: str) -> Iterator[str]:

@@ -23,11 +23,14 @@ PARTS: dict[str, tuple[type[Configurable], tuple[str, ...]]] = {
 
 def markdown(owner: type[Configurable], inherited: Sequence[str]) -> str:
     """Return a section of the third level for each setting of a class."""
-    traits = owner.class_own_traits(config=True)
-    traits |= {name: owner.class_traits()[name] for name in inherited}
-    return "\n".join(
-        line for name, trait in traits.items() for line in _setting(owner, name, trait)
-    )
+    traits = owner.class_traits(config=True).items()
+    ours = [(name, one) for name, one in traits if name in inherited or _is_ours(one)]
+    return "\n".join(line for name, trait in ours for line in _setting(owner, name, trait))
+
+
+def _is_ours(trait: TraitType[Any, Any]) -> bool:
+    defined_by = trait.this_class
+    return defined_by is not None and defined_by.__module__.startswith("jupyter_workspaces.")
 
 
 def _setting(owner: type[HasTraits], name: str, trait: TraitType[Any, Any]) -> list[str]:
