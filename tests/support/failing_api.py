@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from filled_store import installed_store
 from flaky_api import FlakyApi, flaky_api
 from waiting import until
 
@@ -18,9 +19,7 @@ from jupyter_workspaces.kube.catalog import NAMESPACES
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.endpoint import Endpoint
 from jupyter_workspaces.kube.reflector import Times
-from jupyter_workspaces.local.initial_objects import install
 from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
-from jupyter_workspaces.localkube.apiserver.store.store import Store
 from jupyter_workspaces.server.cache import Cache
 
 TOKEN = "a-token-for-tests"
@@ -41,10 +40,14 @@ def faster() -> Times:
     return Times(**short, first_watch=1, longest_watch=8, settled=0.05)
 
 
-@pytest.fixture
-def short_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+def shorten_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "FIRST_BYTE_SECONDS", client.FIRST_BYTE_SECONDS / SCALE)
     monkeypatch.setattr(client, "WATCH_MARGIN_SECONDS", client.WATCH_MARGIN_SECONDS / SCALE)
+
+
+@pytest.fixture
+def short_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    shorten_limits(monkeypatch)
 
 
 @dataclass
@@ -79,14 +82,12 @@ async def _token() -> str:
 @asynccontextmanager
 async def embedded(directory: Path) -> AsyncIterator[Endpoint]:
     """An embedded API server with our definitions."""
-    store = Store.open(directory / "cluster.db")
+    store = await installed_store(directory, admission=False)
     server = ApiServer(store, TOKEN)
     endpoint = Endpoint(
         f"http://127.0.0.1:{await server.start('127.0.0.1', 0)}", "direct", None, _token
     )
     try:
-        async with Cluster(endpoint) as direct:
-            await install(direct)
         yield endpoint
     finally:
         await server.stop()
@@ -142,6 +143,7 @@ async def measure(
         visible = await found.visible(f"made-while-{mode}", VISIBLE_AFTER_HANG_SECONDS * 2)
         await until(
             lambda: found.cache.healthy and found.cache.stale_since is None,
+            f"a cache that recovers from {mode}",
             VISIBLE_AFTER_HANG_SECONDS,
         )
         return Measured(mode, max(asked.values(), default=0), seconds, visible, stale)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from control_plane import ADMIN
+from filled_store import filled_store
 from real_api import RealApi
 from real_cluster import RealCluster
 from requests_and_objects import API, Ask, Object, claim
@@ -21,7 +22,6 @@ from tornado.httpclient import HTTPClientError, HTTPResponse
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.local.admission import Admission
 from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
-from jupyter_workspaces.localkube.apiserver.store.store import Store
 from jupyter_workspaces.resources import bundled, metadata_keys
 
 
@@ -112,11 +112,10 @@ def cluster(
         yield found
         jp_asyncio_loop.run_until_complete(empty())
         return
-    store = Store.open(tmp_path / "cluster.db")
+    store = filled_store(tmp_path, set_up)
     token = secrets.token_hex(8)
     server = ApiServer(store, token, Admission(store))
     port = jp_asyncio_loop.run_until_complete(server.start("127.0.0.1", 0))
-    set_up(server)
     collect_what_owns_nothing(server, jp_asyncio_loop)
     kubeconfig = {
         "apiVersion": "v1",
