@@ -26,6 +26,7 @@ from .parts import Parts, of_record
 from .settings import POD_VARIABLE, WORKSPACE_VARIABLE, cluster_directory
 
 __all__ = [
+    "Directory",
     "Keeper",
     "LocalClusterError",
     "Parts",

@@ -11,25 +11,23 @@ import importlib
 import logging
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from http import HTTPStatus
 from typing import Any, Generic, Protocol, TypeVar
 
-from jupyter_workspaces.common.errors import PlainError, place, shown
+from jupyter_workspaces.common.errors import PlainError, code_location, public_text
 from jupyter_workspaces.common.supervision import (
     STOP_SECONDS,
     Backoff,
-    Health,
     Supervisor,
+    TaskHealth,
 )
 from jupyter_workspaces.common.timeouts import timeout
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.endpoint import Endpoint
 from jupyter_workspaces.kube.errors import ClusterError, NoEndpoint, Unreachable
-from jupyter_workspaces.kube.kubeconfig.sources import EndpointSource, Look
+from jupyter_workspaces.kube.kubeconfig.sources import EndpointSource, FileState
 
+from .access_reviews import Access
 from .cache import Cache
-from .http.access_reviews import Access
-from .http.problems import Problem
 
 log = logging.getLogger(__name__)
 
@@ -44,11 +42,15 @@ def _no_files(endpoint: Endpoint) -> EndpointSource | None:
     return None
 
 
+class NotReady(PlainError):
+    """The cluster cannot be used now. The message says why."""
+
+
 class ApiServices(Protocol):
     """Services of one HTTP API for the cache of one cluster."""
 
     @property
-    def health(self) -> list[Health]:
+    def health(self) -> list[TaskHealth]:
         """Health of its long-lived tasks."""
         ...
 
@@ -79,7 +81,7 @@ class ClusterConnection:
     Every request passes `ready`.
 
     Args:
-        choose: Finds the endpoint and may start the local cluster. It blocks, so it runs in a thread.
+        choose: Finds the endpoint, and may start the local cluster. Runs in a thread.
         source: Returns the files that define an endpoint. They are watched; if they name another
             cluster, cache and services are replaced.
     """
@@ -98,7 +100,7 @@ class ClusterConnection:
         self._up = False
         self._moved = False
         self._source: EndpointSource | None = None
-        self._look: Look | None = None
+        self._look: FileState | None = None
         self._ending: asyncio.Task[None] | None = None
         self._excused: ClusterError | None = None
 
@@ -132,7 +134,7 @@ class ClusterConnection:
     async def ready(self, seconds: float = READY_SECONDS, *, stale: bool = False) -> None:
         """Wait until the caches are in sync.
 
-        Raises `Problem` 503 with the reason if they are not in sync within `seconds`. With `stale`,
+        Raises `NotReady` with the reason if they are not in sync within `seconds`. With `stale`,
         caches that were in sync before suffice; a dead local cluster restarts in the background.
         """
         if self._up and not self._moved and not self._is_down():
@@ -146,22 +148,19 @@ class ClusterConnection:
             async with timeout(seconds):
                 await self._started()
         except asyncio.TimeoutError:
-            raise Problem(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                "The cluster is not ready yet. Try again in a moment.",
-            ) from None
-        except Problem:
+            raise NotReady("The cluster is not ready yet. Try again in a moment.") from None
+        except NotReady:
             raise
         except Exception as error:  # any failure of the start is the answer to the request
-            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, shown(error)) from error
+            raise NotReady(public_text(error)) from error
 
     @property
     def stale_since(self) -> datetime | None:
-        """Since when the cache is stale (UTC); None while it is live, and before the first start."""
+        """Since when the cache is stale (UTC); None while it is live, or not started."""
         return self.cluster.stale_since if self._up else None
 
     @property
-    def health(self) -> list[Health]:
+    def health(self) -> list[TaskHealth]:
         """Health of the long-lived tasks: caches and services."""
         if not self._up:
             return []
@@ -188,10 +187,10 @@ class ClusterConnection:
                 return starting.result()
             if starting is self._starting:
                 break
-        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "This server is being stopped.")
+        raise NotReady("This server is being stopped.")
 
     async def _is_worth_a_try(self) -> bool:
-        """Whether to retry: after a pause, or if the local cluster was started after the failure."""
+        """Return whether to retry: after a pause, or if the cluster started in the meantime."""
         if asyncio.get_running_loop().time() >= self._not_before:
             return True
         source, look = self._source, self._look
@@ -216,7 +215,7 @@ class ClusterConnection:
             if before is not None:
                 before.cancel()
                 await asyncio.wait([before], timeout=STOP_SECONDS)
-            look = None if self._source is None else await asyncio.to_thread(self._source.look)
+            look = None if self._source is None else await asyncio.to_thread(self._source.read)
             endpoint = await asyncio.to_thread(self._choose)
             await asyncio.to_thread(
                 importlib.import_module, "aiohttp"
@@ -228,21 +227,23 @@ class ClusterConnection:
             self._moved = self._up
             source = self._source_of(endpoint)
             if source is not None and (look is None or look.fingerprint is None):
-                look = await asyncio.to_thread(source.look)
+                look = await asyncio.to_thread(source.read)
             await self._fill(Cache(Cluster(endpoint)))
             self._source, self._look = source, look
         except BaseException as error:
             self._not_before = asyncio.get_running_loop().time() + AGAIN_SECONDS
             if isinstance(error, Exception) and not isinstance(error, PlainError):
-                log.error("The cluster of the workspaces could not be reached: %s", place(error))
+                log.error(
+                    "The cluster of the workspaces could not be reached: %s", code_location(error)
+                )
             elif not isinstance(error, (asyncio.CancelledError, ClusterError, NoEndpoint)):
                 log.warning("The cluster of the workspaces could not be reached: %s", error)
             raise
 
-    def _names_another(self, look: Look | None, endpoint: Endpoint) -> bool:
+    def _names_another(self, look: FileState | None, endpoint: Endpoint) -> bool:
         if look is None or self._look is None:
             return endpoint.url != self.cluster.endpoint.url
-        return not look.means_the_same_as(self._look)
+        return not look.has_same_endpoint_as(self._look)
 
     async def _fill(self, cache: Cache) -> None:
         """Replace the cache by a new one that is in sync. Raises `ClusterError`, `TimeoutError`."""
@@ -282,13 +283,13 @@ class ClusterConnection:
                 or not await asyncio.to_thread(_has_come_up, source, known)
             ):
                 continue
-            look = await asyncio.to_thread(source.look)
+            look = await asyncio.to_thread(source.read)
             if look.fingerprint is None:
                 log.warning(
-                    "The changed kubeconfig cannot be used; still using %s. Correct the kubeconfig.",
+                    "The changed kubeconfig cannot be used; still using %s. Correct it.",
                     self.cluster.endpoint.name,
                 )
-                self._look = look.with_meaning_of(known)
+                self._look = look.with_endpoint_of(known)
                 continue
             if look.stamp != tried:
                 pauses.reset()
@@ -311,7 +312,7 @@ class ClusterConnection:
         self._excused = self.cluster.workspaces.error
 
 
-def _has_come_up(source: EndpointSource, known: Look) -> bool:
+def _has_come_up(source: EndpointSource, known: FileState) -> bool:
     """Whether the files have changed and their cluster answers. Blocks."""
     return source.has_changed(known) and source.answers()
 
@@ -325,7 +326,7 @@ async def _end(services: Iterable[ApiServices], access: Access, cache: Cache) ->
 
 
 def _retrieve(start: asyncio.Task[None]) -> None:
-    """A failed start is logged by `_start` and raised by the next `ready`; nobody has to wait for this one."""
+    """Retrieve the exception of a start: `_start` logs it, and the next `ready` raises it."""
     if not start.cancelled():
         start.exception()
 
@@ -353,7 +354,7 @@ class ApiConnection(Generic[Services]):
     async def ready(self, seconds: float = READY_SECONDS, *, stale: bool = False) -> Services:
         """Wait until the caches are in sync, and return the services.
 
-        Raises `Problem` 503 with the reason if they are not in sync within `seconds`. With `stale`,
+        Raises `NotReady` with the reason if they are not in sync within `seconds`. With `stale`,
         caches that were in sync before suffice; a dead local cluster restarts in the background.
         """
         await self.connection.ready(seconds, stale=stale)

@@ -65,7 +65,7 @@ async def test_a_workspace_starts_again_once_its_pod_has_ended(play: Play) -> No
         first = await played.run_pod()
         await played.state("Running")
         await begin(played)
-        await played.state("Terminating", message="to start again")
+        await played.state("Terminating", message="Restarting")
         assert (await played.workspace())["spec"]["paused"]
         await played.end_pods()
 

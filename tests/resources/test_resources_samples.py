@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 from kind_objects import SCHEMAS, Lookup, judge
 
-from jupyter_workspaces.kube import quantities
+from jupyter_workspaces.common import quantities
 from jupyter_workspaces.kube.schemas import structural
 from jupyter_workspaces.resources import bundled, metadata_keys
 

@@ -14,12 +14,13 @@ from tornado import web
 
 from jupyter_workspaces.kube.causes import Cause, invalid
 from jupyter_workspaces.kube.errors import ClusterError
+from jupyter_workspaces.server.access_reviews import CannotReviewAccess, Identity, forbidden_message
+from jupyter_workspaces.server.connection import ClusterConnection, NotReady
 
 from . import compression, origins, problems, queries
-from .access_reviews import CannotReviewAccess, forbidden_message
 from .authentication import SIGNED_IN, authenticate
 from .checks import dns_label, dns_subdomain
-from .identity import HeaderIdentities, Identity
+from .identity import HeaderIdentities
 from .kernel_access import KernelAccess
 from .lists import Selection, selection
 from .problems import Problem, StaleRevision
@@ -28,7 +29,6 @@ from .times import rfc3339
 
 if TYPE_CHECKING:
     from jupyter_workspaces.kube.catalog import Resource
-    from jupyter_workspaces.server.connection import ClusterConnection
 
 JSON = "application/json"
 STALE_SINCE = "Jupyter-Workspaces-Stale-Since"
@@ -76,7 +76,7 @@ class BaseHandler(KernelAccess, APIHandler):
                 if method in ("post", "put", "patch"):
                     self.request_body.accept(self.body_limit)
                     await self.before_body(*self.path_args)
-        except (web.HTTPError, Problem, ClusterError, asyncio.TimeoutError) as error:
+        except (web.HTTPError, Problem, ClusterError, NotReady, asyncio.TimeoutError) as error:
             refusal = error
         else:
             return
@@ -397,6 +397,8 @@ class BaseHandler(KernelAccess, APIHandler):
         error = kwargs.get("exc_info", (None, None, None))[1]
         if isinstance(error, ClusterError):
             error = problems.from_cluster(error)
+        if isinstance(error, NotReady):
+            error = Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
         if isinstance(error, asyncio.TimeoutError):
             text = "The cluster did not answer in time. Try again in a moment."
             error = Problem(HTTPStatus.SERVICE_UNAVAILABLE, text)
@@ -415,5 +417,5 @@ class BaseHandler(KernelAccess, APIHandler):
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         """Log only failures of the server, not error responses."""
-        if not isinstance(value, (Problem, ClusterError)):
+        if not isinstance(value, (Problem, ClusterError, NotReady)):
             super().log_exception(typ, value, tb)

@@ -5,7 +5,6 @@ Every client that reaches the port can set these headers, so only the proxy may 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from jupyter_server.auth.identity import IdentityProvider, User
@@ -13,13 +12,7 @@ from tornado import web
 from tornado.httputil import HTTPHeaders
 from traitlets import Unicode, default
 
-
-@dataclass(frozen=True)
-class Identity:
-    """A user and their groups in Kubernetes' RBAC."""
-
-    user: str
-    groups: tuple[str, ...] = ()
+from jupyter_workspaces.server.access_reviews import Identity
 
 
 class HeaderIdentities(IdentityProvider):
@@ -38,10 +31,12 @@ class HeaderIdentities(IdentityProvider):
 
     @property
     def auth_enabled(self) -> bool:
+        """Return True: every request needs a user."""
         return True
 
     @property
     def login_available(self) -> bool:
+        """Return False: the reverse proxy signs users in."""
         return False
 
     def identity(self, headers: HTTPHeaders) -> Identity | None:
@@ -60,12 +55,14 @@ class HeaderIdentities(IdentityProvider):
         return Identity(user, tuple(group for group in groups if group))
 
     def get_user(self, handler: web.RequestHandler) -> User | None:
+        """Return the user of the headers."""
         found = self.identity(handler.request.headers)
         return None if found is None else User(username=found.user)
 
     def validate_security(self, app: Any, ssl_options: dict[str, Any] | None = None) -> None:
+        """Log a warning that clients of the port are trusted."""
         self.log.warning(
-            "--trusted-header-auth: every client of this port can set the user in %s. Allow only the "
-            "proxy to reach it.",
+            "--trusted-header-auth: every client of this port can set the user in %s. Allow only "
+            "the proxy to reach it.",
             self.user_header,
         )

@@ -319,7 +319,7 @@ async def test_a_tls_handshake_that_stops_is_cut_off(tmp_path: Path, start: Star
 
 
 async def _health(directory: Directory) -> tuple[int, Callable[[], Awaitable[None]]]:
-    server = health_server.Health(Metrics(), {}, {})
+    server = health_server.HealthServer(Metrics(), {}, {})
     await server.start("127.0.0.1", 0)
     return server.port, server.stop
 

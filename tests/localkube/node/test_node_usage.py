@@ -8,8 +8,8 @@ import pytest
 from node_cluster import node_cluster
 from pod_sockets import Kubectl, kubectl_program
 
+from jupyter_workspaces.common.quantities import parse
 from jupyter_workspaces.kube.errors import NotFound
-from jupyter_workspaces.kube.quantities import parse
 
 GROUP = "/apis/metrics.k8s.io/v1beta1"
 BUSY = "x=$(head -c 30000000 /dev/zero | tr '\\0' x); echo ready; while :; do :; done"

@@ -10,7 +10,7 @@ from tornado.httputil import HTTPHeaders
 from jupyter_workspaces.kube.catalog import NAMESPACES, PODS
 from jupyter_workspaces.kube.errors import ClusterError, Forbidden, Unreachable
 from jupyter_workspaces.resources.catalog import WORKSPACES
-from jupyter_workspaces.server.http.access_reviews import (
+from jupyter_workspaces.server.access_reviews import (
     Access,
     CannotReviewAccess,
     forbidden_message,

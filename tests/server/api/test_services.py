@@ -9,8 +9,7 @@ import pytest
 
 from jupyter_workspaces.common.timeouts import timeout
 from jupyter_workspaces.kube.errors import Unreachable
-from jupyter_workspaces.server.connection import ClusterConnection
-from jupyter_workspaces.server.http.problems import Problem
+from jupyter_workspaces.server.connection import ClusterConnection, NotReady
 
 
 async def test_filled_caches_are_enough_while_a_dead_cluster_is_started_again() -> None:
@@ -31,7 +30,7 @@ async def test_filled_caches_are_enough_while_a_dead_cluster_is_started_again() 
     try:
         async with timeout(1):
             await connection.ready(stale=True)
-        with pytest.raises(Problem, match="not ready yet"):
+        with pytest.raises(NotReady, match="not ready yet"):
             await connection.ready(0.2)
         assert asked.is_set()
     finally:

@@ -28,8 +28,7 @@ from jupyter_workspaces.localkube.apiserver.http.server import ApiServer
 from jupyter_workspaces.localkube.apiserver.store.store import Store
 from jupyter_workspaces.server.api.workspaces.services import WorkspacesServices
 from jupyter_workspaces.server.app import JupyterWorkspaces
-from jupyter_workspaces.server.connection import ApiConnection, ClusterConnection
-from jupyter_workspaces.server.http.problems import Problem
+from jupyter_workspaces.server.connection import ApiConnection, ClusterConnection, NotReady
 
 USABLE_SECONDS = 3.0
 Object = dict[str, Any]
@@ -86,7 +85,7 @@ async def usable(api: Api, condition: Callable[[], bool]) -> None:
     """Raises `TimeoutError` when the new cluster is not served within the seconds that the issue names."""
     async with timeout(USABLE_SECONDS):
         while True:
-            with suppress(Problem):
+            with suppress(NotReady):
                 if await api.ready() and condition():
                     return
             await asyncio.sleep(0.02)
@@ -100,7 +99,7 @@ async def test_a_cluster_that_was_reset_is_found_again_by_itself(home: Path) -> 
         reflectors = len(tasks())
         hearing = asyncio.create_task(followed(api.services.feed.subscribe(None, None)))
         await asyncio.to_thread(launch.reset, home)
-        with pytest.raises(Problem, match="was stopped"):
+        with pytest.raises(NotReady, match="was stopped"):
             await until_down(api)
         assert not hearing.done()
 
@@ -189,7 +188,7 @@ async def test_a_request_right_after_the_start_is_answered(home: Path) -> None:
     async with serving(JupyterWorkspaces(directory=str(home))) as api:
         for again in (launch.stop, launch.reset):
             await asyncio.to_thread(again, home)
-            with pytest.raises(Problem, match="was stopped"):
+            with pytest.raises(NotReady, match="was stopped"):
                 await until_down(api)
             await asyncio.to_thread(start, home)
 
@@ -279,7 +278,7 @@ async def test_nothing_is_served_of_the_former_cluster_while_the_new_one_is_away
         async with serving(JupyterWorkspaces(kubeconfig=str(kubeconfig))) as api:
             write(kubeconfig, two | {"server": "http://127.0.0.1:9"})
             await until(lambda: refused(api), "a refusal", USABLE_SECONDS)
-            with pytest.raises(Problem):
+            with pytest.raises(NotReady):
                 await api.ready(0.1, stale=True)
 
             write(kubeconfig, one)
@@ -289,7 +288,7 @@ async def test_nothing_is_served_of_the_former_cluster_while_the_new_one_is_away
 async def refused(api: Api) -> bool:
     try:
         await api.ready(0.05)
-    except Problem:
+    except NotReady:
         return True
     return False
 
@@ -325,7 +324,7 @@ def test_what_makes_another_endpoint(tmp_path: Path) -> None:
 
     def look(*entries: Object, **user: Any) -> Any:
         write(path, *entries, **user)
-        return source.look()
+        return source.read()
 
     first = look(entry, **{"auth-provider": login})
     assert not source.has_changed(first)
@@ -337,15 +336,15 @@ def test_what_makes_another_endpoint(tmp_path: Path) -> None:
         },
     )
     assert source.has_changed(first)
-    assert rotated.means_the_same_as(first)
+    assert rotated.has_same_endpoint_as(first)
     for other in (
         look(entry | {"server": "https://b.example.org"}, **{"auth-provider": login}),
         look(entry | {"token": "u"}, **{"auth-provider": login}),
         look(entry, **{"auth-provider": login | {"config": {"client-id": "d"}}}),
     ):
-        assert not other.means_the_same_as(first)
+        assert not other.has_same_endpoint_as(first)
     path.unlink()
-    assert not source.look().means_the_same_as(source.look())
+    assert not source.read().has_same_endpoint_as(source.read())
 
 
 def test_a_certificate_authority_that_is_replaced_in_place_is_another_endpoint(
@@ -359,8 +358,8 @@ def test_a_certificate_authority_that_is_replaced_in_place_is_another_endpoint(
     path.write_text(yaml.safe_dump(document), encoding="utf-8")
     source = EndpointSource((path,))
 
-    before = source.look()
+    before = source.read()
     authority.write_text("another", encoding="utf-8")
 
     assert source.has_changed(before)
-    assert not source.look().means_the_same_as(before)
+    assert not source.read().has_same_endpoint_as(before)

@@ -1,4 +1,4 @@
-"""The server and its cluster to what goes over the wire."""
+"""Converts facts about server and cluster to models."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import UNSET
 
 from jupyter_workspaces._version import __version__
-from jupyter_workspaces.common.supervision import Health
+from jupyter_workspaces.common.supervision import TaskHealth
 from jupyter_workspaces.kube.endpoint import Endpoint
 from jupyter_workspaces.server.http.times import rfc3339
 
@@ -23,11 +23,11 @@ ORIGINAL_VERSION = "1.0.0"
 
 
 def original_health() -> models.Health:
-    """Return the answer of the original server, which does not depend on its cluster."""
+    """Return the response of the original server, which does not depend on its cluster."""
     return models.Health("Healthy", models.SystemInfo(ORIGINAL_VERSION))
 
 
-def health(tasks: Iterable[Health], stale_since: datetime | None) -> models.Health:
+def health(tasks: Iterable[TaskHealth], stale_since: datetime | None) -> models.Health:
     """Return the health: Degraded if a task fails or the caches are stale. Omits namespaces."""
     failing = sorted({task.name for task in tasks if not task.healthy})
     return models.Health(
@@ -39,8 +39,10 @@ def health(tasks: Iterable[Health], stale_since: datetime | None) -> models.Heal
 
 
 def namespace(obj: Object) -> models.Namespace:
+    """Return the model of a namespace."""
     return models.Namespace(obj["metadata"]["name"])
 
 
 def cluster(endpoint: Endpoint, user: str, version: str) -> models.ClusterInfo:
+    """Return the model of the cluster."""
     return models.ClusterInfo(endpoint.name, endpoint.embedded, user, endpoint.namespace, version)

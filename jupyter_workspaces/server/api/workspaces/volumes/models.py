@@ -1,4 +1,4 @@
-"""What goes over the wire (contract §1.5 operations 21 to 24)."""
+"""Models of claims and storage classes."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from jupyter_workspaces.common.quantities import QuantityError, parse
 from jupyter_workspaces.kube.causes import Cause, invalid, required
-from jupyter_workspaces.kube.quantities import QuantityError, parse
 from jupyter_workspaces.server.api.workspaces.workspaces.models import Audit
 from jupyter_workspaces.server.http import checks
 
 
 class StorageClass(msgspec.Struct, rename="camel"):
+    """A storage class."""
+
     name: str
     display_name: str
     description: str
@@ -21,11 +23,13 @@ class StorageClass(msgspec.Struct, rename="camel"):
 
 
 class Requests(msgspec.Struct, forbid_unknown_fields=True):
+    """Requested resources of a claim."""
+
     storage: str = ""
 
 
 class ClaimCreate(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
-    """Body and answer of a create."""
+    """Request and response of a create."""
 
     name: str = ""
     access_modes: list[str] = msgspec.field(default_factory=list)
@@ -33,6 +37,7 @@ class ClaimCreate(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     requests: Requests = msgspec.field(default_factory=Requests)
 
     def causes(self) -> list[Cause]:
+        """Return what is wrong with the model."""
         found = list(checks.name("data.name", self.name))
         if not self.access_modes:
             found.append(required("data.accessModes"))
@@ -45,6 +50,8 @@ class ClaimCreate(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
 
 
 class ClaimSpec(msgspec.Struct, rename="camel"):
+    """Spec of a claim."""
+
     requests: dict[str, str]
     access_modes: list[str]
     volume_mode: str
@@ -52,6 +59,8 @@ class ClaimSpec(msgspec.Struct, rename="camel"):
 
 
 class Claim(msgspec.Struct, rename="camel"):
+    """A claim in lists."""
+
     name: str
     can_mount: bool
     can_update: bool
