@@ -73,7 +73,7 @@ def service(name: str, owner: Object, **spec: Any) -> Object:
 
 @pytest.fixture
 def reached(cluster_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Reached:
-    """`async with reached() as cluster`, with our definitions in it, on each cluster of the session."""
+    """Return a context manager for a cluster with our CRDs, for each cluster of the session."""
     return (
         on_real(request.getfixturevalue("real_cluster"))
         if cluster_kind == "real"

@@ -1,4 +1,4 @@
-"""A cache behind an API that fails: how many requests it makes, and how soon it shows what changed meanwhile."""
+"""A cache behind an API that fails: number of its requests, and time until it recovers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from jupyter_workspaces.server.cache import Cache
 
 TOKEN = "a-token-for-tests"
 HANGING = ("hang", "freeze", "body", "silent")
-"""Modes in which requests wait for an answer that never comes, also after the API is healthy again."""
+"""Modes in which open requests get no answer, even after the API is healthy again."""
 MOST_A_MINUTE, VISIBLE_SECONDS, VISIBLE_AFTER_HANG_SECONDS = 40, 10.0, 30.0
 SCALE = 10
 """So much faster do the quick tests run."""
@@ -110,7 +110,11 @@ async def failing(
 
 @dataclass(frozen=True)
 class Measured:
-    """`requests` are the most of one resource type, in `seconds` of failure; `visible` the seconds after it was healthy again."""
+    """What one failure cost.
+
+    `requests` is the highest number for one resource type in `seconds` of failure. `visible` is the
+    time in seconds from the end of the failure until the cache shows the change.
+    """
 
     mode: str
     requests: int
@@ -126,7 +130,7 @@ async def measure(
     times: Times | None = None,
     slow_seconds: float = 5.0,
 ) -> Measured:
-    """Let the API fail for `seconds`, change something meanwhile, and wait until the cache shows it."""
+    """Let the API fail for `seconds`, change an object, and wait until the cache shows it."""
     async with failing(endpoint, times, slow_seconds) as found:
         await until(lambda: found.cache.healthy and found.cache.stale_since is None)
         await asyncio.sleep(

@@ -1,4 +1,4 @@
-"""An API server with the built-in controllers in the test's own process, and a node that only says what a node would say."""
+"""An API server with the built-in controllers in the test's process, and a simulated node."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ AUTHORITY = "a certificate for tests"
 
 
 class SmallCluster:
-    """`cluster` speaks to the API; `directory` is where volumes lie; `sick` names pods that never get ready."""
+    """A running cluster: its client, its folder of volumes, and pods that never get ready."""
 
     def __init__(self, cluster: Cluster, directory: Path) -> None:
         self.cluster = cluster
@@ -97,7 +97,7 @@ class SmallCluster:
         )
 
     async def play_node(self) -> None:
-        """Say that pods run as soon as they are placed, and that they are gone once they were deleted."""
+        """Report scheduled pods as running, and remove deleted ones."""
         pods = Reflector(self.cluster, PODS)
         changed = asyncio.Event()
         pods.listen(lambda *_: changed.set())

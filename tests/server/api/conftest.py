@@ -1,4 +1,7 @@
-"""A Jupyter server with the extension, in front of an API server without our controller: tests write the status themselves."""
+"""A Jupyter server with the extension, in front of an API server without our controller.
+
+Tests write the status of workspaces themselves.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,10 @@ from jupyter_workspaces.resources import bundled, metadata_keys
 
 
 def set_up(cluster: ApiServer | RealApi) -> None:
-    """Both CRDs, the sample kinds, a namespace, two classes and two claims; one of them may not be mounted."""
+    """Create both CRDs, the sample kinds, namespaces, two storage classes and two claims.
+
+    The claim `locked` cannot be mounted.
+    """
     for name in ("default", "jupyter-workspaces", "team-a"):
         cluster.apply_manifest(
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
@@ -63,7 +69,7 @@ def set_up(cluster: ApiServer | RealApi) -> None:
 
 
 def collect_what_owns_nothing(server: ApiServer, loop: Any) -> None:
-    """What a garbage collector does with a workspace that is deleted in the foreground, once it has no pod."""
+    """Remove the finalizer of a workspace deleted in the foreground, once it has no pod."""
     workspaces, pods = (
         server.engine.registry.get(group, version, plural) for group, version, plural in KINDS
     )
@@ -139,7 +145,7 @@ def administrator(cluster_kind: str) -> str:
 
 @pytest.fixture
 def guarded(cluster_kind: str) -> None:
-    """For tests of rules that the embedded cluster has built in and a real one gets by our webhook."""
+    """Skip tests of admission rules on a real cluster, which gets them by our webhook."""
     if cluster_kind == "real":
         pytest.skip("a real cluster without our webhook does not know our rules")
 
