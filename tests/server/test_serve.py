@@ -1,4 +1,4 @@
-"""`jupyter workspaces serve`: the transcript of the issue as it stands, other sites and hosts, deaths of the processes behind it."""
+"""`jupyter workspaces serve`: a session of requests, other sites and hosts, crashes."""
 
 from __future__ import annotations
 

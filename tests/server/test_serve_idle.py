@@ -1,4 +1,4 @@
-"""`serve` ends when it is idle, and not in the middle of a download or of a log that is followed."""
+"""`serve` ends when it is idle, but not during a download or while a log is followed."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from jupyter_workspaces.server import answer_cache
 from jupyter_workspaces.server.proxy import tokens
 from jupyter_workspaces.server.proxy.handlers import access, base
 
-from .api_process import ADMIN, NOBODY
+from .api_process import ADMIN, NOBODY, ensure_secret
 from .processes import running
 
 STATUS = "workspace/status/team-a/small/web"
@@ -34,9 +34,9 @@ def client(port, token=ADMIN):
     )
 
 
-@pytest.fixture
-def api(tmp_path):
-    with running("api_process.py", str(tmp_path)) as process:
+@pytest.fixture(scope="module")
+def api(tmp_path_factory):
+    with running("api_process.py", str(tmp_path_factory.mktemp("api"))) as process:
         yield process
 
 
@@ -44,6 +44,7 @@ def api(tmp_path):
 def cluster(api, view, jp_asyncio_loop):
     """The proxy reads Secrets from the process."""
     view.cluster = made = client(api.port)
+    jp_asyncio_loop.run_until_complete(ensure_secret(made))
     yield made
     api.go_on()
     jp_asyncio_loop.run_until_complete(made.close())
