@@ -16,7 +16,7 @@ from datetime import datetime, timezone
 from jupyter_workspaces.common.supervision import Backoff, SupervisedTask, TaskHealth
 
 from .catalog import Resource
-from .client import Cluster, Listing, WatchEvent
+from .client import Cluster
 from .errors import (
     ClusterError,
     Expired,
@@ -31,6 +31,7 @@ from .object_store import (
     ObjectStore,
     key_of,
 )
+from .responses import Listing, WatchEvent
 
 __all__ = ["Key", "Listener", "Reflector", "Times", "WatchEnded", "key_of"]
 

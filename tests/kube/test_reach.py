@@ -29,7 +29,7 @@ class Narrow:
         self.lists: list[tuple[str, str | None]] = []
 
     async def list(self, resource: Any, namespace: str | None = None, **_: Any) -> Any:
-        from jupyter_workspaces.kube.client import Listing
+        from jupyter_workspaces.kube.responses import Listing
 
         if namespace is None and resource.namespaced:
             raise Forbidden(f"{resource.plural} is forbidden")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from flaky_api import FlakyApi, flaky_api
 
-from jupyter_workspaces.kube import client
+from jupyter_workspaces.kube import client, transport
 from jupyter_workspaces.kube.catalog import NAMESPACES
 from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.endpoint import Endpoint
@@ -43,7 +43,7 @@ def faster() -> Times:
 
 @pytest.fixture
 def short_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "FIRST_BYTE_SECONDS", client.FIRST_BYTE_SECONDS / SCALE)
+    monkeypatch.setattr(transport, "FIRST_BYTE_SECONDS", transport.FIRST_BYTE_SECONDS / SCALE)
     monkeypatch.setattr(client, "WATCH_MARGIN_SECONDS", client.WATCH_MARGIN_SECONDS / SCALE)
 
 

@@ -8,9 +8,9 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 from jupyter_workspaces.kube.catalog import Resource
-from jupyter_workspaces.kube.client import Listing, WatchEvent
 from jupyter_workspaces.kube.endpoint import Endpoint
 from jupyter_workspaces.kube.errors import Forbidden, NotFound
+from jupyter_workspaces.kube.responses import Listing, WatchEvent
 
 Object = dict[str, Any]
 
