@@ -36,7 +36,6 @@ from jupyter_workspaces.kube.ownership import (
     age,
     controller,
     controls,
-    is_pod_of,
 )
 from jupyter_workspaces.kube.reflector import (
     Key,
@@ -47,7 +46,11 @@ from jupyter_workspaces.kube.reflector import (
 from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.resources import metadata_keys
 from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS, WORKSPACES
-from jupyter_workspaces.resources.workspace_objects import is_named_pod, is_workspace_service
+from jupyter_workspaces.resources.workspace_objects import (
+    current_pod,
+    is_workspace_pod,
+    is_workspace_service,
+)
 
 from .namespace_caches import Namespaces, Scoped
 
@@ -279,9 +282,9 @@ class Cache:
 
         Without the permission to list StatefulSets, the status of the workspace must name the pod.
         """
-        if not self.stateful_sets.sees(workspace["metadata"]["namespace"]):
-            return is_named_pod(workspace, pod)
-        return any(is_pod_of(held, pod) for held in self._stateful_sets_of(workspace))
+        visible = self.stateful_sets.sees(workspace["metadata"]["namespace"])
+        stateful_sets = self._stateful_sets_of(workspace) if visible else None
+        return is_workspace_pod(workspace, pod, stateful_sets)
 
     def has_stateful_set(self, workspace: Object) -> bool:
         """Return whether the workspace controls a StatefulSet in the cache."""
@@ -321,22 +324,8 @@ class Cache:
         )
 
     def pod_of(self, workspace: Object) -> Object | None:
-        """Return the pod of the workspace.
-
-        Of several, pods that are not being deleted come first, then the one that the status names,
-        then the youngest.
-        """
-        named = ((workspace.get("status") or {}).get("podTemplatePod") or {}).get("name")
-
-        def rank(pod: Object) -> tuple[bool, bool, str]:
-            metadata = pod["metadata"]
-            return (
-                not metadata.get("deletionTimestamp"),
-                metadata["name"] == named,
-                str(metadata["creationTimestamp"]),
-            )
-
-        return max(self.pods_of(workspace), key=rank, default=None)
+        """Return the pod of the workspace (`current_pod`)."""
+        return current_pod(workspace, self.pods_of(workspace))
 
     def service_of(self, workspace: Object) -> Object | None:
         """Return the Service of the workspace; of several the oldest, made by the controller."""

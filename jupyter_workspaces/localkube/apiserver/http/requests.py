@@ -13,12 +13,11 @@ import msgspec
 from jupyter_workspaces.common.documents import json_text, yaml_text
 from jupyter_workspaces.common.documents.bounds import Bounds, DocumentError, TooLarge
 from jupyter_workspaces.common.documents.threads import read_in_thread
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects import patches, schemas, strategic_merge
 from jupyter_workspaces.localkube.apiserver.objects.rows import Row
 
 from . import protobuf, status
-
-Object = dict[str, Any]
 
 BODY_LIMIT = 3 * 2**20
 BOUNDS = Bounds(size=BODY_LIMIT, depth=250, values=50_000)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import msgspec
 from aiohttp import web
 
 from jupyter_workspaces.common.documents.threads import read_in_thread
+from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects import (
     eviction,
+    field_selectors,
     patches,
     scale,
-    selectors,
 )
 from jupyter_workspaces.localkube.apiserver.objects.engine import Engine
 from jupyter_workspaces.localkube.apiserver.objects.rows import Row
@@ -34,8 +34,6 @@ from .list_options import ListOptions
 from .options import WriteOptions
 from .requests import Target
 from .streams import Streams
-
-Object = dict[str, Any]
 
 FLUSH_OBJECTS = 250
 UNMANAGED = WriteOptions(manager=None)
@@ -231,7 +229,7 @@ class Rest:
         self, request: web.Request, row: Row, target: Target
     ) -> web.StreamResponse:
         query = request.query
-        predicate = selectors.both(
+        predicate = field_selectors.predicate(
             query.get("labelSelector"), query.get("fieldSelector"), row.resource.plural
         )
         if requests.flag(query, "watch"):
@@ -280,7 +278,7 @@ class Rest:
             request.query, await request.read(), request.headers.get("Content-Type")
         )
         namespace = _namespace(row, target) if row.resource.namespaced else None
-        predicate = selectors.both(
+        predicate = field_selectors.predicate(
             request.query.get("labelSelector"),
             request.query.get("fieldSelector"),
             row.resource.plural,
