@@ -1,6 +1,6 @@
 """Decodes lists and watch events of a Kubernetes API server, and refuses invalid ones.
 
-A proxy may answer with another document, or cut a response. Neither must be taken for an empty list.
+A proxy may answer with another document, or cut a response. Neither may pass for an empty list.
 """
 
 from __future__ import annotations
