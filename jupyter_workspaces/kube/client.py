@@ -75,7 +75,7 @@ class Cluster(Transport):
             if not metadata.get("continue"):
                 break
             query["continue"] = metadata["continue"]
-        for item in items:  # a typed list leaves these out of its items
+        for item in items:  # the items of a typed list lack these fields
             item.setdefault("apiVersion", resource.api_version)
             item.setdefault("kind", resource.kind)
         return Listing(items, metadata["resourceVersion"], pages)

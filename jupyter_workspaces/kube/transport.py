@@ -156,7 +156,9 @@ class Transport:
         while True:
             credential = await self.endpoint.headers()
             if method != "GET" and not self._may_write():
-                raise Fenced(f"{method} {path} was kept back: another instance may work here now")
+                raise Fenced(
+                    f"{method} {path} was not sent: another instance may be the leader now"
+                )
             try:
                 async with deadline(head):
                     response = await session.request(
