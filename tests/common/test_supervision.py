@@ -1,4 +1,4 @@
-"""A supervised task runs again after a failure, backs off until progress, tells of it once per kind, and stops."""
+"""Supervised tasks: restart with backoff, one log line for each kind of failure, stop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The client waits for no answer without a limit, and takes nothing for an answer that is none."""
+"""Timeouts of the Kubernetes client, and its refusal of invalid responses."""
 
 from __future__ import annotations
 

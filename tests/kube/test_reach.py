@@ -1,4 +1,4 @@
-"""A namespace is reached once for all who wait, and who gives up does not spoil it for the next."""
+"""Callers that reach a namespace share one task, which a cancelled caller does not stop."""
 
 from __future__ import annotations
 

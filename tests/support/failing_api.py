@@ -1,4 +1,4 @@
-"""A cache behind an API that fails: how many requests it makes, and how soon it shows what changed meanwhile."""
+"""Measures a cache behind a failing API: requests sent, and time until it is in sync."""
 
 from __future__ import annotations
 

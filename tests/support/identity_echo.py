@@ -1,4 +1,4 @@
-"""Certificates of a test's own making, and servers over TLS and plain HTTP that answer what they were told about the client."""
+"""Certificates for tests, and servers that return the credentials of their client."""
 
 from __future__ import annotations
 

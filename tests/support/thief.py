@@ -1,4 +1,4 @@
-"""Another user of this computer, who listens where a workspace's program should and writes down every byte that comes."""
+"""Another user of this computer who listens at a workspace's port and records all bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stand-in for a cluster's client: tests say what lists and watches answer, step by step."""
+"""Replacement for the Kubernetes client: tests decide what lists and watches return."""
 
 from __future__ import annotations
 

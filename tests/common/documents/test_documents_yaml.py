@@ -1,4 +1,4 @@
-"""What the one YAML reader takes, as JSON would have it, and what it refuses before it costs anything."""
+"""The YAML reader: values as in JSON, and early refusal of what is too large."""
 
 from __future__ import annotations
 
