@@ -24,9 +24,10 @@ from jupyter_workspaces.kube.catalog import (
     STATEFUL_SETS,
     Resource,
 )
-from jupyter_workspaces.kube.client import Cluster, Listing
+from jupyter_workspaces.kube.client import Cluster
 from jupyter_workspaces.kube.endpoint import Endpoint
 from jupyter_workspaces.kube.errors import NotFound
+from jupyter_workspaces.kube.responses import Listing
 from jupyter_workspaces.local.admission import Admission
 from jupyter_workspaces.local.settings import PROVISIONER
 from jupyter_workspaces.localkube import controllers

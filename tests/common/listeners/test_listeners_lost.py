@@ -1,4 +1,4 @@
-"""A process whose listening socket is gone under it ends with a failure, and says why: real processes, a real closed socket."""
+"""A process that loses its listening socket exits with an error that says why."""
 
 from __future__ import annotations
 
