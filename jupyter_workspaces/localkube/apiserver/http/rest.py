@@ -7,7 +7,7 @@ import asyncio
 import msgspec
 from aiohttp import web
 
-from jupyter_workspaces.common.documents.threads import aside
+from jupyter_workspaces.common.documents.threads import read_in_thread
 from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.localkube.apiserver.objects import (
     eviction,
@@ -115,7 +115,12 @@ class Rest:
             )
         if requests.media_type(media) == patches.APPLY:
             outcome = self._engine.apply(
-                row, namespace, name, await aside(data, requests.decode_apply), subresource, options
+                row,
+                namespace,
+                name,
+                await read_in_thread(data, requests.decode_apply),
+                subresource,
+                options,
             )
             return replies.written(request, row, outcome, [])
         change = requests.decode_patch(data, media, row)
@@ -176,7 +181,7 @@ class Rest:
                 row,
                 namespace,
                 name,
-                await aside(data, requests.decode_apply),
+                await read_in_thread(data, requests.decode_apply),
                 options,
             )
             return replies.answer(outcome.object, warnings=outcome.warnings)
@@ -351,7 +356,7 @@ async def _repeated(request: web.Request, data: bytes, options: WriteOptions) ->
     """
     if "fieldValidation" not in request.query or options.field_validation == "Ignore":
         return []
-    found = await aside(data, requests.duplicate_fields)
+    found = await read_in_thread(data, requests.duplicate_fields)
     if found and options.field_validation == "Strict":
         raise status.bad_request("strict decoding error: " + ", ".join(found))
     return found
