@@ -1,4 +1,4 @@
-"""One request to an API server without a loop: for what waits for a cluster, and for tests that only set it up."""
+"""One blocking request to an API server, for the set-up of clusters and tests."""
 
 from __future__ import annotations
 

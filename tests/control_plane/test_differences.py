@@ -1,4 +1,4 @@
-"""The embedded API and a real one answer the same, but for what docs/differences.md tells."""
+"""The local API server and a real one answer the same, except for docs/differences.md."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def test_both_answer_the_same_but_for_what_the_table_tells(
         f"{len(judged.untold)} differences that docs/differences.md does not tell:\n"
         + "\n".join(str(difference) for difference in judged.untold[:40])
     )
-    assert not judged.untrue, "docs/differences.md tells of what is no longer so:\n" + "\n".join(
+    assert not judged.untrue, "docs/differences.md has rows that do not apply any more:\n" + "\n".join(
         str(row) for row in judged.untrue
     )
 
@@ -61,7 +61,8 @@ def test_another_outcome_is_one_difference() -> None:
 
 def test_the_table_is_held_to_both_directions() -> None:
     rows = read_table(
-        "| exchange | where | reason |\n|---|---|---|\n| `a/*` | `body/x` | so it is |\n| `b/*` | `*` | no more |\n"
+        "| exchange | where | reason |\n|---|---|---|\n"
+        "| `a/*` | `body/x` | so it is |\n| `b/*` | `*` | no more |\n"
     )
     assert rows == [Row("a/*", "body/x", "so it is"), Row("b/*", "*", "no more")]
     told, untold = Difference("a/one", "body/x", 1, 2), Difference("a/one", "body/y", 1, 2)
