@@ -28,8 +28,9 @@ async def test_both_answer_the_same_but_for_what_the_table_tells(
         f"{len(judged.untold)} differences that docs/differences.md does not tell:\n"
         + "\n".join(str(difference) for difference in judged.untold[:40])
     )
-    assert not judged.untrue, "docs/differences.md has rows that do not apply any more:\n" + "\n".join(
-        str(row) for row in judged.untrue
+    assert not judged.untrue, (
+        "docs/differences.md has rows that do not apply any more:\n"
+        + "\n".join(str(row) for row in judged.untrue)
     )
 
 
