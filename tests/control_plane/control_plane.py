@@ -136,7 +136,7 @@ class ControlPlane:
             "--kube-api-qps=500",
             "--kube-api-burst=1000",
         )
-        # Two on one machine quarrel about their serving ports, which nobody asks.
+        # Two on one machine would use the same serving ports, which are not needed.
         self._run(
             "kube-controller-manager",
             *connection,

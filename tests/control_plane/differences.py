@@ -111,7 +111,9 @@ def verdict(differences: Sequence[Difference], names: Sequence[str]) -> Verdict:
         row for row in rows if played == set(SCENARIOS) or row.exchange.split("/")[0] in played
     ]
     judged = judge(differences, rows)
-    return Verdict(judged.told, judged.untold, [row for row in judged.untrue if row in spoken])
+    return Verdict(
+        judged.listed, judged.unlisted, [row for row in judged.obsolete if row in spoken]
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -122,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "scenarios", nargs="*", metavar="SCENARIO", help=f"all, or some of: {', '.join(SCENARIOS)}"
     )
     parser.add_argument(
-        "--all", action="store_true", help="print differences that the table tells, too"
+        "--all", action="store_true", help="print differences that the table lists, too"
     )
     parser.add_argument(
         "--save",
@@ -151,17 +153,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
     found = compare(embedded, real)
     judged = verdict(found, names)
-    for difference in found if chosen.all else judged.untold:
+    for difference in found if chosen.all else judged.unlisted:
         print(difference)
-    for row in judged.untrue:
+    for row in judged.obsolete:
         print(f"does not apply any more: {row}")
     different = len({difference.exchange for difference in found})
     print(
         f"\n{len(real)} exchanges, {different} differ: "
-        f"{len(judged.told)} differences are in the table, {len(judged.untold)} are not; "
-        f"{len(judged.untrue)} rows do not apply any more ({time.monotonic() - began:.0f} s)"
+        f"{len(judged.listed)} differences are in the table, {len(judged.unlisted)} are not; "
+        f"{len(judged.obsolete)} rows do not apply any more ({time.monotonic() - began:.0f} s)"
     )
-    return 1 if judged.untold or judged.untrue else 0
+    return 1 if judged.unlisted or judged.obsolete else 0
 
 
 def _real(

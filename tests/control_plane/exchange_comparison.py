@@ -41,7 +41,7 @@ class Row:
     where: str
     reason: str
 
-    def tells(self, difference: Difference) -> bool:
+    def matches(self, difference: Difference) -> bool:
         return fnmatchcase(difference.exchange, self.exchange) and fnmatchcase(
             difference.where, self.where
         )
@@ -52,11 +52,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Verdict:
-    """`untold` differences are in no row; `untrue` rows match no difference."""
+    """`unlisted` differences are in no row; `obsolete` rows match no difference."""
 
-    told: list[Difference]
-    untold: list[Difference]
-    untrue: list[Row]
+    listed: list[Difference]
+    unlisted: list[Difference]
+    obsolete: list[Row]
 
 
 def compare(embedded: Exchanges, real: Exchanges) -> list[Difference]:
@@ -110,12 +110,16 @@ def read_table(text: str) -> list[Row]:
 
 
 def judge(differences: Sequence[Difference], rows: Sequence[Row]) -> Verdict:
-    told = [difference for difference in differences if any(row.tells(difference) for row in rows)]
-    untold = [
-        difference for difference in differences if not any(row.tells(difference) for row in rows)
+    listed = [
+        difference for difference in differences if any(row.matches(difference) for row in rows)
     ]
-    untrue = [row for row in rows if not any(row.tells(difference) for difference in differences)]
-    return Verdict(told, untold, untrue)
+    unlisted = [
+        difference for difference in differences if not any(row.matches(difference) for row in rows)
+    ]
+    obsolete = [
+        row for row in rows if not any(row.matches(difference) for difference in differences)
+    ]
+    return Verdict(listed, unlisted, obsolete)
 
 
 def _short(value: Any) -> str:

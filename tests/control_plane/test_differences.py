@@ -24,13 +24,13 @@ async def test_both_answer_the_same_but_for_what_the_table_tells(
     ) as kubeconfig:  # what other tests leave in theirs would be compared, too
         real = await record_real(kubeconfig, names)
     judged = verdict(compare(embedded, real), names)
-    assert not judged.untold, (
-        f"{len(judged.untold)} differences that docs/differences.md does not tell:\n"
-        + "\n".join(str(difference) for difference in judged.untold[:40])
+    assert not judged.unlisted, (
+        f"{len(judged.unlisted)} differences that docs/differences.md does not list:\n"
+        + "\n".join(str(difference) for difference in judged.unlisted[:40])
     )
-    assert not judged.untrue, (
+    assert not judged.obsolete, (
         "docs/differences.md has rows that do not apply any more:\n"
-        + "\n".join(str(row) for row in judged.untrue)
+        + "\n".join(str(row) for row in judged.obsolete)
     )
 
 
@@ -68,7 +68,7 @@ def test_the_table_is_held_to_both_directions() -> None:
     assert rows == [Row("a/*", "body/x", "so it is"), Row("b/*", "*", "no more")]
     told, untold = Difference("a/one", "body/x", 1, 2), Difference("a/one", "body/y", 1, 2)
     judged = judge([told, untold], rows)
-    assert (judged.told, judged.untold, judged.untrue) == ([told], [untold], [rows[1]])
+    assert (judged.listed, judged.unlisted, judged.obsolete) == ([told], [untold], [rows[1]])
 
 
 def test_what_differs_from_run_to_run_is_a_mark() -> None:
