@@ -226,7 +226,7 @@ def server(jp_serverapp: Any, http_server: Any, view: View, jp_asyncio_loop: Any
 
 
 class Browser:
-    """Requests to the server. `get` and its like go into the workspace; as whom is a matter of headers."""
+    """Client of the server. Its headers authenticate; `get` and others request the workspace."""
 
     def __init__(self, server: Any, session: aiohttp.ClientSession) -> None:
         self.session, self.base = session, server.base_url

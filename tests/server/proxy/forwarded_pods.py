@@ -1,4 +1,7 @@
-"""A pod that is reached through the API server alone: of the embedded cluster, or of a real control plane whose pods kwok plays."""
+"""Pods that can only be reached through the API server.
+
+They are pods of the local cluster, or of a real control plane whose nodes kwok simulates.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A person with a browser, for tests of the workspaces' own origin: follows redirects, keeps cookies, says what browsers say of a request."""
+"""A user with a browser, for tests of the workspaces' own origin.
+
+The browser follows redirects, stores cookies and sends Fetch Metadata headers.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ class Seen:
 
 
 class Person:
-    """`dial` says where an origin's server really listens. Cookies are kept by host, not by port, as browsers do."""
+    """Browser whose cookies belong to a host, not a port. `dial` maps origins to real addresses."""
 
     def __init__(self, session: aiohttp.ClientSession, dial: Any) -> None:
         self.session, self.dial = session, dial

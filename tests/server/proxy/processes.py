@@ -20,7 +20,7 @@ class Stoppable:
         self.pid, self.port = pid, port
 
     def stop(self) -> None:
-        """As `kill -STOP` does: it keeps its connections, the kernel takes more for it, and nothing is answered."""
+        """Stop the process as `kill -STOP`: the system still accepts its connections."""
         os.kill(self.pid, signal.SIGSTOP)
         while psutil.Process(self.pid).status() != psutil.STATUS_STOPPED:
             pass

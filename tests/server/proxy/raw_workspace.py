@@ -1,4 +1,4 @@
-"""A program in a workspace that answers bytes, valid HTTP or not, and a way to send such bytes to the server."""
+"""A program that responds with any bytes, valid HTTP or not, and a client that sends any bytes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class RawWorkspace:
 async def raw_workspace(
     view: Any, answer: bytes | Callable[[bytes], bytes], *, closes: bool = False
 ) -> AsyncIterator[RawWorkspace]:
-    """The workspace of the view answers every request with these bytes, and closes its connection only where that is said."""
+    """Make the view's workspace respond to every request with these bytes."""
     seen = RawWorkspace()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -66,7 +66,7 @@ async def raw_workspace(
 
 
 async def exchange(port: int, sent: bytes, *, responses: int = 0) -> bytes:
-    """Send bytes to a server and return what it answers until it closes the connection, or until so many responses are whole."""
+    """Send bytes, and return the response up to the end of the connection or of `responses`."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     received = b""
     try:

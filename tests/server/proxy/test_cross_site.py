@@ -1,4 +1,4 @@
-"""Pages of other sites get nothing from a workspace: no script, picture, frame or fetch, however the person is signed in."""
+"""Pages of other sites get nothing from a workspace, however the user is signed in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workspaces of a cluster from outside: everything goes through the API server, of the embedded cluster and of a real one."""
+"""Workspaces that are reached by port-forwards through the API server."""
 
 from __future__ import annotations
 

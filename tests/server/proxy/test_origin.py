@@ -1,4 +1,4 @@
-"""Workspaces at an origin of their own: people are signed in there by a ticket, programs are not, and nothing else is there."""
+"""Workspaces at an origin of their own: sign-in by tickets, sessions, and nothing else there."""
 
 from __future__ import annotations
 
@@ -614,7 +614,7 @@ async def test_with_a_wildcard_every_workspace_has_an_origin_of_its_own(
 
 @pytest.mark.parametrize("workspaces_url", ["https://*.ws.example"])
 async def test_cookies_of_a_workspaces_own_host_cannot_be_set_by_its_siblings(browser, make_person):
-    """By their prefix: a browser takes such cookies from this host only, for all of it, over https (RFC 6265bis §4.1.3.2)."""
+    """Browsers accept cookies with `__Host-` from this host only (RFC 6265bis §4.1.3.2)."""
     person = await make_person()
     seen = await person.navigate(str(browser.url("x")))
     assert seen.status == 200
@@ -637,7 +637,7 @@ async def test_tickets_and_session_cookies_stay_out_of_the_log(browser, make_per
 
 @pytest.fixture
 def hub(browser, jp_asyncio_loop):
-    """A reverse proxy as a hub's: it ends TLS, looks at the path only, and passes `/user/NAME/` of any name to the server."""
+    """A reverse proxy such as JupyterHub's: it ends TLS and routes by path only."""
 
     async def forward(request):
         if not request.path_qs.startswith("/user/"):

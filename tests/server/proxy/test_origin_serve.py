@@ -1,4 +1,4 @@
-"""`jupyter workspaces serve --workspaces-url`, as a process: its own port, and what it says when that cannot be."""
+"""`jupyter workspaces serve --workspaces-url` as a process: its own port, and its errors."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def free_port() -> int:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """One with a cluster that nothing answers for: these tests are about the door, not the workspaces."""
+    """A server without a cluster, because these tests concern only its origin."""
     kubeconfig = folder / "kubeconfig"
     kubeconfig.write_text(
         json.dumps(
@@ -205,7 +205,7 @@ def jupyter(folder: Path, port: int, *more: str) -> Iterator[tuple[subprocess.Po
 
 
 def certificate(folder: Path) -> tuple[Path, Path]:
-    """Of nobody, for a day."""
+    """A self-signed certificate for a day."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.now(timezone.utc)

@@ -1,4 +1,4 @@
-"""Silent WebSockets get pings, and a browser that went away without a word is found out within a bound."""
+"""Silent WebSockets get pings, and a browser that disappeared is detected within a limit."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ async def test_a_browser_that_sends_anything_is_not_gone(browser, pinging):
 
 
 async def test_a_message_in_pieces_is_not_broken_by_a_ping(browser, pinging):
-    """The browser stops in the middle of a frame: a ping may only come between frames of the other direction."""
+    """Pings may be inserted between frames of the other direction only."""
     async with browser.socket(max_msg_size=2**26) as socket:
         for size in (1, 200_000, 3_000_000):
             await socket.send_str(f"send {size}")

@@ -1,4 +1,4 @@
-"""A cluster that does not answer, a right that is missing and a Secret that is missing are three things; what is known goes on working."""
+"""Open workspaces keep working while the cluster does not answer, and errors name their cause."""
 
 from __future__ import annotations
 

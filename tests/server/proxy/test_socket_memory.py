@@ -1,4 +1,4 @@
-"""What WebSockets hold in the proxy does not depend on their messages, nor on whether anybody reads them."""
+"""Memory of a WebSocket does not depend on the size of its messages, nor on who reads them."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def small_messages(server):
 
 
 async def is_closed_inside(browser, before, code):
-    """Wait until one of the workspace's sockets was closed with a code; sockets of earlier tests may end meanwhile."""
+    """Wait until a socket was closed with a code; those of earlier tests may close meanwhile."""
     for _ in range(200):
         async with browser.request("GET", "state") as answer:
             closed = (await answer.json())["closed"][before:]

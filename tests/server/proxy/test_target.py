@@ -1,4 +1,4 @@
-"""Where requests go in a cluster, and whose token they carry: only to what the workspace controls, only with its own."""
+"""Targets of requests in a cluster: only the workspace's own pods, and only with its own token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Another user of this computer listens at a workspace's address: nobody's request and no token is sent there."""
+"""Another user of this computer who listens at a workspace's address gets no request or token."""
 
 from __future__ import annotations
 
