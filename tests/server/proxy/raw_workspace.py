@@ -19,7 +19,7 @@ LIMIT = 10
 
 @dataclass
 class RawWorkspace:
-    """What the program has seen."""
+    """What the program received."""
 
     requests: list[bytes] = field(default_factory=list)
     connections: int = 0
@@ -83,7 +83,7 @@ async def exchange(port: int, sent: bytes, *, responses: int = 0) -> bytes:
 
 
 async def _response(reader: asyncio.StreamReader) -> bytes:
-    """One response, to its end; what there is of it where the connection is closed before."""
+    """Return one response, or its beginning if the connection is closed early."""
     try:
         head = await reader.readuntil(b"\r\n\r\n")
         length = re.search(rb"\r\ncontent-length: *([0-9]+)\r\n", head.lower())
@@ -97,6 +97,6 @@ async def _response(reader: asyncio.StreamReader) -> bytes:
 
 
 def statuses(received: bytes) -> list[int]:
-    """The final statuses in what a server answered."""
+    """Return the final status codes of the responses in the bytes of a connection."""
     found = [int(status) for status in re.findall(rb"HTTP/1\.[01] ([0-9]{3}) ", received)]
     return [status for status in found if status >= 200]

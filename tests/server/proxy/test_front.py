@@ -61,7 +61,7 @@ username-127-0-0-1-8888 _xsrf
 
 @pytest.fixture
 def trusted(server, view):
-    """The server behind a proxy whose headers it believes; what the proxy adds to a request."""
+    """A server that trusts the headers of a proxy. Yields the headers that the proxy adds."""
 
     async def allowed(*_):
         return True
@@ -79,7 +79,7 @@ def trusted(server, view):
 
 @pytest.fixture(params=["HTTP", "WebSocket"])
 def seen(request, browser):
-    """What the program gets of a request with such headers: names in lower case and values."""
+    """Return the headers that the program gets: names in lower case, and values."""
 
     async def ask(headers):
         if request.param == "WebSocket":
@@ -222,7 +222,7 @@ async def test_no_cookie_of_a_proxy_in_front_reaches_a_workspace(browser, seen):
 
 
 class Jar:
-    """The cookies that a browser has for the workspace's pages."""
+    """The cookies that a browser stores for the workspace's pages."""
 
     def __init__(self, lines=()):
         self.found = {}
@@ -238,7 +238,7 @@ class Jar:
 
 
 async def jar_of_the_workspace(browser, trusted):
-    """Filled by the small app's response (`upstream.cookies`), as a browser would."""
+    """Return the cookies of the small program's response, as a browser stores them."""
     async with browser.request("GET", "cookies", headers=trusted) as answer:
         assert answer.status == 200
         return Jar(answer.headers.getall("Set-Cookie"))

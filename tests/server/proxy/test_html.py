@@ -183,14 +183,14 @@ def test_what_names_no_url_passes_byte_by_byte_as_it_was() -> None:
     ],
 )
 def test_tags_end_where_the_html_standard_says(page: bytes) -> None:
-    """`@` marks the URLs in attributes that a browser finds."""
+    """`@` marks the URLs that a browser finds in attributes."""
     assert rewritten(page.replace(b"@", b"")) == page.replace(b"@", b"/user/x%40y")
 
 
 @pytest.mark.parametrize("bomb", BOMBS)
 def test_time_is_linear_in_the_size(bomb: str) -> None:
     def seconds(size: int) -> float:
-        """Processor time, the least of three."""
+        """Return the processor time, the least of three runs."""
         body = BOMBS[bomb](size)
         pieces = list(inbody_pieces(body, lambda: PIECE))
         found = []
@@ -301,7 +301,7 @@ def test_many_small_compressed_bodies_in_one_are_a_piece_each() -> None:
 
 
 class Stalls:
-    """The most processor time that the event loop spent between two turns."""
+    """Return the longest processor time of one turn of the event loop."""
 
     longest = 0.0
 

@@ -63,7 +63,7 @@ def lab(request, tmp_path_factory):
 
 
 def port_in(log, process, seconds=60):
-    """The port that the Lab says it listens on."""
+    """Return the port that the Lab writes to its log."""
     end = time.monotonic() + seconds
     while time.monotonic() < end and process.poll() is None:
         if found := re.search(rf"http://{re.escape(ADDRESS)}:(\d+)/", log.read_text()):
@@ -100,7 +100,7 @@ class Tab:
         return {"Cookie": line, **more}
 
     def xsrf(self, path):
-        """As JupyterLab finds it: the first cookie in which the name ends so."""
+        """Return a cookie as JupyterLab finds it: the first one whose name ends with `name`."""
         readable = "; ".join(
             f"{morsel.key}={morsel.coded_value}"
             for morsel in self.cookies(path)
@@ -203,7 +203,7 @@ async def test_a_person_works_in_the_lab(browser, lab):
 
 
 async def run(browser, tab, kernel, protocols):
-    """The text that `print(6 * 7)` prints, over the kernel's WebSocket."""
+    """Return the output of `print(6 * 7)`, by the kernel's WebSocket."""
     public = f"{browser.base}{PATH}"
     session = uuid.uuid4().hex
     header = {

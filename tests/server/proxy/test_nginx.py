@@ -58,7 +58,7 @@ async def listens(port: int, process: asyncio.subprocess.Process) -> None:
 
 @pytest.fixture
 def nginx(server, tmp_path: Path, jp_asyncio_loop):
-    """The port of an nginx that signs everybody in as anna."""
+    """Run an nginx that authenticates every request as anna. Yields its port."""
     port = free_port()
     user = "user root;" if os.geteuid() == 0 else ""
     (tmp_path / "secret.txt").write_text("the secret", encoding="utf-8")

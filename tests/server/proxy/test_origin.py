@@ -45,7 +45,7 @@ def separate(workspaces_url, jp_base_url):
 
 @pytest.fixture
 def server(jp_serverapp, http_server, view, jp_asyncio_loop, separate):
-    """The server with the proxy in it, workspaces apart; at its own port, by the `Host`."""
+    """A server with workspaces at another origin, by the `Host` at its own port."""
     web_app = jp_serverapp.web_app
     web_app.settings["allow_unauthenticated_access"] = False
     web_app.add_handlers(
@@ -65,7 +65,7 @@ def server(jp_serverapp, http_server, view, jp_asyncio_loop, separate):
 
 @pytest.fixture
 def make_person(browser: Browser):
-    """A person signed in to the server by its login cookie."""
+    """A user who signed in to the server by its login cookie."""
 
     async def make(signed_in=True):
         person = Person(browser.session, lambda asked: browser.origin)
@@ -240,7 +240,7 @@ async def test_the_origins_host_is_let_in_and_no_other(browser):
 
 
 async def hops_to(person, browser, count):
-    """The addresses of opening, the last one not yet asked for."""
+    """Return the URLs of a sign-in, the last of which was not requested."""
     hops = [str(browser.url("lab"))]
     for _ in range(count):
         _, headers, _ = await person.step(hops[-1])
@@ -281,7 +281,7 @@ async def test_a_ticket_is_good_for_half_a_minute(browser, make_person, separate
 
 
 async def test_a_ticket_opens_nothing_in_another_browser(browser, make_person):
-    """Login CSRF: somebody sends their own ticket to a victim."""
+    """Login CSRF: an attacker sends their own ticket to a victim."""
     attacker, victim = await make_person(), await make_person()
     enter = (await hops_to(attacker, browser, 3))[-1]
     await hops_to(

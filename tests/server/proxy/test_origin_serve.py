@@ -173,7 +173,7 @@ def test_a_url_that_cannot_be_used_ends_the_server_with_the_reason(
 
 @contextmanager
 def jupyter(folder: Path, port: int, *more: str) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
-    """A plain Jupyter server with the extension."""
+    """Run a Jupyter server with the extension."""
     log = folder / "log"
     command = [
         *(
@@ -239,7 +239,7 @@ def test_the_origins_own_port_has_the_servers_certificate(tmp_path: Path) -> Non
 
 
 def test_a_server_that_had_to_take_another_port_says_that_the_url_is_wrong(tmp_path: Path) -> None:
-    """`*.localhost` at the server's own port, which somebody else has."""
+    """`*.localhost` at the server's own port, which another program uses."""
     with closing(socket.socket()) as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -24,7 +24,7 @@ def pinging(server):
 
 
 async def opened(browser):
-    """A browser's side as bytes, after the handshake: it answers nothing by itself."""
+    """A browser's side as bytes after the handshake, without automatic responses."""
     reader, writer = await asyncio.open_connection("127.0.0.1", browser.url().port)
     lines = [
         f"GET {browser.url('socket').raw_path} HTTP/1.1",

@@ -114,7 +114,7 @@ async def test_a_request_to_a_workspace_that_may_come_back_says_when_to_ask_agai
 
 @pytest.fixture
 def quick(monkeypatch):
-    """The same with shorter times."""
+    """Shorten the delays."""
     monkeypatch.setattr(rate_limits, "SECONDS", 0.4)
     monkeypatch.setattr(base, "RECHECK_SECONDS", 0.05)
 

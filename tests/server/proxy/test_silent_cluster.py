@@ -42,7 +42,7 @@ def api(tmp_path):
 
 @pytest.fixture
 def cluster(api, view, jp_asyncio_loop):
-    """The proxy reads Secrets from the process."""
+    """A view whose Secrets come from the process."""
     view.cluster = made = client(api.port)
     yield made
     api.go_on()
@@ -62,7 +62,7 @@ async def get(browser, rest="x", **headers):
 
 @pytest.fixture
 def always_stale(monkeypatch):
-    """A token is read again for each request, as after its 30 s."""
+    """Read a token again for each request, as after its 30 s."""
     monkeypatch.setattr(tokens, "_LIFETIME", answer_cache.Lifetime(0, math.inf))
 
 

@@ -25,7 +25,7 @@ def service(*ports: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture
 def inside() -> View:
-    """As a server in the cluster sees it."""
+    """A view of a server in the cluster."""
     found = View(PORT)
     found.cluster.endpoint.embedded, found.cluster.endpoint.in_cluster = False, True
     return found

@@ -20,7 +20,7 @@ pytestmark = as_root
 
 @pytest.fixture
 def other(view) -> Iterator[Thief]:
-    """Who listens where the pod should."""
+    """Listen at the pod's address as another user."""
     with thief(ADDRESS) as found:
         view.pod["metadata"]["annotations"][f"jupyter-workspaces/local-port.{PORT}"] = str(
             found.port

@@ -22,7 +22,7 @@ counts = {"cancelled": 0, "dropped": 0}
 
 
 async def echo(request: web.Request) -> web.Response:
-    """What arrived, exactly."""
+    """Return the request exactly as it arrived."""
     digest, length = hashlib.sha256(), 0
     async for chunk in request.content.iter_chunked(2**16):
         digest.update(chunk)
@@ -66,7 +66,7 @@ async def download(request: web.Request) -> web.StreamResponse:
 
 
 async def endless(request: web.Request) -> web.StreamResponse:
-    """Counts when its reader goes away."""
+    """Count the readers that disconnect."""
     answer = web.StreamResponse()
     await answer.prepare(request)
     try:
@@ -79,7 +79,7 @@ async def endless(request: web.Request) -> web.StreamResponse:
 
 
 async def events(request: web.Request) -> web.StreamResponse:
-    """The second event comes only after POST `go`."""
+    """Send the second event after POST `go`."""
     answer = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
     await answer.prepare(request)
     await answer.write(b"data: first\n\n")
@@ -99,7 +99,7 @@ async def redirect(request: web.Request) -> web.Response:
 
 
 async def page(request: web.Request) -> web.StreamResponse:
-    """HTML, in the pieces that `pieces` asks for, compressed with `gzip`."""
+    """Return HTML in the sizes of `pieces`, compressed with `gzip`."""
     body = PAGE.encode()
     headers = {"Content-Type": "text/html; charset=utf-8", "ETag": '"v1"'}
     if "gzip" in request.query:
@@ -116,7 +116,7 @@ async def page(request: web.Request) -> web.StreamResponse:
 
 
 async def bomb(request: web.Request) -> web.Response:
-    """HTML: the body that was sent, `times` over; with `gzip` compressed."""
+    """Return the request body as HTML, `times` times; with `gzip` compressed."""
     unit, times = await request.read(), int(request.query["times"])
     headers = {"Content-Type": "text/html"}
     if "gzip" not in request.query:
@@ -127,7 +127,7 @@ async def bomb(request: web.Request) -> web.Response:
 
 
 async def typed(request: web.Request) -> web.Response:
-    """The body that was sent, as `type`, with `disposition`."""
+    """Return the request body as `type`, with `disposition`."""
     headers = {"Content-Type": request.query["type"]}
     if "disposition" in request.query:
         headers["Content-Disposition"] = request.query["disposition"]
@@ -145,7 +145,7 @@ async def breaks(request: web.Request) -> web.StreamResponse:
 
 
 async def slow(request: web.Request) -> web.Response:
-    """Answers after `seconds`; with `blocks` nobody else is answered meanwhile."""
+    """Respond after `seconds`; with `blocks`, no other request is served meanwhile."""
     seconds = float(request.query["seconds"])
     if "blocks" in request.query:
         time.sleep(seconds)  # noqa: ASYNC251 - as programs do that handle one request at a time
@@ -155,7 +155,7 @@ async def slow(request: web.Request) -> web.Response:
 
 
 async def refuses(request: web.Request) -> web.Response:
-    """Answers before it has read the body, and never reads it."""
+    """Respond before the body has been read, and never read it."""
     return web.Response(status=413, text="too large")
 
 
