@@ -103,8 +103,8 @@ def test_serve_ends_when_its_socket_is_gone(serve: Started, tmp_path: Path) -> N
 
     assert serve.process.wait(LIMIT) == 1
     assert (
-        "This server ends, because nobody can reach it: Its listening socket is lost."
-        in serve.said()
+        "Shutting down: this server cannot accept connections any more: "
+        "Its listening socket is lost." in serve.said()
     )
     assert not (tmp_path / "runtime.json").exists()
 

@@ -262,7 +262,7 @@ async def test_a_ticket_opens_once(browser, make_person):
     again = await person.navigate(enter)
 
     assert again.status == 401
-    assert "was used already" in again.text
+    assert "was already used" in again.text
     assert URL(again.link).host == "127.0.0.1"
 
 
@@ -291,7 +291,7 @@ async def test_a_ticket_opens_nothing_in_another_browser(browser, make_person):
     seen = await victim.navigate(enter)
 
     assert seen.status == 401
-    assert "did not ask to sign in" in seen.text
+    assert "did not start this sign-in" in seen.text
     assert not victim.kept("session")
 
 
@@ -534,12 +534,12 @@ async def test_a_browser_that_keeps_no_cookies_is_told_and_does_not_go_round(bro
     person.keeps = lambda name: "state" not in name
     seen = await person.navigate(str(browser.url()))
     assert seen.status == 401
-    assert "does not keep cookies" in seen.text
+    assert "does not store cookies" in seen.text
 
     person.keeps = lambda name: "session" not in name
     seen = await person.navigate(seen.link)
     assert seen.status == 401
-    assert "does not keep its session&#x27;s cookie" in seen.text
+    assert "does not store the session cookie" in seen.text
 
 
 async def test_a_workspace_that_comes_and_goes_does_not_send_a_browser_round_for_ever(

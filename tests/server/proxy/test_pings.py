@@ -86,7 +86,7 @@ async def test_a_browser_that_answers_no_ping_is_gone_and_both_sides_are_closed(
         received = await reader.read()  # to the end
     assert time.monotonic() - began > PING * DEAD_AFTER
     assert received.startswith(b"\x89\x00" * DEAD_AFTER)
-    assert b"The browser does not answer." in received
+    assert b"The browser does not respond to pings." in received
     await until(lambda: not in_use(server.web_app.settings))
     writer.close()
 

@@ -153,7 +153,7 @@ async def test_a_secret_that_is_missing_is_named_and_a_restart_offered(browser, 
 
     assert status == 502
     assert json.loads(text)["reason"] == "NoToken"
-    assert "restart the workspace" in json.loads(text)["message"]
+    assert "Restart the workspace" in json.loads(text)["message"]
     assert 'value="restart"' in page
 
 
@@ -304,4 +304,4 @@ async def test_an_action_that_is_not_answered_is_said_to_be_uncertain(browser, v
     view.restart = restart
     async with browser.request("POST", path=STATUS, data={"action": "restart"}) as answer:
         assert answer.status == 503
-        assert "small may or may not restart" in json.loads(await answer.read())["message"]
+        assert "unknown whether workspace 'small' will restart" in json.loads(await answer.read())["message"]
