@@ -17,9 +17,9 @@ from urllib.parse import quote, urlsplit
 
 from jupyter_workspaces.common.terminal import printable
 
+from .discovery import Server
 from .errors import WorkspaceError
-from .find import Server
-from .waiting import in_notebook
+from .progress_display import in_notebook
 
 OPEN_AT_ONCE_MS = 15_000
 

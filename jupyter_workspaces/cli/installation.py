@@ -22,11 +22,11 @@ from .output import (
     complain,
     echo,
     flat,
+    handle_errors,
     output_option,
-    told,
     write,
 )
-from .session import Session
+from .state import CommandState
 
 if TYPE_CHECKING:
     from jupyter_workspaces.client.asynchronous import AsyncClient
@@ -99,16 +99,16 @@ def choosing_options(command: C) -> C:
 @click.command()
 @choosing_options
 @changing_options
-@told
+@handle_errors
 def install(**chosen: Any) -> None:
-    """Install CRDs, RBAC rules, controller and server into a cluster."""
+    """Install CRDs, RBAC rules, controller and server."""
     _install(upgrading=False, **chosen)
 
 
 @click.command()
 @choosing_options
 @changing_options
-@told
+@handle_errors
 def upgrade(**chosen: Any) -> None:
     """Upgrade an installation to this version."""
     _install(upgrading=True, **chosen)
@@ -121,7 +121,7 @@ def upgrade(**chosen: Any) -> None:
     help="Also delete the CRDs, and with them all workspaces and kinds. Volumes are kept.",
 )
 @changing_options
-@told
+@handle_errors
 def uninstall(
     kubeconfig: str, context: str, yes: bool, dry_run: bool, timeout: float, with_crds: bool
 ) -> None:
@@ -147,11 +147,11 @@ def uninstall(
 @click.command()
 @cluster_options
 @output_option
-@told
+@handle_errors
 def doctor(kubeconfig: str, context: str, output: str) -> None:
-    """Check connection, permissions and installation, and suggest fixes.
+    """Check connection, permissions and installation.
 
-    Exits with code 1 if a problem prevents workspaces from working.
+    Suggests a fix for each problem. Exits with code 1 if a problem prevents workspaces from working.
     """
     from jupyter_workspaces.client.asynchronous import AsyncClient
     from jupyter_workspaces.install.doctor import examine
@@ -165,11 +165,11 @@ def doctor(kubeconfig: str, context: str, output: str) -> None:
             async for line in examine(cluster):
                 lines.append(line)
                 if output == "table":
-                    _print_line(line)
+                    print_line(line)
         if (server := await server_line(AsyncClient(start=False))) is not None:
             lines.append(server)
             if output == "table":
-                _print_line(server)
+                print_line(server)
         return lines
 
     lines = asyncio.run(run())
@@ -267,14 +267,14 @@ def _carry_out(
 
     try:
         plan = asyncio.run(looked())
-        _show(endpoint, plan)
+        show_plan(endpoint, plan)
         if plan.refusals:
             echo("Nothing was changed.", err=True)
             sys.exit(REFUSED)
         if dry_run:
             return
         if plan.changes and not yes:
-            Session().confirm(question)
+            CommandState().confirm(question)
         asyncio.run(acted(plan))
     except Unreachable as error:
         complain(error.message)
@@ -288,7 +288,7 @@ def _carry_out(
     echo("Done." if plan.changes else "Already up to date.")
 
 
-def _show(endpoint: Endpoint, plan: Plan) -> None:
+def show_plan(endpoint: Endpoint, plan: Plan) -> None:
     echo(printable(f"Cluster: {endpoint.name} at {endpoint.url}"))
     if plan.installed is not None:
         echo(printable(f"Installed: version {plan.installed}"))
@@ -297,7 +297,7 @@ def _show(endpoint: Endpoint, plan: Plan) -> None:
         echo(f"  {word} {printable(step.title)}" + (f": {indented(step.why)}" if step.why else ""))
 
 
-def _print_line(line: Line) -> None:
+def print_line(line: Line) -> None:
     sign, colour = _SIGNS[line.state]
     found = f"{printable(line.about)}: {indented(line.found)}"
     echo(

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from .source import Source
+from .protocols import PanelClient
 
 if TYPE_CHECKING:
     from jupyter_workspaces.client import AsyncClient, Client
 
 
-def connector(client: Client | AsyncClient | None) -> Callable[[], Awaitable[Source]]:
+def connector(client: Client | AsyncClient | None) -> Callable[[], Awaitable[PanelClient]]:
     """Return a coroutine function that connects and returns the client.
 
     It runs on the private thread and raises `WorkspaceError` without a server.
@@ -21,7 +21,7 @@ def connector(client: Client | AsyncClient | None) -> Callable[[], Awaitable[Sou
     chosen = default() if client is None else client
     asynchronous = chosen if isinstance(chosen, AsyncClient) else chosen.asynchronous
 
-    async def connect() -> Source:
+    async def connect() -> PanelClient:
         await asynchronous.connect()
         return asynchronous
 

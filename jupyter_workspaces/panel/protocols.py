@@ -8,7 +8,7 @@ from typing import Any, Protocol
 Object = Mapping[str, Any]
 
 
-class Change(Protocol):
+class StreamEvent(Protocol):
     """Event of the stream; see `client.ServerEvent`."""
 
     @property
@@ -18,7 +18,7 @@ class Change(Protocol):
     def data(self) -> Any: ...
 
 
-class Source(Protocol):
+class PanelClient(Protocol):
     """Client of a server; see `client.AsyncClient`. All methods raise `WorkspaceError`."""
 
     namespace: str
@@ -31,7 +31,7 @@ class Source(Protocol):
     def same_page(self) -> bool:
         """Whether the server also serves the notebook's page, which then knows the public URL."""
 
-    def changes(self, namespace: str | None) -> AsyncIterator[Change]:
+    def changes(self, namespace: str | None) -> AsyncIterator[StreamEvent]:
         """Yield events of one namespace, or of all for None, until the connection is lost."""
 
     async def cluster(self) -> Object: ...

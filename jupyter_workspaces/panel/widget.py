@@ -11,10 +11,10 @@ from IPython.display import publish_display_data
 
 from jupyter_workspaces.client import portal
 
-from . import plain
+from . import static_output
 from .form import Form
+from .protocols import PanelClient
 from .session import Message, Session
-from .source import Source
 from .table import Table
 
 FIRST_ANSWER_LIMIT = 3.0  # seconds that a cell waits for the first rows
@@ -25,7 +25,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
     """Live panel that lists, opens, pauses, resumes, deletes and creates workspaces."""
 
     def __init__(
-        self, connect: Callable[[], Awaitable[Source]], namespace: str | None = None
+        self, connect: Callable[[], Awaitable[PanelClient]], namespace: str | None = None
     ) -> None:
         """Create a panel and wait shortly for its first rows.
 
@@ -38,7 +38,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         def tell(message: Message) -> None:
             panel = here()
             if panel is None:
-                session.stop()
+                session.disconnect()
             elif hasattr(panel, "table"):
                 panel.table.send(message)
 
@@ -72,15 +72,15 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
 
     def __repr__(self) -> str:
         """Return the rows as text."""
-        return plain.text(self.rows, self._session.first())
+        return static_output.text(self.rows, self._session.first())
 
     def _ipython_display_(self) -> None:
         """Show the widget, and a static table for pages without widgets, which it hides."""
         first = self._session.first()
         view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
         table = {
-            "text/html": plain.html(self.rows, first, self.table.fallback),
-            "text/plain": plain.text(self.rows, first),
+            "text/html": static_output.html(self.rows, first, self.table.fallback),
+            "text/plain": static_output.text(self.rows, first),
         }
         for bundle in (
             {"application/vnd.jupyter.widget-view+json": view, "text/plain": "Cluster Workspaces"},

@@ -1,32 +1,31 @@
-"""The command group `jupyter workspaces`, and the commands on workspaces and kinds."""
+"""Commands on workspaces and workspace kinds: `list`, `spawn`, `open`, `pause` and others."""
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from collections.abc import Iterable
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
-from jupyter_workspaces.client import Workspace, trust
-from jupyter_workspaces.client.losses import volumes_stay
+from jupyter_workspaces.client import Workspace, trust_notice
+from jupyter_workspaces.client.spawning import parse_mount
+from jupyter_workspaces.client.stop_warnings import volumes_stay
 from jupyter_workspaces.common.terminal import log_line, printable
 
-from . import claims, cluster, clusters
 from .output import (
     done,
     echo,
     flat,
+    handle_errors,
     output_option,
-    told,
     write,
 )
-from .session import (
-    Session,
+from .state import (
+    CommandState,
     namespace_option,
-    pass_session,
+    pass_state,
     workspace_argument,
 )
 from .watch import watch
@@ -34,30 +33,13 @@ from .watch import watch
 _STAMP = re.compile(r"^\d{4}-\d\d-\d\dT[\d:.]+Z ")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="jupyter-workspaces")
-@click.option(
-    "--url",
-    envvar="JUPYTER_WORKSPACES_URL",
-    help="URL of the server. Its token is read from JUPYTER_WORKSPACES_TOKEN.",
-)
-@click.pass_context
-def cli(context: click.Context, url: str | None) -> None:
-    """Browse, create, pause, resume and manage workspaces of a cluster.
-
-    A NAME can also be NAMESPACE/NAME. Without JUPYTER_WORKSPACES_URL, a local server is started on
-    demand, which shuts down when idle.
-
-    \b
-    Exit codes: 0 success, 1 failed or denied, 2 wrong usage or value, 3 not found,
-      4 server not reachable, 5 timeout.
-    Completion for bash (similar for zsh and fish):
-      eval "$(_JUPYTER_WORKSPACES_COMPLETE=bash_source jupyter-workspaces)"
-    """
-    context.obj = Session(url)
+def add_to(cli: click.Group) -> None:
+    """Add the commands of this module."""
+    for command in (list_, kinds, spawn, open_, pause, resume, restart, logs, delete):
+        cli.add_command(command)
 
 
-@cli.command("list")
+@click.command("list")
 @click.option("-A", "--all-namespaces", is_flag=True, help="List all namespaces.")
 @click.option(
     "-w",
@@ -68,15 +50,15 @@ def cli(context: click.Context, url: str | None) -> None:
 )
 @namespace_option
 @output_option
-@pass_session
-@told
-def list_(session: Session, all_namespaces: bool, go_on: bool, output: str) -> None:
+@pass_state
+@handle_errors
+def list_(state: CommandState, all_namespaces: bool, go_on: bool, output: str) -> None:
     """List workspaces."""
-    where = "*" if all_namespaces else session.namespace
+    where = "*" if all_namespaces else state.namespace
     if go_on:
-        watch(session.client, where, output)
+        watch(state.client, where, output)
         return
-    found = session.client.list(where)
+    found = state.client.list(where)
     if not found and output == "table":
         echo(
             printable(
@@ -95,13 +77,13 @@ def list_(session: Session, all_namespaces: bool, go_on: bool, output: str) -> N
     write(output, [one.to_dict() for one in found], names, lambda: (headings, rows))
 
 
-@cli.command()
+@click.command()
 @output_option
-@pass_session
-@told
-def kinds(session: Session, output: str) -> None:
+@pass_state
+@handle_errors
+def kinds(state: CommandState, output: str) -> None:
     """List workspace kinds, with their images and sizes."""
-    found = session.client.kinds()
+    found = state.client.kinds()
     headings, rows = found.rows()
     write(
         output,
@@ -111,9 +93,10 @@ def kinds(session: Session, output: str) -> None:
     )
 
 
-@cli.command()
+@click.command()
 @click.argument(
-    "kind", shell_complete=lambda context, _, incomplete: Session.of(context).kind_names(incomplete)
+    "kind",
+    shell_complete=lambda context, _, incomplete: CommandState.of(context).kind_names(incomplete),
 )
 @click.argument("name", required=False)
 @click.option("--image", help="Image, by id or name. Default: the kind's.")
@@ -140,10 +123,10 @@ def kinds(session: Session, output: str) -> None:
 )
 @namespace_option
 @output_option
-@pass_session
-@told
+@pass_state
+@handle_errors
 def spawn(
-    session: Session,
+    state: CommandState,
     kind: str,
     name: str | None,
     image: str | None,
@@ -157,10 +140,10 @@ def spawn(
     output: str,
 ) -> None:
     """Create and start a workspace of a KIND. Without NAME, a free name is chosen."""
-    labels = dict(_pair("--label", text, "=", "KEY=VALUE") for text in label)
-    mounts = dict(_mount(text) for text in data)
-    made = session.client.spawn(
-        kind, name, image, size, home, mounts, labels=labels, namespace=session.namespace
+    labels = dict(map(_label, label))
+    mounts = dict(map(parse_mount, data))
+    made = state.client.spawn(
+        kind, name, image, size, home, mounts, labels=labels, namespace=state.namespace
     )
     if wait or then_open:
         made.wait(timeout=timeout, quiet=output != "table")
@@ -168,18 +151,18 @@ def spawn(
         open_in_browser(made)
     done(output, "Started" if wait else "Created", made.to_dict())
     if output == "table" and not then_open:
-        echo(printable(f"`jupyter workspaces open {session.address(made)}` opens it."), err=True)
+        echo(printable(f"`jupyter workspaces open {state.address(made)}` opens it."), err=True)
 
 
 def open_in_browser(workspace: Workspace) -> None:
     """Open a workspace. Shows the security notice once per user. Raises `WorkspaceError`."""
-    said = trust.note(workspace.name)
-    if not workspace.opens_apart() and trust.first_time_here():
+    said = trust_notice.note(workspace.name)
+    if not workspace.opens_apart() and trust_notice.first_time_here():
         echo(printable(said), err=True)
     workspace.open()
 
 
-@cli.command("open")
+@click.command("open")
 @click.option("--print", "only_print", is_flag=True, help="Only print the URL.")
 @click.option(
     "--timeout",
@@ -191,11 +174,11 @@ def open_in_browser(workspace: Workspace) -> None:
 @workspace_argument
 @namespace_option
 @output_option
-@pass_session
-@told
-def open_(session: Session, name: str, only_print: bool, timeout: float, output: str) -> None:
+@pass_state
+@handle_errors
+def open_(state: CommandState, name: str, only_print: bool, timeout: float, output: str) -> None:
     """Open a workspace in the browser. Resumes it first if it is paused."""
-    found = session.workspace(name)
+    found = state.workspace(name)
     if found.paused:
         found.resume(wait=False)
     if found.state != "Running":
@@ -208,7 +191,7 @@ def open_(session: Session, name: str, only_print: bool, timeout: float, output:
         echo(printable(found.name if output == "name" else found.url))
 
 
-@cli.command()
+@click.command()
 @workspace_argument
 @click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option("--wait/--no-wait", default=True, help="Wait until it is paused.")
@@ -222,22 +205,22 @@ def open_(session: Session, name: str, only_print: bool, timeout: float, output:
 )
 @namespace_option
 @output_option
-@pass_session
-@told
+@pass_state
+@handle_errors
 def pause(
-    session: Session, name: str, yes: bool, wait: bool, timeout: float, now: bool, output: str
+    state: CommandState, name: str, yes: bool, wait: bool, timeout: float, now: bool, output: str
 ) -> None:
     """Pause a workspace. Its files are kept. Asks first if kernels are running."""
-    found = session.workspace(name)
+    found = state.workspace(name)
     if found.paused and now:
         found.stop_now(wait=False)
     else:
-        _confirm_losses(session, "Pause", found, yes)
+        _confirm_losses(state, "Pause", found, yes)
         found.pause(wait=False, now=now)
     done(output, "Paused" if wait else "Pausing", _after(found, "Paused", wait, timeout, output))
 
 
-@cli.command()
+@click.command()
 @workspace_argument
 @click.option("--wait/--no-wait", default=True, help="Wait until it is running.")
 @click.option(
@@ -245,15 +228,15 @@ def pause(
 )
 @namespace_option
 @output_option
-@pass_session
-@told
-def resume(session: Session, name: str, wait: bool, timeout: float, output: str) -> None:
+@pass_state
+@handle_errors
+def resume(state: CommandState, name: str, wait: bool, timeout: float, output: str) -> None:
     """Start a paused workspace."""
-    found = session.workspace(name).resume(wait=False)
+    found = state.workspace(name).resume(wait=False)
     done(output, "Resumed" if wait else "Resuming", _after(found, "Running", wait, timeout, output))
 
 
-@cli.command()
+@click.command()
 @workspace_argument
 @click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option("--wait/--no-wait", default=True, help="Wait until it is running again.")
@@ -262,14 +245,14 @@ def resume(session: Session, name: str, wait: bool, timeout: float, output: str)
 )
 @namespace_option
 @output_option
-@pass_session
-@told
+@pass_state
+@handle_errors
 def restart(
-    session: Session, name: str, yes: bool, wait: bool, timeout: float, output: str
+    state: CommandState, name: str, yes: bool, wait: bool, timeout: float, output: str
 ) -> None:
     """Stop a workspace and start it again. Asks first if kernels are running."""
-    found = session.workspace(name)
-    _confirm_losses(session, "Restart", found, yes)
+    found = state.workspace(name)
+    _confirm_losses(state, "Restart", found, yes)
     done(
         output,
         "Restarted" if wait else "Restarting",
@@ -277,7 +260,7 @@ def restart(
     )
 
 
-@cli.command()
+@click.command()
 @workspace_argument
 @click.option(
     "--tail", type=click.IntRange(min=1), default=100, show_default=True, help="Number of lines."
@@ -287,10 +270,10 @@ def restart(
 @click.option("--timestamps", is_flag=True, help="Show a timestamp before each line.")
 @namespace_option
 @output_option
-@pass_session
-@told
+@pass_state
+@handle_errors
 def logs(
-    session: Session,
+    state: CommandState,
     name: str,
     tail: int,
     follow: bool,
@@ -301,7 +284,7 @@ def logs(
     """Print the log of a workspace."""
     if follow and previous:
         raise click.UsageError("--previous cannot be used with --follow.")
-    found = session.workspace(name)
+    found = state.workspace(name)
     lines: Iterable[str] = (
         found.follow(tail)
         if follow
@@ -326,12 +309,12 @@ def logs(
             sys.stdout.flush()
 
 
-@cli.command()
+@click.command()
 @click.argument(
     "names",
     nargs=-1,
     required=True,
-    shell_complete=lambda context, _, incomplete: Session.of(context).names(incomplete),
+    shell_complete=lambda context, _, incomplete: CommandState.of(context).names(incomplete),
 )
 @click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option("--wait/--no-wait", default=True, help="Wait until its programs have stopped.")
@@ -342,18 +325,18 @@ def logs(
 )
 @namespace_option
 @output_option
-@pass_session
-@told
+@pass_state
+@handle_errors
 def delete(
-    session: Session, names: tuple[str, ...], yes: bool, wait: bool, now: bool, output: str
+    state: CommandState, names: tuple[str, ...], yes: bool, wait: bool, now: bool, output: str
 ) -> None:
     """Delete workspaces. Their volumes are kept."""
     for one in [
-        session.workspace(name) for name in names
+        state.workspace(name) for name in names
     ]:  # all must exist before the first is deleted
         if not yes:
             stay = volumes_stay(one.volumes()) or "It has no volumes."
-            session.confirm(
+            state.confirm(
                 " ".join(
                     part
                     for part in (f"Delete {one.name}?", one.losses() or "Its programs stop.", stay)
@@ -368,46 +351,17 @@ def delete(
         )
 
 
-def _confirm_losses(session: Session, verb: str, found: Workspace, yes: bool) -> None:
+def _confirm_losses(state: CommandState, verb: str, found: Workspace, yes: bool) -> None:
     if not yes and (lost := found.losses()):
-        session.confirm(f"{verb} {found.name}? {lost}")
+        state.confirm(f"{verb} {found.name}? {lost}")
 
 
 def _after(found: Workspace, state: str, wait: bool, timeout: float, output: str) -> dict[str, Any]:
     return (found.wait(state, timeout, quiet=output != "table") if wait else found).to_dict()
 
 
-def _mount(text: str) -> tuple[str, tuple[str, str]]:
-    claim, path = _pair("--data", text, ":", "VOLUME:PATH or VOLUME:PATH:ro")
-    path, separator, mode = path.rpartition(":")
-    if not separator:
-        path, mode = mode, "rw"
-    if not path or mode not in ("ro", "rw"):
-        raise click.UsageError(
-            f"Invalid value '{text}' for --data: use VOLUME:PATH or VOLUME:PATH:ro."
-        )
-    return claim, (path, mode)
-
-
-def _pair(option: str, text: str, separator: str, form: str) -> tuple[str, str]:
-    key, found, value = text.partition(separator)
-    if not key or not found:
-        raise click.UsageError(f"Invalid value '{text}' for {option}: use {form}.")
+def _label(text: str) -> tuple[str, str]:
+    key, separator, value = text.partition("=")
+    if not key or not separator:
+        raise click.UsageError(f"Invalid value '{text}' for --label: use KEY=VALUE.")
     return key, value
-
-
-claims.add_to(cli)
-clusters.add_to(cli)
-cluster.add_to(cli)
-
-
-def main(arguments: list[str] | None = None) -> NoReturn:
-    """Entry point of `jupyter workspaces`."""
-    # Completion scripts need the name of the executable; help shows what users type.
-    completing = "_JUPYTER_WORKSPACES_COMPLETE" in os.environ
-    cli.main(
-        args=arguments,
-        prog_name="jupyter-workspaces" if completing else "jupyter workspaces",
-        complete_var="_JUPYTER_WORKSPACES_COMPLETE",
-    )
-    raise SystemExit(0)

@@ -9,14 +9,14 @@ from typing import Any
 import anywidget
 import traitlets
 
-from .fields import Kind
+from .form_data import Kind
 from .table import module
 
 PICTURE_LIMIT = 256 * 1024  # bytes
 PICTURE_TYPES = ("image/svg+xml", "image/png", "image/jpeg", "image/gif", "image/webp")
 
 
-class Kinds(anywidget.AnyWidget):
+class KindCards(anywidget.AnyWidget):
     """Cards of the workspace kinds; `chosen` is the name of the selected one, or empty."""
 
     _esm = module("form.js", "kinds.js")

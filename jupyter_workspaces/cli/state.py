@@ -14,7 +14,7 @@ from jupyter_workspaces.common.terminal import printable
 C = TypeVar("C", bound=Callable[..., Any])
 
 
-class Session:
+class CommandState:
     """State of one invocation of the command line."""
 
     def __init__(self, url: str | None = None) -> None:
@@ -25,8 +25,8 @@ class Session:
     namespace: str | None
 
     @classmethod
-    def of(cls, context: click.Context) -> Session:
-        """Return the session of a context; a new one during shell completion."""
+    def of(cls, context: click.Context) -> CommandState:
+        """Return the state of a context; a new one during shell completion."""
         return context.find_object(cls) or cls()
 
     @property
@@ -89,10 +89,10 @@ def _offered(names: Iterable[str], incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete) and printable(name) == name]
 
 
-pass_session = click.make_pass_decorator(Session)
+pass_state = click.make_pass_decorator(CommandState)
 
 workspace_argument = click.argument(
-    "name", shell_complete=lambda context, _, incomplete: Session.of(context).names(incomplete)
+    "name", shell_complete=lambda context, _, incomplete: CommandState.of(context).names(incomplete)
 )
 
 
@@ -103,7 +103,7 @@ def namespace_option(command: C) -> C:
         context: click.Context, parameter: click.Parameter, value: str | None
     ) -> None:
         if value is not None:  # given before a subcommand, it also applies to it
-            Session.of(context).namespace = value
+            CommandState.of(context).namespace = value
 
     help_ = "Namespace. Default: JUPYTER_WORKSPACES_NAMESPACE, else the server's."
     return click.option(

@@ -11,7 +11,7 @@ from jupyter_workspaces.common import quantities
 
 
 @dataclass(frozen=True)
-class StateWords:
+class StateLabel:
     """How a state is shown: icon name `sign`, `glyph` for plain text, and label `word`."""
 
     sign: str
@@ -19,17 +19,17 @@ class StateWords:
     word: str
 
 
-STATES: Mapping[str, StateWords] = {
-    "Running": StateWords("running", "●", "Running"),
-    "Pending": StateWords("starting", "◐", "Starting"),
-    "Paused": StateWords("paused", "❙❙", "Paused"),
-    "Error": StateWords("error", "▲", "Needs attention"),
-    "Terminating": StateWords("leaving", "○", "Being deleted"),
-    "Unknown": StateWords("unknown", "○", "Unknown"),
+STATES: Mapping[str, StateLabel] = {
+    "Running": StateLabel("running", "●", "Running"),
+    "Pending": StateLabel("starting", "◐", "Starting"),
+    "Paused": StateLabel("paused", "❙❙", "Paused"),
+    "Error": StateLabel("error", "▲", "Needs attention"),
+    "Terminating": StateLabel("leaving", "○", "Being deleted"),
+    "Unknown": StateLabel("unknown", "○", "Unknown"),
 }
 
-_PAUSING = StateWords("starting", "◐", "Pausing")
-_RESTARTING = StateWords("starting", "◐", "Restarting")
+_PAUSING = StateLabel("starting", "◐", "Pausing")
+_RESTARTING = StateLabel("starting", "◐", "Restarting")
 
 _LABELS = {"cpu": "cpu", "memory": "memory", "gpu": "nvidia.com/gpu"}
 _SPANS = (
@@ -42,9 +42,14 @@ _SPANS = (
 _MONTH = 30 * 86_400
 
 
-def state(name: str) -> StateWords:
+def state(name: str) -> StateLabel:
     """Return how a state is shown; other states, also the empty one, are Unknown."""
     return STATES.get(name, STATES["Unknown"])
+
+
+def is_being_deleted(item: Mapping[str, Any]) -> bool:
+    """Return whether the deletion of a list item's workspace was requested."""
+    return bool((item.get("audit") or {}).get("deletedAt"))
 
 
 def shown_state(item: Mapping[str, Any]) -> str:
@@ -52,19 +57,19 @@ def shown_state(item: Mapping[str, Any]) -> str:
 
     Terminating while it is being deleted, Pending once its start was requested.
     """
-    if (item.get("audit") or {}).get("deletedAt"):
+    if is_being_deleted(item):
         return "Terminating"
     found = str(item.get("state") or "Pending")
     return "Pending" if found == "Paused" and not item["paused"] else found
 
 
-def of_item(item: Mapping[str, Any]) -> StateWords:
+def of_item(item: Mapping[str, Any]) -> StateLabel:
     """Return how the state of a list item is shown.
 
     Only a deleted workspace is "Being deleted"; others that stop are pausing or restarting.
     """
     shown = shown_state(item)
-    if (item.get("audit") or {}).get("deletedAt"):
+    if is_being_deleted(item):
         return state(shown)
     if item["paused"] and shown in ("Running", "Pending", "Terminating"):
         return _PAUSING

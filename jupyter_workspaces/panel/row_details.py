@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, Protocol
 
-from jupyter_workspaces.client import losses, words
+from jupyter_workspaces.client import formatting, stop_warnings
 from jupyter_workspaces.client.errors import WorkspaceError
 from jupyter_workspaces.common.supervision import SupervisedTask
 
-if TYPE_CHECKING:
-    from .session import Session
+from .model import Model
+from .protocols import PanelClient
 
 OPEN_AT_ONCE = 6  # rows that are updated; then the one opened first is no longer
 EVENTS_SHOWN = 30
@@ -23,15 +23,37 @@ LOG_BATCH = 200  # lines a message
 SETTLE = 0.3  # seconds between a change of the workspace and the next requests
 
 
-class Unfolded:
+class Host(Protocol):
+    """What the details need from the panel's session: its state, messages and tasks."""
+
+    model: Model
+    client: PanelClient | None
+
+    def tell(self, message: dict[str, Any]) -> None:
+        """Send a message to the page."""
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run work in the background until the panel closes."""
+
+    def keep(self, name: str, work: Callable[[], Awaitable[None]]) -> SupervisedTask:
+        """Start a supervised task."""
+
+    def drop(self, task: SupervisedTask | None) -> None:
+        """Cancel a supervised task."""
+
+    def show_health(self) -> None:
+        """Show the failing tasks on the page."""
+
+
+class RowDetails:
     """Open rows of one panel, with a task for the details and one for the log of each."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Host) -> None:
         """Create it for a session, without open rows."""
         self._session = session
         self._open: dict[str, SupervisedTask] = {}
         self._logs: dict[str, asyncio.Task[None]] = {}
-        self._moved: dict[str, asyncio.Event] = {}
+        self._changed: dict[str, asyncio.Event] = {}
 
     @property
     def tasks(self) -> list[SupervisedTask]:
@@ -45,9 +67,9 @@ class Unfolded:
             return
         while len(self._open) >= OPEN_AT_ONCE:
             self._stop(next(iter(self._open)))
-        self._moved[key] = asyncio.Event()
+        self._changed[key] = asyncio.Event()
         self._open[key] = self._session.keep(
-            f"Updating the details of {key}", lambda: self._keep_fresh(key)
+            f"Updating the details of {key}", lambda: self._refresh(key)
         )
         self.follow(key, True)
 
@@ -58,12 +80,12 @@ class Unfolded:
         if wanted and key in self._open:
             self._logs[key] = self._session.spawn(self._read_log(key))
 
-    def moved(self, key: str) -> None:
+    def changed(self, key: str) -> None:
         """Reload details and an ended log after a change of the workspace."""
-        if key in self._moved:
-            self._moved[key].set()
+        if key in self._changed:
+            self._changed[key].set()
 
-    def stepped(self, key: str, progress: Mapping[str, Any]) -> None:
+    def show_steps(self, key: str, progress: Mapping[str, Any]) -> None:
         """Show steps that were loaded for the row."""
         if key in self._open:
             self._session.tell({"type": "details", "key": key, "steps": progress["steps"]})
@@ -79,14 +101,14 @@ class Unfolded:
         self.close()
         await asyncio.gather(*(task.stop() for task in tasks))
 
-    async def losses(self, key: str) -> None:
+    async def explain_delete(self, key: str) -> None:
         """Show what is deleted together with this workspace, and what is kept."""
         namespace, _, name = key.partition("/")
         item = self._session.model.item(key)
-        if self._session.source is None or item is None:
+        if self._session.client is None or item is None:
             return
         with contextlib.suppress(WorkspaceError):  # the page shows a general sentence
-            details = await self._session.source.details(namespace, name)
+            details = await self._session.client.details(namespace, name)
             names = [volume["pvcName"] for volume in _volumes(details)]
             lost = (
                 "Its programs stop, and files outside its volumes are lost."
@@ -94,35 +116,35 @@ class Unfolded:
                 else "It has no volumes: all its files are lost."
             )
             said = [
-                await losses.of_stopping(self._session.source, item),
+                await stop_warnings.of_stopping(self._session.client, item),
                 lost,
-                losses.volumes_stay(names),
+                stop_warnings.volumes_stay(names),
             ]
             text = " ".join(part for part in said if part)
             self._session.tell({"type": "ask", "key": key, "action": "delete", "text": text})
 
     def _stop(self, key: str) -> None:
         self.follow(key, False)
-        self._moved.pop(key, None)
+        self._changed.pop(key, None)
         self._session.drop(self._open.pop(key, None))
         self._session.show_health()
 
-    async def _keep_fresh(self, key: str) -> None:
-        moved = self._moved[key]
+    async def _refresh(self, key: str) -> None:
+        changed = self._changed[key]
         while True:
-            moved.clear()
-            await self._tell_all(key)
+            changed.clear()
+            await self._send_all(key)
             if key in self._open:
                 self._open[key].progressed()
-            await moved.wait()
+            await changed.wait()
             await asyncio.sleep(SETTLE)
             if key not in self._logs or self._logs[key].done():
                 self.follow(key, key in self._logs)
 
-    async def _tell_all(self, key: str) -> None:
+    async def _send_all(self, key: str) -> None:
         session, (namespace, _, name) = self._session, key.partition("/")
-        item, source = session.model.item(key), session.source
-        if item is None or source is None:
+        item, client = session.model.item(key), session.client
+        if item is None or client is None:
             return
         session.tell(
             {
@@ -133,9 +155,9 @@ class Unfolded:
             }
         )
         for part, ask in (
-            ("steps", source.progress),
-            ("events", source.events),
-            ("facts", source.details),
+            ("steps", client.progress),
+            ("events", client.events),
+            ("facts", client.details),
         ):
             try:
                 answer: Any = await ask(namespace, name)
@@ -152,7 +174,7 @@ class Unfolded:
 
     async def _read_log(self, key: str) -> None:
         session, (namespace, _, name) = self._session, key.partition("/")
-        if session.source is None:
+        if session.client is None:
             return
         loop, first, sent = asyncio.get_running_loop(), True, 0.0
         lines: list[str] = []
@@ -168,7 +190,7 @@ class Unfolded:
             first, sent, later = False, loop.time(), None
 
         try:
-            async with contextlib.aclosing(session.source.logs(namespace, name, LOG_TAIL)) as read:  # type: ignore[type-var]
+            async with contextlib.aclosing(session.client.logs(namespace, name, LOG_TAIL)) as read:  # type: ignore[type-var]
                 async for line in read:
                     lines.append(line)
                     if len(lines) >= LOG_BATCH:
@@ -199,11 +221,13 @@ def facts(item: Mapping[str, Any], details: Mapping[str, Any]) -> list[list[str]
     size = options["podConfig"]["current"]
     found = [
         ["Kind", item["workspaceKind"]["name"]],
-        ["Image", words.option(options["imageConfig"]["current"])],
+        ["Image", formatting.option(options["imageConfig"]["current"])],
         [
             "Size",
             " · ".join(
-                part for part in (words.option(size), words.size(size.get("labels"))) if part
+                part
+                for part in (formatting.option(size), formatting.size(size.get("labels")))
+                if part
             ),
         ],
     ]

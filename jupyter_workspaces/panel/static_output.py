@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from jupyter_workspaces.client import words
+from jupyter_workspaces.client import formatting
+from jupyter_workspaces.client.display import aligned
 from jupyter_workspaces.common.terminal import printable
 
 from .rows import Row
@@ -45,30 +46,21 @@ def text(rows: Sequence[Row], first: dict[str, Any]) -> str:
     if live["state"] == "failed":
         return printable(f"Cluster Workspaces: {live['message']} {live['hint']}".strip())
     title = printable(f"Cluster Workspaces in {_where(first)}: {len(rows) or 'none'}")
-    table = [
+    table = aligned(
         [
-            *map(
-                printable,
-                (
-                    _glyph(row),
-                    row["title"],
-                    row["kind"],
-                    row["image"],
-                    row["size"],
-                    words.age(row["created"], first["now"]),
-                ),
-            )
+            [
+                _glyph(row),
+                row["title"],
+                row["kind"],
+                row["image"],
+                row["size"],
+                formatting.age(row["created"], first["now"]),
+            ]
+            for row in rows[:SHOWN]
         ]
-        for row in rows[:SHOWN]
-    ]
-    widths = [max(len(line[column]) for line in table) for column in range(6)] if table else []
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in table
-    ]
-    return "\n".join(
-        [title, *lines, *([f"… and {len(rows) - SHOWN} more"] if len(rows) > SHOWN else [])]
     )
+    more = f"… and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
+    return "\n".join(part for part in (title, table, more) if part)
 
 
 def _cells(row: Row, now: int) -> list[str]:
@@ -81,14 +73,14 @@ def _cells(row: Row, now: int) -> list[str]:
     ]
     cells = [
         f'<td style="{_CELL}">{escape(str(value))}</td>'
-        for value in (*said, words.age(row["created"], now))
+        for value in (*said, formatting.age(row["created"], now))
     ]
     cells[1] = cells[1].replace("<td", '<th scope="row"', 1).replace("</td>", "</th>")
     return cells
 
 
 def _glyph(row: Row) -> str:
-    return f"{words.state(row['state']).glyph} {row['word']}"
+    return f"{formatting.state(row['state']).glyph} {row['word']}"
 
 
 def _where(first: dict[str, Any]) -> str:

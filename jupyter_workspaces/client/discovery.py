@@ -107,7 +107,7 @@ async def find(url: str | None = None, token: str | None = None, *, start: bool 
                 text,
                 "Check the address, and that jupyter-workspaces is installed and enabled there.",
             )
-    from .start import shared_server
+    from .shared_server import shared_server
 
     root, secret = await shared_server(start)
     return Server(root, root + API_PATHS[1], secret)

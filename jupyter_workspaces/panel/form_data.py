@@ -11,19 +11,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from jupyter_workspaces.client import words
+from jupyter_workspaces.client import formatting, names
+from jupyter_workspaces.client.spawning import HOME_SIZE
 from jupyter_workspaces.common import dns_names
 
 Kind = Mapping[str, Any]  # list item of a workspace kind (docs/api.md)
 
-NAME_LIMIT = 50  # names of a workspace's objects append to it and may have 63 characters
-HOME_SIZE = "10Gi"  # as in `jw.spawn`
 
-_DOORS = (
+_DATA_PATHS = (
     (re.compile(r"(?:data\.)?podTemplate\.volumes\.data\[(\d+)\]"), "data"),
     (re.compile(r"spec\.podTemplate\.volumes\.data\[(\d+)\]"), "data"),
 )
-_PLACES = {
+_FIELD_PATHS = {
     "name": ("metadata.name", "name"),
     "kind": ("spec.kind", "kind"),
     "image": ("spec.podTemplate.options.imageConfig", "podTemplate.options.imageConfig"),
@@ -161,8 +160,8 @@ def wrong_name(name: str) -> str | None:
     """Return why a workspace name is invalid, or None."""
     if not name:
         return "Enter a name."
-    if len(name) > NAME_LIMIT:
-        return f"Use at most {NAME_LIMIT} characters."
+    if len(name) > names.SUGGESTED_LENGTH:
+        return f"Use at most {names.SUGGESTED_LENGTH} characters."
     if not dns_names.is_label(name):
         return "Use lower-case letters, digits and “-”. Start and end with a letter or digit."
     return None
@@ -171,13 +170,13 @@ def wrong_name(name: str) -> str | None:
 def choices(kind: Kind, dimension: str) -> list[Choice]:
     """Return the options of `imageConfig` or `podConfig`, in the kind's order."""
     values = _values(kind, dimension)
-    titles = {str(value["id"]): words.option(value) for value in values}
+    titles = {str(value["id"]): formatting.option(value) for value in values}
     default = _options(kind, dimension).get("default")
     found = []
     for value in values:
         restrictions = value.get("restrictions") or {}
         target = str((value.get("redirect") or {}).get("to", ""))
-        size = words.size(value.get("labels")) if dimension == "podConfig" else ""
+        size = formatting.size(value.get("labels")) if dimension == "podConfig" else ""
         label = " · ".join(part for part in (titles[str(value["id"])], size) if part)
         if value["id"] == default and dimension == "imageConfig":
             label += " (recommended)"
@@ -224,16 +223,6 @@ def preselected(kind: Kind, dimension: str) -> str:
     )
 
 
-def free_name(wanted: str, taken: Iterable[str]) -> str:
-    """Return a valid free name made from `wanted`, with a number if it is taken."""
-    base = re.sub(r"[^a-z0-9]+", "-", wanted.lower()).strip("-")[: NAME_LIMIT - 4] or "workspace"
-    known = set(taken)
-    number = 1
-    while (name := base if number == 1 else f"{base}-{number}") in known:
-        number += 1
-    return name
-
-
 def suggested_path(claim: str, taken: Iterable[str]) -> str:
     """Return a free mount path for a data claim: `/data/<claim>`."""
     known, number, path = set(taken), 1, f"/data/{claim}"
@@ -246,7 +235,7 @@ def suggested_path(claim: str, taken: Iterable[str]) -> str:
 def claim_label(claim: Mapping[str, Any]) -> str:
     """Return a claim's name with its size and who uses it."""
     spec = claim.get("pvcSpec") or {}
-    size = words.storage(str((spec.get("requests") or {}).get("storage", "")))
+    size = formatting.storage(str((spec.get("requests") or {}).get("storage", "")))
     users = [str(workspace["name"]) for workspace in claim.get("workspaces") or ()]
     used = f"used by {users[0]}" if len(users) == 1 else f"used by {len(users)}" if users else ""
     return " · ".join(part for part in (str(claim["name"]), size, used) if part)
@@ -266,11 +255,11 @@ def by_field(errors: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
 
 
 def _place(path: str) -> str | None:
-    for pattern, place in _DOORS:
+    for pattern, place in _DATA_PATHS:
         if found := pattern.match(path):
             return f"{place}[{found[1]}]"
     path = path.removeprefix("data.")
-    return next((place for place, paths in _PLACES.items() if path in paths), None)
+    return next((place for place, paths in _FIELD_PATHS.items() if path in paths), None)
 
 
 def _quoted(text: str) -> str:
