@@ -126,7 +126,7 @@ def uninstall(
     kubeconfig: str, context: str, yes: bool, dry_run: bool, timeout: float, with_crds: bool
 ) -> None:
     """Remove an installation. Workspaces, kinds and volumes are kept."""
-    from jupyter_workspaces.install import manifests, plan, work
+    from jupyter_workspaces.install import manifests, plan, rollout
 
     endpoint = _endpoint(kubeconfig, context)
     objects = manifests.all_objects(header_authentication=True)
@@ -140,7 +140,7 @@ def uninstall(
         else "Delete these objects?"
     )
     _carry_out(
-        endpoint, look, partial(work.delete, seconds=timeout), question, yes=yes, dry_run=dry_run
+        endpoint, look, partial(rollout.delete, seconds=timeout), question, yes=yes, dry_run=dry_run
     )
 
 
@@ -228,7 +228,7 @@ def _install(
     image: str | None,
     samples: bool,
 ) -> None:
-    from jupyter_workspaces.install import manifests, plan, work
+    from jupyter_workspaces.install import manifests, plan, rollout
 
     endpoint = _endpoint(kubeconfig, context)
     objects = manifests.all_objects(
@@ -239,7 +239,12 @@ def _install(
         return await plan.to_install(cluster, objects, crds_only=crds_only, upgrade=upgrading)
 
     _carry_out(
-        endpoint, look, partial(work.apply, seconds=timeout), "Continue?", yes=yes, dry_run=dry_run
+        endpoint,
+        look,
+        partial(rollout.apply, seconds=timeout),
+        "Continue?",
+        yes=yes,
+        dry_run=dry_run,
     )
 
 
@@ -247,7 +252,7 @@ def _carry_out(
     endpoint: Endpoint, look: Any, act: Any, question: str, *, yes: bool, dry_run: bool
 ) -> None:
     """Make a plan, show it, ask for confirmation, and carry it out. Exits on errors."""
-    from jupyter_workspaces.install.work import NotReady
+    from jupyter_workspaces.install.rollout import NotReady
     from jupyter_workspaces.kube.client import Cluster
     from jupyter_workspaces.kube.errors import ClusterError, Unreachable
 

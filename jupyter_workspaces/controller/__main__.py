@@ -1,4 +1,7 @@
-"""`python -m jupyter_workspaces.controller`: reconcile workspaces of a cluster until told to stop."""
+"""Command line of the controller: `python -m jupyter_workspaces.controller`.
+
+The container of `deploy/controller/deployment.yaml` runs it.
+"""
 
 from __future__ import annotations
 
@@ -35,28 +38,28 @@ def _address(
     try:
         return host.strip("[]") or "0.0.0.0", int(port)
     except ValueError:
-        raise click.BadParameter("write HOST:PORT or :PORT") from None
+        raise click.BadParameter("use HOST:PORT or :PORT") from None
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--kubeconfig",
     default="",
-    help="Cluster to work in. Default: KUBECONFIG, else the pod's own cluster.",
+    help="Kubeconfig of the cluster. Default: KUBECONFIG, else the cluster of the pod.",
 )
 @click.option("--context", default="", help="Context of the kubeconfig.")
 @click.option(
     "--namespace",
     envvar="POD_NAMESPACE",
     default="",
-    help="Where its lease and its Secret are. Default: the pod's or context's.",
+    help="Namespace of the Lease and the Secret. Default: that of the pod or context.",
 )
 @click.option(
     "--workers",
     type=click.IntRange(1, 100),
     default=WORKERS,
     show_default=True,
-    help="Workspaces that are reconciled at once.",
+    help="Number of workspaces to reconcile at once.",
 )
 @click.option(
     "--health-address",
@@ -64,7 +67,7 @@ def _address(
     default=":8081",
     show_default=True,
     callback=_address,
-    help="/healthz, /readyz and /metrics.",
+    help="Address of /healthz, /readyz and /metrics.",
 )
 @click.option(
     "--webhook-address",
@@ -72,32 +75,33 @@ def _address(
     default=":9443",
     show_default=True,
     callback=_address,
-    help="The webhook; off: none.",
+    help="Address of the admission webhook, or off.",
 )
 @click.option(
     "--webhook-configuration",
     default=component_names.WEBHOOK_CONFIGURATION,
     show_default=True,
-    help="ValidatingWebhookConfiguration that learns its authority.",
+    help="ValidatingWebhookConfiguration whose caBundle the controller writes.",
 )
 @click.option(
     "--webhook-name",
     "names",
     multiple=True,
-    help="Name or address by which the API server calls the webhook; may be given again.",
+    help="DNS name or address of the webhook for the API server. Can be repeated.",
 )
 @click.option(
     "--lease-seconds",
     type=click.FloatRange(3),
     default=30,
     show_default=True,
-    help="How long others wait for a silent leader.",
+    help="Time without a renewal after which another instance takes over.",
 )
 @click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
     default="info",
     show_default=True,
+    help="Lowest level of log messages.",
 )
 def main(
     kubeconfig: str,
@@ -111,16 +115,22 @@ def main(
     lease_seconds: float,
     log_level: str,
 ) -> None:
-    """Reconcile workspaces of a cluster until told to stop. Many may run: one works, the others wait for it to go."""
+    """Reconcile the workspaces of a cluster.
+
+    Several instances may run. One of them works, and the others take over if it stops.
+    """
     set_up(log_level)
     descriptors.raise_limit()
     if health is None:
-        raise click.UsageError("--health-address cannot be off: the kubelet asks there.")
+        raise click.UsageError(
+            "--health-address cannot be off: the kubelet needs it for its probes."
+        )
     try:
         endpoint = find(kubeconfig or None, context or None)
         if endpoint is None:
             raise NoEndpoint(
-                "Which cluster? Give --kubeconfig, set KUBECONFIG, or run this in a pod of the cluster."
+                "No cluster is configured. Pass --kubeconfig, set KUBECONFIG, or run the "
+                "controller in a pod of the cluster."
             )
     except NoEndpoint as error:
         log.error("%s", error)
@@ -137,7 +147,7 @@ def main(
 
 
 async def _serve(endpoint: Endpoint, options: Options) -> int:
-    """The exit status."""
+    """Serve until a signal arrives. Returns the exit status."""
     controller = asyncio.create_task(Controller(endpoint, options).serve(), name="controller")
     loop = asyncio.get_running_loop()
 
@@ -147,7 +157,7 @@ async def _serve(endpoint: Endpoint, options: Options) -> int:
     for wanted in (signal.SIGTERM, signal.SIGINT):
         signal.signal(wanted, stop)
     log.info(
-        "Workspaces of %s at %s",
+        "Reconciling the workspaces of %s at %s",
         endpoint.name,
         endpoint.url,
         extra={"identity": options.identity, "namespace": options.namespace},

@@ -1,4 +1,7 @@
-"""`/healthz`, `/readyz` and `/metrics` for the kubelet and Prometheus."""
+"""Serves `/healthz`, `/readyz` and `/metrics` over HTTP, for the kubelet and Prometheus.
+
+https://kubernetes.io/docs/reference/using-api/health-checks/ describes the format of the answers.
+"""
 
 from __future__ import annotations
 
@@ -12,44 +15,53 @@ from jupyter_workspaces.common.listeners.site import BoundedSite
 from .metrics import CONTENT_TYPE, Metrics
 
 Check = Callable[[], str | None]
-"""None when all is well, else what is not."""
+"""Returns a problem, or None if there is none."""
 
 STOP_SECONDS = 2.0
 LIMITS = Limits(connections=64, buffered=2**20)
 
 
-class Health:
-    """An HTTP server. `live` says whether a restart would help, `ready` whether others should reach this instance."""
+class HealthServer:
+    """HTTP server for health checks and metrics."""
 
     def __init__(
         self, metrics: Metrics, live: Mapping[str, Check], ready: Mapping[str, Check]
     ) -> None:
+        """Create a server; `start` opens its port.
+
+        Args:
+            metrics: content of `/metrics`.
+            live: checks of `/healthz`, which fail if only a restart of the process helps.
+            ready: checks of `/readyz`, which fail if requests should go to another instance.
+        """
         self._metrics, self._live, self._ready = metrics, live, ready
         self._runner: web.AppRunner | None = None
         self.port = 0
 
     async def start(self, host: str, port: int) -> None:
-        """Raises `OSError` when it cannot listen there."""
+        """Listen at an address; `port` 0 chooses a free one. Raises `OSError` if it is taken."""
         app = web.Application(client_max_size=2**10)
-        app.router.add_get("/healthz", lambda request: _checked(self._live))
-        app.router.add_get("/readyz", lambda request: _checked(self._ready))
-        app.router.add_get("/metrics", self._scrape)
+        app.router.add_get("/healthz", lambda request: _results(self._live))
+        app.router.add_get("/readyz", lambda request: _results(self._ready))
+        app.router.add_get("/metrics", self._get_metrics)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_SECONDS)
         await self._runner.setup()
         await BoundedSite(self._runner, host, port, LIMITS, name="The health endpoint").start()
         self.port = self._runner.addresses[0][1]
 
     async def stop(self) -> None:
+        """Close the port and all connections."""
         if self._runner is not None:
             await self._runner.cleanup()
 
-    async def _scrape(self, request: web.Request) -> web.Response:
+    async def _get_metrics(self, request: web.Request) -> web.Response:
         return web.Response(body=self._metrics.text(), headers={"Content-Type": CONTENT_TYPE})
 
 
-async def _checked(checks: Mapping[str, Check]) -> web.Response:
-    found = {name: check() for name, check in checks.items()}
+async def _results(checks: Mapping[str, Check]) -> web.Response:
+    problems = {name: check() for name, check in checks.items()}
     lines = [
-        f"[{'-' if trouble else '+'}]{name} {trouble or 'ok'}" for name, trouble in found.items()
+        f"[{'-' if problem else '+'}]{name} {problem or 'ok'}" for name, problem in problems.items()
     ]
-    return web.Response(status=500 if any(found.values()) else 200, text="\n".join([*lines, ""]))
+    status = 500 if any(problems.values()) else 200
+    return web.Response(status=status, text="\n".join([*lines, ""]))

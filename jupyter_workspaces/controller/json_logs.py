@@ -1,4 +1,8 @@
-"""Logs as JSON, one object a line: when, how grave, who, what, and about which object."""
+"""Formats log records as JSON, one object per line.
+
+Each line has `ts`, `level`, `logger` and `msg`, the fields of `log_fields`, those that were passed
+as `extra`, and `error` with the traceback of an exception.
+"""
 
 from __future__ import annotations
 
@@ -6,38 +10,43 @@ import logging
 import sys
 from contextvars import ContextVar
 from datetime import datetime, timezone
-from typing import TextIO
+from typing import Any, TextIO
+
+from pythonjsonlogger.json import JsonFormatter as BaseJsonFormatter
 
 from jupyter_workspaces.common.listeners import log_limit
 from jupyter_workspaces.common.terminal import to_json
 
-subject: ContextVar[dict[str, str] | None] = ContextVar("subject", default=None)
-"""What the present task works on; every line that is logged meanwhile says it."""
-
-_OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+log_fields: ContextVar[dict[str, str] | None] = ContextVar("log_fields", default=None)
+"""Fields for all lines of the current task, such as the name of the object that it reconciles."""
 
 
-class JsonFormatter(logging.Formatter):
-    """Everything given as `extra` stands beside `msg`."""
+class JsonFormatter(BaseJsonFormatter):
+    """Formatter with our field names, which writes no control characters to a terminal."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, object] = {
-            "ts": datetime.fromtimestamp(record.created, timezone.utc)
-            .isoformat(timespec="milliseconds")
-            .replace("+00:00", "Z"),
-            "level": record.levelname.lower(),
-            "logger": record.name.removeprefix("jupyter_workspaces."),
-            "msg": record.getMessage(),
-            **(subject.get() or {}),
-        }
-        line |= {key: value for key, value in vars(record).items() if key not in _OWN}
-        if record.exc_info:
-            line["error"] = self.formatException(record.exc_info)
-        return to_json(line, default=str)
+    def __init__(self) -> None:
+        """Create the formatter; it has no options."""
+        super().__init__(rename_fields={"message": "msg", "exc_info": "error"})
+
+    def add_fields(
+        self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]
+    ) -> None:
+        """Add our fields before those of the library."""
+        created = datetime.fromtimestamp(record.created, timezone.utc)
+        log_data["ts"] = created.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        log_data["level"] = record.levelname.lower()
+        log_data["logger"] = record.name.removeprefix("jupyter_workspaces.")
+        log_data["msg"] = record.message
+        log_data.update(log_fields.get() or {})
+        super().add_fields(log_data, record, message_dict)
+
+    def jsonify_log_record(self, log_data: dict[str, Any]) -> str:
+        """Return the line."""
+        return to_json(log_data, default=str)
 
 
 def set_up(level: str, stream: TextIO = sys.stderr) -> None:
-    """For the whole process."""
+    """Write the logs of the whole process to `stream` as JSON, with a limit on their rate."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonFormatter())
     log_limit.limit([handler])

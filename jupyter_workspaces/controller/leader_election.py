@@ -1,7 +1,12 @@
-"""Leader election by a Lease: of many instances one works, and stops in time when it can no longer say that it is the one.
+"""Leader election with a Lease: of several instances, only one works at a time.
 
-https://kubernetes.io/docs/concepts/architecture/leases/ . Times of other instances are not trusted: what counts is for how long we have
-seen a lease unchanged by our own clock.
+See https://kubernetes.io/docs/concepts/architecture/leases/#leader-election. The leader renews the
+Lease; another instance takes it over if it has not changed for its duration. The times in the Lease
+are never compared with the local clock, because clocks of other machines may be wrong. The leader
+stops writing before the others may take over, so that two never write at once.
+
+Hand-written: `kubernetes.leaderelection` is built on threads and a synchronous client, and cannot
+stop the work after the Lease is lost.
 """
 
 from __future__ import annotations
@@ -31,12 +36,19 @@ Object = dict[str, Any]
 
 
 class StillWorking(Exception):
-    """The lease is lost and the work does not end: only the end of the process helps."""
+    """The Lease is lost and the work does not stop, so the process must exit."""
 
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds. Others wait `lease` after our last renewal; we stop working `deadline` after it, so that nobody overlaps."""
+    """Durations in seconds.
+
+    Attributes:
+        lease: after this time without a renewal, another instance may take over.
+        deadline: after this time without a renewal, the leader may not write; shorter than `lease`.
+        renew: interval of renewals and of attempts to take over.
+        stop: time that the work may take to stop before the process has to exit.
+    """
 
     lease: float = 30
     deadline: float = 20
@@ -45,13 +57,23 @@ class Times:
 
 
 class Leadership:
-    """`lead` runs the work while this instance holds the lease. `leading` tells by the clock whether it still may write."""
+    """Runs the work of an instance while it is the leader."""
 
     def __init__(
         self, cluster: Cluster, namespace: str, name: str, identity: str, times: Times | None = None
     ) -> None:
+        """Prepare an election; `lead` takes part in it.
+
+        Args:
+            cluster: API server with the Lease.
+            namespace: namespace of the Lease.
+            name: name of the Lease.
+            identity: name of this instance, which no other one has.
+            times: durations.
+        """
         self.identity, self.times = identity, times or Times()
-        self.changed: Callable[[bool], None] = lambda leading: None
+        self.on_change: Callable[[bool], None] = lambda leading: None
+        """Called with True when this instance becomes the leader, and with False when it ends."""
         self._cluster, self._namespace, self._name = cluster, namespace, name
         self._seen: tuple[Any, ...] = ()
         self._since = 0.0
@@ -59,31 +81,39 @@ class Leadership:
 
     @property
     def leading(self) -> bool:
+        """Whether this instance may write now."""
         return time.monotonic() < self._until
 
     async def lead(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Until cancelled: wait for the lease, work, and begin again when it was lost. Raises what `work` raises, and `StillWorking`."""
+        """Wait for the Lease, work, and start again after its loss, until cancelled.
+
+        Args:
+            work: runs until it is cancelled. Its exceptions are propagated.
+
+        Raises:
+            StillWorking: the work did not stop in time.
+        """
         while True:
             await self._acquire()
             log.info(
-                "This instance leads",
+                "This instance is the leader",
                 extra={"lease": f"{self._namespace}/{self._name}", "identity": self.identity},
             )
-            self.changed(True)
+            self.on_change(True)
             try:
                 await self._work(work)
             finally:
                 held, self._until = self.leading, 0.0
-                self.changed(False)
+                self.on_change(False)
                 if held:
                     await self._release()
             log.warning(
-                "The lease was lost; this instance stopped working and waits",
+                "The lease was lost; this instance stopped working and waits for it",
                 extra={"identity": self.identity},
             )
 
     async def _work(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Returns when the lease is lost."""
+        """Run the work; returns after the Lease is lost and the work has stopped."""
         working = asyncio.ensure_future(work())
         keeping = asyncio.create_task(self._keep(), name="lease")
         try:
@@ -94,13 +124,13 @@ class Leadership:
             await asyncio.wait({working, keeping}, timeout=self.times.stop)
         if not working.done():
             raise StillWorking(
-                f"The work did not end within {self.times.stop:g} s after the lease was lost."
+                f"The work did not stop within {self.times.stop:g} s after the lease was lost."
             )
         if not working.cancelled():
             working.result()
-            raise RuntimeError("the work ended by itself")
+            raise RuntimeError("the work ended before the lease was lost")
         if keeping.done() and not keeping.cancelled():
-            keeping.result()  # losing the lease is normal; other errors propagate
+            keeping.result()  # the loss of the Lease is normal; other errors are propagated
 
     async def _acquire(self) -> None:
         trouble = ""
@@ -112,12 +142,12 @@ class Leadership:
                 trouble = ""
             except (ClusterError, asyncio.TimeoutError) as error:
                 if str(error) != trouble:
-                    log.warning("The lease cannot be asked for: %s", error)
+                    log.warning("The lease cannot be acquired: %s", error)
                 trouble = str(error)
             await asyncio.sleep(self.times.renew * random.uniform(0.4, 0.6))
 
     async def _keep(self) -> None:
-        """Returns when the lease is lost or could not be renewed in time."""
+        """Renew the Lease; returns when it is lost or could not be renewed in time."""
         while True:
             await asyncio.sleep(min(self.times.renew, max(0.0, self._until - time.monotonic())))
             try:
@@ -132,8 +162,11 @@ class Leadership:
             await asyncio.sleep(min(1.0, self.times.renew / 4))
 
     async def _try(self) -> bool:
-        """Take or renew the lease if it is ours, free, or has been left. Raises `ClusterError`."""
-        asked = time.monotonic()
+        """Acquire or renew the Lease if this instance holds it, or its holder has gone.
+
+        Returns whether this instance holds it then. Raises `ClusterError`.
+        """
+        started = time.monotonic()
         try:
             held = await self._cluster.get(LEASES, self._name, self._namespace)
         except NotFound:
@@ -148,11 +181,11 @@ class Leadership:
                 await self._cluster.create(LEASES, body, self._namespace)
             except AlreadyExists:
                 return False
-            self._until = asked + self.times.deadline
+            self._until = started + self.times.deadline
             return True
         spec = held.get("spec") or {}
         holder = spec.get("holderIdentity") or ""
-        if holder not in ("", self.identity) and not self._left(spec):
+        if holder not in ("", self.identity) and not self._is_expired(spec):
             return False
         try:
             await self._cluster.replace(
@@ -162,11 +195,11 @@ class Leadership:
             if holder == self.identity:
                 raise
             return False
-        self._until = asked + self.times.deadline
+        self._until = started + self.times.deadline
         return True
 
-    def _left(self, spec: Object) -> bool:
-        """Whether its holder has not renewed it for as long as it said."""
+    def _is_expired(self, spec: Object) -> bool:
+        """Return whether the Lease has not changed for its duration."""
         seen = (spec.get("holderIdentity"), spec.get("renewTime"), spec.get("leaseTransitions"))
         if seen != self._seen:
             self._seen, self._since = seen, time.monotonic()
@@ -188,7 +221,7 @@ class Leadership:
         }
 
     async def _release(self) -> None:
-        """So that another instance need not wait. What fails here is only a longer wait for it."""
+        """Release the Lease, so that another instance need not wait until it expires."""
         try:
             async with timeout(self.times.stop):
                 held = await self._cluster.get(LEASES, self._name, self._namespace)
@@ -205,4 +238,4 @@ class Leadership:
                         },
                     )
         except (ClusterError, asyncio.TimeoutError) as error:
-            log.info("The lease was not given back: %s", error)
+            log.info("The lease was not released and will expire: %s", error)

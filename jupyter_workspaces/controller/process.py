@@ -1,24 +1,28 @@
-"""The controller as a program of its own: election, work, webhook, health. Every instance serves the webhook, the leader works."""
+"""Runs the controller as a Deployment: several instances, of which one reconciles.
+
+Every instance serves health checks, metrics and the admission webhook. Only the leader runs the
+reconcilers (`runner.py`), and only while Kubeflow's own controller does not run.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypeVar
 
-from jupyter_workspaces.common.supervision import Health as TaskHealth
-from jupyter_workspaces.common.supervision import Supervisor, ended
+from jupyter_workspaces.common.supervision import Supervisor, TaskHealth, ended
 from jupyter_workspaces.kube.client import Cluster
+from jupyter_workspaces.kube.cluster_check import ClusterCheck
 from jupyter_workspaces.kube.endpoint import Endpoint
 from jupyter_workspaces.kube.errors import ClusterError
-from jupyter_workspaces.kube.pulse import Pulse
 from jupyter_workspaces.kube.reflector import Reflector
 from jupyter_workspaces.resources import component_names
 from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS, WORKSPACES
 
-from .health_server import Health
+from .health_server import HealthServer
 from .kubeflow_watch import KubeflowWatch
 from .leader_election import Leadership, StillWorking, Times
 from .metrics import Metrics
@@ -28,15 +32,27 @@ from .webhook_certificate import Certificate
 
 log = logging.getLogger(__name__)
 
-SYNC_SECONDS = 60.0
+T = TypeVar("T")
+
 RETRY_SECONDS = 5.0
 STOP_SECONDS = 20.0
-"""More than `Times.stop`, twice: for the work to end and the lease to be given back."""
+"""Time for the work to stop and the Lease to be released: more than twice `Times.stop`."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """`webhook` and `health` are host and port; None: no webhook. `names` are those by which the API server calls the webhook."""
+    """Settings of an instance.
+
+    Attributes:
+        namespace: namespace of the Lease and of the Secret with the certificate.
+        identity: name of this instance in the Lease.
+        workers: workspaces to reconcile at once.
+        health: host and port of health checks and metrics.
+        webhook: host and port of the admission webhook; None for no webhook.
+        webhook_configuration: ValidatingWebhookConfiguration that trusts the certificate.
+        names: DNS names and addresses of the webhook, for its certificate.
+        times: durations of the leader election.
+    """
 
     namespace: str
     identity: str
@@ -49,9 +65,10 @@ class Options:
 
 
 class Controller:
-    """`serve` until cancelled. `webhook` and `health` tell their ports once it serves."""
+    """One instance of the controller. `webhook.port` and `health.port` are set while it serves."""
 
     def __init__(self, endpoint: Endpoint, options: Options) -> None:
+        """Prepare an instance for a cluster; `serve` runs it."""
         self.options, self.metrics = options, Metrics()
         self._endpoint = endpoint
         self._cluster = Cluster(endpoint, answered=self.metrics.answered)
@@ -62,32 +79,32 @@ class Controller:
             options.identity,
             options.times,
         )
-        self.leadership.changed = self.metrics.leading
+        self.leadership.on_change = self.metrics.leading
         self.kubeflow = KubeflowWatch(self._cluster)
-        self._workspaces, self._kinds = (
-            Reflector(self._cluster, WORKSPACES),
-            Reflector(self._cluster, WORKSPACE_KINDS),
-        )
+        self._workspaces = Reflector(self._cluster, WORKSPACES)
+        self._kinds = Reflector(self._cluster, WORKSPACE_KINDS)
         self.metrics.workspaces(self._workspaces.items)
         rules = Rules(
             self._cluster,
             self._workspaces,
             self._kinds,
-            lambda: self.kubeflow.running_at is not None,
+            is_disabled=lambda: self.kubeflow.running_at is not None,
         )
         self.webhook = Webhook(rules, self.metrics.reviewed)
-        self._pulse = Pulse(self._cluster, lambda: (self._workspaces, self._kinds))
+        self._check = ClusterCheck(self._cluster, lambda: (self._workspaces, self._kinds))
         self.tasks = Supervisor(log)
-        self.tasks.include(self._watches)
+        self.tasks.include(self._cache_health)
         ready = {"workspaces and kinds": self._why_not_ready, "tasks": lambda: self.tasks.problem}
-        self.health = Health(self.metrics, {"process": lambda: None}, ready)
+        self.health = HealthServer(self.metrics, {"process": lambda: None}, ready)
 
     async def serve(self) -> None:
-        """Serve until cancelled. Raises `OSError` if a port is taken, and `StillWorking`.
+        """Serve until cancelled. Failures of the cluster are retried and shown by `/readyz`.
 
-        Other failures are retried and shown by `/readyz`.
+        Raises:
+            OSError: a port is taken.
+            StillWorking: the work did not stop after the loss of the Lease.
         """
-        over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        fatal: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._cluster.close)
             await self.health.start(*self.options.health)
@@ -95,25 +112,26 @@ class Controller:
             for reflector in (self._workspaces, self._kinds):
                 reflector.start()
                 stack.push_async_callback(reflector.stop)
-            self._pulse.start()
-            stack.push_async_callback(self._pulse.stop)
+            self._check.start()
+            stack.push_async_callback(self._check.stop)
             stack.push_async_callback(self.kubeflow.stop)
-            await self._once(self.kubeflow.start, "whether Kubeflow's controller runs")
+            await _retried(self.kubeflow.start, "the search for Kubeflow's controller")
             stack.push_async_callback(self.tasks.stop, STOP_SECONDS)
             if self.options.webhook is not None:
                 certificate = await self._serve_webhook(*self.options.webhook)
                 stack.push_async_callback(self.webhook.stop)
                 self.tasks.start("webhook certificate", certificate.run)
-            self.tasks.start("leadership", lambda: self._lead(over))
-            await over
+            self.tasks.start("leadership", lambda: self._lead(fatal))
+            await fatal
 
-    def _watches(self) -> list[TaskHealth]:
-        return [self._pulse.task.health, *self._workspaces.health, *self._kinds.health]
+    def _cache_health(self) -> list[TaskHealth]:
+        return [self._check.task.health, *self._workspaces.health, *self._kinds.health]
 
     def _why_not_ready(self) -> str | None:
         for reflector in (self._workspaces, self._kinds):
             if not reflector.ready:
-                return f"{reflector.resource.plural} have not been listed: {reflector.error or 'the cluster has not answered yet'}"
+                reason = reflector.error or "the cluster has not answered yet"
+                return f"{reflector.resource.plural} have not been listed: {reason}"
         if self.options.webhook is not None and not self.webhook.port:
             return "the webhook has no certificate yet"
         return None
@@ -127,56 +145,59 @@ class Controller:
             options.webhook_configuration,
             options.names,
         )
-        certificate.loaded = self.metrics.certificate
-        await self._once(certificate.ensure, "the webhook's certificate")
-        await self.webhook.start(host, port, certificate.trust)
+        certificate.on_load = self.metrics.certificate
+        await _retried(certificate.ensure, "the certificate of the webhook")
+        await self.webhook.start(host, port, certificate.tls)
         return certificate
 
-    async def _once(self, attempt: Any, what: str) -> None:
-        """Try until it works: the cluster may be away, or our rights not there yet."""
-        while True:
-            try:
-                return await attempt()  # type: ignore[no-any-return]
-            except (ClusterError, TimeoutError, asyncio.TimeoutError) as error:
-                log.warning("Waiting for %s: %s", what, error)
-                await asyncio.sleep(RETRY_SECONDS)
+    async def _lead(self, fatal: asyncio.Future[None]) -> None:
+        """Compete for the Lease while Kubeflow's controller does not run.
 
-    async def _lead(self, over: asyncio.Future[None]) -> None:
-        """Compete for the lease, but not beside Kubeflow's controller.
-
-        `over` gets an error that requires a restart of the process.
+        `fatal` gets an error that requires a restart of the process.
         """
         while True:
             if (place := self.kubeflow.running_at) is not None:
-                log.warning("Kubeflow's own controller runs (%s): this one stands back", place)
-                self.metrics.stands_back(True)
+                log.warning("Paused while Kubeflow's own controller runs (%s)", place)
+                self.metrics.paused_for_kubeflow(True)
                 await self.kubeflow.wait_until(running=False)
-                self.metrics.stands_back(False)
-                log.info("Kubeflow's own controller is gone: this one goes on")
+                self.metrics.paused_for_kubeflow(False)
+                log.info("Resumed: Kubeflow's own controller does not run any more")
             leading = asyncio.create_task(self.leadership.lead(self._work), name="leadership")
-            seen = asyncio.create_task(self.kubeflow.wait_until(running=True), name="kubeflow")
+            kubeflow_runs = asyncio.create_task(
+                self.kubeflow.wait_until(running=True), name="kubeflow"
+            )
             try:
-                await asyncio.wait({leading, seen}, return_when=asyncio.FIRST_COMPLETED)
-                for task in (leading, seen):
+                await asyncio.wait({leading, kubeflow_runs}, return_when=asyncio.FIRST_COMPLETED)
+                for task in (leading, kubeflow_runs):
                     if task.done():
                         task.result()
             except StillWorking as error:
-                over.set_exception(error)
+                fatal.set_exception(error)
                 await asyncio.Event().wait()
             finally:
-                await ended([leading, seen], STOP_SECONDS, log)
+                await ended([leading, kubeflow_runs], STOP_SECONDS, log)
 
     async def _work(self) -> None:
+        """Reconcile with a client that refuses writes once the Lease is lost."""
         async with Cluster(
             self._endpoint,
             answered=self.metrics.answered,
             may_write=lambda: self.leadership.leading,
         ) as cluster:
-            shared = (self._workspaces, self._kinds)
             await run(
                 cluster,
                 workers=self.options.workers,
-                shared=shared,
+                shared=(self._workspaces, self._kinds),
                 monitor=self.metrics,
                 within=self.tasks,
             )
+
+
+async def _retried(attempt: Callable[[], Awaitable[T]], purpose: str) -> T:
+    """Return the result of `attempt`, retrying while the cluster refuses or does not answer."""
+    while True:
+        try:
+            return await attempt()
+        except (ClusterError, TimeoutError, asyncio.TimeoutError) as error:
+            log.warning("Waiting for %s: %s", purpose, error)
+            await asyncio.sleep(RETRY_SECONDS)

@@ -1,6 +1,7 @@
-"""The validating webhook: the rules of `resources/`, asked by a real API server before it writes our kinds.
+"""Serves the validating admission webhook, which applies the rules of `resources/` to writes.
 
-https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/
+https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/ describes
+the protocol. `Rules` decides over caches of workspaces and kinds, `Webhook` is the HTTPS server.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from jupyter_workspaces.kube.errors import ClusterError, NotFound
 from jupyter_workspaces.kube.reflector import Reflector
 from jupyter_workspaces.resources.admission import Operation, Review, review
 from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS, WORKSPACES
+from jupyter_workspaces.resources.views import MetadataView, WorkspaceView
 
-from .workspaces.cluster_views import ByKind, kind_of
+from .workspaces.caches import WorkspacesByKind
 
 log = logging.getLogger(__name__)
 
@@ -31,14 +33,15 @@ Object = dict[str, Any]
 
 PATH = "/validate"
 BODY_BYTES = 16 * 2**20
-"""An update brings an object twice, and etcd holds up to 1.5 MB of each."""
+"""Largest request: an update holds an object twice, and etcd stores up to 1.5 MB of each."""
+
 STOP_SECONDS = 5.0
 LIMITS = Limits(connections=512, idle=120.0)
 """An API server keeps idle connections for 90 s."""
 
 
 class AdmissionRequest(msgspec.Struct, rename="camel"):
-    """The part of a request that counts here (admission.k8s.io/v1)."""
+    """The part of an `admission.k8s.io/v1` request that the rules need."""
 
     uid: str
     operation: str
@@ -49,51 +52,45 @@ class AdmissionRequest(msgspec.Struct, rename="camel"):
 
 
 class AdmissionReview(msgspec.Struct):
-    """What the API server sends."""
+    """Body of a request of the API server."""
 
     request: AdmissionRequest
 
 
 class Rules:
-    """The rules over caches of workspaces and kinds; a kind that is not cached yet is asked for.
-
-    While `stands_back` says so everything is let through: another controller's webhook decides.
-    """
+    """The admission rules over caches of workspaces and kinds; a `rule_lookup.Lookup`."""
 
     def __init__(
         self,
         cluster: Cluster,
         workspaces: Reflector,
         kinds: Reflector,
-        stands_back: Callable[[], bool] = lambda: False,
+        is_disabled: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._cluster, self._workspaces, self._kinds, self._stands_back = (
-            cluster,
-            workspaces,
-            kinds,
-            stands_back,
-        )
-        self._by_kind = ByKind(workspaces)
+        """Use existing caches.
+
+        Args:
+            cluster: API server that is asked for a kind which is not in the cache yet.
+            workspaces: cache of all Workspaces.
+            kinds: cache of all WorkspaceKinds.
+            is_disabled: returns whether to allow all writes, because another webhook decides.
+        """
+        self._cluster, self._is_disabled = cluster, is_disabled
+        self._workspaces, self._kinds = workspaces, kinds
+        self._by_kind = WorkspacesByKind(workspaces)
 
     @property
     def ready(self) -> bool:
+        """Whether both caches have their first list."""
         return self._workspaces.ready and self._kinds.ready
 
     async def review(self, request: AdmissionRequest) -> Review:
-        """Raises `ClusterError` when a kind cannot be asked for."""
+        """Return the decision about a write. Raises `ClusterError` if a kind cannot be read."""
         resource = _resource(request.resource)
-        if resource is None or self._stands_back():
+        if resource is None or self._is_disabled():
             return Review()
-        if (
-            resource == WORKSPACES
-            and request.object is not None
-            and (kind := kind_of(request.object))
-            and self.kind(kind) is None
-        ):
-            try:
-                self._kinds.apply(await self._cluster.get(WORKSPACE_KINDS, kind))
-            except NotFound:
-                log.debug("The kind %s does not exist", kind)
+        if resource == WORKSPACES and request.object is not None:
+            await self._fetch_kind(WorkspaceView(request.object).kind_name)
         operation: Operation = "CREATE"
         if request.operation == "UPDATE":
             operation = "UPDATE"
@@ -101,48 +98,65 @@ class Rules:
             operation = "DELETE"
         return review(resource, operation, request.old_object, request.object, self)
 
+    async def _fetch_kind(self, name: str) -> None:
+        """Add a kind to the cache that was created only a moment ago."""
+        if not name or self.kind(name) is not None:
+            return
+        try:
+            self._kinds.apply(await self._cluster.get(WORKSPACE_KINDS, name))
+        except NotFound:
+            log.debug("The kind %s does not exist", name)
+
     def kind(self, name: str) -> Object | None:
+        """Return the WorkspaceKind, or None if it does not exist."""
         return self._kinds.get(name)
 
     def kind_names(self) -> list[str]:
-        return [kind["metadata"]["name"] for kind in self._kinds.items()]
+        """Return the names of all WorkspaceKinds."""
+        return [MetadataView(kind).name for kind in self._kinds.items()]
 
     def workspaces_of_kind(self, kind: str) -> Iterable[Object]:
-        return (one for one in self._by_kind.of(kind) if one.get("spec"))
+        """Return the Workspaces of a kind in all namespaces, without malformed ones."""
+        return (one for one in self._by_kind.of(kind) if MetadataView(one).has_spec)
 
 
 class Webhook:
-    """An HTTPS server that answers AdmissionReviews. `decided` hears of each answer: resource, operation, allowed."""
+    """HTTPS server for AdmissionReviews."""
 
     def __init__(
         self,
         rules: Rules,
-        decided: Callable[[str, str, bool], None] = lambda resource, operation, allowed: None,
+        on_review: Callable[[str, str, bool], None] = lambda resource, operation, allowed: None,
     ) -> None:
-        self._rules, self._decided = rules, decided
+        """Create a server; `start` opens its port.
+
+        Args:
+            rules: decide about writes.
+            on_review: called after each review with resource, operation and whether it is allowed.
+        """
+        self._rules, self._on_review = rules, on_review
         self._runner: web.AppRunner | None = None
         self.port = 0
 
-    async def start(self, host: str, port: int, trust: ssl.SSLContext) -> None:
-        """Raises `OSError` when it cannot listen there."""
+    async def start(self, host: str, port: int, tls: ssl.SSLContext) -> None:
+        """Listen at an address; `port` 0 chooses a free one. Raises `OSError` if it is taken."""
         app = web.Application(client_max_size=BODY_BYTES)
-        app.router.add_post(PATH, self._answer)
+        app.router.add_post(PATH, self._post_review)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_SECONDS)
         await self._runner.setup()
-        site = BoundedSite(self._runner, host, port, LIMITS, name="The webhook", ssl_context=trust)
+        site = BoundedSite(self._runner, host, port, LIMITS, name="The webhook", ssl_context=tls)
         await site.start()
         self.port = self._runner.addresses[0][1]
 
     async def stop(self) -> None:
+        """Close the port and all connections."""
         if self._runner is not None:
             await self._runner.cleanup()
 
-    async def _answer(self, http: web.Request) -> web.Response:
+    async def _post_review(self, http: web.Request) -> web.Response:
         if not self._rules.ready:
-            return web.Response(
-                status=503,
-                text="the rules are not ready yet: workspaces and kinds have not been listed",
-            )
+            text = "the rules are not ready yet: workspaces and kinds have not been listed"
+            return web.Response(status=503, text=text)
         try:
             request = msgspec.json.decode(await http.read(), type=AdmissionReview).request
         except msgspec.DecodeError as error:
@@ -150,11 +164,11 @@ class Webhook:
         try:
             found = await self._rules.review(request)
         except ClusterError as error:
-            return web.Response(
-                status=503, text=f"the workspace's kind could not be looked up: {error}"
-            )
-        response = answer(request, found)
-        self._decided(request.resource.get("resource", ""), request.operation, response["allowed"])
+            text = f"the workspace kind could not be read: {error}"
+            return web.Response(status=503, text=text)
+        response = to_response(request, found)
+        resource = request.resource.get("resource", "")
+        self._on_review(resource, request.operation, response["allowed"])
         document = {
             "apiVersion": "admission.k8s.io/v1",
             "kind": "AdmissionReview",
@@ -163,8 +177,12 @@ class Webhook:
         return web.Response(body=msgspec.json.encode(document), content_type="application/json")
 
 
-def answer(request: AdmissionRequest, found: Review) -> Object:
-    """The response to a review. Kubernetes puts its own words before the message and passes reason, code and causes on."""
+def to_response(request: AdmissionRequest, found: Review) -> Object:
+    """Return the `response` of an AdmissionReview.
+
+    Its status has the form of the API server's own errors, which passes reason, code and causes on
+    to the client and puts the name of the webhook before the message.
+    """
     response: Object = {"uid": request.uid, "allowed": not found.causes and found.conflict is None}
     if found.warnings:
         response["warnings"] = found.warnings
@@ -173,22 +191,35 @@ def answer(request: AdmissionRequest, found: Review) -> Object:
         return response
     metadata = (request.object or request.old_object or {}).get("metadata") or {}
     name = request.name or metadata.get("name") or metadata.get("generateName") or ""
-    details: Object = {"name": name, "group": resource.group, "kind": resource.plural}
-    if found.conflict is not None:
-        message = f'Operation cannot be fulfilled on {resource.plural}.{resource.group} "{name}": {found.conflict}'
-        response["status"] = {
-            "code": 409,
-            "reason": "Conflict",
-            "message": message,
-            "details": details,
-        }
-        return response
-    details |= {"kind": resource.kind, "causes": [_cause(cause) for cause in found.causes]}
+    build = _conflict if found.conflict is not None else _invalid
+    response["status"] = build(resource, name, found)
+    return response
+
+
+def _conflict(resource: Resource, name: str, found: Review) -> Object:
+    qualified = f'{resource.plural}.{resource.group} "{name}"'
+    return {
+        "code": 409,
+        "reason": "Conflict",
+        "message": f"Operation cannot be fulfilled on {qualified}: {found.conflict}",
+        "details": {"name": name, "group": resource.group, "kind": resource.plural},
+    }
+
+
+def _invalid(resource: Resource, name: str, found: Review) -> Object:
     texts = [f"{cause.field}: {cause.message}" for cause in found.causes]
     text = texts[0] if len(texts) == 1 else "[" + ", ".join(texts) + "]"
-    message = f'{resource.kind}.{resource.group} "{name}" is invalid: {text}'
-    response["status"] = {"code": 422, "reason": "Invalid", "message": message, "details": details}
-    return response
+    return {
+        "code": 422,
+        "reason": "Invalid",
+        "message": f'{resource.kind}.{resource.group} "{name}" is invalid: {text}',
+        "details": {
+            "name": name,
+            "group": resource.group,
+            "kind": resource.kind,
+            "causes": [_cause(cause) for cause in found.causes],
+        },
+    }
 
 
 def _cause(cause: Cause) -> dict[str, str]:

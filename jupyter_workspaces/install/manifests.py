@@ -1,4 +1,9 @@
-"""The manifests of `deploy/`, as `kubectl kustomize` gives them: the part of kustomize that they use, and no more."""
+"""Loads the manifests of `deploy/`, as `kubectl kustomize` does.
+
+Supports the part of kustomize (https://kubectl.docs.kubernetes.io/references/kustomize/) that
+`deploy/` uses: resources, components, labels, images and JSON patches. Anything else is an error.
+Hand-written, because there is no kustomize for Python and users need not have the program.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +23,10 @@ PART_OF = "app.kubernetes.io/part-of"
 VERSION = "app.kubernetes.io/version"
 HEADER_AUTHENTICATION = "components/header-authentication"
 
-_KNOWN = {"apiVersion", "kind", "resources", "components", "labels", "images", "patches"}
+_SUPPORTED = {"apiVersion", "kind", "resources", "components", "labels", "images", "patches"}
 
-# What others need comes first; the webhook last, because from then on writes wait for it.
+# An object comes after those that it needs. The webhook comes after the controller that serves it,
+# because the API server refuses writes while it does not answer.
 _ORDER = (
     "Namespace",
     "CustomResourceDefinition",
@@ -40,7 +46,11 @@ _ORDER = (
 
 
 def folder() -> Path:
-    """`deploy/`, as it came with the package or stands beside it in a source tree."""
+    """Return `deploy/` of the installed package or of the source tree.
+
+    Raises:
+        FileNotFoundError: the installation has no manifests.
+    """
     here = Path(__file__).resolve().parent
     for found in (here / "deploy", here.parents[1] / "deploy"):
         if (found / "kustomization.yaml").exists():
@@ -53,7 +63,13 @@ def folder() -> Path:
 def all_objects(
     *, header_authentication: bool = False, image: str | None = None, samples: bool = False
 ) -> list[Object]:
-    """In the order in which they are to be applied. `image` takes the place of the default one, name and tag."""
+    """Return all objects of an installation, in the order in which they are to be applied.
+
+    Args:
+        header_authentication: whether to add the component for header authentication.
+        image: image of controller and server, with its tag; None for the default one.
+        samples: whether to add the sample kinds.
+    """
     top = folder()
     components = [top / HEADER_AUTHENTICATION] if header_authentication else []
     found = list(_build(top, components))
@@ -68,9 +84,10 @@ def all_objects(
 
 
 def without_probe_templates(obj: Object) -> Object:
-    """Return a kind whose probes Kubeflow's own controller understands: it fills no template in their paths.
+    """Return a kind whose probes work with Kubeflow's own controller.
 
-    Such a probe becomes a TCP one. Everything else is returned as it is.
+    That controller does not render templates in the path of a probe, so such a probe becomes a TCP
+    probe. Other objects are returned unchanged.
     """
     probes = (
         ((obj.get("spec") or {}).get("podTemplate") or {}).get("probes")
@@ -86,47 +103,51 @@ def without_probe_templates(obj: Object) -> Object:
 
 
 def _without_template(probe: Object) -> Object:
-    asked = probe.get("httpGet") or {}
-    if "{{" not in asked.get("path", ""):
+    http_get = probe.get("httpGet") or {}
+    if "{{" not in http_get.get("path", ""):
         return probe
     return {key: value for key, value in probe.items() if key != "httpGet"} | {
-        "tcpSocket": {"port": asked["port"]}
+        "tcpSocket": {"port": http_get["port"]}
     }
 
 
 def resource(obj: Object) -> Resource:
+    """Return the resource type of a manifest."""
     return BY_KIND[obj["apiVersion"], obj["kind"]]
 
 
 def key(obj: Object) -> tuple[str, str, str]:
-    """Kind, namespace, name."""
+    """Return kind, namespace (or an empty string) and name of an object."""
     return obj["kind"], obj["metadata"].get("namespace") or "", obj["metadata"]["name"]
 
 
 def _build(directory: Path, components: Iterable[Path] = ()) -> Iterator[Object]:
-    """Raises `ValueError` for what this part of kustomize does not know."""
-    said = _kustomization(directory)
-    if unknown := set(said) - _KNOWN:
-        raise ValueError(f"{directory}: {', '.join(sorted(unknown))} is not known here")
+    """Yield the objects of a kustomization. Raises `ValueError` for an unsupported field."""
+    content = _kustomization(directory)
+    if unknown := set(content) - _SUPPORTED:
+        raise ValueError(f"{directory}: {', '.join(sorted(unknown))} is not supported")
     found: list[Object] = []
-    for entry in said.get("resources") or ():
+    for entry in content.get("resources") or ():
         found += _entry(directory / entry)
-    for component in (*(directory / entry for entry in said.get("components") or ()), *components):
+    for component in (
+        *(directory / entry for entry in content.get("components") or ()),
+        *components,
+    ):
         inner = _kustomization(component)
         for entry in inner.get("resources") or ():
             found += _entry(component / entry)
         for patch in inner.get("patches") or ():
             found = [_patched(obj, patch) for obj in found]
-    for labels in said.get("labels") or ():
+    for labels in content.get("labels") or ():
         found = [_labelled(obj, labels["pairs"]) for obj in found]
-    for image in said.get("images") or ():
+    for image in content.get("images") or ():
         _rename_image(found, image)
     yield from found
 
 
 def _entry(path: Path) -> list[Object]:
     if path.name == "crds":
-        return bundled.crds()  # beside the code that knows them, so not where the wheel has deploy/
+        return bundled.crds()  # in the wheel, they are not in deploy/
     return list(_build(path)) if path.is_dir() else _documents(path)
 
 

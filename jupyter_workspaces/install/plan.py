@@ -1,4 +1,8 @@
-"""What an installation would do to a cluster, object by object, before anything is done."""
+"""Plans an installation: what would happen to each object, before anything is written.
+
+Objects that this package did not install are never changed or deleted. `Plan.refusals` says why an
+installation is not possible.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +29,7 @@ from jupyter_workspaces.kube.errors import (
 )
 from jupyter_workspaces.resources import component_names, kubeflow_controller, metadata_keys
 from jupyter_workspaces.resources.catalog import WORKSPACES
+from jupyter_workspaces.resources.views import MetadataView
 
 from . import manifests
 
@@ -32,13 +37,22 @@ Object = dict[str, Any]
 Action = Literal["create", "change", "keep", "leave", "refuse", "delete"]
 
 MANAGER = "jupyter-workspaces-install"
+"""Field manager of the installation in server-side apply."""
+
 CONTROLLER_PARTS = (component_names.CONTROLLER, component_names.WEBHOOK)
 _VOLATILE = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp")
 
 
 @dataclass(frozen=True)
 class Step:
-    """`why` is for people; empty where the action says all. `leave` is somebody else's and no harm, `refuse` stops everything."""
+    """What happens to one object.
+
+    Attributes:
+        action: `leave` keeps an object that this package does not manage; `refuse` makes the whole
+            plan impossible.
+        obj: the object as it is to be.
+        why: reason, for people; empty if the action needs none.
+    """
 
     action: Action
     obj: Object
@@ -46,17 +60,25 @@ class Step:
 
     @property
     def resource(self) -> Resource:
+        """Resource type of the object."""
         return manifests.resource(self.obj)
 
     @property
     def title(self) -> str:
+        """Kind, namespace and name of the object, for people."""
         kind, namespace, name = manifests.key(self.obj)
         return f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """`kubeflow` is where Kubeflow's own controller runs, `installed` the version of ours that is there."""
+    """Steps in the order in which they are carried out.
+
+    Attributes:
+        steps: one step for each object.
+        kubeflow: where Kubeflow's own controller runs; None if it does not run.
+        installed: installed version of this package; None if there is none.
+    """
 
     steps: list[Step]
     kubeflow: str | None = None
@@ -64,20 +86,26 @@ class Plan:
 
     @property
     def refusals(self) -> list[Step]:
+        """Steps that make the plan impossible."""
         return [step for step in self.steps if step.action == "refuse"]
 
     @property
     def changes(self) -> list[Step]:
+        """Steps that write something."""
         return [step for step in self.steps if step.action in ("create", "change", "delete")]
 
 
 def is_local(version: Object) -> bool:
-    """Whether `/version` is that of a cluster of ours, to which definitions, rules and controller belong, however one came to it."""
+    """Return whether an answer to `/version` is from a local cluster of this package."""
     return f"+{metadata_keys.LOCAL_BUILD}" in str(version.get("gitVersion", ""))
 
 
 async def find_kubeflow(cluster: Cluster) -> str | None:
-    """Where Kubeflow's own controller runs. Raises `ClusterError`, `Forbidden` when that cannot be seen."""
+    """Return where Kubeflow's own controller runs; None if it does not run.
+
+    Raises:
+        ClusterError: Deployments or Leases cannot be listed.
+    """
     deployments = await cluster.list(
         DEPLOYMENTS, field_selector=f"metadata.name={kubeflow_controller.DEPLOYMENT}"
     )
@@ -86,21 +114,34 @@ async def find_kubeflow(cluster: Cluster) -> str | None:
 
 
 async def installed_version(cluster: Cluster) -> str | None:
-    """Of ours, by the label of its CRD, else of its namespace. Raises `ClusterError`."""
+    """Return the installed version, from a label of the CRD or the namespace; None without one.
+
+    Raises:
+        ClusterError: they cannot be read.
+    """
     for resource, name in (
         (CUSTOM_RESOURCE_DEFINITIONS, crd_name(WORKSPACES)),
         (NAMESPACES, manifests.NAMESPACE),
     ):
         held = await _held(cluster, resource, name)
         if held is not None and is_ours(held):
-            return _labels(held).get(manifests.VERSION)
+            return MetadataView(held).labels.get(manifests.VERSION)
     return None
 
 
 async def obstacle(cluster: Cluster, *, kinds: bool = False) -> str | None:
-    """What to do instead where `install` would refuse, or leave out what is missing; None when nothing is known to be in its way.
+    """Return advice if `install` would refuse, or would leave out what is missing.
 
-    `kinds` is for sample kinds, which are installed beside Kubeflow's own controller, too. Raises `ClusterError`.
+    Args:
+        cluster: API server to check.
+        kinds: whether the sample kinds are missing, which are installed beside Kubeflow's
+            controller too.
+
+    Returns:
+        The advice; None if nothing is known to prevent the installation.
+
+    Raises:
+        ClusterError: the cluster did not answer.
     """
     try:
         kubeflow = await find_kubeflow(cluster)
@@ -109,181 +150,176 @@ async def obstacle(cluster: Cluster, *, kinds: bool = False) -> str | None:
     except Forbidden:
         return None
     if kubeflow is not None:
-        left_out = f"Kubeflow's own controller runs here ({kubeflow}), so `jupyter workspaces install` leaves this out."
-        return None if kinds else f"{left_out} Ask who manages Kubeflow."
+        if kinds:
+            return None
+        return (
+            f"Kubeflow's own controller runs in the cluster ({kubeflow}), so `jupyter workspaces "
+            "install` does not install this. Ask the administrator of Kubeflow."
+        )
     if defined is not None and not is_ours(defined):
         return (
-            "The definitions were not installed by us, so `jupyter workspaces install` refuses. "
-            "Start the controller that they belong to; or, if nobody needs it, take them out first, then install."
+            "The CRDs were not installed by this package, so `jupyter workspaces install` refuses. "
+            "Start the controller that they belong to. If they are not needed, delete them, "
+            "then install."
         )
-    why = _wrong_version(installed, upgrade=False)
-    return None if why is None else f"{why[0].upper()}{why[1:]}."
+    refusal = _version_refusal(installed, upgrade=False)
+    return None if refusal is None else f"{refusal[0].upper()}{refusal[1:]}."
 
 
 def why_not_upgrade(installed: str | None) -> str | None:
-    """Why `upgrade` would refuse, None when it would not."""
-    return _wrong_version(installed, upgrade=True)
+    """Return the reason why `upgrade` would refuse, or None if it would not."""
+    return _version_refusal(installed, upgrade=True)
 
 
 async def to_install(
     cluster: Cluster, objects: Iterable[Object], *, crds_only: bool = False, upgrade: bool = False
 ) -> Plan:
-    """Looks, and asks the API server by dry runs; writes nothing. Raises `ClusterError` when it may not even look."""
+    """Plan an installation with dry runs on the API server. Writes nothing.
+
+    Args:
+        cluster: API server.
+        objects: the objects to install, in their order.
+        crds_only: whether to install the CRDs only.
+        upgrade: whether an older installation is to be upgraded.
+
+    Raises:
+        ClusterError: the present objects cannot be read.
+    """
     wanted = [obj for obj in objects if not crds_only or obj["kind"] == "CustomResourceDefinition"]
     if is_local(await cluster.raw("GET", "/version")):
-        return Plan(
-            [
-                Step(
-                    "refuse",
-                    wanted[0],
-                    "this is the local cluster: definitions, rules and the controller are part of it. Just use it.",
-                )
-            ]
+        why = (
+            "this is the local cluster; CRDs, admission rules and controller are part of it, "
+            "so there is nothing to install"
         )
+        return Plan([Step("refuse", wanted[0], why)])
     kubeflow, installed = await find_kubeflow(cluster), await installed_version(cluster)
-    namespace_there = await _held(cluster, NAMESPACES, manifests.NAMESPACE) is not None
-    defined = await _held(cluster, CUSTOM_RESOURCE_DEFINITIONS, crd_name(WORKSPACES)) is not None
+    has_namespace = await _held(cluster, NAMESPACES, manifests.NAMESPACE) is not None
+    has_crds = await _held(cluster, CUSTOM_RESOURCE_DEFINITIONS, crd_name(WORKSPACES)) is not None
     steps = []
     for obj in wanted:
-        if kubeflow is not None and _of_controller(obj):
-            steps.append(
-                Step(
-                    "leave",
-                    obj,
-                    f"Kubeflow's own controller runs here ({kubeflow}); ours stands back",
-                )
-            )
-            continue
         if kubeflow is not None:
+            if _is_replaced_by_kubeflow(obj):
+                why = f"not needed: Kubeflow's own controller runs in the cluster ({kubeflow})"
+                steps.append(Step("leave", obj, why))
+                continue
             obj = manifests.without_probe_templates(obj)
-        possible = (
-            namespace_there or obj["metadata"].get("namespace") != manifests.NAMESPACE
-        ) and (defined or obj["kind"] != "WorkspaceKind")
-        steps.append(await _step(cluster, obj, possible))
-    if (refusal := _wrong_version(installed, upgrade)) is not None and wanted:
+        can_dry_run = (
+            has_namespace or obj["metadata"].get("namespace") != manifests.NAMESPACE
+        ) and (has_crds or obj["kind"] != "WorkspaceKind")
+        steps.append(await _step(cluster, obj) if can_dry_run else Step("create", obj))
+    if (refusal := _version_refusal(installed, upgrade)) is not None and wanted:
         steps.insert(0, Step("refuse", wanted[0], refusal))
     return Plan(steps, kubeflow, installed)
 
 
 async def to_uninstall(cluster: Cluster, objects: Iterable[Object], *, crds: bool = False) -> Plan:
-    """What is ours, in reverse order; CRDs, and with them all workspaces and kinds, only when asked. Raises `ClusterError`."""
+    """Plan the removal of an installation, in reverse order.
+
+    Args:
+        cluster: API server.
+        objects: the objects of an installation, in their order.
+        crds: whether to delete the CRDs as well, and with them all workspaces and kinds.
+
+    Raises:
+        ClusterError: the present objects cannot be read.
+    """
     steps = []
     for obj in reversed(list(objects)):
-        held = await _held(
-            cluster,
-            manifests.resource(obj),
-            obj["metadata"]["name"],
-            obj["metadata"].get("namespace"),
-        )
+        name, namespace = obj["metadata"]["name"], obj["metadata"].get("namespace")
+        held = await _held(cluster, manifests.resource(obj), name, namespace)
         if held is None:
             continue
         if not is_ours(held):
-            steps.append(Step("leave", obj, "it was not installed by us"))
+            steps.append(Step("leave", obj, "it was not installed by this package"))
         elif obj["kind"] == "CustomResourceDefinition" and not crds:
-            steps.append(
-                Step(
-                    "leave",
-                    obj,
-                    "it stays, and with it all workspaces and kinds; --with-crds deletes them too",
-                )
-            )
+            why = "kept, with all workspaces and kinds; --with-crds deletes them"
+            steps.append(Step("leave", obj, why))
         else:
             steps.append(Step("delete", obj))
     return Plan(steps, None, await installed_version(cluster))
 
 
 def is_ours(obj: Object) -> bool:
-    return _labels(obj).get(manifests.PART_OF) == manifests.NAMESPACE
+    """Return whether an object was installed by this package."""
+    return MetadataView(obj).labels.get(manifests.PART_OF) == manifests.NAMESPACE
 
 
 def crd_name(resource: Resource) -> str:
+    """Return the name of the CustomResourceDefinition of a resource type."""
     return f"{resource.plural}.{resource.group}"
 
 
-async def _step(cluster: Cluster, obj: Object, possible: bool) -> Step:
+async def _step(cluster: Cluster, obj: Object) -> Step:
+    """Return the step for an object that the API server can check by a dry run."""
     resource = manifests.resource(obj)
     name, namespace = obj["metadata"]["name"], obj["metadata"].get("namespace")
-    if not possible:
-        return Step("create", obj)
     held = await _held(cluster, resource, name, namespace)
     if held is not None and not is_ours(held):
-        who = (
-            ", ".join(
-                sorted(
-                    {
-                        entry.get("manager", "?")
-                        for entry in held["metadata"].get("managedFields") or ()
-                    }
-                )
-            )
-            or "unknown"
-        )
-        hint = (
-            "Take it out first if nobody needs it any more."
-            if obj["kind"] != "CustomResourceDefinition"
-            else _crd_hint()
-        )
-        return Step(
-            "refuse", obj, f"there is one that was not installed by us (written by: {who}). {hint}"
-        )
+        return Step("refuse", obj, _foreign(held))
     try:
-        would_be = await cluster.apply(resource, obj, manager=MANAGER, dry_run=True)
+        applied = await cluster.apply(resource, obj, manager=MANAGER, dry_run=True)
     except Conflict as error:
-        return Step("refuse", obj, f"somebody else manages parts of it: {error.message}")
+        return Step("refuse", obj, f"another field manager owns parts of it: {error.message}")
     except ClusterError as error:
         return Step("refuse", obj, error.message)
     if held is None:
         return Step("create", obj)
-    return Step("keep" if _content(held) == _content(would_be) else "change", obj)
+    return Step("keep" if _content(held) == _content(applied) else "change", obj)
 
 
-def _crd_hint() -> str:
-    return "Another controller may still need it: its objects would change their meaning. Take that out first, or use what is there."
-
-
-def _wrong_version(installed: str | None, upgrade: bool) -> str | None:
-    if installed is None:
-        return (
-            "nothing of ours is installed, so there is nothing to upgrade; use `jupyter workspaces install`"
-            if upgrade
-            else None
+def _foreign(held: Object) -> str:
+    """Return the reason to refuse an object that exists and is not ours."""
+    entries = held["metadata"].get("managedFields") or ()
+    managers = ", ".join(sorted({entry.get("manager", "?") for entry in entries})) or "unknown"
+    advice = "Delete it first if it is not needed."
+    if held["kind"] == "CustomResourceDefinition":
+        advice = (
+            "Another controller may need it, and its objects would change. Remove that controller "
+            "and its CRDs first, or use the present ones."
         )
+    return f"it exists and was not installed by this package (field managers: {managers}). {advice}"
+
+
+def _version_refusal(installed: str | None, upgrade: bool) -> str | None:
+    """Return the reason why this version cannot be installed over the present one, or None."""
+    if installed is None:
+        if not upgrade:
+            return None
+        return "nothing is installed; use `jupyter workspaces install`"
     try:
-        there, ours = Version(installed), Version(__version__)
+        present, ours = Version(installed), Version(__version__)
     except InvalidVersion:
-        return f"the installed version {installed!r} cannot be read; take it out first"
-    if there > ours:
-        return f"version {there} is installed, and this package is {ours}: going back is not supported. Upgrade the package, then try again"
-    if there < ours and not upgrade:
-        return f"version {there} is installed; `jupyter workspaces upgrade` brings it to {ours}"
+        return f"the installed version {installed!r} is not valid; uninstall it first"
+    if present > ours:
+        return (
+            f"version {present} is installed, and this package is version {ours}; a downgrade is "
+            "not supported. Upgrade this package, then try again"
+        )
+    if present < ours and not upgrade:
+        return f"version {present} is installed; use `jupyter workspaces upgrade`"
     return None
 
 
-def _of_controller(obj: Object) -> bool:
-    """The controller, its webhook, and the CRDs, which then are Kubeflow's."""
-    name = obj["metadata"]["name"]
+def _is_replaced_by_kubeflow(obj: Object) -> bool:
+    """Return whether Kubeflow installs its own version: CRDs, controller and webhook."""
     return (
         obj["kind"] in ("CustomResourceDefinition", "ValidatingWebhookConfiguration")
-        or name in CONTROLLER_PARTS
+        or obj["metadata"]["name"] in CONTROLLER_PARTS
     )
 
 
 async def _held(
     cluster: Cluster, resource: Resource, name: str, namespace: str | None = None
 ) -> Object | None:
+    """Return the present object, or None."""
     try:
         return await cluster.get(resource, name, namespace)
     except NotFound:
         return None
 
 
-def _labels(obj: Object) -> dict[str, str]:
-    return obj["metadata"].get("labels") or {}
-
-
 def _content(obj: Object) -> Object:
-    metadata = {field: value for field, value in obj["metadata"].items() if field not in _VOLATILE}
-    return {
-        **{field: value for field, value in obj.items() if field != "status"},
-        "metadata": metadata,
-    }
+    """Return an object without status and without what the API server maintains."""
+    metadata = {name: value for name, value in obj["metadata"].items() if name not in _VOLATILE}
+    content = {name: value for name, value in obj.items() if name != "status"}
+    return content | {"metadata": metadata}

@@ -17,9 +17,9 @@ from jupyter_workspaces.client import stop_warnings
 from jupyter_workspaces.client.errors import WorkspaceError
 from jupyter_workspaces.common.supervision import (
     Backoff,
-    Health,
     SupervisedTask,
     Supervisor,
+    TaskHealth,
 )
 from jupyter_workspaces.common.timestamps import milliseconds
 
@@ -123,7 +123,7 @@ class Session:
         await self._once.stop()
 
     @property
-    def health(self) -> list[Health]:
+    def health(self) -> list[TaskHealth]:
         """Health of the long-lived tasks of this panel."""
         return [
             task.health

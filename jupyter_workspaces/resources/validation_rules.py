@@ -25,7 +25,8 @@ RULES: Mapping[str, Rule] = {
         lambda value, old: bool(value["minProbeIntervalSeconds"] <= value["probeIntervalSeconds"])
     ),
     "has(self.pauseWorkspace)": lambda value, old: "pauseWorkspace" in value,
-    "(has(self.matchNamespace) ? 1 : 0) + (has(self.matchImageConfig) ? 1 : 0) + (has(self.matchPodConfig) ? 1 : 0) == 1": (
+    "(has(self.matchNamespace) ? 1 : 0) + (has(self.matchImageConfig) ? 1 : 0)"
+    " + (has(self.matchPodConfig) ? 1 : 0) == 1": (
         _only_one("matchNamespace", "matchImageConfig", "matchPodConfig")
     ),
     "has(self.ui) || has(self.api)": lambda value, old: "ui" in value or "api" in value,

@@ -7,34 +7,67 @@ functions compare everything that an object of the workspace's controller has (s
 
 from __future__ import annotations
 
-from jupyter_workspaces.kube.ownership import api_group, controller, controls
-from jupyter_workspaces.kube.types import ObjectView
+from collections.abc import Iterable
+
+from jupyter_workspaces.kube.ownership import api_group, controller, controls, is_pod_of
+from jupyter_workspaces.kube.types import Object, ObjectView
 
 from . import metadata_keys
+from .views import MetadataView, PodView, WorkspaceView
 
 
 def belongs(workspace: ObjectView, obj: ObjectView) -> bool:
     """Return whether the workspace controls `obj` and `obj` has the workspace's label."""
-    label = (obj["metadata"].get("labels") or {}).get(metadata_keys.WORKSPACE_NAME)
-    return label == workspace["metadata"]["name"] and controls(workspace, obj)
+    label = MetadataView(obj).labels.get(metadata_keys.WORKSPACE_NAME)
+    return label == MetadataView(workspace).name and controls(workspace, obj)
+
+
+def is_workspace_pod(
+    workspace: ObjectView, pod: ObjectView, stateful_sets: Iterable[ObjectView] | None
+) -> bool:
+    """Return whether a pod belongs to the workspace.
+
+    Args:
+        workspace: the Workspace.
+        pod: any pod.
+        stateful_sets: StatefulSets that may be the workspace's; None for a user who cannot read
+            StatefulSets. Then the name of the pod in the workspace's status decides.
+    """
+    if stateful_sets is None:
+        return is_named_pod(workspace, pod)
+    return any(controls(workspace, held) and is_pod_of(held, pod) for held in stateful_sets)
+
+
+def current_pod(workspace: ObjectView, pods: Iterable[Object]) -> Object | None:
+    """Return the pod in which the workspace runs, of all pods that belong to it.
+
+    There are two for a moment while one pod replaces another. A pod that is not being deleted comes
+    first, then the one that the status names, then the youngest.
+    """
+    named = WorkspaceView(workspace).named_pod
+
+    def rank(pod: Object) -> tuple[bool, bool, str]:
+        view = PodView(pod)
+        return not view.is_deleting, view.name == named, str(view.metadata["creationTimestamp"])
+
+    return max(pods, key=rank, default=None)
 
 
 def is_named_pod(workspace: ObjectView, pod: ObjectView) -> bool:
-    """Return whether the status of the workspace names `pod`, for users who cannot read StatefulSets.
+    """Return whether the status of the workspace names `pod`, which needs no StatefulSets.
 
     Only a controller writes the status. The pod must also have the workspace's label and be the
     first pod of a StatefulSet.
     """
-    metadata, reference = pod["metadata"], controller(pod)
-    named = ((workspace.get("status") or {}).get("podTemplatePod") or {}).get("name")
+    view, reference = PodView(pod), controller(pod)
+    owner = WorkspaceView(workspace)
     return (
-        metadata["name"] == named
-        and metadata.get("namespace") == workspace["metadata"]["namespace"]
-        and (metadata.get("labels") or {}).get(metadata_keys.WORKSPACE_NAME)
-        == workspace["metadata"]["name"]
+        view.name == owner.named_pod
+        and view.metadata.get("namespace") == owner.namespace
+        and view.labels.get(metadata_keys.WORKSPACE_NAME) == owner.name
         and reference.get("kind") == "StatefulSet"
         and api_group(reference.get("apiVersion")) == "apps"
-        and metadata["name"] == f"{reference.get('name')}-0"
+        and view.name == f"{reference.get('name')}-0"
     )
 
 

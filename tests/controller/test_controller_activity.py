@@ -97,14 +97,14 @@ async def test_a_workspace_is_asked_at_its_own_address_with_its_own_token(play: 
 @pytest.mark.parametrize(
     ("status", "text", "words"),
     [
-        (500, "oops", "answered 500"),
-        (302, "", "answered 302"),
+        (500, "oops", "returned 500"),
+        (302, "", "returned 302"),
         (200, "not json", "last_activity"),
         (200, '{"last_activity": 5}', "last_activity"),
         (200, '{"last_activity": "yesterday"}', "last_activity"),
         (200, '{"last_activity": "2026-01-02T03:04:05"}', "time zone"),
         (200, "[]", "last_activity"),
-        (200, " " * (2**20 + 1), "more than a status"),
+        (200, " " * (2**20 + 1), "over 1048576 bytes"),
     ],
 )
 async def test_an_answer_that_tells_nothing_is_a_failure_that_says_why(

@@ -185,7 +185,7 @@ async def test_a_service_account_of_somebody_else_is_told_and_waited_for(play: P
         foreign = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "ws-dora"}}
         await played.cluster.create(SERVICE_ACCOUNTS, foreign, "default")
         await played.make()
-        await played.state("Error", message="belongs to something else")
+        await played.state("Error", message="does not belong to the workspace")
         await played.cluster.delete(SERVICE_ACCOUNTS, "ws-dora", "default")
         await played.change("dora", {"displayName": "again"})
         await played.run_pod()

@@ -91,8 +91,8 @@ def test_a_redirect_is_followed_to_its_end_and_the_current_option_stays() -> Non
     [
         ({}, "lost", "no longer offers the image “lost”. Choose another: a, b, c"),
         ({"a": "lost"}, "a", "leads to “lost”"),
-        ({"a": "b", "b": "a"}, "a", "circle"),
-        ({"a": "a"}, "a", "circle"),
+        ({"a": "b", "b": "a"}, "a", "forms a cycle"),
+        ({"a": "a"}, "a", "forms a cycle"),
     ],
 )
 def test_an_option_that_leads_nowhere_is_an_error_that_says_so(
@@ -178,7 +178,7 @@ def test_annotations_of_ours_come_from_nobody_else() -> None:
 
 def test_an_environment_that_cannot_be_rendered_names_the_variable() -> None:
     with pytest.raises(
-        GenerateError, match=r"jupyterlab has a wrong value for P.*Ask who manages it"
+        GenerateError, match=r"jupyterlab has an invalid value for P.*Ask your administrator"
     ):
         pod_template(extraEnv=[{"name": "P", "value": "{{ nothing }}"}])
 
@@ -194,7 +194,7 @@ def test_a_probe_that_cannot_be_rendered_is_named() -> None:
         "livenessProbe": {"httpGet": {"path": "{{ nothing }}", "port": 1}},
         "startupProbe": {"tcpSocket": {"port": 1}},
     }
-    with pytest.raises(GenerateError, match=r"wrong value for the path of its livenessProbe"):
+    with pytest.raises(GenerateError, match=r"invalid value for the path of its livenessProbe"):
         pod_template(probes=probes)
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from played_cluster import Play
 
-from jupyter_workspaces.controller.workspaces.cluster_views import kind_of
-from jupyter_workspaces.controller.workspaces.kind_counts import _option
+from jupyter_workspaces.controller.workspaces.kind_reconciler import chosen_option
 from jupyter_workspaces.resources import unreadable
 from jupyter_workspaces.resources.catalog import WORKSPACE_KINDS, WORKSPACES
+from jupyter_workspaces.resources.views import WorkspaceView
 
 Object = dict[str, Any]
 
@@ -58,8 +58,8 @@ def test_no_form_of_a_spec_makes_a_listener_fail(spec: Any) -> None:
         "metadata": {"name": "odd", "namespace": "default"},
         "spec": spec,
     }
-    assert isinstance(kind_of(workspace), str)
-    assert _option(workspace, "imageConfig") == ""
+    assert isinstance(WorkspaceView(workspace).kind_name, str)
+    assert chosen_option(workspace, "imageConfig") == ""
     assert unreadable.reason(workspace)
     assert len(unreadable.sentence(workspace)) < 500
 

@@ -15,7 +15,7 @@ from real_cluster import RealCluster
 from shared_cluster import clean
 
 from jupyter_workspaces.cli.main import cli
-from jupyter_workspaces.install import manifests, plan, work
+from jupyter_workspaces.install import manifests, plan, rollout
 from jupyter_workspaces.install.doctor import Line, examine
 from jupyter_workspaces.install.plan import MANAGER, Plan
 from jupyter_workspaces.kube.catalog import (
@@ -51,7 +51,7 @@ def waiting_for_nobody() -> list[Object]:
 
 
 async def remove(cluster: Cluster, found: Plan) -> None:
-    await work.delete(cluster, found, quiet, SECONDS)
+    await rollout.delete(cluster, found, quiet, SECONDS)
 
 
 @asynccontextmanager
@@ -103,7 +103,7 @@ async def test_a_plan_writes_nothing_and_then_all_is_there_and_stays(
         assert actions(found) == {"create"}
         assert not await there(cluster, NAMESPACES, manifests.NAMESPACE)
 
-        await work.apply(cluster, found, quiet, SECONDS)
+        await rollout.apply(cluster, found, quiet, SECONDS)
 
         again = await plan.to_install(cluster, objects)
         assert (actions(again), again.installed) == ({"keep"}, "0.1.0")
@@ -112,7 +112,7 @@ async def test_a_plan_writes_nothing_and_then_all_is_there_and_stays(
 async def test_only_the_definitions_when_only_they_are_wanted(real_cluster: RealCluster) -> None:
     async with empty(real_cluster) as cluster:
         found = await plan.to_install(cluster, manifests.all_objects(), crds_only=True)
-        await work.apply(cluster, found, quiet, SECONDS)
+        await rollout.apply(cluster, found, quiet, SECONDS)
         assert {step.obj["kind"] for step in found.steps} == {"CustomResourceDefinition"}
         assert (await cluster.list(WORKSPACES)).items == []
 
@@ -135,7 +135,7 @@ async def test_definitions_of_somebody_else_are_not_touched(real_cluster: RealCl
 async def test_what_somebody_else_manages_of_ours_is_told(real_cluster: RealCluster) -> None:
     async with empty(real_cluster) as cluster:
         objects = waiting_for_nobody()
-        await work.apply(cluster, await plan.to_install(cluster, objects), quiet, SECONDS)
+        await rollout.apply(cluster, await plan.to_install(cluster, objects), quiet, SECONDS)
         role = next(obj for obj in objects if obj["metadata"]["name"] == "jupyter-workspaces-view")
         await cluster.apply(CLUSTER_ROLES, {**role, "rules": []}, manager="gitops", force=True)
         found = await plan.to_install(cluster, objects)
@@ -186,7 +186,7 @@ async def test_beside_kubeflow_only_what_serves_is_installed(real_cluster: RealC
 async def test_uninstall_keeps_workspaces_unless_asked(real_cluster: RealCluster) -> None:
     async with empty(real_cluster) as cluster:
         objects = waiting_for_nobody()
-        await work.apply(cluster, await plan.to_install(cluster, objects), quiet, SECONDS)
+        await rollout.apply(cluster, await plan.to_install(cluster, objects), quiet, SECONDS)
         kind = {
             "apiVersion": WORKSPACE_KINDS.api_version,
             "kind": "WorkspaceKind",
@@ -229,11 +229,11 @@ async def test_doctor_tells_an_administrator_what_is_missing_and_what_to_do(
             "bad",
         )
         assert "jupyter workspaces install" in about(before, "definitions").next
-        await work.apply(
+        await rollout.apply(
             cluster, await plan.to_install(cluster, waiting_for_nobody()), quiet, SECONDS
         )
         assert about(await lines(cluster.endpoint), "definitions") == Line(
-            "good", "definitions", "ours, of version 0.1.0"
+            "good", "definitions", "installed, version 0.1.0"
         )
 
 
@@ -241,7 +241,7 @@ async def test_doctor_tells_somebody_without_rights_whom_to_ask(real_cluster: Re
     own = real_cluster.require_own()
     found = await lines(from_kubeconfig(own.person("stranger")))
     rights = [line for line in found if line.about == "rights"]
-    assert "may not get, list, watch workspaces in default" in rights[0].found
+    assert "no permission to get, list, watch workspaces in default" in rights[0].found
     assert "jupyter-workspaces-edit" in rights[0].next
     assert about(found, "user").found.startswith("stranger")
     assert all(

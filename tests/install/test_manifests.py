@@ -78,7 +78,7 @@ def test_an_image_of_ones_own_is_used_for_both_programs() -> None:
 def test_the_image_of_this_version_is_the_default() -> None:
     deployments = [obj for obj in manifests.all_objects() if obj["kind"] == "Deployment"]
     assert {one["spec"]["template"]["spec"]["containers"][0]["image"] for one in deployments} == {
-        f"{manifests.IMAGE}:{__version__}"
+        f"jupyter-workspaces:{__version__}"
     }
 
 

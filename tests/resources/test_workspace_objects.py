@@ -5,15 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from owner_references import FORGED, LABELS, WORKSPACE, owned, pod
+from owner_references import FORGED, LABELS, STATEFUL_SET, WORKSPACE, owned, pod
 
 from jupyter_workspaces.kube.types import Object
 from jupyter_workspaces.resources import metadata_keys
 from jupyter_workspaces.resources.workspace_objects import (
+    current_pod,
     is_named_pod,
     is_token_secret,
+    is_workspace_pod,
     is_workspace_service,
 )
+
+
+def stateful_set() -> Object:
+    """Return the StatefulSet that controls `pod()`, and that the workspace controls."""
+    metadata = owned("ws-lab-abcde")["metadata"]
+    return STATEFUL_SET | {"metadata": metadata | STATEFUL_SET["metadata"]}
 
 
 def service(**spec: Any) -> Object:
@@ -105,3 +113,48 @@ def test_a_pod_that_the_status_does_not_name_is_not_taken() -> None:
         {"podTemplatePod": {"name": "ws-lab-other-0"}},
     ):
         assert not is_named_pod(WORKSPACE | {"status": status}, pod())
+
+
+def test_a_pod_belongs_to_the_workspace_through_its_stateful_set() -> None:
+    assert is_workspace_pod(WORKSPACE, pod(), [stateful_set()])
+    assert not is_workspace_pod(WORKSPACE, pod(), [])
+
+
+@pytest.mark.parametrize("forge", FORGED.values(), ids=FORGED)
+def test_neither_pod_nor_stateful_set_may_be_forged(forge: Any) -> None:
+    assert not is_workspace_pod(WORKSPACE, forge(pod()), [stateful_set()])
+    assert not is_workspace_pod(WORKSPACE, pod(), [forge(stateful_set())])
+
+
+def test_without_stateful_sets_the_status_decides() -> None:
+    assert is_workspace_pod(WORKSPACE, pod(), None)
+    unnamed = WORKSPACE | {"status": {"podTemplatePod": {"name": ""}}}
+    assert not is_workspace_pod(unnamed, pod(), None)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "chosen"),
+    [
+        pytest.param([{"deletionTimestamp": "2026-01-02T00:00:00Z"}, {}], 1, id="not deleted"),
+        pytest.param(
+            [{"name": "named"}, {"name": "other", "time": 2}], 0, id="named by the status"
+        ),
+        pytest.param([{"name": "a", "time": 1}, {"name": "b", "time": 2}], 1, id="youngest"),
+        pytest.param([], None, id="none"),
+    ],
+)
+def test_one_of_several_pods_is_the_current_one(
+    metadata: list[dict[str, Any]], chosen: int | None
+) -> None:
+    pods: list[Object] = [
+        {
+            "metadata": {
+                "name": f"pod-{index}",
+                "creationTimestamp": f"2026-01-01T00:00:0{one.pop('time', 0)}Z",
+            }
+            | one
+        }
+        for index, one in enumerate(metadata)
+    ]
+    workspace = {"metadata": {}, "status": {"podTemplatePod": {"name": "named"}}}
+    assert current_pod(workspace, pods) is (None if chosen is None else pods[chosen])

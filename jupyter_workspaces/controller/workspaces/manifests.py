@@ -1,4 +1,9 @@
-"""What a Workspace becomes in the cluster (contracts/kubeflow-workspaces.md §4.3, §4.4). Pure."""
+"""Builds the manifests of the objects that a Workspace becomes: nothing here talks to the cluster.
+
+A workspace owns a ServiceAccount, RoleBindings, a StatefulSet with one pod, a Service, and a Secret
+with its token if its kind takes one. `docs/controller.md` has a table of them. Names, labels and
+the order of volumes are those of Kubeflow Workspaces, so that its clients find the objects.
+"""
 
 from __future__ import annotations
 
@@ -17,18 +22,20 @@ from jupyter_workspaces.resources.templates import (
     connect_path,
     render,
 )
+from jupyter_workspaces.resources.views import MAIN_CONTAINER, WorkspaceKindView, WorkspaceView
 
 from .options import Option
 
 Object = dict[str, Any]
+ObjectView = Mapping[str, Any]
 
-CONTAINER = "main"
 HOME_VOLUME = "home-volume"
 WORKSPACE_HASH = "jupyter-workspaces/workspace-hash"
-"""On a pod template: which version of the workspace's own wishes it was made from."""
+"""On a pod template: hash of the workspace's `spec.podTemplate` that it was made from."""
 
-# What of a kind's pod template goes into pods, and can change while workspaces run. The rest is for the proxy, the probe and rights.
-_SHAPING = (
+# Parts of a kind's pod template that go into pods. The proxy, the probe and the RoleBindings use
+# the other parts, which do not require a restart.
+_POD_FIELDS = (
     "podMetadata",
     "probes",
     "volumeMounts",
@@ -38,41 +45,38 @@ _SHAPING = (
     "securityContext",
     "containerSecurityContext",
 )
-_STATEFUL_SET_NAME = 52
-_SERVICE_NAME = 63
-_SUFFIX = 5
+_LONGEST_STATEFUL_SET_NAME = 52  # its pods' label controller-revision-hash adds 11 characters
+_LONGEST_SERVICE_NAME = 63
+_LONGEST_ACCOUNT_NAME = 253
+_GENERATED_SUFFIX = 5
+_DEFAULT_SECRET_MODE = 0o644
 
 
 class GenerateError(Exception):
-    """No pod can be made of this kind and these options; the text says why and who can mend it."""
+    """No pod can be made of this kind and these options. The message says why and what to do."""
 
 
-def service_account(workspace: Mapping[str, Any]) -> Object:
-    name = workspace["metadata"]["name"]
-    full = f"ws-{name}"
-    if len(full) > 253:
-        full = f"{full[:244]}-{_digest(name)[:8]}"
-    return _owned(workspace, "v1", "ServiceAccount", {"name": full})
+def service_account(workspace: ObjectView) -> Object:
+    """Return the ServiceAccount of the workspace's pod."""
+    name = f"ws-{workspace['metadata']['name']}"
+    if len(name) > _LONGEST_ACCOUNT_NAME:
+        digest = _digest(workspace["metadata"]["name"])[:8]
+        name = f"{name[: _LONGEST_ACCOUNT_NAME - len(digest) - 1]}-{digest}"
+    return _owned(workspace, "v1", "ServiceAccount", {"name": name})
 
 
-def role_bindings(workspace: Mapping[str, Any], kind: Mapping[str, Any]) -> list[Object]:
-    """One for each ClusterRole that the kind grants to its workspaces."""
+def role_bindings(workspace: ObjectView, kind: ObjectView) -> list[Object]:
+    """Return a RoleBinding for each ClusterRole that the kind grants to its workspaces."""
     name = workspace["metadata"]["name"]
     account = service_account(workspace)["metadata"]
+    granted = WorkspaceKindView(kind).pod_template.get("serviceAccount") or {}
     bindings = []
-    for role in (kind["spec"]["podTemplate"].get("serviceAccount") or {}).get("clusterRoles") or ():
+    for role in granted.get("clusterRoles") or ():
         digest = _digest(f"{name}/{role['name']}")[:8]
-        binding = _owned(
-            workspace,
-            "rbac.authorization.k8s.io/v1",
-            "RoleBinding",
-            {"name": f"ws-{name}-{digest}"},
-        )
-        binding["roleRef"] = {
-            "apiGroup": "rbac.authorization.k8s.io",
-            "kind": "ClusterRole",
-            "name": role["name"],
-        }
+        group = "rbac.authorization.k8s.io"
+        metadata = {"name": f"ws-{name}-{digest}"}
+        binding = _owned(workspace, f"{group}/v1", "RoleBinding", metadata)
+        binding["roleRef"] = {"apiGroup": group, "kind": "ClusterRole", "name": role["name"]}
         binding["subjects"] = [
             {"kind": "ServiceAccount", "name": account["name"], "namespace": account["namespace"]}
         ]
@@ -80,26 +84,30 @@ def role_bindings(workspace: Mapping[str, Any], kind: Mapping[str, Any]) -> list
     return bindings
 
 
-def token_secret(workspace: Mapping[str, Any]) -> Object:
-    """A new random token that opens this workspace and no other."""
-    secret = _owned(
-        workspace, "v1", "Secret", {"generateName": f"ws-{workspace['metadata']['name']}-token-"}
-    )
-    return secret | {
+def token_secret(workspace: ObjectView) -> Object:
+    """Return a Secret with a new random token for the workspace."""
+    metadata = {"generateName": f"ws-{workspace['metadata']['name']}-token-"}
+    return _owned(workspace, "v1", "Secret", metadata) | {
         "type": "Opaque",
         "stringData": {metadata_keys.TOKEN_KEY: secrets.token_urlsafe(32)},
     }
 
 
-def service(workspace: Mapping[str, Any], image: Option) -> Object:
-    """One TCP port for each port of the image. Raises `GenerateError` when two have the same number."""
+def service(workspace: ObjectView, image: Option) -> Object:
+    """Return the Service of the workspace, with one TCP port for each port of the image.
+
+    Raises:
+        GenerateError: two ports have the same number.
+    """
     ports = image.current["spec"]["ports"]
     if len({port["port"] for port in ports}) != len(ports):
         raise GenerateError(
-            f"Two ports of the image “{image.current['id']}” have the same number. Ask who manages the kind to mend it."
+            f"Two ports of the image “{image.current['id']}” have the same number. "
+            "Ask your administrator to fix the workspace kind."
         )
-    found = _owned(workspace, "v1", "Service", {"generateName": _prefix(workspace, _SERVICE_NAME)})
-    found["spec"] = {
+    metadata = {"generateName": _name_prefix(workspace, _LONGEST_SERVICE_NAME)}
+    made = _owned(workspace, "v1", "Service", metadata)
+    made["spec"] = {
         "type": "ClusterIP",
         "selector": selector(workspace),
         "ports": [
@@ -112,54 +120,90 @@ def service(workspace: Mapping[str, Any], image: Option) -> Object:
             for port in ports
         ],
     }
-    return found
+    return made
 
 
 def stateful_set(
-    workspace: Mapping[str, Any],
-    kind: Mapping[str, Any],
+    workspace: ObjectView,
+    kind: ObjectView,
     image: Option,
     size: Option,
     token_secret_name: str | None,
 ) -> Object:
-    """Raises `GenerateError` for a kind whose values cannot be rendered."""
-    found = _owned(
-        workspace,
-        "apps/v1",
-        "StatefulSet",
-        {"generateName": _prefix(workspace, _STATEFUL_SET_NAME)},
-    )
-    found["spec"] = {
-        # With one pod nothing is in parallel; but an ordered set waits for a pod of an older template that never gets ready, forever.
+    """Return the StatefulSet of the workspace. Arguments and exceptions are of `pod_template`."""
+    metadata = {"generateName": _name_prefix(workspace, _LONGEST_STATEFUL_SET_NAME)}
+    made = _owned(workspace, "apps/v1", "StatefulSet", metadata)
+    made["spec"] = {
+        # A StatefulSet with ordered pods never replaces a pod that is not ready, so a workspace
+        # could not leave a broken image. There is only one pod, so the order has no other effect.
         "podManagementPolicy": "Parallel",
         "replicas": 0 if workspace["spec"]["paused"] else 1,
         "selector": {"matchLabels": selector(workspace)},
         "template": pod_template(workspace, kind, image, size, token_secret_name),
     }
-    return found
+    return made
 
 
 def pod_template(
-    workspace: Mapping[str, Any],
-    kind: Mapping[str, Any],
+    workspace: ObjectView,
+    kind: ObjectView,
     image: Option,
     size: Option,
     token_secret_name: str | None,
 ) -> Object:
-    template, wishes = kind["spec"]["podTemplate"], workspace["spec"]["podTemplate"]
-    labels, annotations = _pod_metadata(template, wishes)
-    annotations |= {
-        metadata_keys.KIND_TEMPLATE_HASH: kind_hash(kind, image, size),
-        WORKSPACE_HASH: _hash(wishes),
+    """Return the pod template of the workspace's StatefulSet.
+
+    Args:
+        workspace: the Workspace.
+        kind: its WorkspaceKind.
+        image: its option of the dimension `imageConfig`.
+        size: its option of the dimension `podConfig`.
+        token_secret_name: Secret with its token; None for a kind without tokens.
+
+    Raises:
+        GenerateError: a template of the kind cannot be rendered, or volumes clash.
+    """
+    kind_template = WorkspaceKindView(kind).pod_template
+    labels, annotations = _pod_metadata(workspace, kind, image, size, token_secret_name)
+    volumes, mounts = _volumes(workspace, kind_template)
+    spec: Object = {
+        "serviceAccountName": service_account(workspace)["metadata"]["name"],
+        "containers": [_container(workspace, kind, image, size, mounts, token_secret_name)],
+        "volumes": volumes,
     }
-    if (base := base_url(workspace["metadata"])) != "/":
-        annotations[metadata_keys.BASE_URL] = base
-    if token_secret_name is not None:
-        annotations[metadata_keys.TOKEN_SECRET] = token_secret_name
-    volumes, mounts = _volumes(workspace, template)
-    image_spec, size_spec = image.current["spec"], size.current["spec"]
+    for name in ("affinity", "nodeSelector", "tolerations"):
+        if size.current["spec"].get(name):
+            spec[name] = size.current["spec"][name]
+    if kind_template.get("securityContext"):
+        spec["securityContext"] = kind_template["securityContext"]
+    return {"metadata": {"labels": labels, "annotations": annotations}, "spec": spec}
+
+
+def kind_hash(kind: ObjectView, image: Option, size: Option) -> str:
+    """Return a hash of all parts of a kind that go into pods with these two options."""
+    view = WorkspaceKindView(kind)
+    parts = [view.pod_template.get(name) or None for name in _POD_FIELDS]
+    return _hash([parts, image.current["spec"], size.current["spec"], view.token_variable])
+
+
+def selector(workspace: ObjectView) -> dict[str, str]:
+    """Return the labels that select the workspace's pod."""
+    name = workspace["metadata"]["name"]
+    return {metadata_keys.WORKSPACE_NAME: name, metadata_keys.STATEFUL_SET: name}
+
+
+def _container(
+    workspace: ObjectView,
+    kind: ObjectView,
+    image: Option,
+    size: Option,
+    mounts: list[Object],
+    token_secret_name: str | None,
+) -> Object:
+    """Return the main container."""
+    kind_template, image_spec = WorkspaceKindView(kind).pod_template, image.current["spec"]
     container: Object = {
-        "name": CONTAINER,
+        "name": MAIN_CONTAINER,
         "image": image_spec["image"],
         "imagePullPolicy": image_spec.get("imagePullPolicy", "IfNotPresent"),
         "ports": [
@@ -170,195 +214,169 @@ def pod_template(
         "volumeMounts": mounts,
         **_probes(workspace, kind, image),
     }
-    if template.get("containerSecurityContext"):
-        container["securityContext"] = template["containerSecurityContext"]
-    if size_spec.get("resources"):
-        container["resources"] = size_spec["resources"]
-    spec: Object = {
-        "serviceAccountName": service_account(workspace)["metadata"]["name"],
-        "containers": [container],
-        "volumes": volumes,
-    }
-    spec |= {
-        name: size_spec[name]
-        for name in ("affinity", "nodeSelector", "tolerations")
-        if size_spec.get(name)
-    }
-    if template.get("securityContext"):
-        spec["securityContext"] = template["securityContext"]
-    return {
-        "metadata": {"labels": labels | selector(workspace), "annotations": annotations},
-        "spec": spec,
-    }
+    if kind_template.get("containerSecurityContext"):
+        container["securityContext"] = kind_template["containerSecurityContext"]
+    if size.current["spec"].get("resources"):
+        container["resources"] = size.current["spec"]["resources"]
+    return container
 
 
-def kind_hash(kind: Mapping[str, Any], image: Option, size: Option) -> str:
-    """Of everything in a kind that shapes the pods of these two options."""
-    template = kind["spec"]["podTemplate"]
-    shaping = [template.get(name) or None for name in _SHAPING]
-    token = (kind["metadata"].get("annotations") or {}).get(metadata_keys.TOKEN_ENV)
-    return _hash([shaping, image.current["spec"], size.current["spec"], token])
-
-
-def selector(workspace: Mapping[str, Any]) -> dict[str, str]:
-    name = workspace["metadata"]["name"]
-    return {metadata_keys.WORKSPACE_NAME: name, metadata_keys.STATEFUL_SET: name}
-
-
-def _rendered(
-    text: str, field: str, workspace: Mapping[str, Any], kind: Mapping[str, Any], image: Option
-) -> str:
-    """A value of the kind with its templates filled in. Raises `GenerateError`."""
-    metadata = workspace["metadata"]
+def _rendered(text: str, field: str, workspace: ObjectView, kind: ObjectView, image: Option) -> str:
+    """Return a value of the kind with its templates rendered. Raises `GenerateError`."""
+    view = WorkspaceView(workspace)
     served = {port["id"] for port in image.current["spec"]["ports"]}
 
     def prefix(port_id: str) -> str:
-        return (
-            connect_path(metadata["namespace"], metadata["name"], port_id, base_url(metadata))
-            if port_id in served
-            else ""
-        )
+        if port_id not in served:
+            return ""
+        return connect_path(view.namespace, view.name, port_id, base_url(view.metadata))
 
     try:
         return render(text, prefix)
     except TemplateError as error:
-        wrong = f"The kind {kind['metadata']['name']} has a wrong value for {field}: {error}. Ask who manages it to mend it."
-        raise GenerateError(wrong) from error
+        raise GenerateError(
+            f"The kind {kind['metadata']['name']} has an invalid value for {field}: {error}. "
+            "Ask your administrator to fix the workspace kind."
+        ) from error
 
 
-def _probes(workspace: Mapping[str, Any], kind: Mapping[str, Any], image: Option) -> Object:
-    """The kind's probes. A program that serves below its public path is asked there, so `httpGet.path` may hold templates."""
+def _probes(workspace: ObjectView, kind: ObjectView, image: Option) -> Object:
+    """Return the container probes of the kind, with the templates in `httpGet.path` rendered."""
     probes: Object = {}
-    for name, probe in (kind["spec"]["podTemplate"].get("probes") or {}).items():
-        asked = (probe or {}).get("httpGet") or {}
-        path = asked.get("path")
-        filled = (
-            {**asked, "path": _rendered(path, f"the path of its {name}", workspace, kind, image)}
-            if path
-            else None
-        )
-        probes[name] = {**probe, "httpGet": filled} if filled else probe
+    for name, probe in (WorkspaceKindView(kind).pod_template.get("probes") or {}).items():
+        http_get = (probe or {}).get("httpGet") or {}
+        if path := http_get.get("path"):
+            rendered = _rendered(path, f"the path of its {name}", workspace, kind, image)
+            probes[name] = {**probe, "httpGet": {**http_get, "path": rendered}}
+        else:
+            probes[name] = probe
     return probes
 
 
 def _environment(
-    workspace: Mapping[str, Any],
-    kind: Mapping[str, Any],
-    image: Option,
-    token_secret_name: str | None,
+    workspace: ObjectView, kind: ObjectView, image: Option, token_secret_name: str | None
 ) -> list[Object]:
-    environment = []
-    for entry in kind["spec"]["podTemplate"].get("extraEnv") or ():
-        value = entry.get("value")
-        environment.append(
-            entry | {"value": _rendered(value, entry["name"], workspace, kind, image)}
-            if value
-            else dict(entry)
-        )
-    variable = (kind["metadata"].get("annotations") or {}).get(metadata_keys.TOKEN_ENV)
-    if (
-        token_secret_name is not None
-        and variable
-        and all(entry["name"] != variable for entry in environment)
-    ):
+    """Return the environment variables of the kind, and the one with the token."""
+    view, environment = WorkspaceKindView(kind), []
+    for entry in view.pod_template.get("extraEnv") or ():
+        variable = dict(entry)
+        if value := entry.get("value"):
+            variable["value"] = _rendered(value, entry["name"], workspace, kind, image)
+        environment.append(variable)
+    known = {entry["name"] for entry in environment}
+    if token_secret_name is not None and view.token_variable and view.token_variable not in known:
         reference = {"secretKeyRef": {"name": token_secret_name, "key": metadata_keys.TOKEN_KEY}}
-        environment.append({"name": variable, "valueFrom": reference})
+        environment.append({"name": view.token_variable, "valueFrom": reference})
     return environment
 
 
 def _pod_metadata(
-    template: Mapping[str, Any], wishes: Mapping[str, Any]
+    workspace: ObjectView,
+    kind: ObjectView,
+    image: Option,
+    size: Option,
+    token_secret_name: str | None,
 ) -> tuple[dict[str, str], dict[str, str]]:
-    both = [found.get("podMetadata") or {} for found in (template, wishes)]
-    labels, annotations = (
-        {} | (both[0].get(name) or {}) | (both[1].get(name) or {})
-        for name in ("labels", "annotations")
-    )
-    # Ours say which Secret opens a workspace and where it listens: whoever wrote a workspace or a kind may not.
-    return labels, {
+    """Return labels and annotations: the kind's, then the workspace's, then ours."""
+    view = WorkspaceView(workspace)
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    for template in (WorkspaceKindView(kind).pod_template, view.pod_template):
+        metadata = template.get("podMetadata") or {}
+        labels |= metadata.get("labels") or {}
+        annotations |= metadata.get("annotations") or {}
+    # Our annotations name the Secret with the token and the port to connect to, so neither the
+    # author of a workspace nor that of a kind may set them.
+    annotations = {
         name: value
         for name, value in annotations.items()
         if not name.startswith(metadata_keys.OURS)
     }
+    annotations[metadata_keys.KIND_TEMPLATE_HASH] = kind_hash(kind, image, size)
+    annotations[WORKSPACE_HASH] = _hash(view.pod_template)
+    if (base := base_url(view.metadata)) != "/":
+        annotations[metadata_keys.BASE_URL] = base
+    if token_secret_name is not None:
+        annotations[metadata_keys.TOKEN_SECRET] = token_secret_name
+    return labels | selector(workspace), annotations
 
 
-def _volumes(
-    workspace: Mapping[str, Any], template: Mapping[str, Any]
-) -> tuple[list[Object], list[Object]]:
-    """Volumes and mounts in the order of the contract; what of the kind would clash with an earlier one is left out.
+def _volumes(workspace: ObjectView, kind_template: ObjectView) -> tuple[list[Object], list[Object]]:
+    """Return volumes and mounts: home, data, Secrets, then those of the kind.
 
-    Raises `GenerateError` for two mounts of the workspace's own that clash: from before the rules, or past them.
+    Volumes and mounts of the kind that clash with earlier ones are left out.
+
+    Raises:
+        GenerateError: mounts of the workspace clash. The admission rules refuse such a workspace,
+            but it may be older than they are.
     """
-    wished = workspace["spec"]["podTemplate"]["volumes"]
-    own = {"volumeMounts": template["volumeMounts"]}
-    if (cause := next(clashes(wished, own, "spec.podTemplate"), None)) is not None:
+    wanted = WorkspaceView(workspace).volumes
+    home_only = {"volumeMounts": kind_template["volumeMounts"]}
+    if (cause := next(clashes(wanted, home_only, "spec.podTemplate"), None)) is not None:
         raise GenerateError(
-            f"Its volumes cannot be mounted together. {cause.field}: {cause.message}. Change the workspace's volumes."
+            f"Its volumes cannot be mounted together. {cause.field}: {cause.message}. "
+            "Change the volumes of the workspace."
         )
     volumes: list[Object] = []
     mounts: list[Object] = []
-    if wished.get("home"):
-        volumes.append(
-            {"name": HOME_VOLUME, "persistentVolumeClaim": {"claimName": wished["home"]}}
-        )
-        mounts.append({"name": HOME_VOLUME, "mountPath": template["volumeMounts"]["home"]})
-    for index, data in enumerate(wished.get("data") or ()):
-        name, read_only = f"data-volume-{index}", bool(data.get("readOnly"))
-        volumes.append(
-            {
-                "name": name,
-                "persistentVolumeClaim": {"claimName": data["pvcName"]}
-                | ({"readOnly": True} if read_only else {}),
-            }
-        )
-        mounts.append(
-            {"name": name, "mountPath": data["mountPath"]}
-            | ({"readOnly": True} if read_only else {})
-        )
-    for index, secret in enumerate(wished.get("secrets") or ()):
-        name = f"secret-volume-{index}"
-        volumes.append(
-            {
-                "name": name,
-                "secret": {
-                    "secretName": secret["secretName"],
-                    "defaultMode": secret.get("defaultMode", 420),
-                },
-            }
-        )
+    if wanted.get("home"):
+        volumes.append(_claim_volume(HOME_VOLUME, wanted["home"], {}))
+        mounts.append({"name": HOME_VOLUME, "mountPath": kind_template["volumeMounts"]["home"]})
+    for index, data in enumerate(wanted.get("data") or ()):
+        name = f"data-volume-{index}"
+        read_only = {"readOnly": True} if data.get("readOnly") else {}
+        volumes.append(_claim_volume(name, data["pvcName"], read_only))
+        mounts.append({"name": name, "mountPath": data["mountPath"]} | read_only)
+    for index, secret in enumerate(wanted.get("secrets") or ()):
+        name, mode = f"secret-volume-{index}", secret.get("defaultMode", _DEFAULT_SECRET_MODE)
+        source = {"secretName": secret["secretName"], "defaultMode": mode}
+        volumes.append({"name": name, "secret": source})
         mounts.append({"name": name, "mountPath": secret["mountPath"]})
-    for volume in template.get("extraVolumes") or ():
-        if all(volume["name"] != known["name"] for known in volumes):
-            volumes.append(dict(volume))
-    for mount in template.get("extraVolumeMounts") or ():
-        taken = {normal(known["mountPath"]) for known in mounts}
-        if normal(mount["mountPath"]) not in taken and any(
-            mount["name"] == known["name"] for known in volumes
-        ):
-            mounts.append(dict(mount))
+    _add_kind_volumes(volumes, mounts, kind_template)
     return volumes, mounts
 
 
-def _owned(workspace: Mapping[str, Any], api_version: str, kind: str, metadata: Object) -> Object:
-    owner = workspace["metadata"]
+def _claim_volume(name: str, claim: str, read_only: Object) -> Object:
+    return {"name": name, "persistentVolumeClaim": {"claimName": claim} | read_only}
+
+
+def _add_kind_volumes(
+    volumes: list[Object], mounts: list[Object], kind_template: ObjectView
+) -> None:
+    """Append the volumes and mounts of the kind that do not clash with those of the workspace."""
+    for volume in kind_template.get("extraVolumes") or ():
+        if all(volume["name"] != known["name"] for known in volumes):
+            volumes.append(dict(volume))
+    for mount in kind_template.get("extraVolumeMounts") or ():
+        taken = {normal(known["mountPath"]) for known in mounts}
+        has_volume = any(mount["name"] == known["name"] for known in volumes)
+        if has_volume and normal(mount["mountPath"]) not in taken:
+            mounts.append(dict(mount))
+
+
+def _owned(workspace: ObjectView, api_version: str, kind: str, metadata: Object) -> Object:
+    """Return an object without spec that the workspace controls."""
+    owner = WorkspaceView(workspace)
     reference = {
         "apiVersion": workspace["apiVersion"],
         "kind": workspace["kind"],
-        "name": owner["name"],
-        "uid": owner["uid"],
+        "name": owner.name,
+        "uid": owner.uid,
         "controller": True,
         "blockOwnerDeletion": True,
     }
     metadata |= {
-        "namespace": owner["namespace"],
-        "labels": {metadata_keys.WORKSPACE_NAME: owner["name"]},
+        "namespace": owner.namespace,
+        "labels": {metadata_keys.WORKSPACE_NAME: owner.name},
         "ownerReferences": [reference],
     }
     return {"apiVersion": api_version, "kind": kind, "metadata": metadata}
 
 
-def _prefix(workspace: Mapping[str, Any], longest: int) -> str:
-    return f"ws-{workspace['metadata']['name']}"[: longest - _SUFFIX - 1].rstrip("-") + "-"
+def _name_prefix(workspace: ObjectView, longest: int) -> str:
+    """Return `generateName` for a name of at most `longest` characters."""
+    name = f"ws-{workspace['metadata']['name']}"
+    return name[: longest - _GENERATED_SUFFIX - 1].rstrip("-") + "-"
 
 
 def _hash(value: Any) -> str:

@@ -1,4 +1,9 @@
-"""Which image and size a workspace gets, and where its redirects lead (contracts/kubeflow-workspaces.md §4.5). Pure."""
+"""Resolves the image and the size that a workspace uses, and follows their redirects.
+
+A kind can redirect an option to another one of the same dimension. The workspace keeps the option
+that it names, and its status shows the redirects, until a user or a paused workspace with
+`deferUpdates: false` takes the target.
+"""
 
 from __future__ import annotations
 
@@ -6,63 +11,72 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-Object = Mapping[str, Any]
+from jupyter_workspaces.resources.views import DIMENSIONS, WorkspaceKindView, WorkspaceView
 
-DIMENSIONS = ("imageConfig", "podConfig")
+Object = Mapping[str, Any]
 
 
 class OptionError(Exception):
-    """The kind does not offer what the workspace asks; the text says which and what to do."""
+    """The kind does not offer an option of the workspace. The message says what to do."""
 
 
 @dataclass(frozen=True)
 class Option:
-    """The option in use and the steps to the one that is desired in its place."""
+    """An option that a workspace uses.
+
+    Attributes:
+        current: the option in the kind, with `id` and `spec`.
+        desired: id of the option at the end of the redirects; the id of `current` without any.
+        redirects: steps from `current` to `desired`, each as source and target.
+    """
 
     current: Object
     desired: str
-    chain: tuple[tuple[str, str], ...]
+    redirects: tuple[tuple[str, str], ...]
 
     def status(self) -> dict[str, Any]:
-        """As it stands in `status.podTemplateOptions`."""
-        if not self.chain:
+        """Return the entry of `status.podTemplateOptions`."""
+        if not self.redirects:
             return {}
         return {
             "desired": self.desired,
             "redirectChain": [
-                {"source": source, "target": target} for source, target in self.chain
+                {"source": source, "target": target} for source, target in self.redirects
             ],
         }
 
 
 def resolve(kind: Object, workspace: Object) -> dict[str, Option]:
-    """The options by dimension. Raises `OptionError`."""
+    """Return the options of a workspace by dimension.
+
+    Raises:
+        OptionError: the kind does not have an option, or its redirects lead nowhere.
+    """
     return {dimension: _resolve(kind, workspace, dimension) for dimension in DIMENSIONS}
 
 
 def _resolve(kind: Object, workspace: Object, dimension: str) -> Option:
-    values = {
-        value["id"]: value for value in kind["spec"]["podTemplate"]["options"][dimension]["values"]
-    }
-    start = workspace["spec"]["podTemplate"]["options"][dimension]
-    what = "image" if dimension == "imageConfig" else "size"
+    kind_view = WorkspaceKindView(kind)
+    values = kind_view.option_values(dimension)
+    start = WorkspaceView(workspace).options[dimension]
+    noun = "image" if dimension == "imageConfig" else "size"
     if start not in values:
         raise OptionError(
-            f"The kind {kind['metadata']['name']} no longer offers the {what} “{start}”. Choose another: {', '.join(values)}."
+            f"The kind {kind_view.name} no longer offers the {noun} “{start}”. "
+            f"Choose another: {', '.join(values)}."
         )
-    chain: list[tuple[str, str]] = []
+    redirects: list[tuple[str, str]] = []
     current, seen = start, {start}
     while (target := (values[current].get("redirect") or {}).get("to")) is not None:
         if target not in values or target in seen:
-            why = (
-                "runs in a circle"
-                if target in seen
-                else f"leads to “{target}”, which does not exist"
+            problem = (
+                "forms a cycle" if target in seen else f"leads to “{target}”, which is missing"
             )
             raise OptionError(
-                f"The redirect of the {what} “{start}” {why}. Ask who manages the kind {kind['metadata']['name']} to mend it."
+                f"The redirect of the {noun} “{start}” {problem}. "
+                f"Ask your administrator to fix the workspace kind {kind_view.name}."
             )
-        chain.append((current, target))
+        redirects.append((current, target))
         seen.add(target)
         current = target
-    return Option(values[start], current, tuple(chain))
+    return Option(values[start], current, tuple(redirects))

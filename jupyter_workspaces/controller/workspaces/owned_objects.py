@@ -1,11 +1,15 @@
-"""Makes and mends what a workspace owns: ServiceAccount, RoleBindings, token, Service, StatefulSet (contracts/kubeflow-workspaces.md §4.3)."""
+"""Creates and repairs the objects that a workspace owns.
+
+`OwnedObjects.reconcile` compares the objects in the caches with the manifests of `manifests.py` and
+writes the differences. Its exceptions say whether a retry can succeed.
+"""
 
 from __future__ import annotations
 
 import logging
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from jupyter_workspaces.kube.catalog import (
     ROLE_BINDINGS,
@@ -30,77 +34,101 @@ from jupyter_workspaces.kube.ownership import (
 )
 from jupyter_workspaces.kube.reflector import Reflector
 from jupyter_workspaces.resources import metadata_keys
+from jupyter_workspaces.resources.views import (
+    MetadataView,
+    PodView,
+    WorkspaceKindView,
+    container_state,
+)
 from jupyter_workspaces.resources.workspace_objects import belongs, is_token_secret
 
 from . import manifests
-from .cluster_views import View
+from .caches import Caches
 from .options import Option
 
 log = logging.getLogger(__name__)
 
 Object = dict[str, Any]
 
-_LEADS_AWAY = frozenset(("externalName", "externalIPs"))
-"""What a workspace's Service never has: it would send a user's requests, with the workspace's token, to somebody else's program."""
+_EXTERNAL_FIELDS = frozenset(("externalName", "externalIPs"))
+"""Fields that a workspace's Service must not have.
+
+They would send the requests of users, with the token of the workspace, to other programs.
+"""
 
 
 class Stuck(Exception):
-    """This workspace cannot go on before somebody changes something; the text says what."""
+    """The workspace cannot run until somebody changes something. The message says what."""
 
 
 class NotAccepted(Stuck):
-    """The cluster refused an invalid write. A retry would fail again."""
+    """The cluster refused an invalid object. A retry would fail again."""
 
 
 class Refused(Exception):
-    """The cluster did not let an object be made or changed, and may do so later (a quota, a namespace that goes); the text says why."""
+    """The cluster did not allow a write, but may do so later. The message says why.
+
+    Reasons are a quota, or objects of an earlier workspace that are still being deleted.
+    """
 
 
 class NotAllowed(Refused):
     """The cluster did not permit a write (a quota, a policy). A retry may succeed."""
 
 
-class Owned:
-    """The objects of workspaces, one `make` for a workspace at a time."""
+class OwnedObjects:
+    """The objects that workspaces own; `reconcile` runs once at a time for each workspace."""
 
-    def __init__(self, cluster: Cluster, view: View) -> None:
-        self._cluster, self._view = cluster, view
+    def __init__(self, cluster: Cluster, caches: Caches) -> None:
+        """Use `cluster` for writes and `caches` for reads."""
+        self._cluster, self._caches = cluster, caches
 
-    async def make(
+    async def reconcile(
         self, workspace: Object, kind: Object, options: Mapping[str, Option], pod: Object | None
     ) -> None:
-        """Everything as workspace and kind say. Raises `Stuck`, `GenerateError`, `Refused`, `ClusterError`."""
+        """Make all objects of a workspace match its spec and its kind.
+
+        Args:
+            workspace: the Workspace.
+            kind: its WorkspaceKind.
+            options: its options by dimension.
+            pod: its pod, or None.
+
+        Raises:
+            Stuck: an object is in the way, or the cluster refuses an invalid one.
+            GenerateError: the kind is not valid.
+            Refused: the cluster does not allow a write now.
+            ClusterError: the API server did not answer, or a write conflicts with another one.
+        """
         try:
-            await self._account(workspace)
-            await self._bindings(workspace, kind)
-            token = await self._token(workspace, kind)
-            await self._service(workspace, options["imageConfig"])
-            await self._stateful_set(
-                workspace,
-                manifests.stateful_set(
-                    workspace, kind, options["imageConfig"], options["podConfig"], token
-                ),
-                pod,
-            )
+            await self._service_account(workspace)
+            await self._role_bindings(workspace, kind)
+            token = await self._token_secret(workspace, kind)
+            image, size = options["imageConfig"], options["podConfig"]
+            await self._service(workspace, image)
+            wanted = manifests.stateful_set(workspace, kind, image, size, token)
+            await self._stateful_set(workspace, wanted, pod)
         except (Invalid, BadRequest) as error:
             raise NotAccepted(
-                f"The cluster does not accept what this workspace becomes: {_stable(error, workspace)}. "
-                f"Ask your cluster's administrator to fix the workspace kind {kind['metadata']['name']}."
+                "The cluster does not accept the objects of this workspace: "
+                f"{_stable_message(error, workspace)}. "
+                f"Ask your administrator to fix the workspace kind {kind['metadata']['name']}."
             ) from error
         except Forbidden as error:
-            raise NotAllowed(_stable(error, workspace)) from error
+            raise NotAllowed(_stable_message(error, workspace)) from error
 
-    async def stop(self, workspace: Object) -> None:
-        """No pod, whatever else is wrong: pausing works without a kind."""
-        for held in self._view.owned(self._view.stateful_sets, workspace):
+    async def scale_down(self, workspace: Object) -> None:
+        """Stop the pod of a workspace. Works without its kind, so that any workspace can pause."""
+        for held in self._caches.owned(self._caches.stateful_sets, workspace):
             if held["spec"].get("replicas") != 0:
                 changed = held | {"spec": held["spec"] | {"replicas": 0}}
-                self._view.stateful_sets.apply(await self._cluster.replace(STATEFUL_SETS, changed))
+                answer = await self._cluster.replace(STATEFUL_SETS, changed)
+                self._caches.stateful_sets.apply(answer)
 
-    async def _account(self, workspace: Object) -> None:
+    async def _service_account(self, workspace: Object) -> None:
         wanted = manifests.service_account(workspace)
         name, namespace = wanted["metadata"]["name"], wanted["metadata"]["namespace"]
-        if self._one(self._view.accounts, workspace, SERVICE_ACCOUNTS) is not None:
+        if self._single(self._caches.accounts, workspace, SERVICE_ACCOUNTS) is not None:
             return
         try:
             made = await self._cluster.create(SERVICE_ACCOUNTS, wanted, namespace)
@@ -114,141 +142,142 @@ class Owned:
                 and owner.get("name") == workspace["metadata"]["name"]
             ):
                 raise Refused(
-                    f"what is left of a former workspace of this name (ServiceAccount {name}) is being removed"
+                    f"the ServiceAccount {name} of an earlier workspace of this name "
+                    "is being deleted"
                 ) from error
-            text = f"A ServiceAccount named {name} is there already and belongs to something else. Delete it, or take another name."
-            raise Stuck(text) from error
-        self._view.accounts.apply(made)
+            raise Stuck(
+                f"A ServiceAccount {name} exists already and does not belong to the workspace. "
+                "Delete it, or create a workspace with another name."
+            ) from error
+        self._caches.accounts.apply(made)
 
-    async def _bindings(self, workspace: Object, kind: Object) -> None:
-        """What the kind grants, and nothing that it no longer grants."""
+    async def _role_bindings(self, workspace: Object, kind: Object) -> None:
+        """Create the RoleBindings that the kind grants, and delete those that it does not."""
         wanted = {
             binding["metadata"]["name"]: binding
             for binding in manifests.role_bindings(workspace, kind)
         }
         held = {
             binding["metadata"]["name"]
-            for binding in self._view.owned(self._view.bindings, workspace)
+            for binding in self._caches.owned(self._caches.bindings, workspace)
         }
         namespace = workspace["metadata"]["namespace"]
         for name in wanted.keys() - held:
             try:
-                self._view.bindings.apply(
-                    await self._cluster.create(ROLE_BINDINGS, wanted[name], namespace)
-                )
+                made = await self._cluster.create(ROLE_BINDINGS, wanted[name], namespace)
             except AlreadyExists as error:
                 raise Refused(
-                    f"a RoleBinding named {name} is there already and belongs to something else"
+                    f"a RoleBinding {name} exists already and does not belong to the workspace"
                 ) from error
+            self._caches.bindings.apply(made)
         for name in held - wanted.keys():
             try:
                 await self._cluster.delete(ROLE_BINDINGS, name, namespace)
             except NotFound:
-                log.debug("RoleBinding %s/%s was gone already", namespace, name)
+                log.debug("RoleBinding %s/%s was already deleted", namespace, name)
 
-    async def _token(self, workspace: Object, kind: Object) -> str | None:
-        """The name of the Secret with the workspace's token, made when its kind wants one."""
-        if metadata_keys.TOKEN_ENV not in (kind["metadata"].get("annotations") or {}):
+    async def _token_secret(self, workspace: Object, kind: Object) -> str | None:
+        """Return the name of the Secret with the token, creating it if the kind takes one."""
+        if metadata_keys.TOKEN_ENV not in WorkspaceKindView(kind).annotations:
             return None
         namespace = workspace["metadata"]["namespace"]
         owned = {
-            one["metadata"]["name"]: one
-            for one in self._view.owned(self._view.secrets, workspace)
-            if is_token_secret(workspace, one)
+            secret["metadata"]["name"]: secret
+            for secret in self._caches.owned(self._caches.secrets, workspace)
+            if is_token_secret(workspace, secret)
         }
-        for held in self._view.owned(self._view.stateful_sets, workspace):
-            name: str | None = (held["spec"]["template"]["metadata"].get("annotations") or {}).get(
+        for held in self._caches.owned(self._caches.stateful_sets, workspace):
+            in_use = MetadataView(held["spec"]["template"]).annotations.get(
                 metadata_keys.TOKEN_SECRET
             )
-            if name in owned:
-                return name
+            if in_use in owned:
+                return in_use
         if owned:
-            return str(min(owned.values(), key=age)["metadata"]["name"])
+            return MetadataView(min(owned.values(), key=age)).name
         secret = await self._cluster.create(SECRETS, manifests.token_secret(workspace), namespace)
-        self._view.secrets.apply(secret)
-        return str(secret["metadata"]["name"])
+        self._caches.secrets.apply(secret)
+        return MetadataView(secret).name
 
     async def _service(self, workspace: Object, image: Option) -> None:
         wanted = manifests.service(workspace, image)
-        held = self._one(self._view.services, workspace, SERVICES)
+        held = self._single(self._caches.services, workspace, SERVICES)
         if held is None:
-            self._view.services.apply(
-                await self._cluster.create(SERVICES, wanted, workspace["metadata"]["namespace"])
-            )
+            namespace = workspace["metadata"]["namespace"]
+            made = await self._cluster.create(SERVICES, wanted, namespace)
+            self._caches.services.apply(made)
             return
+        spec = held["spec"]
         ports = [
             {key: port.get(key) for key in ("name", "port", "targetPort", "protocol")}
-            for port in held["spec"].get("ports") or ()
+            for port in spec.get("ports") or ()
         ]
-        shape = {"ports": ports, **{key: held["spec"].get(key) for key in ("type", "selector")}}
-        if shape != wanted["spec"] or _LEADS_AWAY & held["spec"].keys():
-            kept = {key: value for key, value in held["spec"].items() if key not in _LEADS_AWAY}
-            self._view.services.apply(
-                await self._cluster.replace(SERVICES, held | {"spec": kept | wanted["spec"]})
-            )
+        compared = {"ports": ports, "type": spec.get("type"), "selector": spec.get("selector")}
+        if compared != wanted["spec"] or _EXTERNAL_FIELDS & spec.keys():
+            kept = {key: value for key, value in spec.items() if key not in _EXTERNAL_FIELDS}
+            changed = held | {"spec": kept | wanted["spec"]}
+            self._caches.services.apply(await self._cluster.replace(SERVICES, changed))
 
     async def _stateful_set(self, workspace: Object, wanted: Object, pod: Object | None) -> None:
-        held = self._one(self._view.stateful_sets, workspace, STATEFUL_SETS)
+        held = self._single(self._caches.stateful_sets, workspace, STATEFUL_SETS)
         if held is None:
-            self._view.stateful_sets.apply(
-                await self._cluster.create(
-                    STATEFUL_SETS, wanted, workspace["metadata"]["namespace"]
-                )
-            )
+            namespace = workspace["metadata"]["namespace"]
+            made = await self._cluster.create(STATEFUL_SETS, wanted, namespace)
+            self._caches.stateful_sets.apply(made)
             return
-        replicas, template = wanted["spec"]["replicas"], wanted["spec"]["template"]
-        if (
-            replicas == 1 == held["spec"].get("replicas")
-            and _runs(pod)
-            and _only_kind_changed(held, template)
-        ):
-            return  # a program that runs keeps what it was started with until its user restarts it
-        # The API server adds defaults to a template; what it was made from stands in hashes, so these are compared and not the template.
-        if held["spec"].get("replicas") != replicas or _made_from(
-            held["spec"]["template"]
-        ) != _made_from(template):
-            changed = held | {"spec": held["spec"] | {"replicas": replicas, "template": template}}
-            self._view.stateful_sets.apply(await self._cluster.replace(STATEFUL_SETS, changed))
+        spec, replicas = held["spec"], wanted["spec"]["replicas"]
+        template = wanted["spec"]["template"]
+        before, after = _Source.of(spec["template"]), _Source.of(template)
+        if replicas == 1 == spec.get("replicas") and _runs(pod) and after.only_kind_differs(before):
+            return  # a running program keeps the template of its kind until its user restarts it
+        # The API server adds defaults to a template, so the annotations are compared instead.
+        if spec.get("replicas") != replicas or before != after:
+            changed = held | {"spec": spec | {"replicas": replicas, "template": template}}
+            self._caches.stateful_sets.apply(await self._cluster.replace(STATEFUL_SETS, changed))
 
-    def _one(self, view: Reflector, workspace: Object, resource: Resource) -> Object | None:
-        owned = self._view.owned(view, workspace)
+    def _single(self, cache: Reflector, workspace: Object, resource: Resource) -> Object | None:
+        """Return the object of a type that the workspace owns, or None. Raises `Stuck` for two."""
+        owned = self._caches.owned(cache, workspace)
         if len(owned) > 1:
-            found = ", ".join(sorted(one["metadata"]["name"] for one in owned))
-            raise Stuck(f"It has more than one {resource.kind} ({found}). Delete the wrong one.")
+            names = ", ".join(sorted(one["metadata"]["name"] for one in owned))
+            raise Stuck(f"It has more than one {resource.kind} ({names}). Delete the wrong one.")
         return owned[0] if owned else None
 
 
-def _stable(error: ClusterError, workspace: Object) -> str:
-    """Return the error text without generated names, so that retries do not change the status."""
+class _Source(NamedTuple):
+    """What a pod template was made from, as its annotations say."""
+
+    workspace_hash: str | None
+    token_secret: str | None
+    kind_hash: str | None
+
+    @classmethod
+    def of(cls, template: Object) -> _Source:
+        annotations = MetadataView(template).annotations
+        return cls(
+            annotations.get(manifests.WORKSPACE_HASH),
+            annotations.get(metadata_keys.TOKEN_SECRET),
+            annotations.get(metadata_keys.KIND_TEMPLATE_HASH),
+        )
+
+    def only_kind_differs(self, other: _Source) -> bool:
+        return self.workspace_hash == other.workspace_hash and self.kind_hash != other.kind_hash
+
+
+def _stable_message(error: ClusterError, workspace: Object) -> str:
+    """Return the message of an error without generated names.
+
+    Otherwise each retry would change the status.
+    """
     if error.causes:
         return "; ".join(
             f"{cause.field}: {cause.message}" if cause.field else cause.message
             for cause in error.causes
         )
-    return re.sub(
-        rf"(ws-{re.escape(workspace['metadata']['name'])}[a-z0-9-]*-)[a-z0-9]{{5}}\b",
-        r"\1…",
-        error.message,
-    )
+    generated = rf"(ws-{re.escape(workspace['metadata']['name'])}[a-z0-9-]*-)[a-z0-9]{{5}}\b"
+    return re.sub(generated, r"\1…", error.message)
 
 
 def _runs(pod: Object | None) -> bool:
-    statuses = ((pod or {}).get("status") or {}).get("containerStatuses") or ()
-    return any(
-        found["name"] == manifests.CONTAINER and "running" in (found.get("state") or {})
-        for found in statuses
-    )
-
-
-def _made_from(template: Object) -> tuple[str | None, str | None, str | None]:
-    annotations = template["metadata"].get("annotations") or {}
-    return (
-        annotations.get(manifests.WORKSPACE_HASH),
-        annotations.get(metadata_keys.TOKEN_SECRET),
-        annotations.get(metadata_keys.KIND_TEMPLATE_HASH),
-    )
-
-
-def _only_kind_changed(held: Object, template: Object) -> bool:
-    before, after = _made_from(held["spec"]["template"]), _made_from(template)
-    return before[0] == after[0] and before[2] != after[2]
+    if pod is None:
+        return False
+    return container_state(PodView(pod).main_status, "running") is not None

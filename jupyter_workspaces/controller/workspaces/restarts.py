@@ -1,4 +1,7 @@
-"""The controller's part of a restart (`resources/restarts.py`): start a workspace again once it has stopped."""
+"""Decides when the controller finishes a restart: once the workspace has stopped, or timed out.
+
+`resources/restarts.py` describes how a restart is stored.
+"""
 
 from __future__ import annotations
 
@@ -10,29 +13,42 @@ from jupyter_workspaces.resources import restarts
 
 Object = Mapping[str, Any]
 
+_SHORTEST_WAIT_SECONDS = 0.1
+
 
 def is_to_finish(workspace: Object, pod: Object | None, stateful_sets: Iterable[Object]) -> bool:
-    """Whether a workspace in a restart has stopped, has had its time, or was started by another client."""
+    """Return whether a restart is to be finished now.
+
+    That is the case if the workspace has stopped, has had its time to stop, or was started by
+    another client. False for a workspace that is not in a restart.
+    """
     if restarts.id_of(workspace) is None:
         return False
-    if (
-        not restarts.is_paused(workspace)
-        or restarts.seconds_left(workspace, datetime.now(timezone.utc)) <= 0
-    ):
+    if not restarts.is_paused(workspace) or _seconds_left(workspace) <= 0:
         return True
     return pod is None and all(_has_stopped(held) for held in stateful_sets)
 
 
-def next_look(workspace: Object | None, pause: float | None) -> float | None:
-    """Return the seconds until the next reconcile, at the latest when the restart times out."""
-    if workspace is None or restarts.id_of(workspace) is None:
-        return pause
-    left = max(0.1, restarts.seconds_left(workspace, datetime.now(timezone.utc)))
-    return left if pause is None else min(left, pause)
+def next_reconcile(workspace: Object, seconds: float | None) -> float | None:
+    """Return the seconds until the next reconcile, at the latest when the restart times out.
+
+    Args:
+        workspace: the workspace.
+        seconds: time that the reconciler itself wants; None for no time.
+    """
+    if restarts.id_of(workspace) is None:
+        return seconds
+    left = max(_SHORTEST_WAIT_SECONDS, _seconds_left(workspace))
+    return left if seconds is None else min(left, seconds)
+
+
+def _seconds_left(workspace: Object) -> float:
+    return restarts.seconds_left(workspace, datetime.now(timezone.utc))
 
 
 def _has_stopped(stateful_set: Object) -> bool:
-    """Whether its status shows no pods for the latest spec: the pod cache may lag behind."""
+    """Return whether the StatefulSet has no pods: the cache of pods may lag behind its status."""
     spec, status = stateful_set.get("spec") or {}, stateful_set.get("status") or {}
-    seen = status.get("observedGeneration", 0) >= stateful_set["metadata"].get("generation", 0)
-    return spec.get("replicas") == 0 and not status.get("replicas") and seen
+    generation = stateful_set["metadata"].get("generation", 0)
+    is_current = status.get("observedGeneration", 0) >= generation
+    return spec.get("replicas") == 0 and not status.get("replicas") and is_current

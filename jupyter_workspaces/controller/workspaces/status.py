@@ -1,4 +1,8 @@
-"""The whole `status` of a Workspace from what is known of it (contracts/kubeflow-workspaces.md §3.1). Pure; times in ms."""
+"""Builds the complete `status` of a Workspace. All times are milliseconds since 1970.
+
+The reconciler writes the status that `build` returns, so the fields that it cannot know at the
+moment are taken from the present status.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from jupyter_workspaces.common.timestamps import milliseconds
+from jupyter_workspaces.resources.views import (
+    DIMENSIONS,
+    PodView,
+    WorkspaceView,
+    container_state,
+)
 
 from . import manifests
 from .activity import NEVER_USED, with_rule
-from .options import DIMENSIONS, Option
+from .options import Option
 
 Object = Mapping[str, Any]
 
@@ -26,79 +36,90 @@ def build(
     probed: Object | None = None,
     rule: Object | None = None,
 ) -> dict[str, Any]:
-    """A complete status; what cannot be known now is kept from the present one.
+    """Return the status of a workspace.
 
-    `probed` is the activity as a probe has just found it, `rule` the rule that would pause this workspace.
+    Args:
+        workspace: the Workspace with its present status.
+        state: state from `states.decide`, `Error` or `Unknown`.
+        message: reason for the state, for people.
+        pod: pod of the workspace, or None.
+        options: options by dimension; None keeps those of the present status.
+        pending_restart: whether the next start uses another template or option.
+        now: current time.
+        probed: activity after the latest probe; None keeps that of the present status.
+        rule: activity rule that pauses the workspace, or None.
     """
-    before = workspace.get("status") or {}
-    paused = bool((workspace.get("spec") or {}).get("paused"))
+    before = WorkspaceView(workspace).status
     last_running = before.get("lastRunningTime", 0)
-    known = probed or before.get("activity") or NEVER_USED
-    # A readiness that flaps is the same run; only a program that started after the last run began is a new one, and starts idle.
-    if (
+    activity = probed or before.get("activity") or NEVER_USED
+    # A run begins with the start of the program. A pod whose readiness comes and goes is still in
+    # the same run, and keeps its activity.
+    is_new_run = (
         state == "Running"
         and (before.get("state") != "Running" or last_running == 0)
-        and _started(pod) > last_running
-    ):
-        last_running, known = now, NEVER_USED
-    shown = before.get("podTemplateOptions") or {}
+        and _started_at(pod) > last_running
+    )
+    if is_new_run:
+        last_running, activity = now, NEVER_USED
+    is_paused = WorkspaceView(workspace).is_paused
     return {
-        "activity": with_rule(known, rule if state == "Running" else None),
+        "activity": with_rule(activity, rule if state == "Running" else None),
         "lastRunningTime": last_running,
-        "pauseTime": (before.get("pauseTime") or now) if paused else 0,
+        "pauseTime": (before.get("pauseTime") or now) if is_paused else 0,
         "pendingRestart": pending_restart,
-        "podTemplateOptions": {
-            dimension: options[dimension].status()
-            if options is not None
-            else shown.get(dimension) or {}
-            for dimension in DIMENSIONS
-        },
+        "podTemplateOptions": _options(before, options),
         "podTemplatePod": _pod(workspace, pod),
         "state": state,
         "stateMessage": message,
     }
 
 
-def ending(workspace: Object, pod: Object | None = None) -> dict[str, Any]:
-    """The status of a workspace that is deleted and waits for what it owns, its pod above all."""
+def terminating(workspace: Object, pod: Object | None = None) -> dict[str, Any]:
+    """Return the status of a deleted workspace whose pod and other objects still exist."""
     before = workspace.get("status") or build(
         workspace, "Unknown", "", pod=None, options=None, pending_restart=False, now=0
     )
-    return {
-        **before,
-        "state": "Terminating",
-        "stateMessage": f"Being deleted{grace(pod)}; its volumes stay.",
-    }
+    message = f"Being deleted{grace_period(pod)}; its volumes stay."
+    return {**before, "state": "Terminating", "stateMessage": message}
 
 
-def grace(pod: Object | None) -> str:
-    """How long the programs of a pod that ends have, as the rest of a sentence; empty for none that ends."""
+def grace_period(pod: Object | None) -> str:
+    """Return the grace period of a pod that is being deleted, as the end of a sentence.
+
+    Empty if the pod is not being deleted.
+    """
     seconds = ((pod or {}).get("metadata") or {}).get("deletionGracePeriodSeconds")
-    return f": its programs have {seconds} s to save their files and end" if seconds else ""
+    return f": its programs have {seconds} s to save their files and exit" if seconds else ""
 
 
-def _started(pod: Object | None) -> int:
-    """When the container that runs now began, at least 1 when there is a pod."""
-    for container in ((pod or {}).get("status") or {}).get("containerStatuses") or ():
-        if container["name"] == manifests.CONTAINER:
-            running = (container.get("state") or {}).get("running") or {}
-            return max(1, milliseconds(running.get("startedAt")))
-    return 1
+def _options(before: Object, options: Mapping[str, Option] | None) -> dict[str, Any]:
+    if options is not None:
+        return {dimension: options[dimension].status() for dimension in DIMENSIONS}
+    present = before.get("podTemplateOptions") or {}
+    return {dimension: present.get(dimension) or {} for dimension in DIMENSIONS}
+
+
+def _started_at(pod: Object | None) -> int:
+    """Return the start of the main container; 1 if it is unknown, which is after no run at all."""
+    if pod is None:
+        return 1
+    running = container_state(PodView(pod).main_status, "running") or {}
+    return max(1, milliseconds(running.get("startedAt")))
 
 
 def _pod(workspace: Object, pod: Object | None) -> dict[str, Any]:
     account = manifests.service_account(workspace)["metadata"]["name"]
     if pod is None:
         return {"name": "", "nodeName": "", "serviceAccountName": account}
-    spec = pod["spec"]
+    view = PodView(pod)
     found = {
-        "name": pod["metadata"]["name"],
-        "nodeName": spec.get("nodeName") or "",
+        "name": view.name,
+        "nodeName": view.node_name,
         "serviceAccountName": account,
-        "containers": [{"name": container["name"]} for container in spec["containers"]],
+        "containers": [{"name": container["name"]} for container in view.spec["containers"]],
     }
-    if spec.get("initContainers"):
+    if view.spec.get("initContainers"):
         found["initContainers"] = [
-            {"name": container["name"]} for container in spec["initContainers"]
+            {"name": container["name"]} for container in view.spec["initContainers"]
         ]
     return found

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from node_cluster import node_cluster
+from waiting import until
 
 from jupyter_workspaces.common.timeouts import timeout
 from jupyter_workspaces.kube.catalog import PODS
@@ -113,21 +114,14 @@ async def test_a_log_is_followed_over_a_rotation_to_its_end(
         await following
 
 
-async def until(condition: Any) -> None:
-    for _ in range(500):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it did not come about")
-
-
 async def test_a_pod_that_waits_has_no_log_and_says_why(tmp_path: Path) -> None:
     async with node_cluster(tmp_path) as nodes:
         await nodes.program("strange", "", container={"image": "acme/spark", "command": None})
         await nodes.state("strange", "waiting", "ImageNotAvailable")
 
         with pytest.raises(
-            BadRequest, match="is waiting to start: The image acme/spark stands for no program"
+            BadRequest,
+            match="is waiting to start: No program on this computer is known for image 'acme/spark'",
         ):
             await nodes.log("strange")
 

@@ -9,11 +9,12 @@ import json
 import aiohttp
 import psutil
 import pytest
+from waiting import until
 
 from jupyter_workspaces.common.timeouts import timeout
 from jupyter_workspaces.kube.errors import Forbidden
 from jupyter_workspaces.kube.port_forward import ForwardFailed, forward
-from jupyter_workspaces.server.proxy.transfer import requests
+from jupyter_workspaces.server.proxy import upstreams
 
 from .conftest import ADDRESS, small_app
 from .forwarded_pods import embedded_pod, real_pod
@@ -56,14 +57,6 @@ def view(view, pod):
 
 async def told(answer):
     return json.loads(await answer.read())
-
-
-async def eventually(condition):
-    for _ in range(200):
-        if await condition():
-            return
-        await asyncio.sleep(0.02)
-    pytest.fail("it did not come about within 4 s")
 
 
 async def test_a_request_and_its_answer_pass(browser, app):
@@ -136,7 +129,7 @@ async def test_a_browser_that_goes_away_ends_the_request_inside(browser, app):
     async def ended():
         return await state() == before + 1
 
-    await eventually(ended)
+    await until(ended)
 
 
 async def test_connections_are_reused(browser, app, monkeypatch):
@@ -160,7 +153,7 @@ async def test_connections_are_reused(browser, app, monkeypatch):
 async def test_connections_to_one_workspace_are_bounded(browser, app, monkeypatch):
     from jupyter_workspaces.server.proxy.transfer import port_forward
 
-    monkeypatch.setattr(requests, "FORWARDS_OF_A_WORKSPACE", 3)
+    monkeypatch.setattr(upstreams, "FORWARDS_OF_A_WORKSPACE", 3)
     open_now, most = 0, 0
 
     async def counted(*arguments):
@@ -196,7 +189,7 @@ async def test_a_program_that_does_not_listen_yet_is_still_starting(
 
     async with browser.request("GET", headers={**browser.signed, "Accept": "text/html"}) as answer:
         assert answer.status == 503
-        assert "does not take connections yet" in await answer.text()
+        assert "does not accept connections yet" in await answer.text()
     async with browser.request("GET", path=STATUS) as answer:
         assert (await told(answer))["ready"] is False
     carried = await forward(pod.cluster, "team-a", "ws-small-0", 8888)
