@@ -12,7 +12,7 @@ from jupyter_workspaces.client.errors import WorkspaceError
 Message = dict[str, Any]
 
 SILENCE_LIMIT = 20.0
-"""Seconds without a byte after which a stream is not live: the server sends a comment every 15 s."""
+"""Seconds without data after which a stream is stale: the server sends a comment every 15 s."""
 
 
 class Liveness:
@@ -22,6 +22,7 @@ class Liveness:
     """
 
     def __init__(self, tell: Callable[[Message], None]) -> None:
+        """Create it in the state connecting."""
         self._tell = tell
         self._heard = 0.0  # ms since 1970
         self._cluster: tuple[int, str] | None = (
@@ -84,6 +85,7 @@ class Liveness:
             self._tell_again({**self.message, "problem": text})
 
     def close(self) -> None:
+        """Stop the timer."""
         self._stop()
 
     def _say_stale(self, *, tell: bool = True) -> None:
