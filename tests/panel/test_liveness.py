@@ -1,4 +1,4 @@
-"""A panel says since when it is not live, and which of its own tasks fails; it never says “live” of what nobody heard."""
+"""Liveness of a panel: since when it is stale, and which of its tasks fail."""
 
 from __future__ import annotations
 
