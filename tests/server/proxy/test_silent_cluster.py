@@ -305,4 +305,7 @@ async def test_an_action_that_is_not_answered_is_said_to_be_uncertain(browser, v
     view.restart = restart
     async with browser.request("POST", path=STATUS, data={"action": "restart"}) as answer:
         assert answer.status == 503
-        assert "unknown whether workspace 'small' will restart" in json.loads(await answer.read())["message"]
+        assert (
+            "unknown whether workspace 'small' will restart"
+            in json.loads(await answer.read())["message"]
+        )
