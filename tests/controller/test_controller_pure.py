@@ -23,7 +23,7 @@ NOW = 1_800_000_000_000
 
 
 def kind(**changes: Any) -> Object:
-    """The JupyterLab kind with parts of its pod template changed."""
+    """Return the JupyterLab kind with parts of its pod template replaced."""
     found = copy.deepcopy(KIND)
     found["spec"]["podTemplate"] |= changes
     return found
@@ -34,9 +34,12 @@ def workspace(
 ) -> Object:
     volumes = {
         "home": "home-of-dora",
-        "data": [{"pvcName": "pile", "mountPath": "/data/pile", "readOnly": False}, {"pvcName": "book", "mountPath": "/data/book", "readOnly": True}],
+        "data": [
+            {"pvcName": "pile", "mountPath": "/data/pile", "readOnly": False},
+            {"pvcName": "book", "mountPath": "/data/book", "readOnly": True},
+        ],
         "secrets": [{"secretName": "login", "mountPath": "/login"}],
-    }  # fmt: skip
+    }
     template = {
         "podMetadata": {"labels": {"team": "red"}},
         "volumes": volumes,
@@ -95,7 +98,7 @@ def test_a_redirect_is_followed_to_its_end_and_the_current_option_stays() -> Non
         ({"a": "a"}, "a", "forms a cycle"),
     ],
 )
-def test_an_option_that_leads_nowhere_is_an_error_that_says_so(
+def test_a_missing_option_or_redirect_target_is_an_error(
     redirects: dict[str, str], start: str, words: str
 ) -> None:
     with pytest.raises(OptionError, match=words):
@@ -105,7 +108,7 @@ def test_an_option_that_leads_nowhere_is_an_error_that_says_so(
 # Generated objects
 
 
-def test_a_pod_is_made_as_kind_and_workspace_say() -> None:
+def test_a_pod_template_combines_kind_and_workspace() -> None:
     made = pod_template()
     container = made["spec"]["containers"][0]
     assert container["name"] == "main"
@@ -126,7 +129,7 @@ def test_a_pod_is_made_as_kind_and_workspace_say() -> None:
     assert made["spec"]["serviceAccountName"] == "ws-dora"
 
 
-def test_volumes_stand_in_their_order_and_clashes_are_left_out() -> None:
+def test_volumes_keep_their_order_without_clashing_ones() -> None:
     extra = [{"name": "scratch", "emptyDir": {}}, {"name": "home-volume", "emptyDir": {}}]
     mounts = [
         {"name": "scratch", "mountPath": "/scratch"},
@@ -151,7 +154,7 @@ def test_volumes_stand_in_their_order_and_clashes_are_left_out() -> None:
     ]
 
 
-def test_labels_that_are_reserved_cannot_be_taken() -> None:
+def test_reserved_labels_cannot_be_set() -> None:
     wanted = workspace()
     wanted["spec"]["podTemplate"]["podMetadata"] = {
         "labels": {metadata_keys.WORKSPACE_NAME: "other"},
@@ -162,7 +165,7 @@ def test_labels_that_are_reserved_cannot_be_taken() -> None:
     assert made["annotations"][metadata_keys.TOKEN_SECRET] == "token-of-dora"
 
 
-def test_annotations_of_ours_come_from_nobody_else() -> None:
+def test_our_annotations_cannot_be_set_by_kind_or_workspace() -> None:
     wanted = workspace()
     ours = {
         metadata_keys.TOKEN_SECRET: "any-secret-of-the-namespace",
@@ -176,20 +179,20 @@ def test_annotations_of_ours_come_from_nobody_else() -> None:
     assert made["example.org/note"] == "kept"
 
 
-def test_an_environment_that_cannot_be_rendered_names_the_variable() -> None:
+def test_an_invalid_template_in_a_variable_names_the_variable() -> None:
     with pytest.raises(
         GenerateError, match=r"jupyterlab has an invalid value for P.*Ask your administrator"
     ):
         pod_template(extraEnv=[{"name": "P", "value": "{{ nothing }}"}])
 
 
-def test_a_probe_asks_below_the_public_path_of_its_port() -> None:
-    """A Lab serves nothing at `/`."""
+def test_the_path_of_a_probe_is_rendered() -> None:
+    """JupyterLab serves nothing at `/`."""
     probe = pod_template()["spec"]["containers"][0]["readinessProbe"]
     assert probe["httpGet"] == {"path": "/workspace/connect/lab/dora/jupyterlab/api", "port": 8888}
 
 
-def test_a_probe_that_cannot_be_rendered_is_named() -> None:
+def test_an_invalid_template_in_a_probe_names_the_probe() -> None:
     probes = {
         "livenessProbe": {"httpGet": {"path": "{{ nothing }}", "port": 1}},
         "startupProbe": {"tcpSocket": {"port": 1}},
@@ -203,14 +206,14 @@ def test_a_probe_that_cannot_be_rendered_is_named() -> None:
     [kind for kind in bundled.samples() if kind["kind"] == "WorkspaceKind"],
     ids=lambda kind: kind["metadata"]["name"],
 )
-def test_a_sample_kind_notices_a_stopped_program_within_half_a_minute(kind: Object) -> None:
+def test_probes_of_sample_kinds_notice_a_hanging_program_in_half_a_minute(kind: Object) -> None:
     probe = kind["spec"]["podTemplate"]["probes"]["readinessProbe"]
     assert "httpGet" in probe
     assert probe["timeoutSeconds"] >= probe["periodSeconds"]
     assert probe["periodSeconds"] + probe["failureThreshold"] * probe["timeoutSeconds"] <= 30
 
 
-def test_two_ports_of_one_number_are_refused() -> None:
+def test_two_ports_with_one_number_are_refused() -> None:
     given = copy.deepcopy(KIND)
     ports = [{"id": "jupyterlab", "port": 8888}, {"id": "other", "port": 8888}]
     given["spec"]["podTemplate"]["options"]["imageConfig"]["values"][1]["spec"]["ports"] = ports
@@ -219,7 +222,7 @@ def test_two_ports_of_one_number_are_refused() -> None:
 
 
 @pytest.mark.parametrize("name", ["d", "d" * 63, "d-" * 30 + "d"])
-def test_generated_names_fit(name: str) -> None:
+def test_generated_names_are_not_too_long(name: str) -> None:
     wanted = workspace(name=name)
     options = resolve(KIND, wanted)
     made = manifests.stateful_set(wanted, KIND, options["imageConfig"], options["podConfig"], None)[
@@ -252,7 +255,7 @@ def test_generated_names_fit(name: str) -> None:
         ({"serviceAccount": {"clusterRoles": [{"name": "view"}]}}, False),
     ],
 )
-def test_only_what_shapes_pods_makes_another_template(change: Object, differs: bool) -> None:
+def test_the_kind_hash_covers_what_goes_into_pods(change: Object, differs: bool) -> None:
     options = resolve(KIND, workspace())
     before = manifests.kind_hash(KIND, options["imageConfig"], options["podConfig"])
     assert (
@@ -285,7 +288,7 @@ def started(moment: int) -> Object:
     }
 
 
-def test_a_status_is_whole_from_the_first_moment() -> None:
+def test_the_first_status_is_complete() -> None:
     definition = next(
         found for found in bundled.crds() if found["spec"]["names"]["kind"] == "Workspace"
     )
@@ -296,7 +299,7 @@ def test_a_status_is_whole_from_the_first_moment() -> None:
     assert found["activity"] == {"lastActivity": 0, "lastUpdate": 0}
 
 
-def test_a_run_begins_when_a_new_program_is_ready_and_not_with_a_flap() -> None:
+def test_a_run_begins_with_a_new_program_not_with_readiness() -> None:
     first = build({"state": "Pending", "lastRunningTime": 0}, pod=started(NOW - 5000))
     assert first["lastRunningTime"] == NOW
     used = {
@@ -316,7 +319,7 @@ def test_a_run_begins_when_a_new_program_is_ready_and_not_with_a_flap() -> None:
     assert again["activity"] == {"lastActivity": 0, "lastUpdate": 0}
 
 
-def test_the_time_of_a_pause_is_when_it_was_first_seen() -> None:
+def test_the_time_of_a_pause_is_that_of_the_first_status_with_it() -> None:
     paused = workspace(paused=True)
     first = status.build(
         paused, "Terminating", "", pod=None, options=None, pending_restart=False, now=NOW
@@ -334,7 +337,7 @@ def test_the_time_of_a_pause_is_when_it_was_first_seen() -> None:
     assert build(second)["pauseTime"] == 0
 
 
-def test_what_is_not_known_now_is_kept() -> None:
+def test_unknown_fields_are_kept_from_the_present_status() -> None:
     chain = {"desired": "b", "redirectChain": [{"source": "a", "target": "b"}]}
     before = {
         "state": "Running",
@@ -347,7 +350,7 @@ def test_what_is_not_known_now_is_kept() -> None:
     }
 
 
-def test_a_pod_without_a_node_yet_is_named() -> None:
+def test_a_pod_without_a_node_is_in_the_status() -> None:
     pod = {
         "metadata": {"name": "p"},
         "spec": {"containers": [{"name": "main"}], "initContainers": [{"name": "first"}]},
@@ -392,7 +395,7 @@ RULES = yaml.safe_load("""
         ({}, {}, 7200),
     ],
 )
-def test_the_first_rule_that_fits_and_says_something_decides(
+def test_the_first_matching_rule_with_the_effect_decides(
     namespace: dict[str, str], size: dict[str, str], seconds: int | None
 ) -> None:
     option = {"spawner": {"labels": [{"key": key, "value": value} for key, value in size.items()]}}
@@ -424,12 +427,14 @@ def probed(
         (probed(NOW - 1_200_000, running_since=0), False),
     ],
 )
-def test_a_pause_needs_a_fresh_answer_a_known_time_and_a_long_run(known: Object, due: bool) -> None:
+def test_a_pause_needs_a_successful_probe_an_activity_and_a_long_run(
+    known: Object, due: bool
+) -> None:
     assert activity.is_due(known, RULES[1], NOW) == due
     assert not activity.is_due(known, None, NOW)
 
 
-def test_eligibility_is_shown_only_while_a_rule_pauses() -> None:
+def test_eligibility_is_in_the_status_only_with_a_rule() -> None:
     known = {"lastActivity": 1000, "lastUpdate": 1000}
     assert activity.with_rule(known, RULES[0])["rules"] == {
         "pauseWorkspace": {"eligibleAfter": 601_000}
@@ -444,9 +449,7 @@ def test_eligibility_is_shown_only_while_a_rule_pauses() -> None:
     ("result", "passed", "seconds"),
     [("Success", 0, 300), ("Success", 299, 1), ("Failure", 0, 60), ("Timeout", 100, 0)],
 )
-def test_the_next_probe_comes_sooner_after_a_failure(
-    result: str, passed: int, seconds: float
-) -> None:
+def test_the_next_probe_is_sooner_after_a_failure(result: str, passed: int, seconds: float) -> None:
     intervals = {"probeIntervalSeconds": 300, "minProbeIntervalSeconds": 60}
     assert (
         activity.next_probe(
@@ -467,11 +470,11 @@ def test_the_next_probe_comes_sooner_after_a_failure(
         (260_000, "3 days"),
     ],
 )
-def test_times_are_told_in_words(seconds: float, words: str) -> None:
+def test_durations_are_written_in_words(seconds: float, words: str) -> None:
     assert activity.duration(seconds) == words
 
 
-def test_programs_are_told_the_path_below_the_base_url_of_the_server_that_started_them() -> None:
+def test_programs_get_the_path_below_the_base_url_of_their_server() -> None:
     started = workspace()
     started["metadata"]["annotations"] = {metadata_keys.BASE_URL: "/user/x/"}
     made = pod_template(started)
@@ -493,9 +496,7 @@ def test_programs_are_told_the_path_below_the_base_url_of_the_server_that_starte
     assert metadata_keys.BASE_URL not in before
 
 
-def test_programs_get_the_path_below_the_base_url_of_a_hub_user_who_is_named_by_an_address() -> (
-    None
-):
+def test_programs_get_the_path_below_the_base_url_of_a_hub_user_with_an_at_sign() -> None:
     started = workspace()
     started["metadata"]["annotations"] = {metadata_keys.BASE_URL: "/user/ana@b.org/"}
     container = pod_template(started)["spec"]["containers"][0]
@@ -504,7 +505,7 @@ def test_programs_get_the_path_below_the_base_url_of_a_hub_user_who_is_named_by_
 
 
 @pytest.mark.parametrize("base", ["/a/../", '/"/', "x", "/a%2f/", 7])
-def test_a_base_url_that_is_not_plain_is_not_told(base: Any) -> None:
+def test_a_base_url_that_is_not_plain_is_ignored(base: Any) -> None:
     started = workspace()
     started["metadata"]["annotations"] = {metadata_keys.BASE_URL: base}
     assert pod_template(started) == pod_template()

@@ -1,4 +1,4 @@
-"""What does not heal by waiting: refused writes back off with one message, and the state says what to do."""
+"""Refused writes and clashing volumes: the state says what to do, and retries back off."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ IMPOSSIBLE = [
 MOST_TRIES = 4
 
 
-async def test_a_write_that_the_cluster_refuses_backs_off_with_one_message_and_works_once_its_kind_is_fixed(
+async def test_a_refused_write_backs_off_until_the_kind_is_fixed(
     play: Play,
 ) -> None:
     async with play(admission=False) as played:
@@ -69,7 +69,7 @@ async def test_a_write_that_the_cluster_refuses_backs_off_with_one_message_and_w
         ({"data": [("a", "/./")]}, "data[0]"),
     ],
 )
-def test_a_mount_path_that_is_taken_is_refused_at_its_field(volumes: Object, field: str) -> None:
+def test_a_taken_mount_path_is_refused_at_its_field(volumes: Object, field: str) -> None:
     (cause,) = clashes(given(volumes), KIND, "spec.podTemplate")
     assert cause.field == f"spec.podTemplate.volumes.{field}.mountPath"
 
@@ -84,11 +84,11 @@ def test_a_mount_path_that_is_taken_is_refused_at_its_field(volumes: Object, fie
         {"home": "h", "secrets": [("s", "/home/jovyan/.keys")]},
     ],
 )
-def test_mounts_beside_and_below_each_other_are_allowed(volumes: Object) -> None:
+def test_nested_mounts_are_allowed(volumes: Object) -> None:
     assert not list(clashes(given(volumes), KIND, ""))
 
 
-def test_the_schema_tells_of_one_path_twice_in_one_list() -> None:
+def test_the_schema_refuses_a_path_twice_in_one_list() -> None:
     assert not list(clashes(given({"data": [("a", "/x"), ("b", "/x")]}), KIND, ""))
 
 
@@ -96,7 +96,7 @@ def test_the_schema_tells_of_one_path_twice_in_one_list() -> None:
     ("path", "same"),
     [("/a/", "/a"), ("//a", "/a"), ("/a/../b/.", "/b"), ("/../a", "/a"), ("/", "/")],
 )
-def test_a_path_is_read_as_a_file_system_reads_it(path: str, same: str) -> None:
+def test_mount_paths_are_normalized(path: str, same: str) -> None:
     assert normal(path) == same
 
 
@@ -114,7 +114,7 @@ def test_a_kind_that_mounts_two_volumes_at_one_path_is_refused() -> None:
     ]
 
 
-async def test_a_clash_is_refused_when_a_workspace_is_written_and_when_its_volumes_change(
+async def test_clashing_volumes_are_refused_on_create_and_update(
     play: Play,
 ) -> None:
     async with play() as played:
@@ -133,7 +133,7 @@ async def test_a_clash_is_refused_when_a_workspace_is_written_and_when_its_volum
             await played.change("dora", {"podTemplate": {"volumes": clash}})
 
 
-async def test_volumes_that_clash_from_before_the_rules_need_attention_and_do_not_blame_the_kind(
+async def test_clashing_volumes_of_an_old_workspace_are_an_error(
     play: Play,
 ) -> None:
     async with play(admission=False) as played:
@@ -148,7 +148,7 @@ async def test_volumes_that_clash_from_before_the_rules_need_attention_and_do_no
         assert played.counted.asked["create", "statefulsets"] == 0
 
 
-def test_no_pod_is_made_of_volumes_that_clash() -> None:
+def test_clashing_volumes_give_no_pod_template() -> None:
     image = Option({"id": "std", "spec": {"image": "i", "ports": []}}, "std", ())
     one = workspace()
     one["metadata"]["uid"] = "1"
